@@ -1,0 +1,1 @@
+"""The training backend: photographs and masks in, labelled Gaussians out."""

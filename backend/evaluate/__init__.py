@@ -1,0 +1,1 @@
+"""Scores of predicted id maps against exact ones."""

@@ -1,0 +1,1 @@
+"""Contributions and masks to one instance label per Gaussian."""

@@ -1,0 +1,29 @@
+"""`Lift`: one instance label per Gaussian, and what it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Lift:
+    """What a lifting method makes of contributions and masks.
+
+    Attributes:
+        labels: (N,) int32, instance of each Gaussian, 1 to K with the largest object first; 0 is background.
+        confidence: (N,) float32, 0 to 1, share of the Gaussian's mask evidence that agrees with its label.
+        views: (K + 1,) int32, in how many views label k has a mask of its own.
+        embedding: (N, d) float32, or None for methods that train none.
+        method: the method's name, as on the command line.
+        settings: every setting the method ran with.
+    """
+
+    labels: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+    views: NDArray[np.int32]
+    method: str
+    settings: dict[str, float | int | str | bool] = field(default_factory=dict)
+    embedding: NDArray[np.float32] | None = None

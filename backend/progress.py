@@ -1,0 +1,32 @@
+"""How long work tells where it is, and how it is told to stop."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Cancelled(Exception):
+    """Somebody asked for the work to stop. Raised by a :class:`Progress`, caught by whoever started the work."""
+
+
+class Progress(Protocol):
+    """Called by long work several times a second.
+
+    Args of the call:
+        stage: the name of the present stage, one of :data:`STAGES`.
+        fraction: how much of that stage is done, 0 to 1.
+        note: a few words for a person, such as "29.8 dB".
+
+    The call raises :class:`Cancelled` when the work is to stop; the work lets it pass through and leaves nothing
+    half-written under a final name.
+    """
+
+    def __call__(self, stage: str, fraction: float, note: str = "") -> None: ...
+
+
+STAGES = ("scene", "reconstruct", "contributions", "lift", "objects", "write")
+"""The stages of a segmentation, in order."""
+
+
+def silent(stage: str, fraction: float, note: str = "") -> None:
+    """A :class:`Progress` that shows nothing and never cancels."""

@@ -1,0 +1,1 @@
+"""Captures on disk: one reader per layout, one `load_scene` that recognises which."""

@@ -1,0 +1,82 @@
+"""`Scene`: what a capture on disk holds. Lazy: pixels are read when asked for, and not kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from backend.scene.lens import Lens
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera without distortion.
+
+    Attributes:
+        viewmat: (4, 4) float64, world to camera; camera axes x right, y down, z forward (COLMAP, OpenCV, gsplat).
+        K: (3, 3) float64, intrinsics in pixels; pixel (column x, row y) has its centre at (x + 0.5, y + 0.5).
+        width, height: pixels.
+    """
+
+    viewmat: NDArray[np.float64]
+    K: NDArray[np.float64]
+    width: int
+    height: int
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """(3,) float64, where the camera stands in the world."""
+        return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
+
+    def resized(self, width: int, height: int) -> Camera:
+        """Return the same camera for an image of another size."""
+        K = self.K.copy()
+        K[0] *= width / self.width
+        K[1] *= height / self.height
+        return replace(self, K=K, width=width, height=height)
+
+
+@dataclass(frozen=True)
+class View:
+    """One photograph: its camera, where its pixels lie, and where its mask lies.
+
+    Attributes:
+        name: unique in the scene, free of folders and endings; result files are named after it.
+        camera: the undistorted pinhole camera, at the photograph's own size.
+        image_path: the photograph.
+        mask_path: the instance mask, or None where this view has none.
+        mask_index: which (H, W) slice of the mask file belongs to this view, for files that stack all views.
+        lens: how to undistort, or None where the photograph needs none.
+    """
+
+    name: str
+    camera: Camera
+    image_path: Path
+    mask_path: Path | None = None
+    lens: Lens | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A capture.
+
+    Attributes:
+        root: the folder.
+        layout: which reader recognised it, such as "colmap".
+        views: sorted by name; at least one.
+        points: (P, 3) float32, sparse points in the world; P is 0 where the capture has none.
+        colours: (P, 3) uint8, their colours.
+        warnings: sentences for the user, such as how many listed images were missing.
+    """
+
+    root: Path
+    layout: str
+    views: tuple[View, ...]
+    points: NDArray[np.float32]
+    colours: NDArray[np.uint8]
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The ZeroMQ server: sessions, uploads, jobs and their worker processes."""

@@ -1,0 +1,272 @@
+"""Every message that crosses the wire, one class each.
+
+Two pairs of sockets, DEALER at the client and ROUTER at the server. On *control*: hello, submit, cancel, status, sync,
+result, heartbeat, and the progress that the server pushes. On *bulk*: files, pulled by whichever side receives them,
+so that a cancel never waits behind an upload.
+
+A message answers another where its header carries that one's ``id`` (see :mod:`protocol.wire`); an id of 0 marks a
+message that answers nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAJOR, MINOR = 1, 0
+"""Protocol version. Sides with different MAJOR refuse one another, naming both; MINOR only adds."""
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+"""A UUID4 in hex, made by the client, so that submitting again after a lost reply never starts a job twice."""
+Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Name = Annotated[str, Meta(max_length=200)]
+Sentence = Annotated[str, Meta(max_length=2000)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+JobState = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
+FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=str.lower):
+    """Base of all messages; its tag on the wire is the class name in lower case."""
+
+
+class Hello(Message):
+    """Client to server, the first message on control."""
+
+    protocol: tuple[int, int]
+    client: Name
+    features: list[Name] = []
+
+
+class MethodInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A lifting method the server offers, as the panel shows it."""
+
+    name: Name
+    title: Name
+    summary: Sentence
+
+
+class Welcome(Message):
+    """Answer to :class:`Hello`.
+
+    ``instance`` changes with each start of the server: a client that sees a new one says hello and sync again.
+    ``session`` is what the client's bulk socket presents in :class:`Attach`.
+    """
+
+    protocol: tuple[int, int]
+    server: Name
+    instance: Token
+    session: Token
+    features: list[Name]
+    methods: list[MethodInfo]
+    device: Name
+    bulk: Name
+    """Address of the bulk socket as the server knows it; a client replaces the host by the one it connected to."""
+
+
+class Attach(Message):
+    """Client to server, the first message on bulk."""
+
+    session: Token
+
+
+class Attached(Message):
+    """Answer to :class:`Attach`."""
+
+
+class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job is to do: everything that decides its result, and nothing else."""
+
+    method: Name | None = None
+    splats: Name | None = None
+    """Path of a splat PLY inside the scene folder, to be used instead of reconstructing."""
+    masks: Name | None = None
+    """Path of a mask folder inside the scene folder, where it is not the layout's own."""
+    test_views: Name = "none"
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    steps: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """Reconstruction steps, or None for the engine's own schedule."""
+
+
+class Submit(Message):
+    """Client to server: start ``job`` on the stored scene whose manifest has hash ``scene``."""
+
+    job: JobId
+    title: Name
+    scene: Sha256
+    request: JobRequest = JobRequest()
+
+
+class Accepted(Message):
+    """Answer to :class:`Submit`; the same for the first and for every later submission of one job id."""
+
+    job: JobId
+    state: JobState
+    seq: Count
+
+
+class Progress(Message):
+    """Where a job is: pushed at each change to the sessions that follow it, and the answer to sync and cancel.
+
+    ``seq`` grows by one with each change of the job; a client drops what is not newer than what it has.
+    """
+
+    job: JobId
+    seq: Count
+    state: JobState
+    stage: Name = ""
+    fraction: Fraction = 0.0
+    note: Sentence = ""
+    error: Error | None = None
+
+
+class Cancel(Message):
+    """Client to server: stop ``job``. The answer is its :class:`Progress`."""
+
+    job: JobId
+
+
+class Sync(Message):
+    """Client to server: follow ``job`` from here on. The answer is its present :class:`Progress`."""
+
+    job: JobId
+    seq: Count = 0
+
+
+class Status(Message):
+    """Client to server: which jobs are there? The answer is :class:`Jobs`."""
+
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+
+
+class JobInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of :class:`Jobs`."""
+
+    job: JobId
+    title: Name
+    state: JobState
+    stage: Name
+    fraction: Fraction
+    created: float
+    """Seconds since 1970, the server's clock."""
+
+
+class Jobs(Message):
+    """Answer to :class:`Status`, newest first."""
+
+    jobs: list[JobInfo]
+
+
+class GetResult(Message):
+    """Client to server: where is the result of ``job``? The answer is :class:`Result`."""
+
+    job: JobId
+
+
+class Result(Message):
+    """The result folder of ``job`` as the hash and size of its :class:`Manifest`, to be fetched on bulk."""
+
+    job: JobId
+    manifest: Sha256
+    size: Count
+
+
+class Heartbeat(Message):
+    """Either way on control; the answer is another one. Shows that the main loop runs, not only its I/O thread."""
+
+
+class Bye(Message):
+    """Client to server: forget this session."""
+
+
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a :class:`Manifest`; ``path`` is relative, with forward slashes, and never leaves its folder."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=1024)]
+    size: Count
+    sha256: Sha256
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A folder as content: itself a file (this struct as JSON, entries sorted by path), known by its own SHA-256."""
+
+    files: list[FileEntry]
+
+
+class Offer(Message):
+    """Client to server on bulk: I have the folder with this manifest. The server pulls the manifest, answers
+    :class:`Wanted`, pulls what it lacks, and ends with :class:`Stored`."""
+
+    manifest: Sha256
+    size: Count
+
+
+class Wanted(Message):
+    """Answer to :class:`Offer` once the manifest is known: how much of the folder the server lacks."""
+
+    manifest: Sha256
+    files: Count
+    bytes: Count
+    total_files: Count
+    total_bytes: Count
+
+
+class Stored(Message):
+    """Server to client on bulk: the whole folder is stored and verified."""
+
+    manifest: Sha256
+
+
+class Get(Message):
+    """Receiver to sender on bulk: send this range of this file. The answer is :class:`Chunk` or :class:`Error`."""
+
+    sha256: Sha256
+    offset: Count
+    length: Annotated[int, Meta(ge=1, le=1 << 20)]
+
+
+class Chunk(Message):
+    """A range of a file; its bytes are the one array frame, uint8."""
+
+    sha256: Sha256
+    offset: Count
+
+
+class Error(Message):
+    """A :class:`protocol.errors.Fault` on the wire."""
+
+    code: Name
+    sentence: Sentence
+    remedy: Sentence = ""
+
+
+AnyMessage = (
+    Hello
+    | Welcome
+    | Attach
+    | Attached
+    | Submit
+    | Accepted
+    | Progress
+    | Cancel
+    | Sync
+    | Status
+    | Jobs
+    | GetResult
+    | Result
+    | Heartbeat
+    | Bye
+    | Offer
+    | Wanted
+    | Stored
+    | Get
+    | Chunk
+    | Error
+)
+"""The tagged union that a header may hold."""

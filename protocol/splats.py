@@ -1,0 +1,92 @@
+"""`Splats`: the columns of N Gaussians, the one type that both sides of the wire speak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import BadSplats
+
+Floats = NDArray[np.float32]
+
+SH_COUNTS = (1, 4, 9, 16)
+"""Coefficients per colour channel at spherical-harmonic degree 0, 1, 2, 3."""
+
+
+@dataclass(frozen=True)
+class Splats:
+    """N Gaussians in the frame of the capture, as the INRIA PLY layout stores them.
+
+    Stored values, not activated ones, so that a file read and written again is the same file bit for bit;
+    ``sizes`` and ``alphas`` give the activated values.
+
+    Attributes:
+        means: (N, 3) float32, centres in scene units.
+        quats: (N, 4) float32, rotation as w, x, y, z; need not be normalised.
+        scales: (N, 3) float32, natural logarithm of the standard deviation along each local axis.
+        opacities: (N,) float32, logit of the opacity.
+        sh: (N, K, 3) float32, spherical-harmonic coefficients of the colour, K = 1, 4, 9 or 16;
+            ``sh[:, 0]`` is the constant term (sh0).
+        extra: further named columns, each (N,) of any numeric dtype, such as ``label``.
+
+    Raises:
+        BadSplats: if a column has another shape.
+    """
+
+    means: Floats
+    quats: Floats
+    scales: Floats
+    opacities: Floats
+    sh: Floats
+    extra: dict[str, NDArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.means)
+        expected = {"means": (n, 3), "quats": (n, 4), "scales": (n, 3), "opacities": (n,)}
+        for name, shape in expected.items():
+            got = getattr(self, name).shape
+            if got != shape:
+                raise BadSplats(f"Splats column {name} has shape {got}, expected {shape}.")
+        if self.sh.ndim != 3 or self.sh.shape[0] != n or self.sh.shape[1] not in SH_COUNTS or self.sh.shape[2] != 3:
+            raise BadSplats(f"Splats column sh has shape {self.sh.shape}, expected ({n}, 1|4|9|16, 3).")
+        for name, column in self.extra.items():
+            if column.shape != (n,):
+                raise BadSplats(f"Splats column {name} has shape {column.shape}, expected ({n},).")
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def sh_degree(self) -> int:
+        return SH_COUNTS.index(self.sh.shape[1])
+
+    @property
+    def sizes(self) -> Floats:
+        """(N, 3) float32, standard deviations in scene units."""
+        return np.exp(self.scales)
+
+    @property
+    def alphas(self) -> Floats:
+        """(N,) float32, opacities between 0 and 1."""
+        return 1.0 / (1.0 + np.exp(-self.opacities))
+
+    def pick(self, rows: NDArray) -> Splats:
+        """Return the Gaussians of ``rows``, a boolean mask (N,) or an index array."""
+        return Splats(
+            self.means[rows],
+            self.quats[rows],
+            self.scales[rows],
+            self.opacities[rows],
+            self.sh[rows],
+            {name: column[rows] for name, column in self.extra.items()},
+        )
+
+    def with_columns(self, **columns: NDArray) -> Splats:
+        """Return the same Gaussians with named extra columns added or replaced."""
+        return replace(self, extra={**self.extra, **columns})
+
+    def without_columns(self) -> Splats:
+        """Return the same Gaussians without any extra column: a stock 3DGS splat."""
+        return replace(self, extra={})

@@ -1,0 +1,118 @@
+"""Frames <-> message and arrays.
+
+A message is a header frame, strict JSON, followed by one raw frame per array. The header names the protocol's major
+version, the request id, the message, and the dtype and shape of each array. Every limit is checked before anything is
+allocated: a peer that lies about a length costs nothing but an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from protocol.errors import BadFrames, VersionMismatch
+from protocol.messages import MAJOR, AnyMessage, Message
+
+MAX_ARRAYS = 8
+MAX_HEADER = 64 * 1024
+MAX_ARRAY = 1 << 20
+"""Bytes of one array frame; files travel as chunks of at most this size."""
+MAX_FRAME = MAX_ARRAY
+"""What sockets set as MAXMSGSIZE, which libzmq counts per frame."""
+
+Dtype = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float16", "float32", "float64"]
+
+
+class ArraySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the header says of one array frame; little-endian, C order."""
+
+    dtype: Dtype
+    shape: Annotated[list[Annotated[int, Meta(ge=0, le=2**40)]], Meta(max_length=8)]
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first frame."""
+
+    v: int
+    id: Annotated[int, Meta(ge=0, le=2**53)]
+    message: AnyMessage
+    arrays: Annotated[list[ArraySpec], Meta(max_length=MAX_ARRAYS)] = []
+
+
+class Letterhead(msgspec.Struct, frozen=True):
+    """The part of a header that every version can read."""
+
+    v: int
+
+
+_encoder = msgspec.json.Encoder()
+_header = msgspec.json.Decoder(Header, strict=True)
+_letterhead = msgspec.json.Decoder(Letterhead)
+
+
+def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> list[bytes]:
+    """Return the frames of ``message``.
+
+    Args:
+        message: any message of :data:`protocol.messages.AnyMessage`.
+        arrays: up to ``MAX_ARRAYS`` arrays of the dtypes in :data:`Dtype`, each at most ``MAX_ARRAY`` bytes.
+        id: number of the request this message makes or answers; 0 for neither.
+
+    Raises:
+        BadFrames: if a limit is broken: the sender keeps the limits too, as an oversize frame only drops the
+            connection at the other end.
+    """
+    specs = [ArraySpec(str(a.dtype), list(a.shape)) for a in arrays]  # pyright: ignore[reportArgumentType]
+    header = _encoder.encode(Header(MAJOR, id, message, specs))  # pyright: ignore[reportArgumentType]
+    if len(header) > MAX_HEADER:
+        raise BadFrames(f"A {type(message).__name__} header of {len(header)} bytes exceeds the limit of {MAX_HEADER}.")
+    if len(arrays) > MAX_ARRAYS or any(a.nbytes > MAX_ARRAY for a in arrays):
+        raise BadFrames(f"A {type(message).__name__} carries more than {MAX_ARRAYS} arrays of {MAX_ARRAY} bytes.")
+    return [header, *(np.ascontiguousarray(a).tobytes() for a in arrays)]
+
+
+def decode(frames: Sequence[bytes | memoryview]) -> tuple[AnyMessage, list[NDArray], int]:
+    """Return the message, its arrays (read-only views on the frames) and its request id.
+
+    Raises:
+        VersionMismatch: if the peer speaks another major version.
+        BadFrames: if the frames break the format or a limit.
+    """
+    if not 1 <= len(frames) <= 1 + MAX_ARRAYS:
+        raise BadFrames(f"A message of {len(frames)} frames was received; 1 to {1 + MAX_ARRAYS} are allowed.")
+    if len(frames[0]) > MAX_HEADER:
+        raise BadFrames(f"A header of {len(frames[0])} bytes was received; {MAX_HEADER} are allowed.")
+    try:
+        version = _letterhead.decode(frames[0]).v
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadFrames(f"A header that is not the JSON of this protocol was received: {error}.") from error
+    if version != MAJOR:
+        raise VersionMismatch(
+            f"The other side speaks protocol {version}, this side speaks protocol {MAJOR}.",
+            "Update the older of the two, the add-on or the backend.",
+        )
+    try:
+        header = _header.decode(frames[0])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadFrames(f"A message that this protocol does not know was received: {error}.") from error
+    if len(header.arrays) != len(frames) - 1:
+        raise BadFrames(f"The header names {len(header.arrays)} arrays, {len(frames) - 1} frames followed.")
+    arrays = [_array(spec, frame) for spec, frame in zip(header.arrays, frames[1:], strict=True)]
+    return header.message, arrays, header.id
+
+
+def _array(spec: ArraySpec, frame: bytes | memoryview) -> NDArray:
+    dtype = np.dtype(spec.dtype).newbyteorder("<")
+    expected = math.prod(spec.shape) * dtype.itemsize
+    if expected != len(frame) or expected > MAX_ARRAY:
+        raise BadFrames(
+            f"An array frame of {len(frame)} bytes was received for {spec.dtype} of shape {spec.shape}, "
+            f"which takes {expected} (limit {MAX_ARRAY})."
+        )
+    return np.frombuffer(frame, dtype).reshape(spec.shape)
