@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -70,7 +71,8 @@ class Splats:
     @property
     def alphas(self) -> Floats:
         """(N,) float32, opacities between 0 and 1."""
-        return 1.0 / (1.0 + np.exp(-self.opacities))
+        with np.errstate(over="ignore"):  # exp of a very transparent logit is inf, and 1 / inf is the right answer
+            return 1.0 / (1.0 + np.exp(-self.opacities))
 
     def pick(self, rows: NDArray) -> Splats:
         """Return the Gaussians of ``rows``, a boolean mask (N,) or an index array."""
@@ -90,3 +92,26 @@ class Splats:
     def without_columns(self) -> Splats:
         """Return the same Gaussians without any extra column: a stock 3DGS splat."""
         return replace(self, extra={})
+
+
+def merge(parts: Sequence[Splats]) -> Splats:
+    """Return the Gaussians of all ``parts``, one after the other.
+
+    SH coefficients are padded with zeros to the highest degree among them. Of the extra columns, those that every part
+    has are kept, in the common type that numpy finds for them.
+
+    Raises:
+        BadSplats: if there are no parts.
+    """
+    if not parts:
+        raise BadSplats("There are no Gaussians to merge.", "Choose at least one object.")
+    terms = max(part.sh.shape[1] for part in parts)
+    shared = [name for name in parts[0].extra if all(name in part.extra for part in parts)]
+    return Splats(
+        np.concatenate([part.means for part in parts]),
+        np.concatenate([part.quats for part in parts]),
+        np.concatenate([part.scales for part in parts]),
+        np.concatenate([part.opacities for part in parts]),
+        np.concatenate([np.pad(part.sh, ((0, 0), (0, terms - part.sh.shape[1]), (0, 0))) for part in parts]),
+        {name: np.concatenate([part.extra[name] for part in parts]) for name in shared},
+    )

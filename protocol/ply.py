@@ -1,0 +1,303 @@
+"""Splats <-> PLY files, in the columns of the 3DGS reference implementation (Kerbl et al. 2023, `save_ply`).
+
+One Gaussian is one row of the element ``vertex``: x y z, nx ny nz (always zero), f_dc_0..2, f_rest_* (all red
+coefficients, then green, then blue), opacity, scale_0..2, rot_0..3, then whatever columns a program added.
+plyfile knows the format; the rows themselves are moved here, a block at a time, as a scene has a million of them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from plyfile import PlyData, PlyElement, PlyListProperty, PlyParseError
+
+from protocol.errors import BadSplats
+from protocol.splats import SH_COUNTS, Splats
+
+MAX_HEADER = 256 << 10
+BLOCK = 2048
+"""Rows moved at a time: few enough to stay in the processor's cache while their columns are picked out."""
+
+NORMALS = ("nx", "ny", "nz")
+AGAIN = "Copy or export it again."
+
+
+def read_ply(path: Path | str) -> Splats:
+    """Return the Gaussians of a PLY file, binary of either byte order or ASCII, with columns in any order.
+
+    Columns of another numeric type are converted to float32; normals are dropped; columns that 3DGS does not know are
+    kept in :attr:`Splats.extra` with their own type. Warns where Gaussians with a NaN or an infinity were dropped, and
+    where bytes follow the last row.
+
+    Raises:
+        BadSplats: if the file cannot be read, is cut short, or does not hold Gaussians of SH degree 0 to 3.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise BadSplats(f"There is no file {path}.", "Name a PLY file of 3D Gaussians.")
+        with path.open("rb") as file:
+            header = _read_header(file, path)
+            splats, finite = _read_rows(file, header)
+            trailing = _trailing(file, header)
+    except OSError as error:
+        raise BadSplats(f"The file {path} cannot be read: {error.strerror}.") from error
+    if trailing:
+        warnings.warn(f"{path} has {trailing} bytes after its last Gaussian; they were ignored.", stacklevel=2)
+    if finite.all():
+        return splats
+    lost = int((~finite).sum())
+    warnings.warn(f"{path} has {lost} Gaussians that are not finite; they were dropped.", stacklevel=2)
+    return splats.pick(finite)
+
+
+def write_ply(splats: Splats, path: Path | str) -> None:
+    """Write ``splats`` as binary little-endian PLY: the stock columns in their stock order, extra columns last.
+
+    The file appears under its name when it is whole; reading it gives back the same bits.
+
+    Raises:
+        BadSplats: if an extra column has a name or a type that PLY has not, or the file cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    table = PlyData([PlyElement.describe(_rows(splats, path), "vertex")], byte_order="<")
+    try:
+        with part.open("xb") as file:
+            table.write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise BadSplats(f"The file {path} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _columns(splats: Splats) -> dict[str, NDArray]:
+    """Return each PLY column as a view (N,) on the arrays of ``splats``, in the order of the file, without normals."""
+    rest = splats.sh.shape[1] - 1
+    columns = {axis: splats.means[:, i] for i, axis in enumerate("xyz")}
+    columns |= {f"f_dc_{c}": splats.sh[:, 0, c] for c in range(3)}
+    columns |= {f"f_rest_{c * rest + k}": splats.sh[:, 1 + k, c] for c in range(3) for k in range(rest)}
+    columns |= {"opacity": splats.opacities}
+    columns |= {f"scale_{i}": splats.scales[:, i] for i in range(3)}
+    columns |= {f"rot_{i}": splats.quats[:, i] for i in range(4)}
+    return columns | splats.extra
+
+
+def _empty(count: int, sh_count: int, extra: dict[str, np.dtype]) -> Splats:
+    return Splats(
+        means=np.empty((count, 3), np.float32),
+        quats=np.empty((count, 4), np.float32),
+        scales=np.empty((count, 3), np.float32),
+        opacities=np.empty(count, np.float32),
+        sh=np.empty((count, sh_count, 3), np.float32),
+        extra={name: np.empty(count, dtype) for name, dtype in extra.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a PLY header says, checked against the size of the file: nothing is allocated on the header's word."""
+
+    path: Path
+    text: bool
+    before: list[PlyElement]
+    vertex: PlyElement
+    after: list[PlyElement]
+    dtype: np.dtype
+    """One row of ``vertex`` as it lies in a binary file."""
+
+
+def _read_header(file: BinaryIO, path: Path) -> _Header:
+    """Parse and check the header; leaves ``file`` at the first byte of data."""
+    head = file.read(MAX_HEADER)
+    if head[:3] != b"ply":
+        raise BadSplats(f"{path} is not a PLY file: it does not begin with 'ply'.", "Name a PLY file of 3D Gaussians.")
+    if b"end_header" not in head:
+        raise BadSplats(f"{path} has a PLY header that does not end.", AGAIN)
+    # plyfile takes headers for ASCII, and people write their own language into comments.
+    stream = io.BytesIO(head.translate(bytes(range(128)) + b"?" * 128))
+    try:
+        # plyfile has no public way to read a header alone, and PlyData.read allocates by its counts.
+        table = PlyData._parse_header(stream)
+    except (PlyParseError, ValueError) as error:
+        raise BadSplats(f"{path} has a PLY header that cannot be read: {error}.", AGAIN) from error
+    file.seek(stream.tell())
+    names = [element.name for element in table]
+    _refuse_other_kinds(table, path)
+    at = names.index("vertex")
+    vertex = table.elements[at]
+    dtype = np.dtype(vertex.dtype("=" if table.text else table.byte_order))
+    header = _Header(path, table.text, list(table.elements[:at]), vertex, list(table.elements[at + 1 :]), dtype)
+    _check_size(file, header)
+    return header
+
+
+def _refuse_other_kinds(table: PlyData, path: Path) -> None:
+    """Raise a sentence that says what the file is, where it is a PLY file but not one of 3D Gaussians."""
+    if "chunk" in table and "vertex" in table and "packed_position" in table["vertex"]:
+        raise BadSplats(
+            f"{path} is a compressed PLY of PlayCanvas SuperSplat: its Gaussians are packed into 16 bytes each.",
+            "Open it in SuperSplat and export it as an uncompressed PLY.",
+        )
+    if "vertex" not in table:
+        raise BadSplats(f"{path} is a PLY file without an element named vertex.", "Name a PLY file of 3D Gaussians.")
+    for element in table:
+        if element.count < 0:
+            raise BadSplats(f"{path} promises {element.count} rows of {element.name}.", AGAIN)
+        lists = [p.name for p in element.properties if isinstance(p, PlyListProperty)]
+        if lists and (element.name == "vertex" or element.count):
+            raise BadSplats(
+                f"{path} holds lists ({element.name}: {', '.join(lists)}), which a PLY file of 3D Gaussians does not.",
+                "Name a PLY file of 3D Gaussians, not of a mesh.",
+            )
+    present = {p.name for p in table["vertex"].properties}
+    rest = _count_rest(present)
+    if rest and 1 + rest // 3 not in SH_COUNTS:
+        raise BadSplats(f"{path} has {rest} f_rest columns; 0, 9, 24 or 45 make SH degree 0, 1, 2 or 3.")
+    missing = [name for name in _columns(_empty(0, 1 + rest // 3, {})) if name not in present]
+    if missing:
+        raise BadSplats(
+            f"{path} does not hold 3D Gaussians: it lacks the columns {', '.join(missing)}.",
+            "Name a PLY file as 3D Gaussian splatting trainers write it.",
+        )
+
+
+def _count_rest(names: set[str]) -> int:
+    return sum(name.startswith("f_rest_") for name in names)
+
+
+def _check_size(file: BinaryIO, header: _Header) -> None:
+    """Raise if the file is too short for the rows that its header promises; leaves ``file`` where it was."""
+    start = file.tell()
+    left = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    if header.text:
+        # A number and what parts it from the next take two bytes.
+        lines = sum(1 for _ in file) - sum(element.count for element in header.before)
+        there = min(lines, (left + 1) // (2 * len(header.vertex.properties)))
+        file.seek(start)
+    else:
+        there = (left - sum(_bytes_of(element) for element in header.before)) // header.dtype.itemsize
+    if there < header.vertex.count:
+        raise BadSplats(
+            f"{header.path} is cut short: it promises {header.vertex.count} Gaussians and holds {max(there, 0)}.", AGAIN
+        )
+
+
+def _bytes_of(element: PlyElement) -> int:
+    return element.count * np.dtype(element.dtype("<")).itemsize if element.count else 0
+
+
+def _read_rows(file: BinaryIO, header: _Header) -> tuple[Splats, NDArray[np.bool_]]:
+    """Return all Gaussians of the file, and which of them are finite."""
+    count = header.vertex.count
+    fields = header.dtype.fields or {}
+    rest = _count_rest(set(fields))
+    stock = _columns(_empty(0, 1 + rest // 3, {}))
+    extra = {name: field[0].newbyteorder("=") for name, field in fields.items() if name not in (*stock, *NORMALS)}
+    splats = _empty(count, 1 + rest // 3, extra)
+    columns = list(_columns(splats).items())
+    finite = np.ones(count, bool)
+    done = 0
+    for rows in (_text_blocks if header.text else _binary_blocks)(file, header):
+        block = slice(done, done + len(rows))
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity and is dropped as one
+            for name, column in columns:
+                column[block] = rows[name]
+        _mark_finite(splats, block, finite)
+        done += len(rows)
+    return splats, finite
+
+
+def _mark_finite(splats: Splats, block: slice, finite: NDArray[np.bool_]) -> None:
+    for values in (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh):
+        good = np.isfinite(values[block])
+        if not good.all():
+            finite[block] &= good.reshape(len(good), -1).all(1)
+
+
+def _binary_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
+    # Read rather than mapped: a file that shrinks under a mapping kills the process.
+    file.seek(sum(_bytes_of(element) for element in header.before), os.SEEK_CUR)
+    count = header.vertex.count
+    buffer = np.empty(min(BLOCK, count), header.dtype)
+    for start in range(0, count, BLOCK):
+        rows = buffer[: count - start]
+        if file.readinto(rows.view(np.uint8)) != rows.nbytes:  # pyright: ignore[reportAttributeAccessIssue]
+            raise BadSplats(f"{header.path} became shorter while it was read.", AGAIN)
+        yield rows
+
+
+def _text_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
+    for _ in islice(file, sum(element.count for element in header.before)):
+        pass
+    count = header.vertex.count
+    for start in range(0, count, BLOCK):
+        wanted = min(BLOCK, count - start)
+        lines = [line.decode("latin-1") for line in islice(file, wanted)]
+        try:
+            rows = np.loadtxt(lines, header.dtype, comments=None, ndmin=1) if all(map(str.strip, lines)) else None
+        except ValueError as error:
+            raise BadSplats(
+                f"{header.path} has a row among {start} to {start + wanted} that is none: {error}"
+            ) from error
+        if rows is None or len(rows) != wanted:
+            raise BadSplats(f"{header.path} has an empty row among {start} to {start + wanted}.", AGAIN)
+        yield rows
+
+
+def _trailing(file: BinaryIO, header: _Header) -> int:
+    """Return how many bytes follow the last row of the last element; ``file`` stands after the last Gaussian."""
+    if header.text:
+        for element in header.after:
+            for _ in islice(file, element.count):
+                pass
+        tail = file.read()
+        return len(tail) if tail.strip() else 0
+    end = file.tell() + sum(_bytes_of(element) for element in header.after)
+    return max(0, file.seek(0, os.SEEK_END) - end)
+
+
+def _rows(splats: Splats, path: Path) -> NDArray:
+    """Return ``splats`` as rows (N,) of a structured array in the order of the file."""
+    _check_extra(splats, path)
+    columns = _columns(splats)
+    stock = [name for name in columns if name not in splats.extra]
+    fields = [(name, "<f4") for name in (*stock[:3], *NORMALS, *stock[3:])]
+    fields += [(name, column.dtype.newbyteorder("<").str) for name, column in splats.extra.items()]
+    rows = np.zeros(len(splats), fields)
+    targets = [(rows[name], column) for name, column in columns.items()]
+    for start in range(0, len(splats), BLOCK):
+        block = slice(start, start + BLOCK)
+        for target, column in targets:
+            target[block] = column[block]
+    return rows
+
+
+def _check_extra(splats: Splats, path: Path) -> None:
+    stock = (*_columns(splats.without_columns()), *NORMALS)
+    for name, column in splats.extra.items():
+        if not name or not name.isascii() or not name.isprintable() or " " in name:
+            raise BadSplats(f"The column name {name!r} cannot stand in {path}: PLY names are ASCII without spaces.")
+        if name in stock or name.startswith("f_rest_"):
+            raise BadSplats(f"The extra column {name} cannot stand in {path}: 3D Gaussians have one of that name.")
+        if column.dtype.kind not in "iuf" or column.dtype.itemsize not in (
+            (4, 8) if column.dtype.kind == "f" else (1, 2, 4)
+        ):
+            raise BadSplats(
+                f"The column {name} of type {column.dtype} cannot stand in {path}: PLY has no such type.",
+                "Convert it to int32 or float32.",
+            )

@@ -1,0 +1,105 @@
+"""Rigid motion and uniform scale of Gaussians: what Blender's object matrix does to a splat when it is baked in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import BadSplats
+from protocol.sh import rotate_sh
+from protocol.splats import Floats, Splats
+
+TOLERANCE = 1e-4
+"""How far axes may be from equal length and right angles: a chain of float32 parent matrices is off by about 1e-6."""
+
+APPLY = "Undo that, or apply it to a mesh instead."
+
+
+def transform(splats: Splats, matrix: NDArray) -> Splats:
+    """Return ``splats`` moved by ``matrix``: a point p goes to ``matrix[:3, :3] @ p + matrix[:3, 3]``.
+
+    With scale s and rotation R: means go to s R p + t, quats to q_R q, log-scales grow by log s, and SH coefficients
+    are rotated. Extra columns are kept. Under the exact identity everything keeps its bits.
+
+    Args:
+        splats: N Gaussians.
+        matrix: (4, 4), rotation, translation and one positive scale, such as Blender's ``matrix_world``.
+
+    Raises:
+        BadSplats: if the matrix is anything else, as Gaussians under it would no longer be what the columns can hold;
+            or if it moves Gaussians beyond the range of float32.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    rotation, scale = decompose(matrix)
+    with np.errstate(over="ignore"):
+        means = (splats.means @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
+    if not np.isfinite(means).all():
+        raise BadSplats("The matrix moves Gaussians beyond the range of float32.", "Move or scale them less.")
+    return replace(
+        splats,
+        means=means,
+        quats=_multiply(_quaternion(rotation), splats.quats),
+        scales=splats.scales + np.float32(np.log(scale)),
+        sh=rotate_sh(splats.sh, rotation),
+    )
+
+
+def decompose(matrix: NDArray) -> tuple[NDArray[np.float64], float]:
+    """Return the rotation (3, 3) and the uniform scale of a matrix (4, 4).
+
+    Raises:
+        BadSplats: if the matrix is not a rotation, a translation and one positive scale, within :data:`TOLERANCE`.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    if matrix.shape != (4, 4):
+        raise BadSplats(f"A matrix of shape {matrix.shape} cannot move Gaussians; (4, 4) is expected.")
+    if not np.isfinite(matrix).all():
+        raise BadSplats("The matrix holds a NaN or an infinity.", "Reset the object's transform.")
+    if np.abs(matrix[3] - [0, 0, 0, 1]).max() > TOLERANCE:
+        raise BadSplats("The matrix holds a perspective projection, which Gaussians cannot follow.", APPLY)
+    largest = np.abs(matrix[:3, :3]).max()
+    if largest == 0:
+        raise BadSplats("The matrix has a scale of zero, which leaves nothing of the Gaussians.", APPLY)
+    axes = matrix[:3, :3] / largest  # so that no product under- or overflows
+    left, stretches, right = np.linalg.svd(axes)
+    if stretches[2] < 1e-6 * stretches[0]:
+        raise BadSplats("The matrix has a scale of zero along an axis, which flattens the Gaussians.", APPLY)
+    if np.linalg.det(axes) < 0:
+        raise BadSplats("The matrix mirrors, and a mirrored Gaussian has no rotation.", APPLY)
+    scale = float(np.cbrt(stretches.prod()))
+    gram = axes.T @ axes / scale**2 - np.eye(3)
+    if np.abs(gram[~np.eye(3, dtype=bool)]).max() > TOLERANCE:
+        raise BadSplats("The matrix shears, and a sheared Gaussian keeps no right angles.", APPLY)
+    if np.abs(gram).max() > TOLERANCE:
+        lengths = ", ".join(f"{length:.6g}" for length in np.linalg.norm(matrix[:3, :3], axis=0))
+        raise BadSplats(f"The matrix scales its axes unevenly ({lengths}); spherical harmonics cannot follow.", APPLY)
+    rotation = axes if np.array_equal(axes, np.eye(3)) else left @ right
+    return rotation, scale * float(largest)
+
+
+def _quaternion(rotation: NDArray) -> NDArray[np.float64]:
+    """Return the unit quaternion (w, x, y, z), w >= 0, of a rotation (3, 3).
+
+    The eigenvector of largest eigenvalue (Bar-Itzhack, "New method for extracting the quaternion from a rotation
+    matrix", 2000): no case distinction, and well-conditioned everywhere.
+    """
+    (a, b, c), (d, e, f), (g, h, i) = rotation
+    form = np.array(
+        [
+            [a + e + i, h - f, c - g, d - b],
+            [h - f, a - e - i, b + d, c + g],
+            [c - g, b + d, e - a - i, f + h],
+            [d - b, c + g, f + h, i - a - e],
+        ]
+    )
+    quat = np.linalg.eigh(form)[1][:, -1]
+    return quat if quat[0] >= 0 else -quat
+
+
+def _multiply(quat: NDArray[np.float64], quats: Floats) -> Floats:
+    """Return the Hamilton products of ``quat`` (4,) with each of ``quats`` (N, 4), wxyz; lengths are kept."""
+    w, x, y, z = quat
+    left = np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
+    return (quats @ left.T).astype(np.float32)
