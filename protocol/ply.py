@@ -11,7 +11,7 @@ import io
 import os
 import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -42,13 +42,26 @@ def read_ply(path: Path | str) -> Splats:
     Raises:
         BadSplats: if the file cannot be read, is cut short, or does not hold Gaussians of SH degree 0 to 3.
     """
+    steps = read_ply_steps(path)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
+    """Do what :func:`read_ply` does in steps of at most a few milliseconds, for a window that must not freeze.
+
+    Yields the share of the rows read so far; the generator's return value is the Gaussians.
+    """
     path = Path(path)
     try:
         if not path.is_file():
             raise BadSplats(f"There is no file {path}.", "Name a PLY file of 3D Gaussians.")
         with path.open("rb") as file:
             header = _read_header(file, path)
-            splats, finite = _read_rows(file, header)
+            splats, finite = yield from _read_rows(file, header)
             trailing = _trailing(file, header)
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror}.") from error
@@ -201,8 +214,8 @@ def _bytes_of(element: PlyElement) -> int:
     return element.count * np.dtype(element.dtype("<")).itemsize if element.count else 0
 
 
-def _read_rows(file: BinaryIO, header: _Header) -> tuple[Splats, NDArray[np.bool_]]:
-    """Return all Gaussians of the file, and which of them are finite."""
+def _read_rows(file: BinaryIO, header: _Header) -> Generator[float, None, tuple[Splats, NDArray[np.bool_]]]:
+    """Return all Gaussians of the file, and which of them are finite; yields the share done after each block."""
     count = header.vertex.count
     fields = header.dtype.fields or {}
     rest = _count_rest(set(fields))
@@ -219,6 +232,7 @@ def _read_rows(file: BinaryIO, header: _Header) -> tuple[Splats, NDArray[np.bool
                 column[block] = rows[name]
         _mark_finite(splats, block, finite)
         done += len(rows)
+        yield done / count
     return splats, finite
 
 
