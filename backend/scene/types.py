@@ -50,8 +50,8 @@ class View:
         camera: the undistorted pinhole camera, at the photograph's own size.
         image_path: the photograph.
         mask_path: the instance mask, or None where this view has none.
-        mask_index: which (H, W) slice of the mask file belongs to this view, for files that stack all views.
         lens: how to undistort, or None where the photograph needs none.
+        held_out: the capture itself names this view as one for testing only (``split_views`` with "own").
     """
 
     name: str
@@ -59,6 +59,7 @@ class View:
     image_path: Path
     mask_path: Path | None = None
     lens: Lens | None = None
+    held_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Scene:
 
     Attributes:
         root: the folder.
-        layout: which reader recognised it, such as "colmap".
-        views: sorted by name; at least one.
+        layout: which reader recognised it: "colmap", "transforms", "nerf-synthetic" or "messy-rooms".
+        views: sorted by name, numbers by value ("r_2" before "r_10"); at least one.
         points: (P, 3) float32, sparse points in the world; P is 0 where the capture has none.
         colours: (P, 3) uint8, their colours.
         warnings: sentences for the user, such as how many listed images were missing.

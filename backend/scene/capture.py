@@ -1,0 +1,52 @@
+"""`Capture`: what a reader makes of a folder, before views are named and masks are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene.lens import Lens
+from backend.scene.types import Camera
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One photograph that is there.
+
+    Attributes:
+        path: as the capture lists it, with forward slashes; names the view and finds its mask.
+        file: where it lies.
+        camera: undistorted pinhole camera at the photograph's own size.
+        lens: how to undistort, or None.
+        mask: the mask file that the capture names for this photograph, or None.
+        held_out: the capture names it as one for testing only.
+    """
+
+    path: str
+    file: Path
+    camera: Camera
+    lens: Lens | None = None
+    mask: Path | None = None
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What one reader returns.
+
+    Attributes:
+        shots: the photographs that are there; at least one.
+        mask_folders: folders of the scene where masks lie by custom of the layout, best first.
+        points: (P, 3) float32, sparse points in the world.
+        colours: (P, 3) uint8.
+        warnings: sentences for the user.
+    """
+
+    shots: list[Shot]
+    mask_folders: tuple[str, ...]
+    points: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    colours: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
+    warnings: tuple[str, ...] = ()

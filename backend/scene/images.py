@@ -1,0 +1,83 @@
+"""Photographs: their size from the header, their pixels when asked for.
+
+An EXIF orientation is ignored, as COLMAP ignores it: poses and masks belong to the pixels as stored.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.scene.lens import undistort_image
+from backend.scene.types import View
+from protocol.errors import BadArgument, BadScene
+
+BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises over files that are cut off, are no image, lie about their size, or are absurdly large."""
+
+
+def image_size(file: Path) -> tuple[int, int]:
+    """Return width and height from the header of a photograph.
+
+    Raises:
+        BadScene: if it is no image.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.size
+    except BROKEN as error:
+        raise _unreadable(file, error) from error
+
+
+def read_image(view: View, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Return the photograph of ``view`` as its pinhole camera sees it: (H, W, 3) uint8, sRGB as stored.
+
+    Grey becomes RGB, 16 bits become 8, transparency is laid over black.
+
+    Args:
+        view: whose photograph.
+        size: width and height to scale to, each pixel the mean of the area it covers; None for the camera's size.
+
+    Raises:
+        BadScene: if the file cannot be read, or no longer has the size it had when the scene was loaded.
+        BadArgument: if ``size`` is below one pixel.
+    """
+    if size is not None and min(size) < 1:
+        raise BadArgument(f"A photograph cannot be scaled to {size[0]} x {size[1]} pixels.")
+    try:
+        with Image.open(view.image_path) as image:
+            pixels = np.asarray(_rgb(image))
+    except BROKEN as error:
+        raise _unreadable(view.image_path, error) from error
+    height, width = pixels.shape[:2]
+    if (width, height) != (view.camera.width, view.camera.height):
+        raise BadScene(
+            f"The photograph {view.image_path} is {width} x {height} pixels now; it was "
+            f"{view.camera.width} x {view.camera.height} when the scene was loaded."
+        )
+    if view.lens is not None:
+        pixels = undistort_image(view.lens, pixels)
+    if size is not None and size != (width, height):
+        shrinks = size[0] <= width and size[1] <= height
+        resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, resampling))
+    return pixels
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow's own conversion clips values above 255 instead of scaling them.
+        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _unreadable(file: Path, error: Exception) -> BadScene:
+    return BadScene(f"The photograph {file} cannot be read: {error}.", "Replace the file, or take it out of the scene.")

@@ -1,0 +1,33 @@
+"""JSON files of a capture, checked against the struct that says what is expected."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from protocol.errors import BadScene
+
+MAX_BYTES = 1 << 28
+
+T = TypeVar("T")
+
+
+def read_json(file: Path, kind: type[T]) -> T:
+    """Return the content of ``file`` as ``kind``, a msgspec struct; fields that it does not know are ignored.
+
+    NaN and Infinity, which Python writes and JSON does not have, are read: what they stand for is refused by name.
+
+    Raises:
+        BadScene: if the file is no JSON, or a field is missing or has another type.
+    """
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise BadScene(f"{file} is larger than {MAX_BYTES} bytes.")
+        return msgspec.convert(json.loads(file.read_bytes()), kind)
+    except msgspec.ValidationError as error:
+        raise BadScene(f"{file} is not what was expected: {error}.") from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise BadScene(f"{file} cannot be read as JSON: {error}.", "Export the capture again.") from error

@@ -1,0 +1,96 @@
+"""Messy-Rooms: ``color/<n>.png``, ``metadata.json`` with Kubric's camera, masks in ``detic_instance/<n>.npy``.
+
+The true ids in ``instance/`` are never taken by themselves: they are for scoring.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from backend.scene.calibration import calibrate, camera_for
+from backend.scene.capture import Capture, Shot
+from backend.scene.images import image_size
+from backend.scene.json_files import read_json
+from backend.scene.names import natural_key
+from backend.scene.pose import rigid, viewmat_from_opengl
+from protocol.errors import BadScene
+
+MASK_FOLDERS = ("detic_instance", "masks")
+PHOTOGRAPHS = (".png", ".jpg", ".jpeg")
+
+
+class KubricCamera(msgspec.Struct):
+    K: list[list[float]]
+    positions: list[list[float]]
+    quaternions: list[list[float]]
+
+
+class Metadata(msgspec.Struct):
+    camera: KubricCamera
+
+
+def read_messy_rooms(root: Path) -> Capture:
+    """Return the capture of ``root / "metadata.json"``: photograph ``color/<n>.png`` has pose n, counted from 0.
+
+    ``positions`` are camera centres, ``quaternions`` (w, x, y, z) turn Blender's camera axes into the world. ``K`` is
+    in units of the photograph's width (first row) and height (second); Kubric's camera looks along -z, so its signs
+    are those of OpenGL and the magnitudes are OpenCV's.
+
+    Raises:
+        BadScene: if the file, a pose or the camera cannot be used, or no photograph is there.
+    """
+    listing = root / "metadata.json"
+    camera = read_json(listing, Metadata).camera
+    poses = len(camera.positions)
+    if len(camera.quaternions) != poses:
+        raise BadScene(f"{listing} has {poses} positions and {len(camera.quaternions)} quaternions.")
+    files = sorted((f for f in (root / "color").iterdir() if f.suffix.lower() in PHOTOGRAPHS), key=_order)
+    if not files:
+        raise BadScene(f"{root / 'color'} holds no photograph: looked for 0000.png and the like.")
+    shots = [_shot(file, camera, listing) for file in files]
+    return Capture(shots, MASK_FOLDERS, warnings=_missing(poses - len(files), poses, root))
+
+
+def _order(file: Path):
+    return natural_key(file.name)
+
+
+def _missing(count: int, poses: int, root: Path) -> tuple[str, ...]:
+    if count <= 0:
+        return ()
+    return (f"{count} of {poses} listed photographs are not in {root / 'color'} and were left out.",)
+
+
+def _shot(file: Path, camera: KubricCamera, listing: Path) -> Shot:
+    if not (file.stem.isascii() and file.stem.isdigit() and int(file.stem) < len(camera.positions)):
+        raise BadScene(
+            f"The photograph {file} has no pose: {listing} has poses 0 to {len(camera.positions) - 1}.",
+            "Name photographs after the number of their pose.",
+        )
+    i = int(file.stem)
+    width, height = image_size(file)
+    calibration = calibrate("PINHOLE", _pinhole(camera, width, height, listing), width, height, f"{listing}")
+    camera_to_world = _camera_to_world(camera.positions[i], camera.quaternions[i], f"Pose {i} of {listing}")
+    return Shot(file.name, file, camera_for(file, viewmat_from_opengl(camera_to_world), calibration))
+
+
+def _pinhole(camera: KubricCamera, width: int, height: int, listing: Path) -> list[float]:
+    """Return fx, fy, cx, cy in pixels."""
+    if [len(row) for row in camera.K] != [3, 3, 3]:
+        raise BadScene(f"K in {listing} is not a 3 x 3 matrix.")
+    K = np.abs(np.array(camera.K))
+    return [K[0, 0] * width, K[1, 1] * height, K[0, 2] * width, K[1, 2] * height]
+
+
+def _camera_to_world(position: list[float], quaternion: list[float], what: str) -> np.ndarray:
+    if len(position) != 3 or len(quaternion) != 4:
+        raise BadScene(f"{what} has {len(position)} and {len(quaternion)} values; 3 and 4 were looked for.")
+    w, x, y, z = quaternion
+    if not 0.5 < np.hypot.reduce(quaternion) < 2:
+        raise BadScene(f"{what} has the quaternion {quaternion}, which is no rotation.")
+    R = Rotation.from_quat([x, y, z, w]).as_matrix()
+    return rigid(np.column_stack([R, position]), what)

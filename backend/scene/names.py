@@ -1,0 +1,58 @@
+"""Names of views: unique, fit to be file names on any system, in the order a person would count them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Return a sort key that compares numbers by value: "r_2" before "r_10"."""
+    # isdecimal() digits beyond 0-9 would match \d too, and int() reads them, so the split stays consistent.
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+
+
+def view_names(paths: Sequence[str]) -> list[str]:
+    """Return one unique name per photograph.
+
+    A name is the photograph's stem. Where two photographs share a stem, all names of the scene carry their folders
+    below the common one, joined by underscores ("train_r_0"); what is still equal after that is numbered ("_2").
+
+    Args:
+        paths: relative, with forward slashes.
+    """
+    stems = [_as_file_name(PurePosixPath(path).stem) for path in paths]
+    if _all_differ(stems):
+        return stems
+    common = posixpath.commonpath([PurePosixPath(path).parent.as_posix() for path in paths])
+    below = [PurePosixPath(path).relative_to(common).with_suffix("") for path in paths]
+    return _numbered([_as_file_name("_".join(path.parts)) for path in below])
+
+
+def _as_file_name(text: str) -> str:
+    return NOT_IN_FILE_NAMES.sub("_", text).rstrip(". ") or "view"
+
+
+def _all_differ(names: Sequence[str]) -> bool:
+    # Some file systems do not tell A.png from a.png.
+    return len({name.casefold() for name in names}) == len(names)
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    taken = set()
+    counts: Counter[str] = Counter()
+    result = []
+    for name in names:
+        candidate = name
+        while candidate.casefold() in taken:
+            counts[name] += 1
+            candidate = f"{name}_{counts[name] + 1}"
+        taken.add(candidate.casefold())
+        result.append(candidate)
+    return result

@@ -1,0 +1,46 @@
+"""Poses from files: checked, and turned into world-to-camera matrices with OpenCV axes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from protocol.errors import BadScene
+
+TOLERANCE = 1e-3
+"""How far R R^T may be from the identity: files hold rotations with as few as four digits."""
+OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+"""OpenGL and Blender cameras look along -z with y up, OpenCV's along +z with y down."""
+
+
+def rigid(matrix: ArrayLike, what: str) -> NDArray[np.float64]:
+    """Return ``matrix`` as a (4, 4) float64 rotation and translation, its rotation made exactly orthonormal.
+
+    Args:
+        matrix: (3, 4) or (4, 4).
+        what: names the pose in error sentences.
+
+    Raises:
+        BadScene: if the shape is another, a value is not finite, or the 3 x 3 part is no rotation.
+    """
+    try:
+        pose = np.asarray(matrix, np.float64)
+    except (ValueError, TypeError) as error:
+        raise BadScene(f"{what} is not a matrix: its rows differ in length.") from error
+    if pose.shape not in ((3, 4), (4, 4)):
+        raise BadScene(f"{what} has shape {pose.shape}; (4, 4) or (3, 4) was looked for.")
+    if not np.isfinite(pose).all():
+        raise BadScene(f"{what} holds a value that is not finite.", "Leave the photograph out of the capture.")
+    R = pose[:3, :3]
+    if np.abs(R @ R.T - np.eye(3)).max() > TOLERANCE or np.linalg.det(R) < 0:
+        raise BadScene(f"{what} is not a rotation: its axes are scaled, skewed or mirrored.", "Apply the scale first.")
+    U, _, Vt = np.linalg.svd(R)
+    result = np.eye(4)
+    result[:3, :3] = U @ Vt
+    result[:3, 3] = pose[:3, 3]
+    return result
+
+
+def viewmat_from_opengl(camera_to_world: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (4, 4) world-to-camera matrix with OpenCV axes of a rigid camera-to-world matrix with OpenGL axes."""
+    return np.linalg.inv(camera_to_world @ OPENGL_TO_OPENCV)

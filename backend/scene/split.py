@@ -1,0 +1,65 @@
+"""Which views train and which test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from backend.scene.types import View
+from protocol.errors import BadArgument
+
+SPECS = 'It takes "none", "last:0.2" (a fraction), "every:8" (a count of at least 2) or "own".'
+
+
+def split_views(views: Sequence[View], spec: str) -> tuple[list[View], list[View]]:
+    """Return the views to train on and those to test on, both in the order of ``views``.
+
+    Args:
+        views: in name order, as in ``Scene.views``.
+        spec: "none": train on all. "last:F": the last fraction F of the views tests, at least one view.
+            "every:N": every N-th view tests, starting with the first, as INRIA's ``--eval`` does with N = 8.
+            "own": the capture's own test views test (``transforms_test.json``, ``test_filenames``).
+
+    Raises:
+        BadArgument: if ``spec`` is none of these, leaves no view to train on, or is "own" where the capture has no
+            test views.
+    """
+    kind, _, value = spec.partition(":")
+    if spec == "none":
+        tested: set[int] = set()
+    elif kind == "last":
+        count = max(1, math.floor(len(views) * _fraction(value, spec) + 0.5))
+        tested = set(range(len(views) - count, len(views)))
+    elif kind == "every":
+        tested = set(range(0, len(views), _count(value, spec)))
+    elif spec == "own":
+        tested = {i for i, view in enumerate(views) if view.held_out}
+        if not tested:
+            raise BadArgument('The test views "own" were asked for; this capture names no test views.', SPECS)
+    else:
+        raise _bad(spec)
+    if len(tested) >= len(views):
+        raise BadArgument(f'The test views "{spec}" leave none of {len(views)} views to train on.', SPECS)
+    train = [view for i, view in enumerate(views) if i not in tested]
+    return train, [view for i, view in enumerate(views) if i in tested]
+
+
+def _fraction(value: str, spec: str) -> float:
+    try:
+        fraction = float(value)
+    except ValueError as error:
+        raise _bad(spec) from error
+    if not 0.0 < fraction < 1.0:
+        raise _bad(spec)
+    return fraction
+
+
+def _count(value: str, spec: str) -> int:
+    # Longer numbers than any capture has views are not worth reading.
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= 2):
+        raise _bad(spec)
+    return int(value)
+
+
+def _bad(spec: str) -> BadArgument:
+    return BadArgument(f'"{spec}" does not say which views are for testing.', SPECS)

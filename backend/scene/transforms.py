@@ -1,0 +1,148 @@
+"""``transforms.json`` of nerfstudio and instant-ngp: OpenGL camera-to-world matrices, intrinsics per file or frame."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+
+from backend.scene.calibration import calibrate, camera_for
+from backend.scene.capture import Capture, Shot
+from backend.scene.files import find_photographs, inner_path
+from backend.scene.images import image_size
+from backend.scene.json_files import read_json
+from backend.scene.points import read_points
+from backend.scene.pose import rigid, viewmat_from_opengl
+from protocol.errors import BadScene
+
+MASK_FOLDERS = ("masks", "instance_masks", "seg_masks", "object_mask", "sam_mask", "instance")
+
+
+class Intrinsics(msgspec.Struct, kw_only=True):
+    """In pixels and radians; a frame's own value goes before the file's."""
+
+    camera_model: str | None = None
+    is_fisheye: bool | None = None
+    w: float | None = None
+    h: float | None = None
+    fl_x: float | None = None
+    fl_y: float | None = None
+    cx: float | None = None
+    cy: float | None = None
+    camera_angle_x: float | None = None
+    camera_angle_y: float | None = None
+    k1: float | None = None
+    k2: float | None = None
+    k3: float | None = None
+    k4: float | None = None
+    p1: float | None = None
+    p2: float | None = None
+
+
+class Frame(Intrinsics, kw_only=True):
+    file_path: str
+    transform_matrix: list[list[float]]
+    mask_path: str | None = None
+
+
+class Transforms(Intrinsics, kw_only=True):
+    frames: list[Frame]
+    ply_file_path: str | None = None
+    test_filenames: list[str] = []
+
+
+def read_transforms(root: Path) -> Capture:
+    """Return the capture of ``root / "transforms.json"``.
+
+    A frame's ``mask_path`` is read as a map of instance ids, which is not what nerfstudio does with it: a warning
+    says so. Frames listed in ``test_filenames`` are held out.
+
+    Raises:
+        BadScene: if the file, a pose or a camera cannot be used, or no photograph is there.
+    """
+    listing = root / "transforms.json"
+    content = read_json(listing, Transforms)
+    shots, warnings = read_frames(root, listing, content)
+    if any(shot.mask for shot in shots):
+        warnings += (
+            f"The masks that {listing} names in mask_path are read as instance ids, 0 for nothing; nerfstudio "
+            "itself hides pixels with them.",
+        )
+    if content.ply_file_path is None:
+        return Capture(shots, MASK_FOLDERS, warnings=warnings)
+    file = root / inner_path(content.ply_file_path, listing)
+    if not file.is_file():
+        return Capture(shots, MASK_FOLDERS, warnings=(*warnings, f"The sparse points {file} are missing."))
+    return Capture(shots, MASK_FOLDERS, *read_points(file), warnings)
+
+
+def read_frames(
+    root: Path, listing: Path, content: Transforms, held_out: bool = False
+) -> tuple[list[Shot], tuple[str, ...]]:
+    """Return the photographs of one file that are there, and the warning about those that are not.
+
+    Args:
+        root: the folder that the file's paths start from.
+        listing: the file, for error sentences.
+        content: what it holds.
+        held_out: whether all of them are for testing only.
+    """
+    frames = {frame.file_path: frame for frame in content.frames}
+    found, warnings = find_photographs([root], frames, listing)
+    tested = set(content.test_filenames)
+    shots = []
+    for entry, file in found.items():
+        frame = frames[entry]
+        camera_to_world = rigid(frame.transform_matrix, f"The transform_matrix of {entry} in {listing}")
+        calibration = _calibration(frame, content, file, f"The camera of {entry} in {listing}")
+        camera = camera_for(file, viewmat_from_opengl(camera_to_world), calibration)
+        shots.append(
+            Shot(
+                inner_path(entry, listing).as_posix(),
+                file,
+                camera,
+                calibration.lens,
+                _mask(root, frame, listing),
+                held_out or entry in tested,
+            )
+        )
+    return shots, warnings
+
+
+def _mask(root: Path, frame: Frame, listing: Path) -> Path | None:
+    if frame.mask_path is None:
+        return None
+    file = root / inner_path(frame.mask_path, listing)
+    return file if file.is_file() else None
+
+
+def _calibration(frame: Intrinsics, content: Intrinsics, file: Path, what: str):
+    def value(name: str, default: float | None = None) -> float | None:
+        own = getattr(frame, name)
+        shared = getattr(content, name) if own is None else own
+        return default if shared is None else shared
+
+    w, h = value("w"), value("h")
+    if w is None or h is None:
+        w, h = image_size(file)
+    if not (1 <= w < 1 << 20 and 1 <= h < 1 << 20):
+        raise BadScene(f"{what} has the size {w:g} x {h:g}.")
+    fx = value("fl_x", _focal(value("camera_angle_x"), w))
+    fy = value("fl_y", _focal(value("camera_angle_y"), h))
+    if fx is None and fy is None:
+        raise BadScene(f"{what} has no focal length: looked for fl_x, fl_y, camera_angle_x and camera_angle_y.")
+    fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
+    centre = [value("cx", w / 2), value("cy", h / 2)]
+    k1, k2, k3, k4, p1, p2 = (value(name, 0.0) for name in ("k1", "k2", "k3", "k4", "p1", "p2"))
+    model = value("camera_model", "OPENCV")
+    if value("is_fisheye") or k4:
+        model = "OPENCV_FISHEYE"
+    if model in ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"):
+        # nerfstudio writes every perspective model with the names of OpenCV's coefficients.
+        model = "FULL_OPENCV"
+    return calibrate(model, [fx, fy, *centre, k1, k2, p1, p2, k3, 0.0, 0.0, 0.0], int(w), int(h), what)
+
+
+def _focal(angle: float | None, size: float) -> float | None:
+    return None if angle is None else size / 2 / math.tan(angle / 2) if 0 < angle < math.pi else math.nan
