@@ -1,0 +1,69 @@
+"""A reconstruction under way, on disk: what a killed run needs to go on as if nothing had happened.
+
+One ``.npz`` of plain arrays, never pickle. A checkpoint belongs to one scene with one set of settings, and carries
+their fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene.types import View
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+Arrays = dict[str, NDArray]
+
+
+def fingerprint(views: Sequence[View], settings: Mapping[str, object]) -> str:
+    """Return a hexadecimal digest of the views' cameras, the names and sizes of their files, and the settings."""
+    digest = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode())
+    for view in views:
+        camera = view.camera
+        sizes = [path.stat().st_size if path and path.exists() else -1 for path in (view.image_path, view.mask_path)]
+        digest.update(json.dumps([view.name, camera.width, camera.height, *sizes]).encode())
+        digest.update(np.ascontiguousarray(camera.viewmat, np.float64).tobytes())
+        digest.update(np.ascontiguousarray(camera.K, np.float64).tobytes())
+    return digest.hexdigest()
+
+
+def save(path: Path, arrays: Arrays, mark: str) -> None:
+    """Write ``arrays`` under the fingerprint ``mark``; a reader sees the old file or the new one, never a part."""
+    header = np.array(json.dumps({"version": VERSION, "fingerprint": mark}))
+    beside = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(beside, "wb") as file:
+        np.savez(file, allow_pickle=False, header=header, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def load(path: Path, mark: str) -> Arrays | None:
+    """Return what :func:`save` was given, or None where the file is absent, unreadable or of another run.
+
+    A file that is there and is not used is named in a warning of the log.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"][()]))
+            if header.get("version") != VERSION or header.get("fingerprint") != mark:
+                log.warning("The checkpoint %s is of another scene or other settings; starting afresh.", path)
+                return None
+            return {name: file[name] for name in file.files if name != "header"}
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        log.warning("The checkpoint %s cannot be read (%s); starting afresh.", path, error)
+        return None

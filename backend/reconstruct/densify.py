@@ -1,0 +1,114 @@
+"""Growing and pruning: more Gaussians where the image error pulls at them, none where they show nothing.
+
+Adaptive density control of 3DGS, section 5.2, with two changes. How many Gaussians may be added is given, and the
+strongest candidates are taken, so that a run has a known cost; and the pull counts more on masked objects.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from backend.reconstruct.optimiser import Adam, Columns
+from backend.reconstruct.photographs import Photograph
+from backend.reconstruct.schedule import Schedule
+
+SPLIT = 1.6
+"""By what factor the halves of a split Gaussian are smaller (3DGS, section 5.2)."""
+
+APART = 0.7
+"""How far the halves of a split Gaussian lie from the old centre, in standard deviations of a random draw."""
+
+FEWEST = 16
+"""Pruning that would leave fewer Gaussians than this prunes none: a dark scene must not end as an empty one."""
+
+
+class Growth:
+    """How strongly the views pull at each Gaussian: the mean length of the loss's gradient by its projected centre.
+
+    Attributes:
+        score: (N,) float32, sum over the views that saw the Gaussian since the last densification.
+        seen: (N,) float32, their number.
+    """
+
+    def __init__(self, count: int, device: torch.device | str) -> None:
+        self.score = torch.zeros(count, device=device)
+        self.seen = torch.zeros(count, device=device)
+
+    @torch.no_grad()
+    def observe(self, means2d: torch.Tensor, visible: torch.Tensor, photo: Photograph, mask_weight: float) -> None:
+        """Add one view.
+
+        Args:
+            means2d: (N, 2) float32, projected centres in pixels, with their gradient in ``.grad``.
+            visible: (N,) bool.
+            photo: the photograph of the view.
+            mask_weight: factor for Gaussians whose centre lies on an object.
+        """
+        assert means2d.grad is not None
+        # Per image width, so that photographs of different sizes count alike.
+        pull = means2d.grad.norm(dim=1) * max(photo.camera.width, photo.camera.height)
+        if photo.on_object is not None and mask_weight != 1:
+            height, width = photo.on_object.shape
+            column = means2d[:, 0].nan_to_num().clamp(0, width - 1).long()
+            row = means2d[:, 1].nan_to_num().clamp(0, height - 1).long()
+            pull = torch.where(photo.on_object.view(-1)[row * width + column], pull * mask_weight, pull)
+        self.score += torch.where(visible & pull.isfinite(), pull, 0)
+        self.seen += visible
+
+    def mean(self) -> torch.Tensor:
+        """(N,) float32, 0 for a Gaussian no view saw."""
+        return self.score / self.seen.clamp(min=1)
+
+
+@torch.no_grad()
+def densify(adam: Adam, growth: Growth, schedule: Schedule, step: int, generator: torch.Generator) -> Growth:
+    """Prune, clone and split the Gaussians of ``adam`` in place, and return an empty score for the new ones.
+
+    Removed are Gaussians that are faint, huge or not finite. Of the others those with the highest score grow until
+    :meth:`Schedule.room` is full: small ones are cloned, large ones split in two.
+
+    Args:
+        generator: on the CPU, whatever the device, so that one state serves a checkpoint of either engine.
+    """
+    columns = adam.columns
+    opacity = columns["opacities"].sigmoid()
+    size = columns["scales"].exp().amax(1)
+    keep = finite(columns) & (opacity > schedule.faint) & (size < schedule.huge_size)
+    if int(keep.sum()) < FEWEST:
+        keep = finite(columns)
+    score = torch.where(keep, growth.mean(), 0)
+    free = schedule.room(step, len(adam)) - int(keep.sum())
+    wanted = max(0, min(free, int((score > 0).sum())))
+    # A stable sort, not topk: ties must fall alike in a run that was resumed.
+    grown = score.argsort(descending=True, stable=True)[:wanted]
+    large = size[grown] > schedule.split_size
+    halves, clones = grown[large], grown[~large]
+
+    offset = _offsets(columns, halves, generator)
+    columns["scales"][halves] -= float(torch.tensor(SPLIT).log())
+    # Two equal Gaussians in one place let through (1 - o')^2 of the light: o' keeps the image as it was (Rota Bulo et
+    # al. 2024, "Revising densification", section 3.3).
+    half = 1 - (1 - opacity[clones].clamp(max=0.999)).sqrt()
+    columns["opacities"][clones] = torch.logit(half)
+
+    added = {name: column[torch.cat([halves, clones])].detach().clone() for name, column in columns.items()}
+    added["means"][: len(halves)] += offset
+    columns["means"][halves] -= offset
+    adam.rearrange(keep, added)
+    return Growth(len(adam), opacity.device)
+
+
+def finite(columns: Columns) -> torch.Tensor:
+    """(N,) bool, the Gaussians of which every value is a finite number."""
+    rows = [column.detach().isfinite().view(len(column), -1).all(1) for column in columns.values()]
+    return torch.stack(rows).all(0)
+
+
+def _offsets(columns: Columns, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return (len(rows), 3), a random step for each Gaussian drawn from the Gaussian itself."""
+    draw = torch.randn(len(rows), 3, generator=generator).to(rows.device)
+    local = APART * draw * columns["scales"][rows].exp()
+    w, xyz = torch.nn.functional.normalize(columns["quats"][rows], dim=1).split([1, 3], dim=1)
+    # Rotation of a vector by a unit quaternion: v + 2 w (q x v) + 2 q x (q x v).
+    turn = torch.linalg.cross(xyz, local)
+    return local + 2 * (w * turn + torch.linalg.cross(xyz, turn))

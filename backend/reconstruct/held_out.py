@@ -1,0 +1,46 @@
+"""How well Gaussians show photographs they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from backend.progress import Progress, silent
+from backend.reconstruct.losses import psnr, ssim
+from backend.reconstruct.photographs import working_size
+from backend.reconstruct.schedule import LONG_SIDE
+from backend.render import Renderer
+from backend.scene import read_image
+from backend.scene.types import View
+from protocol.splats import Splats
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of one view: its name, peak signal-to-noise ratio in dB, and structural similarity (at most 1)."""
+
+    view: str
+    psnr: float
+    ssim: float
+
+
+def qualities(
+    splats: Splats, views: Sequence[View], device: str = "cpu", *, progress: Progress = silent
+) -> list[Quality]:
+    """Return the quality of each view, at the working size of the device's training."""
+    renderer = Renderer(splats, device)
+    found = []
+    for number, view in enumerate(views):
+        progress("reconstruct", number / len(views), "held-out views")
+        size = working_size(view.camera, LONG_SIDE[device.partition(":")[0]])
+        photo = torch.from_numpy(read_image(view, size).copy())
+        image = torch.as_tensor(renderer.image(view.camera.resized(*size))).cpu().clamp(0, 1)
+        found.append(Quality(view.name, psnr(image, photo), float(ssim(image, photo / 255))))
+    return found
+
+
+def held_out(splats: Splats, views: Sequence[View], device: str = "cpu") -> list[float]:
+    """Return the PSNR in dB of each view."""
+    return [quality.psnr for quality in qualities(splats, views, device)]

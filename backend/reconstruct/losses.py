@@ -1,0 +1,211 @@
+"""How far a rendered image is from its photograph: L1 and structural dissimilarity, eq. (7) of 3D Gaussian Splatting.
+
+One contract, two engines: :func:`photometric_loss` runs a fused numba kernel on the CPU, which yields the gradient in
+the same three passes over the image, and :func:`photometric_loss_reference` in plain torch elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit, prange
+from numpy.typing import NDArray
+from torch.nn.functional import conv2d
+
+RADIUS = 5
+"""The window of SSIM is 11 x 11 (Wang et al. 2004)."""
+
+_taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / 1.5) ** 2)
+WINDOW: NDArray[np.float32] = (_taps / _taps.sum()).astype(np.float32)
+"""(11,) float32, the Gaussian window of SSIM, standard deviation 1.5 pixels, sum 1."""
+
+C1 = 0.01**2
+C2 = 0.03**2
+
+
+def photometric_loss(image: torch.Tensor, target: torch.Tensor, ssim_weight: float) -> torch.Tensor:
+    """Return (1 - w) mean |x - y| + w (1 - mean SSIM(x, y)), a scalar with a gradient to ``image``.
+
+    SSIM takes pixels outside the image as black in both images, as the reference code of 3DGS does.
+
+    Args:
+        image: (H, W, 3) float32, the rendered image, about 0 to 1.
+        target: (H, W, 3) uint8, the photograph, on the same device.
+        ssim_weight: w, 0 to 1; 0.2 in the paper.
+    """
+    if image.device.type == "cpu":
+        return _Fused.apply(image, target, ssim_weight)  # type: ignore[no-any-return]
+    return photometric_loss_reference(image, target, ssim_weight)
+
+
+def photometric_loss_reference(image: torch.Tensor, target: torch.Tensor, ssim_weight: float) -> torch.Tensor:
+    """The same in plain torch, on any device."""
+    wanted = target.to(image.dtype) / 255
+    l1 = (image - wanted).abs().mean()
+    if ssim_weight == 0:
+        return l1
+    return (1 - ssim_weight) * l1 + ssim_weight * (1 - ssim(image, wanted))
+
+
+def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the mean structural similarity of two (H, W, 3) images in 0 to 1, as a scalar."""
+    x, y = a.permute(2, 0, 1)[:, None], b.permute(2, 0, 1)[:, None]
+    window = torch.as_tensor(WINDOW, dtype=a.dtype, device=a.device)
+
+    def blur(maps: torch.Tensor) -> torch.Tensor:
+        across = conv2d(maps, window.view(1, 1, 1, -1), padding=(0, RADIUS))
+        return conv2d(across, window.view(1, 1, -1, 1), padding=(RADIUS, 0))
+
+    mean_x, mean_y = blur(x), blur(y)
+    var_x = blur(x * x) - mean_x**2
+    var_y = blur(y * y) - mean_y**2
+    covar = blur(x * y) - mean_x * mean_y
+    top = (2 * mean_x * mean_y + C1) * (2 * covar + C2)
+    return (top / ((mean_x**2 + mean_y**2 + C1) * (var_x + var_y + C2))).mean()
+
+
+def psnr(image: torch.Tensor, target: torch.Tensor) -> float:
+    """Return the peak signal-to-noise ratio in dB of a (H, W, 3) float image, clipped to 0..1, and a uint8 photograph."""
+    error = float((image.detach().clamp(0, 1) - target.to(image.dtype) / 255).square().mean())
+    return -10 * float(np.log10(max(error, 1e-10)))
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: torch.Tensor, target: torch.Tensor, ssim_weight: float) -> torch.Tensor:
+        x = image.detach().contiguous()
+        height, width = x.shape[:2]
+        gradient = torch.empty_like(x)
+        loss = _loss_and_gradient(
+            x.numpy().reshape(height, width * 3),
+            target.contiguous().numpy().reshape(height, width * 3),
+            np.float32(ssim_weight),
+            WINDOW,
+            gradient.numpy().reshape(height, width * 3),
+        )
+        ctx.save_for_backward(gradient)
+        return torch.tensor(loss, dtype=image.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grads[0], None, None
+
+
+# The kernels see an image as H rows of 3 W interleaved values: a blur along the row then has taps three apart, every
+# loop runs over contiguous memory, and no channel needs to be pulled out.
+_STRIDE = 3
+_MARGIN = RADIUS * _STRIDE
+
+
+@njit(fastmath=True, inline="always")
+def _blur_row(padded, window, out):
+    k0, k1, k2, k3, k4, k5 = window[0], window[1], window[2], window[3], window[4], window[5]
+    for x in range(out.shape[0]):
+        out[x] = (
+            k5 * padded[x + 15]
+            + k4 * (padded[x + 12] + padded[x + 18])
+            + k3 * (padded[x + 9] + padded[x + 21])
+            + k2 * (padded[x + 6] + padded[x + 24])
+            + k1 * (padded[x + 3] + padded[x + 27])
+            + k0 * (padded[x] + padded[x + 30])
+        )
+
+
+@njit(fastmath=True, inline="always")
+def _blur_column(rows, y, window, out):
+    height, length = rows.shape
+    if y >= RADIUS and y < height - RADIUS:
+        k0, k1, k2, k3, k4, k5 = window[0], window[1], window[2], window[3], window[4], window[5]
+        a0, a1, a2, a3, a4, a5 = rows[y - 5], rows[y - 4], rows[y - 3], rows[y - 2], rows[y - 1], rows[y]
+        a6, a7, a8, a9, a10 = rows[y + 1], rows[y + 2], rows[y + 3], rows[y + 4], rows[y + 5]
+        for x in range(length):
+            out[x] = (
+                k0 * (a0[x] + a10[x])
+                + k1 * (a1[x] + a9[x])
+                + k2 * (a2[x] + a8[x])
+                + k3 * (a3[x] + a7[x])
+                + k4 * (a4[x] + a6[x])
+                + k5 * a5[x]
+            )
+        return
+    for x in range(length):
+        out[x] = np.float32(0)
+    for k in range(max(0, RADIUS - y), min(2 * RADIUS + 1, height + RADIUS - y)):
+        row, tap = rows[y + k - RADIUS], window[k]
+        for x in range(length):
+            out[x] += tap * row[x]
+
+
+@njit(parallel=True, fastmath=True, cache=True)
+def _loss_and_gradient(image, target, weight, window, gradient):
+    height, length = image.shape
+    count = np.float32(height * length)
+    absolute = np.zeros(height, np.float64)
+    similar = np.zeros(height, np.float64)
+    l1_step = (np.float32(1) - weight) / count
+    ssim_step = -weight / count
+    across = np.empty((5, height, length), np.float32)
+    for y in prange(height):
+        row_x = np.zeros(length + 2 * _MARGIN, np.float32)
+        row_y = np.zeros(length + 2 * _MARGIN, np.float32)
+        product = np.zeros(length + 2 * _MARGIN, np.float32)
+        total = np.float32(0)
+        for x in range(length):
+            a, b = image[y, x], np.float32(target[y, x]) * np.float32(1 / 255)
+            row_x[x + _MARGIN], row_y[x + _MARGIN] = a, b
+            total += abs(a - b)
+            gradient[y, x] = l1_step if a > b else (-l1_step if a < b else np.float32(0))
+        absolute[y] = total
+        if weight > 0:
+            _blur_row(row_x, window, across[0, y])
+            _blur_row(row_y, window, across[1, y])
+            for x in range(length + 2 * _MARGIN):
+                product[x] = row_x[x] * row_x[x]
+            _blur_row(product, window, across[2, y])
+            for x in range(length + 2 * _MARGIN):
+                product[x] = row_y[x] * row_y[x]
+            _blur_row(product, window, across[3, y])
+            for x in range(length + 2 * _MARGIN):
+                product[x] = row_x[x] * row_y[x]
+            _blur_row(product, window, across[4, y])
+    l1 = absolute.sum() / count
+    if weight <= 0:
+        return l1
+    # The derivatives of SSIM by mean(x), mean(x x) and mean(x y), already blurred along the row.
+    back = np.empty((3, height, length), np.float32)
+    for y in prange(height):
+        moments = np.empty((5, length), np.float32)
+        for m in range(5):
+            _blur_column(across[m], y, window, moments[m])
+        slopes = np.zeros((3, length + 2 * _MARGIN), np.float32)
+        total = np.float32(0)
+        for x in range(length):
+            mx, my = moments[0, x], moments[1, x]
+            var_x, var_y = moments[2, x] - mx * mx, moments[3, x] - my * my
+            covar = moments[4, x] - mx * my
+            a1, a2 = 2 * mx * my + np.float32(C1), 2 * covar + np.float32(C2)
+            b1 = np.float32(1) / (mx * mx + my * my + np.float32(C1))
+            b2 = np.float32(1) / (var_x + var_y + np.float32(C2))
+            value = a1 * a2 * b1 * b2
+            total += value
+            by_square = -value * b2
+            by_product = 2 * a1 * b1 * b2
+            slopes[0, x + _MARGIN] = (
+                2 * my * a2 * b1 * b2 - 2 * mx * value * b1 - 2 * mx * by_square - my * by_product
+            )
+            slopes[1, x + _MARGIN] = by_square
+            slopes[2, x + _MARGIN] = by_product
+        similar[y] = total
+        for m in range(3):
+            _blur_row(slopes[m], window, back[m, y])
+    for y in prange(height):
+        slopes = np.empty((3, length), np.float32)
+        for m in range(3):
+            _blur_column(back[m], y, window, slopes[m])
+        for x in range(length):
+            b = np.float32(target[y, x]) * np.float32(1 / 255)
+            gradient[y, x] += ssim_step * (slopes[0, x] + 2 * image[y, x] * slopes[1, x] + b * slopes[2, x])
+    return (1 - weight) * l1 + weight * (1 - similar.sum() / count)

@@ -1,0 +1,109 @@
+"""Adam that updates only the Gaussians a view sees, and whose state follows them through densification."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numba import njit, prange
+
+BETA1 = 0.9
+BETA2 = 0.999
+EPS = 1e-15
+"""As 3DGS: gradients of a mean over all pixels are tiny, and the usual 1e-8 would swallow them."""
+
+Columns = dict[str, torch.Tensor]
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1) over named columns of N Gaussians.
+
+    Rows that a step does not see keep value and moments: they have no gradient, and plain Adam would go on moving them
+    by old momentum. With all rows visible it is :class:`torch.optim.Adam`.
+
+    Attributes:
+        columns: name -> (N, ...) float32, contiguous, requires_grad; one device.
+        first, second: name -> the running moments, shaped as the columns.
+        steps: how many steps were made, for the bias correction.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = {name: _leaf(column) for name, column in columns.items()}
+        self.first = {name: torch.zeros_like(column) for name, column in columns.items()}
+        self.second = {name: torch.zeros_like(column) for name, column in columns.items()}
+        self.steps = 0
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @torch.no_grad()
+    def step(self, rates: dict[str, float | torch.Tensor], visible: torch.Tensor) -> None:
+        """Move the visible rows against their gradients, and clear the gradients.
+
+        A gradient that is not finite counts as zero: one bad pixel must not spoil a Gaussian for good.
+
+        Args:
+            rates: name -> step size, a number or (values per Gaussian,) one for each value of a row.
+            visible: (N,) bool.
+        """
+        self.steps += 1
+        unbias1, unbias2 = 1 / (1 - BETA1**self.steps), 1 / (1 - BETA2**self.steps)
+        for name, column in self.columns.items():
+            if column.grad is None:
+                continue
+            rate = torch.as_tensor(rates[name], dtype=torch.float32).expand(column[:1].numel())
+            move = _step_numba if column.device.type == "cpu" else _step_torch
+            move(column, column.grad, self.first[name], self.second[name], visible, rate, unbias1, unbias2)
+            column.grad = None
+
+    @torch.no_grad()
+    def rearrange(self, keep: torch.Tensor, added: Columns) -> None:
+        """Keep the rows of ``keep`` (N,) bool with their moments, and append ``added`` with moments of zero."""
+        for name, column in self.columns.items():
+            new = added[name]
+            self.columns[name] = _leaf(torch.cat([column.detach()[keep], new]))
+            self.first[name] = torch.cat([self.first[name][keep], torch.zeros_like(new)])
+            self.second[name] = torch.cat([self.second[name][keep], torch.zeros_like(new)])
+
+
+def _leaf(column: torch.Tensor) -> torch.Tensor:
+    return column.detach().contiguous().requires_grad_(True)
+
+
+def _step_torch(column, gradient, first, second, visible, rate, unbias1, unbias2) -> None:
+    rows = visible.nonzero()[:, 0]
+    slope = torch.nan_to_num(gradient[rows], nan=0.0, posinf=0.0, neginf=0.0)
+    m = first[rows].lerp_(slope, 1 - BETA1)
+    v = second[rows].mul_(BETA2).addcmul_(slope, slope, value=1 - BETA2)
+    first[rows], second[rows] = m, v
+    rate = rate.to(column.device).view(column[:1].shape)
+    column[rows] -= rate * (m * unbias1) / ((v * unbias2).sqrt() + EPS)
+
+
+def _step_numba(column, gradient, first, second, visible, rate, unbias1, unbias2) -> None:
+    flat = (len(column), -1)
+    _step_rows(
+        column.detach().view(flat).numpy(),
+        gradient.contiguous().view(flat).numpy(),
+        first.view(flat).numpy(),
+        second.view(flat).numpy(),
+        visible.numpy(),
+        rate.contiguous().numpy(),
+        np.float32(unbias1),
+        np.float32(unbias2),
+    )
+
+
+@njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
+def _step_rows(column, gradient, first, second, visible, rate, unbias1, unbias2):
+    b1, b2, one = np.float32(BETA1), np.float32(BETA2), np.float32(1)
+    for i in prange(column.shape[0]):
+        if not visible[i]:
+            continue
+        for j in range(column.shape[1]):
+            slope = gradient[i, j]
+            if not np.isfinite(slope):
+                slope = np.float32(0)
+            m = b1 * first[i, j] + (one - b1) * slope
+            v = b2 * second[i, j] + (one - b2) * slope * slope
+            first[i, j], second[i, j] = m, v
+            column[i, j] -= rate[j] * (m * unbias1) / (np.sqrt(v * unbias2) + np.float32(EPS))

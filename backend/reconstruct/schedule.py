@@ -1,0 +1,177 @@
+"""Every setting of a reconstruction, with its reason; derived from the scene so that no capture needs its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from protocol.errors import BadArgument
+
+LONG_SIDE = {"cpu": 800, "cuda": 1600}
+"""Longest side of a training image in pixels. A step costs in proportion to the pixels: on two cores 800 x 600 takes
+about 80 ms, so larger photographs would not finish in minutes; 1600 is what the 3DGS reference code caps at."""
+
+STEPS = {"cpu": 4500, "cuda": 15000}
+"""On the CPU the gain after 4500 steps is 0.1 dB per ten seconds; on CUDA half of the reference code's 30000."""
+
+SH_DEGREE = {"cpu": 0, "cuda": 3}
+"""On the CPU the time that 45 further values per Gaussian cost buys more as further steps."""
+
+PIXELS_PER_GAUSSIAN = {"cpu": 170, "cuda": 20}
+"""Training pixels, over all photographs, that one Gaussian must explain."""
+
+MOST_GAUSSIANS = {"cpu": 100_000, "cuda": 1_500_000}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one scene is reconstructed.
+
+    Attributes:
+        steps: training steps, one photograph each.
+        small_steps: the first of them at half resolution: there they cost a quarter, settle the coarse shape, and
+            without them the worst views of the result are several dB worse.
+        cap: most Gaussians.
+        sh_degree: of the colours.
+        sh_every: steps between one degree of the spherical harmonics and the next, from degree 0 up.
+        ssim_weight: share of structural dissimilarity in the loss (3DGS: 0.2).
+        opacity_weight: of the mean opacity in the loss; empties Gaussians that explain nothing, for pruning to find.
+        rate_means, rate_means_end: step size of the centres in scene units at the first and last step, in between
+            geometric. 3DGS scales it by the extent of the cameras; the distance at which the cameras see the scene
+            serves a single camera and a forward-facing capture as well.
+        rate_quats, rate_scales, rate_opacities, rate_sh: step sizes of the stored values at the first step.
+        rate_decay: by what factor those have fallen at the last step; short runs gain from falling rates.
+        grow_every: steps between densifications.
+        grow_from, grow_until: first and last step that may add Gaussians.
+        prune_until: last step that may remove some.
+        growth: most Gaussians after a densification over those before.
+        mask_weight: factor on the growth score of Gaussians that lie on an object in the photograph's mask. Plain
+            objects have little colour gradient and would get few Gaussians, and it is objects that are lifted.
+        split_size: standard deviation in scene units above which a growing Gaussian is split, not cloned.
+        huge_size: standard deviation above which a Gaussian is removed.
+        faint: opacity below which a Gaussian is removed.
+    """
+
+    steps: int
+    small_steps: int
+    cap: int
+    sh_degree: int
+    sh_every: int
+    ssim_weight: float
+    opacity_weight: float
+    rate_means: float
+    rate_means_end: float
+    rate_quats: float
+    rate_scales: float
+    rate_opacities: float
+    rate_sh: float
+    rate_decay: float
+    grow_every: int
+    grow_from: int
+    grow_until: int
+    prune_until: int
+    growth: float
+    mask_weight: float
+    split_size: float
+    huge_size: float
+    faint: float
+
+    @classmethod
+    def for_scene(
+        cls, distance: float, pixels: int, count: int, *, engine: str, steps: int | None = None, **changes: Any
+    ) -> Schedule:
+        """Return the schedule for a scene.
+
+        Args:
+            distance: median distance from a camera to what it sees, scene units.
+            pixels: over all training photographs, at working size.
+            count: Gaussians at the start.
+            engine: "cpu" or "cuda".
+            steps: another length; everything that counts steps scales with it.
+            changes: fields of this class to set otherwise.
+
+        Raises:
+            BadArgument: an unknown field, or a value out of range.
+        """
+        total = STEPS[engine] if steps is None else steps
+        if total < 1:
+            raise BadArgument(f"The number of training steps is {total}.", "Give 1 or more.")
+        cap = max(count, min(pixels // PIXELS_PER_GAUSSIAN[engine], MOST_GAUSSIANS[engine]))
+        every = int(np.clip(total // 45, 10, 100))
+        grow_from, grow_until = min(2 * every, total), round(0.6 * total)
+        rounds = max(1, (grow_until - grow_from) // every)
+        values: dict[str, Any] = {
+            "steps": total,
+            "small_steps": total // 3,
+            "cap": cap,
+            "sh_degree": SH_DEGREE[engine],
+            "sh_every": max(1, total // 10),
+            "ssim_weight": 0.2,
+            "opacity_weight": 0.01,
+            "rate_means": 2e-4 * distance,
+            "rate_means_end": 2.5e-6 * distance,
+            "rate_quats": 0.003,
+            "rate_scales": 0.012,
+            "rate_opacities": 0.05,
+            "rate_sh": 0.02,
+            "rate_decay": 0.1,
+            "grow_every": every,
+            "grow_from": grow_from,
+            "grow_until": grow_until,
+            "prune_until": round(0.92 * total),
+            # 12 % leaves each generation 100 steps to settle; a start far below the cap must grow faster to reach it.
+            "growth": float(np.clip((cap / max(count, 1)) ** (1 / rounds), 1.12, 1.5)),
+            "mask_weight": 5.0,
+            "split_size": 0.005 * distance,
+            "huge_size": 0.5 * distance,
+            "faint": 0.005,
+        }
+        unknown = sorted(changes.keys() - values.keys())
+        if unknown:
+            raise BadArgument(
+                f"Reconstruction has no setting called {', '.join(unknown)}.", f"It has {', '.join(values)}."
+            )
+        return cls(**(values | changes))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sh_degree <= 3:
+            raise BadArgument(f"The spherical-harmonic degree is {self.sh_degree}.", "Give 0, 1, 2 or 3.")
+        if self.cap < 1:
+            raise BadArgument(f"The most Gaussians allowed are {self.cap}.", "Give 1 or more.")
+        for field in dataclasses.fields(self):
+            if not getattr(self, field.name) >= 0:
+                raise BadArgument(f"The setting {field.name} is {getattr(self, field.name)}.", "Give 0 or more.")
+
+    def small(self, step: int) -> bool:
+        """Whether this step looks at the half-size photographs."""
+        return step < self.small_steps
+
+    def degree(self, step: int) -> int:
+        """The spherical-harmonic degree that is trained at this step."""
+        return min(self.sh_degree, step // self.sh_every)
+
+    def rates(self, step: int) -> dict[str, float]:
+        """Return the step size of each column at this step."""
+        done = step / self.steps
+        decay = self.rate_decay**done
+        return {
+            "means": self.rate_means * (self.rate_means_end / self.rate_means) ** done,
+            "quats": self.rate_quats * decay,
+            "scales": self.rate_scales * decay,
+            "opacities": self.rate_opacities * decay,
+            "sh": self.rate_sh * decay,
+        }
+
+    def densifies(self, step: int) -> bool:
+        """Whether Gaussians are added or removed after this step."""
+        return self.grow_from <= step <= self.prune_until and step % self.grow_every == 0
+
+    def room(self, step: int, count: int) -> int:
+        """How many Gaussians there may be after densifying ``count`` of them at this step."""
+        if step > self.grow_until:
+            return count
+        # The constant lets a start of a few points get under way.
+        return min(self.cap, int(count * self.growth) + 200)

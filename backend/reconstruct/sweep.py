@@ -1,0 +1,258 @@
+"""Surfaces from photographs with known cameras, for captures that bring no sparse points.
+
+A plane sweep (Collins 1996) along single rays: a pixel of one photograph is tried at many depths, and the depth is kept
+at which its small neighbourhood looks the same in other photographs. Pixels on plain surfaces match at any depth; they
+take the depth of the nearest sure pixels of their photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from backend.progress import Progress, silent
+from backend.reconstruct.photographs import Photograph
+
+NEAR, FAR = 0.05, 20.0
+"""Depths that are tried, in units of the cameras' spread: from close to a camera to where their baseline shows no
+parallax."""
+
+DEPTHS = 160
+"""Steps of 4 % between them: about a pixel of disparity at half size for neighbouring cameras."""
+
+NEIGHBOURS = 6
+"""Photographs that each pixel is compared with."""
+
+PATCH_STEP = 2
+"""Pixels between the 3 x 3 samples of a neighbourhood: 5 x 5 pixels are seen for the price of 9."""
+
+WORST_MATCH = 14.0
+"""Mean difference of colour values (0 to 255) above which two neighbourhoods are not of one surface."""
+
+CLEAREST = 0.5
+"""A match is sure when its difference is at most this share of the median over all depths."""
+
+
+def surface_points(
+    photos: Sequence[Photograph], count: int, seed: int, progress: Progress = silent
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return at most ``count`` points (P, 3) float32 near surfaces, and their colours (P, 3) uint8; P is at least 1.
+
+    Pure black pixels start no ray: an empty background renders black by itself. Where no two photographs agree on
+    anything (one photograph, or all of them black) points are strewn through the space that the cameras see.
+    """
+    rng = np.random.default_rng(seed)
+    bundle = _Bundle.of(photos)
+    rays = _random_rays(bundle, count, rng)
+    depths, sure = _sweep(bundle, rays, progress)
+    depths = _fill_plain_surfaces(rays, depths, sure, rng)
+    found = np.isfinite(depths)
+    if found.sum() < min(count, 100):
+        depths = bundle.spread * np.exp(rng.uniform(np.log(0.3), np.log(3.0), len(depths)))
+        found = np.ones(len(depths), bool)
+    points = rays.origins[found] + rays.directions[found] * depths[found, None].astype(np.float32)
+    return points.astype(np.float32), rays.colours[found]
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """Photographs and cameras as arrays that a kernel can index; images may differ in size.
+
+    Attributes:
+        pixels: (sum of H W, 3) uint8, all images one after the other.
+        starts: (V,) int64, where each image begins.
+        sizes: (V, 2) int64, width and height.
+        projections: (V, 3, 4) float32, world to homogeneous pixels.
+        unprojections: (V, 3, 3) float32, homogeneous pixel to world direction of depth 1.
+        centres: (V, 3) float32.
+        neighbours: (V, NEIGHBOURS) int64, photographs to compare with, -1 where there is none.
+        spread: how far the cameras stand from their middle.
+    """
+
+    pixels: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    projections: NDArray[np.float32]
+    unprojections: NDArray[np.float32]
+    centres: NDArray[np.float32]
+    neighbours: NDArray[np.int64]
+    spread: float
+
+    @classmethod
+    def of(cls, photos: Sequence[Photograph]) -> _Bundle:
+        cameras = [photo.camera for photo in photos]
+        images = [photo.image.cpu().numpy().reshape(-1, 3) for photo in photos]
+        centres = np.array([camera.centre for camera in cameras])
+        spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
+        return cls(
+            pixels=np.concatenate(images),
+            starts=np.cumsum([0] + [len(image) for image in images[:-1]]),
+            sizes=np.array([(camera.width, camera.height) for camera in cameras]),
+            projections=np.array([camera.K @ camera.viewmat[:3] for camera in cameras], np.float32),
+            unprojections=np.array(
+                [camera.viewmat[:3, :3].T @ np.linalg.inv(camera.K) for camera in cameras], np.float32
+            ),
+            centres=centres.astype(np.float32),
+            neighbours=_neighbours(centres, np.array([camera.viewmat[2, :3] for camera in cameras])),
+            spread=spread if spread > 1e-6 else 1.0,
+        )
+
+
+def _neighbours(centres: NDArray, forward: NDArray) -> NDArray[np.int64]:
+    """Return, for each camera, near cameras that look within 60 degrees of its direction, or -1."""
+    found = np.full((len(centres), NEIGHBOURS), -1, np.int64)
+    gaps = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    shut = (forward @ forward.T < 0.5) | (gaps < 1e-6 * gaps.max())
+    for camera, order in enumerate(np.argsort(gaps, axis=1, kind="stable")):
+        open_ = order[~shut[camera][order]]
+        # Every second one, where there are enough: the very nearest share too much of the view to tell depths apart.
+        chosen = np.concatenate([open_[: 2 * NEIGHBOURS : 2], open_[1 : 2 * NEIGHBOURS : 2]])[:NEIGHBOURS]
+        found[camera, : len(chosen)] = chosen
+    return found
+
+
+@dataclass(frozen=True)
+class _Rays:
+    """R rays: view (R,) int64; pixels (R, 2) float32; origins, directions (R, 3) float32, depth 1; colours (R, 3) uint8."""
+
+    view: NDArray[np.int64]
+    pixels: NDArray[np.float32]
+    origins: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    colours: NDArray[np.uint8]
+
+
+def _random_rays(bundle: _Bundle, count: int, rng: np.random.Generator) -> _Rays:
+    lit = np.flatnonzero(bundle.pixels.any(1))
+    pool = lit if len(lit) else np.arange(len(bundle.pixels))
+    chosen = rng.choice(pool, min(count, len(pool)), replace=False)
+    view = np.searchsorted(bundle.starts, chosen, side="right") - 1
+    local = chosen - bundle.starts[view]
+    width = bundle.sizes[view, 0]
+    pixels = np.stack([local % width + 0.5, local // width + 0.5, np.ones(len(local))], axis=1).astype(np.float32)
+    directions = np.einsum("rij,rj->ri", bundle.unprojections[view], pixels)
+    return _Rays(view, pixels[:, :2], bundle.centres[view], directions, bundle.pixels[chosen])
+
+
+def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the best depth of each ray, NaN where none matches, and whether it is sure."""
+    ladder = np.geomspace(NEAR * bundle.spread, FAR * bundle.spread, DEPTHS).astype(np.float32)
+    best, cost, usual = (np.empty(len(rays.view), np.float32) for _ in range(3))
+    chunk = 4096  # rays between two looks at the progress, a fraction of a second
+    for start in range(0, len(rays.view), chunk):
+        progress("reconstruct", 0.0, f"looking for surfaces, {100 * start // len(rays.view)} %")
+        rows = slice(start, start + chunk)
+        _sweep_rays(
+            bundle.pixels,
+            bundle.starts,
+            bundle.sizes,
+            bundle.projections,
+            bundle.unprojections,
+            bundle.centres,
+            bundle.neighbours,
+            rays.view[rows],
+            rays.pixels[rows],
+            ladder,
+            best[rows],
+            cost[rows],
+            usual[rows],
+        )
+    matched = cost < WORST_MATCH
+    return np.where(matched, best, np.nan).astype(np.float64), matched & (cost < CLEAREST * usual)
+
+
+def _fill_plain_surfaces(
+    rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return depths in which unsure rays have taken the inverse-depth mean of the four nearest sure pixels."""
+    filled = np.where(sure, depths, np.nan)
+    for view in np.unique(rays.view):
+        here = rays.view == view
+        known, asking = np.flatnonzero(here & sure), np.flatnonzero(here & ~sure)
+        if len(known) < 4 or not len(asking):
+            continue
+        gaps, near = cKDTree(rays.pixels[known]).query(rays.pixels[asking], k=4)
+        closeness = 1 / (gaps + 1)
+        inverse = (closeness / depths[known][near]).sum(1) / closeness.sum(1)
+        # Spread a little in depth, as nobody measured it.
+        filled[asking] = np.exp(rng.normal(0, 0.03, len(asking))) / inverse
+    return filled
+
+
+@njit(inline="always")
+def _match(pixels, starts, sizes, projections, patch, origin, directions, depth, other):
+    """Mean difference of the neighbourhood ``patch`` (9, 3) at ``depth`` from photograph ``other``, -1 where unseen."""
+    P = projections[other]
+    width, height, start = sizes[other, 0], sizes[other, 1], starts[other]
+    total = np.float32(0)
+    for s in range(9):
+        x = origin[0] + directions[s, 0] * depth
+        y = origin[1] + directions[s, 1] * depth
+        z = origin[2] + directions[s, 2] * depth
+        w = P[2, 0] * x + P[2, 1] * y + P[2, 2] * z + P[2, 3]
+        if w <= np.float32(1e-6):
+            return np.float32(-1)
+        u = (P[0, 0] * x + P[0, 1] * y + P[0, 2] * z + P[0, 3]) / w - np.float32(0.5)
+        v = (P[1, 0] * x + P[1, 1] * y + P[1, 2] * z + P[1, 3]) / w - np.float32(0.5)
+        if not (u >= 0 and v >= 0 and u < width - 1 and v < height - 1):
+            return np.float32(-1)
+        column, row = int(u), int(v)
+        a, b = u - np.float32(column), v - np.float32(row)
+        at = start + row * width + column
+        for c in range(3):
+            upper = (1 - a) * pixels[at, c] + a * pixels[at + 1, c]
+            lower = (1 - a) * pixels[at + width, c] + a * pixels[at + width + 1, c]
+            total += abs((1 - b) * upper + b * lower - patch[s, c])
+    return total / np.float32(27)
+
+
+@njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
+def _sweep_rays(
+    pixels, starts, sizes, projections, unprojections, centres, neighbours, view, where, ladder, best, cost, usual
+):
+    for ray in prange(view.shape[0]):
+        own = view[ray]
+        width, height = sizes[own, 0], sizes[own, 1]
+        patch = np.empty((9, 3), np.float32)
+        directions = np.empty((9, 3), np.float32)
+        for s in range(9):
+            x = where[ray, 0] + np.float32((s % 3 - 1) * PATCH_STEP)
+            y = where[ray, 1] + np.float32((s // 3 - 1) * PATCH_STEP)
+            column, row = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
+            for c in range(3):
+                patch[s, c] = pixels[starts[own] + row * width + column, c]
+                directions[s, c] = (
+                    unprojections[own, c, 0] * x + unprojections[own, c, 1] * y + unprojections[own, c, 2]
+                )
+        costs = np.empty(ladder.shape[0], np.float32)
+        matches = np.empty(neighbours.shape[1], np.float32)
+        winner = 0
+        for d in range(ladder.shape[0]):
+            seen = 0
+            for n in range(neighbours.shape[1]):
+                if neighbours[own, n] >= 0:
+                    difference = _match(
+                        pixels, starts, sizes, projections, patch, centres[own], directions, ladder[d], neighbours[own, n]
+                    )
+                    if difference >= 0:
+                        # Insertion keeps the matches sorted: the better half counts, as the rest may be hidden.
+                        k = seen
+                        while k > 0 and matches[k - 1] > difference:
+                            matches[k] = matches[k - 1]
+                            k -= 1
+                        matches[k] = difference
+                        seen += 1
+            costs[d] = np.float32(255)
+            if seen >= 2:
+                used = (seen + 1) // 2 if seen > 2 else 2
+                costs[d] = matches[:used].mean()
+            if costs[d] < costs[winner]:
+                winner = d
+        best[ray], cost[ray] = ladder[winner], costs[winner]
+        tried = costs[costs < 255]
+        usual[ray] = np.median(tried) if tried.shape[0] > 8 else np.float32(0)

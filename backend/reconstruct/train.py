@@ -1,0 +1,239 @@
+"""The training loop: render, compare, step, densify. One loop for both engines; the tensors' device decides."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from backend.progress import Progress, silent
+from backend.reconstruct import checkpoint as checkpoints
+from backend.reconstruct.densify import Growth, densify, finite
+from backend.reconstruct.initial import gaussians_at, initial_points, viewing_distance
+from backend.reconstruct.losses import photometric_loss, psnr
+from backend.reconstruct.optimiser import Adam
+from backend.reconstruct.photographs import Photograph, Photographs, load_photographs
+from backend.reconstruct.schedule import LONG_SIDE, MOST_GAUSSIANS, PIXELS_PER_GAUSSIAN, Schedule
+from backend.render import rasterize, sh_colours
+from backend.scene.types import Scene, View
+from protocol.errors import BadArgument, BadScene, Unavailable
+from protocol.splats import Splats
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY = 0.2
+"""Seconds between two reports of progress."""
+
+CHECKPOINT_EVERY = 20.0
+"""Seconds between two checkpoints: a kill costs at most that, and writing one takes a tenth of a second."""
+
+START_SHARE = 4
+"""Training starts with at most the cap over this many Gaussians, and grows to the cap where it is needed."""
+
+
+def reconstruct(
+    scene: Scene,
+    train_views: Sequence[View],
+    *,
+    device: str = "cpu",
+    steps: int | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+    settings: Mapping[str, Any] | None = None,
+) -> Splats:
+    """Train Gaussians that look like the photographs of ``train_views``.
+
+    Reads images and masks of ``train_views`` only; from ``scene`` it takes the sparse points. Every random choice
+    hangs on ``seed``: the same call gives the same Gaussians on the CPU, interrupted or not.
+
+    Args:
+        scene: the capture.
+        train_views: at least one of its views; sizes may differ, masks may be absent.
+        device: "cpu" or "cuda".
+        steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
+        seed: 0 or more.
+        checkpoint: a file that is written every 20 s and at the end, and that a later call with the same scene and
+            settings goes on from. One of another scene or other settings is passed over with a warning in the log.
+        progress: called several times a second; what it raises passes through, and the last checkpoint stays.
+        settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
+
+    Returns:
+        The Gaussians in the frame of the capture, every value finite.
+
+    Raises:
+        BadScene: no training view.
+        BadArgument: a setting out of range.
+        Unavailable: ``device`` is "cuda" and there is none.
+        Fault: as raised by the readers of the scene.
+    """
+    engine = _engine(device)
+    if not train_views:
+        raise BadScene(f"{scene.root} leaves no view to train on.", "Hold fewer views out of training.")
+    changes = dict(settings or {})
+    long_side = int(changes.pop("long_side", LONG_SIDE[engine]))
+    if long_side < 1:
+        raise BadArgument(f"The longest side of a training image is {long_side}.", "Give 1 or more.")
+
+    photos = load_photographs(train_views, long_side=long_side, device=device, progress=progress)
+    cap = int(changes.get("cap", min(photos.pixels // PIXELS_PER_GAUSSIAN[engine], MOST_GAUSSIANS[engine])))
+    points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
+    distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
+    schedule = Schedule.for_scene(
+        distance, photos.pixels, len(points[0]), engine=engine, steps=steps, **changes
+    )
+    training = Training(
+        Adam(gaussians_at(points, distance, schedule.sh_degree, device)), photos, schedule, seed
+    )
+
+    mark = checkpoints.fingerprint(
+        train_views, dataclasses.asdict(schedule) | {"seed": seed, "long_side": long_side, "engine": engine}
+    )
+    if checkpoint is not None:
+        training.restore(checkpoint, mark)
+    _run(training, checkpoint, mark, progress)
+    return training.splats()
+
+
+def _engine(device: str) -> str:
+    engine = device.partition(":")[0]
+    if engine not in LONG_SIDE:
+        raise BadArgument(f"There is no device called {device}.", "Give cpu or cuda.")
+    if engine == "cuda" and not torch.cuda.is_available():
+        raise Unavailable("PyTorch sees no CUDA device here.", "Use the device cpu.")
+    return engine
+
+
+def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progress) -> None:
+    steps = training.schedule.steps
+    reported = saved = time.monotonic()
+    quality = None
+    while training.step < steps:
+        photo, image = training.advance()
+        now = time.monotonic()
+        if now - reported > REPORT_EVERY:
+            # Over many photographs: one alone says more about itself than about the scene.
+            quality = psnr(image, photo.image) if quality is None else 0.9 * quality + 0.1 * psnr(image, photo.image)
+            progress("reconstruct", training.step / steps, f"{len(training.adam):,} Gaussians, {quality:.1f} dB")
+            reported = now
+        if checkpoint is not None and now - saved > CHECKPOINT_EVERY:
+            checkpoints.save(checkpoint, training.arrays(), mark)
+            saved = now
+    if checkpoint is not None:
+        checkpoints.save(checkpoint, training.arrays(), mark)
+    progress("reconstruct", 1.0, f"{len(training.adam):,} Gaussians")
+
+
+class Training:
+    """A reconstruction under way.
+
+    Attributes:
+        adam: the Gaussians as columns means, quats, scales, opacities, sh (stored values, as in Splats).
+        step: how many steps were made.
+    """
+
+    def __init__(self, adam: Adam, photos: Photographs, schedule: Schedule, seed: int) -> None:
+        self.adam = adam
+        self.photos = photos
+        self.schedule = schedule
+        self.step = 0
+        self.device = adam.columns["means"].device
+        self.generator = torch.Generator().manual_seed(seed)
+        self.growth = Growth(len(adam), self.device)
+        self.queue = torch.empty(0, dtype=torch.int64)
+
+    def advance(self) -> tuple[Photograph, torch.Tensor]:
+        """Make one step; return the photograph it looked at and (H, W, 3) float32, how it was rendered before."""
+        schedule, columns = self.schedule, self.adam.columns
+        photo = self._next_photograph()
+        degree = schedule.degree(self.step)
+        sh = columns["sh"] if schedule.sh_degree == degree else columns["sh"][:, : (degree + 1) ** 2]
+        rendered = rasterize(
+            columns["means"],
+            columns["quats"],
+            columns["scales"],
+            columns["opacities"],
+            sh_colours(columns["means"], sh, photo.camera),
+            photo.camera,
+        )
+        loss = photometric_loss(rendered.image, photo.image, schedule.ssim_weight)
+        if schedule.opacity_weight:
+            loss = loss + schedule.opacity_weight * columns["opacities"].sigmoid().mean()
+        loss.backward()
+        self.growth.observe(rendered.means2d, rendered.visible, photo, schedule.mask_weight)
+        self.adam.step(self._rates(), rendered.visible)
+        self.step += 1
+        if schedule.densifies(self.step):
+            self.growth = densify(self.adam, self.growth, schedule, self.step, self.generator)
+        return photo, rendered.image
+
+    def splats(self) -> Splats:
+        """Return the Gaussians; any with a value that is not finite is left out, and the log says so."""
+        good = finite(self.adam.columns)
+        if not good.all():
+            log.warning("Left out %d Gaussians with values that are not finite.", int((~good).sum()))
+        return Splats(**{name: column.detach()[good].cpu().numpy() for name, column in self.adam.columns.items()})
+
+    def arrays(self) -> checkpoints.Arrays:
+        """Return everything :meth:`restore` needs, as plain arrays."""
+        tensors = {f"column.{name}": column.detach() for name, column in self.adam.columns.items()}
+        tensors |= {f"first.{name}": moment for name, moment in self.adam.first.items()}
+        tensors |= {f"second.{name}": moment for name, moment in self.adam.second.items()}
+        tensors |= {"score": self.growth.score, "seen": self.growth.seen, "queue": self.queue}
+        tensors |= {"generator": self.generator.get_state()}
+        steps = np.array([self.step, self.adam.steps])
+        return {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
+
+    def restore(self, path: Path, mark: str) -> bool:
+        """Go on from the checkpoint at ``path`` if it is there and of this run; return whether it was."""
+        arrays = checkpoints.load(path, mark)
+        if arrays is None:
+            return False
+        if not self._fits(arrays):
+            log.warning("The checkpoint %s does not hold what it should; starting afresh.", path)
+            return False
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        names = list(self.adam.columns)
+        self.adam = Adam({name: tensors[f"column.{name}"].to(self.device) for name in names})
+        self.adam.first = {name: tensors[f"first.{name}"].to(self.device) for name in names}
+        self.adam.second = {name: tensors[f"second.{name}"].to(self.device) for name in names}
+        self.step, self.adam.steps = (int(value) for value in arrays["steps"])
+        self.growth = Growth(len(self.adam), self.device)
+        self.growth.score, self.growth.seen = tensors["score"].to(self.device), tensors["seen"].to(self.device)
+        self.queue = tensors["queue"]
+        self.generator.set_state(tensors["generator"])
+        return True
+
+    def _fits(self, arrays: checkpoints.Arrays) -> bool:
+        present = self.arrays()
+        if arrays.keys() != present.keys():
+            return False
+        count = len(arrays["score"])
+        for name, array in present.items():
+            rows = {"queue": len(arrays["queue"]), "generator": len(array), "steps": 2}.get(name, count)
+            if arrays[name].dtype != array.dtype or arrays[name].shape != (rows, *array.shape[1:]):
+                return False
+        queue = arrays["queue"]
+        return bool((queue >= 0).all() and (queue < len(self.photos.full)).all() and arrays["steps"].min() >= 0)
+
+    def _next_photograph(self) -> Photograph:
+        if not len(self.queue):
+            self.queue = torch.randperm(len(self.photos.full), generator=self.generator)
+        number, self.queue = int(self.queue[-1]), self.queue[:-1]
+        ladder = self.photos.half if self.schedule.small(self.step) else self.photos.full
+        return ladder[number]
+
+    def _rates(self) -> dict[str, float | torch.Tensor]:
+        rates: dict[str, float | torch.Tensor] = dict(self.schedule.rates(self.step))
+        if self.schedule.sh_degree:
+            # The view-dependent coefficients learn at a twentieth of the rate, as in 3DGS.
+            values = torch.full(((self.schedule.sh_degree + 1) ** 2, 3), 1 / 20)
+            values[0] = 1
+            rates["sh"] = self.schedule.rates(self.step)["sh"] * values.flatten()
+        return rates
