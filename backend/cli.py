@@ -1,0 +1,214 @@
+"""The command line: `backend COMMAND`. Each command gathers its arguments and calls one function.
+
+Exit status: 0 done; 2 bad arguments or bad input, with one line on stderr; 130 interrupted, what was finished is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from backend.progress import Cancelled
+from protocol.errors import BadArgument, Fault
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Lift inconsistent 2D masks to one label per Gaussian, and hand each object to Blender.",
+)
+
+SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout.")]
+Device = Annotated[str, typer.Option(metavar="auto|cuda|cpu", help="Where to compute.")]
+TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Views held out of everything.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; left out, the engine's own schedule.")]
+
+
+@app.command()
+def segment(
+    scene: SceneFolder,
+    out: Annotated[Path, typer.Option(help="The result folder.")],
+    splats: Annotated[Path | None, typer.Option(help="A 3DGS PLY of the scene, instead of reconstructing.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")] = None,
+    method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
+    test_views: TestViews = "none",
+    device: Device = "auto",
+    seed: Seed = 0,
+    steps: Steps = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
+    ] = None,
+) -> None:
+    """Turn a scene folder into labelled objects, in this process, without a server."""
+    from backend.pipeline import SegmentRequest
+    from backend.pipeline import segment as run
+    from backend.terminal import progress_bars
+
+    checkpoint = out.with_name(f".{out.name}.checkpoint")
+    request = SegmentRequest(
+        scene=scene,
+        out=out,
+        splats=splats,
+        masks=masks,
+        method=method,
+        test_views=test_views,
+        device=device,
+        seed=seed,
+        steps=steps,
+        checkpoint=checkpoint,
+        settings=parse_settings(setting or []),
+    )
+    with progress_bars() as progress:
+        report = run(request, progress)
+    checkpoint.unlink(missing_ok=True)
+    for warning in report["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(
+        f"{report['objects']} objects in {report['gaussians']:,} Gaussians, {report['seconds']['total']:.0f} s "
+        f"(Gaussians to labels {report['seconds']['gaussians_to_labels']:.1f} s): {out}"
+    )
+
+
+@app.command()
+def reconstruct(
+    scene: SceneFolder,
+    out: Annotated[Path, typer.Option(metavar="FILE.ply", help="The splat file to write.")],
+    steps: Steps = None,
+    test_views: TestViews = "none",
+    device: Device = "auto",
+    seed: Seed = 0,
+    masks: Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")] = None,
+) -> None:
+    """Turn photographs into Gaussians."""
+    from backend.pipeline import reconstruct_to_file
+    from backend.terminal import progress_bars
+
+    if out.suffix.lower() != ".ply":
+        raise BadArgument(f"The output {out} does not end in .ply.", "Name a .ply file.")
+    checkpoint = out.with_name(f".{out.name}.checkpoint")
+    with progress_bars() as progress:
+        count, psnr = reconstruct_to_file(
+            scene, out, masks, steps=steps, test_views=test_views, device=device, seed=seed, checkpoint=checkpoint,
+            progress=progress,
+        )  # fmt: skip
+    checkpoint.unlink(missing_ok=True)
+    quality = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
+    typer.echo(f"{count:,} Gaussians{quality}: {out}")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder, or a folder of id maps.")],
+    truth: Annotated[Path, typer.Option(help="A folder of exact id maps with the same names.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score labels against exact ids, over the whole scene."""
+    from backend.evaluate.folders import evaluate_folder
+
+    score = evaluate_folder(folder, truth)
+    if as_json:
+        typer.echo(json.dumps(score.as_dict()))
+        return
+    for name, value in score.as_dict().items():
+        typer.echo(f"{name:>14}  {value}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="A .ply splat file, or a mesh: .obj .glb .stl")],
+) -> None:
+    """Write one or several objects of a result to a file; the ending says which kind."""
+    from backend.objects.export import export_objects
+
+    count = export_objects(folder, objects, to)
+    typer.echo(f"{count:,} {'Gaussians' if to.suffix.lower() == '.ply' else 'triangles'}: {to}")
+
+
+@app.command()
+def serve(
+    bind: Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen.")] = "tcp://127.0.0.1:5757",
+    data: Annotated[Path | None, typer.Option(help="Where uploads, jobs and results are kept.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Serve Blender over ZeroMQ until interrupted."""
+    from backend.server.server import serve as run
+
+    run(bind=bind, data=data or Path.home() / ".splatlift", device=device)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything is left.")] = Path("demo"),
+    seed: Seed = 0,
+) -> None:
+    """Run the whole line on a small scene made on the spot: no network, no GPU, no Blender window."""
+    from backend.demo.run import run_demo
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        lines = run_demo(out, seed=seed, progress=progress)
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what this machine has, and what to do about what is missing."""
+    from backend.doctor import examine
+
+    for finding in examine():
+        typer.echo(f"{'ok ' if finding.good else 'NO '} {finding.what}: {finding.found}")
+        if finding.remedy:
+            typer.echo(f"      {finding.remedy}")
+
+
+def parse_settings(pairs: list[str]) -> dict[str, float | int | str | bool]:
+    """Return settings written NAME=VALUE with their values as numbers or truth values where they read as such.
+
+    Raises:
+        BadArgument: if a pair has no name or no value.
+    """
+    settings: dict[str, float | int | str | bool] = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not name or not sign or not text:
+            raise BadArgument(f"The setting {pair!r} is not of the form NAME=VALUE.")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        settings[name] = value if isinstance(value, int | float | bool) else text
+    return settings
+
+
+def main() -> None:
+    """Run the command line and leave with its exit status."""
+    try:
+        status = app(standalone_mode=False)
+    except Fault as fault:
+        _complain(str(fault))
+        status = 2
+    except TyperException as error:
+        _complain(error.format_message().replace("\n", " "))
+        status = 2
+    except (KeyboardInterrupt, Cancelled, typer.Abort):
+        _complain("Interrupted; what was finished is kept.")
+        status = 130
+    sys.exit(status or 0)
+
+
+def _complain(sentence: str) -> None:
+    typer.echo(f"backend: {sentence}", err=True)
+
+
+if __name__ == "__main__":
+    main()

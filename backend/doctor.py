@@ -1,0 +1,81 @@
+"""`backend doctor`: what this machine has, and what to do about what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import socket
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import torch
+
+
+class Finding(NamedTuple):
+    """One thing examined: whether it is as it should be, what was found, and the remedy if not."""
+
+    what: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(port: int = 5757) -> list[Finding]:
+    """Look at everything the backend rests on."""
+    return [_torch(), _cuda(), _gsplat(), _numba(), _blender(), _port(port), _disk()]
+
+
+def _torch() -> Finding:
+    return Finding("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def _cuda() -> Finding:
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return Finding(
+            "CUDA", True, f"{torch.cuda.get_device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        )
+    why = "this torch was built without it" if torch.version.cuda is None else "no device answers"
+    return Finding("CUDA", False, why, "Everything runs on the CPU; install a CUDA build of torch to use a GPU.")
+
+
+def _gsplat() -> Finding:
+    found = version("gsplat")
+    if not torch.cuda.is_available():
+        return Finding("gsplat", True, f"{found}, its kernels are not needed without CUDA")
+    from gsplat.cuda._backend import _C
+
+    if _C is None:
+        return Finding("gsplat", False, f"{found}, kernels not compiled", "Install a CUDA toolkit with nvcc.")
+    return Finding("gsplat", True, f"{found}, kernels compiled")
+
+
+def _numba() -> Finding:
+    import numba
+
+    return Finding("numba", True, f"{numba.__version__}, {numba.config.NUMBA_NUM_THREADS} threads")  # pyright: ignore
+
+
+def _blender() -> Finding:
+    if importlib.util.find_spec("bpy") is None:
+        return Finding("bpy", False, "not installed", "Only tests and demo need it: pip install 'splatlift[blender]'.")
+    try:
+        return Finding("bpy", True, version("bpy"))
+    except PackageNotFoundError:
+        return Finding("bpy", True, "inside Blender")
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return Finding(f"port {port}", False, str(error), "A server may be running; serve with another --bind.")
+    return Finding(f"port {port}", True, "free")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free / 2**30
+    return Finding(
+        "disk", free > 5, f"{free:.0f} GiB free here", "" if free > 5 else "A large scene needs about 5 GiB."
+    )

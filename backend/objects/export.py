@@ -1,0 +1,84 @@
+"""One or several objects of a result folder as a file for other programs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import trimesh
+from protocol.ply import read_ply, write_ply
+
+from backend.objects.mesh import mesh_of
+from backend.objects.result import MARK, ObjectsFile
+from protocol.errors import BadArgument, BadResult, NotFound
+
+MESH_ENDINGS = (".obj", ".glb", ".stl")
+
+
+def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
+    """Write objects of a result to ``to`` and return how many Gaussians (splats) or triangles (meshes) it holds.
+
+    Args:
+        folder: a result folder.
+        wanted: ids or names from ``objects.json``; "all" stands for every object.
+        to: ``.ply`` for a stock 3DGS splat, ``.obj``, ``.glb`` or ``.stl`` for one mesh.
+
+    Raises:
+        BadResult: if the folder is no result. NotFound: if an object is not in it. BadArgument: if the ending is
+            unknown or the objects have no surface.
+    """
+    ending = to.suffix.lower()
+    if ending != ".ply" and ending not in MESH_ENDINGS:
+        raise BadArgument(f"The ending of {to} is not known.", f"Use .ply or one of {', '.join(MESH_ENDINGS)}.")
+    labels = _labels_of(read_objects(folder), wanted, folder)
+    splats = read_ply(folder / "splats.ply")
+    if "label" not in splats.extra:
+        raise BadResult(f"{folder / 'splats.ply'} has no column label.", "Segment the scene again.")
+    chosen = splats.pick(np.isin(splats.extra["label"], labels)).without_columns()
+    if ending == ".ply":
+        write_ply(chosen, to)
+        return len(chosen)
+    mesh = mesh_of(chosen, cells=96)
+    if mesh is None:
+        raise BadArgument(f"The objects {', '.join(wanted)} are too thin for a surface.", "Export them as .ply.")
+    shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
+    _write_whole(to, shape.export(file_type=ending[1:]))
+    return len(mesh.faces)
+
+
+def read_objects(folder: Path) -> ObjectsFile:
+    """Return ``objects.json`` of a result folder.
+
+    Raises:
+        BadResult: if it is missing or broken.
+    """
+    path = folder / MARK
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ObjectsFile)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadResult(
+            f"{folder} is no result folder: {MARK} is missing.", "Name a folder that segment wrote."
+        ) from error
+    except msgspec.DecodeError as error:
+        raise BadResult(f"{path} cannot be read: {error}.", "Segment the scene again.") from error
+
+
+def _labels_of(record: ObjectsFile, wanted: Sequence[str], folder: Path) -> list[int]:
+    if "all" in wanted:
+        return [row.id for row in record.objects]
+    by_word = {word: row.id for row in record.objects for word in (str(row.id), row.name)}
+    for word in wanted:
+        if word not in by_word:
+            raise NotFound(f"{folder} has no object {word!r}.", f"It has 1 to {len(record.objects)}.")
+    return [by_word[word] for word in wanted]
+
+
+def _write_whole(path: Path, data: bytes | str) -> None:
+    handle, part = tempfile.mkstemp(dir=path.absolute().parent, suffix=path.suffix)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+    os.replace(part, path)

@@ -1,0 +1,212 @@
+"""The line once, in order: scene, Gaussians, contributions, labels, objects, result folder.
+
+The command line and the server's worker both call :func:`segment`; neither knows the rooms behind it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from protocol.ply import read_ply
+
+from backend.lift import label_map, lift
+from backend.lift.types import Lift
+from backend.memory import peak_host_mib
+from backend.objects import result
+from backend.objects.overview import Row, overview
+from backend.objects.table import object_table
+from backend.progress import Progress, silent
+from backend.reconstruct import held_out, reconstruct
+from backend.render import Renderer, device_of
+from backend.scene import load_scene, read_image, read_mask, split_views
+from backend.scene.types import Scene, View
+from backend.scene.up import up_direction
+from protocol.errors import BadMask
+from protocol.splats import Splats
+
+OVERVIEW_ROWS = 4
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """Everything that decides a segmentation.
+
+    Attributes:
+        scene: a folder in any layout that :func:`backend.scene.load_scene` knows.
+        out: the result folder.
+        splats: a 3DGS PLY of the scene in the frame of its cameras; None reconstructs from the photographs.
+        masks: the mask folder, where it is not the layout's own.
+        method: a name of :data:`backend.lift.METHODS`; None for the best.
+        test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
+        device: "auto", "cuda" or "cpu".
+        seed: of every random choice.
+        steps: reconstruction steps; None for the engine's own schedule.
+        checkpoint: where the reconstruction saves itself and resumes from; None for nowhere.
+        meshes: whether each object also gets a mesh.
+        settings: further settings of the lifting method.
+    """
+
+    scene: Path
+    out: Path
+    splats: Path | None = None
+    masks: Path | None = None
+    method: str | None = None
+    test_views: str = "none"
+    device: str = "auto"
+    seed: int = 0
+    steps: int | None = None
+    checkpoint: Path | None = None
+    meshes: bool = True
+    settings: dict[str, float | int | str | bool] = field(default_factory=dict)
+
+
+def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
+    """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
+
+    Raises:
+        Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
+        Cancelled: if ``progress`` raises it. In both cases ``request.out`` is as it was.
+    """
+    result.check_out(request.out)
+    device = device_of(request.device)
+    clock = Stopwatch()
+
+    with clock("scene"):
+        progress("scene", 0.0)
+        scene = load_scene(request.scene, request.masks)
+        train, test = split_views(scene.views, request.test_views)
+        mask_scale = _mask_scale(train, scene)
+
+    with clock("reconstruct"):
+        splats = _gaussians(request, scene, train, device, progress)
+        psnr = held_out(splats, test, device) if test and request.splats is None else []
+
+    with clock("lift"):
+        lifted = lift(
+            splats,
+            train,
+            method=request.method,
+            device=device,
+            seed=request.seed,
+            settings=request.settings,
+            progress=progress,
+        )
+
+    with clock("labels"):
+        shown = test or train
+        maps = _label_maps(splats, lifted, shown, mask_scale, device, progress)
+
+    with clock("objects"), result.whole_folder(request.out) as folder:
+        objects = object_table(splats, lifted)
+        result.write_gaussians(folder, splats, lifted, progress, request.meshes)
+        result.write_objects(folder, scene.root.name, lifted, request.seed, up_direction(scene.views), objects)
+        result.write_labels(folder, maps)
+        _overview(shown, maps).save(folder / "overview.png")
+        progress("write", 1.0)
+        report = _report(request, scene, train, test, splats, lifted, psnr, device, clock)
+        result.write_json(folder / "report.json", report)
+    return report
+
+
+class Stopwatch:
+    """Seconds per named stage; as a context manager it times one."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str):
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - start
+
+
+def _mask_scale(train: Sequence[View], scene: Scene) -> float:
+    """Mask pixels per photograph pixel: held-out masks are not looked at, so a training view tells."""
+    for view in train:
+        mask = read_mask(view)
+        if mask is not None:
+            return mask.shape[1] / view.camera.width
+    raise BadMask(
+        f"None of the {len(train)} views of {scene.root} has an instance mask.",
+        "Put id maps named as the photographs into a folder and name it with --masks.",
+    )
+
+
+def _gaussians(request: SegmentRequest, scene: Scene, train: Sequence[View], device: str, progress: Progress) -> Splats:
+    if request.splats is not None:
+        return read_ply(request.splats).without_columns()
+    return reconstruct(
+        scene,
+        train,
+        device=device,
+        steps=request.steps,
+        seed=request.seed,
+        checkpoint=request.checkpoint,
+        progress=progress,
+    )
+
+
+def _label_maps(
+    splats: Splats, lifted: Lift, views: Sequence[View], mask_scale: float, device: str, progress: Progress
+) -> dict[str, NDArray[np.int32]]:
+    renderer = Renderer(splats, device)
+    maps: dict[str, NDArray[np.int32]] = {}
+    for done, view in enumerate(views):
+        progress("objects", 0.5 * done / len(views), "label maps")
+        camera = view.camera.resized(round(view.camera.width * mask_scale), round(view.camera.height * mask_scale))
+        maps[view.name] = label_map(renderer, lifted.labels, camera)
+    return maps
+
+
+def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):
+    chosen = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, OVERVIEW_ROWS).round().astype(int))]
+    return overview([Row(view.name, read_image(view), read_mask(view), maps[view.name]) for view in chosen])
+
+
+def _report(
+    request: SegmentRequest,
+    scene: Scene,
+    train: Sequence[View],
+    test: Sequence[View],
+    splats: Splats,
+    lifted: Lift,
+    psnr: Sequence[float],
+    device: str,
+    clock: Stopwatch,
+) -> dict:
+    seconds = {stage: round(value, 2) for stage, value in clock.seconds.items()}
+    seconds["gaussians_to_labels"] = round(clock.seconds["lift"] + clock.seconds["labels"], 2)
+    seconds["total"] = round(time.perf_counter() - clock.start, 2)
+    return {
+        "format": result.FORMAT,
+        "scene": scene.root.name,
+        "layout": scene.layout,
+        "warnings": list(scene.warnings),
+        "seconds": seconds,
+        "peak_memory_mib": {
+            "host": peak_host_mib(),
+            "device": round(torch.cuda.max_memory_allocated() / 2**20) if device == "cuda" else 0,
+        },
+        "gaussians": len(splats),
+        "views": {"train": len(train), "test": len(test)},
+        "objects": int(lifted.labels.max(initial=0)),
+        "psnr_held_out": round(float(np.mean(psnr)), 2) if len(psnr) else None,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "method": lifted.method,
+        "settings": lifted.settings,
+        "seed": request.seed,
+        "test_views": request.test_views,
+        "steps": request.steps,
+        "splats": request.splats.name if request.splats else None,
+        "versions": {name: version(name) for name in ("splatlift", "torch", "numpy", "numba")},
+    }

@@ -1,0 +1,54 @@
+"""The density level set of an object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import trimesh
+from plyfile import PlyData
+
+from backend.objects.mesh import mesh_of, write_mesh
+from protocol.splats import Splats
+from tests.backend.objects.making import ball, two_balls
+
+
+@pytest.fixture(scope="module")
+def sphere():
+    return ball((3, -2, 1), 1.0, 1500, np.random.default_rng(1))
+
+
+def test_a_shell_of_gaussians_becomes_one_closed_ball(sphere):
+    mesh = mesh_of(sphere)
+    assert mesh is not None
+    shape = trimesh.Trimesh(mesh.vertices, mesh.faces)
+    assert shape.is_watertight
+    assert shape.body_count == 1, "the hollow inside is filled, so there is no inner wall"
+    assert np.allclose(shape.center_mass, (3, -2, 1), atol=0.05)
+    assert shape.volume == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.15), "faces look outwards: volume is positive"
+    assert (mesh.colours[:, 0] > 200).all()
+    assert (mesh.colours[:, 1] < 60).all()
+
+
+def test_nothing_and_the_transparent_have_no_surface(sphere):
+    assert mesh_of(sphere.pick(np.zeros(len(sphere), bool))) is None
+    faint = Splats(sphere.means, sphere.quats, sphere.scales, sphere.opacities * 0 - 9, sphere.sh)
+    assert mesh_of(faint) is None
+
+
+def test_one_gaussian_and_a_zero_quaternion():
+    splats, _ = two_balls()
+    one = splats.pick(np.array([3]))
+    one = Splats(one.means, one.quats * 0, one.scales, one.opacities, one.sh)
+    mesh = mesh_of(one)
+    assert mesh is not None
+    assert np.allclose(mesh.vertices.mean(0), one.means[0], atol=0.02)
+
+
+def test_written_file_reads_back(sphere, tmp_path):
+    mesh = mesh_of(sphere, cells=24)
+    assert mesh is not None
+    write_mesh(mesh, tmp_path / "m.ply")
+    ply = PlyData.read(str(tmp_path / "m.ply"))
+    assert np.array_equal(np.stack([ply["vertex"][n] for n in "xyz"], 1), mesh.vertices)
+    assert np.array_equal(np.stack(list(ply["face"]["vertex_indices"])), mesh.faces)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.ply"]

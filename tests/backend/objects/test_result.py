@@ -1,0 +1,108 @@
+"""The result folder: whole or not there."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.objects import result
+from backend.objects.export import export_objects, read_objects
+from backend.objects.table import object_table
+from backend.progress import Cancelled
+from protocol.errors import BadArgument, BadResult, Fault, NotFound
+from protocol.ply import read_ply
+from tests.backend.objects.making import two_balls
+
+
+def write(out, progress=lambda *a: None):
+    splats, lift = two_balls()
+    with result.whole_folder(out) as folder:
+        result.write_gaussians(folder, splats, lift, progress)
+        result.write_objects(folder, "kitchen", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
+        result.write_labels(folder, {"a": np.array([[0, 2], [1, 300]], np.int32)})
+    return splats, lift
+
+
+def test_a_result_holds_what_it_should(tmp_path):
+    splats, lift = write(tmp_path / "out")
+    out = tmp_path / "out"
+    everything = read_ply(out / "splats.ply")
+    assert np.array_equal(everything.extra["label"], lift.labels)
+    assert everything.extra["label"].dtype == np.int32
+    assert np.array_equal(everything.extra["confidence"], lift.confidence)
+    piece = read_ply(out / "objects" / "0002.ply")
+    assert np.array_equal(piece.means, splats.means[lift.labels == 2])
+    assert not piece.extra
+    record = json.loads((out / "objects.json").read_text())
+    assert (record["format"], record["scene"], [o["count"] for o in record["objects"]]) == (1, "kitchen", [900, 400])
+    ids = np.asarray(Image.open(out / "labels" / "a.png"))
+    assert ids.tolist() == [[0, 2], [1, 300]]
+    assert sorted(p.name for p in (out / "meshes").iterdir()) == ["0001.ply", "0002.ply"]
+
+
+def test_a_new_result_takes_the_place_of_an_old_one(tmp_path):
+    write(tmp_path / "out")
+    (tmp_path / "out" / "objects" / "0099.ply").write_text("left over")
+    result.check_out(tmp_path / "out")
+    write(tmp_path / "out")
+    assert not (tmp_path / "out" / "objects" / "0099.ply").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_cancelled_half_way_nothing_is_left(tmp_path):
+    def stop(stage, fraction, note=""):
+        if fraction > 0:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write(tmp_path / "out", stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_not_overwritten(tmp_path):
+    (tmp_path / "holiday.jpg").write_text("x")
+    with pytest.raises(BadArgument, match="no segmentation wrote"):
+        result.check_out(tmp_path)
+    with pytest.raises(BadArgument, match="is a file"):
+        result.check_out(tmp_path / "holiday.jpg")
+
+
+def test_too_many_objects_for_the_id_maps(tmp_path):
+    with pytest.raises(BadArgument, match="70000 objects"):
+        result.write_labels(tmp_path, {"a": np.array([[70_000]], np.int32)})
+
+
+def test_export_of_objects_as_splats_and_mesh(tmp_path):
+    splats, lift = write(tmp_path / "out")
+    assert export_objects(tmp_path / "out", ["2"], tmp_path / "two.ply") == 400
+    assert np.array_equal(read_ply(tmp_path / "two.ply").means, splats.means[lift.labels == 2])
+    assert export_objects(tmp_path / "out", ["all"], tmp_path / "all.ply") == 1300
+    for ending in (".obj", ".glb", ".stl"):
+        assert export_objects(tmp_path / "out", ["Object 1"], tmp_path / f"one{ending}") > 1000
+        assert (tmp_path / f"one{ending}").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("folder", "objects", "to", "kind", "says"),
+    [
+        ("out", ["7"], "x.ply", NotFound, "no object '7'"),
+        ("out", ["1"], "x.docx", BadArgument, "ending of .*x.docx is not known"),
+        ("nowhere", ["1"], "x.ply", BadResult, "no result folder"),
+        ("broken", ["1"], "x.ply", BadResult, "objects.json cannot be read"),
+    ],
+)
+def test_bad_exports_end_in_a_sentence(tmp_path, folder, objects, to, kind: type[Fault], says):
+    write(tmp_path / "out")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "objects.json").write_text("{")
+    with pytest.raises(kind, match=says):
+        export_objects(tmp_path / folder, objects, tmp_path / to)
+    assert not (tmp_path / to).exists()
+
+
+def test_names_are_unique_words_for_export(tmp_path):
+    write(tmp_path / "out")
+    assert [o.name for o in read_objects(tmp_path / "out").objects] == ["Object 1", "Object 2"]
