@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from protocol.ply import read_ply
 
 from backend.lift import label_map, lift
 from backend.lift.types import Lift
@@ -30,6 +29,7 @@ from backend.scene import load_scene, read_image, read_mask, split_views
 from backend.scene.types import Scene, View
 from backend.scene.up import up_direction
 from protocol.errors import BadMask
+from protocol.ply import read_ply
 from protocol.splats import Splats
 
 OVERVIEW_ROWS = 4

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import trimesh
-from protocol.ply import read_ply, write_ply
 
 from backend.objects.mesh import mesh_of
 from backend.objects.result import MARK, ObjectsFile
 from protocol.errors import BadArgument, BadResult, NotFound
+from protocol.ply import read_ply, write_ply
 
 MESH_ENDINGS = (".obj", ".glb", ".stl")
 

@@ -14,13 +14,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from protocol.ply import write_ply
 
 from backend.lift.types import Lift
 from backend.objects.mesh import mesh_of, write_mesh
 from backend.objects.table import SceneObject, rows_of_labels
 from backend.progress import Progress, silent
 from protocol.errors import BadArgument
+from protocol.ply import write_ply
 from protocol.splats import Splats
 
 FORMAT = 1

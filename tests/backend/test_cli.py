@@ -1,0 +1,113 @@
+"""The command line as a person meets it: a process, its exit status, and one line on stderr."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.cli import main, parse_settings
+from protocol.errors import BadArgument
+
+
+def backend(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "backend", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """A COLMAP scene with one 8 x 8 photograph and its mask."""
+    folder = tmp_path / "scene"
+    for part in ("images", "masks", "sparse/0"):
+        (folder / part).mkdir(parents=True)
+    Image.new("RGB", (8, 8), (90, 120, 60)).save(folder / "images" / "a.png")
+    Image.fromarray(np.ones((8, 8), np.uint16)).save(folder / "masks" / "a.png")
+    (folder / "sparse/0/cameras.txt").write_text("1 PINHOLE 8 8 9 9 4 4\n")
+    (folder / "sparse/0/images.txt").write_text("1 1 0 0 0 0 0 3 1 a.png\n\n")
+    (folder / "sparse/0/points3D.txt").write_text("1 0 0 0 90 120 60 0.5\n")
+    return folder
+
+
+SEGMENT = "segment {scene} --out {tmp}/out "
+
+BAD_ARGUMENTS = {
+    "no such command": ("lift", "No such command"),
+    "no scene": ("segment --out {tmp}/out", "SCENE"),
+    "no output": ("segment {scene}", "--out"),
+    "scene is not there": ("segment {tmp}/nowhere --out {tmp}/out", "nowhere"),
+    "negative seed": (SEGMENT + "--seed -1", "seed"),
+    "zero steps": (SEGMENT + "--steps 0", "steps"),
+    "unknown method": (SEGMENT + "--method magic", "magic"),
+    "unknown device": (SEGMENT + "--device tpu", "tpu"),
+    "cuda that is not there": (SEGMENT + "--device cuda", "CUDA"),
+    "unknown split": (SEGMENT + "--test-views some", "some"),
+    "split leaves nothing to train on": (SEGMENT + "--test-views last:0.9", "last:0.9"),
+    "setting without value": (SEGMENT + "--set tau", "NAME=VALUE"),
+    "unknown setting": (SEGMENT + "--set colour=1", "colour"),
+    "output is a file": ("segment {scene} --out {scene}/images/a.png", "is a file"),
+    "output holds something else": ("segment {scene} --out {scene}", "no segmentation wrote"),
+    "splats are not there": (SEGMENT + "--splats {tmp}/no.ply", "no.ply"),
+    "reconstruct to no ply": ("reconstruct {scene} --out {tmp}/a.obj", "a.obj"),
+    "reconstruct nothing": ("reconstruct {tmp}/nowhere --out {tmp}/a.ply", "nowhere"),
+    "evaluate nothing": ("evaluate {tmp}/no --truth {scene}/masks", "no"),
+    "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
+    "serve beyond this machine": ("serve --bind tcp://0.0.0.0:5757 --data {tmp}/data", "0.0.0.0"),
+    "serve at no address": ("serve --bind kitchen --data {tmp}/data", "kitchen"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_bad_arguments_end_in_one_line_and_status_2(case, tmp_path, scene, monkeypatch, capsys):
+    line, says = BAD_ARGUMENTS[case]
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["backend", *line.format(tmp=tmp_path, scene=scene).split()])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    complaint = [text for text in capsys.readouterr().err.splitlines() if text.startswith("backend: ")]
+    assert len(complaint) == 1
+    assert says in complaint[0]
+    assert sorted(tmp_path.rglob("*")) == before, "nothing half-written is left"
+
+
+def test_a_bad_argument_in_a_process_of_its_own():
+    done = backend("segment", "/nowhere/at/all", "--out", "/nowhere/else")
+    assert done.returncode == 2
+    assert done.stderr.startswith("backend: ")
+    assert done.stderr.count("\n") == 1
+    assert "/nowhere/at/all" in done.stderr
+
+
+def test_evaluate_prints_a_table_or_json(tmp_path):
+    ids = np.arange(16, dtype=np.uint16).reshape(4, 4) // 4
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(ids).save(tmp_path / folder / "v.png")
+    done = backend("evaluate", tmp_path / "a", "--truth", tmp_path / "b", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pq_things"] == 100
+    assert "pq_things  100.0" in backend("evaluate", tmp_path / "a", "--truth", tmp_path / "b").stdout
+
+
+def test_doctor_tells_what_is_there():
+    done = backend("doctor")
+    assert done.returncode == 0
+    assert "torch" in done.stdout
+    assert "numba" in done.stdout
+
+
+def test_settings_read_as_numbers_truth_values_and_words():
+    assert parse_settings(["a=1", "b=0.5", "c=true", "d=bits", "e=[1]"]) == {
+        "a": 1,
+        "b": 0.5,
+        "c": True,
+        "d": "bits",
+        "e": "[1]",
+    }
+    with pytest.raises(BadArgument, match="NAME=VALUE"):
+        parse_settings(["=3"])
