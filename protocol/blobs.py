@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import secrets
 import shutil
+import time
+import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -25,6 +30,15 @@ WINDOW = 8
 """Ranges asked for and not yet received: the credit that bounds memory on both sides."""
 MAX_MANIFEST = 64 << 20
 MAX_FILES = 100_000
+MAX_NAME = 255
+"""Bytes of one name in a path, as the usual file systems have it."""
+STALE = 24 * 3600.0
+"""Seconds after which a temporary file of a store is taken for one that a crash has left."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FORBIDDEN = frozenset('\\:*?"<>|')
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
+"""What Windows takes for a device, with any ending."""
 
 _manifest = msgspec.json.Decoder(Manifest, strict=True)
 
@@ -35,13 +49,43 @@ def safe_path(path: str) -> PurePosixPath:
     Raises:
         BadFrames: if it is absolute, leaves its folder, or holds a character that some system treats specially.
     """
-    parts = path.split("/")
-    forbidden = set('\\:*?"<>|')
-    if any(
-        part in ("", ".", "..") or part[-1] in ". " or forbidden & set(part) or not part.isprintable() for part in parts
-    ):
+    if not all(map(_safe_name, path.split("/"))):
         raise BadFrames(f"The path {path!r} in a manifest does not name a file inside its folder.")
     return PurePosixPath(path)
+
+
+def _safe_name(name: str) -> bool:
+    if name in ("", ".", "..") or name[-1] in ". " or not name.isprintable() or _FORBIDDEN & set(name):
+        return False
+    return len(name.encode()) <= MAX_NAME and name.partition(".")[0].strip().lower() not in _DEVICES
+
+
+def check_entries(files: list[FileEntry]) -> None:
+    """Check that ``files`` can be laid out side by side in one folder on any system.
+
+    Raises:
+        BadFrames: if they are too many, a path is not :func:`safe_path` or is named twice, once as a file and once as a
+            folder, or one content is given two sizes.
+    """
+    if len(files) > MAX_FILES:
+        raise BadFrames(f"A manifest of {len(files)} files was received; {MAX_FILES} are allowed.")
+    names = {_folded(str(safe_path(entry.path))) for entry in files}
+    if len(names) != len(files):
+        raise BadFrames("A manifest names one path twice.", "Some systems do not tell capital letters from small ones.")
+    if names & {parent for name in names for parent in _folders(name)}:
+        raise BadFrames("A manifest names one path as a file and as a folder.")
+    if len({entry.sha256 for entry in files}) != len({(entry.sha256, entry.size) for entry in files}):
+        raise BadFrames("A manifest gives one content two sizes.")
+
+
+def _folders(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _folded(path: str) -> str:
+    """Return ``path`` as a file system sees it that tells neither case nor the composition of accents."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def pack_manifest(files: Iterable[FileEntry]) -> bytes:
@@ -53,19 +97,13 @@ def unpack_manifest(data: bytes) -> list[FileEntry]:
     """Return the entries of a manifest file.
 
     Raises:
-        BadFrames: if it is not a manifest, names a path twice, or a path is not :func:`safe_path`.
+        BadFrames: if it is not a manifest, or :func:`check_entries` refuses it.
     """
     try:
         files = _manifest.decode(data).files
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrames(f"A manifest that cannot be read was received: {error}.") from error
-    if len(files) > MAX_FILES:
-        raise BadFrames(f"A manifest of {len(files)} files was received; {MAX_FILES} are allowed.")
-    names = {str(safe_path(entry.path)).casefold() for entry in files}
-    if len(names) != len(files):
-        raise BadFrames("A manifest names one path twice.")
-    if any(str(parent).casefold() in names for entry in files for parent in PurePosixPath(entry.path).parents):
-        raise BadFrames("A manifest names one path as a file and as a folder.")
+    check_entries(files)
     return files
 
 
@@ -91,7 +129,7 @@ def scan(folder: Path, files: Iterable[Path]) -> Iterator[int]:
     Yields the bytes read so far over all files; the generator's return value is the list of :class:`FileEntry`.
 
     Raises:
-        BadScene: if a file cannot be read or its name cannot be sent.
+        BadScene: if a file cannot be read, or its name cannot be sent or stand beside the others on every system.
     """
     entries: list[FileEntry] = []
     before = 0
@@ -109,11 +147,18 @@ def scan(folder: Path, files: Iterable[Path]) -> Iterator[int]:
         except (OSError, BadFrames) as error:
             raise BadScene(f"The file {path} cannot be sent: {error}") from error
         before += done
+    try:
+        check_entries(entries)
+    except BadFrames as error:
+        raise BadScene(f"The folder {folder} cannot be sent: {error}") from error
     return entries
 
 
 class Store:
-    """Files kept under their SHA-256 in a folder.
+    """Files kept under their SHA-256 in a folder. Several processes may put and adopt; one of them pulls.
+
+    Beside the stored files lie ``*.part``, what arrived of a file so far, and for moments ``*.tmp``. Those that a crash
+    left are removed when the store is next opened, once they are :data:`STALE`.
 
     Args:
         root: the folder; made if missing.
@@ -123,12 +168,23 @@ class Store:
         self.root = root
         self.writers: set[str] = set()
         root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob("*.tmp"):
+            _remove_stale(left)
 
     def path(self, sha256: str) -> Path:
+        """Return where the file of that hash lies or will lie.
+
+        Raises:
+            NotFound: if ``sha256`` is no hash, and so might name something outside the store.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise NotFound(f"{sha256[:80]!r} is no SHA-256 of a stored file.")
         return self.root / sha256[:2] / sha256
 
-    def has(self, sha256: str) -> bool:
-        return self.path(sha256).is_file()
+    def has(self, sha256: str, size: int | None = None) -> bool:
+        """Say whether that file is stored, and, where ``size`` is given, has it: a power cut may have cut it short."""
+        path = self.path(sha256)
+        return path.is_file() and (size is None or path.stat().st_size == size)
 
     def read(self, sha256: str, offset: int, length: int) -> bytes:
         """Return a range of a stored file.
@@ -138,42 +194,59 @@ class Store:
         """
         try:
             with self.path(sha256).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if not 0 <= offset <= offset + length <= size:
+                    raise NotFound(f"The file {sha256[:12]}… has no bytes {offset} to {offset + length}.")
                 file.seek(offset)
-                data = file.read(length)
+                return file.read(length)
         except FileNotFoundError as error:
             raise NotFound(f"The file {sha256[:12]}… is not stored here.", "Send the folder again.") from error
-        if len(data) != length:
-            raise NotFound(f"The file {sha256[:12]}… has no bytes {offset} to {offset + length}.")
-        return data
 
     def put(self, data: bytes) -> str:
         """Store ``data`` and return its hash."""
         sha256 = sha256_of(data)
         if not self.has(sha256):
-            part = self._part(sha256)
-            part.write_bytes(data)
-            part.replace(self._final(sha256))
+            temporary = self._temporary()
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _settle(temporary, self._final(sha256))
         return sha256
 
     def adopt(self, path: Path, sha256: str) -> None:
-        """Store the file ``path``, whose hash the caller knows, by a hard link where the disk allows it."""
-        if self.has(sha256):
-            return
-        part = self._part(sha256)
-        part.unlink(missing_ok=True)
-        link_or_copy(path, part)
-        part.replace(self._final(sha256))
+        """Store the file ``path``, whose hash the caller knows, by a hard link where the disk allows it.
+
+        The file must not be changed in place afterwards. A receiver would notice, as it checks the hash again.
+        """
+        if not self.has(sha256):
+            temporary = self._temporary()
+            link_or_copy(path, temporary)
+            _settle(temporary, self._final(sha256))
 
     def checkout(self, entries: Iterable[FileEntry], folder: Path) -> None:
-        """Lay out stored files under their own names in ``folder``."""
+        """Lay out stored files under their own names in ``folder``, in place of what has these names there.
+
+        Raises:
+            NotFound: if one of the files is not stored.
+        """
         for entry in entries:
+            source = self.path(entry.sha256)
+            if not source.is_file():
+                raise NotFound(f"The file {entry.path} is not stored here.", "Send the folder again.")
             target = folder / safe_path(entry.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                link_or_copy(self.path(entry.sha256), target)
+            temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+            link_or_copy(source, temporary)
+            _settle(temporary, target)
 
-    def _part(self, sha256: str) -> Path:
-        return self.root / f"{sha256}.part"
+    def part(self, sha256: str) -> Path:
+        """Return where the file of that hash grows while it is pulled."""
+        return self.root / f"{self.path(sha256).name}.part"
+
+    def _temporary(self) -> Path:
+        # Never the part file: a pull of the same hash may be writing there.
+        return self.root / f"{secrets.token_hex(16)}.tmp"
 
     def _final(self, sha256: str) -> Path:
         final = self.path(sha256)
@@ -192,11 +265,29 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def _settle(temporary: Path, final: Path) -> None:
+    """Give a whole file its final name."""
+    temporary.replace(final)
+    # Renaming one hard link of a file onto another does nothing, and says that it did (POSIX rename).
+    temporary.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        status = path.stat()
+        # The time of change too: a link just made has the contents' old time of modification.
+        if time.time() - max(status.st_mtime, status.st_ctime) > STALE:
+            path.unlink()
+    except FileNotFoundError:
+        return  # another process was faster
+
+
 class Pull:
     """Fetches what a store lacks of a list of files, within a window of outstanding ranges.
 
     Call :meth:`requests` and send what it returns, hand each chunk to :meth:`accept`, and repeat until :attr:`done`.
     After a lost connection make a new one: it goes on where the files stopped. Call :meth:`close` when giving up.
+    A second pull of a file that is already arriving waits for the first, or goes on where that one was closed.
 
     Args:
         store: where the files go.
@@ -208,7 +299,7 @@ class Pull:
     """
 
     def __init__(self, store: Store, entries: Iterable[FileEntry], window: int = WINDOW) -> None:
-        missing = {entry.sha256: entry for entry in entries if not store.has(entry.sha256)}
+        missing = {entry.sha256: entry for entry in entries if not store.has(entry.sha256, entry.size)}
         self.store = store
         self.window = window
         self.queue: deque[FileEntry] = deque(missing.values())
@@ -217,44 +308,54 @@ class Pull:
         self.bytes_done = 0
         self.incoming: dict[str, _Incoming] = {}
         self.expected: deque[Get] = deque()
-        if self.bytes_total > store.free_bytes():
+        self.closed = False
+        if self.bytes_total - self._bytes_resumed() > store.free_bytes():
             raise Unavailable(
                 f"The disk of {store.root} has no room for {self.bytes_total / 1e6:.0f} MB.", "Free some space there."
             )
 
     @property
     def done(self) -> bool:
-        return not self.queue and not self.incoming
+        """Whether every file is stored; never after :meth:`close`."""
+        return not (self.queue or self.incoming or self.closed)
 
     def requests(self) -> list[Get]:
-        """Return the ranges to ask for now; empty where the window is full."""
+        """Return the ranges to ask for now; empty where the window is full or another pull fetches what is left.
+
+        Raises:
+            BadFrames: if a file is promised to be empty, and its hash is not that of nothing. Closes the pull.
+            Unavailable: if the disk fails.
+        """
         gets: list[Get] = []
-        while len(self.expected) < self.window:
-            get = self._next_range()
-            if get is None:
-                break
-            self.expected.append(get)
-            gets.append(get)
+        with self._disk():
+            while len(self.expected) < self.window and (get := self._next_range()):
+                self.expected.append(get)
+                gets.append(get)
         return gets
 
     def accept(self, sha256: str, offset: int, data: bytes | memoryview) -> None:
         """Take a chunk.
 
         Raises:
-            BadFrames: if it was not asked for, or completes a file whose hash is not the promised one.
+            BadFrames: if it was not asked for; or if it completes a file whose hash is not the promised one, which
+                closes the pull.
+            Unavailable: if the disk is full or fails.
         """
         wanted = next((g for g in self.expected if g.sha256 == sha256 and g.offset == offset), None)
-        if wanted is None or wanted.length != len(data):
-            raise BadFrames(f"{len(data)} bytes of {sha256[:12]}… at {offset} arrived that nobody asked for.")
+        view = memoryview(data)
+        if wanted is None or wanted.length != view.nbytes:
+            raise BadFrames(f"{view.nbytes} bytes of {sha256[:12]}… at {offset} arrived that nobody asked for.")
         self.expected.remove(wanted)
         incoming = self.incoming[sha256]
-        incoming.write(offset, data)
-        self.bytes_done += len(data)
-        if incoming.complete:
-            self._finish(incoming)
+        with self._disk():
+            incoming.write(offset, view.cast("B"))
+            self.bytes_done += view.nbytes
+            if incoming.complete:
+                self._finish(incoming)
 
     def close(self) -> None:
         """Let go of the half-written files; they stay on disk for the next attempt."""
+        self.closed = True
         for incoming in self.incoming.values():
             incoming.file.close()
             self.store.writers.discard(incoming.entry.sha256)
@@ -262,26 +363,35 @@ class Pull:
         self.queue.clear()
         self.expected.clear()
 
+    def _bytes_resumed(self) -> int:
+        parts = [(entry, self.store.part(entry.sha256)) for entry in self.queue]
+        return sum(min(part.stat().st_size, entry.size) for entry, part in parts if part.is_file())
+
     def _next_range(self) -> Get | None:
         for incoming in self.incoming.values():
             if get := incoming.next_range():
                 return get
-        for _ in range(len(self.queue)):
+        get = None
+        arriving_elsewhere: list[FileEntry] = []
+        while get is None and self.queue:
             entry = self.queue.popleft()
-            if self.store.has(entry.sha256):
+            if self.store.has(entry.sha256, entry.size):
                 self.bytes_done += entry.size
             elif entry.sha256 in self.store.writers:
-                self.queue.append(entry)
+                arriving_elsewhere.append(entry)
             else:
-                incoming = _Incoming(entry, self.store._part(entry.sha256))
-                self.store.writers.add(entry.sha256)
-                self.incoming[entry.sha256] = incoming
-                self.bytes_done += incoming.asked
-                get = incoming.next_range()
-                if get is not None:
-                    return get
-                self._finish(incoming)
-        return None
+                get = self._begin(entry)
+        self.queue.extend(arriving_elsewhere)
+        return get
+
+    def _begin(self, entry: FileEntry) -> Get | None:
+        incoming = _Incoming(entry, self.store.part(entry.sha256))
+        self.store.writers.add(entry.sha256)
+        self.incoming[entry.sha256] = incoming
+        self.bytes_done += incoming.asked
+        if incoming.complete:
+            self._finish(incoming)
+        return incoming.next_range()
 
     def _finish(self, incoming: _Incoming) -> None:
         sha256 = incoming.entry.sha256
@@ -290,14 +400,29 @@ class Pull:
         incoming.file.close()
         del self.incoming[sha256]
         self.store.writers.discard(sha256)
-        part = self.store._part(sha256)
+        part = self.store.part(sha256)
         if got != sha256:
             part.unlink()
+            if incoming.resumed:
+                # What an earlier attempt left may have been torn by a crash, which is no fault of the sender.
+                self.bytes_done -= incoming.entry.size
+                self.queue.append(incoming.entry)
+                return
+            self.close()
             raise BadFrames(
                 f"The file {incoming.entry.path} arrived with another content than promised.",
                 "It may have changed while it was sent; send it again.",
             )
-        part.replace(self.store._final(sha256))
+        _settle(part, self.store._final(sha256))
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Unavailable(
+                f"The disk of {self.store.root} cannot take what arrives: {error.strerror}.", "Free some space there."
+            ) from error
 
 
 class _Incoming:
@@ -316,6 +441,7 @@ class _Incoming:
             self.written = 0
             self.digest = hashlib.sha256()
         self.asked = self.written
+        self.resumed = self.written > 0
 
     @property
     def complete(self) -> bool:
@@ -329,7 +455,7 @@ class _Incoming:
         self.asked += length
         return get
 
-    def write(self, offset: int, data: bytes | memoryview) -> None:
+    def write(self, offset: int, data: memoryview) -> None:
         if offset != self.written:
             raise BadFrames(f"Bytes at {offset} of {self.entry.path} arrived before those at {self.written}.")
         self.file.write(data)

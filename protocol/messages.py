@@ -8,6 +8,9 @@ A message answers another where its header carries that one's ``id`` (see :mod:`
 message that answers nothing.
 """
 
+# msgspec hands `frozen` on to subclasses; pyright knows only the rule of plain dataclasses.
+# pyright: reportGeneralTypeIssues=false
+
 from __future__ import annotations
 
 from typing import Annotated, Literal
@@ -18,10 +21,10 @@ from msgspec import Meta
 MAJOR, MINOR = 1, 0
 """Protocol version. Sides with different MAJOR refuse one another, naming both; MINOR only adds."""
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """A UUID4 in hex, made by the client, so that submitting again after a lost reply never starts a job twice."""
-Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(max_length=200)]
 Sentence = Annotated[str, Meta(max_length=2000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]

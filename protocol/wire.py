@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -27,13 +27,18 @@ MAX_FRAME = MAX_ARRAY
 """What sockets set as MAXMSGSIZE, which libzmq counts per frame."""
 
 Dtype = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float16", "float32", "float64"]
+DTYPES: frozenset[str] = frozenset(get_args(Dtype))
+MAX_DIMENSIONS = 8
+
+Frame = bytes | bytearray | memoryview
+"""Anything that lends its bytes will do, a ``zmq.Frame`` too."""
 
 
 class ArraySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the header says of one array frame; little-endian, C order."""
 
     dtype: Dtype
-    shape: Annotated[list[Annotated[int, Meta(ge=0, le=2**40)]], Meta(max_length=8)]
+    shape: Annotated[list[Annotated[int, Meta(ge=0, le=2**40)]], Meta(max_length=MAX_DIMENSIONS)]
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +59,8 @@ class Letterhead(msgspec.Struct, frozen=True):
 _encoder = msgspec.json.Encoder()
 _header = msgspec.json.Decoder(Header, strict=True)
 _letterhead = msgspec.json.Decoder(Letterhead)
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes from a stranger; invalid UTF-8 inside a string is none of its own errors."""
 
 
 def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> list[bytes]:
@@ -65,19 +72,28 @@ def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> 
         id: number of the request this message makes or answers; 0 for neither.
 
     Raises:
-        BadFrames: if a limit is broken: the sender keeps the limits too, as an oversize frame only drops the
-            connection at the other end.
+        BadFrames: if a limit is broken, of an array or of a field: the sender keeps the limits too, as an oversize
+            frame only drops the connection at the other end.
     """
-    specs = [ArraySpec(str(a.dtype), list(a.shape)) for a in arrays]  # pyright: ignore[reportArgumentType]
-    header = _encoder.encode(Header(MAJOR, id, message, specs))  # pyright: ignore[reportArgumentType]
+    kind = type(message).__name__
+    if len(arrays) > MAX_ARRAYS or any(a.nbytes > MAX_ARRAY or a.ndim > MAX_DIMENSIONS for a in arrays):
+        raise BadFrames(f"A {kind} carries more than {MAX_ARRAYS} arrays of {MAX_ARRAY} bytes.")
+    strange = [str(a.dtype) for a in arrays if a.dtype.name not in DTYPES]
+    if strange:
+        raise BadFrames(f"A {kind} carries an array of type {strange[0]}, which the wire has not.")
+    specs = [ArraySpec(a.dtype.name, list(a.shape)) for a in arrays]  # pyright: ignore[reportArgumentType]
+    try:
+        header = _encoder.encode(Header(MAJOR, id, message, specs))  # pyright: ignore[reportArgumentType]
+        # msgspec checks a struct's limits when it is read, not when it is made.
+        _header.decode(header)
+    except (msgspec.MsgspecError, UnicodeError, OverflowError, TypeError) as error:
+        raise BadFrames(f"A {kind} has a field that its receiver would refuse: {error}.") from error
     if len(header) > MAX_HEADER:
-        raise BadFrames(f"A {type(message).__name__} header of {len(header)} bytes exceeds the limit of {MAX_HEADER}.")
-    if len(arrays) > MAX_ARRAYS or any(a.nbytes > MAX_ARRAY for a in arrays):
-        raise BadFrames(f"A {type(message).__name__} carries more than {MAX_ARRAYS} arrays of {MAX_ARRAY} bytes.")
-    return [header, *(np.ascontiguousarray(a).tobytes() for a in arrays)]
+        raise BadFrames(f"A {kind} header of {len(header)} bytes exceeds the limit of {MAX_HEADER}.")
+    return [header, *(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for a in arrays)]
 
 
-def decode(frames: Sequence[bytes | memoryview]) -> tuple[AnyMessage, list[NDArray], int]:
+def decode(frames: Sequence[Frame]) -> tuple[AnyMessage, list[NDArray], int]:
     """Return the message, its arrays (read-only views on the frames) and its request id.
 
     Raises:
@@ -86,11 +102,12 @@ def decode(frames: Sequence[bytes | memoryview]) -> tuple[AnyMessage, list[NDArr
     """
     if not 1 <= len(frames) <= 1 + MAX_ARRAYS:
         raise BadFrames(f"A message of {len(frames)} frames was received; 1 to {1 + MAX_ARRAYS} are allowed.")
-    if len(frames[0]) > MAX_HEADER:
-        raise BadFrames(f"A header of {len(frames[0])} bytes was received; {MAX_HEADER} are allowed.")
+    first, *rest = (memoryview(frame).cast("B") for frame in frames)
+    if len(first) > MAX_HEADER:
+        raise BadFrames(f"A header of {len(first)} bytes was received; {MAX_HEADER} are allowed.")
     try:
-        version = _letterhead.decode(frames[0]).v
-    except (msgspec.DecodeError, RecursionError) as error:
+        version = _letterhead.decode(first).v
+    except _NOT_JSON as error:
         raise BadFrames(f"A header that is not the JSON of this protocol was received: {error}.") from error
     if version != MAJOR:
         raise VersionMismatch(
@@ -98,21 +115,23 @@ def decode(frames: Sequence[bytes | memoryview]) -> tuple[AnyMessage, list[NDArr
             "Update the older of the two, the add-on or the backend.",
         )
     try:
-        header = _header.decode(frames[0])
-    except (msgspec.DecodeError, RecursionError) as error:
+        header = _header.decode(first)
+    except _NOT_JSON as error:
         raise BadFrames(f"A message that this protocol does not know was received: {error}.") from error
-    if len(header.arrays) != len(frames) - 1:
-        raise BadFrames(f"The header names {len(header.arrays)} arrays, {len(frames) - 1} frames followed.")
-    arrays = [_array(spec, frame) for spec, frame in zip(header.arrays, frames[1:], strict=True)]
+    if len(header.arrays) != len(rest):
+        raise BadFrames(f"The header names {len(header.arrays)} arrays, {len(rest)} frames followed.")
+    arrays = [_array(spec, frame) for spec, frame in zip(header.arrays, rest, strict=True)]
     return header.message, arrays, header.id
 
 
-def _array(spec: ArraySpec, frame: bytes | memoryview) -> NDArray:
+def _array(spec: ArraySpec, frame: memoryview) -> NDArray:
     dtype = np.dtype(spec.dtype).newbyteorder("<")
     expected = math.prod(spec.shape) * dtype.itemsize
-    if expected != len(frame) or expected > MAX_ARRAY:
+    # An empty array may still have other lengths that numpy cannot multiply.
+    span = math.prod(max(length, 1) for length in spec.shape) * dtype.itemsize
+    if expected != len(frame) or span > MAX_ARRAY:
         raise BadFrames(
             f"An array frame of {len(frame)} bytes was received for {spec.dtype} of shape {spec.shape}, "
             f"which takes {expected} (limit {MAX_ARRAY})."
         )
-    return np.frombuffer(frame, dtype).reshape(spec.shape)
+    return np.frombuffer(frame.toreadonly(), dtype).reshape(spec.shape)
