@@ -1,0 +1,164 @@
+"""What is imported: scenes and objects, as collections that carry their ids.
+
+All of it lives in the properties of the collections, so it is saved with the file and undone with everything else.
+There is no state in Python to bring back in step, and hence no handler on loading or undo.
+"""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of a group from its annotations.
+
+import atexit
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import bpy
+
+from protocol.errors import BadArgument
+
+from .splats.collections import add_scene
+from .splats.export import splat_objects
+from .splats.mesh import Surface, read_surface
+from .splats.result import Kind, Result, Steps, read_result
+
+Display = Literal["POINTS", "MESH", "SPLATS"]
+
+_IDENTITY = tuple(float(row == column) for row in range(4) for column in range(4))
+
+
+class SplatLiftCollection(bpy.types.PropertyGroup):
+    """What SplatLift knows of a collection, at ``collection.splatlift``."""
+
+    kind: bpy.props.EnumProperty(
+        name="Kind",
+        items=(
+            ("NONE", "None", "Not of SplatLift"),
+            ("SCENE", "Scene", "An imported scene; its objects are the collections in it"),
+            ("OBJECT", "Object", "One object of a scene"),
+            ("BACKGROUND", "Background", "What belongs to no object of a scene"),
+        ),
+        default="NONE",
+    )
+    scene_id: bpy.props.StringProperty(name="Scene Id", description="Drawn afresh at each import")
+    object_id: bpy.props.StringProperty(name="Object Id", description="Drawn afresh at each import")
+    label: bpy.props.IntProperty(name="Label", description="Number of the object in its result; 0 is background")
+    label_name: bpy.props.StringProperty(name="Name", description="The object's name in its result")
+    colour: bpy.props.FloatVectorProperty(name="Colour", size=3, min=0, max=1, subtype="COLOR_GAMMA")
+    count: bpy.props.IntProperty(name="Gaussians", description="How many were imported")
+    confidence: bpy.props.FloatProperty(name="Confidence", min=0, max=1)
+    source: bpy.props.StringProperty(name="Source", description="The result folder", subtype="DIR_PATH")
+    placement: bpy.props.FloatVectorProperty(
+        name="Placement", size=16, default=_IDENTITY, description="Capture to world at the import, row by row"
+    )
+
+
+def import_folder(folder: Path, display: Display = "POINTS", context: Any = None) -> Any:
+    """Import a result folder and return the scene's collection, ``bpy.types.Collection``.
+
+    Its children are one collection per object, in order of label, then one called "background" where there is any.
+    Each carries what is known of it at ``collection.splatlift``.
+
+    Args:
+        folder: as in the project's result layout: ``splats.ply``, ``objects.json`` and, for "MESH", ``meshes``.
+        display: "POINTS", "SPLATS" for ellipsoids, "MESH" for surfaces with the Gaussians hidden beneath.
+        context: whose scene to import into; Blender's own if None.
+
+    Raises:
+        BadResult, BadSplats: if the folder's files are missing, broken or contradict each other. Blender's data are
+            then as they were.
+        BadArgument: if ``display`` is none of the three.
+    """
+    steps = import_steps(folder, display, context)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def import_steps(folder: Path, display: Display = "POINTS", context: Any = None) -> Steps[Any]:
+    """Do what :func:`import_folder` does in small steps; the generator's return value is the collection.
+
+    Blender's data are touched in the last step alone, all at once, so a person may undo, load another file, or drop
+    the generator between any two steps.
+
+    Yields:
+        how much is done, 0 to 1, and a few words on what is being done.
+    """
+    if display not in get_args(Display):
+        raise BadArgument(f"There is no display {display!r}.", f"Choose one of {', '.join(get_args(Display))}.")
+    register()
+    reading = read_result(Path(folder))
+    result = yield from _scaled(reading, 0.0, 0.7)
+    surfaces: dict[int, Surface] = {}
+    if display == "MESH":
+        surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
+    yield 0.8, "Blender data"
+    into = (context or bpy.context).scene.collection
+    return add_scene(result, display, surfaces, into)
+
+
+def scenes() -> list[Any]:
+    """Return the collections of the imported scenes that the file still uses, in order of name."""
+    return [each for each in bpy.data.collections if each.splatlift.kind == "SCENE" and each.users]
+
+
+def objects_of(scene_collection: Any) -> list[Any]:
+    """Return the collections of a scene's objects that still hold Gaussians, background apart, in order of label."""
+    objects = [each for each in scene_collection.children_recursive if each.splatlift.kind == "OBJECT"]
+    return sorted((each for each in objects if splat_objects(each)), key=lambda each: each.splatlift.label)
+
+
+def background_of(scene_collection: Any) -> Any:
+    """Return the collection of a scene's background, or None where there is none."""
+    children = scene_collection.children_recursive
+    return next((each for each in children if each.splatlift.kind == "BACKGROUND" and splat_objects(each)), None)
+
+
+def find(object_id: str) -> Any:
+    """Return the collection of an object or background by its id, whatever its name is now, or None."""
+    used = (each for each in bpy.data.collections if each.users and each.splatlift.object_id)
+    return next((each for each in used if each.splatlift.object_id == object_id), None)
+
+
+def register() -> None:
+    """Give every collection its ``splatlift`` properties; harmless where they are there already."""
+    if hasattr(bpy.types.Collection, "splatlift"):
+        return
+    bpy.utils.register_class(SplatLiftCollection)
+    bpy.types.Collection.splatlift = bpy.props.PointerProperty(type=SplatLiftCollection)
+    # The bpy modules of 4.2 and 4.5 crash or hang at exit while a class is registered; Blender itself unregisters.
+    if not bpy.app.binary_path:
+        atexit.register(unregister)
+
+
+def unregister() -> None:
+    """Take the properties away again; what the file stores of them stays in the file."""
+    if not hasattr(bpy.types.Collection, "splatlift"):
+        return
+    del bpy.types.Collection.splatlift
+    bpy.utils.unregister_class(SplatLiftCollection)
+    atexit.unregister(unregister)
+
+
+def _read_surfaces(result: Result) -> Steps[dict[int, Surface]]:
+    """Read the surfaces of a result's objects in steps and return them by label.
+
+    An object too thin to have a surface has no file, and stays points; a result without any is refused.
+    """
+    surfaces: dict[int, Surface] = {}
+    paths = {part.label: result.folder / "meshes" / f"{part.label:04d}.ply" for part in result.parts if part.label}
+    there = {label: path for label, path in paths.items() if path.is_file()}
+    for label, path in (there or paths).items():
+        yield len(surfaces) / len(paths), f"mesh of object {label}"
+        surfaces[label] = read_surface(path)
+    return surfaces
+
+
+def _scaled(steps: Steps[Kind], low: float, high: float) -> Steps[Kind]:
+    """Pass on the steps of a part of the work as that share of the whole; return what they return."""
+    while True:
+        try:
+            fraction, note = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield low + (high - low) * fraction, note

@@ -1,0 +1,131 @@
+"""A result as collections: one for the scene, in it one per object and one for the background.
+
+The Gaussians stay in the frame of the capture. An Empty per scene turns that frame upright; it is the parent of every
+object, and moving it moves the scene. Ids are properties, never names: Blender renames as it likes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+from mathutils import Vector
+
+from .display import ELLIPSOID_BUDGET, ellipsoid_nodes, points_nodes
+from .mesh import Surface, add_surface
+from .points import add_points
+from .result import Part, Result
+
+TAGS = {
+    "COLOR_01": (0.89, 0.38, 0.36),
+    "COLOR_02": (0.95, 0.64, 0.33),
+    "COLOR_03": (0.95, 0.86, 0.33),
+    "COLOR_04": (0.48, 0.80, 0.48),
+    "COLOR_05": (0.36, 0.71, 0.92),
+    "COLOR_06": (0.55, 0.35, 0.85),
+    "COLOR_07": (0.78, 0.45, 0.72),
+    "COLOR_08": (0.48, 0.33, 0.25),
+}
+"""The colours that a collection's icon can have, sRGB, as in Blender's own theme."""
+
+
+def add_scene(result: Result, display: str, surfaces: Mapping[int, Surface], parent: Any) -> Any:
+    """Make the collections of a result under the collection ``parent`` and return the scene's.
+
+    Args:
+        display: "POINTS", "SPLATS" (ellipsoids), or "MESH": an object's surface where ``surfaces`` has its label,
+            its Gaussians then as a hidden child, to be exported; points where it has none.
+
+    Raises:
+        Fault: from a part that Blender cannot hold; nothing of the scene is left then.
+    """
+    with _all_or_nothing():
+        scene: Any = bpy.data.collections.new(result.scene)
+        parent.children.link(scene)
+        upright = _add_placement(scene, result)
+        total = sum(len(part.splats) for part in result.parts)
+        nodes = ellipsoid_nodes(_share(total)) if display == "SPLATS" else points_nodes()
+        scene_id = str(uuid.uuid4())
+        _describe(scene, "SCENE", scene_id, result, upright.matrix_basis)
+        scene.splatlift.count = total
+        for part in result.parts:
+            child = _add_part(scene, part, upright, nodes, surfaces.get(part.label))
+            _describe(child, "OBJECT" if part.label else "BACKGROUND", scene_id, result, upright.matrix_basis)
+            _describe_part(child, part)
+        return scene
+
+
+def linear(colour: tuple[float, float, float]) -> tuple[float, float, float, float]:
+    """Return an sRGB colour as the linear RGBA that object colours are (IEC 61966-2-1)."""
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
+    return (r, g, b, 1.0)
+
+
+def nearest_tag(colour: tuple[float, float, float]) -> str:
+    """Return the colour tag that looks most like an sRGB colour."""
+    return min(TAGS, key=lambda tag: sum((a - b) ** 2 for a, b in zip(TAGS[tag], colour, strict=True)))
+
+
+def _add_placement(scene: Any, result: Result) -> Any:
+    upright: Any = bpy.data.objects.new(f"{result.scene} placement", None)
+    upright.empty_display_type = "ARROWS"
+    upright.rotation_mode = "QUATERNION"
+    upright.rotation_quaternion = Vector(result.up).rotation_difference(Vector((0, 0, 1)))
+    scene.objects.link(upright)
+    return upright
+
+
+def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Surface | None) -> Any:
+    child: Any = bpy.data.collections.new(part.name)
+    child.color_tag = nearest_tag(part.colour) if part.label else "NONE"
+    scene.children.link(child)
+    colour = linear(part.colour)
+    if surface is None:
+        add_points(child, part.name, part.splats, colour, nodes).parent = upright
+    else:
+        seen = add_surface(child, part.name, surface, colour)
+        seen.parent = upright
+        kept = add_points(child, f"{part.name} Gaussians", part.splats, colour, nodes)
+        kept.parent = seen
+        kept.hide_viewport = kept.hide_render = True
+    return child
+
+
+def _describe(collection: Any, kind: str, scene_id: str, result: Result, placement: Any) -> None:
+    known = collection.splatlift
+    known.kind = kind
+    known.scene_id = scene_id
+    known.source = str(result.folder.absolute())
+    known.placement = [value for row in placement for value in row]
+
+
+def _describe_part(collection: Any, part: Part) -> None:
+    known = collection.splatlift
+    known.object_id = str(uuid.uuid4())
+    known.label = part.label
+    known.label_name = part.name
+    known.colour = part.colour
+    known.count = len(part.splats)
+    known.confidence = part.confidence
+
+
+def _share(total: int) -> float:
+    return min(1.0, ELLIPSOID_BUDGET / max(total, 1))
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """Take back what the block added to the file if it raises."""
+    data = bpy.data
+    kinds: tuple[Any, ...] = (data.collections, data.objects, data.meshes, data.node_groups, data.materials)
+    before = {block for blocks in kinds for block in blocks}
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done:
+            data.batch_remove([block for blocks in kinds for block in blocks if block not in before])

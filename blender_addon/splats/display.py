@@ -1,0 +1,171 @@
+"""How splat points are seen: node groups that draw them, and materials that read their colour. Built from Python.
+
+A mesh of bare vertices shows in Edit Mode only. One modifier turns the points into discs of the Gaussian's mean size;
+another into ellipsoids, as instances that are never made real: a million of them evaluate in a tenth of a second and
+take gigabytes when realised.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .attributes import COLOUR, QUATS, SCALES
+
+MODIFIER = "SplatLift Display"
+ELLIPSOID_BUDGET = 200_000
+"""Ellipsoids drawn per scene; of a larger scene a random share is shown, in the same proportion in every object."""
+
+_MARK = "splatlift_display"
+"""Custom property by which a node group or material is known again, whatever its name has become."""
+
+
+def points_nodes() -> Any:
+    """Return the node group that draws each Gaussian as a point with the geometric mean of its deviations as radius."""
+    group = _marked(bpy.data.node_groups, "points")
+    if group is not None:
+        return group
+    group, start, end = _new_group("SplatLift Points", "points")
+    points = group.nodes.new("GeometryNodeMeshToPoints")
+    group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
+    logs = [_attribute(group, name) for name in SCALES]
+    mean = _math(group, "DIVIDE", _math(group, "ADD", _math(group, "ADD", logs[0], logs[1]), logs[2]), 3.0)
+    group.links.new(_math(group, "EXPONENT", mean), points.inputs["Radius"])
+    _finish(group, points.outputs[0], end, splat_material("GEOMETRY"))
+    return group
+
+
+def ellipsoid_nodes(share: float) -> Any:
+    """Return the node group that draws a random ``share`` of the Gaussians, 0 to 1, as ellipsoids of one deviation."""
+    mark = f"ellipsoids {share:.6f}"
+    group = _marked(bpy.data.node_groups, mark)
+    if group is not None:
+        return group
+    group, start, end = _new_group("SplatLift Ellipsoids", mark)
+    points = group.nodes.new("GeometryNodeMeshToPoints")
+    group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
+    sphere = group.nodes.new("GeometryNodeMeshIcoSphere")
+    sphere.inputs["Radius"].default_value = 1.0
+    sphere.inputs["Subdivisions"].default_value = 1
+    instances = group.nodes.new("GeometryNodeInstanceOnPoints")
+    group.links.new(points.outputs[0], instances.inputs["Points"])
+    group.links.new(sphere.outputs["Mesh"], instances.inputs["Instance"])
+    if share < 1.0:
+        chosen = group.nodes.new("FunctionNodeRandomValue")
+        chosen.data_type = "BOOLEAN"
+        _enabled(chosen.inputs, "Probability").default_value = share
+        group.links.new(_enabled(chosen.outputs, "Value"), instances.inputs["Selection"])
+    rotation = group.nodes.new("FunctionNodeQuaternionToRotation")
+    for name, socket in zip(QUATS, "WXYZ", strict=True):
+        group.links.new(_attribute(group, name), rotation.inputs[socket])
+    group.links.new(rotation.outputs[0], instances.inputs["Rotation"])
+    scale = group.nodes.new("ShaderNodeCombineXYZ")
+    for name, socket in zip(SCALES, "XYZ", strict=True):
+        group.links.new(_math(group, "EXPONENT", _attribute(group, name)), scale.inputs[socket])
+    group.links.new(scale.outputs[0], instances.inputs["Scale"])
+    _finish(group, instances.outputs[0], end, splat_material("INSTANCER"))
+    return group
+
+
+def splat_material(source: str) -> Any:
+    """Return the material that glows in the colour of the capture and is as opaque as the Gaussian.
+
+    Args:
+        source: "GEOMETRY" where the points themselves are drawn, "INSTANCER" where something stands on them.
+    """
+    material = _marked(bpy.data.materials, f"splat {source}")
+    if material is not None:
+        return material
+    material, nodes, links = _new_material("SplatLift Splat", f"splat {source}")
+    colour = nodes.new("ShaderNodeAttribute")
+    colour.attribute_type = source
+    colour.attribute_name = COLOUR
+    # The attribute holds sRGB as other splat add-ons expect it; shaders take linear light.
+    linear = nodes.new("ShaderNodeGamma")
+    linear.inputs["Gamma"].default_value = 2.2
+    glow, clear, mix = (nodes.new(f"ShaderNode{kind}") for kind in ("Emission", "BsdfTransparent", "MixShader"))
+    links.new(colour.outputs["Color"], linear.inputs["Color"])
+    links.new(linear.outputs["Color"], glow.inputs["Color"])
+    links.new(colour.outputs["Alpha"], mix.inputs[0])
+    links.new(clear.outputs[0], mix.inputs[1])
+    links.new(glow.outputs[0], mix.inputs[2])
+    links.new(mix.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    # Instances are not sorted by depth, which blended transparency needs.
+    material.surface_render_method = "DITHERED"
+    return material
+
+
+def mesh_material() -> Any:
+    """Return the material of object meshes: a plain surface with the mesh's own colours."""
+    material = _marked(bpy.data.materials, "mesh")
+    if material is not None:
+        return material
+    material, nodes, links = _new_material("SplatLift Mesh", "mesh")
+    colour = nodes.new("ShaderNodeAttribute")
+    colour.attribute_name = COLOUR
+    surface = nodes.new("ShaderNodeBsdfPrincipled")
+    surface.inputs["Roughness"].default_value = 0.8
+    links.new(colour.outputs["Color"], surface.inputs["Base Color"])
+    links.new(surface.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    return material
+
+
+def made_here() -> set[Any]:
+    """Return the node groups and materials of this module that the file holds."""
+    return {block for blocks in (bpy.data.node_groups, bpy.data.materials) for block in blocks if block.get(_MARK)}
+
+
+def _marked(blocks: Any, mark: str) -> Any:
+    # Linked data-blocks come from another file and may go with it.
+    return next((block for block in blocks if block.get(_MARK) == mark and block.library is None), None)
+
+
+def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
+    group: Any = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    group[_MARK] = mark
+    group.is_modifier = True
+    for direction in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Geometry", in_out=direction, socket_type="NodeSocketGeometry")
+    return group, group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
+
+
+def _new_material(name: str, mark: str) -> tuple[Any, Any, Any]:
+    material: Any = bpy.data.materials.new(name)
+    material[_MARK] = mark
+    material.use_nodes = True
+    material.node_tree.nodes.clear()
+    return material, material.node_tree.nodes, material.node_tree.links
+
+
+def _finish(group: Any, geometry: Any, end: Any, material: Any) -> None:
+    paint = group.nodes.new("GeometryNodeSetMaterial")
+    paint.inputs["Material"].default_value = material
+    group.links.new(geometry, paint.inputs["Geometry"])
+    group.links.new(paint.outputs[0], end.inputs["Geometry"])
+    # Where a person opens the tree, the nodes stand in the order of their making instead of in one heap.
+    for i, node in enumerate(group.nodes):
+        node.location = (200 * (i // 4), -220 * (i % 4))
+
+
+def _attribute(group: Any, name: str) -> Any:
+    node = group.nodes.new("GeometryNodeInputNamedAttribute")
+    node.data_type = "FLOAT"
+    node.inputs["Name"].default_value = name
+    return _enabled(node.outputs, "Attribute")
+
+
+def _math(group: Any, operation: str, *values: Any) -> Any:
+    node = group.nodes.new("ShaderNodeMath")
+    node.operation = operation
+    for socket, value in zip(node.inputs, values, strict=False):
+        if isinstance(value, float):
+            socket.default_value = value
+        else:
+            group.links.new(value, socket)
+    return node.outputs[0]
+
+
+def _enabled(sockets: Any, name: str) -> Any:
+    """The socket in use among several of one name, one per data type, that some nodes have in Blender 4.2."""
+    return next(socket for socket in sockets if socket.name == name and socket.enabled)

@@ -1,0 +1,36 @@
+"""Objects as points: a mesh of bare vertices that carries the Gaussians, and a modifier that shows them.
+
+A vertex mesh is what every Blender from 4.2 on can make, edit and save, and what other splat add-ons take over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from protocol.splats import Splats
+
+from .attributes import write_splats
+from .display import MODIFIER
+
+KIRI_TYPE = "3DGS_Mesh_Type"
+"""Custom property that KIRI's panels read of every splat object without asking whether it is there."""
+
+
+def add_points(collection: Any, name: str, splats: Splats, colour: tuple[float, ...], nodes: Any) -> Any:
+    """Make the object that holds ``splats`` in ``collection`` and return it.
+
+    Args:
+        colour: the object's colour where the viewport shows objects by colour; RGBA, linear.
+        nodes: the node group that shows the points, of :mod:`.display`.
+    """
+    data: Any = bpy.data.meshes.new(name)
+    write_splats(data, splats)
+    thing: Any = bpy.data.objects.new(name, data)
+    collection.objects.link(thing)
+    thing[KIRI_TYPE] = "vert"
+    thing.color = colour
+    modifier = thing.modifiers.new(MODIFIER, "NODES")
+    modifier.node_group = nodes
+    return thing
