@@ -1,11 +1,13 @@
-"""`Contributions`: which Gaussians make a pixel, and with what weight."""
+"""What rendering returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,40 @@ class Contributions:
     pixels: NDArray[np.int64]
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One view, drawn so that torch can differentiate it.
+
+    Attributes:
+        image: (H, W, C) float32, blended features on black.
+        alpha: (H, W) float32, 1 minus the transmittance that is left.
+        means2d: (N, 2) float32, projected centres in pixels, (0, 0) behind the near plane. After ``backward`` its
+            ``.grad`` holds dL/dmeans2d, as gsplat's ``info["means2d"]`` does after ``retain_grad``.
+        visible: (N,) bool, whether the Gaussian touches any pixel.
+        radii: (N, 2) float32, half-extents in pixels in x and y where alpha falls to 1/255; 0 where not visible.
+    """
+
+    image: Tensor
+    alpha: Tensor
+    means2d: Tensor
+    visible: Tensor
+    radii: Tensor
+
+
+class Votes(NamedTuple):
+    """What one view's mask says of each Gaussian, from all pixels and all contributors.
+
+    Attributes:
+        label: (N,) int32, the mask id with the largest summed weight, the smallest such id on a tie; -1 where no
+            pixel sees the Gaussian.
+        own: (N,) float32, summed weight on that id.
+        total: (N,) float32, summed weight on all ids.
+        zero: (N,) float32, summed weight on id 0.
+    """
+
+    label: NDArray[np.int32]
+    own: NDArray[np.float32]
+    total: NDArray[np.float32]
+    zero: NDArray[np.float32]

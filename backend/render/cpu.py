@@ -1,0 +1,135 @@
+"""The numba engine: projection, binning and blending put together, for torch and for lifting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.render.blend import blend, blend_backward, gather
+from backend.render.project import REACH_X, REACH_Y, U, V, project, project_backward
+from backend.render.tiles import Bins, bin_tiles
+from backend.render.types import Rendered
+from backend.scene.types import Camera
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A camera as the kernels want it: float32 view (3, 4), lens (fx, fy, cx, cy), and the size in pixels."""
+
+    view: Floats
+    lens: Floats
+    width: int
+    height: int
+
+    @staticmethod
+    def of(camera: Camera) -> Lens:
+        K = camera.K
+        return Lens(
+            np.ascontiguousarray(camera.viewmat[:3], np.float32),
+            np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], np.float32),
+            int(camera.width),
+            int(camera.height),
+        )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """N Gaussians as one camera sees them: see :mod:`backend.render.project` and :class:`backend.render.tiles.Bins`."""
+
+    lens: Lens
+    footprints: Floats
+    boxes: NDArray[np.int32]
+    bins: Bins
+
+
+def see(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera: Camera) -> Seen:
+    """Project Gaussians, sort them by depth and deal them to tiles."""
+    n, lens = len(means), Lens.of(camera)
+    footprints, boxes = np.empty((n, 8), np.float32), np.empty((n, 4), np.int32)
+    depths = np.empty(n, np.float32)
+    project(
+        means, quats, scales, opacities, lens.view, lens.lens, lens.width, lens.height, footprints, boxes, depths
+    )  # fmt: skip
+    return Seen(lens, footprints, boxes, bin_tiles(footprints, boxes, depths, lens.width, lens.height))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What blending leaves behind: image (H, W, C), transmittance (H, W), stop (tiles,)."""
+
+    image: Floats
+    transmittance: Floats
+    stop: NDArray[np.int64]
+
+
+def paint(seen: Seen, features: Floats) -> Picture:
+    """Blend features (N, C)."""
+    lens, bins = seen.lens, seen.bins
+    image = np.empty((lens.height, lens.width, features.shape[1]), np.float32)
+    transmittance = np.empty((lens.height, lens.width), np.float32)
+    stop = np.empty(len(bins.schedule), np.int64)
+    blend(
+        bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features, bins.across,
+        image, transmittance, stop,
+    )  # fmt: skip
+    return Picture(image, transmittance, stop)
+
+
+class _Paint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, means, quats, scales, opacities, features, means2d, seen):
+        picture = paint(seen, _numpy(features))
+        ctx.save_for_backward(means, quats, scales, features)
+        ctx.seen, ctx.picture = seen, picture
+        return torch.from_numpy(picture.image), torch.from_numpy(1 - picture.transmittance)
+
+    @staticmethod
+    def backward(ctx, d_image, d_alpha):  # pyright: ignore[reportIncompatibleMethodOverride]
+        means, quats, scales, features = (_numpy(tensor) for tensor in ctx.saved_tensors)
+        seen, picture = ctx.seen, ctx.picture
+        lens, bins = seen.lens, seen.bins
+        n, channels = features.shape
+        sums = np.empty((len(bins.members), channels + 6), np.float32)
+        blend_backward(
+            bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features, bins.across,
+            picture.image, picture.transmittance, picture.stop, _numpy(d_image), _numpy(d_alpha), sums,
+        )  # fmt: skip
+        d_features, moments = np.zeros((n, channels), np.float32), np.zeros((n, 6), np.float32)
+        gather(bins.order, bins.first, bins.places, sums, d_features, moments)
+        if not any(ctx.needs_input_grad[:4]) and not ctx.needs_input_grad[5]:
+            return None, None, None, None, torch.from_numpy(d_features), None, None
+        d_means, d_quats = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32)
+        d_scales, d_opacities = np.empty((n, 3), np.float32), np.empty(n, np.float32)
+        d_means2d = np.empty((n, 2), np.float32)
+        project_backward(
+            means, quats, scales, lens.view, lens.lens, lens.width, lens.height, seen.footprints, seen.boxes, moments,
+            d_means, d_quats, d_scales, d_opacities, d_means2d,
+        )  # fmt: skip
+        gradients = (d_means, d_quats, d_scales, d_opacities, d_features, d_means2d)
+        return *(torch.from_numpy(gradient) for gradient in gradients), None
+
+
+def rasterize(
+    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, camera: Camera
+) -> Rendered:
+    """See :func:`backend.render.engine.rasterize`."""
+    seen = see(_numpy(means), _numpy(quats), _numpy(scales), _numpy(opacities), camera)
+    means2d = torch.from_numpy(np.ascontiguousarray(seen.footprints[:, [U, V]]))
+    # The centres are a leaf of their own: their gradient is reported, and reaches the means by another way.
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (means, quats, scales, opacities)):
+        means2d.requires_grad_()
+    image, alpha = _Paint.apply(means, quats, scales, opacities, features, means2d, seen)
+    boxes = seen.boxes
+    visible = (boxes[:, 0] <= boxes[:, 1]) & (boxes[:, 2] <= boxes[:, 3])
+    radii = seen.footprints[:, [REACH_X, REACH_Y]] * visible[:, None]
+    return Rendered(image, alpha, means2d, torch.from_numpy(visible), torch.from_numpy(radii))
+
+
+def _numpy(tensor: Tensor) -> NDArray:
+    return tensor.detach().contiguous().numpy()

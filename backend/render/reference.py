@@ -1,0 +1,91 @@
+"""A renderer so plain that it can be trusted: every Gaussian at every pixel, torch operations, autograd.
+
+For tests and for reading; O(N H W) memory. The formulas are those of :mod:`backend.render.model`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from backend.render.model import ALPHA_MAX, ALPHA_MIN, CLAMP, LOW_PASS, NEAR, TRANSMITTANCE_MIN
+from backend.scene.types import Camera
+
+
+def rotations(quats: Tensor) -> Tensor:
+    """(N, 3, 3) rotation matrices of quaternions (N, 4) wxyz of any length."""
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
+    rows = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    return torch.stack(rows, -1).reshape(-1, 3, 3)
+
+
+def project(means: Tensor, quats: Tensor, scales: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+    """means2d (N, 2) in pixels, conics (N, 2, 2) in 1/pixels^2, depths (N,); no culling."""
+    view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
+    K = torch.as_tensor(camera.K, dtype=means.dtype)
+    focal, centre = torch.stack([K[0, 0], K[1, 1]]), K[:2, 2]
+    size = torch.tensor([camera.width, camera.height], dtype=means.dtype)
+    points = means @ view[:3, :3].T + view[:3, 3]
+    depths = points[:, 2]
+    slopes = points[:, :2] / depths[:, None]
+    margin = CLAMP * 0.5 * size / focal
+    bounded = torch.minimum(torch.maximum(slopes, -centre / focal - margin), (size - centre) / focal + margin)
+    zero = torch.zeros_like(depths)
+    jacobian = torch.stack(
+        [
+            torch.stack([focal[0] / depths, zero, -focal[0] * bounded[:, 0] / depths], -1),
+            torch.stack([zero, focal[1] / depths, -focal[1] * bounded[:, 1] / depths], -1),
+        ],
+        1,
+    )
+    spread = jacobian @ view[:3, :3] @ (rotations(quats) * scales.exp()[:, None, :])
+    covariances = spread @ spread.transpose(1, 2) + LOW_PASS * torch.eye(2, dtype=means.dtype)
+    return slopes * focal + centre, torch.linalg.inv(covariances), depths
+
+
+def weights(
+    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The dense matrix W (pixels, N) of weights, the transmittance left (pixels,), and means2d (N, 2)."""
+    front = _depth(means, camera) > NEAR
+    safe = torch.where(front[:, None], means, means.detach() * 0 + _in_front(camera, means))
+    means2d, conics, depths = project(safe, quats, scales, camera)
+    ys, xs = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
+    pixels = torch.stack([xs.reshape(-1), ys.reshape(-1)], -1).to(means.dtype) + 0.5
+    offsets = pixels[:, None] - means2d[None]
+    power = 0.5 * torch.einsum("pni,nij,pnj->pn", offsets, conics, offsets)
+    raw = torch.sigmoid(opacities) * torch.exp(-power)
+    alphas = torch.where((raw >= ALPHA_MIN) & front, raw.clamp_max(ALPHA_MAX), torch.zeros_like(raw))
+    order = torch.argsort(depths, stable=True)
+    transmittance = torch.ones_like(alphas[:, 0])
+    columns: list[Tensor] = [torch.zeros_like(transmittance)] * len(means)
+    for i in order.tolist():
+        columns[i] = alphas[:, i] * transmittance
+        after = transmittance - columns[i]
+        transmittance = torch.where(after >= TRANSMITTANCE_MIN, after, torch.zeros_like(after))
+    W = torch.stack(columns, -1) if columns else alphas
+    return W, transmittance, means2d
+
+
+def rasterize(
+    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, camera: Camera
+) -> tuple[Tensor, Tensor]:
+    """image (H, W, C) and alpha (H, W); differentiable in all five."""
+    W, transmittance, _ = weights(means, quats, scales, opacities, camera)
+    size = (camera.height, camera.width)
+    return (W @ features).reshape(*size, -1), (1 - transmittance).reshape(size)
+
+
+def _depth(means: Tensor, camera: Camera) -> Tensor:
+    view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
+    return means @ view[2, :3] + view[2, 3]
+
+
+def _in_front(camera: Camera, means: Tensor) -> Tensor:
+    """A point one unit before the camera: stands in for Gaussians behind it, so that no gradient becomes NaN."""
+    view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
+    return view[:3, :3].T @ (torch.tensor([0, 0, 1.0], dtype=means.dtype) - view[:3, 3])

@@ -1,0 +1,209 @@
+"""Which Gaussians touch which tile, in depth order.
+
+A pair is one Gaussian in one tile. Pairs are stored tile by tile, front to back, which is the order that blending
+walks them in; ``places`` lists them Gaussian by Gaussian, which is the order that gradients and votes are summed in.
+Everything here is a stable counting sort, so the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from backend.render.model import ALPHA_MIN, TILE
+from backend.render.project import CONIC_A, CONIC_B, CONIC_C, FAST, OPACITY, REACH_X, REACH_Y, F, U, V
+
+BLOCKS = 16
+"""The depth-ordered Gaussians are binned in this many runs, each by one thread."""
+
+FAINTEST = F(1 / ALPHA_MIN)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Pairs of Gaussians and tiles.
+
+    Attributes:
+        order: (V,) int32, visible Gaussians, nearest first.
+        first: (V + 1,) int64, pairs of ``order[r]`` are ``places[first[r]:first[r + 1]]``.
+        places: (n,) int32, where a pair stands in ``members``.
+        start: (tiles + 1,) int64, pairs of tile t are ``members[start[t]:start[t + 1]]``, nearest first.
+        members: (n,) int32, the Gaussian of each pair.
+        rows: (n,) uint8, first row of the tile that the Gaussian touches, plus 16 times the last.
+        schedule: (tiles,) int32, tiles dealt to threads so that all have about the same number of pairs.
+        across, down: tiles.
+    """
+
+    order: NDArray[np.int32]
+    first: NDArray[np.int64]
+    places: NDArray[np.int32]
+    start: NDArray[np.int64]
+    members: NDArray[np.int32]
+    rows: NDArray[np.uint8]
+    schedule: NDArray[np.int32]
+    across: int
+    down: int
+
+
+def bin_tiles(footprints: NDArray, boxes: NDArray, depths: NDArray, width: int, height: int) -> Bins:
+    """Sort the projected Gaussians by depth and deal them to tiles of TILE x TILE pixels."""
+    across, down = -(-width // TILE), -(-height // TILE)
+    order = depth_order(boxes, depths)
+    counts, first = count_pairs(order, footprints, boxes, across, down)
+    start, cursors = tile_starts(counts)
+    members, rows, places = fill_pairs(order, first, cursors, start[-1], footprints, boxes, across)
+    return Bins(order, first, places, start, members, rows, _schedule(np.diff(start)), across, down)
+
+
+def _schedule(counts: NDArray) -> NDArray[np.int32]:
+    """Deal tiles, fullest first, to as many hands as there are threads; prange gives each thread one hand."""
+    fullest = np.argsort(-counts, kind="stable").astype(np.int32)
+    hands = numba.get_num_threads()
+    return np.concatenate([fullest[hand::hands] for hand in range(hands)])
+
+
+@njit(cache=True)
+def depth_order(boxes, depths):
+    """(V,) int32: Gaussians with a non-empty box, nearest first; equal depths in index order.
+
+    A radix sort, three passes of 11 bits: positive float32 order as their bits do.
+    """
+    n = 0
+    for i in range(boxes.shape[0]):
+        if boxes[i, 0] <= boxes[i, 1] and boxes[i, 2] <= boxes[i, 3]:
+            n += 1
+    bits = depths.view(np.uint32)
+    order, other = np.empty(n, np.int32), np.empty(n, np.int32)
+    keys, other_keys = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    n = 0
+    for i in range(boxes.shape[0]):
+        if boxes[i, 0] <= boxes[i, 1] and boxes[i, 2] <= boxes[i, 3]:
+            order[n] = i
+            keys[n] = bits[i]
+            n += 1
+    for shift in (0, 11, 22):
+        position = np.zeros(2049, np.int64)
+        for k in range(n):
+            position[((keys[k] >> shift) & 2047) + 1] += 1
+        for digit in range(2048):
+            position[digit + 1] += position[digit]
+        for k in range(n):
+            digit = (keys[k] >> shift) & 2047
+            to = position[digit]
+            position[digit] = to + 1
+            other[to] = order[k]
+            other_keys[to] = keys[k]
+        order, other = other, order
+        keys, other_keys = other_keys, keys
+    return order
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def span(low, high, a, b, c, level, reach):
+    """Extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high, relative to its centre.
+
+    The widest points of the ellipse are (reach, -b/c reach) and its mirror image; where they lie outside the strip,
+    the extent ends on the nearer edge of the strip.
+    """
+    tip = -b / c * reach
+    y_right = min(max(tip, low), high)
+    y_left = min(max(-tip, low), high)
+    det = a * c - b * b
+    right = (-b * y_right + math.sqrt(max(a * level - det * y_right * y_right, F(0)))) / a
+    left = (-b * y_left - math.sqrt(max(a * level - det * y_left * y_left, F(0)))) / a
+    return left, right
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def tiles_of_strip(footprints, boxes, i, ty):
+    """First and last tile column that Gaussian i touches in tile row ty."""
+    u, v = footprints[i, U], footprints[i, V]
+    a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
+    level = F(2) * math.log(footprints[i, OPACITY] * FAINTEST)
+    low = max(F(ty * TILE) + F(0.5) - v, -footprints[i, REACH_Y])
+    high = min(F(ty * TILE + TILE) - F(0.5) - v, footprints[i, REACH_Y])
+    left, right = span(low, high, a, b, c, level, footprints[i, REACH_X])
+    # A hundredth of a pixel covers the rounding of the square roots.
+    first = max(int(math.ceil(u + left - F(0.51))), boxes[i, 0])
+    last = min(int(math.floor(u + right - F(0.49))), boxes[i, 1])
+    return first // TILE, last // TILE if last >= first else first // TILE - 1
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def rows_of_tile(footprints, boxes, i, tx, ty):
+    """First and last row of tile (tx, ty) that Gaussian i touches; first above last where it misses."""
+    u, v = footprints[i, U], footprints[i, V]
+    a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
+    level = F(2) * math.log(footprints[i, OPACITY] * FAINTEST)
+    low = max(F(tx * TILE) + F(0.5) - u, -footprints[i, REACH_X])
+    high = min(F(tx * TILE + TILE) - F(0.5) - u, footprints[i, REACH_X])
+    top, bottom = span(low, high, c, b, a, level, footprints[i, REACH_Y])
+    first = max(int(math.ceil(v + top - F(0.51))), boxes[i, 2]) - ty * TILE
+    last = min(int(math.floor(v + bottom - F(0.49))), boxes[i, 3]) - ty * TILE
+    return max(first, 0), min(last, TILE - 1)
+
+
+@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
+def count_pairs(order, footprints, boxes, across, down):
+    """Pairs per run of Gaussians and tile, (BLOCKS, tiles) int32, and where each Gaussian's pairs begin, (V + 1,)."""
+    n = order.shape[0]
+    counts = np.zeros((BLOCKS, across * down), np.int32)
+    first = np.zeros(n + 1, np.int64)
+    for block in prange(BLOCKS):
+        for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
+            i = order[r]
+            pairs = 0
+            for ty in range(boxes[i, 2] // TILE, boxes[i, 3] // TILE + 1):
+                left, right = tiles_of_strip(footprints, boxes, i, ty)
+                pairs += right - left + 1
+                for tx in range(left, right + 1):
+                    counts[block, ty * across + tx] += 1
+            first[r + 1] = pairs
+    for r in range(n):
+        first[r + 1] += first[r]
+    return counts, first
+
+
+@njit(cache=True)
+def tile_starts(counts):
+    """Where each tile's pairs begin, (tiles + 1,) int64, and within it each run's, (BLOCKS, tiles) int64."""
+    blocks, tiles = counts.shape
+    start = np.zeros(tiles + 1, np.int64)
+    cursors = np.empty((blocks, tiles), np.int64)
+    total = 0
+    for tile in range(tiles):
+        start[tile] = total
+        for block in range(blocks):
+            cursors[block, tile] = total
+            total += counts[block, tile]
+    start[tiles] = total
+    return start, cursors
+
+
+@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
+def fill_pairs(order, first, cursors, total, footprints, boxes, across):
+    """Write the pairs: members and rows in tile order, places in Gaussian order. ``cursors`` are used up."""
+    n = order.shape[0]
+    members = np.empty(total, np.int32)
+    rows = np.empty(total, np.uint8)
+    places = np.empty(total, np.int32)
+    for block in prange(BLOCKS):
+        for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
+            i = order[r]
+            pair = first[r]
+            for ty in range(boxes[i, 2] // TILE, boxes[i, 3] // TILE + 1):
+                left, right = tiles_of_strip(footprints, boxes, i, ty)
+                for tx in range(left, right + 1):
+                    place = cursors[block, ty * across + tx]
+                    cursors[block, ty * across + tx] = place + 1
+                    top, bottom = rows_of_tile(footprints, boxes, i, tx, ty)
+                    members[place] = i
+                    rows[place] = top + TILE * bottom if top <= bottom else 1
+                    places[pair] = place
+                    pair += 1
+    return members, rows, places
