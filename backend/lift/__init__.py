@@ -1,1 +1,109 @@
-"""Contributions and masks to one instance label per Gaussian."""
+"""Gaussians and masks to one instance label per Gaussian.
+
+``lift`` runs a method of :data:`METHODS`; ``label_map`` shows its labels in a view. Every method reads the same votes
+(:mod:`backend.lift.votes`) and contributions. A further method is one file with a settings class and a ``run``, and one
+row in :mod:`backend.lift.methods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.lift.decode import largest_first
+from backend.lift.job import Job, Labelling, Rendering
+from backend.lift.labelmap import label_map
+from backend.lift.methods import METHODS, Value, find_method, read_settings, settings_dict
+from backend.lift.owners import mask_owners
+from backend.lift.types import Lift
+from backend.lift.views import MaskedView, masked_views
+from backend.lift.votes import Evidence, gather_evidence
+from backend.progress import Progress, silent
+from backend.scene.types import View
+from protocol.errors import BadMask, BadSplats
+from protocol.splats import Splats
+
+__all__ = ["METHODS", "Lift", "MaskedView", "label_map", "lift"]
+
+
+def lift(
+    splats: Splats,
+    views: Sequence[View | MaskedView],
+    *,
+    method: str | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    settings: Mapping[str, Value] | None = None,
+    progress: Progress = silent,
+) -> Lift:
+    """Give every Gaussian an instance label, from masks whose ids agree in no two views.
+
+    Args:
+        splats: N Gaussians in the frame of the cameras. Those with a value that is not finite stay background.
+        views: views with masks, on disk or in memory; those without one are passed over.
+        method: a key of :data:`METHODS`; the default method where left out.
+        device: a torch device; says where Gaussians are rasterised and embeddings trained.
+        seed: of every random draw.
+        settings: values in place of the method's own, by name.
+        progress: told under the stages "contributions" and "lift".
+
+    Raises:
+        BadArgument: if the method or a setting is unknown, or a setting outside its range.
+        BadMask: if no view has a mask, or one cannot be read.
+        BadSplats: if there is no finite Gaussian.
+        Cancelled: from ``progress``.
+    """
+    name, chosen = find_method(method)
+    values = read_settings(name, chosen, settings)
+    finite = _finite(splats)
+    if not finite.any():
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
+    whole = splats if finite.all() else splats.pick(finite)
+    renderer = _renderer(whole, device)
+    evidence = gather_evidence(renderer, masked_views(views), len(whole), progress, len(views))
+    if evidence.views == 0:
+        raise BadMask(
+            f"None of the {len(views)} views has a mask.", "Put one instance mask per photograph in the mask folder."
+        )
+    progress("lift", 0.0)
+    if evidence.masks == 0:
+        found = Labelling(np.zeros(len(whole), np.int32))
+    else:
+        found = chosen.run(Job(whole, views, renderer, evidence, device, seed, progress), values)
+    progress("lift", 1.0)
+    return _lift(found, evidence, finite, name, settings_dict(values))
+
+
+def _renderer(splats: Splats, device: str) -> Rendering:
+    # Imported here because the engines take seconds to load, and the table of methods does not need them.
+    from backend.render import Renderer
+
+    return Renderer(splats, device)
+
+
+def _finite(splats: Splats) -> NDArray[np.bool_]:
+    columns = (splats.means, splats.quats, splats.scales, splats.opacities[:, None], splats.sh.reshape(len(splats), -1))
+    return np.logical_and.reduce([np.isfinite(column).all(1) for column in columns])
+
+
+def _lift(found: Labelling, evidence: Evidence, finite: NDArray[np.bool_], name: str, settings: dict) -> Lift:
+    """Number the labels by size, weigh them against the evidence, and give the unlabelled Gaussians their rows."""
+    label = largest_first(found.labels)
+    owner = mask_owners(evidence, label).cluster
+    agrees = np.where(evidence.mask > 0, owner[evidence.mask], 0) == label[evidence.gaussian]
+    agreeing = np.where(label[evidence.gaussian] > 0, evidence.own, evidence.zero) * agrees
+    share = np.bincount(evidence.gaussian, agreeing, evidence.gaussians) / np.maximum(evidence.weight, 1e-12)
+    of_its_own = np.unique(np.stack([owner[1:], evidence.mask_view[1:]]), axis=1)[0]
+
+    labels = np.zeros(len(finite), np.int32)
+    labels[finite] = label
+    confidence = np.zeros(len(finite), np.float32)
+    confidence[finite] = np.clip(share, 0, 1)
+    embedding = None
+    if found.embedding is not None:
+        embedding = np.zeros((len(finite), found.embedding.shape[1]), np.float32)
+        embedding[finite] = found.embedding
+    views = np.bincount(of_its_own, minlength=int(label.max(initial=0)) + 1).astype(np.int32)
+    return Lift(labels, confidence, views, name, settings, embedding)

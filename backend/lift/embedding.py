@@ -1,0 +1,157 @@
+"""Training of an embedding per Gaussian on contributions: ``embedding_bag`` and losses, no rasteriser in the loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from backend.lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
+from backend.lift.samples import ViewSamples
+from backend.lift.unic_lift import UnicLiftSettings
+from backend.progress import Progress
+
+FADE = (0.9, 0.99)
+"""Adam's decay rates. The second is shorter than usual as a row is touched in a few hundred steps at most."""
+
+
+class RowAdam:
+    """Adam on the rows of a table that a step touches; the others keep their value and their moments.
+
+    torch.optim.SparseAdam does the same from sparse gradients, which cost a sort and a copy for each of the four
+    gathers of a step; here the rows are known before.
+
+    Args:
+        table: (N, d), changed in place.
+        rate: learning rate.
+    """
+
+    def __init__(self, table: Tensor, rate: float) -> None:
+        self.table = table
+        self.rate = rate
+        self.first = torch.zeros_like(table)
+        self.second = torch.zeros_like(table)
+        self.steps = torch.zeros(len(table), device=table.device)
+
+    def step(self, rows: Tensor, gradient: Tensor) -> None:
+        """Move the distinct ``rows`` (R,) int64 against their ``gradient`` (R, d)."""
+        self.steps[rows] += 1
+        count = self.steps[rows, None]
+        first = self.first[rows].mul_(FADE[0]).add_(gradient, alpha=1 - FADE[0])
+        second = self.second[rows].mul_(FADE[1]).addcmul_(gradient, gradient, value=1 - FADE[1])
+        self.first[rows], self.second[rows] = first, second
+        unbiased = (second / (1 - FADE[1] ** count)).sqrt_().add_(1e-8)
+        self.table[rows] -= self.rate * (first / (1 - FADE[0] ** count)) / unbiased
+
+
+def neighbours(means: NDArray[np.float32], radius: float, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the (N, k) int64 nearest other Gaussians and (N, k) float32, 1 where they lie within ``radius``."""
+    k = min(k, len(means) - 1)
+    distance, near = KDTree(means).query(means, k=np.arange(2, k + 2), distance_upper_bound=radius, workers=-1)
+    inside = np.isfinite(distance)
+    return np.where(inside, near, 0), inside.astype(np.float32)
+
+
+def train(
+    samples: Sequence[ViewSamples],
+    means: NDArray[np.float32],
+    radius: float,
+    settings: UnicLiftSettings,
+    device: str,
+    seed: int,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """Return the (N, d) float32 embedding of UniC-Lift trained on the views' samples, one view a step.
+
+    Args:
+        samples: of each view.
+        means: (N, 3) float32, centres.
+        radius: tau of eq. (6), in scene units.
+        settings: of the method.
+        device: a torch device.
+        seed: of all draws.
+        progress: told under the stage "lift".
+    """
+    chance = torch.Generator(device).manual_seed(seed)
+    d = settings.dimensions
+    table = torch.randn(len(means), d, generator=chance, device=device) * settings.init_scale
+    adam = RowAdam(table, settings.learning_rate)
+    project = torch.eye(d, device=device)
+    project += 0.01 * torch.randn(d, d, generator=chance, device=device)
+    project.requires_grad_()
+    project_adam = torch.optim.Adam([project], lr=settings.projection_rate)
+    near, inside = neighbours(means, radius, settings.neighbours)
+    near, inside = torch.from_numpy(near).to(device), torch.from_numpy(inside).to(device)
+    views = [_on(device, view) for view in samples]
+    margin = settings.push_margin if settings.push == "hinge" else None
+    order: list[int] = []
+
+    for step in range(settings.steps):
+        if step % 20 == 0:
+            progress("lift", 0.4 + 0.5 * step / settings.steps, f"step {step} of {settings.steps}")
+        if not order:
+            order = torch.randperm(len(views), generator=chance, device=device).tolist()
+        ids, weights, segment, boundary = views[order.pop()]
+        picked = torch.randint(len(segment), (settings.pixels,), generator=chance, device=device)
+        ids, weights, segment, boundary = ids[picked], weights[picked], segment[picked], boundary[picked]
+        regular = step >= settings.regularise_from * settings.steps
+        if not settings.void_is_segment:
+            named = segment > 0
+            ids, weights, segment, boundary = ids[named], weights[named], segment[named], boundary[named]
+            if len(segment) == 0:
+                continue
+
+        count = settings.neighbour_sample if regular and settings.lambda_3d > 0 else 0
+        centre = torch.randint(len(means), (count,), generator=chance, device=device)
+        rows, place = torch.unique(torch.cat([ids.reshape(-1), centre, near[centre].reshape(-1)]), return_inverse=True)
+        values = table[rows].requires_grad_()
+        split = ids.numel()
+        rendered = embedding_bag(place[:split].reshape(ids.shape), values, per_sample_weights=weights, mode="sum")
+        squashed = torch.sigmoid(rendered)
+
+        loss = settings.lambda_cluster * cluster_loss(
+            squashed if settings.sigmoid_before_cluster else rendered, segment, margin
+        )
+        if regular and settings.lambda_triplet > 0:
+            triplets = draw_triplets(segment, boundary, settings.triplets, chance)
+            loss = loss + settings.lambda_triplet * triplet_loss(
+                squashed @ project.T, triplets, settings.triplet_margin
+            )
+        if count:
+            own = values[place[split : split + count]]
+            others = values[place[split + count :]].reshape(count, -1, d)
+            if settings.sigmoid_before_3d:
+                own, others = torch.sigmoid(own), torch.sigmoid(others)
+            loss = loss + settings.lambda_3d * neighbour_loss(own, others, inside[centre])
+        loss.backward()
+        assert values.grad is not None
+        with torch.no_grad():
+            adam.step(rows, values.grad)
+        if project.grad is not None:
+            project_adam.step()
+            project_adam.zero_grad()
+    return table.cpu().numpy()
+
+
+def scene_extent(means: NDArray[np.float32], seen: NDArray[np.bool_]) -> float:
+    """Return the diagonal of the box that holds the middle nine tenths of the seen centres along each axis.
+
+    The scene's own unit of length, and one that a few stray Gaussians do not stretch.
+    """
+    low, high = np.percentile(means[seen] if seen.any() else means, [5, 95], axis=0)
+    return max(math.dist(low, high), 1e-6)
+
+
+def _on(device: str, view: ViewSamples) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return (
+        torch.from_numpy(view.ids).to(device).long(),
+        torch.from_numpy(view.weights).to(device),
+        torch.from_numpy(view.segment).to(device).long(),
+        torch.from_numpy(view.boundary).to(device),
+    )

@@ -1,0 +1,57 @@
+"""What a method is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.lift.labelmap import Contributor
+from backend.lift.views import MaskedView
+from backend.lift.votes import Evidence, Voter
+from backend.progress import Progress
+from backend.scene.types import View
+from protocol.splats import Splats
+
+
+class Rendering(Contributor, Voter, Protocol):
+    """What lifting asks of :class:`backend.render.Renderer`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One lift: what every method may use.
+
+    Attributes:
+        splats: the Gaussians, all finite.
+        views: the training views; :func:`backend.lift.views.masked_views` reads their masks.
+        renderer: of ``splats``.
+        evidence: the votes of all views.
+        device: a torch device, for methods that train.
+        seed: of every random draw.
+        progress: told under the stage "lift".
+    """
+
+    splats: Splats
+    views: Sequence[View | MaskedView]
+    renderer: Rendering
+    evidence: Evidence
+    device: str
+    seed: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What a method makes of it.
+
+    Attributes:
+        labels: (N,) int32, clusters above 0 in any order and numbering; 0 is background.
+        embedding: (N, d) float32 where the method trains one.
+    """
+
+    labels: NDArray[np.int32]
+    embedding: NDArray[np.float32] | None = None

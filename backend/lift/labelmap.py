@@ -1,0 +1,75 @@
+"""Labels of pixels: the argmax of blended labels.
+
+Labels are blended, not embeddings: two codes blended at an outline make a third that no object carries.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from backend.render.types import Contributions
+from backend.scene.types import Camera
+
+STRONGEST = 32
+"""Gaussians asked of each pixel where a renderer is given."""
+
+
+class Contributor(Protocol):
+    """What is asked of :class:`backend.render.Renderer` here."""
+
+    def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
+
+
+def label_map(source: Contributor | Contributions, labels: NDArray[np.integer], camera: Camera) -> NDArray[np.int32]:
+    """Return the label that makes most of each pixel.
+
+    Args:
+        source: the renderer of the Gaussians, or their contributions to pixels of this camera.
+        labels: (N,) integer, label of each Gaussian; 0 is background.
+        camera: gives height and width.
+
+    Returns:
+        (height, width) int32. What light passes all Gaussians counts as background, and pixels that ``source`` leaves
+        out are background. Of labels that make equal parts the lowest wins.
+    """
+    contributions = source if isinstance(source, Contributions) else source.contributions(camera, None, STRONGEST)
+    out = np.zeros(camera.height * camera.width, np.int32)
+    out[contributions.pixels] = _strongest(contributions.ids, contributions.weights, labels.astype(np.int32))
+    return out.reshape(camera.height, camera.width)
+
+
+@njit(cache=True, parallel=True)
+def _strongest(ids, weights, labels):  # pragma: no cover - compiled
+    pixels, k = ids.shape
+    out = np.zeros(pixels, np.int32)
+    for p in prange(pixels):
+        seen = np.empty(k, np.int32)
+        sums = np.empty(k, np.float32)
+        count = 0
+        background = np.float32(1.0)
+        for j in range(k):
+            w = weights[p, j]
+            if w <= 0:
+                continue
+            label = labels[ids[p, j]]
+            if label == 0:
+                continue
+            background -= w
+            at = 0
+            while at < count and seen[at] != label:
+                at += 1
+            if at == count:
+                seen[at] = label
+                sums[at] = np.float32(0.0)
+                count += 1
+            sums[at] += w
+        best = background
+        for at in range(count):
+            if sums[at] > best or (sums[at] == best and seen[at] < out[p]):
+                best = sums[at]
+                out[p] = seen[at]
+    return out

@@ -1,0 +1,68 @@
+"""The views a lift reads: cameras at the size of their masks, one mask in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene.types import Camera, View
+from protocol.errors import BadMask
+
+
+@dataclass(frozen=True)
+class MaskedView:
+    """A camera and the instance mask seen through it.
+
+    Attributes:
+        name: which view this is.
+        camera: the camera, at the mask's size.
+        mask: (H, W) int32, instance ids that mean nothing outside this view; 0 is background or unknown.
+    """
+
+    name: str
+    camera: Camera
+    mask: NDArray[np.int32]
+
+
+def masked_views(views: Sequence[View | MaskedView]) -> Iterator[MaskedView]:
+    """Yield the views that have a mask, reading each when it is asked for and keeping none.
+
+    Ids are renumbered 1, 2, ... within their view, so that any int32 id is welcome; ids below 0 become 0.
+
+    Raises:
+        BadMask: if a mask holds no pixel or is not a map of whole numbers.
+    """
+    for view in views:
+        if isinstance(view, MaskedView):
+            mask, camera = view.mask, view.camera
+        else:
+            if view.mask_path is None:
+                continue
+            # Imported here because only masks on disk need the readers.
+            from backend.scene import read_mask
+
+            mask, camera = read_mask(view), view.camera
+        if mask is None:
+            continue
+        if mask.ndim != 2 or 0 in mask.shape or not np.issubdtype(mask.dtype, np.integer):
+            raise BadMask(
+                f"The mask of view {view.name} has shape {mask.shape} and dtype {mask.dtype}; "
+                "a map of integer ids with rows and columns is needed."
+            )
+        height, width = mask.shape
+        yield MaskedView(view.name, camera.resized(width, height), compact(mask))
+
+
+def compact(mask: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return ``mask`` with its ids above 0 renumbered 1, 2, ... in ascending order, all others 0."""
+    top = int(mask.max(initial=0))
+    if top > 4 * mask.size:
+        ids, inverse = np.unique(np.maximum(mask, 0), return_inverse=True)
+        return (inverse.reshape(mask.shape) + (ids[0] > 0)).astype(np.int32)
+    clipped = np.maximum(mask, 0)
+    present = np.bincount(clipped.ravel(), minlength=top + 1) > 0
+    present[0] = False
+    return np.where(present, np.cumsum(present), 0).astype(np.int32)[clipped]

@@ -1,0 +1,216 @@
+"""The evidence: in each view, which mask each Gaussian shows itself in, and how strongly.
+
+Every method is judged by, and decodes through, these votes. A vote needs no identity across views, so masks whose ids
+are drawn afresh in each view do no harm here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from backend.lift.views import MaskedView
+from backend.progress import Progress, silent
+from backend.render.types import Contributions
+from backend.scene.types import Camera
+
+FAINT = 0.02
+"""Votes of a smaller summed weight (in pixels) are not kept: they are rounding, and most of the memory."""
+SURE_WEIGHT = 0.05
+SURE_SHARE = 0.5
+"""A vote names a mask for sure if the Gaussian shows this much, and this share of it in that one mask."""
+
+Votes = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+class Voter(Protocol):
+    """What is asked of :class:`backend.render.Renderer` here."""
+
+    def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes: ...
+
+
+class ByMask(NamedTuple):
+    """The votes for masks, mask by mask: those of mask m are ``entries[start[m]:start[m + 1]]``."""
+
+    start: NDArray[np.int64]
+    entries: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The votes of N Gaussians in V views for M masks: a sparse matrix, rows Gaussians, columns views.
+
+    A Gaussian takes a row entry in each view that shows it, in the order of the views: 24 bytes an entry, so 60,000
+    Gaussians in 64 views take about 50 MB and the dense form is never made. Masks are numbered 1 to M over all views,
+    view by view; 0 is "no mask here".
+
+    Attributes:
+        start: (N + 1,) int64, the entries of Gaussian i are ``start[i]`` to ``start[i + 1]``.
+        gaussian: (E,) int32, the Gaussian of each entry.
+        view: (E,) int32, the view of each entry.
+        mask: (E,) int32, the mask (or 0) that holds the largest part of the Gaussian's weight in that view.
+        own: (E,) float32, that part: the sum of alpha times transmittance over the pixels of the mask.
+        total: (E,) float32, the Gaussian's weight over all pixels of the view.
+        zero: (E,) float32, its weight over pixels of mask 0.
+        mask_view: (M + 1,) int32, the view of each mask; -1 for mask 0.
+        views: V.
+    """
+
+    start: NDArray[np.int64]
+    gaussian: NDArray[np.int32]
+    view: NDArray[np.int32]
+    mask: NDArray[np.int32]
+    own: NDArray[np.float32]
+    total: NDArray[np.float32]
+    zero: NDArray[np.float32]
+    mask_view: NDArray[np.int32]
+    views: int
+
+    @property
+    def gaussians(self) -> int:
+        """N."""
+        return len(self.start) - 1
+
+    @property
+    def masks(self) -> int:
+        """M."""
+        return len(self.mask_view) - 1
+
+    @cached_property
+    def sure(self) -> NDArray[np.bool_]:
+        """(E,) bool, votes that plainly name one mask."""
+        return (self.mask > 0) & (self.total > SURE_WEIGHT) & (self.own > SURE_SHARE * self.total)
+
+    @cached_property
+    def weight(self) -> NDArray[np.float64]:
+        """(N,) float64, weight of each Gaussian over all views."""
+        return np.bincount(self.gaussian, self.total, self.gaussians).astype(np.float64)
+
+    @cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        """(N,) bool, Gaussians that the views show at all."""
+        return self.weight > SURE_WEIGHT
+
+    @cached_property
+    def by_mask(self) -> ByMask:
+        """The entries with a mask, grouped by it."""
+        start = np.concatenate([[0], np.cumsum(np.bincount(self.mask, minlength=self.masks + 1))])
+        return ByMask(start, np.argsort(self.mask, kind="stable"))
+
+
+def gather_evidence(
+    voter: Voter, views: Iterable[MaskedView], gaussians: int, progress: Progress = silent, count: int = 0
+) -> Evidence:
+    """Rasterise the votes of every view, one view at a time.
+
+    Args:
+        voter: the renderer of the Gaussians.
+        views: their masks with ids 1, 2, ..., as :func:`backend.lift.views.masked_views` yields them.
+        gaussians: N.
+        progress: told under the stage "contributions".
+        count: how many views to expect, for the progress.
+    """
+    parts: list[tuple[NDArray, ...]] = []
+    mask_view = [np.array([-1], np.int32)]
+    masks = 0
+    for number, view in enumerate(views):
+        progress("contributions", min(1.0, number / max(count, 1)), view.name)
+        label, own, total, zero = voter.votes(view.camera, view.mask)
+        rows = np.flatnonzero((label >= 0) & (total > FAINT)).astype(np.int32)
+        mask = label[rows]
+        parts.append((rows, np.where(mask > 0, mask + masks, 0).astype(np.int32), own[rows], total[rows], zero[rows]))
+        here = int(view.mask.max())
+        masks += here
+        mask_view.append(np.full(here, number, np.int32))
+    progress("contributions", 1.0)
+    return _transpose(parts, np.concatenate(mask_view), gaussians)
+
+
+def _transpose(parts: list[tuple[NDArray, ...]], mask_view: NDArray[np.int32], gaussians: int) -> Evidence:
+    """Lay the votes of the views out by Gaussian, giving each view's memory back as it is copied."""
+    views = len(parts)
+    counts = np.zeros(gaussians, np.int64)
+    for part in parts:
+        counts[part[0]] += 1
+    start = np.concatenate([[0], np.cumsum(counts)])
+    entries = int(start[-1])
+    view, mask = np.empty(entries, np.int32), np.empty(entries, np.int32)
+    own, total, zero = (np.empty(entries, np.float32) for _ in range(3))
+    free = start[:-1].copy()
+    for number in range(views):
+        rows, *columns = parts[number]
+        place = free[rows]
+        view[place] = number
+        for column, values in zip((mask, own, total, zero), columns, strict=True):
+            column[place] = values
+        free[rows] += 1
+        parts[number] = ()
+    gaussian = np.repeat(np.arange(gaussians, dtype=np.int32), counts)
+    return Evidence(start, gaussian, view, mask, own, total, zero, mask_view, views)
+
+
+def count_votes(contributions: Contributions, mask: NDArray[np.int32], gaussians: int) -> Votes:
+    """Return a view's votes from its contributions, for engines and scenes that hold those and no vote pass.
+
+    Args:
+        contributions: of any pixels of the view.
+        mask: (H, W) int32, ids 0 and above.
+        gaussians: N.
+
+    Returns:
+        label (N,) int32, the id with the largest weight, -1 where the Gaussian does not show; own, total, zero (N,)
+        float32, the weight in that id, in all, and in id 0.
+    """
+    ids, inverse = np.unique(mask.ravel()[contributions.pixels], return_inverse=True)
+    label, own, total, zero = _count(
+        contributions.ids, contributions.weights, inverse.astype(np.int64), ids.astype(np.int64), gaussians
+    )
+    return label, own, total, zero
+
+
+@njit(cache=True)
+def _count(gaussian, weight, column, ids, gaussians):  # pragma: no cover - compiled
+    """Sort the (Gaussian, mask) pairs by Gaussian, then add up each Gaussian's few masks."""
+    pixels, k = gaussian.shape
+    start = np.zeros(gaussians + 1, np.int64)
+    for p in range(pixels):
+        for j in range(k):
+            if weight[p, j] > 0:
+                start[gaussian[p, j] + 1] += 1
+    for i in range(gaussians):
+        start[i + 1] += start[i]
+    free = start[:-1].copy()
+    pair_mask = np.empty(start[-1], np.int32)
+    pair_weight = np.empty(start[-1], np.float32)
+    for p in range(pixels):
+        for j in range(k):
+            if weight[p, j] > 0:
+                e = free[gaussian[p, j]]
+                pair_mask[e] = column[p]
+                pair_weight[e] = weight[p, j]
+                free[gaussian[p, j]] += 1
+    label = np.full(gaussians, -1, np.int32)
+    own = np.zeros(gaussians, np.float32)
+    total = np.zeros(gaussians, np.float32)
+    zero = np.zeros(gaussians, np.float32)
+    sums = np.zeros(len(ids), np.float64)
+    for i in range(gaussians):
+        for e in range(start[i], start[i + 1]):
+            sums[pair_mask[e]] += pair_weight[e]
+        for e in range(start[i], start[i + 1]):
+            m = pair_mask[e]
+            total[i] += pair_weight[e]
+            if ids[m] == 0:
+                zero[i] += pair_weight[e]
+            if sums[m] > own[i]:
+                own[i] = sums[m]
+                label[i] = ids[m]
+        for e in range(start[i], start[i + 1]):
+            sums[pair_mask[e]] = 0.0
+    return label, own, total, zero
