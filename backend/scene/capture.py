@@ -17,7 +17,7 @@ class Shot:
     """One photograph that is there.
 
     Attributes:
-        path: as the capture lists it, with forward slashes; names the view and finds its mask.
+        path: as the capture lists it, with forward slashes and its ending; names the view and finds its mask.
         file: where it lies.
         camera: undistorted pinhole camera at the photograph's own size.
         lens: how to undistort, or None.

@@ -10,7 +10,7 @@ import pycolmap
 from backend.scene.calibration import Calibration, calibrate, camera_for
 from backend.scene.capture import Capture, Shot
 from backend.scene.colmap_binary import check_binary
-from backend.scene.files import find_photographs
+from backend.scene.files import find_photographs, inner_path
 from backend.scene.names import natural_key
 from backend.scene.pose import rigid
 from protocol.errors import BadScene
@@ -54,7 +54,8 @@ def read_colmap(root: Path, model: Path) -> Capture:
             calibrations[image.camera_id] = _calibration(reconstruction.cameras[image.camera_id], model)
         calibration = calibrations[image.camera_id]
         viewmat = rigid(image.cam_from_world().matrix(), f"The pose of {name} in {listing}")
-        shots.append(Shot(name.replace("\\", "/"), file, camera_for(file, viewmat, calibration), calibration.lens))
+        path = inner_path(name, listing).with_name(file.name).as_posix()
+        shots.append(Shot(path, file, camera_for(file, viewmat, calibration), calibration.lens))
     return Capture(shots, MASK_FOLDERS, *_points(reconstruction), warnings)
 
 

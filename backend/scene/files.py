@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from protocol.errors import BadScene
 
 PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")
+MAX_PART, MAX_PATH = 250, 1024
+"""Bytes of one name and of a path: over longer ones the system raises instead of saying that nothing is there."""
 
 
 def inner_path(entry: str, listing: Path) -> PurePosixPath:
     """Return the relative path that ``entry`` of the file ``listing`` names; backslashes count as slashes.
 
     Raises:
-        BadScene: if it is empty, absolute, or leaves its folder.
+        BadScene: if it is empty, absolute, leaves its folder, or is too long for a path.
     """
     path = PurePosixPath(entry.replace("\\", "/"))
     leaves = path.is_absolute() or PureWindowsPath(entry).drive or ".." in path.parts
-    if not path.parts or leaves or not path_can_exist(path):
+    sizes = [len(part.encode("utf-8", "surrogatepass")) for part in path.parts]
+    if leaves or not sizes or max(sizes) > MAX_PART or sum(sizes) > MAX_PATH:
         raise BadScene(
-            f"{listing} names the file {entry!r}, which is not inside the scene folder.",
+            f"{listing} names the file {entry[:MAX_PATH]!r}, which is no path inside the scene folder.",
             "Make its paths relative to the scene folder.",
         )
     return path
-
-
-def path_can_exist(path: PurePosixPath) -> bool:
-    """Whether file systems accept ``path``, so that asking them whether it is there raises nothing."""
-    return path.as_posix().isprintable() and all(len(os.fsencode(part)) < 250 for part in path.parts)
 
 
 def find_photographs(
@@ -70,5 +67,5 @@ def _missing(entries: list[str], listed: int, folder: Path) -> tuple[str, ...]:
     if not entries:
         return ()
     return (
-        f"{len(entries)} of {listed} listed photographs are not in {folder} and were left out (first: {entries[0]}).",
+        f"{len(entries)} of {listed} listed photographs are not in {folder} and were left out (first: {entries[0]!r}).",
     )

@@ -47,7 +47,7 @@ def _focal_factor(lens: Lens) -> float:
     along = np.linspace(0.0, 1.0, BORDER_STEPS)
     zero, one = np.zeros_like(along), np.ones_like(along)
     sides = {"left": (zero, along), "right": (one, along), "top": (along, zero), "bottom": (along, one)}
-    seen = {side: camera.cam_from_img(np.stack([x * w, y * h], 1)) for side, (x, y) in sides.items()}
+    seen = {side: np.asarray(camera.cam_from_img(np.stack([x * w, y * h], 1))) for side, (x, y) in sides.items()}
     K = camera.calibration_matrix()
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     with np.errstate(divide="ignore", invalid="ignore"):

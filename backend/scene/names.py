@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
+MAX_BYTES = 200
+"""Of a name: file systems take 255 and an ending is to follow."""
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -36,7 +38,8 @@ def view_names(paths: Sequence[str]) -> list[str]:
 
 
 def _as_file_name(text: str) -> str:
-    return NOT_IN_FILE_NAMES.sub("_", text).rstrip(". ") or "view"
+    short = text.encode("utf-8", "replace")[-MAX_BYTES:].decode("utf-8", "ignore")
+    return NOT_IN_FILE_NAMES.sub("_", short).rstrip(". ") or "view"
 
 
 def _all_differ(names: Sequence[str]) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from backend.scene.calibration import calibrate, camera_for
+from backend.scene.calibration import MODELS as PERSPECTIVE
+from backend.scene.calibration import Calibration, calibrate, camera_for
 from backend.scene.capture import Capture, Shot
 from backend.scene.files import find_photographs, inner_path
 from backend.scene.images import image_size
@@ -17,6 +18,8 @@ from backend.scene.pose import rigid, viewmat_from_opengl
 from protocol.errors import BadScene
 
 MASK_FOLDERS = ("masks", "instance_masks", "seg_masks", "object_mask", "sam_mask", "instance")
+MAX_SIDE = 1 << 20
+"""Pixels along one side of a photograph; anything larger is a mistake in the file."""
 
 
 class Intrinsics(msgspec.Struct, kw_only=True):
@@ -99,7 +102,7 @@ def read_frames(
         camera = camera_for(file, viewmat_from_opengl(camera_to_world), calibration)
         shots.append(
             Shot(
-                inner_path(entry, listing).as_posix(),
+                inner_path(entry, listing).with_name(file.name).as_posix(),
                 file,
                 camera,
                 calibration.lens,
@@ -117,32 +120,35 @@ def _mask(root: Path, frame: Frame, listing: Path) -> Path | None:
     return file if file.is_file() else None
 
 
-def _calibration(frame: Intrinsics, content: Intrinsics, file: Path, what: str):
-    def value(name: str, default: float | None = None) -> float | None:
-        own = getattr(frame, name)
-        shared = getattr(content, name) if own is None else own
-        return default if shared is None else shared
+def _merged(frame: Intrinsics, content: Intrinsics) -> Intrinsics:
+    own = {name: getattr(frame, name) for name in Intrinsics.__struct_fields__}
+    return Intrinsics(**{name: getattr(content, name) if value is None else value for name, value in own.items()})
 
-    w, h = value("w"), value("h")
-    if w is None or h is None:
-        w, h = image_size(file)
-    if not (1 <= w < 1 << 20 and 1 <= h < 1 << 20):
+
+def _calibration(frame: Intrinsics, content: Intrinsics, file: Path, what: str) -> Calibration:
+    own = _merged(frame, content)
+    w, h = image_size(file) if own.w is None or own.h is None else (own.w, own.h)
+    if not (1 <= w < MAX_SIDE and 1 <= h < MAX_SIDE):
         raise BadScene(f"{what} has the size {w:g} x {h:g}.")
-    fx = value("fl_x", _focal(value("camera_angle_x"), w))
-    fy = value("fl_y", _focal(value("camera_angle_y"), h))
-    if fx is None and fy is None:
-        raise BadScene(f"{what} has no focal length: looked for fl_x, fl_y, camera_angle_x and camera_angle_y.")
+    fx = _focal(own.camera_angle_x, w) if own.fl_x is None else own.fl_x
+    fy = _focal(own.camera_angle_y, h) if own.fl_y is None else own.fl_y
     fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
-    centre = [value("cx", w / 2), value("cy", h / 2)]
-    k1, k2, k3, k4, p1, p2 = (value(name, 0.0) for name in ("k1", "k2", "k3", "k4", "p1", "p2"))
-    model = value("camera_model", "OPENCV")
-    if value("is_fisheye") or k4:
-        model = "OPENCV_FISHEYE"
-    if model in ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"):
-        # nerfstudio writes every perspective model with the names of OpenCV's coefficients.
-        model = "FULL_OPENCV"
-    return calibrate(model, [fx, fy, *centre, k1, k2, p1, p2, k3, 0.0, 0.0, 0.0], int(w), int(h), what)
+    if fx is None or fy is None:
+        raise BadScene(f"{what} has no focal length: looked for fl_x, fl_y, camera_angle_x and camera_angle_y.")
+    cx, cy = (w / 2 if own.cx is None else own.cx), (h / 2 if own.cy is None else own.cy)
+    if own.is_fisheye or own.k4 or own.camera_model not in (None, *PERSPECTIVE):
+        raise BadScene(
+            f"{what} is a {own.camera_model or 'fisheye'} camera with k4 = {own.k4 or 0:g}; {', '.join(PERSPECTIVE)} "
+            "with k1, k2, k3, p1 and p2 can be read.",
+            "Undistort the photographs and export the capture again.",
+        )
+    # Every perspective model is written with the names of OpenCV's coefficients, and FULL_OPENCV holds them all.
+    bends = [value or 0.0 for value in (own.k1, own.k2, own.p1, own.p2, own.k3)]
+    return calibrate("FULL_OPENCV", [fx, fy, cx, cy, *bends, 0.0, 0.0, 0.0], int(w), int(h), what)
 
 
 def _focal(angle: float | None, size: float) -> float | None:
-    return None if angle is None else size / 2 / math.tan(angle / 2) if 0 < angle < math.pi else math.nan
+    """Return the focal length in pixels of a full angle of view in radians; NaN, which is refused, for no angle."""
+    if angle is None:
+        return None
+    return size / 2 / math.tan(angle / 2) if 0 < angle < math.pi else math.nan
