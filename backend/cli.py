@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout.")]
-Device = Annotated[str, typer.Option(metavar="auto|cuda|cpu", help="Where to compute.")]
+Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute.")]
 TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Views held out of everything.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; left out, the engine's own schedule.")]

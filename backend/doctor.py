@@ -43,9 +43,9 @@ def _gsplat() -> Finding:
     found = version("gsplat")
     if not torch.cuda.is_available():
         return Finding("gsplat", True, f"{found}, its kernels are not needed without CUDA")
-    from gsplat.cuda._backend import _C
+    from gsplat.cuda import _backend
 
-    if _C is None:
+    if _backend._C is None:
         return Finding("gsplat", False, f"{found}, kernels not compiled", "Install a CUDA toolkit with nvcc.")
     return Finding("gsplat", True, f"{found}, kernels compiled")
 

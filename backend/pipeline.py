@@ -29,7 +29,7 @@ from backend.scene import load_scene, read_image, read_mask, split_views
 from backend.scene.types import Scene, View
 from backend.scene.up import up_direction
 from protocol.errors import BadMask
-from protocol.ply import read_ply
+from protocol.ply import read_ply, write_ply
 from protocol.splats import Splats
 
 OVERVIEW_ROWS = 4
@@ -114,6 +114,32 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
         report = _report(request, scene, train, test, splats, lifted, psnr, device, clock)
         result.write_json(folder / "report.json", report)
     return report
+
+
+def reconstruct_to_file(
+    folder: Path,
+    out: Path,
+    masks: Path | None,
+    *,
+    steps: int | None,
+    test_views: str,
+    device: str,
+    seed: int,
+    checkpoint: Path | None,
+    progress: Progress = silent,
+) -> tuple[int, float | None]:
+    """Reconstruct a scene folder into a PLY; return its Gaussians and the PSNR of the held-out views in dB, if any.
+
+    Raises: as :func:`segment`.
+    """
+    device = device_of(device)
+    progress("scene", 0.0)
+    scene = load_scene(folder, masks)
+    train, test = split_views(scene.views, test_views)
+    splats = reconstruct(scene, train, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress)
+    psnr = float(np.mean(held_out(splats, test, device))) if test else None
+    write_ply(splats, out)
+    return len(splats), psnr
 
 
 class Stopwatch:

@@ -70,7 +70,7 @@ def _wobbled(ids: Ids, amount: float, rng: np.random.Generator) -> Ids:
     for axis in (rows, columns):
         field = np.asarray(gaussian_filter(rng.standard_normal(ids.shape), 6))
         axis += amount * field / field.std()
-    return np.asarray(map_coordinates(ids, [rows, columns], order=0, mode="nearest"))
+    return map_coordinates(ids, [rows, columns], order=0, mode="nearest").astype(ids.dtype)
 
 
 def _half_plane(here: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

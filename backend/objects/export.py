@@ -46,7 +46,8 @@ def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
     if mesh is None:
         raise BadArgument(f"The objects {', '.join(wanted)} are too thin for a surface.", "Export them as .ply.")
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
-    _write_whole(to, shape.export(file_type=ending[1:]))
+    data = shape.export(file_type=ending[1:])
+    _write_whole(to, data if isinstance(data, bytes) else str(data).encode())
     return len(mesh.faces)
 
 
@@ -77,8 +78,8 @@ def _labels_of(record: ObjectsFile, wanted: Sequence[str], folder: Path) -> list
     return [by_word[word] for word in wanted]
 
 
-def _write_whole(path: Path, data: bytes | str) -> None:
+def _write_whole(path: Path, data: bytes) -> None:
     handle, part = tempfile.mkstemp(dir=path.absolute().parent, suffix=path.suffix)
     with os.fdopen(handle, "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(data)
     os.replace(part, path)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement
 from scipy.ndimage import binary_fill_holes
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from skimage.measure import marching_cubes
 
@@ -59,6 +59,9 @@ def mesh_of(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
     if not inside.any():
         return None
     density[inside & (density <= level)] = 2 * level
+    # Where strays reach out of the box, an empty border closes the surface.
+    for axis in range(3):
+        np.moveaxis(density, axis, 0)[[0, -1]] = 0
     # marching_cubes orders faces for a surface around low values; ours surrounds high ones.
     vertices, faces, _, _ = marching_cubes(density, level, gradient_direction="ascent")
     points = (vertices * cell + low).astype(np.float32)
@@ -87,7 +90,8 @@ def _box(splats: Splats) -> tuple[NDArray, NDArray] | None:
     reach = splats.sizes.max(1, keepdims=True)
     low = np.quantile(splats.means - reach, 0.005, axis=0)
     high = np.quantile(splats.means + reach, 0.995, axis=0)
-    return (low, high) if float((high - low).max()) > 0 else None
+    margin = 0.05 * (high - low)
+    return (low - margin, high + margin) if float(margin.max()) > 0 else None
 
 
 def _precision(quats: NDArray, sizes: NDArray) -> NDArray[np.float32]:
@@ -118,7 +122,7 @@ def _splat_density(density, centres, precision, alphas, reach):
 def _colours(points: NDArray[np.float32], splats: Splats) -> NDArray[np.uint8]:
     """The colour of each point: that of the nearest Gaussians, the nearer and the more opaque the more."""
     near = min(4, len(splats))
-    distance, index = cKDTree(splats.means).query(points, k=near)
+    distance, index = KDTree(splats.means).query(points, k=near)
     distance, index = distance.reshape(-1, near), index.reshape(-1, near)
     weight = splats.alphas[index] / (distance + 1e-6)
     colour = np.clip(SH0 * splats.sh[:, 0] + 0.5, 0, 1)[index]

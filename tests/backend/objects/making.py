@@ -25,7 +25,11 @@ def two_balls(seed: int = 0) -> tuple[Splats, Lift]:
     """A ball of 900 Gaussians (label 1), one of 400 (label 2), and 100 strays (background)."""
     rng = np.random.default_rng(seed)
     parts = [ball((0, 0, 0), 1.0, 900, rng), ball((5, 0, 0), 0.5, 400, rng), ball((0, 9, 0), 2.0, 100, rng)]
-    splats = Splats(*(np.concatenate([getattr(p, c) for p in parts]) for c in Splats.__match_args__[:5]))
+    means, quats, scales, opacities, sh = (
+        np.concatenate([getattr(part, column) for part in parts])
+        for column in ("means", "quats", "scales", "opacities", "sh")
+    )
+    splats = Splats(means, quats, scales, opacities, sh)
     labels = np.repeat([1, 2, 0], [900, 400, 100]).astype(np.int32)
     shuffle = rng.permutation(len(splats))
     confidence = np.linspace(0, 1, len(splats), dtype=np.float32)
