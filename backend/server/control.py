@@ -1,0 +1,213 @@
+"""The control socket: hello, submit, cancel, sync, status, result, heartbeat, and the progress pushed to followers."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from backend.server.jobs import Job, Jobs
+from backend.server.mailbox import Letter, Mailbox
+from backend.server.sessions import Session, Sessions
+from backend.server.workers import Workers
+from protocol.blobs import Store, read_manifest, safe_path
+from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
+from protocol.messages import (
+    MAJOR,
+    MINOR,
+    Accepted,
+    Bye,
+    Cancel,
+    Error,
+    GetResult,
+    Heartbeat,
+    Hello,
+    JobInfo,
+    JobRequest,
+    Message,
+    MethodInfo,
+    Result,
+    Status,
+    Submit,
+    Sync,
+    Welcome,
+)
+from protocol.messages import Jobs as JobList
+from protocol.wire import MAX_HEADER
+
+
+class Control:
+    """Answers what comes in on control.
+
+    Args:
+        sessions, jobs, workers, store: the server's.
+        drop: called with a session that is to be forgotten.
+        name: the server's name and version, shown to people.
+        methods: the lifting methods on offer.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        jobs: Jobs,
+        workers: Workers,
+        store: Store,
+        drop: Callable[[Session], None],
+        name: str,
+        methods: Sequence[MethodInfo],
+    ) -> None:
+        self.sessions = sessions
+        self.jobs = jobs
+        self.workers = workers
+        self.store = store
+        self.drop = drop
+        self.name = name
+        self.methods = list(methods)
+        self.instance = secrets.token_hex(16)
+        self.bulk_address = ""
+
+    def handle(self, letter: Letter, mailbox: Mailbox) -> None:
+        """Carry out a message and answer it."""
+        try:
+            answer = self._answer(letter)
+        except Fault as fault:
+            mailbox.send_fault(letter.peer, fault, letter.id)
+        except (OSError, sqlite3.OperationalError) as error:
+            full = Unavailable(f"The server cannot write to its data folder: {error}.", "Free some space there.")
+            mailbox.send_fault(letter.peer, full, letter.id)
+        else:
+            if answer is not None:
+                mailbox.send(letter.peer, answer, id=letter.id)
+
+    def _answer(self, letter: Letter) -> Message | None:
+        message = letter.message
+        if isinstance(message, Error):
+            return None  # an error answered with an error would never end
+        if letter.arrays:
+            raise BadFrames(f"A {type(message).__name__} message carries no arrays.")
+        now = time.monotonic()
+        session = self.sessions.on_control(letter.peer)
+        if isinstance(message, Hello):
+            return self._hello(message, letter.peer, session, now)
+        session = self.sessions.require(session, now)
+        match message:
+            case Heartbeat():
+                return Heartbeat()
+            case Submit():
+                return self._submit(message, session)
+            case Sync():
+                job = self.jobs.get(message.job)
+                session.following.add(job.id)
+                return job.progress()
+            case Cancel():
+                return self.workers.cancel(message.job).progress()
+            case Status():
+                return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
+            case GetResult():
+                return _result(self.jobs.get(message.job))
+            case Bye():
+                self.drop(session)
+                return None
+        raise BadFrames(f"A {type(message).__name__} message does not belong on the control socket.")
+
+    def _hello(self, hello: Hello, peer: bytes, earlier: Session | None, now: float) -> Welcome:
+        if hello.protocol[0] != MAJOR:
+            raise VersionMismatch(
+                f"{hello.client} speaks protocol {hello.protocol[0]}.{hello.protocol[1]}, "
+                f"{self.name} speaks protocol {MAJOR}.{MINOR}.",
+                "Update the older of the two, the add-on or the backend.",
+            )
+        if earlier is not None:
+            self.drop(earlier)
+        session = self.sessions.open(peer, now)
+        return Welcome(
+            protocol=(MAJOR, MINOR),
+            server=self.name,
+            instance=self.instance,
+            session=session.token,
+            features=[],
+            methods=self.methods,
+            device=self.workers.device,
+            bulk=self.bulk_address,
+        )
+
+    def _submit(self, submit: Submit, session: Session) -> Accepted:
+        if not self.jobs.knows(submit.job):
+            self._check(submit.request, submit.scene)
+        job = self.jobs.submit(submit)
+        session.following.add(job.id)
+        return Accepted(job.id, job.state, job.seq)
+
+    def _check(self, request: JobRequest, scene: str) -> None:
+        """Refuse what could only fail later."""
+        names = [method.name for method in self.methods]
+        if request.method is not None and request.method not in names:
+            raise BadArgument(f"There is no method {request.method!r}.", f"Choose one of {', '.join(names)}.")
+        if self.workers.device not in ("auto", request.device) and request.device != "auto":
+            raise Refused(f"This server works on {self.workers.device} only.", "Submit the job with device 'auto'.")
+        paths = self._stored_scene(scene)
+        if request.splats is not None and _inside(request.splats, "splats") not in paths:
+            raise BadArgument(f"The scene has no file {request.splats!r}.", "Name a splat PLY inside the scene folder.")
+        if request.masks is not None:
+            folder = _inside(request.masks, "masks") + "/"
+            if not any(path.startswith(folder) for path in paths):
+                raise BadArgument(f"The scene has no folder {request.masks!r}.", "Name one inside the scene folder.")
+
+    def _stored_scene(self, scene: str) -> set[str]:
+        """Return the paths in a stored scene."""
+        entries = read_manifest(self.store, scene)
+        missing = sum(not self.store.has(entry.sha256) for entry in entries)
+        if missing:
+            raise NotFound(f"{missing} files of the scene {scene[:12]}… are not stored here.", "Send the folder again.")
+        return {entry.path for entry in entries}
+
+    def publish(self, job: Job) -> None:
+        """Note the state of a job for those who follow it; what they have not been sent of it before is let fall."""
+        for session in self.sessions.followers(job.id):
+            session.unsent[job.id] = job.progress()
+
+    def push(self, mailbox: Mailbox) -> None:
+        """Send what was noted, as far as each follower can take it."""
+        for session in self.sessions:
+            for job, progress in list(session.unsent.items()):
+                if not mailbox.offer(session.control, progress):
+                    break
+                del session.unsent[job]
+
+    @property
+    def unsent(self) -> bool:
+        return any(session.unsent for session in self.sessions)
+
+
+def _inside(path: str, field: str) -> str:
+    try:
+        return str(safe_path(path))
+    except BadFrames as fault:
+        raise BadArgument(f"The path {path!r} of {field} does not stay inside the scene folder.") from fault
+
+
+def _result(job: Job) -> Result:
+    match job.state:
+        case "done":
+            assert job.manifest is not None
+            assert job.size is not None
+            return Result(job.id, job.manifest, job.size)
+        case "failed":
+            assert job.error is not None
+            raise JobFailed(job.error.sentence, job.error.remedy)
+        case "cancelled":
+            raise Refused(f"The job {job.id} was cancelled and has no result.", "Submit it under a new id.")
+    raise Refused(f"The job {job.id} is {job.state} and has no result yet.", "Ask again when it is done.")
+
+
+def _that_fit(infos: list[JobInfo]) -> list[JobInfo]:
+    """Return the first of ``infos``, as many as a header holds."""
+    room = MAX_HEADER - 1024
+    for count, info in enumerate(infos):
+        room -= len(msgspec.json.encode(info)) + 1
+        if room < 0:
+            return infos[:count]
+    return infos

@@ -1,0 +1,50 @@
+"""A finished result folder into the store, a chunk at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from protocol.blobs import Store, pack_manifest, scan
+from protocol.errors import BadResult
+from protocol.messages import FileEntry
+
+
+def harvest(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
+    """Store the files of ``folder`` and their manifest, yielding often so that the caller can do other things.
+
+    The generator's return value is the manifest's hash and its size in bytes.
+
+    Raises:
+        BadResult: if the folder is missing, empty, or holds what is not a plain file.
+        BadScene: if a file cannot be read or its name cannot be sent.
+    """
+    files = _files(folder)
+    entries = yield from _quietly(scan(folder, files))
+    for path, entry in zip(files, entries, strict=True):
+        store.adopt(path, entry.sha256)
+        yield
+    manifest = pack_manifest(entries)
+    return store.put(manifest), len(manifest)
+
+
+def _files(folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        for path in (Path(place, name) for name in folders + names):
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise BadResult(f"The result holds {path.relative_to(folder)}, which is no plain file.")
+        files += [Path(place, name) for name in names]
+    if not files:
+        raise BadResult("The worker said it was done and left no result.")
+    return files
+
+
+def _quietly(hashing: Iterator[int]) -> Generator[None, None, list[FileEntry]]:
+    while True:
+        try:
+            next(hashing)
+        except StopIteration as end:
+            return end.value
+        yield

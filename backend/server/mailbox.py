@@ -1,0 +1,161 @@
+"""A ROUTER socket: messages in, messages out, no peer able to hold up another.
+
+The socket options were chosen by measurement: without ROUTER_MANDATORY a slow peer's messages vanish silently; with it
+a send to a full pipe says so, and the message waits here while others are served.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import zmq
+from numpy.typing import NDArray
+
+from backend.server.address import Address
+from protocol.errors import BadFrames, Fault, Unavailable, VersionMismatch
+from protocol.messages import AnyMessage, Error, Message
+from protocol.wire import MAX_FRAME, decode, encode
+
+HIGH_WATER = 16
+"""Messages that libzmq holds per peer and direction: on bulk up to as many MiB."""
+MAX_BACKLOG = 64
+"""Messages that wait here for one peer; who lets more pile up is forgotten."""
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A message that came in, from whom, and what it is an answer or a request number to."""
+
+    peer: bytes
+    message: AnyMessage
+    arrays: list[NDArray]
+    id: int
+
+
+class _Numbered(msgspec.Struct):
+    id: int = 0
+
+
+_numbered = msgspec.json.Decoder(_Numbered)
+
+
+class Mailbox:
+    """One ROUTER socket, bound.
+
+    Args:
+        context: the server's own.
+        address: where to bind; port 0 takes a free one, and :attr:`address` says which.
+        lost: called with a peer that is gone or reads nothing.
+
+    Raises:
+        Unavailable: if the port is taken or may not be used.
+    """
+
+    def __init__(self, context: zmq.Context, address: Address, lost: Callable[[bytes], None]) -> None:
+        self.socket = context.socket(zmq.ROUTER)
+        self._lost = lost
+        self._backlog: dict[bytes, deque[list[bytes]]] = {}
+        for option, value in {
+            zmq.LINGER: 500,
+            zmq.ROUTER_MANDATORY: 1,
+            zmq.MAXMSGSIZE: MAX_FRAME,
+            zmq.SNDHWM: HIGH_WATER,
+            zmq.RCVHWM: HIGH_WATER,
+            zmq.HEARTBEAT_IVL: 2000,
+            zmq.HEARTBEAT_TIMEOUT: 6000,
+            zmq.HEARTBEAT_TTL: 6000,
+            zmq.HANDSHAKE_IVL: 5000,
+            zmq.TCP_KEEPALIVE: 1,
+            zmq.TCP_KEEPALIVE_IDLE: 60,
+            zmq.IPV6: int(address.ipv6),
+        }.items():
+            self.socket.setsockopt(option, value)
+        try:
+            self.socket.bind(str(address))
+        except zmq.ZMQError as error:
+            self.socket.close(0)
+            if error.errno == zmq.EADDRINUSE:
+                raise Unavailable(
+                    f"Port {address.port} of {address.host} is in use by another program.",
+                    "Stop that program, or serve at another port with --bind.",
+                ) from error
+            raise Unavailable(f"The server cannot listen at {address}: {error.strerror}.") from error
+        bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.address = address.at(int(bound.rpartition(":")[2]))
+
+    def receive(self, limit: int) -> Iterator[Letter]:
+        """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error."""
+        for _ in range(limit):
+            try:
+                peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                message, arrays, id = decode(frames)
+            except (BadFrames, VersionMismatch) as fault:
+                self.send_fault(peer, fault, _id_of(frames))
+            else:
+                yield Letter(peer, message, arrays, id)
+
+    def send(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> None:
+        """Send a message, now or, where the peer is slow, when it has read earlier ones."""
+        frames = [peer, *encode(message, arrays, id=id)]
+        backlog = self._backlog.get(peer)
+        if backlog is None and self._post(frames):
+            return
+        backlog = self._backlog.setdefault(peer, deque())
+        backlog.append(frames)
+        if len(backlog) > MAX_BACKLOG:
+            self.forget(peer)
+            self._lost(peer)
+
+    def send_fault(self, peer: bytes, fault: Fault, id: int) -> None:
+        self.send(peer, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]), id=id)
+
+    def offer(self, peer: bytes, message: Message) -> bool:
+        """Send a message only if the peer can take it now; say whether it did."""
+        return peer not in self._backlog and self._post([peer, *encode(message)])
+
+    def flush(self) -> None:
+        """Send what had to wait, as far as the peers can take it."""
+        for peer, backlog in list(self._backlog.items()):
+            while backlog:
+                frames = backlog.popleft()
+                if not self._post(frames):
+                    backlog.appendleft(frames)
+                    break
+            if not backlog:
+                self._backlog.pop(peer, None)
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._backlog)
+
+    def forget(self, peer: bytes) -> None:
+        self._backlog.pop(peer, deque()).clear()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _post(self, frames: list[bytes]) -> bool:
+        """Hand a message to libzmq; False where the peer's pipe is full. To a peer that is gone all is delivered."""
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self.forget(frames[0])
+            self._lost(frames[0])
+        return True
+
+
+def _id_of(frames: Sequence[bytes]) -> int:
+    """The request number of frames that cannot be decoded otherwise, so that the asker learns which one failed."""
+    try:
+        id = _numbered.decode(frames[0]).id if frames else 0
+    except (msgspec.DecodeError, RecursionError):
+        return 0
+    return id if 0 <= id <= 2**53 else 0

@@ -1,0 +1,240 @@
+"""The server: one thread, two ROUTER sockets, a loop that never waits for any one client or worker.
+
+It ends in order on SIGINT and SIGTERM. Whichever way it ended, the next server on the same data folder has every job:
+finished ones with their results, waiting ones still waiting, and those that ran are run again from their checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import zmq
+
+from backend.server import address, lock
+from backend.server.control import Control
+from backend.server.jobs import Job, Jobs
+from backend.server.mailbox import Mailbox
+from backend.server.methods import METHODS
+from backend.server.sessions import LIFETIME, Session, Sessions
+from backend.server.uploads import Uploads
+from backend.server.workers import Workers
+from protocol.blobs import Store
+from protocol.errors import Refused, Unavailable
+from protocol.messages import MethodInfo
+
+WORKER = (sys.executable, "-m", "backend.server.worker")
+"""The command that carries out a job; the job's folder is added to it."""
+
+CONTROL_TURN = 64
+BULK_TURN = 16
+"""Messages taken from a socket in one turn of the loop: control goes first in the next one."""
+
+
+def serve(
+    bind: str = "tcp://127.0.0.1:5757",
+    data: Path = Path("splatlift-data"),
+    device: Literal["auto", "cuda", "cpu"] = "auto",
+    announce: Callable[[str], object] = print,
+    *,
+    worker_command: Sequence[str] = WORKER,
+    methods: Sequence[MethodInfo] = METHODS,
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        bind: ``tcp://HOST:PORT`` of the control socket, on loopback; the bulk socket takes the next port. Port 0 or
+            ``*`` takes two free ports.
+        data: folder of the jobs, scenes and results; made if missing.
+        device: what jobs use that leave it open; "auto" leaves it to the worker.
+        announce: called once with a line that ends in the control socket's address, when clients may connect.
+        worker_command: the program that carries out a job, see :mod:`backend.server.lines`.
+        methods: the lifting methods on offer.
+
+    Raises:
+        BadArgument: if ``bind`` is no address.
+        Refused: if it is not loopback, or another server uses ``data``.
+        Unavailable: if the port is in use, or ``data`` cannot be used.
+    """
+    with (
+        Server(bind, data, device, worker_command=worker_command, methods=methods) as server,
+        _ended_by_signals(server),
+    ):
+        announce(f"SplatLift serves at {server.address}")
+        # Whoever started this process may wait for that line at the other end of a pipe.
+        sys.stdout.flush()
+        server.run()
+
+
+class Server:
+    """A server that is bound and owns its data folder from construction to :meth:`close`.
+
+    Args: as :func:`serve`, and ``session_lifetime``, seconds of silence that a session survives.
+
+    Attributes:
+        address: of the control socket, as clients connect to it.
+    """
+
+    def __init__(
+        self,
+        bind: str,
+        data: Path,
+        device: Literal["auto", "cuda", "cpu"] = "auto",
+        *,
+        worker_command: Sequence[str] = WORKER,
+        methods: Sequence[MethodInfo] = METHODS,
+        session_lifetime: float = LIFETIME,
+    ) -> None:
+        where = address.parse(bind)
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(_data_folder(data))
+            self.jobs = Jobs(data / "jobs.sqlite", self._changed)
+            opened.callback(self.jobs.close)
+            self.store = Store(data / "store")
+            self.sessions = Sessions(session_lifetime)
+            self.uploads = Uploads(self.sessions, self.store)
+            opened.callback(self.uploads.close)
+            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
+            self.control = Control(self.sessions, self.jobs, self.workers, self.store, self._drop, _name(), methods)
+            self._wake_out, self._wake_in = _pipe(opened)
+            context = opened.enter_context(zmq.Context())
+            self.control_box = Mailbox(context, where, self._lost_control)
+            opened.callback(self.control_box.close)
+            self.bulk_box = Mailbox(context, self.control_box.address.next() if where.port else where, self._lost_bulk)
+            opened.callback(self.bulk_box.close)
+            self.control.bulk_address = str(self.bulk_box.address)
+            self.address = str(self.control_box.address)
+            self.workers.recover()
+            opened.callback(self._finish)
+            self._close = opened.pop_all().close
+        self._stopping = False
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Make :meth:`run` return; may be called from a signal handler or another thread."""
+        self._stopping = True
+        os.write(self._wake_in, b"x")
+
+    def close(self) -> None:
+        """End the workers, put their jobs back into the queue, and let go of everything."""
+        self._close()
+
+    def run(self) -> None:
+        """Serve until :meth:`stop`."""
+        poller = zmq.Poller()
+        poller.register(self._wake_out, zmq.POLLIN)
+        poller.register(self.control_box.socket, zmq.POLLIN)
+        poller.register(self.bulk_box.socket, zmq.POLLIN)
+        listened: set[int] = set()
+        while not self._stopping:
+            speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
+            for gone in listened - speaking:
+                poller.unregister(gone)
+            for new in speaking - listened:
+                poller.register(new, zmq.POLLIN)
+            listened = speaking
+            poller.poll(round(self._pause() * 1000))
+            self._turn()
+
+    def _turn(self) -> None:
+        for letter in self.control_box.receive(CONTROL_TURN):
+            self.control.handle(letter, self.control_box)
+        for letter in self.bulk_box.receive(BULK_TURN):
+            self.uploads.handle(letter, self.bulk_box)
+        self.uploads.tick(self.bulk_box)
+        self.workers.tick()
+        self.control.push(self.control_box)
+        self.control_box.flush()
+        self.bulk_box.flush()
+        for session in self.sessions.silent(time.monotonic()):
+            self._drop(session)
+
+    def _pause(self) -> float:
+        """Seconds to wait for news at most; short where a slow peer is to be tried again."""
+        held_back = self.control.unsent or self.control_box.waiting or self.bulk_box.waiting
+        return min(self.workers.pause(), 0.02 if held_back else 1.0)
+
+    def _finish(self) -> None:
+        self.workers.stop()
+        self.control.push(self.control_box)
+
+    def _changed(self, job: Job) -> None:
+        self.control.publish(job)
+
+    def _drop(self, session: Session) -> None:
+        if session.bulk is not None:
+            self.uploads.forget(session.bulk)
+            self.bulk_box.forget(session.bulk)
+        self.control_box.forget(session.control)
+        self.sessions.drop(session)
+
+    def _lost_control(self, peer: bytes) -> None:
+        session = self.sessions.on_control(peer)
+        if session is not None:
+            self._drop(session)
+
+    def _lost_bulk(self, peer: bytes) -> None:
+        session = self.sessions.on_bulk(peer)
+        if session is not None:
+            self.uploads.forget(peer)
+            self.sessions.detach(session)
+
+
+@contextlib.contextmanager
+def _data_folder(data: Path) -> Iterator[None]:
+    """Make the data folder and hold it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        held = lock.hold(data / "lock")
+    except OSError as error:
+        raise Unavailable(
+            f"The data folder {data} cannot be used: {error.strerror}.", "Choose another with --data."
+        ) from error
+    if held is None:
+        owner = lock.signature(data / "lock")
+        raise Refused(
+            f"The data folder {data} is in use by another server (process {owner}).",
+            "Stop that server, or choose another folder with --data.",
+        )
+    with held:
+        lock.sign(held, os.getpid())
+        yield
+
+
+def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe that wakes the loop: (reading end, writing end)."""
+    out, into = os.pipe()
+    opened.callback(os.close, out)
+    opened.callback(os.close, into)
+    return out, into
+
+
+@contextlib.contextmanager
+def _ended_by_signals(server: Server) -> Iterator[None]:
+    """SIGINT and SIGTERM stop the server; only the main thread of a process is told of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = {number: signal.signal(number, lambda *_: server.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _name() -> str:
+    return f"SplatLift {version('splatlift')}"

@@ -1,0 +1,116 @@
+"""Who is connected: one session per client that said hello, alive while it is heard of."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from protocol.errors import Refused
+from protocol.messages import Progress
+
+LIFETIME = 30.0
+"""Seconds of silence after which a session is forgotten."""
+MAX_SESSIONS = 256
+
+_SAY_HELLO = "Connect again: say hello on control, then attach on bulk."
+
+
+class Session:
+    """A client.
+
+    Attributes:
+        token: what it presents on bulk.
+        control, bulk: the routing ids of its two sockets; bulk is None until it attaches.
+        seen: when it was last heard of, on the caller's clock.
+        following: the jobs whose progress it is sent.
+        unsent: per job, the newest progress it has not been sent yet; older news of the job is let fall.
+    """
+
+    def __init__(self, control: bytes, now: float) -> None:
+        self.token = secrets.token_hex(16)
+        self.control = control
+        self.bulk: bytes | None = None
+        self.seen = now
+        self.following: set[str] = set()
+        self.unsent: dict[str, Progress] = {}
+
+
+class Sessions:
+    """All sessions. Times are seconds on any clock that only goes forward."""
+
+    def __init__(self, lifetime: float = LIFETIME) -> None:
+        self.lifetime = lifetime
+        self._by_token: dict[str, Session] = {}
+        self._by_control: dict[bytes, Session] = {}
+        self._by_bulk: dict[bytes, Session] = {}
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_token.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_token)
+
+    def open(self, control: bytes, now: float) -> Session:
+        """Begin a session for the peer ``control``, whose earlier one the caller has dropped.
+
+        Raises:
+            Refused: if there are too many.
+        """
+        if len(self) >= MAX_SESSIONS:
+            raise Refused(f"The server has {MAX_SESSIONS} clients already.", "Try again later.")
+        session = Session(control, now)
+        self._by_token[session.token] = session
+        self._by_control[control] = session
+        return session
+
+    def of_token(self, token: str) -> Session | None:
+        return self._by_token.get(token)
+
+    def on_control(self, peer: bytes) -> Session | None:
+        return self._by_control.get(peer)
+
+    def on_bulk(self, peer: bytes) -> Session | None:
+        return self._by_bulk.get(peer)
+
+    def require(self, session: Session | None, now: float) -> Session:
+        """Return ``session``, heard of now.
+
+        Raises:
+            Refused: if the peer has none.
+        """
+        if session is None:
+            raise Refused("The server does not know this connection, or has forgotten it.", _SAY_HELLO)
+        session.seen = now
+        return session
+
+    def attach(self, token: str, bulk: bytes, now: float) -> Session:
+        """Join the peer ``bulk`` to the session ``token``, in place of the session's earlier bulk peer.
+
+        Raises:
+            Refused: if there is no such session.
+        """
+        session = self.require(self.of_token(token), now)
+        for old in (self.on_bulk(bulk), session):
+            if old is not None:
+                self.detach(old)
+        session.bulk = bulk
+        self._by_bulk[bulk] = session
+        return session
+
+    def detach(self, session: Session) -> None:
+        """Forget the session's bulk peer."""
+        if session.bulk is not None:
+            del self._by_bulk[session.bulk]
+            session.bulk = None
+
+    def drop(self, session: Session) -> None:
+        self.detach(session)
+        del self._by_token[session.token]
+        del self._by_control[session.control]
+
+    def silent(self, now: float) -> list[Session]:
+        """Return the sessions that were not heard of for a lifetime."""
+        return [session for session in self if now - session.seen > self.lifetime]
+
+    def followers(self, job: str) -> list[Session]:
+        return [session for session in self if job in session.following]

@@ -1,0 +1,204 @@
+"""The bulk socket: scene folders pulled from clients, results handed out to them.
+
+A client offers a manifest. The server pulls the manifest file, then what its store lacks of the files in it, a few
+ranges at a time and upload, so that many clients share the socket evenly and none fills the memory. What has arrived
+of an interrupted upload stays, and the next offer of the same folder goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+import numpy as np
+
+from backend.server.mailbox import Letter, Mailbox
+from backend.server.sessions import Sessions
+from protocol.blobs import MAX_MANIFEST, Pull, Store, read_manifest
+from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
+from protocol.messages import (
+    Attach,
+    Attached,
+    Chunk,
+    Error,
+    FileEntry,
+    Get,
+    Message,
+    Offer,
+    Stored,
+    Wanted,
+)
+
+MAX_UPLOADS = 4
+"""Uploads of one session at a time."""
+RESERVE = 256 << 20
+"""Bytes of the disk that uploads leave free, for the jobs."""
+
+
+class Upload:
+    """A folder on its way in: first its manifest, then the files the store lacks."""
+
+    def __init__(self, peer: bytes, offer: Offer, id: int, pull: Pull) -> None:
+        self.peer = peer
+        self.manifest = offer.manifest
+        self.id = id
+        self.pull = pull
+        self.files_known = False
+
+    def expects(self, chunk: Chunk) -> bool:
+        return any(get.sha256 == chunk.sha256 and get.offset == chunk.offset for get in self.pull.expected)
+
+    @property
+    def missing(self) -> int:
+        """Bytes that have not arrived."""
+        return self.pull.bytes_total - self.pull.bytes_done
+
+
+class Uploads:
+    """Answers what comes in on bulk, and asks for what is offered.
+
+    Args:
+        sessions, store: the server's.
+    """
+
+    def __init__(self, sessions: Sessions, store: Store) -> None:
+        self.sessions = sessions
+        self.store = store
+        self.uploads: list[Upload] = []
+        self._asked = 0
+
+    def handle(self, letter: Letter, mailbox: Mailbox) -> None:
+        """Carry out a message and answer it."""
+        try:
+            answer, arrays = self._answer(letter, mailbox)
+        except Fault as fault:
+            mailbox.send_fault(letter.peer, fault, letter.id)
+        except OSError as error:
+            full = Unavailable(f"The server cannot read or write its store: {error.strerror}.")
+            mailbox.send_fault(letter.peer, full, letter.id)
+        else:
+            if answer is not None:
+                mailbox.send(letter.peer, answer, arrays, id=letter.id)
+
+    def _answer(self, letter: Letter, mailbox: Mailbox) -> tuple[Message | None, list[np.ndarray]]:
+        now = time.monotonic()
+        message = letter.message
+        if letter.arrays and not isinstance(message, Chunk):
+            raise BadFrames(f"A {type(message).__name__} message carries no arrays.")
+        if isinstance(message, Attach):
+            self._attach(message, letter.peer, now)
+            return Attached(), []
+        session = self.sessions.on_bulk(letter.peer)
+        if session is None and isinstance(message, Error):
+            return None, []
+        self.sessions.require(session, now)
+        match message:
+            case Offer():
+                self._offer(message, letter)
+            case Chunk():
+                self._chunk(message, letter, mailbox)
+            case Get():
+                data = self.store.read(message.sha256, message.offset, message.length)
+                return Chunk(message.sha256, message.offset), [np.frombuffer(data, np.uint8)]
+            case Error():
+                self._cannot_send(message, letter, mailbox)
+            case _:
+                raise BadFrames(f"A {type(message).__name__} message does not belong on the bulk socket.")
+        return None, []
+
+    def _attach(self, attach: Attach, peer: bytes, now: float) -> None:
+        self.forget(peer)
+        session = self.sessions.of_token(attach.session)
+        if session is not None and session.bulk is not None:
+            self.forget(session.bulk)
+        self.sessions.attach(attach.session, peer, now)
+
+    def _offer(self, offer: Offer, letter: Letter) -> None:
+        if offer.size > MAX_MANIFEST:
+            raise Refused(
+                f"A manifest of {offer.size} bytes was offered; {MAX_MANIFEST} are allowed.", "Send fewer files."
+            )
+        for upload in [u for u in self.uploads if u.peer == letter.peer and u.manifest == offer.manifest]:
+            self._end(upload)
+        if sum(u.peer == letter.peer for u in self.uploads) >= MAX_UPLOADS:
+            raise Refused(f"{MAX_UPLOADS} uploads are under way already.", "Wait until one of them is stored.")
+        entry = FileEntry("manifest", offer.size, offer.manifest)
+        self.uploads.append(Upload(letter.peer, offer, letter.id, self._pull([entry])))
+
+    def _pull(self, entries: list[FileEntry]) -> Pull:
+        pull = Pull(self.store, entries)
+        promised = sum(upload.missing for upload in self.uploads)
+        if pull.bytes_total and pull.bytes_total + promised + RESERVE > self.store.free_bytes():
+            raise Unavailable(
+                f"The server's disk has no room for another {pull.bytes_total / 1e6:.0f} MB.",
+                f"Free some space at {self.store.root} on the server.",
+            )
+        return pull
+
+    def _chunk(self, chunk: Chunk, letter: Letter, mailbox: Mailbox) -> None:
+        upload = next((u for u in self.uploads if u.peer == letter.peer and u.expects(chunk)), None)
+        if upload is None:
+            return  # asked for by an upload that has ended meanwhile
+        try:
+            if len(letter.arrays) != 1 or letter.arrays[0].dtype != np.uint8 or letter.arrays[0].ndim != 1:
+                raise BadFrames("A chunk of a file carries one array of bytes.")
+            upload.pull.accept(chunk.sha256, chunk.offset, cast(memoryview, letter.arrays[0].data))
+        except (Fault, OSError) as error:
+            self._fail(upload, error, mailbox)
+
+    def _cannot_send(self, error: Error, letter: Letter, mailbox: Mailbox) -> None:
+        """The client has not what it offered: the folder changed while it was sent."""
+        for upload in [u for u in self.uploads if u.peer == letter.peer]:
+            self._fail(upload, NotFound(f"The upload ended: {error.sentence}"[:2000], error.remedy), mailbox)
+
+    def _fail(self, upload: Upload, error: Fault | OSError, mailbox: Mailbox) -> None:
+        if isinstance(error, OSError):
+            error = Unavailable(f"The server cannot store the upload: {error.strerror}.", "Free some space there.")
+        self._end(upload)
+        mailbox.send_fault(upload.peer, error, upload.id)
+
+    def _end(self, upload: Upload) -> None:
+        upload.pull.close()
+        self.uploads.remove(upload)
+
+    def forget(self, peer: bytes) -> None:
+        """End the uploads of a peer; what arrived of them stays for the next offer."""
+        for upload in [u for u in self.uploads if u.peer == peer]:
+            self._end(upload)
+
+    def close(self) -> None:
+        for upload in list(self.uploads):
+            self._end(upload)
+
+    def tick(self, mailbox: Mailbox) -> None:
+        """Ask for what each upload may ask for now, and end those that are whole."""
+        for upload in list(self.uploads):
+            try:
+                self._ask(upload, mailbox)
+            except (Fault, OSError) as error:
+                self._fail(upload, error, mailbox)
+
+    def _ask(self, upload: Upload, mailbox: Mailbox) -> None:
+        if upload.pull.done and not upload.files_known:
+            self._unfold(upload, mailbox)
+        for get in upload.pull.requests():
+            self._asked += 1
+            mailbox.send(upload.peer, get, id=self._asked)
+        if upload.pull.done and upload.files_known and upload in self.uploads:
+            self._end(upload)
+            mailbox.send(upload.peer, Stored(upload.manifest), id=upload.id)
+
+    def _unfold(self, upload: Upload, mailbox: Mailbox) -> None:
+        """Go on from the manifest, which is stored, to the files in it."""
+        entries = read_manifest(self.store, upload.manifest)
+        upload.pull = self._pull(entries)
+        upload.files_known = True
+        unique = {entry.sha256: entry.size for entry in entries}
+        wanted = Wanted(
+            upload.manifest,
+            files=upload.pull.files_total,
+            bytes=upload.pull.bytes_total,
+            total_files=len(unique),
+            total_bytes=sum(unique.values()),
+        )
+        mailbox.send(upload.peer, wanted, id=upload.id)

@@ -1,0 +1,120 @@
+"""The worker process: one job, from the stored scene to the result folder.
+
+Started by the server as ``python -m backend.server.worker FOLDER``. A job that a stopped server left behind is started
+anew on the same folder and goes on from the checkpoint in it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from backend.progress import Cancelled, Progress
+from backend.server import lines
+from backend.server.lines import Done, Failed, Line, Step, clip
+from protocol.blobs import Store, read_manifest, safe_path
+from protocol.errors import Fault
+
+Segment = Callable[[dict[str, Any], Progress], object]
+"""Carries out the settings of a ``SegmentRequest`` and leaves the result folder at its ``out``."""
+
+
+def main() -> int:
+    return work(Path(sys.argv[1]), _pipeline)
+
+
+def _pipeline(settings: dict[str, Any], progress: Progress) -> object:
+    # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
+    from backend.pipeline import SegmentRequest, segment
+
+    return segment(SegmentRequest(**settings), progress)
+
+
+def work(folder: Path, segment: Segment) -> int:
+    """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was cancelled or failed."""
+    faulthandler.enable()
+    teller = _Teller(_take_stdout())
+    threading.Thread(target=_listen, args=(teller,), daemon=True).start()
+    try:
+        teller.progress("scene", 0.0)
+        segment(_settings(folder), teller.progress)
+        _sync(folder / lines.RESULT)
+    except Cancelled:
+        return 1
+    except Fault as fault:
+        teller.say(Failed(fault.code, clip(fault.sentence, 2000), clip(fault.remedy, 2000)))
+        return 1
+    teller.say(Done())
+    return 0
+
+
+def _take_stdout() -> BinaryIO:
+    """Keep standard output for the server alone; what libraries print goes to the log."""
+    channel = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return channel
+
+
+class _Teller:
+    """Tells the server where the work is, and the work that it is to stop."""
+
+    def __init__(self, channel: BinaryIO) -> None:
+        self.channel = channel
+        self.cancel = False
+
+    def say(self, line: Line) -> None:
+        self.channel.write(lines.pack(line))
+
+    def progress(self, stage: str, fraction: float, note: str = "") -> None:
+        if self.cancel:
+            raise Cancelled
+        self.say(Step(clip(stage, 200), min(max(float(fraction), 0.0), 1.0), clip(note, 2000)))
+
+
+def _listen(teller: _Teller) -> None:
+    for line in sys.stdin.buffer:
+        if line == lines.CANCEL:
+            teller.cancel = True
+    # The server is gone: nobody will take the result, and its successor starts this job again.
+    os._exit(1)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """Lay out the scene in the job's folder and return the fields of the ``SegmentRequest``."""
+    assignment = lines.read_assignment(folder)
+    request = assignment.request
+    scene, result = folder / lines.SCENE, folder / lines.RESULT
+    for leftover in (scene, result):
+        shutil.rmtree(leftover, ignore_errors=True)
+    store = Store(Path(assignment.store))
+    store.checkout(read_manifest(store, assignment.scene), scene)
+    return {
+        "scene": scene,
+        "out": result,
+        "splats": scene / safe_path(request.splats) if request.splats is not None else None,
+        "masks": scene / safe_path(request.masks) if request.masks is not None else None,
+        "method": request.method,
+        "test_views": request.test_views,
+        "device": assignment.device,
+        "seed": request.seed,
+        "steps": request.steps,
+        "checkpoint": folder / lines.CHECKPOINT,
+    }
+
+
+def _sync(result: Path) -> None:
+    """Wait until the result is on the disk, so that a job that is done stays done through a power cut."""
+    for path in sorted(result.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

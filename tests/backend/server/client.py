@@ -1,0 +1,200 @@
+"""A plain client over raw DEALER sockets, for the tests of the server: it does what it is told and hides nothing."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import zmq
+
+from protocol.blobs import Store, pack_manifest, read_manifest, scan, sha256_of
+from protocol.errors import fault
+from protocol.messages import (
+    FINAL_STATES,
+    MAJOR,
+    MINOR,
+    Accepted,
+    Attach,
+    Attached,
+    Cancel,
+    Chunk,
+    Error,
+    FileEntry,
+    Get,
+    GetResult,
+    Hello,
+    JobRequest,
+    Message,
+    Offer,
+    Progress,
+    Result,
+    Stored,
+    Submit,
+    Sync,
+    Wanted,
+    Welcome,
+)
+from protocol.wire import decode, encode
+
+PATIENCE = 10.0
+"""Seconds after which a test gives up on an answer."""
+
+M = TypeVar("M", bound=Message)
+
+
+class Client:
+    """Two DEALER sockets and what came in on them."""
+
+    def __init__(self, address: str, *, hello: bool = True, receive_high_water: int = 1000) -> None:
+        self.context = zmq.Context()
+        self.address = address
+        self.receive_high_water = receive_high_water
+        self.control = self.connect(address)
+        self.bulk: zmq.Socket | None = None
+        self.progress: list[Progress] = []
+        self.sent_bytes = 0
+        self._id = 0
+        if hello:
+            self.hello()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.context.destroy(linger=0)
+
+    def connect(self, address: str) -> zmq.Socket:
+        socket = self.context.socket(zmq.DEALER)
+        socket.linger = 0
+        socket.rcvhwm = self.receive_high_water
+        socket.connect(address)
+        return socket
+
+    def hello(self) -> Welcome:
+        self.welcome = self.ask(Hello((MAJOR, MINOR), "test client"), Welcome)
+        return self.welcome
+
+    def attach(self) -> None:
+        self.bulk = self.connect(self.welcome.bulk)
+        self.ask(Attach(self.welcome.session), Attached, self.bulk)
+
+    # Talking
+
+    def send(self, message: Message, socket: zmq.Socket | None = None, arrays: Any = ()) -> int:
+        self._id += 1
+        (socket or self.control).send_multipart(encode(message, arrays, id=self._id))
+        return self._id
+
+    def receive(self, socket: zmq.Socket | None = None, patience: float = PATIENCE) -> tuple[Message, list, int]:
+        """Return the next message on a socket, whatever it is."""
+        socket = socket or self.control
+        if not socket.poll(round(patience * 1000)):
+            raise TimeoutError(f"nothing came within {patience} s")
+        message, arrays, id = decode(socket.recv_multipart())
+        if isinstance(message, Progress):
+            self.progress.append(message)
+        return message, arrays, id
+
+    def ask(self, message: Message, answer: type[M], socket: zmq.Socket | None = None) -> M:
+        """Send a message and return its answer; an error is raised as the fault it stands for."""
+        id = self.send(message, socket)
+        while True:
+            got, _, of = self.receive(socket)
+            if of != id:
+                continue
+            if isinstance(got, Error):
+                raise fault(got.code, got.sentence, got.remedy)
+            assert isinstance(got, answer), got
+            return got
+
+    # Jobs
+
+    def submit(self, scene: str, *, job: str | None = None, title: str = "a job", **request: Any) -> Accepted:
+        return self.ask(Submit(job or uuid.uuid4().hex, title, scene, JobRequest(**request)), Accepted)
+
+    def sync(self, job: str) -> Progress:
+        return self.ask(Sync(job), Progress)
+
+    def cancel(self, job: str) -> Progress:
+        return self.ask(Cancel(job), Progress)
+
+    def result(self, job: str) -> Result:
+        return self.ask(GetResult(job), Result)
+
+    def until(self, job: str, *states: str, stage: str | None = None, patience: float = PATIENCE) -> Progress:
+        """Wait for the push that shows ``job`` in one of ``states`` (any final one if none is given) and ``stage``."""
+        deadline = time.monotonic() + patience
+        while True:
+            seen = [p for p in self.progress if p.job == job and p.state in (states or FINAL_STATES)]
+            if seen and (stage is None or seen[-1].stage == stage):
+                return seen[-1]
+            self.receive(patience=deadline - time.monotonic())
+
+    # Files
+
+    def offer(self, folder: Path, *, stop_after: int | None = None) -> tuple[str, Wanted | None]:
+        """Send a folder and return its manifest's hash; with ``stop_after``, fall silent after so many bytes."""
+        files = {entry.sha256: folder / entry.path for entry in entries_of(folder)}
+        manifest = pack_manifest(entries_of(folder))
+        wanted = None
+        assert self.bulk is not None
+        id = self.send(Offer(sha256_of(manifest), len(manifest)), self.bulk)
+        while True:
+            message, _, of = self.receive(self.bulk)
+            match message:
+                case Get(sha256, offset, length):
+                    if stop_after is not None and self.sent_bytes >= stop_after:
+                        return sha256_of(manifest), wanted
+                    data = manifest if sha256 == sha256_of(manifest) else files[sha256].read_bytes()
+                    self.send_chunk(sha256, offset, data[offset : offset + length], of)
+                case Wanted():
+                    wanted = message
+                case Stored():
+                    assert of == id
+                    return message.manifest, wanted
+                case Error():
+                    raise fault(message.code, message.sentence, message.remedy)
+
+    def send_chunk(self, sha256: str, offset: int, data: bytes, id: int) -> None:
+        assert self.bulk is not None
+        self.sent_bytes += len(data)
+        self.bulk.send_multipart(encode(Chunk(sha256, offset), [np.frombuffer(data, np.uint8)], id=id))
+
+    def fetch(self, sha256: str, size: int) -> bytes:
+        """Download a file whole, a range at a time."""
+        data = b""
+        while len(data) < size:
+            id = self.send(Get(sha256, len(data), min(1 << 20, size - len(data))), self.bulk)
+            message, arrays, of = self.receive(self.bulk)
+            if isinstance(message, Error):
+                raise fault(message.code, message.sentence, message.remedy)
+            assert isinstance(message, Chunk)
+            assert of == id
+            data += arrays[0].tobytes()
+        return data
+
+    def download(self, job: str, store: Store) -> dict[str, bytes]:
+        """Return the files of a job's result, each checked against its hash."""
+        result = self.result(job)
+        assert store.put(self.fetch(result.manifest, result.size)) == result.manifest
+        files = {}
+        for entry in read_manifest(store, result.manifest):
+            files[entry.path] = self.fetch(entry.sha256, entry.size)
+            assert sha256_of(files[entry.path]) == entry.sha256
+        return files
+
+
+def entries_of(folder: Path) -> list[FileEntry]:
+    """The files of a folder, as its manifest lists them."""
+    hashing = scan(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
+    while True:
+        try:
+            next(hashing)
+        except StopIteration as end:
+            return end.value

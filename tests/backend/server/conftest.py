@@ -1,0 +1,121 @@
+"""Servers to test: in a thread of the tests, or as a process that can be killed. Workers are scripted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from backend.server.server import Server
+from tests.backend.server.client import PATIENCE, Client
+
+HERE = Path(__file__).parent
+WORKER = [sys.executable, "-I", "-S", str(HERE / "scripted_worker.py")]
+
+
+class Serving:
+    """A server that runs in a thread, and its data folder."""
+
+    def __init__(self, data: Path, **settings) -> None:
+        self.data = data
+        self._settings = {"worker_command": WORKER, **settings}
+        self._pool = ThreadPoolExecutor(1)
+        ready: Future[Server] = Future()
+        self._ended = self._pool.submit(self._run, ready)
+        self.server = ready.result(PATIENCE)
+        self.address = self.server.address
+
+    def _run(self, ready: Future[Server]) -> None:
+        with Server("tcp://127.0.0.1:*", self.data, **self._settings) as server:
+            ready.set_result(server)
+            server.run()
+
+    def stop(self) -> None:
+        """Stop the server; what went wrong in it is raised here."""
+        if not self._ended.done():
+            self.server.stop()
+        self._ended.result(PATIENCE)
+        self._pool.shutdown()
+
+    def log(self, job: str) -> str:
+        return (self.data / "jobs" / job / "worker.log").read_text()
+
+
+class ServingProcess:
+    """A server process on ``data``, for tests that kill it."""
+
+    def __init__(self, data: Path, bind: str = "tcp://127.0.0.1:*") -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.backend.server.run_server", bind, str(data), *WORKER],
+            stdout=subprocess.PIPE,
+            cwd=HERE.parents[2],
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline()
+        self.address = self.line.split()[-1]
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    """A fresh server."""
+    served = Serving(tmp_path / "data")
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., ServingProcess]]:
+    """Start a server process on one data folder of the test, again and again if need be."""
+    started: list[ServingProcess] = []
+
+    def start(**settings) -> ServingProcess:
+        started.append(ServingProcess(tmp_path / "data", **settings))
+        return started[-1]
+
+    yield start
+    for served in started:
+        if served.process.poll() is None:
+            served.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Client]]:
+    """Connect a client, said hello and attached, to a server."""
+    clients: list[Client] = []
+
+    def connect(served: Serving | ServingProcess, *, attach: bool = True, **settings) -> Client:
+        client = Client(served.address, **settings)
+        clients.append(client)
+        if attach:
+            client.attach()
+        return client
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Callable[..., Path]:
+    """Make a scene folder: a script for the worker, and files of given sizes with fixed content."""
+
+    def make(*script: str, **files: int) -> Path:
+        folder = tmp_path / f"scene{len(list(tmp_path.glob('scene*')))}"
+        (folder / "images").mkdir(parents=True)
+        (folder / "script").write_text("\n".join(script))
+        for name, size in files.items():
+            (folder / "images" / name).write_bytes((name.encode() + os.fsencode(folder.name)) * (size // 8) + b"x")
+        return folder
+
+    return make
