@@ -1,0 +1,210 @@
+"""Make the Blender extension: ``python build_addon.py [--out dist] [--platform current|all|NAME]``.
+
+One zip per platform holds the add-on, this project's ``protocol`` as a wheel of its own, and the wheels of pyzmq,
+msgspec and plyfile for the Pythons of all supported Blenders (3.11 for 4.2 to 5.0, 3.13 from 5.1 on). numpy is not
+among them, as Blender brings its own. The zip is built and validated by Blender's own tool, from the bpy package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+from protocol.errors import Fault, Unavailable
+
+ROOT = Path(__file__).resolve().parent
+BUNDLED = {"pyzmq": "", "msgspec": "", "plyfile": ",<1.1.4"}
+"""What travels in the zip, and its limits beyond pyproject.toml: plyfile 1.1.4 wants a newer numpy than Blender has."""
+PYTHONS = ("3.11", "3.13")
+PLATFORMS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("macosx_11_0_arm64",),
+    "macos-x64": ("macosx_11_0_x86_64",),
+}
+"""Blender's name of each platform, and the wheel tags that run there."""
+
+
+def build(out: Path, target: str) -> Path:
+    """Build the extension for one of :data:`PLATFORMS` and return the zip, ``out/splatlift-VERSION-PLATFORM.zip``.
+
+    Raises:
+        Unavailable: if a wheel cannot be downloaded or bpy is not installed.
+        Fault: if Blender's tool refuses the extension.
+    """
+    manifest = (ROOT / "blender_addon" / "blender_manifest.toml").read_text()
+    known = tomllib.loads(manifest)
+    zip_path = out / f"{known['id']}-{known['version']}-{target}.zip"
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "source"
+        shutil.copytree(ROOT / "blender_addon", source, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "LICENSE", source)
+        wheels = source / "wheels"
+        protocol_wheel(wheels)
+        for python in PYTHONS:
+            download_wheels(wheels, target, python)
+        (source / "blender_manifest.toml").write_text(
+            with_wheels(manifest, target, sorted(each.name for each in wheels.iterdir()))
+        )
+        built = Path(scratch) / zip_path.name
+        blender_tool("build", "--source-dir", str(source), "--output-filepath", str(built))
+        blender_tool("validate", str(built))
+        out.mkdir(parents=True, exist_ok=True)
+        part = zip_path.with_name(zip_path.name + ".part")
+        shutil.copy(built, part)
+        part.replace(zip_path)
+    return zip_path
+
+
+def protocol_wheel(folder: Path) -> Path:
+    """Write ``protocol`` into ``folder`` as a pure wheel, the same bytes from the same source, and return it."""
+    project = _project()
+    name, version = f"{project['name']}_protocol", project["version"]
+    files = {f"protocol/{path.name}": path.read_bytes() for path in sorted((ROOT / "protocol").glob("*.py"))}
+    requires = "".join(f"Requires-Dist: {_requirement(each)}\n" for each in ("numpy", "msgspec", "plyfile"))
+    info = f"{name}-{version}.dist-info"
+    files[f"{info}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n"
+        f"License: {project['license']}\nRequires-Python: {project['requires-python']}\n{requires}"
+    ).encode()
+    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: build_addon\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    return write_wheel(folder / f"{name}-{version}-py3-none-any.whl", files)
+
+
+def download_wheels(folder: Path, target: str, python: str) -> None:
+    """Put the wheels of :data:`BUNDLED` for one platform and one Python into ``folder``, each tagged for that Python.
+
+    Raises:
+        Unavailable: if pip finds no such wheel.
+    """
+    tag = f"cp{python.replace('.', '')}"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
+    command += [word for abi in (tag, "abi3", "none") for word in ("--abi", abi)]
+    command += [word for name in PLATFORMS[target] for word in ("--platform", name)]
+    command += [_requirement(name) + limit for name, limit in BUNDLED.items()]
+    done = subprocess.run([*command, "--dest", str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+        raise Unavailable(
+            f"pip cannot download the wheels of {', '.join(BUNDLED)} for {target} and Python {python}: {lines[-1:]}.",
+            "Check that `python -m pip download pyzmq` works here.",
+        )
+    for wheel in sorted(folder.glob("*-abi3-*.whl")):
+        retag(wheel, tag)
+
+
+def retag(wheel: Path, tag: str) -> Path:
+    """Replace a wheel for the stable ABI by the same wheel for one Python only, ``tag`` such as "cp313".
+
+    Blender takes the Pythons that an extension supports from the tags of its wheels: next to a cp311 wheel it reads
+    "abi3" as no version at all, and refuses the extension on every later Python.
+    """
+    name, version, _, _, platforms = wheel.stem.split("-")
+    with zipfile.ZipFile(wheel) as archive:
+        files = {entry: archive.read(entry) for entry in archive.namelist() if not entry.endswith(("/", "/RECORD"))}
+    about = next(entry for entry in files if entry.endswith(".dist-info/WHEEL"))
+    files[about] = re.sub(rb"(?m)^Tag: [^-\s]+-[^-\s]+-", f"Tag: {tag}-{tag}-".encode(), files[about])
+    wheel.unlink()
+    return write_wheel(wheel.with_name(f"{name}-{version}-{tag}-{tag}-{platforms}.whl"), files)
+
+
+def write_wheel(path: Path, files: dict[str, bytes]) -> Path:
+    """Write a wheel of ``files`` and the RECORD of their hashes (binary distribution format, PEP 427)."""
+    info = next(name for name in files if name.endswith(".dist-info/WHEEL")).removesuffix("WHEEL")
+    rows = []
+    for name, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        rows.append(f"{name},sha256={digest},{len(content)}\n")
+    record = "".join([*rows, f"{info}RECORD,,\n"]).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**files, f"{info}RECORD": record}.items():
+            # ZipInfo's own date, 1980, and not today's, so that the same files make the same wheel.
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def with_wheels(manifest: str, target: str, wheels: list[str]) -> str:
+    """Return the manifest with its platform and wheels named, ahead of its first table.
+
+    Raises:
+        Fault: if it names any already.
+    """
+    for key in ("platforms", "wheels"):
+        if key in tomllib.loads(manifest):
+            raise Fault(
+                f"blender_manifest.toml names its {key}.", "Remove them: they are what build_addon.py fills in."
+            )
+    listed = "".join(f'  "./wheels/{name}",\n' for name in wheels)
+    added = f'platforms = ["{target}"]\nwheels = [\n{listed}]\n'
+    head, table, rest = re.match(r"(?s)(.*?)(^\[|\Z)(.*)", manifest, re.MULTILINE).groups()  # pyright: ignore
+    return f"{head}\n{added}\n{table}{rest}"
+
+
+def blender_tool(*arguments: str) -> None:
+    """Run Blender's extension tool.
+
+    Raises:
+        Unavailable: if bpy is not installed here.
+        Fault: with what the tool says, if it fails.
+    """
+    # Found and not imported: importing takes a second and leaves Blender's state in this process.
+    spec = importlib.util.find_spec("bpy")
+    tools = sorted(Path(spec.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py")) if spec else []  # pyright: ignore
+    if not tools:
+        raise Unavailable("The bpy package, whose tool builds extensions, is not installed.", "pip install bpy.")
+    done = subprocess.run([sys.executable, str(tools[0]), *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Fault(f"Blender's extension tool refused to {arguments[0]}: {(done.stdout + done.stderr).strip()}")
+
+
+def this_platform() -> str:
+    """Return Blender's name of the platform this runs on.
+
+    Raises:
+        Unavailable: if Blender's wheels are not made for it.
+    """
+    system = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}.get(platform.system(), platform.system())
+    machine = {"x86_64": "x64", "AMD64": "x64", "arm64": "arm64", "aarch64": "arm64"}.get(platform.machine(), "?")
+    if f"{system}-{machine}" not in PLATFORMS:
+        raise Unavailable(f"There is no extension for {system} on {machine}.", f"Name one of {', '.join(PLATFORMS)}.")
+    return f"{system}-{machine}"
+
+
+def _project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def _requirement(name: str) -> str:
+    return next(each for each in _project()["dependencies"] if re.match(rf"{name}\b", each))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder of the zip (default: dist)")
+    parser.add_argument("--platform", choices=("current", "all", *PLATFORMS), default="current")
+    arguments = parser.parse_args()
+    try:
+        chosen = {"current": [], "all": list(PLATFORMS)}.get(arguments.platform, [arguments.platform])
+        for target in chosen or [this_platform()]:
+            print(build(arguments.out, target))
+    except Fault as fault:
+        print(fault, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
