@@ -178,7 +178,7 @@ def _refuse_other_kinds(table: PlyData, path: Path) -> None:
             )
     present = {p.name for p in table["vertex"].properties}
     rest = _count_rest(present)
-    if rest and 1 + rest // 3 not in SH_COUNTS:
+    if rest not in [3 * (terms - 1) for terms in SH_COUNTS]:
         raise BadSplats(f"{path} has {rest} f_rest columns; 0, 9, 24 or 45 make SH degree 0, 1, 2 or 3.")
     missing = [name for name in _columns(_empty(0, 1 + rest // 3, {})) if name not in present]
     if missing:
@@ -256,29 +256,40 @@ def _binary_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
 
 
 def _text_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
-    for _ in islice(file, sum(element.count for element in header.before)):
-        pass
+    _skip_lines(file, header.before)
     count = header.vertex.count
     for start in range(0, count, BLOCK):
         wanted = min(BLOCK, count - start)
-        lines = [line.decode("latin-1") for line in islice(file, wanted)]
-        try:
-            rows = np.loadtxt(lines, header.dtype, comments=None, ndmin=1) if all(map(str.strip, lines)) else None
-        except ValueError as error:
-            raise BadSplats(
-                f"{header.path} has a row among {start} to {start + wanted} that is none: {error}"
-            ) from error
+        rows = _parse_lines([line.decode("latin-1") for line in islice(file, wanted)], header.dtype)
         if rows is None or len(rows) != wanted:
-            raise BadSplats(f"{header.path} has an empty row among {start} to {start + wanted}.", AGAIN)
+            raise BadSplats(
+                f"{header.path} has a line among its Gaussians {start + 1} to {start + wanted} that is not "
+                f"{len(header.vertex.properties)} numbers.",
+                AGAIN,
+            )
         yield rows
+
+
+def _parse_lines(lines: list[str], dtype: np.dtype) -> NDArray | None:
+    if not all(map(str.strip, lines)):
+        return None
+    try:
+        return np.loadtxt(lines, dtype, comments=None, ndmin=1)
+    except ValueError:
+        return None
+
+
+def _skip_lines(file: BinaryIO, elements: list[PlyElement]) -> None:
+    for element in elements:
+        # Not islice: a header may promise more rows than a machine word counts.
+        for _ in zip(range(element.count), file, strict=False):
+            pass
 
 
 def _trailing(file: BinaryIO, header: _Header) -> int:
     """Return how many bytes follow the last row of the last element; ``file`` stands after the last Gaussian."""
     if header.text:
-        for element in header.after:
-            for _ in islice(file, element.count):
-                pass
+        _skip_lines(file, header.after)
         tail = file.read()
         return len(tail) if tail.strip() else 0
     end = file.tell() + sum(_bytes_of(element) for element in header.after)
