@@ -81,7 +81,7 @@ def rotate_sh(sh: Floats, rotation: NDArray) -> Floats:
         return sh
     matrix = sh_rotation(int(np.sqrt(terms)) - 1, rotation)[1:, 1:].astype(np.float32)
     # One large matrix product: the channels side by side, so that nothing has to be transposed.
-    turned = sh[:, 1:].reshape(count, -1) @ np.kron(matrix, np.eye(channels, dtype=np.float32)).T
+    turned = sh[:, 1:].reshape(count, (terms - 1) * channels) @ np.kron(matrix, np.eye(channels, dtype=np.float32)).T
     return np.concatenate([sh[:, :1], turned.reshape(count, terms - 1, channels)], 1)
 
 
