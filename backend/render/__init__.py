@@ -6,8 +6,8 @@ import os
 # barriers. The variable is read once, when numba loads its threading layer.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from backend.render.engine import rasterize  # noqa: E402
-from backend.render.sh import sh_colours  # noqa: E402
-from backend.render.types import Contributions, Rendered, Votes  # noqa: E402
+from backend.render.engine import Renderer, device_of, rasterize
+from backend.render.sh import sh_colours
+from backend.render.types import Contributions, Rendered, Votes
 
-__all__ = ["Contributions", "Rendered", "Votes", "rasterize", "sh_colours"]
+__all__ = ["Contributions", "Rendered", "Renderer", "Votes", "device_of", "rasterize", "sh_colours"]

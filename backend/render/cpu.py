@@ -1,4 +1,4 @@
-"""The numba engine: projection, binning and blending put together, for torch and for lifting."""
+"""The numba engine: projection, binning and blending put together, for training and for lifting."""
 
 from __future__ import annotations
 
@@ -10,53 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from backend.render.blend import blend, blend_backward, gather
-from backend.render.project import REACH_X, REACH_Y, U, V, project, project_backward
-from backend.render.tiles import Bins, bin_tiles
-from backend.render.types import Rendered
+from backend.render.contribute import contributions
+from backend.render.project import REACH_X, REACH_Y, U, V, project_backward
+from backend.render.seen import Floats, Seen, see
+from backend.render.sh import sh_colours
+from backend.render.types import Contributions, Rendered, Votes
+from backend.render.votes import votes
 from backend.scene.types import Camera
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Lens:
-    """A camera as the kernels want it: float32 view (3, 4), lens (fx, fy, cx, cy), and the size in pixels."""
-
-    view: Floats
-    lens: Floats
-    width: int
-    height: int
-
-    @staticmethod
-    def of(camera: Camera) -> Lens:
-        K = camera.K
-        return Lens(
-            np.ascontiguousarray(camera.viewmat[:3], np.float32),
-            np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], np.float32),
-            int(camera.width),
-            int(camera.height),
-        )
-
-
-@dataclass(frozen=True)
-class Seen:
-    """N Gaussians as one camera sees them: see :mod:`backend.render.project` and :class:`backend.render.tiles.Bins`."""
-
-    lens: Lens
-    footprints: Floats
-    boxes: NDArray[np.int32]
-    bins: Bins
-
-
-def see(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera: Camera) -> Seen:
-    """Project Gaussians, sort them by depth and deal them to tiles."""
-    n, lens = len(means), Lens.of(camera)
-    footprints, boxes = np.empty((n, 8), np.float32), np.empty((n, 4), np.int32)
-    depths = np.empty(n, np.float32)
-    project(
-        means, quats, scales, opacities, lens.view, lens.lens, lens.width, lens.height, footprints, boxes, depths
-    )  # fmt: skip
-    return Seen(lens, footprints, boxes, bin_tiles(footprints, boxes, depths, lens.width, lens.height))
+from protocol.splats import Splats
 
 
 @dataclass(frozen=True)
@@ -70,9 +31,9 @@ class Picture:
 
 def paint(seen: Seen, features: Floats) -> Picture:
     """Blend features (N, C)."""
-    lens, bins = seen.lens, seen.bins
-    image = np.empty((lens.height, lens.width, features.shape[1]), np.float32)
-    transmittance = np.empty((lens.height, lens.width), np.float32)
+    camera, bins = seen.camera, seen.bins
+    image = np.empty((camera.height, camera.width, features.shape[1]), np.float32)
+    transmittance = np.empty((camera.height, camera.width), np.float32)
     stop = np.empty(len(bins.schedule), np.int64)
     blend(
         bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features, bins.across,
@@ -93,7 +54,7 @@ class _Paint(torch.autograd.Function):
     def backward(ctx, d_image, d_alpha):  # pyright: ignore[reportIncompatibleMethodOverride]
         means, quats, scales, features = (_numpy(tensor) for tensor in ctx.saved_tensors)
         seen, picture = ctx.seen, ctx.picture
-        lens, bins = seen.lens, seen.bins
+        camera, bins = seen.camera, seen.bins
         n, channels = features.shape
         sums = np.empty((len(bins.members), channels + 6), np.float32)
         blend_backward(
@@ -108,8 +69,8 @@ class _Paint(torch.autograd.Function):
         d_scales, d_opacities = np.empty((n, 3), np.float32), np.empty(n, np.float32)
         d_means2d = np.empty((n, 2), np.float32)
         project_backward(
-            means, quats, scales, lens.view, lens.lens, lens.width, lens.height, seen.footprints, seen.boxes, moments,
-            d_means, d_quats, d_scales, d_opacities, d_means2d,
+            means, quats, scales, camera.view, camera.lens, camera.width, camera.height,
+            seen.footprints, seen.boxes, moments, d_means, d_quats, d_scales, d_opacities, d_means2d,
         )  # fmt: skip
         gradients = (d_means, d_quats, d_scales, d_opacities, d_features, d_means2d)
         return *(torch.from_numpy(gradient) for gradient in gradients), None
@@ -133,3 +94,27 @@ def rasterize(
 
 def _numpy(tensor: Tensor) -> NDArray:
     return tensor.detach().contiguous().numpy()
+
+
+def _copy(column: NDArray) -> Floats:
+    """Writable, contiguous and float32, so that the kernels are compiled for one kind of array only."""
+    return np.array(column, np.float32, order="C")
+
+
+class Still:
+    """Gaussians that hold still: see :class:`backend.render.engine.Renderer`."""
+
+    def __init__(self, splats: Splats) -> None:
+        self._geometry = _copy(splats.means), _copy(splats.quats), _copy(splats.scales), _copy(splats.opacities)
+        self._sh = torch.from_numpy(_copy(splats.sh))
+
+    def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
+        return contributions(see(*self._geometry, camera), pixels, k)
+
+    def image(self, camera: Camera, features: Floats | None) -> Floats:
+        if features is None:
+            features = sh_colours(self._sh, torch.from_numpy(self._geometry[0]), camera).numpy()
+        return paint(see(*self._geometry, camera), _copy(features)).image
+
+    def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
+        return votes(see(*self._geometry, camera), mask)

@@ -157,16 +157,16 @@ def project(means, quats, scales, opacities, view, lens, width, height, footprin
         footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C] = yy / det, -xy / det, xx / det
         footprints[i, OPACITY], footprints[i, REACH_X], footprints[i, REACH_Y] = opacity, reach_x, reach_y
         # Pixel number p has its centre at p + 0.5.
-        boxes[i, 0] = int(math.ceil(max(u - reach_x - HALF, F(0))))
-        boxes[i, 1] = int(math.floor(min(u + reach_x - HALF, F(width - 1))))
-        boxes[i, 2] = int(math.ceil(max(v - reach_y - HALF, F(0))))
-        boxes[i, 3] = int(math.floor(min(v + reach_y - HALF, F(height - 1))))
+        boxes[i, 0] = math.ceil(max(u - reach_x - HALF, F(0)))
+        boxes[i, 1] = math.floor(min(u + reach_x - HALF, F(width - 1)))
+        boxes[i, 2] = math.ceil(max(v - reach_y - HALF, F(0)))
+        boxes[i, 3] = math.floor(min(v + reach_y - HALF, F(height - 1)))
 
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def project_backward(
-    means, quats, scales, view, lens, width, height, footprints, boxes, moments, d_means, d_quats, d_scales, d_opacities,
-    d_means2d,
+    means, quats, scales, view, lens, width, height, footprints, boxes, moments,
+    d_means, d_quats, d_scales, d_opacities, d_means2d,
 ):  # fmt: skip
     """Chain the gradients of :func:`project`.
 

@@ -61,7 +61,7 @@ def weights(
     raw = torch.sigmoid(opacities) * torch.exp(-power)
     alphas = torch.where((raw >= ALPHA_MIN) & front, raw.clamp_max(ALPHA_MAX), torch.zeros_like(raw))
     order = torch.argsort(depths, stable=True)
-    transmittance = torch.ones_like(alphas[:, 0])
+    transmittance = torch.ones(len(pixels), dtype=means.dtype)
     columns: list[Tensor] = [torch.zeros_like(transmittance)] * len(means)
     for i in order.tolist():
         columns[i] = alphas[:, i] * transmittance

@@ -129,8 +129,8 @@ def tiles_of_strip(footprints, boxes, i, ty):
     high = min(F(ty * TILE + TILE) - F(0.5) - v, footprints[i, REACH_Y])
     left, right = span(low, high, a, b, c, level, footprints[i, REACH_X])
     # A hundredth of a pixel covers the rounding of the square roots.
-    first = max(int(math.ceil(u + left - F(0.51))), boxes[i, 0])
-    last = min(int(math.floor(u + right - F(0.49))), boxes[i, 1])
+    first = max(math.ceil(u + left - F(0.51)), boxes[i, 0])
+    last = min(math.floor(u + right - F(0.49)), boxes[i, 1])
     return first // TILE, last // TILE if last >= first else first // TILE - 1
 
 
@@ -143,8 +143,8 @@ def rows_of_tile(footprints, boxes, i, tx, ty):
     low = max(F(tx * TILE) + F(0.5) - u, -footprints[i, REACH_X])
     high = min(F(tx * TILE + TILE) - F(0.5) - u, footprints[i, REACH_X])
     top, bottom = span(low, high, c, b, a, level, footprints[i, REACH_Y])
-    first = max(int(math.ceil(v + top - F(0.51))), boxes[i, 2]) - ty * TILE
-    last = min(int(math.floor(v + bottom - F(0.49))), boxes[i, 3]) - ty * TILE
+    first = max(math.ceil(v + top - F(0.51)), boxes[i, 2]) - ty * TILE
+    last = min(math.floor(v + bottom - F(0.49)), boxes[i, 3]) - ty * TILE
     return max(first, 0), min(last, TILE - 1)
 
 

@@ -1,0 +1,132 @@
+"""The k strongest Gaussians of each chosen pixel.
+
+The chosen pixels of a tile stand in groups of 16, row by row, and a group is weighed like a row of
+:func:`backend.render.blend.weigh`: where all pixels are chosen, groups are rows; where few are, a tile has one or two.
+Each pixel keeps a list sorted by weight; Gaussians come nearest first, and of equal weights the nearer stays ahead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from backend.render.blend import CAP, CHECK_EVERY, CUT, OPAQUE, falloff
+from backend.render.model import TILE
+from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY, F, U, V
+from backend.render.seen import Seen
+from backend.render.types import Contributions
+
+LANES = 16
+
+
+def contributions(seen: Seen, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
+    """Contributions of ``pixels`` (P,), row-major numbers, or of all pixels where None."""
+    camera, bins = seen.camera, seen.bins
+    if pixels is None:
+        pixels = np.arange(camera.width * camera.height, dtype=np.int64)
+    pixels = np.array(pixels, np.int64)
+    begin, places = bucket(pixels, camera.width, bins.across, len(bins.schedule))
+    ids, weights = np.zeros((len(pixels), k), np.int32), np.zeros((len(pixels), k), np.float32)
+    strongest(
+        bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, bins.across,
+        camera.width, pixels, begin, places, ids, weights,
+    )  # fmt: skip
+    return Contributions(pixels, ids, weights)
+
+
+@njit(cache=True)
+def bucket(pixels, width, across, tiles):
+    """Pixels of tile t: ``places[begin[t]:begin[t + 1]]``, indices into ``pixels`` in their own order."""
+    begin = np.zeros(tiles + 1, np.int64)
+    for place in range(pixels.shape[0]):
+        tile = pixels[place] // width // TILE * across + pixels[place] % width // TILE
+        begin[tile + 1] += 1
+    for tile in range(tiles):
+        begin[tile + 1] += begin[tile]
+    cursor = begin.copy()
+    places = np.empty(pixels.shape[0], np.int64)
+    for place in range(pixels.shape[0]):
+        tile = pixels[place] // width // TILE * across + pixels[place] % width // TILE
+        places[cursor[tile]] = place
+        cursor[tile] += 1
+    return begin, places
+
+
+@njit(fastmath=True, error_model="numpy")
+def weigh_group(footprints, i, xs, ys, group, light, weights, least):
+    """Weights (LANES,) of Gaussian i in one group of pixels; whether any is above its pixel's ``least``.
+
+    Args:
+        xs, ys: (groups, LANES), pixel centres. light: (groups, LANES), transmittance, carried on.
+    """
+    u, v = footprints[i, U], footprints[i, V]
+    a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
+    opacity = footprints[i, OPACITY]
+    surplus = F(0)
+    for lane in range(LANES):
+        dx, dy = xs[group, lane] - u, ys[group, lane] - v
+        alpha = min(opacity * falloff(-HALF * (a * dx * dx + c * dy * dy) - b * dx * dy), CAP)
+        alpha = alpha if alpha >= CUT else F(0)
+        before = light[group, lane]
+        weight = alpha * before
+        after = before - weight
+        light[group, lane] = after if after >= OPAQUE else F(0)
+        weights[lane] = weight
+        surplus = max(surplus, weight - least[group, lane])
+    return surplus > F(0)
+
+
+@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+def strongest(schedule, start, members, rows, footprints, across, width, pixels, begin, places, ids, weights):
+    """Fill ids and weights (P, k), both zero before.
+
+    Args:
+        schedule, start, members, rows, across: see :class:`backend.render.tiles.Bins`.
+        begin, places: see :func:`bucket`.
+    """
+    k = ids.shape[1]
+    for turn in prange(schedule.shape[0]):
+        tile = schedule[turn]
+        top = (tile // across) * TILE
+        count = begin[tile + 1] - begin[tile]
+        groups = (count + LANES - 1) // LANES
+        xs, ys = np.zeros((groups, LANES), np.float32), np.zeros((groups, LANES), np.float32)
+        light = np.zeros((groups, LANES), np.float32)
+        least = np.zeros((groups, LANES), np.float32)
+        kept = np.zeros((groups, LANES), np.int64)
+        highest, lowest = np.full(groups, TILE, np.int64), np.full(groups, -1, np.int64)
+        found = np.empty(LANES, np.float32)
+        for n in range(count):
+            pixel = pixels[places[begin[tile] + n]]
+            group, lane = n // LANES, n % LANES
+            xs[group, lane], ys[group, lane] = F(pixel % width) + HALF, F(pixel // width) + HALF
+            light[group, lane] = ONE
+            highest[group] = min(highest[group], pixel // width - top)
+            lowest[group] = max(lowest[group], pixel // width - top)
+        for m in range(start[tile], start[tile + 1] if groups > 0 else start[tile]):
+            i = members[m]
+            low, high = int(rows[m]) % TILE, int(rows[m]) // TILE
+            for group in range(groups):
+                if lowest[group] < low or highest[group] > high:
+                    continue
+                if not weigh_group(footprints, i, xs, ys, group, light, found, least):
+                    continue
+                for lane in range(LANES):
+                    if found[lane] > least[group, lane]:
+                        row = places[begin[tile] + group * LANES + lane]
+                        rank = min(kept[group, lane], k - 1)
+                        while rank > 0 and weights[row, rank - 1] < found[lane]:
+                            weights[row, rank], ids[row, rank] = weights[row, rank - 1], ids[row, rank - 1]
+                            rank -= 1
+                        weights[row, rank], ids[row, rank] = found[lane], i
+                        kept[group, lane] += 1
+                        if kept[group, lane] >= k:
+                            least[group, lane] = weights[row, k - 1]
+            if m % CHECK_EVERY == CHECK_EVERY - 1:
+                most = F(0)
+                for group in range(groups):
+                    for lane in range(LANES):
+                        most = max(most, light[group, lane])
+                if most == F(0):
+                    break

@@ -1,0 +1,224 @@
+"""The CUDA engine: gsplat's kernels under the same contract as :mod:`backend.render.cpu`.
+
+Differences from the CPU engine that cannot be had otherwise with gsplat 1.5.3: the Gaussian that would bring a pixel's
+transmittance below 1e-4 is left out instead of being the last one drawn, so weights differ by up to 1e-4; and sums of
+gradients depend in their last digits on the order in which threads add.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backend.render.model import ALPHA_MAX, LOW_PASS, NEAR, TILE
+from backend.render.sh import sh_colours
+from backend.render.types import Contributions, Rendered, Votes
+from backend.scene.types import Camera
+from protocol.errors import Unavailable
+from protocol.splats import Splats
+
+CHUNK = 32
+"""Channels blended at a time; gsplat's kernels keep all channels of a pixel in registers and slow down beyond."""
+
+ALL = 2**31 - 1
+"""More batches of Gaussians than any tile has."""
+
+
+@lru_cache(maxsize=1)
+def missing() -> str | None:
+    """Why CUDA cannot be used here, or None where it can.
+
+    ``import gsplat`` succeeds without its kernels, so the kernels are asked for. The first time on a machine with the
+    CUDA toolkit this compiles them, which takes minutes; gsplat prints that it does.
+    """
+    if not torch.cuda.is_available():
+        return "torch was built without CUDA" if torch.version.cuda is None else "torch finds no CUDA device"
+    try:
+        from gsplat.cuda import _backend
+    except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        return f"gsplat's CUDA kernels do not compile or load: {error}"
+    if _backend._C is None:
+        return "gsplat's CUDA kernels are not compiled and no CUDA toolkit (nvcc) was found to compile them"
+    return None
+
+
+def require() -> None:
+    """Raise Unavailable unless CUDA can be used."""
+    reason = missing()
+    if reason is not None:
+        raise Unavailable(f"CUDA cannot be used: {reason}.", "Choose the device cpu, or install what is missing.")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Gaussians as one camera sees them: what gsplat's rasterisers start from; one camera, so leading dimensions are 1.
+
+    Attributes:
+        means2d: (N, 2) pixels. conics: (N, 3) 1/pixels^2. opacities: (N,). visible: (N,) bool.
+        radii: (N, 2) int32 pixels. offsets: (1, tiles down, tiles across) int32. members: (n,) int32.
+    """
+
+    means2d: Tensor
+    conics: Tensor
+    opacities: Tensor
+    visible: Tensor
+    radii: Tensor
+    offsets: Tensor
+    members: Tensor
+
+
+def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera) -> Seen:
+    """Project Gaussians, sort them by depth and deal them to tiles."""
+    from gsplat.cuda._wrapper import fully_fused_projection, isect_offset_encode, isect_tiles
+
+    viewmats = torch.as_tensor(camera.viewmat, dtype=torch.float32, device=means.device)[None]
+    Ks = torch.as_tensor(camera.K, dtype=torch.float32, device=means.device)[None]
+    alphas = torch.sigmoid(opacities)
+    radii, means2d, depths, conics, _ = fully_fused_projection(
+        means, None, quats, torch.exp(scales), viewmats, Ks, camera.width, camera.height,
+        eps2d=LOW_PASS, near_plane=NEAR, opacities=alphas,
+    )  # fmt: skip
+    visible = (radii[0] > 0).all(-1)
+    # gsplat leaves the centres of unseen Gaussians uninitialised.
+    centres = torch.where(visible[:, None], means2d[0], torch.zeros_like(means2d[0]))
+    across, down = -(-camera.width // TILE), -(-camera.height // TILE)
+    _, keys, members = isect_tiles(centres.detach()[None], radii, depths, TILE, across, down)
+    offsets = isect_offset_encode(keys, 1, across, down)
+    return Seen(centres, conics[0], alphas, visible, radii[0], offsets, members)
+
+
+def paint(seen: Seen, features: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+    """image (H, W, C) and alpha (H, W) of features (N, C)."""
+    from gsplat.cuda._wrapper import rasterize_to_pixels
+
+    parts, alpha = [], None
+    for chunk in features.split(CHUNK, dim=1):
+        part, one = rasterize_to_pixels(
+            seen.means2d[None], seen.conics[None], chunk[None].contiguous(), seen.opacities[None],
+            camera.width, camera.height, TILE, seen.offsets, seen.members,
+        )  # fmt: skip
+        parts.append(part[0])
+        # Every chunk has the same alpha; one of them carries its gradient.
+        alpha = one[0, ..., 0] if alpha is None else alpha
+    assert alpha is not None
+    return torch.cat(parts, -1), alpha
+
+
+def rasterize(
+    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, camera: Camera
+) -> Rendered:
+    """See :func:`backend.render.engine.rasterize`."""
+    require()
+    seen = see(means, quats, scales, opacities, camera)
+    if seen.means2d.requires_grad:
+        seen.means2d.retain_grad()
+    image, alpha = paint(seen, features, camera)
+    radii = seen.radii * seen.visible[:, None]
+    return Rendered(image, alpha, seen.means2d, seen.visible, radii.to(torch.float32))
+
+
+class Still:
+    """Gaussians that hold still: see :class:`backend.render.engine.Renderer`."""
+
+    def __init__(self, splats: Splats, device: str = "cuda") -> None:
+        def tensor(column: NDArray) -> Tensor:
+            return torch.tensor(column, dtype=torch.float32, device=device)
+
+        self._geometry = tensor(splats.means), tensor(splats.quats), tensor(splats.scales), tensor(splats.opacities)
+        self._sh = tensor(splats.sh)
+        self._device = device
+
+    @torch.no_grad()
+    def image(self, camera: Camera, features: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        if features is None:
+            columns = sh_colours(self._sh, self._geometry[0], camera)
+        else:
+            columns = torch.tensor(features, dtype=torch.float32, device=self._device)
+        return paint(see(*self._geometry, camera), columns, camera)[0].cpu().numpy()
+
+    @torch.no_grad()
+    def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
+        count = camera.width * camera.height
+        chosen = np.arange(count) if pixels is None else np.array(pixels, np.int64)
+        members, owners, weights = pairs(see(*self._geometry, camera), camera)
+        wanted = torch.zeros(count, dtype=torch.bool, device=self._device)
+        wanted[torch.as_tensor(chosen, device=self._device)] = True
+        kept = wanted[owners]
+        members, owners, weights = members[kept], owners[kept], weights[kept]
+        # Strongest first within each pixel; both sorts are stable, so of equal weights the nearer comes first.
+        order = torch.argsort(weights, descending=True, stable=True)
+        order = order[torch.argsort(owners[order], stable=True)]
+        members, owners, weights = members[order], owners[order], weights[order]
+        rank = _rank(owners, count)
+        top = rank < k
+        ids = torch.zeros(count, k, dtype=torch.int32, device=self._device)
+        values = torch.zeros(count, k, dtype=torch.float32, device=self._device)
+        ids[owners[top], rank[top]] = members[top].to(torch.int32)
+        values[owners[top], rank[top]] = weights[top]
+        rows = torch.as_tensor(chosen, device=self._device)
+        return Contributions(chosen, ids[rows].cpu().numpy(), values[rows].cpu().numpy())
+
+    def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
+        """The rendered image is W v, so the gradient of (image . mask is id) with respect to v is the weight on id."""
+        seen = see(*self._geometry, camera)
+        n = len(self._geometry[0])
+        on = torch.as_tensor(np.ascontiguousarray(mask), device=self._device)
+        ids = torch.unique(on)
+        label = torch.full((n,), -1, dtype=torch.int32, device=self._device)
+        own, total, zero = (torch.zeros(n, device=self._device) for _ in range(3))
+        for some in ids.split(CHUNK):
+            features = torch.zeros(n, len(some), device=self._device, requires_grad=True)
+            image, _ = paint(seen, features, camera)
+            (on_ids,) = torch.autograd.grad(image, features, (on[..., None] == some).to(torch.float32))
+            total += on_ids.sum(1)
+            zero += on_ids[:, some == 0].sum(1)
+            most, which = on_ids.max(1)
+            better = most > own
+            label = torch.where(better, some[which].to(torch.int32), label)
+            own = torch.where(better, most, own)
+        return Votes(label.cpu().numpy(), own.cpu().numpy(), total.cpu().numpy(), zero.cpu().numpy())
+
+
+def pairs(seen: Seen, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+    """All non-zero weights of a view, pixel by pixel and nearest first: Gaussians, pixels, weights, each (n,).
+
+    gsplat 1.5.3 lists the Gaussians of each pixel without their weights, so alpha and transmittance are computed again.
+    Takes about 60 bytes of device memory per pair.
+    """
+    from gsplat.cuda._wrapper import rasterize_to_indices_in_range
+
+    light = torch.ones(1, camera.height, camera.width, device=seen.means2d.device)
+    members, owners, _ = rasterize_to_indices_in_range(
+        0, ALL, light, seen.means2d[None], seen.conics[None], seen.opacities[None],
+        camera.width, camera.height, TILE, seen.offsets, seen.members,
+    )  # fmt: skip
+    members, owners = members.long(), owners.long()
+    x, y = owners % camera.width + 0.5, owners // camera.width + 0.5
+    dx, dy = x - seen.means2d[members, 0], y - seen.means2d[members, 1]
+    a, b, c = seen.conics[members].unbind(-1)
+    power = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
+    alphas = (seen.opacities[members] * torch.exp(-power)).clamp_max(ALPHA_MAX)
+    # T_i is the product of (1 - alpha) over the nearer Gaussians of the pixel: a running sum of logarithms, less its
+    # value where the pixel begins; float64, because the sum runs over the whole view.
+    dimming = torch.log1p(-alphas.double())
+    before = torch.cumsum(dimming, 0) - dimming
+    first = _first(owners, camera.width * camera.height)
+    transmittance = torch.exp(before - before[first[owners]]) if len(owners) else before
+    return members, owners, alphas * transmittance.float()
+
+
+def _first(owners: Tensor, count: int) -> Tensor:
+    """(count,) where each pixel's run begins in the sorted ``owners``."""
+    lengths = torch.bincount(owners, minlength=count)
+    return torch.cumsum(lengths, 0) - lengths
+
+
+def _rank(owners: Tensor, count: int) -> Tensor:
+    """(n,) place of each entry within its pixel's run."""
+    return torch.arange(len(owners), device=owners.device) - _first(owners, count)[owners]

@@ -1,0 +1,154 @@
+"""What a mask says of each Gaussian: the weight it has on every mask id, from all pixels and contributors.
+
+A tile sees few ids, its palette. While the tile is walked, each of its pairs gets one sum per id of the palette; then
+the sums of each Gaussian's pairs are added by id, in a fixed order, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from backend.render.blend import AREA, CHECK_EVERY, opaque, open_tile, weigh
+from backend.render.model import TILE
+from backend.render.project import F
+from backend.render.seen import Seen
+from backend.render.tiles import BLOCKS
+from backend.render.types import Votes
+
+TABLE = 1 << 22
+"""Ids below this are numbered through a table; larger or negative ones by sorting the mask, which is slower."""
+
+
+def votes(seen: Seen, mask: NDArray[np.int32]) -> Votes:
+    """Votes of a mask (H, W) of integer ids."""
+    n, bins = len(seen.footprints), seen.bins
+    ids, numbers = number(mask)
+    palette_start, palettes = tile_palettes(numbers, bins.across, bins.down)
+    sum_start = np.concatenate([[0], np.cumsum(np.diff(bins.start) * np.diff(palette_start))])
+    sums, tiles = np.zeros(sum_start[-1], np.float32), np.empty(len(bins.members), np.int32)
+    weigh_ids(
+        bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, bins.across,
+        numbers, palette_start, palettes, sum_start, sums, tiles,
+    )  # fmt: skip
+    label, own = np.full(n, -1, np.int32), np.zeros(n, np.float32)
+    total, zero = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    elect(
+        bins.order, bins.first, bins.places, tiles, bins.start, palette_start, palettes, sum_start, sums, ids,
+        label, own, total, zero,
+    )  # fmt: skip
+    return Votes(label, own, total, zero)
+
+
+def number(mask: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The ids of a mask, ascending (M,), and the mask with each id replaced by its place among them (H, W)."""
+    if mask.size and mask.min() >= 0 and mask.max() < TABLE:
+        present = np.zeros(int(mask.max()) + 1, bool)
+        present[mask.reshape(-1)] = True
+        ids = np.flatnonzero(present)
+        return ids.astype(np.int32), (np.cumsum(present, dtype=np.int32) - 1)[mask]
+    ids, numbers = np.unique(mask, return_inverse=True)
+    return ids.astype(np.int32), numbers.reshape(mask.shape).astype(np.int32)
+
+
+@njit(cache=True)
+def tile_palettes(numbers, across, down):
+    """Distinct ids of tile t, ``palettes[start[t]:start[t + 1]]``, in the order in which its rows show them."""
+    height, width = numbers.shape
+    start = np.zeros(across * down + 1, np.int64)
+    palettes = np.empty(height * width, np.int32)
+    met = np.full(height * width, -1, np.int64)  # tile in which an id was last met: there are no more ids than pixels
+    size = 0
+    for tile in range(across * down):
+        left, top = (tile % across) * TILE, (tile // across) * TILE
+        for y in range(top, min(top + TILE, height)):
+            for x in range(left, min(left + TILE, width)):
+                if met[numbers[y, x]] != tile:
+                    met[numbers[y, x]] = tile
+                    palettes[size] = numbers[y, x]
+                    size += 1
+        start[tile + 1] = size
+    return start, palettes[:size].copy()
+
+
+@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+def weigh_ids(
+    schedule, start, members, rows, footprints, across, numbers, palette_start, palettes, sum_start, sums, tiles
+):
+    """Sum weights per pair and id of its tile's palette.
+
+    Args:
+        schedule, start, members, rows, across: see :class:`backend.render.tiles.Bins`.
+        numbers: (H, W). palette_start, palettes: see :func:`tile_palettes`.
+        sums: zero before; pair k of tile t has the ``size`` numbers from ``sum_start[t] + (k - start[t]) size``.
+        tiles: (n,) int32, written: the tile of each pair.
+    """
+    height, width = numbers.shape
+    for turn in prange(schedule.shape[0]):
+        tile = schedule[turn]
+        left, top = (tile % across) * TILE, (tile // across) * TILE
+        light = open_tile(left, top, width, height)
+        weights = np.zeros((TILE, TILE), np.float32)
+        flat = weights.reshape(AREA)
+        size = palette_start[tile + 1] - palette_start[tile]
+        shown = np.zeros((size, AREA), np.float32)  # 1 where a pixel shows the id
+        highest, lowest = np.full(size, TILE, np.int64), np.full(size, -1, np.int64)
+        for y in range(min(TILE, height - top)):
+            for x in range(min(TILE, width - left)):
+                entry = 0
+                while palettes[palette_start[tile] + entry] != numbers[top + y, left + x]:
+                    entry += 1
+                shown[entry, y * TILE + x] = F(1)
+                highest[entry], lowest[entry] = min(highest[entry], y), max(lowest[entry], y)
+        for k in range(start[tile], start[tile + 1]):
+            tiles[k] = tile
+        for k in range(start[tile], start[tile + 1]):
+            low, high = int(rows[k]) % TILE, int(rows[k]) // TILE
+            weigh(footprints, members[k], left, top, low, high, light, weights)
+            base = sum_start[tile] + (k - start[tile]) * size
+            for entry in range(size):
+                total = F(0)
+                for p in range(max(low, highest[entry]) * TILE, (min(high, lowest[entry]) + 1) * TILE):
+                    total += flat[p] * shown[entry, p]
+                sums[base + entry] = total
+            if k % CHECK_EVERY == CHECK_EVERY - 1 and opaque(light):
+                break
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def elect(order, first, places, tiles, start, palette_start, palettes, sum_start, sums, ids, label, own, total, zero):
+    """Add the sums of each Gaussian by id and keep the largest: fills label, own, total and zero (N,)."""
+    n = order.shape[0]
+    for block in prange(BLOCKS):
+        ballot = np.zeros(ids.shape[0], np.float32)
+        named = np.empty(ids.shape[0], np.int32)
+        for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
+            i = order[r]
+            count = 0
+            for pair in range(first[r], first[r + 1]):
+                k = places[pair]
+                tile = tiles[k]
+                size = palette_start[tile + 1] - palette_start[tile]
+                base = sum_start[tile] + (k - start[tile]) * size
+                for entry in range(size):
+                    weight = sums[base + entry]
+                    if weight > F(0):
+                        number = palettes[palette_start[tile] + entry]
+                        if ballot[number] == F(0):
+                            named[count] = number
+                            count += 1
+                        ballot[number] += weight
+            best = -1
+            for j in range(count):
+                number = named[j]
+                weight = ballot[number]
+                ballot[number] = F(0)
+                total[i] += weight
+                if ids[number] == 0:
+                    zero[i] = weight
+                if best < 0 or weight > own[i] or (weight == own[i] and number < best):
+                    best = number
+                    own[i] = weight
+            if best >= 0:
+                label[i] = ids[best]
