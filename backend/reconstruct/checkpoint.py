@@ -44,7 +44,7 @@ def save(path: Path, arrays: Arrays, mark: str) -> None:
     beside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(beside, "wb") as file:
-        np.savez(file, allow_pickle=False, header=header, **arrays)
+        np.savez(file, header=header, **arrays)
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)

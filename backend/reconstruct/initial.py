@@ -76,7 +76,7 @@ def gaussians_at(points: Points, distance: float, sh_degree: int, device: str) -
     """Return columns of round Gaussians at ``points``, as stored in Splats, each about as large as its neighbours are far.
 
     Args:
-        distance: :func:`viewing_distance`; sizes stay between 0.0008 and 0.08 of it, so that neither a pair of points
+        distance: :func:`viewing_distance`; sizes stay between 0.0009 and 0.09 of it, so that neither a pair of points
             in one place nor a lonely one makes a Gaussian that training cannot mend.
     """
     means, colours = points
@@ -84,7 +84,7 @@ def gaussians_at(points: Points, distance: float, sh_degree: int, device: str) -
     neighbours = min(4, count)
     gaps = cKDTree(means).query(means, k=neighbours)[0].reshape(count, neighbours)[:, 1:]
     spacing = gaps.mean(1) if neighbours > 1 else np.full(count, 0.01 * distance)
-    size = np.clip(0.7 * spacing, 8e-4 * distance, 0.08 * distance)
+    size = np.clip(0.7 * spacing, 9e-4 * distance, 0.09 * distance)
     sh = np.zeros((count, (sh_degree + 1) ** 2, 3), np.float32)
     sh[:, 0] = (colours / 255 - 0.5) / SH0
     columns = {

@@ -80,6 +80,7 @@ def _photograph(camera: Camera, image: NDArray[np.uint8], mask: NDArray[np.int32
     if mask is not None:
         rows = (np.arange(height) + 0.5) * mask.shape[0] / height
         cols = (np.arange(width) + 0.5) * mask.shape[1] / width
-        on_object = torch.from_numpy(mask[rows.astype(int)][:, cols.astype(int)] > 0).to(device)
+        nearest = mask[np.ix_(rows.astype(int), cols.astype(int))] > 0
+        on_object = torch.from_numpy(np.ascontiguousarray(nearest)).to(device)
     pixels = torch.from_numpy(np.array(image, np.uint8)).to(device)
     return Photograph(camera.resized(width, height), pixels, on_object)

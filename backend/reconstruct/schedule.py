@@ -24,6 +24,12 @@ PIXELS_PER_GAUSSIAN = {"cpu": 170, "cuda": 20}
 """Training pixels, over all photographs, that one Gaussian must explain."""
 
 MOST_GAUSSIANS = {"cpu": 100_000, "cuda": 1_500_000}
+LEAST_GAUSSIANS = 2000
+
+
+def default_cap(pixels: int, engine: str) -> int:
+    """Return the most Gaussians for this many training pixels over all photographs."""
+    return int(np.clip(pixels // PIXELS_PER_GAUSSIAN[engine], LEAST_GAUSSIANS, MOST_GAUSSIANS[engine]))
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Schedule:
         total = STEPS[engine] if steps is None else steps
         if total < 1:
             raise BadArgument(f"The number of training steps is {total}.", "Give 1 or more.")
-        cap = max(count, min(pixels // PIXELS_PER_GAUSSIAN[engine], MOST_GAUSSIANS[engine]))
+        cap = max(count, default_cap(pixels, engine))
         every = int(np.clip(total // 45, 10, 100))
         grow_from, grow_until = min(2 * every, total), round(0.6 * total)
         rounds = max(1, (grow_until - grow_from) // every)
@@ -111,8 +117,8 @@ class Schedule:
             "sh_every": max(1, total // 10),
             "ssim_weight": 0.2,
             "opacity_weight": 0.01,
-            "rate_means": 2e-4 * distance,
-            "rate_means_end": 2.5e-6 * distance,
+            "rate_means": 2.4e-4 * distance,
+            "rate_means_end": 3e-6 * distance,
             "rate_quats": 0.003,
             "rate_scales": 0.012,
             "rate_opacities": 0.05,
@@ -123,10 +129,10 @@ class Schedule:
             "grow_until": grow_until,
             "prune_until": round(0.92 * total),
             # 12 % leaves each generation 100 steps to settle; a start far below the cap must grow faster to reach it.
-            "growth": float(np.clip((cap / max(count, 1)) ** (1 / rounds), 1.12, 1.5)),
+            "growth": float(np.clip((cap / max(count, 1)) ** (1 / rounds), 1.12, 1.25)),
             "mask_weight": 5.0,
-            "split_size": 0.005 * distance,
-            "huge_size": 0.5 * distance,
+            "split_size": 0.006 * distance,
+            "huge_size": 0.6 * distance,
             "faint": 0.005,
         }
         unknown = sorted(changes.keys() - values.keys())

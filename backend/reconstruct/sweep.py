@@ -25,8 +25,9 @@ parallax."""
 DEPTHS = 160
 """Steps of 4 % between them: about a pixel of disparity at half size for neighbouring cameras."""
 
-NEIGHBOURS = 6
-"""Photographs that each pixel is compared with."""
+RANKS = (0, 1, 3, 6, 8, 11)
+"""Which photographs each pixel is compared with, by nearness of their cameras: the very nearest alone share too much of
+the view to tell depths apart, and far ones see too little of it."""
 
 PATCH_STEP = 2
 """Pixels between the 3 x 3 samples of a neighbourhood: 5 x 5 pixels are seen for the price of 9."""
@@ -35,7 +36,15 @@ WORST_MATCH = 14.0
 """Mean difference of colour values (0 to 255) above which two neighbourhoods are not of one surface."""
 
 CLEAREST = 0.5
-"""A match is sure when its difference is at most this share of the median over all depths."""
+"""A match is sure when its difference is at most this share of the median over all depths, and when it agrees with
+AGREEING of the eight nearest such pixels of its photograph: chance matches stand alone, surfaces do not."""
+
+AGREEING = 3
+SAME_DEPTH = 0.12
+"""Depths that differ by less than this share lie on one surface."""
+
+TRIED = 2
+"""Rays per point that is wanted: some find nothing."""
 
 
 def surface_points(
@@ -48,13 +57,15 @@ def surface_points(
     """
     rng = np.random.default_rng(seed)
     bundle = _Bundle.of(photos)
-    rays = _random_rays(bundle, count, rng)
+    rays = _random_rays(bundle, TRIED * count, rng)
     depths, sure = _sweep(bundle, rays, progress)
+    sure = _agreeing(rays, depths, sure)
     depths = _fill_plain_surfaces(rays, depths, sure, rng)
-    found = np.isfinite(depths)
-    if found.sum() < min(count, 100):
+    found = np.flatnonzero(np.isfinite(depths))
+    if len(found) < min(count, 100):
         depths = bundle.spread * np.exp(rng.uniform(np.log(0.3), np.log(3.0), len(depths)))
-        found = np.ones(len(depths), bool)
+        found = np.arange(len(depths))
+    found = rng.permutation(found)[:count]
     points = rays.origins[found] + rays.directions[found] * depths[found, None].astype(np.float32)
     return points.astype(np.float32), rays.colours[found]
 
@@ -70,7 +81,7 @@ class _Bundle:
         projections: (V, 3, 4) float32, world to homogeneous pixels.
         unprojections: (V, 3, 3) float32, homogeneous pixel to world direction of depth 1.
         centres: (V, 3) float32.
-        neighbours: (V, NEIGHBOURS) int64, photographs to compare with, -1 where there is none.
+        neighbours: (V, len(RANKS)) int64, photographs to compare with, -1 where there is none.
         spread: how far the cameras stand from their middle.
     """
 
@@ -105,14 +116,13 @@ class _Bundle:
 
 def _neighbours(centres: NDArray, forward: NDArray) -> NDArray[np.int64]:
     """Return, for each camera, near cameras that look within 60 degrees of its direction, or -1."""
-    found = np.full((len(centres), NEIGHBOURS), -1, np.int64)
+    found = np.full((len(centres), len(RANKS)), -1, np.int64)
     gaps = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     shut = (forward @ forward.T < 0.5) | (gaps < 1e-6 * gaps.max())
     for camera, order in enumerate(np.argsort(gaps, axis=1, kind="stable")):
-        open_ = order[~shut[camera][order]]
-        # Every second one, where there are enough: the very nearest share too much of the view to tell depths apart.
-        chosen = np.concatenate([open_[: 2 * NEIGHBOURS : 2], open_[1 : 2 * NEIGHBOURS : 2]])[:NEIGHBOURS]
-        found[camera, : len(chosen)] = chosen
+        usable = order[~shut[camera][order]]
+        ranks = [rank for rank in RANKS if rank < len(usable)]
+        found[camera, : len(ranks)] = usable[ranks]
     return found
 
 
@@ -164,6 +174,18 @@ def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np
         )
     matched = cost < WORST_MATCH
     return np.where(matched, best, np.nan).astype(np.float64), matched & (cost < CLEAREST * usual)
+
+
+def _agreeing(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which sure rays have enough neighbours, in their photograph, that are sure of nearly the same depth."""
+    agreed = np.zeros(len(sure), bool)
+    for view in np.unique(rays.view):
+        known = np.flatnonzero((rays.view == view) & sure)
+        if len(known) > AGREEING:
+            near = cKDTree(rays.pixels[known]).query(rays.pixels[known], k=min(9, len(known)))[1][:, 1:]
+            ratio = np.log(depths[known][near] / depths[known, None])
+            agreed[known] = (np.abs(ratio) < SAME_DEPTH).sum(1) >= AGREEING
+    return agreed
 
 
 def _fill_plain_surfaces(

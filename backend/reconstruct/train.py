@@ -19,7 +19,7 @@ from backend.reconstruct.initial import gaussians_at, initial_points, viewing_di
 from backend.reconstruct.losses import photometric_loss, psnr
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.photographs import Photograph, Photographs, load_photographs
-from backend.reconstruct.schedule import LONG_SIDE, MOST_GAUSSIANS, PIXELS_PER_GAUSSIAN, Schedule
+from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
 from backend.render import rasterize, sh_colours
 from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene, Unavailable
@@ -82,7 +82,7 @@ def reconstruct(
         raise BadArgument(f"The longest side of a training image is {long_side}.", "Give 1 or more.")
 
     photos = load_photographs(train_views, long_side=long_side, device=device, progress=progress)
-    cap = int(changes.get("cap", min(photos.pixels // PIXELS_PER_GAUSSIAN[engine], MOST_GAUSSIANS[engine])))
+    cap = int(changes.get("cap", default_cap(photos.pixels, engine)))
     points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
     distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
     schedule = Schedule.for_scene(
@@ -159,7 +159,7 @@ class Training:
             columns["quats"],
             columns["scales"],
             columns["opacities"],
-            sh_colours(columns["means"], sh, photo.camera),
+            sh_colours(sh, columns["means"], photo.camera),
             photo.camera,
         )
         loss = photometric_loss(rendered.image, photo.image, schedule.ssim_weight)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.reconstruct.schedule import Schedule
+from protocol.errors import BadArgument
+
+
+def schedule(**changes) -> Schedule:
+    return Schedule.for_scene(3.0, 64 * 160_000, 8000, engine="cpu", **changes)
+
+
+@given(st.integers(1, 40_000), st.integers(1, 100_000), st.integers(100, 10**9), st.sampled_from(["cpu", "cuda"]))
+def test_any_length_and_scene_gives_an_orderly_schedule(steps, count, pixels, engine):
+    plan = Schedule.for_scene(3.0, pixels, count, engine=engine, steps=steps)
+    assert plan.cap >= count
+    n = count
+    for step in range(1, steps + 1, max(1, steps // 2000)):
+        if plan.densifies(step):
+            n = plan.room(step, n)
+    assert n <= plan.cap
+    first, last = plan.rates(0), plan.rates(steps)
+    assert all(0 < last[name] < first[name] for name in first)
+    assert plan.degree(0) == 0
+    if steps >= 40:
+        assert plan.degree(steps) == plan.sh_degree
+
+
+def test_the_cap_is_reached_when_growth_ends():
+    plan = schedule()
+    n = 8000
+    for step in range(1, plan.steps + 1):
+        if plan.densifies(step):
+            n = plan.room(step, n)
+    assert n == plan.cap == 64 * 160_000 // 170
+
+
+def test_lengths_follow_the_scene():
+    near, far = schedule(), Schedule.for_scene(30.0, 64 * 160_000, 8000, engine="cpu")
+    for name in ("rate_means", "rate_means_end", "split_size", "huge_size"):
+        assert getattr(far, name) == pytest.approx(10 * getattr(near, name))
+    assert far.rates(100)["quats"] == near.rates(100)["quats"]
+
+
+def test_changes_are_taken_and_bad_ones_refused():
+    assert schedule(mask_weight=1.0).mask_weight == 1.0
+    for change in ({"colour": 1}, {"sh_degree": 4}, {"cap": 0}, {"rate_quats": float("nan")}, {"steps": 0}):
+        with pytest.raises(BadArgument):
+            schedule(**change)
