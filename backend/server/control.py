@@ -38,6 +38,9 @@ from protocol.messages import (
 from protocol.messages import Jobs as JobList
 from protocol.wire import MAX_HEADER
 
+KNOCK_INTERVAL = 1.0
+"""Seconds between two heartbeats that the server sends."""
+
 
 class Control:
     """Answers what comes in on control.
@@ -68,6 +71,7 @@ class Control:
         self.methods = list(methods)
         self.instance = secrets.token_hex(16)
         self.bulk_address = ""
+        self._knock_at = 0.0
 
     def handle(self, letter: Letter, mailbox: Mailbox) -> None:
         """Carry out a message and answer it."""
@@ -95,7 +99,8 @@ class Control:
         session = self.sessions.require(session, now)
         match message:
             case Heartbeat():
-                return Heartbeat()
+                # One without a number is the answer to the server's own, or wants none.
+                return Heartbeat() if letter.id else None
             case Submit():
                 return self._submit(message, session)
             case Sync():
@@ -168,6 +173,18 @@ class Control:
         """Note the state of a job for those who follow it; what they have not been sent of it before is let fall."""
         for session in self.sessions.followers(job.id):
             session.unsent[job.id] = job.progress()
+
+    def knock(self, mailbox: Mailbox) -> None:
+        """Send each client a heartbeat now and then.
+
+        Only a send shows that a peer is gone, and its half-sent files are another's to send from then on.
+        """
+        now = time.monotonic()
+        if now < self._knock_at:
+            return
+        self._knock_at = now + KNOCK_INTERVAL
+        for session in self.sessions:
+            mailbox.offer(session.control, Heartbeat())
 
     def push(self, mailbox: Mailbox) -> None:
         """Send what was noted, as far as each follower can take it."""

@@ -157,6 +157,7 @@ class Server:
         self.uploads.tick(self.bulk_box)
         self.workers.tick()
         self.control.push(self.control_box)
+        self.control.knock(self.control_box)
         self.control_box.flush()
         self.bulk_box.flush()
         for session in self.sessions.silent(time.monotonic()):

@@ -78,9 +78,11 @@ class _Teller:
 
 
 def _listen(teller: _Teller) -> None:
-    for line in sys.stdin.buffer:
-        if line == lines.CANCEL:
-            teller.cancel = True
+    # Unbuffered: a thread that waits inside the buffer of sys.stdin aborts the interpreter at its exit.
+    with open(0, "rb", buffering=0, closefd=False) as orders:
+        for line in orders:
+            if line == lines.CANCEL:
+                teller.cancel = True
     # The server is gone: nobody will take the result, and its successor starts this job again.
     os._exit(1)
 

@@ -25,6 +25,7 @@ from protocol.messages import (
     FileEntry,
     Get,
     GetResult,
+    Heartbeat,
     Hello,
     JobRequest,
     Message,
@@ -92,14 +93,17 @@ class Client:
         return self._id
 
     def receive(self, socket: zmq.Socket | None = None, patience: float = PATIENCE) -> tuple[Message, list, int]:
-        """Return the next message on a socket, whatever it is."""
+        """Return the next message on a socket, whatever it is but a heartbeat that the server sent by itself."""
         socket = socket or self.control
-        if not socket.poll(round(patience * 1000)):
-            raise TimeoutError(f"nothing came within {patience} s")
-        message, arrays, id = decode(socket.recv_multipart())
-        if isinstance(message, Progress):
-            self.progress.append(message)
-        return message, arrays, id
+        deadline = time.monotonic() + patience
+        while True:
+            if not socket.poll(max(0, round((deadline - time.monotonic()) * 1000))):
+                raise TimeoutError(f"nothing came within {patience} s")
+            message, arrays, id = decode(socket.recv_multipart())
+            if isinstance(message, Progress):
+                self.progress.append(message)
+            if not (isinstance(message, Heartbeat) and id == 0):
+                return message, arrays, id
 
     def ask(self, message: Message, answer: type[M], socket: zmq.Socket | None = None) -> M:
         """Send a message and return its answer; an error is raised as the fault it stands for."""

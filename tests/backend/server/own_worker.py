@@ -1,0 +1,34 @@
+"""The true worker around a pipeline of the tests: counts photographs instead of lifting them."""
+
+import sys
+import time
+from pathlib import Path
+
+from backend.server.worker import work
+from protocol.errors import BadScene
+
+
+def segment(settings, progress) -> None:
+    print("a library that prints to standard output")
+    scene: Path = settings["scene"]
+    script = (scene / "script").read_text()
+    progress("reconstruct", 0.5, "29.8 dB\nand more")
+    progress("reconstruct", 1.5)
+    if script == "bug":
+        raise KeyError("means")
+    if script == "bad":
+        raise BadScene(f"The scene {scene.name} has no view.", "Take photographs.")
+    if script == "wait":
+        while True:
+            progress("lift", 0.0)
+            time.sleep(0.01)
+    if script == "hang":
+        progress("lift", 0.0)
+        time.sleep(60)
+    names = sorted(path.name for path in scene.rglob("*") if path.is_file())
+    settings["out"].mkdir()
+    (settings["out"] / "report.txt").write_text(f"{names} {settings['seed']} {settings['device']} {settings['masks']}")
+
+
+if __name__ == "__main__":
+    sys.exit(work(Path(sys.argv[1]), segment))

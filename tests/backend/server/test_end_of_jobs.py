@@ -1,0 +1,197 @@
+"""How jobs end: cancelled, failed, killed, and taken up again by the next server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from protocol.blobs import Store
+from protocol.messages import Jobs, Status
+from tests.backend.server.conftest import Serving
+
+STAGES = ("step lift 0.5",)
+
+
+def test_a_queued_job_is_cancelled_at_once(serving, connect, scene):
+    client = connect(serving)
+    manifest, _ = client.offer(scene(*STAGES, "until-cancelled"))
+    first, second = (client.submit(manifest).job for _ in range(2))
+    client.until(first, "running")
+    assert client.cancel(second).state == "cancelled"
+    client.cancel(first)
+    assert client.until(first).state == "cancelled"
+    assert not [p for p in client.progress if p.job == second and p.state == "running"]
+
+
+WAYS = {
+    "it listens": (*STAGES, "until-cancelled"),
+    "it listens to signals alone": (*STAGES, "sleep 60"),
+    "it listens to nothing": ("stubborn", *STAGES, "sleep 60"),
+    "it has a child": ("stubborn", "child", *STAGES, "sleep 60"),
+    "it is stopped": ("stubborn", *STAGES, "kill SIGSTOP"),
+    "it talks without pause": ("stubborn", *STAGES, "many 100000000"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_running_job_is_cancelled_within_two_seconds(serving, connect, scene, way):
+    client = connect(serving)
+    manifest, _ = client.offer(scene(*WAYS[way]))
+    job = client.submit(manifest).job
+    client.until(job, "running", stage="lift")
+    pid = int((serving.data / "jobs" / job / "worker.lock").read_text())
+
+    begin = time.monotonic()
+    assert client.cancel(job).state == "cancelling"
+    assert client.until(job).state == "cancelled"
+    assert time.monotonic() - begin < 2.0
+    assert client.cancel(job).state == "cancelled"
+    assert _gone(pid)
+    assert sorted(p.name for p in (serving.data / "jobs" / job).iterdir()) == ["worker.lock", "worker.log"]
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process has ended; one that waits for its parent's notice has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+ENDS = {
+    "out of memory": (("log loading", "kill SIGKILL"), "killed by SIGKILL, as .* memory runs out; .* 'loading'"),
+    "a crash": (("log *** boom ***", "kill SIGSEGV"), r"killed by SIGSEGV; the last line of its log is '\*\*\* boom"),
+    "an exit": (("log KeyError: 'x'", "status 1"), "ended with status 1 and without a result; .*KeyError"),
+    "an exit without words": (("status 3",), r"ended with status 3 and without a result\. The whole log"),
+    "an end without a result": (("status 0",), "ended with status 0 and without a result"),
+    "done with nothing": (("done",), "left no result"),
+    "lines that mean nothing": (("raw hello", "raw {}", 'raw {"type":"done","x":1}', "status 0"), '"x":1'),
+    "a fraction beyond one": (('raw {"type":"progress","stage":"lift","fraction":7}', "status 0"), "fraction"),
+    "control characters": (("log \x1b[31mred", "status 1"), r" \[31mred"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_worker_that_ends_badly_fails_its_job(serving, connect, scene, end):
+    script, words = ENDS[end]
+    client = connect(serving)
+    job = client.submit(client.offer(scene(*script))[0]).job
+    failed = client.until(job)
+    assert failed.state == "failed"
+    assert failed.error is not None
+    with pytest.raises(Exception, match=words):
+        client.result(job)
+    # The server goes on to the next job.
+    job = client.submit(client.offer(scene("write out 1", "done"))[0]).job
+    assert client.until(job).state == "done"
+
+
+def test_a_worker_that_cannot_be_started_fails_its_job(tmp_path, connect, scene):
+    serving = Serving(tmp_path / "data", worker_command=["/nowhere/worker"])
+    try:
+        client = connect(serving)
+        job = client.submit(client.offer(scene("done"))[0]).job
+        failed = client.until(job)
+        assert failed.error is not None
+        assert failed.error.sentence == "The worker /nowhere/worker cannot be started: No such file or directory."
+    finally:
+        serving.stop()
+
+
+def test_a_worker_that_hangs_after_its_result_holds_nobody_up(serving, connect, scene):
+    client = connect(serving)
+    job = client.submit(client.offer(scene("stubborn", "write out 5", "done", "sleep 60"))[0]).job
+    assert client.until(job, patience=3.0).state == "done"
+
+
+def test_a_result_that_holds_a_link_is_refused(serving, connect, scene, tmp_path):
+    client = connect(serving)
+    manifest, _ = client.offer(scene(*STAGES, "write out 5", "sleep 0.3", "done"))
+    job = client.submit(manifest).job
+    client.until(job, "running", stage="lift")
+    result = serving.data / "jobs" / job / "result"
+    deadline = time.monotonic() + 5
+    while not (result / "out").exists():
+        assert time.monotonic() < deadline
+    (result / "passwords").symlink_to("/etc/passwd")
+    failed = client.until(job)
+    assert failed.error is not None
+    assert failed.error.sentence == "The result holds passwords, which is no plain file."
+
+
+def test_after_sigkill_the_next_server_has_every_job(start, connect, scene, tmp_path):
+    served = start()
+    client = connect(served)
+    finished = client.submit(client.offer(scene("write out 1000", "done"))[0]).job
+    client.until(finished)
+    manifest, _ = client.offer(scene("checkpoint", "wait-unless-resumed", "write out 7", "done"))
+    running, waiting = (client.submit(manifest).job for _ in range(2))
+    before = client.until(running, "running", stage="fresh")
+    pid = int((tmp_path / "data" / "jobs" / running / "worker.lock").read_text())
+    first = client.welcome
+    served.end(signal.SIGKILL)
+
+    client = connect(start())
+    assert client.welcome.instance != first.instance
+    assert _gone(pid)
+    assert client.sync(finished).state == "done"
+    assert client.download(finished, Store(tmp_path / "mine"))["out"][:6] == b"outout"
+    assert client.sync(running).seq > before.seq
+    client.until(running, "running", stage="resumed")
+    assert client.until(running).state == "done"
+    assert client.cancel(waiting).state in ("queued", "running", "cancelling", "cancelled")
+
+
+def test_a_job_that_was_being_cancelled_stays_cancelled(start, connect, scene, tmp_path):
+    served = start()
+    client = connect(served)
+    job = client.submit(client.offer(scene("stubborn", *STAGES, "sleep 60"))[0]).job
+    client.until(job, "running", stage="lift")
+    pid = int((tmp_path / "data" / "jobs" / job / "worker.lock").read_text())
+    assert client.cancel(job).state == "cancelling"
+    served.end(signal.SIGKILL)
+    client = connect(start())
+    assert client.sync(job).state == "cancelled"
+    assert _gone(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_asked_to_ends_in_order(start, connect, scene, tmp_path, number):
+    served = start()
+    client = connect(served)
+    job = client.submit(client.offer(scene("stubborn", *STAGES, "sleep 60"))[0]).job
+    client.until(job, "running", stage="lift")
+    pid = int((tmp_path / "data" / "jobs" / job / "worker.lock").read_text())
+    begin = time.monotonic()
+    assert served.end(number) == 0
+    assert time.monotonic() - begin < 3.0
+    assert _gone(pid)
+    told = client.until(job, "queued")
+    assert "goes on from its last checkpoint" in told.note
+
+
+def test_a_silent_killing_of_a_worker_is_told_in_a_sentence(serving, connect, scene):
+    client = connect(serving)
+    job = client.submit(client.offer(scene("log 29.8 dB", *STAGES, "sleep 60"))[0]).job
+    client.until(job, "running", stage="lift")
+    os.kill(int((serving.data / "jobs" / job / "worker.lock").read_text()), signal.SIGKILL)
+    failed = client.until(job)
+    assert failed.error is not None
+    assert "SIGKILL" in failed.error.sentence
+    assert "29.8 dB" in failed.error.sentence
+    assert str(serving.data / "jobs" / job / "worker.log") in failed.error.remedy
+    assert client.ask(Status(), Jobs).jobs[0].state == "failed"
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="not Linux")
+def test_memory_is_taken_from_workers_first(serving, connect, scene):
+    client = connect(serving)
+    job = client.submit(client.offer(scene(*STAGES, "until-cancelled"))[0]).job
+    client.until(job, "running", stage="lift")
+    pid = int((serving.data / "jobs" / job / "worker.lock").read_text())
+    assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == 500
+    client.cancel(job)

@@ -1,0 +1,117 @@
+"""The table of jobs: what is written, in which order, and what is never written."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.server.jobs import Jobs
+from protocol.errors import NotFound, Refused
+from protocol.messages import FINAL_STATES, Error, JobRequest, Submit
+
+JOB = "1" * 32
+SUBMIT = Submit(JOB, "kitchen", "a" * 64, JobRequest(method="consensus", seed=3, steps=100))
+ACTS = ("run", "requeue", "cancel", "cancelled", "fail", "finish", "step")
+
+
+def act(jobs: Jobs, name: str) -> None:
+    match name:
+        case "run":
+            jobs.run(JOB)
+        case "requeue":
+            jobs.requeue(JOB, "stopped")
+        case "cancel":
+            jobs.cancel(JOB)
+        case "cancelled":
+            jobs.cancelled(JOB)
+        case "fail":
+            jobs.fail(JOB, Error("bad-scene", "It is empty.", "Fill it."))
+        case "finish":
+            jobs.finish(JOB, "b" * 64, 10)
+        case "step":
+            jobs.step(JOB, "lift", 0.5, "half")
+
+
+def test_a_job_is_read_as_it_was_written(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    job = jobs.submit(SUBMIT)
+    assert (job.id, job.title, job.scene, job.request) == (JOB, "kitchen", "a" * 64, SUBMIT.request)
+    assert (job.state, job.seq, job.fraction) == ("queued", 0, 0.0)
+    act(jobs, "run")
+    act(jobs, "step")
+    act(jobs, "fail")
+    jobs.close()
+    job = Jobs(tmp_path / "jobs.sqlite").get(JOB)
+    assert (job.state, job.stage, job.fraction, job.note, job.seq) == ("failed", "lift", 0.5, "half", 3)
+    assert job.error == Error("bad-scene", "It is empty.", "Fill it.")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Submit(JOB, "bath", SUBMIT.scene, SUBMIT.request),
+        Submit(JOB, SUBMIT.title, "b" * 64, SUBMIT.request),
+        Submit(JOB, SUBMIT.title, SUBMIT.scene, JobRequest()),
+    ],
+    ids=["title", "scene", "request"],
+)
+def test_one_id_is_one_job(tmp_path, other):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    assert jobs.submit(SUBMIT) == jobs.submit(SUBMIT)
+    with pytest.raises(Refused, match=JOB):
+        jobs.submit(other)
+    assert len(jobs.newest(10)) == 1
+
+
+def test_a_job_nobody_submitted(tmp_path):
+    with pytest.raises(NotFound, match=JOB):
+        Jobs(tmp_path / "jobs.sqlite").get(JOB)
+
+
+def test_what_is_told_is_on_disk_already(tmp_path):
+    told = []
+
+    def changed(job):
+        with sqlite3.connect(f"file:{tmp_path / 'jobs.sqlite'}?mode=ro", uri=True) as other:
+            told.append(other.execute("SELECT state, seq FROM jobs").fetchone())
+            assert told[-1] == (job.state, job.seq)
+
+    jobs = Jobs(tmp_path / "jobs.sqlite", changed)
+    jobs.submit(SUBMIT)
+    for name in ("run", "step", "cancel", "cancelled"):
+        act(jobs, name)
+    assert told == [("running", 1), ("running", 2), ("cancelling", 3), ("cancelled", 4)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(names=st.lists(st.sampled_from(ACTS), max_size=8))
+def test_no_order_of_events_breaks_the_table(names):
+    seen = []
+    jobs = Jobs(":memory:", seen.append)  # pyright: ignore[reportArgumentType]
+    jobs.submit(SUBMIT)
+    for name in names:
+        before = jobs.get(JOB)
+        try:
+            act(jobs, name)
+        except ValueError:
+            assert jobs.get(JOB) == before
+        after = jobs.get(JOB)
+        if before.state in FINAL_STATES and name != "step":
+            assert after == before
+    assert [job.seq for job in seen] == list(range(1, len(seen) + 1))
+    last = jobs.get(JOB)
+    assert (last.state == "done") == (last.manifest is not None)
+    assert (last.state == "failed") == (last.error is not None)
+
+
+def test_newest_first_and_queued_oldest_first(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    ids = [f"{n:032x}" for n in range(5)]
+    for job in ids:
+        jobs.submit(Submit(job, "", "a" * 64))
+    jobs.run(ids[2])
+    assert [job.id for job in jobs.newest(3)] == ids[:1:-1]
+    assert [job.id for job in jobs.in_state("queued")] == [ids[0], ids[1], ids[3], ids[4]]

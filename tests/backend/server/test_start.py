@@ -1,0 +1,145 @@
+"""Where a server starts, where it does not, and what it says then."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+
+import pytest
+
+from backend.server import address
+from backend.server.server import Server, serve
+from protocol.errors import BadArgument, Fault, Refused, Unavailable
+from tests.backend.server.client import Client
+
+ADDRESSES = {
+    "tcp://127.0.0.1:5757": ("127.0.0.1", 5757),
+    "tcp://127.0.0.1:*": ("127.0.0.1", 0),
+    "tcp://127.0.0.1:0": ("127.0.0.1", 0),
+    "tcp://127.8.9.1:80": ("127.8.9.1", 80),
+    "tcp://localhost:5757": ("127.0.0.1", 5757),
+    "tcp://[::1]:5757": ("::1", 5757),
+}
+NOT_LOOPBACK = (
+    "tcp://0.0.0.0:5757",
+    "tcp://*:5757",
+    "tcp://192.168.1.7:5757",
+    "tcp://[::]:5757",
+    "tcp://[::ffff:10.0.0.1]:5757",
+    "tcp://gpu-box:5757",
+    "tcp://127.0.0.1.example.org:5757",
+    "tcp://eth0:5757",
+)
+NO_ADDRESS = (
+    "",
+    "127.0.0.1:5757",
+    "ipc:///tmp/x",
+    "tcp://127.0.0.1",
+    "tcp://127.0.0.1:http",
+    "tcp://127.0.0.1:-1",
+    "tcp://127.0.0.1:65535",
+    "tcp://127.0.0.1:99999",
+    "tcp://127.0.0.1:5757/",
+    "tcp://127.0.0.1:5757;tcp://0.0.0.0:5757",
+)
+
+
+@pytest.mark.parametrize("bind", ADDRESSES)
+def test_loopback_is_served(bind):
+    parsed = address.parse(bind)
+    assert (parsed.host, parsed.port) == ADDRESSES[bind]
+    assert address.parse(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize("bind", NOT_LOOPBACK)
+def test_elsewhere_is_refused(bind, tmp_path):
+    with pytest.raises(Refused, match="not encrypted") as caught:
+        serve(bind, tmp_path / "data")
+    assert bind in caught.value.sentence
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("bind", NO_ADDRESS)
+def test_what_is_no_address_is_refused(bind, tmp_path):
+    with pytest.raises(BadArgument):
+        serve(bind, tmp_path / "data")
+
+
+def test_bulk_is_at_the_next_port(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = min(probe.getsockname()[1], 65533)
+    with Server(f"tcp://127.0.0.1:{port}", tmp_path) as server:
+        assert server.address == f"tcp://127.0.0.1:{port}"
+        assert str(server.bulk_box.address) == f"tcp://127.0.0.1:{port + 1}"
+
+
+def test_ipv6_loopback(tmp_path):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with Server("tcp://[::1]:*", tmp_path) as server:
+        assert server.address.startswith("tcp://[::1]:")
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["control", "bulk"])
+def test_a_port_in_use_is_named(tmp_path, which):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable, match=f"Port {port} of 127.0.0.1 is in use"):
+            serve(f"tcp://127.0.0.1:{port - which}", tmp_path)
+    # Nothing is held any more.
+    with Server("tcp://127.0.0.1:*", tmp_path):
+        pass
+
+
+def test_one_server_per_data_folder(tmp_path):
+    with (
+        Server("tcp://127.0.0.1:*", tmp_path),
+        pytest.raises(Refused, match=rf"in use by another server \(process {os.getpid()}\)"),
+    ):
+        serve("tcp://127.0.0.1:*", tmp_path)
+    with Server("tcp://127.0.0.1:*", tmp_path):
+        pass
+
+
+def test_a_data_folder_that_is_a_file(tmp_path):
+    (tmp_path / "data").write_text("")
+    with pytest.raises(Unavailable, match="cannot be used"):
+        serve("tcp://127.0.0.1:*", tmp_path / "data")
+
+
+def test_jobs_that_are_no_database(tmp_path):
+    (tmp_path / "jobs.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(Unavailable, match="cannot be read: file is not a database"):
+        serve("tcp://127.0.0.1:*", tmp_path)
+
+
+def test_jobs_of_a_later_version(tmp_path):
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as db:
+        db.execute("PRAGMA user_version = 7")
+    with pytest.raises(Unavailable, match="have layout 7; this server reads layout 1"):
+        serve("tcp://127.0.0.1:*", tmp_path)
+
+
+def test_the_line_that_is_printed_ends_in_the_address(start):
+    served = start()
+    assert served.line.startswith("SplatLift serves at tcp://127.0.0.1:")
+    with Client(served.address) as client:
+        assert client.welcome.server.startswith("SplatLift ")
+        assert [method.name for method in client.welcome.methods]
+    assert served.end(signal.SIGTERM) == 0
+
+
+def test_every_refusal_is_one_sentence_and_a_remedy(tmp_path):
+    for bind in (*NOT_LOOPBACK, *NO_ADDRESS):
+        with pytest.raises(Fault) as caught:
+            serve(bind, tmp_path)
+        assert caught.value.sentence.endswith(".")
+        assert caught.value.remedy.endswith(".")

@@ -1,0 +1,160 @@
+"""The true worker process, around a pipeline that is a few lines long."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.server import lines
+from backend.server.lines import Assignment, Done, Failed, Step
+from backend.server.methods import METHODS
+from protocol.blobs import Store, pack_manifest
+from protocol.messages import JobRequest
+from tests.backend.server.client import entries_of
+from tests.backend.server.conftest import HERE, Serving
+
+COMMAND = [sys.executable, "-m", "tests.backend.server.own_worker"]
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    monkeypatch.chdir(HERE.parents[2])
+    served = Serving(tmp_path / "data", worker_command=COMMAND)
+    yield served
+    served.stop()
+
+
+def write(folder: Path, script: str) -> Path:
+    (folder / "images").mkdir(parents=True)
+    (folder / "script").write_text(script)
+    (folder / "images" / "a.png").write_bytes(b"photograph")
+    return folder
+
+
+def test_a_job_is_done(served, connect, tmp_path):
+    client = connect(served)
+    manifest, _ = client.offer(write(tmp_path / "scene", "good"))
+    job = client.submit(manifest, seed=9, masks="images").job
+    assert client.until(job).state == "done"
+    notes = [(p.stage, p.fraction, p.note) for p in client.progress if p.stage == "reconstruct"]
+    assert ("reconstruct", 1.0, "") in notes
+    report = client.download(job, Store(tmp_path / "mine"))["report.txt"].decode()
+    masks = served.data / "jobs" / job / "scene" / "images"
+    assert report == f"['a.png', 'script'] 9 auto {masks}"
+    assert "a library that prints" in served.log(job)
+    # The stored scene is as it was.
+    assert client.submit(manifest).state == "queued"
+
+
+def test_a_fault_keeps_its_sentence_and_a_bug_its_traceback(served, connect, tmp_path):
+    client = connect(served)
+    bad = client.submit(client.offer(write(tmp_path / "bad", "bad"))[0]).job
+    error = client.until(bad).error
+    assert (error.code, error.sentence, error.remedy) == (
+        "bad-scene",
+        "The scene scene has no view.",
+        "Take photographs.",
+    )
+    bug = client.submit(client.offer(write(tmp_path / "bug", "bug"))[0]).job
+    error = client.until(bug).error
+    assert error.sentence == (
+        "The worker ended with status 1 and without a result; the last line of its log is \"KeyError: 'means'\"."
+    )
+    assert "Traceback" in served.log(bug)
+
+
+@pytest.mark.parametrize("script", ["wait", "hang"])
+def test_a_job_is_cancelled(served, connect, tmp_path, script):
+    client = connect(served)
+    job = client.submit(client.offer(write(tmp_path / "scene", script))[0]).job
+    client.until(job, "running", stage="lift")
+    begin = time.monotonic()
+    client.cancel(job)
+    assert client.until(job).state == "cancelled"
+    assert time.monotonic() - begin < (0.6 if script == "wait" else 2.0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A job's folder with an assignment to wait for ever."""
+    scene = write(tmp_path / "scene", "wait")
+    entries = entries_of(scene)
+    store = Store(tmp_path / "store")
+    for entry in entries:
+        store.adopt(scene / entry.path, entry.sha256)
+    folder = tmp_path / "job"
+    folder.mkdir()
+    manifest = store.put(pack_manifest(entries))
+    lines.write_assignment(folder, Assignment(str(store.root), manifest, JobRequest(), "cpu"))
+    return folder
+
+
+def test_a_worker_ends_with_its_server(folder):
+    worker = subprocess.Popen(
+        [*COMMAND, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HERE.parents[2]
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    assert isinstance(lines.unpack(worker.stdout.readline()), Step)
+    worker.stdin.close()
+    assert worker.wait(5) == 1
+
+
+def test_what_an_interrupted_worker_left_is_laid_out_anew(folder):
+    (folder / "scene" / "images").mkdir(parents=True)
+    (folder / "scene" / "images" / "a.png").write_bytes(b"half a pho")
+    (folder / "scene" / "script").write_text("good")
+    (folder / "scene" / "more").write_text("")
+    (folder / "result").mkdir()
+    worker = subprocess.Popen(
+        [*COMMAND, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=HERE.parents[2],
+    )
+    assert worker.stdout is not None
+    stages = []
+    while "lift" not in stages:
+        line = lines.unpack(worker.stdout.readline())
+        assert isinstance(line, Step)
+        stages.append(line.stage)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.communicate(timeout=5)
+    assert (folder / "scene" / "images" / "a.png").read_bytes() == b"photograph"
+    assert not (folder / "scene" / "more").exists()
+
+
+@pytest.mark.parametrize("line", [Step("lift", 0.5, "half"), Done(), Failed("bad-scene", "No.", "Yes.")])
+def test_lines_are_read_as_they_were_written(line):
+    packed = lines.pack(line)
+    assert packed.endswith(b"\n")
+    assert lines.unpack(packed) == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"hello", b"{}", b'{"type":"done","x":1}', b'{"type":"progress","stage":"lift","fraction":NaN}', b"[" * 9999],
+)
+def test_what_is_no_line_is_none(line):
+    assert lines.unpack(line) is None
+
+
+def test_text_is_clipped_to_one_printable_line():
+    assert lines.clip("a\nb\x1b[0m", 20) == "a b [0m"
+    assert lines.clip("x" * 30, 10) == "x" * 9 + "…"
+
+
+def test_the_request_of_the_pipeline_and_the_methods_on_offer_are_those_of_the_backend():
+    lift = pytest.importorskip("backend.lift")
+    pipeline = pytest.importorskip("backend.pipeline")
+    fields = {field.name for field in dataclasses.fields(pipeline.SegmentRequest)}
+    assert {"scene", "out", "checkpoint", *JobRequest.__struct_fields__} <= fields
+    assert {method.name for method in METHODS} == set(lift.METHODS)
