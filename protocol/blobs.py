@@ -322,6 +322,8 @@ class Pull:
     def requests(self) -> list[Get]:
         """Return the ranges to ask for now; empty where the window is full or another pull fetches what is left.
 
+        Ask :attr:`done` again afterwards: files that are empty or have wholly arrived before end here.
+
         Raises:
             BadFrames: if a file is promised to be empty, and its hash is not that of nothing. Closes the pull.
             Unavailable: if the disk fails.
