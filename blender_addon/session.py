@@ -15,8 +15,7 @@ import bpy
 
 from protocol.errors import BadArgument
 
-from .splats.collections import add_scene
-from .splats.export import splat_objects
+from .splats.collections import add_scene, splat_objects
 from .splats.mesh import Surface, read_surface
 from .splats.result import Kind, Result, Steps, read_result
 

@@ -65,7 +65,8 @@ def write_splats(data: Any, splats: Splats) -> None:
         if data.attributes.new(name, kind, "POINT") is None:
             raise BadSplats(f"Blender takes no attribute of the name {name!r}.", "Rename that column of the PLY file.")
 
-    data.attributes["position"].data.foreach_set("vector", _flat(splats.means))
+    if len(splats):  # data without a point have no positions
+        data.attributes["position"].data.foreach_set("vector", _flat(splats.means))
     for name, column in _float_columns(splats):
         data.attributes[name].data.foreach_set("value", column)
     for name, column in extra.items():

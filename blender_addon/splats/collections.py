@@ -14,10 +14,14 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
+from .attributes import is_splats
 from .display import ELLIPSOID_BUDGET, ellipsoid_nodes, points_nodes
 from .mesh import Surface, add_surface
 from .points import add_points
 from .result import Part, Result
+
+BENEATH = "splatlift_beneath"
+"""Custom property of an object whose Gaussians are hidden under the mesh that is its parent."""
 
 TAGS = {
     "COLOR_01": (0.89, 0.38, 0.36),
@@ -58,6 +62,15 @@ def add_scene(result: Result, display: str, surfaces: Mapping[int, Surface], par
         return scene
 
 
+def splat_objects(collection: Any) -> list[Any]:
+    """Return the objects in a collection, or in collections within it, whose data are Gaussians.
+
+    Gaussians beneath a mesh are there as long as the mesh is: a person who deletes the one never sees the other.
+    """
+    things = [thing for thing in collection.all_objects if is_splats(thing.data)]
+    return [thing for thing in things if not thing.get(BENEATH) or (thing.parent and thing.parent.users_collection)]
+
+
 def linear(colour: tuple[float, float, float]) -> tuple[float, float, float, float]:
     """Return an sRGB colour as the linear RGBA that object colours are (IEC 61966-2-1)."""
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
@@ -90,7 +103,7 @@ def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Surface
         seen.parent = upright
         kept = add_points(child, f"{part.name} Gaussians", part.splats, colour, nodes)
         kept.parent = seen
-        kept.hide_viewport = kept.hide_render = True
+        kept.hide_viewport = kept.hide_render = kept[BENEATH] = True
     return child
 
 

@@ -111,11 +111,6 @@ def mesh_material() -> Any:
     return material
 
 
-def made_here() -> set[Any]:
-    """Return the node groups and materials of this module that the file holds."""
-    return {block for blocks in (bpy.data.node_groups, bpy.data.materials) for block in blocks if block.get(_MARK)}
-
-
 def _marked(blocks: Any, mark: str) -> Any:
     # Linked data-blocks come from another file and may go with it.
     return next((block for block in blocks if block.get(_MARK) == mark and block.library is None), None)
@@ -133,9 +128,11 @@ def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
 def _new_material(name: str, mark: str) -> tuple[Any, Any, Any]:
     material: Any = bpy.data.materials.new(name)
     material[_MARK] = mark
-    material.use_nodes = True
-    material.node_tree.nodes.clear()
-    return material, material.node_tree.nodes, material.node_tree.links
+    if material.node_tree is None:  # from 5.0 on every material has its nodes
+        material.use_nodes = True
+    tree: Any = material.node_tree
+    tree.nodes.clear()
+    return material, tree.nodes, tree.links
 
 
 def _finish(group: Any, geometry: Any, end: Any, material: Any) -> None:

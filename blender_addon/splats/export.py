@@ -14,7 +14,8 @@ from protocol.ply import write_ply
 from protocol.splats import Splats, merge
 from protocol.transform import transform
 
-from .attributes import is_splats, read_splats
+from .attributes import read_splats
+from .collections import splat_objects
 
 UNMOVED = 1e-6
 """Entries of a matrix as near to the identity as this are rounding of Blender's float32, not somebody's move."""
@@ -47,11 +48,6 @@ def export_objects(collections: list[Any], path: Path) -> int:
     splats = pieces[0] if len(pieces) == 1 else merge(pieces)
     write_ply(splats.without_columns(), path)
     return len(splats)
-
-
-def splat_objects(collection: Any) -> list[Any]:
-    """Return the objects in a collection, or in collections within it, whose data are Gaussians."""
-    return [thing for thing in collection.all_objects if is_splats(thing.data)]
 
 
 def world_matrix(thing: Any) -> Any:

@@ -110,7 +110,7 @@ def _read_table(folder: Path) -> Table:
         raise BadResult(f"{path} has more than {MAX_JSON} bytes, which no table of objects takes.", remedy)
     try:
         table = msgspec.json.decode(path.read_bytes(), type=Table)
-    except (msgspec.DecodeError, RecursionError, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise BadResult(f"{path} is no table of objects: {error}.", remedy) from error
     if len({row.id for row in table.objects}) != len(table.objects):
         raise BadResult(f"{path} names an object id twice.", remedy)

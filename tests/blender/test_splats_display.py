@@ -1,0 +1,164 @@
+"""What is seen of the Gaussians: points, ellipsoids, meshes and their colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.errors import BadResult
+from tests.blender.example import labelled_splats, object_of, write_example, write_tetrahedron
+
+bpy = pytest.importorskip("bpy")
+
+from mathutils import Quaternion, Vector  # noqa: E402
+
+from blender_addon import session  # noqa: E402
+from blender_addon.splats import collections  # noqa: E402
+
+
+def instances_of(thing) -> list:
+    """The world matrices of what stands on an object's points."""
+    graph = bpy.context.evaluated_depsgraph_get()
+    every = graph.object_instances
+    return [each.matrix_world.copy() for each in every if each.is_instance and each.parent.original == thing]
+
+
+def evaluated_points(thing) -> dict[str, np.ndarray]:
+    """The points that the modifier makes, through a second modifier-free read of the evaluated geometry."""
+    data = bpy.data.pointclouds.new("probe")
+    probe = bpy.data.objects.new("probe", data)
+    bpy.context.scene.collection.objects.link(probe)
+    tree = bpy.data.node_groups.new("probe", "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    info, end = tree.nodes.new("GeometryNodeObjectInfo"), tree.nodes.new("NodeGroupOutput")
+    info.inputs["Object"].default_value = thing
+    tree.links.new(info.outputs["Geometry"], end.inputs[0])
+    probe.modifiers.new("probe", "NODES").node_group = tree
+    seen = probe.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    read = {}
+    for name, key, width in (("radius", "value", 1), ("position", "vector", 3), ("Col", "color", 4)):
+        values = np.empty(len(seen.points) * width, np.float32)
+        seen.attributes[name].data.foreach_get(key, values)
+        read[name] = values.reshape(-1, width).squeeze(1) if width == 1 else values.reshape(-1, width)
+    read["materials"] = np.array([material.name for material in seen.materials if material])
+    return read
+
+
+def test_points_have_the_mean_size_and_the_colour_of_their_gaussians(tmp_path: Path) -> None:
+    splats = object_of(write_example(tmp_path / "in"), 1)
+    thing = session.import_folder(tmp_path / "in").children[0].objects[0]
+    seen = evaluated_points(thing)
+    np.testing.assert_array_equal(seen["position"], splats.means)
+    np.testing.assert_allclose(seen["radius"], np.exp(splats.scales.mean(1)), rtol=1e-5)
+    np.testing.assert_allclose(seen["Col"][:, :3], np.clip(0.28209479 * splats.sh[:, 0] + 0.5, 0, 1), atol=1e-6)
+    assert seen["materials"].tolist() == ["SplatLift Splat"]
+
+
+def test_ellipsoids_have_the_axes_of_their_gaussians(tmp_path: Path) -> None:
+    splats = object_of(write_example(tmp_path / "in"), 1)
+    scene = session.import_folder(tmp_path / "in", "SPLATS")
+    thing = scene.children[0].objects[0]
+    bpy.context.view_layer.update()
+    seen = {_place(matrix.translation): matrix for matrix in instances_of(thing)}
+    assert len(seen) == len(splats)
+    for mean, quat, size in zip(splats.means, splats.quats, splats.sizes, strict=True):
+        world = thing.matrix_world
+        rotation = np.array(world.to_3x3() @ Quaternion(quat.tolist()).normalized().to_matrix())
+        matrix = seen[_place(world @ Vector(mean.tolist()))]
+        np.testing.assert_allclose(np.array(matrix.to_3x3()), rotation * size, atol=1e-5)
+
+
+def _place(point) -> tuple[float, ...]:
+    return tuple(round(value, 4) for value in point)
+
+
+def test_a_large_scene_shows_a_share_of_its_ellipsoids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collections, "ELLIPSOID_BUDGET", 500)
+    splats = write_example(tmp_path / "in", labelled_splats(4000))
+    scene = session.import_folder(tmp_path / "in", "SPLATS")
+    shown = [len(instances_of(child.objects[0])) for child in scene.children]
+    assert 400 < sum(shown) < 600
+    counts = np.bincount(splats.extra["label"])[[1, 2, 3, 0]]
+    np.testing.assert_allclose(np.array(shown) / counts, 0.125, atol=0.04)
+
+
+def test_a_mesh_stands_for_its_gaussians(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in", "MESH")
+    seen, beneath = scene.children[0].objects
+    assert (len(seen.data.vertices), len(seen.data.polygons)) == (4, 4)
+    assert seen.data.polygons[0].normal.dot((0, 0, -1)) > 0.99
+    colours = np.empty(16, np.float32)
+    seen.data.attributes["Col"].data.foreach_get("color_srgb", colours)
+    np.testing.assert_allclose(colours.reshape(4, 4)[3], [128 / 255, 128 / 255, 128 / 255, 1], atol=0.003)
+    assert beneath.hide_viewport
+    assert beneath.hide_render
+    assert beneath.parent == seen
+    # The third object is too thin for a surface and the background has none: both are points to be seen.
+    for child in scene.children[2:]:
+        (thing,) = child.objects
+        assert not thing.hide_viewport
+
+
+def test_a_result_without_meshes_is_refused_as_meshes(tmp_path: Path) -> None:
+    write_example(tmp_path / "in", meshes=False)
+    with pytest.raises(BadResult, match=r"no mesh .*0001\.ply") as caught:
+        session.import_folder(tmp_path / "in", "MESH")
+    assert "as points" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"",
+        b"ply\nformat binary_little_endian 1.0\nelement vertex 9000000000\nproperty float x\nend_header\n",
+        b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n",
+        None,
+    ],
+    ids=["empty", "promises too much", "no faces", "is a splat"],
+)
+def test_a_broken_mesh_is_refused_and_leaves_nothing(tmp_path: Path, broken: bytes | None) -> None:
+    write_example(tmp_path / "in")
+    path = tmp_path / "in" / "meshes" / "0002.ply"
+    path.write_bytes((tmp_path / "in" / "splats.ply").read_bytes() if broken is None else broken)
+    with pytest.raises(BadResult, match=r"0002\.ply cannot be read"):
+        session.import_folder(tmp_path / "in", "MESH")
+    assert not bpy.data.collections
+    assert not bpy.data.objects
+
+
+@pytest.mark.parametrize("face", [(0, 1, 4), (0, 1, -1)])
+def test_a_mesh_whose_faces_lead_nowhere_is_refused(tmp_path: Path, face: tuple) -> None:
+    write_example(tmp_path / "in")
+    write_tetrahedron(tmp_path / "in" / "meshes" / "0001.ply", [(0, 1, 2), face])
+    with pytest.raises(BadResult, match="a vertex that is not there"):
+        session.import_folder(tmp_path / "in", "MESH")
+
+
+def test_colours_of_objects_and_tags_follow_the_table(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    mug = scene.children["mug"]
+    assert tuple(round(value, 4) for value in mug.splatlift.colour) == (0.25, 0.5, 0.9)
+    np.testing.assert_allclose(mug.objects[0].color, (0.0509, 0.2140, 0.7874, 1), atol=1e-3)
+    assert mug.color_tag == collections.nearest_tag((0.25, 0.5, 0.9)) == "COLOR_05"
+    assert scene.children["background"].color_tag == "NONE"
+
+
+def test_scenes_share_their_nodes_and_materials(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    for display in ("POINTS", "SPLATS", "MESH", "POINTS", "SPLATS", "MESH"):
+        session.import_folder(tmp_path / "in", display)
+    assert (len(bpy.data.node_groups), len(bpy.data.materials)) == (2, 3)
+
+
+def test_a_saved_scene_finds_its_nodes_again(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    session.import_folder(tmp_path / "in")
+    bpy.data.node_groups[0].name = "renamed"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    session.import_folder(tmp_path / "in")
+    assert len(bpy.data.node_groups) == 1

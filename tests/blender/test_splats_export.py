@@ -1,0 +1,160 @@
+"""Objects back to files: untouched ones bit for bit, moved ones as `protocol.transform` moves them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.errors import BadArgument, BadSplats
+from protocol.ply import read_ply
+from protocol.splats import Splats, merge
+from protocol.transform import transform
+from tests.blender.example import labelled_splats, object_of, same, write_example
+
+bpy = pytest.importorskip("bpy")
+
+from mathutils import Matrix  # noqa: E402
+
+from blender_addon import session  # noqa: E402
+from blender_addon.splats.export import export_objects  # noqa: E402
+
+MOVE = Matrix.Translation((0.5, -2, 3)) @ Matrix.Rotation(0.7, 4, (1, 2, 3)) @ Matrix.Scale(1.5, 4)
+
+
+def exported(collections: list, folder: Path) -> Splats:
+    count = export_objects(collections, folder / "out.ply")
+    splats = read_ply(folder / "out.ply")
+    assert len(splats) == count
+    return splats
+
+
+def close(a: Splats, b: Splats) -> bool:
+    columns = ("means", "quats", "scales", "opacities", "sh")
+    return all(np.allclose(getattr(a, name), getattr(b, name), rtol=1e-5, atol=2e-5) for name in columns)
+
+
+def in_capture(scene, move: Matrix) -> np.ndarray:
+    """A move in Blender's world as a matrix in the frame of the capture."""
+    placement = np.array(scene.splatlift.placement).reshape(4, 4)
+    return np.linalg.inv(placement) @ np.array(move) @ placement
+
+
+@pytest.mark.parametrize("display", ["POINTS", "SPLATS", "MESH"])
+def test_an_untouched_object_is_the_file_it_came_from(tmp_path: Path, display: session.Display) -> None:
+    write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in", display)
+    for label, child in enumerate(session.objects_of(scene), 1):
+        export_objects([child], tmp_path / "out.ply")
+        assert (tmp_path / "out.ply").read_bytes() == (tmp_path / "in" / "objects" / f"{label:04d}.ply").read_bytes()
+
+
+def test_the_whole_scene_is_every_gaussian_once(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in", labelled_splats(200, 0))
+    scene = session.import_folder(tmp_path / "in")
+    whole = merge([object_of(splats, label) for label in (1, 2, 3, 0)])
+    assert same(exported([scene], tmp_path), whole)
+    assert same(exported([scene, *scene.children], tmp_path), whole)
+
+
+@pytest.mark.parametrize("display", ["POINTS", "MESH"])
+def test_a_moved_object_is_what_transform_says(tmp_path: Path, display: session.Display) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in", display)
+    child = session.objects_of(scene)[1]
+    thing = child.objects[0]
+    bpy.context.view_layer.update()
+    thing.matrix_world = MOVE @ thing.matrix_world
+
+    got = exported([child], tmp_path)
+
+    assert close(got, transform(object_of(splats, 2), in_capture(scene, MOVE)))
+    assert not np.allclose(got.means, object_of(splats, 2).means, atol=0.1)
+
+
+def test_moving_the_scene_moves_every_object(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    (upright,) = scene.objects
+    bpy.context.view_layer.update()
+    upright.matrix_world = MOVE @ upright.matrix_world
+    got = exported([scene.children[0]], tmp_path)
+    assert close(got, transform(object_of(splats, 1), in_capture(scene, MOVE)))
+
+
+def test_an_object_that_no_view_layer_shows_still_moves(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    child = scene.children[0]
+    child.objects[0].hide_viewport = True
+    child.objects[0].location = (1, 2, 3)
+    got = exported([child], tmp_path)
+    np.testing.assert_allclose(got.means, object_of(splats, 1).means + np.array([1, 2, 3], np.float32), atol=1e-6)
+
+
+def test_deleted_vertices_are_gone_also_while_in_edit_mode(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    child = session.import_folder(tmp_path / "in").children[2]
+    thing = child.objects[0]
+    chosen = np.arange(len(thing.data.vertices)) % 3 == 0
+    thing.data.vertices.foreach_set("select", chosen)
+    bpy.context.view_layer.objects.active = thing
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.delete(type="VERT")
+    kept = object_of(splats, 3).pick(~chosen)
+    assert same(exported([child], tmp_path), kept)
+    assert len(bpy.data.meshes) == 4
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert same(exported([child], tmp_path), kept)
+
+
+def test_joined_objects_are_one(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    first, second = (child.objects[0] for child in scene.children[:2])
+    with bpy.context.temp_override(active_object=first, object=first, selected_editable_objects=[first, second]):
+        bpy.ops.object.join()
+    got = exported([scene.children[0]], tmp_path)
+    assert same(got, merge([object_of(splats, 1), object_of(splats, 2)]))
+    assert [child.name for child in session.objects_of(scene)] == ["mug", "lamp"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "word"), [((1, 2, 1), "unevenly"), ((-1, 1, 1), "mirrors"), ((0, 0, 0), "zero"), ((1, 1, 0), "zero")]
+)
+def test_a_scale_that_gaussians_cannot_follow_is_refused(tmp_path: Path, scale: tuple, word: str) -> None:
+    write_example(tmp_path / "in")
+    child = session.import_folder(tmp_path / "in").children[0]
+    child.objects[0].scale = scale
+    with pytest.raises(BadSplats, match=f"'mug' cannot be exported: .*{word}") as caught:
+        export_objects([child], tmp_path / "out.ply")
+    assert caught.value.remedy
+    assert not (tmp_path / "out.ply").exists()
+
+
+@pytest.mark.parametrize("display", ["POINTS", "MESH"])
+def test_a_deleted_object_is_gone(tmp_path: Path, display: session.Display) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in", display)
+    with bpy.context.temp_override(selected_objects=[scene.children[0].objects[0]]):
+        bpy.ops.object.delete()
+    assert [child.name for child in session.objects_of(scene)] == ["plant", "lamp"]
+    rest = merge([object_of(splats, label) for label in (2, 3, 0)])
+    assert same(exported([scene], tmp_path), rest)
+    with pytest.raises(BadArgument, match="no Gaussians to export in mug"):
+        export_objects([scene.children[0]], tmp_path / "out.ply")
+
+
+@pytest.mark.parametrize("name", ["out.obj", "nowhere/out.ply", "out", "folder.ply"])
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
+    write_example(tmp_path / "in")
+    (tmp_path / "folder.ply").mkdir()
+    scene = session.import_folder(tmp_path / "in")
+    with pytest.raises(BadArgument, match="cannot be exported to"):
+        export_objects([scene], tmp_path / name)
+
+
+def test_nothing_chosen_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="no Gaussians to export in nothing"):
+        export_objects([], tmp_path / "out.ply")
