@@ -12,6 +12,7 @@ from backend.scene.capture import Capture, Shot
 from backend.scene.colmap_binary import check_binary
 from backend.scene.files import find_photographs, inner_path
 from backend.scene.names import natural_key
+from backend.scene.points import usable_points
 from backend.scene.pose import rigid
 from protocol.errors import BadScene
 
@@ -42,7 +43,7 @@ def read_colmap(root: Path, model: Path) -> Capture:
     ending = _ending(model)
     listing = model / f"images{ending}"
     reconstruction = _read(model, listing)
-    posed = {image.name: image for image in reconstruction.images.values() if image.has_pose}
+    posed = _posed_images(reconstruction, listing)
     folders = [root / "images", *sorted(root.glob("images_*"), key=lambda folder: natural_key(folder.name))]
     found, warnings = find_photographs(folders, sorted(posed, key=natural_key), listing)
 
@@ -74,6 +75,13 @@ def _read(model: Path, listing: Path) -> pycolmap.Reconstruction:
         raise BadScene(f"COLMAP cannot read {model}: {reason}.", "Export the reconstruction again.") from error
 
 
+def _posed_images(reconstruction: pycolmap.Reconstruction, listing: Path) -> dict[str, pycolmap.Image]:
+    try:
+        return {image.name: image for image in reconstruction.images.values() if image.has_pose}
+    except UnicodeDecodeError as error:
+        raise BadScene(f"{listing} holds an image name that is not UTF-8.", "Rename the photographs.") from error
+
+
 def _calibration(camera: pycolmap.Camera, model: Path) -> Calibration:
     what = f"Camera {camera.camera_id} of {model}"
     return calibrate(camera.model_name, list(camera.params), camera.width, camera.height, what)
@@ -81,7 +89,6 @@ def _calibration(camera: pycolmap.Camera, model: Path) -> Calibration:
 
 def _points(reconstruction: pycolmap.Reconstruction) -> tuple[np.ndarray, np.ndarray]:
     points = [reconstruction.points3D[i] for i in sorted(reconstruction.points3D)]
-    xyz = np.array([point.xyz for point in points], np.float32).reshape(-1, 3)
+    xyz = np.array([point.xyz for point in points], np.float64).reshape(-1, 3)
     rgb = np.array([point.color for point in points], np.uint8).reshape(-1, 3)
-    kept = np.isfinite(xyz).all(1)
-    return xyz[kept], rgb[kept]
+    return usable_points(xyz, rgb)

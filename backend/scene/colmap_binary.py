@@ -51,7 +51,7 @@ def _is_whole(data: bytes, end_of_record: Callable[[bytes, int], int]) -> bool:
         position = COUNT.size
         for _ in range(count):
             position = end_of_record(data, position)
-    except (struct.error, ValueError, IndexError):
+    except (struct.error, ValueError, IndexError, OverflowError):
         return False
     return position == len(data)
 

@@ -16,14 +16,12 @@ GREY = 128
 def read_points(file: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return positions (P, 3) float32 and colours (P, 3) uint8; points without colour are grey.
 
-    Points that are not finite are left out.
-
     Raises:
         BadScene: if the file cannot be read or its vertices have no position.
     """
     try:
         vertex = PlyData.read(file)["vertex"]
-        xyz = np.stack([np.asarray(vertex[axis], np.float32) for axis in "xyz"], 1)
+        xyz = np.stack([np.asarray(vertex[axis], np.float64) for axis in "xyz"], 1)
         has_colour = all(channel in vertex for channel in ("red", "green", "blue"))
         rgb = (
             np.stack([np.asarray(vertex[channel]) for channel in ("red", "green", "blue")], 1).astype(np.uint8)
@@ -32,5 +30,10 @@ def read_points(file: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         )
     except (PlyParseError, KeyError, ValueError, OSError, MemoryError) as error:
         raise BadScene(f"The sparse points {file} cannot be read: {error}.", "Export the points again.") from error
-    kept = np.isfinite(xyz).all(1)
-    return xyz[kept], rgb[kept]
+    return usable_points(xyz, rgb)
+
+
+def usable_points(xyz: NDArray[np.float64], rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Leave out the points whose position is not finite in float32."""
+    kept = (np.abs(xyz) <= np.finfo(np.float32).max).all(1)
+    return xyz[kept].astype(np.float32), rgb[kept]
