@@ -167,7 +167,8 @@ def blender_tool(*arguments: str) -> None:
         raise Unavailable("The bpy package, whose tool builds extensions, is not installed.", "pip install bpy.")
     done = subprocess.run([sys.executable, str(tools[0]), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Fault(f"Blender's extension tool refused to {arguments[0]}: {(done.stdout + done.stderr).strip()}")
+        said = "; ".join((done.stdout + done.stderr).split("\n")).strip("; ")
+        raise Fault(f"Blender's extension tool refused to {arguments[0]}: {said}.")
 
 
 def this_platform() -> str:
