@@ -12,15 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import blobs
 from protocol.blobs import CHUNK, STALE, WINDOW, Pull, Store, pack_manifest, read_manifest, scan, unpack_manifest
 from protocol.errors import BadFrames, BadResult, BadScene, NotFound, Unavailable
 from protocol.messages import FileEntry, Get, Manifest
-
-in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def sha(data: bytes) -> str:
@@ -141,7 +139,7 @@ def test_a_dropped_connection_costs_only_what_had_not_arrived(store: Store, arri
     assert names(store) == {sha(data) for data in files}
 
 
-@in_one_folder
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_any_folder_arrives_through_any_number_of_drops(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory):
     store = Store(tmp_path_factory.mktemp("store"))
