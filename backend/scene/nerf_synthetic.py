@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backend.scene.capture import Capture
 from backend.scene.json_files import read_json
-from backend.scene.transforms import MASK_FOLDERS, Transforms, read_frames
+from backend.scene.transforms import MASK_FOLDERS, Transforms, read_frames, with_shared
 
 TRAIN, TEST = "transforms_train.json", "transforms_test.json"
 
@@ -17,13 +17,14 @@ def read_nerf_synthetic(root: Path) -> Capture:
     ``transforms_val.json`` is left alone, as methods do that report on this data set.
 
     Raises:
-        BadScene: if a file, a pose or a camera cannot be used, or the photographs of one file are all missing.
+        BadScene: if a file, a pose or a camera cannot be used, or no photograph is there.
     """
-    shots, warnings = [], ()
+    both = Transforms(frames=[])
     for name in (TRAIN, TEST):
-        listing = root / name
-        if listing.is_file():
-            more, missing = read_frames(root, listing, read_json(listing, Transforms), held_out=name == TEST)
-            shots += more
-            warnings += missing
+        if (root / name).is_file():
+            content = read_json(root / name, Transforms)
+            both.frames += [with_shared(frame, content) for frame in content.frames]
+            if name == TEST:
+                both.test_filenames += [frame.file_path for frame in content.frames]
+    shots, warnings = read_frames(root, root / "transforms_{train,test}.json", both)
     return Capture(shots, MASK_FOLDERS, warnings=warnings)

@@ -32,7 +32,8 @@ def rigid(matrix: ArrayLike, what: str) -> NDArray[np.float64]:
     if not np.isfinite(pose).all():
         raise BadScene(f"{what} holds a value that is not finite.", "Leave the photograph out of the capture.")
     R = pose[:3, :3]
-    if np.abs(R @ R.T - np.eye(3)).max() > TOLERANCE or np.linalg.det(R) < 0:
+    # The first bound keeps the products below finite.
+    if np.abs(R).max() > 2 or np.abs(R @ R.T - np.eye(3)).max() > TOLERANCE or np.linalg.det(R) < 0:
         raise BadScene(f"{what} is not a rotation: its axes are scaled, skewed or mirrored.", "Apply the scale first.")
     U, _, Vt = np.linalg.svd(R)
     result = np.eye(4)

@@ -80,37 +80,32 @@ def read_transforms(root: Path) -> Capture:
     return Capture(shots, MASK_FOLDERS, *read_points(file), warnings)
 
 
-def read_frames(
-    root: Path, listing: Path, content: Transforms, held_out: bool = False
-) -> tuple[list[Shot], tuple[str, ...]]:
-    """Return the photographs of one file that are there, and the warning about those that are not.
+def read_frames(root: Path, listing: Path, content: Transforms) -> tuple[list[Shot], tuple[str, ...]]:
+    """Return the photographs of a file that are there, and the warning about those that are not.
 
     Args:
         root: the folder that the file's paths start from.
         listing: the file, for error sentences.
         content: what it holds.
-        held_out: whether all of them are for testing only.
     """
     frames = {frame.file_path: frame for frame in content.frames}
     found, warnings = find_photographs([root], frames, listing)
     tested = set(content.test_filenames)
     shots = []
     for entry, file in found.items():
-        frame = frames[entry]
+        frame = with_shared(frames[entry], content)
         camera_to_world = rigid(frame.transform_matrix, f"The transform_matrix of {entry} in {listing}")
-        calibration = _calibration(frame, content, file, f"The camera of {entry} in {listing}")
+        calibration = _calibration(frame, file, f"The camera of {entry} in {listing}")
         camera = camera_for(file, viewmat_from_opengl(camera_to_world), calibration)
-        shots.append(
-            Shot(
-                inner_path(entry, listing).with_name(file.name).as_posix(),
-                file,
-                camera,
-                calibration.lens,
-                _mask(root, frame, listing),
-                held_out or entry in tested,
-            )
-        )
+        path = inner_path(entry, listing).with_name(file.name).as_posix()
+        shots.append(Shot(path, file, camera, calibration.lens, _mask(root, frame, listing), entry in tested))
     return shots, warnings
+
+
+def with_shared(frame: Frame, content: Transforms) -> Frame:
+    """Return ``frame`` with the file's intrinsics where it has none of its own."""
+    shared = {name: getattr(content, name) for name in Intrinsics.__struct_fields__ if getattr(frame, name) is None}
+    return msgspec.structs.replace(frame, **shared)
 
 
 def _mask(root: Path, frame: Frame, listing: Path) -> Path | None:
@@ -120,13 +115,7 @@ def _mask(root: Path, frame: Frame, listing: Path) -> Path | None:
     return file if file.is_file() else None
 
 
-def _merged(frame: Intrinsics, content: Intrinsics) -> Intrinsics:
-    own = {name: getattr(frame, name) for name in Intrinsics.__struct_fields__}
-    return Intrinsics(**{name: getattr(content, name) if value is None else value for name, value in own.items()})
-
-
-def _calibration(frame: Intrinsics, content: Intrinsics, file: Path, what: str) -> Calibration:
-    own = _merged(frame, content)
+def _calibration(own: Intrinsics, file: Path, what: str) -> Calibration:
     w, h = image_size(file) if own.w is None or own.h is None else (own.w, own.h)
     if not (1 <= w < MAX_SIDE and 1 <= h < MAX_SIDE):
         raise BadScene(f"{what} has the size {w:g} x {h:g}.")

@@ -22,12 +22,12 @@ from tests.backend.scene.writing import FOCAL, HEIGHT, STEMS, WIDTH
 Write = Callable[[Path], object]
 
 
-def changed(**values: object) -> Write:
+def changed(**values: Any) -> Write:
     """A ``transforms.json`` with other fields."""
     return lambda root: writing.write_transforms(root, writing.transforms(**values))
 
 
-def frame(**values: object) -> Write:
+def frame(**values: Any) -> Write:
     """A ``transforms.json`` whose first frame has other fields."""
 
     def write(root: Path) -> None:

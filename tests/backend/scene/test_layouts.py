@@ -110,6 +110,16 @@ def test_nerf_synthetic(tmp_path: Path) -> None:
         assert_same_cameras(Scene(tmp_path, "", tuple(views), scene.points, scene.colours))
 
 
+def test_nerf_synthetic_without_its_test_photographs(tmp_path: Path) -> None:
+    writing.write_nerf_synthetic(tmp_path)
+    for file in [*(tmp_path / "test").iterdir(), tmp_path / "train" / "v_1.png"]:
+        file.unlink()
+    scene = load_scene(tmp_path)
+    assert [view.name for view in scene.views] == ["v_2", "v_10"]
+    assert len(scene.warnings) == 1
+    assert "4 of 6 listed photographs" in scene.warnings[0]
+
+
 def test_messy_rooms(tmp_path: Path) -> None:
     writing.write_messy_rooms(tmp_path)
     scene = load_scene(tmp_path)
