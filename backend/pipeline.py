@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.lift import label_map, lift
+from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
 from backend.memory import peak_host_mib
 from backend.objects import result
@@ -25,7 +26,7 @@ from backend.objects.table import object_table
 from backend.progress import Progress, silent
 from backend.reconstruct import held_out, reconstruct
 from backend.render import Renderer, device_of
-from backend.scene import load_scene, read_image, read_mask, split_views
+from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
 from backend.scene.types import Scene, View
 from backend.scene.up import up_direction
 from protocol.errors import BadMask
@@ -75,15 +76,18 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
         Cancelled: if ``progress`` raises it. In both cases ``request.out`` is as it was.
     """
+    # What can be refused at once is refused before minutes are spent.
     result.check_out(request.out)
     device = device_of(request.device)
+    name, method = find_method(request.method)
+    read_settings(name, method, request.settings)
     clock = Stopwatch()
 
     with clock("scene"):
-        progress("scene", 0.0)
         scene = load_scene(request.scene, request.masks)
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train, scene)
+        progress("scene", 1.0, describe_scene(scene))
 
     with clock("reconstruct"):
         splats = _gaussians(request, scene, train, device, progress)
@@ -133,9 +137,9 @@ def reconstruct_to_file(
     Raises: as :func:`segment`.
     """
     device = device_of(device)
-    progress("scene", 0.0)
     scene = load_scene(folder, masks)
     train, test = split_views(scene.views, test_views)
+    progress("scene", 1.0, describe_scene(scene))
     splats = reconstruct(scene, train, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress)
     psnr = float(np.mean(held_out(splats, test, device))) if test else None
     write_ply(splats, out)
