@@ -1,6 +1,6 @@
 """Seeded scenes of any size with exact labels, and masks spoilt by a named noise profile.
 
-A room: floor and four walls of plain tiles, and on the floor spheres, boxes and cylinders in several colours, many of
+A room: floor, walls and ceiling, and on the floor spheres, boxes and cylinders in several colours, many of
 them touching. Every surface is covered by flat Gaussians, so labels are known exactly; what an instance looks like in a
 view is the argmax of its blended exact labels. Masks are these maps with objects dropped, merged, split and redrawn,
 with fresh ids in every view.
@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from backend.lift.labelmap import Contributor, label_map
+from backend.lift.labelmap import label_map
 from backend.lift.views import MaskedView
+from backend.render import Renderer
 from backend.scene.types import Camera
 from protocol.splats import Splats
 
 SH0 = 0.28209479177387814
 """Y_00: the factor between a constant coefficient and a colour."""
+HEIGHT = 4.0
+"""Of the room, which has a ceiling."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,6 @@ class MadeScene:
 
 
 def make_scene(
-    renderer: Callable[[Splats], Contributor],
     *,
     objects: int = 25,
     gaussians: int = 50_000,
@@ -84,7 +86,6 @@ def make_scene(
     """Make a scene; the same arguments make the same scene.
 
     Args:
-        renderer: gives the renderer of Gaussians, such as ``lambda splats: Renderer(splats, "cpu")``.
         objects: K.
         gaussians: N, 45 percent of them on objects, shared out by surface.
         views: training views.
@@ -97,7 +98,7 @@ def make_scene(
     splats, labels = _room(objects, gaussians, rng)
     reach = _reach(objects)
     cameras = [_camera(reach, size, rng) for _ in range(views + test_views)]
-    engine = renderer(splats)
+    engine = Renderer(splats, "cpu")
     exact = [label_map(engine, labels, camera) for camera in cameras]
     profile = PROFILES[noise] if isinstance(noise, str) else noise
     train = [
@@ -192,7 +193,7 @@ def _camera(reach: float, size: int, rng: np.random.Generator) -> Camera:
     """A camera inside the room above the objects, looking at some place on the floor."""
     angle = rng.uniform(0, 2 * np.pi)
     eye = np.array([np.cos(angle), np.sin(angle), 0.0]) * reach * rng.uniform(0.95, 1.4)
-    eye[2] = rng.uniform(0.8, 1.5) + 0.3 * reach
+    eye[2] = min(rng.uniform(0.8, 1.5) + 0.3 * reach, 0.8 * HEIGHT)
     target = np.append(rng.uniform(-0.35, 0.35, 2) * reach, 0.15)
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, [0, 0, 1.0])
@@ -210,7 +211,8 @@ def _room(objects: int, gaussians: int, rng: np.random.Generator) -> tuple[Splat
     solids = [SOLIDS[int(rng.integers(len(SOLIDS)))](place, radius, rng) for place, radius in _places(objects, rng)]
     area = np.array([solid.area for solid in solids])
     shares = np.maximum(8, np.floor(0.45 * gaussians * area / area.sum())).astype(int)
-    shell = Solid(lambda n, rng: _on_box(np.array([0, 0, 1.0]), np.array([wall, wall, 1.0]), n, rng), 4 * wall * wall)
+    half = np.array([wall, wall, 0.5 * HEIGHT])
+    shell = Solid(lambda n, rng: _on_box(half * [0, 0, 1], half, n, rng), _box_area(half))
     solids = [shell, *solids]
     shares = [gaussians - int(shares.sum()), *shares.tolist()]
     parts = [_cover(solid, n, label, rng) for label, (solid, n) in enumerate(zip(solids, shares, strict=True))]
@@ -272,7 +274,7 @@ def _box(place: NDArray[np.float64], radius: float, rng: np.random.Generator) ->
         points, normal = _on_box(np.zeros(3), half, n, rng)
         return points @ turn.T + np.append(place, half[2]), normal @ turn.T
 
-    return Solid(draw, 8 * (half[0] * half[1] + half[1] * half[2] + half[0] * half[2]))
+    return Solid(draw, _box_area(half))
 
 
 def _cylinder(place: NDArray[np.float64], radius: float, rng: np.random.Generator) -> Solid:
@@ -296,6 +298,10 @@ def _cylinder(place: NDArray[np.float64], radius: float, rng: np.random.Generato
 SOLIDS = (_sphere, _box, _cylinder)
 
 
+def _box_area(half: NDArray[np.float64]) -> float:
+    return float(8 * (half[0] * half[1] + half[1] * half[2] + half[0] * half[2]))
+
+
 def _on_box(
     centre: NDArray[np.float64], half: NDArray[np.float64], n: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -307,7 +313,7 @@ def _on_box(
     points[np.arange(n), axis] = sign * half[axis]
     normal = np.zeros((n, 3))
     normal[np.arange(n), axis] = sign
-    return centre + points, normal
+    return (centre + points).astype(np.float64), normal.astype(np.float64)
 
 
 def _cover(solid: Solid, n: int, label: int, rng: np.random.Generator) -> tuple[NDArray, ...]:

@@ -44,7 +44,7 @@ def lift(
         splats: N Gaussians in the frame of the cameras. Those with a value that is not finite stay background.
         views: views with masks, on disk or in memory; those without one are passed over.
         method: a key of :data:`METHODS`; the default method where left out.
-        device: a torch device; says where Gaussians are rasterised and embeddings trained.
+        device: "cpu", "cuda" or "auto"; where Gaussians are rasterised and embeddings trained.
         seed: of every random draw.
         settings: values in place of the method's own, by name.
         progress: told under the stages "contributions" and "lift".
@@ -53,6 +53,7 @@ def lift(
         BadArgument: if the method or a setting is unknown, or a setting outside its range.
         BadMask: if no view has a mask, or one cannot be read.
         BadSplats: if there is no finite Gaussian.
+        Unavailable: if the device cannot be had.
         Cancelled: from ``progress``.
     """
     name, chosen = find_method(method)
@@ -71,7 +72,7 @@ def lift(
     if evidence.masks == 0:
         found = Labelling(np.zeros(len(whole), np.int32))
     else:
-        found = chosen.run(Job(whole, views, renderer, evidence, device, seed, progress), values)
+        found = chosen.run(Job(whole, views, renderer, evidence, renderer.device, seed, progress), values)
     progress("lift", 1.0)
     return _lift(found, evidence, finite, name, settings_dict(values))
 
@@ -84,8 +85,8 @@ def _renderer(splats: Splats, device: str) -> Rendering:
 
 
 def _finite(splats: Splats) -> NDArray[np.bool_]:
-    columns = (splats.means, splats.quats, splats.scales, splats.opacities[:, None], splats.sh.reshape(len(splats), -1))
-    return np.logical_and.reduce([np.isfinite(column).all(1) for column in columns])
+    columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
+    return np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
 
 
 def _lift(found: Labelling, evidence: Evidence, finite: NDArray[np.bool_], name: str, settings: dict) -> Lift:

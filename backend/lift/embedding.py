@@ -53,7 +53,8 @@ class RowAdam:
 def neighbours(means: NDArray[np.float32], radius: float, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the (N, k) int64 nearest other Gaussians and (N, k) float32, 1 where they lie within ``radius``."""
     k = min(k, len(means) - 1)
-    distance, near = KDTree(means).query(means, k=np.arange(2, k + 2), distance_upper_bound=radius, workers=-1)
+    found = KDTree(means).query(means, k=k + 1, distance_upper_bound=radius, workers=-1)
+    distance, near = (np.asarray(column)[:, 1:] for column in found)
     inside = np.isfinite(distance)
     return np.where(inside, near, 0), inside.astype(np.float32)
 

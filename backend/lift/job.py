@@ -20,6 +20,8 @@ from protocol.splats import Splats
 class Rendering(Contributor, Voter, Protocol):
     """What lifting asks of :class:`backend.render.Renderer`."""
 
+    device: str
+
 
 @dataclass(frozen=True)
 class Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -79,7 +79,10 @@ def read_settings(name: str, method: Method, given: Mapping[str, Value] | None) 
         return msgspec.convert(dict(given or {}), method.settings)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$.")
-        raise BadArgument(f"The setting {where.rstrip('`')} of method {name} is wrong: {reason}.") from error
+        where = where.rstrip("`")
+        choices = get_args(get_type_hints(method.settings)[where])
+        remedy = f"Choose one of {', '.join(choices)}." if choices else ""
+        raise BadArgument(f"The setting {where} of method {name} is wrong: {reason}.", remedy) from error
 
 
 def settings_dict(settings: Any) -> dict[str, Value]:

@@ -123,8 +123,8 @@ def fill_from_neighbours(
     lost = np.flatnonzero(~known)
     if len(rows) == 0 or len(lost) == 0:
         return label
-    _, near = KDTree(means[rows]).query(means[lost], k=np.arange(1, min(k, len(rows)) + 1), workers=-1)
-    candidates = label[rows[near]]
+    _, near = KDTree(means[rows]).query(means[lost], k=min(k, len(rows)), workers=-1)
+    candidates = label[rows[np.asarray(near).reshape(len(lost), -1)]]
     count = (candidates[:, :, None] == candidates[:, None, :]).sum(2)
     commonest = np.where(count == count.max(1, keepdims=True), candidates, np.iinfo(np.int32).max).min(1)
     filled = label.copy()

@@ -47,7 +47,7 @@ def supervoxels(
         return _keep_large(region, rows, np.zeros(len(rows), np.int64), smallest)
     points = means[rows].astype(np.float64)
     k = min(NEIGHBOURS, len(rows) - 1)
-    distance, near = KDTree(points).query(points, k=k + 1, workers=-1)
+    distance, near = (np.asarray(column) for column in KDTree(points).query(points, k=k + 1, workers=-1))
     spacing = float(np.median(distance[:, min(4, k)]))
     cell = _cells(points, voxel * spacing)
     first = np.repeat(np.arange(len(rows)), k)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backend.lift.views import MaskedView
 from backend.progress import Progress, silent
-from backend.render.types import Contributions
+from backend.render.types import Contributions, Votes
 from backend.scene.types import Camera
 
 FAINT = 0.02
@@ -25,8 +25,6 @@ FAINT = 0.02
 SURE_WEIGHT = 0.05
 SURE_SHARE = 0.5
 """A vote names a mask for sure if the Gaussian shows this much, and this share of it in that one mask."""
-
-Votes = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 class Voter(Protocol):
@@ -162,16 +160,12 @@ def count_votes(contributions: Contributions, mask: NDArray[np.int32], gaussians
         contributions: of any pixels of the view.
         mask: (H, W) int32, ids 0 and above.
         gaussians: N.
-
-    Returns:
-        label (N,) int32, the id with the largest weight, -1 where the Gaussian does not show; own, total, zero (N,)
-        float32, the weight in that id, in all, and in id 0.
     """
     ids, inverse = np.unique(mask.ravel()[contributions.pixels], return_inverse=True)
-    label, own, total, zero = _count(
+    columns = _count(
         contributions.ids, contributions.weights, inverse.astype(np.int64), ids.astype(np.int64), gaussians
     )
-    return label, own, total, zero
+    return Votes(*columns)
 
 
 @njit(cache=True)

@@ -1,0 +1,216 @@
+"""Whole lifts on a small scene, and input of every unpleasant kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import backend.lift
+from backend.evaluate.panoptic import panoptic_quality
+from backend.lift import METHODS, Lift, MaskedView, label_map, lift
+from backend.progress import Cancelled
+from backend.render import Renderer
+from backend.scene.types import Camera, View
+from bench.scenes import MadeScene
+from protocol.errors import BadArgument, BadMask, BadSplats, Fault
+from protocol.splats import Splats
+
+FEW_STEPS = {"unic-lift": {"steps": 150}, "consensus": {}}
+
+
+def quality(made: MadeScene, found: Lift) -> float:
+    engine = Renderer(made.splats, "cpu")
+    maps = [label_map(engine, found.labels, view.camera) for view in made.test]
+    return panoptic_quality(maps, [view.mask for view in made.test]).pq_things
+
+
+def check(found: Lift, n: int) -> None:
+    """What every Lift must be."""
+    count = np.bincount(found.labels)
+    assert found.labels.shape == found.confidence.shape == (n,)
+    assert (found.labels.dtype, found.confidence.dtype, found.views.dtype) == (np.int32, np.float32, np.int32)
+    assert (count[1:] > 0).all()
+    assert (np.diff(count[1:]) <= 0).all()
+    assert len(found.views) == found.labels.max() + 1
+    assert np.isfinite(found.confidence).all()
+    assert found.confidence.min() >= 0
+    assert found.confidence.max() <= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_finds_the_objects(made: MadeScene, method: str) -> None:
+    found = lift(made.splats, made.train, method=method, settings=FEW_STEPS[method])
+    check(found, len(made.splats))
+    assert quality(made, found) > 80
+    assert found.method == method
+    assert found.settings["tau"] == 0.6
+    assert (found.embedding is None) == (method == "consensus")
+    on_objects = found.labels > 0
+    assert 0.5 < found.confidence[on_objects].mean() < 1
+    assert (found.views[1 : made.labels.max() + 1] > 0).all()
+
+
+def test_bits_are_reported_as_they_are(made: MadeScene) -> None:
+    found = lift(made.splats, made.train, method="unic-lift", settings={"decode": "bits", "steps": 60})
+    check(found, len(made.splats))
+    assert found.embedding is not None
+    assert found.embedding.shape == (len(made.splats), 12)
+    assert found.labels.max() > made.labels.max()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_same_labels(made: MadeScene, method: str) -> None:
+    first, second = (lift(made.splats, made.train[:6], method=method, settings=FEW_STEPS[method]) for _ in range(2))
+    np.testing.assert_array_equal(first.labels, second.labels)
+
+
+def test_names_of_ids_mean_nothing(made: MadeScene) -> None:
+    rng = np.random.default_rng(0)
+
+    def rename(mask: np.ndarray) -> np.ndarray:
+        table = np.concatenate([[0], rng.choice(2**31 - 2, int(mask.max()), replace=False) + 1])
+        return np.sort(table).astype(np.int32)[mask]
+
+    renamed = [replace(view, mask=rename(view.mask)) for view in made.train]
+    np.testing.assert_array_equal(lift(made.splats, made.train).labels, lift(made.splats, renamed).labels)
+
+
+def test_masks_of_half_the_size(made: MadeScene) -> None:
+    small = [MaskedView(v.name, v.camera, np.ascontiguousarray(v.mask[::2, ::2])) for v in made.train]
+    assert quality(made, lift(made.splats, small)) > 55
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_half_of_the_masks(made: MadeScene, method: str) -> None:
+    gone = View("gone", made.train[0].camera, image_path=backend.lift.__file__)  # pyright: ignore[reportArgumentType]
+    half = [view if number % 2 else gone for number, view in enumerate(made.train)]
+    found = lift(made.splats, half, method=method, settings=FEW_STEPS[method])
+    check(found, len(made.splats))
+    assert found.views.max() <= 6
+    assert found.labels.max() >= 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_view(made: MadeScene, method: str) -> None:
+    found = lift(made.splats, made.train[2:3], method=method, settings=FEW_STEPS[method])
+    check(found, len(made.splats))
+    assert found.labels.max() >= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_object(made: MadeScene, method: str) -> None:
+    exact = [replace(v, mask=(e == 1).astype(np.int32)) for v, e in zip(made.train, made.exact, strict=True)]
+    found = lift(made.splats, exact, method=method, settings=FEW_STEPS[method])
+    check(found, len(made.splats))
+    assert found.labels.max() == 1
+    alone = replace(made, test=[replace(view, mask=(view.mask == 1).astype(np.int32)) for view in made.test])
+    assert quality(alone, found) > 85
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_masks_that_show_nothing(made: MadeScene, method: str) -> None:
+    empty = [replace(view, mask=np.zeros_like(view.mask)) for view in made.train[:3]]
+    found = lift(made.splats, empty, method=method)
+    check(found, len(made.splats))
+    assert found.labels.max() == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_masks_that_cover_everything(made: MadeScene, method: str) -> None:
+    full = [replace(view, mask=np.full_like(view.mask, 77_777)) for view in made.train[:3]]
+    found = lift(made.splats, full, method=method, settings=FEW_STEPS[method])
+    check(found, len(made.splats))
+    assert found.labels.max() == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_gaussians_that_are_not_numbers(made: MadeScene, method: str) -> None:
+    means, scales = made.splats.means.copy(), made.splats.scales.copy()
+    means[10], scales[20, 1] = np.nan, np.inf
+    broken = replace(made.splats, means=means, scales=scales)
+    found = lift(broken, made.train, method=method, settings=FEW_STEPS[method])
+    check(found, len(broken))
+    assert found.labels[[10, 20]].tolist() == [0, 0]
+    assert found.confidence[[10, 20]].tolist() == [0, 0]
+    assert found.labels.max() >= made.labels.max() - 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_gaussian(made: MadeScene, method: str) -> None:
+    check(lift(made.splats.pick(np.array([5])), made.train, method=method, settings=FEW_STEPS[method]), 1)
+
+
+def test_nothing_in_sight(made: MadeScene) -> None:
+    away = [replace(v, camera=replace(v.camera, viewmat=np.diag([1.0, 1, 1, 1]) + _shift(1e4))) for v in made.train]
+    for method in METHODS:
+        found = lift(made.splats, away, method=method, settings=FEW_STEPS[method])
+        check(found, len(made.splats))
+        assert found.labels.max() == 0
+
+
+def _shift(z: float) -> np.ndarray:
+    out = np.zeros((4, 4))
+    out[2, 3] = -z
+    return out
+
+
+def test_refusals(made: MadeScene) -> None:
+    none = Splats(*(np.zeros(shape, np.float32) for shape in ((0, 3), (0, 4), (0, 3), 0, (0, 1, 3))))
+    bare = [replace(view, mask=view.mask[:, :0]) for view in made.train[:1]]
+    floats = [replace(view, mask=view.mask.astype(np.float32)) for view in made.train[:1]]
+    cases: list[tuple[type[Fault], str, dict]] = [
+        (BadArgument, "consensus", {"method": "magic"}),
+        (BadArgument, "tau", {"settings": {"tua": 0.5}}),
+        (BadArgument, "tau", {"settings": {"tau": 1.5}}),
+        (BadArgument, "tau", {"settings": {"tau": float("nan")}}),
+        (BadArgument, "smallest", {"settings": {"smallest": "many"}}),
+        (BadArgument, "evidence, bits", {"method": "unic-lift", "settings": {"decode": "bytes"}}),
+        (BadArgument, "dimensions", {"method": "unic-lift", "settings": {"dimensions": 1000}}),
+        (BadSplats, "0 Gaussians", {"splats": none}),
+        (BadMask, "None of the 0 views", {"views": []}),
+        (BadMask, "shape", {"views": bare}),
+        (BadMask, "float32", {"views": floats}),
+    ]
+    for kind, word, change in cases:
+        arguments = {"splats": made.splats, "views": made.train[:2], **change}
+        with pytest.raises(kind, match=word):
+            lift(arguments.pop("splats"), arguments.pop("views"), **arguments)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("stage", ["contributions", "lift"])
+def test_can_be_stopped(made: MadeScene, method: str, stage: str) -> None:
+    def stop(now: str, fraction: float, note: str = "") -> None:
+        assert 0 <= fraction <= 1
+        if now == stage:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        lift(made.splats, made.train[:3], method=method, progress=stop)
+
+
+def test_progress_tells_the_truth(made: MadeScene) -> None:
+    told: list[tuple[str, float]] = []
+    lift(
+        made.splats,
+        made.train,
+        method="unic-lift",
+        settings={"steps": 60},
+        progress=lambda s, f, n="": told.append((s, f)),
+    )
+    stages = [stage for stage, _ in told]
+    assert stages == sorted(stages), "contributions come before lift"
+    for stage in ("contributions", "lift"):
+        fractions = [f for s, f in told if s == stage]
+        assert fractions == sorted(fractions)
+        assert fractions[-1] == 1.0
+        assert len(fractions) > 5
+
+
+def test_camera_is_resized_to_the_mask() -> None:
+    camera = Camera(np.eye(4), np.array([[80.0, 0, 40], [0, 80, 30], [0, 0, 1]]), 80, 60)
+    (view,) = backend.lift.masked_views([MaskedView("a", camera, np.ones((30, 40), np.int32))])
+    assert (view.camera.width, view.camera.height) == (40, 30)
+    assert view.camera.K[0].tolist() == [40, 0, 20]

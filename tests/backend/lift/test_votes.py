@@ -1,0 +1,81 @@
+"""Votes: counted right, laid out right, and blind to what ids are called."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from backend.lift.views import MaskedView, compact, masked_views
+from backend.lift.votes import count_votes, gather_evidence
+from backend.render.types import Contributions, Votes
+from backend.scene.types import Camera
+
+
+def some_contributions(rng: np.random.Generator, pixels: int, k: int, gaussians: int) -> Contributions:
+    ids = np.stack([rng.choice(gaussians, k, replace=False) for _ in range(pixels)]).astype(np.int32)
+    weights = rng.random((pixels, k)).astype(np.float32) * (rng.random((pixels, k)) < 0.7)
+    return Contributions(np.arange(pixels, dtype=np.int64), np.where(weights > 0, ids, 0), weights.astype(np.float32))
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 7, 2_000_000_000]))
+@settings(max_examples=30, deadline=None)
+def test_votes_are_the_sums_over_pixels(seed: int, factor: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 9
+    mask = rng.integers(0, 2, (4, 5)).astype(np.int32) * factor
+    found = some_contributions(rng, 20, 3, n)
+    votes = count_votes(found, mask, n)
+    table = {int(i): np.zeros(n) for i in np.unique(mask)}
+    for p in range(20):
+        for i, w in zip(found.ids[p], found.weights[p], strict=True):
+            table[int(mask.ravel()[p])][i] += w
+    total = sum(table.values())
+    np.testing.assert_allclose(votes.total, total, rtol=1e-5)
+    np.testing.assert_allclose(votes.zero, table.get(0, np.zeros(n)), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(votes.own, np.max(list(table.values()), axis=0), rtol=1e-5)
+    for i in range(n):
+        assert votes.label[i] == -1 if total[i] == 0 else table[int(votes.label[i])][i] >= votes.own[i] * 0.99999
+
+
+@given(hnp.arrays(np.int32, (3, 7), elements=st.integers(-5, 2**31 - 1)))
+def test_compact_keeps_the_partition(mask: np.ndarray) -> None:
+    got = compact(mask)
+    ids = np.unique(mask[mask > 0])
+    np.testing.assert_array_equal(got, np.where(mask > 0, np.searchsorted(ids, mask) + 1, 0))
+
+
+class Given:
+    """A voter that says what it was told to say."""
+
+    def __init__(self, votes: list[Votes]) -> None:
+        self.left = list(votes)
+
+    def votes(self, camera: Camera, mask: np.ndarray) -> Votes:
+        return self.left.pop(0)
+
+
+def test_evidence_lists_each_gaussian_view_by_view() -> None:
+    camera = Camera(np.eye(4), np.eye(3), 2, 1)
+
+    def f(*values: float) -> np.ndarray:
+        return np.array(values, np.float32)
+
+    first = Votes(np.array([1, -1, 0], np.int32), f(2, 0, 3), f(2.5, 0, 3), f(0.5, 0, 3))
+    second = Votes(np.array([2, 1, 1], np.int32), f(1, 4, 0.001), f(1, 5, 0.001), f(0, 1, 0))
+    views = [
+        MaskedView("a", camera, np.array([[0, 7]], np.int32)),
+        MaskedView("b", camera, np.array([[90_000, 4]], np.int32)),
+    ]
+    got = gather_evidence(Given([first, second]), masked_views(views), 3)
+    assert got.start.tolist() == [0, 2, 3, 4]
+    assert got.gaussian.tolist() == [0, 0, 1, 2]
+    assert got.view.tolist() == [0, 1, 1, 0]
+    assert got.mask.tolist() == [1, 3, 2, 0], "masks of the second view follow those of the first"
+    assert got.own.tolist() == [2, 1, 4, 3]
+    assert got.mask_view.tolist() == [-1, 0, 1, 1]
+    assert got.sure.tolist() == [True, True, True, False]
+    np.testing.assert_allclose(got.weight, [3.5, 5, 3])
+    entries = got.by_mask.entries[got.by_mask.start[1] : got.by_mask.start[2]]
+    assert got.gaussian[entries].tolist() == [0]
