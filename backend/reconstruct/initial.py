@@ -73,7 +73,7 @@ def viewing_distance(points: NDArray[np.float32], cameras: Sequence[Camera]) -> 
 
 
 def gaussians_at(points: Points, distance: float, sh_degree: int, device: str) -> Columns:
-    """Return columns of round Gaussians at ``points``, as stored in Splats, each about as large as its neighbours are far.
+    """Return columns, as in Splats, of round Gaussians at ``points``, about as large as their neighbours are far.
 
     Args:
         distance: :func:`viewing_distance`; sizes stay between 0.0009 and 0.09 of it, so that neither a pair of points

@@ -67,7 +67,7 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def psnr(image: torch.Tensor, target: torch.Tensor) -> float:
-    """Return the peak signal-to-noise ratio in dB of a (H, W, 3) float image, clipped to 0..1, and a uint8 photograph."""
+    """Return the peak signal-to-noise ratio in dB of a (H, W, 3) float image, clipped to 0..1, to a uint8 one."""
     error = float((image.detach().clamp(0, 1) - target.to(image.dtype) / 255).square().mean())
     return -10 * float(np.log10(max(error, 1e-10)))
 
@@ -193,9 +193,7 @@ def _loss_and_gradient(image, target, weight, window, gradient):
             total += value
             by_square = -value * b2
             by_product = 2 * a1 * b1 * b2
-            slopes[0, x + _MARGIN] = (
-                2 * my * a2 * b1 * b2 - 2 * mx * value * b1 - 2 * mx * by_square - my * by_product
-            )
+            slopes[0, x + _MARGIN] = 2 * my * a2 * b1 * b2 - 2 * mx * value * b1 - 2 * mx * by_square - my * by_product
             slopes[1, x + _MARGIN] = by_square
             slopes[2, x + _MARGIN] = by_product
         similar[y] = total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numba import njit, prange
@@ -36,7 +38,7 @@ class Adam:
         return len(next(iter(self.columns.values())))
 
     @torch.no_grad()
-    def step(self, rates: dict[str, float | torch.Tensor], visible: torch.Tensor) -> None:
+    def step(self, rates: Mapping[str, float | torch.Tensor], visible: torch.Tensor) -> None:
         """Move the visible rows against their gradients, and clear the gradients.
 
         A gradient that is not finite counts as zero: one bad pixel must not spoil a Gaussian for good.

@@ -45,9 +45,7 @@ class Photographs:
         return sum(photo.camera.width * photo.camera.height for photo in self.full)
 
 
-def load_photographs(
-    views: Sequence[View], *, long_side: int, device: str, progress: Progress = silent
-) -> Photographs:
+def load_photographs(views: Sequence[View], *, long_side: int, device: str, progress: Progress = silent) -> Photographs:
     """Read images and masks of ``views``, none larger than ``long_side`` pixels.
 
     Raises:

@@ -128,7 +128,14 @@ def _neighbours(centres: NDArray, forward: NDArray) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Rays:
-    """R rays: view (R,) int64; pixels (R, 2) float32; origins, directions (R, 3) float32, depth 1; colours (R, 3) uint8."""
+    """R rays.
+
+    Attributes:
+        view: (R,) int64, whose photograph they start from.
+        pixels: (R, 2) float32, where in it.
+        origins, directions: (R, 3) float32, in the world; a direction is one unit of depth long.
+        colours: (R, 3) uint8.
+    """
 
     view: NDArray[np.int64]
     pixels: NDArray[np.float32]
@@ -257,9 +264,18 @@ def _sweep_rays(
         for d in range(ladder.shape[0]):
             seen = 0
             for n in range(neighbours.shape[1]):
-                if neighbours[own, n] >= 0:
+                other = neighbours[own, n]
+                if other >= 0:
                     difference = _match(
-                        pixels, starts, sizes, projections, patch, centres[own], directions, ladder[d], neighbours[own, n]
+                        pixels,
+                        starts,
+                        sizes,
+                        projections,
+                        patch,
+                        centres[own],
+                        directions,
+                        ladder[d],
+                        neighbours[own, n],
                     )
                     if difference >= 0:
                         # Insertion keeps the matches sorted: the better half counts, as the rest may be hidden.

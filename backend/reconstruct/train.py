@@ -85,12 +85,8 @@ def reconstruct(
     cap = int(changes.get("cap", default_cap(photos.pixels, engine)))
     points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
     distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
-    schedule = Schedule.for_scene(
-        distance, photos.pixels, len(points[0]), engine=engine, steps=steps, **changes
-    )
-    training = Training(
-        Adam(gaussians_at(points, distance, schedule.sh_degree, device)), photos, schedule, seed
-    )
+    schedule = Schedule.for_scene(distance, photos.pixels, len(points[0]), engine=engine, steps=steps, **changes)
+    training = Training(Adam(gaussians_at(points, distance, schedule.sh_degree, device)), photos, schedule, seed)
 
     mark = checkpoints.fingerprint(
         train_views, dataclasses.asdict(schedule) | {"seed": seed, "long_side": long_side, "engine": engine}

@@ -44,7 +44,8 @@ def test_black_photographs_and_single_photographs_still_give_points(floor):
 
 
 def test_photographs_of_different_sizes(floor):
-    mixed = [photograph_of_floor(c) for c in [*ring(6, (120, 90), 100.0, 2.0, 3.5), *ring(5, (70, 100), 90.0, 2.0, 3.5)]]
+    cameras = [*ring(6, (120, 90), 100.0, 2.0, 3.5), *ring(5, (70, 100), 90.0, 2.0, 3.5)]
+    mixed = [photograph_of_floor(camera) for camera in cameras]
     points, _ = initial_points(*NO_POINTS, mixed, 300, seed=0)
     assert np.median(np.abs(points[:, 2])) < 0.1
 
@@ -72,7 +73,7 @@ def test_sparse_points_are_used_where_there_are_enough(floor):
 
 
 def test_viewing_distance_is_the_median_depth():
-    cameras = [looking_at([4, 0, 0.5], [0, 0, 0.5], (60, 60), 60.0), looking_at([0, 4, 0.5], [0, 0, 0.5], (60, 60), 60.0)]
+    cameras = [looking_at(centre, [0, 0, 0.5], (60, 60), 60.0) for centre in ([4, 0, 0.5], [0, 4, 0.5])]
     points = np.random.default_rng(0).normal(0, 0.1, (200, 3)).astype(np.float32) + np.float32([0, 0, 0.5])
     assert viewing_distance(points, cameras) == pytest.approx(4, abs=0.05)
     assert viewing_distance(points + np.float32([0, 0, 900]), cameras) == pytest.approx(900, rel=0.01)

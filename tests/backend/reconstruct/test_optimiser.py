@@ -21,6 +21,11 @@ def gradients(adam: Adam, step: int) -> None:
         column.grad = torch.randn(column.shape, generator=generator)
 
 
+def gradient_of(column: torch.Tensor) -> torch.Tensor:
+    assert column.grad is not None
+    return column.grad
+
+
 def test_all_rows_visible_is_torch_adam():
     ours = Adam(columns())
     theirs = {name: column.clone().requires_grad_(True) for name, column in columns().items()}
@@ -30,7 +35,7 @@ def test_all_rows_visible_is_torch_adam():
     for step in range(20):
         gradients(ours, step)
         for name, column in theirs.items():
-            column.grad = ours.columns[name].grad.clone()
+            column.grad = gradient_of(ours.columns[name]).clone()
         ours.step(RATES, torch.ones(40, dtype=torch.bool))
         torch_adam.step()
     for name, column in theirs.items():
@@ -78,7 +83,7 @@ def test_both_engines_make_the_same_step():
 def test_a_gradient_that_is_not_finite_counts_as_zero(bad):
     adam = Adam(columns())
     gradients(adam, 0)
-    adam.columns["means"].grad[3, 1] = bad
+    gradient_of(adam.columns["means"])[3, 1] = bad
     before = adam.columns["means"].detach().clone()
     adam.step(RATES, torch.ones(40, dtype=torch.bool))
     assert adam.columns["means"][3, 1] == before[3, 1]
