@@ -63,7 +63,7 @@ def weigh_group(footprints, i, xs, ys, group, light, weights, least):
     u, v = footprints[i, U], footprints[i, V]
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
     opacity = footprints[i, OPACITY]
-    surplus = F(0)
+    above = F(0)
     for lane in range(LANES):
         dx, dy = xs[group, lane] - u, ys[group, lane] - v
         alpha = min(opacity * falloff(-HALF * (a * dx * dx + c * dy * dy) - b * dx * dy), CAP)
@@ -73,8 +73,8 @@ def weigh_group(footprints, i, xs, ys, group, light, weights, least):
         after = before - weight
         light[group, lane] = after if after >= OPAQUE else F(0)
         weights[lane] = weight
-        surplus = max(surplus, weight - least[group, lane])
-    return surplus > F(0)
+        above += ONE if weight > least[group, lane] else F(0)
+    return above > F(0)
 
 
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
@@ -124,9 +124,9 @@ def strongest(schedule, start, members, rows, footprints, across, width, pixels,
                         if kept[group, lane] >= k:
                             least[group, lane] = weights[row, k - 1]
             if m % CHECK_EVERY == CHECK_EVERY - 1:
-                most = F(0)
+                left = F(0)
                 for group in range(groups):
                     for lane in range(LANES):
-                        most = max(most, light[group, lane])
-                if most == F(0):
+                        left += light[group, lane]
+                if left == F(0):
                     break

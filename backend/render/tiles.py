@@ -15,13 +15,14 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from backend.render.model import ALPHA_MIN, TILE
-from backend.render.project import CONIC_A, CONIC_B, CONIC_C, FAST, OPACITY, REACH_X, REACH_Y, F, U, V
+from backend.render.model import TILE
+from backend.render.project import CONIC_A, CONIC_B, CONIC_C, FAST, HALF, ONE, REACH_X, REACH_Y, F, U, V
 
 BLOCKS = 16
 """The depth-ordered Gaussians are binned in this many runs, each by one thread."""
 
-FAINTEST = F(1 / ALPHA_MIN)
+SLACK = F(0.01)
+"""Pixels by which an ellipse is taken larger than it is, to cover the rounding of square roots."""
 
 
 @dataclass(frozen=True)
@@ -104,48 +105,50 @@ def depth_order(boxes, depths):
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def span(low, high, a, b, c, level, reach):
-    """Extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high, relative to its centre.
+def span(low, high, a, b, c, reach_x, reach_y):
+    """Extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high.
 
-    The widest points of the ellipse are (reach, -b/c reach) and its mirror image; where they lie outside the strip,
-    the extent ends on the nearer edge of the strip.
+    Relative to its centre; reach_x and reach_y are its half-extents.
+
+    At height y the ellipse runs from -b/a y - s to -b/a y + s, s = chord sqrt(1 - (y / reach_y)^2), where chord is
+    half its width at y = 0. Its widest points are (reach_x, -b/c reach_x) and the mirror image; where they lie outside
+    the strip, the extent ends on the nearer edge of the strip.
     """
-    tip = -b / c * reach
-    y_right = min(max(tip, low), high)
-    y_left = min(max(-tip, low), high)
-    det = a * c - b * b
-    right = (-b * y_right + math.sqrt(max(a * level - det * y_right * y_right, F(0)))) / a
-    left = (-b * y_left - math.sqrt(max(a * level - det * y_left * y_left, F(0)))) / a
-    return left, right
+    chord = reach_x * math.sqrt(max(ONE - b * b / (a * c), F(0)))
+    tip = -b / c * reach_x
+    y_right, y_left = min(max(tip, low), high), min(max(-tip, low), high)
+    right = -b / a * y_right + chord * math.sqrt(max(ONE - (y_right / reach_y) ** 2, F(0)))
+    left = -b / a * y_left - chord * math.sqrt(max(ONE - (y_left / reach_y) ** 2, F(0)))
+    return left - SLACK, right + SLACK
 
 
 @njit(fastmath=FAST, error_model="numpy")
 def tiles_of_strip(footprints, boxes, i, ty):
     """First and last tile column that Gaussian i touches in tile row ty."""
+    first, last = boxes[i, 0], boxes[i, 1]
+    if first // TILE == last // TILE or boxes[i, 2] // TILE == boxes[i, 3] // TILE:
+        return first // TILE, last // TILE
     u, v = footprints[i, U], footprints[i, V]
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
-    level = F(2) * math.log(footprints[i, OPACITY] * FAINTEST)
-    low = max(F(ty * TILE) + F(0.5) - v, -footprints[i, REACH_Y])
-    high = min(F(ty * TILE + TILE) - F(0.5) - v, footprints[i, REACH_Y])
-    left, right = span(low, high, a, b, c, level, footprints[i, REACH_X])
-    # A hundredth of a pixel covers the rounding of the square roots.
-    first = max(math.ceil(u + left - F(0.51)), boxes[i, 0])
-    last = min(math.floor(u + right - F(0.49)), boxes[i, 1])
+    low, high = F(ty * TILE) + HALF - v, F(ty * TILE + TILE) - HALF - v
+    left, right = span(low, high, a, b, c, footprints[i, REACH_X], footprints[i, REACH_Y])
+    first = max(math.ceil(u + left - HALF), first)
+    last = min(math.floor(u + right - HALF), last)
     return first // TILE, last // TILE if last >= first else first // TILE - 1
 
 
 @njit(fastmath=FAST, error_model="numpy")
 def rows_of_tile(footprints, boxes, i, tx, ty):
     """First and last row of tile (tx, ty) that Gaussian i touches; first above last where it misses."""
-    u, v = footprints[i, U], footprints[i, V]
-    a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
-    level = F(2) * math.log(footprints[i, OPACITY] * FAINTEST)
-    low = max(F(tx * TILE) + F(0.5) - u, -footprints[i, REACH_X])
-    high = min(F(tx * TILE + TILE) - F(0.5) - u, footprints[i, REACH_X])
-    top, bottom = span(low, high, c, b, a, level, footprints[i, REACH_Y])
-    first = max(math.ceil(v + top - F(0.51)), boxes[i, 2]) - ty * TILE
-    last = min(math.floor(v + bottom - F(0.49)), boxes[i, 3]) - ty * TILE
-    return max(first, 0), min(last, TILE - 1)
+    first, last = boxes[i, 2], boxes[i, 3]
+    if boxes[i, 0] // TILE != boxes[i, 1] // TILE:
+        u, v = footprints[i, U], footprints[i, V]
+        a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
+        low, high = F(tx * TILE) + HALF - u, F(tx * TILE + TILE) - HALF - u
+        top, bottom = span(low, high, c, b, a, footprints[i, REACH_Y], footprints[i, REACH_X])
+        first = max(math.ceil(v + top - HALF), first)
+        last = min(math.floor(v + bottom - HALF), last)
+    return max(first - ty * TILE, 0), min(last - ty * TILE, TILE - 1)
 
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
