@@ -1,0 +1,69 @@
+"""Where a server is: ``tcp://HOST:PORT``."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from protocol.errors import BadArgument
+
+DEFAULT = "tcp://127.0.0.1:5757"
+
+_ADDRESS = re.compile(r"tcp://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host, by name or number, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"tcp://{f'[{self.host}]' if self.is_v6 else self.host}:{self.port}"
+
+    @property
+    def is_v6(self) -> bool:
+        return ":" in self.host
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine, reached without any network."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def at(self, port: int) -> Address:
+        return Address(self.host, port)
+
+
+def parse(text: str) -> Address:
+    """Read an address; "localhost" is 127.0.0.1, where the server listens.
+
+    Raises:
+        BadArgument: if it is not of that form.
+    """
+    text = text.strip()
+    match = _ADDRESS.fullmatch(text)
+    port = int(match["port"]) if match else 0
+    if match is None or not 0 < port < 65536 or not _is_host(match["v6"], match["host"]):
+        raise BadArgument(
+            f"The address {text[:200]!r} is not of the form tcp://HOST:PORT.",
+            f"The server prints its address when it starts; usually it is {DEFAULT}.",
+        )
+    host = match["v6"] or match["host"]
+    return Address("127.0.0.1" if host.lower() == "localhost" else host, port)
+
+
+def _is_host(v6: str | None, host: str | None) -> bool:
+    """Whether a bracketed number is one, and a bare one that looks like a number is one too."""
+    number = v6 if v6 is not None else host
+    assert number is not None
+    if v6 is None and not re.fullmatch(r"[0-9.]+", number):
+        return True
+    try:
+        return ipaddress.ip_address(number).version == (4 if v6 is None else 6)
+    except ValueError:
+        return False

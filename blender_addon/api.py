@@ -1,0 +1,196 @@
+"""SplatLift for scripts: segment a capture on a server, import what it found, export objects.
+
+    client = api.connect("tcp://127.0.0.1:5757")
+    job = api.segment(client, "/captures/kitchen", method="unic-lift", on_progress=print)
+    collection = api.import_result(job.result(), display="SPLATS")
+    api.export_object(collection.children[0], "/out/mug.ply")
+
+Works in a window, in ``blender -b --python script.py`` and in the bpy module. Everything here waits until it is done,
+:func:`segment` apart: the job moves on while :meth:`Segmentation.result` waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from protocol.errors import BadArgument, Fault, Refused, Unavailable
+from protocol.messages import JobRequest, MethodInfo
+
+from .connection import Connection
+from .job import Job
+
+PATIENCE = 10.0
+"""Seconds that :func:`connect` waits for a server unless told otherwise."""
+
+Progress = Callable[[str, float, str], object]
+"""Called with the stage, how much of it is done from 0 to 1, and a few words."""
+
+
+class Client:
+    """A standing connection to a server; close it, or use it in a ``with`` statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def methods(self) -> list[MethodInfo]:
+        """The lifting methods that the server offers."""
+        return list(self.connection.server.methods) if self.connection.server else []
+
+    def close(self) -> None:
+        """Disconnect. Jobs that the server has go on there, but can no longer be followed from here."""
+        self.connection.destroy()
+
+
+class Segmentation:
+    """A job under way.
+
+    Attributes:
+        job: its state, stage, fraction and note.
+    """
+
+    def __init__(self, client: Client, job: Job, on_progress: Progress | None) -> None:
+        self.job = job
+        self._client = client
+        self._on_progress = on_progress
+        self._told: tuple[str, int, str] | None = None
+
+    def result(self, timeout: float | None = None) -> Path:
+        """Wait for the result and return its folder, telling ``on_progress`` what goes on.
+
+        Raises:
+            Fault: why the job failed; Refused if it was cancelled; Unavailable after ``timeout`` seconds, or if the
+                server cannot be spoken to.
+        """
+        self._client.connection.run(self._settled, timeout)
+        connection = self._client.connection
+        if not self.job.final and connection.state == "error" and connection.error is not None:
+            raise connection.error
+        return self.job.result(timeout=0)
+
+    def cancel(self) -> None:
+        """Ask for the job to stop; :meth:`result` then raises Refused."""
+        self.job.cancel()
+
+    def _settled(self) -> bool:
+        self._tell()
+        return self.job.final or self._client.connection.state == "error"
+
+    def _tell(self) -> None:
+        told = (self.job.stage, int(self.job.fraction * 100), self.job.note)
+        if self._on_progress is not None and told != self._told:
+            self._told = told
+            self._on_progress(self.job.stage, self.job.fraction, self.job.note)
+
+
+def connect(
+    address: str, pairing: str | None = None, *, timeout: float = PATIENCE, cache: Path | str | None = None
+) -> Client:
+    """Connect to a server and wait until it answers.
+
+    Args:
+        address: ``tcp://HOST:PORT``, as the server prints it.
+        pairing: the server's pairing string, for encrypted connections.
+        timeout: seconds to wait.
+        cache: folder for downloads; left out, that of the add-on's preferences.
+
+    Raises:
+        BadArgument: if ``address`` is no address.
+        Refused: if it is on another machine, or ``pairing`` is given: servers do not encrypt yet.
+        Unavailable: if nothing answers in time.
+        VersionMismatch: if the server is too old or too new.
+    """
+    if pairing is not None:
+        raise Refused("A pairing string was given, and this version has no encrypted connections.", "Leave it out.")
+    if cache is None:
+        from .preferences import cache_folder
+
+        cache = cache_folder()
+    connection = Connection(Path(cache))
+    try:
+        connection.connect(address)
+        connection.run(lambda: connection.state in ("connected", "error"), timeout)
+        if connection.state != "connected":
+            raise connection.error or Unavailable(
+                f"No SplatLift server answered at {address} within {timeout:g} s.", "Start one: backend serve."
+            )
+    except BaseException:
+        connection.destroy()
+        raise
+    return Client(connection)
+
+
+def segment(
+    client: Client,
+    folder: Path | str,
+    method: str | None = None,
+    *,
+    masks: Path | str | None = None,
+    splats: Path | str | None = None,
+    test_views: str = "none",
+    device: Literal["auto", "cuda", "cpu"] = "auto",
+    seed: int = 0,
+    steps: int | None = None,
+    on_progress: Progress | None = None,
+) -> Segmentation:
+    """Send a scene folder to be segmented and return the job at once.
+
+    Args:
+        folder: the scene, in a layout that the server reads.
+        method: a lifting method of the server; left out, its best.
+        masks, splats: a mask folder, and Gaussians to be used instead of reconstructing; inside the scene folder.
+        test_views: views held out of everything: "none", "last:0.2", "every:8".
+        device, seed, steps: as in :class:`protocol.messages.JobRequest`.
+        on_progress: called while :meth:`Segmentation.result` waits.
+
+    Raises:
+        BadArgument: if ``method`` is none of the server's, or ``masks`` or ``splats`` are not inside the scene folder.
+    """
+    names = [each.name for each in client.methods]
+    if method is not None and method not in names:
+        raise BadArgument(f"There is no method {method!r}.", f"Choose one of {', '.join(names)}.")
+    request = JobRequest(
+        method=method,
+        masks=None if masks is None else str(masks),
+        splats=None if splats is None else str(splats),
+        test_views=test_views,
+        device=device,
+        seed=seed,
+        steps=steps,
+    )
+    return Segmentation(client, client.connection.submit(Path(folder), request), on_progress)
+
+
+def import_result(result: Path | str, display: Literal["POINTS", "MESH", "SPLATS"] = "POINTS") -> Any:
+    """Import a result folder and return the scene's collection, whose children are one collection per object.
+
+    Raises:
+        Fault: as :func:`blender_addon.session.import_folder`.
+    """
+    from . import session
+
+    return session.import_folder(Path(result), display)
+
+
+def export_object(collections: Any, path: Path | str) -> int:
+    """Export a collection, or several into one file, with what was moved baked in; return how many Gaussians they hold.
+
+    Raises:
+        Fault: as :func:`blender_addon.splats.export.export_objects`.
+    """
+    from .splats.export import export_objects
+
+    several = list(collections) if isinstance(collections, Iterable) else [collections]
+    return export_objects(several, Path(path))
+
+
+__all__ = ["Client", "Fault", "Segmentation", "connect", "export_object", "import_result", "segment"]

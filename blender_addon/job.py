@@ -1,0 +1,234 @@
+"""A job as its person sees it: what it is at, and in the end the folder with its result."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from msgspec.structs import replace
+
+from protocol.errors import Fault, JobFailed, NotFound, Refused, Unavailable, fault
+from protocol.messages import (
+    FINAL_STATES,
+    Accepted,
+    Cancel,
+    GetResult,
+    JobRequest,
+    Progress,
+    Result,
+    Submit,
+    Sync,
+)
+
+from .download import download
+from .link import Link
+from .scene_files import inside
+from .upload import Outgoing, prepare, upload
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+State = Literal[
+    "preparing", "uploading", "queued", "running", "cancelling", "downloading", "finished", "failed", "cancelled"
+]
+T = TypeVar("T")
+Steps = Generator[bool, None, T]
+
+NOT_YET = 0.99
+"""The most that :attr:`Job.fraction` shows before the result is there."""
+
+
+class Lost(Exception):
+    """The link is gone. An errand that meets this waits for the next link and takes itself up again."""
+
+
+class _Cancelled(Exception):
+    """The server has cancelled the job."""
+
+
+class Job:
+    """A scene folder on its way to labelled objects.
+
+    The folder is hashed and offered, the server pulls what it lacks and works, the result is pulled into the cache and
+    laid out as a folder. A connection that is lost in between is waited for.
+
+    Attributes:
+        id: a UUID4 in hex, the same on the server.
+        title: the folder's name.
+        scene: the folder, absolute.
+        state: where the job is; the last three are final.
+        stage: what is being done, "prepare", "upload", "download" or the server's word.
+        fraction: how much of that stage is done, below 1 until the job is finished.
+        note: a few words more.
+        bytes_done, bytes_total: of the stage, where it moves files.
+        left_out: links out of the scene folder, which are not sent.
+        error: why it failed.
+        folder: the result, once finished.
+
+    Raises:
+        BadArgument: if the request names a path that is not inside the scene folder.
+    """
+
+    def __init__(self, connection: Connection, scene: Path, request: JobRequest) -> None:
+        splats = inside(scene, request.splats, "splat file") if request.splats else None
+        masks = inside(scene, request.masks, "mask folder") if request.masks else None
+        self.id = uuid.uuid4().hex
+        self.title = scene.name.encode("utf-8", "backslashreplace").decode()[:200]
+        self.scene = scene
+        self.request = replace(request, splats=splats, masks=masks)
+        self.state: State = "preparing"
+        self.stage = "prepare"
+        self.fraction = 0.0
+        self.note = ""
+        self.bytes_done = self.bytes_total = 0
+        self.left_out = 0
+        self.error: Fault | None = None
+        self.folder: Path | None = None
+        self._connection = connection
+        self._remote: Progress | None = None
+        self._submitted = False
+        self._cancelling = False
+        self._work: Steps[None] | None = self._course(tuple(path for path in (splats, masks) if path))
+
+    @property
+    def final(self) -> bool:
+        return self.state in ("finished", "failed", "cancelled")
+
+    def result(self, timeout: float | None = None) -> Path:
+        """Wait for the result and return its folder. For scripts: it blocks.
+
+        Raises:
+            Fault: why the job failed; Refused if it was cancelled; Unavailable after ``timeout`` seconds.
+        """
+        if not self._connection.run(lambda: self.final, timeout):
+            raise Unavailable(f"The job {self.title} had no result after {timeout:g} s.", "Ask again later.")
+        if self.error is not None:
+            raise self.error
+        if self.folder is None:
+            raise Refused(f"The job {self.title} was cancelled and has no result.", "Start it again.")
+        return self.folder
+
+    def cancel(self) -> None:
+        """Stop: at once while files are on their way, by asking the server while it has the job."""
+        if self._submitted and not self.final and self.state != "downloading":
+            self._cancelling = True
+            self.show(state="cancelling")
+        elif not self.final:
+            self.stop()
+
+    def stop(self) -> None:
+        """Give up on this side, whatever the server does."""
+        self._end(state="cancelled", note="")
+
+    def abandon(self, reason: Fault) -> None:
+        """Fail for that reason."""
+        self._end(state="failed", note="", error=reason)
+
+    def advance(self) -> bool:
+        """Do a small piece of the work; say whether there is more to do at once."""
+        if self._work is None:
+            return False
+        try:
+            return next(self._work)
+        except StopIteration:
+            self._work = None
+        except _Cancelled:
+            self.stop()
+        except Fault as reason:
+            self.abandon(reason)
+        except OSError as error:
+            self.abandon(Unavailable(f"The job {self.title} cannot go on: {error}."))
+        return False
+
+    def take(self, progress: Progress) -> None:
+        """Take in what the server says of the job, unless something newer was there."""
+        if self.final or (self._remote is not None and progress.seq <= self._remote.seq):
+            return
+        self._remote = progress
+        if progress.state not in FINAL_STATES:
+            state = "cancelling" if self._cancelling else progress.state
+            stage = progress.stage or progress.state
+            self.show(state=state, stage=stage, fraction=progress.fraction, note=progress.note)
+
+    def show(self, **shown: Any) -> None:
+        """Set attributes, and tell whoever watches the connection if one of them is new."""
+        if "fraction" in shown and shown.get("state") != "finished":
+            shown["fraction"] = min(shown["fraction"], NOT_YET)
+        if any(getattr(self, name) != value for name, value in shown.items()):
+            for name, value in shown.items():
+                setattr(self, name, value)
+            self._connection.changed()
+
+    def transferred(self, done: int, total: int) -> None:
+        """Show that so many bytes of the present stage are done."""
+        note = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        self.show(bytes_done=done, bytes_total=total, fraction=done / max(total, 1), note=note)
+
+    def _begin(self, state: State, stage: str) -> None:
+        self.show(state=state, stage=stage, fraction=0.0, note="", bytes_done=0, bytes_total=0)
+
+    def _end(self, **shown: Any) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            work.close()
+        self.show(**shown)
+
+    def _course(self, also: tuple[str, ...]) -> Steps[None]:
+        """All of a job, in order; begun again from where it makes sense when the link was lost."""
+        outgoing = yield from prepare(self, also)
+        while True:
+            try:
+                link = yield from self._connection.connected()
+                if not (yield from self._known()):
+                    self._begin("uploading", "upload")
+                    yield from upload(self, self._connection, outgoing)
+                    yield from self._submit(outgoing)
+                yield from self._follow(link)
+                result = yield from self._connection.ask(GetResult(self.id), Result)
+                self._begin("downloading", "download")
+                folder = yield from download(self, self._connection, result)
+                self.show(state="finished", fraction=1.0, note="", folder=folder)
+                return
+            except Lost:
+                continue
+
+    def _known(self) -> Steps[bool]:
+        """Follow the job, if the server has it already."""
+        if not self._submitted:
+            return False
+        try:
+            yield from self._connection.ask(Sync(self.id), Progress)
+        except NotFound:
+            if self._cancelling:
+                raise _Cancelled from None
+            # It never arrived there, or the server has lost it; what it counted is void.
+            self._submitted = False
+            self._remote = None
+            return False
+        return True
+
+    def _submit(self, outgoing: Outgoing) -> Steps[None]:
+        self._begin("queued", "queued")
+        # From here on the server may have the job, even if its answer is lost.
+        self._submitted = True
+        submit = Submit(self.id, self.title, outgoing.offer.manifest, self.request)
+        yield from self._connection.ask(submit, Accepted)
+        yield from self._connection.ask(Sync(self.id), Progress)
+
+    def _follow(self, link: Link) -> Steps[None]:
+        """Wait for the server to finish; pass a cancel on to it."""
+        asked = False
+        while self._remote is None or self._remote.state not in FINAL_STATES:
+            if self._connection.is_over(link):
+                raise Lost
+            if self._cancelling and not asked:
+                yield from self._connection.ask(Cancel(self.id), Progress)
+                asked = True
+            yield False
+        if self._remote.state == "cancelled":
+            raise _Cancelled
+        if self._remote.state == "failed":
+            reason = self._remote.error
+            raise JobFailed("The job failed.") if reason is None else fault(reason.code, reason.sentence, reason.remedy)
