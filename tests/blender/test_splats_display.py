@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from protocol.errors import BadResult
+from protocol.splats import Splats
 from tests.blender.example import labelled_splats, object_of, write_example, write_tetrahedron
 
 bpy = pytest.importorskip("bpy")
@@ -72,6 +73,39 @@ def test_ellipsoids_have_the_axes_of_their_gaussians(tmp_path: Path) -> None:
 
 def _place(point) -> tuple[float, ...]:
     return tuple(round(value, 4) for value in point)
+
+
+@pytest.mark.parametrize("display", ["POINTS", "SPLATS"])
+def test_a_rendered_gaussian_has_the_colour_of_the_capture(tmp_path: Path, display: session.Display) -> None:
+    colour = np.array([0.8, 0.3, 0.2], np.float32)
+    write_example(tmp_path / "in", one_gaussian(colour))
+    scene = bpy.context.scene
+    session.import_folder(tmp_path / "in", display)
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.location = (0, 0, 6)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    scene.render.resolution_x = scene.render.resolution_y = 16
+    scene.view_settings.view_transform = "Standard"
+    scene.render.filepath = str(tmp_path / "seen.png")
+    bpy.ops.render.render(write_still=True)
+    pixels = np.array(bpy.data.images.load(scene.render.filepath).pixels[:]).reshape(16, 16, 4)
+    np.testing.assert_allclose(pixels[8, 8, :3], colour, atol=0.02)
+    np.testing.assert_array_equal(pixels[0, 0, :3], 0)
+
+
+def one_gaussian(colour: np.ndarray) -> Splats:
+    """A nearly opaque ball of deviation 1 at the origin, with label 1."""
+    return Splats(
+        np.zeros((1, 3), np.float32),
+        np.array([[1, 0, 0, 0]], np.float32),
+        np.zeros((1, 3), np.float32),
+        np.array([12], np.float32),
+        ((colour - 0.5) / 0.28209479177387814)[None, None],
+        {"label": np.array([1], np.int32), "confidence": np.ones(1, np.float32)},
+    )
 
 
 def test_a_large_scene_shows_a_share_of_its_ellipsoids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
