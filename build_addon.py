@@ -137,20 +137,17 @@ def write_wheel(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def with_wheels(manifest: str, target: str, wheels: list[str]) -> str:
-    """Return the manifest with its platform and wheels named, ahead of its first table.
+    """Return the manifest with its platform and wheels named where it says ``wheels = []``.
 
     Raises:
-        Fault: if it names any already.
+        Fault: if it does not say so, exactly once.
     """
-    for key in ("platforms", "wheels"):
-        if key in tomllib.loads(manifest):
-            raise Fault(
-                f"blender_manifest.toml names its {key}.", "Remove them: they are what build_addon.py fills in."
-            )
     listed = "".join(f'  "./wheels/{name}",\n' for name in wheels)
-    added = f'platforms = ["{target}"]\nwheels = [\n{listed}]\n'
-    head, table, rest = re.match(r"(?s)(.*?)(^\[|\Z)(.*)", manifest, re.MULTILINE).groups()  # pyright: ignore
-    return f"{head}\n{added}\n{table}{rest}"
+    added = f'platforms = ["{target}"]\nwheels = [\n{listed}]'
+    filled, places = re.subn(r"(?m)^wheels = \[\]$", lambda _: added, manifest)
+    if places != 1:
+        raise Fault("blender_manifest.toml has no line `wheels = []` to fill in.", "Write it above the first table.")
+    return filled
 
 
 def blender_tool(*arguments: str) -> None:
