@@ -28,6 +28,8 @@ from protocol.messages import FileEntry, Get, Manifest
 CHUNK = 1 << 20
 WINDOW = 8
 """Ranges asked for and not yet received: the credit that bounds memory on both sides."""
+CATCH_UP = 16 << 20
+"""Bytes of a part file hashed at a time before it goes on: some 20 ms, so that a large one blocks nobody."""
 MAX_MANIFEST = 64 << 20
 MAX_FILES = 100_000
 MAX_NAME = 255
@@ -320,9 +322,10 @@ class Pull:
         return not (self.queue or self.incoming or self.closed)
 
     def requests(self) -> list[Get]:
-        """Return the ranges to ask for now; empty where the window is full or another pull fetches what is left.
+        """Return the ranges to ask for now.
 
-        Ask :attr:`done` again afterwards: files that are empty or have wholly arrived before end here.
+        None where the window is full, another pull fetches what is left, or a large part file is still being read: come
+        back a moment later. Ask :attr:`done` again too: files that are empty or had wholly arrived before end here.
 
         Raises:
             BadFrames: if a file is promised to be empty, and its hash is not that of nothing. Closes the pull.
@@ -330,6 +333,7 @@ class Pull:
         """
         gets: list[Get] = []
         with self._disk():
+            self._catch_up()
             while len(self.expected) < self.window and (get := self._next_range()):
                 self.expected.append(get)
                 gets.append(get)
@@ -390,10 +394,18 @@ class Pull:
         incoming = _Incoming(entry, self.store.part(entry.sha256))
         self.store.writers.add(entry.sha256)
         self.incoming[entry.sha256] = incoming
-        self.bytes_done += incoming.asked
+        self._read_part(incoming)
+        return incoming.next_range()
+
+    def _catch_up(self) -> None:
+        behind = next((incoming for incoming in self.incoming.values() if incoming.unread), None)
+        if behind:
+            self._read_part(behind)
+
+    def _read_part(self, incoming: _Incoming) -> None:
+        self.bytes_done += incoming.read_part()
         if incoming.complete:
             self._finish(incoming)
-        return incoming.next_range()
 
     def _finish(self, incoming: _Incoming) -> None:
         sha256 = incoming.entry.sha256
@@ -434,16 +446,24 @@ class _Incoming:
         self.entry = entry
         self.digest = hashlib.sha256()
         self.file: BinaryIO = part.open("ab+")
-        self.file.seek(0)
-        while block := self.file.read(CHUNK):
-            self.digest.update(block)
-        self.written = self.file.tell()
-        if self.written > entry.size:
+        self.unread = self.file.seek(0, os.SEEK_END)
+        if self.unread > entry.size:
             self.file.truncate(0)
-            self.written = 0
-            self.digest = hashlib.sha256()
-        self.asked = self.written
-        self.resumed = self.written > 0
+            self.unread = 0
+        self.resumed = self.unread > 0
+        self.written = 0
+        self.asked = self.unread
+        self.file.seek(0)
+
+    def read_part(self) -> int:
+        """Hash some of what arrived before; return how many bytes."""
+        block = self.file.read(min(CATCH_UP, self.unread))
+        self.digest.update(block)
+        self.unread -= len(block)
+        self.written += len(block)
+        if not block:  # somebody has shortened the file: go on from where it ends now
+            self.unread, self.asked = 0, self.written
+        return len(block)
 
     @property
     def complete(self) -> bool:
@@ -451,7 +471,7 @@ class _Incoming:
 
     def next_range(self) -> Get | None:
         length = min(CHUNK, self.entry.size - self.asked)
-        if length == 0:
+        if length == 0 or self.unread:
             return None
         get = Get(self.entry.sha256, self.asked, length)
         self.asked += length

@@ -206,6 +206,37 @@ def test_a_whole_part_needs_no_byte_more(store: Store):
     assert store.path(sha(data)).read_bytes() == data
 
 
+def test_a_large_part_is_read_a_little_at_a_time_while_others_arrive(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blobs, "CATCH_UP", CHUNK)
+    large, other = noise(4 * CHUNK), noise(5, 1)
+    store.part(sha(large)).write_bytes(large[: 3 * CHUNK])
+    pull = Pull(store, [entry(large, "a"), entry(other, "b")])
+    assert pull.requests() == [Get(sha(other), 0, 5)]
+    assert pull.bytes_done == CHUNK
+    pull.accept(sha(other), 0, other)
+    assert pull.requests() == []
+    assert pull.requests() == [Get(sha(large), 3 * CHUNK, CHUNK)]
+    pull.accept(sha(large), 3 * CHUNK, large[3 * CHUNK :])
+    assert pull.done
+    assert pull.bytes_done == pull.bytes_total
+    assert store.path(sha(large)).read_bytes() == large
+
+
+def test_a_part_that_shrinks_while_it_is_read_goes_on_from_its_end(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(blobs, "CATCH_UP", CHUNK)
+    data = noise(5 * CHUNK)
+    store.part(sha(data)).write_bytes(data[: 4 * CHUNK])
+    pull = Pull(store, [entry(data)])
+    assert pull.requests() == []
+    os.truncate(store.part(sha(data)), 2 * CHUNK)
+    sender = Sender(data)
+    while not pull.done:
+        for get in pull.requests():
+            pull.accept(get.sha256, get.offset, sender.chunk(get))
+    assert store.path(sha(data)).read_bytes() == data
+    assert sender.bytes_sent == 3 * CHUNK
+
+
 def test_a_torn_part_does_not_excuse_a_liar_for_ever(store: Store):
     promised = entry(b"0123456789")
     store.part(promised.sha256).write_bytes(b"01234")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plyfile import PlyData, PlyElement
 
 from protocol.errors import BadSplats
-from protocol.ply import BLOCK, read_ply, write_ply
+from protocol.ply import BLOCK, read_ply, read_ply_steps, write_ply
 from protocol.splats import Splats
 from tests.protocol.strategies import random_splats, splats
 
@@ -156,6 +156,26 @@ def test_an_element_after_the_gaussians_may_promise_anything(tmp_path: Path):
         content = ply(floats(STOCK), 1, row, kind).replace(b"end_header", b"element x %d\nend_header" % 10**30)
         (tmp_path / "a.ply").write_bytes(content)
         assert len(read_quietly(tmp_path / "a.ply")) == 1
+
+
+def test_reading_in_steps_says_how_far_it_is_and_lets_go_when_stopped(tmp_path: Path):
+    many = random_splats(5 * BLOCK, extra={"label": "int32"})
+    write_ply(many, tmp_path / "a.ply")
+    steps, shares = read_ply_steps(tmp_path / "a.ply"), []
+    while True:
+        try:
+            shares.append(next(steps))
+        except StopIteration as end:
+            same(end.value, many)
+            break
+    assert shares == sorted(shares)
+    assert len(shares) >= 5
+    assert 0 <= shares[0] < shares[-1] <= 1
+    stopped = read_ply_steps(tmp_path / "a.ply")
+    next(stopped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        stopped.close()
 
 
 # What is read with a warning
