@@ -17,12 +17,15 @@ MODIFIER = "SplatLift Display"
 ELLIPSOID_BUDGET = 200_000
 """Ellipsoids drawn per scene; of a larger scene a random share is shown, in the same proportion in every object."""
 
+REACH = 2**0.5
+"""Deviations from centre to rim: a disc of this radius covers as much, at one opacity, as the Gaussian does in all."""
+
 _MARK = "splatlift_display"
 """Custom property by which a node group or material is known again, whatever its name has become."""
 
 
 def points_nodes() -> Any:
-    """Return the node group that draws each Gaussian as a point with the geometric mean of its deviations as radius."""
+    """Return the node group that draws each Gaussian as a point, its radius from the mean of its log-scales."""
     group = _marked(bpy.data.node_groups, "points")
     if group is not None:
         return group
@@ -31,13 +34,14 @@ def points_nodes() -> Any:
     group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
     logs = [_attribute(group, name) for name in SCALES]
     mean = _math(group, "DIVIDE", _math(group, "ADD", _math(group, "ADD", logs[0], logs[1]), logs[2]), 3.0)
-    group.links.new(_math(group, "EXPONENT", mean), points.inputs["Radius"])
+    radius = _math(group, "MULTIPLY", _math(group, "EXPONENT", mean), REACH)
+    group.links.new(radius, points.inputs["Radius"])
     _finish(group, points.outputs[0], end, splat_material("GEOMETRY"))
     return group
 
 
 def ellipsoid_nodes(share: float) -> Any:
-    """Return the node group that draws a random ``share`` of the Gaussians, 0 to 1, as ellipsoids of one deviation."""
+    """Return the node group that draws a random ``share`` of the Gaussians, 0 to 1, as ellipsoids."""
     mark = f"ellipsoids {share:.6f}"
     group = _marked(bpy.data.node_groups, mark)
     if group is not None:
@@ -46,7 +50,7 @@ def ellipsoid_nodes(share: float) -> Any:
     points = group.nodes.new("GeometryNodeMeshToPoints")
     group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
     sphere = group.nodes.new("GeometryNodeMeshIcoSphere")
-    sphere.inputs["Radius"].default_value = 1.0
+    sphere.inputs["Radius"].default_value = REACH
     sphere.inputs["Subdivisions"].default_value = 1
     instances = group.nodes.new("GeometryNodeInstanceOnPoints")
     group.links.new(points.outputs[0], instances.inputs["Points"])

@@ -52,7 +52,7 @@ def test_points_have_the_mean_size_and_the_colour_of_their_gaussians(tmp_path: P
     thing = session.import_folder(tmp_path / "in").children[0].objects[0]
     seen = evaluated_points(thing)
     np.testing.assert_array_equal(seen["position"], splats.means)
-    np.testing.assert_allclose(seen["radius"], np.exp(splats.scales.mean(1)), rtol=1e-5)
+    np.testing.assert_allclose(seen["radius"], 2**0.5 * np.exp(splats.scales.mean(1)), rtol=1e-5)
     np.testing.assert_allclose(seen["Col"][:, :3], np.clip(0.28209479 * splats.sh[:, 0] + 0.5, 0, 1), atol=1e-6)
     assert seen["materials"].tolist() == ["SplatLift Splat"]
 
