@@ -1,0 +1,63 @@
+"""Act on one object of the list. What only sets a property, such as hiding, the list does by itself."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of an operator from its annotations.
+
+from typing import Any, ClassVar
+
+import bpy
+
+from protocol.errors import NotFound
+
+from .. import session
+from .reporting import reporting
+
+
+class SPLATLIFT_OT_select_object(bpy.types.Operator):
+    """Select this object; hold Shift to add it to the selection"""
+
+    bl_idname = "splatlift.select_object"
+    bl_label = "Select"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    object_id: bpy.props.StringProperty(name="Object Id")
+    extend: bpy.props.BoolProperty(name="Extend", description="Keep what is selected")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Objects are selected in Object Mode")
+            return False
+        return True
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        self.extend = event.shift
+        return self.execute(context)
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        collection = _find(self.object_id)
+        if not self.extend:
+            for thing in context.selected_objects:
+                thing.select_set(False)
+        seen = [each for each in collection.all_objects if each.name in context.view_layer.objects]
+        for thing in seen:
+            thing.select_set(True)
+        selected = [each for each in seen if each.select_get()]
+        if not selected:
+            self.report({"WARNING"}, f"{collection.name} is hidden and cannot be selected.")
+            return {"CANCELLED"}
+        context.view_layer.objects.active = selected[0]
+        return {"FINISHED"}
+
+
+def _find(object_id: str) -> Any:
+    collection = session.find(object_id)
+    if collection is None:
+        raise NotFound("That object is no longer in this file.")
+    return collection
+
+
+CLASSES = (SPLATLIFT_OT_select_object,)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,70 @@
+"""The add-on's preferences, and what holds where it is not installed as one."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of a class from its annotations.
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from protocol.errors import Unavailable
+
+from .address import DEFAULT
+
+PACKAGE = __package__ or "blender_addon"
+
+
+class SplatLiftPreferences(bpy.types.AddonPreferences):
+    """Where the server is, and where downloads go."""
+
+    bl_idname = PACKAGE
+
+    address: bpy.props.StringProperty(
+        name="Server",
+        description="Address of the server, as it prints it when it starts",
+        default=DEFAULT,
+    )
+    cache: bpy.props.StringProperty(
+        name="Cache",
+        description="Folder for downloaded results; left empty, one of Blender's own",
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, context: Any) -> None:
+        self.layout.use_property_split = True
+        self.layout.prop(self, "address")
+        self.layout.prop(self, "cache")
+
+
+def preferences() -> Any:
+    """Return the preferences, or None where the add-on is not installed, as in a source tree."""
+    addon = bpy.context.preferences.addons.get(PACKAGE)
+    return addon.preferences if addon else None
+
+
+def address() -> str:
+    known = preferences()
+    return known.address if known else DEFAULT
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloads, which may not exist yet.
+
+    Raises:
+        Unavailable: if Blender has no folder of its own that can be written.
+    """
+    known = preferences()
+    if known and known.cache:
+        return Path(bpy.path.abspath(known.cache))
+    try:
+        if PACKAGE.startswith("bl_ext."):
+            return Path(bpy.utils.extension_path_user(PACKAGE, path="cache"))
+        return Path(bpy.utils.user_resource("DATAFILES", path="splatlift"))
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"Blender has no folder for downloads: {error}.", "Name one in the preferences.") from error
+
+
+CLASSES = (SplatLiftPreferences,)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,75 @@
+"""What a person chooses in the panel, kept in the scene and so in the file."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of a group from its annotations.
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import session
+
+DISPLAYS = (
+    ("POINTS", "Points", "Every Gaussian as a point of its colour: the quickest"),
+    ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape and colour"),
+    ("MESH", "Mesh", "A surface per object, its Gaussians hidden beneath"),
+)
+
+
+class SplatLiftSettings(bpy.types.PropertyGroup):
+    """At ``scene.splatlift``."""
+
+    folder: bpy.props.StringProperty(
+        name="Capture",
+        description="Folder with the photographs, cameras and masks of a captured scene",
+        subtype="DIR_PATH",
+    )
+    method: bpy.props.StringProperty(
+        name="Method", description="How masks are lifted to objects; empty for the server's best"
+    )
+    display: bpy.props.EnumProperty(name="Show As", description="What imported objects look like", items=DISPLAYS)
+    scene_id: bpy.props.StringProperty(name="Scene", description="The imported scene that the list shows")
+    row: bpy.props.IntProperty(name="Object", description="The chosen row of the list")
+
+
+def settings(context: Any) -> Any:
+    return context.scene.splatlift
+
+
+def capture_folder(context: Any) -> Path | None:
+    """Return the chosen scene folder, absolute, or None while none is chosen."""
+    chosen = settings(context).folder
+    return Path(bpy.path.abspath(chosen)) if chosen else None
+
+
+def shown_scene(context: Any) -> Any:
+    """Return the collection of the imported scene that the list shows, or None."""
+    imported = session.scenes()
+    wanted = settings(context).scene_id
+    return next((each for each in imported if each.splatlift.scene_id == wanted), next(iter(imported), None))
+
+
+def chosen_object(context: Any) -> Any:
+    """Return the collection of the object that is chosen in the list, or None."""
+    scene = shown_scene(context)
+    row = settings(context).row
+    if scene is None or not 0 <= row < len(scene.children):
+        return None
+    chosen = scene.children[row]
+    return chosen if chosen.splatlift.kind in ("OBJECT", "BACKGROUND") else None
+
+
+CLASSES = (SplatLiftSettings,)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.splatlift = bpy.props.PointerProperty(type=SplatLiftSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.splatlift
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
