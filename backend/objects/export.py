@@ -64,7 +64,7 @@ def read_objects(folder: Path) -> ObjectsFile:
         raise BadResult(
             f"{folder} is no result folder: {MARK} is missing.", "Name a folder that segment wrote."
         ) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadResult(f"{path} cannot be read: {error}.", "Segment the scene again.") from error
 
 
