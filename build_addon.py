@@ -137,17 +137,19 @@ def write_wheel(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def with_wheels(manifest: str, target: str, wheels: list[str]) -> str:
-    """Return the manifest with its platform and wheels named where it says ``wheels = []``.
+    """Return the manifest with its platform and wheels named, above its first table.
 
     Raises:
-        Fault: if it does not say so, exactly once.
+        Fault: if it names any itself.
     """
+    for key in ("platforms", "wheels"):
+        if key in tomllib.loads(manifest):
+            raise Fault(f"blender_manifest.toml names its {key}.", "Remove them: build_addon.py fills them in.")
     listed = "".join(f'  "./wheels/{name}",\n' for name in wheels)
-    added = f'platforms = ["{target}"]\nwheels = [\n{listed}]'
-    filled, places = re.subn(r"(?m)^wheels = \[\]$", lambda _: added, manifest)
-    if places != 1:
-        raise Fault("blender_manifest.toml has no line `wheels = []` to fill in.", "Write it above the first table.")
-    return filled
+    added = f'platforms = ["{target}"]\nwheels = [\n{listed}]\n\n'
+    first = re.search(r"(?m)^\[|\Z", manifest)
+    place = first.start() if first else len(manifest)
+    return manifest[:place] + added + manifest[place:]
 
 
 def blender_tool(*arguments: str) -> None:
