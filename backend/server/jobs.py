@@ -17,7 +17,6 @@ import msgspec
 from backend.server.lines import clip
 from protocol.errors import NotFound, Refused, Unavailable
 from protocol.messages import (
-    FINAL_STATES,
     Error,
     JobInfo,
     JobRequest,
@@ -76,10 +75,6 @@ class Job(msgspec.Struct, frozen=True):
     created: float
     manifest: str | None
     size: int | None
-
-    @property
-    def final(self) -> bool:
-        return self.state in FINAL_STATES
 
     def progress(self) -> Progress:
         return Progress(self.id, self.seq, self.state, self.stage, self.fraction, self.note, self.error)

@@ -1,11 +1,19 @@
-"""The lifting methods as clients show them.
+"""The lifting methods as clients show them, the default first.
 
-Written down here because the server imports neither torch nor the rooms that do; a test holds the names against those.
+Written down again here because the server imports neither torch nor a room that does; a test holds the two together.
 """
 
 from protocol.messages import MethodInfo
 
 METHODS = (
-    MethodInfo("unic-lift", "UniC-Lift", "Learns one code per Gaussian from all masks at once and decodes objects."),
-    MethodInfo("consensus", "Mask consensus", "Merges masks that the same Gaussians support; no training."),
+    MethodInfo(
+        "consensus",
+        "Consensus of masks",
+        "No training: groups of Gaussians are joined where the masks keep calling them one object.",
+    ),
+    MethodInfo(
+        "unic-lift",
+        "UniC-Lift",
+        "Trains a 12-dimensional embedding by contrast of masks, whose signs are the codes of objects.",
+    ),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -62,9 +63,10 @@ def serve(
     Raises:
         BadArgument: if ``bind`` is no address.
         Refused: if it is not loopback, or another server uses ``data``.
-        Unavailable: if the port is in use, or ``data`` cannot be used.
+        Unavailable: if the port is in use, or ``data`` cannot be used or is full.
     """
     with (
+        _disk_in_sentences(data),
         Server(bind, data, device, worker_command=worker_command, methods=methods) as server,
         _ended_by_signals(server),
     ):
@@ -192,6 +194,17 @@ class Server:
         if session is not None:
             self.uploads.forget(peer)
             self.sessions.detach(session)
+
+
+@contextlib.contextmanager
+def _disk_in_sentences(data: Path) -> Iterator[None]:
+    """Say what it means when the table of jobs cannot be written: no promise can be kept, so the server ends."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise Unavailable(
+            f"The jobs in {data} cannot be written: {error}.", "Free some space there and start the server again."
+        ) from error
 
 
 @contextlib.contextmanager

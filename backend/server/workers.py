@@ -105,8 +105,9 @@ class Workers:
         deadline = time.monotonic() + STOP_AFTER
         while time.monotonic() < deadline and any(run.process.status() is None for run in waiting):
             time.sleep(0.02)
-        for run in list(self.runs):
+        for run in waiting:
             run.process.close()
+        for run in list(self.runs):
             while run.storing is not None and not run.settled:
                 self._store(run)
             if not run.settled:

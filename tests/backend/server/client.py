@@ -155,8 +155,13 @@ class Client:
                 case Get(sha256, offset, length):
                     if stop_after is not None and self.sent_bytes >= stop_after:
                         return sha256_of(manifest), wanted
-                    data = manifest if sha256 == sha256_of(manifest) else files[sha256].read_bytes()
-                    self.send_chunk(sha256, offset, data[offset : offset + length], of)
+                    if sha256 == sha256_of(manifest):
+                        data = manifest[offset : offset + length]
+                    else:
+                        with files[sha256].open("rb") as file:
+                            file.seek(offset)
+                            data = file.read(length)
+                    self.send_chunk(sha256, offset, data, of)
                 case Wanted():
                     wanted = message
                 case Stored():

@@ -153,8 +153,10 @@ def test_text_is_clipped_to_one_printable_line():
 
 
 def test_the_request_of_the_pipeline_and_the_methods_on_offer_are_those_of_the_backend():
-    lift = pytest.importorskip("backend.lift")
-    pipeline = pytest.importorskip("backend.pipeline")
+    from backend import lift, pipeline  # slow: they import torch
+
     fields = {field.name for field in dataclasses.fields(pipeline.SegmentRequest)}
     assert {"scene", "out", "checkpoint", *JobRequest.__struct_fields__} <= fields
-    assert {method.name for method in METHODS} == set(lift.METHODS)
+    assert [(method.name, method.title, method.summary) for method in METHODS] == [
+        (name, method.title, method.summary) for name, method in lift.METHODS.items()
+    ]
