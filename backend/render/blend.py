@@ -73,24 +73,6 @@ def opaque(transmittance):
 
 
 @njit(fastmath=True, error_model="numpy")
-def overlap(plane, planes, which, low, high, column):
-    """Sum of plane * planes[which] over rows low to high of a tile. ``column`` (TILE,) is scratch.
-
-    Summed per column first, because rows of fixed length vectorise whole. The stack of planes is not sliced by the
-    caller: a slice counts references, atomically, and costs more than the sum.
-    """
-    for x in range(TILE):
-        column[x] = F(0)
-    for y in range(low, high + 1):
-        for x in range(TILE):
-            column[x] += plane[y, x] * planes[which, y, x]
-    total = F(0)
-    for x in range(TILE):
-        total += column[x]
-    return total
-
-
-@njit(fastmath=True, error_model="numpy")
 def open_tile(left, top, width, height):
     """(TILE, TILE) transmittance before the first Gaussian: 1 in the image, 0 in what the tile has beyond its edge."""
     transmittance = np.zeros((TILE, TILE), np.float32)
@@ -198,15 +180,15 @@ def blend_backward(
         left, top = (tile % across) * TILE, (tile // across) * TILE
         light = open_tile(left, top, width, height)
         weights, gain = np.zeros((TILE, TILE), np.float32), np.zeros((TILE, TILE), np.float32)
-        lanes, column = np.zeros((3, TILE), np.float32), np.zeros(TILE, np.float32)
-        wanted = np.zeros((channels, TILE, TILE), np.float32)
-        flat_gain, flat_wanted = gain.reshape(AREA), wanted.reshape((channels, AREA))
+        flat_weights, flat_gain = weights.reshape(AREA), gain.reshape(AREA)
+        lanes = np.zeros((3, TILE), np.float32)
+        wanted = np.zeros((channels, AREA), np.float32)
         to_come = np.zeros((TILE, TILE), np.float32)
         for y in range(min(TILE, height - top)):
             for x in range(min(TILE, width - left)):
                 to_come[y, x] = -d_alpha[top + y, left + x] * transmittance[top + y, left + x]
                 for ch in range(channels):
-                    wanted[ch, y, x] = d_image[top + y, left + x, ch]
+                    wanted[ch, y * TILE + x] = d_image[top + y, left + x, ch]
                     to_come[y, x] += d_image[top + y, left + x, ch] * image[top + y, left + x, ch]
         for k in range(start[tile], stop[tile]):
             i = members[k]
@@ -218,10 +200,13 @@ def blend_backward(
             for ch in range(channels):
                 feature = features[i, ch]
                 for p in range(first, last):
-                    flat_gain[p] += flat_wanted[ch, p] * feature
+                    flat_gain[p] += wanted[ch, p] * feature
             weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weights, lanes)
             for ch in range(channels):
-                sums[k, ch] = overlap(weights, wanted, ch, low, high, column)
+                total = F(0)
+                for p in range(first, last):
+                    total += flat_weights[p] * wanted[ch, p]
+                sums[k, ch] = total
             g0, gx, gy, gxx, gxy, gyy = F(0), F(0), F(0), F(0), F(0), F(0)
             for x in range(TILE):
                 dx = F(x) - u

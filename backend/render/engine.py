@@ -55,7 +55,7 @@ def rasterize(
     """
     n = len(means)
     wanted = {"means": (means, (n, 3)), "quats": (quats, (n, 4)), "scales": (scales, (n, 3))}
-    wanted |= {"opacities": (opacities, (n,)), "features": (features, (n, *features.shape[1:2]))}
+    wanted |= {"opacities": (opacities, (n,)), "features": (features, (n, features.shape[-1]))}
     for name, (tensor, shape) in wanted.items():
         if tensor.shape != shape or tensor.dtype != torch.float32:
             raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}, expected float32 {shape}")

@@ -47,28 +47,37 @@ def project(means: Tensor, quats: Tensor, scales: Tensor, camera: Camera) -> tup
     return slopes * focal + centre, torch.linalg.inv(covariances), depths
 
 
+def weights_of(
+    means2d: Tensor, conics: Tensor, depths: Tensor, opacities: Tensor, camera: Camera
+) -> tuple[Tensor, Tensor]:
+    """The dense matrix W (pixels, N) of weights of projected Gaussians, and the transmittance left (pixels,)."""
+    ys, xs = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
+    pixels = torch.stack([xs.reshape(-1), ys.reshape(-1)], -1).to(means2d.dtype) + 0.5
+    offsets = pixels[:, None] - means2d[None]
+    power = 0.5 * torch.einsum("pni,nij,pnj->pn", offsets, conics, offsets)
+    raw = torch.sigmoid(opacities) * torch.exp(-power)
+    drawn = (raw >= ALPHA_MIN) & (depths > NEAR)
+    alphas = torch.where(drawn, raw.clamp_max(ALPHA_MAX), torch.zeros_like(raw))
+    transmittance = torch.ones(len(pixels), dtype=means2d.dtype)
+    columns: list[Tensor] = [torch.zeros_like(transmittance)] * len(means2d)
+    for i in torch.argsort(depths, stable=True).tolist():
+        columns[i] = alphas[:, i] * transmittance
+        after = transmittance - columns[i]
+        transmittance = torch.where(after >= TRANSMITTANCE_MIN, after, torch.zeros_like(after))
+    return torch.stack(columns, -1) if columns else alphas, transmittance
+
+
 def weights(
     means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The dense matrix W (pixels, N) of weights, the transmittance left (pixels,), and means2d (N, 2)."""
-    front = _depth(means, camera) > NEAR
-    safe = torch.where(front[:, None], means, means.detach() * 0 + _in_front(camera, means))
-    means2d, conics, depths = project(safe, quats, scales, camera)
-    ys, xs = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
-    pixels = torch.stack([xs.reshape(-1), ys.reshape(-1)], -1).to(means.dtype) + 0.5
-    offsets = pixels[:, None] - means2d[None]
-    power = 0.5 * torch.einsum("pni,nij,pnj->pn", offsets, conics, offsets)
-    raw = torch.sigmoid(opacities) * torch.exp(-power)
-    alphas = torch.where((raw >= ALPHA_MIN) & front, raw.clamp_max(ALPHA_MAX), torch.zeros_like(raw))
-    order = torch.argsort(depths, stable=True)
-    transmittance = torch.ones(len(pixels), dtype=means.dtype)
-    columns: list[Tensor] = [torch.zeros_like(transmittance)] * len(means)
-    for i in order.tolist():
-        columns[i] = alphas[:, i] * transmittance
-        after = transmittance - columns[i]
-        transmittance = torch.where(after >= TRANSMITTANCE_MIN, after, torch.zeros_like(after))
-    W = torch.stack(columns, -1) if columns else alphas
-    return W, transmittance, means2d
+    view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
+    depths = means @ view[2, :3] + view[2, 3]
+    # Gaussians behind the camera stand one unit before it instead, so that nothing undrawn becomes NaN.
+    before = view[:3, :3].T @ (torch.tensor([0, 0, 1.0], dtype=means.dtype) - view[:3, 3])
+    safe = torch.where((depths > NEAR)[:, None], means, before)
+    means2d, conics, _ = project(safe, quats, scales, camera)
+    return *weights_of(means2d, conics, depths, opacities, camera), means2d
 
 
 def rasterize(
@@ -78,14 +87,3 @@ def rasterize(
     W, transmittance, _ = weights(means, quats, scales, opacities, camera)
     size = (camera.height, camera.width)
     return (W @ features).reshape(*size, -1), (1 - transmittance).reshape(size)
-
-
-def _depth(means: Tensor, camera: Camera) -> Tensor:
-    view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
-    return means @ view[2, :3] + view[2, 3]
-
-
-def _in_front(camera: Camera, means: Tensor) -> Tensor:
-    """A point one unit before the camera: stands in for Gaussians behind it, so that no gradient becomes NaN."""
-    view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
-    return view[:3, :3].T @ (torch.tensor([0, 0, 1.0], dtype=means.dtype) - view[:3, 3])

@@ -1,0 +1,165 @@
+"""The CUDA engine: against the CPU engine where a GPU is, and with gsplat's kernels played by torch where none is.
+
+What the stand-ins prove is our side of the calls: shapes, chunks of channels, sums, orders. They are written from the
+docstrings of gsplat 1.5.3 and from its own torch functions.
+"""
+
+from __future__ import annotations
+
+import gsplat.cuda._wrapper as wrapper
+import numpy as np
+import pytest
+import torch
+from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
+
+from backend.render import Renderer, cuda, rasterize, reference
+from tests.backend.render import scenes
+
+SEEDS = (2, 5, 8, 13, 14)
+
+
+def _fully_fused_projection_stand_in(
+    means, covars, quats, scales, viewmats, Ks, width, height, *, eps2d, near_plane, opacities
+):
+    covariances, _ = _quat_scale_to_covar_preci(quats, scales, True, False)
+    assert covars is None
+    assert covariances is not None
+    assert opacities.shape == means.shape[:1]
+    radii, means2d, depths, conics, _ = _fully_fused_projection(
+        means, covariances, viewmats, Ks, width, height, eps2d, near_plane
+    )
+    hidden = (radii == 0).any(-1) | (opacities < 1 / 255)
+    # What gsplat leaves uninitialised.
+    garbage = torch.full_like(means2d, torch.nan)
+    return radii * ~hidden[..., None], torch.where(hidden[..., None], garbage, means2d), depths, conics, None
+
+
+def _isect_tiles_stand_in(means2d, radii, depths, tile_size, across, down):
+    # One list for the whole image: the Gaussians by depth. The stand-ins that read it know.
+    assert means2d.shape == (*radii.shape[:1], radii.shape[1], 2)
+    order = torch.argsort(depths[0], stable=True)
+    members = order[(radii[0, order] > 0).all(-1)].to(torch.int32)
+    return None, members.to(torch.int64), members
+
+
+def _isect_offset_encode_stand_in(keys, images, across, down):
+    return torch.zeros(images, down, across, dtype=torch.int32)
+
+
+def _dense(means2d, conics, opacities, width, height, members):
+    ids = members.long()
+    a, b, c = conics[0, ids].unbind(-1)
+    matrices = torch.stack([torch.stack([a, b], -1), torch.stack([b, c], -1)], 1)
+    camera = scenes.Camera(np.eye(4), np.eye(3), width, height)
+    depths = torch.arange(1, len(ids) + 1, dtype=torch.float32)
+    logits = torch.logit(opacities[0, ids])
+    return ids, *reference.weights_of(means2d[0, ids], matrices, depths, logits, camera)
+
+
+def _rasterize_to_pixels_stand_in(means2d, conics, colors, opacities, width, height, tile_size, offsets, members):
+    assert offsets.shape == (1, -(-height // tile_size), -(-width // tile_size))
+    assert colors.shape[:2] == means2d.shape[:2]
+    assert colors.shape[2] <= 32
+    ids, W, light = _dense(means2d, conics, opacities, width, height, members)
+    return (W @ colors[0, ids]).reshape(1, height, width, -1), (1 - light).reshape(1, height, width, 1)
+
+
+def _rasterize_to_indices_stand_in(
+    start, end, transmittances, means2d, conics, opacities, width, height, tile_size, offsets, members
+):
+    assert transmittances.shape == (1, height, width)
+    ids, W, _ = _dense(means2d, conics, opacities, width, height, members)
+    pixels, columns = torch.nonzero(W > 0, as_tuple=True)
+    return ids[columns], pixels, torch.zeros_like(pixels)
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    monkeypatch.setattr(wrapper, "fully_fused_projection", _fully_fused_projection_stand_in)
+    monkeypatch.setattr(wrapper, "isect_tiles", _isect_tiles_stand_in)
+    monkeypatch.setattr(wrapper, "isect_offset_encode", _isect_offset_encode_stand_in)
+    monkeypatch.setattr(wrapper, "rasterize_to_pixels", _rasterize_to_pixels_stand_in)
+    monkeypatch.setattr(wrapper, "rasterize_to_indices_in_range", _rasterize_to_indices_stand_in)
+    monkeypatch.setattr(cuda, "require", lambda: None)
+
+
+def _compare_gradients(seed, channels, engine, device):
+    splats, camera, _ = scenes.scene(seed)
+    on_image, on_alpha = scenes.loss_weights(seed, camera, channels)
+    both = []
+    for draw, where in ((rasterize, "cpu"), (engine, device)):
+        columns = scenes.tensors(splats, device=where)
+        features = scenes.features(seed, len(splats), channels).detach().to(where).requires_grad_()
+        rendered = draw(*columns, features, camera)
+        ((rendered.image * on_image.to(where)).sum() + (rendered.alpha * on_alpha.to(where)).sum()).backward()
+        gradients = [column.grad for column in (*columns, features, rendered.means2d)]
+        both.append((rendered, gradients))
+    (ours, our_gradients), (theirs, their_gradients) = both
+    assert (ours.image - theirs.image.cpu()).abs().mean() < 1e-3
+    assert (ours.alpha - theirs.alpha.cpu()).abs().mean() < 1e-3
+    torch.testing.assert_close(
+        ours.means2d[ours.visible], theirs.means2d.cpu()[ours.visible], atol=1e-3, rtol=1e-3
+    )  # fmt: skip
+    for one, other in zip(our_gradients, their_gradients, strict=True):
+        assert one is not None
+        assert other is not None
+        assert (one - other.cpu()).norm() <= 5e-3 * one.norm() + 1e-5
+
+
+def _compare_still(seed, engine):
+    splats, camera, _ = scenes.scene(seed)
+    ours = Renderer(splats, "cpu")
+    features = np.random.default_rng(seed).normal(size=(len(splats), 40)).astype(np.float32)
+    np.testing.assert_allclose(engine.image(camera, features), ours.image(camera, features), atol=2e-3)
+    np.testing.assert_allclose(engine.image(camera, None), ours.image(camera), atol=2e-3)
+    pixels = np.array([5, 77, 77, 0, 100])
+    for chosen in (None, pixels):
+        one, other = ours.contributions(camera, chosen, 6), engine.contributions(camera, chosen, 6)
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+        np.testing.assert_allclose(one.weights, other.weights, atol=2e-3)
+        clear = (one.weights > 1e-3) & (np.abs(np.diff(one.weights, append=0, axis=1)) > 1e-3)
+        clear &= np.abs(np.diff(one.weights, prepend=2, axis=1)) > 1e-3
+        np.testing.assert_array_equal(one.ids[clear], other.ids[clear])
+    # More ids than one chunk of channels holds.
+    mask = (np.arange(camera.height)[:, None] // 3 * 7 + np.arange(camera.width) // 3).astype(np.int32)
+    one, other = ours.votes(camera, mask), engine.votes(camera, mask)
+    for a, b in zip(one[1:], other[1:], strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-2, rtol=1e-2)
+    same = one.label == other.label
+    assert np.abs(one.own - other.own)[~same].max(initial=0) < 2e-2
+    assert same.mean() > 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("channels", [3, 40])
+def test_our_side_of_the_calls_gradients(stand_ins, seed, channels):
+    _compare_gradients(seed, channels, cuda.rasterize, "cpu")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_our_side_of_the_calls_still(stand_ins, seed):
+    splats, _, _ = scenes.scene(seed)
+    _compare_still(seed, cuda.Still(splats, "cpu"))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("channels", [1, 3, 40])
+def test_gradients_on_cuda(seed, channels):
+    _compare_gradients(seed, channels, rasterize, "cuda")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("seed", SEEDS)
+def test_contributions_votes_and_images_on_cuda(seed):
+    splats, _, _ = scenes.scene(seed)
+    _compare_still(seed, Renderer(splats, "cuda"))
+
+
+@pytest.mark.cuda
+def test_no_gaussians_on_cuda():
+    camera = scenes.camera(0, 20, 10)
+    renderer = Renderer(scenes.gaussians(0, 0, camera), "cuda")
+    assert renderer.image(camera).shape == (10, 20, 3)
+    assert renderer.contributions(camera, None, 3).weights.sum() == 0
+    assert renderer.votes(camera, np.zeros((10, 20), np.int32)).label.shape == (0,)

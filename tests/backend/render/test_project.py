@@ -1,0 +1,92 @@
+"""Projection, conics, depths and colours against gsplat's own torch functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci, _spherical_harmonics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.render import reference, sh_colours
+from backend.render.blend import falloff
+from backend.render.model import LOW_PASS, NEAR
+from backend.render.project import CONIC_A, CONIC_C, U, V, project
+from backend.render.seen import Pinhole
+from backend.render.tiles import depth_order
+from tests.backend.render import scenes
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_projection_is_gsplats(seed):
+    camera = scenes.camera(seed, 64, 48)
+    splats = scenes.gaussians(seed, 300, camera)
+    pinhole = Pinhole.of(camera)
+    footprints, boxes = np.empty((300, 8), np.float32), np.empty((300, 4), np.int32)
+    depths = np.empty(300, np.float32)
+    geometry = (splats.means, splats.quats, splats.scales, splats.opacities)
+    project(*geometry, pinhole.view, pinhole.lens, 64, 48, footprints, boxes, depths)
+
+    covariances, _ = _quat_scale_to_covar_preci(
+        torch.tensor(splats.quats, dtype=torch.float64), torch.tensor(splats.sizes, dtype=torch.float64), True, False
+    )
+    assert covariances is not None
+    viewmats, Ks = torch.tensor(camera.viewmat)[None], torch.tensor(camera.K)[None]
+    radii, means2d, z, conics, _ = _fully_fused_projection(
+        torch.tensor(splats.means, dtype=torch.float64), covariances, viewmats, Ks, 64, 48,
+        eps2d=LOW_PASS, near_plane=NEAR,
+    )  # fmt: skip
+
+    np.testing.assert_allclose(depths, z[0], rtol=1e-4, atol=1e-5)
+    visible = (boxes[:, 0] <= boxes[:, 1]) & (boxes[:, 2] <= boxes[:, 3])
+    assert visible.sum() > 50
+    assert (radii[0, visible] > 0).all()
+    np.testing.assert_allclose(footprints[visible][:, [U, V]], means2d[0, visible], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        footprints[visible, CONIC_A : CONIC_C + 1],
+        conics[0, visible],
+        rtol=1e-3,
+        atol=1e-3 * conics[0, visible].abs().mean(),
+    )
+    # Off the image is only what gsplat, whose boxes are wider, calls off the image, or what no pixel centre can see.
+    W, _, _ = reference.weights(*(torch.tensor(column, dtype=torch.float64) for column in geometry), camera)
+    assert not (W[:, ~visible] > 0).any()
+
+
+@pytest.mark.parametrize("count", [1, 4, 9, 16])
+def test_colours_are_gsplats(count):
+    camera = scenes.camera(3, 20, 20)
+    splats = scenes.gaussians(3, 200, camera, count)
+    sh = torch.tensor(splats.sh, dtype=torch.float64, requires_grad=True)
+    means = torch.tensor(splats.means, dtype=torch.float64, requires_grad=True)
+    ours = sh_colours(sh, means, camera)
+    degree = (1, 4, 9, 16).index(count)
+    theirs = torch.clamp_min(_spherical_harmonics(degree, means - torch.tensor(camera.centre), sh) + 0.5, 0)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    wanted = [sh] if count == 1 else [sh, means]
+    weights = torch.tensor(np.random.default_rng(0).normal(size=ours.shape))
+    for one, other in zip(
+        torch.autograd.grad((ours * weights).sum(), wanted),
+        torch.autograd.grad((theirs * weights).sum(), wanted),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0.0078125, 1e6, width=32), max_size=200), st.integers(0, 2**31))
+def test_depth_order_is_a_stable_sort_of_the_visible(values, seed):
+    depths = np.array(values, np.float32)
+    boxes = np.zeros((len(values), 4), np.int32)
+    hidden = np.random.default_rng(seed).random(len(values)) < 0.3
+    boxes[hidden, 1] = -1
+    visible = np.flatnonzero(~hidden)
+    expected = visible[np.argsort(depths[visible], kind="stable")]
+    np.testing.assert_array_equal(depth_order(boxes, depths), expected)
+
+
+def test_the_fast_exponential_is_exact_to_a_few_parts_in_a_million():
+    x = np.linspace(-6.3, 0, 10001, dtype=np.float32)
+    got = np.array([falloff(value) for value in x])
+    np.testing.assert_allclose(got, np.exp(x.astype(np.float64)), rtol=5e-6)
