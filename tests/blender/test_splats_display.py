@@ -55,6 +55,7 @@ def test_points_have_the_mean_size_and_the_colour_of_their_gaussians(tmp_path: P
     np.testing.assert_allclose(seen["radius"], 2**0.5 * np.exp(splats.scales.mean(1)), rtol=1e-5)
     np.testing.assert_allclose(seen["Col"][:, :3], np.clip(0.28209479 * splats.sh[:, 0] + 0.5, 0, 1), atol=1e-6)
     assert seen["materials"].tolist() == ["SplatLift Splat"]
+    assert thing["3DGS_Mesh_Type"] == "vert"
 
 
 def test_ellipsoids_have_the_axes_of_their_gaussians(tmp_path: Path) -> None:
