@@ -169,7 +169,8 @@ def main(
         "scene", "method", "things PQ", "SQ", "found", "false", "missed", "seconds", title=f"Lifting, {noise}"
     )
     if room is not None:
-        groups = [(room.name, [lambda path=path: room_case(room, path) for path in splats])]
+        captures: list[Callable[[], Case]] = [lambda room=room, path=path: room_case(room, path) for path in splats]
+        groups = [(room.name, captures)]
     else:
         groups = [
             (

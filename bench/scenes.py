@@ -212,7 +212,7 @@ def _room(objects: int, gaussians: int, rng: np.random.Generator) -> tuple[Splat
     area = np.array([solid.area for solid in solids])
     shares = np.maximum(8, np.floor(0.45 * gaussians * area / area.sum())).astype(int)
     half = np.array([wall, wall, 0.5 * HEIGHT])
-    shell = Solid(lambda n, rng: _on_box(half * [0, 0, 1], half, n, rng), _box_area(half))
+    shell = Solid(lambda n, rng: _on_box(half * np.array([0.0, 0.0, 1.0]), half, n, rng), _box_area(half))
     solids = [shell, *solids]
     shares = [gaussians - int(shares.sum()), *shares.tolist()]
     parts = [_cover(solid, n, label, rng) for label, (solid, n) in enumerate(zip(solids, shares, strict=True))]
@@ -249,14 +249,14 @@ def _places(objects: int, rng: np.random.Generator) -> list[tuple[NDArray[np.flo
 class Solid:
     """A surface: ``draw(n, rng)`` gives n points on it and their normals, both (n, 3)."""
 
-    draw: Callable[[int, np.random.Generator], tuple[NDArray[np.float64], NDArray[np.float64]]]
+    draw: Callable[[int, np.random.Generator], tuple[NDArray, NDArray]]
     area: float
 
 
 def _sphere(place: NDArray[np.float64], radius: float, rng: np.random.Generator) -> Solid:
     centre = np.append(place, radius)
 
-    def draw(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def draw(n: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         normal = rng.normal(size=(n, 3))
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
         return centre + radius * normal, normal
@@ -270,7 +270,7 @@ def _box(place: NDArray[np.float64], radius: float, rng: np.random.Generator) ->
     # The base fits the circle of the given radius, whichever way the box is turned.
     half = np.append(radius * np.array([np.cos(0.7), np.sin(0.7)]), rng.uniform(0.5, 1.5) * radius)
 
-    def draw(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def draw(n: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         points, normal = _on_box(np.zeros(3), half, n, rng)
         return points @ turn.T + np.append(place, half[2]), normal @ turn.T
 
@@ -281,7 +281,7 @@ def _cylinder(place: NDArray[np.float64], radius: float, rng: np.random.Generato
     height = rng.uniform(1.0, 3.0) * radius
     side, lid = 2 * np.pi * radius * height, np.pi * radius**2
 
-    def draw(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def draw(n: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
         angle = rng.uniform(0, 2 * np.pi, n)
         around = np.stack([np.cos(angle), np.sin(angle)], 1)
         on_side = rng.random(n) < side / (side + 2 * lid)
@@ -298,13 +298,11 @@ def _cylinder(place: NDArray[np.float64], radius: float, rng: np.random.Generato
 SOLIDS = (_sphere, _box, _cylinder)
 
 
-def _box_area(half: NDArray[np.float64]) -> float:
+def _box_area(half: NDArray) -> float:
     return float(8 * (half[0] * half[1] + half[1] * half[2] + half[0] * half[2]))
 
 
-def _on_box(
-    centre: NDArray[np.float64], half: NDArray[np.float64], n: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _on_box(centre: NDArray, half: NDArray, n: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
     """Points spread evenly over a box's six faces, and their outward normals."""
     face = np.array([half[1] * half[2], half[0] * half[2], half[0] * half[1]])
     axis = rng.choice(3, n, p=face / face.sum())
@@ -313,7 +311,8 @@ def _on_box(
     points[np.arange(n), axis] = sign * half[axis]
     normal = np.zeros((n, 3))
     normal[np.arange(n), axis] = sign
-    return (centre + points).astype(np.float64), normal.astype(np.float64)
+    points += centre
+    return points, normal
 
 
 def _cover(solid: Solid, n: int, label: int, rng: np.random.Generator) -> tuple[NDArray, ...]:

@@ -103,7 +103,7 @@ def test_code_map_decodes_the_rendered_embedding() -> None:
     embedding = rng.normal(size=(4, 12)).astype(np.float32)
     got = code_map(found, embedding, (2, 3))
     for p in range(6):
-        rendered = sum(found.weights[p, j] * embedding[found.ids[p, j]] for j in range(2))
+        rendered = found.weights[p] @ embedding[found.ids[p]]
         assert got.ravel()[p] == sum(2**k for k in range(12) if rendered[k] > 0)
 
 

@@ -15,7 +15,6 @@ from backend.render import Renderer
 from backend.scene.types import Camera, View
 from bench.scenes import MadeScene
 from protocol.errors import BadArgument, BadMask, BadSplats, Fault
-from protocol.splats import Splats
 
 FEW_STEPS = {"unic-lift": {"steps": 150}, "consensus": {}}
 
@@ -157,7 +156,7 @@ def _shift(z: float) -> np.ndarray:
 
 
 def test_refusals(made: MadeScene) -> None:
-    none = Splats(*(np.zeros(shape, np.float32) for shape in ((0, 3), (0, 4), (0, 3), 0, (0, 1, 3))))
+    none = made.splats.pick(np.zeros(0, np.int64))
     bare = [replace(view, mask=view.mask[:, :0]) for view in made.train[:1]]
     floats = [replace(view, mask=view.mask.astype(np.float32)) for view in made.train[:1]]
     cases: list[tuple[type[Fault], str, dict]] = [
@@ -182,7 +181,9 @@ def test_refusals(made: MadeScene) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("stage", ["contributions", "lift"])
 def test_can_be_stopped(made: MadeScene, method: str, stage: str) -> None:
-    def stop(now: str, fraction: float, note: str = "") -> None:
+    now = stage
+
+    def stop(stage: str, fraction: float, note: str = "") -> None:
         assert 0 <= fraction <= 1
         if now == stage:
             raise Cancelled
@@ -193,13 +194,11 @@ def test_can_be_stopped(made: MadeScene, method: str, stage: str) -> None:
 
 def test_progress_tells_the_truth(made: MadeScene) -> None:
     told: list[tuple[str, float]] = []
-    lift(
-        made.splats,
-        made.train,
-        method="unic-lift",
-        settings={"steps": 60},
-        progress=lambda s, f, n="": told.append((s, f)),
-    )
+
+    def note_down(stage: str, fraction: float, note: str = "") -> None:
+        told.append((stage, fraction))
+
+    lift(made.splats, made.train, method="unic-lift", settings={"steps": 60}, progress=note_down)
     stages = [stage for stage, _ in told]
     assert stages == sorted(stages), "contributions come before lift"
     for stage in ("contributions", "lift"):

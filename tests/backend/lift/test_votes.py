@@ -31,7 +31,7 @@ def test_votes_are_the_sums_over_pixels(seed: int, factor: int) -> None:
     for p in range(20):
         for i, w in zip(found.ids[p], found.weights[p], strict=True):
             table[int(mask.ravel()[p])][i] += w
-    total = sum(table.values())
+    total = np.sum(list(table.values()), axis=0)
     np.testing.assert_allclose(votes.total, total, rtol=1e-5)
     np.testing.assert_allclose(votes.zero, table.get(0, np.zeros(n)), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(votes.own, np.max(list(table.values()), axis=0), rtol=1e-5)
