@@ -104,6 +104,7 @@ class Client:
                 self.progress.append(message)
             if not (isinstance(message, Heartbeat) and id == 0):
                 return message, arrays, id
+            socket.send_multipart(encode(Heartbeat()))
 
     def ask(self, message: Message, answer: type[M], socket: zmq.Socket | None = None) -> M:
         """Send a message and return its answer; an error is raised as the fault it stands for."""

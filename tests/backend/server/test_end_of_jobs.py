@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from protocol.blobs import Store
@@ -195,3 +197,31 @@ def test_memory_is_taken_from_workers_first(serving, connect, scene):
     pid = int((serving.data / "jobs" / job / "worker.lock").read_text())
     assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == 500
     client.cancel(job)
+
+
+def test_a_server_killed_at_any_moment_loses_no_job_and_runs_none_twice(start, connect, scene):
+    random = np.random.default_rng(1)
+    script = ("step scene 0.5", "sleep 0.1", "step lift 0.5", "sleep 0.1", "write out 100000", "done")
+    folder = scene(*script)
+    jobs = [f"{n:032x}" for n in range(3)]
+    seqs: dict[str, int] = {}
+    for _ in range(4):
+        served = start()
+        client = connect(served)
+        manifest, _ = client.offer(folder)
+        for job in jobs:
+            assert client.submit(manifest, job=job).seq >= seqs.get(job, 0)
+        with contextlib.suppress(TimeoutError):
+            client.until(jobs[-1], patience=random.uniform(0.0, 0.3))
+        for progress in client.progress:
+            seqs[progress.job] = max(progress.seq, seqs.get(progress.job, 0))
+        served.end(signal.SIGKILL)
+
+    client = connect(start())
+    for job in jobs:
+        state = client.sync(job)
+        assert state.seq >= seqs.get(job, 0)
+        assert (state if state.state == "done" else client.until(job)).state == "done"
+        result = client.result(job)
+        assert len(client.fetch(result.manifest, result.size)) == result.size
+    assert sorted(info.job for info in client.ask(Status(), Jobs).jobs) == jobs
