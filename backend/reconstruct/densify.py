@@ -11,6 +11,7 @@ import torch
 from backend.reconstruct.optimiser import Adam, Columns
 from backend.reconstruct.photographs import Photograph
 from backend.reconstruct.schedule import Schedule
+from backend.render import Rendered
 
 SPLIT = 1.6
 """By what factor the halves of a split Gaussian are smaller (3DGS, section 5.2)."""
@@ -28,25 +29,28 @@ class Growth:
     Attributes:
         score: (N,) float32, sum over the views that saw the Gaussian since the last densification.
         seen: (N,) float32, their number.
+        reach: (N,) float32, how far the Gaussian reached from its centre at most, in shares of an image's longer side.
     """
 
     def __init__(self, count: int, device: torch.device | str) -> None:
         self.score = torch.zeros(count, device=device)
         self.seen = torch.zeros(count, device=device)
+        self.reach = torch.zeros(count, device=device)
 
     @torch.no_grad()
-    def observe(self, means2d: torch.Tensor, visible: torch.Tensor, photo: Photograph, mask_weight: float) -> None:
+    def observe(self, rendered: Rendered, photo: Photograph, mask_weight: float) -> None:
         """Add one view.
 
         Args:
-            means2d: (N, 2) float32, projected centres in pixels, with their gradient in ``.grad``.
-            visible: (N,) bool.
+            rendered: the view, after ``backward``.
             photo: the photograph of the view.
             mask_weight: factor for Gaussians whose centre lies on an object.
         """
+        means2d, visible = rendered.means2d, rendered.visible
         assert means2d.grad is not None
-        # Per image width, so that photographs of different sizes count alike.
-        pull = means2d.grad.norm(dim=1) * max(photo.camera.width, photo.camera.height)
+        # Per image side, so that photographs of different sizes count alike.
+        side = max(photo.camera.width, photo.camera.height)
+        pull = means2d.grad.norm(dim=1) * side
         if photo.on_object is not None and mask_weight != 1:
             height, width = photo.on_object.shape
             column = means2d[:, 0].nan_to_num().clamp(0, width - 1).long()
@@ -54,6 +58,7 @@ class Growth:
             pull = torch.where(photo.on_object.view(-1)[row * width + column], pull * mask_weight, pull)
         self.score += torch.where(visible & pull.isfinite(), pull, 0)
         self.seen += visible
+        self.reach = torch.maximum(self.reach, rendered.radii.amax(1) / side)
 
     def mean(self) -> torch.Tensor:
         """(N,) float32, 0 for a Gaussian no view saw."""
@@ -61,19 +66,29 @@ class Growth:
 
 
 @torch.no_grad()
-def densify(adam: Adam, growth: Growth, schedule: Schedule, step: int, generator: torch.Generator) -> Growth:
+def densify(
+    adam: Adam,
+    growth: Growth,
+    schedule: Schedule,
+    step: int,
+    centres: torch.Tensor,
+    generator: torch.Generator,
+) -> Growth:
     """Prune, clone and split the Gaussians of ``adam`` in place, and return an empty score for the new ones.
 
-    Removed are Gaussians that are faint, huge or not finite. Of the others those with the highest score grow until
-    :meth:`Schedule.room` is full: small ones are cloned, large ones split in two.
+    Removed are Gaussians that are faint, huge, not finite, or fog before a camera. Of the others those with the
+    highest score grow until :meth:`Schedule.room` is full: small ones are cloned, large ones split in two.
 
     Args:
+        centres: (V, 3) float32, where the training cameras stand.
         generator: on the CPU, whatever the device, so that one state serves a checkpoint of either engine.
     """
     columns = adam.columns
     opacity = columns["opacities"].sigmoid()
     size = columns["scales"].exp().amax(1)
     keep = finite(columns) & (opacity > schedule.faint) & (size < schedule.huge_size)
+    keep &= growth.reach < schedule.wide
+    keep &= torch.cdist(columns["means"], centres).amin(1) > schedule.close
     if int(keep.sum()) < FEWEST:
         keep = finite(columns)
     score = torch.where(keep, growth.mean(), 0)

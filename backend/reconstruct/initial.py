@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from backend.progress import Progress, silent
 from backend.reconstruct.optimiser import Columns
@@ -82,7 +82,7 @@ def gaussians_at(points: Points, distance: float, sh_degree: int, device: str) -
     means, colours = points
     count = len(means)
     neighbours = min(4, count)
-    gaps = cKDTree(means).query(means, k=neighbours)[0].reshape(count, neighbours)[:, 1:]
+    gaps = KDTree(means).query(means, k=neighbours)[0].reshape(count, neighbours)[:, 1:]
     spacing = gaps.mean(1) if neighbours > 1 else np.full(count, 0.01 * distance)
     size = np.clip(0.7 * spacing, 9e-4 * distance, 0.09 * distance)
     sh = np.zeros((count, (sh_degree + 1) ** 2, 3), np.float32)

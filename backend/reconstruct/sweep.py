@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from backend.progress import Progress, silent
 from backend.reconstruct.photographs import Photograph
 
-NEAR, FAR = 0.05, 20.0
-"""Depths that are tried, in units of the cameras' spread: from close to a camera to where their baseline shows no
-parallax."""
+NEAR, FAR = 0.05, 6.0
+"""Depths that are tried, in units of the cameras' spread: from close to a camera to well behind what they
+surround. Beyond, a repeated pattern such as planks finds chance matches."""
 
-DEPTHS = 160
+DEPTHS = 128
 """Steps of 4 % between them: about a pixel of disparity at half size for neighbouring cameras."""
 
 RANKS = (0, 1, 3, 6, 8, 11)
@@ -39,11 +39,22 @@ CLEAREST = 0.5
 """A match is sure when its difference is at most this share of the median over all depths, and when it agrees with
 AGREEING of the eight nearest such pixels of its photograph: chance matches stand alone, surfaces do not."""
 
-AGREEING = 3
+AGREEING = 4
 SAME_DEPTH = 0.12
 """Depths that differ by less than this share lie on one surface."""
 
-TRIED = 2
+SAME_COLOUR = 25.0
+"""Mean difference of colour values below which a photograph shows a point."""
+
+SHOWN = 0.6
+"""Share of the photographs looking at a point that must show it. A point in free space has a different background in
+each; a point on a surface is hidden in some."""
+
+LONELY = 2.0
+"""A point whose neighbours are this many times further than usual, for its distance from the camera, is left out: it
+would become a large Gaussian in free space."""
+
+TRIED = 3
 """Rays per point that is wanted: some find nothing."""
 
 
@@ -60,14 +71,14 @@ def surface_points(
     rays = _random_rays(bundle, TRIED * count, rng)
     depths, sure = _sweep(bundle, rays, progress)
     sure = _agreeing(rays, depths, sure)
-    depths = _fill_plain_surfaces(rays, depths, sure, rng)
+    depths = _fill_plain_surfaces(rays, depths, sure)
     found = np.flatnonzero(np.isfinite(depths))
+    found = found[_shown(bundle, rays.points(depths)[found], rays.colours[found])]
+    found = rng.permutation(_in_company(rays.points(depths), depths, found))[:count]
     if len(found) < min(count, 100):
         depths = bundle.spread * np.exp(rng.uniform(np.log(0.3), np.log(3.0), len(depths)))
-        found = np.arange(len(depths))
-    found = rng.permutation(found)[:count]
-    points = rays.origins[found] + rays.directions[found] * depths[found, None].astype(np.float32)
-    return points.astype(np.float32), rays.colours[found]
+        found = np.arange(min(count, len(depths)))
+    return rays.points(depths)[found], rays.colours[found]
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,10 @@ class _Rays:
     directions: NDArray[np.float32]
     colours: NDArray[np.uint8]
 
+    def points(self, depths: NDArray[np.float64]) -> NDArray[np.float32]:
+        """(R, 3), the points of the rays at these depths."""
+        return self.origins + self.directions * depths[:, None].astype(np.float32)
+
 
 def _random_rays(bundle: _Bundle, count: int, rng: np.random.Generator) -> _Rays:
     lit = np.flatnonzero(bundle.pixels.any(1))
@@ -189,28 +204,76 @@ def _agreeing(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_])
     for view in np.unique(rays.view):
         known = np.flatnonzero((rays.view == view) & sure)
         if len(known) > AGREEING:
-            near = cKDTree(rays.pixels[known]).query(rays.pixels[known], k=min(9, len(known)))[1][:, 1:]
+            _, near = KDTree(rays.pixels[known]).query(rays.pixels[known], k=min(9, len(known)))
+            near = np.asarray(near)[:, 1:]
             ratio = np.log(depths[known][near] / depths[known, None])
             agreed[known] = (np.abs(ratio) < SAME_DEPTH).sum(1) >= AGREEING
     return agreed
 
 
-def _fill_plain_surfaces(
-    rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return depths in which unsure rays have taken the inverse-depth mean of the four nearest sure pixels."""
+def _fill_plain_surfaces(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return depths in which unsure rays have taken the inverse-depth mean of the four nearest sure pixels.
+
+    Where those lie on different surfaces the ray stays without a depth, NaN.
+    """
     filled = np.where(sure, depths, np.nan)
     for view in np.unique(rays.view):
         here = rays.view == view
         known, asking = np.flatnonzero(here & sure), np.flatnonzero(here & ~sure)
         if len(known) < 4 or not len(asking):
             continue
-        gaps, near = cKDTree(rays.pixels[known]).query(rays.pixels[asking], k=4)
+        gaps, near = KDTree(rays.pixels[known]).query(rays.pixels[asking], k=4)
         closeness = 1 / (gaps + 1)
-        inverse = (closeness / depths[known][near]).sum(1) / closeness.sum(1)
-        # Spread a little in depth, as nobody measured it.
-        filled[asking] = np.exp(rng.normal(0, 0.03, len(asking))) / inverse
+        around = depths[known][near]
+        inverse = (closeness / around).sum(1) / closeness.sum(1)
+        one_surface = around.max(1) < (1 + 2 * SAME_DEPTH) * around.min(1)
+        filled[asking] = np.where(one_surface, 1 / inverse, np.nan)
     return filled
+
+
+def _shown(bundle: _Bundle, points: NDArray[np.float32], colours: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which points most of the photographs that look at them show in their colour."""
+    looking, showing = np.zeros(len(points), np.int64), np.zeros(len(points), np.int64)
+    _count_shown(bundle.pixels, bundle.starts, bundle.sizes, bundle.projections, points, colours, looking, showing)
+    return (showing >= 2) & (showing >= SHOWN * looking)
+
+
+def _in_company(
+    points: NDArray[np.float32], depths: NDArray[np.float64], found: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return ``found`` without the points whose neighbours are unusually far."""
+    if len(found) < 8:
+        return found
+    gaps = KDTree(points[found]).query(points[found], k=4)[0][:, 1:].mean(1) / depths[found]
+    return found[gaps < LONELY * np.median(gaps)]
+
+
+@njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
+def _count_shown(pixels, starts, sizes, projections, points, colours, looking, showing):
+    for i in prange(points.shape[0]):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        for view in range(starts.shape[0]):
+            P = projections[view]
+            w = P[2, 0] * x + P[2, 1] * y + P[2, 2] * z + P[2, 3]
+            if w <= np.float32(1e-6):
+                continue
+            u = (P[0, 0] * x + P[0, 1] * y + P[0, 2] * z + P[0, 3]) / w
+            v = (P[1, 0] * x + P[1, 1] * y + P[1, 2] * z + P[1, 3]) / w
+            width, height = sizes[view, 0], sizes[view, 1]
+            if not (u >= 1 and v >= 1 and u < width - 1 and v < height - 1):
+                continue
+            looking[i] += 1
+            nearest = np.int64(3 * 255)
+            # The best of 3 x 3 pixels: a point beside an edge is not gone for being half a pixel off.
+            for row in range(int(v) - 1, int(v) + 2):
+                for column in range(int(u) - 1, int(u) + 2):
+                    at = starts[view] + row * width + column
+                    difference = np.int64(0)
+                    for c in range(3):
+                        difference += abs(np.int64(pixels[at, c]) - np.int64(colours[i, c]))
+                    nearest = min(nearest, difference)
+            if nearest < 3 * SAME_COLOUR:
+                showing[i] += 1
 
 
 @njit(inline="always")

@@ -143,6 +143,8 @@ class Training:
         self.generator = torch.Generator().manual_seed(seed)
         self.growth = Growth(len(adam), self.device)
         self.queue = torch.empty(0, dtype=torch.int64)
+        centres = np.array([photo.camera.centre for photo in photos.full], np.float32)
+        self.centres = torch.from_numpy(centres).to(self.device)
 
     def advance(self) -> tuple[Photograph, torch.Tensor]:
         """Make one step; return the photograph it looked at and (H, W, 3) float32, how it was rendered before."""
@@ -162,11 +164,11 @@ class Training:
         if schedule.opacity_weight:
             loss = loss + schedule.opacity_weight * columns["opacities"].sigmoid().mean()
         loss.backward()
-        self.growth.observe(rendered.means2d, rendered.visible, photo, schedule.mask_weight)
+        self.growth.observe(rendered, photo, schedule.mask_weight)
         self.adam.step(self._rates(), rendered.visible)
         self.step += 1
         if schedule.densifies(self.step):
-            self.growth = densify(self.adam, self.growth, schedule, self.step, self.generator)
+            self.growth = densify(self.adam, self.growth, schedule, self.step, self.centres, self.generator)
         return photo, rendered.image
 
     def splats(self) -> Splats:
@@ -174,14 +176,16 @@ class Training:
         good = finite(self.adam.columns)
         if not good.all():
             log.warning("Left out %d Gaussians with values that are not finite.", int((~good).sum()))
-        return Splats(**{name: column.detach()[good].cpu().numpy() for name, column in self.adam.columns.items()})
+        columns = {name: column.detach()[good].cpu().numpy() for name, column in self.adam.columns.items()}
+        return Splats(columns["means"], columns["quats"], columns["scales"], columns["opacities"], columns["sh"])
 
     def arrays(self) -> checkpoints.Arrays:
         """Return everything :meth:`restore` needs, as plain arrays."""
         tensors = {f"column.{name}": column.detach() for name, column in self.adam.columns.items()}
         tensors |= {f"first.{name}": moment for name, moment in self.adam.first.items()}
         tensors |= {f"second.{name}": moment for name, moment in self.adam.second.items()}
-        tensors |= {"score": self.growth.score, "seen": self.growth.seen, "queue": self.queue}
+        tensors |= {"score": self.growth.score, "seen": self.growth.seen}
+        tensors |= {"reach": self.growth.reach, "queue": self.queue}
         tensors |= {"generator": self.generator.get_state()}
         steps = np.array([self.step, self.adam.steps])
         return {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
@@ -202,6 +206,7 @@ class Training:
         self.step, self.adam.steps = (int(value) for value in arrays["steps"])
         self.growth = Growth(len(self.adam), self.device)
         self.growth.score, self.growth.seen = tensors["score"].to(self.device), tensors["seen"].to(self.device)
+        self.growth.reach = tensors["reach"].to(self.device)
         self.queue = tensors["queue"]
         self.generator.set_state(tensors["generator"])
         return True

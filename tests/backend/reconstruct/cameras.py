@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from backend.reconstruct.photographs import Photograph
 from backend.scene.types import Camera
 
 
-def looking_at(centre: list[float], target: list[float], size: tuple[int, int], focal: float) -> Camera:
+def looking_at(centre: Sequence[float], target: Sequence[float], size: tuple[int, int], focal: float) -> Camera:
     """A camera at ``centre`` with the world's z axis upright in its image; size is (width, height)."""
     forward = np.subtract(target, centre)
     forward = forward / np.linalg.norm(forward)

@@ -9,9 +9,11 @@ from backend.reconstruct.densify import Growth, densify, finite
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.photographs import Photograph
 from backend.reconstruct.schedule import Schedule
+from backend.render import Rendered
 from tests.backend.reconstruct.cameras import ring
 
 N = 200
+AWAY = torch.tensor([[50.0, 0.0, 0.0]])  # a camera near no Gaussian
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def snapshot(adam: Adam) -> dict[str, torch.Tensor]:
 
 def test_small_gaussians_are_cloned_and_the_image_stays(adam):
     before = snapshot(adam)
-    growth = densify(adam, scored(3, 8), schedule(), 200, torch.Generator())
+    growth = densify(adam, scored(3, 8), schedule(), 200, AWAY, torch.Generator())
     assert len(adam) == N + 2 == len(growth.score)
     after = snapshot(adam)
     for row, new in ((3, N), (8, N + 1)):
@@ -69,7 +71,7 @@ def test_large_gaussians_are_split_along_themselves(adam):
         adam.columns["scales"][5] = torch.log(torch.tensor([0.2, 1e-4, 1e-4]))
         adam.columns["quats"][5] = torch.tensor([0.5**0.5, 0, 0, 0.5**0.5])  # x axis to y axis
     before = snapshot(adam)
-    densify(adam, scored(5), schedule(), 200, torch.Generator().manual_seed(1))
+    densify(adam, scored(5), schedule(), 200, AWAY, torch.Generator().manual_seed(1))
     after = snapshot(adam)
     assert len(adam) == N + 1
     torch.testing.assert_close(after["means"][5] + after["means"][N], 2 * before["means"][5])
@@ -90,7 +92,7 @@ def test_moments_follow_their_gaussians_through_pruning(adam):
     stay = torch.tensor([row for row in range(N) if row not in gone])
     before = {name: moment.clone() for name, moment in adam.second.items()}
     means = snapshot(adam)["means"][stay]
-    densify(adam, scored(10, 20, 30, 40), schedule(), 200, torch.Generator())
+    densify(adam, scored(10, 20, 30, 40), schedule(), 200, AWAY, torch.Generator())
     assert len(adam) == N - 3 + 1
     assert torch.equal(adam.columns["means"][: N - 3], means)
     for name, moment in adam.second.items():
@@ -104,7 +106,7 @@ def test_never_more_than_the_cap_and_the_strongest_first(adam):
     growth.score += torch.arange(N)
     growth.seen += 1
     before = snapshot(adam)
-    densify(adam, growth, schedule(cap=N + 7), 200, torch.Generator())
+    densify(adam, growth, schedule(cap=N + 7), 200, AWAY, torch.Generator())
     assert len(adam) == N + 7
     added = adam.columns["means"][N:].detach()
     wanted = before["means"][N - 7 :]
@@ -113,14 +115,14 @@ def test_never_more_than_the_cap_and_the_strongest_first(adam):
 
 def test_after_the_growing_phase_nothing_is_added(adam):
     plan = schedule()
-    densify(adam, scored(1, 2, 3), plan, plan.grow_until + 1, torch.Generator())
+    densify(adam, scored(1, 2, 3), plan, plan.grow_until + 1, AWAY, torch.Generator())
     assert len(adam) == N
 
 
 def test_pruning_never_empties_the_scene(adam):
     with torch.no_grad():
         adam.columns["opacities"][:] = -20.0
-    densify(adam, scored(), schedule(), 200, torch.Generator())
+    densify(adam, scored(), schedule(), 200, AWAY, torch.Generator())
     assert len(adam) == N
 
 
@@ -132,7 +134,21 @@ def test_gaussians_on_masked_objects_count_more():
     means2d = torch.tensor([[15.2, 7.5], [30.0, 7.5], [15.0, 7.5], [float("nan"), 1e20]], requires_grad=True)
     means2d.grad = torch.tensor([[3.0, 4.0]] * 4)
     visible = torch.tensor([True, True, False, True])
+    radii = torch.tensor([[2.0, 4.0], [1.0, 1.0], [0.0, 0.0], [80.0, 3.0]])
+    rendered = Rendered(torch.zeros(20, 40, 3), torch.zeros(20, 40), means2d, visible, radii)
     growth = Growth(4, "cpu")
-    growth.observe(means2d, visible, photo, 5.0)
-    growth.observe(means2d, visible, dataclasses.replace(photo, on_object=None), 5.0)
+    growth.observe(rendered, photo, 5.0)
+    growth.observe(rendered, dataclasses.replace(photo, on_object=None), 5.0)
     assert growth.mean().tolist() == pytest.approx([40 * 5 * 3, 40 * 5, 0, 40 * 5])
+    assert growth.reach.tolist() == pytest.approx([0.1, 0.025, 0, 2])
+
+
+def test_fog_before_a_camera_is_removed(adam):
+    plan = schedule()
+    growth = scored()
+    growth.reach[4] = plan.wide * 1.1
+    camera = adam.columns["means"][7:8].detach() + plan.close / 2
+    before = snapshot(adam)["means"]
+    densify(adam, growth, plan, 200, camera, torch.Generator())
+    assert len(adam) == N - 2
+    assert torch.equal(adam.columns["means"].detach(), before[[row not in (4, 7) for row in range(N)]])

@@ -74,9 +74,9 @@ def test_sparse_points_are_used_where_there_are_enough(floor):
 
 def test_viewing_distance_is_the_median_depth():
     cameras = [looking_at(centre, [0, 0, 0.5], (60, 60), 60.0) for centre in ([4, 0, 0.5], [0, 4, 0.5])]
-    points = np.random.default_rng(0).normal(0, 0.1, (200, 3)).astype(np.float32) + np.float32([0, 0, 0.5])
+    points = np.random.default_rng(0).normal(0, 0.1, (200, 3)).astype(np.float32) + np.array([0, 0, 0.5], np.float32)
     assert viewing_distance(points, cameras) == pytest.approx(4, abs=0.05)
-    assert viewing_distance(points + np.float32([0, 0, 900]), cameras) == pytest.approx(900, rel=0.01)
+    assert viewing_distance(points + np.array([0, 0, 900], np.float32), cameras) == pytest.approx(900, rel=0.01)
 
 
 def test_gaussians_show_the_colours_and_reach_their_neighbours():
