@@ -45,10 +45,20 @@ def scene(seed: int) -> tuple[Splats, Camera, int]:
     return gaussians(seed, COUNTS[(seed // 4) % 4], view), view, CHANNELS[seed % 3]
 
 
-def tensors(splats: Splats, dtype: torch.dtype = torch.float32, device: str = "cpu") -> tuple[Tensor, ...]:
-    """means, quats, scales and opacities, each asking for its gradient."""
-    columns = (splats.means, splats.quats, splats.scales, splats.opacities)
-    return tuple(torch.tensor(column, dtype=dtype, device=device).requires_grad_() for column in columns)
+Geometry = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def plain(splats: Splats, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Geometry:
+    """means, quats, scales and opacities."""
+    means, quats = torch.tensor(splats.means, dtype=dtype), torch.tensor(splats.quats, dtype=dtype)
+    scales, opacities = torch.tensor(splats.scales, dtype=dtype), torch.tensor(splats.opacities, dtype=dtype)
+    return means.to(device), quats.to(device), scales.to(device), opacities.to(device)
+
+
+def tensors(splats: Splats, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Geometry:
+    """The same, each asking for its gradient."""
+    means, quats, scales, opacities = plain(splats, dtype, device)
+    return means.requires_grad_(), quats.requires_grad_(), scales.requires_grad_(), opacities.requires_grad_()
 
 
 def features(seed: int, count: int, channels: int, dtype: torch.dtype = torch.float32) -> Tensor:

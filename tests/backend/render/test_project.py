@@ -38,20 +38,17 @@ def test_projection_is_gsplats(seed):
         eps2d=LOW_PASS, near_plane=NEAR,
     )  # fmt: skip
 
-    np.testing.assert_allclose(depths, z[0], rtol=1e-4, atol=1e-5)
     visible = (boxes[:, 0] <= boxes[:, 1]) & (boxes[:, 2] <= boxes[:, 3])
     assert visible.sum() > 50
-    assert (radii[0, visible] > 0).all()
-    np.testing.assert_allclose(footprints[visible][:, [U, V]], means2d[0, visible], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(
-        footprints[visible, CONIC_A : CONIC_C + 1],
-        conics[0, visible],
-        rtol=1e-3,
-        atol=1e-3 * conics[0, visible].abs().mean(),
-    )
-    # Off the image is only what gsplat, whose boxes are wider, calls off the image, or what no pixel centre can see.
-    W, _, _ = reference.weights(*(torch.tensor(column, dtype=torch.float64) for column in geometry), camera)
-    assert not (W[:, ~visible] > 0).any()
+    assert (radii[0].numpy()[visible] > 0).all()
+    np.testing.assert_allclose(depths, z[0].numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(footprints[visible][:, [U, V]], means2d[0].numpy()[visible], rtol=1e-3, atol=1e-3)
+    expected = conics[0].numpy()[visible]
+    got = footprints[visible, CONIC_A : CONIC_C + 1]
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).mean())
+    # What is not visible here adds to no pixel.
+    W, _, _ = reference.weights(*scenes.plain(splats, torch.float64), camera)
+    assert not (W.numpy()[:, ~visible] > 0).any()
 
 
 @pytest.mark.parametrize("count", [1, 4, 9, 16])

@@ -64,7 +64,7 @@ def test_gradient_of_the_centres_is_per_pixel():
     rendered = rasterize(*columns, features, camera)
     (rendered.image * on_image).sum().backward()
 
-    means, quats, scales, opacities = (column.detach().double() for column in columns)
+    means, quats, scales, opacities = scenes.plain(splats, torch.float64)
     centres, conics, depths = reference.project(means, quats, scales, camera)
     centres.requires_grad_()
     W, _ = reference.weights_of(centres, conics, depths, opacities, camera)
@@ -82,7 +82,7 @@ def test_radii_hold_every_pixel_a_gaussian_touches():
     splats, camera, _ = scenes.scene(2)
     columns = scenes.tensors(splats)
     rendered = rasterize(*columns, scenes.features(2, len(splats), 1), camera)
-    W, _, _ = reference.weights(*(column.detach().double() for column in columns), camera)
+    W, _, _ = reference.weights(*scenes.plain(splats, torch.float64), camera)
     pixels, members = torch.nonzero(W > 0, as_tuple=True)
     centres = torch.stack([pixels % camera.width + 0.5, pixels // camera.width + 0.5], -1)
     assert ((centres - rendered.means2d[members]).abs() <= rendered.radii[members] + 1e-2).all()
@@ -133,7 +133,7 @@ def test_an_opaque_wall_hides_what_is_behind_it_exactly():
 @pytest.mark.parametrize("broken", ["zero quaternion", "tiny quaternion", "nan mean", "inf scale", "nan opacity"])
 def test_degenerate_gaussians_spoil_neither_image_nor_gradients(broken):
     splats, camera, channels = scenes.scene(2)
-    means, quats, scales, opacities = (tensor.detach().clone() for tensor in scenes.tensors(splats))
+    means, quats, scales, opacities = scenes.plain(splats)
     match broken:
         case "zero quaternion":
             quats[::3] = 0
@@ -145,9 +145,11 @@ def test_degenerate_gaussians_spoil_neither_image_nor_gradients(broken):
             scales[::3] = 1000.0
         case "nan opacity":
             opacities[::3] = torch.nan
-    columns = [tensor.requires_grad_() for tensor in (means, quats, scales, opacities)]
-    columns.append(scenes.features(2, len(splats), channels))
-    rendered = rasterize(*columns, camera)
+    features = scenes.features(2, len(splats), channels)
+    columns = (means, quats, scales, opacities, features)
+    for column in columns:
+        column.requires_grad_()
+    rendered = rasterize(means, quats, scales, opacities, features, camera)
     (rendered.image.sum() + rendered.alpha.sum()).backward()
     assert rendered.image.isfinite().all()
     for name, column in zip(NAMES, columns, strict=True):
@@ -174,11 +176,11 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
 
 def test_features_alone_can_be_trained():
     splats, camera, channels = scenes.scene(2)
-    geometry = [tensor.detach() for tensor in scenes.tensors(splats)]
+    geometry = scenes.plain(splats)
     features = scenes.features(2, len(splats), channels)
     rendered = rasterize(*geometry, features, camera)
     rendered.image.sum().backward()
-    W, _, _ = reference.weights(*(tensor.double() for tensor in geometry), camera)
+    W, _, _ = reference.weights(*scenes.plain(splats, torch.float64), camera)
     assert features.grad is not None
     _close(features.grad, W.sum(0)[:, None].expand(-1, channels), 1e-4, "features")
 

@@ -17,8 +17,7 @@ from tests.backend.render import scenes
 
 
 def _dense(splats: Splats, camera: Camera) -> np.ndarray:
-    columns = (tensor.detach() for tensor in scenes.tensors(splats, torch.float64))
-    return reference.weights(*columns, camera)[0].numpy()
+    return reference.weights(*scenes.plain(splats, torch.float64), camera)[0].numpy()
 
 
 @pytest.mark.parametrize("seed", range(12))
