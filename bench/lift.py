@@ -31,8 +31,7 @@ from backend.evaluate.panoptic import Score, panoptic_quality
 from backend.lift import MaskedView, label_map, lift
 from backend.lift.decode import EvidenceSettings, bits, by_bits, by_evidence, code_map, foreground
 from backend.lift.embedding import scene_extent
-from backend.lift.supervoxels import voxel_codes
-from backend.lift.unic_lift import code_regions
+from backend.lift.supervoxels import code_regions, voxel_codes
 from backend.lift.views import masked_views
 from backend.lift.votes import gather_evidence
 from backend.render import Renderer
@@ -147,7 +146,7 @@ def voxel_labels(renderer: Renderer, case: Case, edge: float) -> NDArray[np.int3
     evidence = gather_evidence(renderer, masked_views(case.train), len(case.splats))
     means, settings = case.splats.means, EvidenceSettings()
     codes = voxel_codes(means, edge * scene_extent(means, evidence.seen))
-    regions = code_regions(codes, foreground(evidence, settings), smallest=5)
+    regions = code_regions(means, codes, foreground(evidence, settings), smallest=5)
     return by_evidence(means, evidence, regions, settings)
 
 

@@ -45,32 +45,61 @@ def supervoxels(
     rows = np.flatnonzero(foreground)
     if len(rows) <= 1:
         return _keep_large(region, rows, np.zeros(len(rows), np.int64), smallest)
-    points = means[rows].astype(np.float64)
-    k = min(NEIGHBOURS, len(rows) - 1)
-    distance, near = (np.asarray(column) for column in KDTree(points).query(points, k=k + 1, workers=-1))
-    spacing = float(np.median(distance[:, min(4, k)]))
-    cell = _cells(points, voxel * spacing)
-    first = np.repeat(np.arange(len(rows)), k)
-    second = near[:, 1:].ravel()
+    first, second, spacing = _neighbour_pairs(means[rows])
+    cell = voxel_codes(means[rows], voxel * spacing)
     same_cell = cell[first] == cell[second]
     first, second = first[same_cell], second[same_cell]
     witnesses = min(WITNESSES, evidence.views)
     agree = _agree(
         rows[first], rows[second], evidence.start, evidence.view, evidence.mask, evidence.sure, witnesses, AGREEMENT
     )
-    edges = coo_matrix((np.ones(int(agree.sum()), np.int8), (first[agree], second[agree])), shape=(len(rows),) * 2)
-    _, component = connected_components(edges, directed=False)
-    return _keep_large(region, rows, component, smallest)
+    return _keep_large(region, rows, _components(first[agree], second[agree], len(rows)), smallest)
+
+
+def code_regions(
+    means: NDArray[np.float32], codes: NDArray[np.int64], possible: NDArray[np.bool_], smallest: int
+) -> NDArray[np.int32]:
+    """Return the connected pieces of equal codes, among neighbours in space.
+
+    A code that two objects share, far from each other, thus makes two regions: losses that compare what one view
+    shows never part objects that no view shows together.
+
+    Args:
+        means: (N, 3) float32, centres.
+        codes: (N,) int64.
+        possible: (N,) bool, the Gaussians to group.
+        smallest: pieces of fewer Gaussians are not formed.
+
+    Returns:
+        (N,) int32, regions 0, 1, ...; -1 for Gaussians in none.
+    """
+    region = np.full(len(means), -1, np.int32)
+    rows = np.flatnonzero(possible)
+    if len(rows) <= 1:
+        return _keep_large(region, rows, np.zeros(len(rows), np.int64), smallest)
+    first, second, _ = _neighbour_pairs(means[rows])
+    same = codes[rows][first] == codes[rows][second]
+    return _keep_large(region, rows, _components(first[same], second[same], len(rows)), smallest)
 
 
 def voxel_codes(means: NDArray[np.float32], edge: float) -> NDArray[np.int64]:
     """Return (N,) int64, the number of the voxel of the given edge that each centre lies in."""
-    return _cells(means.astype(np.float64), edge)
-
-
-def _cells(points: NDArray[np.float64], edge: float) -> NDArray[np.int64]:
+    points = means.astype(np.float64)
     step = np.floor((points - points.min(0)) / max(edge, 1e-12)).clip(0, 2**20 - 1).astype(np.int64)
     return (step[:, 0] << 40) | (step[:, 1] << 20) | step[:, 2]
+
+
+def _neighbour_pairs(means: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
+    """Each of at least two points beside each of its nearest, and the median distance to the fourth nearest."""
+    k = min(NEIGHBOURS, len(means) - 1)
+    distance, near = (np.asarray(column) for column in KDTree(means).query(means, k=k + 1, workers=-1))
+    first = np.repeat(np.arange(len(means)), k)
+    return first, near[:, 1:].ravel(), float(np.median(distance[:, min(4, k)]))
+
+
+def _components(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int32]:
+    edges = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
+    return connected_components(edges, directed=False)[1]
 
 
 def _keep_large(region: NDArray[np.int32], rows: NDArray, component: NDArray, smallest: int) -> NDArray[np.int32]:

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from backend.lift.decode import EvidenceSettings, bits, by_bits, by_evidence, foreground
 from backend.lift.job import Job, Labelling
+from backend.lift.supervoxels import code_regions
 from backend.lift.views import masked_views
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -52,7 +52,8 @@ class UnicLiftSettings(EvidenceSettings):
         pixels: drawn per step from one view.
         neighbours: per Gaussian in eq. (6), the nearest within the radius; in dense places the radius holds hundreds.
         neighbour_sample: Gaussians per step in eq. (6).
-        smallest_code: codes of fewer Gaussians are not objects by themselves when decoding by evidence.
+        smallest_code: connected pieces of a code with fewer Gaussians are no regions when decoding by evidence; their
+            masks place them.
     """
 
     decode: Literal["evidence", "bits"] = "evidence"
@@ -114,12 +115,6 @@ def run(job: Job, settings: UnicLiftSettings) -> Labelling:
         return Labelling(by_bits(codes, job.evidence), embedding)
     possible = foreground(job.evidence, settings)
     return Labelling(
-        by_evidence(means, job.evidence, code_regions(codes, possible, settings.smallest_code), settings), embedding
+        by_evidence(means, job.evidence, code_regions(means, codes, possible, settings.smallest_code), settings),
+        embedding,
     )
-
-
-def code_regions(codes: NDArray[np.int64], possible: NDArray[np.bool_], smallest: int) -> NDArray[np.int32]:
-    """Return (N,) int32 regions from 0, one per code that at least ``smallest`` possible Gaussians carry; else -1."""
-    _, code = np.unique(codes, return_inverse=True)
-    enough = np.bincount(code, possible) >= smallest
-    return np.where(enough[code] & possible, (np.cumsum(enough) - 1)[code], -1).astype(np.int32)

@@ -11,7 +11,7 @@ import torch
 from backend.lift.decode import bits
 from backend.lift.embedding import FADE, RowAdam, neighbours, scene_extent, train
 from backend.lift.samples import ViewSamples, sample_view
-from backend.lift.unic_lift import UnicLiftSettings, code_regions
+from backend.lift.unic_lift import UnicLiftSettings
 from backend.progress import silent
 from backend.render import Renderer
 from bench.scenes import MadeScene
@@ -89,10 +89,3 @@ def test_samples_hold_what_makes_their_pixels(made: MadeScene) -> None:
     # Most pixels show mainly Gaussians of one object, or none.
     assert ((made.labels[found.ids[:, 0]] > 0) == (found.segment > 0)).mean() > 0.8
     assert 0 < found.boundary.sum() < len(found.boundary)
-
-
-def test_code_regions_are_the_common_codes_of_possible_gaussians() -> None:
-    codes = np.array([9, 9, 9, 4, 4, 4, 1])
-    possible = np.array([1, 1, 0, 1, 1, 1, 1], bool)
-    assert code_regions(codes, possible, 2).tolist() == [1, 1, -1, 0, 0, 0, -1]
-    assert code_regions(codes, possible, 3).tolist() == [-1, -1, -1, 0, 0, 0, -1]

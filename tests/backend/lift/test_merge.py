@@ -74,7 +74,7 @@ def test_graph_counts_views_that_hold_regions_together() -> None:
     np.testing.assert_allclose(graph.attraction.toarray(), [[0, 1], [1, 0]])
 
 
-def test_graph_takes_shares_where_a_mask_cuts_a_region() -> None:
-    masks = np.array([[1, 1, 1, 2, 1, 1, 1, 1]])
+def test_graph_compares_the_shares_where_masks_cut_regions() -> None:
+    masks = np.array([[1, 1, 1, 2, 1, 1, 1, 1], [1, 1, 2, 2, 1, 2, 1, 2]])
     graph = region_graph(evidence_from_masks(masks), np.repeat([0, 1], 4).astype(np.int32))
-    np.testing.assert_allclose(graph.attraction.toarray(), [[0, 0.75], [0.75, 0]])
+    np.testing.assert_allclose(graph.attraction.toarray(), np.array([[0, 1], [1, 0]]) * (1 + 3 / 10**0.5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.lift.supervoxels import supervoxels
+from backend.lift.supervoxels import code_regions, supervoxels
 from tests.backend.lift.evidence import evidence_from_masks
 
 
@@ -58,3 +58,16 @@ def test_few_gaussians() -> None:
         chosen = np.arange(max(n, 1)) < n
         region = supervoxels(means, evidence, chosen, voxel=4.0, smallest=1)
         assert (region >= 0).sum() == n
+
+
+def test_code_regions_are_connected_pieces_of_a_code() -> None:
+    means = np.zeros((60, 3), np.float32)
+    means[:, 0] = np.arange(60) + np.repeat([0, 1000], 30)
+    codes = np.repeat([9, 4, 9, 5], [25, 5, 28, 2])
+    possible = np.arange(60) != 3
+    region = code_regions(means, codes, possible, 4)
+    pieces = [set(region[rows]) for rows in (possible & (np.arange(60) < 25), slice(25, 30), slice(30, 58))]
+    assert [len(piece) for piece in pieces] == [1, 1, 1]
+    assert set.union(*pieces) == {0, 1, 2}
+    assert region[3] == -1
+    assert set(region[58:]) == {-1}
