@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from backend.progress import Cancelled
-from protocol.errors import BadArgument, Fault
+from protocol.errors import BadArgument, Fault, Unavailable
 
 app = typer.Typer(
     add_completion=False,
@@ -140,6 +140,8 @@ def serve(
     device: Device = "auto",
 ) -> None:
     """Serve Blender over ZeroMQ until interrupted."""
+    if sys.platform == "win32":
+        raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
     from backend.server.server import serve as run
 
     run(bind=bind, data=data or Path.home() / ".splatlift", device=device)

@@ -50,6 +50,7 @@ class SegmentRequest:
         device: "auto", "cuda" or "cpu".
         seed: of every random choice.
         steps: reconstruction steps; None for the engine's own schedule.
+        title: what the result calls the scene; None for the folder's name.
         checkpoint: where the reconstruction saves itself and resumes from; None for nowhere.
         meshes: whether each object also gets a mesh.
         settings: further settings of the lifting method.
@@ -64,6 +65,7 @@ class SegmentRequest:
     device: str = "auto"
     seed: int = 0
     steps: int | None = None
+    title: str | None = None
     checkpoint: Path | None = None
     meshes: bool = True
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
@@ -87,6 +89,7 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
         scene = load_scene(request.scene, request.masks)
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train, scene)
+        title = request.title or scene.root.resolve().name
         progress("scene", 1.0, describe_scene(scene))
 
     with clock("reconstruct"):
@@ -111,11 +114,11 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
     with clock("objects"), result.whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
         result.write_gaussians(folder, splats, lifted, progress, request.meshes)
-        result.write_objects(folder, scene.root.name, lifted, request.seed, up_direction(scene.views), objects)
+        result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
         _overview(shown, maps).save(folder / "overview.png")
         progress("write", 1.0)
-        report = _report(request, scene, train, test, splats, lifted, psnr, device, clock)
+        report = _report(request, title, scene, train, test, splats, lifted, psnr, device, clock)
         result.write_json(folder / "report.json", report)
     return report
 
@@ -205,6 +208,7 @@ def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):
 
 def _report(
     request: SegmentRequest,
+    title: str,
     scene: Scene,
     train: Sequence[View],
     test: Sequence[View],
@@ -219,7 +223,7 @@ def _report(
     seconds["total"] = round(time.perf_counter() - clock.start, 2)
     return {
         "format": result.FORMAT,
-        "scene": scene.root.name,
+        "scene": title,
         "layout": scene.layout,
         "warnings": list(scene.warnings),
         "seconds": seconds,

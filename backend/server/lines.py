@@ -27,6 +27,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file ``job.json``: which stored scene, and what to do with it on which device."""
 
     store: str
+    title: Name
     scene: Sha256
     request: JobRequest
     device: str
@@ -68,7 +69,7 @@ def unpack(line: bytes) -> Step | Done | Failed | None:
     """Return what a line of a worker says, or None where it is not one of ours."""
     try:
         return _line.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

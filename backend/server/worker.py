@@ -98,6 +98,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     store.checkout(read_manifest(store, assignment.scene), scene)
     return {
         "scene": scene,
+        "title": assignment.title,
         "out": result,
         "splats": scene / safe_path(request.splats) if request.splats is not None else None,
         "masks": scene / safe_path(request.masks) if request.masks is not None else None,

@@ -143,7 +143,8 @@ class Workers:
         self.jobs.run(job.id)
         try:
             folder = self._folder(job.id)
-            lines.write_assignment(folder, Assignment(str(self.store.root.resolve()), job.scene, job.request, device))
+            store = str(self.store.root.resolve())
+            lines.write_assignment(folder, Assignment(store, job.title, job.scene, job.request, device))
             process = WorkerProcess(self.command, folder)
         except Fault as fault:
             self._fail(job.id, fault.code, fault.sentence, fault.remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,8 +53,8 @@ print("whole")
 def scene(tmp_path: Path) -> Path:
     from backend.demo.scene import write_scene
 
-    write_scene(tmp_path / "scene", objects=8, views=12, size=96, seed=5)
-    return tmp_path / "scene"
+    write_scene(tmp_path / "kitchen", objects=8, views=12, size=96, seed=5)
+    return tmp_path / "kitchen"
 
 
 @pytest.fixture
@@ -82,6 +83,8 @@ def test_segment_import_edit_export(extension: Path, scene: Path, address: str, 
     assert "whole" in printed
     result = Path(printed.partition("RESULT ")[2].splitlines()[0])
     assert (out / "still.ply").read_bytes() == (result / "objects" / "0001.ply").read_bytes()
+
+    assert json.loads((result / "objects.json").read_text())["scene"] == "kitchen"
 
     before, after = read_ply(result / "objects" / "0002.ply"), read_ply(out / "moved.ply")
     shift = after.means - before.means

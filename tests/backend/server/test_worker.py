@@ -93,7 +93,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "job"
     folder.mkdir()
     manifest = store.put(pack_manifest(entries))
-    lines.write_assignment(folder, Assignment(str(store.root), manifest, JobRequest(), "cpu"))
+    lines.write_assignment(folder, Assignment(str(store.root), "kitchen", manifest, JobRequest(), "cpu"))
     return folder
 
 
