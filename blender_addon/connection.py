@@ -132,7 +132,7 @@ class Connection:
                 "then connect to tcp://127.0.0.1:5757.",
             )
         self.close()
-        if where != self.address:
+        if self.address not in (None, where):
             for job in self.unfinished:
                 job.abandon(Unavailable(f"The job ran at {self.address}, and {where} was connected to instead."))
             self.server = None

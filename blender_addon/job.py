@@ -210,11 +210,11 @@ class Job:
         return True
 
     def _submit(self, outgoing: Outgoing) -> Steps[None]:
-        self._begin("queued", "queued")
         # From here on the server may have the job, even if its answer is lost.
         self._submitted = True
         submit = Submit(self.id, self.title, outgoing.offer.manifest, self.request)
         yield from self._connection.ask(submit, Accepted)
+        self._begin("cancelling" if self._cancelling else "queued", "queued")
         yield from self._connection.ask(Sync(self.id), Progress)
 
     def _follow(self, link: Link) -> Steps[None]:

@@ -73,9 +73,11 @@ def _walk(
             yield None
         elif entry.is_dir():
             yield from _walk(root, path, also, found, above | {real})
+        elif entry.is_file():
+            found.bytes += path.stat().st_size
+            yield name
         else:
-            found.bytes += entry.stat().st_size
-            yield name if entry.is_file() else None
+            yield None  # a dead link, a pipe
 
 
 def _wanted(name: Path, entry: os.DirEntry[str], also: frozenset[Path]) -> bool:
