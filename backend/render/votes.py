@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from backend.render.blend import AREA, CHECK_EVERY, opaque, open_tile, weigh
+from backend.render.blend import CHECK_EVERY, opaque, open_tile, weigh
 from backend.render.model import TILE
 from backend.render.project import F
 from backend.render.seen import Seen
@@ -90,16 +90,16 @@ def weigh_ids(
         left, top = (tile % across) * TILE, (tile // across) * TILE
         light = open_tile(left, top, width, height)
         weights = np.zeros((TILE, TILE), np.float32)
-        flat = weights.reshape(AREA)
+        columns = np.zeros(TILE, np.float32)
         size = palette_start[tile + 1] - palette_start[tile]
-        shown = np.zeros((size, AREA), np.float32)  # 1 where a pixel shows the id
+        shown = np.zeros((size, TILE, TILE), np.float32)  # 1 where a pixel shows the id
         highest, lowest = np.full(size, TILE, np.int64), np.full(size, -1, np.int64)
         for y in range(min(TILE, height - top)):
             for x in range(min(TILE, width - left)):
                 entry = 0
                 while palettes[palette_start[tile] + entry] != numbers[top + y, left + x]:
                     entry += 1
-                shown[entry, y * TILE + x] = F(1)
+                shown[entry, y, x] = F(1)
                 highest[entry], lowest[entry] = min(highest[entry], y), max(lowest[entry], y)
         for k in range(start[tile], start[tile + 1]):
             tiles[k] = tile
@@ -108,10 +108,15 @@ def weigh_ids(
             weigh(footprints, members[k], left, top, low, high, light, weights)
             base = sum_start[tile] + (k - start[tile]) * size
             for entry in range(size):
-                first, last = max(low, highest[entry]) * TILE, min(high, lowest[entry]) * TILE + TILE
+                # By column first: rows of fixed length vectorise whole, and an id often has few of them.
+                for x in range(TILE):
+                    columns[x] = F(0)
+                for y in range(max(low, highest[entry]), min(high, lowest[entry]) + 1):
+                    for x in range(TILE):
+                        columns[x] += weights[y, x] * shown[entry, y, x]
                 total = F(0)
-                for p in range(first, last):
-                    total += flat[p] * shown[entry, p]
+                for x in range(TILE):
+                    total += columns[x]
                 sums[base + entry] = total
             if k % CHECK_EVERY == CHECK_EVERY - 1 and opaque(light):
                 break
