@@ -20,6 +20,7 @@ from rich.table import Table
 from backend.reconstruct import reconstruct
 from backend.reconstruct.held_out import qualities
 from backend.reconstruct.schedule import STEPS
+from backend.render import device_of
 from backend.scene import load_scene, split_views
 
 DATA = Path(os.environ.get("SPLATLIFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -54,7 +55,7 @@ def main(
             str(len(train)),
             str(len(test)),
             f"{len(splats):,}",
-            f"{steps or STEPS[device.partition(':')[0]]:,}",
+            f"{steps or STEPS[device_of(device)]:,}",
             f"{np.mean([score.psnr for score in scores]):.2f}" if scores else "-",
             f"{min(score.psnr for score in scores):.2f}" if scores else "-",
             f"{np.mean([score.ssim for score in scores]):.3f}" if scores else "-",

@@ -29,13 +29,11 @@ class Growth:
     Attributes:
         score: (N,) float32, sum over the views that saw the Gaussian since the last densification.
         seen: (N,) float32, their number.
-        reach: (N,) float32, how far the Gaussian reached from its centre at most, in shares of an image's longer side.
     """
 
     def __init__(self, count: int, device: torch.device | str) -> None:
         self.score = torch.zeros(count, device=device)
         self.seen = torch.zeros(count, device=device)
-        self.reach = torch.zeros(count, device=device)
 
     @torch.no_grad()
     def observe(self, rendered: Rendered, photo: Photograph, mask_weight: float) -> None:
@@ -49,8 +47,7 @@ class Growth:
         means2d, visible = rendered.means2d, rendered.visible
         assert means2d.grad is not None
         # Per image side, so that photographs of different sizes count alike.
-        side = max(photo.camera.width, photo.camera.height)
-        pull = means2d.grad.norm(dim=1) * side
+        pull = means2d.grad.norm(dim=1) * max(photo.camera.width, photo.camera.height)
         if photo.on_object is not None and mask_weight != 1:
             height, width = photo.on_object.shape
             column = means2d[:, 0].nan_to_num().clamp(0, width - 1).long()
@@ -58,7 +55,6 @@ class Growth:
             pull = torch.where(photo.on_object.view(-1)[row * width + column], pull * mask_weight, pull)
         self.score += torch.where(visible & pull.isfinite(), pull, 0)
         self.seen += visible
-        self.reach = torch.maximum(self.reach, rendered.radii.amax(1) / side)
 
     def mean(self) -> torch.Tensor:
         """(N,) float32, 0 for a Gaussian no view saw."""
@@ -87,7 +83,6 @@ def densify(
     opacity = columns["opacities"].sigmoid()
     size = columns["scales"].exp().amax(1)
     keep = finite(columns) & (opacity > schedule.faint) & (size < schedule.huge_size)
-    keep &= growth.reach < schedule.wide
     keep &= torch.cdist(columns["means"], centres).amin(1) > schedule.close
     if int(keep.sum()) < FEWEST:
         keep = finite(columns)

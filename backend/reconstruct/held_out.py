@@ -34,7 +34,7 @@ def qualities(
     found = []
     for number, view in enumerate(views):
         progress("reconstruct", number / len(views), "held-out views")
-        size = working_size(view.camera, LONG_SIDE[device.partition(":")[0]])
+        size = working_size(view.camera, LONG_SIDE[renderer.device])
         photo = torch.from_numpy(read_image(view, size).copy())
         image = torch.as_tensor(renderer.image(view.camera.resized(*size))).cpu().clamp(0, 1)
         found.append(Quality(view.name, psnr(image, photo), float(ssim(image, photo / 255))))

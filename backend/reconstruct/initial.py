@@ -76,15 +76,16 @@ def gaussians_at(points: Points, distance: float, sh_degree: int, device: str) -
     """Return columns, as in Splats, of round Gaussians at ``points``, about as large as their neighbours are far.
 
     Args:
-        distance: :func:`viewing_distance`; sizes stay between 0.0009 and 0.09 of it, so that neither a pair of points
-            in one place nor a lonely one makes a Gaussian that training cannot mend.
+        distance: :func:`viewing_distance`; sizes stay between 0.0009 and 0.09 of it and within three times the usual,
+            so that neither a pair of points in one place nor a lonely one makes a Gaussian that training cannot mend.
     """
     means, colours = points
     count = len(means)
     neighbours = min(4, count)
     gaps = KDTree(means).query(means, k=neighbours)[0].reshape(count, neighbours)[:, 1:]
     spacing = gaps.mean(1) if neighbours > 1 else np.full(count, 0.01 * distance)
-    size = np.clip(0.7 * spacing, 9e-4 * distance, 0.09 * distance)
+    size = np.minimum(0.7 * spacing, 2.1 * np.median(spacing))
+    size = np.clip(size, 9e-4 * distance, 0.09 * distance)
     sh = np.zeros((count, (sh_degree + 1) ** 2, 3), np.float32)
     sh[:, 0] = (colours / 255 - 0.5) / SH0
     columns = {

@@ -58,9 +58,8 @@ class Schedule:
             objects have little colour gradient and would get few Gaussians, and it is objects that are lifted.
         split_size: standard deviation in scene units above which a growing Gaussian is split, not cloned.
         huge_size: standard deviation above which a Gaussian is removed.
-        wide: share of the image's longer side; a Gaussian is removed when it reaches further than that from its
-            centre in some view: fog close to a camera, which spoils every view but those it was trained in.
-        close: distance from a camera in scene units below which a Gaussian is removed: a camera stands in free space.
+        close: distance from a camera in scene units below which a Gaussian is removed: a camera stands in free space,
+            and fog there spoils every view but those it was trained in.
         faint: opacity below which a Gaussian is removed.
     """
 
@@ -86,7 +85,6 @@ class Schedule:
     mask_weight: float
     split_size: float
     huge_size: float
-    wide: float
     close: float
     faint: float
 
@@ -138,7 +136,6 @@ class Schedule:
             "mask_weight": 5.0,
             "split_size": 0.006 * distance,
             "huge_size": 0.6 * distance,
-            "wide": 1.0,
             "close": 0.1 * distance,
             "faint": 0.005,
         }

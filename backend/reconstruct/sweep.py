@@ -2,7 +2,7 @@
 
 A plane sweep (Collins 1996) along single rays: a pixel of one photograph is tried at many depths, and the depth is kept
 at which its small neighbourhood looks the same in other photographs. Pixels on plain surfaces match at any depth; they
-take the depth of the nearest sure pixels of their photograph.
+take a depth from the nearest sure pixels of their photograph.
 """
 
 from __future__ import annotations
@@ -50,13 +50,6 @@ SHOWN = 0.6
 """Share of the photographs looking at a point that must show it. A point in free space has a different background in
 each; a point on a surface is hidden in some."""
 
-LONELY = 2.0
-"""A point whose neighbours are this many times further than usual, for its distance from the camera, is left out: it
-would become a large Gaussian in free space."""
-
-TRIED = 3
-"""Rays per point that is wanted: some find nothing."""
-
 
 def surface_points(
     photos: Sequence[Photograph], count: int, seed: int, progress: Progress = silent
@@ -68,16 +61,15 @@ def surface_points(
     """
     rng = np.random.default_rng(seed)
     bundle = _Bundle.of(photos)
-    rays = _random_rays(bundle, TRIED * count, rng)
+    rays = _random_rays(bundle, count, rng)
     depths, sure = _sweep(bundle, rays, progress)
     sure = _agreeing(rays, depths, sure)
+    sure[sure] = _shown(bundle, rays.points(depths)[sure], rays.colours[sure])
     depths = _fill_plain_surfaces(rays, depths, sure)
-    found = np.flatnonzero(np.isfinite(depths))
-    found = found[_shown(bundle, rays.points(depths)[found], rays.colours[found])]
-    found = rng.permutation(_in_company(rays.points(depths), depths, found))[:count]
-    if len(found) < min(count, 100):
+    found = np.isfinite(depths)
+    if found.sum() < min(count, 100):
         depths = bundle.spread * np.exp(rng.uniform(np.log(0.3), np.log(3.0), len(depths)))
-        found = np.arange(min(count, len(depths)))
+        found[:] = True
     return rays.points(depths)[found], rays.colours[found]
 
 
@@ -212,22 +204,18 @@ def _agreeing(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_])
 
 
 def _fill_plain_surfaces(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return depths in which unsure rays have taken the inverse-depth mean of the four nearest sure pixels.
+    """Return depths in which each unsure ray has taken one of the nearest sure pixels of its photograph.
 
-    Where those lie on different surfaces the ray stays without a depth, NaN.
+    Of eight, the third farthest: a plain patch beside an object is more often what lies behind it. A point that is too
+    far is hidden or moves forward in training; one that is too near is fog, and without any the hole is filled by fog.
     """
     filled = np.where(sure, depths, np.nan)
     for view in np.unique(rays.view):
         here = rays.view == view
         known, asking = np.flatnonzero(here & sure), np.flatnonzero(here & ~sure)
-        if len(known) < 4 or not len(asking):
-            continue
-        gaps, near = KDTree(rays.pixels[known]).query(rays.pixels[asking], k=4)
-        closeness = 1 / (gaps + 1)
-        around = depths[known][near]
-        inverse = (closeness / around).sum(1) / closeness.sum(1)
-        one_surface = around.max(1) < (1 + 2 * SAME_DEPTH) * around.min(1)
-        filled[asking] = np.where(one_surface, 1 / inverse, np.nan)
+        if len(known) >= 8 and len(asking):
+            _, near = KDTree(rays.pixels[known]).query(rays.pixels[asking], k=8)
+            filled[asking] = np.sort(depths[known][np.asarray(near)], axis=1)[:, -3]
     return filled
 
 
@@ -236,16 +224,6 @@ def _shown(bundle: _Bundle, points: NDArray[np.float32], colours: NDArray[np.uin
     looking, showing = np.zeros(len(points), np.int64), np.zeros(len(points), np.int64)
     _count_shown(bundle.pixels, bundle.starts, bundle.sizes, bundle.projections, points, colours, looking, showing)
     return (showing >= 2) & (showing >= SHOWN * looking)
-
-
-def _in_company(
-    points: NDArray[np.float32], depths: NDArray[np.float64], found: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return ``found`` without the points whose neighbours are unusually far."""
-    if len(found) < 8:
-        return found
-    gaps = KDTree(points[found]).query(points[found], k=4)[0][:, 1:].mean(1) / depths[found]
-    return found[gaps < LONELY * np.median(gaps)]
 
 
 @njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)

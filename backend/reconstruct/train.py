@@ -20,9 +20,9 @@ from backend.reconstruct.losses import photometric_loss, psnr
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.photographs import Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
-from backend.render import rasterize, sh_colours
+from backend.render import device_of, rasterize, sh_colours
 from backend.scene.types import Scene, View
-from protocol.errors import BadArgument, BadScene, Unavailable
+from protocol.errors import BadArgument, BadScene
 from protocol.splats import Splats
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def reconstruct(
     Args:
         scene: the capture.
         train_views: at least one of its views; sizes may differ, masks may be absent.
-        device: "cpu" or "cuda".
+        device: "auto", "cpu" or "cuda".
         steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
         seed: 0 or more.
         checkpoint: a file that is written every 20 s and at the end, and that a later call with the same scene and
@@ -70,10 +70,10 @@ def reconstruct(
     Raises:
         BadScene: no training view.
         BadArgument: a setting out of range.
-        Unavailable: ``device`` is "cuda" and there is none.
+        Unavailable: ``device`` is "cuda" and it cannot be had.
         Fault: as raised by the readers of the scene.
     """
-    engine = _engine(device)
+    engine = device = device_of(device)
     if not train_views:
         raise BadScene(f"{scene.root} leaves no view to train on.", "Hold fewer views out of training.")
     changes = dict(settings or {})
@@ -95,15 +95,6 @@ def reconstruct(
         training.restore(checkpoint, mark)
     _run(training, checkpoint, mark, progress)
     return training.splats()
-
-
-def _engine(device: str) -> str:
-    engine = device.partition(":")[0]
-    if engine not in LONG_SIDE:
-        raise BadArgument(f"There is no device called {device}.", "Give cpu or cuda.")
-    if engine == "cuda" and not torch.cuda.is_available():
-        raise Unavailable("PyTorch sees no CUDA device here.", "Use the device cpu.")
-    return engine
 
 
 def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progress) -> None:
@@ -184,8 +175,7 @@ class Training:
         tensors = {f"column.{name}": column.detach() for name, column in self.adam.columns.items()}
         tensors |= {f"first.{name}": moment for name, moment in self.adam.first.items()}
         tensors |= {f"second.{name}": moment for name, moment in self.adam.second.items()}
-        tensors |= {"score": self.growth.score, "seen": self.growth.seen}
-        tensors |= {"reach": self.growth.reach, "queue": self.queue}
+        tensors |= {"score": self.growth.score, "seen": self.growth.seen, "queue": self.queue}
         tensors |= {"generator": self.generator.get_state()}
         steps = np.array([self.step, self.adam.steps])
         return {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
@@ -206,7 +196,6 @@ class Training:
         self.step, self.adam.steps = (int(value) for value in arrays["steps"])
         self.growth = Growth(len(self.adam), self.device)
         self.growth.score, self.growth.seen = tensors["score"].to(self.device), tensors["seen"].to(self.device)
-        self.growth.reach = tensors["reach"].to(self.device)
         self.queue = tensors["queue"]
         self.generator.set_state(tensors["generator"])
         return True
