@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from backend.render.blend import blend, blend_backward, gather
 from backend.render.contribute import contributions
@@ -46,20 +47,23 @@ class _Paint(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means, quats, scales, opacities, features, means2d, seen):
         picture = paint(seen, _numpy(features))
-        ctx.save_for_backward(means, quats, scales, features)
-        ctx.seen, ctx.picture = seen, picture
-        return torch.from_numpy(picture.image), torch.from_numpy(1 - picture.transmittance)
+        image, alpha = torch.from_numpy(picture.image), torch.from_numpy(1 - picture.transmittance)
+        # The image is saved as a tensor, so that torch notices if somebody writes into it before the backward pass.
+        ctx.save_for_backward(means, quats, scales, features, image)
+        ctx.seen, ctx.transmittance, ctx.stop = seen, picture.transmittance, picture.stop
+        return image, alpha
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, d_image, d_alpha):  # pyright: ignore[reportIncompatibleMethodOverride]
-        means, quats, scales, features = (_numpy(tensor) for tensor in ctx.saved_tensors)
-        seen, picture = ctx.seen, ctx.picture
+        means, quats, scales, features, image = (_numpy(tensor) for tensor in ctx.saved_tensors)
+        seen = ctx.seen
         camera, bins = seen.camera, seen.bins
         n, channels = features.shape
         sums = np.empty((len(bins.members), channels + 6), np.float32)
         blend_backward(
             bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features, bins.across,
-            picture.image, picture.transmittance, picture.stop, _numpy(d_image), _numpy(d_alpha), sums,
+            image, ctx.transmittance, ctx.stop, _numpy(d_image), _numpy(d_alpha), sums,
         )  # fmt: skip
         d_features, moments = np.zeros((n, channels), np.float32), np.zeros((n, 6), np.float32)
         gather(bins.order, bins.first, bins.places, sums, d_features, moments)

@@ -195,3 +195,12 @@ def test_wrong_shapes_and_types_are_refused():
         rasterize(means.double(), quats, scales, opacities, features, camera)
     with pytest.raises(ValueError, match="features"):
         rasterize(means, quats, scales, opacities, features[:, 0], camera)
+
+
+def test_writing_into_the_image_before_backward_is_noticed():
+    splats, camera, channels = scenes.scene(2)
+    columns, features = scenes.tensors(splats), scenes.features(2, len(splats), channels)
+    image = rasterize(*columns, features, camera).image
+    image.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        image.sum().backward()
