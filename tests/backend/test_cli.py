@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +22,11 @@ def backend(*arguments: object, timeout: float = 120) -> subprocess.CompletedPro
 
 @pytest.fixture
 def scene(tmp_path):
-    """A COLMAP scene with one 8 x 8 photograph and its mask."""
-    folder = tmp_path / "scene"
+    return write_scene(tmp_path / "scene")
+
+
+def write_scene(folder: Path) -> Path:
+    """Write a COLMAP scene with one 8 x 8 photograph and its mask."""
     for part in ("images", "masks", "sparse/0"):
         (folder / part).mkdir(parents=True)
     Image.new("RGB", (8, 8), (90, 120, 60)).save(folder / "images" / "a.png")

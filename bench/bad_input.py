@@ -1,0 +1,84 @@
+"""Tries the named bad inputs of the tests and prints what the user is told, as `docs/errors.md` keeps it.
+
+The tests hold the sentences against their patterns; this shows them whole, to be read by a person.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+from backend.cli import main
+from protocol.errors import Fault
+from protocol.ply import read_ply
+from protocol.wire import decode
+from tests.backend.scene.test_bad_scenes import BAD_SCENES, load_all
+from tests.backend.test_cli import BAD_ARGUMENTS, write_scene
+from tests.protocol.test_ply import BAD_PLY
+from tests.protocol.test_wire import BAD_FRAMES
+
+Case = tuple[str, Callable[[Path], object]]
+
+
+def scenes() -> Iterator[Case]:
+    for name, (write, _, _) in BAD_SCENES.items():
+        yield name, lambda folder, write=write: (write(folder), load_all(folder))
+
+
+def splat_files() -> Iterator[Case]:
+    for name, (data, _) in BAD_PLY.items():
+        yield name, lambda folder, data=data: read_ply(written(folder / "scene.ply", data))
+
+
+def frames() -> Iterator[Case]:
+    for name, (parts, _) in BAD_FRAMES.items():
+        yield name, lambda folder, parts=parts: decode(parts)
+
+
+def command_lines() -> Iterator[Case]:
+    for line, _ in BAD_ARGUMENTS.values():
+        yield f"`backend {line.format(tmp='.', scene='scene')}`", lambda folder, line=line: run(line, folder)
+
+
+def run(line: str, folder: Path) -> None:
+    scene = write_scene(folder / "scene")
+    said = io.StringIO()
+    arguments = ["backend", *line.format(tmp=folder, scene=scene).split()]
+    with patch.object(sys, "argv", arguments), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+        main()
+    raise Fault(said.getvalue().strip().splitlines()[-1])
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def told(case: Callable[[Path], object]) -> str:
+    """What the user is told, without the folder that this run used."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            case(Path(folder))
+        except Fault as fault:
+            sentence = str(fault).replace(f"{folder}/", "").replace(folder, "SCENE")
+            return sentence.replace("|", "\\|").replace("\n", " ")
+    return "*accepted*"
+
+
+def table(title: str, cases: Iterator[Case]) -> None:
+    print(f"\n## {title}\n\n| case | the user is told |\n|---|---|")
+    for name, case in cases:
+        print(f"| {name} | {told(case)} |")
+
+
+if __name__ == "__main__":
+    print("# Bad input that was tried\n\nPrinted by `python -m bench.bad_input`; the tests hold each of these.")
+    table("Scenes and masks", scenes())
+    table("Splat files", splat_files())
+    table("Frames from the wire", frames())
+    table("Command lines", command_lines())
