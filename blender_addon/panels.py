@@ -220,7 +220,7 @@ def draw_fault(layout: Any, context: Any, fault: Fault) -> None:
 
 def draw_text(layout: Any, context: Any, text: str, icon: str) -> None:
     """Draw text over as many lines as the panel's width asks for, with an icon before the first."""
-    scale = context.preferences.system.ui_scale
+    scale = context.preferences.system.ui_scale or 1.0
     room = (context.region.width if context.region else 300) / scale - MARGIN - 20
     for n, line in enumerate(textwrap.wrap(text, max(12, int(room / CHARACTER)))):
         layout.label(text=line, icon="BLANK1" if n else icon)

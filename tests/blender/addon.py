@@ -1,0 +1,132 @@
+"""What the tests of the panel share: the add-on registered, a server that answers, a layout that records."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+
+import blender_addon
+from blender_addon.pump import pump
+from tests.blender_addon.mock_server import MockServer
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """The add-on registered as Blender does it."""
+    blender_addon.register()
+    try:
+        yield
+    finally:
+        blender_addon.unregister()
+
+
+@contextmanager
+def answering(server: MockServer, files: dict[str, bytes]) -> Iterator[None]:
+    """A scripted server that answers by itself, and finishes every job with ``files``."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.is_set():
+            server.step()
+            for job, progress in list(server.jobs.items()):
+                if progress.state == "queued":
+                    server.push(job, state="running", stage="lift", fraction=0.5)
+                    server.finish(job, files)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def tick_until(done: Any, patience: float = 20.0) -> None:
+    """Do what Blender's timer would do, until something is so."""
+    end = time.monotonic() + patience
+    while not done():
+        assert time.monotonic() < end
+        pump.tick()
+
+
+class Layout:
+    """A layout that takes what a panel draws, and refuses what Blender would refuse."""
+
+    def __init__(self, drawn: list[str] | None = None) -> None:
+        self.drawn: list[str] = [] if drawn is None else drawn
+
+    def _within(self, **_: Any) -> Layout:
+        return Layout(self.drawn)
+
+    row = column = box = split = _within
+
+    def label(self, *, text: str = "", icon: str = "NONE") -> None:
+        self._icon(icon)
+        self.drawn.append(text)
+
+    def prop(self, data: Any, name: str, *, text: str | None = None, icon: str = "NONE", emboss: bool = True) -> None:
+        self._icon(icon)
+        property = data.bl_rna.properties[name]
+        self.drawn.append(f"[{property.name if text is None else text or name}]")
+
+    def operator(self, name: str, *, text: str | None = None, icon: str = "NONE", emboss: bool = True) -> Any:
+        self._icon(icon)
+        group, _, call = name.partition(".")
+        rna = getattr(getattr(bpy.ops, group), call).get_rna_type()
+        self.drawn.append(f"<{rna.name if text is None else text or name}>")
+        return _Properties(rna)
+
+    def menu(self, name: str, *, text: str = "", icon: str = "NONE") -> None:
+        self._icon(icon)
+        assert hasattr(bpy.types, name)
+        self.drawn.append(f"<{text}>")
+
+    def progress(self, *, text: str, factor: float) -> None:
+        assert 0 <= factor <= 1
+        self.drawn.append(f"{{{text}}}")
+
+    def template_list(
+        self, kind: str, id: str, data: Any, items: str, active: Any, index: str, *, rows: int = 5
+    ) -> None:
+        cls = getattr(bpy.types, kind)
+        everything = list(getattr(data, items))
+        flags, places = cls.filter_items(SimpleNamespace(filter_name="", bitflag_filter_item=1), None, data, items)
+        assert len(flags) == len(places) == len(everything)
+        assert isinstance(getattr(active, index), int)
+        for place in range(len(everything)):
+            n = places.index(place)
+            if flags[n]:
+                cls.draw_item(None, None, self, data, everything[n], 0, active, index)
+
+    def _icon(self, icon: str) -> None:
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+
+
+class _Properties:
+    """Takes the properties that the operator has."""
+
+    def __init__(self, rna: Any) -> None:
+        object.__setattr__(self, "rna", rna)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        assert name in self.rna.properties, name
+
+
+def draw(name: str) -> list[str]:
+    """Draw a panel or menu and return its words in order: [property], <button>, {progress}, label."""
+    layout = Layout()
+    getattr(bpy.types, name).draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout.drawn

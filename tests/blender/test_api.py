@@ -1,0 +1,56 @@
+"""The api in bpy, without the add-on registered, as a batch script uses it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import api  # noqa: E402
+from protocol.errors import BadArgument, BadResult  # noqa: E402
+from protocol.ply import read_ply  # noqa: E402
+from tests.blender.addon import answering, files_of  # noqa: E402
+from tests.blender.example import NAMES, object_of, same, write_example  # noqa: E402
+from tests.blender_addon.conftest import capture  # noqa: E402, F401
+from tests.blender_addon.mock_server import MockServer  # noqa: E402
+
+
+def test_the_lines_of_the_manual(capture, tmp_path):  # noqa: F811
+    splats = write_example(tmp_path / "made")
+    server = MockServer()
+    told: list[tuple[str, float, str]] = []
+    with (
+        answering(server, files_of(tmp_path / "made")),
+        api.connect(server.address, cache=tmp_path / "cache") as client,
+    ):
+        job = api.segment(client, capture(), method="quick", on_progress=lambda *progress: told.append(progress))
+        collection = api.import_result(job.result(timeout=20), display="SPLATS")
+    server.close()
+    assert [child.name for child in collection.children][: len(NAMES)] == list(NAMES)
+    assert ("lift", 0.5, "") in told or told[-1] == ("download", 1.0, "")
+    count = api.export_object(collection.children[0], tmp_path / "mug.ply")
+    mug = read_ply(tmp_path / "mug.ply")
+    assert len(mug) == count
+    assert same(mug, object_of(splats, 1))
+
+
+@pytest.mark.parametrize("display", ["POINTS", "SPLATS", "MESH"])
+def test_import_and_export_of_everything(tmp_path, display):
+    splats = write_example(tmp_path / "made")
+    collection = api.import_result(tmp_path / "made", display=display)
+    assert api.export_object(collection, tmp_path / "all.ply") == len(splats)
+    assert api.export_object(collection.children, str(tmp_path / "list.ply")) == len(splats)
+    means = read_ply(tmp_path / "all.ply").means
+    assert np.array_equal(np.sort(means, axis=0), np.sort(splats.means, axis=0))
+
+
+def test_what_is_refused(tmp_path):
+    with pytest.raises(BadResult):
+        api.import_result(tmp_path)
+    write_example(tmp_path / "made")
+    with pytest.raises(BadArgument, match="SOLID"):
+        api.import_result(tmp_path / "made", display="SOLID")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(BadArgument):
+        api.export_object([], tmp_path / "none.ply")
+    assert not (tmp_path / "none.ply").exists()

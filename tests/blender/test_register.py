@@ -1,0 +1,88 @@
+"""Registering and unregistering leave Blender as it was."""
+
+from __future__ import annotations
+
+import gc
+import tomllib
+from pathlib import Path
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+import blender_addon  # noqa: E402
+from blender_addon import panels, pump  # noqa: E402
+from tests.blender.addon import registered  # noqa: E402
+from tests.blender_addon.mock_server import MockServer  # noqa: E402
+
+KINDS = ("Operator", "Panel", "Menu", "UIList", "AddonPreferences", "PropertyGroup", "FileHandler", "Header")
+
+
+def ours() -> set[str]:
+    """What of SplatLift Blender knows."""
+    classes = {cls.__name__ for kind in KINDS for cls in getattr(bpy.types, kind).__subclasses__() if cls.is_registered}
+    classes = {name for name in classes if "splatlift" in name.lower()}
+    operators = {f"splatlift.{name}" for name in dir(bpy.ops.splatlift)}
+    owners = (bpy.types.Scene, bpy.types.Collection, bpy.types.Object, bpy.types.WindowManager)
+    properties = {f"{owner.__name__}.{name}" for owner in owners for name in dir(owner) if "splatlift" in name.lower()}
+    handlers = {
+        f"{name}: {each}"
+        for name in dir(bpy.app.handlers)
+        for each in (getattr(bpy.app.handlers, name) if isinstance(getattr(bpy.app.handlers, name), list) else [])
+        if "blender_addon" in getattr(each, "__module__", "")
+    }
+    timers = {"timer"} if bpy.app.timers.is_registered(pump.tick) else set()
+    return classes | operators | properties | handlers | timers
+
+
+def test_twenty_times_leave_nothing_behind():
+    before = ours()
+    assert not before
+    for _ in range(20):
+        with registered():
+            during = ours()
+    gc.collect()
+    assert ours() == before
+    assert {"splatlift.connect", "splatlift.segment", "splatlift.import_result", "splatlift.export"} <= during
+    assert {"Scene.splatlift", "Collection.splatlift"} <= during
+
+
+def test_a_module_that_fails_takes_the_others_with_it(monkeypatch):
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(panels, "register", fail)
+    with pytest.raises(RuntimeError):
+        blender_addon.register()
+    assert not ours()
+
+
+def test_unregistering_closes_the_connection(monkeypatch, tmp_path):
+    monkeypatch.setattr(pump, "cache_folder", lambda: tmp_path)
+    server = MockServer()
+    with registered():
+        connection = pump.pump.connection
+        connection.connect(server.address)
+        connection.step()
+        context = connection._context
+        # In a window the timer would run; here it is only registered.
+        bpy.app.timers.register(pump.tick)
+        pump.pump.begin_import((step for step in ((0.0, ""),)), print)
+    assert context is not None
+    assert context.closed
+    assert pump.pump.known_connection is None
+    assert not ours()
+    server.close()
+
+
+def test_the_manifest_says_what_the_platform_asks_for():
+    manifest = tomllib.loads((Path(blender_addon.__file__).parent / "blender_manifest.toml").read_text())
+    assert manifest["schema_version"] == "1.0.0"
+    assert (manifest["id"], manifest["name"], manifest["type"]) == ("splatlift", "SplatLift", "add-on")
+    assert manifest["blender_version_min"] == "4.2.0"
+    assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
+    assert manifest["tags"] == ["3D View", "Import-Export", "Pipeline"]
+    assert set(manifest["permissions"]) == {"files", "network"}
+    assert all(reason and len(reason) <= 64 and reason[-1] != "." for reason in manifest["permissions"].values())
+    assert len(manifest["tagline"]) <= 64
+    assert manifest["tagline"][-1] != "."
