@@ -19,6 +19,9 @@ SPLIT = 1.6
 APART = 0.7
 """How far the halves of a split Gaussian lie from the old centre, in standard deviations of a random draw."""
 
+INSIDE = 3.0
+"""Standard deviations within which a camera counts as inside a Gaussian."""
+
 FEWEST = 16
 """Pruning that would leave fewer Gaussians than this prunes none: a dark scene must not end as an empty one."""
 
@@ -72,8 +75,9 @@ def densify(
 ) -> Growth:
     """Prune, clone and split the Gaussians of ``adam`` in place, and return an empty score for the new ones.
 
-    Removed are Gaussians that are faint, huge, not finite, or fog before a camera. Of the others those with the
-    highest score grow until :meth:`Schedule.room` is full: small ones are cloned, large ones split in two.
+    Removed are Gaussians that are faint, huge, not finite, or close to a camera. Of the others those with the highest
+    score grow until :meth:`Schedule.room` is full, and before them those with a camera inside: small ones are cloned,
+    large ones split in two.
 
     Args:
         centres: (V, 3) float32, where the training cameras stand.
@@ -86,12 +90,13 @@ def densify(
     keep &= torch.cdist(columns["means"], centres).amin(1) > schedule.close
     if int(keep.sum()) < FEWEST:
         keep = finite(columns)
-    score = torch.where(keep, growth.mean(), 0)
+    fog = _around_a_camera(columns, centres)
+    score = torch.where(keep, growth.mean().masked_fill(fog, torch.inf), 0)
     free = schedule.room(step, len(adam)) - int(keep.sum())
     wanted = max(0, min(free, int((score > 0).sum())))
     # A stable sort, not topk: ties must fall alike in a run that was resumed.
     grown = score.argsort(descending=True, stable=True)[:wanted]
-    large = size[grown] > schedule.split_size
+    large = (size[grown] > schedule.split_size) | fog[grown]
     halves, clones = grown[large], grown[~large]
 
     offset = _offsets(columns, halves, generator)
@@ -114,11 +119,26 @@ def finite(columns: Columns) -> torch.Tensor:
     return torch.stack(rows).all(0)
 
 
+def _around_a_camera(columns: Columns, centres: torch.Tensor) -> torch.Tensor:
+    """(N,) bool, whether the nearest camera is inside the Gaussian's ellipsoid of INSIDE standard deviations.
+
+    Such a Gaussian is most often a plain wall behind the camera, made of a few thick blobs: the camera does not see it,
+    but one beside it would look through it. Removing it would leave a hole for others to fill; split, it gets thin.
+    """
+    ways = torch.cdist(columns["means"], centres)
+    near = centres[ways.argmin(1)] - columns["means"]
+    local = _turned(near, columns["quats"] * columns["quats"].new_tensor([1, -1, -1, -1]))
+    return (local / columns["scales"].exp()).norm(dim=1) < INSIDE
+
+
 def _offsets(columns: Columns, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Return (len(rows), 3), a random step for each Gaussian drawn from the Gaussian itself."""
     draw = torch.randn(len(rows), 3, generator=generator).to(rows.device)
-    local = APART * draw * columns["scales"][rows].exp()
-    w, xyz = torch.nn.functional.normalize(columns["quats"][rows], dim=1).split([1, 3], dim=1)
-    # Rotation of a vector by a unit quaternion: v + 2 w (q x v) + 2 q x (q x v).
-    turn = torch.linalg.cross(xyz, local)
-    return local + 2 * (w * turn + torch.linalg.cross(xyz, turn))
+    return _turned(APART * draw * columns["scales"][rows].exp(), columns["quats"][rows])
+
+
+def _turned(vectors: torch.Tensor, quats: torch.Tensor) -> torch.Tensor:
+    """Rotate (M, 3) vectors by (M, 4) quaternions wxyz: v + 2 w (q x v) + 2 q x (q x v), with q made a unit."""
+    w, xyz = torch.nn.functional.normalize(quats, dim=1).split([1, 3], dim=1)
+    turn = torch.linalg.cross(xyz, vectors)
+    return vectors + 2 * (w * turn + torch.linalg.cross(xyz, turn))

@@ -149,3 +149,18 @@ def test_fog_before_a_camera_is_removed(adam):
     densify(adam, scored(), plan, 200, camera, torch.Generator())
     assert len(adam) == N - 1
     assert torch.equal(adam.columns["means"].detach(), before[[row != 7 for row in range(N)]])
+
+
+def test_a_gaussian_with_a_camera_inside_is_split_first(adam):
+    plan = schedule(cap=N + 1)
+    with torch.no_grad():
+        adam.columns["means"][5] = torch.tensor([20.0, 0.0, 0.0])
+        adam.columns["scales"][5] = torch.log(torch.tensor([0.2, 0.001, 0.001]))
+        adam.columns["quats"][5] = torch.tensor([0.5**0.5, 0, 0, 0.5**0.5])  # x axis to y axis
+    along, across = torch.tensor([[20.0, 0.4, 0.0]]), torch.tensor([[20.4, 0.0, 0.0]])
+    before = snapshot(adam)["scales"][5].exp()
+    densify(adam, scored(9), plan, 200, across, torch.Generator())
+    assert torch.equal(adam.columns["scales"][5].exp(), before)
+    adam.rearrange(torch.arange(N + 1) < N, {name: column[:0] for name, column in snapshot(adam).items()})
+    densify(adam, scored(9), plan, 200, along, torch.Generator())
+    torch.testing.assert_close(1.6 * adam.columns["scales"][5].exp().detach(), before)
