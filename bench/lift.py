@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from backend.demo.noise import PROFILES
 from backend.evaluate.panoptic import Score, panoptic_quality
 from backend.lift import MaskedView, label_map, lift
 from backend.lift.decode import EvidenceSettings, bits, by_bits, by_evidence, code_map, foreground
@@ -37,7 +38,7 @@ from backend.lift.views import masked_views
 from backend.lift.votes import gather_evidence
 from backend.render import Renderer
 from backend.scene.types import View
-from bench.scenes import PROFILES, make_scene
+from bench.scenes import make_scene
 from protocol.ply import read_ply
 from protocol.splats import Splats
 
