@@ -45,7 +45,9 @@ def write_scene(
         photograph, ids = world.photograph(camera)
         Image.fromarray(photograph).save(folder / "images" / f"{i:04d}.png")
         Image.fromarray(ids).save(folder / "gt" / "instance" / f"{i:04d}.png")
-        Image.fromarray(spoil(ids, PROFILES[noise], rng).astype(np.uint16)).save(folder / "masks" / f"{i:04d}.png")
+        Image.fromarray(spoil(ids.astype(np.int32), PROFILES[noise], rng).astype(np.uint16)).save(
+            folder / "masks" / f"{i:04d}.png"
+        )
     _write_colmap(folder / "sparse" / "0", cameras, *_sparse_points(world, cameras, rng))
 
 
