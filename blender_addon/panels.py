@@ -46,12 +46,12 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
             row.label(text=f"Calling {known.address}", icon="SORTTIME")
             row.operator("splatlift.disconnect", text="", icon="X")
         else:
-            row = self.layout.row(align=True)
+            column = self.layout.column(align=True)
             if stored := preferences():
-                row.prop(stored, "address", text="")
+                column.prop(stored, "address", text="")
             else:
-                row.label(text=address(), icon="UNLINKED")
-            row.operator("splatlift.connect", text="Connect")
+                column.label(text=address(), icon="UNLINKED")
+            column.operator("splatlift.connect", text="Connect")
         if known is not None and known.error is not None:
             draw_fault(self.layout, context, known.error)
 
@@ -117,7 +117,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         row.operator(
             "splatlift.select_object", text="", icon="RESTRICT_SELECT_OFF", emboss=False
         ).object_id = known.object_id
-        row.prop(item, "hide_viewport", text="", icon="HIDE_ON" if item.hide_viewport else "HIDE_OFF", emboss=False)
+        row.prop(item, "hide_viewport", text="", emboss=False)
 
     def filter_items(self, context: Any, data: Any, property: str) -> tuple[list[int], list[int]]:
         """Show what SplatLift made and the search matches, in order of label, the background last."""

@@ -118,6 +118,8 @@ class Layout:
 class _Properties:
     """Takes the properties that the operator has."""
 
+    rna: Any
+
     def __init__(self, rna: Any) -> None:
         object.__setattr__(self, "rna", rna)
 
