@@ -162,7 +162,7 @@ class Connection:
         Without a connection the folder is prepared, and sent when there is one.
 
         Raises:
-            BadScene, BadArgument: if the folder, or a path that the request names in it, is not there.
+            BadArgument: if a path that the request names is not inside the folder.
         """
         job = Job(self, Path(folder).absolute(), request or JobRequest())
         self.jobs.append(job)
@@ -423,7 +423,7 @@ class Connection:
         """
         if self._store is None:
             try:
-                self._store = Store(self.cache / "store")
+                self._store = Store(self.cache / "store", durable=False)
             except OSError as error:
                 raise Unavailable(
                     f"The cache folder {self.cache} cannot be used: {error.strerror}.",

@@ -164,10 +164,13 @@ class Store:
 
     Args:
         root: the folder; made if missing.
+        durable: whether a pulled file is surely on the disk before it counts as stored. That may take seconds, for
+            which a cache inside a program with a window should not wait.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root
+        self.durable = durable
         self.writers: set[str] = set()
         root.mkdir(parents=True, exist_ok=True)
         for left in root.glob("*.tmp"):
@@ -410,7 +413,8 @@ class Pull:
     def _finish(self, incoming: _Incoming) -> None:
         sha256 = incoming.entry.sha256
         got = incoming.digest.hexdigest()
-        os.fsync(incoming.file.fileno())
+        if self.store.durable:
+            os.fsync(incoming.file.fileno())
         incoming.file.close()
         del self.incoming[sha256]
         self.store.writers.discard(sha256)
