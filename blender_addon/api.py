@@ -58,9 +58,8 @@ class Segmentation:
         job: its state, stage, fraction and note.
     """
 
-    def __init__(self, client: Client, job: Job, on_progress: Progress | None) -> None:
+    def __init__(self, job: Job, on_progress: Progress | None) -> None:
         self.job = job
-        self._client = client
         self._on_progress = on_progress
         self._told: tuple[str, int, str] | None = None
 
@@ -68,22 +67,13 @@ class Segmentation:
         """Wait for the result and return its folder, telling ``on_progress`` what goes on.
 
         Raises:
-            Fault: why the job failed; Refused if it was cancelled; Unavailable after ``timeout`` seconds, or if the
-                server cannot be spoken to.
+            Fault: as :meth:`blender_addon.job.Job.result`.
         """
-        self._client.connection.run(self._settled, timeout)
-        connection = self._client.connection
-        if not self.job.final and connection.state == "error" and connection.error is not None:
-            raise connection.error
-        return self.job.result(timeout=0)
+        return self.job.result(timeout, self._tell)
 
     def cancel(self) -> None:
         """Ask for the job to stop; :meth:`result` then raises Refused."""
         self.job.cancel()
-
-    def _settled(self) -> bool:
-        self._tell()
-        return self.job.final or self._client.connection.state == "error"
 
     def _tell(self) -> None:
         told = (self.job.stage, int(self.job.fraction * 100), self.job.note)
@@ -167,7 +157,7 @@ def segment(
         seed=seed,
         steps=steps,
     )
-    return Segmentation(client, client.connection.submit(Path(folder), request), on_progress)
+    return Segmentation(client.connection.submit(Path(folder), request), on_progress)
 
 
 def import_result(result: Path | str, display: Literal["POINTS", "MESH", "SPLATS"] = "POINTS") -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -96,19 +96,27 @@ class Job:
     def final(self) -> bool:
         return self.state in ("finished", "failed", "cancelled")
 
-    def result(self, timeout: float | None = None) -> Path:
-        """Wait for the result and return its folder. For scripts: it blocks.
+    def result(self, timeout: float | None = None, watch: Callable[[], object] = lambda: None) -> Path:
+        """Wait for the result and return its folder; ``watch`` is called all the while. For scripts: it blocks.
 
         Raises:
-            Fault: why the job failed; Refused if it was cancelled; Unavailable after ``timeout`` seconds.
+            Fault: why the job failed, or why the server cannot be spoken to; Refused if the job was cancelled;
+                Unavailable after ``timeout`` seconds, or without a connection.
         """
-        if not self._connection.run(lambda: self.final, timeout):
-            raise Unavailable(f"The job {self.title} had no result after {timeout:g} s.", "Ask again later.")
-        if self.error is not None:
-            raise self.error
-        if self.folder is None:
+        connection = self._connection
+
+        def settled() -> bool:
+            watch()
+            return self.final or not connection.wanted
+
+        in_time = connection.run(settled, timeout)
+        if self.folder is not None:
+            return self.folder
+        if self.state == "cancelled":
             raise Refused(f"The job {self.title} was cancelled and has no result.", "Start it again.")
-        return self.folder
+        if not in_time:
+            raise Unavailable(f"The job {self.title} had no result after {timeout:g} s.", "Ask again later.")
+        raise self.error or connection.error or Unavailable("There is no connection to a server.", "Connect first.")
 
     def cancel(self) -> None:
         """Stop: at once while files are on their way, by asking the server while it has the job."""

@@ -10,7 +10,17 @@ import pytest
 
 from blender_addon.connection import BEAT, MAX_GETS
 from protocol.blobs import CHUNK, MAX_MANIFEST, sha256_of, unpack_manifest
-from protocol.errors import BadArgument, BadFrames, BadResult, BadScene, JobFailed, NotFound, Refused, Unavailable
+from protocol.errors import (
+    BadArgument,
+    BadFrames,
+    BadResult,
+    BadScene,
+    JobFailed,
+    NotFound,
+    Refused,
+    Unavailable,
+    VersionMismatch,
+)
 from protocol.messages import (
     Accepted,
     Cancel,
@@ -19,6 +29,7 @@ from protocol.messages import (
     FileEntry,
     Get,
     GetResult,
+    Hello,
     JobRequest,
     Offer,
     Progress,
@@ -557,3 +568,22 @@ def test_a_cache_that_cannot_be_made(stage, capture):
     stage.play(lambda: job.final)
     assert isinstance(job.error, Unavailable)
     assert str(stage.connection.cache) in job.error.sentence
+
+
+def test_the_result_of_a_job_without_a_connection(stage, capture):
+    job = stage.connection.submit(capture())
+    with pytest.raises(Unavailable, match="no connection"):
+        job.result()
+
+
+def test_the_result_of_a_job_whose_server_became_another(stage, capture):
+    stage.connect()
+    job = submitted(stage, capture())
+    port = stage.vanish()
+    stage.play(lambda: stage.connection.state == "disconnected")
+    stage.server = MockServer(port)
+    stage.server.answers[Hello] = lambda _: stage.server.welcome(protocol=(2, 0))
+    stage.clock.now += 2
+    stage.play(lambda: stage.connection.state == "error")
+    with pytest.raises(VersionMismatch):
+        job.result()
