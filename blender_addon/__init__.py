@@ -3,6 +3,7 @@
 Nothing is imported before :func:`register`, so that the client in :mod:`.connection` also works where Blender is not.
 """
 
+import atexit
 from contextlib import ExitStack
 from importlib import import_module
 
@@ -29,9 +30,13 @@ def register() -> None:
             module.register()
             undo.callback(module.unregister)
         undo.pop_all()
+    # The bpy modules of 4.2 and 4.5 crash or hang at exit while a class is registered; Blender itself unregisters.
+    if not import_module("bpy").app.binary_path:
+        atexit.register(unregister)
 
 
 def unregister() -> None:
     """Undo :func:`register`."""
+    atexit.unregister(unregister)
     for name in reversed(MODULES):
         import_module(f".{name}", __package__).unregister()

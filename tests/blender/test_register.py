@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -86,3 +88,21 @@ def test_the_manifest_says_what_the_platform_asks_for():
     assert all(reason and len(reason) <= 64 and reason[-1] != "." for reason in manifest["permissions"].values())
     assert len(manifest["tagline"]) <= 64
     assert manifest["tagline"][-1] != "."
+
+
+FORGETFUL = """
+import sys
+import blender_addon
+from blender_addon.connection import Connection
+from pathlib import Path
+blender_addon.register()
+connection = Connection(Path(sys.argv[1]))
+connection.connect("tcp://127.0.0.1:1")
+connection.step()
+"""
+
+
+def test_a_script_that_lets_everything_stand_ends_in_order(tmp_path):
+    root = Path(blender_addon.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", FORGETFUL, str(tmp_path)], cwd=root, timeout=30, check=False)
+    assert done.returncode == 0
