@@ -148,6 +148,10 @@ class Job:
             self.abandon(reason)
         except OSError as error:
             self.abandon(Unavailable(f"The job {self.title} cannot go on: {error}."))
+        except Exception as bug:
+            # Shown in the panel too, as few people look at Blender's console.
+            self.abandon(Fault(f"SplatLift has a fault of its own: {bug!r}.", "Please report what the console shows."))
+            raise
         return False
 
     def take(self, progress: Progress) -> None:

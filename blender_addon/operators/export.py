@@ -43,8 +43,9 @@ class SPLATLIFT_OT_export(bpy.types.Operator, ExportHelper):
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         chosen = chosen_object(context) if self.what == "OBJECT" else shown_scene(context)
-        if chosen is not None and not self.filepath:
-            self.filepath = bpy.path.clean_name(chosen.name) + ".ply"
+        if chosen is not None:
+            # In the folder of the last export, but under this object's name.
+            self.filepath = str(Path(self.filepath).parent / f"{bpy.path.clean_name(chosen.name)}.ply")
         return ExportHelper.invoke(self, context, event)
 
     @reporting

@@ -23,8 +23,11 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     bl_label = "Import"
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
-    directory: bpy.props.StringProperty(name="Result", description="A result folder", subtype="DIR_PATH")
-    display: bpy.props.EnumProperty(name="Show As", items=DISPLAYS)
+    # What is not given is to be asked for, and not taken from the last time.
+    directory: bpy.props.StringProperty(
+        name="Result", description="A result folder", subtype="DIR_PATH", options={"SKIP_SAVE"}
+    )
+    display: bpy.props.EnumProperty(name="Show As", items=DISPLAYS, options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:

@@ -587,3 +587,16 @@ def test_the_result_of_a_job_whose_server_became_another(stage, capture):
     stage.play(lambda: stage.connection.state == "error")
     with pytest.raises(VersionMismatch):
         job.result()
+
+
+def test_a_bug_of_our_own_is_shown_and_raised(stage, capture, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("blender_addon.upload.pack_manifest", broken)
+    job = stage.connection.submit(capture())
+    with pytest.raises(ZeroDivisionError):
+        stage.play(lambda: job.final)
+    assert job.state == "failed"
+    assert "ZeroDivisionError" in str(job.error)
+    stage.connection.step()
