@@ -70,8 +70,10 @@ def build(out: Path, target: str) -> Path:
 def protocol_wheel(folder: Path) -> Path:
     """Write ``protocol`` into ``folder`` as a pure wheel, the same bytes from the same source, and return it."""
     project = _project()
-    name, version = f"{project['name']}_protocol", project["version"]
+    name = f"{project['name']}_protocol"
     files = {f"protocol/{path.name}": path.read_bytes() for path in sorted((ROOT / "protocol").glob("*.py"))}
+    # Blender keeps an installed wheel whose version it knows, so another content must be another version.
+    version = f"{project['version']}+{hashlib.sha256(repr(files).encode()).hexdigest()[:8]}"
     requires = "".join(f"Requires-Dist: {_requirement(each)}\n" for each in ("numpy", "msgspec", "plyfile"))
     info = f"{name}-{version}.dist-info"
     files[f"{info}/METADATA"] = (

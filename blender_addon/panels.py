@@ -18,6 +18,19 @@ CHARACTER = 6.6
 """Mean width of a character of Blender's interface font, in pixels at a scale of 1."""
 MARGIN = 44
 """Pixels of a panel's width that no text can take, at a scale of 1."""
+STAGES = {
+    "prepare": "Looking at the files",
+    "upload": "Sending",
+    "queued": "Waiting",
+    "scene": "Reading the capture",
+    "reconstruct": "Building the scene",
+    "contributions": "Reading the masks",
+    "lift": "Finding objects",
+    "objects": "Gathering objects",
+    "write": "Writing",
+    "download": "Fetching",
+}
+"""Stages in words for people; a stage that a newer server has is shown by its own name."""
 FINAL = {"finished": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
 
 
@@ -172,7 +185,7 @@ def draw_job(layout: Any, context: Any, job: Job) -> None:
         row.label(text=f"{job.title}: {job.state}", icon=FINAL[job.state])
     else:
         row = layout.row(align=True)
-        stage = "cancelling" if job.state == "cancelling" else job.stage
+        stage = "Cancelling" if job.state == "cancelling" else STAGES.get(job.stage, job.stage)
         row.progress(text=f"{stage} {job.fraction:.0%}", factor=job.fraction)
         row.operator("splatlift.cancel", text="", icon="X")
         if job.note:

@@ -74,10 +74,16 @@ class SPLATLIFT_OT_stop_import(bpy.types.Operator):
 
 
 def show(collection: Any) -> None:
-    """Have the panel's list show a scene that has just been imported."""
+    """Have the panel's list show a scene that has just been imported, and solid views its objects' colours."""
     chosen = bpy.context.scene.splatlift
     chosen.scene_id = collection.splatlift.scene_id
     chosen.row = 0
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            shading = getattr(area.spaces.active, "shading", None)
+            # Blender's own choice shows every object in the same grey; another choice is a person's.
+            if area.type == "VIEW_3D" and shading.color_type == "MATERIAL":
+                shading.color_type = "OBJECT"
 
 
 def in_one_undo_step(collection: Any) -> None:

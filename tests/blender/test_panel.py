@@ -83,13 +83,13 @@ def test_a_job_in_each_state(stage, capture):  # noqa: F811
     stage.connect()
     before = draw("SPLATLIFT_PT_capture")
     job = pump.job = stage.connection.submit(capture())
-    assert draw("SPLATLIFT_PT_capture") == [*before, "{prepare 0%}", "<splatlift.cancel>"]
+    assert draw("SPLATLIFT_PT_capture") == [*before, "{Looking at the files 0%}", "<splatlift.cancel>"]
     stage.play(lambda: job.state == "queued")
     stage.server.push(job.id, state="running", stage="lift", fraction=0.5, note="29.8 dB")
     stage.play(lambda: job.state == "running")
-    assert draw("SPLATLIFT_PT_capture") == [*before, "{lift 50%}", "<splatlift.cancel>", "29.8 dB"]
+    assert draw("SPLATLIFT_PT_capture") == [*before, "{Finding objects 50%}", "<splatlift.cancel>", "29.8 dB"]
     assert bpy.ops.splatlift.cancel() == {"FINISHED"}
-    assert "{cancelling 50%}" in draw("SPLATLIFT_PT_capture")
+    assert "{Cancelling 50%}" in draw("SPLATLIFT_PT_capture")
     stage.play(lambda: stage.server.kinds(Cancel))
     stage.server.push(job.id, state="cancelled")
     stage.play(lambda: job.final)

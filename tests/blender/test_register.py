@@ -13,11 +13,17 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 import blender_addon  # noqa: E402
-from blender_addon import panels, pump  # noqa: E402
+from blender_addon import panels, pump, session  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
 from tests.blender_addon.mock_server import MockServer  # noqa: E402
 
 KINDS = ("Operator", "Panel", "Menu", "UIList", "AddonPreferences", "PropertyGroup", "FileHandler", "Header")
+
+
+@pytest.fixture(autouse=True)
+def not_registered() -> None:
+    """A script that imports without the add-on registers what it needs; other tests may have done so."""
+    session.unregister()
 
 
 def ours() -> set[str]:
