@@ -80,10 +80,9 @@ def show(collection: Any) -> None:
     chosen.row = 0
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            shading = getattr(area.spaces.active, "shading", None)
             # Blender's own choice shows every object in the same grey; another choice is a person's.
-            if area.type == "VIEW_3D" and shading.color_type == "MATERIAL":
-                shading.color_type = "OBJECT"
+            if area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
+                area.spaces.active.shading.color_type = "OBJECT"
 
 
 def in_one_undo_step(collection: Any) -> None:
