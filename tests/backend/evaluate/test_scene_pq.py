@@ -239,9 +239,7 @@ def plain_count(predicted: list[View], truth: list[View], classes: Classes) -> t
                 iou = np.sum(p & t) / max(np.sum((p & (ts != -1)) | (t & (ps != -1))), 1)
                 if iou > 0.5:
                     pairs[a, b] = iou
-        fp = sum(
-            a not in {x for x, _ in pairs} and np.mean(ts[p] == -1) <= 0.5 for a, p in enumerate(predicted_masks)
-        )
+        fp = sum(a not in {x for x, _ in pairs} and np.mean(ts[p] == -1) <= 0.5 for a, p in enumerate(predicted_masks))
         fn = sum(b not in {x for _, x in pairs} and np.mean(ps[t] == -1) <= 0.5 for b, t in enumerate(true_masks))
         n = len(pairs) + fp / 2 + fn / 2
         result[c] = (sum(pairs.values()) / n if n else 0.0, len(pairs), fp, fn)
