@@ -1,0 +1,107 @@
+"""LERF-Mask (Ye et al. 2024, Gaussian Grouping): mean IoU and mean boundary IoU of masks that text prompts name.
+
+Layout of one scene: the truth in ``test_mask/<view>/<prompt>.png``, predictions in ``<view>/<prompt>.png``.
+
+Counted as the script of Gaussian Grouping does, which Contrastive Gaussian Clustering, Unified-Lift, Gaga and
+OpenSplat3D use: pixels above 128 belong to a mask, a prediction is resized to the truth with NEAREST, the scores of a
+prompt are averaged over its views, then all prompts weigh the same. The papers give the mean over three scenes.
+
+Two points differ, and one can be set:
+
+- A prediction that is not there counts as 0. The script passes over it in silence, so a method gains by not answering;
+  ``missing="skip"`` does the same.
+- Where truth and prediction are both empty there is nothing to score and the pair is left out. The script divides 0 by
+  0, and its mean is NaN from there on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backend.evaluate.prompt_masks import Missing, compare, counted, mask_files, per_prompt
+from protocol.errors import BadArgument, BadResult
+
+
+@dataclass(frozen=True)
+class LerfMaskScore:
+    """Scores of one scene, shares from 0 to 1.
+
+    Attributes:
+        iou, boundary_iou: by prompt, the mean over its views.
+        masks: true masks that were scored.
+        missing: true masks without a prediction, whether or not they count.
+        empty: pairs left out because both masks are empty.
+    """
+
+    iou: dict[str, float]
+    boundary_iou: dict[str, float]
+    masks: int
+    missing: int
+    empty: int
+
+    @property
+    def mean_iou(self) -> float:
+        return float(np.mean(list(self.iou.values())))
+
+    @property
+    def mean_boundary_iou(self) -> float:
+        return float(np.mean(list(self.boundary_iou.values())))
+
+    def as_dict(self) -> dict:
+        """Percent, as the published tables give them."""
+        return {
+            "mean_iou": round(100 * self.mean_iou, 2),
+            "mean_boundary_iou": round(100 * self.mean_boundary_iou, 2),
+            "masks": self.masks,
+            "missing": self.missing,
+            "empty": self.empty,
+            "prompts": {
+                prompt: {"iou": round(100 * self.iou[prompt], 2), "boundary_iou": round(100 * edge, 2)}
+                for prompt, edge in self.boundary_iou.items()
+            },
+        }
+
+
+def score_lerf_mask(predicted: Path, truth: Path, missing: Missing = "zero") -> LerfMaskScore:
+    """Score a folder of predicted masks.
+
+    Args:
+        predicted: the folder of views, or one that holds it as ``test_mask``.
+        truth: a scene of the data set, or its ``test_mask``.
+        missing: whether a prediction that is not there counts as 0 or is passed over, as the published script does.
+
+    Raises:
+        BadArgument: if a folder does not exist or there is no true mask. BadResult: if no prediction can be scored.
+        BadMask: if a mask cannot be read.
+    """
+    true = mask_files(_views(truth))
+    if not true:
+        raise BadArgument(
+            f"No true masks were found in {truth}: looked for test_mask/<view>/<prompt>.png.",
+            "Name a scene folder of LERF-Mask.",
+        )
+    found = mask_files(_views(predicted))
+    if not set(found) & set(true):
+        view, prompt = next(iter(true))
+        raise BadResult(
+            f"None of the {len(true)} true masks has a prediction in {predicted}.",
+            f"Name predictions as the truth is: {view}/{prompt}.png and so on.",
+        )
+    compared = list(compare(found, true, at_size_of="truth"))
+    scored = counted(compared, missing)
+    if not scored:
+        raise BadResult(f"All masks of {predicted} and {truth} are empty.", "Save masks as white on black.")
+    return LerfMaskScore(
+        per_prompt(scored, "iou"),
+        per_prompt(scored, "boundary_iou"),
+        masks=len(scored),
+        missing=sum(one.missing for one in compared),
+        empty=sum(np.isnan(one.iou) for one in compared),
+    )
+
+
+def _views(folder: Path) -> Path:
+    return folder / "test_mask" if (folder / "test_mask").is_dir() else folder

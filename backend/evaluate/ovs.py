@@ -1,0 +1,111 @@
+"""3D-OVS (Liu et al. 2023, Weakly Supervised 3D Open-vocabulary Segmentation): mean IoU of masks of named classes.
+
+Layout of one scene: ``segmentations/classes.txt`` with one class a line and ``segmentations/<view>/<class>.png``;
+predictions in ``<view>/<class>.png``.
+
+Counted as OccamLGS does: the truth is resized to the prediction with NEAREST, and every pair of view and class weighs
+the same. Every class is annotated in every view. A prediction that is not there counts as 0, or is passed over with
+``missing="skip"``; a pair of empty masks is left out, where OccamLGS counts it as 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backend.evaluate.prompt_masks import Missing, compare, counted, mask_files, per_prompt
+from protocol.errors import BadArgument, BadResult
+
+CLASSES = "classes.txt"
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class OvsScore:
+    """Scores of one scene, shares from 0 to 1.
+
+    Attributes:
+        mean_iou: over all pairs of view and class.
+        iou: by class, the mean over its views.
+        masks: true masks that were scored.
+        missing: true masks without a prediction, whether or not they count.
+    """
+
+    mean_iou: float
+    iou: dict[str, float]
+    masks: int
+    missing: int
+
+    def as_dict(self) -> dict:
+        """Percent, as the published tables give them."""
+        return {
+            "mean_iou": round(100 * self.mean_iou, 2),
+            "masks": self.masks,
+            "missing": self.missing,
+            "classes": {name: {"iou": round(100 * value, 2)} for name, value in self.iou.items()},
+        }
+
+
+def score_ovs(predicted: Path, truth: Path, missing: Missing = "zero") -> OvsScore:
+    """Score a folder of predicted masks.
+
+    Args:
+        predicted: the folder of views, or one that holds it as ``segmentations``.
+        truth: a scene of the data set, or its ``segmentations``.
+        missing: whether a prediction that is not there counts as 0 or is passed over.
+
+    Raises:
+        BadArgument: if a folder does not exist, or a class has no true mask in some view. BadResult: if no prediction
+            can be scored. BadMask: if a mask cannot be read.
+    """
+    folder = _views(truth)
+    files = mask_files(folder)
+    views = sorted({view for view, _ in files})
+    wanted = [(view, name) for view in views for name in read_classes(folder / CLASSES)]
+    lost = [pair for pair in wanted if pair not in files]
+    if lost or not wanted:
+        view, name = lost[0] if lost else ("<view>", "<class>")
+        raise BadArgument(
+            f"The true mask {folder / view / name}.png does not exist.", "Name a scene folder of 3D-OVS, whole."
+        )
+    found = mask_files(_views(predicted))
+    if not set(found) & set(wanted):
+        view, name = wanted[0]
+        raise BadResult(
+            f"None of the {len(wanted)} true masks has a prediction in {predicted}.",
+            f"Name predictions as the truth is: {view}/{name}.png and so on.",
+        )
+    compared = list(compare(found, {pair: files[pair] for pair in wanted}, at_size_of="prediction"))
+    scored = counted(compared, missing)
+    if not scored:
+        raise BadResult(f"All masks of {predicted} and {truth} are empty.", "Save masks as white on black.")
+    return OvsScore(
+        float(np.mean([one.iou for one in scored])),
+        per_prompt(scored, "iou"),
+        masks=len(scored),
+        missing=sum(one.missing for one in compared),
+    )
+
+
+def read_classes(file: Path) -> list[str]:
+    """Return the classes of ``classes.txt``, one a line, in their order.
+
+    Raises:
+        BadArgument: if the file cannot be read as text or names no class.
+    """
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise BadArgument(f"{file} is larger than {MAX_BYTES} bytes.", "It should hold one class a line.")
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadArgument(f"The classes {file} cannot be read: {error}.", "Name a scene folder of 3D-OVS.") from error
+    names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if not names:
+        raise BadArgument(f"{file} names no class.", "It should hold one class a line.")
+    return names
+
+
+def _views(folder: Path) -> Path:
+    return folder / "segmentations" if (folder / "segmentations").is_dir() else folder

@@ -1,0 +1,112 @@
+"""Folders of binary masks, one per view and prompt: how a predicted one compares with the true one.
+
+Both layouts that :mod:`~backend.evaluate.lerf_mask` and :mod:`~backend.evaluate.ovs` read are folders of views with
+files named after what they show, ``<view>/<prompt>.png``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from backend.evaluate.panoptic import boundary
+from protocol.errors import BadArgument, BadMask
+
+WHITE = 128
+"""A pixel brighter than this, of 255, belongs to the mask, as in Gaussian Grouping's script."""
+
+Missing = Literal["zero", "skip"]
+"""What a prediction that is not there counts: nothing found, or nothing at all."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One true mask and its prediction, shares from 0 to 1; NaN where both are empty and there is nothing to score."""
+
+    view: str
+    prompt: str
+    iou: float
+    boundary_iou: float
+    missing: bool = False
+
+
+def mask_files(folder: Path) -> dict[tuple[str, str], Path]:
+    """Return the file of each (view, prompt) in ``folder``, in order of names.
+
+    Raises:
+        BadArgument: if the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise BadArgument(f"The folder {folder} does not exist.")
+    return {(file.parent.name, file.stem): file for file in sorted(folder.glob("*/*.png"))}
+
+
+def compare(
+    predicted: Mapping[tuple[str, str], Path], truth: Mapping[tuple[str, str], Path], at_size_of: str
+) -> Iterator[Compared]:
+    """Compare each true mask with the prediction of the same view and prompt, one pair in memory at a time.
+
+    Args:
+        predicted, truth: the file of each (view, prompt).
+        at_size_of: "truth" or "prediction": the other mask is resized to that size with Pillow's NEAREST.
+
+    Raises:
+        BadMask: if a file is no image.
+    """
+    for (view, prompt), file in truth.items():
+        if (view, prompt) not in predicted:
+            yield Compared(view, prompt, 0.0, 0.0, missing=True)
+            continue
+        true, found = _open(file), _open(predicted[view, prompt])
+        size = true.size if at_size_of == "truth" else found.size
+        t, p = _pixels(true, size), _pixels(found, size)
+        yield Compared(view, prompt, iou(p, t), iou(outline(p), outline(t)))
+
+
+def counted(compared: Iterable[Compared], missing: Missing) -> list[Compared]:
+    """Return what goes into the means: no pair of empty masks, and missing predictions only if they count as 0."""
+    return [one for one in compared if not np.isnan(one.iou) and not (one.missing and missing == "skip")]
+
+
+def per_prompt(compared: Iterable[Compared], field: str) -> dict[str, float]:
+    """Return the mean of ``field`` over the views of each prompt."""
+    sums: Counter[str] = Counter()
+    views: Counter[str] = Counter()
+    for one in compared:
+        sums[one.prompt] += getattr(one, field)
+        views[one.prompt] += 1
+    return {prompt: sums[prompt] / views[prompt] for prompt in views}
+
+
+def iou(p: NDArray[np.bool_], t: NDArray[np.bool_]) -> float:
+    """Return the intersection over union of two (H, W) masks; NaN if both are empty."""
+    union = np.count_nonzero(p | t)
+    return np.count_nonzero(p & t) / union if union else float("nan")
+
+
+def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels of a mask within 2 % of the image's diagonal of its edge (Cheng et al. 2021, Boundary IoU).
+
+    Outside the image nothing belongs to a mask, so a mask that the image cuts off has an edge there.
+    """
+    return mask & boundary(mask.astype(np.uint8).astype(np.int64))
+
+
+def _open(file: Path) -> Image.Image:
+    try:
+        with Image.open(file) as image:
+            return image.convert("L")
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise BadMask(f"The mask {file} cannot be read: {error}.", "Save it as a black and white PNG.") from error
+
+
+def _pixels(image: Image.Image, size: tuple[int, int]) -> NDArray[np.bool_]:
+    fitted = image if image.size == size else image.resize(size, Image.Resampling.NEAREST)
+    return np.asarray(fitted) > WHITE
