@@ -105,19 +105,24 @@ def reconstruct(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder, or a folder of id maps.")],
-    truth: Annotated[Path, typer.Option(help="A folder of exact id maps with the same names.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder, or a folder of id maps or masks.")],
+    truth: Annotated[Path, typer.Option(help="A folder of exact id maps with the same names, or a data set's scene.")],
+    protocol: Annotated[
+        Literal["scene", "messy-rooms", "lerf-mask", "3d-ovs"] | None,
+        typer.Option(help="Score as the papers on a data set do; left out, objects alone at the size of the truth."),
+    ] = None,
+    missing: Annotated[
+        Literal["zero", "skip"] | None,
+        typer.Option(help="lerf-mask and 3d-ovs: what a mask that was not predicted counts; left out, zero."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score labels against exact ids, over the whole scene."""
-    from backend.evaluate.folders import evaluate_folder
+    from backend.evaluate.protocols import as_lines, evaluate_by
 
-    score = evaluate_folder(folder, truth)
-    if as_json:
-        typer.echo(json.dumps(score.as_dict()))
-        return
-    for name, value in score.as_dict().items():
-        typer.echo(f"{name:>14}  {value}")
+    score = evaluate_by(protocol, folder, truth, missing)
+    for line in [json.dumps(score)] if as_json else as_lines(score):
+        typer.echo(line)
 
 
 @app.command()

@@ -59,6 +59,9 @@ BAD_ARGUMENTS = {
     "reconstruct to no ply": ("reconstruct {scene} --out {tmp}/a.obj", "a.obj"),
     "reconstruct nothing": ("reconstruct {tmp}/nowhere --out {tmp}/a.ply", "nowhere"),
     "evaluate nothing": ("evaluate {tmp}/no --truth {scene}/masks", "no"),
+    "evaluate by no known protocol": ("evaluate {scene}/masks --truth {scene}/masks --protocol coco", "coco"),
+    "evaluate id maps passing over missing masks": ("evaluate {scene} --truth {scene}/masks --missing skip", "skip"),
+    "evaluate masks without truth": ("evaluate {scene} --truth {tmp}/no --protocol lerf-mask", "no"),
     "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
     "serve beyond this machine": ("serve --bind tcp://0.0.0.0:5757 --data {tmp}/data", "0.0.0.0"),
     "serve at no address": ("serve --bind kitchen --data {tmp}/data", "kitchen"),
@@ -96,6 +99,17 @@ def test_evaluate_prints_a_table_or_json(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pq_things"] == 100
     assert "pq_things  100.0" in backend("evaluate", tmp_path / "a", "--truth", tmp_path / "b").stdout
+
+
+def test_evaluate_by_a_protocol(tmp_path, monkeypatch, capsys):
+    Image.fromarray(np.arange(16, dtype=np.uint16).reshape(4, 4) // 4).save(tmp_path / "v.png")
+    line = ["backend", "evaluate", str(tmp_path), "--truth", str(tmp_path), "--protocol", "messy-rooms"]
+    for more, says in (([], "background  pq 100.0"), (["--json"], '"protocol": "messy-rooms"')):
+        monkeypatch.setattr(sys, "argv", line + more)
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 0
+        assert says in capsys.readouterr().out
 
 
 def test_doctor_tells_what_is_there():

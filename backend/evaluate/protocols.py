@@ -1,0 +1,59 @@
+"""Every way of scoring by its name, as the command line offers them, and the table it prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from backend.evaluate.folders import evaluate_folder
+from backend.evaluate.lerf_mask import score_lerf_mask
+from backend.evaluate.ovs import score_ovs
+from backend.evaluate.prompt_masks import Missing
+from backend.evaluate.scene_folders import score_messy_rooms, score_panoptic_lifting
+from protocol.errors import BadArgument
+
+Protocol = Literal["scene", "messy-rooms", "lerf-mask", "3d-ovs"]
+"""``scene`` is that of Panoptic-Lifting on ScanNet and Replica, ``messy-rooms`` the same with two classes."""
+
+
+def evaluate_by(protocol: Protocol | None, folder: Path, truth: Path, missing: Missing | None = None) -> dict:
+    """Return the scores of ``folder`` in percent, as JSON can hold them.
+
+    Args:
+        protocol: whose rules count; None for objects alone at the size of the truth.
+        folder: what was predicted.
+        truth: the exact maps or masks, or the scene folder of a data set that has them.
+        missing: what a mask that was not predicted counts, for protocols on masks; None for zero.
+
+    Raises:
+        Fault: if a folder, a file or an argument is wrong.
+    """
+    if missing is not None and protocol not in ("lerf-mask", "3d-ovs"):
+        raise BadArgument(
+            f"Missing predictions counting as {missing} is no choice of the protocol {protocol or 'for id maps'}.",
+            "Leave it out, or ask for lerf-mask or 3d-ovs.",
+        )
+    if protocol is None:
+        return evaluate_folder(folder, truth).as_dict()
+    if protocol == "lerf-mask":
+        return {"protocol": protocol, **score_lerf_mask(folder, truth, missing or "zero").as_dict()}
+    if protocol == "3d-ovs":
+        return {"protocol": protocol, **score_ovs(folder, truth, missing or "zero").as_dict()}
+    score, unpredicted = (score_messy_rooms if protocol == "messy-rooms" else score_panoptic_lifting)(folder, truth)
+    return {"protocol": protocol, **score.as_dict(), "missing": unpredicted}
+
+
+def as_lines(score: dict) -> Iterator[str]:
+    """Yield the scores one a line, what is counted by class or prompt below the rest."""
+    for name, value in score.items():
+        if not isinstance(value, dict):
+            yield f"{name:>17}  {_plain(value)}"
+    for table in score.values():
+        if isinstance(table, dict):
+            for name, values in table.items():
+                yield f"{name:>17}  " + "  ".join(f"{key} {value}" for key, value in values.items())
+
+
+def _plain(value: object) -> object:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
