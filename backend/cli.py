@@ -16,6 +16,8 @@ from typer.exceptions import TyperException
 from backend.progress import Cancelled
 from protocol.errors import BadArgument, Fault, Unavailable
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -200,7 +202,8 @@ def parse_settings(pairs: list[str]) -> dict[str, float | int | str | bool]:
 def main() -> None:
     """Run the command line and leave with its exit status."""
     try:
-        status = app(standalone_mode=False)
+        # typer turns an interruption into this status and says nothing.
+        status = app(standalone_mode=False) or 0
     except Fault as fault:
         _complain(str(fault))
         status = 2
@@ -208,9 +211,10 @@ def main() -> None:
         _complain(error.format_message().replace("\n", " "))
         status = 2
     except (KeyboardInterrupt, Cancelled, typer.Abort):
-        _complain("Interrupted; what was finished is kept.")
-        status = 130
-    sys.exit(status or 0)
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        _complain("Interrupted; what was finished is kept, and the same command goes on from there.")
+    sys.exit(status)
 
 
 def _complain(sentence: str) -> None:

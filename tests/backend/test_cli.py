@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from backend.cli import main, parse_settings
+from backend.demo.scene import write_scene as write_demo_scene
 from protocol.errors import BadArgument
 
 
@@ -88,6 +90,21 @@ def test_a_bad_argument_in_a_process_of_its_own():
     assert done.stderr.startswith("backend: ")
     assert done.stderr.count("\n") == 1
     assert "/nowhere/at/all" in done.stderr
+
+
+def test_an_interrupted_run_says_so_and_leaves_nothing_half_written(tmp_path):
+    write_demo_scene(tmp_path / "room", objects=3, views=6, size=64)
+    command = [sys.executable, "-m", "backend", "segment", str(tmp_path / "room"), "--out", str(tmp_path / "out")]
+    run = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
+    while "reconstruct" not in run.stderr.readline():
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert said.splitlines()[-1].startswith("backend: Interrupted")
+    assert not (tmp_path / "out").exists()
+    assert [p.name for p in tmp_path.iterdir() if ".part" in p.name] == []
 
 
 def test_evaluate_prints_a_table_or_json(tmp_path):
