@@ -10,6 +10,7 @@ from backend.scene.masks import check_masks, find_given_masks, find_masks
 from backend.scene.messy_rooms import read_messy_rooms
 from backend.scene.names import natural_key, view_names
 from backend.scene.nerf_synthetic import TEST, TRAIN, read_nerf_synthetic
+from backend.scene.panoptic_lifting import INTRINSIC, read_panoptic_lifting
 from backend.scene.transforms import read_transforms
 from backend.scene.types import Scene, View
 from protocol.errors import BadScene
@@ -18,7 +19,8 @@ from protocol.errors import BadScene
 def load_scene(root: Path, masks: Path | None = None) -> Scene:
     """Return the capture in the folder ``root``; no pixel is read, only headers.
 
-    Layouts, the first that fits: COLMAP, nerfstudio and instant-ngp, NeRF-synthetic, Messy-Rooms.
+    Layouts, the first that fits: COLMAP, nerfstudio and instant-ngp, NeRF-synthetic, Messy-Rooms,
+    ScanNet and Replica as Panoptic-Lifting prepares them.
 
     Args:
         root: the folder.
@@ -62,9 +64,12 @@ def _read(root: Path) -> tuple[str, Capture]:
         return "nerf-synthetic", read_nerf_synthetic(root)
     if (root / "metadata.json").is_file() and (root / "color").is_dir():
         return "messy-rooms", read_messy_rooms(root)
+    if (root / INTRINSIC).is_file() and (root / "color").is_dir():
+        return "panoptic-lifting", read_panoptic_lifting(root)
     raise BadScene(
         f"{root} is no scene folder that can be read: looked for cameras, images and points3D (.bin or .txt) in "
-        f"sparse/0, sparse and the folder itself, for transforms.json, for {TRAIN}, and for metadata.json with color/.",
+        f"sparse/0, sparse and the folder itself, for transforms.json, for {TRAIN}, and for metadata.json with color/, "
+        f"or {INTRINSIC} with color/.",
         "Run COLMAP on the photographs, or name the folder that holds its result.",
     )
 

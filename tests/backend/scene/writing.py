@@ -118,3 +118,17 @@ def write_messy_rooms(root: Path, content: object = None) -> None:
         photograph(i).save(root / "color" / f"{i}.png")
         write_mask(root / "detic_instance" / f"{i}.npy", np.full((HEIGHT, WIDTH), i, np.int16))
     (root / "metadata.json").write_text(json.dumps(messy_rooms() if content is None else content))
+
+
+def write_panoptic_lifting(root: Path) -> None:
+    """Write a capture whose photographs are 0.png, 1.png and 2.png; the second is for testing."""
+    for folder in ("color", "pose", "intrinsic"):
+        (root / folder).mkdir(parents=True)
+    K = np.diag([FOCAL, FOCAL, 1.0, 1.0])
+    K[:2, 2] = WIDTH / 2, HEIGHT / 2
+    np.savetxt(root / "intrinsic/intrinsic_color.txt", K)
+    for i in range(3):
+        photograph(i).save(root / "color" / f"{i}.png")
+        np.savetxt(root / "pose" / f"{i}.txt", camera_to_world(i))
+        write_mask(root / "m2f_instance" / f"{i}.png", np.full((HEIGHT, WIDTH), i, np.uint16))
+    (root / "splits.json").write_text(json.dumps({"train": ["0", "2"], "test": ["1"]}))
