@@ -31,11 +31,11 @@ from rich.table import Table
 
 from backend.render import Renderer, rasterize
 from backend.scene.types import Camera
+from protocol.sh import SH0
 from protocol.splats import Splats
 
 GARDEN = Path(os.environ.get("SPLATLIFT_DATA", Path(__file__).parents[2] / "shared" / "data")) / "gsplat-garden"
 HALF_SIZE = np.array([2.0, 1.2, 2.0])
-SH0 = 0.28209479177387814
 
 
 def room(count: int, seed: int = 0) -> Splats:

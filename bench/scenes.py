@@ -19,10 +19,9 @@ from backend.lift.labelmap import label_map
 from backend.lift.views import MaskedView
 from backend.render import Renderer
 from backend.scene.types import Camera
+from protocol.sh import SH0
 from protocol.splats import Splats
 
-SH0 = 0.28209479177387814
-"""Y_00: the factor between a constant coefficient and a colour."""
 HEIGHT = 4.0
 """Of the room, which has a ceiling."""
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from protocol.splats import Floats
 
-_C0 = np.sqrt(1 / (4 * np.pi))
+SH0 = 0.28209479177387814
+"""The constant spherical harmonic, 1 / (2 sqrt(pi)): the colour of degree 0 is ``0.5 + SH0 * sh0``."""
+
 _C1 = np.sqrt(3 / (4 * np.pi))
 _C2 = np.sqrt(15 / (4 * np.pi)) * np.array([1, -1, np.sqrt(1 / 12), -1, 1 / 2])
 _C3 = np.sqrt(35 / (32 * np.pi)) * np.array(
@@ -33,7 +35,7 @@ def sh_basis(degree: int, directions: NDArray) -> NDArray[np.float64]:
     """
     x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
     bands = [
-        [_C0 * np.ones_like(x)],
+        [SH0 * np.ones_like(x)],
         [-_C1 * y, _C1 * z, -_C1 * x],
         [_C2[0] * x * y, _C2[1] * y * z, _C2[2] * (3 * z * z - 1), _C2[3] * x * z, _C2[4] * (x * x - y * y)],
         [

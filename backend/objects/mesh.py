@@ -14,10 +14,8 @@ from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from skimage.measure import marching_cubes
 
+from protocol.sh import SH0
 from protocol.splats import Splats
-
-SH0 = 0.28209479177387814
-"""The constant spherical harmonic, 1 / (2 sqrt(pi))."""
 
 
 class Mesh(NamedTuple):

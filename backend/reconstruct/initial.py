@@ -14,12 +14,11 @@ from backend.reconstruct.optimiser import Columns
 from backend.reconstruct.photographs import Photograph
 from backend.reconstruct.sweep import surface_points
 from backend.scene.types import Camera
+from protocol.sh import SH0
 
 FEWEST = 100
 """A capture with fewer sparse points than this is treated as one without: they would not outline a scene."""
 
-SH0 = 0.28209479177387814
-"""The constant spherical harmonic, 1 / (2 sqrt(pi)): colour = SH0 * sh0 + 0.5."""
 
 OPACITY = 0.3
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from backend.scene.types import Camera
+from protocol.sh import SH0
 
 # Real spherical harmonics with the Condon-Shortley phase; Sloan, Efficient Spherical Harmonic Evaluation (JCGT 2013).
-C0 = 0.28209479177387814
 C1 = 0.4886025119029199
 C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
 C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
@@ -31,7 +31,7 @@ def sh_colours(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
 def blend_sh(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
     """The sum alone: (N, 3), neither shifted nor bounded."""
     if sh.shape[1] == 1:
-        return C0 * sh[:, 0]
+        return SH0 * sh[:, 0]
     centre = torch.as_tensor(np.asarray(camera.centre), dtype=means.dtype, device=means.device)
     directions = torch.nn.functional.normalize(means - centre, dim=-1)
     return torch.einsum("nk,nkc->nc", sh_basis(directions, sh.shape[1]), sh)
@@ -40,7 +40,7 @@ def blend_sh(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
 def sh_basis(directions: Tensor, count: int) -> Tensor:
     """(N, count) values of the first 1, 4, 9 or 16 basis functions in unit directions (N, 3)."""
     x, y, z = directions.unbind(-1)
-    basis = [torch.full_like(x, C0)]
+    basis = [torch.full_like(x, SH0)]
     if count > 1:
         basis += [-C1 * y, C1 * z, -C1 * x]
     if count > 4:

@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
+from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Floats, Splats
-
-SH0 = 0.28209479177387814
-"""The constant spherical harmonic, 1 / (2 sqrt(pi))."""
 
 DC = ("f_dc_0", "f_dc_1", "f_dc_2")
 OPACITY = "opacity"
