@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from backend.lift import consensus, unic_lift
+from backend.lift import consensus, contrastive, hdbscan, unic_lift
 from backend.lift.job import Job, Labelling
 from protocol.errors import BadArgument
 
@@ -47,6 +47,18 @@ METHODS: dict[str, Method] = {
         "Trains a 12-dimensional embedding by contrast of masks, whose signs are the codes of objects.",
         unic_lift.UnicLiftSettings,
         unic_lift.run,
+    ),
+    "contrastive": Method(
+        "Contrastive Gaussian Clustering",
+        "Trains 16-dimensional features by contrast of masks, clusters them, and selects objects by likeness.",
+        contrastive.ContrastiveSettings,
+        contrastive.run,
+    ),
+    "hdbscan": Method(
+        "Cluster loss and HDBSCAN",
+        "Trains an embedding by the cluster loss of UniC-Lift alone and clusters it: a baseline to compare with.",
+        hdbscan.HdbscanSettings,
+        hdbscan.run,
     ),
 }
 

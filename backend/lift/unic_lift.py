@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from backend.lift.decode import EvidenceSettings, bits, by_bits, by_evidence, foreground
 from backend.lift.job import Job, Labelling
@@ -87,6 +88,21 @@ class UnicLiftSettings(EvidenceSettings):
 
 def run(job: Job, settings: UnicLiftSettings) -> Labelling:
     """Train the embedding and decode it."""
+    embedding = trained_embedding(job, settings)
+    means = job.splats.means
+    job.progress("lift", 0.9, "decoding")
+    codes = bits(embedding)
+    if settings.decode == "bits":
+        return Labelling(by_bits(codes, job.evidence), embedding)
+    possible = foreground(job.evidence, settings)
+    return Labelling(
+        by_evidence(means, job.evidence, code_regions(means, codes, possible, settings.smallest_code), settings),
+        embedding,
+    )
+
+
+def trained_embedding(job: Job, settings: UnicLiftSettings) -> NDArray[np.float32]:
+    """Return the (N, d) float32 embedding of the job's Gaussians; ones where no view has anything to contrast."""
     # Imported here because torch takes seconds to load, and the table of methods does not need it.
     from backend.lift.embedding import scene_extent, train
     from backend.lift.samples import sample_views
@@ -104,17 +120,7 @@ def run(job: Job, settings: UnicLiftSettings) -> Labelling:
     )
     means = job.splats.means
     if not samples or len(means) < 2:
-        # Nothing to contrast: in each view one mask, or none, covers all that is seen.
-        embedding = np.ones((len(means), settings.dimensions), np.float32)
-    else:
-        radius = settings.radius * scene_extent(means, job.evidence.seen)
-        embedding = train(samples, means, radius, settings, job.device, job.seed, job.progress)
-    job.progress("lift", 0.9, "decoding")
-    codes = bits(embedding)
-    if settings.decode == "bits":
-        return Labelling(by_bits(codes, job.evidence), embedding)
-    possible = foreground(job.evidence, settings)
-    return Labelling(
-        by_evidence(means, job.evidence, code_regions(means, codes, possible, settings.smallest_code), settings),
-        embedding,
-    )
+        # In each view one mask, or none, covers all that is seen.
+        return np.ones((len(means), settings.dimensions), np.float32)
+    radius = settings.radius * scene_extent(means, job.evidence.seen)
+    return train(samples, means, radius, settings, job.device, job.seed, job.progress)

@@ -16,4 +16,14 @@ METHODS = (
         "UniC-Lift",
         "Trains a 12-dimensional embedding by contrast of masks, whose signs are the codes of objects.",
     ),
+    MethodInfo(
+        "contrastive",
+        "Contrastive Gaussian Clustering",
+        "Trains 16-dimensional features by contrast of masks, clusters them, and selects objects by likeness.",
+    ),
+    MethodInfo(
+        "hdbscan",
+        "Cluster loss and HDBSCAN",
+        "Trains an embedding by the cluster loss of UniC-Lift alone and clusters it: a baseline to compare with.",
+    ),
 )

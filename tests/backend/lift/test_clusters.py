@@ -1,0 +1,57 @@
+"""HDBSCAN on embeddings that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.lift.clusters import ClusterSettings, by_hdbscan
+from tests.backend.lift.evidence import evidence_from_masks
+
+TRUTH = np.repeat([0, 1, 2, 3], 100)
+CENTRES = np.array([[9, 9], [0, 0], [4, 0], [0, 4]])
+
+
+def points(spread: float = 0.1) -> np.ndarray:
+    return (CENTRES[TRUTH] + np.random.default_rng(0).normal(0, spread, (400, 2))).astype(np.float32)
+
+
+def same_parts(labels: np.ndarray, truth: np.ndarray) -> bool:
+    """Whether two labellings differ in their numbers alone."""
+    pairs = np.unique(np.stack([labels, truth]), axis=1)
+    return pairs.shape[1] == len(np.unique(labels)) == len(np.unique(truth))
+
+
+def test_clusters_are_the_objects_and_mask_0_the_background() -> None:
+    evidence = evidence_from_masks(np.stack([TRUTH] * 3))
+    labels = by_hdbscan(points(), evidence, ClusterSettings(smallest_cluster=20), seed=0)
+    assert same_parts(labels, TRUTH)
+    assert (labels[TRUTH == 0] == 0).all()
+
+
+def test_what_was_not_drawn_and_noise_go_to_the_nearest_centroid() -> None:
+    evidence = evidence_from_masks(np.stack([TRUTH] * 3))
+    stray = points()
+    stray[150] = [1.2, 0.9]
+    labels = by_hdbscan(stray, evidence, ClusterSettings(smallest_cluster=10, sample=120), seed=0)
+    assert same_parts(labels, TRUTH)
+
+
+def test_background_is_what_mask_0_holds_most_of() -> None:
+    masks = np.stack([np.where(TRUTH == 1, shown, TRUTH) for shown in (0, 0, 1)])
+    labels = by_hdbscan(points(), evidence_from_masks(masks), ClusterSettings(smallest_cluster=20), seed=0)
+    assert same_parts(labels, np.where(TRUTH == 1, 0, TRUTH))
+    generous = ClusterSettings(smallest_cluster=20, background=0.7)
+    assert same_parts(by_hdbscan(points(), evidence_from_masks(masks), generous, seed=0), TRUTH)
+
+
+def test_without_clusters_all_is_one_object() -> None:
+    evidence = evidence_from_masks(np.stack([np.minimum(TRUTH, 1)] * 2))
+    labels = by_hdbscan(np.ones((400, 2), np.float32), evidence, ClusterSettings(smallest_cluster=300), seed=0)
+    np.testing.assert_array_equal(labels, np.minimum(TRUTH, 1))
+    few = by_hdbscan(points(), evidence, ClusterSettings(smallest_cluster=500), seed=0)
+    np.testing.assert_array_equal(few, np.minimum(TRUTH, 1))
+
+
+def test_nothing_but_background() -> None:
+    evidence = evidence_from_masks(np.zeros((2, 400), int))
+    assert not by_hdbscan(points(), evidence, ClusterSettings(), seed=0).any()
