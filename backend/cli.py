@@ -141,6 +141,41 @@ def export(
 
 
 @app.command()
+def select(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    pixel: Annotated[
+        tuple[str, int, int] | None,
+        typer.Option(metavar="VIEW X Y", help="A pixel of a view: column and row in its label map."),
+    ] = None,
+    gaussian: Annotated[int | None, typer.Option(help="A Gaussian: its row in splats.ply, from 0.")] = None,
+    threshold: Annotated[float, typer.Option(min=-1, max=1, help="Cosine of embeddings, at least.")] = 0.7,
+    hull: Annotated[bool, typer.Option(help="Take all Gaussians inside the convex hull of those.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Write selection.ply and a mask of every view here.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Select the object that a pixel or a Gaussian is part of."""
+    from backend.select import open_result, select_gaussian, select_pixel
+    from backend.select.write import check_empty, describe, write_selection
+    from backend.terminal import progress_bars
+
+    if (pixel is None) == (gaussian is None):
+        raise BadArgument("Nothing, or two things, are to be selected from.", "Give --pixel or --gaussian.")
+    if out is not None:
+        check_empty(out)
+    opened = open_result(folder, device)
+    if gaussian is not None:
+        selection = select_gaussian(opened, gaussian, threshold, hull)
+    else:
+        assert pixel is not None
+        selection = select_pixel(opened, *pixel, threshold, hull)
+    typer.echo(describe(opened, selection))
+    if out is not None:
+        with progress_bars() as progress:
+            write_selection(opened, selection, out, progress)
+        typer.echo(f"selection.ply and {len(opened.cameras)} masks: {out}")
+
+
+@app.command()
 def serve(
     bind: Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen.")] = "tcp://127.0.0.1:5757",
     data: Annotated[Path | None, typer.Option(help="Where uploads, jobs and results are kept.")] = None,

@@ -27,7 +27,7 @@ from backend.progress import Progress, silent
 from backend.reconstruct import held_out, reconstruct
 from backend.render import Renderer, device_of
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
-from backend.scene.types import Scene, View
+from backend.scene.types import Camera, Scene, View
 from backend.scene.up import up_direction
 from protocol.errors import BadMask
 from protocol.ply import read_ply, write_ply
@@ -116,6 +116,7 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
         result.write_gaussians(folder, splats, lifted, progress, request.meshes)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
+        result.write_cameras(folder, {view.name: _mask_camera(view, mask_scale) for view in scene.views})
         _overview(shown, maps).save(folder / "overview.png")
         progress("write", 1.0)
         report = _report(request, title, scene, train, test, splats, lifted, psnr, device, clock)
@@ -196,9 +197,12 @@ def _label_maps(
     maps: dict[str, NDArray[np.int32]] = {}
     for done, view in enumerate(views):
         progress("objects", 0.5 * done / len(views), "label maps")
-        camera = view.camera.resized(round(view.camera.width * mask_scale), round(view.camera.height * mask_scale))
-        maps[view.name] = label_map(renderer, lifted.labels, camera)
+        maps[view.name] = label_map(renderer, lifted.labels, _mask_camera(view, mask_scale))
     return maps
+
+
+def _mask_camera(view: View, mask_scale: float) -> Camera:
+    return view.camera.resized(round(view.camera.width * mask_scale), round(view.camera.height * mask_scale))
 
 
 def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):

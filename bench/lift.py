@@ -30,7 +30,7 @@ from rich.table import Table
 
 from backend.demo.noise import PROFILES
 from backend.evaluate.panoptic import Score, panoptic_quality
-from backend.lift import MaskedView, label_map, lift
+from backend.lift import METHODS, MaskedView, label_map, lift
 from backend.lift.decode import EvidenceSettings, bits, by_bits, by_evidence, code_map, foreground
 from backend.lift.embedding import scene_extent
 from backend.lift.supervoxels import code_regions, voxel_codes
@@ -121,6 +121,9 @@ def run(case: Case, methods: list[str]) -> dict[str, Row]:
         common = np.bincount(np.concatenate([c.ravel() for c in codes])).argmax()
         pixels = [np.where(c == common, 0, c + 1) for c in codes]
         rows["unic-lift, bits per pixel"] = Row(panoptic_quality(pixels, truth), seconds)
+    for method in ("contrastive", "hdbscan"):
+        if method in methods:
+            rows[method] = timed(lambda method=method: lift(case.splats, case.train, method=method).labels)
     if "voxels" in methods:
         controls = [timed(lambda edge=edge: voxel_labels(renderer, case, edge)) for edge in VOXELS]
         rows["voxels"] = max(controls, key=lambda row: row.score.pq_things)
@@ -154,7 +157,7 @@ def main(
     views: Annotated[int, typer.Option(help="Training views.")] = 80,
     size: Annotated[int, typer.Option(help="Height and width of the views.")] = 256,
     noise: Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")] = "detector",
-    methods: Annotated[list[str], typer.Option()] = ["consensus", "unic-lift", "voxels"],  # noqa: B006
+    methods: Annotated[list[str], typer.Option()] = [*METHODS, "voxels"],  # noqa: B006
     room: Annotated[Path | None, typer.Option(help="A capture with exact ids.")] = None,
     splats: Annotated[list[Path], typer.Option(help="Its Gaussians, one file per seed.")] = [],  # noqa: B006
 ) -> None:

@@ -66,11 +66,13 @@ def run(job: Job, settings: ContrastiveSettings) -> Labelling:
     """Train the features and cluster them."""
     features = trained_features(job, settings)
     job.progress("lift", 0.9, "clustering")
-    return Labelling(by_hdbscan(features, job.evidence, settings, job.seed), features)
+    # Clustered as eq. (4) compares Gaussians, by direction alone.
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return Labelling(by_hdbscan(unit, job.evidence, settings, job.seed), features)
 
 
 def trained_features(job: Job, settings: ContrastiveSettings) -> NDArray[np.float32]:
-    """Return the (N, d) float32 unit features; all alike where no view shows two masks to contrast."""
+    """Return the (N, d) float32 features; all alike where no view shows two masks to contrast."""
     # Imported here because torch takes seconds to load, and the table of methods does not need it.
     from backend.lift.contrastive_training import Pixels, train_features
     from backend.lift.samples import sample_view

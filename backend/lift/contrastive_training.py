@@ -45,7 +45,7 @@ def train_features(
     seed: int,
     progress: Progress,
 ) -> NDArray[np.float32]:
-    """Return the (N, d) float32 unit features of N Gaussians.
+    """Return the (N, d) float32 features of N Gaussians, of any length, as they are rendered.
 
     Args:
         views: the pixels of each view; at least one, each with pixels of two segments.
@@ -75,7 +75,7 @@ def train_features(
         if parts:
             # One step on the sum, as Adam undoes the weights of losses that step by themselves.
             adam.step(*_sum(parts))
-    return normalize(table).cpu().numpy()
+    return table.cpu().numpy()
 
 
 def _cluster_gradient(table: Tensor, view: Pixels, settings: ContrastiveSettings) -> Part:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -19,13 +19,16 @@ from backend.lift.types import Lift
 from backend.objects.mesh import mesh_of, write_mesh
 from backend.objects.table import SceneObject, rows_of_labels
 from backend.progress import Progress, silent
-from protocol.errors import BadArgument
+from backend.scene.types import Camera
+from protocol.errors import BadArgument, BadResult
 from protocol.ply import write_ply
 from protocol.splats import Splats
 
 FORMAT = 1
 MARK = "objects.json"
 """The file by which a folder is known to be a result."""
+CAMERAS = "cameras.json"
+EMBEDDING = "embedding.npy"
 
 
 class ObjectsFile(msgspec.Struct, frozen=True):
@@ -38,6 +41,28 @@ class ObjectsFile(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     up: tuple[float, float, float]
     objects: list[SceneObject]
+
+
+Extent = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+Row3 = tuple[float, float, float]
+Row4 = tuple[float, float, float, float]
+
+
+class ViewCamera(msgspec.Struct, frozen=True):
+    """A row of ``cameras.json``, in the conventions of :class:`backend.scene.types.Camera`."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[^/\\\x00]+$")]
+    width: Extent
+    height: Extent
+    K: tuple[Row3, Row3, Row3]
+    viewmat: tuple[Row4, Row4, Row4, Row4]
+
+
+class CamerasFile(msgspec.Struct, frozen=True):
+    """``cameras.json``: every view of the scene, at the size that its label map has or would have."""
+
+    format: int
+    views: list[ViewCamera]
 
 
 def check_out(out: Path) -> None:
@@ -86,8 +111,13 @@ def _take_the_place_of(out: Path, part: Path) -> None:
 
 
 def write_gaussians(folder: Path, splats: Splats, lift: Lift, progress: Progress = silent, meshes: bool = True) -> None:
-    """Write ``splats.ply`` with label and confidence, ``objects/NNNN.ply`` and ``meshes/NNNN.ply``."""
+    """Write ``splats.ply`` with label and confidence, ``objects/NNNN.ply`` and ``meshes/NNNN.ply``.
+
+    And ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, where the method trained one.
+    """
     write_ply(splats.with_columns(label=lift.labels, confidence=lift.confidence), folder / "splats.ply")
+    if lift.embedding is not None:
+        np.save(folder / EMBEDDING, lift.embedding.astype(np.float16))
     (folder / "objects").mkdir()
     (folder / "meshes").mkdir()
     stock = splats.without_columns()
@@ -116,6 +146,54 @@ def write_labels(folder: Path, maps: Mapping[str, NDArray[np.int32]]) -> None:
         if ids.max(initial=0) > np.iinfo(np.uint16).max:
             raise BadArgument(f"{ids.max()} objects do not fit the 16-bit id maps of a result.", "Use coarser masks.")
         Image.fromarray(ids.astype(np.uint16)).save(folder / "labels" / f"{name}.png")
+
+
+def write_cameras(folder: Path, cameras: Mapping[str, Camera]) -> None:
+    """Write ``cameras.json``."""
+    views = [
+        ViewCamera(name, camera.width, camera.height, camera.K.tolist(), camera.viewmat.tolist())
+        for name, camera in cameras.items()
+    ]
+    write_json(folder / CAMERAS, CamerasFile(FORMAT, views))
+
+
+def read_cameras(folder: Path) -> dict[str, Camera]:
+    """Return the cameras of a result by the name of their view.
+
+    Raises:
+        BadResult: if ``cameras.json`` is missing or broken.
+    """
+    path = folder / CAMERAS
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=CamerasFile)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadResult(f"{path} cannot be read: {error}.", "Segment the scene again.") from error
+    return {
+        view.name: Camera(np.array(view.viewmat, np.float64), np.array(view.K, np.float64), view.width, view.height)
+        for view in record.views
+    }
+
+
+def read_embedding(folder: Path, gaussians: int) -> NDArray[np.float32] | None:
+    """Return the (N, d) embedding of a result of N ``gaussians``, or None where its method trained none.
+
+    Raises:
+        BadResult: if ``embedding.npy`` is broken or of other Gaussians.
+    """
+    path = folder / EMBEDDING
+    if not path.exists():
+        return None
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadResult(f"{path} cannot be read: {error}.", "Segment the scene again.") from error
+    if not isinstance(values, np.ndarray) or values.dtype not in (np.float16, np.float32) or values.ndim != 2:
+        raise BadResult(f"{path} does not hold an embedding.", "Segment the scene again.")
+    if len(values) != gaussians:
+        raise BadResult(
+            f"{path} is of {len(values)} Gaussians, splats.ply has {gaussians}.", "Segment the scene again."
+        )
+    return values.astype(np.float32)
 
 
 def write_json(path: Path, record: Any) -> None:

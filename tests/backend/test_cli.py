@@ -64,6 +64,8 @@ BAD_ARGUMENTS = {
     "evaluate by no known protocol": ("evaluate {scene}/masks --truth {scene}/masks --protocol coco", "coco"),
     "evaluate id maps passing over missing masks": ("evaluate {scene} --truth {scene}/masks --missing skip", "skip"),
     "evaluate masks without truth": ("evaluate {scene} --truth {tmp}/no --protocol lerf-mask", "no"),
+    "select by nothing": ("select {scene}", "--pixel or --gaussian"),
+    "select from no result": ("select {scene} --gaussian 1", "objects.json"),
     "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
     "serve beyond this machine": ("serve --bind tcp://0.0.0.0:5757 --data {tmp}/data", "0.0.0.0"),
     "serve at no address": ("serve --bind kitchen --data {tmp}/data", "kitchen"),
