@@ -1,1 +1,1 @@
-"""Scores of predicted id maps against exact ones."""
+"""Scores of predicted id maps and masks against exact ones."""
