@@ -166,6 +166,10 @@ def read_cameras(folder: Path) -> dict[str, Camera]:
     path = folder / CAMERAS
     try:
         record = msgspec.json.decode(path.read_bytes(), type=CamerasFile)
+    except FileNotFoundError as error:
+        raise BadResult(
+            f"{path} is missing, as in results of before it was kept.", "Segment the scene again."
+        ) from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadResult(f"{path} cannot be read: {error}.", "Segment the scene again.") from error
     return {

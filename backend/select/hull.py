@@ -25,18 +25,20 @@ def inside_hull(means: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArra
     rows = np.flatnonzero(chosen)
     if len(rows) < 4:
         return chosen
-    first, third = np.percentile(means[rows], [25, 75], axis=0)
+    points = means[rows]
+    first, third = np.percentile(points, [25, 75], axis=0).astype(np.float32)
     margin = FENCE * (third - first)
-    core = rows[((means[rows] >= first - margin) & (means[rows] <= third + margin)).all(1)]
+    core = ((points >= first - margin) & (points <= third + margin)).all(1)
+    points = points[core]
     try:
-        hull = ConvexHull(means[core].astype(np.float64))
+        hull = ConvexHull(points.astype(np.float64))
     except (QhullError, ValueError):
         return chosen
     known = np.zeros(len(means), bool)
-    known[core] = True
+    known[rows[core]] = True
+    low, high = points.min(0), points.max(0)
     # Vertices are inside by a rounding error of Qhull's own size.
-    slack = 1e-9 * np.ptp(means[core], axis=0).max()
-    return _inside(means, known, means[core].min(0), means[core].max(0), hull.equations, slack)
+    return _inside(means, known, low, high, hull.equations, 1e-9 * float((high - low).max()))
 
 
 @njit(cache=True, parallel=True)
