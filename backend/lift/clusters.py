@@ -23,10 +23,11 @@ class ClusterSettings:
             clusters inside the pixels that a semantic branch calls objects; a plain majority of the masks stands in
             for that branch here.
         sample: Gaussians that HDBSCAN clusters, drawn at random from those that are not background; the others go to
-            the nearest centroid. Contrastive-Lift draws 50,000; HDBSCAN's time grows faster than the sample, and on
-            made scenes with 25 objects 10,000 lost nothing.
+            the nearest centroid. Contrastive-Lift draws 50,000; HDBSCAN's time grows faster than the sample, and on a
+            made scene of 25 objects 20,000 did no better.
         smallest_cluster: Gaussians of the sample that make a cluster, at least. Contrastive-Lift asks for a hundredth
-            of the sample; half of that here, as small objects own few Gaussians.
+            of the sample; half of that here, as small objects own few Gaussians. An object with a smaller share than
+            this of all objects' Gaussians cannot be found: for some hundred objects and more, lower it or draw more.
         core_neighbours: HDBSCAN's ``min_samples``, the neighbours that density is measured by.
     """
 
