@@ -16,6 +16,8 @@ from protocol.errors import BadResult
 from protocol.ply import read_ply_steps
 from protocol.splats import Splats
 
+ROW = "splat_row"
+"""Column by which a Gaussian is known again wherever it is moved to: its row in the result's ``splats.ply``."""
 MAX_LABEL = 65535
 """Labels of a result fit its 16-bit id maps."""
 MAX_JSON = 64 << 20
@@ -95,7 +97,7 @@ def read_result(folder: Path) -> Steps[Result]:
         if row.id in rows_of:
             fraction = 0.5 + 0.5 * len(parts) / len(rows_of)
             picked = yield from _pick(splats, rows_of[row.id], (fraction, row.name))
-            parts.append(_part(row, picked))
+            parts.append(_part(row, picked.with_columns(**{ROW: rows_of[row.id].astype(np.int32)})))
     return Result(folder, _clean(table.scene) or folder.name, table.up, parts)
 
 

@@ -63,6 +63,12 @@ def object_of(splats: Splats, label: int) -> Splats:
     return splats.pick(splats.extra["label"] == label).without_columns()
 
 
+def imported(splats: Splats, label: int) -> Splats:
+    """The Gaussians of an object as an import holds them: each knows its row of ``splats.ply``."""
+    rows = np.flatnonzero(splats.extra["label"] == label)
+    return splats.pick(rows).with_columns(splat_row=rows.astype(np.int32))
+
+
 def write_tetrahedron(path: Path, faces: object = ((0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2))) -> None:
     corners = np.zeros(4, [(name, "<f4") for name in "xyz"] + [(name, "u1") for name in ("red", "green", "blue")])
     corners["x"], corners["y"], corners["z"] = [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]

@@ -12,7 +12,7 @@ import pytest
 
 from protocol.errors import BadArgument, Fault
 from protocol.ply import read_ply, write_ply
-from tests.blender.example import NAMES, labelled_splats, object_of, same, some_splats, write_example
+from tests.blender.example import NAMES, imported, labelled_splats, object_of, same, some_splats, write_example
 
 bpy = pytest.importorskip("bpy")
 
@@ -39,7 +39,7 @@ def test_a_scene_is_one_collection_per_object_and_the_background(tmp_path: Path)
     assert session.objects_of(scene) == list(scene.children)[:3]
     assert session.background_of(scene) == scene.children["background"]
     held = read_splats(scene.children["plant"].objects[0].data)
-    assert same(held, splats.pick(splats.extra["label"] == 2))
+    assert same(held, imported(splats, 2))
 
 
 def test_minus_y_of_the_capture_is_up_unless_the_result_says_otherwise(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_saved_file_keeps_everything(tmp_path: Path) -> None:
     assert [list(child.splatlift.placement) for child in scene.children] == before
     assert session.find(ids[0]).name == "renamed"
     beneath = session.find(ids[1]).objects[1]
-    assert same(read_splats(beneath.data), splats.pick(splats.extra["label"] == 2))
+    assert same(read_splats(beneath.data), imported(splats, 2))
 
 
 def test_undo_and_redo_need_no_help(tmp_path: Path) -> None:
