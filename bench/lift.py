@@ -1,13 +1,15 @@
-"""What labels are worth: every lifting method on the same scenes, beside the ceiling of exact masks.
+"""What labels are worth: every lifting method on the same votes, beside the ceiling of exact masks.
 
-    python -m bench.lift                                 # scenes of bench/scenes.py, 25 and 50 objects, 3 seeds each
-    python -m bench.lift --objects 25 --seeds 1 --methods consensus
-    python -m bench.lift --room ROOM --splats ROOM.ply   # a capture with exact ids, its last 20 % of views held out
+    python -m bench.lift made --objects 25 --results OUT/25.json        # scenes of bench/scenes.py, 3 seeds
+    python -m bench.lift made --objects 500 --methods consensus --seeds 1
+    python -m bench.lift room ROOM --splats s0.ply --splats s1.ply --results OUT/room25.json
+    python -m bench.lift table OUT/25.json OUT/room25.json --markdown   # the rows of several runs as one table
 
-Quality is panoptic quality over objects, all held-out views as one list of pixels. "ceiling" gives every Gaussian the
-id that holds most of its weight in exact training masks (no strict bound: labels smoothed over an object can beat it at
-edges); "voxels" is the control: voxel numbers in place of learned codes, decoded by the same evidence, at the best of
-three sizes. Seconds are wall time from Gaussians to labels, votes included.
+A room is a capture with exact ids, its last 20 % of views held out. Quality is panoptic quality over objects, all
+held-out views as one list of pixels. "ceiling" gives every Gaussian the id that holds most of its weight in exact
+training masks (no strict bound: labels smoothed over an object can beat it at edges); "voxels" is the control: voxel
+numbers in place of learned codes, decoded by the same evidence, at the best of three sizes. Views are rasterised into
+votes once for all methods; the seconds of each are those of the votes and its own, from Gaussians to labels.
 """
 
 from __future__ import annotations
@@ -17,25 +19,30 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.sparse import coo_matrix
 
 from backend.demo.noise import PROFILES
 from backend.evaluate.panoptic import Score, panoptic_quality
-from backend.lift import METHODS, MaskedView, label_map, lift
+from backend.lift import METHODS, MaskedView, label_map
 from backend.lift.decode import EvidenceSettings, bits, by_bits, by_evidence, code_map, foreground
 from backend.lift.embedding import scene_extent
+from backend.lift.job import Job, Labelling
+from backend.lift.methods import DEFAULT, find_method, read_settings
 from backend.lift.supervoxels import code_regions, voxel_codes
 from backend.lift.views import masked_views
-from backend.lift.votes import gather_evidence
+from backend.lift.votes import Evidence, gather_evidence
+from backend.progress import silent
 from backend.render import Renderer
 from backend.scene.types import View
 from bench.scenes import make_scene
@@ -44,12 +51,16 @@ from protocol.splats import Splats
 
 VOXELS = (0.01, 0.02, 0.03)
 """Edges of the control's voxels as shares of the scene's extent; the best of them is shown."""
+CEILING = "ceiling"
+
+Settings = dict[str, float | int | str | bool]
 
 
 @dataclass(frozen=True)
 class Case:
     """Gaussians, training views with spoilt masks, the exact masks of the same views, and held-out views."""
 
+    group: str
     name: str
     splats: Splats
     train: list[MaskedView]
@@ -58,14 +69,36 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
-    score: Score
+class Record:
+    """One method on one case, as it is kept on disk; scores in percent.
+
+    Attributes:
+        group: the row of the table that the case is averaged in.
+        case: which of the group.
+        median, smallest: Gaussians that the ceiling gives to an object.
+        seconds: from Gaussians to labels; 0 for the ceiling.
+    """
+
+    group: str
+    case: str
+    method: str
+    gaussians: int
+    objects: int
+    median: float
+    smallest: int
+    pq: float
+    sq: float
+    tp: int
+    fp: int
+    fn: int
+    mean_iou: float
+    boundary_iou: float
     seconds: float
 
 
 def made_case(objects: int, gaussians: int, views: int, size: int, noise: str, seed: int) -> Case:
     scene = make_scene(objects=objects, gaussians=gaussians, views=views, size=size, noise=noise, seed=seed)
-    return Case(f"{objects} objects, seed {seed}", scene.splats, scene.train, scene.exact, scene.test)
+    return Case(f"{objects} objects, made", f"seed {seed}", scene.splats, scene.train, scene.exact, scene.test)
 
 
 def room_case(room: Path, splats: Path) -> Case:
@@ -76,7 +109,8 @@ def room_case(room: Path, splats: Path) -> Case:
     folder = next(f for f in (room / "gt" / "instance", room / "instance") if f.is_dir())
     train, test = ([_with_truth(view, folder) for view in part if view.mask_path] for part in views)
     masks = list(masked_views([view for view in views[0] if view.mask_path]))
-    return Case(f"{room.name}, {splats.stem}", read_ply(splats), masks, [view.mask for view in train], test)
+    name = splats.parent.name if splats.stem == "splats" else splats.stem
+    return Case(room.name, name, read_ply(splats).without_columns(), masks, [view.mask for view in train], test)
 
 
 def _with_truth(view: View, folder: Path) -> MaskedView:
@@ -88,128 +122,282 @@ def _with_truth(view: View, folder: Path) -> MaskedView:
     return MaskedView(view.name, view.camera.resized(mask.shape[1], mask.shape[0]), mask)
 
 
-def run(case: Case, methods: list[str]) -> dict[str, Row]:
-    renderer = Renderer(case.splats, "cpu")
-    shown = [renderer.contributions(view.camera, None, 32) for view in case.test]
-    truth = [view.mask for view in case.test]
+class Bench:
+    """One case made ready: its votes, gathered once, and what its held-out views show."""
 
-    def score(labels: NDArray[np.int32]) -> Score:
-        maps = [label_map(w, labels, view.camera) for w, view in zip(shown, case.test, strict=True)]
-        return panoptic_quality(maps, truth)
-
-    def timed(work: Callable[[], NDArray[np.int32]]) -> Row:
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.renderer = Renderer(case.splats, "cpu")
         begin = time.perf_counter()
-        labels = work()
-        seconds = time.perf_counter() - begin
-        return Row(score(labels), seconds)
+        self.evidence: Evidence = gather_evidence(self.renderer, masked_views(case.train), len(case.splats))
+        self.vote_seconds = time.perf_counter() - begin
+        self.shown = [self.renderer.contributions(view.camera, None, 32) for view in case.test]
+        self.truth = [view.mask for view in case.test]
+        exact = exact_labels(self.renderer, case)
+        self.counts = np.bincount(exact)[1:]
+        self.counts = self.counts[self.counts > 0]
+        self.ceiling = self.record(CEILING, self.score(exact), 0.0)
 
-    rows = {"ceiling": timed(lambda: exact_labels(renderer, case))}
-    if "consensus" in methods:
-        rows["consensus"] = timed(lambda: lift(case.splats, case.train, method="consensus").labels)
-    if "unic-lift" in methods:
+    def lift(self, method: str, settings: Settings | None = None, seed: int = 0) -> tuple[Labelling, float]:
+        """Return what a method makes of the votes, and the seconds it took with those of the votes."""
+        name, chosen = find_method(method)
+        values = read_settings(name, chosen, settings)
         begin = time.perf_counter()
-        found = lift(case.splats, case.train, method="unic-lift")
-        seconds = time.perf_counter() - begin
-        rows["unic-lift"] = Row(score(found.labels), seconds)
-        embedding = found.embedding
-        assert embedding is not None
-        # One training serves all three decodes.
-        evidence = gather_evidence(renderer, masked_views(case.train), len(case.splats))
-        rows["unic-lift, bits"] = Row(score(by_bits(bits(embedding), evidence)), seconds)
-        shape = case.test[0].mask.shape
-        codes = [code_map(w, embedding, (shape[0], shape[1])) for w in shown]
+        job = Job(self.case.splats, self.case.train, self.renderer, self.evidence, "cpu", seed, silent)
+        found = chosen.run(job, values)
+        return found, self.vote_seconds + time.perf_counter() - begin
+
+    def score(self, labels: NDArray[np.integer]) -> Score:
+        maps = [label_map(w, labels, view.camera) for w, view in zip(self.shown, self.case.test, strict=True)]
+        return panoptic_quality(maps, self.truth)
+
+    def record(self, method: str, score: Score, seconds: float) -> Record:
+        return Record(
+            self.case.group,
+            self.case.name,
+            method,
+            len(self.case.splats),
+            len(self.counts),
+            float(np.median(self.counts)),
+            int(self.counts.min()),
+            score.pq_things,
+            score.sq,
+            score.tp,
+            score.fp,
+            score.fn,
+            score.mean_iou,
+            score.boundary_iou,
+            seconds,
+        )
+
+    def pixel_codes(self, embedding: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+        """The paper's decode of each held-out view, pixel by pixel; the commonest code is the background."""
+        shape = self.case.test[0].mask.shape
+        codes = [code_map(w, embedding, (shape[0], shape[1])) for w in self.shown]
         common = np.bincount(np.concatenate([c.ravel() for c in codes])).argmax()
-        pixels = [np.where(c == common, 0, c + 1) for c in codes]
-        rows["unic-lift, bits per pixel"] = Row(panoptic_quality(pixels, truth), seconds)
-    for method in ("contrastive", "hdbscan"):
-        if method in methods:
-            rows[method] = timed(lambda method=method: lift(case.splats, case.train, method=method).labels)
-    if "voxels" in methods:
-        controls = [timed(lambda edge=edge: voxel_labels(renderer, case, edge)) for edge in VOXELS]
-        rows["voxels"] = max(controls, key=lambda row: row.score.pq_things)
-    return rows
+        return [np.where(c == common, 0, c + 1) for c in codes]
+
+
+def run(case: Case, methods: Sequence[str]) -> Iterator[Record]:
+    """Yield the ceiling and each of ``methods`` on one case."""
+    bench = Bench(case)
+    yield bench.ceiling
+    for method in methods:
+        if method == "voxels":
+            yield max((voxels(bench, edge) for edge in VOXELS), key=lambda record: record.pq)
+            continue
+        found, seconds = bench.lift(method)
+        yield bench.record(method, bench.score(found.labels), seconds)
+        if method == "unic-lift":
+            # One training serves all three decodes.
+            embedding = found.embedding
+            assert embedding is not None
+            plain = by_bits(bits(embedding), bench.evidence)
+            yield bench.record("unic-lift, bits", bench.score(plain), seconds)
+            pixels = panoptic_quality(bench.pixel_codes(embedding), bench.truth)
+            yield bench.record("unic-lift, bits per pixel", pixels, seconds)
 
 
 def exact_labels(renderer: Renderer, case: Case) -> NDArray[np.int32]:
-    """(N,) int32, the id that holds most of each Gaussian's weight in the exact training masks."""
-    weight = np.zeros((len(case.splats), max(int(mask.max()) for mask in case.exact) + 1), np.float32)
+    """(N,) int32, the id that holds most of each Gaussian's weight in the exact training masks.
+
+    Of each view the id counts that holds most there.
+    """
+    rows, ids, weights = [], [], []
     for view, mask in zip(case.train, case.exact, strict=True):
-        found = renderer.contributions(view.camera, None, 16)
-        flat = found.ids.astype(np.int64) * weight.shape[1] + mask.ravel()[found.pixels][:, None]
-        weight += np.bincount(flat.ravel(), found.weights.ravel(), weight.size).reshape(weight.shape)
-    return weight.argmax(1).astype(np.int32)
+        votes = renderer.votes(view.camera, mask)
+        seen = np.flatnonzero(votes.label >= 0)
+        rows.append(seen)
+        ids.append(votes.label[seen])
+        weights.append(votes.own[seen])
+    row, column = np.concatenate(rows), np.concatenate(ids)
+    shape = (len(case.splats), int(column.max(initial=0)) + 1)
+    held = coo_matrix((np.concatenate(weights), (row, column)), shape=shape).tocsr()
+    return np.asarray(held.argmax(axis=1)).ravel().astype(np.int32)
 
 
-def voxel_labels(renderer: Renderer, case: Case, edge: float) -> NDArray[np.int32]:
+def voxels(bench: Bench, edge: float) -> Record:
     """The control: voxels of ``edge`` times the extent in place of learned codes."""
-    evidence = gather_evidence(renderer, masked_views(case.train), len(case.splats))
-    means, settings = case.splats.means, EvidenceSettings()
+    begin = time.perf_counter()
+    means, settings, evidence = bench.case.splats.means, EvidenceSettings(), bench.evidence
     codes = voxel_codes(means, edge * scene_extent(means, evidence.seen))
     regions = code_regions(means, codes, foreground(evidence, settings), smallest=5)
-    return by_evidence(means, evidence, regions, settings)
+    labels = by_evidence(means, evidence, regions, settings)
+    seconds = bench.vote_seconds + time.perf_counter() - begin
+    return bench.record("voxels", bench.score(labels), seconds)
 
 
-def main(
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: the mean of one method over the cases of a group."""
+
+    method: str
+    pq: float
+    lowest: float
+    sq: float
+    boundary_iou: float
+    tp: float
+    fp: float
+    fn: float
+    seconds: float
+
+
+def lines(records: Sequence[Record]) -> list[Line]:
+    """Return the means of each method of one group, the ceiling first."""
+
+    def mean(field: str, of: list[Record]) -> float:
+        return float(np.mean([getattr(record, field) for record in of]))
+
+    result = []
+    for method in dict.fromkeys(record.method for record in records):
+        of = [record for record in records if record.method == method]
+        fields = (mean(field, of) for field in ("sq", "boundary_iou", "tp", "fp", "fn", "seconds"))
+        result.append(Line(method, mean("pq", of), min(record.pq for record in of), *fields))
+    return result
+
+
+def head(records: Sequence[Record]) -> str:
+    """What a group is: how many cases, Gaussians, and Gaussians per object."""
+    cases = len({record.case for record in records})
+    gaussians = np.mean([record.gaussians for record in records])
+    median, smallest = np.mean([record.median for record in records]), min(record.smallest for record in records)
+    return (
+        f"{records[0].group} ({cases} {'seed' if cases == 1 else 'seeds'}, {gaussians:,.0f} Gaussians, "
+        f"{median:,.0f} an object, smallest {smallest})"
+    )
+
+
+def behind(group: Sequence[Line]) -> list[str]:
+    """Return the methods that the default is not ahead of."""
+    own = next((line for line in group if line.method == DEFAULT), None)
+    if own is None:
+        return []
+    return [line.method for line in group if line.method not in (DEFAULT, CEILING) and line.pq >= own.pq]
+
+
+COLUMNS = ("method", "things PQ", "lowest", "SQ", "boundary IoU", "found / false / missed", "seconds")
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    counts = " / ".join(f"{n:.1f}" for n in (line.tp, line.fp, line.fn))
+    numbers = (f"{n:.1f}" for n in (line.pq, line.lowest, line.sq, line.boundary_iou))
+    return line.method, *numbers, counts, f"{line.seconds:.1f}" if line.seconds else "-"
+
+
+def groups(records: Sequence[Record]) -> Iterator[list[Record]]:
+    for group in dict.fromkeys(record.group for record in records):
+        yield [record for record in records if record.group == group]
+
+
+def show(records: Sequence[Record]) -> Iterator[Table]:
+    """Yield a table per group, saying below it which methods the default is not ahead of."""
+    for of_group in groups(records):
+        group = lines(of_group)
+        notes = "\n".join(f"{DEFAULT} is not ahead of {method} here" for method in behind(group))
+        table = Table(*COLUMNS, title=head(of_group), caption=notes, title_justify="left")
+        for line in group:
+            table.add_row(*cells(line))
+        yield table
+
+
+def markdown(records: Sequence[Record]) -> Iterator[str]:
+    """Yield the same table as Markdown."""
+    yield "| " + " | ".join(COLUMNS) + " |"
+    yield "|---" * len(COLUMNS) + "|"
+    for of_group in groups(records):
+        group = lines(of_group)
+        yield f"| **{head(of_group)}** " + "| " * (len(COLUMNS) - 1) + "|"
+        for line in group:
+            yield "| " + " | ".join(cells(line)) + " |"
+        for method in behind(group):
+            yield f"| *{DEFAULT} is not ahead of {method} here* " + "| " * (len(COLUMNS) - 1) + "|"
+
+
+def read_records(files: Sequence[Path]) -> list[Record]:
+    return [record for file in files for record in msgspec.json.decode(file.read_bytes(), type=list[Record])]
+
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+Methods = Annotated[list[str], typer.Option(help="Methods, in the order of the table.")]
+Results = Annotated[Path | None, typer.Option(help="JSON file for the records; what it has of other runs is kept.")]
+ALL = [*METHODS, "voxels"]
+
+
+@app.command()
+def made(
     objects: Annotated[list[int], typer.Option(help="Objects per scene.")] = [25, 50],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="Seeds per row.")] = 3,
     first_seed: Annotated[int, typer.Option(help="The first of them.")] = 100,
-    gaussians: Annotated[int, typer.Option(help="Gaussians per object.")] = 2000,
+    gaussians: Annotated[int | None, typer.Option(help="Per scene; left out, as many as each size needs.")] = None,
     views: Annotated[int, typer.Option(help="Training views.")] = 80,
-    size: Annotated[int, typer.Option(help="Height and width of the views.")] = 256,
+    size: Annotated[int | None, typer.Option(help="Height and width; left out, as each size needs.")] = None,
     noise: Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")] = "detector",
-    methods: Annotated[list[str], typer.Option()] = [*METHODS, "voxels"],  # noqa: B006
-    room: Annotated[Path | None, typer.Option(help="A capture with exact ids.")] = None,
-    splats: Annotated[list[Path], typer.Option(help="Its Gaussians, one file per seed.")] = [],  # noqa: B006
+    methods: Methods = ALL,
+    results: Results = None,
 ) -> None:
-    """Score lifting methods."""
-    console = Console()
-    table = Table(
-        "scene",
-        "method",
-        "things PQ",
-        "SQ",
-        "found",
-        "false",
-        "missed",
-        "seconds",
-        title="Lifting" if room else f"Lifting, {noise} masks",
-    )
-    if room is not None:
-        captures: list[Callable[[], Case]] = [lambda room=room, path=path: room_case(room, path) for path in splats]
-        groups = [(room.name, captures)]
+    """Score methods on analytic splats."""
+    cases = [
+        lambda k=k, seed=seed: made_case(k, *(_given(gaussians, size, views, k)), noise, seed)
+        for k in objects
+        for seed in range(first_seed, first_seed + seeds)
+    ]
+    compare(cases, methods, results)
+
+
+def _given(gaussians: int | None, size: int | None, views: int, objects: int) -> tuple[int, int, int]:
+    """Gaussians, views and size: more objects share the views, so they need more Gaussians and pixels."""
+    for most, n, pixels in ((25, 50_000, 256), (50, 80_000, 256), (100, 120_000, 384)):
+        if objects <= most:
+            return gaussians or n, views, size or pixels
+    return gaussians or 500 * objects, views, size or 512
+
+
+@app.command()
+def room(
+    folder: Annotated[Path, typer.Argument(metavar="ROOM", help="A capture with exact ids.")],
+    splats: Annotated[list[Path], typer.Option(help="Its Gaussians, one file per reconstruction.")],
+    methods: Methods = ALL,
+    results: Results = None,
+) -> None:
+    """Score methods on reconstructions of a capture."""
+    compare([lambda path=path: room_case(folder, path) for path in splats], methods, results)
+
+
+@app.command()
+def table(
+    files: Annotated[list[Path], typer.Argument(help="Records that runs have left.")],
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Print the records of several runs as one table."""
+    records = read_records(files)
+    if as_markdown:
+        print("\n".join(markdown(records)))
     else:
-        groups = [
-            (
-                f"{k} objects",
-                [
-                    lambda k=k, seed=seed: made_case(k, k * gaussians, views, size, noise, seed)
-                    for seed in range(first_seed, first_seed + seeds)
-                ],
+        Console().print(*show(records))
+
+
+def compare(cases: Sequence[Callable[[], Case]], methods: Sequence[str], results: Path | None) -> None:
+    console = Console()
+    new: list[Record] = []
+    for make in cases:
+        for record in run(make(), methods):
+            new.append(record)
+            console.print(
+                f"[dim]{record.group}, {record.case}: {record.method} {record.pq:.1f} in {record.seconds:.1f} s[/dim]"
             )
-            for k in objects
-        ]
-    for name, cases in groups:
-        results = []
-        for make in cases:
-            case = make()
-            results.append(run(case, methods))
-            for method, row in results[-1].items():
-                console.print(f"[dim]{case.name}: {method} {row.score.pq_things:.1f} in {row.seconds:.1f} s[/dim]")
-        for method in results[0]:
-            rows = [result[method] for result in results]
-            mean = {f: np.mean([getattr(row.score, f) for row in rows]) for f in ("pq_things", "sq", "tp", "fp", "fn")}
-            lowest = min(row.score.pq_things for row in rows)
-            table.add_row(
-                name,
-                method,
-                f"{mean['pq_things']:.1f} (lowest {lowest:.1f})",
-                f"{mean['sq']:.1f}",
-                *(f"{mean[f]:.1f}" for f in ("tp", "fp", "fn")),
-                f"{np.mean([row.seconds for row in rows]):.1f}",
-            )
-        table.add_section()
-    console.print(table)
+            if results is not None:
+                keep(new, results)
+    console.print(*show(new))
+
+
+def keep(new: Sequence[Record], file: Path) -> None:
+    """Add records to a file, in place of those of the same method and case."""
+    done = {(record.group, record.case, record.method) for record in new}
+    old = read_records([file]) if file.is_file() else []
+    kept = [record for record in old if (record.group, record.case, record.method) not in done]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(msgspec.json.encode([*kept, *new]))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -54,6 +54,7 @@ def make_scene(
     size: int = 256,
     noise: str | Noise = "detector",
     seed: int = 0,
+    drawn_from: int | None = None,
 ) -> MadeScene:
     """Make a scene; the same arguments make the same scene.
 
@@ -65,13 +66,18 @@ def make_scene(
         size: height and width of the square views in pixels.
         noise: a key of :data:`PROFILES` or a profile.
         seed: of every draw.
+        drawn_from: Gaussians that the exact masks are drawn from, in the same room; None for the scene's own. For
+            scenes so large that drawing them would take longer than what is measured on them.
     """
     rng = np.random.default_rng(seed)
     splats, labels = _room(objects, gaussians, rng)
     reach = _reach(objects)
     cameras = [_camera(reach, size, rng) for _ in range(views + test_views)]
-    engine = Renderer(splats, "cpu")
-    exact = [label_map(engine, labels, camera) for camera in cameras]
+    shown, shown_labels = (
+        (splats, labels) if drawn_from is None else _room(objects, drawn_from, np.random.default_rng(seed))
+    )
+    engine = Renderer(shown, "cpu")
+    exact = [label_map(engine, shown_labels, camera) for camera in cameras]
     profile = PROFILES[noise] if isinstance(noise, str) else noise
     train = [
         MaskedView(f"{number:04d}", cameras[number], spoil(exact[number], profile, rng)) for number in range(views)
