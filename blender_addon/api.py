@@ -16,11 +16,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
-from protocol.messages import JobRequest, MethodInfo
+from protocol.messages import JobRequest, MethodInfo, Select
 
 from .connection import Connection
 from .job import Job
+from .selecting import job_of
 
 PATIENCE = 10.0
 """Seconds that :func:`connect` waits for a server unless told otherwise."""
@@ -160,6 +164,40 @@ def segment(
     return Segmentation(client.connection.submit(Path(folder), request), on_progress)
 
 
+def select_similar(
+    client: Client,
+    result: Path | str,
+    gaussian: int | None = None,
+    *,
+    pixel: tuple[str, int, int] | None = None,
+    threshold: float = 0.7,
+    hull: bool = True,
+    timeout: float | None = 60.0,
+) -> NDArray[np.bool_]:
+    """Return which Gaussians of a result are like one of them, (N,) bool in the order of its ``splats.ply``.
+
+    The server answers from the embedding that the result's method trained; where it trained none, from the labels. The
+    first answer for a result waits until the server has opened it, a second or two; later ones are there at once.
+
+    Args:
+        result: a downloaded result folder, or the id of its job. The server must still have the result.
+        gaussian: a row of ``splats.ply``.
+        pixel: instead of ``gaussian``, a view's name with column and row of its label map.
+        threshold: cosine between the embeddings, at least, from -1 to 1.
+        hull: whether all Gaussians inside the convex hull of these are taken in place of them.
+        timeout: seconds to wait.
+
+    Raises:
+        BadArgument: if not exactly one of ``gaussian`` and ``pixel`` is given, there is no such Gaussian or pixel, or
+            it belongs to nothing.
+        NotFound: if the server does not have the result, or the result no such view.
+        Unavailable: if there is no answer in time, or the server is too old to select.
+    """
+    view, x, y = pixel or (None, 0, 0)
+    wanted = Select(job_of(result), gaussian, view, x, y, threshold, hull)
+    return client.connection.select(wanted).result(timeout)
+
+
 def import_result(result: Path | str, display: Literal["POINTS", "MESH", "SPLATS"] = "POINTS") -> Any:
     """Import a result folder and return the scene's collection, whose children are one collection per object.
 
@@ -183,4 +221,4 @@ def export_object(collections: Any, path: Path | str) -> int:
     return export_objects(several, Path(path))
 
 
-__all__ = ["Client", "Fault", "Segmentation", "connect", "export_object", "import_result", "segment"]
+__all__ = ["Client", "Fault", "Segmentation", "connect", "export_object", "import_result", "segment", "select_similar"]

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
+import numpy as np
 import zmq
 from numpy.typing import NDArray
 
@@ -33,12 +34,15 @@ from protocol.messages import (
     JobRequest,
     Message,
     Progress,
+    Select,
     Welcome,
 )
 
 from .address import Address, parse
+from .errand import Errand
 from .job import Job, Lost
 from .link import Channel, Link, Received
+from .selecting import select
 
 State = Literal["disconnected", "connecting", "connected", "error"]
 T = TypeVar("T")
@@ -59,6 +63,8 @@ MAX_GETS = 64
 """Requests for ranges that may wait for their turn; a server keeps far fewer under way."""
 
 CLIENT = "SplatLift for Blender"
+FEATURES = ("select",)
+"""What this client can beyond the first version of the protocol."""
 
 
 class Connection:
@@ -76,6 +82,7 @@ class Connection:
         server: what the server said of itself; stays after a disconnection, so that a panel can still show it.
         address: the server's, None before the first :meth:`connect`.
         jobs: all jobs of this connection, oldest first.
+        errands: questions that are not answered yet.
         busy: whether the last step left something that could be done at once.
         gets: what the server asked for and has not been sent, with the numbers of its requests.
         uploading: whether an upload has its turn.
@@ -95,6 +102,7 @@ class Connection:
         self.server: Welcome | None = None
         self.address: Address | None = None
         self.jobs: list[Job] = []
+        self.errands: list[Errand[Any]] = []
         self.cache = cache
         self.changed = changed
         self.busy = False
@@ -152,6 +160,7 @@ class Connection:
         for job in self.unfinished:
             job.stop()
         self.close()
+        self.errands.clear()
         if self._context is not None:
             self._context.destroy(linger=0)
             self._context = None
@@ -173,6 +182,24 @@ class Connection:
         """Cancel a job: at once while files are on their way, by asking the server while it works."""
         job.cancel()
 
+    def start(self, steps: Steps[T], done: Callable[[Errand[T]], object] | None = None) -> Errand[T]:
+        """Take steps besides the jobs, such as those of :func:`.selecting.select`; ``done`` is called after the last.
+
+        Returns at once.
+        """
+        errand = Errand(self, steps, done)
+        self.errands.append(errand)
+        return errand
+
+    def select(
+        self, wanted: Select, done: Callable[[Errand[NDArray[np.bool_]]], object] | None = None
+    ) -> Errand[NDArray[np.bool_]]:
+        """Ask which Gaussians of a result are like one of them: (N,) bool in the order of its ``splats.ply``.
+
+        Returns at once. Fails with Unavailable without a connection, or where the server is too old for it.
+        """
+        return self.start(select(self, wanted), done)
+
     @property
     def wanted(self) -> bool:
         """Whether there is a connection or one is being tried for."""
@@ -191,7 +218,10 @@ class Connection:
         """
         deadline = time.perf_counter() + budget
         while True:
-            self.busy = any([self._receive(), self._keep_alive(), *[job.advance() for job in self.unfinished]])
+            self.busy = any(
+                [self._receive(), self._keep_alive(), *[each.advance() for each in (*self.unfinished, *self.errands)]]
+            )
+            self.errands = [errand for errand in self.errands if not errand.finished]
             self._withdraw()
             self._stepped = self._clock()
             if not self.busy or time.perf_counter() >= deadline:
@@ -248,7 +278,7 @@ class Connection:
             wait = min(2 * wait, LONGEST_WAIT)
 
     def _greet(self, link: Link) -> Steps[None]:
-        welcome = yield from self._exchange(Hello((MAJOR, MINOR), CLIENT), Welcome, "control")
+        welcome, _ = yield from self._exchange(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Welcome, "control")
         if welcome.protocol[0] != MAJOR:
             raise VersionMismatch(
                 f"{welcome.server} speaks protocol {welcome.protocol[0]}, this add-on speaks protocol {MAJOR}.",
@@ -370,16 +400,20 @@ class Connection:
             Lost: if there is no connection, or it is lost first.
             Fault: the server's, if it answers with an error.
         """
+        return (yield from self.ask_for_arrays(message, answer))[0]
+
+    def ask_for_arrays(self, message: Message, answer: type[M]) -> Steps[tuple[M, list[NDArray]]]:
+        """As :meth:`ask`, and return the arrays of the answer as well."""
         if not self._greeted:
             raise Lost
         return (yield from self._exchange(message, answer, "control"))
 
-    def _exchange(self, message: Message, answer: type[M], channel: Channel) -> Steps[M]:
+    def _exchange(self, message: Message, answer: type[M], channel: Channel) -> Steps[tuple[M, list[NDArray]]]:
         with self.conversation(channel) as talk:
             yield from talk.say(message)
             while not (heard := talk.hear()):
                 yield False
-            return expect(heard[0], answer)
+            return expect(heard[0], answer), heard[1]
 
     @contextmanager
     def conversation(self, channel: Channel) -> Iterator[Conversation]:

@@ -1,8 +1,8 @@
 """Every message that crosses the wire, one class each.
 
 Two pairs of sockets, DEALER at the client and ROUTER at the server. On *control*: hello, submit, cancel, status, sync,
-result, heartbeat, and the progress that the server pushes. On *bulk*: files, pulled by whichever side receives them,
-so that a cancel never waits behind an upload.
+result, select, heartbeat, and the progress that the server pushes. On *bulk*: files, pulled by whichever side receives
+them, so that a cancel never waits behind an upload.
 
 A message answers another where its header carries that one's ``id`` (see :mod:`protocol.wire`); an id of 0 marks a
 message that answers nothing.
@@ -18,8 +18,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-MAJOR, MINOR = 1, 0
-"""Protocol version. Sides with different MAJOR refuse one another, naming both; MINOR only adds."""
+MAJOR, MINOR = 1, 1
+"""Protocol version. Sides with different MAJOR refuse one another, naming both; MINOR only adds.
+
+What a minor version adds is named among the features of :class:`Hello` and :class:`Welcome`; a side sends a message of
+a feature only to one that named it.
+"""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -180,6 +184,37 @@ class Result(Message):
     size: Count
 
 
+class Select(Message):
+    """Client to server: which Gaussians of the result of ``job`` are like this one? The answer is :class:`Selected`.
+
+    Of the feature "select". Either ``gaussian`` is given, a row of the result's ``splats.ply``, or ``view`` with the
+    column ``x`` and row ``y`` of its label map.
+    """
+
+    job: JobId
+    gaussian: Count | None = None
+    view: Name | None = None
+    x: Count = 0
+    y: Count = 0
+    threshold: Annotated[float, Meta(ge=-1.0, le=1.0)] = 0.7
+    """Cosine between the embeddings, at least."""
+    hull: bool = True
+    """Whether all Gaussians inside the convex hull of these are taken in place of them."""
+
+
+class Selected(Message):
+    """Answer to :class:`Select`: ``count`` of the result's ``total`` Gaussians.
+
+    The arrays, uint8, are one after the other the bits of all Gaussians, the first in the highest bit of the first
+    byte (``numpy.packbits``). Where the method trained no embedding, ``label`` is the label that decided.
+    """
+
+    job: JobId
+    count: Count
+    total: Count
+    label: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
+
+
 class Heartbeat(Message):
     """Either way on control; the answer is another one. Shows that the main loop runs, not only its I/O thread."""
 
@@ -263,6 +298,8 @@ AnyMessage = (
     | Jobs
     | GetResult
     | Result
+    | Select
+    | Selected
     | Heartbeat
     | Bye
     | Offer

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Letter, Mailbox
+from backend.server.select_lines import Answer
+from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
 from backend.server.workers import Workers
 from protocol.blobs import Store, read_manifest, safe_path
@@ -30,23 +33,27 @@ from protocol.messages import (
     Message,
     MethodInfo,
     Result,
+    Select,
+    Selected,
     Status,
     Submit,
     Sync,
     Welcome,
 )
 from protocol.messages import Jobs as JobList
-from protocol.wire import MAX_HEADER
+from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 
 KNOCK_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
+FEATURES = ("select",)
+"""What this server can beyond the first version of the protocol."""
 
 
 class Control:
     """Answers what comes in on control.
 
     Args:
-        sessions, jobs, workers, store: the server's.
+        sessions, jobs, workers, store, selections: the server's.
         drop: called with a session that is to be forgotten.
         name: the server's name and version, shown to people.
         methods: the lifting methods on offer.
@@ -58,6 +65,7 @@ class Control:
         jobs: Jobs,
         workers: Workers,
         store: Store,
+        selections: Selections,
         drop: Callable[[Session], None],
         name: str,
         methods: Sequence[MethodInfo],
@@ -66,6 +74,7 @@ class Control:
         self.jobs = jobs
         self.workers = workers
         self.store = store
+        self.selections = selections
         self.drop = drop
         self.name = name
         self.methods = list(methods)
@@ -76,7 +85,7 @@ class Control:
     def handle(self, letter: Letter, mailbox: Mailbox) -> None:
         """Carry out a message and answer it."""
         try:
-            answer = self._answer(letter)
+            answer = self._answer(letter, mailbox)
         except Fault as fault:
             mailbox.send_fault(letter.peer, fault, letter.id)
         except (OSError, sqlite3.OperationalError) as error:
@@ -86,7 +95,7 @@ class Control:
             if answer is not None:
                 mailbox.send(letter.peer, answer, id=letter.id)
 
-    def _answer(self, letter: Letter) -> Message | None:
+    def _answer(self, letter: Letter, mailbox: Mailbox) -> Message | None:
         message = letter.message
         if isinstance(message, Error):
             return None  # an error answered with an error would never end
@@ -113,6 +122,9 @@ class Control:
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
             case GetResult():
                 return _result(self.jobs.get(message.job))
+            case Select():
+                self._select(message, letter, mailbox)
+                return None
             case Bye():
                 self.drop(session)
                 return None
@@ -133,7 +145,7 @@ class Control:
             server=self.name,
             instance=self.instance,
             session=session.token,
-            features=[],
+            features=list(FEATURES),
             methods=self.methods,
             device=self.workers.device,
             bulk=self.bulk_address,
@@ -145,6 +157,23 @@ class Control:
         job = self.jobs.submit(submit)
         session.following.add(job.id)
         return Accepted(job.id, job.state, job.seq)
+
+    def _select(self, select: Select, letter: Letter, mailbox: Mailbox) -> None:
+        """Have a selection made in a job's result; it is answered when it is there."""
+
+        def deliver(answer: Answer) -> None:
+            if answer.error is not None:
+                mailbox.send(letter.peer, answer.error, id=letter.id)
+            elif len(answer.bits) > MAX_ARRAYS * MAX_ARRAY:
+                reason = f"The result has {answer.total} Gaussians; selections among at most 2^26 can be sent."
+                mailbox.send(letter.peer, Error(Refused.code, reason), id=letter.id)
+            else:
+                bits = np.frombuffer(answer.bits, np.uint8)
+                parts = [bits[at : at + MAX_ARRAY] for at in range(0, len(bits), MAX_ARRAY)]
+                selected = Selected(select.job, answer.count, answer.total, answer.label)
+                mailbox.send(letter.peer, selected, parts, id=letter.id)
+
+        self.selections.ask(_result(self.jobs.get(select.job)).manifest, select, deliver)
 
     def _check(self, request: JobRequest, scene: str) -> None:
         """Refuse what could only fail later."""

@@ -25,6 +25,7 @@ from backend.server.control import Control
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Mailbox
 from backend.server.methods import METHODS
+from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
 from backend.server.workers import Workers
@@ -34,6 +35,8 @@ from protocol.messages import MethodInfo
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""
+SELECTOR = (sys.executable, "-m", "backend.server.select_worker")
+"""The command that selects in results; the store and a folder are added to it."""
 
 CONTROL_TURN = 64
 BULK_TURN = 16
@@ -79,7 +82,8 @@ def serve(
 class Server:
     """A server that is bound and owns its data folder from construction to :meth:`close`.
 
-    Args: as :func:`serve`, and ``session_lifetime``, seconds of silence that a session survives.
+    Args: as :func:`serve`, ``selector_command``, the program that selects in results, see
+    :mod:`backend.server.select_lines`, and ``session_lifetime``, seconds of silence that a session survives.
 
     Attributes:
         address: of the control socket, as clients connect to it.
@@ -92,6 +96,7 @@ class Server:
         device: Literal["auto", "cuda", "cpu"] = "auto",
         *,
         worker_command: Sequence[str] = WORKER,
+        selector_command: Sequence[str] = SELECTOR,
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
     ) -> None:
@@ -105,7 +110,10 @@ class Server:
             self.uploads = Uploads(self.sessions, self.store)
             opened.callback(self.uploads.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
-            self.control = Control(self.sessions, self.jobs, self.workers, self.store, self._drop, _name(), methods)
+            self.selections = Selections(self.store, data / "select", selector_command)
+            self.control = Control(
+                self.sessions, self.jobs, self.workers, self.store, self.selections, self._drop, _name(), methods
+            )
             self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
             self.control_box = Mailbox(context, where, self._lost_control)
@@ -114,6 +122,7 @@ class Server:
             opened.callback(self.bulk_box.close)
             self.control.bulk_address = str(self.bulk_box.address)
             self.address = str(self.control_box.address)
+            opened.callback(self.selections.close)
             self.workers.recover()
             opened.callback(self._finish)
             self._close = opened.pop_all().close
@@ -143,6 +152,7 @@ class Server:
         listened: set[int] = set()
         while not self._stopping:
             speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
+            speaking.update(self.selections.filenos())
             for gone in listened - speaking:
                 poller.unregister(gone)
             for new in speaking - listened:
@@ -158,6 +168,7 @@ class Server:
             self.uploads.handle(letter, self.bulk_box)
         self.uploads.tick(self.bulk_box)
         self.workers.tick()
+        self.selections.tick()
         self.control.push(self.control_box)
         self.control.knock(self.control_box)
         self.control_box.flush()

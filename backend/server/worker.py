@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from backend.progress import Cancelled, Progress
 from backend.server import lines
+from backend.server.channel import take_stdout
 from backend.server.lines import Done, Failed, Line, Step, clip
 from protocol.blobs import Store, read_manifest, safe_path
 from protocol.errors import Fault
@@ -39,7 +40,7 @@ def _pipeline(settings: dict[str, Any], progress: Progress) -> object:
 def work(folder: Path, segment: Segment) -> int:
     """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was cancelled or failed."""
     faulthandler.enable()
-    teller = _Teller(_take_stdout())
+    teller = _Teller(take_stdout())
     threading.Thread(target=_listen, args=(teller,), daemon=True).start()
     try:
         teller.progress("scene", 0.0)
@@ -52,13 +53,6 @@ def work(folder: Path, segment: Segment) -> int:
         return 1
     teller.say(Done())
     return 0
-
-
-def _take_stdout() -> BinaryIO:
-    """Keep standard output for the server alone; what libraries print goes to the log."""
-    channel = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    return channel
 
 
 class _Teller:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from blender_addon import api, scene_files
-from protocol.errors import BadArgument, BadScene, Refused, Unavailable
+from protocol.errors import BadArgument, BadScene, NotFound, Refused, Unavailable
+from tests.backend.select.test_selection import LARGE, made, write
 from tests.backend.server.conftest import ServingProcess
 
 
@@ -165,6 +167,26 @@ def test_what_the_api_refuses(start, connect, capture, tmp_path):
     job = api.segment(client, tmp_path / "kitchen")
     with pytest.raises(Unavailable, match="no result after 0 s"):
         job.result(timeout=0)
+
+
+def test_select_similar_through_the_api(start, connect, scripted, tmp_path):
+    labels = made(True)[1].labels
+    write(tmp_path / "made", True)
+    client = connect(start().address)
+    result = api.segment(client, scripted(f"copy {tmp_path / 'made'}", "done")).result(timeout=20)
+    row = int(np.flatnonzero(labels == 2)[3])
+    np.testing.assert_array_equal(api.select_similar(client, result, row), labels == 2)
+    np.testing.assert_array_equal(api.select_similar(client, result.name, pixel=("a", *LARGE)), labels == 1)
+    np.testing.assert_array_equal(api.select_similar(client, result, row, threshold=0.2, hull=False), labels > 0)
+    with pytest.raises(BadArgument, match="no Gaussian"):
+        api.select_similar(client, result, len(labels))
+    with pytest.raises(BadArgument, match="one Gaussian or from one pixel"):
+        api.select_similar(client, result)
+    with pytest.raises(NotFound, match="not fetched"):
+        api.select_similar(client, tmp_path / "made", row)
+    client.connection.close()
+    with pytest.raises(Unavailable, match="Connect first"):
+        api.select_similar(client, result, row)
 
 
 def test_a_step_takes_little_of_the_processor(start, connect, scripted):

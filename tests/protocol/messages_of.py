@@ -35,6 +35,10 @@ def values(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.from_regex(kind.pattern)
         case inspect.StrType():
             return st.text(st.characters(exclude_categories=["Cs"]), min_size=kind.min_length or 0, max_size=30)
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.DictType():
+            return st.dictionaries(values(kind.key_type), values(kind.value_type), max_size=3)
         case inspect.NoneType():
             return st.none()
     raise NotImplementedError(f"no strategy for {kind}")

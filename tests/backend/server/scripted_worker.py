@@ -5,6 +5,7 @@ It keeps to the lines of a true worker and needs nothing but the standard librar
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -30,6 +31,8 @@ def main() -> None:
             path = folder / "result" / rest[0]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes((rest[0].encode() * (int(rest[1]) // len(rest[0]) + 1))[: int(rest[1])])
+        elif command == "copy":  # a folder, which becomes the result
+            shutil.copytree(rest[0], folder / "result", dirs_exist_ok=True)
         elif command == "done":
             say(type="done")
         elif command == "error":  # code

@@ -10,6 +10,7 @@ import pytest
 from backend.server.control import Control
 from backend.server.jobs import Jobs
 from backend.server.mailbox import Mailbox
+from backend.server.selections import Selections
 from backend.server.server import Server
 from backend.server.sessions import Sessions
 from backend.server.workers import Workers
@@ -39,7 +40,8 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     sessions, store = Sessions(), Store(tmp_path / "store")
     jobs = Jobs(tmp_path / "jobs.sqlite")
     workers = Workers(jobs, store, tmp_path, WORKER, "auto")
-    control = Control(sessions, jobs, workers, store, sessions.drop, "a server", [])
+    selections = Selections(store, tmp_path / "select", [])
+    control = Control(sessions, jobs, workers, store, selections, sessions.drop, "a server", [])
     jobs.changed = control.publish
     narrow = Narrow()
     mailbox = cast(Mailbox, narrow)

@@ -1,0 +1,97 @@
+"""The process that selects in results, so that the server loads neither them nor what reads them.
+
+Started by the server as ``python -m backend.server.select_worker STORE FOLDER``; ends when its standard input does. The
+last few results stay open, so that only the first selection in one waits for its files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+
+from backend.select import Opened, Selection, open_result, select_gaussian, select_pixel
+from backend.server.channel import take_stdout
+from backend.server.select_lines import Answer, Question, pack_answer, unpack_question
+from protocol.blobs import Store, read_manifest
+from protocol.errors import BadArgument, Fault, Unavailable
+from protocol.messages import Error, Select
+
+OPEN = 2
+"""Results kept open: with a million Gaussians of degree 3 one takes some 300 MB."""
+NEEDED = frozenset({"objects.json", "splats.ply", "cameras.json", "embedding.npy"})
+
+
+def main() -> None:
+    store, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    channel = take_stdout()
+    desk = Desk(Store(store), folder)
+    for line in sys.stdin.buffer:
+        channel.write(pack_answer(desk.answer(unpack_question(line))))
+
+
+class Desk:
+    """Answers questions on stored results.
+
+    Args:
+        store: where they are.
+        folder: where their files are laid out for reading; emptied first.
+    """
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+        self.opened: OrderedDict[str, Opened] = OrderedDict()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def answer(self, question: Question) -> Answer:
+        """Return the answer; what is wrong with the question or the result is in it."""
+        begin = time.perf_counter()
+        try:
+            opened = self._open(question.manifest)
+            at = time.perf_counter()
+            selection = _select(opened, question.select)
+        except Fault as fault:
+            return Answer(question.number, error=Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]))
+        except OSError as error:
+            reason = f"The result cannot be read: {error.strerror}."
+            return Answer(question.number, error=Error(Unavailable.code, reason))
+        chosen = selection.gaussians
+        count = int(np.count_nonzero(chosen))
+        bits = np.packbits(chosen).tobytes()
+        now = time.perf_counter()
+        print(f"{count} of {len(chosen)}: opened in {at - begin:.3f} s, selected in {now - at:.3f} s", file=sys.stderr)
+        return Answer(question.number, len(chosen), count, selection.label, bits)
+
+    def _open(self, manifest: str) -> Opened:
+        if manifest not in self.opened:
+            entries = [entry for entry in read_manifest(self.store, manifest) if entry.path in NEEDED]
+            place = self.folder / manifest
+            self.store.checkout(entries, place)
+            self.opened[manifest] = open_result(place)
+            shutil.rmtree(place)
+            while len(self.opened) > OPEN:
+                self.opened.popitem(last=False)
+        self.opened.move_to_end(manifest)
+        return self.opened[manifest]
+
+
+def _select(opened: Opened, wanted: Select) -> Selection:
+    if (wanted.gaussian is None) == (wanted.view is None):
+        raise BadArgument("A selection starts from one Gaussian or from one pixel of a view.", "Name one of the two.")
+    if wanted.gaussian is not None:
+        return select_gaussian(opened, wanted.gaussian, wanted.threshold, wanted.hull)
+    assert wanted.view is not None
+    return select_pixel(opened, wanted.view, wanted.x, wanted.y, wanted.threshold, wanted.hull)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stderr.flush()
+    # Nothing is left to say; taking numba apart in order would take a while.
+    os._exit(0)

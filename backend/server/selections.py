@@ -1,0 +1,131 @@
+"""Selections in results that clients ask for, passed on to a process of their own and never waited for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from backend.server.lines import clip
+from backend.server.select_lines import Answer, Question, pack_question, take_answer
+from protocol.blobs import Store
+from protocol.errors import Refused, Unavailable
+from protocol.messages import Error, Select
+
+MAX_WAITING = 32
+"""Questions under way at most; all of them fit into the pipe, so that writing one never waits."""
+IDLE = 600.0
+"""Seconds without a question after which the process is ended, for the memory that it holds."""
+_READ = 1 << 20
+
+Deliver = Callable[[Answer], None]
+
+
+class Selections:
+    """Starts the process at the first question, and again after it has ended.
+
+    Args:
+        store: where results are.
+        folder: for the process: its log, and what it lays out.
+        command: the program and its first arguments; the store and a folder are added to it.
+    """
+
+    def __init__(self, store: Store, folder: Path, command: Sequence[str]) -> None:
+        self.store = store
+        self.folder = folder
+        self.command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._waiting: dict[int, Deliver] = {}
+        self._buffer = bytearray()
+        self._number = 0
+        self._asked_at = 0.0
+
+    def ask(self, manifest: str, select: Select, deliver: Deliver) -> None:
+        """Ask for a selection in the result of that manifest; ``deliver`` is called with the answer, from :meth:`tick`.
+
+        Raises:
+            Refused: if too many are waited for already.
+            Unavailable: if the process cannot be started.
+        """
+        if len(self._waiting) >= MAX_WAITING:
+            raise Refused(f"{MAX_WAITING} selections are under way already.", "Wait for one of them.")
+        process = self._process or self._start()
+        self._number += 1
+        self._waiting[self._number] = deliver
+        self._asked_at = time.monotonic()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(pack_question(Question(self._number, manifest, select)))
+        except BrokenPipeError:
+            self._end()
+
+    def filenos(self) -> list[int]:
+        """Where answers can be waited for."""
+        return [self._process.stdout.fileno()] if self._process is not None and self._process.stdout is not None else []
+
+    def tick(self) -> None:
+        """Deliver what has been answered; where the process has died, say so to all who wait."""
+        if self._process is None:
+            return
+        assert self._process.stdout is not None
+        try:
+            data = os.read(self._process.stdout.fileno(), _READ)
+        except BlockingIOError:
+            if not self._waiting and time.monotonic() - self._asked_at > IDLE:
+                self._end()
+            return
+        self._buffer += data
+        try:
+            while (answer := take_answer(self._buffer)) is not None:
+                self._waiting.pop(answer.number)(answer)
+        except (ValueError, KeyError):
+            data = b""  # nonsense: it is of no more use than one that has ended
+        if not data:
+            self._end()
+
+    def close(self) -> None:
+        self._end()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self.folder / "opened"
+        with (self.folder / "log").open("wb") as log:
+            try:
+                process = subprocess.Popen(
+                    [*self.command, str(self.store.root.resolve()), str(place)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    bufsize=0,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise Unavailable(f"{self.command[0]} cannot be started: {error.strerror}.") from error
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        self._process = process
+        return process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.stdout.close()
+        process.kill()
+        process.wait()
+        self._buffer.clear()
+        shutil.rmtree(self.folder / "opened", ignore_errors=True)
+        waiting, self._waiting = self._waiting, {}
+        reason = Error(Unavailable.code, f"The selection failed{self._last_words()}.", "Try again.")
+        for number, deliver in waiting.items():
+            deliver(Answer(number, error=reason))
+
+    def _last_words(self) -> str:
+        text = (self.folder / "log").read_bytes()[-4096:].decode(errors="replace").strip()
+        return f": {clip(text.rpartition(chr(10))[2].strip(), 300)}" if text else ""
