@@ -2,6 +2,7 @@
 
 The values are the stored ones, exact both ways: logarithmic scales, logit opacities, quaternions w, x, y, z, and the
 higher spherical harmonics channel by channel. Those are the names and meanings that KIRI's 3DGS Render add-on reads.
+A point cloud that Blender itself draws as Gaussians has other ones, see :mod:`.native`; reading takes both.
 """
 
 from __future__ import annotations
@@ -10,33 +11,45 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
-from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Floats, Splats
+
+from . import native
+from .columns import (
+    COLOUR,
+    count_of,
+    display_colours,
+    kinds_of,
+    make,
+    read_extra,
+    read_into,
+    read_positions,
+    resize,
+    storable,
+    write,
+    write_positions,
+)
 
 DC = ("f_dc_0", "f_dc_1", "f_dc_2")
 OPACITY = "opacity"
 SCALES = ("scale_0", "scale_1", "scale_2")
 QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
-COLOUR = "Col"
-"""Colour to look at, FLOAT_COLOR: clamp(SH0 * f_dc + 0.5) as the capture has it (sRGB), and the activated opacity."""
 
 PADDED = "sh_padded"
 """Custom property of data whose ``f_rest_0`` to ``f_rest_8`` are zeros added on writing."""
 
-MAX_NAME = 63
-"""Bytes of an attribute's name; Blender makes no attribute at all where a name is too long."""
-
-_RESERVED = {"position", "radius", COLOUR, *DC, OPACITY, *SCALES, *QUATS}
+_RESERVED = ("position", "radius", COLOUR, *DC, OPACITY, *SCALES, *QUATS)
+_REST = ("f_rest_",)
 _FEWEST_REST = 9
 
 
 def is_splats(data: Any) -> bool:
-    """Whether a data-block carries the columns of a splat."""
+    """Whether a data-block carries the columns of a splat, of either form."""
     attributes = getattr(data, "attributes", None)
-    return attributes is not None and all(name in attributes for name in (*DC, OPACITY, *SCALES, *QUATS))
+    if attributes is None:
+        return False
+    return native.is_native(data) or all(name in attributes for name in (*DC, OPACITY, *SCALES, *QUATS))
 
 
 def write_splats(data: Any, splats: Splats) -> None:
@@ -53,23 +66,16 @@ def write_splats(data: Any, splats: Splats) -> None:
     Raises:
         BadSplats: if an extra column cannot be kept exactly or under its name.
     """
-    extra = {name: _storable(name, column) for name, column in splats.extra.items()}
-    _resize(data, len(splats))
-    kinds = dict.fromkeys(_float_names(splats), "FLOAT")
-    kinds |= {name: "INT" if column.dtype == np.int32 else "FLOAT" for name, column in extra.items()}
-    kinds[COLOUR] = "FLOAT_COLOR"
-    # Making an attribute may move the others, so all are made before any is looked up.
-    for name, kind in kinds.items():
-        if data.attributes.new(name, kind, "POINT") is None:
-            raise BadSplats(f"Blender takes no attribute of the name {name!r}.", "Rename that column of the PLY file.")
-
-    if len(splats):  # data without a point have no positions
-        data.attributes["position"].data.foreach_set("vector", _flat(splats.means))
+    extra = storable(splats, _RESERVED, _REST)
+    resize(data, len(splats))
+    attributes = data.attributes
+    make(attributes, {**dict.fromkeys(_float_names(splats), "FLOAT"), **kinds_of(extra), COLOUR: "FLOAT_COLOR"})
+    write_positions(data, splats.means)
     for name, column in _float_columns(splats):
-        data.attributes[name].data.foreach_set("value", column)
+        write(attributes, name, column)
     for name, column in extra.items():
-        data.attributes[name].data.foreach_set("value", column)
-    data.attributes[COLOUR].data.foreach_set("color", display_colours(splats).ravel())
+        write(attributes, name, column)
+    write(attributes, COLOUR, display_colours(splats))
     if splats.sh_degree == 0:
         data[PADDED] = True
     data.update_tag()
@@ -83,8 +89,10 @@ def read_splats(data: Any) -> Splats:
     Raises:
         BadSplats: if a splat column is missing, or its type or domain was changed.
     """
+    if native.is_native(data):
+        return native.read_native(data)
     attributes = data.attributes
-    n = len(attributes["position"].data) if "position" in attributes else 0
+    n = count_of(data)
     rest = _rest_count(attributes)
     quats, scales, dc = (_read(attributes, names, n) for names in (QUATS, SCALES, DC))
     higher = _read(attributes, [f"f_rest_{i}" for i in range(rest)], n).reshape(n, 3, rest // 3)
@@ -93,27 +101,8 @@ def read_splats(data: Any) -> Splats:
     sh[:, 1:] = higher.transpose(0, 2, 1)
     if rest == _FEWEST_REST and data.get(PADDED) and not higher.any():
         sh = np.ascontiguousarray(sh[:, :1])
-    means = np.empty((n, 3), np.float32)
-    if n:
-        attributes["position"].data.foreach_get("vector", means.ravel())
-    opacities = _read(attributes, (OPACITY,), n)[:, 0]
-    return Splats(means, quats, scales, np.ascontiguousarray(opacities), sh, _read_extra(attributes, n))
-
-
-def display_colours(splats: Splats) -> Floats:
-    """Return (N, 4) float32: the colour seen without view dependence, sRGB 0 to 1, and the opacity 0 to 1."""
-    colours = np.empty((len(splats), 4), np.float32)
-    colours[:, :3] = np.clip(SH0 * splats.sh[:, 0] + 0.5, 0, 1)
-    with np.errstate(over="ignore"):  # exp of a very transparent Gaussian is inf, and its opacity rightly 0
-        colours[:, 3] = splats.alphas
-    return colours
-
-
-def _resize(data: Any, n: int) -> None:
-    if hasattr(data, "vertices"):
-        data.vertices.add(n)
-    else:
-        data.resize(n)
+    opacities = np.ascontiguousarray(_read(attributes, (OPACITY,), n)[:, 0])
+    return Splats(read_positions(data), quats, scales, opacities, sh, read_extra(attributes, n, _RESERVED, _REST))
 
 
 def _rest_names(splats: Splats) -> list[str]:
@@ -125,14 +114,14 @@ def _float_names(splats: Splats) -> list[str]:
 
 
 def _float_columns(splats: Splats) -> Iterator[tuple[str, Floats]]:
-    """Yield each FLOAT column as a contiguous array: foreach_set is some sixty times slower on any other."""
+    """Yield each FLOAT column as a contiguous array."""
     n, k, _ = splats.sh.shape
     coefficients = _columns(splats.sh.reshape(n, 3 * k)).reshape(k, 3, n)
     zeros = np.zeros(n, np.float32) if k == 1 else None
     yield from zip(DC, coefficients[0], strict=True)
     for i, name in enumerate(_rest_names(splats)):
         yield name, coefficients[1 + i % (k - 1), i // (k - 1)] if zeros is None else zeros
-    yield OPACITY, _flat(splats.opacities)
+    yield OPACITY, splats.opacities
     yield from zip(SCALES, _columns(splats.scales), strict=True)
     yield from zip(QUATS, _columns(splats.quats), strict=True)
 
@@ -143,28 +132,6 @@ def _columns(rows: Floats, block: int = 2048) -> Floats:
     for start in range(0, len(rows), block):
         out[:, start : start + block] = rows[start : start + block].T
     return out
-
-
-def _flat(values: NDArray) -> Floats:
-    return np.ascontiguousarray(values, np.float32).ravel()
-
-
-def _storable(name: str, column: NDArray) -> NDArray:
-    """An extra column as the int32 or float32 array that holds the same numbers."""
-    if name in _RESERVED or name.startswith((".", "f_rest_")) or len(name.encode()) > MAX_NAME:
-        raise BadSplats(
-            f"The extra column {name[:80]!r} of a splat has a name that Blender or the splat itself needs.",
-            "Rename or drop that column of the PLY file.",
-        )
-    kind = np.int32 if column.dtype.kind in "iub" else np.float32
-    with np.errstate(over="ignore", invalid="ignore"):
-        kept = np.ascontiguousarray(column, kind)
-    if not np.array_equal(kept, column, equal_nan=column.dtype.kind == "f"):
-        raise BadSplats(
-            f"The extra column {name!r} of a splat holds numbers that a 32-bit attribute cannot keep.",
-            "Drop that column of the PLY file or store it with 32 bits.",
-        )
-    return kept
 
 
 def _rest_count(attributes: Any) -> int:
@@ -183,23 +150,5 @@ def _read(attributes: Any, names: Any, n: int) -> Floats:
     """The FLOAT attributes ``names`` as one array (N, len(names))."""
     out = np.empty((len(names), n), np.float32)
     for row, name in zip(out, names, strict=True):
-        attribute = attributes.get(name)
-        if attribute is None or attribute.data_type != "FLOAT" or attribute.domain != "POINT":
-            raise BadSplats(
-                f"The splat has no attribute {name} of type Float on its points.", "Import the object again."
-            )
-        if n:
-            attribute.data.foreach_get("value", row)
+        read_into(attributes, name, "FLOAT", row)
     return np.ascontiguousarray(out.T)
-
-
-def _read_extra(attributes: Any, n: int) -> dict[str, NDArray]:
-    extra = {}
-    for attribute in attributes:
-        name, kind = attribute.name, {"FLOAT": np.float32, "INT": np.int32}.get(attribute.data_type)
-        if kind is None or attribute.domain != "POINT" or name in _RESERVED or name.startswith((".", "f_rest_")):
-            continue
-        extra[name] = np.empty(n, kind)
-        if n:
-            attribute.data.foreach_get("value", extra[name])
-    return extra

@@ -11,7 +11,8 @@ from typing import Any
 
 import bpy
 
-from .attributes import COLOUR, QUATS, SCALES
+from .attributes import QUATS, SCALES
+from .columns import COLOUR
 
 MODIFIER = "SplatLift Display"
 ELLIPSOID_BUDGET = 200_000

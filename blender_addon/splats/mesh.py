@@ -15,7 +15,7 @@ from plyfile import PlyData, PlyParseError
 
 from protocol.errors import BadResult
 
-from .attributes import COLOUR
+from .columns import COLOUR
 from .display import mesh_material
 
 

@@ -17,7 +17,8 @@ from tests.blender.example import labelled_splats, same, some_splats
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon.splats.attributes import display_colours, is_splats, read_splats, write_splats  # noqa: E402
+from blender_addon.splats.attributes import is_splats, read_splats, write_splats  # noqa: E402
+from blender_addon.splats.columns import display_colours  # noqa: E402
 
 
 def through_blender(splats: Splats) -> Splats:
