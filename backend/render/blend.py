@@ -159,8 +159,9 @@ def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weight
 
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
 def blend_backward(
-    schedule, start, members, rows, footprints, features, across, image, transmittance, stop, d_image, d_alpha, sums
-):
+    schedule, start, members, rows, slots, footprints, features, across, image, transmittance, stop,
+    d_image, d_alpha, sums,
+):  # fmt: skip
     """Gradients of :func:`blend`, per pair, so that no two threads write the same number.
 
     Front to back again, with one number per pixel for what is still to come: the loss changes with alpha_i by
@@ -169,8 +170,8 @@ def blend_backward(
 
     Args:
         d_image: (H, W, C). d_alpha: (H, W).
-        sums: (n, C + 6), written: per pair the gradients of its features, then the six moments that
-            :func:`backend.render.project.project_backward` wants.
+        sums: (n, C + 6), written: per pair, Gaussian by Gaussian, the gradients of its features, then the six moments
+            that :func:`backend.render.project.project_backward` wants.
         Otherwise as :func:`blend`, whose results image, transmittance and stop are read.
     """
     height, width = transmittance.shape
@@ -191,7 +192,7 @@ def blend_backward(
                     wanted[ch, y * TILE + x] = d_image[top + y, left + x, ch]
                     to_come[y, x] += d_image[top + y, left + x, ch] * image[top + y, left + x, ch]
         for k in range(start[tile], stop[tile]):
-            i = members[k]
+            i, slot = members[k], slots[k]
             u = footprints[i, U] - F(left) - HALF
             low, high = int(rows[k]) % TILE, int(rows[k]) // TILE
             first, last = low * TILE, high * TILE + TILE
@@ -206,7 +207,7 @@ def blend_backward(
                 total = F(0)
                 for p in range(first, last):
                     total += flat_weights[p] * wanted[ch, p]
-                sums[k, ch] = total
+                sums[slot, ch] = total
             g0, gx, gy, gxx, gxy, gyy = F(0), F(0), F(0), F(0), F(0), F(0)
             for x in range(TILE):
                 dx = F(x) - u
@@ -216,22 +217,21 @@ def blend_backward(
                 gy += lanes[1, x]
                 gxy += lanes[1, x] * dx
                 gyy += lanes[2, x]
-            sums[k, channels], sums[k, channels + 1], sums[k, channels + 2] = g0, gx, gy
-            sums[k, channels + 3], sums[k, channels + 4], sums[k, channels + 5] = gxx, gxy, gyy
+            sums[slot, channels], sums[slot, channels + 1], sums[slot, channels + 2] = g0, gx, gy
+            sums[slot, channels + 3], sums[slot, channels + 4], sums[slot, channels + 5] = gxx, gxy, gyy
         for k in range(stop[tile], start[tile + 1]):
             for j in range(channels + 6):
-                sums[k, j] = F(0)
+                sums[slots[k], j] = F(0)
 
 
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
-def gather(order, first, places, sums, d_features, moments):
+def gather(order, first, sums, d_features, moments):
     """Add up the pairs of each Gaussian, in a fixed order: d_features (N, C) and moments (N, 6), both zero before."""
     channels = d_features.shape[1]
     for r in prange(order.shape[0]):
         i = order[r]
         for pair in range(first[r], first[r + 1]):
-            k = places[pair]
             for ch in range(channels):
-                d_features[i, ch] += sums[k, ch]
+                d_features[i, ch] += sums[pair, ch]
             for j in range(6):
-                moments[i, j] += sums[k, channels + j]
+                moments[i, j] += sums[pair, channels + j]

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from backend.render.blend import blend, blend_backward, gather
+from backend.render.blend_rgb import CHANNELS, blend_rgb, blend_rgb_backward
 from backend.render.contribute import contributions
 from backend.render.project import REACH_X, REACH_Y, U, V, project_backward
 from backend.render.seen import Floats, Seen, see
@@ -36,7 +37,8 @@ def paint(seen: Seen, features: Floats) -> Picture:
     image = np.empty((camera.height, camera.width, features.shape[1]), np.float32)
     transmittance = np.empty((camera.height, camera.width), np.float32)
     stop = np.empty(len(bins.schedule), np.int64)
-    blend(
+    kernel = blend_rgb if features.shape[1] == CHANNELS else blend
+    kernel(
         bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features, bins.across,
         image, transmittance, stop,
     )  # fmt: skip
@@ -61,12 +63,13 @@ class _Paint(torch.autograd.Function):
         camera, bins = seen.camera, seen.bins
         n, channels = features.shape
         sums = np.empty((len(bins.members), channels + 6), np.float32)
-        blend_backward(
-            bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features, bins.across,
+        kernel = blend_rgb_backward if channels == CHANNELS else blend_backward
+        kernel(
+            bins.schedule, bins.start, bins.members, bins.rows, bins.slots, seen.footprints, features, bins.across,
             image, ctx.transmittance, ctx.stop, _numpy(d_image), _numpy(d_alpha), sums,
         )  # fmt: skip
         d_features, moments = np.zeros((n, channels), np.float32), np.zeros((n, 6), np.float32)
-        gather(bins.order, bins.first, bins.places, sums, d_features, moments)
+        gather(bins.order, bins.first, sums, d_features, moments)
         if not any(ctx.needs_input_grad[:4]) and not ctx.needs_input_grad[5]:
             return None, None, None, None, torch.from_numpy(d_features), None, None
         d_means, d_quats = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32)

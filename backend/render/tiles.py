@@ -24,6 +24,12 @@ BLOCKS = 16
 SLACK = F(0.01)
 """Pixels by which an ellipse is taken larger than it is, to cover the rounding of square roots."""
 
+SHIFT = TILE.bit_length() - 1
+
+FEW = 4
+"""A Gaussian whose box has no more tiles than this is dealt to all of them; of a larger one those it misses are left
+out. Asking costs more than a few pairs without a row."""
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -35,6 +41,7 @@ class Bins:
         places: (n,) int32, where a pair stands in ``members``.
         start: (tiles + 1,) int64, pairs of tile t are ``members[start[t]:start[t + 1]]``, nearest first.
         members: (n,) int32, the Gaussian of each pair.
+        slots: (n,) int32, where a pair stands in ``places``.
         rows: (n,) uint8, first row of the tile that the Gaussian touches, plus 16 times the last.
         schedule: (tiles,) int32, tiles dealt to threads so that all have about the same number of pairs.
         across, down: tiles.
@@ -46,6 +53,7 @@ class Bins:
     start: NDArray[np.int64]
     members: NDArray[np.int32]
     rows: NDArray[np.uint8]
+    slots: NDArray[np.int32]
     schedule: NDArray[np.int32]
     across: int
     down: int
@@ -57,8 +65,8 @@ def bin_tiles(footprints: NDArray, boxes: NDArray, depths: NDArray, width: int, 
     order = depth_order(boxes, depths)
     counts, first = count_pairs(order, footprints, boxes, across, down)
     start, cursors = tile_starts(counts)
-    members, rows, places = fill_pairs(order, first, cursors, start[-1], footprints, boxes, across)
-    return Bins(order, first, places, start, members, rows, _schedule(np.diff(start)), across, down)
+    members, rows, slots, places = fill_pairs(order, first, cursors, start[-1], footprints, boxes, across)
+    return Bins(order, first, places, start, members, rows, slots, _schedule(np.diff(start)), across, down)
 
 
 def _schedule(counts: NDArray) -> NDArray[np.int32]:
@@ -105,50 +113,51 @@ def depth_order(boxes, depths):
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def span(low, high, a, b, c, reach_x, reach_y):
-    """Extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high.
+def outline(footprints, i):
+    """Of Gaussian i, what :func:`span` wants of its ellipse: for extents in x over a range of y, then the reverse."""
+    a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
+    reach_x, reach_y = footprints[i, REACH_X], footprints[i, REACH_Y]
+    slant_x, slant_y = -b / a, -b / c
+    squeeze = math.sqrt(max(ONE - slant_x * slant_y, F(0)))
+    in_x = (slant_x, reach_x * squeeze, slant_y * reach_x, ONE / reach_y)
+    in_y = (slant_y, reach_y * squeeze, slant_x * reach_y, ONE / reach_x)
+    return in_x, in_y
 
-    Relative to its centre; reach_x and reach_y are its half-extents.
 
-    At height y the ellipse runs from -b/a y - s to -b/a y + s, s = chord sqrt(1 - (y / reach_y)^2), where chord is
-    half its width at y = 0. Its widest points are (reach_x, -b/c reach_x) and the mirror image; where they lie outside
-    the strip, the extent ends on the nearer edge of the strip.
+@njit(fastmath=FAST, error_model="numpy")
+def span(low, high, shape):
+    """Extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high, relative to its centre.
+
+    At height y the ellipse runs from slant y - s to slant y + s, s = chord sqrt(1 - (y / reach_y)^2), where slant is
+    -b/a and chord is half its width at y = 0. Its widest points are (reach_x, tip) and the mirror image; where they lie
+    outside the strip, the extent ends on the nearer edge of the strip.
+
+    Args:
+        shape: (slant, chord, tip, 1 / reach_y), see :func:`outline`.
     """
-    chord = reach_x * math.sqrt(max(ONE - b * b / (a * c), F(0)))
-    tip = -b / c * reach_x
+    slant, chord, tip, shrink = shape
     y_right, y_left = min(max(tip, low), high), min(max(-tip, low), high)
-    right = -b / a * y_right + chord * math.sqrt(max(ONE - (y_right / reach_y) ** 2, F(0)))
-    left = -b / a * y_left - chord * math.sqrt(max(ONE - (y_left / reach_y) ** 2, F(0)))
+    right = slant * y_right + chord * math.sqrt(max(ONE - (y_right * shrink) ** 2, F(0)))
+    left = slant * y_left - chord * math.sqrt(max(ONE - (y_left * shrink) ** 2, F(0)))
     return left - SLACK, right + SLACK
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def tiles_of_strip(footprints, boxes, i, ty):
-    """First and last tile column that Gaussian i touches in tile row ty."""
-    first, last = boxes[i, 0], boxes[i, 1]
-    if first // TILE == last // TILE or boxes[i, 2] // TILE == boxes[i, 3] // TILE:
-        return first // TILE, last // TILE
-    u, v = footprints[i, U], footprints[i, V]
-    a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
+def tiles_of_strip(u, v, shape, first, last, ty):
+    """First and last tile column that the ellipse touches in tile row ty; its box has pixel columns first to last."""
     low, high = F(ty * TILE) + HALF - v, F(ty * TILE + TILE) - HALF - v
-    left, right = span(low, high, a, b, c, footprints[i, REACH_X], footprints[i, REACH_Y])
+    left, right = span(low, high, shape)
     first = max(math.ceil(u + left - HALF), first)
     last = min(math.floor(u + right - HALF), last)
-    return first // TILE, last // TILE if last >= first else first // TILE - 1
+    return first >> SHIFT, last >> SHIFT if last >= first else (first >> SHIFT) - 1
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def rows_of_tile(footprints, boxes, i, tx, ty):
-    """First and last row of tile (tx, ty) that Gaussian i touches; first above last where it misses."""
-    first, last = boxes[i, 2], boxes[i, 3]
-    if boxes[i, 0] // TILE != boxes[i, 1] // TILE:
-        u, v = footprints[i, U], footprints[i, V]
-        a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
-        low, high = F(tx * TILE) + HALF - u, F(tx * TILE + TILE) - HALF - u
-        top, bottom = span(low, high, c, b, a, footprints[i, REACH_Y], footprints[i, REACH_X])
-        first = max(math.ceil(v + top - HALF), first)
-        last = min(math.floor(v + bottom - HALF), last)
-    return max(first - ty * TILE, 0), min(last - ty * TILE, TILE - 1)
+def rows_of_tile(u, v, shape, first, last, tx):
+    """First and last pixel row that the ellipse touches in tile column tx; its box has pixel rows first to last."""
+    low, high = F(tx * TILE) + HALF - u, F(tx * TILE + TILE) - HALF - u
+    top, bottom = span(low, high, shape)
+    return max(math.ceil(v + top - HALF), first), min(math.floor(v + bottom - HALF), last)
 
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -160,9 +169,18 @@ def count_pairs(order, footprints, boxes, across, down):
     for block in prange(BLOCKS):
         for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
             i = order[r]
+            left, right = boxes[i, 0] >> SHIFT, boxes[i, 1] >> SHIFT
+            top, bottom = boxes[i, 2] >> SHIFT, boxes[i, 3] >> SHIFT
+            if (right - left + 1) * (bottom - top + 1) <= FEW:
+                for ty in range(top, bottom + 1):
+                    for tx in range(left, right + 1):
+                        counts[block, ty * across + tx] += 1
+                first[r + 1] = (right - left + 1) * (bottom - top + 1)
+                continue
             pairs = 0
-            for ty in range(boxes[i, 2] // TILE, boxes[i, 3] // TILE + 1):
-                left, right = tiles_of_strip(footprints, boxes, i, ty)
+            in_x, _ = outline(footprints, i)
+            for ty in range(top, bottom + 1):
+                left, right = tiles_of_strip(footprints[i, U], footprints[i, V], in_x, boxes[i, 0], boxes[i, 1], ty)
                 pairs += right - left + 1
                 for tx in range(left, right + 1):
                     counts[block, ty * across + tx] += 1
@@ -190,23 +208,32 @@ def tile_starts(counts):
 
 @njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
 def fill_pairs(order, first, cursors, total, footprints, boxes, across):
-    """Write the pairs: members and rows in tile order, places in Gaussian order. ``cursors`` are used up."""
+    """Write the pairs: members, rows and slots in tile order, places in Gaussian order. ``cursors`` are used up."""
     n = order.shape[0]
     members = np.empty(total, np.int32)
     rows = np.empty(total, np.uint8)
+    slots = np.empty(total, np.int32)
     places = np.empty(total, np.int32)
     for block in prange(BLOCKS):
         for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
             i = order[r]
             pair = first[r]
-            for ty in range(boxes[i, 2] // TILE, boxes[i, 3] // TILE + 1):
-                left, right = tiles_of_strip(footprints, boxes, i, ty)
+            u, v = footprints[i, U], footprints[i, V]
+            left, right = boxes[i, 0] >> SHIFT, boxes[i, 1] >> SHIFT
+            top, bottom = boxes[i, 2] >> SHIFT, boxes[i, 3] >> SHIFT
+            many = (right - left + 1) * (bottom - top + 1) > FEW
+            in_x, in_y = outline(footprints, i)
+            for ty in range(top, bottom + 1):
+                if many:
+                    left, right = tiles_of_strip(u, v, in_x, boxes[i, 0], boxes[i, 1], ty)
                 for tx in range(left, right + 1):
                     place = cursors[block, ty * across + tx]
                     cursors[block, ty * across + tx] = place + 1
-                    top, bottom = rows_of_tile(footprints, boxes, i, tx, ty)
+                    high, low = rows_of_tile(u, v, in_y, boxes[i, 2], boxes[i, 3], tx)
+                    high, low = max(high - ty * TILE, 0), min(low - ty * TILE, TILE - 1)
                     members[place] = i
-                    rows[place] = top + TILE * bottom if top <= bottom else 1
+                    rows[place] = high + TILE * low if high <= low else 1
+                    slots[place] = pair
                     places[pair] = place
                     pair += 1
-    return members, rows, places
+    return members, rows, slots, places
