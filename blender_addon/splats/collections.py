@@ -17,7 +17,8 @@ from mathutils import Vector
 from .attributes import is_splats
 from .display import ELLIPSOID_BUDGET, ellipsoid_nodes, points_nodes
 from .mesh import Surface, add_surface
-from .points import add_points
+from .native import can_draw_splats
+from .points import add_cloud, add_points
 from .result import Part, Result
 
 BENEATH = "splatlift_beneath"
@@ -51,7 +52,7 @@ def add_scene(result: Result, display: str, surfaces: Mapping[int, Surface], par
         parent.children.link(scene)
         upright = _add_placement(scene, result)
         total = sum(len(part.splats) for part in result.parts)
-        nodes = ellipsoid_nodes(_share(total)) if display == "SPLATS" else points_nodes()
+        nodes = _nodes(display, total)
         scene_id = str(uuid.uuid4())
         _describe(scene, "SCENE", scene_id, result, upright.matrix_basis)
         scene.splatlift.count = total
@@ -91,12 +92,21 @@ def _add_placement(scene: Any, result: Result) -> Any:
     return upright
 
 
+def _nodes(display: str, total: int) -> Any:
+    """Return the node group that shows the points, or None where Blender draws the Gaussians by itself."""
+    if display != "SPLATS":
+        return points_nodes()
+    return None if can_draw_splats() else ellipsoid_nodes(_share(total))
+
+
 def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Surface | None) -> Any:
     child: Any = bpy.data.collections.new(part.name)
     child.color_tag = nearest_tag(part.colour) if part.label else "NONE"
     scene.children.link(child)
     colour = linear(part.colour)
-    if surface is None:
+    if nodes is None:
+        add_cloud(child, part.name, part.splats, colour).parent = upright
+    elif surface is None:
         add_points(child, part.name, part.splats, colour, nodes).parent = upright
     else:
         seen = add_surface(child, part.name, surface, colour)
@@ -133,7 +143,16 @@ def _share(total: int) -> float:
 def _all_or_nothing() -> Iterator[None]:
     """Take back what the block added to the file if it raises."""
     data = bpy.data
-    kinds: tuple[Any, ...] = (data.collections, data.objects, data.meshes, data.node_groups, data.materials)
+    kinds: tuple[Any, ...] = (
+        data.collections,
+        data.objects,
+        data.meshes,
+        data.pointclouds,
+        data.cameras,
+        data.images,
+        data.node_groups,
+        data.materials,
+    )
     before = {block for blocks in kinds for block in blocks}
     done = False
     try:

@@ -11,8 +11,9 @@ from typing import Any
 
 import bpy
 
+from . import native
 from .attributes import QUATS, SCALES
-from .columns import COLOUR
+from .colours import MARK, chosen_colour, enabled, labels_shown, marked, switch_to
 
 MODIFIER = "SplatLift Display"
 ELLIPSOID_BUDGET = 200_000
@@ -21,13 +22,30 @@ ELLIPSOID_BUDGET = 200_000
 REACH = 2**0.5
 """Deviations from centre to rim: a disc of this radius covers as much, at one opacity, as the Gaussian does in all."""
 
-_MARK = "splatlift_display"
-"""Custom property by which a node group or material is known again, whatever its name has become."""
+
+def show_labels(shown: bool) -> None:
+    """Have everything in the file seen in the colours of labels, or of the photographs."""
+    switch_to(labels=shown)
+    for cloud in bpy.data.pointclouds:
+        if native.is_native(cloud) and cloud.library is None:
+            dress_cloud(cloud)
+
+
+def dress_cloud(cloud: Any) -> None:
+    """Have a point cloud of Blender's own Gaussians drawn as such, or as points while labels are shown.
+
+    Gaussians that Blender draws by itself have no material that could mix the colours.
+    """
+    labels = labels_shown()
+    cloud.materials.clear()
+    if labels:
+        cloud.materials.append(splat_material("GEOMETRY"))
+    cloud.type = "POINTS" if labels else native.TYPE
 
 
 def points_nodes() -> Any:
     """Return the node group that draws each Gaussian as a point, its radius from the mean of its log-scales."""
-    group = _marked(bpy.data.node_groups, "points")
+    group = marked(bpy.data.node_groups, "points")
     if group is not None:
         return group
     group, start, end = _new_group("SplatLift Points", "points")
@@ -44,7 +62,7 @@ def points_nodes() -> Any:
 def ellipsoid_nodes(share: float) -> Any:
     """Return the node group that draws a random ``share`` of the Gaussians, 0 to 1, as ellipsoids."""
     mark = f"ellipsoids {share:.6f}"
-    group = _marked(bpy.data.node_groups, mark)
+    group = marked(bpy.data.node_groups, mark)
     if group is not None:
         return group
     group, start, end = _new_group("SplatLift Ellipsoids", mark)
@@ -59,8 +77,8 @@ def ellipsoid_nodes(share: float) -> Any:
     if share < 1.0:
         chosen = group.nodes.new("FunctionNodeRandomValue")
         chosen.data_type = "BOOLEAN"
-        _enabled(chosen.inputs, "Probability").default_value = share
-        group.links.new(_enabled(chosen.outputs, "Value"), instances.inputs["Selection"])
+        enabled(chosen.inputs, "Probability").default_value = share
+        group.links.new(enabled(chosen.outputs, "Value"), instances.inputs["Selection"])
     rotation = group.nodes.new("FunctionNodeQuaternionToRotation")
     for name, socket in zip(QUATS, "WXYZ", strict=True):
         group.links.new(_attribute(group, name), rotation.inputs[socket])
@@ -74,25 +92,20 @@ def ellipsoid_nodes(share: float) -> Any:
 
 
 def splat_material(source: str) -> Any:
-    """Return the material that glows in the colour of the capture and is as opaque as the Gaussian.
+    """Return the material that glows in the chosen colour, see :mod:`.colours`, and is as opaque as the Gaussian.
 
     Args:
         source: "GEOMETRY" where the points themselves are drawn, "INSTANCER" where something stands on them.
     """
-    material = _marked(bpy.data.materials, f"splat {source}")
+    material = marked(bpy.data.materials, f"splat {source}")
     if material is not None:
         return material
     material, nodes, links = _new_material("SplatLift Splat", f"splat {source}")
-    colour = nodes.new("ShaderNodeAttribute")
-    colour.attribute_type = source
-    colour.attribute_name = COLOUR
     # The attribute holds sRGB as other splat add-ons expect it; shaders take linear light.
-    linear = nodes.new("ShaderNodeGamma")
-    linear.inputs["Gamma"].default_value = 2.2
+    colour, opacity = chosen_colour(material.node_tree, source, gamma=2.2)
     glow, clear, mix = (nodes.new(f"ShaderNode{kind}") for kind in ("Emission", "BsdfTransparent", "MixShader"))
-    links.new(colour.outputs["Color"], linear.inputs["Color"])
-    links.new(linear.outputs["Color"], glow.inputs["Color"])
-    links.new(colour.outputs["Alpha"], mix.inputs[0])
+    links.new(colour, glow.inputs["Color"])
+    links.new(opacity, mix.inputs[0])
     links.new(clear.outputs[0], mix.inputs[1])
     links.new(glow.outputs[0], mix.inputs[2])
     links.new(mix.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
@@ -102,28 +115,22 @@ def splat_material(source: str) -> Any:
 
 
 def mesh_material() -> Any:
-    """Return the material of object meshes: a plain surface with the mesh's own colours."""
-    material = _marked(bpy.data.materials, "mesh")
+    """Return the material of object meshes: a plain surface with the mesh's own colours, or the label's."""
+    material = marked(bpy.data.materials, "mesh")
     if material is not None:
         return material
     material, nodes, links = _new_material("SplatLift Mesh", "mesh")
-    colour = nodes.new("ShaderNodeAttribute")
-    colour.attribute_name = COLOUR
+    colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0)
     surface = nodes.new("ShaderNodeBsdfPrincipled")
     surface.inputs["Roughness"].default_value = 0.8
-    links.new(colour.outputs["Color"], surface.inputs["Base Color"])
+    links.new(colour, surface.inputs["Base Color"])
     links.new(surface.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
     return material
 
 
-def _marked(blocks: Any, mark: str) -> Any:
-    # Linked data-blocks come from another file and may go with it.
-    return next((block for block in blocks if block.get(_MARK) == mark and block.library is None), None)
-
-
 def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
     group: Any = bpy.data.node_groups.new(name, "GeometryNodeTree")
-    group[_MARK] = mark
+    group[MARK] = mark
     group.is_modifier = True
     for direction in ("INPUT", "OUTPUT"):
         group.interface.new_socket("Geometry", in_out=direction, socket_type="NodeSocketGeometry")
@@ -132,7 +139,7 @@ def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
 
 def _new_material(name: str, mark: str) -> tuple[Any, Any, Any]:
     material: Any = bpy.data.materials.new(name)
-    material[_MARK] = mark
+    material[MARK] = mark
     if material.node_tree is None:  # from 5.0 on every material has its nodes
         material.use_nodes = True
     tree: Any = material.node_tree
@@ -154,7 +161,7 @@ def _attribute(group: Any, name: str) -> Any:
     node = group.nodes.new("GeometryNodeInputNamedAttribute")
     node.data_type = "FLOAT"
     node.inputs["Name"].default_value = name
-    return _enabled(node.outputs, "Attribute")
+    return enabled(node.outputs, "Attribute")
 
 
 def _math(group: Any, operation: str, *values: Any) -> Any:
@@ -166,8 +173,3 @@ def _math(group: Any, operation: str, *values: Any) -> Any:
         else:
             group.links.new(value, socket)
     return node.outputs[0]
-
-
-def _enabled(sockets: Any, name: str) -> Any:
-    """The socket in use among several of one name, one per data type, that some nodes have in Blender 4.2."""
-    return next(socket for socket in sockets if socket.name == name and socket.enabled)

@@ -79,7 +79,7 @@ def _placement(collection: Any) -> NDArray[np.float64]:
 
 
 def _gaussians(thing: Any) -> Splats:
-    if not thing.data.is_editmode:
+    if not getattr(thing.data, "is_editmode", False):  # a point cloud is within reach all the time
         return read_splats(thing.data)
     # In Edit Mode attributes are out of reach; a copy of the data is not in Edit Mode.
     thing.update_from_editmode()

@@ -17,6 +17,8 @@ from mathutils import Quaternion, Vector  # noqa: E402
 
 from blender_addon import session  # noqa: E402
 from blender_addon.splats import collections  # noqa: E402
+from blender_addon.splats.colours import labels_shown  # noqa: E402
+from blender_addon.splats.display import show_labels  # noqa: E402
 
 
 def instances_of(thing) -> list:
@@ -80,21 +82,69 @@ def _place(point) -> tuple[float, ...]:
 def test_a_rendered_gaussian_has_the_colour_of_the_capture(tmp_path: Path, display: session.Display) -> None:
     colour = np.array([0.8, 0.3, 0.2], np.float32)
     write_example(tmp_path / "in", one_gaussian(colour))
-    scene = bpy.context.scene
     session.import_folder(tmp_path / "in", display)
-    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    camera.location = (0, 0, 6)
-    scene.collection.objects.link(camera)
-    scene.camera = camera
-    scene.render.engine = "CYCLES"
-    scene.cycles.samples, scene.cycles.use_denoising = 1, False
-    scene.render.resolution_x = scene.render.resolution_y = 16
-    scene.view_settings.view_transform = "Standard"
-    scene.render.filepath = str(tmp_path / "seen.png")
-    bpy.ops.render.render(write_still=True)
-    pixels = np.array(bpy.data.images.load(scene.render.filepath).pixels[:]).reshape(16, 16, 4)
+    pixels = rendered(tmp_path / "seen.png")
     np.testing.assert_allclose(pixels[8, 8, :3], colour, atol=0.02)
     np.testing.assert_array_equal(pixels[0, 0, :3], 0)
+
+
+@pytest.mark.parametrize("display", ["POINTS", "SPLATS"])
+def test_one_switch_shows_the_colours_of_labels_and_back(tmp_path: Path, display: session.Display) -> None:
+    colour = np.array([0.8, 0.3, 0.2], np.float32)
+    write_example(tmp_path / "in", one_gaussian(colour))
+    scene = session.import_folder(tmp_path / "in", display)
+    thing = scene.children[0].objects[0]
+    before = written(thing.data)
+    label_colour = (0.25, 0.5, 0.9)
+    show_labels(True)
+    assert labels_shown()
+    np.testing.assert_allclose(rendered(tmp_path / "labels.png")[8, 8, :3], label_colour, atol=0.02)
+    thing.color = collections.linear((0.9, 0.1, 0.1))
+    np.testing.assert_allclose(rendered(tmp_path / "red.png")[8, 8, :3], (0.9, 0.1, 0.1), atol=0.02)
+    show_labels(False)
+    assert not labels_shown()
+    np.testing.assert_allclose(rendered(tmp_path / "photographs.png")[8, 8, :3], colour, atol=0.02)
+    assert written(thing.data) == before
+
+
+def test_the_choice_of_colours_is_saved_and_holds_for_what_comes_later(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    assert not labels_shown()
+    session.import_folder(tmp_path / "in")
+    show_labels(True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    assert labels_shown()
+    session.import_folder(tmp_path / "in", "SPLATS")
+    session.import_folder(tmp_path / "in", "MESH")
+    materials = [each for each in bpy.data.materials if "SplatLift" in each.name]
+    trees = {node.node_tree for each in materials for node in each.node_tree.nodes if node.type == "GROUP"}
+    assert len(materials) == 3
+    assert len(trees) == 1
+
+
+def written(data) -> bytes:
+    """All that a script could have written to the points of data."""
+    values = np.empty(len(data.vertices) * 4, np.float32)
+    data.attributes["Col"].data.foreach_get("color", values)
+    return values.tobytes()
+
+
+def rendered(path: Path) -> np.ndarray:
+    """What a camera above the origin sees, (16, 16, 4)."""
+    scene = bpy.context.scene
+    if scene.camera is None:
+        camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        camera.location = (0, 0, 6)
+        scene.collection.objects.link(camera)
+        scene.camera = camera
+        scene.render.engine = "CYCLES"
+        scene.cycles.samples, scene.cycles.use_denoising = 1, False
+        scene.render.resolution_x = scene.render.resolution_y = 16
+        scene.view_settings.view_transform = "Standard"
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    return np.array(bpy.data.images.load(str(path)).pixels[:]).reshape(16, 16, 4)
 
 
 def one_gaussian(colour: np.ndarray) -> Splats:
@@ -186,14 +236,16 @@ def test_scenes_share_their_nodes_and_materials(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     for display in ("POINTS", "SPLATS", "MESH", "POINTS", "SPLATS", "MESH"):
         session.import_folder(tmp_path / "in", display)
-    assert (len(bpy.data.node_groups), len(bpy.data.materials)) == (2, 3)
+    assert (len(bpy.data.node_groups), len(bpy.data.materials)) == (3, 3)
 
 
 def test_a_saved_scene_finds_its_nodes_again(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     session.import_folder(tmp_path / "in")
-    bpy.data.node_groups[0].name = "renamed"
+    before = len(bpy.data.node_groups)
+    for group in bpy.data.node_groups:
+        group.name = "renamed"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
     session.import_folder(tmp_path / "in")
-    assert len(bpy.data.node_groups) == 1
+    assert len(bpy.data.node_groups) == before == 2

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from protocol.errors import BadSplats
-from tests.blender.example import labelled_splats, some_splats
+from protocol.ply import read_ply
+from tests.blender.example import labelled_splats, object_of, some_splats, write_example
 
 bpy = pytest.importorskip("bpy")
 
+from blender_addon import session  # noqa: E402
 from blender_addon.splats import native  # noqa: E402
 from blender_addon.splats.attributes import is_splats, read_splats  # noqa: E402
+from blender_addon.splats.display import show_labels  # noqa: E402
+from blender_addon.splats.export import export_objects  # noqa: E402
 
 
 @pytest.fixture
@@ -44,6 +49,30 @@ def column(data, name: str, key: str, width: int) -> np.ndarray:
     values = np.empty(len(attribute.data) * width, np.float32)
     attribute.data.foreach_get(key, values)
     return values.reshape(-1, width)
+
+
+def test_an_import_as_splats_is_drawn_by_blender_and_exported_again(drawing: None, tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in", "SPLATS")
+    things = [child.objects[0] for child in scene.children]
+    assert [(thing.type, thing.data.type) for thing in things] == [("POINTCLOUD", "GAUSSIAN_SPLAT")] * 4
+    assert not any(len(thing.modifiers) for thing in things)
+    things[0].location = (1, 2, 3)
+    assert export_objects([scene], tmp_path / "out.ply") == len(splats)
+    whole = read_ply(tmp_path / "out.ply")
+    moved = object_of(splats, 1)
+    np.testing.assert_allclose(whole.means[: len(moved)], moved.means + (1, 2, 3), atol=1e-5)
+    np.testing.assert_allclose(whole.opacities[: len(moved)], moved.opacities, atol=1e-5)
+
+
+def test_labels_are_shown_as_points(drawing: None, tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    first = session.import_folder(tmp_path / "in", "SPLATS").children[0].objects[0].data
+    show_labels(True)
+    second = session.import_folder(tmp_path / "in", "SPLATS").children[0].objects[0].data
+    assert [(each.type, len(each.materials)) for each in (first, second)] == [("POINTS", 1)] * 2
+    show_labels(False)
+    assert [(each.type, len(each.materials)) for each in (first, second)] == [("GAUSSIAN_SPLAT", 0)] * 2
 
 
 def test_no_blender_is_taken_for_one_that_draws_them_by_its_version() -> None:
