@@ -95,7 +95,7 @@ def _lift(found: Labelling, evidence: Evidence, finite: NDArray[np.bool_], name:
     owner = mask_owners(evidence, label).cluster
     agrees = np.where(evidence.mask > 0, owner[evidence.mask], 0) == label[evidence.gaussian]
     agreeing = np.where(label[evidence.gaussian] > 0, evidence.own, evidence.zero) * agrees
-    share = np.bincount(evidence.gaussian, agreeing, evidence.gaussians) / np.maximum(evidence.weight, 1e-12)
+    share = evidence.sums(agreeing) / np.maximum(evidence.weight, 1e-12)
     of_its_own = np.unique(np.stack([owner[1:], evidence.mask_view[1:]]), axis=1)[0]
 
     labels = np.zeros(len(finite), np.int32)

@@ -20,7 +20,7 @@ FEW = 0.02
 
 def background_share(evidence: Evidence) -> NDArray[np.float32]:
     """Return (N,) float32, the share of each Gaussian's weight on mask 0; 1 where no view shows it."""
-    zero = np.bincount(evidence.gaussian, evidence.zero, evidence.gaussians)
+    zero = evidence.sums(evidence.zero)
     return np.where(evidence.seen, zero / np.maximum(evidence.weight, FEW), 1.0).astype(np.float32)
 
 

@@ -37,7 +37,7 @@ class ByMask(NamedTuple):
     """The votes for masks, mask by mask: those of mask m are ``entries[start[m]:start[m + 1]]``."""
 
     start: NDArray[np.int64]
-    entries: NDArray[np.int64]
+    entries: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Evidence:
     """The votes of N Gaussians in V views for M masks: a sparse matrix, rows Gaussians, columns views.
 
     A Gaussian takes a row entry in each view that shows it, in the order of the views: 24 bytes an entry, so 60,000
-    Gaussians in 64 views take about 50 MB and the dense form is never made. Masks are numbered 1 to M over all views,
-    view by view; 0 is "no mask here".
+    Gaussians in 64 views take about 50 MB, 2 M in 300 views of 512 x 512 about 3 GB, and the dense form is never made.
+    Masks are numbered 1 to M over all views, view by view; 0 is "no mask here".
 
     Attributes:
         start: (N + 1,) int64, the entries of Gaussian i are ``start[i]`` to ``start[i + 1]``.
@@ -88,7 +88,7 @@ class Evidence:
     @cached_property
     def weight(self) -> NDArray[np.float64]:
         """(N,) float64, weight of each Gaussian over all views."""
-        return np.bincount(self.gaussian, self.total, self.gaussians).astype(np.float64)
+        return self.sums(self.total)
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
@@ -98,8 +98,11 @@ class Evidence:
     @cached_property
     def by_mask(self) -> ByMask:
         """The entries with a mask, grouped by it."""
-        start = np.concatenate([[0], np.cumsum(np.bincount(self.mask, minlength=self.masks + 1))])
-        return ByMask(start, np.argsort(self.mask, kind="stable"))
+        return ByMask(*_group(self.mask, self.masks + 1))
+
+    def sums(self, values: NDArray) -> NDArray[np.float64]:
+        """Return (N,) float64, the sum of (E,) ``values`` over the entries of each Gaussian."""
+        return _row_sums(self.start, values)
 
 
 def gather_evidence(
@@ -114,43 +117,133 @@ def gather_evidence(
         progress: told under the stage "contributions".
         count: how many views to expect, for the progress.
     """
-    parts: list[tuple[NDArray, ...]] = []
+    rows, mask, own, total, zero = Column(np.int32), Column(np.int32), *(Column(np.float32) for _ in range(3))
     mask_view = [np.array([-1], np.int32)]
+    ends = []
     masks = 0
     for number, view in enumerate(views):
         progress("contributions", min(1.0, number / max(count, 1)), view.name)
-        label, own, total, zero = voter.votes(view.camera, view.mask)
-        rows = np.flatnonzero((label >= 0) & (total > FAINT)).astype(np.int32)
-        mask = label[rows]
-        parts.append((rows, np.where(mask > 0, mask + masks, 0).astype(np.int32), own[rows], total[rows], zero[rows]))
+        votes = voter.votes(view.camera, view.mask)
+        seen = np.flatnonzero((votes.label >= 0) & (votes.total > FAINT))
+        label = votes.label[seen]
+        rows.append(seen)
+        mask.append(np.where(label > 0, label + masks, 0))
+        own.append(votes.own[seen])
+        total.append(votes.total[seen])
+        zero.append(votes.zero[seen])
+        ends.append(rows.length)
         here = int(view.mask.max())
         masks += here
         mask_view.append(np.full(here, number, np.int32))
     progress("contributions", 1.0)
-    return _transpose(parts, np.concatenate(mask_view), gaussians)
+
+    # By Gaussian one column after the other, each giving its memory back as soon as it is copied.
+    start = np.concatenate([[0], np.cumsum(rows.counts(gaussians))])
+    view = _views_by_row(rows, np.array(ends, np.int64), start)
+    by_row = []
+    for column in (mask, own, total, zero):
+        by_row.append(_by_row(rows, column, start))
+        column.clear()
+    rows.clear()
+    gaussian = np.repeat(np.arange(gaussians, dtype=np.int32), np.diff(start))
+    named, on_it, all_of_it, on_none = by_row
+    return Evidence(start, gaussian, view, named, on_it, all_of_it, on_none, np.concatenate(mask_view), len(ends))
 
 
-def _transpose(parts: list[tuple[NDArray, ...]], mask_view: NDArray[np.int32], gaussians: int) -> Evidence:
-    """Lay the votes of the views out by Gaussian, giving each view's memory back as it is copied."""
-    views = len(parts)
-    counts = np.zeros(gaussians, np.int64)
-    for part in parts:
-        counts[part[0]] += 1
-    start = np.concatenate([[0], np.cumsum(counts)])
-    entries = int(start[-1])
-    view, mask = np.empty(entries, np.int32), np.empty(entries, np.int32)
-    own, total, zero = (np.empty(entries, np.float32) for _ in range(3))
+class Column:
+    """Values in the order they come, in pieces of 64 MiB and more, which an allocator gives back when they are freed.
+
+    Attributes:
+        length: how many values there are.
+    """
+
+    PIECE = 1 << 24
+
+    def __init__(self, dtype: type) -> None:
+        self.dtype = dtype
+        self.length = 0
+        self._pieces: list[NDArray] = []
+        self._room = 0
+
+    def append(self, values: NDArray) -> None:
+        """Add (n,) values."""
+        while len(values):
+            if self._room == 0:
+                self._pieces.append(np.empty(self.PIECE, self.dtype))
+                self._room = self.PIECE
+            begin = self.PIECE - self._room
+            fits, values = values[: self._room], values[self._room :]
+            self._pieces[-1][begin : begin + len(fits)] = fits
+            self._room -= len(fits)
+            self.length += len(fits)
+
+    def pieces(self) -> list[NDArray]:
+        """Return the values, piece by piece."""
+        return [*self._pieces[:-1], self._pieces[-1][: self.PIECE - self._room]] if self._pieces else []
+
+    def counts(self, least: int) -> NDArray[np.int64]:
+        """Return how often each value 0, 1, ... is there, for the first ``least`` numbers at least."""
+        total = np.zeros(least, np.int64)
+        for piece in self.pieces():
+            total += np.bincount(piece, minlength=least)
+        return total
+
+    def clear(self) -> None:
+        self._pieces, self.length, self._room = [], 0, 0
+
+
+def _by_row(rows: Column, values: Column, start: NDArray[np.int64]) -> NDArray:
+    """Return the values row by row, those of a row in the order they came."""
+    out = np.empty(rows.length, values.dtype)
     free = start[:-1].copy()
-    for number in range(views):
-        rows, *columns = parts[number]
-        place = free[rows]
-        view[place] = number
-        for column, values in zip((mask, own, total, zero), columns, strict=True):
-            column[place] = values
-        free[rows] += 1
-        parts[number] = ()
-    gaussian = np.repeat(np.arange(gaussians, dtype=np.int32), counts)
-    return Evidence(start, gaussian, view, mask, own, total, zero, mask_view, views)
+    for row, piece in zip(rows.pieces(), values.pieces(), strict=True):
+        _scatter(row, piece, free, out)
+    return out
+
+
+def _views_by_row(rows: Column, ends: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the view of each entry row by row; ``ends`` are the entries up to the end of each view."""
+    out = np.empty(rows.length, np.int32)
+    free = start[:-1].copy()
+    begin = 0
+    for row in rows.pieces():
+        view = np.searchsorted(ends, np.arange(begin, begin + len(row)), side="right").astype(np.int32)
+        _scatter(row, view, free, out)
+        begin += len(row)
+    return out
+
+
+@njit(cache=True)
+def _scatter(row, values, free, out):  # pragma: no cover - compiled
+    for e in range(len(row)):
+        place = free[row[e]]
+        out[place] = values[e]
+        free[row[e]] = place + 1
+
+
+@njit(cache=True)
+def _row_sums(start, values):  # pragma: no cover - compiled
+    out = np.zeros(len(start) - 1, np.float64)
+    for i in range(len(out)):
+        for e in range(start[i], start[i + 1]):
+            out[i] += values[e]
+    return out
+
+
+@njit(cache=True)
+def _group(key, keys):  # pragma: no cover - compiled
+    """A stable counting sort: where the entries of each key begin, and the entries by key."""
+    start = np.zeros(keys + 1, np.int64)
+    for e in range(len(key)):
+        start[key[e] + 1] += 1
+    for k in range(keys):
+        start[k + 1] += start[k]
+    free = start[:-1].copy()
+    entries = np.empty(len(key), np.int32)
+    for e in range(len(key)):
+        entries[free[key[e]]] = e
+        free[key[e]] += 1
+    return start, entries
 
 
 def count_votes(contributions: Contributions, mask: NDArray[np.int32], gaussians: int) -> Votes:
