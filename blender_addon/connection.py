@@ -28,6 +28,7 @@ from protocol.messages import (
     Attach,
     Attached,
     Error,
+    Facts,
     Get,
     Heartbeat,
     Hello,
@@ -35,12 +36,14 @@ from protocol.messages import (
     Message,
     Progress,
     Select,
+    Setting,
     Welcome,
 )
 
 from .address import Address, parse
 from .errand import Errand
 from .job import Job, Lost
+from .learning import learn, look_again
 from .link import Channel, Link, Received
 from .selecting import select
 
@@ -63,7 +66,7 @@ MAX_GETS = 64
 """Requests for ranges that may wait for their turn; a server keeps far fewer under way."""
 
 CLIENT = "SplatLift for Blender"
-FEATURES = ("select",)
+FEATURES = ("facts", "select")
 """What this client can beyond the first version of the protocol."""
 
 
@@ -80,6 +83,8 @@ class Connection:
             "connected"; "error": it will not be tried again, see :attr:`error`.
         error: what is wrong, with a remedy; None where nothing is.
         server: what the server said of itself; stays after a disconnection, so that a panel can still show it.
+        facts: what it said of its machine, None where it has not yet.
+        settings: of each of its methods, as it declared them.
         address: the server's, None before the first :meth:`connect`.
         jobs: all jobs of this connection, oldest first.
         errands: questions that are not answered yet.
@@ -100,6 +105,8 @@ class Connection:
         self.state: State = "disconnected"
         self.error: Fault | None = None
         self.server: Welcome | None = None
+        self.facts: Facts | None = None
+        self.settings: dict[str, list[Setting]] = {}
         self.address: Address | None = None
         self.jobs: list[Job] = []
         self.errands: list[Errand[Any]] = []
@@ -143,7 +150,8 @@ class Connection:
         if self.address not in (None, where):
             for job in self.unfinished:
                 job.abandon(Unavailable(f"The job ran at {self.address}, and {where} was connected to instead."))
-            self.server = None
+            self.server = self.facts = None
+            self.settings = {}
         self.address = where
         self._stepped = self._clock()
         self._life = self._live(where)
@@ -288,6 +296,12 @@ class Connection:
         yield from self._exchange(Attach(welcome.session), Attached, "bulk")
         self.server = welcome
         self._show("connected", None)
+        self.start(learn(self))
+
+    def job_ended(self) -> None:
+        """Take note that a job has come to its end at the server."""
+        if self._greeted:
+            self.start(look_again(self))
 
     def _beat(self) -> Steps[None]:
         while True:

@@ -58,6 +58,26 @@ class MethodInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary: Sentence
 
 
+Value = bool | int | float | Name
+"""What a setting of a method can be."""
+
+
+class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A setting of a method, as the panel shows it.
+
+    ``least`` and ``most`` bound a number, None where nothing does; ``choices`` are the values of a "choice".
+    """
+
+    name: Name
+    title: Name
+    kind: Literal["bool", "int", "float", "choice", "text"]
+    default: Value
+    least: float | None = None
+    most: float | None = None
+    choices: list[Name] = []
+    help: Sentence = ""
+
+
 class Welcome(Message):
     """Answer to :class:`Hello`.
 
@@ -72,6 +92,7 @@ class Welcome(Message):
     features: list[Name]
     methods: list[MethodInfo]
     device: Name
+    """What jobs use that leave it open: "auto" while the server has not looked, see :class:`Facts`."""
     bulk: Name
     """Address of the bulk socket as the server knows it; a client replaces the host by the one it connected to."""
 
@@ -86,7 +107,37 @@ class Attached(Message):
     """Answer to :class:`Attach`."""
 
 
-class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Describe(Message):
+    """Client to server: what do you work on? The answer is :class:`Facts`. Of the feature "facts"."""
+
+
+class Facts(Message):
+    """Answer to :class:`Describe`: the device in use, "cuda" or "cpu", what it is called, and its memory in bytes.
+
+    ``free_bytes`` is as of the last minute or so, 0 where it is not known. ``problem`` says why no job can run.
+    """
+
+    device: Name
+    device_name: Name
+    free_bytes: Count
+    total_bytes: Count
+    problem: Sentence = ""
+
+
+class DescribeMethod(Message):
+    """Client to server: which settings has this method? The answer is :class:`MethodSettings`. Of "facts"."""
+
+    method: Name
+
+
+class MethodSettings(Message):
+    """Answer to :class:`DescribeMethod`, in the order in which they are to be shown."""
+
+    method: Name
+    settings: list[Setting]
+
+
+class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a job is to do: everything that decides its result, and nothing else."""
 
     method: Name | None = None
@@ -99,6 +150,8 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     steps: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """Reconstruction steps, or None for the engine's own schedule."""
+    settings: Annotated[dict[Name, Value], Meta(max_length=200)] = {}
+    """Values in place of the method's own; of the feature "facts"."""
 
 
 class Submit(Message):
@@ -287,6 +340,10 @@ class Error(Message):
 AnyMessage = (
     Hello
     | Welcome
+    | Describe
+    | Facts
+    | DescribeMethod
+    | MethodSettings
     | Attach
     | Attached
     | Submit

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
+from backend.server.facts import FactFinder, Found, check_settings
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Letter, Mailbox
 from backend.server.select_lines import Answer
@@ -24,6 +25,8 @@ from protocol.messages import (
     Accepted,
     Bye,
     Cancel,
+    Describe,
+    DescribeMethod,
     Error,
     GetResult,
     Heartbeat,
@@ -32,6 +35,7 @@ from protocol.messages import (
     JobRequest,
     Message,
     MethodInfo,
+    MethodSettings,
     Result,
     Select,
     Selected,
@@ -45,7 +49,7 @@ from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 
 KNOCK_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("select",)
+FEATURES = ("facts", "select")
 """What this server can beyond the first version of the protocol."""
 
 
@@ -53,7 +57,7 @@ class Control:
     """Answers what comes in on control.
 
     Args:
-        sessions, jobs, workers, store, selections: the server's.
+        sessions, jobs, workers, store, selections, facts: the server's.
         drop: called with a session that is to be forgotten.
         name: the server's name and version, shown to people.
         methods: the lifting methods on offer.
@@ -66,6 +70,7 @@ class Control:
         workers: Workers,
         store: Store,
         selections: Selections,
+        facts: FactFinder,
         drop: Callable[[Session], None],
         name: str,
         methods: Sequence[MethodInfo],
@@ -75,6 +80,7 @@ class Control:
         self.workers = workers
         self.store = store
         self.selections = selections
+        self.facts = facts
         self.drop = drop
         self.name = name
         self.methods = list(methods)
@@ -122,6 +128,9 @@ class Control:
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
             case GetResult():
                 return _result(self.jobs.get(message.job))
+            case Describe() | DescribeMethod():
+                self._describe(message, letter, mailbox)
+                return None
             case Select():
                 self._select(message, letter, mailbox)
                 return None
@@ -147,7 +156,7 @@ class Control:
             session=session.token,
             features=list(FEATURES),
             methods=self.methods,
-            device=self.workers.device,
+            device=self.facts.known.facts.device if self.facts.known else self.workers.device,
             bulk=self.bulk_address,
         )
 
@@ -157,6 +166,14 @@ class Control:
         job = self.jobs.submit(submit)
         session.following.add(job.id)
         return Accepted(job.id, job.state, job.seq)
+
+    def _describe(self, question: Describe | DescribeMethod, letter: Letter, mailbox: Mailbox) -> None:
+        """Say what the machine is or which settings a method has, as soon as it is known."""
+
+        def deliver(found: Found | Error) -> None:
+            mailbox.send(letter.peer, _described(found, question), id=letter.id)
+
+        self.facts.ask(deliver)
 
     def _select(self, select: Select, letter: Letter, mailbox: Mailbox) -> None:
         """Have a selection made in a job's result; it is answered when it is there."""
@@ -182,9 +199,14 @@ class Control:
             raise BadArgument(f"There is no method {request.method!r}.", f"Choose one of {', '.join(names)}.")
         if self.workers.device not in ("auto", request.device) and request.device != "auto":
             raise Refused(f"This server works on {self.workers.device} only.", "Submit the job with device 'auto'.")
+        if request.settings and self.facts.known:
+            method = request.method or names[0]
+            check_settings(method, request.settings, self.facts.known.methods.get(method, []))
         paths = self._stored_scene(scene)
         if request.splats is not None and _inside(request.splats, "splats") not in paths:
-            raise BadArgument(f"The scene has no file {request.splats!r}.", "Name a splat PLY inside the scene folder.")
+            raise BadArgument(
+                f"The scene has no file {request.splats!r}.", "Name a splat file inside the scene folder."
+            )
         if request.masks is not None:
             folder = _inside(request.masks, "masks") + "/"
             if not any(path.startswith(folder) for path in paths):
@@ -226,6 +248,17 @@ class Control:
     @property
     def unsent(self) -> bool:
         return any(session.unsent for session in self.sessions)
+
+
+def _described(found: Found | Error, question: Describe | DescribeMethod) -> Message:
+    if isinstance(found, Error):
+        return found
+    if isinstance(question, Describe):
+        return found.facts
+    if question.method not in found.methods:
+        known = f"Known methods: {', '.join(found.methods)}."
+        return Error(BadArgument.code, f"There is no method {question.method[:100]!r}.", known[:2000])
+    return MethodSettings(question.method, found.methods[question.method])
 
 
 def _inside(path: str, field: str) -> str:

@@ -22,6 +22,7 @@ import zmq
 
 from backend.server import address, lock
 from backend.server.control import Control
+from backend.server.facts import FactFinder
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Mailbox
 from backend.server.methods import METHODS
@@ -37,6 +38,8 @@ WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""
 SELECTOR = (sys.executable, "-m", "backend.server.select_worker")
 """The command that selects in results; the store and a folder are added to it."""
+PROBE = (sys.executable, "-m", "backend.server.probe")
+"""The command that looks at the machine; the device that the server is to use is added to it."""
 
 CONTROL_TURN = 64
 BULK_TURN = 16
@@ -83,7 +86,8 @@ class Server:
     """A server that is bound and owns its data folder from construction to :meth:`close`.
 
     Args: as :func:`serve`, ``selector_command``, the program that selects in results, see
-    :mod:`backend.server.select_lines`, and ``session_lifetime``, seconds of silence that a session survives.
+    :mod:`backend.server.select_lines`, ``probe_command``, the one that looks at the machine, see
+    :mod:`backend.server.facts`, and ``session_lifetime``, seconds of silence that a session survives.
 
     Attributes:
         address: of the control socket, as clients connect to it.
@@ -97,6 +101,7 @@ class Server:
         *,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
+        probe_command: Sequence[str] = PROBE,
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
     ) -> None:
@@ -111,8 +116,17 @@ class Server:
             opened.callback(self.uploads.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
             self.selections = Selections(self.store, data / "select", selector_command)
+            self.facts = FactFinder(data / "facts.log", [*probe_command, device])
             self.control = Control(
-                self.sessions, self.jobs, self.workers, self.store, self.selections, self._drop, _name(), methods
+                self.sessions,
+                self.jobs,
+                self.workers,
+                self.store,
+                self.selections,
+                self.facts,
+                self._drop,
+                _name(),
+                methods,
             )
             self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
@@ -123,6 +137,7 @@ class Server:
             self.control.bulk_address = str(self.bulk_box.address)
             self.address = str(self.control_box.address)
             opened.callback(self.selections.close)
+            opened.callback(self.facts.close)
             self.workers.recover()
             opened.callback(self._finish)
             self._close = opened.pop_all().close
@@ -152,7 +167,7 @@ class Server:
         listened: set[int] = set()
         while not self._stopping:
             speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
-            speaking.update(self.selections.filenos())
+            speaking.update(self.selections.filenos(), self.facts.filenos())
             for gone in listened - speaking:
                 poller.unregister(gone)
             for new in speaking - listened:
@@ -169,6 +184,7 @@ class Server:
         self.uploads.tick(self.bulk_box)
         self.workers.tick()
         self.selections.tick()
+        self.facts.tick()
         self.control.push(self.control_box)
         self.control.knock(self.control_box)
         self.control_box.flush()

@@ -101,6 +101,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         "device": assignment.device,
         "seed": request.seed,
         "steps": request.steps,
+        "settings": request.settings,
         "checkpoint": folder / lines.CHECKPOINT,
     }
 

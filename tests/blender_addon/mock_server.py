@@ -23,7 +23,10 @@ from protocol.messages import (
     Attached,
     Cancel,
     Chunk,
+    Describe,
+    DescribeMethod,
     Error,
+    Facts,
     FileEntry,
     Get,
     GetResult,
@@ -31,9 +34,11 @@ from protocol.messages import (
     Hello,
     Message,
     MethodInfo,
+    MethodSettings,
     Offer,
     Progress,
     Result,
+    Setting,
     Stored,
     Submit,
     Sync,
@@ -66,6 +71,7 @@ class MockServer:
         content: what is stored, by hash; offers pull what it lacks.
         asked: how often each range was asked for.
         jobs: the present state of each job.
+        facts, methods, settings: what it declares, the first and the last where its welcome has the feature "facts".
     """
 
     def __init__(self, port: int | None = None, instance: str = "a" * 32) -> None:
@@ -79,6 +85,9 @@ class MockServer:
         self.asked: Counter[tuple[str, int]] = Counter()
         self.jobs: dict[str, Progress] = {}
         self.results: dict[str, Result] = {}
+        self.facts = Facts("cpu", "Mock processor", 3 << 30, 8 << 30)
+        self.methods = [MethodInfo("quick", "Quick", "Guesses.")]
+        self.settings: dict[str, list[Setting]] = {}
         self.peer = b""
         self._bulk_peer = b""
         self._offer: tuple[Offer, int] | None = None
@@ -142,6 +151,10 @@ class MockServer:
                 return self.welcome()
             case Attach():
                 return Attached()
+            case Describe():
+                return self.facts
+            case DescribeMethod(method):
+                return MethodSettings(method, self.settings.get(method, []))
             case Heartbeat():
                 return Heartbeat()
             case Offer():
@@ -169,7 +182,7 @@ class MockServer:
             instance=self.instance,
             session="b" * 32,
             features=[],
-            methods=[MethodInfo("quick", "Quick", "Guesses.")],
+            methods=self.methods,
             device="cpu",
             bulk=self.bulk.getsockopt_string(zmq.LAST_ENDPOINT),
         )

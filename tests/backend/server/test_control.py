@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from backend.server.control import Control
+from backend.server.facts import FactFinder
 from backend.server.jobs import Jobs
 from backend.server.mailbox import Mailbox
 from backend.server.selections import Selections
@@ -41,7 +42,8 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     jobs = Jobs(tmp_path / "jobs.sqlite")
     workers = Workers(jobs, store, tmp_path, WORKER, "auto")
     selections = Selections(store, tmp_path / "select", [])
-    control = Control(sessions, jobs, workers, store, selections, sessions.drop, "a server", [])
+    facts = FactFinder(tmp_path / "log", [])
+    control = Control(sessions, jobs, workers, store, selections, facts, sessions.drop, "a server", [])
     jobs.changed = control.publish
     narrow = Narrow()
     mailbox = cast(Mailbox, narrow)

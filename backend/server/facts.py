@@ -1,0 +1,157 @@
+"""What the server says of its machine and its methods, found out by a process that ends when it has looked.
+
+The server itself loads neither torch nor the methods. The process, ``python -m backend.server.probe DEVICE``, writes a
+:class:`Found` to its standard output as JSON. It is started when a client first asks, and again when one asks later and
+what is known has grown old; that client is told what is known.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from backend.server.lines import clip
+from protocol.errors import BadArgument, Unavailable
+from protocol.messages import Error, Facts, Setting, Value
+
+OLD = 60.0
+"""Seconds after which the memory that is free is looked up again, if somebody asks."""
+_READ = 1 << 20
+_MAX = 16 << 20
+
+
+class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the process found: the machine, and the settings of each method."""
+
+    facts: Facts
+    methods: dict[str, list[Setting]]
+
+
+Deliver = Callable[[Found | Error], None]
+
+_found = msgspec.json.Decoder(Found, strict=True)
+
+
+class FactFinder:
+    """Finds out, keeps, and tells.
+
+    Args:
+        log: the file for what the process says beside its findings.
+        command: the program and its arguments.
+
+    Attributes:
+        known: what was found last, or None.
+    """
+
+    def __init__(self, log: Path, command: Sequence[str]) -> None:
+        self.known: Found | None = None
+        self._log = log
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._waiting: list[Deliver] = []
+        self._said = bytearray()
+        self._looked_at = 0.0
+
+    def ask(self, deliver: Deliver) -> None:
+        """Have ``deliver`` called with what is known: at once, or from :meth:`tick` where that is nothing yet.
+
+        Raises:
+            Unavailable: if the process cannot be started.
+        """
+        if self._process is None and (self.known is None or time.monotonic() - self._looked_at > OLD):
+            self._start()
+        if self.known is not None:
+            deliver(self.known)
+        else:
+            self._waiting.append(deliver)
+
+    def filenos(self) -> list[int]:
+        """Where the process can be waited for."""
+        return [self._process.stdout.fileno()] if self._process is not None and self._process.stdout is not None else []
+
+    def tick(self) -> None:
+        """Take in what the process has found."""
+        if self._process is None:
+            return
+        assert self._process.stdout is not None
+        try:
+            data = os.read(self._process.stdout.fileno(), _READ)
+        except BlockingIOError:
+            return
+        self._said += data
+        if not data or len(self._said) > _MAX:
+            self._conclude()
+
+    def close(self) -> None:
+        self._end()
+        self._waiting.clear()
+
+    def _start(self) -> None:
+        with self._log.open("wb") as log:
+            try:
+                self._process = subprocess.Popen(
+                    self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                )
+            except OSError as error:
+                raise Unavailable(f"{self._command[0]} cannot be started: {error.strerror}.") from error
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._looked_at = time.monotonic()
+
+    def _conclude(self) -> None:
+        said = bytes(self._said)
+        self._end()
+        try:
+            self.known = answer = _found.decode(said)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            words = self._log.read_bytes()[-4096:].decode(errors="replace").strip().rpartition("\n")[2]
+            quote = f": {clip(words.strip(), 300)}" if words else "."
+            answer = Error(Unavailable.code, f"The server cannot tell what it works on{quote}", f"See {self._log}.")
+        waiting, self._waiting = self._waiting, []
+        for deliver in waiting:
+            deliver(answer)
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        self._said.clear()
+        if process is not None:
+            assert process.stdout is not None
+            process.stdout.close()
+            process.kill()
+            process.wait()
+
+
+def check_settings(method: str, given: Mapping[str, Value], declared: Sequence[Setting]) -> None:
+    """Refuse settings that the method has not, or whose value it would not take.
+
+    Raises:
+        BadArgument: naming the setting and what it may be.
+    """
+    known = {setting.name: setting for setting in declared}
+    for name, value in given.items():
+        if name not in known:
+            raise BadArgument(f"Method {method} has no setting {name!r}.", f"Known settings: {', '.join(known)}.")
+        if (wanted := _wrong(known[name], value)) is not None:
+            raise BadArgument(f"The setting {name} of method {method} cannot be {value!r}.", wanted)
+
+
+def _wrong(setting: Setting, value: Value) -> str | None:
+    """Return what a value of the setting has to be, or None where it is that."""
+    if setting.kind == "bool":
+        return None if isinstance(value, bool) else "It is on or off: true or false."
+    if setting.kind == "choice":
+        return None if value in setting.choices else f"Choose one of {', '.join(setting.choices)}."
+    if setting.kind == "text":
+        return None if isinstance(value, str) else "It is a text."
+    if isinstance(value, bool) or not isinstance(value, int if setting.kind == "int" else int | float):
+        return "It is a whole number." if setting.kind == "int" else "It is a number."
+    if setting.least is not None and value < setting.least:
+        return f"It is at least {setting.least:g}."
+    if setting.most is not None and value > setting.most:
+        return f"It is at most {setting.most:g}."
+    return None

@@ -1,0 +1,64 @@
+"""The process that looks at the machine and at the methods, as it may load torch: see :mod:`backend.server.facts`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import msgspec
+
+from backend.lift.methods import METHODS
+from backend.server.channel import take_stdout
+from backend.server.declare import declare
+from backend.server.facts import Found
+from protocol.errors import Fault
+from protocol.messages import Facts
+
+
+def main() -> None:
+    channel = take_stdout()
+    methods = {name: declare(method.settings) for name, method in METHODS.items()}
+    channel.write(msgspec.json.encode(Found(_machine(sys.argv[1]), methods)))
+    channel.flush()
+
+
+def _machine(wanted: str) -> Facts:
+    from backend.render import device_of
+
+    try:
+        device = device_of(wanted)
+    except Fault as fault:
+        return Facts(wanted, "", 0, 0, fault.sentence[:2000])
+    if device == "cuda":
+        import torch
+
+        free, total = torch.cuda.mem_get_info()
+        return Facts(device, torch.cuda.get_device_name()[:200], free, total)
+    return Facts(device, _processor()[:200], _free_memory(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _processor() -> str:
+    """The processor's name where the system tells, and how many there are."""
+    name = platform.processor() or platform.machine()
+    about = Path("/proc/cpuinfo")
+    if about.is_file():
+        models = [line.partition(":")[2].strip() for line in about.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _free_memory() -> int:
+    """Bytes of memory that programs can still have; 0 where the system does not tell."""
+    about = Path("/proc/meminfo")
+    if not about.is_file():
+        return 0
+    rows = dict(line.split(":", 1) for line in about.read_text().splitlines())
+    return int(rows["MemAvailable"].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    main()
+    # All is said; taking torch apart in order would take a while.
+    os._exit(0)

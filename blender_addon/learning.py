@@ -1,0 +1,41 @@
+"""What the server says of its machine and its methods: asked after each hello, drawn by the panel as it is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, TypeVar
+
+from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Setting
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+T = TypeVar("T")
+Steps = Generator[bool, None, T]
+
+
+def learn(connection: Connection) -> Steps[None]:
+    """Ask what the machine is and which settings each method has, and keep it at the connection.
+
+    Raises:
+        Fault: the server's.
+        Lost: with the link.
+    """
+    assert connection.server is not None
+    if "facts" not in connection.server.features:
+        return
+    connection.facts = yield from connection.ask(Describe(), Facts)
+    connection.changed()
+    settings: dict[str, list[Setting]] = {}
+    for method in connection.server.methods:
+        answer = yield from connection.ask(DescribeMethod(method.name), MethodSettings)
+        settings[method.name] = answer.settings
+    connection.settings = settings
+    connection.changed()
+
+
+def look_again(connection: Connection) -> Steps[None]:
+    """Ask again what the machine is, as its free memory changes with each job."""
+    if connection.server is not None and "facts" in connection.server.features:
+        connection.facts = yield from connection.ask(Describe(), Facts)
+        connection.changed()
