@@ -49,13 +49,18 @@ Row4 = tuple[float, float, float, float]
 
 
 class ViewCamera(msgspec.Struct, frozen=True):
-    """A row of ``cameras.json``, in the conventions of :class:`backend.scene.types.Camera`."""
+    """A row of ``cameras.json``, in the conventions of :class:`backend.scene.types.Camera`.
+
+    ``photograph`` is the path of the view's photograph below the scene folder, with forward slashes; None where it
+    lies elsewhere.
+    """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[^/\\\x00]+$")]
     width: Extent
     height: Extent
     K: tuple[Row3, Row3, Row3]
     viewmat: tuple[Row4, Row4, Row4, Row4]
+    photograph: str | None = None
 
 
 class CamerasFile(msgspec.Struct, frozen=True):
@@ -148,10 +153,13 @@ def write_labels(folder: Path, maps: Mapping[str, NDArray[np.int32]]) -> None:
         Image.fromarray(ids.astype(np.uint16)).save(folder / "labels" / f"{name}.png")
 
 
-def write_cameras(folder: Path, cameras: Mapping[str, Camera]) -> None:
-    """Write ``cameras.json``."""
+def write_cameras(
+    folder: Path, cameras: Mapping[str, Camera], photographs: Mapping[str, str | None] | None = None
+) -> None:
+    """Write ``cameras.json``; ``photographs`` are paths below the scene folder by name of the view."""
+    paths = photographs or {}
     views = [
-        ViewCamera(name, camera.width, camera.height, camera.K.tolist(), camera.viewmat.tolist())
+        ViewCamera(name, camera.width, camera.height, camera.K.tolist(), camera.viewmat.tolist(), paths.get(name))
         for name, camera in cameras.items()
     ]
     write_json(folder / CAMERAS, CamerasFile(FORMAT, views))

@@ -12,6 +12,7 @@ from backend.objects import result
 from backend.objects.export import export_objects, read_objects
 from backend.objects.table import object_table
 from backend.progress import Cancelled
+from backend.scene.types import Camera
 from protocol.errors import BadArgument, BadResult, Fault, NotFound
 from protocol.ply import read_ply
 from tests.backend.objects.making import two_balls
@@ -106,3 +107,13 @@ def test_bad_exports_end_in_a_sentence(tmp_path, folder, objects, to, kind: type
 def test_names_are_unique_words_for_export(tmp_path):
     write(tmp_path / "out")
     assert [o.name for o in read_objects(tmp_path / "out").objects] == ["Object 1", "Object 2"]
+
+
+def test_cameras_come_back_and_name_their_photographs(tmp_path):
+    camera = Camera(np.eye(4), np.array([[50.5, 0, 16], [0, 49, 12], [0, 0, 1]]), 32, 24)
+    result.write_cameras(tmp_path, {"a": camera, "b": camera}, {"a": "images/a.png"})
+    got = result.read_cameras(tmp_path)["b"]
+    assert np.array_equal(got.K, camera.K)
+    assert (got.width, got.height) == (32, 24)
+    rows = json.loads((tmp_path / "cameras.json").read_text())["views"]
+    assert [row["photograph"] for row in rows] == ["images/a.png", None]
