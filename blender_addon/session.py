@@ -8,6 +8,7 @@ There is no state in Python to bring back in step, and hence no handler on loadi
 # Blender takes the properties of a group from its annotations.
 
 import atexit
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,11 +16,23 @@ import bpy
 
 from protocol.errors import BadArgument
 
-from .splats.collections import add_scene, splat_objects
+from .splats.capture import read_cameras
+from .splats.collections import add_scene, add_scene_cameras, splat_objects
 from .splats.mesh import Surface, read_surface
 from .splats.result import Kind, Result, Steps, read_result
 
 Display = Literal["POINTS", "MESH", "SPLATS"]
+Up = Literal["AUTO", "X", "-X", "Y", "-Y", "Z", "-Z"]
+
+AXES: dict[str, tuple[float, float, float]] = {
+    "X": (1.0, 0.0, 0.0),
+    "-X": (-1.0, 0.0, 0.0),
+    "Y": (0.0, 1.0, 0.0),
+    "-Y": (0.0, -1.0, 0.0),
+    "Z": (0.0, 0.0, 1.0),
+    "-Z": (0.0, 0.0, -1.0),
+}
+"""What :data:`Up` names, in the frame of the capture."""
 
 _IDENTITY = tuple(float(row == column) for row in range(4) for column in range(4))
 
@@ -34,6 +47,7 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
             ("SCENE", "Scene", "An imported scene; its objects are the collections in it"),
             ("OBJECT", "Object", "One object of a scene"),
             ("BACKGROUND", "Background", "What belongs to no object of a scene"),
+            ("CAMERAS", "Cameras", "The cameras of a scene's capture"),
         ),
         default="NONE",
     )
@@ -50,7 +64,16 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
     )
 
 
-def import_folder(folder: Path, display: Display = "POINTS", context: Any = None) -> Any:
+def import_folder(
+    folder: Path,
+    display: Display = "POINTS",
+    context: Any = None,
+    *,
+    up: Up = "AUTO",
+    scale: float = 1.0,
+    cameras: bool = False,
+    photographs: Path | None = None,
+) -> Any:
     """Import a result folder and return the scene's collection, ``bpy.types.Collection``.
 
     Its children are one collection per object, in order of label, then one called "background" where there is any.
@@ -58,15 +81,20 @@ def import_folder(folder: Path, display: Display = "POINTS", context: Any = None
 
     Args:
         folder: as in the project's result layout: ``splats.ply``, ``objects.json`` and, for "MESH", ``meshes``.
-        display: "POINTS", "SPLATS" for ellipsoids, "MESH" for surfaces with the Gaussians hidden beneath.
+        display: "POINTS", "SPLATS" for ellipsoids, or Blender's own Gaussians where it draws them, "MESH" for surfaces
+            with the Gaussians hidden beneath.
         context: whose scene to import into; Blender's own if None.
+        up: the axis of the capture that shall point up in Blender; "AUTO" for what the result says.
+        scale: metres of Blender that one unit of the capture becomes.
+        cameras: whether the capture's cameras come too, in a collection "Cameras" after all others.
+        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
 
     Raises:
         BadResult, BadSplats: if the folder's files are missing, broken or contradict each other. Blender's data are
             then as they were.
-        BadArgument: if ``display`` is none of the three.
+        BadArgument: if ``display`` or ``up`` is none of these, ``scale`` is not positive, or ``photographs`` no folder.
     """
-    steps = import_steps(folder, display, context)
+    steps = import_steps(folder, display, context, up=up, scale=scale, cameras=cameras, photographs=photographs)
     while True:
         try:
             next(steps)
@@ -74,7 +102,16 @@ def import_folder(folder: Path, display: Display = "POINTS", context: Any = None
             return end.value
 
 
-def import_steps(folder: Path, display: Display = "POINTS", context: Any = None) -> Steps[Any]:
+def import_steps(
+    folder: Path,
+    display: Display = "POINTS",
+    context: Any = None,
+    *,
+    up: Up = "AUTO",
+    scale: float = 1.0,
+    cameras: bool = False,
+    photographs: Path | None = None,
+) -> Steps[Any]:
     """Do what :func:`import_folder` does in small steps; the generator's return value is the collection.
 
     Blender's data are touched in the last step alone, all at once, so a person may undo, load another file, or drop
@@ -85,15 +122,38 @@ def import_steps(folder: Path, display: Display = "POINTS", context: Any = None)
     """
     if display not in get_args(Display):
         raise BadArgument(f"There is no display {display!r}.", f"Choose one of {', '.join(get_args(Display))}.")
+    _check_placing(up, scale, photographs)
     register()
     reading = read_result(Path(folder))
+    rows = read_cameras(Path(folder)) if cameras else []
     result = yield from _scaled(reading, 0.0, 0.7)
+    if up != "AUTO":
+        result = replace(result, up=AXES[up])
     surfaces: dict[int, Surface] = {}
     if display == "MESH":
         surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
     yield 0.8, "Blender data"
     into = (context or bpy.context).scene.collection
-    return add_scene(result, display, surfaces, into)
+    return add_scene(result, display, surfaces, into, scale, rows, photographs)
+
+
+def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:
+    """Add the cameras of the capture to an imported scene, in place of those it has, and return their collection.
+
+    Args:
+        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
+
+    Raises:
+        BadResult: if the scene's result folder is gone or has no cameras.
+        BadArgument: if ``photographs`` is no folder.
+    """
+    _check_placing("AUTO", 1.0, photographs)
+    return add_scene_cameras(scene_collection, read_cameras(Path(scene_collection.splatlift.source)), photographs)
+
+
+def cameras_of(scene_collection: Any) -> Any:
+    """Return the collection of a scene's cameras, or None where there is none."""
+    return next((each for each in scene_collection.children if each.splatlift.kind == "CAMERAS"), None)
 
 
 def scenes() -> list[Any]:
@@ -137,6 +197,15 @@ def unregister() -> None:
     del bpy.types.Collection.splatlift
     bpy.utils.unregister_class(SplatLiftCollection)
     atexit.unregister(unregister)
+
+
+def _check_placing(up: str, scale: float, photographs: Path | None) -> None:
+    if up not in get_args(Up):
+        raise BadArgument(f"There is no axis {up!r} to point up.", f"Choose one of {', '.join(get_args(Up))}.")
+    if not 1e-6 <= scale <= 1e6:
+        raise BadArgument(f"The scale {scale} is not between 0.000001 and 1000000.", "Choose one that is, such as 1.")
+    if photographs is not None and not photographs.is_dir():
+        raise BadArgument(f"There is no folder {photographs} of photographs.", "Name the folder of the capture.")
 
 
 def _read_surfaces(result: Result) -> Steps[dict[int, Surface]]:

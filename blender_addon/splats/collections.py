@@ -7,14 +7,19 @@ object, and moving it moves the scene. Ids are properties, never names: Blender 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import bpy
 from mathutils import Vector
 
+from protocol.errors import BadArgument
+
 from .attributes import is_splats
+from .cameras import NAME, add_cameras, remove_cameras
+from .capture import CameraRow
 from .display import ELLIPSOID_BUDGET, ellipsoid_nodes, points_nodes
 from .mesh import Surface, add_surface
 from .native import can_draw_splats
@@ -23,6 +28,9 @@ from .result import Part, Result
 
 BENEATH = "splatlift_beneath"
 """Custom property of an object whose Gaussians are hidden under the mesh that is its parent."""
+
+PLACEMENT = "splatlift_placement"
+"""Custom property of the object that turns a scene upright."""
 
 TAGS = {
     "COLOR_01": (0.89, 0.38, 0.36),
@@ -37,12 +45,23 @@ TAGS = {
 """The colours that a collection's icon can have, sRGB, as in Blender's own theme."""
 
 
-def add_scene(result: Result, display: str, surfaces: Mapping[int, Surface], parent: Any) -> Any:
+def add_scene(
+    result: Result,
+    display: str,
+    surfaces: Mapping[int, Surface],
+    parent: Any,
+    scale: float = 1.0,
+    cameras: Sequence[CameraRow] = (),
+    capture: Path | None = None,
+) -> Any:
     """Make the collections of a result under the collection ``parent`` and return the scene's.
 
     Args:
         display: "POINTS", "SPLATS" (ellipsoids), or "MESH": an object's surface where ``surfaces`` has its label,
             its Gaussians then as a hidden child, to be exported; points where it has none.
+        scale: metres of Blender that one unit of the capture becomes.
+        cameras: of the capture, for a collection of their own; none makes none.
+        capture: the folder of the cameras' photographs.
 
     Raises:
         Fault: from a part that Blender cannot hold; nothing of the scene is left then.
@@ -50,7 +69,7 @@ def add_scene(result: Result, display: str, surfaces: Mapping[int, Surface], par
     with _all_or_nothing():
         scene: Any = bpy.data.collections.new(result.scene)
         parent.children.link(scene)
-        upright = _add_placement(scene, result)
+        upright = _add_placement(scene, result, scale)
         total = sum(len(part.splats) for part in result.parts)
         nodes = _nodes(display, total)
         scene_id = str(uuid.uuid4())
@@ -60,7 +79,34 @@ def add_scene(result: Result, display: str, surfaces: Mapping[int, Surface], par
             child = _add_part(scene, part, upright, nodes, surfaces.get(part.label))
             _describe(child, "OBJECT" if part.label else "BACKGROUND", scene_id, result, upright.matrix_basis)
             _describe_part(child, part)
+        if cameras:
+            _describe(add_cameras(scene, upright, cameras, capture), "CAMERAS", scene_id, result, upright.matrix_basis)
         return scene
+
+
+def add_scene_cameras(scene: Any, cameras: Sequence[CameraRow], capture: Path | None) -> Any:
+    """Add the cameras of the capture to a scene's collection, in place of those it has, and return their collection."""
+    with _all_or_nothing():
+        upright = placement_of(scene)
+        if upright is None:
+            raise BadArgument(
+                f"The scene {scene.name} has lost the object that places it.", "Import the result again, with cameras."
+            )
+        made = add_cameras(scene, upright, cameras, capture)
+        known = made.splatlift
+        known.kind = "CAMERAS"
+        for name in ("scene_id", "source", "placement"):
+            setattr(known, name, getattr(scene.splatlift, name))
+    for each in list(scene.children):
+        if each.splatlift.kind == "CAMERAS" and each != made:
+            remove_cameras(each)
+    made.name = NAME
+    return made
+
+
+def placement_of(scene: Any) -> Any:
+    """Return the object that turns a scene upright, the parent of all that was imported with it, or None."""
+    return next((each for each in scene.all_objects if each.get(PLACEMENT)), None)
 
 
 def splat_objects(collection: Any) -> list[Any]:
@@ -83,9 +129,11 @@ def nearest_tag(colour: tuple[float, float, float]) -> str:
     return min(TAGS, key=lambda tag: sum((a - b) ** 2 for a, b in zip(TAGS[tag], colour, strict=True)))
 
 
-def _add_placement(scene: Any, result: Result) -> Any:
+def _add_placement(scene: Any, result: Result, scale: float) -> Any:
     upright: Any = bpy.data.objects.new(f"{result.scene} placement", None)
+    upright[PLACEMENT] = True
     upright.empty_display_type = "ARROWS"
+    upright.scale = (scale, scale, scale)
     upright.rotation_mode = "QUATERNION"
     upright.rotation_quaternion = Vector(result.up).rotation_difference(Vector((0, 0, 1)))
     scene.objects.link(upright)
