@@ -38,6 +38,10 @@ class Solid:
     colour: Vectors
 
 
+ROOMY = 20
+"""Solids of full size that the floor takes with ease; at twice as many no free spot may be left for the last."""
+
+
 @dataclass(frozen=True)
 class World:
     """The room and its solids; solid ``i`` has instance id ``i + 1``."""
@@ -46,10 +50,11 @@ class World:
 
     @classmethod
     def random(cls, objects: int, rng: np.random.Generator) -> World:
-        """Place ``objects`` solids on the floor so that none overlap."""
+        """Place ``objects`` solids on the floor so that none overlap; more than :data:`ROOMY` are made smaller."""
         solids: list[Solid] = []
+        shrink = min(1.0, np.sqrt(ROOMY / objects))
         while len(solids) < objects:
-            half = rng.uniform([0.11, 0.11, 0.1], [0.22, 0.22, 0.32])
+            half = shrink * rng.uniform([0.11, 0.11, 0.1], [0.22, 0.22, 0.32])
             kind = ("box", "cylinder", "sphere")[len(solids) % 3]
             if kind != "box":
                 half[1] = half[0]

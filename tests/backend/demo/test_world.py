@@ -22,6 +22,10 @@ def test_solids_stand_apart_on_the_floor(world):
             assert np.hypot(*(one.centre - other.centre)[:2]) > max(one.half[0], other.half[0])
 
 
+def test_many_solids_find_room() -> None:
+    assert len(World.random(60, np.random.default_rng(4)).solids) == 60
+
+
 def test_hits_lie_on_the_surfaces_and_project_back_to_their_pixels(world):
     camera = look_at_room(3, 24, 48)
     points, normals, ids = world.trace(camera, 0.5, 0.5)
