@@ -37,7 +37,7 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; le
 def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
-    splats: Annotated[Path | None, typer.Option(help="A 3DGS PLY of the scene, instead of reconstructing.")] = None,
+    splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .splat")] = None,
     masks: Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")] = None,
     method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
     test_views: TestViews = "none",

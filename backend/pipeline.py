@@ -29,8 +29,9 @@ from backend.render import Renderer, device_of
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
 from backend.scene.types import Camera, Scene, View
 from backend.scene.up import up_direction
+from backend.splat_files import read_splats
 from protocol.errors import BadMask
-from protocol.ply import read_ply, write_ply
+from protocol.ply import write_ply
 from protocol.splats import Splats
 
 OVERVIEW_ROWS = 4
@@ -43,7 +44,8 @@ class SegmentRequest:
     Attributes:
         scene: a folder in any layout that :func:`backend.scene.load_scene` knows.
         out: the result folder.
-        splats: a 3DGS PLY of the scene in the frame of its cameras; None reconstructs from the photographs.
+        splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
+            from the photographs.
         masks: the mask folder, where it is not the layout's own.
         method: a name of :data:`backend.lift.METHODS`; None for the best.
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
@@ -116,7 +118,7 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
         result.write_gaussians(folder, splats, lifted, progress, request.meshes)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
-        result.write_cameras(folder, {view.name: _mask_camera(view, mask_scale) for view in scene.views})
+        _write_cameras(folder, scene, mask_scale)
         _overview(shown, maps).save(folder / "overview.png")
         progress("write", 1.0)
         report = _report(request, title, scene, train, test, splats, lifted, psnr, device, clock)
@@ -178,7 +180,7 @@ def _mask_scale(train: Sequence[View], scene: Scene) -> float:
 
 def _gaussians(request: SegmentRequest, scene: Scene, train: Sequence[View], device: str, progress: Progress) -> Splats:
     if request.splats is not None:
-        return read_ply(request.splats).without_columns()
+        return read_splats(request.splats).without_columns()
     return reconstruct(
         scene,
         train,
@@ -203,6 +205,13 @@ def _label_maps(
 
 def _mask_camera(view: View, mask_scale: float) -> Camera:
     return view.camera.resized(round(view.camera.width * mask_scale), round(view.camera.height * mask_scale))
+
+
+def _write_cameras(folder: Path, scene: Scene, mask_scale: float) -> None:
+    cameras = {view.name: _mask_camera(view, mask_scale) for view in scene.views}
+    below = [view for view in scene.views if view.image_path.is_relative_to(scene.root)]
+    photographs = {view.name: view.image_path.relative_to(scene.root).as_posix() for view in below}
+    result.write_cameras(folder, cameras, photographs)
 
 
 def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):

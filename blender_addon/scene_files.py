@@ -9,7 +9,7 @@ from pathlib import Path
 
 from protocol.errors import BadArgument, BadScene
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".npy", ".npz", ".json", ".txt", ".bin", ".ply"})
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".npy", ".npz", ".json", ".txt", ".bin", ".ply", ".spz", ".splat"})
 TRUTH = "gt"
 """Folders of this name hold what results are scored against, which no job may see."""
 

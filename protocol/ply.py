@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyListProperty, PlyParseError
 
 from protocol.errors import BadSplats
+from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Splats
 
 MAX_HEADER = 256 << 10
@@ -29,6 +30,9 @@ BLOCK = 2048
 """Rows moved at a time: few enough to stay in the processor's cache while their columns are picked out."""
 
 NORMALS = ("nx", "ny", "nz")
+PAINTED = {"f_dc_0": "red", "f_dc_1": "green", "f_dc_2": "blue"}
+"""Bytes that stand for the constant colour in files without it, as nerfstudio writes them in its mode "rgb"."""
+
 AGAIN = "Copy or export it again."
 
 
@@ -133,8 +137,12 @@ class _Header:
     """One row of ``vertex`` as it lies in a binary file."""
 
 
-def _read_header(file: BinaryIO, path: Path) -> _Header:
-    """Parse and check the header; leaves ``file`` at the first byte of data."""
+def parse_header(file: BinaryIO, path: Path) -> PlyData:
+    """Return the elements that a PLY header promises, with no data; leaves ``file`` at the first byte of data.
+
+    Raises:
+        BadSplats: if the file does not begin with a PLY header.
+    """
     head = file.read(MAX_HEADER)
     if head[:3] != b"ply":
         raise BadSplats(f"{path} is not a PLY file: it does not begin with 'ply'.", "Name a PLY file of 3D Gaussians.")
@@ -148,9 +156,14 @@ def _read_header(file: BinaryIO, path: Path) -> _Header:
     except (PlyParseError, ValueError) as error:
         raise BadSplats(f"{path} has a PLY header that cannot be read: {error}.", AGAIN) from error
     file.seek(stream.tell())
-    names = [element.name for element in table]
+    return table
+
+
+def _read_header(file: BinaryIO, path: Path) -> _Header:
+    """Parse and check the header; leaves ``file`` at the first byte of data."""
+    table = parse_header(file, path)
     _refuse_other_kinds(table, path)
-    at = names.index("vertex")
+    at = [element.name for element in table].index("vertex")
     vertex = table.elements[at]
     dtype = np.dtype(vertex.dtype("=" if table.text else table.byte_order))
     header = _Header(path, table.text, list(table.elements[:at]), vertex, list(table.elements[at + 1 :]), dtype)
@@ -163,7 +176,7 @@ def _refuse_other_kinds(table: PlyData, path: Path) -> None:
     if "chunk" in table and "vertex" in table and "packed_position" in table["vertex"]:
         raise BadSplats(
             f"{path} is a compressed PLY of PlayCanvas SuperSplat: its Gaussians are packed into 16 bytes each.",
-            "Open it in SuperSplat and export it as an uncompressed PLY.",
+            "Give it to backend segment --splats, or export it from SuperSplat as an uncompressed PLY.",
         )
     if "vertex" not in table:
         raise BadSplats(f"{path} is a PLY file without an element named vertex.", "Name a PLY file of 3D Gaussians.")
@@ -180,12 +193,20 @@ def _refuse_other_kinds(table: PlyData, path: Path) -> None:
     rest = _count_rest(present)
     if rest not in [3 * (terms - 1) for terms in SH_COUNTS]:
         raise BadSplats(f"{path} has {rest} f_rest columns; 0, 9, 24 or 45 make SH degree 0, 1, 2 or 3.")
+    present |= set(_painted(table["vertex"]))
     missing = [name for name in _columns(_empty(0, 1 + rest // 3, {})) if name not in present]
     if missing:
         raise BadSplats(
             f"{path} does not hold 3D Gaussians: it lacks the columns {', '.join(missing)}.",
             "Name a PLY file as 3D Gaussian splatting trainers write it.",
         )
+
+
+def _painted(vertex: PlyElement) -> dict[str, str]:
+    """Return which columns of bytes stand for which of f_dc_0..2, where a file has those instead of these."""
+    types = {p.name: np.dtype(p.dtype()) for p in vertex.properties if not isinstance(p, PlyListProperty)}
+    given = all(types.get(colour) == np.uint8 for colour in PAINTED.values())
+    return PAINTED if given and not PAINTED.keys() & types.keys() else {}
 
 
 def _count_rest(names: set[str]) -> int:
@@ -220,7 +241,9 @@ def _read_rows(file: BinaryIO, header: _Header) -> Generator[float, None, tuple[
     fields = header.dtype.fields or {}
     rest = _count_rest(set(fields))
     stock = _columns(_empty(0, 1 + rest // 3, {}))
-    extra = {name: field[0].newbyteorder("=") for name, field in fields.items() if name not in (*stock, *NORMALS)}
+    painted = _painted(header.vertex)
+    known = (*stock, *NORMALS, *painted.values())
+    extra = {name: field[0].newbyteorder("=") for name, field in fields.items() if name not in known}
     splats = _empty(count, 1 + rest // 3, extra)
     columns = list(_columns(splats).items())
     finite = np.ones(count, bool)
@@ -229,7 +252,7 @@ def _read_rows(file: BinaryIO, header: _Header) -> Generator[float, None, tuple[
         block = slice(done, done + len(rows))
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity and is dropped as one
             for name, column in columns:
-                column[block] = rows[name]
+                column[block] = (rows[painted[name]] / 255 - 0.5) / SH0 if name in painted else rows[name]
         _mark_finite(splats, block, finite)
         done += len(rows)
         yield done / count

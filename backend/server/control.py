@@ -36,6 +36,7 @@ from protocol.messages import (
     Message,
     MethodInfo,
     MethodSettings,
+    Picture,
     Result,
     Select,
     Selected,
@@ -49,7 +50,7 @@ from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 
 KNOCK_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "select")
+FEATURES = ("facts", "picture", "select")
 """What this server can beyond the first version of the protocol."""
 
 
@@ -121,6 +122,8 @@ class Control:
             case Sync():
                 job = self.jobs.get(message.job)
                 session.following.add(job.id)
+                if job.id in self.workers.pictures and "picture" in session.features:
+                    session.unpictured.add(job.id)
                 return job.progress()
             case Cancel():
                 return self.workers.cancel(message.job).progress()
@@ -149,6 +152,7 @@ class Control:
         if earlier is not None:
             self.drop(earlier)
         session = self.sessions.open(peer, now)
+        session.features = frozenset(hello.features)
         return Welcome(
             protocol=(MAJOR, MINOR),
             server=self.name,
@@ -225,6 +229,12 @@ class Control:
         for session in self.sessions.followers(job.id):
             session.unsent[job.id] = job.progress()
 
+    def publish_picture(self, job: str) -> None:
+        """Note a new picture of a job for those who follow it and can show it."""
+        for session in self.sessions.followers(job):
+            if "picture" in session.features:
+                session.unpictured.add(job)
+
     def knock(self, mailbox: Mailbox) -> None:
         """Send each client a heartbeat now and then.
 
@@ -244,10 +254,15 @@ class Control:
                 if not mailbox.offer(session.control, progress):
                     break
                 del session.unsent[job]
+            for job in sorted(session.unpictured):
+                picture = self.workers.pictures.get(job)
+                if picture is not None and not mailbox.offer(session.control, Picture(job), [picture]):
+                    break
+                session.unpictured.discard(job)
 
     @property
     def unsent(self) -> bool:
-        return any(session.unsent for session in self.sessions)
+        return any(session.unsent or session.unpictured for session in self.sessions)
 
 
 def _described(found: Found | Error, question: Describe | DescribeMethod) -> Message:

@@ -414,3 +414,26 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path, monkeyp
         write_ply(random_splats(5), tmp_path / "a.ply")
     same(read_quietly(tmp_path / "a.ply"), random_splats(2))
     assert [path.name for path in tmp_path.iterdir()] == ["a.ply"]
+
+
+def test_bytes_of_colour_stand_for_the_constant_where_a_file_has_no_other(tmp_path: Path):
+    drawn = random_splats(9)
+    write_ply(drawn, tmp_path / "a.ply")
+    stock = PlyData.read(str(tmp_path / "a.ply"))["vertex"].data
+    kept = [name for name in STOCK if not name.startswith("f_dc_")]
+    rows = np.zeros(9, [*((name, "f4") for name in kept), ("red", "u1"), ("green", "u1"), ("blue", "u1")])
+    for name in kept:
+        rows[name] = stock[name]
+    rows["red"], rows["green"], rows["blue"] = 255, 0, np.arange(9)
+    PlyData([PlyElement.describe(rows, "vertex")]).write(str(tmp_path / "b.ply"))
+    read = read_quietly(tmp_path / "b.ply")
+    assert read.extra == {}
+    assert np.array_equal(read.opacities, drawn.opacities)
+    shown = 0.5 + 0.28209479 * read.sh[:, 0]
+    np.testing.assert_allclose(shown, np.stack([np.ones(9), np.zeros(9), np.arange(9) / 255], 1), atol=1e-6)
+
+
+def test_bytes_of_colour_beside_the_constant_are_a_column_like_any_other(tmp_path: Path):
+    drawn = random_splats(4, extra={"red": "uint8", "green": "uint8", "blue": "uint8"})
+    write_ply(drawn, tmp_path / "a.ply")
+    same(read_quietly(tmp_path / "a.ply"), drawn)

@@ -1,0 +1,142 @@
+"""The compressed PLY of PlayCanvas: 16 bytes a Gaussian, quantised within the bounds of its chunk of 256.
+
+Element ``chunk`` holds the bounds, ``vertex`` four packed words, ``sh`` (where there is one) a byte for each
+coefficient beyond the constant (playcanvas/splat-transform, `decompress-ply.ts`). Old files have no bounds of the
+colour.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from plyfile import PlyData, PlyElement, PlyListProperty
+
+from backend.splat_files.codes import logits, take, with_largest
+from protocol.errors import BadSplats
+from protocol.ply import parse_header
+from protocol.sh import SH0
+from protocol.splats import Floats, Splats
+
+CHUNK = 256
+WORDS = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
+BOUNDS = tuple(f"{end}_{what}{axis}" for what in ("", "scale_") for end in ("min", "max") for axis in "xyz")
+COLOUR_BOUNDS = tuple(f"{end}_{channel}" for end in ("min", "max") for channel in "rgb")
+AGAIN = "Copy or export it again."
+
+
+def is_compressed(file: BinaryIO, path: Path) -> bool:
+    """Whether an open PLY file says that it is of this kind; leaves ``file`` at its beginning.
+
+    Raises:
+        BadSplats: if the header is broken.
+    """
+    table = parse_header(file, path)
+    file.seek(0)
+    return "chunk" in table and "vertex" in table and WORDS[0] in table["vertex"]
+
+
+def read(file: BinaryIO, path: Path) -> Splats:
+    """Return the Gaussians of an open file.
+
+    Raises:
+        BadSplats: if its elements are not those of the format, or it is cut short.
+    """
+    table = parse_header(file, path)
+    _check(table, path)
+    start = file.tell()
+    left = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    promised = sum(element.count * _dtype(element, table).itemsize for element in table)
+    if left < promised:
+        raise BadSplats(f"{path} is cut short: its header promises {promised} bytes and {left} are there.", AGAIN)
+    if left > promised:
+        warnings.warn(f"{path} has {left - promised} bytes after its last row; they were ignored.", stacklevel=3)
+    rows = {element.name: _rows(file, element, table, path) for element in table}
+    return _decode(rows["chunk"], rows["vertex"], rows.get("sh"))
+
+
+def _check(table: PlyData, path: Path) -> None:
+    names = [element.name for element in table]
+    bounds = dict.fromkeys(BOUNDS, "f4")
+    allowed = {
+        "chunk": [bounds, bounds | dict.fromkeys(COLOUR_BOUNDS, "f4")],
+        "vertex": [dict.fromkeys(WORDS, "u4")],
+        "sh": [{f"f_rest_{i}": "u1" for i in range(count)} for count in (9, 24, 45)],
+    }
+    known = names in (["chunk", "vertex"], ["chunk", "vertex", "sh"]) and not table.text
+    if not known or any(_types(element) not in allowed[element.name] for element in table):
+        raise BadSplats(f"{path} is a compressed PLY of a kind that is not known here.", "Export an uncompressed PLY.")
+    count = table["vertex"].count
+    short = table["chunk"].count * CHUNK < count or ("sh" in names and table["sh"].count != count)
+    if count < 0 or short:
+        raise BadSplats(f"{path} contradicts itself: its chunks do not hold the {count} Gaussians it promises.", AGAIN)
+
+
+def _types(element: PlyElement) -> dict[str, str]:
+    """Return the type of each column, such as "u1", or "list"."""
+    return {
+        p.name: "list" if isinstance(p, PlyListProperty) else np.dtype(p.dtype("<")).str[1:] for p in element.properties
+    }
+
+
+def _dtype(element: PlyElement, table: PlyData) -> np.dtype:
+    return np.dtype(element.dtype(table.byte_order))
+
+
+def _rows(file: BinaryIO, element: PlyElement, table: PlyData, path: Path) -> NDArray:
+    dtype = _dtype(element, table)
+    data = take(file, element.count * dtype.itemsize)
+    if data is None:
+        raise BadSplats(f"{path} became shorter while it was read.", AGAIN)
+    return np.frombuffer(data, dtype)
+
+
+def _decode(chunk: NDArray, vertex: NDArray, rest: NDArray | None) -> Splats:
+    of = np.arange(len(vertex)) // CHUNK
+    position, rotation, scale, colour = (vertex[name].astype(np.uint32) for name in WORDS)
+
+    def between(names: list[tuple[str, str]], shares: Floats) -> Floats:
+        low = np.stack([chunk[name] for name, _ in names], 1).astype(np.float32)[of]
+        high = np.stack([chunk[name] for _, name in names], 1).astype(np.float32)[of]
+        with np.errstate(over="ignore", invalid="ignore"):  # bounds that are not finite make Gaussians that are not
+            return low * (1 - shares) + high * shares
+
+    shares = np.stack([_share(colour, shift, 8) for shift in (24, 16, 8)], 1)
+    if COLOUR_BOUNDS[0] in (chunk.dtype.names or ()):
+        shares = between([(f"min_{c}", f"max_{c}") for c in "rgb"], shares)
+    others = np.stack([_share(rotation, shift, 10) for shift in (20, 10, 0)], 1)
+    return Splats(
+        means=between([(f"min_{axis}", f"max_{axis}") for axis in "xyz"], _eleven_ten_eleven(position)),
+        quats=with_largest((others - np.float32(0.5)) * np.float32(np.sqrt(2)), rotation >> 30),
+        scales=between([(f"min_scale_{axis}", f"max_scale_{axis}") for axis in "xyz"], _eleven_ten_eleven(scale)),
+        opacities=logits((colour & 255).astype(np.uint8)),
+        sh=np.concatenate([((shares - np.float32(0.5)) / np.float32(SH0))[:, None], _beyond(rest, len(vertex))], 1),
+    )
+
+
+def _share(words: NDArray[np.uint32], shift: int, bits: int) -> Floats:
+    """Return ``bits`` bits of each word as a number from 0 to 1."""
+    most = (1 << bits) - 1
+    return ((words >> shift) & most).astype(np.float32) / np.float32(most)
+
+
+def _eleven_ten_eleven(words: NDArray[np.uint32]) -> Floats:
+    return np.stack([_share(words, 21, 11), _share(words, 11, 10), _share(words, 0, 11)], 1)
+
+
+def _beyond(rest: NDArray | None, count: int) -> Floats:
+    """Return the coefficients beyond the constant, (N, K - 1, 3): bytes over -4 to 4, channel by channel."""
+    if rest is None:
+        return np.zeros((count, 0, 3), np.float32)
+    names = rest.dtype.names or ()
+    values = np.empty((count, len(names)), np.float32)
+    for column, name in enumerate(names):
+        stored = rest[name]
+        share = (stored + np.float32(0.5)) / np.float32(256)
+        values[:, column] = (np.where(stored == 0, 0, np.where(stored == 255, 1, share)) - 0.5) * 8
+    return np.ascontiguousarray(values.reshape(count, 3, -1).transpose(0, 2, 1))

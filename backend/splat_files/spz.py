@@ -1,0 +1,160 @@
+"""SPZ, Niantic's format: a section of bytes for each kind of value, compressed (nianticlabs/spz, `load-spz.cc`).
+
+Versions 2 and 3 are one gzip stream of a header of 16 bytes and the sections; version 4 is a header of 32 bytes, a
+table of sizes and one zstd stream for each section. Version 2 stores a quaternion as x, y, z in a byte each, later ones
+as the three smallest components in ten bits. Axes are right, up, back; those of a PLY are right, down, front.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from backend.splat_files.codes import Stream, logits, take, with_largest
+from protocol.errors import BadSplats
+from protocol.splats import Floats, Splats
+
+GZIP = b"\x1f\x8b"
+MAGIC = b"NGSP"
+VERSIONS = (2, 3, 4)
+MOST = 20_000_000
+"""Gaussians; a damaged count may be four thousand million, and a stream of zeros of that length is a few megabytes."""
+
+TERMS = (0, 3, 8, 15, 24)
+"""Coefficients beyond the constant at degree 0 to 4; the fourth band is more than Splats hold and is left out."""
+
+FLIP = np.array([1, -1, -1], np.float32)
+"""Half a turn about x: right, up, back to right, down, front. A quaternion's x, y, z turn in the same way."""
+
+FLIP_SH = np.array([-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)
+"""What that half turn does to the coefficients of bands 1 to 3: all are even or odd under it."""
+
+AGAIN = "Copy or export it again."
+
+
+class Header(NamedTuple):
+    """What both headers begin with."""
+
+    version: int
+    count: int
+    degree: int
+    fraction_bits: int
+
+    @property
+    def sections(self) -> list[int]:
+        """Bytes of positions, opacities, colours, scales, rotations and further coefficients."""
+        rotation = 3 if self.version == 2 else 4
+        return [self.count * width for width in (9, 1, 3, 3, rotation, 3 * TERMS[self.degree])]
+
+
+def read(file: BinaryIO, path: Path) -> Splats:
+    """Return the Gaussians of an open file.
+
+    Raises:
+        BadSplats: if it is damaged, of another version, or has more than :data:`MOST` Gaussians.
+    """
+    try:
+        packed = file.read(2) == GZIP
+        file.seek(0)
+        header, sections = _read_gzip(file, path) if packed else _read_streams(file, path)
+    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise BadSplats(f"{path} is a damaged SPZ file: {error}.", AGAIN) from error
+    return _decode(header, sections)
+
+
+def _read_gzip(file: BinaryIO, path: Path) -> tuple[Header, list[NDArray[np.uint8]]]:
+    with gzip.GzipFile(fileobj=file) as stream:
+        header = _header(take(stream, 16), path, VERSIONS[:2])
+        sections = [_section(stream, size, path) for size in header.sections]
+        if stream.read(1):
+            warnings.warn(f"{path} has bytes after its last Gaussian; they were ignored.", stacklevel=4)
+    return header, sections
+
+
+def _read_streams(file: BinaryIO, path: Path) -> tuple[Header, list[NDArray[np.uint8]]]:
+    start = take(file, 32)
+    header = _header(start, path, VERSIONS[2:])
+    assert start is not None
+    streams, table = struct.unpack_from("<BI", start, 15)
+    sizes = [size for size in header.sections if size]
+    file.seek(table)
+    entries = take(file, 16 * len(sizes)) if streams == len(sizes) and table >= 32 else None
+    if entries is None or [size for _, size in struct.iter_unpack("<QQ", entries)] != sizes:
+        raise BadSplats(f"{path} is a damaged SPZ file: its table does not fit its {header.count} Gaussians.", AGAIN)
+    found = []
+    for packed, size in struct.iter_unpack("<QQ", entries):
+        data = take(file, packed) if packed < 2**63 else None
+        if data is None:
+            raise BadSplats(f"{path} is cut short.", AGAIN)
+        # Not decompress(): that believes the size which the stream itself claims.
+        found.append(_section(zstandard.ZstdDecompressor().stream_reader(bytes(data)), size, path))
+    sections = iter(found)
+    return header, [next(sections) if size else np.empty(0, np.uint8) for size in header.sections]
+
+
+def _header(start: bytearray | None, path: Path, versions: tuple[int, ...]) -> Header:
+    if start is None or start[:4] != MAGIC:
+        raise BadSplats(f"{path} is compressed as an SPZ file is, but holds none.", "Name a file of 3D Gaussians.")
+    header = Header(*struct.unpack_from("<IIBB", start, 4))
+    if header.version not in versions:
+        raise BadSplats(f"{path} is an SPZ file of version {header.version}; versions 2 to 4 can be read.")
+    if header.count > MOST:
+        raise BadSplats(f"{path} promises {header.count} Gaussians; SPZ files of at most {MOST} are read.")
+    if header.degree >= len(TERMS) or not 1 <= header.fraction_bits <= 24:
+        raise BadSplats(f"{path} is a damaged SPZ file: its header does not make sense.", AGAIN)
+    return header
+
+
+def _section(stream: Stream, size: int, path: Path) -> NDArray[np.uint8]:
+    data = take(stream, size)
+    if data is None:
+        raise BadSplats(f"{path} is cut short.", AGAIN)
+    return np.frombuffer(data, np.uint8)
+
+
+def _decode(header: Header, sections: list[NDArray[np.uint8]]) -> Splats:
+    positions, alphas, colours, scales, rotations, rest = sections
+    count = header.count
+    quats = _quats_v2(rotations) if header.version == 2 else _quats(rotations)
+    quats[:, 1:] *= FLIP
+    sh = np.zeros((count, 1 + min(TERMS[header.degree], len(FLIP_SH)), 3), np.float32)
+    sh[:, 0] = (colours.reshape(count, 3) / np.float32(255) - np.float32(0.5)) / np.float32(0.15)
+    beyond = rest.reshape(count, TERMS[header.degree], 3)[:, : sh.shape[1] - 1]
+    sh[:, 1:] = (beyond.astype(np.float32) - 128) / 128 * FLIP_SH[: sh.shape[1] - 1, None]
+    return Splats(
+        means=_means(positions, header.fraction_bits) * FLIP,
+        quats=quats,
+        scales=scales.reshape(count, 3) / np.float32(16) - 10,
+        opacities=logits(alphas),
+        sh=sh,
+    )
+
+
+def _means(positions: NDArray[np.uint8], fraction_bits: int) -> Floats:
+    """Return centres (N, 3) from signed numbers of 24 bits, the lowest byte first."""
+    words = np.zeros((len(positions) // 3, 4), np.uint8)
+    words[:, 1:] = positions.reshape(-1, 3)
+    # The bytes stand in the upper part of a word, so that its sign is theirs.
+    return (words.view("<i4")[:, 0] >> 8).reshape(-1, 3).astype(np.float32) / np.float32(1 << fraction_bits)
+
+
+def _quats_v2(rotations: NDArray[np.uint8]) -> Floats:
+    xyz = rotations.reshape(-1, 3) / np.float32(127.5) - 1
+    return with_largest(xyz, np.zeros(len(xyz), np.int64))
+
+
+def _quats(rotations: NDArray[np.uint8]) -> Floats:
+    """Return quaternions wxyz: two bits name the largest of x, y, z, w, then a sign and nine bits for each other."""
+    words = rotations.view("<u4").astype(np.uint32)
+    fields = np.stack([(words >> shift) & 1023 for shift in (20, 10, 0)], 1)
+    sizes = (fields & 511).astype(np.float32) / np.float32(511 * np.sqrt(2))
+    xyzw = with_largest(np.where(fields & 512, -sizes, sizes), words >> 30)
+    return np.roll(xyzw, 1, axis=1)

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import gzip
+import struct
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zstandard
+from gsplat import export_splats
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.spatial import KDTree
+
+from backend.splat_files import read_splats
+from protocol.errors import BadSplats
+from protocol.ply import write_ply
+from protocol.sh import rotate_sh
+from protocol.splats import Splats
+from tests.backend.splat_files.packing import compressed_ply_bytes, splat_bytes, spz_bytes, storable
+
+FIXTURES = "splat-fixtures"
+THREE = f"{FIXTURES}/metalsplatter/SplatIO/TestData/test-splat.3-points-from-train"
+
+
+def read_quietly(path: Path) -> Splats:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return read_splats(path)
+
+
+def agree(a: Splats, b: Splats, *, mean: float, scale: float, alpha: float, quat: float, colour: float, sh: float = 0):
+    """Check that two splats are the same within a step of a format; ``quat`` is the sine of half the angle between."""
+    assert a.sh.shape == b.sh.shape
+    assert np.abs(a.means - b.means).max() <= mean
+    assert np.abs(a.scales - b.scales).max() <= scale
+    assert np.abs(a.alphas - b.alphas).max() <= alpha
+    units = [s.quats / np.linalg.norm(s.quats, axis=1, keepdims=True) for s in (a, b)]
+    cosine = np.abs((units[0].astype(float) * units[1]).sum(1)).clip(0, 1)
+    assert np.sqrt(1 - cosine**2).max() <= quat
+    assert np.abs(a.sh[:, 0] - b.sh[:, 0]).max() <= colour
+    assert np.abs(a.sh[:, 1:] - b.sh[:, 1:]).max(initial=0) <= sh
+
+
+# What each format gives back, against writers that follow its source one Gaussian at a time
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_spz(version: int, degree: int, tmp_path: Path):
+    drawn = storable(300, degree, seed=version)
+    (tmp_path / "a.spz").write_bytes(spz_bytes(drawn, version))
+    read = read_quietly(tmp_path / "a.spz")
+    # Version 2 leaves w to be found from x, y, z, which is a root of a difference where w is small.
+    quat = 0.1 if version == 2 else 2e-3
+    agree(read, drawn, mean=2**-13 + 1e-6, scale=1 / 32 + 1e-5, alpha=0.003, quat=quat, colour=0.014, sh=1 / 250)
+
+
+def test_spz_with_another_step_of_positions(tmp_path: Path):
+    drawn = storable(20)
+    (tmp_path / "a.spz").write_bytes(spz_bytes(drawn, 3, fraction_bits=18))
+    assert np.abs(read_quietly(tmp_path / "a.spz").means - drawn.means).max() <= 2**-19 + 1e-6
+
+
+def test_the_signs_of_spz_are_those_of_half_a_turn():
+    from backend.splat_files.spz import FLIP_SH
+
+    sh = storable(5, 3).sh
+    turned = rotate_sh(sh, np.diag([1.0, -1.0, -1.0]))
+    np.testing.assert_allclose(turned[:, 1:], sh[:, 1:] * FLIP_SH[:, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("colour_bounds", [True, False])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_compressed_ply(degree: int, colour_bounds: bool, tmp_path: Path):
+    drawn = storable(600, degree)
+    (tmp_path / "a.ply").write_bytes(compressed_ply_bytes(drawn, colour_bounds))
+    read = read_quietly(tmp_path / "a.ply")
+    agree(read, drawn, mean=4e-3, scale=5e-3, alpha=0.003, quat=2e-3, colour=8e-3, sh=1 / 60)
+
+
+def test_splat(tmp_path: Path):
+    drawn = storable(300)
+    (tmp_path / "a.splat").write_bytes(splat_bytes(drawn))
+    agree(read_quietly(tmp_path / "a.splat"), drawn, mean=0, scale=1e-5, alpha=0.003, quat=1.5e-2, colour=0.008)
+
+
+@pytest.mark.parametrize(("kind", "ending", "degree"), [("splat", "splat", 0), ("ply_compressed", "ply", 2)])
+def test_what_gsplat_writes(kind, ending: str, degree: int, tmp_path: Path):
+    drawn = storable(500, degree)
+    columns = {name: torch.from_numpy(getattr(drawn, name)) for name in ("means", "scales", "quats", "opacities")}
+    sh = torch.from_numpy(drawn.sh)
+    path = tmp_path / f"a.{ending}"
+    export_splats(**columns, sh0=sh[:, :1], shN=sh[:, 1:], format=kind, save_to=str(path))
+    read = read_quietly(path)
+    # gsplat sorts the Gaussians along a curve.
+    read = read.pick(KDTree(read.means).query(drawn.means)[1])
+    agree(read, drawn, mean=8e-3, scale=8e-3, alpha=0.005, quat=2.5e-2, colour=0.02, sh=1 / 30)
+
+
+def test_an_uncompressed_ply_is_read_as_ever_under_any_name(tmp_path: Path):
+    drawn = storable(20, 3)
+    write_ply(drawn, tmp_path / "a.bin")
+    agree(read_quietly(tmp_path / "a.bin"), drawn, mean=0, scale=0, alpha=0, quat=1e-3, colour=0)
+
+
+# Files of other programs
+
+
+def test_three_gaussians_in_three_formats(data: Path):
+    ply = read_splats(data / f"{THREE}.ply")
+    spz = read_splats(data / f"{THREE}.spz")
+    agree(spz, ply, mean=2**-13 + 1e-6, scale=1 / 32, alpha=0.002, quat=2e-3, colour=0.014, sh=0.07)
+    splat = read_splats(data / f"{THREE}.splat")
+    constant = Splats(ply.means, ply.quats, ply.scales, ply.opacities, ply.sh[:, :1])
+    agree(splat, constant, mean=0, scale=1e-5, alpha=0.004, quat=1.5e-2, colour=0.014)
+
+
+def test_a_scene_in_spz_4_and_in_compressed_ply(data: Path):
+    ply = read_splats(data / "playcanvas-splats/biker.compressed.ply")
+    spz = read_splats(data / "playcanvas-splats/biker.spz")
+    assert len(ply) == len(spz) == 152_746
+    # SPZ has no sizes below exp(-10); the other has.
+    clipped = Splats(ply.means, ply.quats, ply.scales.clip(-10), ply.opacities, ply.sh)
+    agree(spz, clipped, mean=2**-13 + 1e-5, scale=0.032, alpha=1e-6, quat=2e-3, colour=0.014)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "terms"),
+    [
+        ("playcanvas-splats/guitar.compressed.ply", 90_854, 1),
+        (f"{FIXTURES}/playcanvas-test/test.ply", 64, 16),
+    ],
+)
+def test_other_scenes(name: str, count: int, terms: int, data: Path):
+    splats = read_quietly(data / name)
+    assert splats.sh.shape == (count, terms, 3)
+    np.testing.assert_allclose(np.linalg.norm(splats.quats, axis=1), 1, atol=1e-5)
+
+
+def test_trailing_bytes_are_warned_of(data: Path):
+    with pytest.warns(UserWarning, match="14029 bytes after its last Gaussian"):
+        assert len(read_splats(data / f"{FIXTURES}/pc_short.ply")) == 100
+
+
+# Files that are wrong
+
+GOOD: dict[str, Callable[[], bytes]] = {
+    "2.spz": lambda: spz_bytes(storable(40, 1), 2),
+    "3.spz": lambda: spz_bytes(storable(40, 2), 3),
+    "4.spz": lambda: spz_bytes(storable(40, 3), 4),
+    "a.splat": lambda: splat_bytes(storable(40)),
+    "a.ply": lambda: compressed_ply_bytes(storable(300, 1)),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_bytes_are_read_or_refused_in_a_sentence(name: str, data: st.DataObject, tmp_path: Path):
+    content = bytearray(GOOD[name]())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, min(len(content), data.draw(st.sampled_from([40, 1200, 1 << 20]))) - 1))
+        kind = data.draw(st.sampled_from(["set", "cut", "insert", "remove"]))
+        if kind == "set":
+            content[at] = data.draw(st.integers(0, 255))
+        elif kind == "insert":
+            content[at:at] = data.draw(st.binary(min_size=1, max_size=40))
+        elif kind == "remove":
+            del content[at : at + data.draw(st.integers(1, 40))]
+        else:
+            del content[max(at, 1) :]
+        if not content:
+            return
+    path = tmp_path / name
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        splats, sentence = _read_or_sentence(path)
+    if splats is None:
+        assert str(path) in sentence
+    else:
+        assert all(np.isfinite(c).all() for c in (splats.means, splats.scales, splats.opacities, splats.sh))
+
+
+def _read_or_sentence(path: Path) -> tuple[Splats | None, str]:
+    try:
+        return read_splats(path), ""
+    except BadSplats as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_every_cut_is_noticed(name: str, tmp_path: Path):
+    content = GOOD[name]()
+    for length in {*range(0, 40), *range(0, len(content) - 1, 97), len(content) - 1}:
+        if name == "a.splat" and length and length % 32 == 0:
+            continue  # a format without a header is whole there
+        (tmp_path / name).write_bytes(content[:length])
+        with pytest.raises(BadSplats):
+            read_splats(tmp_path / name)
+
+
+def peak_mib(path: Path) -> float:
+    """Return the most memory that reading a file which must be refused takes, in MiB."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadSplats):
+            read_splats(path)
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [20_000_001, 2**32 - 1, 15_000_000])
+def test_counts_that_lie_cost_no_memory(count: int, tmp_path: Path):
+    for version in (3, 4):
+        start = struct.pack("<4sIIBBB", b"NGSP", version, count, 0, 12, 0)
+        whole = spz_bytes(storable(50), version)
+        lying = gzip.compress(start + gzip.decompress(whole)[15:]) if version == 3 else start + whole[15:]
+        (tmp_path / "a.spz").write_bytes(lying)
+        assert peak_mib(tmp_path / "a.spz") < 40
+    text = compressed_ply_bytes(storable(50)).replace(b"element vertex 50", b"element vertex %d" % count)
+    (tmp_path / "a.ply").write_bytes(text)
+    assert peak_mib(tmp_path / "a.ply") < 5
+
+
+def test_streams_that_unpack_to_more_than_was_promised_are_not_unpacked(tmp_path: Path):
+    whole = spz_bytes(storable(50), 3)
+    (tmp_path / "a.spz").write_bytes(gzip.compress(gzip.decompress(whole) + bytes(1 << 27), 1))
+    tracemalloc.start()
+    with pytest.warns(UserWarning, match="after its last Gaussian"):
+        assert len(read_splats(tmp_path / "a.spz")) == 50
+    assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    tracemalloc.stop()
+    bomb = zstandard.compress(bytes(1 << 28))
+    start = struct.pack("<4sIIBBBBI12x", b"NGSP", 4, 50, 0, 12, 0, 5, 32)
+    sizes = [450, 50, 150, 150, 200]
+    table = b"".join(struct.pack("<QQ", len(bomb), size) for size in sizes)
+    (tmp_path / "b.spz").write_bytes(start + table + bomb * 5)
+    tracemalloc.start()
+    assert len(read_splats(tmp_path / "b.spz")) == 50
+    assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    tracemalloc.stop()
+
+
+def test_what_is_not_finite_is_dropped(tmp_path: Path):
+    content = bytearray(splat_bytes(storable(5)))
+    content[32:36] = struct.pack("<f", np.nan)
+    content[64 + 12 : 64 + 16] = struct.pack("<f", -1)
+    (tmp_path / "a.splat").write_bytes(content)
+    with pytest.warns(UserWarning, match="2 Gaussians that are not finite"):
+        assert len(read_splats(tmp_path / "a.splat")) == 3
+    (tmp_path / "b.splat").write_bytes(content[32:64])
+    with pytest.raises(BadSplats, match="None of the 1 Gaussians"):
+        read_splats(tmp_path / "b.splat")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.spz", b"hello", "is no splat file that is known"),
+        ("a.ksplat", bytes(4096), "is no splat file that is known"),
+        ("a.splat", b"", "not a whole .splat"),
+        ("a.spz", gzip.compress(b"hello" * 10), "compressed as an SPZ file is, but holds none"),
+        ("a.spz", gzip.compress(struct.pack("<4sIIBBBx", b"NGSP", 1, 0, 0, 12, 0)), "of version 1"),
+        ("a.spz", struct.pack("<4sIIBBB17x", b"NGSP", 9, 0, 0, 12, 0), "of version 9"),
+        ("a.spz", gzip.compress(struct.pack("<4sIIBBBx", b"NGSP", 3, 0, 7, 12, 0)), "does not make sense"),
+    ],
+)
+def test_other_files_are_named_as_what_they_are(name: str, content: bytes, sentence: str, tmp_path: Path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadSplats, match=sentence):
+        read_splats(tmp_path / name)
+    with pytest.raises(BadSplats, match="There is no file"):
+        read_splats(tmp_path / "absent.ply")
