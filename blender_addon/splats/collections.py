@@ -29,6 +29,9 @@ from .result import Part, Result
 BENEATH = "splatlift_beneath"
 """Custom property of an object whose Gaussians are hidden under the mesh that is its parent."""
 
+SURFACE_OF = "splatlift_surface_of"
+"""Custom property of a mesh: the object that holds its Gaussians. A copy of the mesh still names them."""
+
 PLACEMENT = "splatlift_placement"
 """Custom property of the object that turns a scene upright."""
 
@@ -162,6 +165,7 @@ def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Surface
         kept = add_points(child, f"{part.name} Gaussians", part.splats, colour, nodes)
         kept.parent = seen
         kept.hide_viewport = kept.hide_render = kept[BENEATH] = True
+        seen[SURFACE_OF] = kept
     return child
 
 

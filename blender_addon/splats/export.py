@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import bpy
 import numpy as np
@@ -14,40 +15,74 @@ from protocol.ply import write_ply
 from protocol.splats import Splats, merge
 from protocol.transform import transform
 
-from .attributes import read_splats
-from .collections import splat_objects
+from .attributes import is_splats, read_splats
+from .collections import BENEATH, placement_of, splat_objects
 
+Frame = Literal["CAPTURE", "WORLD"]
 UNMOVED = 1e-6
 """Entries of a matrix as near to the identity as this are rounding of Blender's float32, not somebody's move."""
 
 
-def export_objects(collections: list[Any], path: Path) -> int:
+def export_objects(collections: Sequence[Any], path: Path, *, background: bool = True, frame: Frame = "CAPTURE") -> int:
     """Write the Gaussians of collections as one stock 3DGS PLY and return how many they are.
 
-    The file is in the frame of the capture: an object's world matrix counts relative to the placement it was imported
-    with, so an object nobody moved comes out bit for bit as it came in, and a moved one at its new place among the
-    others. Columns that no splat viewer knows, such as ``label``, are left out.
+    What was deleted is not there, what was moved is at its new place, and a duplicate is there twice. Columns that no
+    splat viewer knows, such as ``label``, are left out.
 
     Args:
         collections: of objects, backgrounds or whole scenes; an object in several of them is written once.
         path: ends in ``.ply``; its folder exists. An earlier file of that name is replaced.
+        background: whether the backgrounds of scenes are written too.
+        frame: "CAPTURE": an object's world matrix counts relative to the placement it was imported with, so an object
+            nobody moved comes out bit for bit as it came in, and a moved one at its new place among the others.
+            "WORLD": everything is where Blender has it, with z up.
 
     Raises:
-        BadArgument: if there is nothing to write, or ``path`` is no PLY file in an existing folder.
+        BadArgument: if there is nothing to write, ``path`` is no PLY file in an existing folder, or ``frame`` neither.
         BadSplats: if an object is scaled by different factors along its axes, is mirrored, or lost splat attributes.
     """
     path = Path(path)
     if path.suffix.lower() != ".ply" or not path.absolute().parent.is_dir() or path.is_dir():
         raise BadArgument(f"Gaussians cannot be exported to {path}.", "Name a .ply file in a folder that exists.")
+    if frame not in get_args(Frame):
+        raise BadArgument(f"There is no frame {frame!r}.", f"Choose one of {', '.join(get_args(Frame))}.")
     bpy.context.view_layer.update()
-    things = {thing: collection for collection in collections for thing in splat_objects(collection)}
-    pieces = [_placed(thing, _placement(collection)) for thing, collection in things.items()]
+    things = {
+        thing: collection for collection in collections for thing in exported_objects(collection, background=background)
+    }
+    pieces = [_placed(thing, _placement(collection, frame)) for thing, collection in things.items()]
     if not sum(len(piece) for piece in pieces):
         names = ", ".join(collection.name for collection in collections[:5]) or "nothing"
         raise BadArgument(f"There are no Gaussians to export in {names}.", "Choose objects that SplatLift imported.")
     splats = pieces[0] if len(pieces) == 1 else merge(pieces)
     write_ply(splats.without_columns(), path)
     return len(splats)
+
+
+def exported_objects(collection: Any, *, background: bool = True) -> list[Any]:
+    """Return the objects with Gaussians that an export of ``collection`` is made of.
+
+    To a whole scene belongs also what stands under the scene's placement but was put into another collection, as it
+    happens to duplicates.
+    """
+    things = splat_objects(collection)
+    if not background:
+        behind = {
+            thing
+            for each in (collection, *collection.children_recursive)
+            if each.splatlift.kind == "BACKGROUND"
+            for thing in each.all_objects
+        }
+        things = [thing for thing in things if thing not in behind]
+    upright = placement_of(collection) if collection.splatlift.kind == "SCENE" else None
+    if upright is not None:
+        inside = set(collection.all_objects)
+        things += [
+            each
+            for each in upright.children_recursive
+            if each not in inside and each.users_scene and is_splats(each.data) and not each.get(BENEATH)
+        ]
+    return things
 
 
 def world_matrix(thing: Any) -> Any:
@@ -73,9 +108,11 @@ def _placed(thing: Any, placement: NDArray[np.float64]) -> Splats:
         raise BadSplats(f"The object {thing.name!r} cannot be exported: {error.sentence}", error.remedy) from error
 
 
-def _placement(collection: Any) -> NDArray[np.float64]:
+def _placement(collection: Any, frame: Frame) -> NDArray[np.float64]:
     known = collection.splatlift
-    return np.eye(4) if known.kind == "NONE" else np.array(known.placement, np.float64).reshape(4, 4)
+    if known.kind == "NONE" or frame == "WORLD":
+        return np.eye(4)
+    return np.array(known.placement, np.float64).reshape(4, 4)
 
 
 def _gaussians(thing: Any) -> Splats:

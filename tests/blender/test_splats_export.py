@@ -158,3 +158,62 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> 
 def test_nothing_chosen_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="no Gaussians to export in nothing"):
         export_objects([], tmp_path / "out.ply")
+
+
+def test_the_background_is_left_out_where_it_is_not_wanted(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    count = export_objects([scene], tmp_path / "out.ply", background=False)
+    assert count == int((splats.extra["label"] > 0).sum())
+    assert same(read_ply(tmp_path / "out.ply"), merge([object_of(splats, label) for label in (1, 2, 3)]))
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_duplicates_are_written_where_they_stand(tmp_path: Path, elsewhere: bool) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    mug = scene.children[0].objects[0]
+    twin, linked = mug.copy(), mug.copy()
+    twin.data = mug.data.copy()
+    for thing, place in ((twin, (1, 0, 0)), (linked, (0, 5, 0))):
+        thing.location = place
+        (bpy.context.scene.collection if elsewhere else scene.children[0]).objects.link(thing)
+    got = exported([scene], tmp_path)
+    part = object_of(splats, 1)
+    assert len(got) == len(splats) + 2 * len(part)
+    for place in ((0, 0, 0), (1, 0, 0), (0, 5, 0)):
+        apart = np.abs(got.means[:, None] - (part.means + np.array(place, np.float32))[None, :5]).max(-1)
+        assert (apart.min(0) < 1e-5).all()
+
+
+def test_in_the_worlds_frame_everything_is_where_blender_has_it(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in", scale=2.0)
+    bpy.context.view_layer.update()
+    thing = scene.children[1].objects[0]
+    thing.location = (3, 1, 2)
+    bpy.context.view_layer.update()
+    export_objects([scene.children[1]], tmp_path / "out.ply", frame="WORLD")
+    expected = transform(object_of(splats, 2), np.array(thing.matrix_world))
+    assert close(read_ply(tmp_path / "out.ply"), expected)
+    with pytest.raises(BadArgument, match="no frame 'MOON'"):
+        export_objects([scene], tmp_path / "out.ply", frame="MOON")  # pyright: ignore[reportArgumentType]
+
+
+def test_parents_are_baked_in(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    bpy.context.view_layer.update()
+    thing = scene.children[1].objects[0]
+    still = thing.matrix_world.copy()
+    handle = bpy.data.objects.new("handle", None)
+    bpy.context.scene.collection.objects.link(handle)
+    handle.location = (1, 1, 1)
+    bpy.context.view_layer.update()
+    thing.parent = handle
+    thing.matrix_parent_inverse = handle.matrix_world.inverted()
+    thing.matrix_basis = still
+    bpy.context.view_layer.update()
+    handle.matrix_world = MOVE @ handle.matrix_world
+    got = exported([scene.children[1]], tmp_path)
+    assert close(got, transform(object_of(splats, 2), in_capture(scene, MOVE)))
