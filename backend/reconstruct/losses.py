@@ -147,7 +147,8 @@ def _loss_and_gradient(image, target, weight, window, gradient):
     similar = np.zeros(height, np.float64)
     l1_step = (np.float32(1) - weight) / count
     ssim_step = -weight / count
-    across = np.empty((5, height, length), np.float32)
+    # Blurred along the row: x, y, x x + y y (SSIM wants no more than the sum of both variances), and x y.
+    across = np.empty((4, height, length), np.float32)
     for y in prange(height):
         row_x = np.zeros(length + 2 * _MARGIN, np.float32)
         row_y = np.zeros(length + 2 * _MARGIN, np.float32)
@@ -163,32 +164,30 @@ def _loss_and_gradient(image, target, weight, window, gradient):
             _blur_row(row_x, window, across[0, y])
             _blur_row(row_y, window, across[1, y])
             for x in range(length + 2 * _MARGIN):
-                product[x] = row_x[x] * row_x[x]
+                product[x] = row_x[x] * row_x[x] + row_y[x] * row_y[x]
             _blur_row(product, window, across[2, y])
             for x in range(length + 2 * _MARGIN):
-                product[x] = row_y[x] * row_y[x]
-            _blur_row(product, window, across[3, y])
-            for x in range(length + 2 * _MARGIN):
                 product[x] = row_x[x] * row_y[x]
-            _blur_row(product, window, across[4, y])
+            _blur_row(product, window, across[3, y])
     l1 = absolute.sum() / count
     if weight <= 0:
         return l1
     # The derivatives of SSIM by mean(x), mean(x x) and mean(x y), already blurred along the row.
     back = np.empty((3, height, length), np.float32)
     for y in prange(height):
-        moments = np.empty((5, length), np.float32)
-        for m in range(5):
+        moments = np.empty((4, length), np.float32)
+        for m in range(4):
             _blur_column(across[m], y, window, moments[m])
         slopes = np.zeros((3, length + 2 * _MARGIN), np.float32)
         total = np.float32(0)
         for x in range(length):
             mx, my = moments[0, x], moments[1, x]
-            var_x, var_y = moments[2, x] - mx * mx, moments[3, x] - my * my
-            covar = moments[4, x] - mx * my
+            squares = mx * mx + my * my
+            variances = moments[2, x] - squares
+            covar = moments[3, x] - mx * my
             a1, a2 = 2 * mx * my + np.float32(C1), 2 * covar + np.float32(C2)
-            b1 = np.float32(1) / (mx * mx + my * my + np.float32(C1))
-            b2 = np.float32(1) / (var_x + var_y + np.float32(C2))
+            b1 = np.float32(1) / (squares + np.float32(C1))
+            b2 = np.float32(1) / (variances + np.float32(C2))
             value = a1 * a2 * b1 * b2
             total += value
             by_square = -value * b2
