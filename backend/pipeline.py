@@ -6,7 +6,7 @@ The command line and the server's worker both call :func:`segment`; neither know
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,9 +21,10 @@ from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
 from backend.memory import peak_host_mib
 from backend.objects import result
-from backend.objects.overview import Row, overview
+from backend.objects.overview import Row, overview, paint
 from backend.objects.table import object_table
-from backend.progress import Progress, silent
+from backend.pictures import Pictures, Take
+from backend.progress import Progress, Watch, silent
 from backend.reconstruct import held_out, reconstruct
 from backend.render import Renderer, device_of
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
@@ -73,8 +74,11 @@ class SegmentRequest:
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
 
 
-def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
+def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
     """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
+
+    ``picture`` is given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
+    that a method trains, and of the labels.
 
     Raises:
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
@@ -85,6 +89,7 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
     device = device_of(request.device)
     name, method = find_method(request.method)
     read_settings(name, method, request.settings)
+    pictures = Pictures(picture)
     clock = Stopwatch()
 
     with clock("scene"):
@@ -95,7 +100,7 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
         progress("scene", 1.0, describe_scene(scene))
 
     with clock("reconstruct"):
-        splats = _gaussians(request, scene, train, device, progress)
+        splats = _gaussians(request, scene, train, device, progress, pictures)
         psnr = held_out(splats, test, device) if test and request.splats is None else []
 
     with clock("lift"):
@@ -107,11 +112,12 @@ def segment(request: SegmentRequest, progress: Progress = silent) -> dict:
             seed=request.seed,
             settings=request.settings,
             progress=progress,
+            watch=_watch(splats, (test or train)[0].camera, device, pictures),
         )
 
     with clock("labels"):
         shown = test or train
-        maps = _label_maps(splats, lifted, shown, mask_scale, device, progress)
+        maps = _label_maps(splats, lifted, shown, mask_scale, device, progress, pictures)
 
     with clock("objects"), result.whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
@@ -178,7 +184,9 @@ def _mask_scale(train: Sequence[View], scene: Scene) -> float:
     )
 
 
-def _gaussians(request: SegmentRequest, scene: Scene, train: Sequence[View], device: str, progress: Progress) -> Splats:
+def _gaussians(
+    request: SegmentRequest, scene: Scene, train: Sequence[View], device: str, progress: Progress, pictures: Pictures
+) -> Splats:
     if request.splats is not None:
         return read_splats(request.splats).without_columns()
     return reconstruct(
@@ -189,17 +197,43 @@ def _gaussians(request: SegmentRequest, scene: Scene, train: Sequence[View], dev
         seed=request.seed,
         checkpoint=request.checkpoint,
         progress=progress,
+        pictures=pictures,
     )
 
 
+def _watch(splats: Splats, camera: Camera, device: str, pictures: Pictures) -> Watch:
+    """Return what shows an embedding in training as one view sees it."""
+    renderer: Renderer | None = None
+
+    def watch(embedding: Callable[[], NDArray[np.float32]]) -> None:
+        nonlocal renderer
+        if pictures.due:
+            renderer = renderer or Renderer(splats, device)
+            values = embedding()
+            if len(values) == len(splats):  # those with a value that is not finite are not trained
+                pictures.embedding(renderer, camera, values)
+
+    return watch
+
+
 def _label_maps(
-    splats: Splats, lifted: Lift, views: Sequence[View], mask_scale: float, device: str, progress: Progress
+    splats: Splats,
+    lifted: Lift,
+    views: Sequence[View],
+    mask_scale: float,
+    device: str,
+    progress: Progress,
+    pictures: Pictures,
 ) -> dict[str, NDArray[np.int32]]:
     renderer = Renderer(splats, device)
     maps: dict[str, NDArray[np.int32]] = {}
     for done, view in enumerate(views):
         progress("objects", 0.5 * done / len(views), "label maps")
         maps[view.name] = label_map(renderer, lifted.labels, _mask_camera(view, mask_scale))
+        # The first at once: where nothing is rebuilt or trained there is none before.
+        shows = pictures.due or (done == 0 and pictures.wanted)
+        if shows and (drawing := paint(maps[view.name])) is not None:
+            pictures.drawing(drawing)
     return maps
 
 

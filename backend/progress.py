@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Cancelled(Exception):
@@ -30,3 +34,11 @@ STAGES = ("scene", "reconstruct", "contributions", "lift", "objects", "write")
 
 def silent(stage: str, fraction: float, note: str = "") -> None:
     """A :class:`Progress` that shows nothing and never cancels."""
+
+
+Watch = Callable[[Callable[[], NDArray[np.float32]]], object]
+"""Told now and then by training where its (N, d) embedding can be had as it is then, if it is wanted."""
+
+
+def unwatched(embedding: Callable[[], NDArray[np.float32]]) -> None:
+    """A :data:`Watch` that wants nothing."""

@@ -20,7 +20,7 @@ from backend.lift.owners import mask_owners
 from backend.lift.types import Lift
 from backend.lift.views import MaskedView, masked_views
 from backend.lift.votes import Evidence, gather_evidence
-from backend.progress import Progress, silent
+from backend.progress import Progress, Watch, silent, unwatched
 from backend.scene.types import View
 from protocol.errors import BadMask, BadSplats
 from protocol.splats import Splats
@@ -37,6 +37,7 @@ def lift(
     seed: int = 0,
     settings: Mapping[str, Value] | None = None,
     progress: Progress = silent,
+    watch: Watch = unwatched,
 ) -> Lift:
     """Give every Gaussian an instance label, from masks whose ids agree in no two views.
 
@@ -48,6 +49,7 @@ def lift(
         seed: of every random draw.
         settings: values in place of the method's own, by name.
         progress: told under the stages "contributions" and "lift".
+        watch: told by methods that train where the embedding of the finite Gaussians can be had.
 
     Raises:
         BadArgument: if the method or a setting is unknown, or a setting outside its range.
@@ -72,7 +74,7 @@ def lift(
     if evidence.masks == 0:
         found = Labelling(np.zeros(len(whole), np.int32))
     else:
-        found = chosen.run(Job(whole, views, renderer, evidence, renderer.device, seed, progress), values)
+        found = chosen.run(Job(whole, views, renderer, evidence, renderer.device, seed, progress, watch), values)
     progress("lift", 1.0)
     return _lift(found, evidence, finite, name, settings_dict(values))
 

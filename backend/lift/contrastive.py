@@ -96,7 +96,7 @@ def trained_features(job: Job, settings: ContrastiveSettings) -> NDArray[np.floa
     means = job.splats.means
     if not views or len(means) < 2:
         return np.full((len(means), settings.dimensions), settings.dimensions**-0.5, np.float32)
-    return train_features(views, means, settings, job.device, job.seed, job.progress)
+    return train_features(views, means, settings, job.device, job.seed, job.progress, job.watch)
 
 
 def large_masks(views: Iterator[MaskedView], smallest: int) -> Iterator[MaskedView]:

@@ -14,7 +14,7 @@ from backend.lift.contrastive import ContrastiveSettings
 from backend.lift.contrastive_losses import contrastive_loss, spatial_loss
 from backend.lift.embedding import RowAdam, neighbours
 from backend.lift.samples import ViewSamples
-from backend.progress import Progress
+from backend.progress import Progress, Watch, unwatched
 
 Part = tuple[Tensor, Tensor]
 """Distinct rows (R,) int64 of the table, and the gradient (R, d) of a loss in them."""
@@ -44,6 +44,7 @@ def train_features(
     device: str,
     seed: int,
     progress: Progress,
+    watch: Watch = unwatched,
 ) -> NDArray[np.float32]:
     """Return the (N, d) float32 features of N Gaussians, of any length, as they are rendered.
 
@@ -54,6 +55,7 @@ def train_features(
         device: a torch device.
         seed: of all draws.
         progress: told under the stage "lift".
+        watch: told as often where the features can be had as they are then.
     """
     chance = torch.Generator(device).manual_seed(seed)
     table = torch.rand(len(means), settings.dimensions, generator=chance, device=device)
@@ -65,6 +67,7 @@ def train_features(
         if iteration % 1000 == 1:
             note = f"iteration {iteration} of {settings.iterations}"
             progress("lift", 0.4 + 0.5 * iteration / settings.iterations, note)
+            watch(lambda: table.cpu().numpy())
         parts: list[Part] = []
         if iteration % settings.cluster_every == 0:
             if not order:

@@ -15,7 +15,7 @@ from torch.nn.functional import embedding_bag
 from backend.lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
 from backend.lift.samples import ViewSamples
 from backend.lift.unic_lift import UnicLiftSettings
-from backend.progress import Progress
+from backend.progress import Progress, Watch, unwatched
 
 FADE = (0.9, 0.99)
 """Adam's decay rates. The second is shorter than usual as a row is touched in a few hundred steps at most."""
@@ -67,6 +67,7 @@ def train(
     device: str,
     seed: int,
     progress: Progress,
+    watch: Watch = unwatched,
 ) -> NDArray[np.float32]:
     """Return the (N, d) float32 embedding of UniC-Lift trained on the views' samples, one view a step.
 
@@ -78,6 +79,7 @@ def train(
         device: a torch device.
         seed: of all draws.
         progress: told under the stage "lift".
+        watch: told as often where the embedding can be had as it is then.
     """
     chance = torch.Generator(device).manual_seed(seed)
     d = settings.dimensions
@@ -96,6 +98,7 @@ def train(
     for step in range(settings.steps):
         if step % 20 == 0:
             progress("lift", 0.4 + 0.5 * step / settings.steps, f"step {step} of {settings.steps}")
+            watch(lambda: table.cpu().numpy())
         if not order:
             order = torch.randperm(len(views), generator=chance, device=device).tolist()
         ids, weights, segment, boundary = views[order.pop()]

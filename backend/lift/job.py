@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.lift.labelmap import Contributor
 from backend.lift.views import MaskedView
 from backend.lift.votes import Evidence, Voter
-from backend.progress import Progress
+from backend.progress import Progress, Watch, unwatched
 from backend.scene.types import View
 from protocol.splats import Splats
 
@@ -35,6 +35,7 @@ class Job:
         device: a torch device, for methods that train.
         seed: of every random draw.
         progress: told under the stage "lift".
+        watch: told by methods that train where their embedding can be had.
     """
 
     splats: Splats
@@ -44,6 +45,7 @@ class Job:
     device: str
     seed: int
     progress: Progress
+    watch: Watch = unwatched
 
 
 @dataclass(frozen=True)

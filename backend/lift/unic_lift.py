@@ -123,4 +123,4 @@ def trained_embedding(job: Job, settings: UnicLiftSettings) -> NDArray[np.float3
         # In each view one mask, or none, covers all that is seen.
         return np.ones((len(means), settings.dimensions), np.float32)
     radius = settings.radius * scene_extent(means, job.evidence.seen)
-    return train(samples, means, radius, settings, job.device, job.seed, job.progress)
+    return train(samples, means, radius, settings, job.device, job.seed, job.progress, job.watch)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from backend.pictures import UNSEEN, Pictures
 from backend.progress import Progress, silent
 from backend.reconstruct import checkpoint as checkpoints
 from backend.reconstruct.densify import Growth, densify, finite
@@ -47,6 +48,7 @@ def reconstruct(
     checkpoint: Path | None = None,
     progress: Progress = silent,
     settings: Mapping[str, Any] | None = None,
+    pictures: Pictures = UNSEEN,
 ) -> Splats:
     """Train Gaussians that look like the photographs of ``train_views``.
 
@@ -63,6 +65,7 @@ def reconstruct(
             settings goes on from. One of another scene or other settings is passed over with a warning in the log.
         progress: called several times a second; what it raises passes through, and the last checkpoint stays.
         settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
+        pictures: shown an image as training renders it, now and then.
 
     Returns:
         The Gaussians in the frame of the capture, every value finite.
@@ -93,11 +96,11 @@ def reconstruct(
     )
     if checkpoint is not None:
         training.restore(checkpoint, mark)
-    _run(training, checkpoint, mark, progress)
+    _run(training, checkpoint, mark, progress, pictures)
     return training.splats()
 
 
-def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progress) -> None:
+def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progress, pictures: Pictures) -> None:
     steps = training.schedule.steps
     reported = saved = time.monotonic()
     quality = None
@@ -109,6 +112,8 @@ def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progr
             quality = psnr(image, photo.image) if quality is None else 0.9 * quality + 0.1 * psnr(image, photo.image)
             progress("reconstruct", training.step / steps, f"{len(training.adam):,} Gaussians, {quality:.1f} dB")
             reported = now
+            if pictures.due:
+                pictures.image(image.detach().cpu().numpy())
         if checkpoint is not None and now - saved > CHECKPOINT_EVERY:
             checkpoints.save(checkpoint, training.arrays(), mark)
             saved = now
