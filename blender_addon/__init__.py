@@ -15,9 +15,11 @@ MODULES = (
     "operators.connect",
     "operators.segment",
     "operators.importing",
+    "operators.look",
     "operators.objects",
     "operators.export",
     "panels",
+    "panels_result",
 )
 """What has classes to register, in order."""
 

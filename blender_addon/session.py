@@ -94,12 +94,7 @@ def import_folder(
             then as they were.
         BadArgument: if ``display`` or ``up`` is none of these, ``scale`` is not positive, or ``photographs`` no folder.
     """
-    steps = import_steps(folder, display, context, up=up, scale=scale, cameras=cameras, photographs=photographs)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return finish(import_steps(folder, display, context, up=up, scale=scale, cameras=cameras, photographs=photographs))
 
 
 def import_steps(
@@ -135,6 +130,15 @@ def import_steps(
     yield 0.8, "Blender data"
     into = (context or bpy.context).scene.collection
     return add_scene(result, display, surfaces, into, scale, rows, photographs)
+
+
+def finish(steps: Steps[Kind]) -> Kind:
+    """Take all steps of some work at once and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:

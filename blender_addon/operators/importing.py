@@ -12,8 +12,15 @@ from protocol.errors import BadArgument
 
 from .. import session
 from ..pump import pump
-from ..settings import DISPLAYS, settings
+from ..settings import DISPLAYS, capture_folder, settings
+from ..splats.capture import CAMERAS
+from ..splats.result import read_table
 from .reporting import reporting
+
+UP = (
+    ("AUTO", "Automatic", "As the cameras were held, which the result says"),
+    *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
+)
 
 
 class SPLATLIFT_OT_import_result(bpy.types.Operator):
@@ -28,6 +35,20 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
         name="Result", description="A result folder", subtype="DIR_PATH", options={"SKIP_SAVE"}
     )
     display: bpy.props.EnumProperty(name="Show As", items=DISPLAYS, options={"SKIP_SAVE"})
+    up: bpy.props.EnumProperty(name="Up", description="Which axis of the capture points up", items=UP)
+    scale: bpy.props.FloatProperty(
+        name="Scale", description="Metres that one unit of the capture becomes", default=1.0, min=1e-6, max=1e6
+    )
+    cameras: bpy.props.BoolProperty(
+        name="Cameras", description="Bring the capture's cameras too, where the result has them", default=True
+    )
+    photographs: bpy.props.StringProperty(
+        name="Photographs",
+        description="The capture's folder, for its photographs behind what the cameras see; "
+        "empty for the panel's capture, if the result is of that",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -49,10 +70,20 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
         if not self.directory:
             raise BadArgument("No result folder was named.", "Name one with directory=...")
         folder = Path(bpy.path.abspath(self.directory))
+        cameras = self.cameras and (folder / CAMERAS).is_file()
+        steps = session.import_steps(
+            folder,
+            self.display,
+            context if bpy.app.background else None,
+            up=self.up,
+            scale=self.scale,
+            cameras=cameras,
+            photographs=photographs_of(folder, self.photographs, context) if cameras else None,
+        )
         if bpy.app.background:
-            show(session.import_folder(folder, self.display, context))
+            show(session.finish(steps))
             return {"FINISHED"}
-        pump.begin_import(session.import_steps(folder, self.display), in_one_undo_step)
+        pump.begin_import(steps, in_one_undo_step)
         # The undo step belongs to the moment when the objects appear.
         return {"CANCELLED"}
 
@@ -71,6 +102,19 @@ class SPLATLIFT_OT_stop_import(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         pump.stop_import()
         return {"FINISHED"}
+
+
+def photographs_of(result: Path, chosen: str, context: Any) -> Path | None:
+    """Return the folder of a result's photographs: the chosen one, else the panel's capture if it has the same name.
+
+    Raises:
+        BadResult: if ``result`` is no result folder.
+    """
+    if chosen:
+        return Path(bpy.path.abspath(chosen))
+    capture = capture_folder(context)
+    # A name alone proves little, but the photographs of a result made from another folder would be wrong for sure.
+    return capture if capture is not None and capture.is_dir() and capture.name == read_table(result).scene else None
 
 
 def show(collection: Any) -> None:

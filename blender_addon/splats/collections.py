@@ -20,7 +20,7 @@ from protocol.errors import BadArgument
 from .attributes import is_splats
 from .cameras import NAME, add_cameras, remove_cameras
 from .capture import CameraRow
-from .display import ELLIPSOID_BUDGET, ellipsoid_nodes, points_nodes
+from .display import ELLIPSOID_BUDGET, MODIFIER, ellipsoid_nodes, points_nodes
 from .mesh import Surface, add_surface
 from .native import can_draw_splats
 from .points import add_cloud, add_points
@@ -110,6 +110,18 @@ def add_scene_cameras(scene: Any, cameras: Sequence[CameraRow], capture: Path | 
 def placement_of(scene: Any) -> Any:
     """Return the object that turns a scene upright, the parent of all that was imported with it, or None."""
     return next((each for each in scene.all_objects if each.get(PLACEMENT)), None)
+
+
+def show_as(scene: Any, display: str) -> None:
+    """Have the Gaussians of a scene's collection seen as "POINTS" or "SPLATS", which are ellipsoids.
+
+    Those that Blender draws by itself are left to it.
+    """
+    things = [thing for thing in splat_objects(scene) if MODIFIER in thing.modifiers]
+    total = sum(len(thing.data.vertices) for thing in things)
+    nodes = ellipsoid_nodes(_share(total)) if display == "SPLATS" else points_nodes()
+    for thing in things:
+        thing.modifiers[MODIFIER].node_group = nodes
 
 
 def splat_objects(collection: Any) -> list[Any]:

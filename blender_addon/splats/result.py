@@ -87,7 +87,7 @@ def read_result(folder: Path) -> Steps[Result]:
         BadSplats: if ``splats.ply`` is no splat file.
     """
     yield 0.0, "objects.json"
-    table = _read_table(folder)
+    table = read_table(folder)
     splats = yield from _read_splats(folder / "splats.ply")
     yield 0.5, "labels"
     rows_of = _rows_of_labels(splats.extra["label"], table, folder)
@@ -101,7 +101,12 @@ def read_result(folder: Path) -> Steps[Result]:
     return Result(folder, _clean(table.scene) or folder.name, table.up, parts)
 
 
-def _read_table(folder: Path) -> Table:
+def read_table(folder: Path) -> Table:
+    """Return the checked ``objects.json`` of a result folder.
+
+    Raises:
+        BadResult: if the folder is no result.
+    """
     path = folder / "objects.json"
     remedy = "Choose the folder that a segmentation wrote, with splats.ply and objects.json in it."
     if not folder.is_dir():

@@ -82,7 +82,9 @@ class Layout:
         property = data.bl_rna.properties[name]
         self.drawn.append(f"[{property.name if text is None else text or name}]")
 
-    def operator(self, name: str, *, text: str | None = None, icon: str = "NONE", emboss: bool = True) -> Any:
+    def operator(
+        self, name: str, *, text: str | None = None, icon: str = "NONE", emboss: bool = True, depress: bool = False
+    ) -> Any:
         self._icon(icon)
         group, _, call = name.partition(".")
         rna = getattr(getattr(bpy.ops, group), call).get_rna_type()

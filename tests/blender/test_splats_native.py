@@ -61,7 +61,7 @@ def test_an_import_as_splats_is_drawn_by_blender_and_exported_again(drawing: Non
     assert export_objects([scene], tmp_path / "out.ply") == len(splats)
     whole = read_ply(tmp_path / "out.ply")
     moved = object_of(splats, 1)
-    np.testing.assert_allclose(whole.means[: len(moved)], moved.means + (1, 2, 3), atol=1e-5)
+    np.testing.assert_allclose(whole.means[: len(moved)], moved.means + np.arange(1, 4), atol=1e-5)
     np.testing.assert_allclose(whole.opacities[: len(moved)], moved.opacities, atol=1e-5)
 
 

@@ -1,0 +1,141 @@
+"""How what was imported is looked at: its colours, as points or ellipsoids, through the cameras of the capture."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of an operator from its annotations.
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import bpy
+
+from protocol.errors import BadArgument, NotFound
+
+from .. import session
+from ..settings import shown_scene
+from ..splats.cameras import is_camera, look_through, photographs_of
+from ..splats.collections import show_as
+from ..splats.display import show_labels
+from . import importing
+from .reporting import reporting
+
+
+class _OfScene:
+    """An operator on the scene that the list shows."""
+
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if shown_scene(context) is None:
+            cls.poll_message_set("Import a result first")  # pyright: ignore[reportAttributeAccessIssue]
+            return False
+        return True
+
+
+class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
+    """See everything that was imported in these colours"""
+
+    bl_idname = "splatlift.show_colours"
+    bl_label = "Show Colours"
+
+    colours: bpy.props.EnumProperty(
+        name="Colours",
+        items=(
+            ("PHOTOGRAPHS", "Photographs", "The colours that were photographed"),
+            ("LABELS", "Objects", "Every object in one colour of its own"),
+        ),
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        show_labels(self.colours == "LABELS")
+        for shading in _shadings(context):
+            # A solid view has the colours of objects alone; those of photographs are in the material.
+            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
+                shading.type = "MATERIAL"
+            if self.colours == "LABELS" and shading.color_type == "MATERIAL":
+                shading.color_type = "OBJECT"
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
+    """See the Gaussians of the scene like this"""
+
+    bl_idname = "splatlift.show_as"
+    bl_label = "Show As"
+
+    display: bpy.props.EnumProperty(
+        name="Show As",
+        items=(
+            ("POINTS", "Points", "Every Gaussian as a point: the quickest"),
+            ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape"),
+        ),
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        show_as(shown_scene(context), self.display)
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
+    """Bring the cameras of the capture into the scene, in place of those that are there"""
+
+    bl_idname = "splatlift.add_cameras"
+    bl_label = "Add Cameras"
+
+    photographs: bpy.props.StringProperty(
+        name="Photographs",
+        description="The capture's folder; empty for the panel's capture, if the scene is of that",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        scene = shown_scene(context)
+        source = Path(scene.splatlift.source)
+        cameras = session.import_cameras(scene, importing.photographs_of(source, self.photographs, context))
+        found = photographs_of(cameras)
+        self.report({"INFO"}, f"{len(cameras.objects)} cameras, {found} with their photograph")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_look_through(_OfScene, bpy.types.Operator):
+    """Look through this camera of the capture, with its size for rendering"""
+
+    bl_idname = "splatlift.look_through"
+    bl_label = "Look Through Camera"
+
+    step: bpy.props.IntProperty(
+        name="Step", description="How many cameras on; 0 for the active one", options={"SKIP_SAVE"}
+    )
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        collection = session.cameras_of(shown_scene(context))
+        cameras = [each for each in collection.objects if is_camera(each)] if collection else []
+        if not cameras:
+            raise NotFound("The scene has no cameras of its capture.", "Add them first.")
+        now = context.active_object if context.active_object in cameras else context.scene.camera
+        at = (cameras.index(now) + self.step) % len(cameras) if now in cameras else 0
+        camera = cameras[at]
+        if camera.name not in context.view_layer.objects:
+            raise BadArgument(f"The camera {camera.name} is hidden.", "Show the collection Cameras in the outliner.")
+        look_through(camera, context.scene)
+        context.view_layer.objects.active = camera
+        for space in _spaces(context):
+            space.region_3d.view_perspective = "CAMERA"
+        return {"FINISHED"}
+
+
+def _spaces(context: Any) -> list[Any]:
+    areas = [area for window in context.window_manager.windows for area in window.screen.areas]
+    return [area.spaces.active for area in areas if area.type == "VIEW_3D"]
+
+
+def _shadings(context: Any) -> list[Any]:
+    return [space.shading for space in _spaces(context)]
+
+
+CLASSES = (SPLATLIFT_OT_show_colours, SPLATLIFT_OT_show_as, SPLATLIFT_OT_add_cameras, SPLATLIFT_OT_look_through)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,72 @@
+"""Below the list of objects: how they are looked at, and what else can be exported."""
+
+from typing import Any
+
+import bpy
+
+from . import session
+from .panels import CATEGORY
+from .settings import shown_scene
+from .splats.cameras import is_camera, photographs_of
+from .splats.colours import labels_shown
+
+
+class _Below:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+    bl_parent_id = "SPLATLIFT_PT_objects"
+    layout: Any
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return shown_scene(context) is not None
+
+
+class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
+    """Colours, points or ellipsoids, cameras."""
+
+    bl_label = "View"
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout
+        labels = labels_shown()
+        row = layout.row(align=True)
+        row.operator("splatlift.show_colours", text="Photographs", depress=not labels).colours = "PHOTOGRAPHS"
+        row.operator("splatlift.show_colours", text="Objects", depress=labels).colours = "LABELS"
+        row = layout.row(align=True)
+        row.operator("splatlift.show_as", text="Points").display = "POINTS"
+        row.operator("splatlift.show_as", text="Splats").display = "SPLATS"
+        cameras = session.cameras_of(shown_scene(context))
+        if cameras is None:
+            layout.operator("splatlift.add_cameras", icon="OUTLINER_OB_CAMERA")
+            return
+        row = layout.row(align=True)
+        row.operator("splatlift.look_through", text="", icon="TRIA_LEFT").step = -1
+        row.operator("splatlift.look_through", text="Look Through", icon="OUTLINER_OB_CAMERA").step = 0
+        row.operator("splatlift.look_through", text="", icon="TRIA_RIGHT").step = 1
+        count, found = sum(map(is_camera, cameras.objects)), photographs_of(cameras)
+        layout.label(text=f"{count} cameras, {found or 'none'} with a photograph")
+        if found < count:
+            layout.operator("splatlift.add_cameras", text="Find Photographs")
+
+
+class SPLATLIFT_PT_export(_Below, bpy.types.Panel):
+    """What is exported less often than an object or the scene."""
+
+    bl_label = "More to Export"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: Any) -> None:
+        column = self.layout.column(align=True)
+        column.operator("splatlift.export", text="Selected Objects", icon="EXPORT").what = "SELECTED"
+        bare = column.operator("splatlift.export", text="Scene without Background")
+        bare.what, bare.background = "SCENE", False
+        column = self.layout.column(align=True)
+        column.operator("splatlift.export_mesh", text="Object as Mesh", icon="MESH_DATA").what = "OBJECT"
+        column.operator("splatlift.export_mesh", text="Scene as Mesh").what = "SCENE"
+
+
+CLASSES = (SPLATLIFT_PT_look, SPLATLIFT_PT_export)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

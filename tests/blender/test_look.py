@@ -1,0 +1,134 @@
+"""The panel's pieces for what was imported: colours, points or ellipsoids, cameras, more ways to export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.ply import read_ply
+from tests.blender.example import write_example
+from tests.blender.test_cameras import write_cameras
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import session  # noqa: E402
+from blender_addon.splats.cameras import photographs_of  # noqa: E402
+from blender_addon.splats.colours import labels_shown  # noqa: E402
+from blender_addon.splats.display import MODIFIER  # noqa: E402
+from tests.blender.addon import draw, registered  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def add_on() -> Iterator[None]:
+    session.unregister()
+    with registered():
+        yield
+
+
+def imported(folder: Path, **choices: object):
+    assert bpy.ops.splatlift.import_result(directory=str(folder), **choices) == {"FINISHED"}
+    return session.scenes()[0]
+
+
+def test_nothing_is_drawn_or_done_before_an_import() -> None:
+    assert not bpy.types.SPLATLIFT_PT_look.poll(bpy.context)
+    for name in ("show_colours", "show_as", "add_cameras", "look_through", "export_mesh"):
+        assert not getattr(bpy.ops.splatlift, name).poll()
+
+
+def test_one_click_changes_the_colours(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    imported(tmp_path / "in")
+    assert draw("SPLATLIFT_PT_look")[:2] == ["<Photographs>", "<Objects>"]
+    for colours in ("LABELS", "PHOTOGRAPHS"):
+        assert bpy.ops.splatlift.show_colours(colours=colours) == {"FINISHED"}
+        assert labels_shown() == (colours == "LABELS")
+
+
+def test_one_click_shows_points_as_ellipsoids_and_back(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = imported(tmp_path / "in", display="MESH")
+    modifiers = [thing.modifiers[MODIFIER] for thing in scene.all_objects if MODIFIER in thing.modifiers]
+    assert len(modifiers) == 4
+    before = {each.node_group for each in modifiers}
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    assert {each.node_group.name for each in modifiers} == {"SplatLift Ellipsoids"}
+    bpy.ops.splatlift.show_as(display="POINTS")
+    assert {each.node_group for each in modifiers} == before
+
+
+def test_an_import_brings_the_cameras_that_the_result_has(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    assert session.cameras_of(imported(tmp_path / "in")) is None
+    with pytest.raises(RuntimeError, match=r"has no cameras\.json"):
+        bpy.ops.splatlift.add_cameras()
+    write_cameras(tmp_path / "in", photographs=True)
+    assert "<Add Cameras>" in draw("SPLATLIFT_PT_look")
+    assert bpy.ops.splatlift.add_cameras(photographs=str(tmp_path / "in" / "capture")) == {"FINISHED"}
+    assert "5 cameras, 5 with a photograph" in draw("SPLATLIFT_PT_look")
+
+
+def test_the_panels_capture_lends_its_photographs_where_it_is_the_one(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    write_cameras(tmp_path / "in", photographs=True)
+    for name, found in (("kitchen", 5), ("bathroom", 0)):
+        (tmp_path / "in" / "capture").rename(tmp_path / "in" / name)
+        bpy.context.scene.splatlift.folder = str(tmp_path / "in" / name)
+        cameras = session.cameras_of(imported(tmp_path / "in"))
+        assert photographs_of(cameras) == found
+        assert f"5 cameras, {found or 'none'} with a photograph" in draw("SPLATLIFT_PT_look")
+        (tmp_path / "in" / name).rename(tmp_path / "in" / "capture")
+        bpy.ops.wm.read_homefile(use_empty=True)
+
+
+def test_looking_through_one_camera_after_the_other(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    rows = write_cameras(tmp_path / "in")
+    scene = imported(tmp_path / "in")
+    render = bpy.context.scene.render
+    cameras = list(session.cameras_of(scene).objects)
+    for step, n in ((0, 0), (1, 1), (1, 2), (-1, 1), (-1, 0), (-1, 4), (1, 0)):
+        assert bpy.ops.splatlift.look_through(step=step) == {"FINISHED"}
+        assert bpy.context.scene.camera == cameras[n]
+        assert (render.resolution_x, render.resolution_y) == (rows[n]["width"], rows[n]["height"])
+    bpy.context.view_layer.layer_collection.children[0].children["Cameras"].exclude = True
+    with pytest.raises(RuntimeError, match="camera centred is hidden"):
+        bpy.ops.splatlift.look_through()
+
+
+def test_scale_and_up_are_choices_of_the_import(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = imported(tmp_path / "in", up="Z", scale=3.0)
+    np.testing.assert_allclose(np.array(scene.splatlift.placement).reshape(4, 4)[:3, :3], 3 * np.eye(3), atol=1e-6)
+
+
+def test_the_whole_scene_selected_objects_and_meshes_are_exported(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    labels = splats.extra["label"]
+    scene = imported(tmp_path / "in", display="MESH")
+    drawn = draw("SPLATLIFT_PT_export")
+    assert drawn == ["<Selected Objects>", "<Scene without Background>", "<Object as Mesh>", "<Scene as Mesh>"]
+    path = str(tmp_path / "out.ply")
+    for choices, count in (
+        ({"what": "SCENE"}, len(splats)),
+        ({"what": "SCENE", "background": False}, int((labels > 0).sum())),
+        ({"what": "OBJECT", "background": False}, int((labels == 1).sum())),
+    ):
+        assert bpy.ops.splatlift.export(filepath=path, **choices) == {"FINISHED"}
+        assert len(read_ply(path)) == count
+    select([scene.children[1], scene.children[2]])
+    assert bpy.ops.splatlift.export(filepath=path, what="SELECTED") == {"FINISHED"}
+    assert len(read_ply(path)) == int(np.isin(labels, (2, 3)).sum())
+    assert bpy.ops.splatlift.export_mesh(filepath=str(tmp_path / "out.stl"), what="SCENE") == {"FINISHED"}
+    select([scene.children[2]])
+    with pytest.raises(RuntimeError, match="no surface to export in lamp"):
+        bpy.ops.splatlift.export_mesh(filepath=str(tmp_path / "none.stl"), what="SELECTED")
+
+
+def select(collections: list) -> None:
+    for thing in bpy.context.view_layer.objects:
+        if thing.visible_get():
+            thing.select_set(any(thing.name in each.objects for each in collections))
