@@ -22,6 +22,7 @@ from protocol import errors
 from protocol.blobs import Store
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import (
+    FINAL_STATES,
     MAJOR,
     MINOR,
     AnyMessage,
@@ -33,10 +34,13 @@ from protocol.messages import (
     Heartbeat,
     Hello,
     JobRequest,
+    Jobs,
     Message,
+    Picture,
     Progress,
     Select,
     Setting,
+    Status,
     Welcome,
 )
 
@@ -45,6 +49,7 @@ from .errand import Errand
 from .job import Job, Lost
 from .learning import learn, look_again
 from .link import Channel, Link, Received
+from .record import Entry
 from .selecting import select
 
 State = Literal["disconnected", "connecting", "connected", "error"]
@@ -66,7 +71,7 @@ MAX_GETS = 64
 """Requests for ranges that may wait for their turn; a server keeps far fewer under way."""
 
 CLIENT = "SplatLift for Blender"
-FEATURES = ("facts", "select")
+FEATURES = ("facts", "picture", "select")
 """What this client can beyond the first version of the protocol."""
 
 
@@ -217,6 +222,43 @@ class Connection:
     def unfinished(self) -> list[Job]:
         return [job for job in self.jobs if not job.final]
 
+    def forget(self, job: Job) -> None:
+        """Take a job that has come to its end off the list; its result stays in the cache."""
+        if job.final:
+            self.jobs.remove(job)
+            self.changed()
+
+    def restore(self, entries: Sequence[Entry]) -> None:
+        """Add the jobs of a record: those with a result here, and those that a server may still have."""
+        for entry in entries:
+            if entry.finished and not self.result_folder(entry.id).is_dir():
+                continue
+            try:
+                job = Job.recorded(self, entry)
+                address = parse(entry.address)
+            except Fault:  # its scene folder is gone, and with it what could be sent again
+                continue
+            self.jobs.append(job)
+            if not job.final:
+                self.address = address
+        self.changed()
+
+    def record(self) -> list[Entry]:
+        """Return what of the jobs is worth remembering, oldest first."""
+        return [
+            Entry(job.id, job.title, str(job.scene), job.request, job.folder is not None, str(self.address))
+            for job in self.jobs
+            if job.folder is not None or (job.submitted and not job.final)
+        ]
+
+    def result_folder(self, job: str) -> Path:
+        """Return where the result of a job lies or will lie."""
+        return self.cache / "results" / job
+
+    def now(self) -> float:
+        """Return the time of this connection's clock."""
+        return self._clock()
+
     # Moving on
 
     def step(self, budget: float = 0.005) -> None:
@@ -307,6 +349,16 @@ class Connection:
         while True:
             yield from self._pause(BEAT)
             yield from self._exchange(Heartbeat(), Heartbeat, "control")
+            if any(job.state == "queued" for job in self.jobs):
+                yield from self._look_at_the_queue()
+
+    def _look_at_the_queue(self) -> Steps[None]:
+        """Learn how many jobs, of whomever, the server does before each of ours."""
+        answer, _ = yield from self._exchange(Status(100), Jobs, "control")
+        waiting = [info for info in answer.jobs if info.state not in FINAL_STATES]
+        places = {info.job: len(waiting) - 1 - place for place, info in enumerate(waiting)}
+        for job in self.jobs:
+            job.show(ahead=places.get(job.id, 0))
 
     def _watched(self, steps: Steps[None]) -> Steps[None]:
         """Pass steps on for as long as the link is alive."""
@@ -384,11 +436,15 @@ class Connection:
         return True
 
     def _deliver(self, received: Received) -> None:
-        message, _, id = received
+        message, arrays, id = received
         if isinstance(message, Progress):
             for job in self.jobs:
                 if job.id == message.job:
                     job.take(message)
+        if isinstance(message, Picture):
+            for job in self.jobs:
+                if job.id == message.job:
+                    job.take_picture(arrays)
         if isinstance(message, Get):
             self.gets.append((message, id))
             if len(self.gets) > MAX_GETS:

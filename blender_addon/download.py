@@ -30,7 +30,7 @@ def download(job: Job, connection: Connection, result: Result) -> Steps[Path]:
         BadResult, BadFrames: if what arrives is not what was promised.
         Unavailable: if the cache's disk is full or fails.
     """
-    folder = connection.cache / "results" / job.id
+    folder = connection.result_folder(job.id)
     if folder.is_dir():
         return folder
     if result.size > MAX_MANIFEST:

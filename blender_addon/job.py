@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
-from protocol.errors import Fault, JobFailed, NotFound, Refused, Unavailable, fault
+from protocol.errors import BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, fault
 from protocol.messages import (
     FINAL_STATES,
+    MAX_SIDE,
     Accepted,
     Cancel,
     GetResult,
@@ -24,6 +27,8 @@ from protocol.messages import (
 
 from .download import download
 from .link import Link
+from .pace import Pace
+from .record import Entry
 from .scene_files import inside
 from .upload import Outgoing, prepare, upload
 
@@ -63,6 +68,11 @@ class Job:
         fraction: how much of that stage is done, below 1 until the job is finished.
         note: a few words more.
         bytes_done, bytes_total: of the stage, where it moves files.
+        speed: bytes a second, where it moves files; None while that cannot be said.
+        left: seconds until the stage is done; None while that cannot be said.
+        ahead: how many jobs the server does before this one, while it waits there.
+        picture: how the work looks, (H, W, 3) uint8 with the first row at the top, or None.
+        pictures: how many there were.
         left_out: links out of the scene folder, which are not sent.
         error: why it failed.
         folder: the result, once finished.
@@ -83,6 +93,11 @@ class Job:
         self.fraction = 0.0
         self.note = ""
         self.bytes_done = self.bytes_total = 0
+        self.speed: float | None = None
+        self.left: float | None = None
+        self.ahead = 0
+        self.picture: NDArray[np.uint8] | None = None
+        self.pictures = 0
         self.left_out = 0
         self.error: Fault | None = None
         self.folder: Path | None = None
@@ -90,7 +105,31 @@ class Job:
         self._remote: Progress | None = None
         self._submitted = False
         self._cancelling = False
+        self._pace = Pace()
         self._work: Steps[None] | None = self._course(tuple(path for path in (splats, masks) if path))
+
+    @classmethod
+    def recorded(cls, connection: Connection, entry: Entry) -> Job:
+        """Return the job of a record: finished, or to be followed at the server that has it.
+
+        Raises:
+            Fault: if its scene folder is not what it was, and it is not finished.
+        """
+        request = JobRequest() if entry.finished else entry.request
+        job = cls(connection, Path(entry.scene), request)
+        job.id, job.title, job.request = entry.id, entry.title, entry.request
+        if entry.finished:
+            job.folder = connection.result_folder(entry.id)
+            job._end(state="finished", stage="download", fraction=1.0)
+        else:
+            job._submitted = True
+            job.show(state="queued", stage="queued")
+        return job
+
+    @property
+    def submitted(self) -> bool:
+        """Whether the server may have the job."""
+        return self._submitted
 
     @property
     def final(self) -> bool:
@@ -162,7 +201,25 @@ class Job:
         if progress.state not in FINAL_STATES:
             state = "cancelling" if self._cancelling else progress.state
             stage = progress.stage or progress.state
+            if stage != self.stage:
+                self._pace = Pace()
+            self._pace.tell(self._connection.now(), progress.fraction)
+            self.left = self._pace.left(1.0)
             self.show(state=state, stage=stage, fraction=progress.fraction, note=progress.note)
+
+    def take_picture(self, arrays: Sequence[NDArray]) -> None:
+        """Take in how the work looks now.
+
+        Raises:
+            BadFrames: if that is no picture.
+        """
+        if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 3 or arrays[0].shape[2] != 3:
+            raise BadFrames("The server sent a picture that is none.")
+        if min(arrays[0].shape) == 0 or max(arrays[0].shape) > MAX_SIDE:
+            raise BadFrames(f"The server sent a picture of {arrays[0].shape[1]} x {arrays[0].shape[0]} pixels.")
+        if not self.final:
+            self.picture, self.pictures = arrays[0].copy(), self.pictures + 1
+            self._connection.changed()
 
     def show(self, **shown: Any) -> None:
         """Set attributes, and tell whoever watches the connection if one of them is new."""
@@ -175,11 +232,14 @@ class Job:
 
     def transferred(self, done: int, total: int) -> None:
         """Show that so many bytes of the present stage are done."""
+        self._pace.tell(self._connection.now(), done)
+        self.speed, self.left = self._pace.speed, self._pace.left(total)
         note = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
         self.show(bytes_done=done, bytes_total=total, fraction=done / max(total, 1), note=note)
 
     def _begin(self, state: State, stage: str) -> None:
-        self.show(state=state, stage=stage, fraction=0.0, note="", bytes_done=0, bytes_total=0)
+        self._pace = Pace()
+        self.show(state=state, stage=stage, fraction=0.0, note="", bytes_done=0, bytes_total=0, speed=None, left=None)
 
     def _end(self, **shown: Any) -> None:
         work, self._work = self._work, None
@@ -189,16 +249,21 @@ class Job:
 
     def _course(self, also: tuple[str, ...]) -> Steps[None]:
         """All of a job, in order; begun again from where it makes sense when the link was lost."""
-        outgoing = yield from prepare(self, also)
+        outgoing: Outgoing | None = None
         while True:
             try:
+                if outgoing is None and not self._submitted:
+                    outgoing = yield from prepare(self, also)
                 link = yield from self._connection.connected()
                 if not (yield from self._known()):
+                    if outgoing is None:  # it was submitted by an earlier Blender
+                        continue
                     self._begin("uploading", "upload")
                     yield from upload(self, self._connection, outgoing)
                     yield from self._submit(outgoing)
                 yield from self._follow(link)
                 result = yield from self._connection.ask(GetResult(self.id), Result)
+                self._connection.job_ended()
                 self._begin("downloading", "download")
                 folder = yield from download(self, self._connection, result)
                 self.show(state="finished", fraction=1.0, note="", folder=folder)

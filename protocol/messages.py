@@ -223,6 +223,19 @@ class Jobs(Message):
     jobs: list[JobInfo]
 
 
+MAX_SIDE = 320
+"""Pixels along the longest side of a :class:`Picture`."""
+
+
+class Picture(Message):
+    """Server to client, who follows ``job``: how the work looks now. Of the feature "picture".
+
+    The one array is (H, W, 3) uint8, RGB, the first row at the top.
+    """
+
+    job: JobId
+
+
 class GetResult(Message):
     """Client to server: where is the result of ``job``? The answer is :class:`Result`."""
 
@@ -353,6 +366,7 @@ AnyMessage = (
     | Sync
     | Status
     | Jobs
+    | Picture
     | GetResult
     | Result
     | Select

@@ -10,13 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from protocol.messages import Fraction, JobRequest, Name, Sentence, Sha256
+from protocol.messages import MAX_SIDE, Fraction, JobRequest, Name, Sentence, Sha256
 
 ASSIGNMENT = "job.json"
 SCENE = "scene"
 RESULT = "result"
 CHECKPOINT = "checkpoint"
+PICTURE = "picture.npy"
 LOG = "worker.log"
 LOCK = "worker.lock"
 CANCEL = b"cancel\n"
@@ -45,6 +48,10 @@ class Step(Line, frozen=True, tag="progress"):
     note: Sentence = ""
 
 
+class Pictured(Line, frozen=True, tag="picture"):
+    """The file ``picture.npy`` in the job's folder is new: (H, W, 3) uint8, RGB."""
+
+
 class Done(Line, frozen=True, tag="done"):
     """The result folder is whole."""
 
@@ -57,7 +64,7 @@ class Failed(Line, frozen=True, tag="error"):
     remedy: Sentence = ""
 
 
-_line = msgspec.json.Decoder(Step | Done | Failed, strict=True)
+_line = msgspec.json.Decoder(Step | Pictured | Done | Failed, strict=True)
 _assignment = msgspec.json.Decoder(Assignment, strict=True)
 
 
@@ -65,7 +72,7 @@ def pack(line: Line) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def unpack(line: bytes) -> Step | Done | Failed | None:
+def unpack(line: bytes) -> Step | Pictured | Done | Failed | None:
     """Return what a line of a worker says, or None where it is not one of ours."""
     try:
         return _line.decode(line)
@@ -77,6 +84,23 @@ def write_assignment(folder: Path, assignment: Assignment) -> None:
     part = folder / f"{ASSIGNMENT}.part"
     part.write_bytes(msgspec.json.encode(assignment))
     part.replace(folder / ASSIGNMENT)
+
+
+def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
+    part = folder / f"{PICTURE}.part"
+    with part.open("wb") as file:
+        np.save(file, picture, allow_pickle=False)
+    part.replace(folder / PICTURE)
+
+
+def read_picture(folder: Path) -> NDArray[np.uint8] | None:
+    """Return the newest picture of a job, or None where there is none that can be sent."""
+    try:
+        picture = np.load(folder / PICTURE, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    good = isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3
+    return picture if good and picture.shape[2] == 3 and 0 < max(picture.shape[:2]) <= MAX_SIDE else None
 
 
 def read_assignment(folder: Path) -> Assignment:

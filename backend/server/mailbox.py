@@ -113,9 +113,9 @@ class Mailbox:
     def send_fault(self, peer: bytes, fault: Fault, id: int) -> None:
         self.send(peer, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]), id=id)
 
-    def offer(self, peer: bytes, message: Message) -> bool:
+    def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = ()) -> bool:
         """Send a message only if the peer can take it now; say whether it did."""
-        return peer not in self._backlog and self._post([peer, *encode(message)])
+        return peer not in self._backlog and self._post([peer, *encode(message, arrays)])
 
     def flush(self) -> None:
         """Send what had to wait, as far as the peers can take it."""

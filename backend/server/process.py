@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backend.server import lines, lock
-from backend.server.lines import Done, Failed, Step
+from backend.server.lines import Done, Failed, Pictured, Step
 from protocol.errors import Unavailable
 
 TERMINATE_AFTER = 0.7
@@ -71,9 +71,9 @@ class WorkerProcess:
         """Where the worker's words can be waited for."""
         return self._stdout.fileno()
 
-    def heard(self) -> list[Step | Done | Failed]:
+    def heard(self) -> list[Step | Pictured | Done | Failed]:
         """Return what the worker has said since the last call; lines that mean nothing go to its log."""
-        said: list[Step | Done | Failed] = []
+        said: list[Step | Pictured | Done | Failed] = []
         for _ in range(_READS):
             data = self._read()
             if not data:

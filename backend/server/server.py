@@ -128,6 +128,7 @@ class Server:
                 _name(),
                 methods,
             )
+            self.workers.pictured = self.control.publish_picture
             self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
             self.control_box = Mailbox(context, where, self._lost_control)

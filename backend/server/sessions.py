@@ -23,6 +23,8 @@ class Session:
         control, bulk: the routing ids of its two sockets; bulk is None until it attaches.
         seen: when it was last heard of, on the caller's clock.
         following: the jobs whose progress it is sent.
+        features: what it can beyond the first version of the protocol.
+        unpictured: the jobs whose newest picture it has not been sent yet.
         unsent: per job, the newest progress it has not been sent yet; older news of the job is let fall.
     """
 
@@ -32,6 +34,8 @@ class Session:
         self.bulk: bytes | None = None
         self.seen = now
         self.following: set[str] = set()
+        self.features: frozenset[str] = frozenset()
+        self.unpictured: set[str] = set()
         self.unsent: dict[str, Progress] = {}
 
 

@@ -15,14 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backend.progress import Cancelled, Progress
 from backend.server import lines
 from backend.server.channel import take_stdout
-from backend.server.lines import Done, Failed, Line, Step, clip
+from backend.server.lines import Done, Failed, Line, Pictured, Step, clip
 from protocol.blobs import Store, read_manifest, safe_path
 from protocol.errors import Fault
 
-Segment = Callable[[dict[str, Any], Progress], object]
+Take = Callable[[NDArray[np.uint8]], object]
+Segment = Callable[[dict[str, Any], Progress, Take], object]
 """Carries out the settings of a ``SegmentRequest`` and leaves the result folder at its ``out``."""
 
 
@@ -30,21 +34,21 @@ def main() -> int:
     return work(Path(sys.argv[1]), _pipeline)
 
 
-def _pipeline(settings: dict[str, Any], progress: Progress) -> object:
+def _pipeline(settings: dict[str, Any], progress: Progress, picture: Take) -> object:
     # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
     from backend.pipeline import SegmentRequest, segment
 
-    return segment(SegmentRequest(**settings), progress)
+    return segment(SegmentRequest(**settings), progress, picture)
 
 
 def work(folder: Path, segment: Segment) -> int:
     """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was cancelled or failed."""
     faulthandler.enable()
-    teller = _Teller(take_stdout())
+    teller = _Teller(take_stdout(), folder)
     threading.Thread(target=_listen, args=(teller,), daemon=True).start()
     try:
         teller.progress("scene", 0.0)
-        segment(_settings(folder), teller.progress)
+        segment(_settings(folder), teller.progress, teller.picture)
         _sync(folder / lines.RESULT)
     except Cancelled:
         return 1
@@ -58,8 +62,9 @@ def work(folder: Path, segment: Segment) -> int:
 class _Teller:
     """Tells the server where the work is, and the work that it is to stop."""
 
-    def __init__(self, channel: BinaryIO) -> None:
+    def __init__(self, channel: BinaryIO, folder: Path) -> None:
         self.channel = channel
+        self.folder = folder
         self.cancel = False
 
     def say(self, line: Line) -> None:
@@ -69,6 +74,10 @@ class _Teller:
         if self.cancel:
             raise Cancelled
         self.say(Step(clip(stage, 200), min(max(float(fraction), 0.0), 1.0), clip(note, 2000)))
+
+    def picture(self, picture: NDArray[np.uint8]) -> None:
+        lines.write_picture(self.folder, picture)
+        self.say(Pictured())
 
 
 def _listen(teller: _Teller) -> None:

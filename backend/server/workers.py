@@ -8,13 +8,16 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from backend.server import lines
 from backend.server.harvest import harvest
 from backend.server.jobs import Job, Jobs
-from backend.server.lines import Assignment, Done, Failed, Step
+from backend.server.lines import Assignment, Done, Failed, Pictured, Step
 from backend.server.process import WorkerProcess, end_orphan
 from protocol.blobs import Store
 from protocol.errors import Fault, JobFailed, Unavailable
@@ -55,6 +58,10 @@ class Workers:
         root: holds a folder per job.
         command: the worker's program and first arguments.
         device: what "auto" means to the jobs: "auto" (the worker decides), "cuda" or "cpu".
+
+    Attributes:
+        pictures: of the jobs that run, the newest each.
+        pictured: called with a job whose picture is new.
     """
 
     def __init__(self, jobs: Jobs, store: Store, root: Path, command: Sequence[str], device: str) -> None:
@@ -64,6 +71,8 @@ class Workers:
         self.command = list(command)
         self.device = device
         self.runs: list[Run] = []
+        self.pictures: dict[str, NDArray[np.uint8]] = {}
+        self.pictured: Callable[[str], object] = lambda job: None
 
     def recover(self) -> None:
         """Take up the jobs that an earlier server left unfinished: end its workers, and queue their jobs again."""
@@ -168,12 +177,16 @@ class Workers:
         if not run.settled:
             self._conclude(run, run.process.status())
         if run.storing is None:
-            self.runs.remove(run)
+            self._remove(run)
 
     def _listen(self, run: Run) -> None:
         for line in run.process.heard():
             if isinstance(line, Step):
                 run.news = line
+            elif isinstance(line, Pictured):
+                if (picture := lines.read_picture(run.folder)) is not None:
+                    self.pictures[run.job] = picture
+                    self.pictured(run.job)
             else:
                 run.verdict = line
                 # Nothing is left for it to do; one that hangs at its exit would hold the device.
@@ -222,7 +235,11 @@ class Workers:
                 self._settle_failed(run, fault.code, fault.sentence, fault.remedy)
             except OSError as error:
                 self._settle_failed(run, Unavailable.code, f"The result cannot be stored: {error.strerror}.", "")
+        self._remove(run)
+
+    def _remove(self, run: Run) -> None:
         self.runs.remove(run)
+        self.pictures.pop(run.job, None)
 
     def _settle_cancelled(self, run: Run) -> None:
         run.settled = True

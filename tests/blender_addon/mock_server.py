@@ -32,6 +32,8 @@ from protocol.messages import (
     GetResult,
     Heartbeat,
     Hello,
+    JobInfo,
+    Jobs,
     Message,
     MethodInfo,
     MethodSettings,
@@ -39,6 +41,7 @@ from protocol.messages import (
     Progress,
     Result,
     Setting,
+    Status,
     Stored,
     Submit,
     Sync,
@@ -157,6 +160,9 @@ class MockServer:
                 return MethodSettings(method, self.settings.get(method, []))
             case Heartbeat():
                 return Heartbeat()
+            case Status():
+                infos = [JobInfo(p.job, "", p.state, p.stage, p.fraction, 0.0) for p in self.jobs.values()]
+                return Jobs(infos[::-1])
             case Offer():
                 return message
             case Get(sha256, offset):
@@ -200,8 +206,8 @@ class MockServer:
         self.jobs[job] = msgspec.structs.replace(now, **{"seq": now.seq + 1, **changes})
         self.send(self.jobs[job])
 
-    def send(self, message: Message) -> None:
-        self.control.send_multipart([self.peer, *encode(message)])
+    def send(self, message: Message, arrays: Any = ()) -> None:
+        self.control.send_multipart([self.peer, *encode(message, arrays)])
 
     def ask(self, get: Get) -> None:
         """Ask the client for a range."""

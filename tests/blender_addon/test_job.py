@@ -6,9 +6,11 @@ import os
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
-from blender_addon.connection import BEAT, MAX_GETS
+from blender_addon import record
+from blender_addon.connection import BEAT, MAX_GETS, Connection
 from protocol.blobs import CHUNK, MAX_MANIFEST, sha256_of, unpack_manifest
 from protocol.errors import (
     BadArgument,
@@ -32,6 +34,7 @@ from protocol.messages import (
     Hello,
     JobRequest,
     Offer,
+    Picture,
     Progress,
     Result,
     Submit,
@@ -600,3 +603,102 @@ def test_a_bug_of_our_own_is_shown_and_raised(stage, capture, monkeypatch):
     assert job.state == "failed"
     assert "ZeroDivisionError" in str(job.error)
     stage.connection.step()
+
+
+def test_pictures_of_the_work(stage, capture):
+    stage.connect()
+    job = submitted(stage, capture())
+    assert job.picture is None
+    shown = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    stage.server.send(Picture(job.id), [shown])
+    stage.play(lambda: job.pictures == 1)
+    assert job.picture is not None
+    np.testing.assert_array_equal(job.picture, shown)
+    stage.server.send(Picture("f" * 32), [shown])
+    stage.server.finish(job.id, RESULT)
+    stage.play(lambda: job.final)
+    assert stage.connection.error is None
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        [],
+        [np.zeros((2, 2, 3), np.float32)],
+        [np.zeros((2, 2), np.uint8)],
+        [np.zeros((2, 2, 4), np.uint8)],
+        [np.zeros((0, 2, 3), np.uint8)],
+        [np.zeros((321, 2, 3), np.uint8)],
+    ],
+)
+def test_what_is_no_picture_ends_the_link(stage, capture, arrays):
+    stage.connect()
+    job = submitted(stage, capture())
+    stage.server.send(Picture(job.id), arrays)
+    stage.play(lambda: stage.connection.state == "disconnected")
+    assert isinstance(stage.connection.error, BadFrames)
+
+
+def test_where_the_server_works_on_others_first_is_shown(stage, capture):
+    stage.connect()
+    first, second = submitted(stage, capture("a")), submitted(stage, capture("b"))
+    stage.clock.now += BEAT
+    stage.play(lambda: second.ahead == 1)
+    assert first.ahead == 0
+    stage.server.push(first.id, state="cancelled")
+    stage.play(lambda: first.final)
+    stage.pass_time(BEAT + 1)
+    assert second.ahead == 0
+
+
+def test_the_speed_and_the_time_left_are_told(stage, capture):
+    stage.connect()
+    job = submitted(stage, capture())
+    for second in range(6):
+        stage.clock.now += 1
+        stage.server.push(job.id, state="running", stage="lift", fraction=0.1 * second)
+        stage.play(lambda second=second: job.fraction == pytest.approx(0.1 * second))
+    assert job.left == pytest.approx(5.0, abs=1.5)
+    stage.server.push(job.id, stage="write", fraction=0.0)
+    stage.play(lambda: job.stage == "write")
+    assert job.left is None, "another stage has a pace of its own"
+
+
+def test_a_record_brings_back_what_is_finished_and_what_still_runs(stage, capture, tmp_path):
+    stage.connect()
+    done, running = submitted(stage, capture("a"), method="quick"), submitted(stage, capture("b"))
+    lost = submitted(stage, capture("c"))
+    stage.server.finish(done.id, RESULT)
+    stage.play(lambda: done.final)
+    entries = stage.connection.record()
+    assert [entry.id for entry in entries] == [done.id, running.id, lost.id]
+    record.write(tmp_path, entries)
+    stage.connection.destroy()
+
+    stage.connection = Connection(stage.connection.cache, changed=stage._changed, clock=stage.clock)
+    del stage.server.jobs[lost.id]
+    stage.connection.restore(record.read(tmp_path))
+    again, follows, sent = stage.connection.jobs
+    assert (again.state, again.folder, again.request.method) == ("finished", done.folder, "quick")
+    assert follows.state == "queued"
+    stage.connect()
+    stage.server.push(running.id, state="running", stage="lift", fraction=0.5)
+    stage.play(lambda: follows.stage == "lift")
+    stage.server.finish(running.id, RESULT)
+    stage.play(lambda: follows.state == "finished")
+    stage.play(lambda: sent.id in stage.server.jobs)  # the server had lost it, so it is sent again
+    stage.connection.forget(again)
+    stage.connection.forget(sent)
+    assert stage.connection.jobs == [follows, sent], "only what has ended is forgotten"
+
+
+def test_a_record_that_is_broken_or_of_things_that_are_gone(stage, tmp_path, capture):
+    assert record.read(tmp_path) == []
+    (tmp_path / record.FILE).write_text("[{]")
+    assert record.read(tmp_path) == []
+    entry = record.Entry("a" * 32, "gone", str(tmp_path / "gone"), JobRequest(), True, "tcp://127.0.0.1:1")
+    no_masks = record.Entry("b" * 32, "b", str(capture()), JobRequest(masks="masks"), False, "tcp://127.0.0.1:1")
+    stage.connection.restore([entry, no_masks])
+    assert stage.connection.jobs == []
+    record.write(tmp_path / "new", [entry] * 100)
+    assert len(record.read(tmp_path / "new")) == record.KEPT

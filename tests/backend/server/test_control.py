@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -31,7 +31,7 @@ class Narrow:
         self.open = False
         self.sent: list[tuple[bytes, Message]] = []
 
-    def offer(self, peer: bytes, message: Message) -> bool:
+    def offer(self, peer: bytes, message: Message, arrays: Any = ()) -> bool:
         if self.open:
             self.sent.append((peer, message))
         return self.open
