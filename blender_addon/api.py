@@ -198,18 +198,80 @@ def select_similar(
     return client.connection.select(wanted).result(timeout)
 
 
-def import_result(result: Path | str, display: Literal["POINTS", "MESH", "SPLATS"] = "POINTS") -> Any:
+def import_result(
+    result: Path | str,
+    display: Literal["POINTS", "MESH", "SPLATS"] = "POINTS",
+    *,
+    up: Literal["AUTO", "X", "-X", "Y", "-Y", "Z", "-Z"] = "AUTO",
+    scale: float = 1.0,
+    cameras: bool = False,
+    photographs: Path | str | None = None,
+) -> Any:
     """Import a result folder and return the scene's collection, whose children are one collection per object.
+
+    Args:
+        display, up, scale, cameras, photographs: as in :func:`blender_addon.session.import_folder`.
 
     Raises:
         Fault: as :func:`blender_addon.session.import_folder`.
     """
     from . import session
 
-    return session.import_folder(Path(result), display)
+    capture = None if photographs is None else Path(photographs)
+    return session.import_folder(Path(result), display, up=up, scale=scale, cameras=cameras, photographs=capture)
 
 
-def export_object(collections: Any, path: Path | str) -> int:
+def add_cameras(scene: Any, photographs: Path | str | None = None) -> Any:
+    """Add the capture's cameras to an imported scene, in place of those it has, and return their collection.
+
+    Args:
+        scene: the scene's collection.
+        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
+
+    Raises:
+        Fault: as :func:`blender_addon.session.import_cameras`.
+    """
+    from . import session
+
+    return session.import_cameras(scene, None if photographs is None else Path(photographs))
+
+
+def look_through(camera: Any) -> None:
+    """Make a camera of a capture the one that Blender renders through, with its size and pixel aspect."""
+    import bpy
+
+    from .splats import cameras
+
+    cameras.look_through(camera, bpy.context.scene)
+
+
+def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
+    """Have everything in the file seen in the colours that were photographed, or each object in its label's.
+
+    Raises:
+        BadArgument: if ``colours`` is neither.
+    """
+    from .splats.display import show_labels
+
+    if colours not in ("PHOTOGRAPHS", "LABELS"):
+        raise BadArgument(f"There are no colours {colours!r}.", "Choose PHOTOGRAPHS or LABELS.")
+    show_labels(colours == "LABELS")
+
+
+def show_as(scene: Any, display: Literal["POINTS", "SPLATS"]) -> None:
+    """Have the Gaussians of an imported scene seen as points or as ellipsoids.
+
+    Raises:
+        BadArgument: if ``display`` is neither.
+    """
+    from .splats import collections
+
+    if display not in ("POINTS", "SPLATS"):
+        raise BadArgument(f"There is no display {display!r}.", "Choose POINTS or SPLATS.")
+    collections.show_as(scene, display)
+
+
+def export_object(collections: Any, path: Path | str, *, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE") -> int:
     """Export a collection, or several into one file, with what was moved baked in; return how many Gaussians they hold.
 
     Raises:
@@ -217,8 +279,50 @@ def export_object(collections: Any, path: Path | str) -> int:
     """
     from .splats.export import export_objects
 
-    several = list(collections) if isinstance(collections, Iterable) else [collections]
-    return export_objects(several, Path(path))
+    return export_objects(_several(collections), Path(path), frame=frame)
 
 
-__all__ = ["Client", "Fault", "Segmentation", "connect", "export_object", "import_result", "segment", "select_similar"]
+def export_scene(
+    scene: Any, path: Path | str, *, background: bool = True, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE"
+) -> int:
+    """Export a whole scene as it stands now, with or without its background; return how many Gaussians it holds.
+
+    Raises:
+        Fault: as :func:`blender_addon.splats.export.export_objects`.
+    """
+    from .splats.export import export_objects
+
+    return export_objects([scene], Path(path), background=background, frame=frame)
+
+
+def export_mesh(collections: Any, path: Path | str) -> int:
+    """Export the surfaces of a collection, or of several into one file; return how many faces they have.
+
+    Raises:
+        Fault: as :func:`blender_addon.splats.export_mesh.export_meshes`.
+    """
+    from .splats.export_mesh import export_meshes
+
+    return export_meshes(_several(collections), Path(path))
+
+
+def _several(collections: Any) -> list[Any]:
+    return list(collections) if isinstance(collections, Iterable) else [collections]
+
+
+__all__ = [
+    "Client",
+    "Fault",
+    "Segmentation",
+    "add_cameras",
+    "connect",
+    "export_mesh",
+    "export_object",
+    "export_scene",
+    "import_result",
+    "look_through",
+    "segment",
+    "select_similar",
+    "show_as",
+    "show_colours",
+]

@@ -8,10 +8,12 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import api  # noqa: E402
+from blender_addon.splats.colours import labels_shown  # noqa: E402
 from protocol.errors import BadArgument, BadResult  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
 from tests.blender.addon import answering, files_of  # noqa: E402
 from tests.blender.example import NAMES, object_of, same, write_example  # noqa: E402
+from tests.blender.test_cameras import write_cameras  # noqa: E402
 from tests.blender_addon.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.mock_server import MockServer  # noqa: E402
 
@@ -54,3 +56,30 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(BadArgument):
         api.export_object([], tmp_path / "none.ply")
     assert not (tmp_path / "none.ply").exists()
+
+
+def test_every_way_to_look_and_to_export(tmp_path):
+    splats = write_example(tmp_path / "made")
+    rows = write_cameras(tmp_path / "made", photographs=True)
+    photographed = tmp_path / "made" / "capture"
+    scene = api.import_result(tmp_path / "made", "MESH", up="Z", scale=2, cameras=True, photographs=str(photographed))
+    assert [child.name for child in scene.children] == [*NAMES, "background", "Cameras"]
+    api.look_through(scene.children["Cameras"].objects[2])
+    assert bpy.context.scene.render.resolution_y == rows[2]["height"]
+    cameras = api.add_cameras(scene)
+    assert [len(each.data.background_images) for each in cameras.objects] == [0] * 5
+    assert api.export_scene(scene, tmp_path / "all.ply") == len(splats)
+    assert api.export_scene(scene, tmp_path / "things.ply", background=False) == int((splats.extra["label"] > 0).sum())
+    api.export_object(scene.children[0], tmp_path / "mug.ply", frame="WORLD")
+    means = read_ply(tmp_path / "mug.ply").means
+    np.testing.assert_allclose(means, 2 * object_of(splats, 1).means, atol=1e-5)
+    assert api.export_mesh(scene, str(tmp_path / "all.stl")) == 8
+    assert api.export_mesh(list(scene.children)[:1], tmp_path / "mug.stl") == 4
+    api.show_as(scene, "SPLATS")
+    for colours in ("LABELS", "PHOTOGRAPHS"):
+        api.show_colours(colours)
+        assert labels_shown() == (colours == "LABELS")
+    with pytest.raises(BadArgument, match="no colours 'GREY'"):
+        api.show_colours("GREY")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(BadArgument, match="no display 'MESH'"):
+        api.show_as(scene, "MESH")  # pyright: ignore[reportArgumentType]
