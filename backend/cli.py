@@ -47,6 +47,7 @@ def segment(
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
     ] = None,
+    gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
@@ -65,6 +66,7 @@ def segment(
         seed=seed,
         steps=steps,
         checkpoint=checkpoint,
+        gallery=gallery,
         settings=parse_settings(setting or []),
     )
     with progress_bars() as progress:

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.gallery import held_out_page, turntable, write_gif
 from backend.lift import label_map, lift
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
 from backend.memory import peak_host_mib
 from backend.objects import result
-from backend.objects.overview import Row, overview, paint
+from backend.objects.overview import Row, overview, paint, spread
 from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.progress import Progress, Watch, silent
@@ -56,6 +57,7 @@ class SegmentRequest:
         title: what the result calls the scene; None for the folder's name.
         checkpoint: where the reconstruction saves itself and resumes from; None for nowhere.
         meshes: whether each object also gets a mesh.
+        gallery: whether pictures are made that nothing else needs: held-out views, a turn around the objects.
         settings: further settings of the lifting method.
     """
 
@@ -71,6 +73,7 @@ class SegmentRequest:
     title: str | None = None
     checkpoint: Path | None = None
     meshes: bool = True
+    gallery: bool = True
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
 
 
@@ -126,6 +129,8 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         result.write_labels(folder, maps)
         _write_cameras(folder, scene, mask_scale)
         _overview(shown, maps).save(folder / "overview.png")
+        if request.gallery:
+            _gallery(folder / "gallery", splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, train, test, splats, lifted, psnr, device, clock)
         result.write_json(folder / "report.json", report)
@@ -248,8 +253,25 @@ def _write_cameras(folder: Path, scene: Scene, mask_scale: float) -> None:
     result.write_cameras(folder, cameras, photographs)
 
 
+def _gallery(
+    folder: Path,
+    splats: Splats,
+    lifted: Lift,
+    test: Sequence[View],
+    up: tuple[float, float, float],
+    device: str,
+    progress: Progress,
+) -> None:
+    folder.mkdir()
+    if test:
+        held_out_page(Renderer(splats, device), test).save(folder / "held_out.png")
+    if len(splats):
+        frames = turntable(splats, lifted.labels, up, device=device, progress=progress)
+        write_gif(frames, folder / "turntable.gif")
+
+
 def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):
-    chosen = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, OVERVIEW_ROWS).round().astype(int))]
+    chosen = spread(views, OVERVIEW_ROWS)
     return overview([Row(view.name, read_image(view), read_mask(view), maps[view.name]) for view in chosen])
 
 

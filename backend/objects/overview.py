@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from backend.objects.table import palette
+
+T = TypeVar("T")
 
 CELL = 320
 """Longest side of one picture, pixels."""
@@ -27,26 +29,46 @@ class Row(NamedTuple):
 
 def overview(rows: Sequence[Row]) -> Image.Image:
     """Return a picture with one row per view and the columns of :data:`TITLES`."""
-    sizes = [_fit(row.photograph.shape[1], row.photograph.shape[0]) for row in rows]
+    drawn = []
+    for row in rows:
+        size = _fit(row.photograph.shape[1], row.photograph.shape[0])
+        photograph = Image.fromarray(row.photograph).resize(size, Image.Resampling.LANCZOS)
+        mask = None if row.mask is None else paint(row.mask)
+        drawn.append((row.name, size, [photograph, mask, paint(row.labels)]))
+    return page(TITLES, drawn)
+
+
+def page(
+    titles: Sequence[str], rows: Sequence[tuple[str, tuple[int, int], Sequence[Image.Image | None]]]
+) -> Image.Image:
+    """Return a picture of rows of pictures, a column for each of ``titles``.
+
+    Args:
+        rows: what a row is called, (width, height) of its pictures, and those; None for a mask that there is not.
+    """
     header, gap = 24, 8
-    width = max(size[0] for size in sizes)
-    page = Image.new("RGB", (3 * width + 4 * gap, header + sum(size[1] + gap for size in sizes)), (250, 250, 250))
-    draw = ImageDraw.Draw(page)
-    for column, title in enumerate(TITLES):
+    width = max(size[0] for _, size, _ in rows)
+    across = len(titles) * width + (len(titles) + 1) * gap
+    sheet = Image.new("RGB", (across, header + sum(size[1] + gap for _, size, _ in rows)), (250, 250, 250))
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
         draw.text((gap + column * (width + gap), 6), title, fill=(40, 40, 40))
     top = header
-    for row, size in zip(rows, sizes, strict=True):
-        pictures = (Image.fromarray(row.photograph), paint(row.mask), paint(row.labels))
+    for name, size, pictures in rows:
         for column, picture in enumerate(pictures):
             left = gap + column * (width + gap)
             if picture is None:
                 draw.text((left + 8, top + 8), "no mask", fill=(120, 120, 120))
             else:
-                resample = Image.Resampling.LANCZOS if column == 0 else Image.Resampling.NEAREST
-                page.paste(picture.resize(size, resample), (left, top))
-        draw.text((gap + 4, top + 4), row.name, fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0))
+                sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (left, top))
+        draw.text((gap + 4, top + 4), name, fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0))
         top += size[1] + gap
-    return page
+    return sheet
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """Return at most ``most`` of ``items``, evenly apart, the first and the last among them."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))]
 
 
 def paint(ids: NDArray[np.integer] | None) -> Image.Image | None:

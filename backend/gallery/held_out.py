@@ -1,0 +1,29 @@
+"""Held-out photographs beside what the Gaussians show from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from backend.objects.overview import CELL, page, spread
+from backend.reconstruct.photographs import working_size
+from backend.render import Renderer
+from backend.scene import read_image
+from backend.scene.types import View
+
+TITLES = ("photograph, not used", "rendered", "difference, four times")
+
+
+def held_out_page(renderer: Renderer, views: Sequence[View], most: int = 4) -> Image.Image:
+    """Return a picture with a row for each of at most ``most`` of ``views``, spread evenly."""
+    rows = []
+    for view in spread(views, most):
+        size = working_size(view.camera, CELL)
+        photograph = read_image(view, size)
+        shown = np.round(255 * renderer.image(view.camera.resized(*size)).clip(0, 1)).astype(np.uint8)
+        difference = np.abs(photograph.astype(int) - shown).max(2) * 4
+        pictures = (photograph, shown, difference.clip(0, 255).astype(np.uint8))
+        rows.append((view.name, size, [Image.fromarray(picture).convert("RGB") for picture in pictures]))
+    return page(TITLES, rows)
