@@ -182,13 +182,16 @@ def serve(
     bind: Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen.")] = "tcp://127.0.0.1:5757",
     data: Annotated[Path | None, typer.Option(help="Where uploads, jobs and results are kept.")] = None,
     device: Device = "auto",
+    end_with_input: Annotated[
+        bool, typer.Option("--end-with-input", help="End when standard input does, as with the program that starts it.")
+    ] = False,
 ) -> None:
     """Serve Blender over ZeroMQ until interrupted."""
     if sys.platform == "win32":
         raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
     from backend.server.server import serve as run
 
-    run(bind=bind, data=data or Path.home() / ".splatlift", device=device)
+    run(bind=bind, data=data or Path.home() / ".splatlift", device=device, end_with_input=end_with_input)
 
 
 @app.command()

@@ -25,6 +25,12 @@ class SplatLiftPreferences(bpy.types.AddonPreferences):
         description="Address of the server, as it prints it when it starts",
         default=DEFAULT,
     )
+    environment: bpy.props.StringProperty(
+        name="Backend",
+        description="Python that SplatLift's backend is installed for, or its program 'backend': "
+        "what Start a Server Here runs",
+        subtype="FILE_PATH",
+    )
     cache: bpy.props.StringProperty(
         name="Cache",
         description="Folder for downloaded results; left empty, one of Blender's own",
@@ -34,6 +40,7 @@ class SplatLiftPreferences(bpy.types.AddonPreferences):
     def draw(self, context: Any) -> None:
         self.layout.use_property_split = True
         self.layout.prop(self, "address")
+        self.layout.prop(self, "environment")
         self.layout.prop(self, "cache")
 
 
@@ -46,6 +53,12 @@ def preferences() -> Any:
 def address() -> str:
     known = preferences()
     return known.address if known else DEFAULT
+
+
+def environment() -> Path | None:
+    """Return the program that runs a server on this machine, or None where none is chosen."""
+    known = preferences()
+    return Path(bpy.path.abspath(known.environment)) if known and known.environment else None
 
 
 def cache_folder() -> Path:

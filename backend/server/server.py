@@ -52,6 +52,7 @@ def serve(
     device: Literal["auto", "cuda", "cpu"] = "auto",
     announce: Callable[[str], object] = print,
     *,
+    end_with_input: bool = False,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -63,6 +64,8 @@ def serve(
         data: folder of the jobs, scenes and results; made if missing.
         device: what jobs use that leave it open; "auto" leaves it to the worker.
         announce: called once with a line that ends in the control socket's address, when clients may connect.
+        end_with_input: whether to end when standard input does too: a pipe from the program that started this process
+            closes however that program ends.
         worker_command: the program that carries out a job, see :mod:`backend.server.lines`.
         methods: the lifting methods on offer.
 
@@ -79,6 +82,8 @@ def serve(
         announce(f"SplatLift serves at {server.address}")
         # Whoever started this process may wait for that line at the other end of a pipe.
         sys.stdout.flush()
+        if end_with_input:
+            threading.Thread(target=_stop_with_input, args=(server,), daemon=True).start()
         server.run()
 
 
@@ -262,6 +267,12 @@ def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
     opened.callback(os.close, out)
     opened.callback(os.close, into)
     return out, into
+
+
+def _stop_with_input(server: Server) -> None:
+    while os.read(0, 4096):
+        pass
+    server.stop()
 
 
 @contextlib.contextmanager

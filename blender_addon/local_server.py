@@ -1,0 +1,164 @@
+"""A server on this machine, run as a child process. No bpy in it.
+
+It is started with a pipe for its standard input, and ends when that closes: however Blender ends, it does not stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from protocol.errors import BadArgument, Unavailable
+
+State = Literal["stopped", "starting", "running", "stopping"]
+
+PATIENCE = 5.0
+"""Seconds that a server has to end in order when it must, before it is killed."""
+
+
+class LocalServer:
+    """The process, or that there is none.
+
+    Args:
+        folder: for its log. Made when first needed.
+        changed: called after each change of :attr:`state`.
+
+    Attributes:
+        state: "starting" until the server says where it listens.
+        address: where it does, while it runs.
+        error: why it ended by itself, with the last line that it said; None where it did not.
+    """
+
+    def __init__(self, folder: Path, changed: Callable[[], object] = lambda: None) -> None:
+        self.state: State = "stopped"
+        self.address: str | None = None
+        self.error: Unavailable | None = None
+        self._log = folder / "server.log"
+        self._changed = changed
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = b""
+
+    def start(self, program: Path, *arguments: str) -> None:
+        """Start a server at any free port of this machine. Returns at once.
+
+        Args:
+            program: a Python that the backend is installed for, the folder of its environment, or the program
+                ``backend``.
+            arguments: further ones of ``backend serve``.
+
+        Raises:
+            BadArgument: if there is no such program.
+            Unavailable: if it cannot be started.
+        """
+        if sys.platform == "win32":
+            raise Unavailable("The server does not run on Windows.", "Start it in WSL, and connect to it.")
+        self.stop(wait=True)
+        command = [*_command(program), "serve", "--bind", "tcp://127.0.0.1:*", "--end-with-input", *arguments]
+        # What Blender sets for its own Python would mislead another.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    bufsize=0,
+                    env=environment,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise Unavailable(
+                f"{program} cannot be started: {error.strerror}.", "Choose another in the preferences."
+            ) from error
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._said = b""
+        self.error = None
+        self._show("starting")
+
+    def tick(self) -> None:
+        """Take in what the server says, and whether it has ended."""
+        if self._process is None:
+            return
+        assert self._process.stdout is not None
+        with contextlib.suppress(BlockingIOError):
+            self._said = (self._said + os.read(self._process.stdout.fileno(), 65536))[-65536:]
+        if self.state == "starting" and b"\n" in self._said:
+            self.address = self._said.split(b"\n")[0].split()[-1].decode(errors="replace")
+            self._show("running")
+        status = self._process.poll()
+        if status is not None:
+            if self.state != "stopping":
+                last = self._last_line() or f"it said nothing, and its status was {status}"
+                self.error = Unavailable(f"The server on this machine has ended: {last}", f"Its log is {self._log}.")
+            self._forget()
+
+    def stop(self, *, wait: bool = False) -> None:
+        """Have the server end; with ``wait``, return when it has."""
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.terminate()
+        self.address = None
+        self._show("stopping")
+        if wait:
+            try:
+                self._process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._forget()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the server runs or has ended; say whether it runs. For scripts: it blocks."""
+        end = time.monotonic() + seconds
+        while self.state == "starting" and time.monotonic() < end:
+            self.tick()
+            time.sleep(0.02)
+        return self.state == "running"
+
+    def _forget(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        self.address = None
+        self._show("stopped")
+
+    def _last_line(self) -> str:
+        try:
+            text = self._log.read_bytes()[-4096:]
+        except OSError:
+            text = b""
+        lines = (text + b"\n" + self._said).decode(errors="replace").split("\n")
+        return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "")
+
+    def _show(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            self._changed()
+
+
+def _command(program: Path) -> list[str]:
+    """Return what runs the backend's command line.
+
+    Raises:
+        BadArgument: if there is no such program.
+    """
+    if program.is_dir():
+        program = program / "bin" / "python"
+    if not program.is_file():
+        raise BadArgument(
+            f"There is no program {program}.", "Choose the Python that SplatLift's backend is installed for."
+        )
+    return [str(program), "-m", "backend"] if program.name.startswith("python") else [str(program)]
