@@ -2,6 +2,7 @@
 
     python -m bench.render                        # two made rooms, and the garden where the captured scenes are
     python -m bench.render --threads 1            # one thread
+    python -m bench.render --scaling              # the first room on 1, 2, 4 ... threads
     python -m bench.render --compile              # also: seconds to compile every kernel, in a fresh process
 
 "cpu" is processor time of all threads, "wall" is elapsed time; each is the least of several runs. Forward is
@@ -126,6 +127,22 @@ def least(job: Callable[[], object], repeats: int) -> tuple[float, float]:
     return min(cpu) * 1e3, min(wall) * 1e3
 
 
+def scaling(splats: Splats, camera: Camera, repeats: int) -> Table:
+    """Wall milliseconds of each job on 1, 2, 4 ... threads, and how many times one thread's speed the most make."""
+    most = numba.get_num_threads()
+    counts = sorted({2**power for power in range(most.bit_length()) if 2**power <= most} | {most})
+    rows: dict[str, list[float]] = {}
+    for count in counts:
+        numba.set_num_threads(count)
+        for name, job in jobs(splats, camera).items():
+            rows.setdefault(name, []).append(least(job, repeats)[1])
+    numba.set_num_threads(most)
+    table = Table("wall ms per view", *(f"{count} threads" for count in counts), "times as fast")
+    for name, values in rows.items():
+        table.add_row(name, *(f"{value:.1f}" for value in values), f"{values[0] / values[-1]:.2f}")
+    return table
+
+
 def compile_seconds() -> list[str]:
     """Seconds of processor time for the first run of each job in a process that finds no compiled kernels."""
     code = (
@@ -150,9 +167,15 @@ def main(
     threads: Annotated[int, typer.Option(help="threads of numba; 0 is all of them")] = 0,
     repeats: Annotated[int, typer.Option(help="runs, of which the fastest counts")] = 7,
     compile: Annotated[bool, typer.Option(help="time the compilation as well")] = False,
+    across: Annotated[
+        bool, typer.Option("--scaling", help="only how the first room's jobs scale over threads")
+    ] = False,
 ) -> None:
     if threads:
         numba.set_num_threads(threads)
+    if across:
+        Console().print(scaling(room(100_000), room_camera(512), repeats))
+        return
     scenes = {
         "room 100k 512x512": (room(100_000), room_camera(512)),
         "room 50k 400x400": (room(50_000), room_camera(400)),
