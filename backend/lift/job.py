@@ -36,6 +36,7 @@ class Job:
         seed: of every random draw.
         progress: told under the stage "lift".
         watch: told by methods that train where their embedding can be had.
+        embedding: (N, d) float32 where one was trained with the Gaussians, for a method that decodes it; else None.
     """
 
     splats: Splats
@@ -46,6 +47,7 @@ class Job:
     seed: int
     progress: Progress
     watch: Watch = unwatched
+    embedding: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

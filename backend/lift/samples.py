@@ -56,8 +56,7 @@ def sample_view(
         rng: of the draws.
     """
     mask = view.mask
-    size = 2 * band + 1
-    edge = np.asarray(minimum_filter(mask, size)) != np.asarray(maximum_filter(mask, size))
+    edge = at_boundary(mask, band)
     at_edge = _draw(np.flatnonzero(edge.ravel()), boundary_pixels, rng)
     on_object = _draw(np.flatnonzero(mask.ravel() > 0), 3 * pixels // 4, rng)
     anywhere = _draw(np.arange(mask.size), pixels - len(on_object), rng)
@@ -67,6 +66,12 @@ def sample_view(
     shows = found.weights[:, 0] > 0
     chosen, ids, weights = found.pixels[shows], found.ids[shows], found.weights[shows]
     return ViewSamples(ids, weights / weights.sum(1, keepdims=True), mask.ravel()[chosen], edge.ravel()[chosen])
+
+
+def at_boundary(mask: NDArray[np.int32], band: int) -> NDArray[np.bool_]:
+    """Return the (H, W) pixels of ``mask`` within ``band`` pixels of another id."""
+    size = 2 * band + 1
+    return np.asarray(minimum_filter(mask, size)) != np.asarray(maximum_filter(mask, size))
 
 
 def sample_views(

@@ -87,8 +87,8 @@ class UnicLiftSettings(EvidenceSettings):
 
 
 def run(job: Job, settings: UnicLiftSettings) -> Labelling:
-    """Train the embedding and decode it."""
-    embedding = trained_embedding(job, settings)
+    """Train the embedding, unless it was trained with the Gaussians, and decode it."""
+    embedding = job.embedding if job.embedding is not None else trained_embedding(job, settings)
     means = job.splats.means
     job.progress("lift", 0.9, "decoding")
     codes = bits(embedding)

@@ -7,10 +7,11 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from backend.pictures import UNSEEN, Pictures
 from backend.progress import Progress, silent
@@ -26,6 +27,10 @@ from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene
 from protocol.splats import Splats
 
+if TYPE_CHECKING:
+    from backend.lift.unic_lift import UnicLiftSettings
+    from backend.reconstruct.joint import Joint
+
 log = logging.getLogger(__name__)
 
 REPORT_EVERY = 0.2
@@ -33,6 +38,9 @@ REPORT_EVERY = 0.2
 
 CHECKPOINT_EVERY = 20.0
 """Seconds between two checkpoints: a kill costs at most that, and writing one takes a tenth of a second."""
+
+EMBEDDING = "embedding"
+"""The column of a joint run's embedding: it grows, is pruned and is saved with the other columns."""
 
 START_SHARE = 4
 """Training starts with at most the cap over this many Gaussians, and grows to the cap where it is needed."""
@@ -76,6 +84,52 @@ def reconstruct(
         Unavailable: ``device`` is "cuda" and it cannot be had.
         Fault: as raised by the readers of the scene.
     """
+    return _train(scene, train_views, None, device, steps, seed, checkpoint, progress, settings, pictures).splats()
+
+
+def reconstruct_jointly(
+    scene: Scene,
+    train_views: Sequence[View],
+    unic_lift: UnicLiftSettings,
+    *,
+    device: str = "cpu",
+    steps: int | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+    settings: Mapping[str, Any] | None = None,
+    pictures: Pictures = UNSEEN,
+    geometry: bool = True,
+) -> tuple[Splats, NDArray[np.float32]]:
+    """As :func:`reconstruct`, with the embedding of UniC-Lift trained in the same loop.
+
+    A run that goes on from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
+
+    Args:
+        unic_lift: the settings of the embedding and its losses; see :class:`backend.reconstruct.joint.Joint`.
+        geometry: whether label gradients reach centres, rotations, sizes and opacities. They never count in the choice
+            of what grows.
+
+    Returns:
+        The Gaussians, and their embedding, (N, d) float32.
+    """
+    wanted = (unic_lift, geometry)
+    training = _train(scene, train_views, wanted, device, steps, seed, checkpoint, progress, settings, pictures)
+    return training.splats(), training.embedding()
+
+
+def _train(
+    scene: Scene,
+    train_views: Sequence[View],
+    wanted: tuple[UnicLiftSettings, bool] | None,
+    device: str,
+    steps: int | None,
+    seed: int,
+    checkpoint: Path | None,
+    progress: Progress,
+    settings: Mapping[str, Any] | None,
+    pictures: Pictures,
+) -> Training:
     engine = device = device_of(device)
     if not train_views:
         raise BadScene(f"{scene.root} leaves no view to train on.", "Hold fewer views out of training.")
@@ -89,15 +143,24 @@ def reconstruct(
     points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
     distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
     schedule = Schedule.for_scene(distance, photos.pixels, len(points[0]), engine=engine, steps=steps, **changes)
-    training = Training(Adam(gaussians_at(points, distance, schedule.sh_degree, device)), photos, schedule, seed)
+    columns = gaussians_at(points, distance, schedule.sh_degree, device)
+    told = {"seed": seed, "long_side": long_side, "engine": engine}
+    joint = None
+    if wanted is not None:
+        # Imported here because nothing else of a reconstruction knows the losses of labels.
+        from backend.reconstruct.joint import Joint
 
-    mark = checkpoints.fingerprint(
-        train_views, dataclasses.asdict(schedule) | {"seed": seed, "long_side": long_side, "engine": engine}
-    )
+        unic_lift, geometry = wanted
+        joint = Joint(unic_lift, photos, train_views, schedule, seed, device, geometry)
+        columns[EMBEDDING] = joint.start(len(points[0]))
+        told |= {"joint": dataclasses.asdict(unic_lift), "geometry": geometry}
+    training = Training(Adam(columns), photos, schedule, seed, joint)
+
+    mark = checkpoints.fingerprint(train_views, dataclasses.asdict(schedule) | told)
     if checkpoint is not None:
         training.restore(checkpoint, mark)
     _run(training, checkpoint, mark, progress, pictures)
-    return training.splats()
+    return training
 
 
 def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progress, pictures: Pictures) -> None:
@@ -128,10 +191,14 @@ class Training:
     Attributes:
         adam: the Gaussians as columns means, quats, scales, opacities, sh (stored values, as in Splats).
         step: how many steps were made.
+        joint: what is trained besides; None for Gaussians alone.
     """
 
-    def __init__(self, adam: Adam, photos: Photographs, schedule: Schedule, seed: int) -> None:
+    def __init__(
+        self, adam: Adam, photos: Photographs, schedule: Schedule, seed: int, joint: Joint | None = None
+    ) -> None:
         self.adam = adam
+        self.joint = joint
         self.photos = photos
         self.schedule = schedule
         self.step = 0
@@ -159,9 +226,12 @@ class Training:
         loss = photometric_loss(rendered.image, photo.image, schedule.ssim_weight)
         if schedule.opacity_weight:
             loss = loss + schedule.opacity_weight * columns["opacities"].sigmoid().mean()
-        loss.backward()
+        labels = self.joint.loss(columns, columns[EMBEDDING], photo, self.step) if self.joint else None
+        (loss if labels is None else loss + labels).backward()
         self.growth.observe(rendered, photo, schedule.mask_weight)
         self.adam.step(self._rates(), rendered.visible)
+        if self.joint:
+            self.joint.advance()
         self.step += 1
         if schedule.densifies(self.step):
             self.growth = densify(self.adam, self.growth, schedule, self.step, self.centres, self.generator)
@@ -169,11 +239,18 @@ class Training:
 
     def splats(self) -> Splats:
         """Return the Gaussians; any with a value that is not finite is left out, and the log says so."""
-        good = finite(self.adam.columns)
+        good = self._finite()
         if not good.all():
             log.warning("Left out %d Gaussians with values that are not finite.", int((~good).sum()))
         columns = {name: column.detach()[good].cpu().numpy() for name, column in self.adam.columns.items()}
         return Splats(columns["means"], columns["quats"], columns["scales"], columns["opacities"], columns["sh"])
+
+    def embedding(self) -> NDArray[np.float32]:
+        """Return the embedding of the Gaussians that :meth:`splats` returns, of a joint run."""
+        return self.adam.columns[EMBEDDING].detach()[self._finite()].cpu().numpy()
+
+    def _finite(self) -> torch.Tensor:
+        return finite(self.adam.columns)
 
     def arrays(self) -> checkpoints.Arrays:
         """Return everything :meth:`restore` needs, as plain arrays."""
@@ -183,7 +260,8 @@ class Training:
         tensors |= {"score": self.growth.score, "seen": self.growth.seen, "queue": self.queue}
         tensors |= {"generator": self.generator.get_state()}
         steps = np.array([self.step, self.adam.steps])
-        return {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
+        arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
+        return arrays | (self.joint.arrays() if self.joint else {})
 
     def restore(self, path: Path, mark: str) -> bool:
         """Go on from the checkpoint at ``path`` if it is there and of this run; return whether it was."""
@@ -203,6 +281,8 @@ class Training:
         self.growth.score, self.growth.seen = tensors["score"].to(self.device), tensors["seen"].to(self.device)
         self.queue = tensors["queue"]
         self.generator.set_state(tensors["generator"])
+        if self.joint:
+            self.joint.restore(arrays)
         return True
 
     def _fits(self, arrays: checkpoints.Arrays) -> bool:
@@ -212,6 +292,7 @@ class Training:
         count = len(arrays["score"])
         for name, array in present.items():
             rows = {"queue": len(arrays["queue"]), "generator": len(array), "steps": 2}.get(name, count)
+            rows = len(array) if name.startswith("joint.") else rows
             if arrays[name].dtype != array.dtype or arrays[name].shape != (rows, *array.shape[1:]):
                 return False
         queue = arrays["queue"]
@@ -231,4 +312,6 @@ class Training:
             values = torch.full(((self.schedule.sh_degree + 1) ** 2, 3), 1 / 20)
             values[0] = 1
             rates["sh"] = self.schedule.rates(self.step)["sh"] * values.flatten()
+        if self.joint:
+            rates[EMBEDDING] = self.joint.learning_rate
         return rates
