@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 from numpy.typing import NDArray
 from torch.nn.functional import conv2d
 
@@ -78,11 +78,13 @@ class _Fused(torch.autograd.Function):
         x = image.detach().contiguous()
         height, width = x.shape[:2]
         gradient = torch.empty_like(x)
+        threads = get_num_threads()
         loss = _loss_and_gradient(
             x.numpy().reshape(height, width * 3),
             target.contiguous().numpy().reshape(height, width * 3),
             np.float32(ssim_weight),
             WINDOW,
+            threads * -(-height // (threads * _BAND)),
             gradient.numpy().reshape(height, width * 3),
         )
         ctx.save_for_backward(gradient)
@@ -98,6 +100,10 @@ class _Fused(torch.autograd.Function):
 # loop runs over contiguous memory, and no channel needs to be pulled out.
 _STRIDE = 3
 _MARGIN = RADIUS * _STRIDE
+_TURN = 15
+"""Mask of a row's place in a ring of 16, which is what a window of 11 rows needs and a power of two."""
+_BAND = 100
+"""Most rows of a band: each band starts with 20 rows of its neighbour's."""
 
 
 @njit(fastmath=True, inline="always")
@@ -115,94 +121,110 @@ def _blur_row(padded, window, out):
 
 
 @njit(fastmath=True, inline="always")
-def _blur_column(rows, y, window, out):
-    height, length = rows.shape
-    if y >= RADIUS and y < height - RADIUS:
-        k0, k1, k2, k3, k4, k5 = window[0], window[1], window[2], window[3], window[4], window[5]
-        a0, a1, a2, a3, a4, a5 = rows[y - 5], rows[y - 4], rows[y - 3], rows[y - 2], rows[y - 1], rows[y]
-        a6, a7, a8, a9, a10 = rows[y + 1], rows[y + 2], rows[y + 3], rows[y + 4], rows[y + 5]
-        for x in range(length):
-            out[x] = (
-                k0 * (a0[x] + a10[x])
-                + k1 * (a1[x] + a9[x])
-                + k2 * (a2[x] + a8[x])
-                + k3 * (a3[x] + a7[x])
-                + k4 * (a4[x] + a6[x])
-                + k5 * a5[x]
-            )
-        return
-    for x in range(length):
-        out[x] = np.float32(0)
-    for k in range(max(0, RADIUS - y), min(2 * RADIUS + 1, height + RADIUS - y)):
-        row, tap = rows[y + k - RADIUS], window[k]
-        for x in range(length):
-            out[x] += tap * row[x]
+def _blur_column(ring, y, window, out):
+    k0, k1, k2, k3, k4, k5 = window[0], window[1], window[2], window[3], window[4], window[5]
+    a0, a1, a2, a3 = ring[(y - 5) & _TURN], ring[(y - 4) & _TURN], ring[(y - 3) & _TURN], ring[(y - 2) & _TURN]
+    a4, a5, a6, a7 = ring[(y - 1) & _TURN], ring[y & _TURN], ring[(y + 1) & _TURN], ring[(y + 2) & _TURN]
+    a8, a9, a10 = ring[(y + 3) & _TURN], ring[(y + 4) & _TURN], ring[(y + 5) & _TURN]
+    for x in range(out.shape[0]):
+        out[x] = (
+            k0 * (a0[x] + a10[x])
+            + k1 * (a1[x] + a9[x])
+            + k2 * (a2[x] + a8[x])
+            + k3 * (a3[x] + a7[x])
+            + k4 * (a4[x] + a6[x])
+            + k5 * a5[x]
+        )
 
 
 @njit(parallel=True, fastmath=True, cache=True)
-def _loss_and_gradient(image, target, weight, window, gradient):
+def _loss_and_gradient(image, target, weight, window, bands, gradient):
+    """Loss, and its gradient written into ``gradient``; both are the same for any number of ``bands``.
+
+    A band of rows is passed over once, with the last 16 rows of what is blurred along the row in two rings that fit
+    the cache: of the moments, and five rows behind them of the derivatives of SSIM, which are blurred in their turn.
+    Rows outside the image are zero in both.
+    """
     height, length = image.shape
     count = np.float32(height * length)
     absolute = np.zeros(height, np.float64)
     similar = np.zeros(height, np.float64)
     l1_step = (np.float32(1) - weight) / count
     ssim_step = -weight / count
-    # Blurred along the row: x, y, x x + y y (SSIM wants no more than the sum of both variances), and x y.
-    across = np.empty((4, height, length), np.float32)
-    for y in prange(height):
+    for band in prange(bands):
+        first, last = height * band // bands, height * (band + 1) // bands
+        for y in range(first, last):
+            total = np.float32(0)
+            for x in range(length):
+                a, b = image[y, x], np.float32(target[y, x]) * np.float32(1 / 255)
+                total += abs(a - b)
+                gradient[y, x] = l1_step if a > b else (-l1_step if a < b else np.float32(0))
+            absolute[y] = total
+        if weight <= 0:
+            continue
         row_x = np.zeros(length + 2 * _MARGIN, np.float32)
         row_y = np.zeros(length + 2 * _MARGIN, np.float32)
         product = np.zeros(length + 2 * _MARGIN, np.float32)
-        total = np.float32(0)
-        for x in range(length):
-            a, b = image[y, x], np.float32(target[y, x]) * np.float32(1 / 255)
-            row_x[x + _MARGIN], row_y[x + _MARGIN] = a, b
-            total += abs(a - b)
-            gradient[y, x] = l1_step if a > b else (-l1_step if a < b else np.float32(0))
-        absolute[y] = total
-        if weight > 0:
-            _blur_row(row_x, window, across[0, y])
-            _blur_row(row_y, window, across[1, y])
-            for x in range(length + 2 * _MARGIN):
-                product[x] = row_x[x] * row_x[x] + row_y[x] * row_y[x]
-            _blur_row(product, window, across[2, y])
-            for x in range(length + 2 * _MARGIN):
-                product[x] = row_x[x] * row_y[x]
-            _blur_row(product, window, across[3, y])
+        slopes = np.zeros((3, length + 2 * _MARGIN), np.float32)
+        # Of x, y, x x + y y (SSIM wants no more than the sum of both variances), and x y.
+        across = np.zeros((4, _TURN + 1, length), np.float32)
+        moments = np.empty((4, length), np.float32)
+        # Of the derivatives of SSIM by mean(x), mean(x x) and mean(x y).
+        back = np.zeros((3, _TURN + 1, length), np.float32)
+        for ahead in range(first - 2 * RADIUS, last + 2 * RADIUS):
+            if 0 <= ahead < height:
+                for x in range(length):
+                    row_x[x + _MARGIN] = image[ahead, x]
+                    row_y[x + _MARGIN] = np.float32(target[ahead, x]) * np.float32(1 / 255)
+                _blur_row(row_x, window, across[0, ahead & _TURN])
+                _blur_row(row_y, window, across[1, ahead & _TURN])
+                for x in range(length + 2 * _MARGIN):
+                    product[x] = row_x[x] * row_x[x] + row_y[x] * row_y[x]
+                _blur_row(product, window, across[2, ahead & _TURN])
+                for x in range(length + 2 * _MARGIN):
+                    product[x] = row_x[x] * row_y[x]
+                _blur_row(product, window, across[3, ahead & _TURN])
+            else:
+                across[:, ahead & _TURN] = 0
+            y = ahead - RADIUS
+            if y < first - RADIUS:
+                continue
+            if 0 <= y < height:
+                for m in range(4):
+                    _blur_column(across[m], y, window, moments[m])
+                total = np.float32(0)
+                for x in range(length):
+                    mx, my = moments[0, x], moments[1, x]
+                    squares = mx * mx + my * my
+                    variances = moments[2, x] - squares
+                    covar = moments[3, x] - mx * my
+                    a1, a2 = 2 * mx * my + np.float32(C1), 2 * covar + np.float32(C2)
+                    b1 = np.float32(1) / (squares + np.float32(C1))
+                    b2 = np.float32(1) / (variances + np.float32(C2))
+                    value = a1 * a2 * b1 * b2
+                    total += value
+                    by_square = -value * b2
+                    by_product = 2 * a1 * b1 * b2
+                    by_mean = 2 * my * a2 * b1 * b2 - 2 * mx * value * b1 - 2 * mx * by_square - my * by_product
+                    slopes[0, x + _MARGIN] = by_mean
+                    slopes[1, x + _MARGIN] = by_square
+                    slopes[2, x + _MARGIN] = by_product
+                if first <= y < last:
+                    similar[y] = total
+                for m in range(3):
+                    _blur_row(slopes[m], window, back[m, y & _TURN])
+            else:
+                back[:, y & _TURN] = 0
+            y -= RADIUS
+            if y < first:
+                continue
+            for m in range(3):
+                _blur_column(back[m], y, window, moments[m])
+            for x in range(length):
+                b = np.float32(target[y, x]) * np.float32(1 / 255)
+                slope = moments[0, x] + 2 * image[y, x] * moments[1, x] + b * moments[2, x]
+                gradient[y, x] += ssim_step * slope
     l1 = absolute.sum() / count
     if weight <= 0:
         return l1
-    # The derivatives of SSIM by mean(x), mean(x x) and mean(x y), already blurred along the row.
-    back = np.empty((3, height, length), np.float32)
-    for y in prange(height):
-        moments = np.empty((4, length), np.float32)
-        for m in range(4):
-            _blur_column(across[m], y, window, moments[m])
-        slopes = np.zeros((3, length + 2 * _MARGIN), np.float32)
-        total = np.float32(0)
-        for x in range(length):
-            mx, my = moments[0, x], moments[1, x]
-            squares = mx * mx + my * my
-            variances = moments[2, x] - squares
-            covar = moments[3, x] - mx * my
-            a1, a2 = 2 * mx * my + np.float32(C1), 2 * covar + np.float32(C2)
-            b1 = np.float32(1) / (squares + np.float32(C1))
-            b2 = np.float32(1) / (variances + np.float32(C2))
-            value = a1 * a2 * b1 * b2
-            total += value
-            by_square = -value * b2
-            by_product = 2 * a1 * b1 * b2
-            slopes[0, x + _MARGIN] = 2 * my * a2 * b1 * b2 - 2 * mx * value * b1 - 2 * mx * by_square - my * by_product
-            slopes[1, x + _MARGIN] = by_square
-            slopes[2, x + _MARGIN] = by_product
-        similar[y] = total
-        for m in range(3):
-            _blur_row(slopes[m], window, back[m, y])
-    for y in prange(height):
-        slopes = np.empty((3, length), np.float32)
-        for m in range(3):
-            _blur_column(back[m], y, window, slopes[m])
-        for x in range(length):
-            b = np.float32(target[y, x]) * np.float32(1 / 255)
-            gradient[y, x] += ssim_step * (slopes[0, x] + 2 * image[y, x] * slopes[1, x] + b * slopes[2, x])
     return (1 - weight) * l1 + weight * (1 - similar.sum() / count)
