@@ -18,7 +18,11 @@ MODULES = (
     "operators.look",
     "operators.objects",
     "operators.export",
+    "operators.edit_objects",
+    "operators.edit_gaussians",
+    "operators.edit_selection",
     "panels",
+    "panels_edit",
     "panels_result",
 )
 """What has classes to register, in order."""

@@ -23,9 +23,13 @@ _KEYS = {"FLOAT_VECTOR": "vector", "FLOAT4": "vector", "FLOAT_COLOR": "color"}
 
 
 def resize(data: Any, n: int) -> None:
-    """Give an empty mesh or point cloud ``n`` points."""
+    """Give an empty mesh or point cloud ``n`` points, none of them selected."""
     if hasattr(data, "vertices"):
         data.vertices.add(n)
+        # Blender selects what it adds.
+        selection = data.attributes.get(".select_vert")
+        if selection is not None and n:
+            selection.data.foreach_set("value", np.zeros(n, bool))
     else:
         data.resize(n)
 

@@ -1,0 +1,52 @@
+"""Give selected Gaussians to another object, or to the background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from protocol.errors import BadArgument
+
+from .modes import outside_edit_mode
+from .moving import Taken, cut, move_rows
+from .parts import background_for, check_parts, pieces_of, settle, settle_or_dissolve
+from .selection import selected
+
+
+@outside_edit_mode
+def assign(parts: Iterable[Any], to: Any) -> int:
+    """Move the selected Gaussians of objects to the object ``to`` and return how many were moved.
+
+    They stay where they lie and take on the label. An object of which nothing is left is removed.
+
+    Raises:
+        BadArgument: if nothing is selected outside of ``to``, or ``to`` is of another scene.
+        BadSplats: if objects are scaled unevenly or mirrored against ``to``; nothing is changed then.
+    """
+    several = [part for part in check_parts([*parts, to]) if part != to]
+    taken = [Taken(piece, selected(piece)) for part in several for piece in pieces_of(part)]
+    taken = [each for each in taken if each.rows.any()]
+    if not taken:
+        raise BadArgument(
+            f"No Gaussians are selected that do not belong to {to.name} already.", "Select some in Edit Mode."
+        )
+    moved = sum(int(each.rows.sum()) for each in taken)
+    there = pieces_of(to)
+    if there:
+        move_rows(there[0], taken)
+    else:
+        first, *rest = taken
+        move_rows(cut(first.piece, first.rows, to, to.name), rest)
+    for part in several:
+        settle_or_dissolve(part, to)
+    settle(to)
+    return moved
+
+
+@outside_edit_mode
+def assign_to_background(parts: Iterable[Any]) -> int:
+    """As :func:`assign`, to the background of the scene, which is made if there is none."""
+    several = check_parts(parts)
+    if not any(selected(piece).any() for part in several for piece in pieces_of(part)):
+        raise BadArgument("No Gaussians are selected.", "Select some in Edit Mode.")
+    return assign(several, background_for(several[0]))

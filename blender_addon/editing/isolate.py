@@ -1,0 +1,44 @@
+"""Show some objects alone, and then the others again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .modes import outside_edit_mode
+from .parts import KINDS, check_parts, scene_of
+
+HIDDEN = "splatlift_hidden_before"
+"""Custom property of a part while others are isolated: whether it was hidden before."""
+
+
+@outside_edit_mode
+def isolate(parts: Iterable[Any]) -> None:
+    """Hide all other objects of the scene, and its background, in the views; what is exported is as before.
+
+    Raises:
+        BadArgument: if there are no objects.
+    """
+    several = check_parts(parts)
+    for part in _all_parts(scene_of(several[0])):
+        if HIDDEN not in part:
+            part[HIDDEN] = part.hide_viewport
+        part.hide_viewport = part not in several
+
+
+@outside_edit_mode
+def show_others(scene: Any) -> None:
+    """Show what :func:`isolate` hid in the collection of an imported scene; what was hidden before stays hidden."""
+    for part in _all_parts(scene):
+        if HIDDEN in part:
+            part.hide_viewport = bool(part[HIDDEN])
+            del part[HIDDEN]
+
+
+def is_isolating(scene: Any) -> bool:
+    """Whether objects of a scene are shown alone."""
+    return any(HIDDEN in part for part in scene.children)
+
+
+def _all_parts(scene: Any) -> list[Any]:
+    return [part for part in scene.children_recursive if part.splatlift.kind in KINDS]

@@ -1,0 +1,39 @@
+"""Merge objects to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from protocol.errors import BadArgument
+
+from .modes import outside_edit_mode
+from .moving import join_pieces
+from .parts import check_parts, dissolve_part, pieces_of, settle
+
+
+@outside_edit_mode
+def merge(parts: Iterable[Any], into: Any = None) -> Any:
+    """Merge objects and return the collection that remains: ``into``, or of the one with most Gaussians.
+
+    It keeps its name, colour and label; what was moved keeps its place.
+
+    Raises:
+        BadArgument: if there are not two objects of one scene.
+        BadSplats: if one is scaled unevenly or mirrored against the other; nothing is changed then.
+    """
+    several = check_parts([*parts, *([into] if into is not None else [])])
+    if len(several) < 2:
+        raise BadArgument("One object alone cannot be merged.", "Select two objects or more.")
+    pieces = {part: pieces_of(part) for part in several}
+    if into is None:
+        into = max(several, key=lambda part: part.splatlift.count)
+    others = [part for part in several if part != into]
+    counts = [part.splatlift.count for part in several]
+    confidence = sum(part.splatlift.confidence * n for part, n in zip(several, counts, strict=True))
+    join_pieces(pieces[into][0], [piece for part in others for piece in pieces[part]])
+    for part in others:
+        dissolve_part(part, into)
+    settle(into)
+    into.splatlift.confidence = confidence / max(sum(counts), 1)
+    return into

@@ -1,0 +1,53 @@
+"""Edits want plain data: out of Edit Mode, and back into it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import bpy
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@contextmanager
+def object_mode() -> Iterator[None]:
+    """Leave Edit Mode for the block, and then return with all that was in it and is still there."""
+    editing = [thing for thing in bpy.context.view_layer.objects if thing.mode == "EDIT"]
+    if not editing:
+        yield
+        return
+    bpy.ops.object.mode_set(mode="OBJECT")
+    try:
+        yield
+    finally:
+        layer = bpy.context.view_layer
+        layer.update()
+        left = [thing for thing in editing if _is_there(thing)]
+        if left:
+            for thing in layer.objects:
+                thing.select_set(thing in left)
+            if layer.objects.active not in left:
+                layer.objects.active = left[0]
+            bpy.ops.object.mode_set(mode="EDIT")
+
+
+def outside_edit_mode(edit: Callable[P, T]) -> Callable[P, T]:
+    """Have a function run in :func:`object_mode`."""
+
+    @wraps(edit)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        with object_mode():
+            return edit(*args, **kwargs)
+
+    return run
+
+
+def _is_there(thing: Any) -> bool:
+    try:
+        return bool(thing.name in bpy.context.view_layer.objects and thing.visible_get())
+    except ReferenceError:  # it was removed
+        return False

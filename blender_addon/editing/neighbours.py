@@ -1,0 +1,184 @@
+"""Which Gaussians are near which: the usual distance, pieces that touch, what lies around a selection.
+
+Blender brings numpy and no spatial index that takes arrays, so points are sorted into the cells of a grid, and what is
+in the same or in touching cells is near. On a million points that takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..splats.attributes import QUATS, SCALES
+from ..splats.columns import read_positions
+from ..splats.native import ROTATION, SCALE, is_native
+from .columns import read_column
+
+Floats = NDArray[np.float32]
+Cells = NDArray[np.int64]
+
+NEIGHBOUR = 6
+"""The usual distance is that to the neighbour of this rank: on a surface the points within it just hang together."""
+SAMPLES = 200
+"""Points at which the distance is looked up; its median over them is the usual one."""
+
+_BITS = 21
+_MOST = 1 << (_BITS - 1)
+"""Cells along an axis; three indices share 64 bits."""
+_AHEAD = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
+"""Half of the 26 steps to touching cells: each pair of cells is met once."""
+
+
+def usual_distance(points: Floats) -> float:
+    """Return the median over some of the (N, 3) points of the distance to the sixth-nearest other one.
+
+    Points that lie in the same place count as one neighbour each; 0 for fewer than two points.
+    """
+    count = len(points)
+    rank = min(NEIGHBOUR, count - 1)
+    if rank < 1:
+        return 0.0
+    axis = int(np.argmax(np.ptp(points, axis=0)))
+    ordered = points[np.argsort(points[:, axis], kind="stable")].astype(np.float64)
+    picks = np.random.default_rng(0).integers(0, count, SAMPLES) if count > SAMPLES else np.arange(count)
+    return float(np.median([_distance_to(ordered, axis, int(pick), rank) for pick in picks]))
+
+
+def connected_pieces(data: Any, gap: float) -> NDArray[np.intp]:
+    """Return the number (N,) of the piece that each Gaussian of a data-block is in, 0 for the largest.
+
+    Gaussians touch where their centres, or the ends of their axes at one standard deviation, are in the same or in
+    touching cells; a cell is ``gap`` times the usual distance wide.
+    """
+    points = read_positions(data)
+    width = gap * usual_distance(points)
+    ends, owners = _ends(data, points, width)
+    return connected(np.concatenate([points, *ends]), width, owners)[: len(points)]
+
+
+def connected(points: Floats, width: float, owners: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    """Return the number (N,) of the piece that each point is in, 0 for the one of most points.
+
+    Args:
+        points: (N, 3).
+        width: of a cell; points in the same or in touching cells belong together.
+        owners: (M,) for the last M points the point each of them belongs with in any case.
+    """
+    if len(points) == 0 or width <= 0:
+        return np.zeros(len(points), np.intp)
+    cells, cell_of = np.unique(_cells(points, width), return_inverse=True)
+    links = [_touching(cells, _step(step)) for step in _AHEAD]
+    if owners is not None and len(owners):
+        links.append((cell_of[owners], cell_of[len(points) - len(owners) :]))
+    roots = _components(
+        len(cells), np.concatenate([link[0] for link in links]), np.concatenate([link[1] for link in links])
+    )[cell_of]
+    _, numbers, counts = np.unique(roots, return_inverse=True, return_counts=True)
+    ranks = np.empty(len(counts), np.intp)
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return ranks[numbers]
+
+
+def around(points: Floats, rows: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
+    """Return (N,) bool: ``rows`` and the points near them.
+
+    Near is in the same cell or one that touches it, of half the ``reach``: surely up to half the reach, and never
+    beyond twice.
+    """
+    if reach <= 0 or not rows.any():
+        return rows.copy()
+    keys = _cells(points, reach / 2)
+    chosen = np.unique(keys[rows])
+    grown = np.unique(np.concatenate([chosen + _step(step) for step in product((-1, 0, 1), repeat=3)]))
+    return rows | _is_in(keys, grown)
+
+
+def _distance_to(ordered: NDArray[np.float64], axis: int, at: int, rank: int) -> float:
+    """The distance from one of the points, ordered along an axis, to its neighbour of a rank."""
+    here = ordered[at]
+    half = 512
+    while True:
+        low, high = max(0, at - half), min(len(ordered), at + half + 1)
+        squares = np.square(ordered[low:high] - here).sum(1)
+        distance = float(np.sqrt(np.partition(squares, min(rank, len(squares) - 1))[min(rank, len(squares) - 1)]))
+        below = low == 0 or here[axis] - ordered[low, axis] >= distance
+        above = high == len(ordered) or ordered[high - 1, axis] - here[axis] >= distance
+        if below and above:
+            return distance
+        half *= 4
+
+
+def _ends(data: Any, points: Floats, width: float) -> tuple[list[Floats], NDArray[np.intp]]:
+    """The ends of the axes that are longer than a cell, and the row of the Gaussian that each belongs to."""
+    if is_native(data):
+        sizes, quats = read_column(data, SCALE), read_column(data, ROTATION)
+    else:
+        sizes = np.exp(np.stack([read_column(data, name) for name in SCALES], axis=1))
+        quats = np.stack([read_column(data, name) for name in QUATS], axis=1)
+    ends: list[Floats] = []
+    owners: list[NDArray[np.intp]] = []
+    for axis in range(3):
+        long = np.flatnonzero(sizes[:, axis] > width)
+        offsets = _axis(quats[long], axis) * sizes[long, axis : axis + 1]
+        finite = np.isfinite(offsets).all(1)
+        long, offsets = long[finite], offsets[finite]
+        ends += [points[long] + offsets, points[long] - offsets]
+        owners += [long, long]
+    return ends, np.concatenate(owners)
+
+
+def _axis(quats: Floats, axis: int) -> Floats:
+    """Column ``axis`` (M, 3) of the rotation matrices of quaternions w, x, y, z."""
+    w, x, y, z = (quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-12)).T
+    columns = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)),
+        (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)),
+        (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return np.stack(columns[axis], axis=1).astype(np.float32)
+
+
+def _cells(points: Floats, width: float) -> Cells:
+    """The cell (N,) that each point is in, as one number; steps to touching cells are differences of such numbers."""
+    low = points.min(0).astype(np.float64)
+    width = max(width, float(np.ptp(points, axis=0).max()) / (_MOST - 4))
+    x, y, z = ((points - low) / width).astype(np.int64).T + 1
+    return x << 2 * _BITS | y << _BITS | z
+
+
+def _step(step: tuple[int, ...]) -> int:
+    x, y, z = step
+    return (x << 2 * _BITS) + (y << _BITS) + z
+
+
+def _touching(cells: Cells, step: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The indices of cells, which ascend, that have one at the other end of a step, and of those others."""
+    wanted = cells + step
+    at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+    there = np.flatnonzero(cells[at] == wanted)
+    return there, at[there]
+
+
+def _is_in(keys: Cells, ascending: Cells) -> NDArray[np.bool_]:
+    at = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    return ascending[at] == keys
+
+
+def _components(count: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The smallest node (count,) that each node hangs together with, by links between nodes ``a`` and ``b``.
+
+    Roots are hung below smaller roots that a link joins them to, and paths are shortened by jumping, until no link
+    joins two trees (Shiloach and Vishkin, "An O(log n) parallel connectivity algorithm", 1982).
+    """
+    parents = np.arange(count)
+    while len(a):
+        a, b = parents[a], parents[b]
+        apart = a != b
+        a, b = a[apart], b[apart]
+        parents[np.maximum(a, b)] = np.minimum(a, b)
+        while not np.array_equal(grand := parents[parents], parents):
+            parents = grand
+    return parents

@@ -1,0 +1,247 @@
+"""What edits work on: the collections of objects, and in them the things that hold their Gaussians.
+
+A part is the collection of an object or of the background. Each piece of it holds Gaussians; where objects are shown
+as meshes it lies hidden beneath the mesh that is seen.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import bpy
+
+from protocol.errors import BadArgument
+
+from .. import session
+from ..splats.attributes import is_splats
+from ..splats.collections import BENEATH, SURFACE_OF, linear, nearest_tag, splat_objects
+from ..splats.columns import count_of
+from ..splats.result import BACKGROUND_COLOUR, MAX_LABEL
+from .columns import relabel
+
+KINDS = ("OBJECT", "BACKGROUND")
+
+
+class Piece(NamedTuple):
+    """An object of Blender that holds Gaussians, and the mesh that is seen in its place, or None."""
+
+    thing: Any
+    surface: Any
+
+    @property
+    def seen(self) -> Any:
+        """What a person moves and selects."""
+        return self.surface or self.thing
+
+
+def pieces_of(part: Any) -> list[Piece]:
+    """Return what holds a part's Gaussians, the oldest first.
+
+    A mesh that was duplicated without the Gaussians beneath it gets a copy of them first: Blender's own Duplicate
+    does not take along what is hidden.
+    """
+    for thing in splat_objects(part):
+        if thing.get(BENEATH) and thing.parent.get(SURFACE_OF) is None:
+            thing.parent[SURFACE_OF] = thing
+    for surface in [each for each in part.all_objects if each.get(SURFACE_OF) is not None]:
+        _complete(surface)
+    return [Piece(thing, thing.parent if thing.get(BENEATH) else None) for thing in splat_objects(part)]
+
+
+def parts_of(scene: Any) -> list[Any]:
+    """Return the parts of an imported scene that hold Gaussians, in order of label, the background last."""
+    background = session.background_of(scene)
+    return [*session.objects_of(scene), *([background] if background else [])]
+
+
+def scene_of(part: Any) -> Any:
+    """Return the collection of the imported scene that a part belongs to.
+
+    Raises:
+        BadArgument: if ``part`` is no part of an imported scene.
+    """
+    scenes = [each for each in session.scenes() if each.splatlift.scene_id == part.splatlift.scene_id]
+    scene = next((each for each in scenes if part in each.children_recursive), None)
+    if scene is None or part.splatlift.kind not in KINDS:
+        raise BadArgument(f"{part.name!r} is no object of an imported scene.", "Choose a collection that was imported.")
+    return scene
+
+
+def check_parts(parts: Iterable[Any]) -> list[Any]:
+    """Return ``parts``, each once.
+
+    Raises:
+        BadArgument: if there are none, one is no part, or they are of different scenes.
+    """
+    several = list(dict.fromkeys(parts))
+    if not several:
+        raise BadArgument("There is no object to edit.", "Select one in the view or in the list.")
+    if len({scene_of(part) for part in several}) > 1:
+        raise BadArgument("The objects belong to different imported scenes.", "Edit those of one scene at a time.")
+    return several
+
+
+def new_part(like: Any, name: str) -> Any:
+    """Make the collection of one more object in the scene of ``like`` and return it: a label, id and colour of its own.
+
+    Raises:
+        BadArgument: if the scene has as many objects as a result can have.
+    """
+    scene = scene_of(like)
+    label = 1 + max(each.splatlift.label for each in scene.children_recursive)
+    if label > MAX_LABEL:
+        raise BadArgument(f"A scene cannot have labels beyond {MAX_LABEL}.", "Merge objects first.")
+    part = _add(scene, like, "OBJECT", name)
+    part.splatlift.label = label
+    part.splatlift.confidence = like.splatlift.confidence
+    recolour(part, colour_of(label))
+    return part
+
+
+def background_for(like: Any) -> Any:
+    """Return the collection of the background in the scene of ``like``, made if there is none."""
+    scene = scene_of(like)
+    there = next((each for each in scene.children_recursive if each.splatlift.kind == "BACKGROUND"), None)
+    if there is not None:
+        return there
+    part = _add(scene, like, "BACKGROUND", "background")
+    part.splatlift.colour = BACKGROUND_COLOUR
+    return part
+
+
+def recolour(part: Any, colour: Sequence[float]) -> None:
+    """Give a part an sRGB colour: in the list, on its collection's icon, and where views show objects by colour."""
+    r, g, b = colour
+    part.splatlift.colour = (r, g, b)
+    part.color_tag = nearest_tag((r, g, b)) if part.splatlift.kind == "OBJECT" else "NONE"
+    for thing in part.all_objects:
+        thing.color = linear((r, g, b))
+
+
+def colour_of(label: int) -> tuple[float, float, float]:
+    """Return the sRGB colour of a new label, as results colour theirs: neighbouring labels get hues far apart."""
+    hue = (label * 0.618033988749895) % 1.0
+    return colorsys.hsv_to_rgb(hue, (0.85, 0.6, 0.95)[label % 3], (0.95, 0.85, 0.65)[(label // 3) % 3])
+
+
+def settle(part: Any) -> None:
+    """Bring a part in step with the Gaussians it now holds: their labels and their number."""
+    pieces = pieces_of(part)
+    for piece in pieces:
+        relabel(piece.thing.data, part.splatlift.label)
+    part.splatlift.count = sum(count_of(piece.thing.data) for piece in pieces)
+
+
+def settle_or_dissolve(part: Any, heir: Any) -> None:
+    """As :func:`settle`; a part without any Gaussian is dissolved into ``heir``."""
+    for piece in [piece for piece in pieces_of(part) if not count_of(piece.thing.data)]:
+        remove_piece(piece)
+    settle(part)
+    if not part.splatlift.count:
+        dissolve_part(part, heir)
+
+
+def dissolve_part(part: Any, heir: Any) -> None:
+    """Remove the collection of a part; what else a person has put into it moves to the collection ``heir``."""
+    for child in list(part.children):
+        heir.children.link(child)
+    for thing in list(part.objects):
+        part.objects.unlink(thing)
+        if thing.get(BENEATH) or thing.users_collection:
+            continue
+        heir.objects.link(thing)
+    bpy.data.collections.remove(part)
+
+
+def remove_part(part: Any) -> None:
+    """Remove a part with all that is in it from the file."""
+    things = list(part.all_objects)
+    for child in part.children_recursive:
+        bpy.data.collections.remove(child)
+    bpy.data.collections.remove(part)
+    for thing in things:
+        # What a person has linked to another collection as well stays there.
+        if not thing.users_collection:
+            _remove(thing)
+
+
+def remove_piece(piece: Piece) -> None:
+    """Remove a piece with its surface from the file."""
+    _remove(piece.thing)
+    if piece.surface is not None:
+        _remove(piece.surface)
+
+
+def own_data(thing: Any) -> Any:
+    """Return an object's data-block, copied first where another object shares it: an edit is of this object alone."""
+    if thing.data.users > 1:
+        thing.data = thing.data.copy()
+    return thing.data
+
+
+def copy_piece(piece: Piece, part: Any, name: str) -> Piece:
+    """Copy a piece, with data of its own and placed as it is, into a part and return the copy."""
+    surface = None
+    if piece.surface is not None:
+        surface = _copy(piece.surface, part, name)
+    thing = _copy(piece.thing, part, f"{name} Gaussians" if surface else name)
+    if surface is not None:
+        thing.parent = surface
+        surface[SURFACE_OF] = thing
+    return Piece(thing, surface)
+
+
+def name_part(part: Any, name: str) -> None:
+    """Name a part's collection and what is in it."""
+    part.name = part.splatlift.label_name = name
+    for piece in pieces_of(part):
+        piece.seen.name = name
+        piece.seen.data.name = name
+        if piece.surface is not None:
+            piece.thing.name = piece.thing.data.name = f"{name} Gaussians"
+
+
+def _add(scene: Any, like: Any, kind: str, name: str) -> Any:
+    part: Any = bpy.data.collections.new(name)
+    scene.children.link(part)
+    known, source = part.splatlift, like.splatlift
+    known.kind = kind
+    known.scene_id = source.scene_id
+    known.object_id = str(uuid.uuid4())
+    known.label_name = name
+    known.source = source.source
+    known.placement = source.placement
+    return part
+
+
+def _complete(surface: Any) -> None:
+    """Lay Gaussians beneath a surface that has none of its own."""
+    kept = surface[SURFACE_OF]
+    if kept.parent == surface and kept.users_collection:
+        return
+    own = next((each for each in surface.children if each.get(BENEATH) and is_splats(each.data)), None)
+    if own is None:
+        own = kept.copy()
+        own.data = kept.data.copy()
+        own.parent = surface
+        for collection in surface.users_collection:
+            collection.objects.link(own)
+    surface[SURFACE_OF] = own
+
+
+def _copy(thing: Any, part: Any, name: str) -> Any:
+    copy = thing.copy()
+    copy.data = thing.data.copy()
+    copy.name = copy.data.name = name
+    part.objects.link(copy)
+    return copy
+
+
+def _remove(thing: Any) -> None:
+    data = thing.data
+    bpy.data.objects.remove(thing)
+    if data.users == 0:
+        bpy.data.batch_remove([data])

@@ -1,0 +1,205 @@
+"""Select what is like a Gaussian: by the embedding that the result's method trained, or by what can be seen.
+
+The embedding says what belongs to the same thing, as object selection of Contrastive Gaussian Clustering does (section
+4.2: cosine of at least 0.7). A result without one leaves colour and place: a magic wand in space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from plyfile import PlyData, PlyParseError
+
+from protocol.errors import BadArgument, BadResult
+
+from ..splats.columns import COLOUR, read_positions
+from ..splats.result import ROW
+from .columns import read_column
+from .modes import outside_edit_mode
+from .neighbours import connected, usual_distance
+from .parts import Piece, check_parts, pieces_of, scene_of
+from .selection import check_shown, read_selection, write_selection
+
+THRESHOLD = 0.7
+EMBEDDING = "embedding.npy"
+GAP = 2.0
+"""How far apart neighbours of like colour may be, as a multiple of the usual distance."""
+
+Ask = Callable[[Path, int, float], "NDArray[np.bool_] | None"]
+"""Asks a server: result folder, row, threshold -> (N,) bool by row, or None where no server can answer."""
+
+
+class Point(NamedTuple):
+    """One Gaussian: the object of Blender that holds it, and its number there."""
+
+    thing: Any
+    index: int
+
+
+class Similar(NamedTuple):
+    """How many Gaussians were selected, and by what: "embedding" or "colour"."""
+
+    count: int
+    by: str
+
+
+@outside_edit_mode
+def select_similar(
+    parts: Iterable[Any],
+    like: Point | None = None,
+    *,
+    threshold: float = THRESHOLD,
+    extend: bool = False,
+    ask: Ask | None = None,
+) -> Similar:
+    """Select the Gaussians of objects that are like one of them, or like those that are selected.
+
+    Where the result's method trained an embedding, alike are those whose embedding has a cosine of at least
+    ``threshold`` with that one; the embedding is read from the result folder, or a server is asked where the folder
+    is gone. Elsewhere alike are those of the same colour, each channel within 1 - ``threshold``, that hang together
+    with that one.
+
+    Args:
+        like: the one; None for the selected ones of each object.
+        threshold: 0 to 1; the higher, the fewer.
+        extend: whether what is selected stays selected.
+
+    Raises:
+        BadArgument: if there is nothing to compare with, or an object is shown as a mesh.
+        BadResult: if the embedding is broken or of another result.
+    """
+    several = check_parts(parts)
+    pieces = check_shown([piece for part in several for piece in pieces_of(part)])
+    seeds = [_seeds(piece, like) for piece in pieces]
+    if not any(each.any() for each in seeds):
+        raise BadArgument("Nothing is selected to compare with.", "Click a Gaussian in Edit Mode.")
+    folder = Path(scene_of(several[0]).splatlift.source)
+    if (folder / "splats.ply").is_file():
+        alike = _by_embedding(pieces, seeds, folder, threshold)
+    else:
+        alike = _by_server(pieces, seeds, folder, threshold, ask)
+    found = alike or [_by_colour(piece, own, threshold) for piece, own in zip(pieces, seeds, strict=True)]
+    count = 0
+    for piece, rows in zip(pieces, found, strict=True):
+        chosen = rows | read_selection(piece.thing.data) if extend else rows
+        write_selection(piece.thing.data, chosen)
+        count += int(np.count_nonzero(chosen))
+    return Similar(count, "embedding" if alike else "colour")
+
+
+def read_embedding(folder: Path) -> NDArray | None:
+    """Return the embedding (N, d) of a result in the order of its ``splats.ply``, or None where there is none.
+
+    Raises:
+        BadResult: if it is broken.
+    """
+    path = folder / EMBEDDING
+    if not path.is_file():
+        return None
+    try:
+        values = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise BadResult(f"{path} cannot be read: {error}.", "Download the result again.") from error
+    if values.ndim != 2 or values.dtype not in (np.float16, np.float32):
+        raise BadResult(f"{path} does not hold an embedding.", "Download the result again.")
+    return values
+
+
+def row_places(folder: Path) -> tuple[int, NDArray[np.intp] | None]:
+    """Return how many Gaussians ``splats.ply`` of a result has, and where in it each row of the first import is.
+
+    The places are (highest row + 1,), -1 for a row that is gone; None where rows are places, as in a result that was
+    never edited.
+
+    Raises:
+        BadResult: if the file is missing or broken.
+    """
+    path = folder / "splats.ply"
+    try:
+        vertex = PlyData.read(str(path), mmap="r")["vertex"]
+    except (PlyParseError, KeyError, ValueError, OSError) as error:
+        raise BadResult(f"{path} cannot be read: {error}.", "Download the result again.") from error
+    if ROW not in {each.name for each in vertex.properties}:
+        return vertex.count, None
+    rows = np.asarray(vertex[ROW], np.intp)
+    places = np.full(int(rows.max(initial=-1)) + 1, -1)
+    places[rows] = np.arange(len(rows))
+    return vertex.count, places
+
+
+def places_of(rows: NDArray, count: int, places: NDArray[np.intp] | None) -> NDArray[np.intp]:
+    """Return the places (N,) of ``rows`` in a result, as :func:`row_places` tells them; -1 where one is gone."""
+    limit = count if places is None else len(places)
+    known = (rows >= 0) & (rows < limit)
+    safe = np.where(known, rows, 0).astype(np.intp)
+    found = safe if places is None or not len(places) else places[safe]
+    return np.where(known, found, -1)
+
+
+def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
+    selection = read_selection(piece.thing.data)
+    if like is None:
+        return selection
+    rows = np.zeros_like(selection)
+    if piece.thing == like.thing:
+        if not 0 <= like.index < len(rows):
+            raise BadArgument(f"There is no Gaussian {like.index}.", f"{like.thing.name} has 0 to {len(rows) - 1}.")
+        rows[like.index] = True
+    return rows
+
+
+def _by_embedding(
+    pieces: list[Piece], seeds: list[NDArray[np.bool_]], folder: Path, threshold: float
+) -> list[NDArray[np.bool_]] | None:
+    embedding = read_embedding(folder)
+    if embedding is None:
+        return None
+    count, places = row_places(folder)
+    if count != len(embedding):
+        raise BadResult(
+            f"{folder / EMBEDDING} is of {len(embedding)} Gaussians, splats.ply has {count}.",
+            "Download the result again.",
+        )
+    features = [_unit(embedding, places_of(read_column(piece.thing.data, ROW), count, places)) for piece in pieces]
+    wanted = np.concatenate([each[own] for each, own in zip(features, seeds, strict=True)]).mean(0)
+    if not np.linalg.norm(wanted) > 0:
+        raise BadArgument("What is selected has no embedding.", "Choose a Gaussian that the photographs show.")
+    wanted /= np.linalg.norm(wanted)
+    return [each @ wanted >= threshold for each in features]
+
+
+def _unit(embedding: NDArray, places: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The embeddings of some places at unit length; zeros for what has none."""
+    values = embedding[np.maximum(places, 0)].astype(np.float32)
+    values[places < 0] = 0
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+
+
+def _by_server(
+    pieces: list[Piece], seeds: list[NDArray[np.bool_]], folder: Path, threshold: float, ask: Ask | None
+) -> list[NDArray[np.bool_]] | None:
+    if ask is None:
+        return None
+    rows = [read_column(piece.thing.data, ROW) for piece in pieces]
+    first = np.concatenate([each[own] for each, own in zip(rows, seeds, strict=True)])[0]
+    answer = ask(folder, int(first), threshold)
+    if answer is None:
+        return None
+    return [(each >= 0) & (each < len(answer)) & answer[np.clip(each, 0, len(answer) - 1)] for each in rows]
+
+
+def _by_colour(piece: Piece, seeds: NDArray[np.bool_], threshold: float) -> NDArray[np.bool_]:
+    if not seeds.any():
+        return seeds
+    colours = read_column(piece.thing.data, COLOUR)[:, :3]
+    wanted = colours[seeds].mean(0)
+    alike = (np.abs(colours - wanted).max(1) <= 1 - threshold) | seeds
+    points = read_positions(piece.thing.data)
+    numbers = connected(points[alike], GAP * usual_distance(points))
+    found = np.zeros_like(seeds)
+    found[alike] = np.isin(numbers, numbers[seeds[alike]])
+    return found

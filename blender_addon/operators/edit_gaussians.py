@@ -1,0 +1,177 @@
+"""Edit the Gaussians of objects: split, assign, delete, remove floaters."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of an operator from its annotations.
+
+from typing import Any, ClassVar
+
+import bpy
+
+from protocol.errors import NotFound
+
+from .. import session
+from ..editing.assign import assign, assign_to_background
+from ..editing.floaters import GAP, LARGEST, remove_floaters
+from ..editing.parts import parts_of
+from ..editing.remove import delete_selection
+from ..editing.split import split_pieces, split_selection
+from ..settings import shown_scene
+from .edit_objects import show_only
+from .edit_targets import can_edit, need_targets
+from .reporting import reporting
+
+
+class _Edit:
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    report: Any
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return can_edit(cls, context)
+
+
+class SPLATLIFT_OT_split_selection(_Edit, bpy.types.Operator):
+    """Make what is selected in Edit Mode an object of its own, one for each object that it is selected in"""
+
+    bl_idname = "splatlift.split_selection"
+    bl_label = "Split Selection"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        made = split_selection(need_targets(context))
+        show_only(context, made)
+        self.report({"INFO"}, f"New: {_names(made)}")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_split_pieces(_Edit, bpy.types.Operator):
+    """Make every piece that stands apart an object of its own; the largest stays what it was"""
+
+    bl_idname = "splatlift.split_pieces"
+    bl_label = "Split into Pieces"
+
+    gap: bpy.props.FloatProperty(
+        name="Gap",
+        description="How far apart pieces are at least, as a multiple of the distance that is usual between Gaussians",
+        default=1.0,
+        min=0.1,
+        soft_max=10.0,
+        max=1000.0,
+    )
+    smallest: bpy.props.IntProperty(
+        name="Smallest", description="Gaussians of a piece; smaller ones stay with the largest", default=50, min=1
+    )
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        made = split_pieces(need_targets(context), gap=self.gap, smallest=self.smallest)
+        show_only(context, made)
+        self.report({"INFO"}, f"New: {_names(made)}")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_assign(_Edit, bpy.types.Operator):
+    """Give what is selected in Edit Mode to another object"""
+
+    bl_idname = "splatlift.assign"
+    bl_label = "Assign to Object"
+
+    object_id: bpy.props.StringProperty(
+        name="Object Id", description="Of the object that gets them", options={"SKIP_SAVE"}
+    )
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        to = session.find(self.object_id)
+        if to is None:
+            raise NotFound("The object to assign to is not in this file.", "Choose one from the menu.")
+        moved = assign(need_targets(context), to)
+        self.report({"INFO"}, f"{moved:,} Gaussians now belong to {to.name}")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_assign_to_background(_Edit, bpy.types.Operator):
+    """Give what is selected in Edit Mode to the background"""
+
+    bl_idname = "splatlift.assign_to_background"
+    bl_label = "Assign to Background"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        moved = assign_to_background(need_targets(context))
+        self.report({"INFO"}, f"{moved:,} Gaussians now belong to the background")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_delete_selection(_Edit, bpy.types.Operator):
+    """Delete what is selected in Edit Mode"""
+
+    bl_idname = "splatlift.delete_selection"
+    bl_label = "Delete Selection"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        count = delete_selection(need_targets(context))
+        self.report({"INFO"}, f"{count:,} Gaussians deleted")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_remove_floaters(_Edit, bpy.types.Operator):
+    """Delete small pieces that stand far off the rest of the selected objects"""
+
+    bl_idname = "splatlift.remove_floaters"
+    bl_label = "Remove Floaters"
+
+    gap: bpy.props.FloatProperty(
+        name="Distance",
+        description="How far off floaters are, as a multiple of the distance that is usual between Gaussians",
+        default=GAP,
+        min=0.1,
+        soft_max=20.0,
+        max=1000.0,
+    )
+    largest: bpy.props.FloatProperty(
+        name="Largest",
+        description="Share of its object that a floater has at most; larger pieces stay",
+        default=100 * LARGEST,
+        min=0.0,
+        max=50.0,
+        subtype="PERCENTAGE",
+    )
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        removed = remove_floaters(need_targets(context), gap=self.gap, largest=self.largest / 100)
+        self.report({"INFO"}, f"{removed:,} Gaussians removed" if removed else "There are no floaters")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_MT_assign(bpy.types.Menu):
+    """The objects that the selection can be given to."""
+
+    bl_label = "Assign to Object"
+    layout: Any
+
+    def draw(self, context: Any) -> None:
+        scene = shown_scene(context)
+        for part in parts_of(scene) if scene is not None else ():
+            button = self.layout.operator("splatlift.assign", text=part.name, translate=False)
+            button.object_id = part.splatlift.object_id
+
+
+def _names(parts: list[Any]) -> str:
+    named = ", ".join(part.name for part in parts[:3])
+    return named if len(parts) <= 3 else f"{named} and {len(parts) - 3} more"
+
+
+CLASSES = (
+    SPLATLIFT_OT_split_selection,
+    SPLATLIFT_OT_split_pieces,
+    SPLATLIFT_OT_assign,
+    SPLATLIFT_OT_assign_to_background,
+    SPLATLIFT_OT_delete_selection,
+    SPLATLIFT_OT_remove_floaters,
+    SPLATLIFT_MT_assign,
+)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,178 @@
+"""Edit objects as wholes: rename, colour, merge, delete, duplicate, isolate."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of an operator from its annotations.
+
+from typing import Any, ClassVar
+
+import bpy
+
+from protocol.errors import BadArgument
+
+from ..editing import naming
+from ..editing.duplicate import duplicate
+from ..editing.isolate import is_isolating, isolate, show_others
+from ..editing.merge import merge
+from ..editing.parts import pieces_of
+from ..editing.remove import delete
+from ..settings import shown_scene
+from .edit_targets import can_edit, need_scene, need_targets, targets
+from .reporting import reporting
+
+
+class _Edit:
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    report: Any
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return can_edit(cls, context)
+
+
+class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
+    """Give the selected objects a name; several are numbered"""
+
+    bl_idname = "splatlift.rename"
+    bl_label = "Rename"
+
+    name: bpy.props.StringProperty(name="Name", options={"SKIP_SAVE"})
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        found = targets(context)
+        if found and not self.properties.is_property_set("name"):
+            self.name = found[0].name
+        return context.window_manager.invoke_props_dialog(self)
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        naming.rename(need_targets(context), self.name)
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
+    """Give the selected objects a colour, which the list shows, and views where they show the colours of labels"""
+
+    bl_idname = "splatlift.recolour"
+    bl_label = "Colour"
+
+    colour: bpy.props.FloatVectorProperty(
+        name="Colour", size=3, min=0, max=1, default=(0.8, 0.8, 0.8), subtype="COLOR_GAMMA", options={"SKIP_SAVE"}
+    )
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        found = targets(context)
+        if found and not self.properties.is_property_set("colour"):
+            self.colour = found[0].splatlift.colour
+        return context.window_manager.invoke_props_dialog(self)
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        naming.recolour(need_targets(context), self.colour)
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_merge(_Edit, bpy.types.Operator):
+    """Merge the selected objects into the active one, where they lie"""
+
+    bl_idname = "splatlift.merge"
+    bl_label = "Merge"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        found = need_targets(context)
+        active = context.view_layer.objects.active
+        into = found[0] if active is not None and active.name in found[0].all_objects else None
+        remains = merge(found, into)
+        show_only(context, [remains])
+        self.report({"INFO"}, f"{len(found)} objects are now {remains.name}, {remains.splatlift.count:,} Gaussians")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_delete(_Edit, bpy.types.Operator):
+    """Delete the selected objects with their Gaussians"""
+
+    bl_idname = "splatlift.delete"
+    bl_label = "Delete"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        found = need_targets(context)
+        delete(found)
+        self.report({"INFO"}, f"{len(found)} {'objects' if len(found) > 1 else 'object'} deleted")
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_duplicate(_Edit, bpy.types.Operator):
+    """Copy the selected objects, each into a collection of its own; the copies are selected then, to be moved"""
+
+    bl_idname = "splatlift.duplicate"
+    bl_label = "Duplicate"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        show_only(context, duplicate(need_targets(context)))
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_isolate(_Edit, bpy.types.Operator):
+    """Hide everything else of the scene"""
+
+    bl_idname = "splatlift.isolate"
+    bl_label = "Isolate"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        isolate(need_targets(context))
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_show_others(bpy.types.Operator):
+    """Show again what Isolate hid"""
+
+    bl_idname = "splatlift.show_others"
+    bl_label = "Show Others"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        shown = shown_scene(context)
+        if shown is None or not is_isolating(shown):
+            cls.poll_message_set("Nothing is isolated")
+            return False
+        return True
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        scene = need_scene(context)
+        if not is_isolating(scene):
+            raise BadArgument("Nothing is isolated.")
+        show_others(scene)
+        return {"FINISHED"}
+
+
+def show_only(context: Any, parts: list[Any]) -> None:
+    """Select what is seen of parts and nothing else; in Edit Mode the selection of objects is left as it is."""
+    if context.mode != "OBJECT":
+        return
+    layer = context.view_layer
+    layer.update()
+    for thing in layer.objects:
+        thing.select_set(False)
+    seen = [piece.seen for part in parts for piece in pieces_of(part) if piece.seen.name in layer.objects]
+    for thing in seen:
+        thing.select_set(True)
+    if seen:
+        layer.objects.active = seen[0]
+
+
+CLASSES = (
+    SPLATLIFT_OT_rename,
+    SPLATLIFT_OT_recolour,
+    SPLATLIFT_OT_merge,
+    SPLATLIFT_OT_delete,
+    SPLATLIFT_OT_duplicate,
+    SPLATLIFT_OT_isolate,
+    SPLATLIFT_OT_show_others,
+)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

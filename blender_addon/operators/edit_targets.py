@@ -1,0 +1,67 @@
+"""What the Edit buttons act on, and when they can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocol.errors import BadArgument
+
+from .. import session
+from ..editing.parts import KINDS
+from ..settings import chosen_object, shown_scene
+
+NOTHING = "Select an imported object in the view or in the list"
+
+
+def targets(context: Any) -> list[Any]:
+    """Return the collections of objects to edit: those selected in the view, else the one chosen in the list.
+
+    In Edit Mode they are those that are being edited. The active object's comes first.
+    """
+    selected = set(context.objects_in_mode if context.mode.startswith("EDIT") else context.selected_objects)
+    touched = []
+    if selected:
+        parts = [part for scene in session.scenes() for part in scene.children_recursive]
+        touched = [part for part in parts if part.splatlift.kind in KINDS and not selected.isdisjoint(part.all_objects)]
+    if not touched:
+        chosen = chosen_object(context)
+        return [chosen] if chosen is not None else []
+    active = context.view_layer.objects.active
+    return sorted(touched, key=lambda part: active is None or active.name not in part.all_objects)
+
+
+def need_targets(context: Any) -> list[Any]:
+    """As :func:`targets`.
+
+    Raises:
+        BadArgument: if there are none.
+    """
+    found = targets(context)
+    if not found:
+        raise BadArgument("Nothing imported is selected.", f"{NOTHING}.")
+    return found
+
+
+def need_scene(context: Any) -> Any:
+    """Return the collection of the imported scene that the list shows.
+
+    Raises:
+        BadArgument: if nothing is imported.
+    """
+    shown = shown_scene(context)
+    if shown is None:
+        raise BadArgument("Nothing is imported yet.", "Import a result first.")
+    return shown
+
+
+def can_edit(cls: Any, context: Any) -> bool:
+    """Whether edits of objects can start now; says why not."""
+    if not session.scenes():
+        cls.poll_message_set("Import a result first")
+    elif context.mode not in ("OBJECT", "EDIT_MESH", "EDIT_POINTCLOUD"):
+        cls.poll_message_set("Edits work in Object Mode and in Edit Mode")
+    elif not (context.selected_objects or chosen_object(context)):
+        cls.poll_message_set(NOTHING)
+    else:
+        return True
+    return False

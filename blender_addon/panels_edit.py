@@ -1,0 +1,76 @@
+"""The Edit panel: what the edits act on, and a button for each. It only draws."""
+
+from typing import Any
+
+import bpy
+
+from .editing.isolate import is_isolating
+from .operators.edit_targets import NOTHING, targets
+from .panels import CATEGORY
+from .settings import shown_scene
+
+
+class SPLATLIFT_PT_edit(bpy.types.Panel):
+    """Edits of the objects that are selected in the view, or of the one chosen in the list."""
+
+    bl_label = "Edit"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+    layout: Any
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return shown_scene(context) is not None
+
+    def draw(self, context: Any) -> None:
+        found = targets(context)
+        self.layout.label(text=_title(found) if found else NOTHING, icon="OBJECT_DATA" if found else "INFO")
+        if context.mode.startswith("EDIT"):
+            _draw_gaussians(self.layout)
+        else:
+            _draw_objects(self.layout, shown_scene(context))
+
+
+def _draw_objects(layout: Any, scene: Any) -> None:
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    row.operator("splatlift.rename", text="Rename...")
+    row.operator("splatlift.recolour", text="Colour...")
+    row = column.row(align=True)
+    row.operator("splatlift.merge", text="Merge")
+    row.operator("splatlift.duplicate", text="Duplicate")
+    row = column.row(align=True)
+    if is_isolating(scene):
+        row.operator("splatlift.show_others", text="Show Others", icon="HIDE_OFF")
+    else:
+        row.operator("splatlift.isolate", text="Isolate", icon="HIDE_ON")
+    row.operator("splatlift.delete", text="Delete", icon="TRASH")
+    column = layout.column(align=True)
+    column.operator("splatlift.split_pieces", text="Split into Pieces")
+    column.operator("splatlift.remove_floaters", text="Remove Floaters")
+    layout.label(text="Parts of objects are selected in Edit Mode", icon="EDITMODE_HLT")
+
+
+def _draw_gaussians(layout: Any) -> None:
+    column = layout.column(align=True)
+    column.operator("splatlift.select_similar", text="Select Similar")
+    row = column.row(align=True)
+    row.operator("splatlift.grow_selection", text="Grow", icon="ADD")
+    row.operator("splatlift.shrink_selection", text="Shrink", icon="REMOVE")
+    column = layout.column(align=True)
+    column.operator("splatlift.split_selection", text="Split Selection")
+    column.menu("SPLATLIFT_MT_assign", text="Assign to Object")
+    column.operator("splatlift.assign_to_background", text="Assign to Background")
+    column.operator("splatlift.delete_selection", text="Delete Selection", icon="TRASH")
+
+
+def _title(parts: list[Any]) -> str:
+    if len(parts) == 1:
+        return parts[0].name
+    return f"{len(parts)} objects: {', '.join(part.name for part in parts)}"
+
+
+CLASSES = (SPLATLIFT_PT_edit,)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
