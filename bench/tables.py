@@ -2,10 +2,13 @@
 
     python -m bench.tables messy-rooms ROOT --out OUT        # each scene folder below ROOT, or ROOT itself
     python -m bench.tables panoptic-lifting ROOT --out OUT   # ScanNet or Replica as Panoptic-Lifting prepares them
+    python -m bench.tables lerf-mask ROOT --out OUT          # LERF-Mask as Gaussian Grouping publishes it
+    python -m bench.tables 3d-ovs ROOT --out OUT --masks M   # 3D-OVS with instance masks in the folder M of each scene
 
 Each scene is reconstructed and segmented from its photographs and its own noisy masks with the test views of the data
-set held out, and scored by the protocol of the papers (backend/evaluate/scene_pq.py). Published figures are copied from
-where the footnotes say; they were not run again.
+set held out, and scored by the protocol of the papers (backend/evaluate). Published figures are copied from where the
+footnotes say; they were not run again. The last two tables are of masks that text prompts name: see bench/prompts.py
+for what stands in for the text detector.
 """
 
 from __future__ import annotations
@@ -25,58 +28,21 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.evaluate.folders import find_maps
+from backend.evaluate.lerf_mask import score_lerf_mask
+from backend.evaluate.ovs import score_ovs
 from backend.evaluate.scene_folders import last_frames, score_messy_rooms
 from backend.evaluate.scene_pq import SceneScore
 from backend.pipeline import SegmentRequest, segment
 from backend.scene.json_files import read_json
 from backend.scene.names import natural_key
 from backend.terminal import progress_bars
+from bench.prompts import write_prompt_masks
+from bench.published import LERF_MASK, MESSY_ROOMS, OVS, ROOMS, SCANNET, Published
 from bench.semantics import score_with_classes
 from protocol.errors import BadArgument, Fault
 
-UNIC_LIFT = "Dhiman et al., UniC-Lift, Table 1"
-UNIC_LIFT_2 = "Dhiman et al., UniC-Lift, Table 2"
-PCF_LIFT = "Zhu et al., PCF-Lift (ECCV 2024), results.csv of its repository Runsong123/PCF-Lift"
 WIDTH = 120
 """Characters of a line where no terminal says how many it has."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """The figures of one method: PQ^scene in percent by scene or data set, and who says so."""
-
-    method: str
-    source: str
-    pq: dict[str, float]
-
-    @property
-    def mean(self) -> float:
-        return sum(self.pq.values()) / len(self.pq)
-
-
-ROOMS = tuple(f"{room}_{count}" for room in ("old_room", "large_corridor") for count in (25, 50, 100, 500))
-
-
-def _rooms(*pq: float) -> dict[str, float]:
-    return dict(zip(ROOMS, pq, strict=True))
-
-
-MESSY_ROOMS = (
-    Published("Panoptic-Lifting", UNIC_LIFT, _rooms(73.2, 69.9, 64.3, 51.0, 65.5, 71.0, 61.8, 49.0)),
-    Published("Contrastive-Lift", UNIC_LIFT, _rooms(78.9, 75.8, 69.1, 55.0, 76.5, 75.5, 68.7, 52.5)),
-    Published("OmniSeg3D-GS", UNIC_LIFT, _rooms(80.1, 72.4, 61.4, 46.8, 74.9, 79.6, 63.9, 48.5)),
-    Published("Unified-Lift", UNIC_LIFT, _rooms(79.1, 72.2, 65.9, 53.9, 77.0, 78.9, 70.7, 54.1)),
-    Published("UniC-Lift", UNIC_LIFT, _rooms(86.0, 79.1, 70.8, 57.4, 76.5, 72.3, 73.0, 56.7)),
-    Published("PCF-Lift", PCF_LIFT, _rooms(80.9, 78.3, 74.8, 60.3, 81.0, 79.4, 74.0, 58.8)),
-)
-
-SCANNET = (
-    Published("PNF, true boxes", UNIC_LIFT_2, {"ScanNet": 54.3, "Replica": 52.5}),
-    Published("Panoptic-Lifting", UNIC_LIFT_2, {"ScanNet": 58.9, "Replica": 57.9}),
-    Published("Contrastive-Lift", UNIC_LIFT_2, {"ScanNet": 62.3, "Replica": 59.1}),
-    Published("Gaussian Grouping", UNIC_LIFT_2, {"ScanNet": 61.83, "Replica": 66.52}),
-    Published("UniC-Lift", UNIC_LIFT_2, {"ScanNet": 63.0, "Replica": 88.7}),
-)
 
 
 @dataclass(frozen=True)
@@ -131,6 +97,113 @@ def panoptic_lifting(root: Root, out: Out, method: Method = None, device: Device
     console().print(published_table(SCANNET, "Published, mean over the scenes of a data set, PQ^scene in percent"))
 
 
+@dataclass(frozen=True)
+class OurMasks:
+    """What one scene of named masks gave, in percent, and the seconds from folder to labels."""
+
+    iou: float
+    boundary_iou: float | None
+    seconds: float
+
+
+Masks = Annotated[str | None, typer.Option(help="Mask folder inside each scene, where it is not a customary one.")]
+Detections = Annotated[
+    Path | None,
+    typer.Option(help="SCENE/VIEW/PROMPT.png of a text detector; left out, the truth of one view stands in for it."),
+]
+
+
+@app.command()
+def lerf_mask(
+    root: Root,
+    out: Out,
+    method: Method = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    masks: Masks = None,
+    detections: Detections = None,
+) -> None:
+    """LERF-Mask: mean IoU and boundary IoU of the masks that prompts name, views outside images_train held out."""
+    found = {}
+    for scene in scenes_below(root, ("sparse", "images_train", "test_mask")):
+        request = named_request(scene, out, method, device, seed, masks)
+        seconds = run(request)
+        chosen = request.out / "prompts"
+        write_prompt_masks(request.out, scene, scene / "test_mask", detections and detections / scene.name, chosen)
+        score = score_lerf_mask(chosen, scene)
+        found[scene.name] = OurMasks(100 * score.mean_iou, 100 * score.mean_boundary_iou, seconds)
+    console().print(masks_table("LERF-Mask", LERF_MASK, found, detections))
+
+
+@app.command("3d-ovs")
+def ovs(
+    root: Root,
+    out: Out,
+    method: Method = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    masks: Masks = None,
+    detections: Detections = None,
+) -> None:
+    """3D-OVS: mean IoU of the masks of named classes, annotated views held out."""
+    found = {}
+    for scene in scenes_below(root, ("sparse", "segmentations")):
+        request = named_request(scene, out, method, device, seed, masks)
+        seconds = run(request)
+        chosen = request.out / "prompts"
+        write_prompt_masks(request.out, scene, scene / "segmentations", detections and detections / scene.name, chosen)
+        found[scene.name] = OurMasks(100 * score_ovs(chosen, scene).mean_iou, None, seconds)
+    console().print(masks_table("3D-OVS", OVS, found, detections))
+
+
+def named_request(
+    scene: Path, out: Path, method: str | None, device: str, seed: int, masks: str | None
+) -> SegmentRequest:
+    return SegmentRequest(
+        scene,
+        out / scene.name,
+        masks=scene / masks if masks else None,
+        method=method,
+        test_views="own",
+        device=device,
+        seed=seed,
+        meshes=False,
+    )
+
+
+def masks_table(
+    title: str, published: tuple[Published, ...], found: dict[str, OurMasks], detections: Path | None
+) -> Table:
+    """Return our masks below the published ones: IoU and, where the table has it, boundary IoU after a slash."""
+    named = next(tuple(row.pq) for row in published if row.pq)
+    scenes = (*named, *sorted(found.keys() - set(named), key=natural_key))
+    how = "of a detector" if detections else "of the truth in one view"
+    note = f"Ours: objects chosen by masks {how}, not by text.\n{footnotes(published)}"
+    bounds = any(row.boundary or row.given_mean[1] for row in published)
+    heading = f"{title}, mean IoU{' / boundary IoU' if bounds else ''} in percent"
+    table = Table(title=heading, caption=note)
+    table.add_column("method", no_wrap=True)
+    for name in (*scenes, "mean"):
+        table.add_column(name, justify="right")
+
+    def both(iou: float | None, edge: float | None) -> str:
+        return f"{cell(iou)} / {cell(edge)}" if bounds else cell(iou)
+
+    for row in published:
+        cells = (both(row.pq.get(scene), row.boundary.get(scene)) for scene in scenes)
+        table.add_row(row.method, *cells, both(row.mean, row.boundary_mean))
+    table.add_section()
+    ours = [found.get(scene) for scene in scenes]
+    whole = [one for one in (found.get(scene) for scene in named) if one is not None]
+    complete = len(whole) == len(named)
+    mean = sum(one.iou for one in whole) / len(named) if complete else None
+    edges = [one.boundary_iou for one in whole if one.boundary_iou is not None]
+    edge = sum(edges) / len(edges) if complete and edges else None
+    table.add_row("ours", *(both(one.iou, one.boundary_iou) if one else "-" for one in ours), both(mean, edge))
+    table.add_row("ours, seconds", *(cell(one.seconds if one else None, 0) for one in ours), "-")
+    return table
+
+
 def panoptic_lifting_table(found: dict[str, Ours]) -> Table:
     """Return our figures by scene and their mean."""
     table = Table(title="ScanNet and Replica, ours, PQ^scene in percent")
@@ -151,7 +224,7 @@ def published_table(rows: tuple[Published, ...], title: str) -> Table:
     for column in rows[0].pq:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(row.method, *(f"{value:.1f}" for value in row.pq.values()))
+        table.add_row(row.method, *(cell(row.pq.get(column)) for column in rows[0].pq))
     return table
 
 

@@ -18,6 +18,10 @@ from protocol.errors import BadScene
 
 MODEL_FOLDERS = ("sparse/0", "sparse", ".")
 TABLES = ("cameras", "images", "points3D")
+TRAINING_FOLDER = "images_train"
+"""LERF-Mask as Gaussian Grouping publishes it: photographs that are not in here are for testing."""
+ANNOTATED_FOLDER = "segmentations"
+"""3D-OVS: photographs with a folder of true masks in here are for testing."""
 MASK_FOLDERS = ("masks", "instance_masks", "seg_masks", "object_mask", "sam_mask", "entityseg_mask", "instance")
 
 
@@ -36,6 +40,7 @@ def read_colmap(root: Path, model: Path) -> Capture:
     """Return the capture whose reconstruction lies in ``model``.
 
     Photographs are those below ``images``, or below a scaled copy such as ``images_4`` where there is no ``images``.
+    Those that LERF-Mask and 3D-OVS test on are held out.
 
     Raises:
         BadScene: if the reconstruction is damaged, a camera cannot be used, or no photograph is there.
@@ -56,8 +61,15 @@ def read_colmap(root: Path, model: Path) -> Capture:
         calibration = calibrations[image.camera_id]
         viewmat = rigid(image.cam_from_world().matrix(), f"The pose of {name} in {listing}")
         path = inner_path(name, listing).with_name(file.name).as_posix()
-        shots.append(Shot(path, file, camera_for(file, viewmat, calibration), calibration.lens))
+        camera = camera_for(file, viewmat, calibration)
+        shots.append(Shot(path, file, camera, calibration.lens, held_out=_held_out(root, file)))
     return Capture(shots, MASK_FOLDERS, *_points(reconstruction), warnings)
+
+
+def _held_out(root: Path, photograph: Path) -> bool:
+    if (root / TRAINING_FOLDER).is_dir():
+        return not (root / TRAINING_FOLDER / photograph.name).is_file()
+    return (root / ANNOTATED_FOLDER / photograph.stem).is_dir()
 
 
 def _read(model: Path, listing: Path) -> pycolmap.Reconstruction:
