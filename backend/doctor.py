@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import torch
 
+from backend.render import kernels
+
 
 class Finding(NamedTuple):
     """One thing examined: whether it is as it should be, what was found, and the remedy if not."""
@@ -41,13 +43,11 @@ def _cuda() -> Finding:
 
 def _gsplat() -> Finding:
     found = version("gsplat")
+    state = kernels.look()
     if not torch.cuda.is_available():
-        return Finding("gsplat", True, f"{found}, its kernels are not needed without CUDA")
-    from gsplat.cuda import _backend
-
-    if _backend._C is None:
-        return Finding("gsplat", False, f"{found}, kernels not compiled", "Install a CUDA toolkit with nvcc.")
-    return Finding("gsplat", True, f"{found}, kernels compiled")
+        return Finding("gsplat", True, f"{found}, its kernels are not needed: {state.sentence}")
+    remedy = "" if state.usable else f"Install a CUDA toolkit of version {torch.version.cuda} with nvcc."
+    return Finding("gsplat", state.usable, f"{found}, kernels {state.sentence}", remedy)
 
 
 def _numba() -> Finding:

@@ -27,7 +27,7 @@ from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.progress import Progress, Watch, silent
 from backend.reconstruct import held_out, reconstruct
-from backend.render import Renderer, device_of
+from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
 from backend.scene.types import Camera, Scene, View
 from backend.scene.up import up_direction
@@ -89,6 +89,8 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
     """
     # What can be refused at once is refused before minutes are spent.
     result.check_out(request.out)
+    if request.device != "cpu" and kernels.look().must_compile:
+        progress("scene", 0.0, "compiling the CUDA kernels: once on this machine, 2 to 10 minutes")
     device = device_of(request.device)
     name, method = find_method(request.method)
     read_settings(name, method, request.settings)

@@ -7,7 +7,6 @@ gradients depend in their last digits on the order in which threads add.
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backend.render import kernels
 from backend.render.model import ALPHA_MAX, LOW_PASS, NEAR, TILE
 from backend.render.sh import sh_colours
 from backend.render.types import Contributions, Rendered, Votes
@@ -26,26 +26,17 @@ from protocol.splats import Splats
 CHUNK = 32
 """Channels blended at a time; gsplat's kernels keep all channels of a pixel in registers and slow down beyond."""
 
+PIXELS = 2**18
+"""Pixels whose pairs are listed at a time, so that a large view needs no more memory than a small one."""
+
 ALL = 2**31 - 1
 """More batches of Gaussians than any tile has."""
 
 
 @lru_cache(maxsize=1)
 def missing() -> str | None:
-    """Why CUDA cannot be used here, or None where it can.
-
-    ``import gsplat`` succeeds without its kernels, so the kernels are asked for. The first time on a machine with the
-    CUDA toolkit this compiles them, which takes minutes; gsplat prints that it does.
-    """
-    if not torch.cuda.is_available():
-        return "torch was built without CUDA" if torch.version.cuda is None else "torch finds no CUDA device"
-    try:
-        from gsplat.cuda import _backend
-    except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        return f"gsplat's CUDA kernels do not compile or load: {error}"
-    if _backend._C is None:
-        return "gsplat's CUDA kernels are not compiled and no CUDA toolkit (nvcc) was found to compile them"
-    return None
+    """Why CUDA cannot be used here, or None where it can; see :func:`backend.render.kernels.load`."""
+    return kernels.load()
 
 
 def require() -> None:
@@ -146,22 +137,23 @@ class Still:
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
         count = camera.width * camera.height
         chosen = np.arange(count) if pixels is None else np.array(pixels, np.int64)
-        members, owners, weights = pairs(see(*self._geometry, camera), camera)
-        wanted = torch.zeros(count, dtype=torch.bool, device=self._device)
-        wanted[torch.as_tensor(chosen, device=self._device)] = True
-        kept = wanted[owners]
-        members, owners, weights = members[kept], owners[kept], weights[kept]
-        # Strongest first within each pixel; both sorts are stable, so of equal weights the nearer comes first.
-        order = torch.argsort(weights, descending=True, stable=True)
-        order = order[torch.argsort(owners[order], stable=True)]
-        members, owners, weights = members[order], owners[order], weights[order]
-        rank = _rank(owners, count)
-        top = rank < k
-        ids = torch.zeros(count, k, dtype=torch.int32, device=self._device)
-        values = torch.zeros(count, k, dtype=torch.float32, device=self._device)
-        ids[owners[top], rank[top]] = members[top].to(torch.int32)
-        values[owners[top], rank[top]] = weights[top]
         rows = torch.as_tensor(chosen, device=self._device)
+        seen = see(*self._geometry, camera)
+        if tops() and len(seen.members):
+            ids, values = strongest(seen, camera, k)
+        else:
+            ids = torch.zeros(count, k, dtype=torch.int32, device=self._device)
+            values = torch.zeros(count, k, dtype=torch.float32, device=self._device)
+            for some in torch.unique(rows).split(PIXELS):
+                members, owners, weights = pairs(seen, camera, some)
+                # Strongest first within each pixel; both sorts are stable, so of equal weights the nearer comes first.
+                order = torch.argsort(weights, descending=True, stable=True)
+                order = order[torch.argsort(owners[order], stable=True)]
+                members, owners, weights = members[order], owners[order], weights[order]
+                rank = _rank(owners, count)
+                top = rank < k
+                ids[owners[top], rank[top]] = members[top].to(torch.int32)
+                values[owners[top], rank[top]] = weights[top]
         return Contributions(chosen, ids[rows].cpu().numpy(), values[rows].cpu().numpy())
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
@@ -185,15 +177,48 @@ class Still:
         return Votes(label.cpu().numpy(), own.cpu().numpy(), total.cpu().numpy(), zero.cpu().numpy())
 
 
-def pairs(seen: Seen, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-    """All non-zero weights of a view, pixel by pixel and nearest first: Gaussians, pixels, weights, each (n,).
+def tops() -> bool:
+    """Whether this gsplat has an operation for the strongest Gaussians of each pixel, as its version 1.6 has."""
+    import gsplat
+
+    return hasattr(gsplat, "rasterize_top_contributing_gaussian_ids")
+
+
+def strongest(seen: Seen, camera: Camera, k: int) -> tuple[Tensor, Tensor]:
+    """Gaussians and weights of all pixels, (H W, k) int32 and float32, strongest first; by the operation of gsplat 1.6.
+
+    It pads ids with -1 and does not say in which order the strongest come.
+    """
+    import gsplat
+
+    ids, weights = gsplat.rasterize_top_contributing_gaussian_ids(  # pyright: ignore[reportAttributeAccessIssue]
+        seen.means2d[None], seen.conics[None], seen.opacities[None], seen.offsets, seen.members,
+        camera.width, camera.height, TILE, k,
+    )  # fmt: skip
+    ids, weights = ids.reshape(-1, k), weights.reshape(-1, k)
+    weights, order = torch.where(ids >= 0, weights, 0).sort(dim=1, descending=True, stable=True)
+    return ids.gather(1, order).clamp_min(0), weights
+
+
+def pairs(seen: Seen, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """All non-zero weights of some pixels, pixel by pixel and nearest first: Gaussians, pixels, weights, each (n,).
 
     gsplat 1.5.3 lists the Gaussians of each pixel without their weights, so alpha and transmittance are computed again.
     Takes about 60 bytes of device memory per pair.
+
+    Args:
+        pixels: (P,) row-major pixel numbers.
     """
     from gsplat.cuda._wrapper import rasterize_to_indices_in_range
 
-    light = torch.ones(1, camera.height, camera.width, device=seen.means2d.device)
+    if not len(seen.members):
+        # gsplat divides by the number of Gaussians, which ends the process where there is none.
+        nothing = torch.zeros(0, dtype=torch.int64, device=seen.means2d.device)
+        return nothing, nothing, nothing.float()
+    # A pixel that begins without light is finished at its first Gaussian, and nothing is listed for it.
+    light = torch.zeros(camera.height * camera.width, device=seen.means2d.device)
+    light[pixels] = 1
+    light = light.view(1, camera.height, camera.width)
     members, owners, _ = rasterize_to_indices_in_range(
         0, ALL, light, seen.means2d[None], seen.conics[None], seen.opacities[None],
         camera.width, camera.height, TILE, seen.offsets, seen.members,

@@ -6,6 +6,7 @@ docstrings of gsplat 1.5.3 and from its own torch functions.
 
 from __future__ import annotations
 
+import gsplat
 import gsplat.cuda._wrapper as wrapper
 import numpy as np
 import pytest
@@ -69,6 +70,8 @@ def _rasterize_to_indices_stand_in(
 ):
     assert transmittances.shape == (1, height, width)
     ids, W, _ = _dense(means2d, conics, opacities, width, height, members)
+    # As the kernel does: a pixel whose light would fall to 1e-4 is finished before the Gaussian is listed.
+    W = torch.where(transmittances.view(-1, 1) > 1e-4, W, 0)
     pixels, columns = torch.nonzero(W > 0, as_tuple=True)
     return ids[columns], pixels, torch.zeros_like(pixels)
 
@@ -140,6 +143,41 @@ def test_our_side_of_the_calls_gradients(stand_ins, seed, channels):
 def test_our_side_of_the_calls_still(stand_ins, seed):
     splats, _, _ = scenes.scene(seed)
     _compare_still(seed, cuda.Still(splats, "cpu"))
+
+
+@pytest.mark.parametrize("block", [1, 50])
+def test_pixels_are_listed_a_block_at_a_time(stand_ins, block, monkeypatch):
+    monkeypatch.setattr(cuda, "PIXELS", block)
+    splats, _, _ = scenes.scene(2)
+    _compare_still(2, cuda.Still(splats, "cpu"))
+
+
+def _top_stand_in(means2d, conics, opacities, offsets, members, width, height, tile_size, k):
+    """The strongest k of each pixel, in the order of depth, -1 where there are fewer."""
+    ids, W, _ = _dense(means2d, conics, opacities, width, height, members)
+    weights, columns = torch.cat([W, W.new_zeros(len(W), k)], 1).topk(k, 1)
+    columns, order = columns.sort(1)
+    weights = weights.gather(1, order)
+    found = torch.cat([ids, ids.new_full((k,), -1)])[columns]
+    found = torch.where(weights > 0, found, -1).to(torch.int32)
+    return found.view(1, height, width, k), weights.view(1, height, width, k)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_our_side_of_the_operation_of_gsplat_1_6(stand_ins, seed, monkeypatch):
+    splats, _, _ = scenes.scene(seed)
+    monkeypatch.setattr(gsplat, "rasterize_top_contributing_gaussian_ids", _top_stand_in, raising=False)
+    assert cuda.tops()
+    _compare_still(seed, cuda.Still(splats, "cpu"))
+
+
+def test_a_view_that_sees_nothing_has_no_contributions_and_asks_gsplat_for_none(stand_ins, monkeypatch):
+    monkeypatch.setattr(wrapper, "rasterize_to_indices_in_range", None)
+    camera = scenes.camera(0, 20, 10)
+    still = cuda.Still(scenes.gaussians(0, 0, camera), "cpu")
+    found = still.contributions(camera, None, 3)
+    assert found.ids.shape == found.weights.shape == (200, 3)
+    assert not found.weights.any()
 
 
 @pytest.mark.cuda

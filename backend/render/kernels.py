@@ -1,0 +1,109 @@
+"""gsplat's CUDA kernels: whether they are there, where, and how they come to be.
+
+gsplat 1.5.3 from PyPI carries sources. The first import of its backend compiles them into torch's cache, which takes
+minutes (471 s on two cores, once measured); it refuses a compiled file where it finds no compiler, and imports well
+without any kernels, so that only ``_backend._C`` tells. What is here looks first, says what will take long, and gives a
+compiled file to gsplat without asking for a compiler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+log = logging.getLogger(__name__)
+
+NAME = "gsplat_cuda"
+"""gsplat's name for the extension and its folder; the compiled module does not load under another."""
+
+
+class State(NamedTuple):
+    """What a look without loading or compiling finds.
+
+    Attributes:
+        usable: whether the kernels can be used here, if need be after compiling them.
+        sentence: what was found.
+        compiled: the compiled file, or None.
+    """
+
+    usable: bool
+    sentence: str
+    compiled: Path | None = None
+
+    @property
+    def must_compile(self) -> bool:
+        """Whether the first use takes minutes."""
+        return self.usable and self.compiled is None
+
+
+def look() -> State:
+    """Say how the kernels stand, at once."""
+    if not torch.cuda.is_available():
+        return State(False, "torch was built without CUDA" if torch.version.cuda is None else "no CUDA device answers")
+    compiled = _compiled()
+    if compiled is not None:
+        return State(True, f"compiled: {compiled} ({compiled.stat().st_size / 2**20:.1f} MiB)", compiled)
+    if _compiler() is None:
+        return State(False, "not compiled, and no CUDA toolkit (nvcc) was found to compile them")
+    return State(True, f"not compiled yet; the first use compiles them with {_compiler()}, once, in 2 to 10 minutes")
+
+
+def load() -> str | None:
+    """Load the kernels, compiling them if need be; return None, or why they cannot be had."""
+    state = look()
+    if not state.usable:
+        return f"gsplat's kernels: {state.sentence}" if torch.cuda.is_available() else state.sentence
+    start = time.perf_counter()
+    if state.must_compile:
+        log.warning("Compiling gsplat's CUDA kernels with %s: once on this machine, 2 to 10 minutes.", _compiler())
+    try:
+        if state.compiled is not None and _compiler() is None:
+            _give(state.compiled)
+        # gsplat tells of its work on standard output, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            from gsplat.cuda import _backend
+    except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        return f"gsplat's kernels do not compile or load: {error}"
+    if _backend._C is None:
+        return "gsplat's kernels are not compiled and gsplat finds no CUDA toolkit (nvcc) to compile them"
+    if state.must_compile:
+        log.warning("Compiled in %.0f s; kept in %s.", time.perf_counter() - start, _compiled())
+    return None
+
+
+def _compiled() -> Path | None:
+    prebuilt = importlib.util.find_spec("gsplat.csrc")
+    if prebuilt is not None and prebuilt.origin:
+        return Path(prebuilt.origin)
+    from torch.utils.cpp_extension import _get_build_directory
+
+    folder = Path(_get_build_directory(NAME, verbose=False))
+    return next((folder / name for name in (f"{NAME}.so", f"{NAME}.pyd") if (folder / name).is_file()), None)
+
+
+def _compiler() -> str | None:
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    inside = Path(CUDA_HOME, "bin", "nvcc") if CUDA_HOME else None
+    return str(inside) if inside is not None and inside.is_file() else shutil.which("nvcc")
+
+
+def _give(compiled: Path) -> None:
+    """Attach a compiled module where gsplat looks for a prebuilt one before it looks for a compiler."""
+    import gsplat
+
+    spec = importlib.util.spec_from_file_location(NAME, compiled)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    gsplat.csrc = module  # type: ignore[attr-defined]
