@@ -21,6 +21,11 @@ AGREEMENT = 0.8
 WITNESSES = 2
 """Views that must name the same mask for both, at least (fewer where there are fewer views)."""
 
+CELLS_PER_MASK = 300
+"""Voxels for each object that a view shows, at most. Joining regions takes steps with the square of those that make one
+object, so where Gaussians are denser than that voxels grow with their number, and time only as fast as it."""
+FEWEST_CELLS = 1000
+
 
 def supervoxels(
     means: NDArray[np.float32],
@@ -35,7 +40,8 @@ def supervoxels(
         means: (N, 3) float32, centres.
         evidence: their votes.
         foreground: (N,) bool, the Gaussians to group.
-        voxel: edge of a voxel, in typical distances between neighbouring foreground Gaussians.
+        voxel: edge of a voxel, in typical distances between neighbouring foreground Gaussians; larger where that makes
+            more than :data:`CELLS_PER_MASK` voxels for each mask of a view.
         smallest: supervoxels of fewer Gaussians are not formed.
 
     Returns:
@@ -46,7 +52,7 @@ def supervoxels(
     if len(rows) <= 1:
         return _keep_large(region, rows, np.zeros(len(rows), np.int64), smallest)
     first, second, spacing = _neighbour_pairs(means[rows])
-    cell = voxel_codes(means[rows], voxel * spacing)
+    cell = _cells(means[rows], voxel * spacing, CELLS_PER_MASK * evidence.masks / max(evidence.views, 1))
     same_cell = cell[first] == cell[second]
     first, second = first[same_cell], second[same_cell]
     witnesses = min(WITNESSES, evidence.views)
@@ -87,6 +93,20 @@ def voxel_codes(means: NDArray[np.float32], edge: float) -> NDArray[np.int64]:
     points = means.astype(np.float64)
     step = np.floor((points - points.min(0)) / max(edge, 1e-12)).clip(0, 2**20 - 1).astype(np.int64)
     return (step[:, 0] << 40) | (step[:, 1] << 20) | step[:, 2]
+
+
+def _cells(means: NDArray[np.float32], edge: float, most: float) -> NDArray[np.int64]:
+    """Return :func:`voxel_codes` at that edge, or at the one that makes about ``most`` voxels where it makes more."""
+    most = max(most, FEWEST_CELLS)
+    cell = voxel_codes(means, edge)
+    for _ in range(8):
+        count = len(np.unique(cell))
+        if count <= most:
+            break
+        # Surfaces fill voxels with the square of how many make an edge.
+        edge *= 1.02 * np.sqrt(count / most)
+        cell = voxel_codes(means, edge)
+    return cell
 
 
 def _neighbour_pairs(means: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:

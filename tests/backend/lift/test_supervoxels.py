@@ -71,3 +71,13 @@ def test_code_regions_are_connected_pieces_of_a_code() -> None:
     assert set.union(*pieces) == {0, 1, 2}
     assert region[3] == -1
     assert set(region[58:]) == {-1}
+
+
+def test_voxels_grow_where_they_would_be_too_many() -> None:
+    side = 120
+    means = np.stack([*np.indices((side, side)), np.zeros((side, side))], -1).reshape(-1, 3).astype(np.float32)
+    obj = (means[:, 0] > side / 2).astype(int) + 1
+    evidence = evidence_from_masks(np.stack([obj, 3 - obj, obj]))
+    region = supervoxels(means, evidence, np.ones(len(means), bool), voxel=2.0, smallest=1)
+    assert 700 < region.max() + 1 <= 1.1 * 1000, "voxels of 2 x 2 points would be 3,600"
+    assert len(np.unique(np.stack([region, obj]), axis=1).T) == region.max() + 1, "none spans both objects"
