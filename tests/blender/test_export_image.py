@@ -40,9 +40,9 @@ def some_scene(n: int = 900) -> Splats:
     means = middles[labels] + rng.normal(size=(n, 3)) * 0.22
     sh = rng.normal(size=(n, 16, 3)) * 0.35
     columns = (means, rng.normal(size=(n, 4)), rng.uniform(-4, -2, (n, 3)), rng.normal(size=n) + 1, sh)
-    return Splats(*(column.astype(np.float32) for column in columns)).with_columns(
-        label=labels, confidence=np.ones(n, np.float32)
-    )
+    stored = [column.astype(np.float32) for column in columns]
+    known = {"label": labels, "confidence": np.ones(n, np.float32)}
+    return Splats(stored[0], stored[1], stored[2], stored[3], stored[4], known)
 
 
 def seen(splats: Splats, viewmat: np.ndarray) -> np.ndarray:

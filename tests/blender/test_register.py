@@ -15,6 +15,7 @@ bpy = pytest.importorskip("bpy")
 import blender_addon  # noqa: E402
 from blender_addon import panels, pump, session  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
+from tests.blender.example import write_example  # noqa: E402
 from tests.blender_addon.mock_server import MockServer  # noqa: E402
 
 KINDS = ("Operator", "Panel", "Menu", "UIList", "AddonPreferences", "PropertyGroup", "FileHandler", "Header")
@@ -53,6 +54,19 @@ def test_twenty_times_leave_nothing_behind():
     assert ours() == before
     assert {"splatlift.connect", "splatlift.segment", "splatlift.import_result", "splatlift.export"} <= during
     assert {"Scene.splatlift", "Collection.splatlift"} <= during
+
+
+def test_no_data_are_left_by_an_add_on_that_did_nothing():
+    def blocks() -> dict[str, int]:
+        owners = (name for name in dir(bpy.data) if hasattr(getattr(bpy.data, name), "bl_rna"))
+        return {name: len(getattr(bpy.data, name)) for name in owners if hasattr(getattr(bpy.data, name), "__len__")}
+
+    before = blocks()
+    assert before["node_groups"] == before["materials"] == before["collections"] == 0
+    for _ in range(3):
+        with registered():
+            bpy.context.view_layer.update()
+    assert blocks() == before
 
 
 def test_a_module_that_fails_takes_the_others_with_it(monkeypatch):
@@ -106,6 +120,30 @@ connection = Connection(Path(sys.argv[1]))
 connection.connect("tcp://127.0.0.1:1")
 connection.step()
 """
+
+
+BUSY = """
+import sys
+import bpy
+import blender_addon
+for _ in range(20):
+    blender_addon.register()
+    blender_addon.unregister()
+blender_addon.register()
+bpy.ops.splatlift.import_result(directory=sys.argv[1], display="SPLATS")
+bpy.ops.splatlift.show_colours(colours="LABELS")
+bpy.ops.splatlift.export(filepath=sys.argv[1] + "/out.ply", what="SCENE")
+"""
+
+
+@pytest.mark.parametrize("end", ["blender_addon.unregister()", "pass", "sys.exit(0)"])
+def test_a_busy_script_ends_with_status_0(tmp_path, end):
+    write_example(tmp_path / "in")
+    root = Path(blender_addon.__file__).parents[1]
+    command = [sys.executable, "-c", BUSY + end, str(tmp_path / "in")]
+    done = subprocess.run(command, cwd=root, timeout=60, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "in" / "out.ply").is_file()
 
 
 def test_a_script_that_lets_everything_stand_ends_in_order(tmp_path):

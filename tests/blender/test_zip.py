@@ -22,10 +22,22 @@ for module in (api, msgspec, plyfile, protocol, zmq):
     assert module.__file__.startswith(user), module.__file__
 assert "torch" not in sys.modules and "backend" not in sys.modules
 
+from pathlib import Path
+
+place = Path(api.__file__).parent
+def written():
+    files = [path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+before = written()
 scene = api.import_result(result, display="POINTS")
 assert [child.name for child in scene.children] == ["mug", "plant", "lamp", "background"], list(scene.children)
 api.export_object(scene.children[1], out)
+for _ in range(20):
+    bpy.ops.preferences.addon_disable(module=name)
+    bpy.ops.preferences.addon_enable(module=name)
 bpy.ops.preferences.addon_disable(module=name)
+assert written() == before, "the add-on writes nothing where it is installed"
 assert not hasattr(bpy.types.Collection, "splatlift")
 print("whole")
 """
