@@ -1,9 +1,12 @@
-"""Training photographs: decoded once, reduced to the working size, kept as bytes, with a half-size copy."""
+"""Training photographs: decoded once, on threads, reduced to the working size, kept as bytes, with a half-size copy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +20,14 @@ from backend.scene.types import Camera, View
 SMALLEST_HALF = 64
 """A half-size photograph with a shorter side than this shows too little to be worth a phase of its own."""
 
+READERS = min(4, os.cpu_count() or 1)
+"""Threads that decode; the decoders are C and let others run."""
+
+AHEAD = 2 * READERS
+"""Photographs that are decoded before they are asked for."""
+
+Decoded = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.int32] | None]
+
 
 @dataclass(frozen=True)
 class Photograph:
@@ -24,13 +35,22 @@ class Photograph:
 
     Attributes:
         camera: for an image of this size.
-        image: (H, W, 3) uint8 on the training device; photographs with an alpha channel lie over black.
+        image: (H, W, 3) uint8, on the training device or in host memory; photographs with an alpha channel lie over
+            black.
         on_object: (H, W) bool, where the view's mask shows an object, or None where the view has no mask.
     """
 
     camera: Camera
     image: torch.Tensor
     on_object: torch.Tensor | None
+
+    def on(self, device: torch.device | str) -> Photograph:
+        """Return the photograph with its pixels on ``device``: itself where they are there."""
+        image = self.image.to(device, non_blocking=True)
+        if image is self.image:
+            return self
+        on_object = None if self.on_object is None else self.on_object.to(device, non_blocking=True)
+        return replace(self, image=image, on_object=on_object)
 
 
 @dataclass(frozen=True)
@@ -46,24 +66,41 @@ class Photographs:
 
 
 def load_photographs(views: Sequence[View], *, long_side: int, device: str, progress: Progress = silent) -> Photographs:
-    """Read images and masks of ``views``, none larger than ``long_side`` pixels.
+    """Read images and masks of ``views``, none larger than ``long_side`` pixels, and keep them on ``device``.
 
     Raises:
         Fault: as raised by the readers of the scene.
     """
     full, half = [], []
-    for number, view in enumerate(views):
-        progress("reconstruct", 0.0, f"photograph {number + 1} of {len(views)}")
-        size = working_size(view.camera, long_side)
-        image = read_image(view, size)
-        mask = read_mask(view)
+    for view, (image, smaller, mask) in zip(views, _decoded(views, long_side), strict=True):
+        progress("reconstruct", 0.0, f"photograph {len(full) + 1} of {len(views)}")
         full.append(_photograph(view.camera, image, mask, device))
-        if min(size) < 2 * SMALLEST_HALF:
-            half.append(full[-1])
-        else:
-            smaller = Image.fromarray(image).resize((size[0] // 2, size[1] // 2), Image.Resampling.BOX)
-            half.append(_photograph(view.camera, np.asarray(smaller), mask, device))
+        half.append(full[-1] if smaller is None else _photograph(view.camera, smaller, mask, device))
     return Photographs(tuple(full), tuple(half))
+
+
+def _decoded(views: Sequence[View], long_side: int) -> Iterator[Decoded]:
+    """Yield images, half-size images and masks in the order of ``views``, a few of them decoded ahead."""
+    pool = ThreadPoolExecutor(READERS, "photographs")
+    waiting: deque[Future[Decoded]] = deque()
+    try:
+        for view in views:
+            waiting.append(pool.submit(_decode, view, long_side))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(view: View, long_side: int) -> Decoded:
+    width, height = size = working_size(view.camera, long_side)
+    image = read_image(view, size)
+    if min(size) < 2 * SMALLEST_HALF:
+        return image, None, read_mask(view)
+    smaller = Image.fromarray(image).resize((width // 2, height // 2), Image.Resampling.BOX)
+    return image, np.asarray(smaller), read_mask(view)
 
 
 def working_size(camera: Camera, long_side: int) -> tuple[int, int]:

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from backend.reconstruct import photographs
+from backend.reconstruct.photographs import AHEAD, load_photographs
+from backend.scene.types import Camera, View
+from protocol.errors import BadScene, Fault
+
+SIDE = 140
+"""Large enough for a half-size copy."""
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Iterator[list[View]]:
+    """More views than are decoded ahead; the image of number i has the grey value i, its mask an object at the left."""
+    camera = Camera(np.eye(4), np.array([[100.0, 0, SIDE / 2], [0, 100, SIDE / 2], [0, 0, 1]]), SIDE, SIDE)
+    found = []
+    for i in range(3 * AHEAD):
+        Image.fromarray(np.full((SIDE, SIDE, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[:, : SIDE // 2] = 1
+        Image.fromarray(mask).save(tmp_path / f"{i}-mask.png")
+        found.append(View(f"{i}", camera, tmp_path / f"{i}.png", tmp_path / f"{i}-mask.png"))
+    yield found
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("photographs")]
+
+
+def test_photographs_come_in_the_order_of_the_views(views: list[View]):
+    notes = []
+
+    def progress(stage: str, fraction: float, note: str = "") -> None:
+        notes.append(note)
+
+    photos = load_photographs(views, long_side=SIDE, device="cpu", progress=progress)
+    for ladder, side in ((photos.full, SIDE), (photos.half, SIDE // 2)):
+        assert [int(photo.image[0, 0, 0]) for photo in ladder] == list(range(len(views)))
+        for photo in ladder:
+            assert photo.image.dtype == torch.uint8
+            assert photo.image.shape == (side, side, 3)
+            assert photo.on_object is not None
+            assert photo.on_object.float().mean() == 0.5
+    assert notes == [f"photograph {i + 1} of {len(views)}" for i in range(len(views))]
+
+
+def test_no_more_are_decoded_than_a_few_ahead_of_what_is_taken(views: list[View], monkeypatch):
+    begun = []
+    decode = photographs._decode
+    monkeypatch.setattr(photographs, "_decode", lambda view, side: begun.append(view.name) or decode(view, side))
+    for taken, _ in enumerate(photographs._decoded(views, SIDE)):
+        assert len(begun) <= taken + 1 + AHEAD
+    assert sorted(begun, key=int) == [view.name for view in views]
+
+
+def test_a_photograph_that_cannot_be_read_ends_the_loading_with_its_sentence(views: list[View]):
+    path = views[AHEAD + 1].image_path
+    path.write_bytes(b"nothing")
+    with pytest.raises(Fault, match=path.name):
+        load_photographs(views, long_side=SIDE, device="cpu")
+
+
+def test_whoever_stops_the_loading_is_heard(views: list[View]):
+    def stop(stage: str, fraction: float, note: str = "") -> None:
+        if note.startswith("photograph 3 "):
+            raise BadScene("Enough.")
+
+    with pytest.raises(BadScene, match="Enough"):
+        load_photographs(views, long_side=SIDE, device="cpu", progress=stop)
+
+
+def test_a_photograph_that_is_there_is_not_copied(views: list[View]):
+    photo = load_photographs(views[:1], long_side=SIDE, device="cpu").full[0]
+    assert photo.on("cpu") is photo
+    elsewhere = photo.on("meta")
+    assert elsewhere.image.device.type == "meta"
+    assert elsewhere.on_object is not None
+    assert elsewhere.on_object.device.type == "meta"
+    assert elsewhere.camera is photo.camera
