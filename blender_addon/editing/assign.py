@@ -8,7 +8,7 @@ from typing import Any
 from protocol.errors import BadArgument
 
 from .modes import outside_edit_mode
-from .moving import Taken, cut, move_rows
+from .moving import Taken, cut, join_rows
 from .parts import background_for, check_parts, pieces_of, settle, settle_or_dissolve
 from .selection import selected
 
@@ -24,19 +24,18 @@ def assign(parts: Iterable[Any], to: Any) -> int:
         BadSplats: if objects are scaled unevenly or mirrored against ``to``; nothing is changed then.
     """
     several = [part for part in check_parts([*parts, to]) if part != to]
-    taken = [Taken(piece, selected(piece)) for part in several for piece in pieces_of(part)]
-    taken = [each for each in taken if each.rows.any()]
+    chosen = [(piece, selected(piece)) for part in several for piece in pieces_of(part)]
+    taken = [(piece, rows) for piece, rows in chosen if rows.any()]
     if not taken:
         raise BadArgument(
             f"No Gaussians are selected that do not belong to {to.name} already.", "Select some in Edit Mode."
         )
-    moved = sum(int(each.rows.sum()) for each in taken)
+    moved = sum(int(rows.sum()) for _, rows in taken)
     there = pieces_of(to)
-    if there:
-        move_rows(there[0], taken)
-    else:
-        first, *rest = taken
-        move_rows(cut(first.piece, first.rows, to, to.name), rest)
+    if not there:
+        (piece, rows), *taken = taken
+        there = [cut(piece, rows, to, to.name)]
+    join_rows(there[0], [Taken(piece, rows) for piece, rows in taken])
     for part in several:
         settle_or_dissolve(part, to)
     settle(to)

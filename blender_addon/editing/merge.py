@@ -8,7 +8,7 @@ from typing import Any
 from protocol.errors import BadArgument
 
 from .modes import outside_edit_mode
-from .moving import join_pieces
+from .moving import Taken, join_rows
 from .parts import check_parts, dissolve_part, pieces_of, settle
 
 
@@ -31,7 +31,7 @@ def merge(parts: Iterable[Any], into: Any = None) -> Any:
     others = [part for part in several if part != into]
     counts = [part.splatlift.count for part in several]
     confidence = sum(part.splatlift.confidence * n for part, n in zip(several, counts, strict=True))
-    join_pieces(pieces[into][0], [piece for part in others for piece in pieces[part]])
+    join_rows(pieces[into][0], [Taken(piece) for part in others for piece in pieces[part]])
     for part in others:
         dissolve_part(part, into)
     settle(into)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import bpy
@@ -16,9 +17,16 @@ from ..splats.attributes import read_splats, write_splats
 from ..splats.collections import BENEATH, SURFACE_OF
 from ..splats.export import UNMOVED
 from ..splats.native import is_native, new_native
-from .columns import Columns, join, read_columns, write_columns
+from .columns import Source, gather
 from .parts import Piece, own_data, remove_piece
 from .surfaces import cut_surface, faces_over, join_surface, relative
+
+
+class Taken(NamedTuple):
+    """The Gaussians of a piece that shall move: ``rows`` is (N,) bool, None for all of them."""
+
+    piece: Piece
+    rows: NDArray[np.bool_] | None = None
 
 
 def cut(piece: Piece, rows: NDArray[np.bool_], part: Any, name: str) -> Piece:
@@ -30,11 +38,9 @@ def cut(piece: Piece, rows: NDArray[np.bool_], part: Any, name: str) -> Piece:
     if piece.surface is not None:
         faces = faces_over(piece.surface, piece.thing, rows)
         surface = _like(piece.surface, cut_surface(own_data(piece.surface), faces), part, name)
-    data = own_data(piece.thing)
-    taken = read_columns(data, rows)
-    thing = _like(piece.thing, _empty(data), part, f"{name} Gaussians" if surface else name)
-    write_columns(thing.data, taken)
-    write_columns(data, read_columns(data, ~rows))
+    taken = gather(piece.thing.data, [Source(piece.thing.data, rows)])
+    thing = _like(piece.thing, taken, part, f"{name} Gaussians" if surface else name)
+    _replace(piece.thing, gather(piece.thing.data, [Source(piece.thing.data, ~rows)]))
     shown(piece)
     if surface is not None:
         thing.parent = surface
@@ -42,70 +48,39 @@ def cut(piece: Piece, rows: NDArray[np.bool_], part: Any, name: str) -> Piece:
     return shown(Piece(thing, surface))
 
 
-def join_pieces(into: Piece, others: Sequence[Piece]) -> None:
-    """Join the Gaussians and surfaces of other pieces to one, where they lie, and remove those pieces.
+def join_rows(into: Piece, taken: Sequence[Taken]) -> None:
+    """Move Gaussians of other pieces to one, where they lie; a piece of which nothing is left is removed.
 
-    Where a piece has another place, turn or scale than the first, that is baked into its Gaussians. Nothing is changed
-    if a piece is refused.
-
-    Raises:
-        BadSplats: if a piece is scaled by different factors along its axes or mirrored against the first.
-    """
-    columns = [
-        _in_frame(read_columns(other.thing.data), relative(into.thing, other.thing), into.thing, other.thing)
-        for other in others
-    ]
-    data = own_data(into.thing)
-    write_columns(data, join([read_columns(data), *columns]))
-    for other in others:
-        if into.surface is not None and other.surface is not None:
-            join_surface(own_data(into.surface), other.surface.data, relative(into.surface, other.surface))
-        remove_piece(other)
-
-
-class Taken(NamedTuple):
-    """The Gaussians of a piece that shall move: ``rows`` is (N,) bool."""
-
-    piece: Piece
-    rows: NDArray[np.bool_]
-
-
-def move_rows(into: Piece, taken: Sequence[Taken]) -> None:
-    """Move chosen Gaussians of other pieces to one; nothing is changed if one is refused.
+    Where a piece has another place, turn or scale than ``into``, that is baked into its Gaussians. Nothing is changed
+    if one is refused.
 
     Raises:
-        BadSplats: as :func:`join_pieces`.
+        BadSplats: if a piece is scaled by different factors along its axes or mirrored against ``into``.
     """
-    whole = [piece for piece, rows in taken if rows.all()]
-    some = [(piece, rows) for piece, rows in taken if not rows.all()]
-    columns = [
-        _in_frame(read_columns(piece.thing.data, rows), relative(into.thing, piece.thing), into.thing, piece.thing)
-        for piece, rows in some
-    ]
-    join_pieces(into, whole)
-    data = own_data(into.thing)
-    write_columns(data, join([read_columns(data), *columns]))
-    for piece, rows in some:
-        if piece.surface is not None:
-            faces = faces_over(piece.surface, piece.thing, rows)
-            loose = cut_surface(own_data(piece.surface), faces)
-            if into.surface is not None:
+    with _in_frame(into, taken) as sources:
+        joined = gather(into.thing.data, [Source(into.thing.data), *sources])
+    _replace(into.thing, joined)
+    for piece, rows in taken:
+        if rows is None or rows.all():
+            if into.surface is not None and piece.surface is not None:
+                join_surface(own_data(into.surface), piece.surface.data, relative(into.surface, piece.surface))
+            remove_piece(piece)
+        else:
+            loose = _drop(piece, rows)
+            if loose is not None and into.surface is not None:
                 join_surface(own_data(into.surface), loose, relative(into.surface, piece.surface))
-            bpy.data.meshes.remove(loose)
-        data = own_data(piece.thing)
-        write_columns(data, read_columns(data, ~rows))
-        shown(piece)
+            if loose is not None:
+                bpy.data.meshes.remove(loose)
+            shown(piece)
 
 
 def drop_rows(piece: Piece, rows: NDArray[np.bool_]) -> None:
     """Delete the Gaussians of ``rows``, (N,) bool, with their share of the surface."""
     if not rows.any():
         return
-    if piece.surface is not None:
-        faces = faces_over(piece.surface, piece.thing, rows)
-        bpy.data.meshes.remove(cut_surface(own_data(piece.surface), faces))
-    data = own_data(piece.thing)
-    write_columns(data, read_columns(data, ~rows))
+    loose = _drop(piece, rows)
+    if loose is not None:
+        bpy.data.meshes.remove(loose)
     shown(piece)
 
 
@@ -128,29 +103,54 @@ def shown(piece: Piece) -> Piece:
     return Piece(thing, None)
 
 
-def _in_frame(columns: Columns, matrix: NDArray[np.float64], into: Any, thing: Any) -> Columns:
-    """Return columns in another object's frame, under the attribute names that it has."""
-    same_form = is_native(into.data) == is_native(thing.data)
-    if same_form and np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED):
-        return columns
-    data = _empty(thing.data)
-    write_columns(data, columns)
+def _drop(piece: Piece, rows: NDArray[np.bool_]) -> Any:
+    """Take Gaussians out of a piece and return the mesh of their share of the surface, if it has one."""
+    loose = None
+    if piece.surface is not None:
+        loose = cut_surface(own_data(piece.surface), faces_over(piece.surface, piece.thing, rows))
+    _replace(piece.thing, gather(piece.thing.data, [Source(piece.thing.data, ~rows)]))
+    return loose
+
+
+@contextmanager
+def _in_frame(into: Piece, taken: Sequence[Taken]) -> Iterator[list[Source]]:
+    """Give what is taken in the frame of another piece, under the attribute names that it has."""
+    made: list[Any] = []
+    sources = []
+    try:
+        for piece, rows in taken:
+            matrix = relative(into.thing, piece.thing)
+            same_form = is_native(into.thing.data) == is_native(piece.thing.data)
+            if same_form and np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED):
+                sources.append(Source(piece.thing.data, rows))
+                continue
+            made.append(gather(piece.thing.data, [Source(piece.thing.data, rows)]))
+            made.append(_moved(made[-1], matrix, piece.thing.name, is_native(into.thing.data)))
+            sources.append(Source(made[-1]))
+        yield sources
+    finally:
+        bpy.data.batch_remove(made)
+
+
+def _moved(data: Any, matrix: NDArray[np.float64], name: str, native: bool) -> Any:
     try:
         splats = transform(read_splats(data), matrix)
     except BadSplats as error:
-        raise BadSplats(f"The object {thing.name!r} cannot be joined: {error.sentence}", error.remedy) from error
-    finally:
-        bpy.data.batch_remove([data])
-    if is_native(into.data):
-        made = new_native("joined", splats)
-    else:
-        made = bpy.data.meshes.new("joined")
-        write_splats(made, splats)
-    after = read_columns(made)
-    bpy.data.batch_remove([made])
-    if not same_form:
-        return after
-    return after._replace(kinds=columns.kinds | after.kinds, values=columns.values | after.values)
+        raise BadSplats(f"The object {name!r} cannot be joined: {error.sentence}", error.remedy) from error
+    if native:
+        return new_native("joined", splats)
+    made = bpy.data.meshes.new("joined")
+    write_splats(made, splats)
+    return made
+
+
+def _replace(thing: Any, data: Any) -> None:
+    """Give an object other data under the name of the old, which are removed unless something else uses them."""
+    old, name = thing.data, thing.data.name
+    thing.data = data
+    if old.users == 0:
+        bpy.data.batch_remove([old])
+        data.name = name
 
 
 def _like(thing: Any, data: Any, part: Any, name: str) -> Any:
@@ -160,13 +160,3 @@ def _like(thing: Any, data: Any, part: Any, name: str) -> Any:
     made.name = data.name = name
     part.objects.link(made)
     return made
-
-
-def _empty(data: Any) -> Any:
-    """A copy of a data-block without its points: materials and properties are kept."""
-    copy = data.copy()
-    if hasattr(copy, "clear_geometry"):
-        copy.clear_geometry()
-    else:
-        copy.resize(0)
-    return copy
