@@ -140,7 +140,7 @@ class LocalServer:
             text = self._log.read_bytes()[-4096:]
         except OSError:
             text = b""
-        lines = (text + b"\n" + self._said).decode(errors="replace").split("\n")
+        lines = (self._said + b"\n" + text).decode(errors="replace").split("\n")
         return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "")
 
     def _show(self, state: State) -> None:

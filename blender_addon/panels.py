@@ -1,17 +1,20 @@
 """The side panel in the 3D view. It reads what is known and draws it; it asks neither network nor disk."""
 
 import textwrap
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
 
 from protocol.errors import Fault
 
-from . import session
+from . import session, values
+from .connection import Connection
 from .job import Job
-from .preferences import address, preferences
+from .pace import in_words
+from .preferences import address, environment
 from .pump import Import, pump
-from .settings import chosen_object, settings, shown_scene
+from .settings import capture_folder, chosen_object, settings, shown_scene
+from .survey import Survey
 
 CATEGORY = "SplatLift"
 CHARACTER = 6.6
@@ -32,6 +35,11 @@ STAGES = {
 }
 """Stages in words for people; a stage that a newer server has is shown by its own name."""
 FINAL = {"finished": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
+JOBS = 8
+"""Jobs that the list shows; older ones are counted."""
+PICTURE = 7.0
+"""How large the picture of a running job is, in the interface's units."""
+LOCAL = {"starting": "Starting a server here", "stopping": "Stopping the server here"}
 
 
 class _SidePanel:
@@ -48,29 +56,51 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         known = pump.known_connection
-        state = known.state if known else "disconnected"
-        wanted = known is not None and known.wanted
-        if state == "connected" and known is not None and known.server is not None:
-            row = self.layout.row()
-            row.label(text=f"{known.server.server} ({known.server.device})", icon="LINKED")
-            row.operator("splatlift.disconnect", text="", icon="X")
-        elif wanted and known is not None:
-            row = self.layout.row()
+        row = self.layout.row(align=True)
+        if pump.local.state in LOCAL:
+            row.label(text=LOCAL[pump.local.state], icon="SORTTIME")
+            row.operator("splatlift.stop_server", text="", icon="X")
+        elif known is not None and known.state == "connected" and known.server is not None:
+            row.label(text=known.server.server, icon="LINKED")
+            _draw_end(row)
+            _draw_machine(self.layout, context, known)
+        elif known is not None and known.wanted:
             row.label(text=f"Calling {known.address}", icon="SORTTIME")
-            row.operator("splatlift.disconnect", text="", icon="X")
+            _draw_end(row)
         else:
-            column = self.layout.column(align=True)
-            if stored := preferences():
-                column.prop(stored, "address", text="")
-            else:
-                column.label(text=address(), icon="UNLINKED")
-            column.operator("splatlift.connect", text="Connect")
-        if known is not None and known.error is not None:
-            draw_fault(self.layout, context, known.error)
+            row.label(text=address(), icon="UNLINKED")
+            row.operator("splatlift.connect", text="Connect")
+            if environment() is not None:
+                self.layout.operator("splatlift.start_server", icon="PLAY")
+        for fault in (pump.local.error, known.error if known is not None else None):
+            if fault is not None:
+                draw_fault(self.layout, context, fault)
+
+
+def _draw_end(row: Any) -> None:
+    """Draw the button that ends a connection: of a server that was started here, the server with it."""
+    if pump.local.state == "running":
+        row.operator("splatlift.stop_server", text="Stop")
+    else:
+        row.operator("splatlift.disconnect", text="", icon="X")
+
+
+def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
+    facts = known.facts
+    if facts is None:
+        return
+    if facts.problem:
+        draw_text(layout, context, facts.problem, "ERROR")
+        return
+    kind = "Graphics card" if facts.device == "cuda" else "Processor"
+    layout.label(text=f"{kind}: {facts.device_name}", icon="BLANK1")
+    if facts.free_bytes:
+        gigabytes = f"{facts.free_bytes / 1e9:.0f} of {facts.total_bytes / 1e9:.0f} GB"
+        layout.label(text=f"{gigabytes} of memory are free", icon="BLANK1")
 
 
 class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
-    """The capture, how it is to be segmented, and how far that is."""
+    """The capture, how it is to be segmented, and what became of it and those before."""
 
     bl_label = "Capture"
 
@@ -80,13 +110,68 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(chosen, "folder")
+        folder = capture_folder(context)
+        pump.notice(folder)
+        if folder is not None:
+            draw_survey(column, context, pump.surveyed)
         split = column.split(factor=0.4)
         split.alignment = "RIGHT"
         split.label(text="Method")
         split.menu("SPLATLIFT_MT_method", text=method_title(chosen.method))
         self.layout.operator("splatlift.segment", icon="PLAY")
-        if pump.job is not None:
-            draw_job(self.layout, context, pump.job)
+
+
+class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
+    """The settings of the chosen method, as the server declares them."""
+
+    bl_label = "Settings"
+    bl_parent_id = "SPLATLIFT_PT_capture"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return bool(values.values_of(settings(context), chosen_method(settings(context))))
+
+    def draw(self, context: Any) -> None:
+        column = self.layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for value in values.values_of(settings(context), chosen_method(settings(context))):
+            row = column.row(align=True)
+            if value.kind == "CHOICE":
+                split = row.split(factor=0.4)
+                split.alignment = "RIGHT"
+                split.label(text=value.title)
+                split.context_pointer_set("splatlift_value", value)
+                split.menu("SPLATLIFT_MT_choice", text=value.text)
+            else:
+                row.alert = not values.is_inside(value)
+                row.prop(value, values.FIELDS[value.kind], text=value.title)
+            reset = row.operator(
+                "splatlift.reset_value",
+                text="",
+                icon="DOT" if values.is_default(value) else "LOOP_BACK",
+                emboss=False,
+            )
+            reset.method, reset.setting = value.method, value.name
+
+
+class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
+    """What was sent: what it is at, and the way on."""
+
+    bl_label = "Sent Captures"
+    bl_parent_id = "SPLATLIFT_PT_capture"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return bool(pump.jobs)
+
+    def draw(self, context: Any) -> None:
+        jobs = pump.jobs
+        for job in reversed(jobs[-JOBS:]):
+            draw_job(self.layout, context, job)
+        if len(jobs) > JOBS:
+            self.layout.label(text=f"and {len(jobs) - JOBS} before")
 
 
 class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
@@ -156,6 +241,18 @@ class SPLATLIFT_MT_method(bpy.types.Menu):
             _choice(self.layout, "scene.splatlift.method", method.name, method.title)
 
 
+class SPLATLIFT_MT_choice(bpy.types.Menu):
+    """What a setting can be."""
+
+    bl_label = "Value"
+
+    def draw(self, context: Any) -> None:
+        value = context.splatlift_value
+        for choice in value.choices.split("\n"):
+            button = self.layout.operator("splatlift.choose_value", text=choice)
+            button.method, button.setting, button.choice = value.method, value.name, choice
+
+
 class SPLATLIFT_MT_scene(bpy.types.Menu):
     """The imported scenes."""
 
@@ -178,22 +275,74 @@ def method_title(name: str) -> str:
     return titles.get(name, name or "Best")
 
 
+def chosen_method(chosen: Any) -> str:
+    """Return the name of the chosen method; where the best is chosen, the first that the server names."""
+    known = pump.known_connection
+    offered = known.server.methods if known and known.server else ()
+    return chosen.method or (offered[0].name if offered else "")
+
+
+def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None:
+    """Draw what is in the chosen folder."""
+    if found is None:
+        layout.label(text="Looking at the folder", icon="SORTTIME")
+        return
+    if isinstance(found, Fault):
+        draw_fault(layout, context, found)
+        return
+    column = layout.column(align=True)
+    column.label(text=found.layout or "No cameras found here", icon="CHECKMARK" if found.layout else "ERROR")
+    column.label(text=f"{found.photographs} photographs", icon="IMAGE_DATA")
+    masks = f"{found.masks} masks in {found.mask_folder}" if found.masks else "No masks found"
+    column.label(text=masks, icon="MOD_MASK" if found.masks else "ERROR")
+    column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
+    if found.splats is not None:
+        column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
+
+
 def draw_job(layout: Any, context: Any, job: Job) -> None:
     """Draw how far a job is; where it failed, why; where it is finished, the way on."""
+    box = layout.box().column(align=True)
     if job.final:
-        row = layout.row()
-        row.label(text=f"{job.title}: {job.state}", icon=FINAL[job.state])
+        row = box.row(align=True)
+        row.label(text=job.title if job.folder is not None else f"{job.title}: {job.state}", icon=FINAL[job.state])
+        if job.folder is not None:
+            row.operator_context = "INVOKE_DEFAULT"
+            row.operator("splatlift.import_result", text="Import", icon="IMPORT").directory = str(job.folder)
+        row.operator("splatlift.forget", text="", icon="X", emboss=False).job = job.id
     else:
-        row = layout.row(align=True)
-        stage = "Cancelling" if job.state == "cancelling" else STAGES.get(job.stage, job.stage)
-        row.progress(text=f"{stage} {job.fraction:.0%}", factor=job.fraction)
-        row.operator("splatlift.cancel", text="", icon="X")
-        if job.note:
-            layout.label(text=job.note)
+        box.label(text=job.title)
+        row = box.row(align=True)
+        row.progress(text=f"{stage_of(job)} {job.fraction:.0%}", factor=job.fraction)
+        row.operator("splatlift.cancel", text="", icon="X").job = job.id
+        for line in details_of(job):
+            box.label(text=line)
+        if icon := pump.pictures.icon(job.id):
+            box.template_icon(icon_value=icon, scale=PICTURE)
     if job.left_out:
-        draw_text(layout, context, f"{job.left_out} links out of the folder were not sent.", "INFO")
+        draw_text(box, context, f"{job.left_out} links out of the folder were not sent.", "INFO")
     if job.error is not None:
-        draw_fault(layout, context, job.error)
+        draw_fault(box, context, job.error)
+
+
+def stage_of(job: Job) -> str:
+    """Return what a job is at, in words."""
+    if job.state == "cancelling":
+        return "Cancelling"
+    known = pump.known_connection
+    if job.state == "queued" and (known is None or known.state != "connected"):
+        return "Waiting for the server"
+    return STAGES.get(job.stage, job.stage)
+
+
+def details_of(job: Job) -> list[str]:
+    """Return what else is known of a job's stage, a line each: how much, how fast, how long."""
+    lines = [job.note] if job.note else []
+    if job.state == "queued" and job.ahead:
+        lines.append("1 capture is before it" if job.ahead == 1 else f"{job.ahead} captures are before it")
+    parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
+    parts += [f"{in_words(job.left)} left"] if job.left is not None else []
+    return [*lines, ", ".join(parts)] if parts else lines
 
 
 def draw_import(layout: Any, context: Any) -> None:
@@ -207,8 +356,9 @@ def draw_import(layout: Any, context: Any) -> None:
     column.prop(settings(context), "display")
     row = layout.row(align=True)
     row.operator_context = "INVOKE_DEFAULT"
-    if pump.job is not None and pump.job.folder is not None:
-        row.operator("splatlift.import_result", text="Import Result", icon="IMPORT").directory = str(pump.job.folder)
+    done = [job for job in pump.jobs if job.folder is not None]
+    if done:
+        row.operator("splatlift.import_result", text="Import Result", icon="IMPORT").directory = str(done[-1].folder)
         row.operator("splatlift.import_result", text="", icon="FILE_FOLDER")
     else:
         row.operator("splatlift.import_result", text="Import Folder...", icon="FILE_FOLDER")
@@ -249,9 +399,12 @@ def short(count: int) -> str:
 CLASSES = (
     SPLATLIFT_UL_objects,
     SPLATLIFT_MT_method,
+    SPLATLIFT_MT_choice,
     SPLATLIFT_MT_scene,
     SPLATLIFT_PT_server,
     SPLATLIFT_PT_capture,
+    SPLATLIFT_PT_values,
+    SPLATLIFT_PT_jobs,
     SPLATLIFT_PT_objects,
 )
 

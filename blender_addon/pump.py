@@ -6,21 +6,28 @@ something to move, and never in background mode, where operators wait instead.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import bpy
 
-from protocol.errors import Fault
+from protocol.errors import Fault, Unavailable
 
+from . import record, values
 from .connection import Connection
 from .job import Job
+from .local_server import LocalServer
+from .pictures import Pictures
 from .preferences import cache_folder
+from .survey import Survey, survey
 
 PERIOD = 0.05
 CONNECTION_BUDGET = 0.005
 IMPORT_BUDGET = 0.015
+SURVEY_BUDGET = 0.005
 """Seconds a tick may take for each."""
 
 
@@ -60,16 +67,23 @@ class Pump:
     """What the panel shows and its operators steer.
 
     Attributes:
-        job: the panel's latest job, or None.
+        local: the server on this machine.
+        pictures: of the jobs, as Blender draws them.
+        surveyed: what was found in the chosen scene folder, or why nothing was; None while it is looked through.
         importing: the import under way, or None.
         error: why the last import failed, or None.
     """
 
     def __init__(self) -> None:
-        self.job: Job | None = None
         self.importing: Import | None = None
         self.error: Fault | None = None
+        self.local = LocalServer(Path(), self.redraw)
+        self.pictures = Pictures()
+        self.surveyed: Survey | Fault | None = None
+        self._folder: Path | None = None
+        self._surveying: Generator[int, None, Survey] | None = None
         self._connection: Connection | None = None
+        self._recorded: list[record.Entry] = []
         self._dirty = False
 
     @property
@@ -80,7 +94,10 @@ class Pump:
             Unavailable: if there is no folder for downloads.
         """
         if self._connection is None:
-            self._connection = Connection(cache_folder(), changed=self.redraw)
+            cache = cache_folder()
+            self._connection = Connection(cache, changed=self.redraw)
+            self._recorded = record.read(cache)
+            self._connection.restore(self._recorded)
         return self._connection
 
     @property
@@ -89,9 +106,16 @@ class Pump:
         return self._connection
 
     @property
+    def jobs(self) -> list[Job]:
+        """The panel's jobs, oldest first."""
+        return self._connection.jobs if self._connection is not None else []
+
+    @property
     def idle(self) -> bool:
-        waiting = self._connection is not None and (self._connection.wanted or bool(self._connection.unfinished))
-        return not waiting and self.importing is None
+        here = any(job.state == "preparing" for job in self.jobs)
+        connected = self._connection is not None and self._connection.wanted
+        local = self.local.state != "stopped"
+        return not (here or connected or local or self._surveying or self.importing)
 
     def redraw(self) -> None:
         """Have the panels drawn again at the next tick."""
@@ -102,6 +126,36 @@ class Pump:
         if not bpy.app.background and not bpy.app.timers.is_registered(tick):
             bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
         self.redraw()
+
+    def start_local(self, program: Path) -> None:
+        """Start a server on this machine, and connect to it when it says where it is.
+
+        Raises:
+            Fault: as :meth:`.local_server.LocalServer.start`.
+        """
+        self.local.stop(wait=True)
+        self.local = LocalServer(self.connection.cache, self.redraw)
+        self.local.start(program)
+        self.start()
+
+    def notice(self, folder: Path | None) -> None:
+        """Take note of the chosen scene folder: one that is new is looked through in the ticks to come.
+
+        May be called from ``draw``: nothing is read here.
+        """
+        if folder != self._folder:
+            self._folder, self.surveyed = folder, None
+            self._surveying = survey(folder) if folder is not None else None
+            self.start()
+
+    def look_at(self, folder: Path) -> Survey | Fault:
+        """Look through a scene folder at once, and return what is in it or why that cannot be told."""
+        if folder == self._folder and self._surveying is None:
+            self._folder = None  # it may have changed since
+        self.notice(folder)
+        while self.surveyed is None:
+            self._survey(1.0)
+        return self.surveyed
 
     def begin_import(self, steps: Generator[tuple[float, str], None, Any], done: Callable[[Any], None]) -> None:
         self.stop_import()
@@ -119,11 +173,51 @@ class Pump:
         """Move everything on a little."""
         if self._connection is not None:
             self._connection.step(CONNECTION_BUDGET)
+        self._tend_local()
+        self._survey(SURVEY_BUDGET)
         if self.importing is not None:
             self._step_import(self.importing)
         if self._dirty:
             self._dirty = False
+            self.settle()
             redraw_panels()
+
+    def settle(self) -> None:
+        """Bring Blender's data and the record on disk in step with the connection."""
+        if self._connection is None:
+            return
+        if self._connection.settings:
+            for scene in bpy.data.scenes:
+                values.declare(scene.splatlift, self._connection.settings)
+        self.pictures.show({job.id: (job.pictures, job.picture) for job in self.jobs if not job.final})
+        entries = self._connection.record()
+        if entries != self._recorded:
+            self._recorded = entries
+            # A record that cannot be written costs the list its memory, and no job anything.
+            with contextlib.suppress(OSError):
+                record.write(self._connection.cache, entries)
+
+    def _tend_local(self) -> None:
+        before = self.local.state
+        self.local.tick()
+        if before == "starting" and self.local.address is not None:
+            self.connection.connect(self.local.address)
+
+    def _survey(self, budget: float) -> None:
+        """Look through the scene folder for about that many seconds."""
+        deadline = time.perf_counter() + budget
+        try:
+            while self._surveying is not None and time.perf_counter() < deadline:
+                next(self._surveying)
+            return
+        except StopIteration as end:
+            self.surveyed = end.value
+        except Fault as fault:
+            self.surveyed = fault
+        except OSError as error:
+            self.surveyed = Unavailable(f"The folder cannot be read: {error}.")
+        self._surveying = None
+        self.redraw()
 
     def _step_import(self, importing: Import) -> None:
         try:
@@ -140,9 +234,12 @@ class Pump:
         if bpy.app.timers.is_registered(tick):
             bpy.app.timers.unregister(tick)
         self.stop_import()
+        self.settle()
         if self._connection is not None:
             self._connection.destroy()
-        self._connection = self.job = self.error = None
+        self.local.stop(wait=True)
+        self.pictures.clear()
+        self._connection = self._folder = self._surveying = self.surveyed = self.error = None
 
 
 pump = Pump()
@@ -166,7 +263,11 @@ def redraw_panels() -> None:
 
 
 def register() -> None:
-    """Nothing runs before it is needed."""
+    """Show the jobs of the last session; nothing goes over the network before somebody asks for it."""
+    if not bpy.app.background:
+        with contextlib.suppress(Unavailable):
+            if (cache_folder() / record.FILE).is_file():
+                pump.connection.step()
 
 
 def unregister() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from . import session
+from .values import SplatLiftValue
 
 DISPLAYS = (
     ("POINTS", "Points", "Every Gaussian as a point of its colour: the quickest"),
@@ -25,9 +26,16 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         description="Folder with the photographs, cameras and masks of a captured scene",
         subtype="DIR_PATH",
     )
+    use_splats: bpy.props.BoolProperty(
+        name="Use Its Splats",
+        description="Take the Gaussians that were found in the folder, instead of building the scene from photographs",
+        default=True,
+    )
     method: bpy.props.StringProperty(
         name="Method", description="How masks are lifted to objects; empty for the server's best"
     )
+    values: bpy.props.CollectionProperty(type=SplatLiftValue)
+    declared: bpy.props.StringProperty(description="Which declaration of a server the values were made from")
     display: bpy.props.EnumProperty(name="Show As", description="What imported objects look like", items=DISPLAYS)
     scene_id: bpy.props.StringProperty(name="Scene", description="The imported scene that the list shows")
     row: bpy.props.IntProperty(name="Object", description="The chosen row of the list")
@@ -60,7 +68,7 @@ def chosen_object(context: Any) -> Any:
     return chosen if chosen.splatlift.kind in ("OBJECT", "BACKGROUND") else None
 
 
-CLASSES = (SplatLiftSettings,)
+CLASSES = (SplatLiftValue, SplatLiftSettings)
 
 
 def register() -> None:

@@ -4,13 +4,16 @@ from typing import Any, ClassVar
 
 import bpy
 
-from protocol.errors import Refused, Unavailable
+from protocol.errors import BadArgument, Refused, Unavailable
 
 from ..address import parse
 from ..api import PATIENCE
-from ..preferences import address
+from ..preferences import address, environment
 from ..pump import pump
 from .reporting import reporting
+
+START = 60.0
+"""Seconds that a script waits for a server on this machine to start."""
 
 
 class SPLATLIFT_OT_connect(bpy.types.Operator):
@@ -35,6 +38,8 @@ class SPLATLIFT_OT_connect(bpy.types.Operator):
             connection.run(lambda: connection.state in ("connected", "error"), PATIENCE)
             if connection.state != "connected":
                 raise connection.error or Unavailable(f"No SplatLift server answers at {where}.")
+            connection.run(lambda: not connection.errands, PATIENCE)
+            pump.settle()
         return {"FINISHED"}
 
 
@@ -56,6 +61,48 @@ class SPLATLIFT_OT_disconnect(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (SPLATLIFT_OT_connect, SPLATLIFT_OT_disconnect)
+class SPLATLIFT_OT_start_server(bpy.types.Operator):
+    """Start a server on this machine and connect to it; it ends with Blender"""
+
+    bl_idname = "splatlift.start_server"
+    bl_label = "Start a Server Here"
+    bl_options: ClassVar = {"INTERNAL"}
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        program = environment()
+        if program is None:
+            raise BadArgument(
+                "It is not chosen what a server here runs on.", "Choose the backend's Python in the preferences."
+            )
+        pump.start_local(program)
+        if bpy.app.background:
+            if not pump.local.wait(START):
+                raise pump.local.error or Unavailable(f"The server did not start within {START:g} s.")
+            assert pump.local.address is not None
+            pump.connection.connect(pump.local.address)
+            pump.connection.run(lambda: pump.connection.state in ("connected", "error"), PATIENCE)
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_stop_server(bpy.types.Operator):
+    """Stop the server on this machine; what it was at goes on when one is started here again"""
+
+    bl_idname = "splatlift.stop_server"
+    bl_label = "Stop the Server Here"
+    bl_options: ClassVar = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return pump.local.state != "stopped"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        pump.connection.close()
+        pump.local.stop(wait=bpy.app.background)
+        return {"FINISHED"}
+
+
+CLASSES = (SPLATLIFT_OT_connect, SPLATLIFT_OT_disconnect, SPLATLIFT_OT_start_server, SPLATLIFT_OT_stop_server)
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,19 +1,26 @@
-"""Segment the chosen capture on the server, and cancel that."""
+"""Segment the chosen capture on the server, cancel that, and set what the method is to use."""
 
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of an operator from its annotations.
+
+from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
 
-from protocol.errors import BadArgument
+from protocol.errors import BadArgument, NotFound
 from protocol.messages import JobRequest
 
+from .. import values
+from ..job import Job
 from ..pump import pump
 from ..settings import capture_folder, settings
+from ..survey import Survey, scene_of
 from .reporting import reporting
 
 
 class SPLATLIFT_OT_segment(bpy.types.Operator):
-    """Send the capture to the server and have it taken apart into objects"""
+    """Send the capture to the server and have it taken apart into objects; several wait for one another there"""
 
     bl_idname = "splatlift.segment"
     bl_label = "Segment"
@@ -26,8 +33,6 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
             cls.poll_message_set("Connect to a server first")
         elif not settings(context).folder:
             cls.poll_message_set("Choose the folder of a capture first")
-        elif pump.job is not None and not pump.job.final:
-            cls.poll_message_set("One capture is being segmented already")
         else:
             return True
         return False
@@ -37,31 +42,176 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
         folder = capture_folder(context)
         if folder is None or not folder.is_dir():
             raise BadArgument(f"There is no folder {folder}.", "Choose the one that holds the photographs.")
-        pump.job = pump.connection.submit(folder, JobRequest(method=settings(context).method or None))
+        job = pump.connection.submit(folder, request_of(settings(context), folder))
         pump.start()
         if bpy.app.background:
-            pump.job.result()
+            job.result()
+            pump.settle()
         return {"FINISHED"}
 
 
 class SPLATLIFT_OT_cancel(bpy.types.Operator):
-    """Stop the job, here and at the server"""
+    """Stop this capture, here and at the server"""
 
     bl_idname = "splatlift.cancel"
     bl_label = "Cancel"
     bl_options: ClassVar = {"INTERNAL"}
 
+    job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
+
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return pump.job is not None and not pump.job.final
+        return any(not job.final for job in pump.jobs)
 
+    @reporting
     def execute(self, context: Any) -> set[str]:
-        if pump.job is not None:
-            pump.job.cancel()
+        _job(self.job).cancel()
         pump.start()
         return {"FINISHED"}
 
 
-CLASSES = (SPLATLIFT_OT_segment, SPLATLIFT_OT_cancel)
+class SPLATLIFT_OT_forget(bpy.types.Operator):
+    """Take this capture off the list; what was imported of it stays"""
+
+    bl_idname = "splatlift.forget"
+    bl_label = "Take Off the List"
+    bl_options: ClassVar = {"INTERNAL"}
+
+    job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return any(job.final for job in pump.jobs)
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        pump.connection.forget(_job(self.job))
+        pump.start()
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
+    """Choose the capture that this file or folder belongs to"""
+
+    bl_idname = "splatlift.drop_capture"
+    bl_label = "Choose Capture"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    filepath: bpy.props.StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        if not self.filepath or not path.exists():
+            raise BadArgument(f"There is no file {self.filepath}.", "Choose one of a capture.")
+        settings(context).folder = str(scene_of(path))
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_choose_value(bpy.types.Operator):
+    """Use this value"""
+
+    bl_idname = "splatlift.choose_value"
+    bl_label = "Choose"
+    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+
+    method: bpy.props.StringProperty()
+    setting: bpy.props.StringProperty()
+    choice: bpy.props.StringProperty()
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        value = _value(context, self.method, self.setting)
+        if self.choice not in value.choices.split("\n"):
+            raise BadArgument(f"{value.title} cannot be {self.choice!r}.", "Choose one that the server offers.")
+        value.text = self.choice
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_reset_value(bpy.types.Operator):
+    """Set this back to what the method itself uses"""
+
+    bl_idname = "splatlift.reset_value"
+    bl_label = "Reset"
+    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+
+    method: bpy.props.StringProperty()
+    setting: bpy.props.StringProperty()
+
+    @classmethod
+    def description(cls, context: Any, properties: Any) -> str:
+        """Say what the setting is: the text is the server's."""
+        found = values.values_of(settings(context), properties.method)
+        told = next((each.help for each in found if each.name == properties.setting), "")
+        return f"{told}\n\nClick to set it back to what the method itself uses" if told else cls.__doc__ or ""
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        value = _value(context, self.method, self.setting)
+        values.write(value, values.default_of(value))
+        return {"FINISHED"}
+
+
+def request_of(chosen: Any, folder: Path) -> JobRequest:
+    """Return what the panel asks for: the method, what was set otherwise, and splats where they are to be used."""
+    found = pump.look_at(folder) if bpy.app.background else pump.surveyed
+    known = pump.known_connection
+    offered = known.server.methods if known is not None and known.server is not None else ()
+    method = chosen.method or (offered[0].name if offered else "")
+    return JobRequest(
+        method=chosen.method or None,
+        splats=found.splats if chosen.use_splats and isinstance(found, Survey) and found.folder == folder else None,
+        settings=values.changed(chosen, method),
+    )
+
+
+def _job(id: str) -> Job:
+    """Return the panel's job of that id, or its newest.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    found = [job for job in pump.jobs if id in ("", job.id)]
+    if not found:
+        raise NotFound("That capture is no longer on the list.")
+    return found[-1]
+
+
+def _value(context: Any, method: str, setting: str) -> Any:
+    found = [each for each in values.values_of(settings(context), method) if each.name == setting]
+    if not found:
+        raise NotFound(f"The server has no setting {setting} any more.")
+    return found[0]
+
+
+CLASSES = [
+    SPLATLIFT_OT_segment,
+    SPLATLIFT_OT_cancel,
+    SPLATLIFT_OT_forget,
+    SPLATLIFT_OT_drop_capture,
+    SPLATLIFT_OT_choose_value,
+    SPLATLIFT_OT_reset_value,
+]
+
+if hasattr(bpy.types, "FileHandler"):
+
+    class SPLATLIFT_FH_capture(bpy.types.FileHandler):
+        """A file of a capture that is dropped on a 3D view whose side panel shows SplatLift."""
+
+        bl_idname = "SPLATLIFT_FH_capture"
+        bl_label = "SplatLift Capture"
+        bl_import_operator = "splatlift.drop_capture"
+        bl_file_extensions = ".json;.ply;.bin;.txt;.png;.jpg;.jpeg"
+
+        @classmethod
+        def poll_drop(cls, context: Any) -> bool:
+            """Leave all other drops to Blender, which has uses of its own for pictures and meshes."""
+            area = context.area
+            if area is None or area.type != "VIEW_3D":
+                return False
+            panels = [region for region in area.regions if region.type == "UI" and region.width > 1]
+            return any(region.active_panel_category == "SplatLift" for region in panels)
+
+    CLASSES.append(SPLATLIFT_FH_capture)
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -96,6 +96,12 @@ class Layout:
         assert hasattr(bpy.types, name)
         self.drawn.append(f"<{text}>")
 
+    def context_pointer_set(self, name: str, data: Any) -> None:
+        assert name.islower()
+
+    def template_icon(self, *, icon_value: int, scale: float = 1.0) -> None:
+        self.drawn.append("(picture)")
+
     def progress(self, *, text: str, factor: float) -> None:
         assert 0 <= factor <= 1
         self.drawn.append(f"{{{text}}}")

@@ -7,21 +7,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import panels, preferences, session  # noqa: E402
-from blender_addon.operators import connect  # noqa: E402
+from blender_addon import panels, preferences, session, values  # noqa: E402
+from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
 from blender_addon.pump import pump  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
-from protocol.messages import Cancel, Error, Hello  # noqa: E402
-from protocol.ply import read_ply  # noqa: E402
+from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
+from protocol.ply import read_ply, write_ply  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, tick_until  # noqa: E402
-from tests.blender.example import NAMES, write_example  # noqa: E402
+from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
 from tests.blender_addon.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.mock_server import Stage  # noqa: E402
+from tests.blender_addon.test_local_server import program  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +52,7 @@ def test_the_server_panel_in_each_state(stage):
     stage.connection.connect(stage.server.address)
     assert draw("SPLATLIFT_PT_server") == [f"Calling {stage.server.address}", "<splatlift.disconnect>"]
     stage.play(lambda: stage.connection.state == "connected")
-    assert draw("SPLATLIFT_PT_server") == ["Mock 1 (cpu)", "<splatlift.disconnect>"]
+    assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<splatlift.disconnect>"]
     stage.vanish()
     stage.play(lambda: stage.connection.state == "disconnected")
     drawn = draw("SPLATLIFT_PT_server")
@@ -58,6 +60,91 @@ def test_the_server_panel_in_each_state(stage):
     assert "no longer answers" in " ".join(drawn)
     stage.connection.close()
     assert draw("SPLATLIFT_PT_server") == ["tcp://127.0.0.1:5757", "<Connect>"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "lines"),
+    [
+        (
+            Facts("cpu", "Mock processor", 3 << 30, 8 << 30),
+            ["Processor: Mock processor", "3 of 9 GB of memory are free"],
+        ),
+        (Facts("cuda", "H200", 0, 8 << 30), ["Graphics card: H200"]),
+        (Facts("cuda", "", 0, 0, "No device is there."), ["No device is there."]),
+    ],
+    ids=["processor", "graphics card", "problem"],
+)
+def test_what_the_server_works_on_is_shown(stage, facts, lines):
+    stage.server.facts = facts
+    declaring(stage)
+    assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<splatlift.disconnect>", *lines]
+
+
+def declaring(stage, *settings: Setting) -> None:
+    """Connect to a server that declares its machine, and these settings of a method no add-on knows."""
+    stage.server.methods = [MethodInfo("novel", "Novel", "Of a later server."), *stage.server.methods]
+    stage.server.settings["novel"] = list(settings)
+    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=["facts"])
+    stage.connect()
+    stage.play(lambda: not stage.connection.errands)
+    pump.settle()
+
+
+NOVEL = (
+    Setting("on", "On", "bool", True, help="Whether it is on."),
+    Setting("count", "Count", "int", 7, 1.0, 9.0),
+    Setting("rate", "Rate", "float", 0.05, 0.0, None),
+    Setting("mode", "Mode", "choice", "fast", choices=["fast", "good"]),
+    Setting("name", "Name", "text", "x"),
+)
+
+
+def test_settings_of_an_unknown_method_are_drawn_and_sent(stage, capture):  # noqa: F811
+    declaring(stage, *NOVEL)
+    assert draw("SPLATLIFT_MT_method") == ["<Best>", "<Novel>", "<Quick>"]
+    reset = "<splatlift.reset_value>"
+    drawn = ["[On]", reset, "[Count]", reset, "[Rate]", reset, "Mode", "<fast>", reset, "[Name]", reset]
+    assert draw("SPLATLIFT_PT_values") == drawn
+    assert bpy.types.SPLATLIFT_PT_values.poll(bpy.context)
+
+    chosen = bpy.context.scene.splatlift
+    assert values.changed(chosen, "novel") == {}
+    by_name = {each.name: each for each in chosen.values}
+    by_name["on"].flag = False
+    by_name["count"].whole = 100
+    assert not values.is_inside(by_name["count"])
+    by_name["rate"].number = 0.1
+    assert bpy.ops.splatlift.choose_value(method="novel", setting="mode", choice="good") == {"FINISHED"}
+    with pytest.raises(RuntimeError, match="cannot be 'best'"):
+        bpy.ops.splatlift.choose_value(method="novel", setting="mode", choice="best")
+    wanted = {"on": False, "count": 9, "rate": 0.1, "mode": "good"}
+    assert values.changed(chosen, "novel") == wanted
+    assert segment.request_of(chosen, capture()).settings == wanted, "the best is the first, which is the novel one"
+
+    chosen.method = "quick"
+    assert segment.request_of(chosen, stage.connection.cache).settings == {}
+    assert not bpy.types.SPLATLIFT_PT_values.poll(bpy.context)
+    chosen.method = "novel"
+    assert bpy.ops.splatlift.reset_value(method="novel", setting="count") == {"FINISHED"}
+    assert "count" not in values.changed(chosen, "novel")
+    help = bpy.types.SPLATLIFT_OT_reset_value.description
+    assert help(bpy.context, SimpleNamespace(method="novel", setting="on")).startswith("Whether it is on.")
+
+
+def test_what_was_set_outlives_another_declaration_and_the_file(stage, tmp_path):
+    declaring(stage, *NOVEL)
+    chosen = bpy.context.scene.splatlift
+    {each.name: each for each in chosen.values}["rate"].number = 0.25
+    {each.name: each for each in chosen.values}["mode"].text = "good"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "x.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert not bpy.context.scene.splatlift.values
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "x.blend"))
+    chosen = bpy.context.scene.splatlift
+    assert values.changed(chosen, "novel") == {"rate": 0.25, "mode": "good"}
+    later = [Setting("rate", "Rate", "float", 0.5), Setting("mode", "Mode", "choice", "best", choices=["best"])]
+    values.declare(chosen, {"novel": later})
+    assert values.changed(chosen, "novel") == {"rate": 0.25}, "the choice is none any more"
 
 
 def test_a_wrong_version_is_shown_beside_the_button(stage):
@@ -81,26 +168,148 @@ def test_the_methods_are_the_servers(stage):
 
 def test_a_job_in_each_state(stage, capture):  # noqa: F811
     stage.connect()
-    before = draw("SPLATLIFT_PT_capture")
-    job = pump.job = stage.connection.submit(capture())
-    assert draw("SPLATLIFT_PT_capture") == [*before, "{Looking at the files 0%}", "<splatlift.cancel>"]
+    job = stage.connection.submit(capture())
+    assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Looking at the files 0%}", "<splatlift.cancel>"]
     stage.play(lambda: job.state == "queued")
+    job.ahead = 1
+    assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Waiting 0%}", "<splatlift.cancel>", "1 capture is before it"]
     stage.server.push(job.id, state="running", stage="lift", fraction=0.5, note="29.8 dB")
     stage.play(lambda: job.state == "running")
-    assert draw("SPLATLIFT_PT_capture") == [*before, "{Finding objects 50%}", "<splatlift.cancel>", "29.8 dB"]
-    assert bpy.ops.splatlift.cancel() == {"FINISHED"}
-    assert "{Cancelling 50%}" in draw("SPLATLIFT_PT_capture")
+    assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Finding objects 50%}", "<splatlift.cancel>", "29.8 dB"]
+    job.left, job.speed = 150.0, 12.3e6
+    assert draw("SPLATLIFT_PT_jobs")[-1] == "12 MB/s, 2 min left"
+    job.left = job.speed = None
+    assert bpy.ops.splatlift.cancel(job=job.id) == {"FINISHED"}
+    assert "{Cancelling 50%}" in draw("SPLATLIFT_PT_jobs")
     stage.play(lambda: stage.server.kinds(Cancel))
     stage.server.push(job.id, state="cancelled")
     stage.play(lambda: job.final)
-    assert draw("SPLATLIFT_PT_capture") == [*before, "kitchen: cancelled"]
+    assert draw("SPLATLIFT_PT_jobs") == ["kitchen: cancelled", "<splatlift.forget>"]
     assert not bpy.ops.splatlift.cancel.poll()
     job.left_out = 2
     job.error = BadScene("The folder has no cameras, and so on for longer than one line of a panel is.", "Add them.")
-    drawn = draw("SPLATLIFT_PT_capture")[len(before) + 1 :]
+    drawn = draw("SPLATLIFT_PT_jobs")[2:]
     assert len(drawn) > 3
     assert "2 links out of the folder were not sent." in " ".join(drawn)
-    assert " ".join(drawn).endswith("longer than one line of a panel is. Add them.")
+    assert " ".join(drawn).endswith(f"{job.error.sentence} {job.error.remedy}")
+    assert bpy.ops.splatlift.forget(job=job.id) == {"FINISHED"}
+    assert not bpy.types.SPLATLIFT_PT_jobs.poll(bpy.context)
+
+
+def test_several_jobs_and_the_picture_of_one(stage, capture, monkeypatch):  # noqa: F811
+    stage.connect()
+    first, second = stage.connection.submit(capture("a")), stage.connection.submit(capture("b"))
+    stage.play(lambda: first.state == second.state == "queued")
+    stage.server.push(first.id, state="running", stage="lift", fraction=0.5)
+    stage.server.send(Picture(first.id), [np.full((4, 6, 3), 200, np.uint8)])
+    stage.play(lambda: first.pictures == 1)
+    pump.settle()
+    monkeypatch.setattr(pump.pictures, "icon", lambda job: 7 * (job in pump.pictures._shown))
+    drawn = draw("SPLATLIFT_PT_jobs")
+    assert [word for word in drawn if word in "ab"] == ["b", "a"], "the newest is first"
+    assert drawn[-1] == "(picture)"
+    for n in range(panels.JOBS):
+        stage.connection.submit(capture(f"more{n}"))
+    assert draw("SPLATLIFT_PT_jobs")[-1] == "and 2 before"
+    first.stop()
+    pump.settle()
+    assert not pump.pictures._shown, "a job that has ended shows no picture"
+
+
+def test_jobs_are_there_again_in_the_next_session(stage, capture, result, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("blender_addon.pump.cache_folder", lambda: stage.connection.cache)
+    stage.connect()
+    job = stage.connection.submit(capture())
+    stage.play(lambda: job.state == "queued")
+    stage.server.finish(job.id, files_of(result))
+    stage.play(lambda: job.final)
+    pump.settle()
+    pump._connection = None
+    assert [again.id for again in pump.connection.jobs] == [job.id]
+    assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "<Import>", "<splatlift.forget>"]
+    assert bpy.ops.splatlift.import_result(directory=str(pump.jobs[0].folder)) == {"FINISHED"}
+    bpy.ops.splatlift.forget()
+    pump.settle()
+    pump._connection = None
+    assert pump.connection.jobs == []
+
+
+def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path):
+    scene = tmp_path / "scene"
+    for name in ("sparse/0/cameras.bin", "images/0.jpg", "images/1.jpg", "masks/0.png"):
+        (scene / name).parent.mkdir(parents=True, exist_ok=True)
+        (scene / name).write_text("x")
+    write_ply(some_splats(2, 0), scene / "room.ply")
+    chosen = bpy.context.scene.splatlift
+    assert bpy.ops.splatlift.drop_capture(filepath=str(scene / "images" / "0.jpg")) == {"FINISHED"}
+    assert chosen.folder == str(scene)
+    assert "Looking at the folder" in draw("SPLATLIFT_PT_capture")
+    pump.tick()
+    drawn = draw("SPLATLIFT_PT_capture")
+    for line in ("COLMAP", "2 photographs", "1 masks in masks", "5 files, 0 MB", "[Use room.ply]"):
+        assert line in drawn
+    assert segment.request_of(chosen, scene).splats == "room.ply"
+    chosen.use_splats = False
+    assert segment.request_of(chosen, scene).splats is None
+    chosen.folder = str(tmp_path / "nowhere")
+    draw("SPLATLIFT_PT_capture")
+    pump.tick()
+    assert "There is no folder" in " ".join(draw("SPLATLIFT_PT_capture"))
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "a.jpg").write_text("x")
+    chosen.folder = str(tmp_path / "holiday")
+    draw("SPLATLIFT_PT_capture")
+    pump.tick()
+    assert {"No cameras found here", "1 photographs", "No masks found"} <= set(draw("SPLATLIFT_PT_capture"))
+    with pytest.raises(RuntimeError, match="no file"):
+        bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
+
+
+def test_files_are_dropped_on_a_view_that_shows_the_panel():
+    handler = getattr(bpy.types, "SPLATLIFT_FH_capture", None)
+    assert (handler is not None) == hasattr(bpy.types, "FileHandler")
+    if handler is None:
+        return
+    panel = SimpleNamespace(type="UI", width=200, active_panel_category="SplatLift")
+    view = SimpleNamespace(type="VIEW_3D", regions=[panel])
+    assert handler.poll_drop(SimpleNamespace(area=view))
+    panel.active_panel_category = "Item"
+    assert not handler.poll_drop(SimpleNamespace(area=view))
+    assert not handler.poll_drop(SimpleNamespace(area=SimpleNamespace(type="OUTLINER", regions=[panel])))
+    assert not handler.poll_drop(SimpleNamespace(area=None))
+
+
+def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "environment", lambda: tmp_path / "backend")
+    monkeypatch.setattr(connect, "environment", lambda: tmp_path / "backend")
+    assert draw("SPLATLIFT_PT_server")[-1] == "<Start a Server Here>"
+    with pytest.raises(RuntimeError, match="no program"):
+        bpy.ops.splatlift.start_server()
+    program(tmp_path, "print('serves at', sys.argv[0], flush=True)", "sys.exit('It is full')")
+    with pytest.raises(RuntimeError, match=r"not of the form|It is full"):
+        bpy.ops.splatlift.start_server()
+    end = time.monotonic() + 10
+    while pump.local.state != "stopped":
+        assert time.monotonic() < end
+        pump.local.tick()
+    assert "has ended: It is full" in " ".join(draw("SPLATLIFT_PT_server"))
+
+    address = stage.server.address
+    program(tmp_path, f"print('serves at {address}', flush=True)", "time.sleep(60)")
+    pump.start_local(tmp_path / "backend")
+    assert draw("SPLATLIFT_PT_server") == ["Starting a server here", "<splatlift.stop_server>"]
+
+    def moved() -> bool:
+        pump.tick()
+        return stage.connection.state == "connected"
+
+    stage.play(moved)
+    assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
+    assert not pump.idle
+    assert bpy.ops.splatlift.stop_server() == {"FINISHED"}
+    assert stage.connection.state == "disconnected"
+    assert not bpy.ops.splatlift.stop_server.poll()
+    assert draw("SPLATLIFT_PT_server")[:2] == ["tcp://127.0.0.1:5757", "<Connect>"]
 
 
 def test_no_line_is_wider_than_the_panel():
@@ -124,11 +333,11 @@ def test_from_connect_to_export_in_background_mode(stage, capture, result, monke
         assert not bpy.ops.splatlift.segment.poll(), "no folder is chosen"
         bpy.context.scene.splatlift.folder = str(capture())
         assert bpy.ops.splatlift.segment() == {"FINISHED"}
-    assert pump.job is not None
-    assert pump.job.state == "finished"
+    (job,) = pump.jobs
+    assert job.state == "finished"
     assert "<Import Result>" in draw("SPLATLIFT_PT_objects")
     assert not bpy.ops.splatlift.export.poll()
-    assert bpy.ops.splatlift.import_result(directory=str(pump.job.folder)) == {"FINISHED"}
+    assert bpy.ops.splatlift.import_result(directory=str(job.folder)) == {"FINISHED"}
 
     drawn = draw("SPLATLIFT_PT_objects")
     assert [word for word in drawn if word == "[name]"] == ["[name]"] * (len(NAMES) + 1)
@@ -249,7 +458,8 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     monkeypatch.setattr("builtins.open", touched)
     monkeypatch.setattr("os.scandir", touched)
     bpy.context.scene.splatlift.folder = "/nowhere"
-    for name in ("SPLATLIFT_PT_server", "SPLATLIFT_PT_capture", "SPLATLIFT_PT_objects", "SPLATLIFT_MT_method"):
+    names = ("server", "capture", "values", "jobs", "objects")
+    for name in (*(f"SPLATLIFT_PT_{each}" for each in names), "SPLATLIFT_MT_method"):
         draw(name)
     assert pump.known_connection is None
 

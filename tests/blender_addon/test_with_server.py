@@ -13,7 +13,6 @@ import pytest
 
 from blender_addon import api, scene_files
 from protocol.errors import BadArgument, BadScene, NotFound, Refused, Unavailable
-from tests.backend.select.test_selection import LARGE, made, write
 from tests.backend.server.conftest import ServingProcess
 
 
@@ -170,6 +169,9 @@ def test_what_the_api_refuses(start, connect, capture, tmp_path):
 
 
 def test_select_similar_through_the_api(start, connect, scripted, tmp_path):
+    pytest.importorskip("torch", reason="the backend is not installed in this environment")
+    from tests.backend.select.test_selection import LARGE, made, write
+
     labels = made(True)[1].labels
     write(tmp_path / "made", True)
     client = connect(start().address)
