@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.gallery import held_out_page, turntable, write_gif
+from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.lift import label_map, lift
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
@@ -57,7 +57,8 @@ class SegmentRequest:
         title: what the result calls the scene; None for the folder's name.
         checkpoint: where the reconstruction saves itself and resumes from; None for nowhere.
         meshes: whether each object also gets a mesh.
-        gallery: whether pictures are made that nothing else needs: held-out views, a turn around the objects.
+        gallery: whether pictures are made that nothing else needs: the course of the training, held-out views, a turn
+            around the objects.
         settings: further settings of the lifting method.
     """
 
@@ -105,7 +106,8 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         progress("scene", 1.0, describe_scene(scene))
 
     with clock("reconstruct"):
-        splats = _gaussians(request, scene, train, device, progress, pictures)
+        curve = Curve()
+        splats = _gaussians(request, scene, train, device, progress, pictures, curve)
         psnr = held_out(splats, test, device) if test and request.splats is None else []
 
     with clock("lift"):
@@ -132,7 +134,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         _write_cameras(folder, scene, mask_scale)
         _overview(shown, maps).save(folder / "overview.png")
         if request.gallery:
-            _gallery(folder / "gallery", splats, lifted, test, up_direction(scene.views), device, progress)
+            _gallery(folder / "gallery", curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, train, test, splats, lifted, psnr, device, clock)
         result.write_json(folder / "report.json", report)
@@ -192,7 +194,13 @@ def _mask_scale(train: Sequence[View], scene: Scene) -> float:
 
 
 def _gaussians(
-    request: SegmentRequest, scene: Scene, train: Sequence[View], device: str, progress: Progress, pictures: Pictures
+    request: SegmentRequest,
+    scene: Scene,
+    train: Sequence[View],
+    device: str,
+    progress: Progress,
+    pictures: Pictures,
+    curve: Curve,
 ) -> Splats:
     if request.splats is not None:
         return read_splats(request.splats).without_columns()
@@ -205,6 +213,7 @@ def _gaussians(
         checkpoint=request.checkpoint,
         progress=progress,
         pictures=pictures,
+        course=curve,
     )
 
 
@@ -257,6 +266,7 @@ def _write_cameras(folder: Path, scene: Scene, mask_scale: float) -> None:
 
 def _gallery(
     folder: Path,
+    curve: Curve,
     splats: Splats,
     lifted: Lift,
     test: Sequence[View],
@@ -265,6 +275,8 @@ def _gallery(
     progress: Progress,
 ) -> None:
     folder.mkdir()
+    if len(curve.steps) > 1:
+        draw_curve(curve, folder / "training.png")
     if test:
         held_out_page(Renderer(splats, device), test).save(folder / "held_out.png")
     if len(splats):

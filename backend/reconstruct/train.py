@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from backend.reconstruct import checkpoint as checkpoints
 from backend.reconstruct.densify import Growth, densify, finite
 from backend.reconstruct.initial import gaussians_at, initial_points, viewing_distance
 from backend.reconstruct.losses import photometric_loss, psnr
+from backend.reconstruct.need import need, place
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.photographs import Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from backend.reconstruct.joint import Joint
 
 log = logging.getLogger(__name__)
+
+Course = Callable[[int, float, int], object]
+"""Told of a step: its number, the PSNR of the photographs that were looked at in dB, and the number of Gaussians."""
 
 REPORT_EVERY = 0.2
 """Seconds between two reports of progress."""
@@ -57,6 +61,7 @@ def reconstruct(
     progress: Progress = silent,
     settings: Mapping[str, Any] | None = None,
     pictures: Pictures = UNSEEN,
+    course: Course | None = None,
 ) -> Splats:
     """Train Gaussians that look like the photographs of ``train_views``.
 
@@ -74,6 +79,7 @@ def reconstruct(
         progress: called several times a second; what it raises passes through, and the last checkpoint stays.
         settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
         pictures: shown an image as training renders it, now and then.
+        course: called several times a second.
 
     Returns:
         The Gaussians in the frame of the capture, every value finite.
@@ -81,10 +87,13 @@ def reconstruct(
     Raises:
         BadScene: no training view.
         BadArgument: a setting out of range.
-        Unavailable: ``device`` is "cuda" and it cannot be had.
+        Unavailable: ``device`` is "cuda" and it cannot be had, or there is not memory enough.
         Fault: as raised by the readers of the scene.
     """
-    return _train(scene, train_views, None, device, steps, seed, checkpoint, progress, settings, pictures).splats()
+    training = _train(
+        scene, train_views, None, device, steps, seed, checkpoint, progress, settings, pictures, course
+    )  # fmt: skip
+    return training.splats()
 
 
 def reconstruct_jointly(
@@ -129,6 +138,7 @@ def _train(
     progress: Progress,
     settings: Mapping[str, Any] | None,
     pictures: Pictures,
+    course: Course | None = None,
 ) -> Training:
     engine = device = device_of(device)
     if not train_views:
@@ -138,7 +148,10 @@ def _train(
     if long_side < 1:
         raise BadArgument(f"The longest side of a training image is {long_side}.", "Give 1 or more.")
 
-    photos = load_photographs(train_views, long_side=long_side, device=device, progress=progress)
+    home = place(need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree")), device)
+    photos = load_photographs(
+        train_views, long_side=long_side, device=home if wanted is None else device, progress=progress
+    )
     cap = int(changes.get("cap", default_cap(photos.pixels, engine)))
     points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
     distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
@@ -159,11 +172,18 @@ def _train(
     mark = checkpoints.fingerprint(train_views, dataclasses.asdict(schedule) | told)
     if checkpoint is not None:
         training.restore(checkpoint, mark)
-    _run(training, checkpoint, mark, progress, pictures)
+    _run(training, checkpoint, mark, progress, pictures, course)
     return training
 
 
-def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progress, pictures: Pictures) -> None:
+def _run(
+    training: Training,
+    checkpoint: Path | None,
+    mark: str,
+    progress: Progress,
+    pictures: Pictures,
+    course: Course | None,
+) -> None:
     steps = training.schedule.steps
     reported = saved = time.monotonic()
     quality = None
@@ -174,6 +194,8 @@ def _run(training: Training, checkpoint: Path | None, mark: str, progress: Progr
             # Over many photographs: one alone says more about itself than about the scene.
             quality = psnr(image, photo.image) if quality is None else 0.9 * quality + 0.1 * psnr(image, photo.image)
             progress("reconstruct", training.step / steps, f"{len(training.adam):,} Gaussians, {quality:.1f} dB")
+            if course is not None:
+                course(training.step, quality, len(training.adam))
             reported = now
             if pictures.due:
                 pictures.image(image.detach().cpu().numpy())
@@ -303,7 +325,7 @@ class Training:
             self.queue = torch.randperm(len(self.photos.full), generator=self.generator)
         number, self.queue = int(self.queue[-1]), self.queue[:-1]
         ladder = self.photos.half if self.schedule.small(self.step) else self.photos.full
-        return ladder[number]
+        return ladder[number].on(self.device)
 
     def _rates(self) -> dict[str, float | torch.Tensor]:
         rates: dict[str, float | torch.Tensor] = dict(self.schedule.rates(self.step))

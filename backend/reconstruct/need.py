@@ -1,0 +1,80 @@
+"""What a reconstruction will need of memory, before it begins: so that it is refused in a sentence, not killed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from backend import memory
+from backend.reconstruct.photographs import working_size
+from backend.reconstruct.schedule import SH_DEGREE, default_cap
+from backend.scene.types import View
+
+PIXEL = 1.25
+"""Bytes of a stored value of a photograph with its half-size copy; three values of colour and one of its mask."""
+
+COLUMN = 28
+"""Bytes of a value of a Gaussian: itself, two moments and a gradient of four each, and copies while densifying."""
+
+DRAWN = {"cpu": 100, "cuda": 600}
+"""Further bytes of a Gaussian while a view is drawn. On the CPU as measured (docs/scaling.md); on CUDA counted from
+gsplat's arrays: projections and their gradients, colours and their basis, ten tiles to sort of 24 bytes."""
+
+VIEW = {"cpu": 120, "cuda": 500}
+"""Bytes of a pixel of the largest view while its loss is taken. On the CPU as measured; on CUDA counted from the maps
+that torch keeps of SSIM."""
+
+SHARE = 3
+"""Photographs stay in host memory, and cross one a step, where they would take more of a device's than one part in
+this many of what is free."""
+
+
+class Need(NamedTuple):
+    """Bytes of the photographs; of the Gaussians, all that goes with them included; of the largest view."""
+
+    photographs: int
+    gaussians: int
+    view: int
+
+
+def need(
+    views: Sequence[View], long_side: int, engine: str, cap: int | None = None, sh_degree: int | None = None
+) -> Need:
+    """Return what reconstructing from ``views`` takes at most.
+
+    Args:
+        long_side: of a photograph as it is trained on.
+        engine: "cpu" or "cuda".
+        cap, sh_degree: of the Gaussians; None for what :mod:`backend.reconstruct.schedule` sets.
+    """
+    sizes = [working_size(view.camera, long_side) for view in views]
+    pixels = [width * height for width, height in sizes]
+    values = [4 if view.mask_path is not None else 3 for view in views]
+    cap = default_cap(sum(pixels), engine) if cap is None else cap
+    columns = 11 + 3 * ((SH_DEGREE[engine] if sh_degree is None else sh_degree) + 1) ** 2
+    return Need(
+        round(PIXEL * sum(p * v for p, v in zip(pixels, values, strict=True))),
+        cap * (COLUMN * columns + DRAWN[engine]),
+        max(pixels) * VIEW[engine],
+    )
+
+
+def place(wanted: Need, device: str) -> str:
+    """Return where the photographs go, "cpu" or ``device``, having made sure that everything fits.
+
+    Raises:
+        Unavailable: if it does not.
+    """
+    remedy = "Use fewer or smaller photographs, or a machine with more memory."
+    working = wanted.gaussians + wanted.view
+    if device == "cpu":
+        memory.require(wanted.photographs + working, memory.free_host(), "Reconstructing this scene", remedy)
+        return "cpu"
+    free, _ = torch.cuda.mem_get_info()
+    memory.require(working, free, "Reconstructing this scene on the GPU", remedy)
+    if wanted.photographs <= min(free // SHARE, free - working):
+        return device
+    memory.require(wanted.photographs, memory.free_host(), "Keeping the photographs of this scene", remedy)
+    return "cpu"

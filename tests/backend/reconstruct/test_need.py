@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend import memory
+from backend.reconstruct.need import need, place
+from backend.scene.types import Camera, View
+from protocol.errors import Unavailable
+
+GIB = 2**30
+
+
+def views(count: int, width: int, height: int, masks: bool = False) -> list[View]:
+    camera = Camera(np.eye(4), np.eye(3), width, height)
+    return [View(f"{i}", camera, Path("none.png"), Path("none.png") if masks else None) for i in range(count)]
+
+
+def test_photographs_count_their_bytes_with_masks_and_half_size_copies():
+    wanted = need(views(10, 1600, 1000), 1600, "cpu")
+    assert wanted.photographs == 10 * 1600 * 1000 * 3 * 1.25
+    assert need(views(10, 1600, 1000, masks=True), 1600, "cpu").photographs == 10 * 1600 * 1000 * 4 * 1.25
+    assert need(views(10, 1600, 1000), 800, "cpu").photographs == wanted.photographs / 4
+
+
+def test_gaussians_count_what_training_carries_of_them():
+    flat, full = (need(views(1, 400, 400), 400, "cpu", cap=1_000_000, sh_degree=degree) for degree in (0, 3))
+    assert flat.gaussians == 1_000_000 * (28 * 14 + 100)
+    assert full.gaussians - flat.gaussians == 1_000_000 * 28 * 45
+    # A scene of five million Gaussians and a thousand photographs.
+    large = need(views(1000, 1600, 1066, masks=True), 1600, "cuda", cap=5_000_000, sh_degree=3)
+    assert 7.9 * GIB < large.photographs < 8 * GIB
+    assert 10 * GIB < large.gaussians < 12 * GIB
+
+
+def test_a_scene_that_does_not_fit_is_refused_in_a_sentence(monkeypatch):
+    wanted = need(views(100, 1600, 1066), 1600, "cpu", cap=1_000_000, sh_degree=0)
+    monkeypatch.setattr(memory, "free_host", lambda: 2 * GIB)
+    assert place(wanted, "cpu") == "cpu"
+    monkeypatch.setattr(memory, "free_host", lambda: GIB)
+    with pytest.raises(Unavailable, match=r"Reconstructing this scene needs about 1\.2 GiB of memory and 1\.0 GiB are"):
+        place(wanted, "cpu")
+    monkeypatch.setattr(memory, "free_host", lambda: None)
+    assert place(wanted, "cpu") == "cpu"
+
+
+def test_photographs_stay_in_host_memory_where_the_device_has_little(monkeypatch):
+    wanted = need(views(1000, 1600, 1066, masks=True), 1600, "cuda", cap=5_000_000, sh_degree=3)
+    monkeypatch.setattr(memory, "free_host", lambda: 12 * GIB)
+    for free, where in ((80, "cuda"), (20, "cpu")):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=free: (free * GIB, free * GIB))
+        assert place(wanted, "cuda") == where
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (8 * GIB, 8 * GIB))
+    with pytest.raises(Unavailable, match="on the GPU needs about"):
+        place(wanted, "cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (20 * GIB, 20 * GIB))
+    monkeypatch.setattr(memory, "free_host", lambda: 4 * GIB)
+    with pytest.raises(Unavailable, match="Keeping the photographs"):
+        place(wanted, "cuda")
+
+
+def test_free_memory_is_the_least_of_machine_and_container(monkeypatch, tmp_path: Path):
+    (tmp_path / "meminfo").write_text("MemTotal:  100 kB\nMemAvailable:   2048 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert memory.free_host() == 2 * 2**20
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert memory.free_host() == 2 * 2**20
+    (tmp_path / "memory.max").write_text("1500\n")
+    assert memory.free_host() == 500
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "absent")
+    assert memory.free_host() is None
