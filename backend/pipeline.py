@@ -134,7 +134,8 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         _write_cameras(folder, scene, mask_scale)
         _overview(shown, maps).save(folder / "overview.png")
         if request.gallery:
-            _gallery(folder / "gallery", curve, splats, lifted, test, up_direction(scene.views), device, progress)
+            with clock("gallery"):
+                _gallery(folder / "gallery", curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, train, test, splats, lifted, psnr, device, clock)
         result.write_json(folder / "report.json", report)
