@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
+from backend.reconstruct import losses
 from backend.reconstruct.losses import photometric_loss, photometric_loss_reference, psnr, ssim
 
 
@@ -59,3 +60,16 @@ def test_psnr_of_a_known_error():
     image = target / 255 + 0.1
     assert psnr(image, target) == pytest.approx(20, abs=1e-3)
     assert np.isfinite(psnr(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3, dtype=torch.uint8)))
+
+
+def test_the_gradient_does_not_depend_on_how_rows_are_shared_out():
+    results = []
+    for bands in (1, 2, 7):
+        image, target = pair(45, 30, 5)
+        x, y = image.detach().numpy().reshape(45, 90), target.numpy().reshape(45, 90)
+        gradient = np.empty_like(x)
+        loss = losses._loss_and_gradient(x, y, np.float32(0.2), losses.WINDOW, bands, gradient)
+        results.append((loss, gradient))
+    for loss, gradient in results[1:]:
+        assert loss == results[0][0]
+        assert np.array_equal(gradient, results[0][1])
