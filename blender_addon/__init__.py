@@ -21,6 +21,7 @@ MODULES = (
     "operators.edit_objects",
     "operators.edit_gaussians",
     "operators.edit_selection",
+    "operators.edit_save",
     "panels",
     "panels_edit",
     "panels_result",

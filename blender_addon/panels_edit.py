@@ -30,6 +30,7 @@ class SPLATLIFT_PT_edit(bpy.types.Panel):
             _draw_gaussians(self.layout)
         else:
             _draw_objects(self.layout, shown_scene(context))
+        self.layout.operator("splatlift.save_edits", text="Save Edits to Result", icon="FILE_TICK")
 
 
 def _draw_objects(layout: Any, scene: Any) -> None:

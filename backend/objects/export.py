@@ -15,6 +15,8 @@ from backend.objects.mesh import mesh_of
 from backend.objects.result import MARK, ObjectsFile
 from protocol.errors import BadArgument, BadResult, NotFound
 from protocol.ply import read_ply, write_ply
+from protocol.splats import Splats
+from protocol.transform import transform
 
 MESH_ENDINGS = (".obj", ".glb", ".stl")
 
@@ -24,21 +26,23 @@ def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
 
     Args:
         folder: a result folder.
-        wanted: ids or names from ``objects.json``; "all" stands for every object.
+        wanted: ids or names from ``objects.json``; "all" stands for every object. Objects that were moved in Blender
+            are written where they are now.
         to: ``.ply`` for a stock 3DGS splat, ``.obj``, ``.glb`` or ``.stl`` for one mesh.
 
     Raises:
-        BadResult: if the folder is no result. NotFound: if an object is not in it. BadArgument: if the ending is
-            unknown or the objects have no surface.
+        BadResult: if the folder is no result. NotFound: if an object is not in it. BadSplats: if one was scaled
+            unevenly. BadArgument: if the ending is unknown or the objects have no surface.
     """
     ending = to.suffix.lower()
     if ending != ".ply" and ending not in MESH_ENDINGS:
         raise BadArgument(f"The ending of {to} is not known.", f"Use .ply or one of {', '.join(MESH_ENDINGS)}.")
-    labels = _labels_of(read_objects(folder), wanted, folder)
+    record = read_objects(folder)
+    labels = _labels_of(record, wanted, folder)
     splats = read_ply(folder / "splats.ply")
     if "label" not in splats.extra:
         raise BadResult(f"{folder / 'splats.ply'} has no column label.", "Segment the scene again.")
-    chosen = splats.pick(np.isin(splats.extra["label"], labels)).without_columns()
+    chosen = _placed(splats.pick(np.isin(splats.extra["label"], labels)), record).without_columns()
     if ending == ".ply":
         write_ply(chosen, to)
         return len(chosen)
@@ -76,6 +80,17 @@ def _labels_of(record: ObjectsFile, wanted: Sequence[str], folder: Path) -> list
         if word not in by_word:
             raise NotFound(f"{folder} has no object {word!r}.", f"It has 1 to {len(record.objects)}.")
     return [by_word[word] for word in wanted]
+
+
+def _placed(splats: Splats, record: ObjectsFile) -> Splats:
+    """Move the objects that were moved in Blender to where they are now."""
+    moved = {row.id: row.matrix for row in record.objects if row.matrix is not None}
+    for label, matrix in moved.items():
+        rows = np.flatnonzero(splats.extra["label"] == label)
+        own = transform(splats.pick(rows), np.array(matrix))
+        for name in ("means", "quats", "scales", "sh"):
+            getattr(splats, name)[rows] = getattr(own, name)
+    return splats
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from backend.lift.types import Lift
 from protocol.splats import Splats
 
+Row4 = tuple[float, float, float, float]
 
-class SceneObject(msgspec.Struct, frozen=True):
+
+class SceneObject(msgspec.Struct, frozen=True, omit_defaults=True):
     """One object of a scene, as ``objects.json`` holds it.
 
     Attributes:
@@ -25,6 +27,8 @@ class SceneObject(msgspec.Struct, frozen=True):
         colour: sRGB, 0 to 1; the same in pictures and in Blender.
         confidence: mean confidence of the Gaussians, weighted by opacity, 0 to 1.
         views: in how many views the object has a mask of its own.
+        matrix: where an edit in Blender has moved the object: takes points of the capture, such as the Gaussians in
+            ``splats.ply``, to its present place. None where it was not moved.
     """
 
     id: int
@@ -36,6 +40,7 @@ class SceneObject(msgspec.Struct, frozen=True):
     colour: tuple[float, float, float]
     confidence: float
     views: int
+    matrix: tuple[Row4, Row4, Row4, Row4] | None = None
 
 
 def object_table(splats: Splats, lift: Lift) -> list[SceneObject]:

@@ -16,7 +16,8 @@ T = TypeVar("T")
 @contextmanager
 def object_mode() -> Iterator[None]:
     """Leave Edit Mode for the block, and then return with all that was in it and is still there."""
-    editing = [thing for thing in bpy.context.view_layer.objects if thing.mode == "EDIT"]
+    # The layer lists None for what was removed since it was last brought up to date.
+    editing = [thing for thing in bpy.context.view_layer.objects if thing is not None and thing.mode == "EDIT"]
     if not editing:
         yield
         return

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
 from protocol.errors import BadArgument
 
@@ -168,16 +168,18 @@ def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Surface
     scene.children.link(child)
     colour = linear(part.colour)
     if nodes is None:
-        add_cloud(child, part.name, part.splats, colour).parent = upright
+        seen = add_cloud(child, part.name, part.splats, colour)
     elif surface is None:
-        add_points(child, part.name, part.splats, colour, nodes).parent = upright
+        seen = add_points(child, part.name, part.splats, colour, nodes)
     else:
         seen = add_surface(child, part.name, surface, colour)
-        seen.parent = upright
         kept = add_points(child, f"{part.name} Gaussians", part.splats, colour, nodes)
         kept.parent = seen
         kept.hide_viewport = kept.hide_render = kept[BENEATH] = True
         seen[SURFACE_OF] = kept
+    seen.parent = upright
+    if part.matrix is not None:
+        seen.matrix_basis = Matrix(part.matrix)
     return child
 
 

@@ -30,14 +30,23 @@ Unit = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=1024)]
 
 
+Row4 = tuple[float, float, float, float]
+Matrix4 = tuple[Row4, Row4, Row4, Row4]
+
+
 class Row(msgspec.Struct, frozen=True):
-    """What Blender needs of an object in ``objects.json``; other fields are let pass."""
+    """What Blender needs of an object in ``objects.json``; other fields are let pass.
+
+    Attributes:
+        matrix: takes points of the capture to where an edit has moved the object.
+    """
 
     id: Annotated[int, Meta(ge=1, le=MAX_LABEL)]
     name: Text
     count: Annotated[int, Meta(ge=0)]
     colour: tuple[Unit, Unit, Unit]
     confidence: Unit = 0.0
+    matrix: Matrix4 | None = None
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -55,13 +64,14 @@ class Table(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Part:
-    """An object of the scene, or its background with label 0; ``colour`` is sRGB."""
+    """An object of the scene, or its background with label 0; ``colour`` is sRGB, ``matrix`` as in :class:`Row`."""
 
     label: int
     name: str
     colour: tuple[float, float, float]
     confidence: float
     splats: Splats
+    matrix: Matrix4 | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,9 @@ def read_result(folder: Path) -> Steps[Result]:
         if row.id in rows_of:
             fraction = 0.5 + 0.5 * len(parts) / len(rows_of)
             picked = yield from _pick(splats, rows_of[row.id], (fraction, row.name))
-            parts.append(_part(row, picked.with_columns(**{ROW: rows_of[row.id].astype(np.int32)})))
+            # An edited result says itself which row a Gaussian had at first.
+            rows = picked.extra.get(ROW, rows_of[row.id]).astype(np.int32)
+            parts.append(_part(row, picked.with_columns(**{ROW: rows})))
     return Result(folder, _clean(table.scene) or folder.name, table.up, parts)
 
 
@@ -168,7 +180,7 @@ def _rows_of_labels(labels: NDArray, table: Table, folder: Path) -> dict[int, ND
 
 def _part(row: Row, splats: Splats) -> Part:
     confidence = row.confidence if row.id else float(np.clip(splats.extra["confidence"].mean(), 0, 1))
-    return Part(row.id, _clean(row.name) or f"Object {row.id}", row.colour, confidence, splats)
+    return Part(row.id, _clean(row.name) or f"Object {row.id}", row.colour, confidence, splats, row.matrix)
 
 
 def _pick(splats: Splats, rows: NDArray[np.int64], step: tuple[float, str], block: int = 8192) -> Steps[Splats]:
