@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.render.sh_linear import COUNT, LinearColours
 from backend.scene.types import Camera
 from protocol.sh import SH0
 
@@ -25,6 +26,9 @@ def sh_colours(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
     Returns:
         (N, 3), at least 0; not bounded above.
     """
+    if sh.shape[1] == COUNT and sh.device.type == "cpu" and sh.dtype == means.dtype == torch.float32:
+        centre = torch.from_numpy(np.array(camera.centre, np.float32))
+        return LinearColours.apply(sh, means, centre)  # type: ignore[no-any-return]
     return torch.clamp_min(blend_sh(sh, means, camera) + 0.5, 0)
 
 

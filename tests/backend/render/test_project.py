@@ -71,6 +71,21 @@ def test_colours_are_gsplats(count):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
+def test_colours_of_degree_one_are_the_same_in_one_pass():
+    camera = scenes.camera(3, 20, 20)
+    splats = scenes.gaussians(3, 200, camera, 4)
+    weights = torch.tensor(np.random.default_rng(0).normal(size=(200, 3)))
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        sh = (2 * torch.tensor(splats.sh, dtype=dtype)).requires_grad_()
+        means = torch.tensor(splats.means, dtype=dtype, requires_grad=True)
+        colours = sh_colours(sh, means, camera)
+        results.append([colours, *torch.autograd.grad((colours * weights).sum(), [sh, means])])
+    assert 0 < (results[0][0] == 0).sum() < results[0][0].numel()
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one.double(), other, atol=1e-5, rtol=1e-4)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0.0078125, 1e6, width=32), max_size=200), st.integers(0, 2**31))
 def test_depth_order_is_a_stable_sort_of_the_visible(values, seed):
