@@ -222,7 +222,7 @@ def voxels(bench: Bench, edge: float) -> Record:
     means, settings, evidence = bench.case.splats.means, EvidenceSettings(), bench.evidence
     codes = voxel_codes(means, edge * scene_extent(means, evidence.seen))
     regions = code_regions(means, codes, foreground(evidence, settings), smallest=5)
-    labels = by_evidence(means, evidence, regions, settings)
+    labels = by_evidence(bench.case.splats, evidence, regions, settings)
     seconds = bench.vote_seconds + time.perf_counter() - begin
     return bench.record("voxels", bench.score(labels), seconds)
 

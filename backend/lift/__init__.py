@@ -101,7 +101,7 @@ def _finite(splats: Splats) -> NDArray[np.bool_]:
 def _lift(found: Labelling, evidence: Evidence, finite: NDArray[np.bool_], name: str, settings: dict) -> Lift:
     """Number the labels by size, weigh them against the evidence, and give the unlabelled Gaussians their rows."""
     label = largest_first(found.labels)
-    owner = mask_owners(evidence, label).cluster
+    owner = mask_owners(evidence, label)
     agrees = np.where(evidence.mask > 0, owner[evidence.mask], 0) == label[evidence.gaussian]
     agreeing = np.where(label[evidence.gaussian] > 0, evidence.own, evidence.zero) * agrees
     share = evidence.sums(agreeing) / np.maximum(evidence.weight, 1e-12)

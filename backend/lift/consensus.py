@@ -13,6 +13,7 @@ from backend.lift.decode import EvidenceSettings, by_evidence, foreground
 from backend.lift.job import Job, Labelling
 from backend.lift.supervoxels import supervoxels
 from backend.lift.votes import Evidence
+from protocol.splats import Splats
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,13 @@ class ConsensusSettings(EvidenceSettings):
 
 def run(job: Job, settings: ConsensusSettings) -> Labelling:
     """Label by consensus of the masks."""
-    labels = consensus(job.splats.means, job.evidence, settings)
+    labels = consensus(job.splats, job.evidence, settings)
     job.progress("lift", 1.0, f"{labels.max(initial=0)} objects")
     return Labelling(labels)
 
 
-def consensus(
-    means: NDArray[np.float32], evidence: Evidence, settings: ConsensusSettings | None = None
-) -> NDArray[np.int32]:
-    """Return (N,) int32 labels, 0 for background, from centres (N, 3) and the votes alone."""
+def consensus(splats: Splats, evidence: Evidence, settings: ConsensusSettings | None = None) -> NDArray[np.int32]:
+    """Return (N,) int32 labels, 0 for background, from the votes and the centres and colours of the Gaussians."""
     settings = settings or ConsensusSettings()
-    region = supervoxels(means, evidence, foreground(evidence, settings), settings.voxel, settings.smallest)
-    return by_evidence(means, evidence, region, settings)
+    region = supervoxels(splats.means, evidence, foreground(evidence, settings), settings.voxel, settings.smallest)
+    return by_evidence(splats, evidence, region, settings)

@@ -9,13 +9,19 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from backend.lift.background import background_share, present_background_share
+from backend.lift.agreement import agreement
+from backend.lift.background import background_share
 from backend.lift.merge import contract, region_graph
-from backend.lift.owners import fill_from_neighbours, mask_owners, presence, vote_by_masks
+from backend.lift.owners import fill_from_neighbours, mask_owners, presence
+from backend.lift.smoothing import smoothed, surface
 from backend.lift.votes import Evidence
 from backend.render.types import Contributions
+from protocol.splats import Splats
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+
+UNDECIDED = -1
+"""Of Gaussians that count for no cluster, nor for the background, until they choose one."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +32,15 @@ class EvidenceSettings:
         maybe_background: Gaussians with this share of their weight on mask 0, or more, are background from the start.
             High, as dropped detections look like background.
         tau: regions are one object if masks hold them together in more than this share of the views showing both.
-        background: Gaussians with this share on mask 0, or more, in the views where their object has a mask, are
-            background in the end.
         presence: an object has a mask of its own in at least this share of the views that show it; what has fewer
-            is a fragment or a false detection. A detector that misses three objects in ten still shows them in seven.
+            is a fragment or a false detection. Low, as small objects behind others lose most of their masks to noise.
+        smoothing: steps of smoothing along surfaces of one colour (:mod:`backend.lift.smoothing`); 0 for none.
     """
 
     maybe_background: Share = 0.9
     tau: Share = 0.6
-    background: Share = 0.65
-    presence: Share = 0.35
+    presence: Share = 0.2
+    smoothing: Annotated[int, Meta(ge=0, le=1000)] = 20
 
 
 def foreground(evidence: Evidence, settings: EvidenceSettings) -> NDArray[np.bool_]:
@@ -44,12 +49,17 @@ def foreground(evidence: Evidence, settings: EvidenceSettings) -> NDArray[np.boo
 
 
 def by_evidence(
-    means: NDArray[np.float32], evidence: Evidence, region: NDArray[np.int32], settings: EvidenceSettings
+    splats: Splats, evidence: Evidence, region: NDArray[np.int32], settings: EvidenceSettings
 ) -> NDArray[np.int32]:
     """Join regions that the masks keep calling one object, and give every Gaussian to an object or the background.
 
+    First regions are joined. Then, in rounds, every Gaussian and its neighbours of the same colour choose the cluster
+    that their masks agree with most, the background being one of them; clusters without masks of their own are given
+    up, and those that whole clusters' votes, which are many and clean, show to be one object are joined. The rounds
+    end when no cluster is given up or joined.
+
     Args:
-        means: (N, 3) float32, centres; only for Gaussians that no view shows.
+        splats: N Gaussians; their centres and colours are used.
         evidence: the votes.
         region: (N,) int32, pure groups of Gaussians from 0; -1 for Gaussians in none.
 
@@ -60,23 +70,17 @@ def by_evidence(
     cluster = _join(evidence, np.where(possible, region, -1).astype(np.int32), settings.tau)
     if not cluster.any():
         return cluster
-
-    # Leftover Gaussians stand aside until the masks have their owners, and are then placed by their masks, not by
-    # their neighbours: plain objects own few Gaussians, and beside a rich one their neighbours are another object's.
-    owners = mask_owners(evidence, np.where(possible & (cluster == 0), -1, cluster).astype(np.int32))
-    cluster = np.where(possible & (cluster == 0), vote_by_masks(evidence, owners), cluster).astype(np.int32)
-
-    # Whole clusters carry more and cleaner votes than the regions they grew from: pieces that stayed apart now join.
-    cluster = _join(evidence, cluster - 1, settings.tau)
-    owners = mask_owners(evidence, np.where(possible & (cluster == 0), -1, cluster).astype(np.int32))
-    cluster = np.where(possible, vote_by_masks(evidence, owners), 0).astype(np.int32)
-
-    cluster = _without_fragments(evidence, cluster, settings.presence)
-    share = present_background_share(evidence, cluster)
-    named = vote_by_masks(evidence, mask_owners(evidence, cluster))
-    cluster = np.where(share < settings.background, np.where(named > 0, named, cluster), 0).astype(np.int32)
-    cluster = _without_fragments(evidence, cluster, settings.presence)
-    return fill_from_neighbours(means, cluster, evidence.seen)
+    graph = surface(splats, evidence.seen)
+    # Gaussians in no region stand aside: they may turn out to be of an object or of the background.
+    background = evidence.seen & ~possible
+    cluster = np.where((cluster > 0) | background, cluster, UNDECIDED).astype(np.int32)
+    while True:
+        chosen = _numbered(smoothed(agreement(evidence, cluster), graph, settings.smoothing))
+        cluster = _without_fragments(evidence, chosen, settings.presence)
+        if cluster.max() == chosen.max():
+            cluster = _joined(evidence, chosen, settings.tau)
+        if cluster.max() == chosen.max():
+            return fill_from_neighbours(splats.means, chosen, evidence.seen)
 
 
 def _join(evidence: Evidence, region: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
@@ -87,9 +91,22 @@ def _join(evidence: Evidence, region: NDArray[np.int32], tau: float) -> NDArray[
     return np.where(region >= 0, group[np.maximum(region, 0)] + 1, 0).astype(np.int32)
 
 
+def _joined(evidence: Evidence, cluster: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
+    """Return the clusters (N,) int32 with those that are one object joined; 0 stays."""
+    return _numbered(_join(evidence, cluster - 1, tau))
+
+
 def _without_fragments(evidence: Evidence, cluster: NDArray[np.int32], least: float) -> NDArray[np.int32]:
+    """Return the clusters (N,) int32 with UNDECIDED in place of those that have too few masks of their own."""
     fragment = presence(evidence, cluster, mask_owners(evidence, cluster)) < least
-    return np.where(fragment[cluster], 0, cluster).astype(np.int32)
+    return _numbered(np.where(fragment[cluster], UNDECIDED, cluster))
+
+
+def _numbered(cluster: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return (N,) int32 with the clusters above 0 renumbered 1, 2, ..., none left out."""
+    present = np.bincount(np.maximum(cluster, 0)) > 0
+    present[0] = False
+    return np.where(cluster > 0, np.cumsum(present)[np.maximum(cluster, 0)], cluster).astype(np.int32)
 
 
 def bits(embedding: NDArray[np.float32]) -> NDArray[np.int64]:

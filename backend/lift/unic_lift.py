@@ -96,7 +96,7 @@ def run(job: Job, settings: UnicLiftSettings) -> Labelling:
         return Labelling(by_bits(codes, job.evidence), embedding)
     possible = foreground(job.evidence, settings)
     return Labelling(
-        by_evidence(means, job.evidence, code_regions(means, codes, possible, settings.smallest_code), settings),
+        by_evidence(job.splats, job.evidence, code_regions(means, codes, possible, settings.smallest_code), settings),
         embedding,
     )
 

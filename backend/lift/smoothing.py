@@ -1,0 +1,114 @@
+"""Smoothing along surfaces: Gaussians ask their neighbours of the same colour before they choose an object.
+
+Outlines of masks wobble by pixels, and few views show a small object: at its edge the votes of single Gaussians are a
+coin's toss. Neighbours of one colour nearly always belong to one object, so agreement is spread among them as heat
+spreads: at each step a Gaussian takes the mean of its own and its neighbours' values, weighted by
+
+    exp(-|colour difference|^2 / 2 s^2  -  (distance / r)^2 / 2)
+
+with s the typical difference of neighbours' colours and r the typical distance to the farthest of them. Edges between
+objects then lie where the colour changes; between objects of one colour they stay where the masks put them, since heat
+runs both ways alike. (Diffusion on a graph of neighbours also refines features in LUDVIG, Marrie et al. 2024.)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from backend.lift.agreement import Agreement
+from protocol.sh import SH0
+from protocol.splats import Splats
+
+NEIGHBOURS = 12
+
+
+class Surface(NamedTuple):
+    """Which Gaussians lie beside which, and how alike they are.
+
+    Attributes:
+        rows: (S,) int64, the Gaussians of the graph.
+        near: (S, k) int32, their nearest others, as positions in ``rows``.
+        weight: (S, k) float32, 0 to 1.
+    """
+
+    rows: NDArray[np.int64]
+    near: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+
+def surface(splats: Splats, seen: NDArray[np.bool_]) -> Surface:
+    """Return the graph over the Gaussians of ``seen`` (N,) bool."""
+    rows = np.flatnonzero(seen)
+    k = min(NEIGHBOURS, len(rows) - 1)
+    if k < 1:
+        return Surface(rows, np.zeros((len(rows), 0), np.int32), np.zeros((len(rows), 0), np.float32))
+    means, colour = splats.means[rows], splats.sh[rows, 0] * SH0
+    distance, near = (np.asarray(column)[:, 1:] for column in KDTree(means).query(means, k=k + 1, workers=-1))
+    near = near.astype(np.int32)
+    contrast = np.zeros(near.shape, np.float32)
+    for channel in range(colour.shape[1]):
+        contrast += (colour[near, channel] - colour[:, channel, None]) ** 2
+    typical = max(float(np.median(contrast[:, :4])), 1e-12)
+    reach = max(float(np.median(distance[:, -1])), 1e-12)
+    weight = np.exp(-contrast / (2 * typical) - (distance / reach) ** 2 / 2).astype(np.float32)
+    return Surface(rows, near, weight)
+
+
+def smoothed(found: Agreement, graph: Surface, steps: int) -> NDArray[np.int32]:
+    """Return (N,) int32, the cluster that each Gaussian agrees with most after ``steps`` steps of smoothing.
+
+    Gaussians outside the graph, or that agree with nothing, get 0. Those that agree with the background alone stay so.
+    """
+    out = np.maximum(found.cluster[:, 0], 0)
+    cluster, value = found.cluster[graph.rows], found.value[graph.rows]
+    open_to = np.flatnonzero((cluster[:, 0] != 0) | (cluster[:, 1] > 0))
+    for _ in range(steps):
+        cluster, value = _step(graph.near, graph.weight, cluster, value, open_to)
+    out[graph.rows] = np.maximum(cluster[:, 0], 0)
+    return out
+
+
+@njit(cache=True, parallel=True)
+def _step(near, weight, cluster, value, rows):  # pragma: no cover - compiled
+    k, kept = near.shape[1], cluster.shape[1]
+    new_cluster, new_value = cluster.copy(), value.copy()
+    for at in prange(len(rows)):
+        i = rows[at]
+        found = np.empty((k + 1) * kept, np.int32)
+        sums = np.empty((k + 1) * kept, np.float32)
+        count = 0
+        whole = np.float32(1.0)
+        for j in range(-1, k):
+            if j < 0:
+                other, part = i, np.float32(1.0)
+            else:
+                other, part = np.int64(near[i, j]), weight[i, j]
+                whole += part
+            for t in range(kept):
+                c = cluster[other, t]
+                if c < 0:
+                    break
+                place = 0
+                while place < count and found[place] != c:
+                    place += 1
+                if place == count:
+                    found[count], sums[count] = c, np.float32(0.0)
+                    count += 1
+                sums[place] += part * value[other, t]
+        for t in range(kept):
+            new_cluster[i, t], new_value[i, t] = -1, 0
+        for a in range(count):
+            mean = sums[a] / whole
+            place = kept - 1
+            if mean <= new_value[i, place]:
+                continue
+            while place > 0 and mean > new_value[i, place - 1]:
+                new_cluster[i, place], new_value[i, place] = new_cluster[i, place - 1], new_value[i, place - 1]
+                place -= 1
+            new_cluster[i, place], new_value[i, place] = found[a], mean
+    return new_cluster, new_value
