@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from protocol.ply import read_ply
 from tests.blender.bare import run_in_bare_blender
 
 pytest.importorskip("bpy")
-pytest.importorskip("torch", reason="the backend is not installed in this environment")
+
+ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
 address, scene, cache, out = arguments
@@ -32,7 +33,9 @@ with api.connect(address, cache=cache) as client:
 assert "torch" not in sys.modules and "backend" not in sys.modules
 assert stages.index("reconstruct") < stages.index("lift") < stages.index("write"), stages
 
-collection = api.import_result(result, display="POINTS")
+collection = api.import_result(result, display="POINTS", cameras=True, photographs=scene)
+cameras = session.cameras_of(collection).objects
+assert len(cameras) == 12 and all(len(each.data.background_images) == 1 for each in cameras)
 objects = session.objects_of(collection)
 assert objects and all(each.splatlift.count > 0 for each in objects)
 first, second = objects[:2]
@@ -49,18 +52,25 @@ print("whole")
 """
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Path:
-    from backend.demo.scene import write_scene
+MAKE = """
+import sys
+from pathlib import Path
+from backend.demo.scene import write_scene
+write_scene(Path(sys.argv[1]), objects=8, views=12, size=96, seed=5)
+"""
 
-    write_scene(tmp_path / "kitchen", objects=8, views=12, size=96, seed=5)
+
+@pytest.fixture
+def scene(backend_python: str, tmp_path: Path) -> Path:
+    command = [backend_python, "-c", MAKE, str(tmp_path / "kitchen")]
+    subprocess.run(command, cwd=ROOT, env=bare_environment(), check=True)
     return tmp_path / "kitchen"
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+def address(backend_python: str, tmp_path: Path) -> Iterator[str]:
     command = [
-        sys.executable,
+        backend_python,
         "-m",
         "backend",
         "serve",
@@ -69,11 +79,16 @@ def address(tmp_path: Path) -> Iterator[str]:
         "--data",
         str(tmp_path / "data"),
     ]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, cwd=ROOT, env=bare_environment(), stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     yield server.stdout.readline().split()[-1]
     server.terminate()
     assert server.wait(10) == 0, "the server ends in order"
+
+
+def bare_environment() -> dict[str, str]:
+    """The environment without this Python's paths, which are of no use to another."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
 
 def test_segment_import_edit_export(extension: Path, scene: Path, address: str, tmp_path: Path) -> None:
