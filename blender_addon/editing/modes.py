@@ -16,8 +16,9 @@ T = TypeVar("T")
 @contextmanager
 def object_mode() -> Iterator[None]:
     """Leave Edit Mode for the block, and then return with all that was in it and is still there."""
-    # The layer lists None for what was removed since it was last brought up to date.
-    editing = [thing for thing in bpy.context.view_layer.objects if thing is not None and thing.mode == "EDIT"]
+    # World matrices and the list of objects are as old as the last update.
+    bpy.context.view_layer.update()
+    editing = [thing for thing in bpy.context.view_layer.objects if thing.mode == "EDIT"]
     if not editing:
         yield
         return

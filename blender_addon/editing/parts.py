@@ -16,8 +16,7 @@ import bpy
 from protocol.errors import BadArgument
 
 from .. import session
-from ..splats.attributes import is_splats
-from ..splats.collections import BENEATH, SURFACE_OF, linear, nearest_tag, splat_objects
+from ..splats.collections import BENEATH, SURFACE_OF, lay_beneath, linear, nearest_tag, splat_objects
 from ..splats.columns import count_of
 from ..splats.result import BACKGROUND_COLOUR, MAX_LABEL
 from .columns import relabel
@@ -38,16 +37,8 @@ class Piece(NamedTuple):
 
 
 def pieces_of(part: Any) -> list[Piece]:
-    """Return what holds a part's Gaussians, the oldest first.
-
-    A mesh that was duplicated without the Gaussians beneath it gets a copy of them first: Blender's own Duplicate
-    does not take along what is hidden.
-    """
-    for thing in splat_objects(part):
-        if thing.get(BENEATH) and thing.parent.get(SURFACE_OF) is None:
-            thing.parent[SURFACE_OF] = thing
-    for surface in [each for each in part.all_objects if each.get(SURFACE_OF) is not None]:
-        _complete(surface)
+    """Return what holds a part's Gaussians, the oldest first; copies of meshes get theirs first."""
+    lay_beneath(part)
     return [Piece(thing, thing.parent if thing.get(BENEATH) else None) for thing in splat_objects(part)]
 
 
@@ -215,21 +206,6 @@ def _add(scene: Any, like: Any, kind: str, name: str) -> Any:
     known.source = source.source
     known.placement = source.placement
     return part
-
-
-def _complete(surface: Any) -> None:
-    """Lay Gaussians beneath a surface that has none of its own."""
-    kept = surface[SURFACE_OF]
-    if kept.parent == surface and kept.users_collection:
-        return
-    own = next((each for each in surface.children if each.get(BENEATH) and is_splats(each.data)), None)
-    if own is None:
-        own = kept.copy()
-        own.data = kept.data.copy()
-        own.parent = surface
-        for collection in surface.users_collection:
-            collection.objects.link(own)
-    surface[SURFACE_OF] = own
 
 
 def _copy(thing: Any, part: Any, name: str) -> Any:

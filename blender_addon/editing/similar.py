@@ -48,7 +48,7 @@ class Similar(NamedTuple):
 
 
 @outside_edit_mode
-def select_similar(
+def select_like(
     parts: Iterable[Any],
     like: Point | None = None,
     *,

@@ -15,7 +15,7 @@ from protocol.messages import Select
 
 from ..editing.grow import grow, shrink
 from ..editing.selection import active_point
-from ..editing.similar import THRESHOLD, Point, select_similar
+from ..editing.similar import THRESHOLD, Point, select_like
 from ..pump import pump
 from ..selecting import job_of
 from .edit_targets import can_edit, need_targets
@@ -56,7 +56,7 @@ class SPLATLIFT_OT_select_similar(_Select, bpy.types.Operator):
         active = context.view_layer.objects.active
         last = active_point(active) if active is not None and active.mode == "EDIT" else None
         like = None if last is None else Point(active, last)
-        found = select_similar(need_targets(context), like, threshold=self.threshold, extend=self.extend, ask=ask)
+        found = select_like(need_targets(context), like, threshold=self.threshold, extend=self.extend, ask=ask)
         self.report({"INFO"}, f"{found.count:,} Gaussians selected by their {found.by}")
         return {"FINISHED"}
 

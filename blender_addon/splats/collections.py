@@ -133,6 +133,25 @@ def splat_objects(collection: Any) -> list[Any]:
     return [thing for thing in things if not thing.get(BENEATH) or (thing.parent and thing.parent.users_collection)]
 
 
+def lay_beneath(collection: Any) -> None:
+    """Give meshes in a collection that were duplicated without the Gaussians beneath them a copy of those.
+
+    Blender's own Duplicate does not take along what is hidden.
+    """
+    for thing in splat_objects(collection):
+        if thing.get(BENEATH) and thing.parent.get(SURFACE_OF) is None:
+            thing.parent[SURFACE_OF] = thing
+    for surface in [thing for thing in collection.all_objects if thing.get(SURFACE_OF) is not None]:
+        own = next((each for each in surface.children if each.get(BENEATH) and is_splats(each.data)), None)
+        if own is None:
+            own = surface[SURFACE_OF].copy()
+            own.data = own.data.copy()
+            own.parent = surface
+            for each in surface.users_collection:
+                each.objects.link(own)
+        surface[SURFACE_OF] = own
+
+
 def linear(colour: tuple[float, float, float]) -> tuple[float, float, float, float]:
     """Return an sRGB colour as the linear RGBA that object colours are (IEC 61966-2-1)."""
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)

@@ -16,7 +16,7 @@ from protocol.splats import Splats, merge
 from protocol.transform import transform
 
 from .attributes import is_splats, read_splats
-from .collections import BENEATH, placement_of, splat_objects
+from .collections import BENEATH, lay_beneath, placement_of, splat_objects
 
 Frame = Literal["CAPTURE", "WORLD"]
 UNMOVED = 1e-6
@@ -65,6 +65,7 @@ def exported_objects(collection: Any, *, background: bool = True) -> list[Any]:
     To a whole scene belongs also what stands under the scene's placement but was put into another collection, as it
     happens to duplicates.
     """
+    lay_beneath(collection)
     things = splat_objects(collection)
     if not background:
         behind = {
