@@ -77,9 +77,9 @@ class Measured:
 
 
 ROWS: dict[Row, list[Point]] = {
-    Row.GAUSSIANS: [Point(gaussians=n) for n in (50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000)],
+    Row.GAUSSIANS: [Point(gaussians=n, views=20) for n in (50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000)],
     Row.VIEWS: [Point(views=n) for n in (20, 40, 80, 150, 300)],
-    Row.OBJECTS: [Point(objects=n, views=80) for n in (25, 50, 100, 250, 500)],
+    Row.OBJECTS: [Point(objects=n) for n in (25, 50, 100, 250, 500)],
     Row.LIMIT: [Point(2_000_000, 300, 100, 512)],
 }
 GROWING = (Row.GAUSSIANS, Row.VIEWS, Row.OBJECTS)
