@@ -18,7 +18,7 @@ PIXEL = 1.25
 COLUMN = 28
 """Bytes of a value of a Gaussian: itself, two moments and a gradient of four each, and copies while densifying."""
 
-DRAWN = {"cpu": 100, "cuda": 600}
+DRAWN = {"cpu": 250, "cuda": 600}
 """Further bytes of a Gaussian while a view is drawn. On the CPU as measured (docs/scaling.md); on CUDA counted from
 gsplat's arrays: projections and their gradients, colours and their basis, ten tiles to sort of 24 bytes."""
 
