@@ -13,6 +13,12 @@ from scipy.spatial import KDTree
 from backend.lift.background import background_share
 from backend.lift.votes import Evidence
 
+SAMPLE = 10_000
+PER_MASK = 100
+"""Gaussians of the sample, at least: in all, and for each mask of a view."""
+FEWEST = 5
+"""Gaussians of a cluster, at least, however many objects there are."""
+
 
 @dataclass(frozen=True)
 class ClusterSettings:
@@ -23,17 +29,18 @@ class ClusterSettings:
             clusters inside the pixels that a semantic branch calls objects; a plain majority of the masks stands in
             for that branch here.
         sample: Gaussians that HDBSCAN clusters, drawn at random from those that are not background; the others go to
-            the nearest centroid. Contrastive-Lift draws 50,000; HDBSCAN's time grows faster than the sample, and on a
-            made scene of 25 objects 20,000 did no better.
-        smallest_cluster: Gaussians of the sample that make a cluster, at least. Contrastive-Lift asks for a hundredth
-            of the sample; half of that here, as small objects own few Gaussians. An object with a smaller share than
-            this of all objects' Gaussians cannot be found: for some hundred objects and more, lower it or draw more.
+            the nearest centroid. 0 leaves it to the scene: :data:`SAMPLE`, or :data:`PER_MASK` for each mask that a
+            view has, whichever is more. Contrastive-Lift draws 50,000; HDBSCAN's time grows faster than the sample,
+            and on a made scene of 25 objects 20,000 did no better.
+        smallest_cluster: Gaussians of the sample that make a cluster, at least. 0 leaves it to the scene: a tenth of
+            what each object would get if the sample were shared evenly among as many as a view has masks. A fixed
+            share, as Contrastive-Lift's hundredth of the sample, cannot find more than a hundred objects.
         core_neighbours: HDBSCAN's ``min_samples``, the neighbours that density is measured by.
     """
 
     background: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    sample: Annotated[int, Meta(ge=2)] = 10_000
-    smallest_cluster: Annotated[int, Meta(ge=2)] = 50
+    sample: Annotated[int, Meta(ge=0)] = 0
+    smallest_cluster: Annotated[int, Meta(ge=0)] = 0
     core_neighbours: Annotated[int, Meta(ge=1)] = 10
 
 
@@ -49,22 +56,31 @@ def by_hdbscan(
     labels = np.zeros(len(points), np.int32)
     if len(rows) == 0:
         return labels
-    drawn = np.random.default_rng(seed).permutation(rows)[: settings.sample]
-    centroids = cluster_centroids(points[drawn], settings)
+    per_view = evidence.masks / max(evidence.views, 1)
+    sample = min(settings.sample or max(SAMPLE, round(PER_MASK * per_view)), len(rows))
+    drawn = np.random.default_rng(seed).permutation(rows)[:sample]
+    smallest = settings.smallest_cluster or max(FEWEST, round(0.1 * sample / max(per_view, 1)))
+    centroids = cluster_centroids(points[drawn], max(smallest, 2), settings.core_neighbours)
     labels[rows] = 1 if len(centroids) == 0 else np.asarray(KDTree(centroids).query(points[rows])[1]) + 1
     return labels
 
 
-def cluster_centroids(points: NDArray[np.float32], settings: ClusterSettings) -> NDArray[np.float32]:
-    """Return the (C, d) centroids of the clusters that HDBSCAN finds in ``points`` (P, d); C may be 0."""
+def cluster_centroids(points: NDArray[np.float32], smallest: int, core_neighbours: int) -> NDArray[np.float32]:
+    """Return the (C, d) centroids of the clusters that HDBSCAN finds in ``points`` (P, d); C may be 0.
+
+    Args:
+        points: float32.
+        smallest: points of a cluster, at least.
+        core_neighbours: neighbours that density is measured by.
+    """
     # Imported here because scikit-learn takes a second to load, and the table of methods does not need it.
     from sklearn.cluster import HDBSCAN
 
-    if len(points) <= max(settings.smallest_cluster, settings.core_neighbours):
+    if len(points) <= max(smallest, core_neighbours):
         return points[:0]
     found = HDBSCAN(
-        min_cluster_size=settings.smallest_cluster,
-        min_samples=settings.core_neighbours,
+        min_cluster_size=smallest,
+        min_samples=core_neighbours,
         algorithm="kd_tree",
         copy=True,  # pyright: ignore[reportArgumentType]
     ).fit_predict(points.astype(np.float64))

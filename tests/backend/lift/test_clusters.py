@@ -52,6 +52,16 @@ def test_without_clusters_all_is_one_object() -> None:
     np.testing.assert_array_equal(few, np.minimum(TRUTH, 1))
 
 
+def test_a_hundred_objects_of_very_different_size_are_found() -> None:
+    size = np.where(np.arange(100) % 2, 20, 150)
+    truth = np.repeat(np.arange(1, 101), size)
+    rng = np.random.default_rng(1)
+    grid = np.stack(np.indices((10, 10)), -1).reshape(100, 2)
+    scattered = (grid[truth - 1] + rng.normal(0, 0.03, (len(truth), 2))).astype(np.float32)
+    labels = by_hdbscan(scattered, evidence_from_masks(truth[None]), ClusterSettings(), seed=0)
+    assert same_parts(labels, truth)
+
+
 def test_nothing_but_background() -> None:
     evidence = evidence_from_masks(np.zeros((2, 400), int))
     assert not by_hdbscan(points(), evidence, ClusterSettings(), seed=0).any()
