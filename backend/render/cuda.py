@@ -3,6 +3,10 @@
 Differences from the CPU engine that cannot be had otherwise with gsplat 1.5.3: the Gaussian that would bring a pixel's
 transmittance below 1e-4 is left out instead of being the last one drawn, so weights differ by up to 1e-4; and sums of
 gradients depend in their last digits on the order in which threads add.
+
+Of gsplat only the kernels are used. Its strategies and its exporter are not: in 1.5.3 the default strategy never resets
+an opacity (`step % every == 0 & step > 0` compares with `0 & step`), and one opacity that is not a number empties the
+whole export. Growing, pruning and writing are :mod:`backend.reconstruct.densify` and :mod:`protocol.ply`.
 """
 
 from __future__ import annotations
