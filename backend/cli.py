@@ -48,6 +48,15 @@ def segment(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
     ] = None,
     gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
+    refine: Annotated[
+        bool | None,
+        typer.Option(
+            "--refine/--no-refine", help="Let labels sharpen the Gaussians' edges; by default not of --splats."
+        ),
+    ] = None,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Train unic-lift's embedding while reconstructing, to compare with.")
+    ] = False,
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
@@ -68,6 +77,8 @@ def segment(
         checkpoint=checkpoint,
         gallery=gallery,
         settings=parse_settings(setting or []),
+        refine=refine,
+        joint=joint,
     )
     with progress_bars() as progress:
         report = run(request, progress)
@@ -182,6 +193,9 @@ def serve(
     bind: Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen.")] = "tcp://127.0.0.1:5757",
     data: Annotated[Path | None, typer.Option(help="Where uploads, jobs and results are kept.")] = None,
     device: Device = "auto",
+    keep: Annotated[
+        float, typer.Option(min=0, metavar="GB", help="What the store may hold; past that the oldest captures go.")
+    ] = 200.0,
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", help="End when standard input does, as with the program that starts it.")
     ] = False,
@@ -191,7 +205,13 @@ def serve(
         raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
     from backend.server.server import serve as run
 
-    run(bind=bind, data=data or Path.home() / ".splatlift", device=device, end_with_input=end_with_input)
+    run(
+        bind=bind,
+        data=data or Path.home() / ".splatlift",
+        device=device,
+        end_with_input=end_with_input,
+        keep=round(keep * 1e9),
+    )
 
 
 @app.command()

@@ -64,10 +64,10 @@ class Link:
         if socket is None:
             return None
         try:
-            frames = socket.recv_multipart(zmq.NOBLOCK)
+            frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
-        return decode(frames)
+        return decode([frame.buffer for frame in frames])
 
     @property
     def cut(self) -> bool:

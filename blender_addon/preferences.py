@@ -12,6 +12,8 @@ from protocol.errors import Unavailable
 
 from .address import DEFAULT
 
+CACHE_LIMIT = 20_000_000_000
+"""Bytes of downloads that are kept where the add-on is not installed."""
 PACKAGE = __package__ or "blender_addon"
 
 
@@ -37,11 +39,21 @@ class SplatLiftPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
 
+    cache_limit: bpy.props.FloatProperty(
+        name="Keep at Most (GB)",
+        description="Downloads past this go, the oldest first; "
+        "never those of captures on the list, or of scenes that the open file has imported",
+        default=20.0,
+        min=0.0,
+        soft_max=1000.0,
+    )
+
     def draw(self, context: Any) -> None:
         self.layout.use_property_split = True
         self.layout.prop(self, "address")
         self.layout.prop(self, "environment")
         self.layout.prop(self, "cache")
+        self.layout.prop(self, "cache_limit")
 
 
 def preferences() -> Any:
@@ -76,6 +88,12 @@ def cache_folder() -> Path:
         return Path(bpy.utils.user_resource("DATAFILES", path="splatlift"))
     except (OSError, ValueError) as error:
         raise Unavailable(f"Blender has no folder for downloads: {error}.", "Name one in the preferences.") from error
+
+
+def cache_limit() -> int:
+    """Return how many bytes of downloads are kept."""
+    known = preferences()
+    return round(known.cache_limit * 1e9) if known else CACHE_LIMIT
 
 
 CLASSES = (SplatLiftPreferences,)

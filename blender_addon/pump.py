@@ -16,16 +16,20 @@ import bpy
 
 from protocol.errors import Fault, Unavailable
 
-from . import record, values
+from . import record, session, values
+from .cache import make_room
 from .connection import Connection
 from .job import Job
 from .local_server import LocalServer
 from .pictures import Pictures
-from .preferences import cache_folder
+from .preferences import cache_folder, cache_limit
 from .survey import Survey, survey
 
 PERIOD = 0.05
+BUSY_PERIOD = 0.005
+"""Seconds between two ticks, and while files are on their way."""
 CONNECTION_BUDGET = 0.005
+BUSY_BUDGET = 0.02
 IMPORT_BUDGET = 0.015
 SURVEY_BUDGET = 0.005
 """Seconds a tick may take for each."""
@@ -84,6 +88,7 @@ class Pump:
         self._surveying: Generator[int, None, Survey] | None = None
         self._connection: Connection | None = None
         self._recorded: list[record.Entry] = []
+        self._tidying: Generator[None, None, int] | None = None
         self._dirty = False
 
     @property
@@ -115,7 +120,7 @@ class Pump:
         here = any(job.state == "preparing" for job in self.jobs)
         connected = self._connection is not None and self._connection.wanted
         local = self.local.state != "stopped"
-        return not (here or connected or local or self._surveying or self.importing)
+        return not (here or connected or local or self._surveying or self._tidying or self.importing)
 
     def redraw(self) -> None:
         """Have the panels drawn again at the next tick."""
@@ -172,9 +177,10 @@ class Pump:
     def tick(self) -> None:
         """Move everything on a little."""
         if self._connection is not None:
-            self._connection.step(CONNECTION_BUDGET)
+            self._connection.step(BUSY_BUDGET if self._connection.busy else CONNECTION_BUDGET)
         self._tend_local()
         self._survey(SURVEY_BUDGET)
+        self._tidy(SURVEY_BUDGET)
         if self.importing is not None:
             self._step_import(self.importing)
         if self._dirty:
@@ -196,6 +202,19 @@ class Pump:
             # A record that cannot be written costs the list its memory, and no job anything.
             with contextlib.suppress(OSError):
                 record.write(self._connection.cache, entries)
+            kept = {entry.id for entry in entries}
+            kept |= {Path(bpy.path.abspath(scene.splatlift.source)).name for scene in session.scenes()}
+            self._tidying = make_room(self._connection.cache, cache_limit(), kept)
+
+    def _tidy(self, budget: float) -> None:
+        """Go on making room in the cache for about that many seconds; what is in a download is not looked at."""
+        deadline = time.perf_counter() + budget
+        downloading = any(job.state == "downloading" for job in self.jobs)
+        try:
+            while self._tidying is not None and not downloading and time.perf_counter() < deadline:
+                next(self._tidying)
+        except (StopIteration, OSError):  # a cache that cannot be tidied still serves
+            self._tidying = None
 
     def _tend_local(self) -> None:
         before = self.local.state
@@ -239,6 +258,7 @@ class Pump:
             self._connection.destroy()
         self.local.stop(wait=True)
         self.pictures.clear()
+        self._tidying = None
         self._connection = self._folder = self._surveying = self.surveyed = self.error = None
 
 
@@ -249,7 +269,10 @@ pump = Pump()
 def tick() -> float | None:
     """Called by Blender's timer; ends it when there is nothing left to move."""
     pump.tick()
-    return None if pump.idle else PERIOD
+    if pump.idle:
+        return None
+    busy = pump.known_connection is not None and pump.known_connection.busy
+    return BUSY_PERIOD if busy else PERIOD
 
 
 def redraw_panels() -> None:

@@ -28,8 +28,8 @@ from protocol.messages import FileEntry, Get, Manifest
 CHUNK = 1 << 20
 WINDOW = 8
 """Ranges asked for and not yet received: the credit that bounds memory on both sides."""
-CATCH_UP = 16 << 20
-"""Bytes of a part file hashed at a time before it goes on: some 20 ms, so that a large one blocks nobody."""
+CATCH_UP = 4 << 20
+"""Bytes of a part file hashed at a time before it goes on: some 5 ms, so that a large one blocks nobody."""
 MAX_MANIFEST = 64 << 20
 MAX_FILES = 100_000
 MAX_NAME = 255

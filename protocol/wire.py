@@ -63,8 +63,8 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on bytes from a stranger; invalid UTF-8 inside a string is none of its own errors."""
 
 
-def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> list[bytes]:
-    """Return the frames of ``message``.
+def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> list[Frame]:
+    """Return the frames of ``message``; those of arrays may be views on them, so leave these as they are until then.
 
     Args:
         message: any message of :data:`protocol.messages.AnyMessage`.
@@ -90,7 +90,13 @@ def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> 
         raise BadFrames(f"A {kind} has a field that its receiver would refuse: {error}.") from error
     if len(header) > MAX_HEADER:
         raise BadFrames(f"A {kind} header of {len(header)} bytes exceeds the limit of {MAX_HEADER}.")
-    return [header, *(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for a in arrays)]
+    return [header, *map(_frame, arrays)]
+
+
+def _frame(array: NDArray) -> Frame:
+    """Return an array's bytes, little-endian and in C order, without a copy where it has them so."""
+    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return plain.reshape(-1).view(np.uint8).data if plain.size else b""
 
 
 def decode(frames: Sequence[Frame]) -> tuple[AnyMessage, list[NDArray], int]:

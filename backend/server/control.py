@@ -130,7 +130,7 @@ class Control:
             case Status():
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
             case GetResult():
-                return _result(self.jobs.get(message.job))
+                return self._stored_result(message.job)
             case Describe() | DescribeMethod():
                 self._describe(message, letter, mailbox)
                 return None
@@ -171,6 +171,12 @@ class Control:
         session.following.add(job.id)
         return Accepted(job.id, job.state, job.seq)
 
+    def _stored_result(self, job: str) -> Result:
+        result = _result(self.jobs.get(job))
+        if not self.store.has(result.manifest):
+            raise NotFound("The result was removed from the server to make room for newer ones.", "Segment again.")
+        return result
+
     def _describe(self, question: Describe | DescribeMethod, letter: Letter, mailbox: Mailbox) -> None:
         """Say what the machine is or which settings a method has, as soon as it is known."""
 
@@ -194,7 +200,7 @@ class Control:
                 selected = Selected(select.job, answer.count, answer.total, answer.label)
                 mailbox.send(letter.peer, selected, parts, id=letter.id)
 
-        self.selections.ask(_result(self.jobs.get(select.job)).manifest, select, deliver)
+        self.selections.ask(self._stored_result(select.job).manifest, select, deliver)
 
     def _check(self, request: JobRequest, scene: str) -> None:
         """Refuse what could only fail later."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backend.server.address import Address
 from protocol.errors import BadFrames, Fault, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
-from protocol.wire import MAX_FRAME, decode, encode
+from protocol.wire import MAX_FRAME, Frame, decode, encode
 
 HIGH_WATER = 16
 """Messages that libzmq holds per peer and direction: on bulk up to as many MiB."""
@@ -55,7 +55,7 @@ class Mailbox:
     def __init__(self, context: zmq.Context, address: Address, lost: Callable[[bytes], None]) -> None:
         self.socket = context.socket(zmq.ROUTER)
         self._lost = lost
-        self._backlog: dict[bytes, deque[list[bytes]]] = {}
+        self._backlog: dict[bytes, deque[list[Frame]]] = {}
         for option, value in {
             zmq.LINGER: 500,
             zmq.ROUTER_MANDATORY: 1,
@@ -88,9 +88,10 @@ class Mailbox:
         """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error."""
         for _ in range(limit):
             try:
-                peer, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                first, *rest = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
+            peer, frames = first.bytes, [frame.buffer for frame in rest]
             try:
                 message, arrays, id = decode(frames)
             except (BadFrames, VersionMismatch) as fault:
@@ -138,21 +139,23 @@ class Mailbox:
     def close(self) -> None:
         self.socket.close()
 
-    def _post(self, frames: list[bytes]) -> bool:
+    def _post(self, frames: list[Frame]) -> bool:
         """Hand a message to libzmq; False where the peer's pipe is full. To a peer that is gone all is delivered."""
         try:
-            self.socket.send_multipart(frames, zmq.NOBLOCK)
+            # Frames of 64 KiB and more are handed over as they are; what they show is never changed afterwards.
+            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-            self.forget(frames[0])
-            self._lost(frames[0])
+            peer = bytes(frames[0])
+            self.forget(peer)
+            self._lost(peer)
         return True
 
 
-def _id_of(frames: Sequence[bytes]) -> int:
+def _id_of(frames: Sequence[Frame]) -> int:
     """The request number of frames that cannot be decoded otherwise, so that the asker learns which one failed."""
     try:
         id = _numbered.decode(frames[0]).id if frames else 0

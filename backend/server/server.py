@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -26,13 +26,14 @@ from backend.server.facts import FactFinder
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Mailbox
 from backend.server.methods import METHODS
+from backend.server.room import make_room
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
 from backend.server.workers import Workers
 from protocol.blobs import Store
 from protocol.errors import Refused, Unavailable
-from protocol.messages import MethodInfo
+from protocol.messages import FINAL_STATES, MethodInfo
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""
@@ -40,6 +41,11 @@ SELECTOR = (sys.executable, "-m", "backend.server.select_worker")
 """The command that selects in results; the store and a folder are added to it."""
 PROBE = (sys.executable, "-m", "backend.server.probe")
 """The command that looks at the machine; the device that the server is to use is added to it."""
+
+KEEP = 200_000_000_000
+"""Bytes that the store may hold unless told otherwise."""
+TIDY_SLICE = 0.005
+"""Seconds of looking for what may go from the store at one go."""
 
 CONTROL_TURN = 64
 BULK_TURN = 16
@@ -53,6 +59,7 @@ def serve(
     announce: Callable[[str], object] = print,
     *,
     end_with_input: bool = False,
+    keep: int = KEEP,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -66,6 +73,8 @@ def serve(
         announce: called once with a line that ends in the control socket's address, when clients may connect.
         end_with_input: whether to end when standard input does too: a pipe from the program that started this process
             closes however that program ends.
+        keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
+            first.
         worker_command: the program that carries out a job, see :mod:`backend.server.lines`.
         methods: the lifting methods on offer.
 
@@ -76,7 +85,7 @@ def serve(
     """
     with (
         _disk_in_sentences(data),
-        Server(bind, data, device, worker_command=worker_command, methods=methods) as server,
+        Server(bind, data, device, keep=keep, worker_command=worker_command, methods=methods) as server,
         _ended_by_signals(server),
     ):
         announce(f"SplatLift serves at {server.address}")
@@ -104,6 +113,7 @@ class Server:
         data: Path,
         device: Literal["auto", "cuda", "cpu"] = "auto",
         *,
+        keep: int = KEEP,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
         probe_command: Sequence[str] = PROBE,
@@ -134,6 +144,8 @@ class Server:
                 methods,
             )
             self.workers.pictured = self.control.publish_picture
+            self._keep = keep
+            self._tidying: Generator[None, None, int] | None = self._make_room()
             self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
             self.control_box = Mailbox(context, where, self._lost_control)
@@ -193,6 +205,7 @@ class Server:
         self.facts.tick()
         self.control.push(self.control_box)
         self.control.knock(self.control_box)
+        self._tidy()
         self.control_box.flush()
         self.bulk_box.flush()
         for session in self.sessions.silent(time.monotonic()):
@@ -200,6 +213,8 @@ class Server:
 
     def _pause(self) -> float:
         """Seconds to wait for news at most; short where a slow peer is to be tried again."""
+        if self._tidying is not None:
+            return 0.0
         held_back = self.control.unsent or self.control_box.waiting or self.bulk_box.waiting
         return min(self.workers.pause(), 0.02 if held_back else 1.0)
 
@@ -209,6 +224,27 @@ class Server:
 
     def _changed(self, job: Job) -> None:
         self.control.publish(job)
+        if job.state in FINAL_STATES:
+            self._tidying = self._make_room()
+
+    def _make_room(self) -> Generator[None, None, int]:
+        ended = [(job.scene, job.manifest) for job in self.jobs.in_state("done", "failed", "cancelled")]
+        groups = [tuple(each for each in pair if each is not None) for pair in ended]
+        return make_room(self.store, self._keep, groups, self._needed, time.time)
+
+    def _needed(self) -> Iterator[str]:
+        """Yield the manifests of the scenes that jobs wait for or work on, and of those just sent."""
+        yield from (job.scene for job in self.jobs.in_state("queued", "running", "cancelling"))
+        yield from self.uploads.recent()
+
+    def _tidy(self) -> None:
+        """Go on making room in the store, for a moment."""
+        until = time.monotonic() + TIDY_SLICE
+        try:
+            while self._tidying is not None and time.monotonic() < until:
+                next(self._tidying)
+        except (StopIteration, OSError):  # a store that cannot be tidied can still serve
+            self._tidying = None
 
     def _drop(self, session: Session) -> None:
         if session.bulk is not None:

@@ -31,6 +31,8 @@ from protocol.messages import (
 
 MAX_UPLOADS = 4
 """Uploads of one session at a time."""
+RECENT = 3600.0
+"""Seconds for which a scene is kept for a job that nobody has submitted yet."""
 RESERVE = 256 << 20
 """Bytes of the disk that uploads leave free, for the jobs."""
 
@@ -66,6 +68,13 @@ class Uploads:
         self.store = store
         self.uploads: list[Upload] = []
         self._asked = 0
+        self._offered: dict[str, float] = {}
+
+    def recent(self) -> list[str]:
+        """Return the manifests that clients offered in the last hour: a job on them may be about to come."""
+        now = time.monotonic()
+        self._offered = {each: at for each, at in self._offered.items() if now - at < RECENT}
+        return list(self._offered)
 
     def handle(self, letter: Letter, mailbox: Mailbox) -> None:
         """Carry out a message and answer it."""
@@ -118,6 +127,7 @@ class Uploads:
             raise Refused(
                 f"A manifest of {offer.size} bytes was offered; {MAX_MANIFEST} are allowed.", "Send fewer files."
             )
+        self._offered[offer.manifest] = time.monotonic()
         for upload in [u for u in self.uploads if u.peer == letter.peer and u.manifest == offer.manifest]:
             self._end(upload)
         if sum(u.peer == letter.peer for u in self.uploads) >= MAX_UPLOADS:

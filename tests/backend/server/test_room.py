@@ -1,0 +1,102 @@
+"""The server's store stays within its bound: the oldest goes, and never what a job waits for."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+
+from backend.server.room import make_room
+from protocol.blobs import STALE, Store, pack_manifest
+from protocol.errors import NotFound
+from protocol.messages import FileEntry, GetResult, Result
+from tests.backend.server.conftest import Serving
+
+T = TypeVar("T")
+
+
+def clear(steps: Generator[None, None, T]) -> T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def folder(store: Store, *contents: bytes) -> str:
+    """Store a folder of files with these contents and return its manifest."""
+    files = [FileEntry(f"{n}", len(data), store.put(data)) for n, data in enumerate(contents)]
+    return store.put(pack_manifest(files))
+
+
+def test_the_oldest_goes_first_and_what_others_share_stays(tmp_path):
+    store = Store(tmp_path)
+    old, newer, live = (folder(store, each * 1000, b"s" * 1000) for each in (b"a", b"b", b"c"))
+    total = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    needed = lambda: iter([live])  # noqa: E731
+    assert clear(make_room(store, total, [(old,), (newer,)], needed, time.time)) == 0
+    assert 1000 <= clear(make_room(store, total - 500, [(old,), (newer,)], needed, time.time)) < 1500
+    assert not store.has(old)
+    assert store.has(newer)
+    clear(make_room(store, 0, [(newer,), (live,)], needed, time.time))
+    assert not store.has(newer)
+    assert store.has(live)
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(left) == 3, "the manifest that is needed, and its two files"
+
+
+def test_what_no_manifest_names_goes_after_a_day(tmp_path):
+    store = Store(tmp_path)
+    lost = store.put(b"x" * 100)
+    assert clear(make_room(store, 0, [], lambda: iter(()), time.time)) == 0
+    assert store.has(lost)
+    assert clear(make_room(store, 0, [], lambda: iter(()), lambda: time.time() + STALE + 1)) == 100
+    assert not store.has(lost)
+
+
+def test_what_is_being_written_or_asked_for_meanwhile_stays(tmp_path):
+    store = Store(tmp_path)
+    manifest = folder(store, b"a" * 1000)
+    (sha256,) = (path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size == 1000)
+    store.writers.add(sha256)
+    clear(make_room(store, 0, [(manifest,)], lambda: iter(()), time.time))
+    assert store.has(sha256)
+    again = folder(store, b"b" * 1000)
+    wanted: list[str] = []
+    steps = make_room(store, 0, [(again,)], lambda: iter(wanted), time.time)
+    next(steps)
+    wanted.append(again)
+    clear(steps)
+    assert store.has(again)
+
+
+def test_a_server_keeps_the_newest(tmp_path, connect, scene):
+    served = Serving(tmp_path / "data", keep=30_000)
+    try:
+        client = connect(served)
+        jobs = []
+        for _ in range(4):
+            manifest, _ = client.offer(scene(f"write {uuid.uuid4().hex} 10000", "done"))
+            jobs.append(client.submit(manifest).job)
+            client.until(jobs[-1], "done")
+        # Those just sent could be asked for again; an hour later they cannot.
+        served.server.uploads._offered.clear()
+        manifest, _ = client.offer(scene(f"write {uuid.uuid4().hex} 10000", "done"))
+        jobs.append(client.submit(manifest).job)
+        client.until(jobs[-1], "done")
+        end = time.monotonic() + 10
+        while served.server._tidying is not None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        for job in jobs[:2]:
+            with pytest.raises(NotFound, match="make room"):
+                client.ask(GetResult(job), Result)
+        for job in jobs[3:]:
+            assert client.download(job, Store(tmp_path / "mine"))
+        held = sum(path.stat().st_size for path in (served.data / "store").rglob("*") if path.is_file())
+        assert held <= 30_000
+    finally:
+        served.stop()
