@@ -20,19 +20,21 @@ from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_g
 from backend.lift import label_map, lift
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
+from backend.lift.unic_lift import UnicLiftSettings
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.overview import Row, overview, paint, spread
 from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.progress import Progress, Watch, silent
-from backend.reconstruct import held_out, reconstruct
+from backend.reconstruct import held_out, reconstruct, reconstruct_jointly
+from backend.refine import Refinement, refine
 from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
 from backend.scene.types import Camera, Scene, View
 from backend.scene.up import up_direction
 from backend.splat_files import read_splats
-from protocol.errors import BadMask
+from protocol.errors import BadArgument, BadMask
 from protocol.ply import write_ply
 from protocol.splats import Splats
 
@@ -60,6 +62,9 @@ class SegmentRequest:
         gallery: whether pictures are made that nothing else needs: the course of the training, held-out views, a turn
             around the objects.
         settings: further settings of the lifting method.
+        refine: whether labels then refine the edges of Gaussians, see :mod:`backend.refine`; None for Gaussians that
+            are reconstructed here, and not for given ones, whose geometry is the user's.
+        joint: whether the embedding of unic-lift is trained within the reconstruction, as in its paper.
     """
 
     scene: Path
@@ -76,6 +81,8 @@ class SegmentRequest:
     meshes: bool = True
     gallery: bool = True
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
+    refine: bool | None = None
+    joint: bool = False
 
 
 def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
@@ -93,8 +100,13 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
     if request.device != "cpu" and kernels.look().must_compile:
         progress("scene", 0.0, "compiling the CUDA kernels: once on this machine, 2 to 10 minutes")
     device = device_of(request.device)
-    name, method = find_method(request.method)
-    read_settings(name, method, request.settings)
+    name, method = find_method("unic-lift" if request.joint and request.method is None else request.method)
+    values = read_settings(name, method, request.settings)
+    if request.joint and (name != "unic-lift" or request.splats is not None):
+        raise BadArgument(
+            "A joint run trains the embedding of unic-lift while it reconstructs.",
+            "Give neither --splats nor another method.",
+        )
     pictures = Pictures(picture)
     clock = Stopwatch()
 
@@ -107,24 +119,34 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
 
     with clock("reconstruct"):
         curve = Curve()
-        splats = _gaussians(request, scene, train, device, progress, pictures, curve)
-        psnr = held_out(splats, test, device) if test and request.splats is None else []
+        joint = values if request.joint else None
+        splats, embedding = _gaussians(request, joint, scene, train, device, progress, pictures, curve)
 
     with clock("lift"):
         lifted = lift(
             splats,
             train,
-            method=request.method,
+            method=name,
             device=device,
             seed=request.seed,
             settings=request.settings,
             progress=progress,
             watch=_watch(splats, (test or train)[0].camera, device, pictures),
+            embedding=embedding,
         )
+
+    if request.refine or (request.refine is None and request.splats is None):
+        with clock("refine"):
+            steps = None if request.steps is None else max(1, request.steps // 20)
+            how = Refinement(steps=steps)
+            splats, lifted = refine(splats, lifted, train, how=how, device=device, seed=request.seed, progress=progress)
 
     with clock("labels"):
         shown = test or train
         maps = _label_maps(splats, lifted, shown, mask_scale, device, progress, pictures)
+
+    with clock("held out"):
+        psnr = held_out(splats, test, device) if test and request.splats is None else []
 
     with clock("objects"), result.whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
@@ -196,16 +218,31 @@ def _mask_scale(train: Sequence[View], scene: Scene) -> float:
 
 def _gaussians(
     request: SegmentRequest,
+    joint: UnicLiftSettings | None,
     scene: Scene,
     train: Sequence[View],
     device: str,
     progress: Progress,
     pictures: Pictures,
     curve: Curve,
-) -> Splats:
+) -> tuple[Splats, NDArray[np.float32] | None]:
+    """The Gaussians, and their embedding in a joint run."""
     if request.splats is not None:
-        return read_splats(request.splats).without_columns()
-    return reconstruct(
+        return read_splats(request.splats).without_columns(), None
+    if joint is not None:
+        return reconstruct_jointly(
+            scene,
+            train,
+            joint,
+            device=device,
+            steps=request.steps,
+            seed=request.seed,
+            checkpoint=request.checkpoint,
+            progress=progress,
+            pictures=pictures,
+            course=curve,
+        )
+    splats = reconstruct(
         scene,
         train,
         device=device,
@@ -216,6 +253,7 @@ def _gaussians(
         pictures=pictures,
         course=curve,
     )
+    return splats, None
 
 
 def _watch(splats: Splats, camera: Camera, device: str, pictures: Pictures) -> Watch:
@@ -321,6 +359,8 @@ def _report(
         "psnr_held_out": round(float(np.mean(psnr)), 2) if len(psnr) else None,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "method": lifted.method,
+        "joint": request.joint,
+        "refined": "refine" in clock.seconds,
         "settings": lifted.settings,
         "seed": request.seed,
         "test_views": request.test_views,

@@ -29,6 +29,7 @@ STAGES = {
     "reconstruct": "Building the scene",
     "contributions": "Reading the masks",
     "lift": "Finding objects",
+    "refine": "Sharpening edges",
     "objects": "Gathering objects",
     "write": "Writing",
     "download": "Fetching",

@@ -24,13 +24,16 @@ class Contributor(Protocol):
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
 
 
-def label_map(source: Contributor | Contributions, labels: NDArray[np.integer], camera: Camera) -> NDArray[np.int32]:
+def label_map(
+    source: Contributor | Contributions, labels: NDArray[np.integer], camera: Camera, background: float = 1.0
+) -> NDArray[np.int32]:
     """Return the label that makes most of each pixel.
 
     Args:
         source: the renderer of the Gaussians, or their contributions to pixels of this camera.
         labels: (N,) integer, label of each Gaussian; 0 is background.
         camera: gives height and width.
+        background: what the light of the background counts against that of an object.
 
     Returns:
         (height, width) int32. What light passes all Gaussians counts as background, and pixels that ``source`` leaves
@@ -38,12 +41,14 @@ def label_map(source: Contributor | Contributions, labels: NDArray[np.integer], 
     """
     contributions = source if isinstance(source, Contributions) else source.contributions(camera, None, STRONGEST)
     out = np.zeros(camera.height * camera.width, np.int32)
-    out[contributions.pixels] = _strongest(contributions.ids, contributions.weights, labels.astype(np.int32))
+    out[contributions.pixels] = _strongest(
+        contributions.ids, contributions.weights, labels.astype(np.int32), np.float32(background)
+    )
     return out.reshape(camera.height, camera.width)
 
 
 @njit(cache=True, parallel=True)
-def _strongest(ids, weights, labels):  # pragma: no cover - compiled
+def _strongest(ids, weights, labels, factor):  # pragma: no cover - compiled
     pixels, k = ids.shape
     out = np.zeros(pixels, np.int32)
     for p in prange(pixels):
@@ -67,7 +72,7 @@ def _strongest(ids, weights, labels):  # pragma: no cover - compiled
                 sums[at] = np.float32(0.0)
                 count += 1
             sums[at] += w
-        best = background
+        best = factor * background
         for at in range(count):
             if sums[at] > best or (sums[at] == best and seen[at] < out[p]):
                 best = sums[at]

@@ -108,6 +108,7 @@ def reconstruct_jointly(
     progress: Progress = silent,
     settings: Mapping[str, Any] | None = None,
     pictures: Pictures = UNSEEN,
+    course: Course | None = None,
     geometry: bool = True,
 ) -> tuple[Splats, NDArray[np.float32]]:
     """As :func:`reconstruct`, with the embedding of UniC-Lift trained in the same loop.
@@ -123,7 +124,9 @@ def reconstruct_jointly(
         The Gaussians, and their embedding, (N, d) float32.
     """
     wanted = (unic_lift, geometry)
-    training = _train(scene, train_views, wanted, device, steps, seed, checkpoint, progress, settings, pictures)
+    training = _train(
+        scene, train_views, wanted, device, steps, seed, checkpoint, progress, settings, pictures, course
+    )  # fmt: skip
     return training.splats(), training.embedding()
 
 
@@ -251,7 +254,10 @@ class Training:
         labels = self.joint.loss(columns, columns[EMBEDDING], photo, self.step) if self.joint else None
         (loss if labels is None else loss + labels).backward()
         self.growth.observe(rendered, photo, schedule.mask_weight)
-        self.adam.step(self._rates(), rendered.visible)
+        rates = column_rates(schedule, self.step)
+        if self.joint:
+            rates[EMBEDDING] = self.joint.learning_rate
+        self.adam.step(rates, rendered.visible)
         if self.joint:
             self.joint.advance()
         self.step += 1
@@ -327,13 +333,13 @@ class Training:
         ladder = self.photos.half if self.schedule.small(self.step) else self.photos.full
         return ladder[number].on(self.device)
 
-    def _rates(self) -> dict[str, float | torch.Tensor]:
-        rates: dict[str, float | torch.Tensor] = dict(self.schedule.rates(self.step))
-        if self.schedule.sh_degree:
-            # The view-dependent coefficients learn at a twentieth of the rate, as in 3DGS.
-            values = torch.full(((self.schedule.sh_degree + 1) ** 2, 3), 1 / 20)
-            values[0] = 1
-            rates["sh"] = self.schedule.rates(self.step)["sh"] * values.flatten()
-        if self.joint:
-            rates[EMBEDDING] = self.joint.learning_rate
-        return rates
+
+def column_rates(schedule: Schedule, step: int) -> dict[str, float | torch.Tensor]:
+    """Return the step size of each column at a step, of each value of a row where they differ."""
+    rates: dict[str, float | torch.Tensor] = dict(schedule.rates(step))
+    if schedule.sh_degree:
+        # The view-dependent coefficients learn at a twentieth of the rate, as in 3DGS.
+        values = torch.full(((schedule.sh_degree + 1) ** 2, 3), 1 / 20)
+        values[0] = 1
+        rates["sh"] = schedule.rates(step)["sh"] * values.flatten()
+    return rates

@@ -1,0 +1,69 @@
+"""Where objects end in a photograph: the outline of the labels, moved onto the photograph's own edges.
+
+Labels are right but for a rim of a pixel or two at outlines. A mask is no better a guide there: a detector's outlines
+wobble by as much. The photograph is: within the rim, a watershed of its gradient (Meyer 1994) leads the labels from
+both sides to the steepest edge between them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter, sobel
+from skimage.segmentation import watershed
+
+RIM = 0.003
+"""Half the width of the rim as a share of the image diagonal, and at least 2 pixels. Chosen on made rooms, where a rim
+of 1 or 2 pixels halves the pixels that training views show wrong, and one of 3 does less."""
+
+
+def outlined(shown: NDArray[np.int32], photograph: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return the label map with its outlines on edges of the photograph.
+
+    Parts too thin to have a pixel outside the rim stay as they are, and so does what lies beside them.
+
+    Args:
+        shown: (H, W) int32, the labels as the Gaussians show them.
+        photograph: (H, W, 3) uint8.
+
+    Returns:
+        (H, W) int32.
+    """
+    reach = max(2, round(RIM * math.hypot(*shown.shape)))
+    size = 2 * reach + 1
+    inside = np.asarray(minimum_filter(shown, size)) == np.asarray(maximum_filter(shown, size))
+    if inside.all():
+        return shown
+    thin = _thin_parts(shown, inside, reach)
+    sure = inside | np.asarray(maximum_filter(thin, size))
+    return watershed(_steepness(photograph), np.where(sure, shown + 1, 0)).astype(np.int32) - 1
+
+
+def _steepness(photograph: NDArray[np.uint8]) -> NDArray[np.float32]:
+    values = photograph.astype(np.float32)
+    squared = sum(sobel(values, axis, output=np.float32) ** 2 for axis in (0, 1))
+    return np.sqrt(np.sum(squared, axis=2))
+
+
+@njit(parallel=True, cache=True)
+def _thin_parts(shown, inside, reach):  # pragma: no cover - compiled
+    """Pixels that have no pixel of ``inside`` with their own label within ``reach``."""
+    height, width = shown.shape
+    out = np.zeros((height, width), np.bool_)
+    for y in prange(height):
+        for x in range(width):
+            if inside[y, x]:
+                continue
+            near = False
+            for v in range(max(0, y - reach), min(height, y + reach + 1)):
+                for u in range(max(0, x - reach), min(width, x + reach + 1)):
+                    if inside[v, u] and shown[v, u] == shown[y, x]:
+                        near = True
+                        break
+                if near:
+                    break
+            out[y, x] = not near
+    return out
