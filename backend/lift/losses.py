@@ -55,7 +55,7 @@ def draw_triplets(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return pixel numbers (T,) of anchors, of positives in their segment and of negatives in another one.
 
-    All are drawn from the pixels at segment boundaries, the hard ones.
+    Anchors are any pixels; positives and negatives come from segment boundaries, the hard ones, as in the paper.
 
     Args:
         segment: (P,) int64.
@@ -64,17 +64,23 @@ def draw_triplets(
         generator: of the draws.
     """
     pool = torch.nonzero(boundary)[:, 0]
-    none = pool[:0]
     if len(pool) < 2:
-        return none, none, none
-    # Sorted by segment and shuffled within it, the next pixel of the same segment is a random positive.
-    shuffle = torch.randperm(len(pool), generator=generator, device=pool.device)
-    anchor = pool[shuffle][torch.argsort(segment[pool[shuffle]], stable=True)]
-    positive = anchor.roll(-1)
-    negative = anchor[torch.randint(len(anchor), (len(anchor),), generator=generator, device=pool.device)]
-    good = (segment[anchor] == segment[positive]) & (segment[anchor] != segment[negative])
-    keep = torch.nonzero(good)[:, 0]
-    keep = keep[torch.randperm(len(keep), generator=generator, device=pool.device)[:most]]
+        return pool[:0], pool[:0], pool[:0]
+
+    def draw(count: int) -> Tensor:
+        return torch.rand(count, generator=generator, device=segment.device)
+
+    anchor = torch.randperm(len(segment), generator=generator, device=segment.device)
+    # Sorted by segment, the boundary pixels of each are a run to draw from.
+    pool = pool[torch.argsort(segment[pool], stable=True)]
+    size = torch.bincount(segment[pool], minlength=int(segment.max()) + 1)
+    first = size.cumsum(0) - size
+    own = size[segment[anchor]]
+    place = first[segment[anchor]] + (draw(len(anchor)) * own).long()
+    positive = pool[place.clamp(max=len(pool) - 1)]
+    negative = pool[(draw(len(anchor)) * len(pool)).long()]
+    good = (own > 0) & (anchor != positive) & (segment[anchor] != segment[negative])
+    keep = torch.nonzero(good)[:most, 0]
     return anchor[keep], positive[keep], negative[keep]
 
 

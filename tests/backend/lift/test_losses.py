@@ -44,10 +44,24 @@ def test_triplets_are_hard_and_right() -> None:
     boundary = torch.rand(400, generator=chance) < 0.5
     a, p, n = draw_triplets(segment, boundary, 100, chance)
     assert len(a) == len(p) == len(n) == 100
-    assert boundary[torch.cat([a, p, n])].all()
+    assert boundary[torch.cat([p, n])].all()
+    assert not boundary[a].all()
     assert (segment[a] == segment[p]).all()
     assert (segment[a] != segment[n]).all()
     assert (a != p).all()
+    assert len(a.unique()) == 100
+
+
+def test_every_boundary_pixel_can_be_a_positive_and_a_negative() -> None:
+    chance = torch.Generator().manual_seed(0)
+    segment = torch.tensor([0, 0, 0, 2, 2, 3, 3, 3, 3, 4])
+    boundary = torch.tensor([1, 1, 0, 1, 1, 0, 1, 1, 1, 0], dtype=torch.bool)
+    drawn = [draw_triplets(segment, boundary, 10, chance) for _ in range(200)]
+    a, p, n = (torch.cat(column).unique() for column in zip(*drawn, strict=True))
+    at_boundary = torch.nonzero(boundary)[:, 0].tolist()
+    # Segment 4 has no boundary pixel, so no positive for its one pixel.
+    assert a.tolist() == list(range(9))
+    assert p.tolist() == n.tolist() == at_boundary
 
 
 def test_no_triplets_without_two_segments_at_a_boundary() -> None:
