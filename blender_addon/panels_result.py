@@ -30,7 +30,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout = self.layout
-        labels = labels_shown()
+        labels = labels_seen(context)
         row = layout.row(align=True)
         row.operator("splatlift.show_colours", text="Photographs", depress=not labels).colours = "PHOTOGRAPHS"
         row.operator("splatlift.show_colours", text="Objects", depress=labels).colours = "LABELS"
@@ -49,6 +49,14 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         layout.label(text=f"{count} cameras, {found or 'none'} with a photograph")
         if found < count:
             layout.operator("splatlift.add_cameras", text="Find Photographs")
+
+
+def labels_seen(context: Any) -> bool:
+    """Whether this view shows the colours of labels: a solid view shows those of objects or none at all."""
+    shading = getattr(context.space_data, "shading", None)
+    if shading is not None and shading.type == "SOLID":
+        return shading.color_type == "OBJECT"
+    return labels_shown()
 
 
 class SPLATLIFT_PT_export(_Below, bpy.types.Panel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.blender.test_cameras import write_cameras
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import session  # noqa: E402
+from blender_addon import panels_result, session  # noqa: E402
 from blender_addon.splats.cameras import photographs_of  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
 from blender_addon.splats.display import MODIFIER  # noqa: E402
@@ -46,6 +47,19 @@ def test_one_click_changes_the_colours(tmp_path: Path) -> None:
     for colours in ("LABELS", "PHOTOGRAPHS"):
         assert bpy.ops.splatlift.show_colours(colours=colours) == {"FINISHED"}
         assert labels_shown() == (colours == "LABELS")
+
+
+def test_the_button_that_is_down_says_what_the_view_shows(tmp_path: Path) -> None:
+    def seen(kind: str, colours: str) -> bool:
+        shading = SimpleNamespace(type=kind, color_type=colours)
+        return panels_result.labels_seen(SimpleNamespace(space_data=SimpleNamespace(shading=shading)))
+
+    write_example(tmp_path / "in")
+    imported(tmp_path / "in")
+    for colours in ("LABELS", "PHOTOGRAPHS"):
+        bpy.ops.splatlift.show_colours(colours=colours)
+        assert [seen("SOLID", "OBJECT"), seen("SOLID", "MATERIAL")] == [True, False]
+        assert seen("MATERIAL", "OBJECT") == seen("RENDERED", "MATERIAL") == (colours == "LABELS")
 
 
 def test_one_click_shows_points_as_ellipsoids_and_back(tmp_path: Path) -> None:
