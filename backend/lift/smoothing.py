@@ -25,6 +25,7 @@ from protocol.sh import SH0
 from protocol.splats import Splats
 
 NEIGHBOURS = 12
+BLOCK = 65_536
 
 
 class Surface(NamedTuple):
@@ -48,14 +49,18 @@ def surface(splats: Splats, seen: NDArray[np.bool_]) -> Surface:
     if k < 1:
         return Surface(rows, np.zeros((len(rows), 0), np.int32), np.zeros((len(rows), 0), np.float32))
     means, colour = splats.means[rows], splats.sh[rows, 0] * SH0
-    distance, near = (np.asarray(column)[:, 1:] for column in KDTree(means).query(means, k=k + 1, workers=-1))
-    near = near.astype(np.int32)
-    contrast = np.zeros(near.shape, np.float32)
-    for channel in range(colour.shape[1]):
-        contrast += (colour[near, channel] - colour[:, channel, None]) ** 2
+    tree = KDTree(means)
+    near = np.empty((len(rows), k), np.int32)
+    distance, contrast = (np.empty((len(rows), k), np.float32) for _ in range(2))
+    # Block by block, for the tree answers in 16 bytes a neighbour.
+    for begin in range(0, len(rows), BLOCK):
+        part = slice(begin, begin + BLOCK)
+        far, found = (np.asarray(column)[:, 1:] for column in tree.query(means[part], k=k + 1, workers=-1))
+        near[part], distance[part] = found, far
+        contrast[part] = ((colour[found] - colour[part, None]) ** 2).sum(2)
     typical = max(float(np.median(contrast[:, :4])), 1e-12)
     reach = max(float(np.median(distance[:, -1])), 1e-12)
-    weight = np.exp(-contrast / (2 * typical) - (distance / reach) ** 2 / 2).astype(np.float32)
+    weight = np.exp(-contrast / (2 * typical) - (distance / reach) ** 2 / 2)
     return Surface(rows, near, weight)
 
 
