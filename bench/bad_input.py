@@ -14,9 +14,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from backend.cli import main
+from backend.lift import METHODS
+from bench.scenes import MadeScene, make_scene
 from protocol.errors import Fault
 from protocol.ply import read_ply
 from protocol.wire import decode
+from tests.backend.lift.test_bad_lifts import BAD_LIFTS, attempt
 from tests.backend.scene.test_bad_scenes import BAD_SCENES, load_all
 from tests.backend.test_cli import BAD_ARGUMENTS, write_scene
 from tests.protocol.test_ply import BAD_PLY
@@ -43,6 +46,27 @@ def frames() -> Iterator[Case]:
 def command_lines() -> Iterator[Case]:
     for line, _ in BAD_ARGUMENTS.values():
         yield f"`backend {line.format(tmp='.', scene='scene')}`", lambda folder, line=line: run(line, folder)
+
+
+def lifts() -> None:
+    """Print one line a case; all methods are tried and a sentence is shown once where they agree on it."""
+    made = make_scene(objects=5, gaussians=4000, views=12, test_views=0, size=64, noise="mild", seed=3)
+    print("\n## Lifting\n\nTried with every method.\n\n| case | the user is told, or what is found |\n|---|---|")
+    for name in BAD_LIFTS:
+        said: dict[str, list[str]] = {}
+        for method in METHODS:
+            said.setdefault(found(made, name, method), []).append(method)
+        together = "; ".join(f"{sentence} ({', '.join(who)})" for sentence, who in said.items())
+        print(f"| {name} | {next(iter(said)) if len(said) == 1 else together} |")
+
+
+def found(made: MadeScene, name: str, method: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            objects = int(attempt(made, Path(folder), name, method).labels.max(initial=0))
+        except Fault as fault:
+            return str(fault)
+    return "*runs*, nothing found" if objects == 0 else "*runs*"
 
 
 def run(line: str, folder: Path) -> None:
@@ -80,5 +104,6 @@ if __name__ == "__main__":
     print("# Bad input that was tried\n\nPrinted by `python -m bench.bad_input`; the tests hold each of these.")
     table("Scenes and masks", scenes())
     table("Splat files", splat_files())
+    lifts()
     table("Frames from the wire", frames())
     table("Command lines", command_lines())
