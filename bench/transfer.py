@@ -28,7 +28,7 @@ from blender_addon import api
 from blender_addon.job import Job
 from protocol.blobs import CHUNK, WINDOW
 
-BUDGET, PERIOD = 0.02, 0.005
+BUDGET, PERIOD = 0.015, 0.005
 """As :mod:`blender_addon.pump` has them, which only Blender can import."""
 FILE = 64 << 20
 GIB = 1 << 30

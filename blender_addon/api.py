@@ -11,7 +11,7 @@ Works in a window, in ``blender -b --python script.py`` and in the bpy module. E
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -134,6 +134,7 @@ def segment(
     device: Literal["auto", "cuda", "cpu"] = "auto",
     seed: int = 0,
     steps: int | None = None,
+    settings: Mapping[str, bool | int | float | str] | None = None,
     on_progress: Progress | None = None,
 ) -> Segmentation:
     """Send a scene folder to be segmented and return the job at once.
@@ -144,6 +145,7 @@ def segment(
         masks, splats: a mask folder, and Gaussians to be used instead of reconstructing; inside the scene folder.
         test_views: views held out of everything: "none", "last:0.2", "every:8".
         device, seed, steps: as in :class:`protocol.messages.JobRequest`.
+        settings: values in place of the method's own.
         on_progress: called while :meth:`Segmentation.result` waits.
 
     Raises:
@@ -160,6 +162,7 @@ def segment(
         device=device,
         seed=seed,
         steps=steps,
+        settings=dict(settings or {}),
     )
     return Segmentation(client.connection.submit(Path(folder), request), on_progress)
 

@@ -29,7 +29,7 @@ PERIOD = 0.05
 BUSY_PERIOD = 0.005
 """Seconds between two ticks, and while files are on their way."""
 CONNECTION_BUDGET = 0.005
-BUSY_BUDGET = 0.02
+BUSY_BUDGET = 0.015
 IMPORT_BUDGET = 0.015
 SURVEY_BUDGET = 0.005
 """Seconds a tick may take for each."""

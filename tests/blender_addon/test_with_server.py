@@ -65,7 +65,12 @@ def test_segment_through_the_api(start, connect, scripted):
     client = connect(start().address)
     assert client.methods
     job = api.segment(
-        client, folder, client.methods[0].name, seed=7, on_progress=lambda *progress: told.append(progress)
+        client,
+        folder,
+        client.methods[0].name,
+        seed=7,
+        settings={"tau": 0.5},
+        on_progress=lambda *progress: told.append(progress),
     )
     assert job.job.state == "preparing", "it returns at once"
     result = job.result(timeout=20)
