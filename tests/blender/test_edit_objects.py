@@ -1,8 +1,7 @@
-"""Renaming, colouring, merging, duplicating, deleting and isolating objects; splitting and assigning their Gaussians."""
+"""Edits of objects as wholes, and of their Gaussians: what they leave behind, in points and in meshes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +36,9 @@ from tests.blender.example import same  # noqa: E402
 
 
 @pytest.fixture(params=["POINTS", "MESH"])
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     write_clumps(tmp_path / "in", meshes=True)
-    yield session.import_folder(tmp_path / "in", request.param)
+    return session.import_folder(tmp_path / "in", request.param)
 
 
 @pytest.fixture
