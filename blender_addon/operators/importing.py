@@ -127,6 +127,9 @@ def show(collection: Any) -> None:
             # Blender's own choice shows every object in the same grey; another choice is a person's.
             if area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
                 area.spaces.active.shading.color_type = "OBJECT"
+            if area.type == "VIEW_3D" and session.cameras_of(collection) is not None:
+                # From every camera a line would lead to the scene's placement.
+                area.spaces.active.overlay.show_relationship_lines = False
 
 
 def in_one_undo_step(collection: Any) -> None:

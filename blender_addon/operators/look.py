@@ -95,6 +95,9 @@ class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
         source = Path(scene.splatlift.source)
         cameras = session.import_cameras(scene, importing.photographs_of(source, self.photographs, context))
         found = photographs_of(cameras)
+        for space in _spaces(context):
+            # From every camera a line would lead to the scene's placement.
+            space.overlay.show_relationship_lines = False
         self.report({"INFO"}, f"{len(cameras.objects)} cameras, {found} with their photograph")
         return {"FINISHED"}
 

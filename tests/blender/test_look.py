@@ -146,3 +146,70 @@ def select(collections: list) -> None:
     for thing in bpy.context.view_layer.objects:
         if thing.visible_get():
             thing.select_set(any(thing.name in each.objects for each in collections))
+
+
+def content() -> dict[str, object]:
+    """What the operators of this file change."""
+    scene = bpy.context.scene
+    things = sorted((thing for thing in bpy.data.objects if thing.users_collection), key=lambda thing: thing.name)
+    return {
+        "objects": [(thing.name, thing.type, [list(row) for row in thing.matrix_world]) for thing in things],
+        "collections": [(each.name, each.splatlift.kind, each.splatlift.object_id) for each in scenes_parts()],
+        "groups": [thing.modifiers[MODIFIER].node_group.name for thing in things if MODIFIER in thing.modifiers],
+        "photographs": [
+            (thing.name, [picture.image.filepath for picture in thing.data.background_images])
+            for thing in things
+            if thing.type == "CAMERA"
+        ],
+        "colours": labels_shown(),
+        "camera": scene.camera and scene.camera.name,
+        "size": (scene.render.resolution_x, scene.render.resolution_y, scene.render.pixel_aspect_x),
+    }
+
+
+def scenes_parts() -> list:
+    return [each for scene in session.scenes() for each in (scene, *scene.children)]
+
+
+def test_every_step_is_undone_and_redone(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    write_cameras(tmp_path / "in", photographs=True)
+    kept = bpy.context.preferences.edit.undo_steps
+    bpy.context.preferences.edit.undo_steps = 64
+    capture = str(tmp_path / "in" / "capture")
+    do = bpy.ops.splatlift
+    click = ("EXEC_DEFAULT", True)  # as a click does, with an undo step of its own
+    folder = str(tmp_path / "in")
+    next_camera = [lambda: do.look_through(*click, step=1)]
+    colours = [
+        lambda: do.show_colours(*click, colours="LABELS"),
+        lambda: do.show_colours(*click, colours="PHOTOGRAPHS"),
+    ]
+    displays = [lambda: do.show_as(*click, display="SPLATS"), lambda: do.show_as(*click, display="POINTS")]
+    steps = [
+        lambda: do.import_result(*click, directory=folder, cameras=False),
+        lambda: do.add_cameras(*click),
+        *4 * next_camera,
+        *3 * colours,
+        *2 * displays,
+        lambda: do.add_cameras(*click, photographs=capture),
+        *2 * next_camera,
+        lambda: do.import_result(*click, directory=folder, display="MESH", up="X"),
+    ]
+    assert len(steps) == 20
+    bpy.ops.ed.undo_push(message="start")
+    history = [content()]
+    for step in steps:
+        assert step() == {"FINISHED"}
+        bpy.context.view_layer.update()
+        history.append(content())
+        assert history[-1] != history[-2]
+    for before in reversed(history[:-1]):
+        bpy.ops.ed.undo()
+        bpy.context.view_layer.update()
+        assert content() == before
+    for after in history[1:]:
+        bpy.ops.ed.redo()
+        bpy.context.view_layer.update()
+        assert content() == after
+    bpy.context.preferences.edit.undo_steps = kept
