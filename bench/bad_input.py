@@ -15,12 +15,14 @@ from unittest.mock import patch
 
 from backend.cli import main
 from backend.lift import METHODS
+from backend.splat_files import read_splats
 from bench.scenes import MadeScene, make_scene
 from protocol.errors import Fault
 from protocol.ply import read_ply
 from protocol.wire import decode
 from tests.backend.lift.test_bad_lifts import BAD_LIFTS, attempt
 from tests.backend.scene.test_bad_scenes import BAD_SCENES, load_all
+from tests.backend.splat_files.test_read import BAD_FILES
 from tests.backend.test_cli import BAD_ARGUMENTS, write_scene
 from tests.protocol.test_ply import BAD_PLY
 from tests.protocol.test_wire import BAD_FRAMES
@@ -36,6 +38,8 @@ def scenes() -> Iterator[Case]:
 def splat_files() -> Iterator[Case]:
     for name, (data, _) in BAD_PLY.items():
         yield name, lambda folder, data=data: read_ply(written(folder / "scene.ply", data))
+    for name, (file, data, _) in BAD_FILES.items():
+        yield name, lambda folder, file=file, data=data: read_splats(written(folder / file, data))
 
 
 def frames() -> Iterator[Case]:

@@ -98,7 +98,7 @@ def test_what_gsplat_writes(kind, ending: str, degree: int, tmp_path: Path):
     export_splats(**columns, sh0=sh[:, :1], shN=sh[:, 1:], format=kind, save_to=str(path))
     read = read_quietly(path)
     # gsplat sorts the Gaussians along a curve.
-    read = read.pick(KDTree(read.means).query(drawn.means)[1])
+    read = read.pick(np.asarray(KDTree(read.means).query(drawn.means)[1]))
     agree(read, drawn, mean=8e-3, scale=8e-3, alpha=0.005, quat=2.5e-2, colour=0.02, sh=1 / 30)
 
 
@@ -260,21 +260,58 @@ def test_what_is_not_finite_is_dropped(tmp_path: Path):
         read_splats(tmp_path / "b.splat")
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("a.spz", b"hello", "is no splat file that is known"),
-        ("a.ksplat", bytes(4096), "is no splat file that is known"),
-        ("a.splat", b"", "not a whole .splat"),
-        ("a.spz", gzip.compress(b"hello" * 10), "compressed as an SPZ file is, but holds none"),
-        ("a.spz", gzip.compress(struct.pack("<4sIIBBBx", b"NGSP", 1, 0, 0, 12, 0)), "of version 1"),
-        ("a.spz", struct.pack("<4sIIBBB17x", b"NGSP", 9, 0, 0, 12, 0), "of version 9"),
-        ("a.spz", gzip.compress(struct.pack("<4sIIBBBx", b"NGSP", 3, 0, 7, 12, 0)), "does not make sense"),
-    ],
-)
-def test_other_files_are_named_as_what_they_are(name: str, content: bytes, sentence: str, tmp_path: Path):
+def spz_header(version: int, count: int = 0, degree: int = 0, bits: int = 12) -> bytes:
+    start = struct.pack("<4sIIBBB", b"NGSP", version, count, degree, bits, 0)
+    return gzip.compress(start + b"\0", mtime=0) if version < 4 else start + bytes(17)
+
+
+BAD_FILES: dict[str, tuple[str, bytes, str]] = {
+    "an SPZ file that is none": ("a.spz", b"hello", "is no splat file that is known"),
+    "a format that is not read": ("a.ksplat", bytes(4096), "is no splat file that is known"),
+    "an empty .splat": ("a.splat", b"", "not a whole .splat"),
+    "a .splat with half a Gaussian": (
+        "a.splat",
+        splat_bytes(storable(3))[:80],
+        "its 80 bytes are not a multiple of 32",
+    ),
+    "a .splat of nothing finite": ("a.splat", b"\xff" * 64, "None of the 2 Gaussians"),
+    "gzip of something else": ("a.spz", gzip.compress(b"hello" * 10, mtime=0), "but holds none"),
+    "SPZ of version 1": ("a.spz", spz_header(1), "of version 1"),
+    "SPZ of version 9": ("a.spz", spz_header(9), "of version 9"),
+    "SPZ of degree 7": ("a.spz", spz_header(3, degree=7), "does not make sense"),
+    "SPZ of no fraction": ("a.spz", spz_header(3, bits=0), "does not make sense"),
+    "SPZ of too many Gaussians": ("a.spz", spz_header(3, 2**32 - 1), "promises 4294967295 Gaussians"),
+    "SPZ with a count that lies": ("a.spz", spz_header(3, 10_000_000), "is cut short"),
+    "SPZ 3 cut short": ("a.spz", spz_bytes(storable(9), 3)[:-20], "damaged SPZ file|cut short"),
+    "SPZ 4 cut short": ("a.spz", spz_bytes(storable(9), 4)[:-20], "cut short"),
+    "SPZ 4 with a table of nothing": ("a.spz", spz_header(4, 5), "its table does not fit its 5 Gaussians"),
+    "SPZ 4 with a damaged stream": (
+        "a.spz",
+        spz_bytes(storable(9), 4)[:112] + b"damaged!" + spz_bytes(storable(9), 4)[120:],
+        "damaged SPZ file",
+    ),
+    "compressed PLY cut short": ("a.ply", compressed_ply_bytes(storable(9))[:-20], "is cut short"),
+    "compressed PLY with a count that lies": (
+        "a.ply",
+        compressed_ply_bytes(storable(9)).replace(b"vertex 9", b"vertex 900"),
+        "contradicts itself",
+    ),
+    "compressed PLY with a column less": (
+        "a.ply",
+        compressed_ply_bytes(storable(9)).replace(b"property float max_scale_z\n", b""),
+        "of a kind that is not known",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_files_end_in_a_sentence(case: str, tmp_path: Path):
+    name, content, sentence = BAD_FILES[case]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadSplats, match=sentence):
         read_splats(tmp_path / name)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(BadSplats, match="There is no file"):
         read_splats(tmp_path / "absent.ply")
