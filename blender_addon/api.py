@@ -12,6 +12,7 @@ Works in a window, in ``blender -b --python script.py`` and in the bpy module. E
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -307,6 +308,35 @@ def export_mesh(collections: Any, path: Path | str) -> int:
     from .splats.export_mesh import export_meshes
 
     return export_meshes(_several(collections), Path(path))
+
+
+EDITS = {
+    "rename": "naming",
+    "recolour": "naming",
+    "merge": "merge",
+    "duplicate": "duplicate",
+    "delete": "remove",
+    "isolate": "isolate",
+    "show_others": "isolate",
+    "split_selection": "split",
+    "split_pieces": "split",
+    "assign": "assign",
+    "assign_to_background": "assign",
+    "delete_selection": "remove",
+    "remove_floaters": "floaters",
+    "select_like": "similar",
+    "grow": "grow",
+    "shrink": "grow",
+    "save_edits": "saving",
+}
+"""Edits of imported objects, and the module of :mod:`blender_addon.editing` that documents each."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return an edit. They need Blender, which this module does without."""
+    if name not in EDITS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
 
 
 def _several(collections: Any) -> list[Any]:

@@ -90,10 +90,15 @@ def around(points: Floats, rows: NDArray[np.bool_], reach: float) -> NDArray[np.
     """
     if reach <= 0 or not rows.any():
         return rows.copy()
-    keys = _cells(points, reach / 2)
-    chosen = np.unique(keys[rows])
-    grown = np.unique(np.concatenate([chosen + _step(step) for step in product((-1, 0, 1), repeat=3)]))
-    return rows | _is_in(keys, grown)
+    cells, cell_of = np.unique(_cells(points, reach / 2), return_inverse=True)
+    chosen = np.zeros(len(cells), bool)
+    chosen[cell_of[rows]] = True
+    near = chosen.copy()
+    for step in _AHEAD:
+        one, other = _touching(cells, _step(step))
+        near[other[chosen[one]]] = True
+        near[one[chosen[other]]] = True
+    return rows | near[cell_of]
 
 
 def _distance_to(ordered: NDArray[np.float64], axis: int, at: int, rank: int) -> float:
@@ -160,11 +165,6 @@ def _touching(cells: Cells, step: int) -> tuple[NDArray[np.intp], NDArray[np.int
     at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
     there = np.flatnonzero(cells[at] == wanted)
     return there, at[there]
-
-
-def _is_in(keys: Cells, ascending: Cells) -> NDArray[np.bool_]:
-    at = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
-    return ascending[at] == keys
 
 
 def _components(count: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -83,3 +83,18 @@ def test_every_way_to_look_and_to_export(tmp_path):
         api.show_colours("GREY")  # pyright: ignore[reportArgumentType]
     with pytest.raises(BadArgument, match="no display 'MESH'"):
         api.show_as(scene, "MESH")  # pyright: ignore[reportArgumentType]
+
+
+def test_every_edit_is_there_for_scripts(tmp_path):
+    write_example(tmp_path / "made")
+    scene = api.import_result(tmp_path / "made")
+    mug, plant, lamp = list(scene.children)[:3]
+    api.rename([mug], "cup")
+    assert api.merge([mug, plant], mug).name == "cup"
+    (copy,) = api.duplicate([lamp])
+    api.delete([lamp])
+    assert api.save_edits(scene) == tmp_path / "made"
+    assert [each.name for each in scene.children] == ["cup", "background", copy.name]
+    assert all(callable(getattr(api, name)) for name in api.EDITS)
+    with pytest.raises(AttributeError, match="no attribute 'sculpt'"):
+        _ = api.sculpt  # pyright: ignore[reportAttributeAccessIssue]
