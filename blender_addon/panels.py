@@ -21,6 +21,8 @@ CHARACTER = 6.6
 """Mean width of a character of Blender's interface font, in pixels at a scale of 1."""
 MARGIN = 44
 """Pixels of a panel's width that no text can take, at a scale of 1."""
+BOX = 24
+"""Pixels more of it that the box of a job takes."""
 STAGES = {
     "prepare": "Looking at the files",
     "upload": "Sending",
@@ -69,8 +71,9 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
             row.label(text=f"Calling {known.address}", icon="SORTTIME")
             _draw_end(row)
         else:
-            row.label(text=address(), icon="UNLINKED")
+            row.label(text="Not connected", icon="UNLINKED")
             row.operator("splatlift.connect", text="Connect")
+            self.layout.label(text=address(), icon="BLANK1")
             if environment() is not None:
                 self.layout.operator("splatlift.start_server", icon="PLAY")
         for fault in (pump.local.error, known.error if known is not None else None):
@@ -97,7 +100,7 @@ def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
     layout.label(text=f"{kind}: {facts.device_name}", icon="BLANK1")
     if facts.free_bytes:
         gigabytes = f"{facts.free_bytes / 1e9:.0f} of {facts.total_bytes / 1e9:.0f} GB"
-        layout.label(text=f"{gigabytes} of memory are free", icon="BLANK1")
+        layout.label(text=f"{gigabytes} of memory free", icon="BLANK1")
 
 
 class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
@@ -321,9 +324,10 @@ def draw_job(layout: Any, context: Any, job: Job) -> None:
         if icon := pump.pictures.icon(job.id):
             box.template_icon(icon_value=icon, scale=PICTURE)
     if job.left_out:
-        draw_text(box, context, f"{job.left_out} links out of the folder were not sent.", "INFO")
+        draw_text(box, context, f"{job.left_out} links out of the folder were not sent.", "INFO", BOX)
     if job.error is not None:
-        draw_fault(box, context, job.error)
+        draw_text(box, context, job.error.sentence, "BLANK1", BOX)
+        draw_text(box, context, job.error.remedy, "INFO", BOX)
 
 
 def stage_of(job: Job) -> str:
@@ -382,10 +386,14 @@ def draw_fault(layout: Any, context: Any, fault: Fault) -> None:
         draw_text(box, context, fault.remedy, "BLANK1")
 
 
-def draw_text(layout: Any, context: Any, text: str, icon: str) -> None:
-    """Draw text over as many lines as the panel's width asks for, with an icon before the first."""
+def draw_text(layout: Any, context: Any, text: str, icon: str, margin: int = 0) -> None:
+    """Draw text over as many lines as the panel's width asks for, with an icon before the first.
+
+    Args:
+        margin: pixels more that no text can take, at a scale of 1.
+    """
     scale = context.preferences.system.ui_scale or 1.0
-    room = (context.region.width if context.region else 300) / scale - MARGIN - 20
+    room = (context.region.width if context.region else 300) / scale - MARGIN - 20 - margin
     for n, line in enumerate(textwrap.wrap(text, max(12, int(room / CHARACTER)))):
         layout.label(text=line, icon="BLANK1" if n else icon)
 

@@ -53,7 +53,9 @@ def work(folder: Path, segment: Segment) -> int:
     except Cancelled:
         return 1
     except Fault as fault:
-        teller.say(Failed(fault.code, clip(fault.sentence, 2000), clip(fault.remedy, 2000)))
+        # The folder here means nothing to who sent it: files are called what they are called there.
+        sentence, remedy = (text.replace(f"{folder / lines.SCENE}/", "") for text in (fault.sentence, fault.remedy))
+        teller.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)))
         return 1
     teller.say(Done())
     return 0

@@ -48,7 +48,7 @@ def result(tmp_path: Path) -> Path:
 
 
 def test_the_server_panel_in_each_state(stage):
-    assert draw("SPLATLIFT_PT_server") == ["tcp://127.0.0.1:5757", "<Connect>"]
+    assert draw("SPLATLIFT_PT_server") == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
     stage.connection.connect(stage.server.address)
     assert draw("SPLATLIFT_PT_server") == [f"Calling {stage.server.address}", "<splatlift.disconnect>"]
     stage.play(lambda: stage.connection.state == "connected")
@@ -59,7 +59,7 @@ def test_the_server_panel_in_each_state(stage):
     assert drawn[0].startswith("Calling")
     assert "no longer answers" in " ".join(drawn)
     stage.connection.close()
-    assert draw("SPLATLIFT_PT_server") == ["tcp://127.0.0.1:5757", "<Connect>"]
+    assert draw("SPLATLIFT_PT_server") == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_server_panel_in_each_state(stage):
     [
         (
             Facts("cpu", "Mock processor", 3 << 30, 8 << 30),
-            ["Processor: Mock processor", "3 of 9 GB of memory are free"],
+            ["Processor: Mock processor", "3 of 9 GB of memory free"],
         ),
         (Facts("cuda", "H200", 0, 8 << 30), ["Graphics card: H200"]),
         (Facts("cuda", "", 0, 0, "No device is there."), ["No device is there."]),
@@ -152,8 +152,8 @@ def test_a_wrong_version_is_shown_beside_the_button(stage):
     stage.connection.connect(stage.server.address)
     stage.play(lambda: stage.connection.state == "error")
     drawn = draw("SPLATLIFT_PT_server")
-    assert drawn[:2] == ["tcp://127.0.0.1:5757", "<Connect>"]
-    assert " ".join(drawn[2:]) == "The server speaks 2. Update the add-on."
+    assert drawn[:3] == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
+    assert " ".join(drawn[3:]) == "The server speaks 2. Update the add-on."
 
 
 def test_the_methods_are_the_servers(stage):
@@ -309,7 +309,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     assert bpy.ops.splatlift.stop_server() == {"FINISHED"}
     assert stage.connection.state == "disconnected"
     assert not bpy.ops.splatlift.stop_server.poll()
-    assert draw("SPLATLIFT_PT_server")[:2] == ["tcp://127.0.0.1:5757", "<Connect>"]
+    assert draw("SPLATLIFT_PT_server")[:3] == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
 
 
 def test_no_line_is_wider_than_the_panel():

@@ -18,6 +18,8 @@ def segment(settings, progress, picture) -> None:
         raise KeyError("means")
     if script == "bad":
         raise BadScene(f"The scene {scene.name} has no view.", "Take photographs.")
+    if script == "lost":
+        raise BadScene(f"The file {scene / 'images' / '0.png'} is broken.", f"Look at {scene / 'images'}/.")
     if script == "wait":
         while True:
             progress("lift", 0.0)

@@ -63,6 +63,10 @@ def test_a_fault_keeps_its_sentence_and_a_bug_its_traceback(served, connect, tmp
         "The scene scene has no view.",
         "Take photographs.",
     )
+    lost = client.submit(client.offer(write(tmp_path / "lost", "lost"))[0]).job
+    error = client.until(lost).error
+    assert error.sentence == "The file images/0.png is broken.", "as its owner knows it"
+    assert error.remedy == "Look at images/."
     bug = client.submit(client.offer(write(tmp_path / "bug", "bug"))[0]).job
     error = client.until(bug).error
     assert error.sentence == (
