@@ -5,7 +5,8 @@
     python -m bench.growth rows --only limit                          # 2 M Gaussians, 300 views of 512x512
 
 Each point is a process of its own, so that its peak memory is its own. The peak is of the whole process, with Python,
-torch and the masks of all views in it. Time is from Gaussians to labels, kernels compiled. An exponent is the slope of
+torch and the masks of all views in it. Time is from Gaussians to labels, kernels compiled, in seconds of processor time
+of all threads, which does not depend on what else the machine does. An exponent is the slope of
 a line through the logarithms: over the whole row, and over its larger half, where constants weigh less.
 """
 
@@ -55,7 +56,7 @@ class Cost:
     """What it took.
 
     Attributes:
-        votes, labels: seconds from Gaussians to votes, and from those to labels.
+        votes, labels: processor seconds from Gaussians to votes, and from those to labels.
         peak_mib: the largest resident size of the process, in MiB.
         before_mib: the same before lifting, with the scene in memory.
         found: objects in the labels.
@@ -107,11 +108,11 @@ def measure(gaussians: int, views: int, objects: int, size: int, method: str) ->
     def watch(stage: str, fraction: float, note: str = "") -> None:
         nonlocal voted
         if stage == "lift" and not voted:
-            voted = time.perf_counter()
+            voted = time.process_time()
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = lift(scene.splats, scene.train, method=method, progress=watch)
-    end = time.perf_counter()
+    end = time.process_time()
     cost = Cost(voted - begin, end - voted, peak_host_mib() or 0, before, int(found.labels.max()))
     print(json.dumps(asdict(cost)))
 
@@ -209,7 +210,7 @@ def draw(measured: list[Measured], file: Path) -> None:
             axis.set_ylim(low, high)
             axis.grid(True, which="both", alpha=0.25)
         memory.set_xlabel(row if row != Row.GAUSSIANS else "Gaussians")
-    axes[0, 0].set_ylabel("seconds")
+    axes[0, 0].set_ylabel("processor seconds")
     axes[1, 0].set_ylabel("GiB")
     axes[0, 0].legend(fontsize=8)
     axes[1, 0].legend(fontsize=8)

@@ -143,7 +143,9 @@ def corners_sheet(rows: list[list[NDArray[np.float32]]], labels: list[NDArray[np
 
     figure, axes = plt.subplots(len(rows), len(STEPS), figsize=(2.0 * len(STEPS), 2.15 * len(rows)), squeeze=False)
     for row, (moments, label) in enumerate(zip(rows, labels, strict=True)):
-        drawn = np.random.default_rng(0).permutation(len(label))[:4000]
+        # Gaussians that no view shows keep the values they start with, and are left out.
+        moved = np.flatnonzero((moments[1] != moments[-1]).any(1))
+        drawn = np.random.default_rng(0).permutation(moved)[:4000]
         colour = palette(int(label.max()) + 1)[label[drawn]] / 255.0
         centre, turn = main_axes(moments[-1])
         for column, (steps, moment) in enumerate(zip(STEPS, moments, strict=True)):
