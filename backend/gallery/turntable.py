@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ TURN = 6.0
 ELEVATION = np.radians(30)
 FIELD = np.radians(45)
 """Vertical field of view."""
+MOST_GAUSSIANS = 400_000
+"""Of larger scenes so many are drawn, at random and as much larger: more are not to be told apart at this size."""
 BEHIND = 0.93
 """Grey behind the scene."""
 AROUND = 0.15
@@ -78,6 +81,12 @@ class _Stage:
     """The scene, and where it is looked at from."""
 
     def __init__(self, splats: Splats, labels: NDArray[np.int32], up: tuple[float, float, float], device: str) -> None:
+        if len(splats) > MOST_GAUSSIANS:
+            kept = np.sort(np.random.default_rng(0).choice(len(splats), MOST_GAUSSIANS, replace=False))
+            # Surfaces: the area that each stands for grows as their number falls.
+            larger = np.float32(0.5 * np.log(len(splats) / MOST_GAUSSIANS))
+            splats, labels = splats.pick(kept), labels[kept]
+            splats = replace(splats, scales=splats.scales + larger)
         self.splats, self.device = splats, device
         self.colours = palette(int(labels.max(initial=0)))[labels].astype(np.float32) / 255
         self.background = labels == 0

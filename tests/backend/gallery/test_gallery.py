@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,23 @@ def test_slow_frames_make_fewer_of_them():
     assert len(turntable(splats, lift.labels, UP, seconds=3.0, clock=lambda: next(ticks))) == MOST_FRAMES
     ticks = iter([0.0, 60.0])
     assert len(turntable(splats, lift.labels, UP, seconds=3.0, clock=lambda: next(ticks))) == LEAST_FRAMES
+
+
+def test_a_large_scene_looks_the_same_drawn_with_fewer_gaussians(monkeypatch):
+    rng = np.random.default_rng(0)
+    splats = merge([ball((0, 0, 0), 1.0, 6000, rng), ball((2.2, 0, 0), 0.8, 4000, rng)])
+    # As large as their neighbours are far, as training makes them.
+    splats = replace(splats, scales=np.full_like(splats.scales, np.log(0.035)))
+    labels = np.repeat([1, 2], [6000, 4000]).astype(np.int32)
+    full = [np.asarray(frame).astype(int) for frame in turntable(splats, labels, UP, seconds=0)]
+    monkeypatch.setattr(sys.modules["backend.gallery.turntable"], "MOST_GAUSSIANS", 2000)
+    few = [np.asarray(frame).astype(int) for frame in turntable(splats, labels, UP, seconds=0)]
+    for a, b in zip(full, few, strict=True):
+        assert 0 < np.abs(a - b).mean() < 6
+        for label in (1, 2):
+            assert near(b[:, SIZE[0] :], colour_of(label)) == pytest.approx(
+                near(a[:, SIZE[0] :], colour_of(label)), rel=0.2
+            )
 
 
 @pytest.mark.parametrize("up", [(0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.6, 0.0, 0.8)])
