@@ -29,7 +29,7 @@ RATES: dict[str, dict[str, float]] = {
 }
 """Step sizes at the first step, of the centres in viewing distances, and by what factor all but those have fallen at
 the last. A run on the CPU is short: there the higher rates are worth 0.7 dB in a made room and 3.8 dB around a
-photographed cup, both at a side of 200 pixels, after 1500 steps of which 250 at half size."""
+photographed cup, both at a side of 200 pixels and after 1500 steps; see docs/benchmarks.md."""
 
 MOST_GAUSSIANS = {"cpu": 100_000, "cuda": 1_500_000}
 LEAST_GAUSSIANS = 2000
