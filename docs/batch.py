@@ -9,6 +9,7 @@ alone, so an interrupted batch goes on where it was. The exit status is the numb
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -37,7 +38,7 @@ def main() -> int:
     return failed
 
 
-def one(client: api.Client, capture: Path, out: Path, display: str) -> None:
+def one(client: api.Client, capture: Path, out: Path, display: Any) -> None:
     blend = out / f"{capture.name}.blend"
     if blend.exists():
         print(f"{capture.name}: there already", flush=True)
