@@ -21,7 +21,7 @@ AGREEMENT = 0.8
 WITNESSES = 2
 """Views that must name the same mask for both, at least (fewer where there are fewer views)."""
 
-CELLS_PER_MASK = 300
+CELLS_PER_MASK = 150
 """Voxels for each object that a view shows, at most. Joining regions takes steps with the square of those that make one
 object, so where Gaussians are denser than that voxels grow with their number, and time only as fast as it."""
 FEWEST_CELLS = 1000
