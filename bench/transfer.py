@@ -109,8 +109,10 @@ class Ticks:
             at = time.perf_counter()
             self.client.connection.step(BUDGET)
             self.longest = max(self.longest, time.perf_counter() - at)
-            if self.pause or not self.client.connection.busy:
-                time.sleep(self.pause or 0.0005)
+            if self.pause:
+                time.sleep(self.pause)
+            elif not self.client.connection.busy:
+                self.client.connection._rest(0.01)
         return time.perf_counter() - begin
 
 

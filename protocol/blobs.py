@@ -26,7 +26,7 @@ from protocol.errors import BadFrames, BadResult, BadScene, NotFound, Unavailabl
 from protocol.messages import FileEntry, Get, Manifest
 
 CHUNK = 1 << 20
-WINDOW = 8
+WINDOW = 16
 """Ranges asked for and not yet received: the credit that bounds memory on both sides."""
 CATCH_UP = 4 << 20
 """Bytes of a part file hashed at a time before it goes on: some 5 ms, so that a large one blocks nobody."""
