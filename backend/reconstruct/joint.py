@@ -2,8 +2,9 @@
 
 Each step draws the embedding of the Gaussians in the view of its photograph and adds the paper's losses on it, eq. (4)
 from the first step and eqs. (5) and (6) once densification is over. The embedding is drawn in a pass of its own, so the
-centres by whose gradient Gaussians are chosen to grow belong to the photographs' pass alone: label gradients reach the
-geometry, as in the paper, which keeps them out of densification only, and never the choice of what grows.
+centres by whose gradient Gaussians are chosen to grow belong to the photographs' pass alone, and label gradients never
+count in that choice, as in the paper. Whether they reach the geometry it does not say: here not, unless asked, for
+contrast of noisy masks then pulls Gaussians out of shape.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Joint:
         schedule: Schedule,
         seed: int,
         device: str,
-        geometry: bool = True,
+        geometry: bool = False,
     ) -> None:
         self.settings = settings
         self.schedule = schedule

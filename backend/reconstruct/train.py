@@ -109,7 +109,7 @@ def reconstruct_jointly(
     settings: Mapping[str, Any] | None = None,
     pictures: Pictures = UNSEEN,
     course: Course | None = None,
-    geometry: bool = True,
+    geometry: bool = False,
 ) -> tuple[Splats, NDArray[np.float32]]:
     """As :func:`reconstruct`, with the embedding of UniC-Lift trained in the same loop.
 
@@ -117,8 +117,8 @@ def reconstruct_jointly(
 
     Args:
         unic_lift: the settings of the embedding and its losses; see :class:`backend.reconstruct.joint.Joint`.
-        geometry: whether label gradients reach centres, rotations, sizes and opacities. They never count in the choice
-            of what grows.
+        geometry: whether label gradients reach centres, rotations, sizes and opacities, on which the paper is silent:
+            they cost several dB. They never count in the choice of what grows.
 
     Returns:
         The Gaussians, and their embedding, (N, d) float32.
