@@ -1,8 +1,8 @@
 """Make the Blender extension: ``python build_addon.py [--out dist] [--platform current|all|NAME]``.
 
 One zip per platform holds the add-on, this project's ``protocol`` as a wheel of its own, and the wheels of pyzmq,
-msgspec and plyfile for the Pythons of all supported Blenders (3.11 for 4.2 to 5.0, 3.13 from 5.1 on). numpy is not
-among them, as Blender brings its own. The zip is built and validated by Blender's own tool, from the bpy package.
+msgspec, blake3 and plyfile for the Pythons of all supported Blenders (3.11 for 4.2 to 5.0, 3.13 from 5.1 on). numpy is
+not among them, as Blender brings its own. The zip is built and validated by Blender's own tool, from the bpy package.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from protocol.errors import Fault, Unavailable
 
 ROOT = Path(__file__).resolve().parent
-BUNDLED = {"pyzmq": "", "msgspec": "", "plyfile": ",<1.1.4"}
+BUNDLED = {"pyzmq": "", "msgspec": "", "blake3": "", "plyfile": ",<1.1.4"}
 """What travels in the zip, and its limits beyond pyproject.toml: plyfile 1.1.4 wants a newer numpy than Blender has."""
 PYTHONS = ("3.11", "3.13")
 PLATFORMS = {
@@ -74,7 +74,7 @@ def protocol_wheel(folder: Path) -> Path:
     files = {f"protocol/{path.name}": path.read_bytes() for path in sorted((ROOT / "protocol").glob("*.py"))}
     # Blender keeps an installed wheel whose version it knows, so another content must be another version.
     version = f"{project['version']}+{hashlib.sha256(repr(files).encode()).hexdigest()[:8]}"
-    requires = "".join(f"Requires-Dist: {_requirement(each)}\n" for each in ("numpy", "msgspec", "plyfile"))
+    requires = "".join(f"Requires-Dist: {_requirement(each)}\n" for each in ("numpy", "msgspec", "blake3", "plyfile"))
     info = f"{name}-{version}.dist-info"
     files[f"{info}/METADATA"] = (
         f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n"

@@ -18,7 +18,7 @@ BLENDERS = {
 
 
 def blender_tests(session: nox.Session, *packages: str) -> None:
-    session.install(*packages, "pyzmq", "msgspec", "plyfile<1.1.4", "wheel", "pytest", "hypothesis")
+    session.install(*packages, "pyzmq", "msgspec", "blake3", "plyfile<1.1.4", "wheel", "pytest", "hypothesis")
     environment = {"PYTHONPATH": ".", "SPLATLIFT_BACKEND_PYTHON": sys.executable}
     session.run("python", "-m", "pytest", "tests/blender", *session.posargs, env=environment)
 

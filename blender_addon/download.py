@@ -75,4 +75,4 @@ def _accept(pull: Pull, received: Received) -> None:
     chunk = expect(message, Chunk)
     if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 1:
         raise BadFrames("The server sent a range of a file that is not one array of bytes.")
-    pull.accept(chunk.sha256, chunk.offset, arrays[0].data)
+    pull.accept(chunk.digest, chunk.offset, arrays[0].data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from protocol.blobs import pack_manifest, scan, sha256_of
+from protocol.blobs import digest_of, pack_manifest, scan
 from protocol.errors import BadFrames, NotFound
 from protocol.messages import Chunk, FileEntry, Get, Offer, Stored, Wanted
 
@@ -32,12 +32,12 @@ class Outgoing:
 
     def __init__(self, folder: Path, entries: list[FileEntry]) -> None:
         self._manifest = pack_manifest(entries)
-        self.offer = Offer(sha256_of(self._manifest), len(self._manifest))
-        self._paths = {entry.sha256: folder / entry.path for entry in entries}
-        self.total_bytes = sum({entry.sha256: entry.size for entry in entries}.values())
+        self.offer = Offer(digest_of(self._manifest), len(self._manifest))
+        self._paths = {entry.digest: folder / entry.path for entry in entries}
+        self.total_bytes = sum({entry.digest: entry.size for entry in entries}.values())
 
-    def has(self, sha256: str) -> bool:
-        return sha256 == self.offer.manifest or sha256 in self._paths
+    def has(self, digest: str) -> bool:
+        return digest == self.offer.manifest or digest in self._paths
 
     def read(self, get: Get) -> bytes:
         """Return a range of the manifest or of a file.
@@ -46,11 +46,11 @@ class Outgoing:
             BadFrames: if it is not on offer.
             NotFound: if the file has gone or grown shorter since it was hashed.
         """
-        if get.sha256 == self.offer.manifest:
+        if get.digest == self.offer.manifest:
             return _whole(self._manifest[get.offset : get.offset + get.length], get, "manifest")
-        path = self._paths.get(get.sha256)
+        path = self._paths.get(get.digest)
         if path is None:
-            raise BadFrames(f"The server asked for a file {get.sha256[:12]}… that was not offered to it.")
+            raise BadFrames(f"The server asked for a file {get.digest[:12]}… that was not offered to it.")
         try:
             with path.open("rb") as file:
                 file.seek(get.offset)
@@ -114,10 +114,10 @@ def upload(job: Job, connection: Connection, outgoing: Outgoing) -> Steps[None]:
                     _take(job, heard[0])
                 elif connection.gets:
                     get, id = connection.gets.popleft()
-                    if outgoing.has(get.sha256) or not connection.withdrew:
+                    if outgoing.has(get.digest) or not connection.withdrew:
                         data = outgoing.read(get)
-                        yield from talk.answer(Chunk(get.sha256, get.offset), id, [np.frombuffer(data, np.uint8)])
-                        if get.sha256 != outgoing.offer.manifest:
+                        yield from talk.answer(Chunk(get.digest, get.offset), id, [np.frombuffer(data, np.uint8)])
+                        if get.digest != outgoing.offer.manifest:
                             job.transferred(job.bytes_done + len(data), job.bytes_total)
                 yield bool(heard or connection.gets)
     finally:

@@ -7,7 +7,6 @@ and takes what arrives.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import msgspec
+from blake3 import blake3
 
 from protocol.errors import BadFrames, BadResult, BadScene, NotFound, Unavailable
 from protocol.messages import FileEntry, Get, Manifest
@@ -37,7 +37,7 @@ MAX_NAME = 255
 STALE = 24 * 3600.0
 """Seconds after which a temporary file of a store is taken for one that a crash has left."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _FORBIDDEN = frozenset('\\:*?"<>|')
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
 """What Windows takes for a device, with any ending."""
@@ -76,7 +76,7 @@ def check_entries(files: list[FileEntry]) -> None:
         raise BadFrames("A manifest names one path twice.", "Some systems do not tell capital letters from small ones.")
     if names & {parent for name in names for parent in _folders(name)}:
         raise BadFrames("A manifest names one path as a file and as a folder.")
-    if len({entry.sha256 for entry in files}) != len({(entry.sha256, entry.size) for entry in files}):
+    if len({entry.digest for entry in files}) != len({(entry.digest, entry.size) for entry in files}):
         raise BadFrames("A manifest gives one content two sizes.")
 
 
@@ -109,20 +109,20 @@ def unpack_manifest(data: bytes) -> list[FileEntry]:
     return files
 
 
-def sha256_of(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def digest_of(data: bytes) -> str:
+    return blake3(data).hexdigest()
 
 
 def hash_file(path: Path) -> Iterator[int]:
     """Hash a file a chunk at a time: yields the bytes read so far; the generator's return value is the hash."""
-    digest = hashlib.sha256()
+    hasher = blake3()
     done = 0
     with path.open("rb") as file:
         while block := file.read(CHUNK):
-            digest.update(block)
+            hasher.update(block)
             done += len(block)
             yield done
-    return digest.hexdigest()
+    return hasher.hexdigest()
 
 
 def scan(folder: Path, files: Iterable[Path]) -> Iterator[int]:
@@ -157,7 +157,7 @@ def scan(folder: Path, files: Iterable[Path]) -> Iterator[int]:
 
 
 class Store:
-    """Files kept under their SHA-256 in a folder. Several processes may put and adopt; one of them pulls.
+    """Files kept under their BLAKE3 hash in a folder. Several processes may put and adopt; one of them pulls.
 
     Beside the stored files lie ``*.part``, what arrived of a file so far, and for moments ``*.tmp``. Those that a crash
     left are removed when the store is next opened, once they are :data:`STALE`.
@@ -176,58 +176,58 @@ class Store:
         for left in root.glob("*.tmp"):
             _remove_stale(left)
 
-    def path(self, sha256: str) -> Path:
+    def path(self, digest: str) -> Path:
         """Return where the file of that hash lies or will lie.
 
         Raises:
-            NotFound: if ``sha256`` is no hash, and so might name something outside the store.
+            NotFound: if ``digest`` is no hash, and so might name something outside the store.
         """
-        if not _SHA256.fullmatch(sha256):
-            raise NotFound(f"{sha256[:80]!r} is no SHA-256 of a stored file.")
-        return self.root / sha256[:2] / sha256
+        if not _DIGEST.fullmatch(digest):
+            raise NotFound(f"{digest[:80]!r} is no BLAKE3 hash of a stored file.")
+        return self.root / digest[:2] / digest
 
-    def has(self, sha256: str, size: int | None = None) -> bool:
+    def has(self, digest: str, size: int | None = None) -> bool:
         """Say whether that file is stored, and, where ``size`` is given, has it: a power cut may have cut it short."""
-        path = self.path(sha256)
+        path = self.path(digest)
         return path.is_file() and (size is None or path.stat().st_size == size)
 
-    def read(self, sha256: str, offset: int, length: int) -> bytes:
+    def read(self, digest: str, offset: int, length: int) -> bytes:
         """Return a range of a stored file.
 
         Raises:
             NotFound: if the file is not stored or the range is not inside it.
         """
         try:
-            with self.path(sha256).open("rb") as file:
+            with self.path(digest).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 if not 0 <= offset <= offset + length <= size:
-                    raise NotFound(f"The file {sha256[:12]}… has no bytes {offset} to {offset + length}.")
+                    raise NotFound(f"The file {digest[:12]}… has no bytes {offset} to {offset + length}.")
                 file.seek(offset)
                 return file.read(length)
         except FileNotFoundError as error:
-            raise NotFound(f"The file {sha256[:12]}… is not stored here.", "Send the folder again.") from error
+            raise NotFound(f"The file {digest[:12]}… is not stored here.", "Send the folder again.") from error
 
     def put(self, data: bytes) -> str:
         """Store ``data`` and return its hash."""
-        sha256 = sha256_of(data)
-        if not self.has(sha256):
+        digest = digest_of(data)
+        if not self.has(digest):
             temporary = self._temporary()
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            _settle(temporary, self._final(sha256))
-        return sha256
+            _settle(temporary, self._final(digest))
+        return digest
 
-    def adopt(self, path: Path, sha256: str) -> None:
+    def adopt(self, path: Path, digest: str) -> None:
         """Store the file ``path``, whose hash the caller knows, by a hard link where the disk allows it.
 
         The file must not be changed in place afterwards. A receiver would notice, as it checks the hash again.
         """
-        if not self.has(sha256):
+        if not self.has(digest):
             temporary = self._temporary()
             link_or_copy(path, temporary)
-            _settle(temporary, self._final(sha256))
+            _settle(temporary, self._final(digest))
 
     def checkout(self, entries: Iterable[FileEntry], folder: Path) -> None:
         """Lay out stored files under their own names in ``folder``, in place of what has these names there.
@@ -236,7 +236,7 @@ class Store:
             NotFound: if one of the files is not stored.
         """
         for entry in entries:
-            source = self.path(entry.sha256)
+            source = self.path(entry.digest)
             if not source.is_file():
                 raise NotFound(f"The file {entry.path} is not stored here.", "Send the folder again.")
             target = folder / safe_path(entry.path)
@@ -245,16 +245,16 @@ class Store:
             link_or_copy(source, temporary)
             _settle(temporary, target)
 
-    def part(self, sha256: str) -> Path:
+    def part(self, digest: str) -> Path:
         """Return where the file of that hash grows while it is pulled."""
-        return self.root / f"{self.path(sha256).name}.part"
+        return self.root / f"{self.path(digest).name}.part"
 
     def _temporary(self) -> Path:
         # Never the part file: a pull of the same hash may be writing there.
         return self.root / f"{secrets.token_hex(16)}.tmp"
 
-    def _final(self, sha256: str) -> Path:
-        final = self.path(sha256)
+    def _final(self, digest: str) -> Path:
+        final = self.path(digest)
         final.parent.mkdir(exist_ok=True)
         return final
 
@@ -304,7 +304,7 @@ class Pull:
     """
 
     def __init__(self, store: Store, entries: Iterable[FileEntry], window: int = WINDOW) -> None:
-        missing = {entry.sha256: entry for entry in entries if not store.has(entry.sha256, entry.size)}
+        missing = {entry.digest: entry for entry in entries if not store.has(entry.digest, entry.size)}
         self.store = store
         self.window = window
         self.queue: deque[FileEntry] = deque(missing.values())
@@ -342,7 +342,7 @@ class Pull:
                 gets.append(get)
         return gets
 
-    def accept(self, sha256: str, offset: int, data: bytes | memoryview) -> None:
+    def accept(self, digest: str, offset: int, data: bytes | memoryview) -> None:
         """Take a chunk.
 
         Raises:
@@ -350,12 +350,12 @@ class Pull:
                 closes the pull.
             Unavailable: if the disk is full or fails.
         """
-        wanted = next((g for g in self.expected if g.sha256 == sha256 and g.offset == offset), None)
+        wanted = next((g for g in self.expected if g.digest == digest and g.offset == offset), None)
         view = memoryview(data)
         if wanted is None or wanted.length != view.nbytes:
-            raise BadFrames(f"{view.nbytes} bytes of {sha256[:12]}… at {offset} arrived that nobody asked for.")
+            raise BadFrames(f"{view.nbytes} bytes of {digest[:12]}… at {offset} arrived that nobody asked for.")
         self.expected.remove(wanted)
-        incoming = self.incoming[sha256]
+        incoming = self.incoming[digest]
         with self._disk():
             incoming.write(offset, view.cast("B"))
             self.bytes_done += view.nbytes
@@ -367,13 +367,13 @@ class Pull:
         self.closed = True
         for incoming in self.incoming.values():
             incoming.file.close()
-            self.store.writers.discard(incoming.entry.sha256)
+            self.store.writers.discard(incoming.entry.digest)
         self.incoming.clear()
         self.queue.clear()
         self.expected.clear()
 
     def _bytes_resumed(self) -> int:
-        parts = [(entry, self.store.part(entry.sha256)) for entry in self.queue]
+        parts = [(entry, self.store.part(entry.digest)) for entry in self.queue]
         return sum(min(part.stat().st_size, entry.size) for entry, part in parts if part.is_file())
 
     def _next_range(self) -> Get | None:
@@ -384,9 +384,9 @@ class Pull:
         arriving_elsewhere: list[FileEntry] = []
         while get is None and self.queue:
             entry = self.queue.popleft()
-            if self.store.has(entry.sha256, entry.size):
+            if self.store.has(entry.digest, entry.size):
                 self.bytes_done += entry.size
-            elif entry.sha256 in self.store.writers:
+            elif entry.digest in self.store.writers:
                 arriving_elsewhere.append(entry)
             else:
                 get = self._begin(entry)
@@ -394,9 +394,9 @@ class Pull:
         return get
 
     def _begin(self, entry: FileEntry) -> Get | None:
-        incoming = _Incoming(entry, self.store.part(entry.sha256))
-        self.store.writers.add(entry.sha256)
-        self.incoming[entry.sha256] = incoming
+        incoming = _Incoming(entry, self.store.part(entry.digest))
+        self.store.writers.add(entry.digest)
+        self.incoming[entry.digest] = incoming
         self._read_part(incoming)
         return incoming.next_range()
 
@@ -411,15 +411,15 @@ class Pull:
             self._finish(incoming)
 
     def _finish(self, incoming: _Incoming) -> None:
-        sha256 = incoming.entry.sha256
-        got = incoming.digest.hexdigest()
+        digest = incoming.entry.digest
+        got = incoming.hasher.hexdigest()
         if self.store.durable:
             os.fsync(incoming.file.fileno())
         incoming.file.close()
-        del self.incoming[sha256]
-        self.store.writers.discard(sha256)
-        part = self.store.part(sha256)
-        if got != sha256:
+        del self.incoming[digest]
+        self.store.writers.discard(digest)
+        part = self.store.part(digest)
+        if got != digest:
             part.unlink()
             if incoming.resumed:
                 # What an earlier attempt left may have been torn by a crash, which is no fault of the sender.
@@ -431,7 +431,7 @@ class Pull:
                 f"The file {incoming.entry.path} arrived with another content than promised.",
                 "It may have changed while it was sent; send it again.",
             )
-        _settle(part, self.store._final(sha256))
+        _settle(part, self.store._final(digest))
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
@@ -448,7 +448,7 @@ class _Incoming:
 
     def __init__(self, entry: FileEntry, part: Path) -> None:
         self.entry = entry
-        self.digest = hashlib.sha256()
+        self.hasher = blake3()
         self.file: BinaryIO = part.open("ab+")
         self.unread = self.file.seek(0, os.SEEK_END)
         if self.unread > entry.size:
@@ -462,7 +462,7 @@ class _Incoming:
     def read_part(self) -> int:
         """Hash some of what arrived before; return how many bytes."""
         block = self.file.read(min(CATCH_UP, self.unread))
-        self.digest.update(block)
+        self.hasher.update(block)
         self.unread -= len(block)
         self.written += len(block)
         if not block:  # somebody has shortened the file: go on from where it ends now
@@ -477,7 +477,7 @@ class _Incoming:
         length = min(CHUNK, self.entry.size - self.asked)
         if length == 0 or self.unread:
             return None
-        get = Get(self.entry.sha256, self.asked, length)
+        get = Get(self.entry.digest, self.asked, length)
         self.asked += length
         return get
 
@@ -486,18 +486,18 @@ class _Incoming:
             raise BadFrames(f"Bytes at {offset} of {self.entry.path} arrived before those at {self.written}.")
         self.file.write(data)
         self.file.flush()
-        self.digest.update(data)
+        self.hasher.update(data)
         self.written += len(data)
 
 
-def read_manifest(store: Store, sha256: str) -> list[FileEntry]:
+def read_manifest(store: Store, digest: str) -> list[FileEntry]:
     """Return the entries of a stored manifest.
 
     Raises:
         BadResult: if it is too large to be one; NotFound, BadFrames: as :meth:`Store.read`, :func:`unpack_manifest`.
     """
-    path = store.path(sha256)
+    path = store.path(digest)
     size = path.stat().st_size if path.is_file() else 0
     if size > MAX_MANIFEST:
-        raise BadResult(f"The manifest {sha256[:12]}… has {size} bytes; {MAX_MANIFEST} are allowed.")
-    return unpack_manifest(store.read(sha256, 0, size))
+        raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; {MAX_MANIFEST} are allowed.")
+    return unpack_manifest(store.read(digest, 0, size))

@@ -18,14 +18,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 2, 0
 """Protocol version. Sides with different MAJOR refuse one another, naming both; MINOR only adds.
 
 What a minor version adds is named among the features of :class:`Hello` and :class:`Welcome`; a side sends a message of
 a feature only to one that named it.
 """
 
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+"""What a file is known by: the BLAKE3 hash of its content, 32 bytes in hex."""
 JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """A UUID4 in hex, made by the client, so that submitting again after a lost reply never starts a job twice."""
 Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -159,7 +160,7 @@ class Submit(Message):
 
     job: JobId
     title: Name
-    scene: Sha256
+    scene: Digest
     request: JobRequest = JobRequest()
 
 
@@ -246,7 +247,7 @@ class Result(Message):
     """The result folder of ``job`` as the hash and size of its :class:`Manifest`, to be fetched on bulk."""
 
     job: JobId
-    manifest: Sha256
+    manifest: Digest
     size: Count
 
 
@@ -294,11 +295,11 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     path: Annotated[str, Meta(min_length=1, max_length=1024)]
     size: Count
-    sha256: Sha256
+    digest: Digest
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A folder as content: itself a file (this struct as JSON, entries sorted by path), known by its own SHA-256."""
+    """A folder as content: itself a file (this struct as JSON, entries sorted by path), known by its own hash."""
 
     files: list[FileEntry]
 
@@ -307,14 +308,14 @@ class Offer(Message):
     """Client to server on bulk: I have the folder with this manifest. The server pulls the manifest, answers
     :class:`Wanted`, pulls what it lacks, and ends with :class:`Stored`."""
 
-    manifest: Sha256
+    manifest: Digest
     size: Count
 
 
 class Wanted(Message):
     """Answer to :class:`Offer` once the manifest is known: how much of the folder the server lacks."""
 
-    manifest: Sha256
+    manifest: Digest
     files: Count
     bytes: Count
     total_files: Count
@@ -324,13 +325,13 @@ class Wanted(Message):
 class Stored(Message):
     """Server to client on bulk: the whole folder is stored and verified."""
 
-    manifest: Sha256
+    manifest: Digest
 
 
 class Get(Message):
     """Receiver to sender on bulk: send this range of this file. The answer is :class:`Chunk` or :class:`Error`."""
 
-    sha256: Sha256
+    digest: Digest
     offset: Count
     length: Annotated[int, Meta(ge=1, le=1 << 20)]
 
@@ -338,7 +339,7 @@ class Get(Message):
 class Chunk(Message):
     """A range of a file; its bytes are the one array frame, uint8."""
 
-    sha256: Sha256
+    digest: Digest
     offset: Count
 
 

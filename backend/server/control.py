@@ -225,7 +225,7 @@ class Control:
     def _stored_scene(self, scene: str) -> set[str]:
         """Return the paths in a stored scene."""
         entries = read_manifest(self.store, scene)
-        missing = sum(not self.store.has(entry.sha256) for entry in entries)
+        missing = sum(not self.store.has(entry.digest) for entry in entries)
         if missing:
             raise NotFound(f"{missing} files of the scene {scene[:12]}… are not stored here.", "Send the folder again.")
         return {entry.path for entry in entries}

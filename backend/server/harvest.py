@@ -23,7 +23,7 @@ def harvest(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]
     files = _files(folder)
     entries = yield from _quietly(scan(folder, files))
     for path, entry in zip(files, entries, strict=True):
-        store.adopt(path, entry.sha256)
+        store.adopt(path, entry.digest)
         yield
     manifest = pack_manifest(entries)
     return store.put(manifest), len(manifest)

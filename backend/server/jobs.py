@@ -25,8 +25,8 @@ from protocol.messages import (
     Submit,
 )
 
-LAYOUT = 1
-"""Written into the database; a server that meets another refuses it."""
+LAYOUT = 2
+"""Written into the database; a server that meets another refuses it. Since 2 what is stored is named by BLAKE3."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.messages import MAX_SIDE, Fraction, JobRequest, Name, Sentence, Sha256
+from protocol.messages import MAX_SIDE, Digest, Fraction, JobRequest, Name, Sentence
 
 ASSIGNMENT = "job.json"
 SCENE = "scene"
@@ -31,7 +31,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     store: str
     title: Name
-    scene: Sha256
+    scene: Digest
     request: JobRequest
     device: str
 

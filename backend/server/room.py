@@ -46,9 +46,9 @@ def make_room(
         for manifest in {*needed(), *(each for group in left for each in group)}:
             named |= _content(store, manifest)
             yield
-        for sha256 in sorted(sizes.keys() - named, key=lambda each: _date(store, each)):
-            if removed < excess and now() - _date(store, sha256) > STALE:
-                removed += _remove(store, sha256, sizes)
+        for digest in sorted(sizes.keys() - named, key=lambda each: _date(store, each)):
+            if removed < excess and now() - _date(store, digest) > STALE:
+                removed += _remove(store, digest, sizes)
             yield
     while removed < excess and left:
         group = left.pop(0)
@@ -60,8 +60,8 @@ def make_room(
         for manifest in needed():
             stays |= _content(store, manifest)
         going = set[str]().union(*(_content(store, manifest) for manifest in group))
-        for sha256 in going - stays - store.writers:
-            removed += _remove(store, sha256, sizes)
+        for digest in going - stays - store.writers:
+            removed += _remove(store, digest, sizes)
         yield
     return removed
 
@@ -77,20 +77,20 @@ def _content(store: Store, manifest: str) -> set[str]:
     if not store.has(manifest):
         return set()
     try:
-        return {manifest, *(entry.sha256 for entry in read_manifest(store, manifest))}
+        return {manifest, *(entry.digest for entry in read_manifest(store, manifest))}
     except Fault:
         return {manifest}
 
 
-def _date(store: Store, sha256: str) -> float:
+def _date(store: Store, digest: str) -> float:
     try:
-        status = store.path(sha256).stat()
+        status = store.path(digest).stat()
     except FileNotFoundError:
         return 0.0
     return max(status.st_mtime, status.st_ctime)
 
 
-def _remove(store: Store, sha256: str, sizes: dict[str, int]) -> int:
+def _remove(store: Store, digest: str, sizes: dict[str, int]) -> int:
     with suppress(FileNotFoundError):
-        store.path(sha256).unlink()
-    return sizes.pop(sha256, 0)
+        store.path(digest).unlink()
+    return sizes.pop(digest, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from protocol.messages import Error, Select, Sha256
+from protocol.messages import Digest, Error, Select
 
 MAX_ANSWER = 16 << 20
 LENGTH = 4
@@ -18,7 +18,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client wants to know of the stored result whose manifest has hash ``manifest``."""
 
     number: int
-    manifest: Sha256
+    manifest: Digest
     select: Select
 
 

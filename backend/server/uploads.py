@@ -48,7 +48,7 @@ class Upload:
         self.files_known = False
 
     def expects(self, chunk: Chunk) -> bool:
-        return any(get.sha256 == chunk.sha256 and get.offset == chunk.offset for get in self.pull.expected)
+        return any(get.digest == chunk.digest and get.offset == chunk.offset for get in self.pull.expected)
 
     @property
     def missing(self) -> int:
@@ -107,8 +107,8 @@ class Uploads:
             case Chunk():
                 self._chunk(message, letter, mailbox)
             case Get():
-                data = self.store.read(message.sha256, message.offset, message.length)
-                return Chunk(message.sha256, message.offset), [np.frombuffer(data, np.uint8)]
+                data = self.store.read(message.digest, message.offset, message.length)
+                return Chunk(message.digest, message.offset), [np.frombuffer(data, np.uint8)]
             case Error():
                 self._cannot_send(message, letter, mailbox)
             case _:
@@ -152,7 +152,7 @@ class Uploads:
         try:
             if len(letter.arrays) != 1 or letter.arrays[0].dtype != np.uint8 or letter.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file carries one array of bytes.")
-            upload.pull.accept(chunk.sha256, chunk.offset, cast(memoryview, letter.arrays[0].data))
+            upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, letter.arrays[0].data))
         except (Fault, OSError) as error:
             self._fail(upload, error, mailbox)
 
@@ -203,7 +203,7 @@ class Uploads:
         entries = read_manifest(self.store, upload.manifest)
         upload.pull = self._pull(entries)
         upload.files_known = True
-        unique = {entry.sha256: entry.size for entry in entries}
+        unique = {entry.digest: entry.size for entry in entries}
         wanted = Wanted(
             upload.manifest,
             files=upload.pull.files_total,

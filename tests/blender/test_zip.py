@@ -15,10 +15,10 @@ pytest.importorskip("bpy")
 SCRIPT = """
 result, out = arguments
 from bl_ext.user_default.splatlift import api
-import msgspec, plyfile, protocol, zmq
+import blake3, msgspec, plyfile, protocol, zmq
 
 user = bpy.utils.resource_path("USER")
-for module in (api, msgspec, plyfile, protocol, zmq):
+for module in (api, blake3, msgspec, plyfile, protocol, zmq):
     assert module.__file__.startswith(user), module.__file__
 assert "torch" not in sys.modules and "backend" not in sys.modules
 

@@ -13,7 +13,7 @@ import numpy as np
 import zmq
 
 from blender_addon.connection import Connection
-from protocol.blobs import CHUNK, pack_manifest, sha256_of, unpack_manifest
+from protocol.blobs import CHUNK, digest_of, pack_manifest, unpack_manifest
 from protocol.errors import Fault, NotFound
 from protocol.messages import (
     MAJOR,
@@ -165,8 +165,8 @@ class MockServer:
                 return Jobs(infos[::-1])
             case Offer():
                 return message
-            case Get(sha256, offset):
-                return Chunk(sha256, offset)
+            case Get(digest, offset):
+                return Chunk(digest, offset)
             case Submit(job):
                 self.jobs.setdefault(job, Progress(job, 0, "queued"))
                 return Accepted(job, self.jobs[job].state, self.jobs[job].seq)
@@ -196,7 +196,7 @@ class MockServer:
 
     def _range(self, message: Message) -> bytes:
         assert isinstance(message, Get)
-        return self.content[message.sha256][message.offset : message.offset + message.length]
+        return self.content[message.digest][message.offset : message.offset + message.length]
 
     # What a test has the server do
 
@@ -212,42 +212,42 @@ class MockServer:
     def ask(self, get: Get) -> None:
         """Ask the client for a range."""
         self._next += 1
-        self.asked[get.sha256, get.offset] += 1
+        self.asked[get.digest, get.offset] += 1
         self.bulk.send_multipart([self._bulk_peer, *encode(get, id=self._next)])
 
     def finish(self, job: str, files: dict[str, bytes]) -> None:
         """Give a job a result and say that it is done."""
-        self.content |= {sha256_of(data): data for data in files.values()}
-        self.offer_result(job, [FileEntry(name, len(data), sha256_of(data)) for name, data in files.items()])
+        self.content |= {digest_of(data): data for data in files.values()}
+        self.offer_result(job, [FileEntry(name, len(data), digest_of(data)) for name, data in files.items()])
         self.push(job, state="done", fraction=1.0)
 
     def offer_result(self, job: str, entries: Iterable[FileEntry]) -> None:
         manifest = pack_manifest(entries)
-        self.content[sha256_of(manifest)] = manifest
-        self.results[job] = Result(job, sha256_of(manifest), len(manifest))
+        self.content[digest_of(manifest)] = manifest
+        self.results[job] = Result(job, digest_of(manifest), len(manifest))
 
     # Uploads, one range at a time
 
     def _want(self, entries: list[FileEntry]) -> list[FileEntry]:
-        lacking = [each for each in {e.sha256: e for e in entries}.values() if each.sha256 not in self.content]
+        lacking = [each for each in {e.digest: e for e in entries}.values() if each.digest not in self.content]
         self._wanted = deque()
         for each in lacking:
-            begun = len(self._arriving.setdefault(each.sha256, b""))
+            begun = len(self._arriving.setdefault(each.digest, b""))
             offsets = range(begun, max(each.size, 1), CHUNK) if each.size else ()
-            self._wanted += [Get(each.sha256, at, min(CHUNK, each.size - at)) for at in offsets]
+            self._wanted += [Get(each.digest, at, min(CHUNK, each.size - at)) for at in offsets]
             if not each.size:
-                self.content[each.sha256] = b""
+                self.content[each.digest] = b""
         if self._wanted:
             self.ask(self._wanted[0])
         return lacking
 
     def _arrived(self, chunk: Chunk, data: bytes) -> None:
-        if not self._wanted or (chunk.sha256, chunk.offset) != (self._wanted[0].sha256, self._wanted[0].offset):
+        if not self._wanted or (chunk.digest, chunk.offset) != (self._wanted[0].digest, self._wanted[0].offset):
             return
         self._wanted.popleft()
-        self._arriving[chunk.sha256] += data
-        if sha256_of(self._arriving[chunk.sha256]) == chunk.sha256:
-            self.content[chunk.sha256] = self._arriving.pop(chunk.sha256)
+        self._arriving[chunk.digest] += data
+        if digest_of(self._arriving[chunk.digest]) == chunk.digest:
+            self.content[chunk.digest] = self._arriving.pop(chunk.digest)
         if self._wanted and self._offer:
             self.ask(self._wanted[0])
 
@@ -259,7 +259,7 @@ class MockServer:
             self._files_known = True
             entries = unpack_manifest(self.content[offer.manifest])
             lacking = self._want(entries)
-            sizes = {entry.sha256: entry.size for entry in entries}
+            sizes = {entry.digest: entry.size for entry in entries}
             wanted = Wanted(offer.manifest, len(lacking), sum(e.size for e in lacking), len(sizes), sum(sizes.values()))
             self.bulk.send_multipart([self._bulk_peer, *encode(wanted, id=id)])
         else:

@@ -11,7 +11,7 @@ import zmq
 
 from blender_addon.connection import ATTEMPT, BEAT, FORGOTTEN, SILENCE
 from protocol.errors import BadArgument, BadFrames, Refused, Unavailable, VersionMismatch
-from protocol.messages import Attach, Bye, Error, Heartbeat, Hello, Sync
+from protocol.messages import MAJOR, Attach, Bye, Error, Heartbeat, Hello, Sync
 
 from .mock_server import MockServer
 
@@ -43,10 +43,10 @@ def test_heartbeats_go_out_while_connected(stage):
     "answer",
     [
         pytest.param(
-            lambda server, _: Error("version-mismatch", "The client speaks 1.0, the server speaks 2.3.", "Update."),
+            lambda server, _: Error("version-mismatch", f"You speak {MAJOR}, I speak {MAJOR + 1}.", "Update."),
             id="the server refuses",
         ),
-        pytest.param(lambda server, _: server.welcome(protocol=(2, 3), server="Mock 2"), id="the client refuses"),
+        pytest.param(lambda server, _: server.welcome(protocol=(MAJOR + 1, 3), server="Mock"), id="the client refuses"),
     ],
 )
 def test_another_version_ends_the_attempts_and_names_both(stage, answer):
@@ -54,8 +54,8 @@ def test_another_version_ends_the_attempts_and_names_both(stage, answer):
     stage.connection.connect(stage.server.address)
     stage.play(lambda: stage.connection.state == "error")
     assert isinstance(stage.connection.error, VersionMismatch)
-    assert "2" in stage.connection.error.sentence
-    assert "1" in stage.connection.error.sentence
+    assert str(MAJOR) in stage.connection.error.sentence
+    assert str(MAJOR + 1) in stage.connection.error.sentence
     assert stage.connection.error.remedy
     assert not stage.connection.wanted
     stage.pass_time(60)
@@ -64,9 +64,9 @@ def test_another_version_ends_the_attempts_and_names_both(stage, answer):
 
 
 RAW = {
-    "another version": (b'{"v":2,"id":1,"message":{"type":"novel"}}', VersionMismatch),
+    "another version": (b'{"v":%d,"id":1,"message":{"type":"novel"}}' % (MAJOR + 1), VersionMismatch),
     "no JSON": (b"HTTP/1.1 400 Bad Request", BadFrames),
-    "an unknown message": (b'{"v":1,"id":4294967296,"message":{"type":"novel"}}', BadFrames),
+    "an unknown message": (b'{"v":%d,"id":4294967296,"message":{"type":"novel"}}' % MAJOR, BadFrames),
 }
 
 

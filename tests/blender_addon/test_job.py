@@ -11,7 +11,7 @@ import pytest
 
 from blender_addon import record
 from blender_addon.connection import BEAT, MAX_GETS, Connection
-from protocol.blobs import CHUNK, MAX_MANIFEST, sha256_of, unpack_manifest
+from protocol.blobs import CHUNK, MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.errors import (
     BadArgument,
     BadFrames,
@@ -24,6 +24,7 @@ from protocol.errors import (
     VersionMismatch,
 )
 from protocol.messages import (
+    MAJOR,
     Accepted,
     Cancel,
     Chunk,
@@ -95,9 +96,9 @@ def test_only_the_files_of_the_scene_arrive_and_each_range_once(stage, capture):
     offer = next(m for m in stage.server.heard if isinstance(m, Offer))
     entries = {e.path: e for e in unpack_manifest(stage.server.content[offer.manifest])}
     assert sorted(entries) == ["images/a.png", "images/b.png", "images/c.png", "transforms.json"]
-    assert all(stage.server.content[e.sha256] == (folder / path).read_bytes() for path, e in entries.items())
+    assert all(stage.server.content[e.digest] == (folder / path).read_bytes() for path, e in entries.items())
     assert max(stage.server.asked.values()) == 1
-    sent = [(c.sha256, c.offset) for c in stage.server.heard if isinstance(c, Chunk)]
+    sent = [(c.digest, c.offset) for c in stage.server.heard if isinstance(c, Chunk)]
     assert len(sent) == len(set(sent)) == 1 + 3 + 1 + 1
     assert job.bytes_done == 0, "the bytes of the upload are not those of the next stage"
 
@@ -413,7 +414,7 @@ def test_nothing_but_what_was_offered_is_sent(stage, capture, tmp_path):
     stage.server.answers[Offer] = lambda _: None
     job = stage.connection.submit(capture())
     stage.play(lambda: stage.server.kinds(Offer))
-    stage.server.ask(Get(sha256_of(b"secret"), 0, 6))
+    stage.server.ask(Get(digest_of(b"secret"), 0, 6))
     stage.play(lambda: job.final)
     assert isinstance(job.error, BadFrames)
     stage.play(lambda: "Error" in stage.server.kinds())
@@ -425,7 +426,7 @@ def test_more_than_a_file_holds_is_not_sent(stage, capture):
     stage.server.answers[Offer] = lambda _: None
     job = stage.connection.submit(capture())
     stage.play(lambda: stage.server.kinds(Offer))
-    stage.server.ask(Get(sha256_of(b"{}"), 1, 2))
+    stage.server.ask(Get(digest_of(b"{}"), 1, 2))
     stage.play(lambda: job.final)
     assert isinstance(job.error, NotFound)
     assert stage.server.kinds(Chunk) == []
@@ -452,14 +453,14 @@ def test_a_file_that_goes_away_meanwhile(stage, capture):
     job = stage.connection.submit(folder)
     stage.play(lambda: stage.server.kinds(Offer))
     (folder / "transforms.json").unlink()
-    stage.server.ask(Get(sha256_of(b"{}"), 0, 2))
+    stage.server.ask(Get(digest_of(b"{}"), 0, 2))
     stage.play(lambda: job.final)
     assert "transforms.json" in job.error.sentence
 
 
 BAD_RESULTS = {
-    "another content": ({"a.ply": b"good"}, {sha256_of(b"good"): b"evil"}, BadFrames),
-    "too few bytes": ({"a.ply": b"good"}, {sha256_of(b"good"): b"goo"}, BadFrames),
+    "another content": ({"a.ply": b"good"}, {digest_of(b"good"): b"evil"}, BadFrames),
+    "too few bytes": ({"a.ply": b"good"}, {digest_of(b"good"): b"goo"}, BadFrames),
     "a path out of the folder": ({"../a.ply": b"good"}, {}, BadFrames),
     "an absolute path": ({"/etc/passwd": b"good"}, {}, BadFrames),
     "one path twice": ({"a.ply": b"good", "A.ply": b"x"}, {}, BadFrames),
@@ -483,8 +484,8 @@ def test_a_bad_result_is_refused_and_leaves_no_folder(stage, capture, name):
 def test_a_manifest_that_is_no_manifest(stage, capture):
     stage.connect()
     job = submitted(stage, capture())
-    stage.server.content[sha256_of(b"no json")] = b"no json"
-    stage.server.results[job.id] = Result(job.id, sha256_of(b"no json"), 7)
+    stage.server.content[digest_of(b"no json")] = b"no json"
+    stage.server.results[job.id] = Result(job.id, digest_of(b"no json"), 7)
     stage.server.push(job.id, state="done")
     stage.play(lambda: job.final)
     assert isinstance(job.error, BadFrames)
@@ -585,7 +586,7 @@ def test_the_result_of_a_job_whose_server_became_another(stage, capture):
     port = stage.vanish()
     stage.play(lambda: stage.connection.state == "disconnected")
     stage.server = MockServer(port)
-    stage.server.answers[Hello] = lambda _: stage.server.welcome(protocol=(2, 0))
+    stage.server.answers[Hello] = lambda _: stage.server.welcome(protocol=(MAJOR + 1, 0))
     stage.clock.now += 2
     stage.play(lambda: stage.connection.state == "error")
     with pytest.raises(VersionMismatch):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import re
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,12 +21,12 @@ from protocol.errors import BadFrames, BadResult, BadScene, NotFound, Unavailabl
 from protocol.messages import FileEntry, Get, Manifest
 
 
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def hash_of(data: bytes) -> str:
+    return blake3(data).hexdigest()
 
 
 def entry(data: bytes, path: str = "a.bin") -> FileEntry:
-    return FileEntry(path, len(data), sha(data))
+    return FileEntry(path, len(data), hash_of(data))
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -37,12 +37,12 @@ class Sender:
     """The other side: answers ranges, and counts the bytes it was asked for."""
 
     def __init__(self, *files: bytes) -> None:
-        self.files = {sha(data): data for data in files}
+        self.files = {hash_of(data): data for data in files}
         self.asked: list[Get] = []
 
     def chunk(self, get: Get) -> bytes:
         self.asked.append(get)
-        return self.files[get.sha256][get.offset : get.offset + get.length]
+        return self.files[get.digest][get.offset : get.offset + get.length]
 
     @property
     def bytes_sent(self) -> int:
@@ -59,7 +59,7 @@ def run(pull: Pull, sender: Sender, chunks: int = 10**9) -> None:
         for get in waiting:
             if not chunks:
                 return
-            pull.accept(get.sha256, get.offset, sender.chunk(get))
+            pull.accept(get.digest, get.offset, sender.chunk(get))
             chunks -= 1
         waiting = []
 
@@ -92,8 +92,8 @@ def test_files_arrive_whole_and_leave_nothing_else(store: Store):
     pull = Pull(store, [entry(data, f"{i}") for i, data in enumerate(files)])
     run(pull, sender)
     for data in files:
-        assert store.path(sha(data)).read_bytes() == data
-    assert names(store) == {sha(data) for data in files}
+        assert store.path(hash_of(data)).read_bytes() == data
+    assert names(store) == {hash_of(data) for data in files}
     assert pull.bytes_done == pull.bytes_total == sum(map(len, files)) == sender.bytes_sent
     assert pull.requests() == []
 
@@ -105,7 +105,7 @@ def test_nothing_is_fetched_twice(store: Store):
     pull = Pull(store, wanted)
     assert (pull.files_total, pull.bytes_total) == (1, 3)
     run(pull, sender)
-    assert sender.asked == [Get(sha(b"new"), 0, 3)]
+    assert sender.asked == [Get(hash_of(b"new"), 0, 3)]
     again = Pull(store, wanted)
     assert again.done
     assert again.requests() == []
@@ -118,7 +118,7 @@ def test_outstanding_ranges_never_exceed_the_window(store: Store):
     assert len(gets) == WINDOW
     assert pull.requests() == []
     sender = Sender(data)
-    pull.accept(sha(data), 0, sender.chunk(gets[0]))
+    pull.accept(hash_of(data), 0, sender.chunk(gets[0]))
     assert [get.offset for get in pull.requests()] == [WINDOW * CHUNK]
     pull.close()
 
@@ -136,7 +136,7 @@ def test_a_dropped_connection_costs_only_what_had_not_arrived(store: Store, arri
     run(second, sender)
     assert sender.bytes_sent == sum(map(len, files))
     assert second.bytes_done == second.bytes_total
-    assert names(store) == {sha(data) for data in files}
+    assert names(store) == {hash_of(data) for data in files}
 
 
 @settings(deadline=None, max_examples=40)
@@ -153,7 +153,7 @@ def test_any_folder_arrives_through_any_number_of_drops(data: st.DataObject, tmp
         pull.close()
     run(Pull(store, wanted), sender)
     assert sender.bytes_sent == sum(len(content) for content in set(files))
-    assert names(store) == {sha(content) for content in files}
+    assert names(store) == {hash_of(content) for content in files}
 
 
 def test_a_file_that_is_not_what_was_promised_is_refused_and_removed(store: Store):
@@ -161,102 +161,102 @@ def test_a_file_that_is_not_what_was_promised_is_refused_and_removed(store: Stor
     pull = Pull(store, [promised, entry(noise(CHUNK), "other.png")])
     (get, *_) = pull.requests()
     with pytest.raises(BadFrames, match=r"The file photo\.png arrived with another content than promised\."):
-        pull.accept(get.sha256, 0, b"what has arrived!")
-    assert not any(name.startswith(promised.sha256) for name in names(store))
+        pull.accept(get.digest, 0, b"what has arrived!")
+    assert not any(name.startswith(promised.digest) for name in names(store))
     assert not pull.done
     assert pull.requests() == []
     assert not store.writers
     run(Pull(store, [promised]), Sender(b"what was promised"))
-    assert store.read(promised.sha256, 0, 4) == b"what"
+    assert store.read(promised.digest, 0, 4) == b"what"
 
 
 def test_an_empty_file_with_the_hash_of_another_is_refused(store: Store):
     with pytest.raises(BadFrames, match="another content than promised"):
-        Pull(store, [FileEntry("a", 0, sha(b"something"))]).requests()
+        Pull(store, [FileEntry("a", 0, hash_of(b"something"))]).requests()
     assert names(store) == set()
 
 
 def test_a_part_torn_by_a_crash_is_fetched_again_without_blame(store: Store):
     data = noise(2 * CHUNK + 3)
-    store.part(sha(data)).write_bytes(b"\0" * CHUNK)
+    store.part(hash_of(data)).write_bytes(b"\0" * CHUNK)
     sender = Sender(data)
     pull = Pull(store, [entry(data)])
     run(pull, sender)
     assert pull.bytes_done == pull.bytes_total
-    assert store.path(sha(data)).read_bytes() == data
+    assert store.path(hash_of(data)).read_bytes() == data
     assert sender.bytes_sent == len(data) + CHUNK + 3
 
 
 @pytest.mark.parametrize("left", [b"\0" * 10, b"\0" * 11, b"\0" * 2 * CHUNK])
 def test_a_torn_part_as_long_as_the_file_or_longer_is_fetched_again(store: Store, left: bytes):
     data = noise(10)
-    store.part(sha(data)).write_bytes(left)
+    store.part(hash_of(data)).write_bytes(left)
     sender = Sender(data)
     run(Pull(store, [entry(data)]), sender)
-    assert names(store) == {sha(data)}
+    assert names(store) == {hash_of(data)}
     assert sender.bytes_sent == 10
 
 
 def test_a_whole_part_needs_no_byte_more(store: Store):
     data = noise(CHUNK + 1)
-    store.part(sha(data)).write_bytes(data)
+    store.part(hash_of(data)).write_bytes(data)
     pull = Pull(store, [entry(data)])
     assert pull.requests() == []
     assert pull.done
-    assert store.path(sha(data)).read_bytes() == data
+    assert store.path(hash_of(data)).read_bytes() == data
 
 
 def test_a_large_part_is_read_a_little_at_a_time_while_others_arrive(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(blobs, "CATCH_UP", CHUNK)
     large, other = noise(4 * CHUNK), noise(5, 1)
-    store.part(sha(large)).write_bytes(large[: 3 * CHUNK])
+    store.part(hash_of(large)).write_bytes(large[: 3 * CHUNK])
     pull = Pull(store, [entry(large, "a"), entry(other, "b")])
-    assert pull.requests() == [Get(sha(other), 0, 5)]
+    assert pull.requests() == [Get(hash_of(other), 0, 5)]
     assert pull.bytes_done == CHUNK
-    pull.accept(sha(other), 0, other)
+    pull.accept(hash_of(other), 0, other)
     assert pull.requests() == []
-    assert pull.requests() == [Get(sha(large), 3 * CHUNK, CHUNK)]
-    pull.accept(sha(large), 3 * CHUNK, large[3 * CHUNK :])
+    assert pull.requests() == [Get(hash_of(large), 3 * CHUNK, CHUNK)]
+    pull.accept(hash_of(large), 3 * CHUNK, large[3 * CHUNK :])
     assert pull.done
     assert pull.bytes_done == pull.bytes_total
-    assert store.path(sha(large)).read_bytes() == large
+    assert store.path(hash_of(large)).read_bytes() == large
 
 
 def test_a_part_that_shrinks_while_it_is_read_goes_on_from_its_end(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(blobs, "CATCH_UP", CHUNK)
     data = noise(5 * CHUNK)
-    store.part(sha(data)).write_bytes(data[: 4 * CHUNK])
+    store.part(hash_of(data)).write_bytes(data[: 4 * CHUNK])
     pull = Pull(store, [entry(data)])
     assert pull.requests() == []
-    os.truncate(store.part(sha(data)), 2 * CHUNK)
+    os.truncate(store.part(hash_of(data)), 2 * CHUNK)
     sender = Sender(data)
     while not pull.done:
         for get in pull.requests():
-            pull.accept(get.sha256, get.offset, sender.chunk(get))
-    assert store.path(sha(data)).read_bytes() == data
+            pull.accept(get.digest, get.offset, sender.chunk(get))
+    assert store.path(hash_of(data)).read_bytes() == data
     assert sender.bytes_sent == 3 * CHUNK
 
 
 def test_a_torn_part_does_not_excuse_a_liar_for_ever(store: Store):
     promised = entry(b"0123456789")
-    store.part(promised.sha256).write_bytes(b"01234")
+    store.part(promised.digest).write_bytes(b"01234")
     pull = Pull(store, [promised])
     (get,) = pull.requests()
     assert get.offset == 5
-    pull.accept(promised.sha256, 5, b"xxxxx")
+    pull.accept(promised.digest, 5, b"xxxxx")
     (get,) = pull.requests()
     assert (get.offset, get.length) == (0, 10)
     with pytest.raises(BadFrames, match="another content than promised"):
-        pull.accept(promised.sha256, 0, b"xxxxxxxxxx")
+        pull.accept(promised.digest, 0, b"xxxxxxxxxx")
     assert names(store) == set()
 
 
 def test_a_stored_file_cut_short_by_a_power_cut_is_fetched_again(store: Store):
     store.put(b"0123456789")
-    store.path(sha(b"0123456789")).write_bytes(b"")
+    store.path(hash_of(b"0123456789")).write_bytes(b"")
     sender = Sender(b"0123456789")
     run(Pull(store, [entry(b"0123456789")]), sender)
-    assert store.read(sha(b"0123456789"), 0, 10) == b"0123456789"
+    assert store.read(hash_of(b"0123456789"), 0, 10) == b"0123456789"
 
 
 def test_two_pulls_of_one_file_fetch_it_once(store: Store):
@@ -265,12 +265,12 @@ def test_two_pulls_of_one_file_fetch_it_once(store: Store):
     first, second = Pull(store, [entry(data)]), Pull(store, [entry(data), entry(b"mine", "b")])
     run(first, sender, 1)
     (get,) = second.requests()
-    assert get.sha256 == sha(b"mine")
-    second.accept(get.sha256, 0, b"mine")
+    assert get.digest == hash_of(b"mine")
+    second.accept(get.digest, 0, b"mine")
     assert second.requests() == []
     assert not second.done
     for get in list(first.expected):
-        first.accept(get.sha256, get.offset, sender.chunk(get))
+        first.accept(get.digest, get.offset, sender.chunk(get))
     assert first.done
     assert second.requests() == []
     assert second.done
@@ -295,27 +295,27 @@ def test_storing_a_file_that_is_arriving_does_not_disturb_either(store: Store, t
         sender = Sender(data)
         pull = Pull(store, [entry(data)])
         gets = pull.requests()
-        pull.accept(sha(data), 0, sender.chunk(gets[0]))
+        pull.accept(hash_of(data), 0, sender.chunk(gets[0]))
         store_it(data)
         for get in gets[1:]:
-            pull.accept(get.sha256, get.offset, sender.chunk(get))
+            pull.accept(get.digest, get.offset, sender.chunk(get))
         assert pull.done
-        assert store.path(sha(data)).read_bytes() == data
+        assert store.path(hash_of(data)).read_bytes() == data
     assert all(re.fullmatch("[0-9a-f]{64}", name) for name in names(store))
 
 
 def adopt_copy(store: Store, folder: Path, data: bytes) -> None:
     (folder / "copy").write_bytes(data)
-    store.adopt(folder / "copy", sha(data))
+    store.adopt(folder / "copy", hash_of(data))
 
 
 BAD_CHUNKS: dict[str, Callable[[Get], tuple[str, int, bytes]]] = {
-    "of another file": lambda get: (sha(b"another"), get.offset, b"x" * get.length),
-    "at another place": lambda get: (get.sha256, get.offset + 1, b"x" * get.length),
-    "too short": lambda get: (get.sha256, get.offset, b"x" * (get.length - 1)),
-    "too long": lambda get: (get.sha256, get.offset, b"x" * (get.length + 1)),
-    "empty": lambda get: (get.sha256, get.offset, b""),
-    "before the file": lambda get: (get.sha256, -1, b"x"),
+    "of another file": lambda get: (hash_of(b"another"), get.offset, b"x" * get.length),
+    "at another place": lambda get: (get.digest, get.offset + 1, b"x" * get.length),
+    "too short": lambda get: (get.digest, get.offset, b"x" * (get.length - 1)),
+    "too long": lambda get: (get.digest, get.offset, b"x" * (get.length + 1)),
+    "empty": lambda get: (get.digest, get.offset, b""),
+    "before the file": lambda get: (get.digest, -1, b"x"),
 }
 
 
@@ -328,10 +328,10 @@ def test_a_chunk_that_nobody_asked_for_is_refused_and_harms_nothing(store: Store
     with pytest.raises(BadFrames, match=r"bytes of .* arrived that nobody asked for"):
         pull.accept(*BAD_CHUNKS[name](gets[0]))
     for get in gets:
-        pull.accept(get.sha256, get.offset, sender.chunk(get))
+        pull.accept(get.digest, get.offset, sender.chunk(get))
     assert pull.done
     with pytest.raises(BadFrames, match="nobody asked for"):
-        pull.accept(gets[0].sha256, gets[0].offset, sender.chunk(gets[0]))
+        pull.accept(gets[0].digest, gets[0].offset, sender.chunk(gets[0]))
 
 
 def test_chunks_out_of_order_are_refused(store: Store):
@@ -339,7 +339,7 @@ def test_chunks_out_of_order_are_refused(store: Store):
     pull = Pull(store, [entry(data)])
     first, second = pull.requests()
     with pytest.raises(BadFrames, match=r"Bytes at 1048576 of a\.bin arrived before those at 0"):
-        pull.accept(second.sha256, second.offset, data[CHUNK:])
+        pull.accept(second.digest, second.offset, data[CHUNK:])
     pull.close()
     assert first.offset == 0
 
@@ -349,18 +349,18 @@ def test_a_chunk_may_be_any_buffer(store: Store, wrap):
     pull = Pull(store, [entry(b"12345678")])
     pull.requests()
     with pytest.raises(BadFrames, match="0 bytes of"):
-        pull.accept(sha(b"12345678"), 0, wrap(b""))
-    pull.accept(sha(b"12345678"), 0, wrap(b"12345678"))
-    assert store.has(sha(b"12345678"))
+        pull.accept(hash_of(b"12345678"), 0, wrap(b""))
+    pull.accept(hash_of(b"12345678"), 0, wrap(b"12345678"))
+    assert store.has(hash_of(b"12345678"))
 
 
 def test_a_disk_without_room_is_told_before_anything_is_fetched(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Store, "free_bytes", lambda self: 1000)
     with pytest.raises(Unavailable, match=r"The disk of .* has no room for"):
         Pull(store, [entry(noise(1001))])
-    store.part(sha(noise(1001))).write_bytes(noise(1001)[:500])
+    store.part(hash_of(noise(1001))).write_bytes(noise(1001)[:500])
     run(Pull(store, [entry(noise(1001))]), Sender(noise(1001)))
-    assert store.has(sha(noise(1001)))
+    assert store.has(hash_of(noise(1001)))
 
 
 def test_a_disk_that_fills_up_is_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -371,10 +371,10 @@ def test_a_disk_that_fills_up_is_a_sentence(store: Store, monkeypatch: pytest.Mo
     pull.requests()
     monkeypatch.setattr(blobs._Incoming, "write", full)
     with pytest.raises(Unavailable, match=r"cannot take what arrives: No space left on device\."):
-        pull.accept(sha(b"12345"), 0, b"12345")
+        pull.accept(hash_of(b"12345"), 0, b"12345")
     pull.close()
     assert not store.writers
-    assert not store.has(sha(b"12345"))
+    assert not store.has(hash_of(b"12345"))
 
 
 # The store
@@ -382,27 +382,27 @@ def test_a_disk_that_fills_up_is_a_sentence(store: Store, monkeypatch: pytest.Mo
 
 def test_ranges_outside_a_file_or_of_no_file_are_not_found(store: Store):
     store.put(b"0123456789")
-    assert store.read(sha(b"0123456789"), 3, 4) == b"3456"
+    assert store.read(hash_of(b"0123456789"), 3, 4) == b"3456"
     for offset, length in ((0, 11), (10, 1), (2**53, 1), (-1, 2)):
         with pytest.raises(NotFound, match=f"has no bytes {offset} to {offset + length}"):
-            store.read(sha(b"0123456789"), offset, length)
+            store.read(hash_of(b"0123456789"), offset, length)
     with pytest.raises(NotFound, match=r"The file 486ea4622[0-9a-f]{3}… is not stored here"):
         store.read("486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7", 0, 1)
 
 
 @pytest.mark.parametrize("name", ["", "../../../etc/passwd", "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", "/" * 64])
 def test_what_is_no_hash_names_nothing_in_a_store(store: Store, name: str):
-    for use in (store.path, store.has, store.part, lambda sha256: store.read(sha256, 0, 1)):
-        with pytest.raises(NotFound, match="is no SHA-256"):
+    for use in (store.path, store.has, store.part, lambda digest: store.read(digest, 0, 1)):
+        with pytest.raises(NotFound, match="is no BLAKE3 hash"):
             use(name)
 
 
 def test_putting_and_adopting_twice_is_once(store: Store, tmp_path: Path):
     (tmp_path / "a").write_bytes(b"content")
     for _ in range(2):
-        store.adopt(tmp_path / "a", sha(b"content"))
-        assert store.put(b"content") == sha(b"content")
-    assert names(store) == {sha(b"content")}
+        store.adopt(tmp_path / "a", hash_of(b"content"))
+        assert store.put(b"content") == hash_of(b"content")
+    assert names(store) == {hash_of(b"content")}
     assert (tmp_path / "a").read_bytes() == b"content"
 
 
@@ -452,7 +452,7 @@ def manifest(*paths: str) -> bytes:
 
 
 def raw(**fields: object) -> bytes:
-    whole = {"path": "a", "size": 1, "sha256": sha(b"x"), **fields}
+    whole = {"path": "a", "size": 1, "digest": hash_of(b"x"), **fields}
     return msgspec.json.encode({"files": [whole]})
 
 
@@ -464,8 +464,8 @@ BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
     "unknown field": (b'{"files":[],"run":"rm"}', "unknown field `run`"),
     "negative size": (raw(size=-1), "Expected `int` >= 0"),
     "endless size": (raw(size=2**60), "Expected `int` <="),
-    "hash that is a path": (raw(sha256="../" * 21 + "x"), "matching regex"),
-    "hash with a line end": (raw(sha256=sha(b"x") + "\n"), "matching regex"),
+    "hash that is a path": (raw(digest="../" * 21 + "x"), "matching regex"),
+    "hash with a line end": (raw(digest=hash_of(b"x") + "\n"), "matching regex"),
     "no path": (raw(path=""), "length >= 1"),
     "endless path": (raw(path="a" * 1025), "length <= 1024"),
     "absolute": (manifest("/etc/passwd"), "'/etc/passwd' in a manifest does not name a file inside its folder"),
@@ -490,7 +490,7 @@ BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
     "one path in two cases": (manifest("Images/A.PNG", "images/a.png"), "names one path twice"),
     "one path in two compositions": (manifest("caf\u00e9", "cafe\u0301"), "names one path twice"),
     "a file and a folder": (manifest("a/b/c", "A"), "as a file and as a folder"),
-    "two sizes": (pack_manifest([entry(b"x", "a"), FileEntry("b", 2, sha(b"x"))]), "gives one content two sizes"),
+    "two sizes": (pack_manifest([entry(b"x", "a"), FileEntry("b", 2, hash_of(b"x"))]), "gives one content two sizes"),
 }
 
 
@@ -551,12 +551,12 @@ def test_too_many_files_are_refused(monkeypatch: pytest.MonkeyPatch):
 def test_a_stored_manifest_is_read_within_its_limit(store: Store, monkeypatch: pytest.MonkeyPatch):
     content = manifest("a", "b")
     store.put(content)
-    assert [one.path for one in read_manifest(store, sha(content))] == ["a", "b"]
+    assert [one.path for one in read_manifest(store, hash_of(content))] == ["a", "b"]
     with pytest.raises(NotFound, match="is not stored here"):
-        read_manifest(store, sha(b"absent"))
+        read_manifest(store, hash_of(b"absent"))
     monkeypatch.setattr(blobs, "MAX_MANIFEST", 10)
     with pytest.raises(BadResult, match=r"has \d+ bytes; 10 are allowed"):
-        read_manifest(store, sha(content))
+        read_manifest(store, hash_of(content))
 
 
 # Scanning
@@ -580,7 +580,7 @@ def test_a_scanned_folder_comes_out_the_same_at_the_other_end(store: Store, tmp_
     content = pack_manifest(entries)
     sender = Sender(content, *(data for _, data in files))
     run(Pull(store, [entry(content)]), sender)
-    received = read_manifest(store, sha(content))
+    received = read_manifest(store, hash_of(content))
     run(Pull(store, received), sender)
     store.checkout(received, tmp_path / "copy")
     for name, data in files:
@@ -605,3 +605,8 @@ def test_a_folder_that_cannot_be_sent_is_refused(tmp_path: Path, name: str):
 def test_a_file_that_vanishes_is_a_sentence(tmp_path: Path):
     with pytest.raises(BadScene, match=r"The file .*gone\.png cannot be sent: .*No such file"):
         finish(scan(tmp_path, [tmp_path / "gone.png"]))
+
+
+def test_a_content_is_known_by_its_blake3_hash():
+    # From the reference implementation's test of b"abc".
+    assert blobs.digest_of(b"abc") == "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"

@@ -30,7 +30,7 @@ from protocol.wire import DTYPES, MAX_ARRAY, MAX_ARRAYS, MAX_HEADER, Dtype, deco
 from tests.protocol.messages_of import KINDS, any_message, messages
 
 JOB = "0123456789abcdef" * 2
-SHA = "0123456789abcdef" * 4
+DIGEST = "0123456789abcdef" * 4
 
 arrays = st.lists(
     hnp.arrays(st.sampled_from(sorted(DTYPES)).map(np.dtype), hnp.array_shapes(min_dims=0, min_side=0, max_side=5)),
@@ -75,15 +75,15 @@ def test_arrays_of_another_byte_order_or_layout_arrive_in_order(dtype: str):
 
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, zmq.Frame, lambda frame: zmq.Frame(frame).buffer])
 def test_frames_may_be_any_buffer(wrap):
-    frames = [wrap(frame) for frame in encode(Chunk(SHA, 7), [np.arange(9, dtype=np.uint8)], id=3)]
+    frames = [wrap(frame) for frame in encode(Chunk(DIGEST, 7), [np.arange(9, dtype=np.uint8)], id=3)]
     message, (received,), number = decode(frames)
-    assert (message, number) == (Chunk(SHA, 7), 3)
+    assert (message, number) == (Chunk(DIGEST, 7), 3)
     assert received.tolist() == list(range(9))
     assert not received.flags.writeable
 
 
 def test_a_full_chunk_fits():
-    frames = encode(Chunk(SHA, 0), [np.zeros(MAX_ARRAY, np.uint8)])
+    frames = encode(Chunk(DIGEST, 0), [np.zeros(MAX_ARRAY, np.uint8)])
     assert decode(frames)[1][0].nbytes == MAX_ARRAY
 
 
@@ -91,9 +91,9 @@ def test_frames_pass_through_zeromq():
     with zmq.Context() as context, context.socket(zmq.PAIR) as left, context.socket(zmq.PAIR) as right:
         left.bind("inproc://wire")
         right.connect("inproc://wire")
-        left.send_multipart(encode(Chunk(SHA, 0), [np.arange(1000, dtype=np.uint8)]), copy=False)
+        left.send_multipart(encode(Chunk(DIGEST, 0), [np.arange(1000, dtype=np.uint8)]), copy=False)
         message, (received,), _ = decode(right.recv_multipart(copy=False))  # pyright: ignore[reportArgumentType]
-        assert message == Chunk(SHA, 0)
+        assert message == Chunk(DIGEST, 0)
         assert np.array_equal(received, np.arange(1000, dtype=np.uint8))
 
 
@@ -126,9 +126,15 @@ BAD_FRAMES: dict[str, tuple[list[bytes], str]] = {
     "no version": ([b'{"id": 0}'], "missing required field `v`"),
     "a version in words": (frames(v="one"), "Expected `int`, got `str`"),
     "an endless version": ([b'{"v": ' + b"9" * 5000 + b"}"], "not the JSON of this protocol"),
-    "bytes that are no UTF-8": (frames(b'{"v":1,"id":0,"message":{"type":"\xff"}}'), "'utf-8' codec can't decode"),
-    "half a surrogate": (frames(b'{"v":1,"id":0,"message":{"type":"\\ud800"}}'), "header that is not the JSON"),
-    "bottomless JSON": (frames(b'{"v":1,"x":' + b"[" * 60_000), "recursion"),
+    "bytes that are no UTF-8": (
+        frames(b'{"v":%d,"id":0,"message":{"type":"\xff"}}' % MAJOR),
+        "'utf-8' codec can't decode",
+    ),
+    "half a surrogate": (
+        frames(b'{"v":%d,"id":0,"message":{"type":"\\ud800"}}' % MAJOR),
+        "header that is not the JSON",
+    ),
+    "bottomless JSON": (frames(b'{"v":%d,"x":' % MAJOR + b"[" * 60_000), "recursion"),
     "a negative id": (frames(id=-1), r"Expected `int` >= 0 - at `\$.id`"),
     "an unknown message": (message("explode"), "message that this protocol does not know .* 'explode'"),
     "an unknown field": (message("heartbeat", load="__import__('os')"), "unknown field `load`"),
@@ -137,8 +143,8 @@ BAD_FRAMES: dict[str, tuple[list[bytes], str]] = {
     "a field of another type": (message("cancel", job=7), "Expected `str`, got `int`"),
     "a job that is a path": (message("cancel", job="../../etc/passwd"), "Expected `str` matching regex"),
     "a job with a line end": (message("cancel", job=JOB + "\n"), "Expected `str` matching regex"),
-    "a range beyond a chunk": (message("get", sha256=SHA, offset=0, length=2**20 + 1), "Expected `int` <= 1048576"),
-    "a range before the file": (message("get", sha256=SHA, offset=-1, length=1), "Expected `int` >= 0"),
+    "a range beyond a chunk": (message("get", digest=DIGEST, offset=0, length=2**20 + 1), "Expected `int` <= 1048576"),
+    "a range before the file": (message("get", digest=DIGEST, offset=-1, length=1), "Expected `int` >= 0"),
     "an array that is missing": (frames(arrays=[array("uint8", 1)]), "names 1 arrays, 0 frames followed"),
     "an array too many": (frames(None, b"1"), "names 0 arrays, 1 frames followed"),
     "nine arrays": (frames(None, *[b""] * 8, arrays=[array("uint8", 0)] * 9), "Expected `array` of length <= 8"),
@@ -171,7 +177,7 @@ def test_bad_frames_are_refused_with_a_sentence_and_cost_nothing(name: str):
     assert decode(encode(Error(fault.code, fault.sentence, fault.remedy)))[0]
 
 
-@pytest.mark.parametrize("theirs", [0, 2, -1, 10**30])
+@pytest.mark.parametrize("theirs", [0, MAJOR - 1, MAJOR + 1, -1, 10**30])
 def test_another_version_is_named_beside_ours(theirs: int):
     header = {"v": theirs, "whatever": "a later version says"}
     with pytest.raises(VersionMismatch, match=f"speaks protocol {theirs}, this side speaks protocol {MAJOR}"):
@@ -210,7 +216,7 @@ BAD_MESSAGES: dict[str, tuple[Message, list[np.ndarray], str]] = {
     "objects": (Heartbeat(), [np.array([{}])], "array of type object, which the wire has not"),
     "truth values": (Heartbeat(), [np.zeros(1, bool)], "array of type bool, which the wire has not"),
     "a long name": (Hello((1, 0), "x" * 201), [], "Hello has a field .*Expected `str` of length <= 200"),
-    "a long range": (Get(SHA, 0, 2**20 + 1), [], "Get has a field .*Expected `int` <= 1048576"),
+    "a long range": (Get(DIGEST, 0, 2**20 + 1), [], "Get has a field .*Expected `int` <= 1048576"),
     "no fraction": (Progress(JOB, 1, "running", fraction=float("nan")), [], "Expected `float`, got `null`"),
     "a hash that is none": (Chunk("x", 0), [], "Chunk has a field that its receiver would refuse"),
     "a number beyond JSON": (Cancel(2**200), [], "Cancel has a field"),  # pyright: ignore[reportArgumentType]

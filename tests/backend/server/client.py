@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import zmq
 
-from protocol.blobs import Store, pack_manifest, read_manifest, scan, sha256_of
+from protocol.blobs import Store, digest_of, pack_manifest, read_manifest, scan
 from protocol.errors import fault
 from protocol.messages import (
     FINAL_STATES,
@@ -145,24 +145,24 @@ class Client:
 
     def offer(self, folder: Path, *, stop_after: int | None = None) -> tuple[str, Wanted | None]:
         """Send a folder and return its manifest's hash; with ``stop_after``, fall silent after so many bytes."""
-        files = {entry.sha256: folder / entry.path for entry in entries_of(folder)}
+        files = {entry.digest: folder / entry.path for entry in entries_of(folder)}
         manifest = pack_manifest(entries_of(folder))
         wanted = None
         assert self.bulk is not None
-        id = self.send(Offer(sha256_of(manifest), len(manifest)), self.bulk)
+        id = self.send(Offer(digest_of(manifest), len(manifest)), self.bulk)
         while True:
             message, _, of = self.receive(self.bulk)
             match message:
-                case Get(sha256, offset, length):
+                case Get(digest, offset, length):
                     if stop_after is not None and self.sent_bytes >= stop_after:
-                        return sha256_of(manifest), wanted
-                    if sha256 == sha256_of(manifest):
+                        return digest_of(manifest), wanted
+                    if digest == digest_of(manifest):
                         data = manifest[offset : offset + length]
                     else:
-                        with files[sha256].open("rb") as file:
+                        with files[digest].open("rb") as file:
                             file.seek(offset)
                             data = file.read(length)
-                    self.send_chunk(sha256, offset, data, of)
+                    self.send_chunk(digest, offset, data, of)
                 case Wanted():
                     wanted = message
                 case Stored():
@@ -171,16 +171,16 @@ class Client:
                 case Error():
                     raise fault(message.code, message.sentence, message.remedy)
 
-    def send_chunk(self, sha256: str, offset: int, data: bytes, id: int) -> None:
+    def send_chunk(self, digest: str, offset: int, data: bytes, id: int) -> None:
         assert self.bulk is not None
         self.sent_bytes += len(data)
-        self.bulk.send_multipart(encode(Chunk(sha256, offset), [np.frombuffer(data, np.uint8)], id=id))
+        self.bulk.send_multipart(encode(Chunk(digest, offset), [np.frombuffer(data, np.uint8)], id=id))
 
-    def fetch(self, sha256: str, size: int) -> bytes:
+    def fetch(self, digest: str, size: int) -> bytes:
         """Download a file whole, a range at a time."""
         data = b""
         while len(data) < size:
-            id = self.send(Get(sha256, len(data), min(1 << 20, size - len(data))), self.bulk)
+            id = self.send(Get(digest, len(data), min(1 << 20, size - len(data))), self.bulk)
             message, arrays, of = self.receive(self.bulk)
             if isinstance(message, Error):
                 raise fault(message.code, message.sentence, message.remedy)
@@ -195,8 +195,8 @@ class Client:
         assert store.put(self.fetch(result.manifest, result.size)) == result.manifest
         files = {}
         for entry in read_manifest(store, result.manifest):
-            files[entry.path] = self.fetch(entry.sha256, entry.size)
-            assert sha256_of(files[entry.path]) == entry.sha256
+            files[entry.path] = self.fetch(entry.digest, entry.size)
+            assert digest_of(files[entry.path]) == entry.digest
         return files
 
 

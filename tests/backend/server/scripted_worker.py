@@ -16,10 +16,10 @@ def main() -> None:
     folder = Path(sys.argv[1])
     job = json.loads((folder / "job.json").read_text())
 
-    def stored(sha256: str) -> Path:
-        return Path(job["store"]) / sha256[:2] / sha256
+    def stored(digest: str) -> Path:
+        return Path(job["store"]) / digest[:2] / digest
 
-    files = {entry["path"]: entry["sha256"] for entry in json.loads(stored(job["scene"]).read_text())["files"]}
+    files = {entry["path"]: entry["digest"] for entry in json.loads(stored(job["scene"]).read_text())["files"]}
     for line in stored(files["script"]).read_text().splitlines():
         command, *rest = line.split()
         if command == "step":  # stage, fraction

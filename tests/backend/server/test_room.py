@@ -60,10 +60,10 @@ def test_what_no_manifest_names_goes_after_a_day(tmp_path):
 def test_what_is_being_written_or_asked_for_meanwhile_stays(tmp_path):
     store = Store(tmp_path)
     manifest = folder(store, b"a" * 1000)
-    (sha256,) = (path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size == 1000)
-    store.writers.add(sha256)
+    (digest,) = (path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size == 1000)
+    store.writers.add(digest)
     clear(make_room(store, 0, [(manifest,)], lambda: iter(()), time.time))
-    assert store.has(sha256)
+    assert store.has(digest)
     again = folder(store, b"b" * 1000)
     wanted: list[str] = []
     steps = make_room(store, 0, [(again,)], lambda: iter(wanted), time.time)

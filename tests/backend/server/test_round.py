@@ -208,10 +208,10 @@ def test_a_slow_client_does_not_hold_up_another(serving, connect, scene):
 
     slow = connect(serving, receive_high_water=1)
     for n in range(60):  # asks for 60 MB and reads none of it
-        slow.send(Get(entries["out"].sha256, (n % 4) << 20, 1 << 20), slow.bulk)
+        slow.send(Get(entries["out"].digest, (n % 4) << 20, 1 << 20), slow.bulk)
     begin = time.monotonic()
     for _ in range(3):
-        assert len(first.fetch(entries["out"].sha256, 5_000_000)) == 5_000_000
+        assert len(first.fetch(entries["out"].digest, 5_000_000)) == 5_000_000
         first.ask(Heartbeat(), Heartbeat)
     assert time.monotonic() - begin < 2.0
     # When it reads at last, everything is there.
@@ -250,7 +250,7 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(serving, connect, scene
     client = connect(serving)
     folder = scene("done", a=2_000_000)
     send = client.send_chunk
-    client.send_chunk = lambda sha256, offset, data, id: send(sha256, offset, _changed(data), id)
+    client.send_chunk = lambda digest, offset, data, id: send(digest, offset, _changed(data), id)
     with pytest.raises(BadFrames, match="another content than promised"):
         client.offer(folder)
     client.send_chunk = send

@@ -10,6 +10,7 @@ import sqlite3
 import pytest
 
 from backend.server import address
+from backend.server.jobs import LAYOUT
 from backend.server.server import Server, serve
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
 from tests.backend.server.client import Client
@@ -124,7 +125,7 @@ def test_jobs_that_are_no_database(tmp_path):
 def test_jobs_of_a_later_version(tmp_path):
     with sqlite3.connect(tmp_path / "jobs.sqlite") as db:
         db.execute("PRAGMA user_version = 7")
-    with pytest.raises(Unavailable, match="have layout 7; this server reads layout 1"):
+    with pytest.raises(Unavailable, match=f"have layout 7; this server reads layout {LAYOUT}"):
         serve("tcp://127.0.0.1:*", tmp_path)
 
 

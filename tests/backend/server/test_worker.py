@@ -93,7 +93,7 @@ def folder(tmp_path: Path) -> Path:
     entries = entries_of(scene)
     store = Store(tmp_path / "store")
     for entry in entries:
-        store.adopt(scene / entry.path, entry.sha256)
+        store.adopt(scene / entry.path, entry.digest)
     folder = tmp_path / "job"
     folder.mkdir()
     manifest = store.put(pack_manifest(entries))
