@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .modes import outside_edit_mode
+from .modes import into_object_mode
 from .parts import check_parts, copy_piece, new_part, pieces_of, settle
 
 
-@outside_edit_mode
+@into_object_mode
 def duplicate(parts: Iterable[Any]) -> list[Any]:
     """Copy objects with their Gaussians and return the new collections: labels, ids and colours of their own.
 

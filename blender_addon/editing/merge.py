@@ -7,12 +7,12 @@ from typing import Any
 
 from protocol.errors import BadArgument
 
-from .modes import outside_edit_mode
+from .modes import into_object_mode
 from .moving import Taken, join_rows
 from .parts import check_parts, dissolve_part, pieces_of, settle
 
 
-@outside_edit_mode
+@into_object_mode
 def merge(parts: Iterable[Any], into: Any = None) -> Any:
     """Merge objects and return the collection that remains: ``into``, or of the one with most Gaussians.
 

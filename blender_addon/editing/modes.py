@@ -1,4 +1,8 @@
-"""Edits want plain data: out of Edit Mode, and back into it afterwards."""
+"""Edits want plain data: out of Edit Mode, and back into it afterwards where Gaussians were edited.
+
+Edits of whole objects end in Object Mode: Blender takes longer to turn a million points into its editing mesh than any
+edit takes, and whole objects are not what one edits there.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,12 @@ T = TypeVar("T")
 
 
 @contextmanager
-def object_mode() -> Iterator[None]:
-    """Leave Edit Mode for the block, and then return with all that was in it and is still there."""
+def object_mode(back: bool = True) -> Iterator[None]:
+    """Leave Edit Mode for the block, and then return with all that was in it and is still there.
+
+    Args:
+        back: whether to return; where the block fails, it returns in any case.
+    """
     # World matrices and the list of objects are as old as the last update.
     bpy.context.view_layer.update()
     editing = [thing for thing in bpy.context.view_layer.objects if thing.mode == "EDIT"]
@@ -23,18 +31,27 @@ def object_mode() -> Iterator[None]:
         yield
         return
     bpy.ops.object.mode_set(mode="OBJECT")
+    failed = True
     try:
         yield
+        failed = False
     finally:
-        layer = bpy.context.view_layer
-        layer.update()
-        left = [thing for thing in editing if _is_there(thing)]
-        if left:
-            for thing in layer.objects:
-                thing.select_set(thing in left)
-            if layer.objects.active not in left:
-                layer.objects.active = left[0]
-            bpy.ops.object.mode_set(mode="EDIT")
+        if back or failed:
+            _edit(editing)
+
+
+def _edit(things: list[Any]) -> None:
+    """Enter Edit Mode with those of some objects that are still there."""
+    layer = bpy.context.view_layer
+    layer.update()
+    left = [thing for thing in things if _is_there(thing)]
+    if not left:
+        return
+    for thing in layer.objects:
+        thing.select_set(thing in left)
+    if layer.objects.active not in left:
+        layer.objects.active = left[0]
+    bpy.ops.object.mode_set(mode="EDIT")
 
 
 def outside_edit_mode(edit: Callable[P, T]) -> Callable[P, T]:
@@ -43,6 +60,17 @@ def outside_edit_mode(edit: Callable[P, T]) -> Callable[P, T]:
     @wraps(edit)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         with object_mode():
+            return edit(*args, **kwargs)
+
+    return run
+
+
+def into_object_mode(edit: Callable[P, T]) -> Callable[P, T]:
+    """Have a function run in Object Mode, and stay there."""
+
+    @wraps(edit)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        with object_mode(back=False):
             return edit(*args, **kwargs)
 
     return run

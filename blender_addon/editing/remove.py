@@ -7,13 +7,13 @@ from typing import Any
 
 from protocol.errors import BadArgument
 
-from .modes import outside_edit_mode
+from .modes import into_object_mode, outside_edit_mode
 from .moving import drop_rows
 from .parts import check_parts, pieces_of, remove_part, scene_of, settle_or_dissolve
 from .selection import selected
 
 
-@outside_edit_mode
+@into_object_mode
 def delete(parts: Iterable[Any]) -> None:
     """Delete objects with their Gaussians.
 

@@ -167,6 +167,29 @@ def test_edits_in_edit_mode_of_several_objects_are_undone_and_redone(scene: Any)
         assert state() == after
 
 
+@pytest.mark.parametrize("edit", [OPS.merge, OPS.duplicate, OPS.delete])
+def test_edits_of_whole_objects_end_in_object_mode_and_undo_returns(scene: Any, edit: Any) -> None:
+    pick_parts(["mug", "plant"])
+    bpy.ops.ed.undo_push(message="start")
+    bpy.ops.object.mode_set(*REAL, mode="EDIT")
+    before = state()
+    assert edit(*REAL) == {"FINISHED"}
+    assert bpy.context.mode == "OBJECT"
+    after = state()
+    bpy.ops.ed.undo()
+    assert state() == before
+    bpy.ops.ed.redo()
+    assert state() == after
+
+
+def test_what_fails_in_edit_mode_stays_there(scene: Any) -> None:
+    pick_parts(["mug"])
+    bpy.ops.object.mode_set(mode="EDIT")
+    with pytest.raises(RuntimeError, match="cannot be merged"):
+        OPS.merge(*REAL)
+    assert bpy.context.mode == "EDIT_MESH"
+
+
 def test_the_selection_changes_in_edit_mode_and_is_undone(scene: Any) -> None:
     pick_parts(["mug"])
     bpy.ops.object.mode_set(*REAL, mode="EDIT")
