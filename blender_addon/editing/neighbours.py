@@ -6,7 +6,7 @@ in the same or in touching cells is near. On a million points that takes a fract
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,8 @@ SAMPLES = 200
 _BITS = 21
 _MOST = 1 << (_BITS - 1)
 """Cells along an axis; three indices share 64 bits."""
-_AHEAD = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
-"""Half of the 26 steps to touching cells: each pair of cells is met once."""
+_AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))
+"""Half of the 8 steps along x and y to other columns of cells: each pair of columns is met once."""
 
 
 def usual_distance(points: Floats) -> float:
@@ -41,8 +41,10 @@ def usual_distance(points: Floats) -> float:
     rank = min(NEIGHBOUR, count - 1)
     if rank < 1:
         return 0.0
-    axis = int(np.argmax(np.ptp(points, axis=0)))
-    ordered = points[np.argsort(points[:, axis], kind="stable")].astype(np.float64)
+    low, high = _bounds(points)
+    axis = int(np.argmax(high - low))
+    # A row an axis, as sums over rows are several times faster than within them.
+    ordered = points[np.argsort(points[:, axis], kind="stable")].T.astype(np.float64)
     picks = np.random.default_rng(0).integers(0, count, SAMPLES) if count > SAMPLES else np.arange(count)
     return float(np.median([_distance_to(ordered, axis, int(pick), rank) for pick in picks]))
 
@@ -70,7 +72,7 @@ def connected(points: Floats, width: float, owners: NDArray[np.intp] | None = No
     if len(points) == 0 or width <= 0:
         return np.zeros(len(points), np.intp)
     cells, cell_of = np.unique(_cells(points, width), return_inverse=True)
-    links = [_touching(cells, _step(step)) for step in _AHEAD]
+    links = list(_touching(cells))
     if owners is not None and len(owners):
         links.append((cell_of[owners], cell_of[len(points) - len(owners) :]))
     roots = _components(
@@ -94,23 +96,25 @@ def around(points: Floats, rows: NDArray[np.bool_], reach: float) -> NDArray[np.
     chosen = np.zeros(len(cells), bool)
     chosen[cell_of[rows]] = True
     near = chosen.copy()
-    for step in _AHEAD:
-        one, other = _touching(cells, _step(step))
+    for one, other in _touching(cells):
         near[other[chosen[one]]] = True
         near[one[chosen[other]]] = True
     return rows | near[cell_of]
 
 
 def _distance_to(ordered: NDArray[np.float64], axis: int, at: int, rank: int) -> float:
-    """The distance from one of the points, ordered along an axis, to its neighbour of a rank."""
-    here = ordered[at]
+    """The distance from one of the points, (3, N) and ordered along an axis, to its neighbour of a rank."""
+    here = ordered[:, at]
+    count = ordered.shape[1]
     half = 512
     while True:
-        low, high = max(0, at - half), min(len(ordered), at + half + 1)
-        squares = np.square(ordered[low:high] - here).sum(1)
+        low, high = max(0, at - half), min(count, at + half + 1)
+        squares = np.square(ordered[0, low:high] - here[0])
+        for own, each in zip(here[1:], ordered[1:, low:high], strict=True):
+            squares += np.square(each - own)
         distance = float(np.sqrt(np.partition(squares, min(rank, len(squares) - 1))[min(rank, len(squares) - 1)]))
-        below = low == 0 or here[axis] - ordered[low, axis] >= distance
-        above = high == len(ordered) or ordered[high - 1, axis] - here[axis] >= distance
+        below = low == 0 or here[axis] - ordered[axis, low] >= distance
+        above = high == count or ordered[axis, high - 1] - here[axis] >= distance
         if below and above:
             return distance
         half *= 4
@@ -148,23 +152,37 @@ def _axis(quats: Floats, axis: int) -> Floats:
 
 def _cells(points: Floats, width: float) -> Cells:
     """The cell (N,) that each point is in, as one number; steps to touching cells are differences of such numbers."""
-    low = points.min(0).astype(np.float64)
-    width = max(width, float(np.ptp(points, axis=0).max()) / (_MOST - 4))
+    low, high = _bounds(points)
+    width = max(width, float((high - low).max()) / (_MOST - 4))
     x, y, z = ((points - low) / width).astype(np.int64).T + 1
     return x << 2 * _BITS | y << _BITS | z
 
 
-def _step(step: tuple[int, ...]) -> int:
-    x, y, z = step
+def _bounds(points: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least and greatest coordinates (3,); an axis at a time, which is ten times faster than all at once."""
+    columns = [points[:, axis] for axis in range(3)]
+    return np.array([each.min() for each in columns], float), np.array([each.max() for each in columns], float)
+
+
+def _step(x: int, y: int, z: int) -> int:
     return (x << 2 * _BITS) + (y << _BITS) + z
 
 
-def _touching(cells: Cells, step: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The indices of cells, which ascend, that have one at the other end of a step, and of those others."""
-    wanted = cells + step
-    at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
-    there = np.flatnonzero(cells[at] == wanted)
-    return there, at[there]
+def _touching(cells: Cells) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Each pair of ``cells``, which ascend, that touch, once: the indices of the ones and of the others.
+
+    Cells of a column along z are numbered one after the other, so one search finds three steps to another column.
+    """
+    above = np.flatnonzero(cells[1:] == cells[:-1] + 1)
+    yield above, above + 1
+    last = len(cells) - 1
+    for x, y in _AHEAD:
+        at = np.minimum(np.searchsorted(cells, cells + _step(x, y, -1)), last)
+        for z in (-1, 0, 1):
+            met = cells[at] == cells + _step(x, y, z)
+            there = np.flatnonzero(met)
+            yield there, at[there]
+            at = np.minimum(at + met, last)
 
 
 def _components(count: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.intp]:
