@@ -40,7 +40,7 @@ STAGES = {
 FINAL = {"finished": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
 JOBS = 8
 """Jobs that the list shows; older ones are counted."""
-PICTURE = 7.0
+PICTURE = 5.0
 """How large the picture of a running job is, in the interface's units."""
 LOCAL = {"starting": "Starting a server here", "stopping": "Stopping the server here"}
 
@@ -97,10 +97,11 @@ def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
         draw_text(layout, context, facts.problem, "ERROR")
         return
     kind = "Graphics card" if facts.device == "cuda" else "Processor"
-    layout.label(text=f"{kind}: {facts.device_name}", icon="BLANK1")
+    column = layout.column(align=True)
+    column.label(text=f"{kind}: {facts.device_name}", icon="BLANK1")
     if facts.free_bytes:
         gigabytes = f"{facts.free_bytes / 1e9:.0f} of {facts.total_bytes / 1e9:.0f} GB"
-        layout.label(text=f"{gigabytes} of memory free", icon="BLANK1")
+        column.label(text=f"{gigabytes} of memory free", icon="BLANK1")
 
 
 class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
@@ -191,7 +192,7 @@ class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
             self.layout.label(text="Nothing is imported yet", icon="INFO")
             return
         self.layout.menu("SPLATLIFT_MT_scene", text=shown.name, icon="OUTLINER_COLLECTION")
-        self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=6)
+        self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=4)
         part = chosen_object(context)
         row = self.layout.row(align=True)
         one = row.row(align=True)

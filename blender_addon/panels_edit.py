@@ -6,8 +6,11 @@ import bpy
 
 from .editing.isolate import is_isolating
 from .operators.edit_targets import NOTHING, targets
-from .panels import CATEGORY
+from .panels import CATEGORY, draw_text
 from .settings import shown_scene
+
+NAMED = 4
+"""Objects that are named above the buttons; more are counted."""
 
 
 class SPLATLIFT_PT_edit(bpy.types.Panel):
@@ -25,7 +28,8 @@ class SPLATLIFT_PT_edit(bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         found = targets(context)
-        self.layout.label(text=_title(found) if found else NOTHING, icon="OBJECT_DATA" if found else "INFO")
+        column = self.layout.column(align=True)
+        draw_text(column, context, _title(found) if found else NOTHING, "OBJECT_DATA" if found else "INFO")
         if context.mode.startswith("EDIT"):
             _draw_gaussians(self.layout)
         else:
@@ -50,7 +54,7 @@ def _draw_objects(layout: Any, scene: Any) -> None:
     column = layout.column(align=True)
     column.operator("splatlift.split_pieces", text="Split into Pieces")
     column.operator("splatlift.remove_floaters", text="Remove Floaters")
-    layout.label(text="Parts of objects are selected in Edit Mode", icon="EDITMODE_HLT")
+    layout.label(text="Parts of one: Edit Mode (Tab)", icon="EDITMODE_HLT")
 
 
 def _draw_gaussians(layout: Any) -> None:
@@ -69,7 +73,8 @@ def _draw_gaussians(layout: Any) -> None:
 def _title(parts: list[Any]) -> str:
     if len(parts) == 1:
         return parts[0].name
-    return f"{len(parts)} objects: {', '.join(part.name for part in parts)}"
+    more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+    return f"{len(parts)} objects: {', '.join(part.name for part in parts[:NAMED])}{more}"
 
 
 CLASSES = (SPLATLIFT_PT_edit,)

@@ -35,6 +35,8 @@ def add_points(collection: Any, name: str, splats: Splats, colour: tuple[float, 
     thing.color = colour
     modifier = thing.modifiers.new(MODIFIER, "NODES")
     modifier.node_group = nodes
+    # Drawn points would cover the selected ones, and are as many again to evaluate.
+    modifier.show_in_editmode = False
     return thing
 
 
