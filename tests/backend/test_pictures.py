@@ -80,7 +80,7 @@ def test_a_segmentation_shows_pictures(tmp_path, method, monkeypatch):
 
     settings: dict[str, float | int | str | bool] = {"steps": 40} if method == "unic-lift" else {}
     request = SegmentRequest(
-        tmp_path / "room", tmp_path / "out", method=method, device="cpu", steps=20, meshes=False, settings=settings
+        tmp_path / "room", tmp_path / "out", method=method, device="cpu", steps=60, meshes=False, settings=settings
     )
     segment(request, progress, lambda picture: taken.append((now[0], picture)))
     assert {"reconstruct", "objects"} | ({"lift"} if method == "unic-lift" else set()) <= {name for name, _ in taken}
