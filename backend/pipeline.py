@@ -212,7 +212,7 @@ def _mask_scale(train: Sequence[View], scene: Scene) -> float:
             return mask.shape[1] / view.camera.width
     raise BadMask(
         f"None of the {len(train)} views of {scene.root} has an instance mask.",
-        "Put id maps named as the photographs into a folder and name it with --masks.",
+        "Put id maps, named as the photographs are, into a folder masks beside those.",
     )
 
 

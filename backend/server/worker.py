@@ -54,7 +54,10 @@ def work(folder: Path, segment: Segment) -> int:
         return 1
     except Fault as fault:
         # The folder here means nothing to who sent it: files are called what they are called there.
-        sentence, remedy = (text.replace(f"{folder / lines.SCENE}/", "") for text in (fault.sentence, fault.remedy))
+        scene = str(folder / lines.SCENE)
+        sentence, remedy = (
+            text.replace(f"{scene}/", "").replace(scene, "the capture") for text in (fault.sentence, fault.remedy)
+        )
         teller.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)))
         return 1
     teller.say(Done())

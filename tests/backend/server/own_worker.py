@@ -19,7 +19,7 @@ def segment(settings, progress, picture) -> None:
     if script == "bad":
         raise BadScene(f"The scene {scene.name} has no view.", "Take photographs.")
     if script == "lost":
-        raise BadScene(f"The file {scene / 'images' / '0.png'} is broken.", f"Look at {scene / 'images'}/.")
+        raise BadScene(f"The file {scene / 'images' / '0.png'} is broken.", f"Look at {scene / 'images'}/ of {scene}.")
     if script == "wait":
         while True:
             progress("lift", 0.0)

@@ -66,7 +66,7 @@ def test_a_fault_keeps_its_sentence_and_a_bug_its_traceback(served, connect, tmp
     lost = client.submit(client.offer(write(tmp_path / "lost", "lost"))[0]).job
     error = client.until(lost).error
     assert error.sentence == "The file images/0.png is broken.", "as its owner knows it"
-    assert error.remedy == "Look at images/."
+    assert error.remedy == "Look at images/ of the capture."
     bug = client.submit(client.offer(write(tmp_path / "bug", "bug"))[0]).job
     error = client.until(bug).error
     assert error.sentence == (
