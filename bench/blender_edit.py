@@ -2,7 +2,8 @@
 
 Run it in any Python with bpy, in the root of the source tree. Two objects and a background of random places, together
 ``--count`` Gaussians with all columns of an import. Each edit starts from a fresh import; the time is that of the
-operator as a click calls it, its own step of undo included. From Edit Mode it also leaves that and returns to it.
+operator as a click calls it, its own step of undo included. From Edit Mode it also leaves that, and edits of Gaussians
+return to it; what Blender takes for that alone, and for a step of undo there, is measured apart.
 """
 
 from __future__ import annotations
@@ -114,6 +115,23 @@ def timed(folder: Path, edit: Edit, mode: str) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu
 
 
+def modes(folder: Path) -> list[float]:
+    """Return the wall seconds that Blender takes to enter Edit Mode, to push a step of undo there, and to leave it."""
+    bpy.ops.wm.read_homefile(use_empty=True)
+    session.import_folder(folder)
+    whole()
+    taken = []
+    for call in (
+        lambda: bpy.ops.object.mode_set(mode="EDIT"),
+        lambda: bpy.ops.ed.undo_push(message="in Edit Mode"),
+        lambda: bpy.ops.object.mode_set(mode="OBJECT"),
+    ):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--count", type=int, default=1_000_000, help="Gaussians")
@@ -132,12 +150,12 @@ def main() -> int:
                 for mode in ("OBJECT", "EDIT")
                 for each in zip(*(timed(Path(folder), edit, mode) for _ in range(chosen.repeat)), strict=True)
             ]
-            held = edit[3] and best[0] > TARGET * chosen.count / 1e6
+            held = edit[3] and max(best[0], best[2]) > TARGET * chosen.count / 1e6
             kept = kept and not held
             print(f"{edit[0]:28}{best[0]:13.3f}{best[1]:11.3f}{best[2]:11.3f}{best[3]:11.3f}", flush=True)
-    print(
-        f"merging, splitting, assigning and deleting may take {TARGET} s in Object Mode{'' if kept else ': too slow'}"
-    )
+        own = [min(each) for each in zip(*(modes(Path(folder)) for _ in range(chosen.repeat)), strict=True)]
+    print("Blender alone: into Edit Mode {:.3f}, a step of undo there {:.3f}, out of it {:.3f}".format(*own))
+    print(f"merging, splitting, assigning and deleting may take {TARGET} s{'' if kept else ': too slow'}")
     blender_addon.unregister()
     return 0 if kept else 1
 
