@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from protocol.blobs import Store, unpack_manifest
+from protocol.blobs import CHUNK, WINDOW, Store, unpack_manifest
 from protocol.errors import BadFrames, JobFailed, NotFound, Refused
 from protocol.messages import Error, Get, Heartbeat, Jobs, Offer, Status
 from protocol.wire import encode
@@ -68,12 +68,12 @@ def test_nothing_is_sent_twice(serving, connect, scene):
 
 
 def test_an_interrupted_upload_goes_on_where_it_stopped(serving, connect, scene):
-    folder = scene("done", big=20_000_000)
+    folder = scene("done", big=50_000_000)
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     first = connect(serving)
-    first.offer(folder, stop_after=9_000_000)
-    # The server has surely taken in what it asked the rest of the window for.
-    arrived = first.sent_bytes - 2_000_000
+    first.offer(folder, stop_after=30_000_000)
+    # The server asks for no more than a window ahead of what it has taken in.
+    arrived = first.sent_bytes - (WINDOW + 1) * CHUNK
     first.close()
 
     second = connect(serving)
