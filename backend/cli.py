@@ -190,9 +190,12 @@ def select(
 
 @app.command()
 def serve(
-    bind: Annotated[str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen.")] = "tcp://127.0.0.1:5757",
+    bind: Annotated[
+        str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen; beyond this machine it encrypts.")
+    ] = "tcp://127.0.0.1:5757",
     data: Annotated[Path | None, typer.Option(help="Where uploads, jobs and results are kept.")] = None,
     device: Device = "auto",
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="Encrypt on this machine too.")] = False,
     keep: Annotated[
         float, typer.Option(min=0, metavar="GB", help="What the store may hold; past that the oldest captures go.")
     ] = 200.0,
@@ -207,11 +210,29 @@ def serve(
 
     run(
         bind=bind,
-        data=data or Path.home() / ".splatlift",
+        data=data or _data_folder(),
         device=device,
+        encrypted=encrypt,
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
     )
+
+
+@app.command()
+def pairing(
+    data: Annotated[Path | None, typer.Option(help="The server's --data.")] = None,
+    renew: Annotated[bool, typer.Option("--renew", help="Make a new one; the old one is of no use then.")] = False,
+) -> None:
+    """Print the pairing string, a secret, with which Blender on another machine may connect to the server here."""
+    if sys.platform == "win32":
+        raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
+    from backend.server import keys
+
+    folder = data or _data_folder()
+    known = keys.renew(folder) if renew else keys.load_or_make(folder)[0]
+    typer.echo(known.pairing.text())
+    if renew:
+        typer.echo("A server that runs on this folder takes the old one until it is started again.", err=True)
 
 
 @app.command()
@@ -275,6 +296,11 @@ def main() -> None:
     if status == INTERRUPTED:
         _complain("Interrupted; what was finished is kept, and the same command goes on from there.")
     sys.exit(status)
+
+
+def _data_folder() -> Path:
+    """Return where a server keeps uploads, jobs, results and its keys unless told otherwise."""
+    return Path.home() / ".splatlift"
 
 
 def _complain(sentence: str) -> None:

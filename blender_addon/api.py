@@ -20,9 +20,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.errors import BadArgument, Fault, Refused, Unavailable
+from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import JobRequest, MethodInfo, Select
 
+from .address import parse
 from .connection import Connection
 from .job import Job
 from .selecting import job_of
@@ -94,25 +95,30 @@ def connect(
 
     Args:
         address: ``tcp://HOST:PORT``, as the server prints it.
-        pairing: the server's pairing string, for encrypted connections.
+        pairing: the server's pairing string, for an encrypted connection; needed beyond this machine, and where the
+            server encrypts on this one. That of the add-on's preferences is not looked at.
         timeout: seconds to wait.
         cache: folder for downloads; left out, that of the add-on's preferences.
 
     Raises:
-        BadArgument: if ``address`` is no address.
-        Refused: if it is on another machine, or ``pairing`` is given: servers do not encrypt yet.
+        BadArgument: if ``address`` is no address, or ``pairing`` no pairing string.
+        Refused: if it is on another machine and there is no pairing string, or Blender may not go online; if the server
+            does not accept the pairing string, or one side encrypts and the other does not.
         Unavailable: if nothing answers in time.
         VersionMismatch: if the server is too old or too new.
     """
-    if pairing is not None:
-        raise Refused("A pairing string was given, and this version has no encrypted connections.", "Leave it out.")
+    where = parse(address)
+    if not where.is_loopback:
+        from .preferences import check_online
+
+        check_online(where)
     if cache is None:
         from .preferences import cache_folder
 
         cache = cache_folder()
     connection = Connection(Path(cache))
     try:
-        connection.connect(address)
+        connection.connect(address, pairing)
         connection.run(lambda: connection.state in ("connected", "error"), timeout)
         if connection.state != "connected":
             raise connection.error or Unavailable(

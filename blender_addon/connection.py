@@ -19,6 +19,7 @@ import zmq
 from numpy.typing import NDArray
 
 from protocol import errors
+from protocol import pairing as pairing_string
 from protocol.blobs import Store
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import (
@@ -43,12 +44,13 @@ from protocol.messages import (
     Status,
     Welcome,
 )
+from protocol.pairing import Pairing
 
 from .address import Address, parse
 from .errand import Errand
 from .job import Job, Lost
 from .learning import learn, look_again
-from .link import Channel, Link, Received
+from .link import Channel, Link, Received, Refusal
 from .record import Entry
 from .selecting import select
 
@@ -135,22 +137,26 @@ class Connection:
 
     # What a person does
 
-    def connect(self, address: str) -> None:
+    def connect(self, address: str, pairing: str | None = None) -> None:
         """Connect to a server, and again whenever it is lost, until :meth:`close`. Returns at once.
 
-        Jobs of another server, if any are unfinished, fail.
+        Jobs of another server, if any are unfinished, fail. With a pairing string the connection is encrypted, or none.
 
         Raises:
-            BadArgument: if it is no address.
-            Refused: if it is beyond this machine, as the wire is not encrypted.
+            BadArgument: if it is no address, or no pairing string.
+            Refused: if it is beyond this machine and there is no pairing string, as it would not be encrypted.
+            Unavailable: if there is one and libzmq cannot encrypt.
         """
         where = parse(address)
-        if not where.is_loopback:
+        keys = pairing_string.parse(pairing) if pairing is not None and pairing.strip() else None
+        if keys is None and not where.is_loopback:
             raise Refused(
-                f"The server at {where} is on another machine, and the connection would not be encrypted.",
-                "Reach it through an SSH tunnel: ssh -L 5757:127.0.0.1:5757 -L 5758:127.0.0.1:5758 HOST, "
-                "then connect to tcp://127.0.0.1:5757.",
+                f"The server at {where} is on another machine, and without its pairing string nothing is encrypted.",
+                "Enter the pairing string, which 'backend pairing' prints on that machine; or use an SSH tunnel: "
+                "ssh -L 5757:127.0.0.1:5757 -L 5758:127.0.0.1:5758 HOST, then connect to tcp://127.0.0.1:5757.",
             )
+        if keys is not None and not zmq.has("curve"):
+            raise Unavailable("The pyzmq installed here cannot encrypt.", "Install the one from PyPI: pyzmq.")
         self.close()
         if self.address not in (None, where):
             for job in self.unfinished:
@@ -159,7 +165,7 @@ class Connection:
             self.settings = {}
         self.address = where
         self._stepped = self._clock()
-        self._life = self._live(where)
+        self._life = self._live(where, keys)
         self._show("connecting", None)
 
     def close(self) -> None:
@@ -303,14 +309,14 @@ class Connection:
             self._life = None
             return False
 
-    def _live(self, address: Address) -> Steps[None]:
+    def _live(self, address: Address, pairing: Pairing | None) -> Steps[None]:
         """The life of a connection: say hello, beat, and on a loss try again after growing waits."""
         wait = FIRST_WAIT
         while True:
             self._show("connecting", self.error)
             self._heard = self._clock()
             self._context = self._context or zmq.Context()
-            self._link = Link(self._context, address)
+            self._link = Link(self._context, address, pairing)
             try:
                 yield from self._watched(self._greet(self._link))
                 wait = FIRST_WAIT
@@ -319,7 +325,9 @@ class Connection:
                 self._lose(None)
                 continue
             except Fault as reason:
-                if isinstance(reason, VersionMismatch) or (isinstance(reason, BadFrames) and not self._greeted):
+                if isinstance(reason, VersionMismatch | _Unpaired) or (
+                    isinstance(reason, BadFrames) and not self._greeted
+                ):
                     self._drop_link(farewell=False)
                     self._show("error", reason)
                     return
@@ -373,6 +381,8 @@ class Connection:
         slept = now - self._stepped
         if self._verdict is not None:
             raise self._verdict
+        if self._link.refusal is not None:
+            raise _unpaired(self._link.refusal, self.address, encrypted=self._link.encrypted)
         if self._link.cut:
             raise self._gone()
         if slept > FORGOTTEN:
@@ -534,6 +544,27 @@ class Connection:
                     "Choose another one in the add-on's preferences.",
                 ) from error
         return self._store
+
+
+class _Unpaired(Refused):
+    """The server and this client do not agree on how to encrypt; trying again does not help."""
+
+
+def _unpaired(refusal: Refusal, address: Address | None, *, encrypted: bool) -> _Unpaired:
+    if refusal == "pairing":
+        return _Unpaired(
+            f"The server at {address} does not accept this pairing string.",
+            "It is another server's, or was renewed. On the server's machine, this prints it: backend pairing.",
+        )
+    if encrypted:
+        return _Unpaired(
+            f"The server at {address} does not encrypt, and a pairing string was given.",
+            "Leave the pairing string empty, or start the server with: backend serve --encrypt.",
+        )
+    return _Unpaired(
+        f"The server at {address} lets in encrypted connections only, and no pairing string was given.",
+        "Enter the pairing string; on the server's machine this prints it: backend pairing.",
+    )
 
 
 class _Asleep(Exception):

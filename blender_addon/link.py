@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import zmq
 from numpy.typing import NDArray
 from zmq.utils.monitor import recv_monitor_message
 
 from protocol.messages import AnyMessage, Bye, Message
+from protocol.pairing import Pairing
 from protocol.wire import MAX_FRAME, decode, encode
 
 from .address import Address
 
 Channel = Literal["control", "bulk"]
 Received = tuple[AnyMessage, list[NDArray], int]
+Refusal = Literal["mechanism", "pairing"]
+"""One side encrypts and the other does not; or the server does not know the pairing string."""
 
-GONE = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+HUNG_UP = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+FAILED = HUNG_UP | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+NEWS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
+HANG_UPS = 3
+"""Handshakes that the other side ends without a word until that is its answer.
+
+A server whose key is another one does so; so does, now and then, one that encrypts where the client does not.
+"""
+SEAL = 64
+"""Bytes, at least, by which encryption makes a frame longer."""
 FAREWELL_MS = 100
 """How long libzmq may still try to send the last word after the sockets are closed."""
+
+
+@dataclass
+class _Monitor:
+    """What libzmq says of one socket, and how its first handshake went."""
+
+    socket: zmq.Socket
+    stood: bool = False
+    trying_again: bool = False
+    hang_ups: int = 0
 
 
 class Link:
@@ -31,14 +54,17 @@ class Link:
     Args:
         context: the owner's own, never the shared instance.
         address: of the server's control socket.
+        pairing: the keys to encrypt with; None for a connection in the clear.
     """
 
-    def __init__(self, context: zmq.Context, address: Address) -> None:
+    def __init__(self, context: zmq.Context, address: Address, pairing: Pairing | None = None) -> None:
         self._context = context
         self._address = address
         self._sockets: dict[Channel, zmq.Socket] = {}
-        self._monitors: list[zmq.Socket] = []
+        self._pairing = pairing
+        self._monitors: list[_Monitor] = []
         self._cut = False
+        self._refusal: Refusal | None = None
         self._open("control", address)
 
     def open_bulk(self, port: int) -> None:
@@ -70,17 +96,53 @@ class Link:
         return decode([frame.buffer for frame in frames])
 
     @property
+    def encrypted(self) -> bool:
+        return self._pairing is not None
+
+    @property
     def cut(self) -> bool:
-        """Whether a connection that stood has ended."""
-        for monitor in self._monitors:
-            while not self._cut and monitor.poll(0):
-                self._cut = bool(recv_monitor_message(monitor, zmq.NOBLOCK)["event"] & GONE)
+        """Whether a connection that stood, or was about to, has ended."""
+        self._look()
         return self._cut
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why the server lets nobody in with these keys, None where it does or nothing is known."""
+        self._look()
+        return self._refusal
+
+    def _look(self) -> None:
+        for monitor in self._monitors:
+            while not self._cut and monitor.socket.poll(0):
+                self._take(monitor, recv_monitor_message(monitor.socket, zmq.NOBLOCK))
+
+    def _take(self, monitor: _Monitor, news: Any) -> None:
+        event = news["event"]
+        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            monitor.stood = True
+        elif event == HUNG_UP and not monitor.stood:
+            monitor.hang_ups += 1
+            # Its disconnection is told of as well.
+            monitor.trying_again = True
+            if monitor.hang_ups >= HANG_UPS:
+                self._end("pairing" if self._pairing is not None else None)
+        elif event == zmq.EVENT_DISCONNECTED and monitor.trying_again:
+            monitor.trying_again = False
+        elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            self._end("pairing")
+        elif news["value"] == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            self._end("mechanism")
+        else:
+            self._end(None)
+
+    def _end(self, refusal: Refusal | None) -> None:
+        self._cut = True
+        self._refusal = refusal
 
     def wait(self, seconds: float) -> None:
         """Wait until there is something to receive, or so long. For scripts only: Blender's window stands still."""
         poller = zmq.Poller()
-        for socket in (*self._sockets.values(), *self._monitors):
+        for socket in (*self._sockets.values(), *(monitor.socket for monitor in self._monitors)):
             poller.register(socket, zmq.POLLIN)
         poller.poll(round(seconds * 1000))
 
@@ -91,7 +153,7 @@ class Link:
             socket.disable_monitor()
             socket.close(FAREWELL_MS if said and channel == "control" else 0)
         for monitor in self._monitors:
-            monitor.close(0)
+            monitor.socket.close(0)
         self._sockets.clear()
         self._monitors.clear()
 
@@ -101,7 +163,7 @@ class Link:
         for option, value in {
             zmq.LINGER: 0,
             zmq.IMMEDIATE: 1,
-            zmq.MAXMSGSIZE: MAX_FRAME,
+            zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if self._pairing else 0),
             zmq.SNDHWM: 16,
             zmq.RCVHWM: 16,
             zmq.HEARTBEAT_IVL: 2000,
@@ -115,5 +177,10 @@ class Link:
             zmq.IPV6: int(address.is_v6),
         }.items():
             socket.setsockopt(option, value)
-        self._monitors.append(socket.get_monitor_socket(GONE))
+        if self._pairing is not None:
+            secret = self._pairing.client.encode()
+            socket.setsockopt(zmq.CURVE_SERVERKEY, self._pairing.server.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(secret))
+        self._monitors.append(_Monitor(socket.get_monitor_socket(NEWS)))
         socket.connect(str(address))

@@ -11,7 +11,7 @@ from . import session, values
 from .connection import Connection
 from .job import Job
 from .pace import in_words
-from .preferences import address, environment
+from .preferences import address, environment, pairing
 from .pump import Import, pump
 from .settings import capture_folder, chosen_object, settings, shown_scene
 from .survey import Survey
@@ -73,7 +73,7 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
         else:
             row.label(text="Not connected", icon="UNLINKED")
             row.operator("splatlift.connect", text="Connect")
-            self.layout.label(text=address(), icon="BLANK1")
+            self.layout.label(text=address(), icon="LOCKED" if pairing() else "BLANK1")
             if environment() is not None:
                 self.layout.operator("splatlift.start_server", icon="PLAY")
         for fault in (pump.local.error, known.error if known is not None else None):

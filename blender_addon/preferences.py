@@ -8,9 +8,9 @@ from typing import Any
 
 import bpy
 
-from protocol.errors import Unavailable
+from protocol.errors import Refused, Unavailable
 
-from .address import DEFAULT
+from .address import DEFAULT, Address
 
 CACHE_LIMIT = 20_000_000_000
 """Bytes of downloads that are kept where the add-on is not installed."""
@@ -26,6 +26,12 @@ class SplatLiftPreferences(bpy.types.AddonPreferences):
         name="Server",
         description="Address of the server, as it prints it when it starts",
         default=DEFAULT,
+    )
+    pairing: bpy.props.StringProperty(
+        name="Pairing String",
+        description="What a server on another machine prints when it first starts, and 'backend pairing' again. "
+        "Kept with Blender's preferences, in the clear; not needed for a server on this machine",
+        subtype="PASSWORD",
     )
     environment: bpy.props.StringProperty(
         name="Backend",
@@ -51,6 +57,7 @@ class SplatLiftPreferences(bpy.types.AddonPreferences):
     def draw(self, context: Any) -> None:
         self.layout.use_property_split = True
         self.layout.prop(self, "address")
+        self.layout.prop(self, "pairing")
         self.layout.prop(self, "environment")
         self.layout.prop(self, "cache")
         self.layout.prop(self, "cache_limit")
@@ -65,6 +72,25 @@ def preferences() -> Any:
 def address() -> str:
     known = preferences()
     return known.address if known else DEFAULT
+
+
+def pairing() -> str | None:
+    """Return the pairing string, a secret, or None where none was entered."""
+    known = preferences()
+    return known.pairing.strip() or None if known else None
+
+
+def check_online(where: Address) -> None:
+    """Refuse to leave this machine where Blender is not to.
+
+    Raises:
+        Refused: if the server is on another machine and Blender may not go online.
+    """
+    if not where.is_loopback and not bpy.app.online_access:
+        raise Refused(
+            f"Blender is not allowed to go online, and the server at {where} is on another machine.",
+            "Turn on Preferences > System > Network > Allow Online Access.",
+        )
 
 
 def environment() -> Path | None:

@@ -1,4 +1,4 @@
-"""Where a server may listen: on this machine's loopback, and nowhere else while the wire is in the clear."""
+"""Where a server listens: on this machine's loopback, or where others reach it, which takes encryption."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from protocol.errors import BadArgument, Refused
+from protocol.errors import BadArgument
 
 _ADDRESS = re.compile(r"tcp://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:/\[\]]+)):(?P<port>\d{1,5}|\*)")
 
 
 @dataclass(frozen=True)
 class Address:
-    """A loopback host and a TCP port; port 0 stands for any free one."""
+    """A host and a TCP port; port 0 stands for any free one."""
 
     host: str
     port: int
@@ -25,6 +25,14 @@ class Address:
     def ipv6(self) -> bool:
         return ":" in self.host
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     def at(self, port: int) -> Address:
         return Address(self.host, port)
 
@@ -34,11 +42,10 @@ class Address:
 
 
 def parse(bind: str) -> Address:
-    """Read ``tcp://HOST:PORT``; a port of 0 or ``*`` means any free one.
+    """Read ``tcp://HOST:PORT``; a host of ``*`` means all networks of this machine, a port of 0 or ``*`` any free one.
 
     Raises:
         BadArgument: if it is no such address, or there is no next port for the bulk socket.
-        Refused: if the host is not this machine's loopback.
     """
     match = _ADDRESS.fullmatch(bind)
     if match is None:
@@ -47,16 +54,4 @@ def parse(bind: str) -> Address:
     if port > 65534:
         raise BadArgument(f"The port {port} of {bind} leaves no next port for files.", "Choose one from 1 to 65534.")
     host = "127.0.0.1" if match["host"] == "localhost" else match["v6"] or match["host"]
-    if not _is_loopback(host):
-        raise Refused(
-            f"The server does not listen at {bind}, as others could reach it there and its wire is not encrypted.",
-            "Listen at tcp://127.0.0.1:5757 and reach it from elsewhere through an SSH tunnel.",
-        )
-    return Address(host, port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return Address("0.0.0.0" if host == "*" else host, port)

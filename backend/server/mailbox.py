@@ -14,7 +14,9 @@ import zmq
 from numpy.typing import NDArray
 
 from backend.server.address import Address
-from protocol.errors import BadFrames, Fault, Unavailable, VersionMismatch
+from backend.server.doorman import DOMAIN
+from backend.server.keys import Keys
+from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
 from protocol.wire import MAX_FRAME, Frame, decode, encode
 
@@ -22,6 +24,8 @@ HIGH_WATER = 16
 """Messages that libzmq holds per peer and direction: on bulk up to as many MiB."""
 MAX_BACKLOG = 64
 """Messages that wait here for one peer; who lets more pile up is forgotten."""
+SEAL = 64
+"""Bytes, at least, by which encryption makes a frame longer."""
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -47,19 +51,28 @@ class Mailbox:
         context: the server's own.
         address: where to bind; port 0 takes a free one, and :attr:`address` says which.
         lost: called with a peer that is gone or reads nothing.
+        keys: what to encrypt with; None for a wire in the clear, on loopback only.
 
     Raises:
+        Refused: if there are no keys and others could reach the address.
         Unavailable: if the port is taken or may not be used.
     """
 
-    def __init__(self, context: zmq.Context, address: Address, lost: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, context: zmq.Context, address: Address, lost: Callable[[bytes], None], keys: Keys | None = None
+    ) -> None:
+        if keys is None and not address.is_loopback:
+            raise Refused(
+                f"The server does not listen at {address}, as others could reach it there and it is not encrypted.",
+                "Encrypt, or listen at tcp://127.0.0.1:5757 and reach it from elsewhere through an SSH tunnel.",
+            )
         self.socket = context.socket(zmq.ROUTER)
         self._lost = lost
         self._backlog: dict[bytes, deque[list[Frame]]] = {}
         for option, value in {
             zmq.LINGER: 500,
             zmq.ROUTER_MANDATORY: 1,
-            zmq.MAXMSGSIZE: MAX_FRAME,
+            zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if keys else 0),
             zmq.SNDHWM: HIGH_WATER,
             zmq.RCVHWM: HIGH_WATER,
             zmq.HEARTBEAT_IVL: 2000,
@@ -71,6 +84,11 @@ class Mailbox:
             zmq.IPV6: int(address.ipv6),
         }.items():
             self.socket.setsockopt(option, value)
+        if keys is not None:
+            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
+            self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.server.encode())
+            self.socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+            self.socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
         try:
             self.socket.bind(str(address))
         except zmq.ZMQError as error:
@@ -80,7 +98,10 @@ class Mailbox:
                     f"Port {address.port} of {address.host} is in use by another program.",
                     "Stop that program, or serve at another port with --bind.",
                 ) from error
-            raise Unavailable(f"The server cannot listen at {address}: {error.strerror}.") from error
+            raise Unavailable(
+                f"The server cannot listen at {address}: {error.strerror}.",
+                "Choose an address of this machine with --bind, or tcp://0.0.0.0:5757 for all that it has.",
+            ) from error
         bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self.address = address.at(int(bound.rpartition(":")[2]))
 

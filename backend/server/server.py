@@ -21,7 +21,9 @@ from typing import Literal
 import zmq
 
 from backend.server import address, lock
+from backend.server import keys as key_file
 from backend.server.control import Control
+from backend.server.doorman import Doorman
 from backend.server.facts import FactFinder
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Mailbox
@@ -58,6 +60,7 @@ def serve(
     device: Literal["auto", "cuda", "cpu"] = "auto",
     announce: Callable[[str], object] = print,
     *,
+    encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
     worker_command: Sequence[str] = WORKER,
@@ -66,11 +69,13 @@ def serve(
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        bind: ``tcp://HOST:PORT`` of the control socket, on loopback; the bulk socket takes the next port. Port 0 or
-            ``*`` takes two free ports.
+        bind: ``tcp://HOST:PORT`` of the control socket; the bulk socket takes the next port. Port 0 or ``*`` takes two
+            free ports.
         data: folder of the jobs, scenes and results; made if missing.
         device: what jobs use that leave it open; "auto" leaves it to the worker.
-        announce: called once with a line that ends in the control socket's address, when clients may connect.
+        announce: called when clients may connect, with a line that ends in the control socket's address, and where
+            the server encrypts with a second one, which is or tells how to get the pairing string.
+        encrypted: whether to encrypt on loopback too; elsewhere it always is.
         end_with_input: whether to end when standard input does too: a pipe from the program that started this process
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
@@ -80,15 +85,21 @@ def serve(
 
     Raises:
         BadArgument: if ``bind`` is no address.
-        Refused: if it is not loopback, or another server uses ``data``.
-        Unavailable: if the port is in use, or ``data`` cannot be used or is full.
+        Refused: if another server uses ``data``.
+        Unavailable: if the port is in use, ``data`` cannot be used or is full, or its keys are not for use.
     """
     with (
         _disk_in_sentences(data),
-        Server(bind, data, device, keep=keep, worker_command=worker_command, methods=methods) as server,
+        Server(
+            bind, data, device, encrypted=encrypted, keep=keep, worker_command=worker_command, methods=methods
+        ) as server,
         _ended_by_signals(server),
     ):
         announce(f"SplatLift serves at {server.address}")
+        if server.paired_anew and server.keys is not None:
+            announce(f"Pairing string, a secret, for the add-on's preferences: {server.keys.pairing.text()}")
+        elif server.keys is not None:
+            announce(f"The pairing string is as before; this prints it: backend pairing --data {data}")
         # Whoever started this process may wait for that line at the other end of a pipe.
         sys.stdout.flush()
         if end_with_input:
@@ -105,6 +116,8 @@ class Server:
 
     Attributes:
         address: of the control socket, as clients connect to it.
+        keys: what it encrypts with, None where it does not.
+        paired_anew: whether they were made just now.
     """
 
     def __init__(
@@ -113,6 +126,7 @@ class Server:
         data: Path,
         device: Literal["auto", "cuda", "cpu"] = "auto",
         *,
+        encrypted: bool = False,
         keep: int = KEEP,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
@@ -123,6 +137,9 @@ class Server:
         where = address.parse(bind)
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
+            self.keys, self.paired_anew = (
+                key_file.load_or_make(data) if encrypted or not where.is_loopback else (None, False)
+            )
             self.jobs = Jobs(data / "jobs.sqlite", self._changed)
             opened.callback(self.jobs.close)
             self.store = Store(data / "store")
@@ -148,9 +165,13 @@ class Server:
             self._tidying: Generator[None, None, int] | None = self._make_room()
             self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
-            self.control_box = Mailbox(context, where, self._lost_control)
+            self._doorman = Doorman(context, self.keys) if self.keys is not None else None
+            if self._doorman is not None:
+                opened.callback(self._doorman.close)
+            self.control_box = Mailbox(context, where, self._lost_control, self.keys)
             opened.callback(self.control_box.close)
-            self.bulk_box = Mailbox(context, self.control_box.address.next() if where.port else where, self._lost_bulk)
+            bulk = self.control_box.address.next() if where.port else where
+            self.bulk_box = Mailbox(context, bulk, self._lost_bulk, self.keys)
             opened.callback(self.bulk_box.close)
             self.control.bulk_address = str(self.bulk_box.address)
             self.address = str(self.control_box.address)
@@ -182,6 +203,8 @@ class Server:
         poller.register(self._wake_out, zmq.POLLIN)
         poller.register(self.control_box.socket, zmq.POLLIN)
         poller.register(self.bulk_box.socket, zmq.POLLIN)
+        if self._doorman is not None:
+            poller.register(self._doorman.socket, zmq.POLLIN)
         listened: set[int] = set()
         while not self._stopping:
             speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
@@ -195,6 +218,8 @@ class Server:
             self._turn()
 
     def _turn(self) -> None:
+        if self._doorman is not None:
+            self._doorman.answer()
         for letter in self.control_box.receive(CONTROL_TURN):
             self.control.handle(letter, self.control_box)
         for letter in self.bulk_box.receive(BULK_TURN):

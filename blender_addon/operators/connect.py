@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 import bpy
 
-from protocol.errors import BadArgument, Refused, Unavailable
+from protocol.errors import BadArgument, Unavailable
 
 from ..address import parse
 from ..api import PATIENCE
-from ..preferences import address, environment
+from ..preferences import address, check_online, environment, pairing
 from ..pump import pump
 from .reporting import reporting
 
@@ -26,13 +26,9 @@ class SPLATLIFT_OT_connect(bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         where = parse(address())
-        if not where.is_loopback and not bpy.app.online_access:
-            raise Refused(
-                f"Blender is not allowed to go online, and the server at {where} is on another machine.",
-                "Turn on Preferences > System > Network > Allow Online Access.",
-            )
+        check_online(where)
         connection = pump.connection
-        connection.connect(address())
+        connection.connect(address(), pairing())
         pump.start()
         if bpy.app.background:
             connection.run(lambda: connection.state in ("connected", "error"), PATIENCE)

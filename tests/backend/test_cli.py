@@ -67,7 +67,8 @@ BAD_ARGUMENTS = {
     "select by nothing": ("select {scene}", "--pixel or --gaussian"),
     "select from no result": ("select {scene} --gaussian 1", "objects.json"),
     "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
-    "serve beyond this machine": ("serve --bind tcp://0.0.0.0:5757 --data {tmp}/data", "0.0.0.0"),
+    "serve without a next port": ("serve --bind tcp://0.0.0.0:65535 --data {tmp}/data", "65535"),
+    "pairing kept in a file": ("pairing --data {scene}/images/a.png", "a.png"),
     "serve at no address": ("serve --bind kitchen --data {tmp}/data", "kitchen"),
 }
 

@@ -50,9 +50,13 @@ class Serving:
 class ServingProcess:
     """A server process on ``data``, for tests that kill it."""
 
-    def __init__(self, data: Path, bind: str = "tcp://127.0.0.1:*") -> None:
+    def __init__(self, data: Path, bind: str = "tcp://127.0.0.1:*", *, encrypted: bool = False) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.backend.server.run_server", bind, str(data), *WORKER],
+            [
+                *(sys.executable, "-m", "tests.backend.server.run_server"),
+                *(["--encrypt"] if encrypted else []),
+                *(bind, str(data), *WORKER),
+            ],
             stdout=subprocess.PIPE,
             cwd=HERE.parents[2],
             text=True,

@@ -1,4 +1,4 @@
-"""A server as a process of its own: run_server BIND DATA WORKER..."""
+"""A server as a process of its own: run_server [--encrypt] BIND DATA WORKER..."""
 
 import sys
 from pathlib import Path
@@ -6,4 +6,6 @@ from pathlib import Path
 from backend.server.server import serve
 
 if __name__ == "__main__":
-    serve(sys.argv[1], Path(sys.argv[2]), worker_command=sys.argv[3:])
+    encrypted = sys.argv[1] == "--encrypt"
+    bind, data, *worker = sys.argv[1 + encrypted :]
+    serve(bind, Path(data), encrypted=encrypted, worker_command=worker)

@@ -8,9 +8,11 @@ import socket
 import sqlite3
 
 import pytest
+import zmq
 
 from backend.server import address
 from backend.server.jobs import LAYOUT
+from backend.server.mailbox import Mailbox
 from backend.server.server import Server, serve
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
 from tests.backend.server.client import Client
@@ -55,11 +57,28 @@ def test_loopback_is_served(bind):
 
 
 @pytest.mark.parametrize("bind", NOT_LOOPBACK)
-def test_elsewhere_is_refused(bind, tmp_path):
-    with pytest.raises(Refused, match="not encrypted") as caught:
-        serve(bind, tmp_path / "data")
-    assert bind in caught.value.sentence
-    assert not (tmp_path / "data").exists()
+def test_elsewhere_is_refused_without_keys(bind):
+    parsed = address.parse(bind)
+    assert not parsed.is_loopback
+    with zmq.Context() as context, pytest.raises(Refused, match="not encrypted") as caught:
+        Mailbox(context, parsed, lambda _: None)
+    assert str(parsed) in caught.value.sentence
+    assert caught.value.remedy.endswith(".")
+
+
+def test_elsewhere_takes_keys_without_being_told(tmp_path):
+    with Server("tcp://0.0.0.0:*", tmp_path) as server:
+        assert server.keys is not None
+        for box in (server.control_box, server.bulk_box):
+            assert box.socket.getsockopt(zmq.CURVE_SERVER) == 1
+            assert box.socket.getsockopt(zmq.MECHANISM) == zmq.CURVE
+
+
+def test_loopback_has_no_keys_unless_told(tmp_path):
+    with Server("tcp://127.0.0.1:*", tmp_path) as server:
+        assert server.keys is None
+        assert server.control_box.socket.getsockopt(zmq.MECHANISM) == zmq.NULL
+    assert not (tmp_path / "pairing.keys").exists()
 
 
 @pytest.mark.parametrize("bind", NO_ADDRESS)
@@ -139,7 +158,7 @@ def test_the_line_that_is_printed_ends_in_the_address(start):
 
 
 def test_every_refusal_is_one_sentence_and_a_remedy(tmp_path):
-    for bind in (*NOT_LOOPBACK, *NO_ADDRESS):
+    for bind in ("tcp://192.0.2.1:5757", "tcp://eth99:5757", *NO_ADDRESS):
         with pytest.raises(Fault) as caught:
             serve(bind, tmp_path)
         assert caught.value.sentence.endswith(".")
