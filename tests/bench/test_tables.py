@@ -33,7 +33,7 @@ IDS = np.kron(np.array([[0, 1, 2], [0, 1, 3]]), np.ones((10, 10), int))
 
 
 def test_published_means_are_those_of_the_papers():
-    means = {row.method: round(row.mean, 1) for row in MESSY_ROOMS}
+    means = {row.method: round(row.mean, 1) for row in MESSY_ROOMS if row.mean is not None}
     assert means == {
         "Panoptic-Lifting": 63.2,
         "Contrastive-Lift": 69.0,

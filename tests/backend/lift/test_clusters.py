@@ -56,7 +56,7 @@ def test_a_hundred_objects_of_very_different_size_are_found() -> None:
     size = np.where(np.arange(100) % 2, 20, 150)
     truth = np.repeat(np.arange(1, 101), size)
     rng = np.random.default_rng(1)
-    grid = np.stack(np.indices((10, 10)), -1).reshape(100, 2)
+    grid = np.indices((10, 10)).reshape(2, 100).T
     scattered = (grid[truth - 1] + rng.normal(0, 0.03, (len(truth), 2))).astype(np.float32)
     labels = by_hdbscan(scattered, evidence_from_masks(truth[None]), ClusterSettings(), seed=0)
     assert same_parts(labels, truth)
