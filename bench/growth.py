@@ -192,8 +192,9 @@ def draw(measured: list[Measured], file: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import EngFormatter, NullFormatter, StrMethodFormatter
 
-    figure, axes = plt.subplots(2, 3, figsize=(10, 5.4), sharey="row", constrained_layout=True)
+    figure, axes = plt.subplots(2, 3, figsize=(10, 5.4), sharex="col", sharey="row", constrained_layout=True)
     for column, row in enumerate(GROWING):
         points = [one for one in measured if one.row == row]
         x = [getattr(one.point, row) for one in points]
@@ -209,6 +210,12 @@ def draw(measured: list[Measured], file: Path) -> None:
             axis.loglog(x, [start * value / x[0] for value in x], ":", color="grey", label="linear")
             axis.set_ylim(low, high)
             axis.grid(True, which="both", alpha=0.25)
+            # The sizes that were measured are the ticks; those of a decade would crowd within half of one.
+            axis.set_xticks(x)
+            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        memory.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
         memory.set_xlabel(row if row != Row.GAUSSIANS else "Gaussians")
     axes[0, 0].set_ylabel("processor seconds")
     axes[1, 0].set_ylabel("GiB")
