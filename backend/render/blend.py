@@ -122,19 +122,21 @@ def blend(schedule, start, members, rows, footprints, features, across, image, t
 
 
 @njit(fastmath=True, error_model="numpy")
-def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weights, lanes):
+def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weights, lanes, absolute):
     """As :func:`weigh`; also what the loss gains with alpha, summed per column of pixels.
 
     Args:
         to_come: (TILE, TILE), what this and all later Gaussians add to the loss; without this one on return.
         gain: (TILE, TILE), d_image . feature.
-        lanes: (3, TILE), written: sums over the rows of g, g dy and g dy^2, where g = alpha dL/dalpha.
+        lanes: (5, TILE), written: sums over the rows of g, g dy and g dy^2, where g = alpha dL/dalpha; and, where
+            absolute, of what the pixel adds to the centre's gradient, without its sign.
+        absolute: True or None, see :func:`blend_backward`.
     """
     u, v = footprints[i, U] - F(left) - HALF, footprints[i, V] - F(top) - HALF
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
     opacity = footprints[i, OPACITY]
     for x in range(TILE):
-        lanes[0, x], lanes[1, x], lanes[2, x] = F(0), F(0), F(0)
+        lanes[0, x], lanes[1, x], lanes[2, x], lanes[3, x], lanes[4, x] = F(0), F(0), F(0), F(0), F(0)
     for y in range(low, high + 1):
         dy = F(y) - v
         p0, p1, p2 = -HALF * c * dy * dy, -b * dy, -HALF * a
@@ -155,12 +157,15 @@ def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weight
             lanes[0, x] += g
             lanes[1, x] += g * dy
             lanes[2, x] += g * dy * dy
+            if absolute is not None:
+                lanes[3, x] += abs(g * (a * dx + b * dy))
+                lanes[4, x] += abs(g * (b * dx + c * dy))
 
 
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
 def blend_backward(
     schedule, start, members, rows, slots, footprints, features, across, image, transmittance, stop,
-    d_image, d_alpha, sums,
+    d_image, d_alpha, sums, absolute,
 ):  # fmt: skip
     """Gradients of :func:`blend`, per pair, so that no two threads write the same number.
 
@@ -171,7 +176,10 @@ def blend_backward(
     Args:
         d_image: (H, W, C). d_alpha: (H, W).
         sums: (n, C + 6), written: per pair, Gaussian by Gaussian, the gradients of its features, then the six moments
-            that :func:`backend.render.project.project_backward` wants.
+            that :func:`backend.render.project.project_backward` wants; where absolute (n, C + 8), with the sums of
+            |dL/dmeans2d| of each pixel.
+        absolute: True or None. The test for None is made when the kernel is compiled, so what is not asked for costs
+            nothing.
         Otherwise as :func:`blend`, whose results image, transmittance and stop are read.
     """
     height, width = transmittance.shape
@@ -182,7 +190,7 @@ def blend_backward(
         light = open_tile(left, top, width, height)
         weights, gain = np.zeros((TILE, TILE), np.float32), np.zeros((TILE, TILE), np.float32)
         flat_weights, flat_gain = weights.reshape(AREA), gain.reshape(AREA)
-        lanes = np.zeros((3, TILE), np.float32)
+        lanes = np.zeros((5, TILE), np.float32)
         wanted = np.zeros((channels, AREA), np.float32)
         to_come = np.zeros((TILE, TILE), np.float32)
         for y in range(min(TILE, height - top)):
@@ -202,7 +210,7 @@ def blend_backward(
                 feature = features[i, ch]
                 for p in range(first, last):
                     flat_gain[p] += wanted[ch, p] * feature
-            weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weights, lanes)
+            weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weights, lanes, absolute)
             for ch in range(channels):
                 total = F(0)
                 for p in range(first, last):
@@ -219,19 +227,25 @@ def blend_backward(
                 gyy += lanes[2, x]
             sums[slot, channels], sums[slot, channels + 1], sums[slot, channels + 2] = g0, gx, gy
             sums[slot, channels + 3], sums[slot, channels + 4], sums[slot, channels + 5] = gxx, gxy, gyy
+            if absolute is not None:
+                pull_x, pull_y = F(0), F(0)
+                for x in range(TILE):
+                    pull_x += lanes[3, x]
+                    pull_y += lanes[4, x]
+                sums[slot, channels + 6], sums[slot, channels + 7] = pull_x, pull_y
         for k in range(stop[tile], start[tile + 1]):
-            for j in range(channels + 6):
+            for j in range(sums.shape[1]):
                 sums[slots[k], j] = F(0)
 
 
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
 def gather(order, first, sums, d_features, moments):
-    """Add up the pairs of each Gaussian, in a fixed order: d_features (N, C) and moments (N, 6), both zero before."""
-    channels = d_features.shape[1]
+    """Add up the pairs of each Gaussian, in a fixed order: d_features (N, C) and moments (N, 6 or 8), zero before."""
+    channels, others = d_features.shape[1], moments.shape[1]
     for r in prange(order.shape[0]):
         i = order[r]
         for pair in range(first[r], first[r + 1]):
             for ch in range(channels):
                 d_features[i, ch] += sums[pair, ch]
-            for j in range(6):
+            for j in range(others):
                 moments[i, j] += sums[pair, channels + j]

@@ -70,16 +70,16 @@ def blend_rgb(schedule, start, members, rows, footprints, features, across, imag
 @njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
 def blend_rgb_backward(
     schedule, start, members, rows, slots, footprints, features, across, image, transmittance, stop,
-    d_image, d_alpha, sums,
+    d_image, d_alpha, sums, absolute,
 ):  # fmt: skip
-    """As :func:`backend.render.blend.blend_backward` with features (N, 3), image (H, W, 3) and sums (n, 9)."""
+    """As :func:`backend.render.blend.blend_backward` with features (N, 3), image (H, W, 3) and sums (n, 9 or 11)."""
     height, width = transmittance.shape
     for turn in prange(schedule.shape[0]):
         tile = schedule[turn]
         left, top = (tile % across) * TILE, (tile // across) * TILE
         state = np.zeros((CHANNELS + 2, TILE, TILE), np.float32)
         open_light(state[LIGHT], left, top, width, height)
-        lanes = np.zeros((6, TILE), np.float32)
+        lanes = np.zeros((8, TILE), np.float32)
         for y in range(min(TILE, height - top)):
             for x in range(min(TILE, width - left)):
                 rest = -d_alpha[top + y, left + x] * transmittance[top + y, left + x]
@@ -93,7 +93,7 @@ def blend_rgb_backward(
             a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
             opacity = footprints[i, OPACITY]
             red, green, blue = features[i, 0], features[i, 1], features[i, 2]
-            for j in range(6):
+            for j in range(8):
                 for x in range(TILE):
                     lanes[j, x] = F(0)
             for y in range(int(rows[k]) % TILE, int(rows[k]) // TILE + 1):
@@ -120,6 +120,9 @@ def blend_rgb_backward(
                     lanes[3, x] += g
                     lanes[4, x] += g * dy
                     lanes[5, x] += g * dy * dy
+                    if absolute is not None:
+                        lanes[6, x] += abs(g * (a * dx + b * dy))
+                        lanes[7, x] += abs(g * (b * dx + c * dy))
             s0, s1, s2 = F(0), F(0), F(0)
             g0, gx, gy, gxx, gxy, gyy = F(0), F(0), F(0), F(0), F(0), F(0)
             for x in range(TILE):
@@ -137,6 +140,12 @@ def blend_rgb_backward(
             sums[slot, 0], sums[slot, 1], sums[slot, 2] = s0, s1, s2
             sums[slot, 3], sums[slot, 4], sums[slot, 5] = g0, gx, gy
             sums[slot, 6], sums[slot, 7], sums[slot, 8] = gxx, gxy, gyy
+            if absolute is not None:
+                pull_x, pull_y = F(0), F(0)
+                for x in range(TILE):
+                    pull_x += lanes[6, x]
+                    pull_y += lanes[7, x]
+                sums[slot, 9], sums[slot, 10] = pull_x, pull_y
         for k in range(stop[tile], start[tile + 1]):
-            for j in range(9):
+            for j in range(sums.shape[1]):
                 sums[slots[k], j] = F(0)

@@ -47,31 +47,35 @@ def paint(seen: Seen, features: Floats) -> Picture:
 
 class _Paint(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, means, quats, scales, opacities, features, means2d, seen):
+    def forward(ctx, means, quats, scales, opacities, features, means2d, seen, absgrad):
         picture = paint(seen, _numpy(features))
         image, alpha = torch.from_numpy(picture.image), torch.from_numpy(1 - picture.transmittance)
         # The image is saved as a tensor, so that torch notices if somebody writes into it before the backward pass.
-        ctx.save_for_backward(means, quats, scales, features, image)
-        ctx.seen, ctx.transmittance, ctx.stop = seen, picture.transmittance, picture.stop
+        ctx.save_for_backward(means, quats, scales, features, image, means2d)
+        ctx.seen, ctx.transmittance, ctx.stop, ctx.absgrad = seen, picture.transmittance, picture.stop, absgrad
         return image, alpha
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_image, d_alpha):  # pyright: ignore[reportIncompatibleMethodOverride]
-        means, quats, scales, features, image = (_numpy(tensor) for tensor in ctx.saved_tensors)
+        *tensors, means2d = ctx.saved_tensors
+        means, quats, scales, features, image = (_numpy(tensor) for tensor in tensors)
         seen = ctx.seen
         camera, bins = seen.camera, seen.bins
         n, channels = features.shape
-        sums = np.empty((len(bins.members), channels + 6), np.float32)
+        absolute, others = (True, 8) if ctx.absgrad else (None, 6)
+        sums = np.empty((len(bins.members), channels + others), np.float32)
         kernel = blend_rgb_backward if channels == CHANNELS else blend_backward
         kernel(
             bins.schedule, bins.start, bins.members, bins.rows, bins.slots, seen.footprints, features, bins.across,
-            image, ctx.transmittance, ctx.stop, _numpy(d_image), _numpy(d_alpha), sums,
+            image, ctx.transmittance, ctx.stop, _numpy(d_image), _numpy(d_alpha), sums, absolute,
         )  # fmt: skip
-        d_features, moments = np.zeros((n, channels), np.float32), np.zeros((n, 6), np.float32)
+        d_features, moments = np.zeros((n, channels), np.float32), np.zeros((n, others), np.float32)
         gather(bins.order, bins.first, sums, d_features, moments)
+        if ctx.absgrad:
+            means2d.absgrad = torch.from_numpy(moments[:, 6:].copy())
         if not any(ctx.needs_input_grad[:4]) and not ctx.needs_input_grad[5]:
-            return None, None, None, None, torch.from_numpy(d_features), None, None
+            return None, None, None, None, torch.from_numpy(d_features), None, None, None
         d_means, d_quats = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32)
         d_scales, d_opacities = np.empty((n, 3), np.float32), np.empty(n, np.float32)
         d_means2d = np.empty((n, 2), np.float32)
@@ -80,11 +84,17 @@ class _Paint(torch.autograd.Function):
             seen.footprints, seen.boxes, moments, d_means, d_quats, d_scales, d_opacities, d_means2d,
         )  # fmt: skip
         gradients = (d_means, d_quats, d_scales, d_opacities, d_features, d_means2d)
-        return *(torch.from_numpy(gradient) for gradient in gradients), None
+        return *(torch.from_numpy(gradient) for gradient in gradients), None, None
 
 
 def rasterize(
-    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, camera: Camera
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    camera: Camera,
+    absgrad: bool = False,
 ) -> Rendered:
     """See :func:`backend.render.engine.rasterize`."""
     seen = see(_numpy(means), _numpy(quats), _numpy(scales), _numpy(opacities), camera)
@@ -92,11 +102,12 @@ def rasterize(
     # The centres are a leaf of their own: their gradient is reported, and reaches the means by another way.
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (means, quats, scales, opacities)):
         means2d.requires_grad_()
-    image, alpha = _Paint.apply(means, quats, scales, opacities, features, means2d, seen)
+    image, alpha = _Paint.apply(means, quats, scales, opacities, features, means2d, seen, absgrad)
     boxes = seen.boxes
     visible = (boxes[:, 0] <= boxes[:, 1]) & (boxes[:, 2] <= boxes[:, 3])
     radii = seen.footprints[:, [REACH_X, REACH_Y]] * visible[:, None]
-    return Rendered(image, alpha, means2d, torch.from_numpy(visible), torch.from_numpy(radii))
+    drawn = means2d if absgrad else None
+    return Rendered(image, alpha, means2d, torch.from_numpy(visible), torch.from_numpy(radii), drawn)
 
 
 def _numpy(tensor: Tensor) -> NDArray:

@@ -88,15 +88,20 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
     return Seen(centres, conics[0], alphas, visible, radii[0], offsets, members)
 
 
-def paint(seen: Seen, features: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
-    """image (H, W, C) and alpha (H, W) of features (N, C)."""
+def paint(seen: Seen, features: Tensor, camera: Camera, drawn: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """image (H, W, C) and alpha (H, W) of features (N, C).
+
+    Args:
+        drawn: ``seen.means2d[None]``, where its ``absgrad`` is wanted after ``backward``; then C is at most CHUNK.
+    """
     from gsplat.cuda._wrapper import rasterize_to_pixels
 
     parts, alpha = [], None
+    centres = seen.means2d[None] if drawn is None else drawn
     for chunk in features.split(CHUNK, dim=1):
         part, one = rasterize_to_pixels(
-            seen.means2d[None], seen.conics[None], chunk[None].contiguous(), seen.opacities[None],
-            camera.width, camera.height, TILE, seen.offsets, seen.members,
+            centres, seen.conics[None], chunk[None].contiguous(), seen.opacities[None],
+            camera.width, camera.height, TILE, seen.offsets, seen.members, absgrad=drawn is not None,
         )  # fmt: skip
         parts.append(part[0])
         # Every chunk has the same alpha; one of them carries its gradient.
@@ -106,16 +111,23 @@ def paint(seen: Seen, features: Tensor, camera: Camera) -> tuple[Tensor, Tensor]
 
 
 def rasterize(
-    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, camera: Camera
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    camera: Camera,
+    absgrad: bool = False,
 ) -> Rendered:
     """See :func:`backend.render.engine.rasterize`."""
     require()
     seen = see(means, quats, scales, opacities, camera)
     if seen.means2d.requires_grad:
         seen.means2d.retain_grad()
-    image, alpha = paint(seen, features, camera)
+    drawn = seen.means2d[None] if absgrad else None
+    image, alpha = paint(seen, features, camera, drawn)
     radii = seen.radii * seen.visible[:, None]
-    return Rendered(image, alpha, seen.means2d, seen.visible, radii.to(torch.float32))
+    return Rendered(image, alpha, seen.means2d, seen.visible, radii.to(torch.float32), drawn)
 
 
 class Still:

@@ -34,7 +34,14 @@ def device_of(name: str) -> str:
 
 
 def rasterize(
-    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, camera: Camera
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    camera: Camera,
+    *,
+    absgrad: bool = False,
 ) -> Rendered:
     """Draw N Gaussians; differentiable in all five arguments.
 
@@ -48,9 +55,11 @@ def rasterize(
         opacities: (N,) float32, logits.
         features: (N, C) float32, any number of channels: colours, embeddings.
         camera: where from; see :class:`backend.scene.types.Camera`.
+        absgrad: whether ``backward`` is to leave :attr:`Rendered.absgrad` as well; of features with at most 32
+            channels.
 
     Raises:
-        ValueError: a tensor of another shape or dtype.
+        ValueError: a tensor of another shape or dtype; ``absgrad`` of more channels.
         Unavailable: tensors on CUDA where gsplat's kernels are missing.
     """
     n = len(means)
@@ -59,8 +68,10 @@ def rasterize(
     for name, (tensor, shape) in wanted.items():
         if tensor.shape != shape or tensor.dtype != torch.float32:
             raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}, expected float32 {shape}")
+    if absgrad and features.shape[1] > cuda.CHUNK:
+        raise ValueError(f"absgrad of {features.shape[1]} channels, expected at most {cuda.CHUNK}")
     engine = cuda if means.device.type == "cuda" else cpu
-    return engine.rasterize(means, quats, scales, opacities, features, camera)
+    return engine.rasterize(means, quats, scales, opacities, features, camera, absgrad)
 
 
 class Engine(Protocol):

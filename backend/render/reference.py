@@ -50,16 +50,20 @@ def project(means: Tensor, quats: Tensor, scales: Tensor, camera: Camera) -> tup
 def weights_of(
     means2d: Tensor, conics: Tensor, depths: Tensor, opacities: Tensor, camera: Camera
 ) -> tuple[Tensor, Tensor]:
-    """The dense matrix W (pixels, N) of weights of projected Gaussians, and the transmittance left (pixels,)."""
+    """The dense matrix W (pixels, N) of weights of projected Gaussians, and the transmittance left (pixels,).
+
+    Args:
+        means2d: (N, 2), or (pixels, N, 2), each pixel with centres of its own, whose gradients stay apart.
+    """
     ys, xs = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     pixels = torch.stack([xs.reshape(-1), ys.reshape(-1)], -1).to(means2d.dtype) + 0.5
-    offsets = pixels[:, None] - means2d[None]
+    offsets = pixels[:, None] - means2d
     power = 0.5 * torch.einsum("pni,nij,pnj->pn", offsets, conics, offsets)
     raw = torch.sigmoid(opacities) * torch.exp(-power)
     drawn = (raw >= ALPHA_MIN) & (depths > NEAR)
     alphas = torch.where(drawn, raw.clamp_max(ALPHA_MAX), torch.zeros_like(raw))
     transmittance = torch.ones(len(pixels), dtype=means2d.dtype)
-    columns: list[Tensor] = [torch.zeros_like(transmittance)] * len(means2d)
+    columns: list[Tensor] = [torch.zeros_like(transmittance)] * len(depths)
     for i in torch.argsort(depths, stable=True).tolist():
         columns[i] = alphas[:, i] * transmittance
         after = transmittance - columns[i]

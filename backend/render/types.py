@@ -39,6 +39,7 @@ class Rendered:
             ``.grad`` holds dL/dmeans2d, as gsplat's ``info["means2d"]`` does after ``retain_grad``.
         visible: (N,) bool, whether the Gaussian touches any pixel.
         radii: (N, 2) float32, half-extents in pixels in x and y where alpha falls to 1/255; 0 where not visible.
+        drawn: the centres as the engine was given them, where ``absgrad`` was asked for; else None.
     """
 
     image: Tensor
@@ -46,6 +47,16 @@ class Rendered:
     means2d: Tensor
     visible: Tensor
     radii: Tensor
+    drawn: Tensor | None = None
+
+    @property
+    def absgrad(self) -> Tensor:
+        """(N, 2) float32, after ``backward``: the sum over pixels of |what the pixel adds to dL/dmeans2d|.
+
+        Of Ye et al. 2024, "AbsGS". Only of a view that was drawn with ``absgrad``.
+        """
+        # Where gsplat leaves it. A hook that copied it would tie the view and its graph into a ring.
+        return getattr(self.drawn, "absgrad").view(-1, 2)  # noqa: B009
 
 
 class Votes(NamedTuple):

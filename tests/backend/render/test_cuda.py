@@ -47,21 +47,39 @@ def _isect_offset_encode_stand_in(keys, images, across, down):
     return torch.zeros(images, down, across, dtype=torch.int32)
 
 
-def _dense(means2d, conics, opacities, width, height, members):
+def _dense(centres, conics, opacities, width, height, members):
     ids = members.long()
     a, b, c = conics[0, ids].unbind(-1)
     matrices = torch.stack([torch.stack([a, b], -1), torch.stack([b, c], -1)], 1)
     camera = scenes.Camera(np.eye(4), np.eye(3), width, height)
     depths = torch.arange(1, len(ids) + 1, dtype=torch.float32)
     logits = torch.logit(opacities[0, ids])
-    return ids, *reference.weights_of(means2d[0, ids], matrices, depths, logits, camera)
+    return ids, *reference.weights_of(centres[..., ids, :], matrices, depths, logits, camera)
 
 
-def _rasterize_to_pixels_stand_in(means2d, conics, colors, opacities, width, height, tile_size, offsets, members):
+class _Absolute(torch.autograd.Function):
+    """Hands each pixel centres of its own; with their gradients it does what gsplat's backward does with absgrad."""
+
+    @staticmethod
+    def forward(ctx, means2d, pixels):
+        ctx.save_for_backward(means2d)
+        return means2d[0].expand(pixels, -1, -1).clone()
+
+    @staticmethod
+    def backward(ctx, d_centres):  # pyright: ignore[reportIncompatibleMethodOverride]
+        (means2d,) = ctx.saved_tensors
+        means2d.absgrad = d_centres.abs().sum(0)[None]
+        return d_centres.sum(0)[None], None
+
+
+def _rasterize_to_pixels_stand_in(
+    means2d, conics, colors, opacities, width, height, tile_size, offsets, members, absgrad=False
+):
     assert offsets.shape == (1, -(-height // tile_size), -(-width // tile_size))
     assert colors.shape[:2] == means2d.shape[:2]
     assert colors.shape[2] <= 32
-    ids, W, light = _dense(means2d, conics, opacities, width, height, members)
+    centres = _Absolute.apply(means2d.contiguous(), height * width) if absgrad else means2d[0]
+    ids, W, light = _dense(centres, conics, opacities, width, height, members)
     return (W @ colors[0, ids]).reshape(1, height, width, -1), (1 - light).reshape(1, height, width, 1)
 
 
@@ -69,7 +87,7 @@ def _rasterize_to_indices_stand_in(
     start, end, transmittances, means2d, conics, opacities, width, height, tile_size, offsets, members
 ):
     assert transmittances.shape == (1, height, width)
-    ids, W, _ = _dense(means2d, conics, opacities, width, height, members)
+    ids, W, _ = _dense(means2d[0], conics, opacities, width, height, members)
     # As the kernel does: a pixel whose light would fall to 1e-4 is finished before the Gaussian is listed.
     W = torch.where(transmittances.view(-1, 1) > 1e-4, W, 0)
     pixels, columns = torch.nonzero(W > 0, as_tuple=True)
@@ -139,6 +157,29 @@ def test_our_side_of_the_calls_gradients(stand_ins, seed, channels):
     _compare_gradients(seed, channels, cuda.rasterize, "cpu")
 
 
+def _compare_absgrad(seed, engine, device):
+    splats, camera, _ = scenes.scene(seed)
+    on_image, on_alpha = scenes.loss_weights(seed, camera, 3)
+    both = []
+    for draw, where in ((rasterize, "cpu"), (engine, device)):
+        columns = scenes.tensors(splats, device=where)
+        features = scenes.features(seed, len(splats), 3).detach().to(where).requires_grad_()
+        rendered = draw(*columns, features, camera, absgrad=True)
+        ((rendered.image * on_image.to(where)).sum() + (rendered.alpha * on_alpha.to(where)).sum()).backward()
+        assert rendered.means2d.grad is not None
+        both.append((rendered.absgrad.cpu(), rendered.means2d.grad.cpu()))
+    (ours, our_sum), (theirs, their_sum) = both
+    assert ours.shape == (len(splats), 2)
+    assert ours.sum() > our_sum.abs().sum()
+    assert (ours - theirs).norm() <= 5e-3 * ours.norm()
+    assert (our_sum - their_sum).norm() <= 5e-3 * our_sum.norm()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_our_side_of_the_calls_absgrad(stand_ins, seed):
+    _compare_absgrad(seed, cuda.rasterize, "cpu")
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_our_side_of_the_calls_still(stand_ins, seed):
     splats, _, _ = scenes.scene(seed)
@@ -154,7 +195,7 @@ def test_pixels_are_listed_a_block_at_a_time(stand_ins, block, monkeypatch):
 
 def _top_stand_in(means2d, conics, opacities, offsets, members, width, height, tile_size, k):
     """The strongest k of each pixel, in the order of depth, -1 where there are fewer."""
-    ids, W, _ = _dense(means2d, conics, opacities, width, height, members)
+    ids, W, _ = _dense(means2d[0], conics, opacities, width, height, members)
     weights, columns = torch.cat([W, W.new_zeros(len(W), k)], 1).topk(k, 1)
     columns, order = columns.sort(1)
     weights = weights.gather(1, order)
@@ -185,6 +226,12 @@ def test_a_view_that_sees_nothing_has_no_contributions_and_asks_gsplat_for_none(
 @pytest.mark.parametrize("channels", [1, 3, 40])
 def test_gradients_on_cuda(seed, channels):
     _compare_gradients(seed, channels, rasterize, "cuda")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("seed", SEEDS)
+def test_absgrad_on_cuda(seed):
+    _compare_absgrad(seed, rasterize, "cuda")
 
 
 @pytest.mark.cuda

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.render import rasterize, reference
+from backend.render import Rendered, rasterize, reference
 from backend.scene.types import Camera
 from tests.backend.render import scenes
 
@@ -76,6 +76,44 @@ def test_gradient_of_the_centres_is_per_pixel():
     torch.testing.assert_close(rendered.means2d[visible].double(), centres.detach()[visible], atol=1e-3, rtol=1e-4)
     _close(rendered.means2d.grad, centres.grad, 1e-3, "means2d")
     assert (rendered.means2d.grad[~visible] == 0).all()
+
+
+@pytest.mark.parametrize("seed", [9, 10, 11, 13, 18])
+def test_absgrad_is_the_sum_over_pixels_of_the_absolute_gradient(seed):
+    splats, camera, channels = scenes.scene(seed)
+    on_image, on_alpha = scenes.loss_weights(seed, camera, channels)
+
+    def gradients(absgrad: bool) -> tuple[Rendered, list[torch.Tensor]]:
+        columns = (*scenes.tensors(splats), scenes.features(seed, len(splats), channels))
+        rendered = rasterize(*columns, camera, absgrad=absgrad)
+        ((rendered.image * on_image).sum() + (rendered.alpha * on_alpha).sum()).backward()
+        return rendered, [column.grad for column in (*columns, rendered.means2d) if column.grad is not None]
+
+    rendered, with_it = gradients(True)
+    _, without = gradients(False)
+    for one, other in zip(with_it, without, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    summed, absolute, features = with_it[-1], rendered.absgrad, scenes.features(seed, len(splats), channels)
+
+    means, quats, scales, opacities = scenes.plain(splats, torch.float64)
+    centres, conics, depths = reference.project(means, quats, scales, camera)
+    # A centre for each pixel: so the gradients of the pixels are not summed.
+    apart = centres.expand(camera.width * camera.height, -1, -1).clone().requires_grad_()
+    W, light = reference.weights_of(apart, conics, depths, opacities, camera)
+    image_loss = ((W @ features.detach().double()) * on_image.double().reshape(-1, channels)).sum()
+    (image_loss + ((1 - light) * on_alpha.double().reshape(-1)).sum()).backward()
+
+    assert apart.grad is not None
+    _close(summed, apart.grad.sum(0), 1e-3, "means2d")
+    _close(absolute, apart.grad.abs().sum(0), 1e-3, "absgrad")
+    assert absolute.sum() > 1.2 * summed.abs().sum()
+    assert (absolute[~rendered.visible] == 0).all()
+
+
+def test_absgrad_of_many_channels_is_refused():
+    splats, camera, _ = scenes.scene(2)
+    with pytest.raises(ValueError, match="32"):
+        rasterize(*scenes.tensors(splats), scenes.features(2, len(splats), 33), camera, absgrad=True)
 
 
 def test_radii_hold_every_pixel_a_gaussian_touches():
