@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from backend.lift.clusters import ClusterSettings, by_hdbscan
 from backend.lift.job import Job, Labelling
+from backend.lift.samples import ViewSamples, sample_view
 from backend.lift.views import MaskedView, masked_views
 
 Weight = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
+Sampled = tuple[ViewSamples, float]
+"""Pixels of a view, and the share of all its pixels that lies on masks."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,16 @@ class ContrastiveSettings(ClusterSettings):
 
 def run(job: Job, settings: ContrastiveSettings) -> Labelling:
     """Train the features and cluster them."""
-    features = trained_features(job, settings)
+    views = sampled_views(job, settings)
+    features = trained_features(job, settings, views)
     job.progress("lift", 0.9, "clustering")
-    # Clustered as eq. (4) compares Gaussians, by direction alone.
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    return Labelling(by_hdbscan(unit, job.evidence, settings, job.seed), features)
+    # As eq. (3) saw them: pixels of masks, and directions alone. A Gaussian's own feature is only ever part of those.
+    pixels = np.concatenate([rendered_directions(view, features) for view, _ in views]) if views else None
+    return Labelling(by_hdbscan(_unit(features), job.evidence, settings, job.seed, pixels), features)
 
 
-def trained_features(job: Job, settings: ContrastiveSettings) -> NDArray[np.float32]:
-    """Return the (N, d) float32 features; all alike where no view shows two masks to contrast."""
-    # Imported here because torch takes seconds to load, and the table of methods does not need it.
-    from backend.lift.contrastive_training import Pixels, train_features
-    from backend.lift.samples import sample_view
-
+def sampled_views(job: Job, settings: ContrastiveSettings) -> list[Sampled]:
+    """Return pixels of the views that show two large masks or more, to contrast."""
     rng = np.random.default_rng(job.seed)
     views = []
     for number, view in enumerate(large_masks(masked_views(job.views), settings.smallest_mask)):
@@ -91,12 +91,30 @@ def trained_features(job: Job, settings: ContrastiveSettings) -> NDArray[np.floa
             rng=rng,
         )
         if len(np.unique(found.segment[found.segment > 0])) > 1:
-            share = np.count_nonzero(view.mask) / view.mask.size
-            views.append(Pixels(found, round(settings.photograph * share), job.device))
+            views.append((found, np.count_nonzero(view.mask) / view.mask.size))
+    return views
+
+
+def trained_features(job: Job, settings: ContrastiveSettings, views: Sequence[Sampled]) -> NDArray[np.float32]:
+    """Return the (N, d) float32 features; all alike where no view shows two masks to contrast."""
+    # Imported here because torch takes seconds to load, and the table of methods does not need it.
+    from backend.lift.contrastive_training import Pixels, train_features
+
     means = job.splats.means
     if not views or len(means) < 2:
         return np.full((len(means), settings.dimensions), settings.dimensions**-0.5, np.float32)
-    return train_features(views, means, settings, job.device, job.seed, job.progress, job.watch)
+    pixels = [Pixels(view, round(settings.photograph * on_masks), job.device) for view, on_masks in views]
+    return train_features(pixels, means, settings, job.device, job.seed, job.progress, job.watch)
+
+
+def rendered_directions(view: ViewSamples, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (P, d) float32, the unit rendered features of the pixels of ``view`` that lie on masks."""
+    on_masks = view.segment > 0
+    return _unit(np.einsum("pk,pkd->pd", view.weights[on_masks], features[view.ids[on_masks]]))
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def large_masks(views: Iterator[MaskedView], smallest: int) -> Iterator[MaskedView]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from backend.lift.clusters import ClusterSettings, by_hdbscan
@@ -60,6 +62,31 @@ def test_a_hundred_objects_of_very_different_size_are_found() -> None:
     scattered = (grid[truth - 1] + rng.normal(0, 0.03, (len(truth), 2))).astype(np.float32)
     labels = by_hdbscan(scattered, evidence_from_masks(truth[None]), ClusterSettings(), seed=0)
     assert same_parts(labels, truth)
+
+
+def test_gaussians_are_drawn_by_how_much_the_views_see_of_them() -> None:
+    # Group 0 of TRUTH is no background here but a cluster of its own, of Gaussians that hardly show.
+    even = evidence_from_masks(np.ones((1, 400), int))
+    settings = ClusterSettings(sample=250, smallest_cluster=20)
+    assert same_parts(by_hdbscan(points(), even, settings, seed=0), TRUTH)
+    faint = replace(even, total=np.where(TRUTH[even.gaussian] == 0, 0.1, 1000).astype(np.float32))
+    labels = by_hdbscan(points(), faint, settings, seed=0)
+    assert same_parts(labels[100:], TRUTH[100:])
+    assert labels.max() == 3
+
+
+def test_pixels_can_be_clustered_in_place_of_gaussians() -> None:
+    evidence = evidence_from_masks(np.stack([TRUTH] * 3))
+    blurred = points(spread=1.0)
+    pixels = np.random.default_rng(1).permutation(points()[100:])
+    labels = by_hdbscan(blurred, evidence, ClusterSettings(smallest_cluster=20), seed=0, pixels=pixels)
+    distance = np.linalg.norm(blurred[:, None] - CENTRES[None, 1:], axis=2)
+    # The centroids are means of some pixels and so not quite the centres.
+    plain = (np.arange(400) >= 100) & (np.diff(np.sort(distance, axis=1)[:, :2])[:, 0] > 0.1)
+    assert plain.sum() > 250
+    assert same_parts(labels[plain], distance.argmin(1)[plain])
+    assert not labels[:100].any()
+    assert not same_parts(by_hdbscan(blurred, evidence, ClusterSettings(smallest_cluster=20), seed=0), labels)
 
 
 def test_nothing_but_background() -> None:
