@@ -27,7 +27,8 @@ FEWEST = 16
 
 
 class Growth:
-    """How strongly the views pull at each Gaussian: the mean length of the loss's gradient by its projected centre.
+    """How strongly the views pull at each Gaussian: the mean length of the loss's gradient by its projected centre, or
+    of that gradient's absolute sum over the pixels where the views were drawn with ``absgrad``.
 
     Attributes:
         score: (N,) float32, sum over the views that saw the Gaussian since the last densification.
@@ -48,9 +49,10 @@ class Growth:
             mask_weight: factor for Gaussians whose centre lies on an object.
         """
         means2d, visible = rendered.means2d, rendered.visible
-        assert means2d.grad is not None
+        gradient = means2d.grad if rendered.drawn is None else rendered.absgrad
+        assert gradient is not None
         # Per image side, so that photographs of different sizes count alike.
-        pull = means2d.grad.norm(dim=1) * max(photo.camera.width, photo.camera.height)
+        pull = gradient.norm(dim=1) * max(photo.camera.width, photo.camera.height)
         if photo.on_object is not None and mask_weight != 1:
             height, width = photo.on_object.shape
             column = means2d[:, 0].nan_to_num().clamp(0, width - 1).long()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -11,6 +13,7 @@ from backend import memory
 from backend.reconstruct.photographs import working_size
 from backend.reconstruct.schedule import SH_DEGREE, default_cap
 from backend.scene.types import View
+from protocol.errors import Unavailable
 
 PIXEL = 1.25
 """Bytes of a stored value of a photograph with its half-size copy; three values of colour and one of its mask."""
@@ -25,6 +28,11 @@ gsplat's arrays: projections and their gradients, colours and their basis, ten t
 VIEW = {"cpu": 120, "cuda": 500}
 """Bytes of a pixel of the largest view while its loss is taken. On the CPU as measured; on CUDA counted from the maps
 that torch keeps of SSIM."""
+
+SWEPT = 0.2
+"""Part of the bytes of the photographs that those of half size are, at most."""
+
+DISK = "disk"
 
 SHARE = 3
 """Photographs stay in host memory, and cross one a step, where they would take more of a device's than one part in
@@ -61,20 +69,38 @@ def need(
     )
 
 
-def place(wanted: Need, device: str) -> str:
-    """Return where the photographs go, "cpu" or ``device``, having made sure that everything fits.
+def place(wanted: Need, device: str, folder: Path, swept: bool = False) -> str:
+    """Return where the photographs go, :data:`DISK`, "cpu" or ``device``, having made sure that everything fits.
+
+    On the disk is only what host memory cannot hold. It costs reading, and the memory that it takes is the system's
+    own, which others get when they need it.
+
+    Args:
+        folder: where the photographs would lie on disk.
+        swept: whether surfaces are sought in the photographs first, which copies those of half size into memory.
 
     Raises:
         Unavailable: if it does not.
     """
     remedy = "Use fewer or smaller photographs, or a machine with more memory."
     working = wanted.gaussians + wanted.view
+    host = memory.free_host()
     if device == "cpu":
-        memory.require(wanted.photographs + working, memory.free_host(), "Reconstructing this scene", remedy)
+        taken, what = working, "Reconstructing this scene"
+    else:
+        free, _ = torch.cuda.mem_get_info()
+        memory.require(working, free, "Reconstructing this scene on the GPU", remedy)
+        if wanted.photographs <= min(free // SHARE, free - working):
+            return device
+        taken, what = 0, "Looking for surfaces in the photographs of this scene"
+    if host is None or taken + wanted.photographs <= host:
         return "cpu"
-    free, _ = torch.cuda.mem_get_info()
-    memory.require(working, free, "Reconstructing this scene on the GPU", remedy)
-    if wanted.photographs <= min(free // SHARE, free - working):
-        return device
-    memory.require(wanted.photographs, memory.free_host(), "Keeping the photographs of this scene", remedy)
-    return "cpu"
+    memory.require(max(taken, round(SWEPT * wanted.photographs) if swept else 0), host, what, remedy)
+    room = shutil.disk_usage(folder).free
+    if wanted.photographs > room:
+        raise Unavailable(
+            f"The photographs of this scene take {memory.gib(wanted.photographs)}: more than is free of memory, "
+            f"{memory.gib(max(0, host - taken))}, and in {folder}, {memory.gib(room)}.",
+            "Make room on that disk, or use fewer or smaller photographs.",
+        )
+    return DISK

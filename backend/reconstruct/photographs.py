@@ -1,12 +1,17 @@
-"""Training photographs: decoded once, on threads, reduced to the working size, kept as bytes, with a half-size copy."""
+"""Training photographs: decoded once, on threads, reduced to the working size, kept as bytes, with a half-size copy.
+
+They are kept on the training device, in host memory, or on disk: see :func:`backend.reconstruct.need.place`.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.progress import Progress, silent
+from backend.reconstruct.shelf import Shelf
 from backend.scene import read_image, read_mask
 from backend.scene.types import Camera, View
 
@@ -24,7 +30,7 @@ READERS = min(4, os.cpu_count() or 1)
 """Threads that decode; the decoders are C and let others run."""
 
 AHEAD = 2 * READERS
-"""Photographs that are decoded before they are asked for."""
+"""Photographs that are decoded, or read from disk, before they are asked for."""
 
 Decoded = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.int32] | None]
 
@@ -35,8 +41,8 @@ class Photograph:
 
     Attributes:
         camera: for an image of this size.
-        image: (H, W, 3) uint8, on the training device or in host memory; photographs with an alpha channel lie over
-            black.
+        image: (H, W, 3) uint8, on the training device, in host memory or mapped from disk; photographs with an alpha
+            channel lie over black.
         on_object: (H, W) bool, where the view's mask shows an object, or None where the view has no mask.
     """
 
@@ -55,28 +61,74 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Photographs:
-    """All training photographs, ``full`` at working size and ``half`` at half of it, in the order of the views."""
+    """All training photographs, ``full`` at working size and ``half`` at half of it, in the order of the views.
+
+    Attributes:
+        shelf: where they lie if on disk, photograph number i of ``full`` and of ``half`` in the rows ``rows[i]``.
+    """
 
     full: tuple[Photograph, ...]
     half: tuple[Photograph, ...]
+    shelf: Shelf | None = None
+    rows: tuple[tuple[int, int], ...] = ()
+
+    def take(self, number: int, small: bool, soon: Sequence[int] = ()) -> Photograph:
+        """Return a photograph of ``half`` or ``full``; those that are wanted ``soon`` are read if they are on disk."""
+        if self.shelf is not None:
+            self.shelf.expect(self.rows[other][small] for other in soon)
+        return (self.half if small else self.full)[number]
 
     @property
     def pixels(self) -> int:
         return sum(photo.camera.width * photo.camera.height for photo in self.full)
 
 
-def load_photographs(views: Sequence[View], *, long_side: int, device: str, progress: Progress = silent) -> Photographs:
+def load_photographs(
+    views: Sequence[View], *, long_side: int, device: str, folder: Path | None = None, progress: Progress = silent
+) -> Photographs:
     """Read images and masks of ``views``, none larger than ``long_side`` pixels, and keep them on ``device``.
 
+    Args:
+        folder: where given, they are kept on disk instead, in a file in this folder.
+
     Raises:
-        Fault: as raised by the readers of the scene.
+        Fault: as raised by the readers of the scene, and by :class:`~backend.reconstruct.shelf.Shelf`.
     """
-    full, half = [], []
-    for view, (image, smaller, mask) in zip(views, _decoded(views, long_side), strict=True):
-        progress("reconstruct", 0.0, f"photograph {len(full) + 1} of {len(views)}")
-        full.append(_photograph(view.camera, image, mask, device))
-        half.append(full[-1] if smaller is None else _photograph(view.camera, smaller, mask, device))
-    return Photographs(tuple(full), tuple(half))
+    with closing(_pairs(views, long_side, progress)) as pairs:
+        if folder is not None:
+            return _on_disk(pairs, Shelf(folder))
+        fulls, halves = [], []
+        for full, half in pairs:
+            fulls.append(full.on(device))
+            halves.append(fulls[-1] if half is full else half.on(device))
+    return Photographs(tuple(fulls), tuple(halves))
+
+
+def _pairs(
+    views: Sequence[View], long_side: int, progress: Progress
+) -> Generator[tuple[Photograph, Photograph], None, None]:
+    """Yield the photograph of each view and that of half its size, in host memory; one for both where it is small."""
+    for number, (view, (image, smaller, mask)) in enumerate(zip(views, _decoded(views, long_side), strict=True)):
+        progress("reconstruct", 0.0, f"photograph {number + 1} of {len(views)}")
+        full = _photograph(view.camera, image, mask)
+        yield full, full if smaller is None else _photograph(view.camera, smaller, mask)
+
+
+def _on_disk(pairs: Iterable[tuple[Photograph, Photograph]], shelf: Shelf) -> Photographs:
+    """Put photographs on ``shelf`` as they come, and return them as they lie there."""
+    rows: list[tuple[int, int]] = []
+    cameras: list[Camera] = []
+    for full, half in pairs:
+        for photo in (full,) if half is full else (full, half):
+            arrays = [photo.image] if photo.on_object is None else [photo.image, photo.on_object]
+            shelf.put([array.numpy() for array in arrays])
+            cameras.append(photo.camera)
+        rows.append((len(cameras) - (1 if half is full else 2), len(cameras) - 1))
+    there = []
+    for row, camera in enumerate(cameras):
+        image, *on_object = (torch.from_numpy(array) for array in shelf.row(row))
+        there.append(Photograph(camera, image, on_object[0] if on_object else None))
+    return Photographs(tuple(there[row] for row, _ in rows), tuple(there[row] for _, row in rows), shelf, tuple(rows))
 
 
 def _decoded(views: Sequence[View], long_side: int) -> Iterator[Decoded]:
@@ -109,13 +161,12 @@ def working_size(camera: Camera, long_side: int) -> tuple[int, int]:
     return max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
 
 
-def _photograph(camera: Camera, image: NDArray[np.uint8], mask: NDArray[np.int32] | None, device: str) -> Photograph:
+def _photograph(camera: Camera, image: NDArray[np.uint8], mask: NDArray[np.int32] | None) -> Photograph:
     height, width = image.shape[:2]
     on_object = None
     if mask is not None:
         rows = (np.arange(height) + 0.5) * mask.shape[0] / height
         cols = (np.arange(width) + 0.5) * mask.shape[1] / width
         nearest = mask[np.ix_(rows.astype(int), cols.astype(int))] > 0
-        on_object = torch.from_numpy(np.ascontiguousarray(nearest)).to(device)
-    pixels = torch.from_numpy(np.array(image, np.uint8)).to(device)
-    return Photograph(camera.resized(width, height), pixels, on_object)
+        on_object = torch.from_numpy(np.ascontiguousarray(nearest))
+    return Photograph(camera.resized(width, height), torch.from_numpy(np.array(image, np.uint8)), on_object)

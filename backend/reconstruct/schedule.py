@@ -31,6 +31,8 @@ RATES: dict[str, dict[str, float]] = {
 the last. A run on the CPU is short: there the higher rates are worth 0.7 dB in a made room and 3.8 dB around a
 photographed cup, both at a side of 200 pixels and after 1500 steps; see docs/benchmarks.md."""
 
+ABSGRAD = {"cpu": False, "cuda": False}
+
 MOST_GAUSSIANS = {"cpu": 100_000, "cuda": 1_500_000}
 LEAST_GAUSSIANS = 2000
 
@@ -62,6 +64,8 @@ class Schedule:
         grow_from, grow_until: first and last step that may add Gaussians.
         prune_until: last step that may remove some.
         growth: most Gaussians after a densification over those before.
+        absgrad: whether the growth score is the sum of the pixels' absolute pulls at a Gaussian (Ye et al. 2024,
+            "AbsGS") instead of the length of their sum, in which pulls in opposite directions cancel.
         mask_weight: factor on the growth score of Gaussians that lie on an object in the photograph's mask. Plain
             objects have little colour gradient and would get few Gaussians, and it is objects that are lifted.
         split_size: standard deviation in scene units above which a growing Gaussian is split, not cloned.
@@ -90,6 +94,7 @@ class Schedule:
     grow_until: int
     prune_until: int
     growth: float
+    absgrad: bool
     mask_weight: float
     split_size: float
     huge_size: float
@@ -142,6 +147,7 @@ class Schedule:
             "prune_until": round(0.92 * total),
             # 12 % leaves each generation 100 steps to settle; a start far below the cap must grow faster to reach it.
             "growth": float(np.clip((cap / max(count, 1)) ** (1 / rounds), 1.12, 1.25)),
+            "absgrad": ABSGRAD[engine],
             "mask_weight": 5.0,
             "split_size": 0.006 * distance,
             "huge_size": 0.6 * distance,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,15 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.memory import gib
 from backend.pictures import UNSEEN, Pictures
 from backend.progress import Progress, silent
 from backend.reconstruct import checkpoint as checkpoints
 from backend.reconstruct.densify import Growth, densify, finite
-from backend.reconstruct.initial import gaussians_at, initial_points, viewing_distance
+from backend.reconstruct.initial import FEWEST, gaussians_at, initial_points, viewing_distance
 from backend.reconstruct.losses import photometric_loss, psnr
-from backend.reconstruct.need import need, place
+from backend.reconstruct.need import DISK, need, place
 from backend.reconstruct.optimiser import Adam
-from backend.reconstruct.photographs import Photograph, Photographs, load_photographs
+from backend.reconstruct.photographs import AHEAD, Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
 from backend.render import device_of, rasterize, sh_colours
 from backend.scene.types import Scene, View
@@ -151,9 +153,20 @@ def _train(
     if long_side < 1:
         raise BadArgument(f"The longest side of a training image is {long_side}.", "Give 1 or more.")
 
-    home = place(need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree")), device)
+    # Beside the checkpoint there is room for files of this scene.
+    folder = Path(tempfile.gettempdir()) if checkpoint is None else checkpoint.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"))
+    home = place(wants, device, folder, swept=len(scene.points) < FEWEST)
+    shelved = folder if home == DISK else None
+    if shelved is not None:
+        log.warning("Memory cannot hold the photographs: they lie in %s, %s.", folder, gib(wants.photographs))
     photos = load_photographs(
-        train_views, long_side=long_side, device=home if wanted is None else device, progress=progress
+        train_views,
+        long_side=long_side,
+        device=home if wanted is None else device,
+        folder=shelved,
+        progress=progress,
     )
     cap = int(changes.get("cap", default_cap(photos.pixels, engine)))
     points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
@@ -247,6 +260,7 @@ class Training:
             columns["opacities"],
             sh_colours(sh, columns["means"], photo.camera),
             photo.camera,
+            absgrad=schedule.absgrad,
         )
         loss = photometric_loss(rendered.image, photo.image, schedule.ssim_weight)
         if schedule.opacity_weight:
@@ -330,8 +344,8 @@ class Training:
         if not len(self.queue):
             self.queue = torch.randperm(len(self.photos.full), generator=self.generator)
         number, self.queue = int(self.queue[-1]), self.queue[:-1]
-        ladder = self.photos.half if self.schedule.small(self.step) else self.photos.full
-        return ladder[number].on(self.device)
+        soon = self.queue[-AHEAD:].tolist()
+        return self.photos.take(number, self.schedule.small(self.step), soon).on(self.device)
 
 
 def column_rates(schedule: Schedule, step: int) -> dict[str, float | torch.Tensor]:

@@ -142,6 +142,22 @@ def test_gaussians_on_masked_objects_count_more():
     assert growth.mean().tolist() == pytest.approx([40 * 5 * 3, 40 * 5, 0, 40 * 5])
 
 
+def test_the_absolute_pull_counts_where_the_view_was_drawn_with_it():
+    camera = ring(1, (40, 20), 20.0)[0]
+    photo = Photograph(camera, torch.zeros(20, 40, 3, dtype=torch.uint8), None)
+    means2d = torch.tensor([[15.0, 7.5], [30.0, 7.5]], requires_grad=True)
+    means2d.grad = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
+    drawn = torch.zeros(1, 2, 2)
+    drawn.absgrad = torch.tensor([[[3.0, 4.0], [6.0, 8.0]]])  # type: ignore[attr-defined]
+    rendered = Rendered(
+        torch.zeros(20, 40, 3), torch.zeros(20, 40), means2d, torch.ones(2, dtype=torch.bool), torch.ones(2, 2)
+    )
+    for shown, wanted in ((rendered, [40 * 5, 40 * 0.5]), (dataclasses.replace(rendered, drawn=drawn), [200, 400])):
+        growth = Growth(2, "cpu")
+        growth.observe(shown, photo, 1.0)
+        assert growth.mean().tolist() == pytest.approx(wanted)
+
+
 def test_fog_before_a_camera_is_removed(adam):
     plan = schedule()
     camera = adam.columns["means"][7:8].detach() + plan.close / 2

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from backend import memory
-from backend.reconstruct.need import need, place
+from backend.reconstruct.need import DISK, need, place
 from backend.scene.types import Camera, View
 from protocol.errors import Unavailable
 
@@ -36,30 +38,62 @@ def test_gaussians_count_what_training_carries_of_them():
     assert 10 * GIB < large.gaussians < 12 * GIB
 
 
-def test_a_scene_that_does_not_fit_is_refused_in_a_sentence(monkeypatch):
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk with room enough, and a way to leave it less."""
+
+    def free(count: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=count))
+
+    free(100 * GIB)
+    return free
+
+
+def test_a_scene_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, disk, tmp_path: Path):
     wanted = need(views(100, 1600, 1066), 1600, "cpu", cap=1_000_000, sh_degree=0)
     monkeypatch.setattr(memory, "free_host", lambda: 2 * GIB)
-    assert place(wanted, "cpu") == "cpu"
-    monkeypatch.setattr(memory, "free_host", lambda: GIB)
-    with pytest.raises(Unavailable, match=r"Reconstructing this scene needs about 1\.4 GiB of memory and 1\.0 GiB are"):
-        place(wanted, "cpu")
+    assert place(wanted, "cpu", tmp_path) == "cpu"
+    monkeypatch.setattr(memory, "free_host", lambda: GIB // 2)
+    with pytest.raises(Unavailable, match=r"Reconstructing this scene needs about 0\.8 GiB of memory and 0\.5 GiB are"):
+        place(wanted, "cpu", tmp_path)
     monkeypatch.setattr(memory, "free_host", lambda: None)
-    assert place(wanted, "cpu") == "cpu"
+    assert place(wanted, "cpu", tmp_path) == "cpu"
 
 
-def test_photographs_stay_in_host_memory_where_the_device_has_little(monkeypatch):
+def test_photographs_lie_on_disk_where_memory_cannot_hold_them(monkeypatch, disk, tmp_path: Path):
+    wanted = need(views(100, 1600, 1066), 1600, "cpu", cap=1_000_000, sh_degree=0)
+    monkeypatch.setattr(memory, "free_host", lambda: GIB)
+    assert place(wanted, "cpu", tmp_path) == DISK
+    disk(wanted.photographs - 1)
+    with pytest.raises(
+        Unavailable, match=rf"take 0\.6 GiB: more than is free of memory, 0\.2 GiB, and in {tmp_path}, 0"
+    ):
+        place(wanted, "cpu", tmp_path)
+
+
+def test_surfaces_are_sought_in_memory(monkeypatch, disk, tmp_path: Path):
+    wanted = need(views(1000, 1600, 1066), 1600, "cpu", cap=1000, sh_degree=0)
+    monkeypatch.setattr(memory, "free_host", lambda: GIB)
+    assert place(wanted, "cpu", tmp_path) == DISK
+    with pytest.raises(Unavailable, match=r"1\.2 GiB of memory"):
+        place(wanted, "cpu", tmp_path, swept=True)
+
+
+def test_photographs_stay_in_host_memory_where_the_device_has_little(monkeypatch, disk, tmp_path: Path):
     wanted = need(views(1000, 1600, 1066, masks=True), 1600, "cuda", cap=5_000_000, sh_degree=3)
     monkeypatch.setattr(memory, "free_host", lambda: 12 * GIB)
     for free, where in ((80, "cuda"), (20, "cpu")):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=free: (free * GIB, free * GIB))
-        assert place(wanted, "cuda") == where
+        assert place(wanted, "cuda", tmp_path) == where
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (8 * GIB, 8 * GIB))
     with pytest.raises(Unavailable, match="on the GPU needs about"):
-        place(wanted, "cuda")
+        place(wanted, "cuda", tmp_path)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (20 * GIB, 20 * GIB))
     monkeypatch.setattr(memory, "free_host", lambda: 4 * GIB)
-    with pytest.raises(Unavailable, match="Keeping the photographs"):
-        place(wanted, "cuda")
+    assert place(wanted, "cuda", tmp_path) == DISK
+    disk(GIB)
+    with pytest.raises(Unavailable, match="more than is free of memory, 4"):
+        place(wanted, "cuda", tmp_path)
 
 
 def test_free_memory_is_the_least_of_machine_and_container(monkeypatch, tmp_path: Path):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +14,9 @@ from PIL import Image
 
 from backend.reconstruct import photographs
 from backend.reconstruct.photographs import AHEAD, load_photographs
+from backend.reconstruct.shelf import Shelf
 from backend.scene.types import Camera, View
-from protocol.errors import BadScene, Fault
+from protocol.errors import BadScene, Fault, Unavailable
 
 SIDE = 140
 """Large enough for a half-size copy."""
@@ -83,3 +87,56 @@ def test_a_photograph_that_is_there_is_not_copied(views: list[View]):
     assert elsewhere.on_object is not None
     assert elsewhere.on_object.device.type == "meta"
     assert elsewhere.camera is photo.camera
+
+
+@pytest.mark.parametrize("side", [SIDE, 100])
+def test_photographs_on_disk_are_those_in_memory(views: list[View], tmp_path: Path, side: int):
+    views[3] = dataclasses.replace(views[3], mask_path=None)
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    here = load_photographs(views, long_side=side, device="cpu")
+    there = load_photographs(views, long_side=side, device="cpu", folder=folder)
+    assert there.pixels == here.pixels
+    # Twice, and what is asked for has been let go of in between.
+    for number in [*range(len(views)), *range(len(views))]:
+        for small in (True, False):
+            soon = [(number + 1) % len(views), (number + 5) % len(views)]
+            one, other = here.take(number, small, soon), there.take(number, small, soon)
+            assert torch.equal(one.image, other.image)
+            assert one.camera.width == other.camera.width
+            assert (one.on_object is None) == (other.on_object is None)
+            if one.on_object is not None and other.on_object is not None:
+                assert torch.equal(one.on_object, other.on_object)
+    assert not list(folder.iterdir())
+
+
+def mapped_kib() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_photographs_on_disk_take_the_memory_of_one(tmp_path: Path):
+    shelf = Shelf(tmp_path)
+    size = 4 << 20
+    for i in range(20):
+        shelf.put([np.full(size, i, np.uint8)])
+    shelf.row(0)
+    before, most = mapped_kib(), 0
+    for i in range(20):
+        shelf.expect(range(i, min(i + 4, 20)))
+        assert (shelf.row(i)[0] == i).all()
+        most = max(most, mapped_kib() - before)
+    assert most < 2 * size // 1024
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch):
+    shelf = Shelf(tmp_path)
+
+    class Full:
+        def write(self, data: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shelf, "_file", Full())
+    with pytest.raises(Unavailable, match=f"{tmp_path}: No space left"):
+        shelf.put([np.zeros(3, np.uint8)])

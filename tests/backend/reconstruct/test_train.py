@@ -14,6 +14,7 @@ from PIL import Image
 from backend.progress import Cancelled
 from backend.reconstruct import held_out, reconstruct, train
 from backend.reconstruct.held_out import qualities
+from backend.reconstruct.need import DISK
 from backend.render import Renderer
 from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene, Unavailable
@@ -104,6 +105,23 @@ def test_a_stopped_run_resumes_and_ends_as_if_undisturbed(scene, tmp_path, monke
     assert a == pytest.approx(b, abs=0.1)
     assert same(resumed, undisturbed)
     assert same(reconstruct(scene, scene.views, steps=60, settings=settings, checkpoint=path), undisturbed)
+
+
+def test_photographs_on_disk_change_no_bit_resumed_or_not(scene, tmp_path, monkeypatch, caplog):
+    settings, steps = {"cap": 500, "long_side": 144}, 40
+    large = photographed(scene, list(scene.views), tmp_path, lambda image: image.resize((144, 144)))
+    undisturbed = reconstruct(scene, large, steps=steps, settings=settings)
+    monkeypatch.setattr(train, "place", lambda *_, **__: DISK)
+    monkeypatch.setattr(train, "REPORT_EVERY", 0.0)
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
+    with caplog.at_level(logging.WARNING):
+        assert same(reconstruct(scene, large, steps=steps, settings=settings), undisturbed)
+    assert "Memory cannot hold the photographs" in caplog.text
+    path = tmp_path / "training" / "training.npz"
+    with pytest.raises(Cancelled):
+        reconstruct(scene, large, steps=steps, settings=settings, checkpoint=path, progress=StopAt(0.5))
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert same(reconstruct(scene, large, steps=steps, settings=settings, checkpoint=path), undisturbed)
 
 
 def test_a_checkpoint_of_other_settings_is_passed_over(scene, tmp_path, caplog):

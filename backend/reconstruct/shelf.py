@@ -1,0 +1,74 @@
+"""Photographs that memory cannot hold: decoded once into a file, and mapped from there.
+
+What is mapped belongs to the system, which reads it when it is used and forgets it when memory runs short. So nothing
+that trains on photographs knows where they are, and the result is the same to the last bit. Of the process's own memory
+they take one photograph.
+"""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import Unavailable
+
+
+class Shelf:
+    """Rows of arrays in one file, which has no name and goes with the process, however that ends.
+
+    First all rows are put, then they are read.
+
+    Args:
+        folder: where the file lies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._ends = [0]
+        self._rows: list[list[tuple[tuple[int, ...], np.dtype]]] = []
+        self._map: mmap.mmap | None = None
+
+    def put(self, arrays: Sequence[NDArray]) -> None:
+        """Append a row.
+
+        Raises:
+            Unavailable: the file cannot be written, as a rule because the disk is full.
+        """
+        try:
+            for array in arrays:
+                self._file.write(np.ascontiguousarray(array).data)
+            self._file.flush()
+        except OSError as error:
+            raise Unavailable(
+                f"Photographs that memory cannot hold could not be kept in {self._folder}: {error.strerror}.",
+                "Make room on that disk, or use fewer or smaller photographs.",
+            ) from error
+        self._ends.append(self._ends[-1] + sum(array.nbytes for array in arrays))
+        self._rows.append([(array.shape, array.dtype) for array in arrays])
+
+    def row(self, number: int) -> list[NDArray]:
+        """Return the arrays of a row as they lie in the file."""
+        if self._map is None:
+            # Copied on writing: torch takes only arrays that can be written.
+            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+        arrays, start = [], self._ends[number]
+        for shape, dtype in self._rows[number]:
+            arrays.append(np.ndarray(shape, dtype, self._map, start))
+            start += arrays[-1].nbytes
+        return arrays
+
+    def expect(self, numbers: Iterable[int]) -> None:
+        """Have the system read these rows from disk, without waiting for it; no other counts as memory in use then."""
+        # Windows has no such advice and manages without.
+        if self._map is None or not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        self._map.madvise(mmap.MADV_DONTNEED)
+        for number in numbers:
+            start = self._ends[number] // mmap.PAGESIZE * mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_WILLNEED, start, self._ends[number + 1] - start)
