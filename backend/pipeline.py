@@ -28,6 +28,7 @@ from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.progress import Progress, Watch, silent
 from backend.reconstruct import held_out, reconstruct, reconstruct_jointly
+from backend.reconstruct.joint import UNREAD
 from backend.refine import Refinement, refine
 from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
@@ -106,6 +107,12 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         raise BadArgument(
             "A joint run trains the embedding of unic-lift while it reconstructs.",
             "Give neither --splats nor another method.",
+        )
+    unread = sorted(request.settings.keys() & set(UNREAD)) if request.joint else []
+    if unread:
+        raise BadArgument(
+            f"A joint run trains with its reconstruction and does not read {', '.join(unread)}.",
+            "Leave out --set for these, or leave out --joint.",
         )
     pictures = Pictures(picture)
     clock = Stopwatch()
@@ -361,7 +368,7 @@ def _report(
         "method": lifted.method,
         "joint": request.joint,
         "refined": "refine" in clock.seconds,
-        "settings": lifted.settings,
+        "settings": {k: v for k, v in lifted.settings.items() if not (request.joint and k in UNREAD)},
         "seed": request.seed,
         "test_views": request.test_views,
         "steps": request.steps,

@@ -33,6 +33,9 @@ LEARNING_RATE = 0.01
 """Of the embedding. The paper's 1e-4 moves a value by at most 3 in its 30,000 steps of Adam; a Gaussian is seen in a
 third or so of our 4,500 and is to come as far."""
 
+UNREAD = ("steps", "learning_rate", "strongest", "regularise_from")
+"""Settings of `unic-lift` that belong to frozen geometry: the reconstruction's own stand in their place here."""
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -54,8 +57,7 @@ class Joint:
     """What a joint run trains besides Gaussians, and its losses.
 
     Args:
-        settings: of `unic-lift`. Its ``steps``, ``learning_rate``, ``view_pixels``, ``strongest`` and
-            ``regularise_from`` belong to frozen geometry and are not read.
+        settings: of `unic-lift`, without those of :data:`UNREAD`.
         photos: of the training.
         views: their views, in the same order.
         schedule: of the training; eqs. (5) and (6) begin after its last step that may add Gaussians.

@@ -1,0 +1,49 @@
+"""What `segment` makes of a request as a whole; its parts have tests of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.demo.scene import write_scene
+from backend.pipeline import SegmentRequest, segment
+from backend.reconstruct.joint import UNREAD
+from protocol.errors import BadArgument
+from protocol.ply import read_ply
+
+
+@pytest.fixture(scope="module")
+def request_jointly(tmp_path_factory: pytest.TempPathFactory) -> SegmentRequest:
+    folder = tmp_path_factory.mktemp("joint")
+    write_scene(folder / "room", objects=3, views=6, size=64, seed=1)
+    return SegmentRequest(
+        folder / "room", folder / "out", device="cpu", steps=30, meshes=False, gallery=False, joint=True
+    )
+
+
+def test_a_joint_run_leaves_labels_and_the_embedding_that_was_trained_with_the_gaussians(request_jointly):
+    report = segment(replace(request_jointly, settings={"decode": "bits", "lambda_3d": 0.0}))
+    assert (report["method"], report["joint"]) == ("unic-lift", True)
+    assert report["settings"]["decode"] == "bits"
+    assert not set(UNREAD) & set(report["settings"])
+    splats = read_ply(request_jointly.out / "splats.ply")
+    embedding = np.load(request_jointly.out / "embedding.npy")
+    assert embedding.shape == (len(splats), 12)
+    assert np.isfinite(embedding).all() and embedding.std() > 0
+    assert splats.extra["label"].max() == report["objects"]
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_joint_run_refuses_settings_that_it_would_not_read(name, request_jointly, tmp_path: Path):
+    with pytest.raises(BadArgument, match=name):
+        segment(replace(request_jointly, out=tmp_path / "out", settings={name: 1}))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", [{"method": "consensus"}, {"splats": Path("some.ply")}])
+def test_a_joint_run_is_of_unic_lift_and_of_its_own_gaussians(change, request_jointly, tmp_path: Path):
+    with pytest.raises(BadArgument, match="joint"):
+        segment(replace(request_jointly, out=tmp_path / "out", **change))
