@@ -1,6 +1,7 @@
 """How long a selection takes once a result is open, and how well it cuts an object out.
 
     python -m bench.select                       # 1 M made-up Gaussians with features of 16 dimensions
+    python -m bench.select --server              # the same Gaussians, asked of a server from outside
     python -m bench.select --objects 25          # a scene of bench/scenes.py, features trained by contrastive
 
 In the made-up scene a Gaussian of each object is hit; in the other one pixel of each object that a held-out view shows
@@ -13,15 +14,22 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import tempfile
 import time
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
 from backend.lift import lift
+from backend.lift.types import Lift
+from backend.objects import result
+from backend.objects.table import object_table
 from backend.select import Opened, select_gaussian, select_pixel, view_mask
 from bench.scenes import make_scene
+from bench.transfer import Server, scene
+from blender_addon import api, scene_files
 from protocol.splats import Splats
 
 
@@ -59,6 +67,39 @@ def time_selections(gaussians: int) -> None:
         )
 
 
+def time_requests(gaussians: int) -> None:
+    """Print what a client waits for a selection in a server's result, the first aside, for which its files are read."""
+    opened, truth = made_up(gaussians)
+    views = np.ones(int(truth.max()) + 1, np.int32)
+    sure = np.ones(gaussians, np.float32)
+    lifted = Lift(opened.labels, sure, views, "contrastive", embedding=opened.embedding)
+    hits = [int(np.flatnonzero(truth == k)[0]) for k in range(1, int(truth.max()) + 1)]
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        with result.whole_folder(root / "result") as part:
+            result.write_gaussians(part, opened.splats, lifted, meshes=False)
+            result.write_objects(part, "balls", lifted, 0, (0.0, 0.0, 1.0), object_table(opened.splats, lifted))
+            result.write_cameras(part, {})
+        scene_files.ENDINGS = scene_files.ENDINGS | {""}
+        server = Server(root / "data")
+        try:
+            with api.connect(server.address, cache=root / "cache") as client:
+                scene(root / "scene", 0, f"copy {root / 'result'}\ndone")
+                pending = api.segment(client, root / "scene")
+                folder = pending.result(timeout=300)
+                wall = []
+                for hit in [hits[0], *hits]:
+                    begin = time.perf_counter()
+                    api.select_similar(client, folder, gaussian=hit)
+                    wall.append(1e3 * (time.perf_counter() - begin))
+        finally:
+            server.stop()
+    print(
+        f"{gaussians:,} Gaussians, from request to answer: median {np.median(wall[1:]):.1f} ms, "
+        f"at most {max(wall[1:]):.1f} ms; the first {wall[0] / 1e3:.1f} s"
+    )
+
+
 def score_selections(objects: int, seed: int) -> None:
     """Print the intersection over union of selections with the exact objects, in 3D and in the view that was hit."""
     scene = make_scene(objects=objects, gaussians=2000 * objects, seed=seed)
@@ -92,10 +133,13 @@ def main(
     gaussians: Annotated[int, typer.Option(help="Of the made-up scene.")] = 1_000_000,
     objects: Annotated[int, typer.Option(help="Objects of a trained scene instead; 0 for none.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the trained scene.")] = 100,
+    server: Annotated[bool, typer.Option("--server", help="Time requests to a server.")] = False,
 ) -> None:
     """Time selections, or score them."""
     if objects:
         score_selections(objects, seed)
+    elif server:
+        time_requests(gaussians)
     else:
         time_selections(gaussians)
 
