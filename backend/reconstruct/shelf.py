@@ -8,6 +8,7 @@ they take one photograph.
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import Unavailable
+
+
+def large_folder() -> Path:
+    """Return a folder for large files: TMPDIR where it is set, else /var/tmp, as /tmp is memory on many systems."""
+    usual = Path("/var/tmp")
+    if "TMPDIR" not in os.environ and usual.is_dir():
+        return usual
+    return Path(tempfile.gettempdir())
 
 
 class Shelf:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from backend.reconstruct.need import DISK, need, place
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.photographs import AHEAD, Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
+from backend.reconstruct.shelf import large_folder
 from backend.render import device_of, rasterize, sh_colours
 from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene
@@ -154,7 +154,7 @@ def _train(
         raise BadArgument(f"The longest side of a training image is {long_side}.", "Give 1 or more.")
 
     # Beside the checkpoint there is room for files of this scene.
-    folder = Path(tempfile.gettempdir()) if checkpoint is None else checkpoint.parent
+    folder = large_folder() if checkpoint is None else checkpoint.parent
     folder.mkdir(parents=True, exist_ok=True)
     wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"))
     home = place(wants, device, folder, swept=len(scene.points) < FEWEST)

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from backend.lift import Lift, label_map
 from backend.progress import Progress, silent
 from backend.reconstruct.initial import viewing_distance
-from backend.reconstruct.photographs import Photograph, load_photographs
+from backend.reconstruct.need import DISK, Need, need, place
+from backend.reconstruct.photographs import Photograph, load_photographs, working_size
 from backend.reconstruct.schedule import LONG_SIDE, STEPS, Schedule
+from backend.reconstruct.shelf import Shelf, large_folder
 from backend.refine.outlines import outlined
 from backend.refine.straddlers import Division, cut, find_cuts, relabel
 from backend.refine.tuning import tune
@@ -77,7 +79,7 @@ def refine(
         The refined Gaussians without extra columns, those cut off at the end, and their lift.
 
     Raises:
-        Unavailable: if the device cannot be had.
+        Unavailable: if the device cannot be had, or there is not memory enough.
         Fault: as raised by the readers of the scene.
         Cancelled: from ``progress``.
     """
@@ -86,16 +88,27 @@ def refine(
     if not lifted.labels.any():
         return splats, lifted
     steps = STEPS[device] // 20 if how.steps is None else how.steps
-    photos = load_photographs(views, long_side=LONG_SIDE[device], device=device, progress=_under_refine(progress)).full
+    home = place(_need(splats, views, device), device, large_folder())
+    folder = large_folder() if home == DISK else None
+    photos = load_photographs(
+        views, long_side=LONG_SIDE[device], device=home, folder=folder, progress=_under_refine(progress)
+    ).full
     renderer, division = Renderer(splats, device), Division.empty(len(splats))
     outlines: list[NDArray[np.int32]] = []
+    shelf = None if folder is None else Shelf(folder)
     for number, photo in enumerate(photos):
         progress("refine", 0.3 * number / len(photos), "outlines")
         shown = renderer.contributions(photo.camera, None, STRONGEST)
         labels = label_map(shown, lifted.labels, photo.camera, BACKGROUND)
-        outlines.append(outlined(labels, photo.image.cpu().numpy()))
+        outline = outlined(labels, photo.image.cpu().numpy())
+        if shelf is None:
+            outlines.append(outline)
+        else:
+            shelf.put([outline])
         if how.cut:
-            division.add(splats, lifted.labels, photo.camera, shown, outlines[-1])
+            division.add(splats, lifted.labels, photo.camera, shown, outline)
+    if shelf is not None:
+        outlines = [shelf.row(number)[0] for number in range(len(photos))]
 
     labels, parents = lifted.labels, np.arange(len(splats))
     if how.cut:
@@ -108,6 +121,13 @@ def refine(
     return splats, dataclasses.replace(
         lifted, labels=labels, confidence=lifted.confidence[parents], embedding=embedding
     )
+
+
+def _need(splats: Splats, views: Sequence[View], device: str) -> Need:
+    """What tuning takes: as a reconstruction does, and an outline beside each photograph."""
+    wanted = need(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
+    sizes = (working_size(view.camera, LONG_SIDE[device]) for view in views)
+    return wanted._replace(photographs=wanted.photographs + sum(4 * width * height for width, height in sizes))
 
 
 def _relabelled(

@@ -73,7 +73,7 @@ def tune(
         if not order:
             order = torch.randperm(len(photos), generator=chance).tolist()
         number = order.pop()
-        photo, now = photos[number], adam.columns
+        photo, now = photos[number].on(device), adam.columns
         features = torch.cat([sh_colours(now["sh"], now["means"], photo.camera), carried], 1)
         rendered = rasterize(now["means"], now["quats"], now["scales"], now["opacities"], features, photo.camera)
         loss = photometric_loss(rendered.image[:, :, :3].contiguous(), photo.image, schedule.ssim_weight)

@@ -12,6 +12,7 @@ from PIL import Image
 from backend.lift import Lift, label_map
 from backend.progress import Cancelled
 from backend.reconstruct import held_out
+from backend.reconstruct.need import DISK
 from backend.refine import Refinement, refine
 from backend.refine.tuning import codes
 from backend.render import Renderer
@@ -91,6 +92,18 @@ def test_label_gradients_shape_geometry_and_not_colour(fuzzy):
     assert np.array_equal(one.sh, other.sh)
     for name in ("means", "scales", "opacities"):
         assert not np.array_equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_photographs_and_outlines_on_disk_change_no_bit(fuzzy, cut, monkeypatch, tmp_path):
+    splats, lift, views, _ = fuzzy
+    here, labels = refine(splats, lift, views, how=Refinement(cut=cut, steps=5))
+    monkeypatch.setattr("backend.refine.place", lambda *_: DISK)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    there, others = refine(splats, lift, views, how=Refinement(cut=cut, steps=5))
+    assert np.array_equal(labels.labels, others.labels)
+    for name in ("means", "quats", "scales", "opacities", "sh"):
+        assert np.array_equal(getattr(here, name), getattr(there, name))
 
 
 def test_without_objects_all_stays(fuzzy):
