@@ -12,14 +12,15 @@ import torch
 from PIL import Image
 
 from backend.progress import Cancelled
-from backend.reconstruct import held_out, reconstruct, train
+from backend.reconstruct import held_out, optimiser, reconstruct, train
 from backend.reconstruct.held_out import qualities
 from backend.reconstruct.need import DISK
-from backend.render import Renderer
+from backend.render import Renderer, cuda, engine
 from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene, Unavailable
 from protocol.splats import Splats
 from tests.backend.reconstruct.cameras import ring
+from tests.backend.render import gsplat_stand_ins
 
 NO_COLOURS = np.zeros((0, 3), np.uint8)
 
@@ -198,6 +199,22 @@ def test_what_cannot_be_done_is_refused(scene):
     if not torch.cuda.is_available():
         with pytest.raises(Unavailable):
             reconstruct(scene, scene.views, device="cuda")
+
+
+# Runs that grow part where two candidates are nearly as strong.
+@pytest.mark.parametrize(("grow_from", "absgrad", "apart"), [(31, False, 0.03), (10, False, 0.5), (10, True, 0.5)])
+def test_the_loop_with_gsplats_kernels_played_by_torch(scene, grow_from, absgrad, apart, monkeypatch):
+    settings = {"cap": 450, "absgrad": absgrad, "grow_from": grow_from}
+    ours = reconstruct(scene, scene.views, steps=30, settings=settings)
+    gsplat_stand_ins.install(monkeypatch)
+    monkeypatch.setattr(engine, "cpu", cuda)
+    monkeypatch.setattr(optimiser, "_step_numba", optimiser._step_torch)
+    theirs = reconstruct(scene, scene.views, steps=30, settings=settings)
+    monkeypatch.undo()
+    assert len(ours) == len(theirs)
+    assert (len(ours) > 200) == (grow_from == 10)
+    one, other = np.mean(held_out(ours, scene.views)), np.mean(held_out(theirs, scene.views))
+    assert one == pytest.approx(other, abs=apart)
 
 
 @pytest.mark.cuda
