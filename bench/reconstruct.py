@@ -12,6 +12,7 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import json
 import resource
 import time
 from pathlib import Path
@@ -43,8 +44,13 @@ def main(
     steps: Annotated[list[int] | None, typer.Option(help="Repeat for several; the device's own without.")] = None,
     seed: int = 0,
     hold_out: Annotated[str, typer.Option(help="The scene's own without, else every:8.")] = "",
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of the schedule, or long_side, in which views are scored."),
+    ] = None,
 ) -> None:
     """Reconstruct each scene and print a table of size, quality and time."""
+    settings = {name: json.loads(value) for name, value in (text.split("=", 1) for text in change or [])}
     table = Table(
         "scene", "train", "held out", "Gaussians", "steps", "PSNR", "worst", "SSIM", "wall s", "cpu s", "peak"
     )
@@ -60,9 +66,11 @@ def main(
                 def show(stage: str, fraction: float, note: str = "", bar=bar, task=task, name=root.name) -> None:
                     bar.update(task, completed=fraction, description=f"{name}: {note}")
 
-                splats = reconstruct(scene, train, device=device, steps=count, seed=seed, progress=show)
+                splats = reconstruct(
+                    scene, train, device=device, steps=count, seed=seed, progress=show, settings=settings
+                )
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            scores = qualities(splats, test, device)
+            scores = qualities(splats, test, device, long_side=settings.get("long_side"))
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             table.add_row(
                 root.name,

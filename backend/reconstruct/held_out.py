@@ -27,14 +27,19 @@ class Quality:
 
 
 def qualities(
-    splats: Splats, views: Sequence[View], device: str = "cpu", *, progress: Progress = silent
+    splats: Splats,
+    views: Sequence[View],
+    device: str = "cpu",
+    *,
+    long_side: int | None = None,
+    progress: Progress = silent,
 ) -> list[Quality]:
-    """Return the quality of each view, at the working size of the device's training."""
+    """Return the quality of each view, reduced to ``long_side``: None for that of the device's training."""
     renderer = Renderer(splats, device)
     found = []
     for number, view in enumerate(views):
         progress("reconstruct", number / len(views), "held-out views")
-        size = working_size(view.camera, LONG_SIDE[renderer.device])
+        size = working_size(view.camera, long_side or LONG_SIDE[renderer.device])
         photo = torch.from_numpy(read_image(view, size).copy())
         image = torch.as_tensor(renderer.image(view.camera.resized(*size))).cpu().clamp(0, 1)
         found.append(Quality(view.name, psnr(image, photo), float(ssim(image, photo / 255))))
