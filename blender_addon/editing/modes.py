@@ -1,12 +1,12 @@
 """Edits want plain data: out of Edit Mode, and back into it afterwards where Gaussians were edited.
 
 Edits of whole objects end in Object Mode: Blender takes longer to turn a million points into its editing mesh than any
-edit takes, and whole objects are not what one edits there.
+edit takes, and whole objects are not what one edits there. What Blender can do in Edit Mode as well is done there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -63,6 +63,12 @@ def outside_edit_mode(edit: Callable[P, T]) -> Callable[P, T]:
             return edit(*args, **kwargs)
 
     return run
+
+
+def all_in_edit_mode(things: Iterable[Any]) -> bool:
+    """Whether these meshes are what is in Edit Mode, all of them and nothing else."""
+    editing = {thing for thing in bpy.context.view_layer.objects if thing.mode == "EDIT" and thing.type == "MESH"}
+    return bpy.context.mode == "EDIT_MESH" and editing == set(things)
 
 
 def into_object_mode(edit: Callable[P, T]) -> Callable[P, T]:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import bmesh  # pyright: ignore[reportMissingImports]
 import bpy
 
 from protocol.errors import BadArgument
@@ -123,12 +124,12 @@ def settle(part: Any) -> None:
     pieces = pieces_of(part)
     for piece in pieces:
         relabel(piece.thing.data, part.splatlift.label)
-    part.splatlift.count = sum(count_of(piece.thing.data) for piece in pieces)
+    part.splatlift.count = sum(points_of(piece.thing) for piece in pieces)
 
 
 def settle_or_dissolve(part: Any, heir: Any) -> None:
     """As :func:`settle`; a part without any Gaussian is dissolved into ``heir``."""
-    for piece in [piece for piece in pieces_of(part) if not count_of(piece.thing.data)]:
+    for piece in [piece for piece in pieces_of(part) if not points_of(piece.thing)]:
         remove_piece(piece)
     settle(part)
     if not part.splatlift.count:
@@ -164,6 +165,13 @@ def remove_piece(piece: Piece) -> None:
     _remove(piece.thing)
     if piece.surface is not None:
         _remove(piece.surface)
+
+
+def points_of(thing: Any) -> int:
+    """Return how many points an object has, in Edit Mode as well."""
+    if thing.type == "MESH" and thing.mode == "EDIT":
+        return len(bmesh.from_edit_mesh(thing.data).verts)
+    return count_of(thing.data)
 
 
 def own_data(thing: Any) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import bpy
+
 from protocol.errors import BadArgument
 
-from .modes import into_object_mode, outside_edit_mode
+from .modes import all_in_edit_mode, into_object_mode, outside_edit_mode
 from .moving import drop_rows
-from .parts import check_parts, pieces_of, remove_part, scene_of, settle_or_dissolve
+from .parts import check_parts, pieces_of, points_of, remove_part, scene_of, settle, settle_or_dissolve
 from .selection import selected
 
 
@@ -24,7 +26,6 @@ def delete(parts: Iterable[Any]) -> None:
         remove_part(part)
 
 
-@outside_edit_mode
 def delete_selection(parts: Iterable[Any]) -> int:
     """Delete the selected Gaussians of objects and return how many; an object without any left is removed.
 
@@ -32,13 +33,45 @@ def delete_selection(parts: Iterable[Any]) -> int:
         BadArgument: if nothing is selected.
     """
     several = check_parts(parts)
-    chosen = [(piece, selected(piece)) for part in several for piece in pieces_of(part)]
+    return _delete_in_edit_mode(several) if _can_stay(several) else _delete(several)
+
+
+def _can_stay(parts: list[Any]) -> bool:
+    """Whether Blender can delete what is selected without leaving Edit Mode, which takes longer than deleting.
+
+    It deletes from all that is in Edit Mode, for all objects that share a mesh, and knows of nothing that lies beneath.
+    """
+    pieces = [piece for part in parts for piece in pieces_of(part)]
+    return all_in_edit_mode(piece.thing for piece in pieces) and all(
+        piece.surface is None
+        and piece.thing.data.users == 1
+        and piece.thing.data.total_vert_sel < points_of(piece.thing)
+        for piece in pieces
+    )
+
+
+def _delete_in_edit_mode(parts: list[Any]) -> int:
+    count = sum(piece.thing.data.total_vert_sel for part in parts for piece in pieces_of(part))
+    _check_any(count)
+    bpy.ops.mesh.delete(type="VERT")
+    for part in parts:
+        settle(part)
+    return count
+
+
+@outside_edit_mode
+def _delete(parts: list[Any]) -> int:
+    chosen = [(piece, selected(piece)) for part in parts for piece in pieces_of(part)]
     count = sum(int(rows.sum()) for _, rows in chosen)
-    if not count:
-        raise BadArgument("No Gaussians are selected.", "Select some in Edit Mode.")
-    scene = scene_of(several[0])
+    _check_any(count)
+    scene = scene_of(parts[0])
     for piece, rows in chosen:
         drop_rows(piece, rows)
-    for part in several:
+    for part in parts:
         settle_or_dissolve(part, scene)
     return count
+
+
+def _check_any(count: int) -> None:
+    if not count:
+        raise BadArgument("No Gaussians are selected.", "Select some in Edit Mode.")

@@ -14,9 +14,12 @@ bpy = pytest.importorskip("bpy")
 import bmesh  # noqa: E402 # pyright: ignore[reportMissingImports]
 
 from blender_addon.editing.parts import pieces_of  # noqa: E402
+from blender_addon.editing.remove import delete_selection  # noqa: E402
 from blender_addon.operators.edit_targets import targets  # noqa: E402
+from blender_addon.splats.attributes import read_splats  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
 from tests.blender.editing import REAL, part, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.example import same  # noqa: E402
 
 OPS = bpy.ops.splatlift
 EDITS = (
@@ -230,6 +233,37 @@ def test_an_object_that_is_edited_away_takes_edit_mode_with_it(scene: Any) -> No
     assert OPS.delete_selection(*REAL) == {"FINISHED"}
     assert bpy.context.mode == "OBJECT"
     assert "mug" not in bpy.data.collections
+
+
+def test_deleting_in_edit_mode_leaves_what_deleting_outside_of_it_leaves(scene: Any) -> None:
+    rows = np.arange(300) % 3 == 0
+    kept = read_splats(pieces_of_fast("mug").data).pick(~rows)
+    pick_parts(["mug", "plant"])
+    bpy.ops.object.mode_set(mode="EDIT")
+    select_in_edit_mode("mug", rows)
+    select_in_edit_mode("plant", np.zeros(300, bool))
+    edited = bmesh.from_edit_mesh(pieces_of_fast("mug").data)
+    assert OPS.delete_selection(*REAL) == {"FINISHED"}
+    assert edited.is_valid, "Edit Mode was left"
+    assert part("mug").splatlift.count == 200
+    assert part("plant").splatlift.count == 300
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert same(read_splats(pieces_of_fast("mug").data), kept)
+    assert count("plant") == 300
+
+
+def test_deleting_in_edit_mode_spares_a_copy_that_shares_the_mesh_and_what_was_not_asked_for(scene: Any) -> None:
+    twin = pieces_of_fast("mug").copy()
+    bpy.context.collection.objects.link(twin)
+    pick_parts(["mug", "plant"])
+    bpy.ops.object.mode_set(mode="EDIT")
+    for name in ("mug", "plant"):
+        select_in_edit_mode(name, np.arange(300) < 100)
+    assert delete_selection([part("mug")]) == 100
+    assert bpy.context.mode == "EDIT_MESH"
+    assert (count("mug"), count("plant"), len(twin.data.vertices)) == (200, 300, 300)
+    assert delete_selection([part("plant")]) == 100
+    assert (count("mug"), count("plant")) == (200, 200)
 
 
 def test_what_goes_wrong_is_reported_and_nothing_is_changed(scene: Any) -> None:
