@@ -136,7 +136,9 @@ def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weight
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
     opacity = footprints[i, OPACITY]
     for x in range(TILE):
-        lanes[0, x], lanes[1, x], lanes[2, x], lanes[3, x], lanes[4, x] = F(0), F(0), F(0), F(0), F(0)
+        lanes[0, x], lanes[1, x], lanes[2, x] = F(0), F(0), F(0)
+        if absolute is not None:
+            lanes[3, x], lanes[4, x] = F(0), F(0)
     for y in range(low, high + 1):
         dy = F(y) - v
         p0, p1, p2 = -HALF * c * dy * dy, -b * dy, -HALF * a

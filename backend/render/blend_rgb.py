@@ -93,9 +93,12 @@ def blend_rgb_backward(
             a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
             opacity = footprints[i, OPACITY]
             red, green, blue = features[i, 0], features[i, 1], features[i, 2]
-            for j in range(8):
+            for j in range(6):
                 for x in range(TILE):
                     lanes[j, x] = F(0)
+            if absolute is not None:
+                for x in range(TILE):
+                    lanes[6, x], lanes[7, x] = F(0), F(0)
             for y in range(int(rows[k]) % TILE, int(rows[k]) // TILE + 1):
                 dy = F(y) - v
                 p0, p1, p2 = -HALF * c * dy * dy, -b * dy, -HALF * a
