@@ -2,6 +2,7 @@
 
     python -m bench.memory render 2000000
     python -m bench.memory train 400000 --degree 3 --width 400 --height 300
+    python -m bench.memory photographs 1000
 
 Run each in a process of its own, as a peak does not fall: everything is first done once with few Gaussians, so that
 libraries and compiled kernels are in what is held before.
@@ -10,6 +11,8 @@ libraries and compiled kernels are in what is held before.
 from __future__ import annotations
 
 import gc
+import os
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -22,14 +25,18 @@ from rich.table import Table
 from backend.memory import peak_host_mib
 from backend.reconstruct.need import need
 from backend.reconstruct.optimiser import Adam
-from backend.reconstruct.photographs import Photograph, Photographs
+from backend.reconstruct.photographs import AHEAD, Photograph, Photographs
 from backend.reconstruct.schedule import Schedule
+from backend.reconstruct.shelf import Shelf, large_folder
 from backend.reconstruct.train import Training
 from backend.render import Renderer
 from backend.scene.types import Camera, View
 from protocol.splats import Splats
 
 app = typer.Typer(add_completion=False)
+
+STEP = 0.03
+"""Seconds between two photographs: a training step."""
 
 Width = Annotated[int, typer.Option(min=16)]
 Height = Annotated[int, typer.Option(min=16)]
@@ -61,6 +68,35 @@ def train(count: int, degree: int = 0, width: Width = 400, height: Height = 300)
     _show(f"{grown:,} Gaussians of degree {degree} at {width}x{height}", rows, grown)
     wanted = need([View("0", camera, Path("none"), None)], max(width, height), "cpu", grown, degree)
     Console().print(f"took {rows[1][1] - rows[0][1]} MiB, estimated {sum(wanted) / 2**20:.0f} MiB")
+
+
+@app.command()
+def photographs(count: int, width: Width = 1600, height: Height = 1066) -> None:
+    """Take COUNT photographs with masks from disk in random order, as training does where memory cannot hold them."""
+    shelf = Shelf(large_folder())
+    rng = np.random.default_rng(0)
+    rows = [("before", _peak())]
+    for _ in range(count):
+        shelf.put([rng.integers(0, 255, (height, width, 3), np.uint8), np.zeros((height, width), bool)])
+    os.fsync(shelf._file.fileno())
+    rows.append(("put on disk", _peak()))
+    took: dict[str, list[float]] = {"disk": [], "the system's memory": []}
+    for name, seconds in took.items():
+        if name == "disk":
+            os.posix_fadvise(shelf._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        order = rng.permutation(count).tolist()
+        for turn, number in enumerate(order):
+            shelf.expect(order[turn : turn + AHEAD])
+            time.sleep(STEP)
+            start = time.perf_counter()
+            for array in shelf.row(number):
+                array.max()
+            seconds.append(time.perf_counter() - start)
+        rows.append((f"each taken once, from {name}", _peak()))
+    _show(f"{count} photographs of {width}x{height}", rows, count, "photograph")
+    for name, seconds in took.items():
+        median, most = 1e3 * np.quantile(seconds, [0.5, 0.99])
+        Console().print(f"from {name}: {median:.1f} ms, 99 of 100 within {most:.1f} ms")
 
 
 def gaussians(count: int, degree: int) -> Splats:
@@ -115,8 +151,8 @@ def _peak() -> int:
     return peak
 
 
-def _show(title: str, rows: list[tuple[str, int]], count: int) -> None:
-    table = Table("after", "peak, MiB", "bytes a Gaussian above before", title=title)
+def _show(title: str, rows: list[tuple[str, int]], count: int, what: str = "Gaussian") -> None:
+    table = Table("after", "peak, MiB", f"bytes a {what} above before", title=title)
     for name, peak in rows:
         table.add_row(name, f"{peak:,}", f"{(peak - rows[0][1]) * 2**20 / count:.0f}")
     Console().print(table)
