@@ -244,7 +244,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     assert bpy.ops.splatlift.drop_capture(filepath=str(scene / "images" / "0.jpg")) == {"FINISHED"}
     assert chosen.folder == str(scene)
     assert "Looking at the folder" in draw("SPLATLIFT_PT_capture")
-    pump.tick()
+    tick_until(lambda: pump.surveyed is not None)
     drawn = draw("SPLATLIFT_PT_capture")
     for line in ("COLMAP", "2 photographs", "1 masks in masks", "5 files, 0 MB", "[Use room.ply]"):
         assert line in drawn
@@ -253,13 +253,13 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     assert segment.request_of(chosen, scene).splats is None
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
-    pump.tick()
+    tick_until(lambda: pump.surveyed is not None)
     assert "There is no folder" in " ".join(draw("SPLATLIFT_PT_capture"))
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
     draw("SPLATLIFT_PT_capture")
-    pump.tick()
+    tick_until(lambda: pump.surveyed is not None)
     assert {"No cameras found here", "1 photographs", "No masks found"} <= set(draw("SPLATLIFT_PT_capture"))
     with pytest.raises(RuntimeError, match="no file"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))

@@ -64,6 +64,9 @@ def main() -> None:
             if not (folder / "resume").exists():
                 (folder / "resume").touch()
                 time.sleep(60)
+        elif command == "until-there":  # a file in the job's folder
+            while not (folder / rest[0]).exists():
+                time.sleep(0.01)
         elif command == "until-cancelled":
             assert sys.stdin.readline() == "cancel\n"
             sys.exit(1)

@@ -130,7 +130,7 @@ def test_after_sigkill_the_next_server_has_every_job(start, connect, scene, tmp_
     client = connect(served)
     finished = client.submit(client.offer(scene("write out 1000", "done"))[0]).job
     client.until(finished)
-    manifest, _ = client.offer(scene("checkpoint", "wait-unless-resumed", "write out 7", "done"))
+    manifest, _ = client.offer(scene("checkpoint", "wait-unless-resumed", "until-there go", "write out 7", "done"))
     running, waiting = (client.submit(manifest).job for _ in range(2))
     before = client.until(running, "running", stage="fresh")
     pid = int((tmp_path / "data" / "jobs" / running / "worker.lock").read_text())
@@ -144,6 +144,7 @@ def test_after_sigkill_the_next_server_has_every_job(start, connect, scene, tmp_
     assert client.download(finished, Store(tmp_path / "mine"))["out"][:6] == b"outout"
     assert client.sync(running).seq > before.seq
     client.until(running, "running", stage="resumed")
+    (tmp_path / "data" / "jobs" / running / "go").touch()
     assert client.until(running).state == "done"
     assert client.cancel(waiting).state in ("queued", "running", "cancelling", "cancelled")
 
