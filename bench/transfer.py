@@ -2,6 +2,7 @@
 
     python -m bench.transfer                  # 1 GB down, 2 GB up; both in files of 64 MB
     python -m bench.transfer --down 4 --up 4 --rounds 3
+    python -m bench.transfer --encrypted      # with a pairing string, as between machines
 
 The server is the true one in a process of its own, the client the add-on's. Raw pyzmq is one ROUTER that asks and one
 DEALER that answers, in two processes over TCP on loopback, with messages of the same size and as many under way as a
@@ -80,19 +81,26 @@ SERVER = """
 import sys
 from pathlib import Path
 from backend.server.server import serve
-serve("tcp://127.0.0.1:*", Path(sys.argv[1]), worker_command=sys.argv[2:])
+serve("tcp://127.0.0.1:*", Path(sys.argv[1]), encrypted=sys.argv[2] == "encrypted", worker_command=sys.argv[3:])
 """
 
 
 class Server:
-    """The true server, with workers that hand back the files of their scene."""
+    """The true server, with workers that hand back the files of their scene.
 
-    def __init__(self, data: Path) -> None:
+    Attributes:
+        address: where it listens.
+        pairing: the pairing string that it wants, None where it does not encrypt.
+    """
+
+    def __init__(self, data: Path, encrypted: bool) -> None:
         worker = Path(__file__).parents[1] / "tests" / "backend" / "server" / "scripted_worker.py"
-        command = [sys.executable, "-c", SERVER, str(data), sys.executable, str(worker)]
+        how = "encrypted" if encrypted else "in the clear"
+        command = [sys.executable, "-c", SERVER, str(data), how, sys.executable, str(worker)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().split()[-1]
+        self.pairing = self.process.stdout.readline().split()[-1] if encrypted else None
 
     def stop(self) -> None:
         self.process.terminate()
@@ -145,14 +153,14 @@ class Speeds(NamedTuple):
     tick_up: float
 
 
-def measure(root: Path, down: int, up: int, pause: float) -> Speeds:
+def measure(root: Path, down: int, up: int, pause: float, encrypted: bool) -> Speeds:
     """Move ``down`` and ``up`` bytes once each way, beside raw pyzmq."""
     scene_files.ENDINGS = scene_files.ENDINGS | {""}
     plain = raw(2 * GIB)
     written = raw(down, root)
-    server = Server(root / "data")
+    server = Server(root / "data", encrypted)
     try:
-        with api.connect(server.address, cache=root / "cache") as client:
+        with api.connect(server.address, server.pairing, cache=root / "cache") as client:
             result = scene(root / "result", down, "")
             ticks = Ticks(client, pause)
             job = api.segment(client, scene(root / "scene", up, f"copy {result}\ndone")).job
@@ -172,6 +180,7 @@ def main(
     up: Annotated[float, typer.Option(help="GB to send.")] = 2.0,
     at: Annotated[Path | None, typer.Option(help="Where files are put; a disk, or a folder in memory.")] = None,
     ticking: Annotated[bool, typer.Option(help="Pause between ticks as Blender's timer does.")] = False,
+    encrypted: Annotated[bool, typer.Option(help="Encrypt ours, as between machines; raw pyzmq never is.")] = False,
     rounds: Annotated[int, typer.Option(min=1, help="How often to measure; the best counts.")] = 1,
 ) -> None:
     """Measure, and print a table."""
@@ -180,7 +189,7 @@ def main(
     for _ in range(rounds):
         root = Path(tempfile.mkdtemp(dir=at))
         try:
-            measured.append(measure(root, down_bytes, up_bytes, PERIOD if ticking else 0.0))
+            measured.append(measure(root, down_bytes, up_bytes, PERIOD if ticking else 0.0, encrypted))
         finally:
             shutil.rmtree(root)
     best = Speeds(*map(max, zip(*measured, strict=True)))

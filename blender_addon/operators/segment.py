@@ -13,7 +13,7 @@ from protocol.messages import JobRequest
 
 from .. import values
 from ..job import Job
-from ..pump import pump
+from ..pump import pump, redraw_panels
 from ..settings import capture_folder, settings
 from ..survey import Survey, scene_of
 from .reporting import reporting
@@ -105,6 +105,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
         if not self.filepath or not path.exists():
             raise BadArgument(f"There is no file {self.filepath}.", "Choose one of a capture.")
         settings(context).folder = str(scene_of(path))
+        redraw_panels()  # Blender does not by itself, where the file was dropped beside the panel
         return {"FINISHED"}
 
 
