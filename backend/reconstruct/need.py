@@ -69,7 +69,7 @@ def need(
     )
 
 
-def place(wanted: Need, device: str, folder: Path, swept: bool = False) -> str:
+def place(wanted: Need, device: str, folder: Path, swept: bool = False, copies: int = 1) -> str:
     """Return where the photographs go, :data:`DISK`, "cpu" or ``device``, having made sure that everything fits.
 
     On the disk is only what host memory cannot hold. It costs reading, and the memory that it takes is the system's
@@ -77,6 +77,7 @@ def place(wanted: Need, device: str, folder: Path, swept: bool = False) -> str:
 
     Args:
         folder: where the photographs would lie on disk.
+        copies: how many processes keep photographs, each on a GPU of its own or all on the CPU.
         swept: whether surfaces are sought in the photographs first, which copies those of half size into memory.
 
     Raises:
@@ -84,22 +85,23 @@ def place(wanted: Need, device: str, folder: Path, swept: bool = False) -> str:
     """
     remedy = "Use fewer or smaller photographs, or a machine with more memory."
     working = wanted.gaussians + wanted.view
+    photographs = copies * wanted.photographs
     host = memory.free_host()
     if device == "cpu":
-        taken, what = working, "Reconstructing this scene"
+        taken, what = copies * working, "Reconstructing this scene"
     else:
         free, _ = torch.cuda.mem_get_info()
         memory.require(working, free, "Reconstructing this scene on the GPU", remedy)
         if wanted.photographs <= min(free // SHARE, free - working):
             return device
         taken, what = 0, "Looking for surfaces in the photographs of this scene"
-    if host is None or taken + wanted.photographs <= host:
+    if host is None or taken + photographs <= host:
         return "cpu"
-    memory.require(max(taken, round(SWEPT * wanted.photographs) if swept else 0), host, what, remedy)
+    memory.require(max(taken, round(SWEPT * photographs) if swept else 0), host, what, remedy)
     room = shutil.disk_usage(folder).free
-    if wanted.photographs > room:
+    if photographs > room:
         raise Unavailable(
-            f"The photographs of this scene take {memory.gib(wanted.photographs)}: more than is free of memory, "
+            f"The photographs of this scene take {memory.gib(photographs)}: more than is free of memory, "
             f"{memory.gib(max(0, host - taken))}, and in {folder}, {memory.gib(room)}.",
             "Make room on that disk, or use fewer or smaller photographs.",
         )

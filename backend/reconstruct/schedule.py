@@ -107,7 +107,15 @@ class Schedule:
 
     @classmethod
     def for_scene(
-        cls, distance: float, pixels: int, count: int, *, engine: str, steps: int | None = None, **changes: Any
+        cls,
+        distance: float,
+        pixels: int,
+        count: int,
+        *,
+        engine: str,
+        steps: int | None = None,
+        views: int = 1,
+        **changes: Any,
     ) -> Schedule:
         """Return the schedule for a scene.
 
@@ -116,7 +124,9 @@ class Schedule:
             pixels: over all training photographs, at working size.
             count: Gaussians at the start.
             engine: "cpu" or "cuda".
-            steps: another length; everything that counts steps scales with it.
+            steps: another length, in photographs; everything that counts steps scales with it.
+            views: photographs of one step. Steps become fewer by as much, and larger by its root, which keeps what
+                Adam moves a Gaussian by over a pass through the photographs (Zhao et al. 2024, "Grendel").
             changes: fields of this class to set otherwise.
 
         Raises:
@@ -125,6 +135,8 @@ class Schedule:
         total = STEPS[engine] if steps is None else steps
         if total < 1:
             raise BadArgument(f"The number of training steps is {total}.", "Give 1 or more.")
+        total = -(-total // views)
+        larger = views**0.5
         cap = max(count, default_cap(pixels, engine))
         rates = RATES[engine]
         every = int(np.clip(total // 45, 10, 100))
@@ -138,12 +150,12 @@ class Schedule:
             "sh_every": max(1, total // 10),
             "ssim_weight": 0.2,
             "opacity_weight": 0.01,
-            "rate_means": rates["means"] * distance,
-            "rate_means_end": 3e-6 * distance,
-            "rate_quats": rates["quats"],
-            "rate_scales": rates["scales"],
-            "rate_opacities": rates["opacities"],
-            "rate_sh": rates["sh"],
+            "rate_means": rates["means"] * distance * larger,
+            "rate_means_end": 3e-6 * distance * larger,
+            "rate_quats": rates["quats"] * larger,
+            "rate_scales": rates["scales"] * larger,
+            "rate_opacities": rates["opacities"] * larger,
+            "rate_sh": rates["sh"] * larger,
             "rate_decay": rates["decay"],
             "grow_every": every,
             "grow_from": grow_from,

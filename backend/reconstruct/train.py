@@ -22,6 +22,7 @@ from backend.reconstruct.initial import FEWEST, gaussians_at, initial_points, vi
 from backend.reconstruct.losses import photometric_loss, psnr
 from backend.reconstruct.need import DISK, need, place
 from backend.reconstruct.optimiser import Adam
+from backend.reconstruct.parallel import Peers, together
 from backend.reconstruct.photographs import AHEAD, Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
 from backend.reconstruct.shelf import large_folder
@@ -64,6 +65,7 @@ def reconstruct(
     settings: Mapping[str, Any] | None = None,
     pictures: Pictures = UNSEEN,
     course: Course | None = None,
+    gpus: int = 1,
 ) -> Splats:
     """Train Gaussians that look like the photographs of ``train_views``.
 
@@ -82,6 +84,8 @@ def reconstruct(
         settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
         pictures: shown an image as training renders it, now and then.
         course: called several times a second.
+        gpus: how many to use, each for a photograph of its own every step; steps become fewer and larger. On the CPU
+            so many processes.
 
     Returns:
         The Gaussians in the frame of the capture, every value finite.
@@ -92,10 +96,26 @@ def reconstruct(
         Unavailable: ``device`` is "cuda" and it cannot be had, or there is not memory enough.
         Fault: as raised by the readers of the scene.
     """
-    training = _train(
-        scene, train_views, None, device, steps, seed, checkpoint, progress, settings, pictures, course
-    )  # fmt: skip
+    device = device_of(device)
+    with together(gpus, device, _follow, (scene, train_views, device, steps, seed, checkpoint, settings)) as peers:
+        training = _train(
+            scene, train_views, None, device, steps, seed, checkpoint, progress, settings, pictures, course, peers
+        )  # fmt: skip
     return training.splats()
+
+
+def _follow(
+    peers: Peers,
+    scene: Scene,
+    train_views: Sequence[View],
+    device: str,
+    steps: int | None,
+    seed: int,
+    checkpoint: Path | None,
+    settings: Mapping[str, Any] | None,
+) -> None:
+    """Take part in a reconstruction that another process leads."""
+    _train(scene, train_views, None, device, steps, seed, checkpoint, silent, settings, UNSEEN, peers=peers)
 
 
 def reconstruct_jointly(
@@ -144,6 +164,7 @@ def _train(
     settings: Mapping[str, Any] | None,
     pictures: Pictures,
     course: Course | None = None,
+    peers: Peers | None = None,
 ) -> Training:
     engine = device = device_of(device)
     if not train_views:
@@ -157,7 +178,8 @@ def _train(
     folder = large_folder() if checkpoint is None else checkpoint.parent
     folder.mkdir(parents=True, exist_ok=True)
     wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"))
-    home = place(wants, device, folder, swept=len(scene.points) < FEWEST)
+    count = 1 if peers is None else peers.count
+    home = place(wants, device, folder, swept=len(scene.points) < FEWEST, copies=count)
     shelved = folder if home == DISK else None
     if shelved is not None:
         log.warning("Memory cannot hold the photographs: they lie in %s, %s.", folder, gib(wants.photographs))
@@ -171,9 +193,11 @@ def _train(
     cap = int(changes.get("cap", default_cap(photos.pixels, engine)))
     points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
     distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
-    schedule = Schedule.for_scene(distance, photos.pixels, len(points[0]), engine=engine, steps=steps, **changes)
+    schedule = Schedule.for_scene(
+        distance, photos.pixels, len(points[0]), engine=engine, steps=steps, views=count, **changes
+    )
     columns = gaussians_at(points, distance, schedule.sh_degree, device)
-    told = {"seed": seed, "long_side": long_side, "engine": engine}
+    told = {"seed": seed, "long_side": long_side, "engine": engine, "processes": count}
     joint = None
     if wanted is not None:
         # Imported here because nothing else of a reconstruction knows the losses of labels.
@@ -183,12 +207,13 @@ def _train(
         joint = Joint(unic_lift, photos, train_views, schedule, seed, device, geometry)
         columns[EMBEDDING] = joint.start(len(points[0]))
         told |= {"joint": dataclasses.asdict(unic_lift), "geometry": geometry}
-    training = Training(Adam(columns), photos, schedule, seed, joint)
+    training = Training(Adam(columns), photos, schedule, seed, joint, peers)
 
     mark = checkpoints.fingerprint(train_views, dataclasses.asdict(schedule) | told)
     if checkpoint is not None:
         training.restore(checkpoint, mark)
-    _run(training, checkpoint, mark, progress, pictures, course)
+    leads = peers is None or peers.rank == 0
+    _run(training, checkpoint if leads else None, mark, progress, pictures, course)
     return training
 
 
@@ -230,13 +255,21 @@ class Training:
         adam: the Gaussians as columns means, quats, scales, opacities, sh (stored values, as in Splats).
         step: how many steps were made.
         joint: what is trained besides; None for Gaussians alone.
+        peers: the processes that train with this one; None for this one alone.
     """
 
     def __init__(
-        self, adam: Adam, photos: Photographs, schedule: Schedule, seed: int, joint: Joint | None = None
+        self,
+        adam: Adam,
+        photos: Photographs,
+        schedule: Schedule,
+        seed: int,
+        joint: Joint | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.adam = adam
         self.joint = joint
+        self.peers = peers
         self.photos = photos
         self.schedule = schedule
         self.step = 0
@@ -267,11 +300,15 @@ class Training:
             loss = loss + schedule.opacity_weight * columns["opacities"].sigmoid().mean()
         labels = self.joint.loss(columns, columns[EMBEDDING], photo, self.step) if self.joint else None
         (loss if labels is None else loss + labels).backward()
-        self.growth.observe(rendered, photo, schedule.mask_weight)
+        visible = rendered.visible
+        if self.peers is None:
+            self.growth.observe(rendered, photo, schedule.mask_weight)
+        else:
+            visible = self.peers.share(columns, self.growth, rendered, photo, schedule.mask_weight)
         rates = column_rates(schedule, self.step)
         if self.joint:
             rates[EMBEDDING] = self.joint.learning_rate
-        self.adam.step(rates, rendered.visible)
+        self.adam.step(rates, visible)
         if self.joint:
             self.joint.advance()
         self.step += 1
@@ -341,9 +378,11 @@ class Training:
         return bool((queue >= 0).all() and (queue < len(self.photos.full)).all() and arrays["steps"].min() >= 0)
 
     def _next_photograph(self) -> Photograph:
-        if not len(self.queue):
+        rank, count = (0, 1) if self.peers is None else (self.peers.rank, self.peers.count)
+        if len(self.queue) < count:
             self.queue = torch.randperm(len(self.photos.full), generator=self.generator)
-        number, self.queue = int(self.queue[-1]), self.queue[:-1]
+        # Where there are fewer photographs than processes, some look at the same.
+        number, self.queue = int(self.queue[-1 - rank % len(self.queue)]), self.queue[:-count]
         soon = self.queue[-AHEAD:].tolist()
         return self.photos.take(number, self.schedule.small(self.step), soon).on(self.device)
 

@@ -71,6 +71,15 @@ def test_photographs_lie_on_disk_where_memory_cannot_hold_them(monkeypatch, disk
         place(wanted, "cpu", tmp_path)
 
 
+def test_each_process_keeps_photographs(monkeypatch, disk, tmp_path: Path):
+    wanted = need(views(100, 1600, 1066), 1600, "cpu", cap=1_000_000, sh_degree=0)
+    monkeypatch.setattr(memory, "free_host", lambda: 2 * GIB)
+    assert place(wanted, "cpu", tmp_path, copies=1) == "cpu"
+    assert place(wanted, "cpu", tmp_path, copies=2) == DISK
+    with pytest.raises(Unavailable, match=r"2\.5 GiB of memory"):
+        place(wanted, "cpu", tmp_path, copies=3)
+
+
 def test_surfaces_are_sought_in_memory(monkeypatch, disk, tmp_path: Path):
     wanted = need(views(1000, 1600, 1066), 1600, "cpu", cap=1000, sh_degree=0)
     monkeypatch.setattr(memory, "free_host", lambda: GIB)

@@ -44,6 +44,14 @@ def test_lengths_follow_the_scene():
     assert far.rates(100)["quats"] == near.rates(100)["quats"]
 
 
+def test_several_photographs_a_step_make_fewer_and_larger_steps():
+    one, four = schedule(steps=1001), schedule(steps=1001, views=4)
+    assert four.steps == 251
+    for name, rate in one.rates(0).items():
+        assert four.rates(0)[name] == pytest.approx(2 * rate)
+        assert four.rates(251)[name] == pytest.approx(2 * one.rates(1001)[name])
+
+
 def test_changes_are_taken_and_bad_ones_refused():
     assert schedule(mask_weight=1.0).mask_weight == 1.0
     for change in ({"colour": 1}, {"sh_degree": 4}, {"cap": 0}, {"rate_quats": float("nan")}, {"steps": 0}):
