@@ -76,7 +76,7 @@ def test_each_process_keeps_photographs(monkeypatch, disk, tmp_path: Path):
     monkeypatch.setattr(memory, "free_host", lambda: 2 * GIB)
     assert place(wanted, "cpu", tmp_path, copies=1) == "cpu"
     assert place(wanted, "cpu", tmp_path, copies=2) == DISK
-    with pytest.raises(Unavailable, match=r"2\.5 GiB of memory"):
+    with pytest.raises(Unavailable, match=r"2\.4 GiB of memory"):
         place(wanted, "cpu", tmp_path, copies=3)
 
 
