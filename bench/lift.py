@@ -96,9 +96,12 @@ class Record:
     seconds: float
 
 
-def made_case(objects: int, gaussians: int, views: int, size: int, noise: str, seed: int) -> Case:
-    scene = make_scene(objects=objects, gaussians=gaussians, views=views, size=size, noise=noise, seed=seed)
-    return Case(f"{objects} objects, made", f"seed {seed}", scene.splats, scene.train, scene.exact, scene.test)
+def made_case(objects: int, gaussians: int, views: int, size: int, noise: str, seed: int, void: bool = False) -> Case:
+    scene = make_scene(objects=objects, gaussians=gaussians, views=views, size=size, noise=noise, seed=seed, void=void)
+    group = ", ".join(
+        [f"{objects} objects, made", *([noise] if noise != "detector" else []), *(["void"] if void else [])]
+    )
+    return Case(group, f"seed {seed}", scene.splats, scene.train, scene.exact, scene.test)
 
 
 def room_case(room: Path, splats: Path) -> Case:
@@ -332,12 +335,13 @@ def made(
     views: Annotated[int, typer.Option(help="Training views.")] = 80,
     size: Annotated[int | None, typer.Option(help="Height and width; left out, as each size needs.")] = None,
     noise: Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")] = "detector",
+    void: Annotated[bool, typer.Option("--void", help="Missed objects are void in the masks, not background.")] = False,
     methods: Methods = ALL,
     results: Results = None,
 ) -> None:
     """Score methods on analytic splats."""
     cases = [
-        lambda k=k, seed=seed: made_case(k, *(_given(gaussians, size, views, k)), noise, seed)
+        lambda k=k, seed=seed: made_case(k, *(_given(gaussians, size, views, k)), noise, seed, void)
         for k in objects
         for seed in range(first_seed, first_seed + seeds)
     ]

@@ -18,7 +18,7 @@ from backend.demo.noise import PROFILES, Noise, spoil
 from backend.lift.labelmap import label_map
 from backend.lift.views import MaskedView
 from backend.render import Renderer
-from backend.scene.types import Camera
+from backend.scene.types import VOID, Camera
 from protocol.sh import SH0
 from protocol.splats import Splats
 
@@ -55,6 +55,7 @@ def make_scene(
     noise: str | Noise = "detector",
     seed: int = 0,
     drawn_from: int | None = None,
+    void: bool = False,
 ) -> MadeScene:
     """Make a scene; the same arguments make the same scene.
 
@@ -68,6 +69,7 @@ def make_scene(
         seed: of every draw.
         drawn_from: Gaussians that the exact masks are drawn from, in the same room; None for the scene's own. For
             scenes so large that drawing them would take longer than what is measured on them.
+        void: whether missed objects are void, an id of its own, in the masks; else they look like background.
     """
     rng = np.random.default_rng(seed)
     splats, labels = _room(objects, gaussians, rng)
@@ -79,8 +81,10 @@ def make_scene(
     engine = Renderer(shown, "cpu")
     exact = [label_map(engine, shown_labels, camera) for camera in cameras]
     profile = PROFILES[noise] if isinstance(noise, str) else noise
+    missed = VOID if void else 0
     train = [
-        MaskedView(f"{number:04d}", cameras[number], spoil(exact[number], profile, rng)) for number in range(views)
+        MaskedView(f"{number:04d}", cameras[number], spoil(exact[number], profile, rng, missed))
+        for number in range(views)
     ]
     test = [MaskedView(f"{n:04d}", cameras[n], exact[n]) for n in range(views, views + test_views)]
     return MadeScene(splats, labels, train, test, exact[:views])

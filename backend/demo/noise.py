@@ -37,8 +37,16 @@ PROFILES = {
 }
 
 
-def spoil(exact: NDArray[np.int32], noise: Noise, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Return an exact (H, W) id map as a detector of the given noise might draw it, with ids of its own."""
+def spoil(exact: NDArray[np.int32], noise: Noise, rng: np.random.Generator, void: int = 0) -> NDArray[np.int32]:
+    """Return an exact (H, W) id map as a detector of the given noise might draw it, with ids of its own.
+
+    Args:
+        exact: ids from 0, which is background.
+        noise: what the detector does.
+        rng: of the draws.
+        void: what a missed object becomes: 0, as of a detector that knows objects alone, or
+            :data:`~backend.scene.types.VOID`, as of one that also names floor and walls.
+    """
     mask = exact.astype(np.int32)
     top = int(mask.max()) + 1
     for a, b in _touching(mask):
@@ -48,7 +56,7 @@ def spoil(exact: NDArray[np.int32], noise: Noise, rng: np.random.Generator) -> N
         draw = rng.random()
         inside = mask == i
         if draw < noise.drop:
-            mask[inside] = 0
+            mask[inside] = void
         elif draw < noise.drop + noise.split:
             y, x = np.nonzero(inside)
             angle = rng.uniform(0, np.pi)
@@ -102,4 +110,4 @@ def _fresh_ids(mask: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.
     ids = _ids(mask)
     table = np.zeros(int(mask.max()) + 1, np.int32)
     table[ids] = rng.permutation(len(ids)) + 1
-    return table[mask]
+    return np.where(mask < 0, mask, table[mask])

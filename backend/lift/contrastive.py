@@ -91,7 +91,7 @@ def sampled_views(job: Job, settings: ContrastiveSettings) -> list[Sampled]:
             rng=rng,
         )
         if len(np.unique(found.segment[found.segment > 0])) > 1:
-            views.append((found, np.count_nonzero(view.mask) / view.mask.size))
+            views.append((found, np.count_nonzero(view.mask > 0) / view.mask.size))
     return views
 
 
@@ -120,5 +120,6 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def large_masks(views: Iterator[MaskedView], smallest: int) -> Iterator[MaskedView]:
     """Yield the views with their masks of ``smallest`` pixels or fewer taken away."""
     for view in views:
-        large = np.bincount(view.mask.ravel()) > smallest
-        yield replace(view, mask=np.where(large[view.mask], view.mask, 0).astype(np.int32))
+        named = np.maximum(view.mask, 0)
+        large = np.bincount(named.ravel()) > smallest
+        yield replace(view, mask=np.where(large[named], view.mask, 0).astype(np.int32))

@@ -46,6 +46,8 @@ def sample_view(
 ) -> ViewSamples:
     """Draw pixels of a view: three quarters of ``pixels`` on objects, the rest anywhere, then those at boundaries.
 
+    Of void none are drawn.
+
     Args:
         renderer: gives the contributions.
         view: the camera and its mask.
@@ -59,7 +61,7 @@ def sample_view(
     edge = at_boundary(mask, band)
     at_edge = _draw(np.flatnonzero(edge.ravel()), boundary_pixels, rng)
     on_object = _draw(np.flatnonzero(mask.ravel() > 0), 3 * pixels // 4, rng)
-    anywhere = _draw(np.arange(mask.size), pixels - len(on_object), rng)
+    anywhere = _draw(np.flatnonzero(mask.ravel() >= 0), pixels - len(on_object), rng)
     # A pixel drawn twice would only be trained twice: asked for once.
     chosen = np.unique(np.concatenate([on_object, anywhere, at_edge]))
     found = renderer.contributions(view.camera, chosen.astype(np.int64), strongest)
@@ -69,9 +71,10 @@ def sample_view(
 
 
 def at_boundary(mask: NDArray[np.int32], band: int) -> NDArray[np.bool_]:
-    """Return the (H, W) pixels of ``mask`` within ``band`` pixels of another id."""
+    """Return the (H, W) pixels of ``mask`` within ``band`` pixels of another id; void is none, and has no boundary."""
     size = 2 * band + 1
-    return np.asarray(minimum_filter(mask, size)) != np.asarray(maximum_filter(mask, size))
+    least = np.asarray(minimum_filter(np.where(mask < 0, np.iinfo(np.int32).max, mask), size))
+    return (mask >= 0) & (least != np.asarray(maximum_filter(mask, size)))
 
 
 def sample_views(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.scene.types import Camera, View
+from backend.scene.types import VOID, Camera, View
 from protocol.errors import BadMask
 
 
@@ -19,7 +19,8 @@ class MaskedView:
     Attributes:
         name: which view this is.
         camera: the camera, at the mask's size.
-        mask: (H, W) int32, instance ids that mean nothing outside this view; 0 is background or unknown.
+        mask: (H, W) int32, instance ids that mean nothing outside this view; 0 is background, or unknown where the
+            segmenter does not tell these apart; :data:`~backend.scene.types.VOID` is unknown.
     """
 
     name: str
@@ -30,7 +31,7 @@ class MaskedView:
 def masked_views(views: Sequence[View | MaskedView]) -> Iterator[MaskedView]:
     """Yield the views that have a mask, reading each when it is asked for and keeping none.
 
-    Ids are renumbered 1, 2, ... within their view, so that any int32 id is welcome; ids below 0 become 0.
+    Ids are renumbered 1, 2, ... within their view, so that any int32 id is welcome; ids below 0 become ``VOID``.
 
     Raises:
         BadMask: if a mask holds no pixel or is not a map of whole numbers.
@@ -57,12 +58,14 @@ def masked_views(views: Sequence[View | MaskedView]) -> Iterator[MaskedView]:
 
 
 def compact(mask: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Return ``mask`` with its ids above 0 renumbered 1, 2, ... in ascending order, all others 0."""
-    top = int(mask.max(initial=0))
+    """Return ``mask`` with its ids above 0 renumbered 1, 2, ... in ascending order and those below 0 made ``VOID``."""
+    named = np.maximum(mask, 0)
+    top = int(named.max(initial=0))
     if top > 4 * mask.size:
-        ids, inverse = np.unique(np.maximum(mask, 0), return_inverse=True)
-        return (inverse.reshape(mask.shape) + (ids[0] > 0)).astype(np.int32)
-    clipped = np.maximum(mask, 0)
-    present = np.bincount(clipped.ravel(), minlength=top + 1) > 0
-    present[0] = False
-    return np.where(present, np.cumsum(present), 0).astype(np.int32)[clipped]
+        ids, inverse = np.unique(named, return_inverse=True)
+        numbers = inverse.reshape(mask.shape) + (ids[0] > 0)
+    else:
+        present = np.bincount(named.ravel(), minlength=top + 1) > 0
+        present[0] = False
+        numbers = np.where(present, np.cumsum(present), 0)[named]
+    return np.where(mask < 0, VOID, numbers).astype(np.int32)

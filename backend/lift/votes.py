@@ -110,6 +110,8 @@ def gather_evidence(
 ) -> Evidence:
     """Rasterise the votes of every view, one view at a time.
 
+    What is mostly void in a view counts as hidden there.
+
     Args:
         voter: the renderer of the Gaussians.
         views: their masks with ids 1, 2, ..., as :func:`backend.lift.views.masked_views` yields them.
@@ -124,6 +126,7 @@ def gather_evidence(
     for number, view in enumerate(views):
         progress("contributions", min(1.0, number / max(count, 1)), view.name)
         votes = voter.votes(view.camera, view.mask)
+        # A Gaussian that void holds most of says nothing in this view, and the sliver of it on a mask least of all.
         seen = np.flatnonzero((votes.label >= 0) & (votes.total > FAINT))
         label = votes.label[seen]
         rows.append(seen)
@@ -132,7 +135,7 @@ def gather_evidence(
         total.append(votes.total[seen])
         zero.append(votes.zero[seen])
         ends.append(rows.length)
-        here = int(view.mask.max())
+        here = max(int(view.mask.max()), 0)
         masks += here
         mask_view.append(np.full(here, number, np.int32))
     progress("contributions", 1.0)
@@ -251,7 +254,7 @@ def count_votes(contributions: Contributions, mask: NDArray[np.int32], gaussians
 
     Args:
         contributions: of any pixels of the view.
-        mask: (H, W) int32, ids 0 and above.
+        mask: (H, W) int32.
         gaussians: N.
     """
     ids, inverse = np.unique(mask.ravel()[contributions.pixels], return_inverse=True)

@@ -42,7 +42,7 @@ class Segments:
     """The mask of one photograph, at its size.
 
     Attributes:
-        ids: (H W,) int64, ids 1, 2, ... of this view, 0 for none.
+        ids: (H W,) int64, ids 1, 2, ... of this view, 0 for none, below 0 for void.
         boundary: (H W,) bool, pixels beside another segment.
         on_object, at_boundary: pixel numbers of the masks and of the boundaries, to draw from.
     """
@@ -185,7 +185,7 @@ class Joint:
             if len(pool):
                 parts.append(pool[torch.randint(len(pool), (many,), generator=self.chance, device=self.device)])
         picked = torch.cat(parts)
-        return picked if settings.void_is_segment else picked[segments.ids[picked] > 0]
+        return picked[segments.ids[picked] >= (0 if settings.void_is_segment else 1)]
 
     def _find_neighbours(self, means: Tensor, step: int) -> None:
         """Search neighbours again where Gaussians came or went, and as often as they may, for they also move."""
@@ -204,4 +204,4 @@ def _segments(mask: NDArray[np.int32], photo: Photograph, band: int, device: str
     ids = np.ascontiguousarray(mask[np.ix_(rows, columns)])
     boundary = torch.from_numpy(at_boundary(ids, band).ravel()).to(device)
     flat = torch.from_numpy(ids.ravel().astype(np.int64)).to(device)
-    return Segments(flat, boundary, torch.nonzero(flat)[:, 0], torch.nonzero(boundary)[:, 0])
+    return Segments(flat, boundary, torch.nonzero(flat > 0)[:, 0], torch.nonzero(boundary)[:, 0])

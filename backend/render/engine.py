@@ -123,7 +123,8 @@ class Renderer:
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
         """For each Gaussian the id of ``mask`` (H, W) that most of its weight in this view falls on.
 
-        The weight is summed over all pixels and all contributors, not only the strongest; id 0 counts like any other.
+        The weight is summed over all pixels and all contributors, not only the strongest; ids 0 and -1 count like any
+        other.
         """
         if mask.shape != (camera.height, camera.width):
             raise ValueError(f"the mask has shape {mask.shape}, expected ({camera.height}, {camera.width})")

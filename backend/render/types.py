@@ -64,7 +64,7 @@ class Votes(NamedTuple):
 
     Attributes:
         label: (N,) int32, the mask id with the largest summed weight, the smallest such id on a tie; -1 where no
-            pixel sees the Gaussian.
+            pixel sees the Gaussian, as where most of it is void.
         own: (N,) float32, summed weight on that id.
         total: (N,) float32, summed weight on all ids.
         zero: (N,) float32, summed weight on id 0.

@@ -18,7 +18,7 @@ from backend.render.tiles import BLOCKS
 from backend.render.types import Votes
 
 TABLE = 1 << 22
-"""Ids below this are numbered through a table; larger or negative ones by sorting the mask, which is slower."""
+"""Ids from -1 to this are numbered through a table; others by sorting the mask, which is slower."""
 
 
 def votes(seen: Seen, mask: NDArray[np.int32]) -> Votes:
@@ -43,11 +43,12 @@ def votes(seen: Seen, mask: NDArray[np.int32]) -> Votes:
 
 def number(mask: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The ids of a mask, ascending (M,), and the mask with each id replaced by its place among them (H, W)."""
-    if mask.size and mask.min() >= 0 and mask.max() < TABLE:
-        present = np.zeros(int(mask.max()) + 1, bool)
-        present[mask.reshape(-1)] = True
-        ids = np.flatnonzero(present)
-        return ids.astype(np.int32), (np.cumsum(present, dtype=np.int32) - 1)[mask]
+    if mask.size and mask.min() >= -1 and mask.max() < TABLE:
+        shifted = mask + 1
+        present = np.zeros(int(shifted.max()) + 1, bool)
+        present[shifted.reshape(-1)] = True
+        ids = np.flatnonzero(present) - 1
+        return ids.astype(np.int32), (np.cumsum(present, dtype=np.int32) - 1)[shifted]
     ids, numbers = np.unique(mask, return_inverse=True)
     return ids.astype(np.int32), numbers.reshape(mask.shape).astype(np.int32)
 

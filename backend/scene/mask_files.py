@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.scene.types import VOID
 from protocol.errors import BadMask
 
 ENDINGS = (".png", ".npy", ".npz")
@@ -57,7 +58,7 @@ def mask_size(file: Path) -> tuple[int, int]:
 
 
 def load_ids(file: Path) -> NDArray[np.int32]:
-    """Return the (H, W) int32 instance ids of a mask file; 0 is nothing.
+    """Return the (H, W) int32 instance ids of a mask file; 0 is background, :data:`VOID` what ids below 0 become.
 
     Raises:
         BadMask: if it cannot be read or holds no mask.
@@ -146,9 +147,11 @@ def _flattened(stack: NDArray, file: Path) -> NDArray[np.int32]:
 
 def _as_int32(values: NDArray) -> NDArray[np.int32]:
     if values.dtype == bool or np.iinfo(values.dtype).max <= np.iinfo(np.int32).max:
-        return np.maximum(values, 0).astype(np.int32)
+        ids = values.astype(np.int32)
+        return np.maximum(ids, VOID, out=ids)
+    void = values < 0
     values = np.where(values > 0, values, 0)
     if values.max() <= np.iinfo(np.int32).max:
-        return values.astype(np.int32)
+        return np.where(void, VOID, values).astype(np.int32)
     present, index = np.unique(values, return_inverse=True)
-    return (index.reshape(values.shape) + (present[0] > 0)).astype(np.int32)
+    return np.where(void, VOID, index.reshape(values.shape) + (present[0] > 0)).astype(np.int32)

@@ -84,10 +84,10 @@ def check_masks(views: Sequence[View]) -> None:
 
 
 def read_mask(view: View) -> NDArray[np.int32] | None:
-    """Return the instance ids of ``view`` as its pinhole camera sees them: (H', W') int32, 0 is nothing.
+    """Return the instance ids of ``view`` as its pinhole camera sees them: (H', W') int32, 0 is background.
 
     H' and W' are the photograph's height and width times or divided by one whole number. Ids mean something in this
-    view only. None where the view has no mask.
+    view only; :data:`~backend.scene.types.VOID` says nothing of its pixel. None where the view has no mask.
 
     Raises:
         BadMask: if the file cannot be read or does not fit the photograph.

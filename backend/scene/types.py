@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from backend.scene.lens import Lens
 
+VOID = -1
+"""The id of mask pixels about which nothing is known, neither an object nor background."""
+
 
 @dataclass(frozen=True)
 class Camera:

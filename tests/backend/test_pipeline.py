@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backend.demo.scene import write_scene
-from backend.pipeline import SegmentRequest, segment
+from backend.pipeline import SegmentRequest, reconstruct_to_file, segment
 from backend.reconstruct.joint import UNREAD
 from protocol.errors import BadArgument
 from protocol.ply import read_ply
@@ -32,7 +32,8 @@ def test_a_joint_run_leaves_labels_and_the_embedding_that_was_trained_with_the_g
     splats = read_ply(request_jointly.out / "splats.ply")
     embedding = np.load(request_jointly.out / "embedding.npy")
     assert embedding.shape == (len(splats), 12)
-    assert np.isfinite(embedding).all() and embedding.std() > 0
+    assert np.isfinite(embedding).all()
+    assert embedding.std() > 0
     assert splats.extra["label"].max() == report["objects"]
 
 
@@ -47,3 +48,14 @@ def test_a_joint_run_refuses_settings_that_it_would_not_read(name, request_joint
 def test_a_joint_run_is_of_unic_lift_and_of_its_own_gaussians(change, request_jointly, tmp_path: Path):
     with pytest.raises(BadArgument, match="joint"):
         segment(replace(request_jointly, out=tmp_path / "out", **change))
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_several_gpus_are_refused_where_there_is_none(joint, request_jointly, tmp_path: Path):
+    with pytest.raises(BadArgument, match="GPU"):
+        segment(replace(request_jointly, out=tmp_path / "out", joint=joint, gpus=2))
+    with pytest.raises(BadArgument, match="GPU"):
+        reconstruct_to_file(
+            request_jointly.scene, tmp_path / "a.ply", None,
+            steps=1, test_views="none", device="cpu", seed=0, checkpoint=None, gpus=2,
+        )  # fmt: skip

@@ -64,8 +64,8 @@ BAD_LIFTS: dict[str, tuple[Callable[[MadeScene, Path], Input], str]] = {
         lambda made, folder: (made.splats, [without_mask(v) if n % 2 else v for n, v in enumerate(made.train)]),
         "",
     ),
-    "every mask is void": (masks(np.zeros_like), ""),
-    "ids below zero alone": (masks(lambda mask: np.full_like(mask, -3)), ""),
+    "every mask is background": (masks(np.zeros_like), ""),
+    "every mask is void": (masks(lambda mask: np.full_like(mask, -3)), ""),
     "one mask covers everything": (masks(lambda mask: np.full_like(mask, 70_000)), ""),
     "hundreds of masks in a view": (
         masks(lambda mask: np.kron(np.arange(1, 257).reshape(16, 16), np.ones((4, 4), int))),

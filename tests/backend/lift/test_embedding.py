@@ -10,10 +10,11 @@ import torch
 
 from backend.lift.decode import bits
 from backend.lift.embedding import FADE, RowAdam, neighbours, scene_extent, train
-from backend.lift.samples import ViewSamples, sample_view
+from backend.lift.samples import ViewSamples, at_boundary, sample_view
 from backend.lift.unic_lift import UnicLiftSettings
 from backend.progress import silent
 from backend.render import Renderer
+from backend.scene.types import VOID
 from bench.scenes import MadeScene
 
 
@@ -89,3 +90,16 @@ def test_samples_hold_what_makes_their_pixels(made: MadeScene) -> None:
     # Most pixels show mainly Gaussians of one object, or none.
     assert ((made.labels[found.ids[:, 0]] > 0) == (found.segment > 0)).mean() > 0.8
     assert 0 < found.boundary.sum() < len(found.boundary)
+
+
+def test_no_pixel_of_void_is_drawn_and_it_makes_no_boundary(made: MadeScene) -> None:
+    view = made.train[0]
+    mask = view.mask.copy()
+    mask[:, 32:] = VOID
+    how = {"pixels": 1000, "boundary_pixels": 300, "band": 1, "strongest": 4}
+    found = sample_view(Renderer(made.splats, "cpu"), replace(view, mask=mask), **how, rng=np.random.default_rng(0))
+    assert found.segment.min() == 0
+    edge = at_boundary(mask, 1)
+    np.testing.assert_array_equal(edge[:, :31], at_boundary(view.mask, 1)[:, :31])
+    np.testing.assert_array_equal(edge[:, :32], at_boundary(view.mask[:, :32], 1))
+    assert not edge[:, 32:].any()

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 import backend.lift
+from backend.demo.noise import Noise
 from backend.evaluate.panoptic import panoptic_quality
 from backend.lift import METHODS, Lift, MaskedView, label_map, lift
+from backend.lift.background import background_share
+from backend.lift.views import masked_views
+from backend.lift.votes import gather_evidence
 from backend.progress import Cancelled
 from backend.render import Renderer
 from backend.scene.types import Camera, View
-from bench.scenes import MadeScene
+from bench.scenes import MadeScene, make_scene
 from protocol.errors import BadArgument, BadMask, BadSplats, Fault
 
 FEW_STEPS = {
@@ -49,6 +53,18 @@ def check(found: Lift, n: int) -> None:
     assert np.isfinite(found.confidence).all()
     assert found.confidence.min() >= 0
     assert found.confidence.max() <= 1
+
+
+def test_what_is_missed_is_no_background_where_it_is_void() -> None:
+    how = {"objects": 5, "gaussians": 4000, "views": 24, "test_views": 3, "size": 64, "seed": 3}
+    merged, void = (make_scene(**how, noise=Noise(drop=0.7), void=void) for void in (False, True))
+    shares = []
+    for scene in (merged, void):
+        evidence = gather_evidence(Renderer(scene.splats, "cpu"), masked_views(scene.train), len(scene.splats))
+        shares.append(np.median(background_share(evidence)[(scene.labels > 0) & evidence.seen]))
+        assert quality(scene, lift(scene.splats, scene.train, method="consensus")) > 95
+    assert shares[0] > 0.6
+    assert shares[1] < 0.1
 
 
 @pytest.mark.parametrize("method", METHODS)

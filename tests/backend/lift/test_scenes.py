@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from backend.demo.noise import Noise
+from backend.scene.types import VOID
 from bench.scenes import MadeScene, make_scene, with_noise
 
 
@@ -33,3 +35,15 @@ def test_ids_are_fresh_in_every_view(made: MadeScene) -> None:
     other = with_noise(made, "clean", seed=1)
     ids = [int(v.mask[e == 1][0]) for v, e in zip(other.train, made.exact, strict=True) if (e == 1).any()]
     assert len(set(ids)) > 1
+
+
+def test_what_is_missed_can_be_void(made: MadeScene) -> None:
+    how = {"objects": 5, "gaussians": 4000, "views": 12, "test_views": 3, "size": 64, "seed": 3}
+    merged, void = (make_scene(**how, noise=Noise(drop=0.5), void=void) for void in (False, True))
+    missed = 0
+    for like_background, own, exact in zip(merged.train, void.train, void.exact, strict=True):
+        np.testing.assert_array_equal(np.where(own.mask < 0, 0, own.mask), like_background.mask)
+        assert (exact[own.mask == VOID] > 0).all()
+        assert (own.mask[exact > 0] != 0).all()
+        missed += len(np.unique(exact[own.mask == VOID]))
+    assert missed > 10

@@ -58,6 +58,7 @@ def _compare_still(seed, engine):
         np.testing.assert_array_equal(one.ids[clear], other.ids[clear])
     # More ids than one chunk of channels holds.
     mask = (np.arange(camera.height)[:, None] // 3 * 7 + np.arange(camera.width) // 3).astype(np.int32)
+    mask[:, :4] = -1  # void
     one, other = ours.votes(camera, mask), engine.votes(camera, mask)
     for a, b in zip(one[1:], other[1:], strict=True):
         np.testing.assert_allclose(a, b, atol=2e-2, rtol=1e-2)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from backend.scene import load_scene, read_mask
 from backend.scene.mask_files import load_ids, mask_size
+from backend.scene.types import VOID
 from protocol.errors import BadMask
 from tests.backend.scene import writing
 from tests.backend.scene.writing import HEIGHT, STEMS, WIDTH
@@ -44,9 +45,12 @@ def test_id_maps(tmp_path: Path, name: str, ids: NDArray) -> None:
     assert mask_size(tmp_path / name) == (WIDTH, HEIGHT)
 
 
-def test_ids_below_zero_are_nothing(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.array([[-1, -(2**40), 3]]))
-    np.testing.assert_array_equal(load_ids(tmp_path / "a.npy"), [[0, 0, 3]])
+@pytest.mark.parametrize("large", [3, 2**40])
+def test_ids_below_zero_are_void(tmp_path: Path, large: int) -> None:
+    np.save(tmp_path / "a.npy", np.array([[-1, -(2**40), 0, large]]))
+    np.testing.assert_array_equal(load_ids(tmp_path / "a.npy"), [[VOID, VOID, 0, 3 if large == 3 else 1]])
+    np.save(tmp_path / "a.npy", np.array([[-7, 0, 5]], np.int16))
+    np.testing.assert_array_equal(load_ids(tmp_path / "a.npy"), [[VOID, 0, 5]])
 
 
 def test_palette_indices_are_ids(tmp_path: Path) -> None:
