@@ -31,6 +31,7 @@ Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to c
 TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Views held out of everything.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; left out, the engine's own schedule.")]
+Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine that reconstruct together.")]
 
 
 @app.command()
@@ -57,6 +58,7 @@ def segment(
     joint: Annotated[
         bool, typer.Option("--joint", help="Train unic-lift's embedding while reconstructing, to compare with.")
     ] = False,
+    gpus: Gpus = 1,
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
@@ -79,6 +81,7 @@ def segment(
         settings=parse_settings(setting or []),
         refine=refine,
         joint=joint,
+        gpus=gpus,
     )
     with progress_bars() as progress:
         report = run(request, progress)
@@ -100,6 +103,7 @@ def reconstruct(
     device: Device = "auto",
     seed: Seed = 0,
     masks: Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")] = None,
+    gpus: Gpus = 1,
 ) -> None:
     """Turn photographs into Gaussians."""
     from backend.pipeline import reconstruct_to_file
@@ -111,7 +115,7 @@ def reconstruct(
     with progress_bars() as progress:
         count, psnr = reconstruct_to_file(
             scene, out, masks, steps=steps, test_views=test_views, device=device, seed=seed, checkpoint=checkpoint,
-            progress=progress,
+            gpus=gpus, progress=progress,
         )  # fmt: skip
     checkpoint.unlink(missing_ok=True)
     quality = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""

@@ -66,6 +66,7 @@ class SegmentRequest:
         refine: whether labels then refine the edges of Gaussians, see :mod:`backend.refine`; None for Gaussians that
             are reconstructed here, and not for given ones, whose geometry is the user's.
         joint: whether the embedding of unic-lift is trained within the reconstruction, as in its paper.
+        gpus: how many GPUs reconstruct together; the rest is done on one.
     """
 
     scene: Path
@@ -84,6 +85,7 @@ class SegmentRequest:
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     refine: bool | None = None
     joint: bool = False
+    gpus: int = 1
 
 
 def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
@@ -101,6 +103,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
     if request.device != "cpu" and kernels.look().must_compile:
         progress("scene", 0.0, "compiling the CUDA kernels: once on this machine, 2 to 10 minutes")
     device = device_of(request.device)
+    _check_gpus(request.gpus, device)
     name, method = find_method("unic-lift" if request.joint and request.method is None else request.method)
     values = read_settings(name, method, request.settings)
     if request.joint and (name != "unic-lift" or request.splats is not None):
@@ -114,6 +117,8 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
             f"A joint run trains with its reconstruction and does not read {', '.join(unread)}.",
             "Leave out --set for these, or leave out --joint.",
         )
+    if request.joint and request.gpus > 1:
+        raise BadArgument("A joint run trains on one GPU.", "Leave out --gpus or --joint.")
     pictures = Pictures(picture)
     clock = Stopwatch()
 
@@ -181,6 +186,7 @@ def reconstruct_to_file(
     device: str,
     seed: int,
     checkpoint: Path | None,
+    gpus: int = 1,
     progress: Progress = silent,
 ) -> tuple[int, float | None]:
     """Reconstruct a scene folder into a PLY; return its Gaussians and the PSNR of the held-out views in dB, if any.
@@ -191,7 +197,10 @@ def reconstruct_to_file(
     scene = load_scene(folder, masks)
     train, test = split_views(scene.views, test_views)
     progress("scene", 1.0, describe_scene(scene))
-    splats = reconstruct(scene, train, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress)
+    _check_gpus(gpus, device)
+    splats = reconstruct(
+        scene, train, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress, gpus=gpus
+    )
     psnr = float(np.mean(held_out(splats, test, device))) if test else None
     write_ply(splats, out)
     return len(splats), psnr
@@ -259,8 +268,14 @@ def _gaussians(
         progress=progress,
         pictures=pictures,
         course=curve,
+        gpus=request.gpus,
     )
     return splats, None
+
+
+def _check_gpus(gpus: int, device: str) -> None:
+    if gpus > 1 and device == "cpu":
+        raise BadArgument(f"There is no GPU here to use {gpus} of.", "Leave out --gpus.")
 
 
 def _watch(splats: Splats, camera: Camera, device: str, pictures: Pictures) -> Watch:
