@@ -49,12 +49,14 @@ class Adam:
         """
         self.steps += 1
         unbias1, unbias2 = 1 / (1 - BETA1**self.steps), 1 / (1 - BETA2**self.steps)
+        # Numbers of rows cost a device a wait for it: once, not for each column.
+        rows = visible if visible.device.type == "cpu" else visible.nonzero()[:, 0]
         for name, column in self.columns.items():
             if column.grad is None:
                 continue
             rate = torch.as_tensor(rates[name], dtype=torch.float32).expand(column[:1].numel())
             move = _step_numba if column.device.type == "cpu" else _step_torch
-            move(column, column.grad, self.first[name], self.second[name], visible, rate, unbias1, unbias2)
+            move(column, column.grad, self.first[name], self.second[name], rows, rate, unbias1, unbias2)
             column.grad = None
 
     @torch.no_grad()
@@ -71,8 +73,7 @@ def _leaf(column: torch.Tensor) -> torch.Tensor:
     return column.detach().contiguous().requires_grad_(True)
 
 
-def _step_torch(column, gradient, first, second, visible, rate, unbias1, unbias2) -> None:
-    rows = visible.nonzero()[:, 0]
+def _step_torch(column, gradient, first, second, rows, rate, unbias1, unbias2) -> None:
     slope = torch.nan_to_num(gradient[rows], nan=0.0, posinf=0.0, neginf=0.0)
     m = first[rows].lerp_(slope, 1 - BETA1)
     v = second[rows].mul_(BETA2).addcmul_(slope, slope, value=1 - BETA2)
