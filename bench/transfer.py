@@ -93,7 +93,7 @@ class Server:
         pairing: the pairing string that it wants, None where it does not encrypt.
     """
 
-    def __init__(self, data: Path, encrypted: bool) -> None:
+    def __init__(self, data: Path, encrypted: bool = False) -> None:
         worker = Path(__file__).parents[1] / "tests" / "backend" / "server" / "scripted_worker.py"
         how = "encrypted" if encrypted else "in the clear"
         command = [sys.executable, "-c", SERVER, str(data), how, sys.executable, str(worker)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from blender_addon import api, scene_files
 from protocol.errors import BadArgument, BadScene, NotFound, Refused, Unavailable
 from tests.backend.server.conftest import ServingProcess
+from tests.ports import free_pair
 
 
 @pytest.fixture
@@ -126,8 +126,7 @@ def test_a_failure_is_raised_in_the_workers_words(start, connect, scripted):
 
 
 def test_a_killed_server_is_found_again_and_the_job_comes_to_its_end(start, connect, scripted):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_pair()
     first = start(f"tcp://127.0.0.1:{port}")
     client = connect(first.address)
     job = api.segment(client, scripted("step lift 0.5", "wait-unless-resumed", "write out 5", "done"))
@@ -153,8 +152,7 @@ def test_a_frozen_server_is_noticed_and_awaited(start, connect, scripted):
 
 
 def test_nothing_there(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_pair()
     with pytest.raises(Unavailable, match=f"tcp://127.0.0.1:{port}"):
         api.connect(f"tcp://127.0.0.1:{port}", timeout=0.3, cache=tmp_path)
 

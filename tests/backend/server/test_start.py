@@ -16,6 +16,7 @@ from backend.server.mailbox import Mailbox
 from backend.server.server import Server, serve
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
 from tests.backend.server.client import Client
+from tests.ports import free_pair
 
 ADDRESSES = {
     "tcp://127.0.0.1:5757": ("127.0.0.1", 5757),
@@ -88,9 +89,7 @@ def test_what_is_no_address_is_refused(bind, tmp_path):
 
 
 def test_bulk_is_at_the_next_port(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = min(probe.getsockname()[1], 65533)
+    port = free_pair()
     with Server(f"tcp://127.0.0.1:{port}", tmp_path) as server:
         assert server.address == f"tcp://127.0.0.1:{port}"
         assert str(server.bulk_box.address) == f"tcp://127.0.0.1:{port + 1}"
@@ -108,12 +107,13 @@ def test_ipv6_loopback(tmp_path):
 
 @pytest.mark.parametrize("which", [0, 1], ids=["control", "bulk"])
 def test_a_port_in_use_is_named(tmp_path, which):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(Unavailable, match=f"Port {port} of 127.0.0.1 is in use"):
-            serve(f"tcp://127.0.0.1:{port - which}", tmp_path)
+    control = free_pair()
+    port = control + which
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(Unavailable, match=f"Port {port} of 127.0.0.1 is in use"),
+    ):
+        serve(f"tcp://127.0.0.1:{control}", tmp_path)
     # Nothing is held any more.
     with Server("tcp://127.0.0.1:*", tmp_path):
         pass
