@@ -28,11 +28,15 @@ from .survey import Survey, survey
 PERIOD = 0.05
 BUSY_PERIOD = 0.005
 """Seconds between two ticks, and while files are on their way."""
+MOVING = ("preparing", "uploading", "downloading")
+"""States of jobs whose files are on their way."""
 CONNECTION_BUDGET = 0.005
 BUSY_BUDGET = 0.015
 IMPORT_BUDGET = 0.015
 SURVEY_BUDGET = 0.005
 """Seconds a tick may take for each."""
+DRAWING_PERIOD = 0.1
+"""Seconds, at least, between two drawings of the panels: one may take longer than a tick, and each tick has news."""
 
 
 class Import:
@@ -90,6 +94,7 @@ class Pump:
         self._recorded: list[record.Entry] = []
         self._tidying: Generator[None, None, int] | None = None
         self._dirty = False
+        self._drawn = float("-inf")
 
     @property
     def connection(self) -> Connection:
@@ -120,10 +125,21 @@ class Pump:
         here = any(job.state == "preparing" for job in self.jobs)
         connected = self._connection is not None and self._connection.wanted
         local = self.local.state != "stopped"
-        return not (here or connected or local or self._surveying or self._tidying or self.importing)
+        return not (here or connected or local or self._surveying or self._tidying or self.importing or self._dirty)
+
+    @property
+    def moving(self) -> bool:
+        """Whether files are on their way, so that the next tick should come soon.
+
+        What the server asked for is often all sent in one tick, and nothing left to do until it asks again.
+        """
+        known = self._connection
+        if known is None:
+            return False
+        return known.busy or (known.state == "connected" and any(job.state in MOVING for job in self.jobs))
 
     def redraw(self) -> None:
-        """Have the panels drawn again at the next tick."""
+        """Have the panels drawn again at one of the next ticks."""
         self._dirty = True
 
     def start(self) -> None:
@@ -177,14 +193,15 @@ class Pump:
     def tick(self) -> None:
         """Move everything on a little."""
         if self._connection is not None:
-            self._connection.step(BUSY_BUDGET if self._connection.busy else CONNECTION_BUDGET)
+            self._connection.step(BUSY_BUDGET if self.moving else CONNECTION_BUDGET)
         self._tend_local()
         self._survey(SURVEY_BUDGET)
         self._tidy(SURVEY_BUDGET)
         if self.importing is not None:
             self._step_import(self.importing)
-        if self._dirty:
+        if self._dirty and time.perf_counter() - self._drawn >= DRAWING_PERIOD:
             self._dirty = False
+            self._drawn = time.perf_counter()
             self.settle()
             redraw_panels()
 
@@ -260,6 +277,7 @@ class Pump:
         self.pictures.clear()
         self._tidying = None
         self._connection = self._folder = self._surveying = self.surveyed = self.error = None
+        self._dirty = False
 
 
 pump = Pump()
@@ -271,8 +289,7 @@ def tick() -> float | None:
     pump.tick()
     if pump.idle:
         return None
-    busy = pump.known_connection is not None and pump.known_connection.busy
-    return BUSY_PERIOD if busy else PERIOD
+    return BUSY_PERIOD if pump.moving else PERIOD
 
 
 def redraw_panels() -> None:

@@ -15,7 +15,8 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import panels, preferences, session, values  # noqa: E402
 from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
-from blender_addon.pump import pump  # noqa: E402
+from blender_addon.pump import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, pump, tick  # noqa: E402
+from protocol.blobs import CHUNK  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
 from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
@@ -422,6 +423,37 @@ def test_errors_of_operators_are_sentences(tmp_path, monkeypatch):
         bpy.ops.splatlift.connect()
 
 
+def test_ticks_come_soon_while_files_are_on_their_way_and_only_then(stage, capture):  # noqa: F811
+    stage.connect()
+    stage.play(lambda: not stage.connection.errands)
+    assert tick() == PERIOD
+    job = stage.connection.submit(capture(a=8 * CHUNK))
+    assert tick() == BUSY_PERIOD
+    stage.play(lambda: job.state == "uploading" and job.bytes_done > CHUNK)
+    while stage.connection.busy:
+        stage.connection.step(0)
+    # All that the server asked for is sent; it will ask for more.
+    assert tick() == BUSY_PERIOD
+    stage.vanish()
+    stage.play(lambda: stage.connection.state == "disconnected")
+    assert tick() == PERIOD
+    assert job.state == "uploading"
+
+
+def test_panels_are_drawn_now_and_then_and_the_last_news_always(stage, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("blender_addon.pump.redraw_panels", lambda: drawn.append(len(news)))
+    news = []
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < 3.5 * DRAWING_PERIOD:
+        news.append(0)
+        pump.redraw()
+        pump.tick()
+    assert 2 <= len(drawn) <= (time.perf_counter() - begin) / DRAWING_PERIOD + 1
+    tick_until(lambda: pump.idle)
+    assert drawn[-1] == len(news)
+
+
 def test_an_import_in_ticks(result):
     pump.begin_import(session.import_steps(result, "POINTS"), in_one_undo_step)
     pump.tick()
@@ -431,7 +463,7 @@ def test_an_import_in_ticks(result):
     tick_until(lambda: pump.importing is None)
     assert pump.error is None
     assert len(session.objects_of(session.scenes()[0])) == len(NAMES)
-    assert pump.idle
+    tick_until(lambda: pump.idle)
 
 
 def test_an_import_that_fails_says_so_in_the_panel(tmp_path):
