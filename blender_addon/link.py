@@ -27,7 +27,8 @@ NEWS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
 HANG_UPS = 3
 """Handshakes that the other side ends without a word until that is its answer.
 
-A server whose key is another one does so; so does, now and then, one that encrypts where the client does not.
+A server whose key is another one does so; so does, as often as not, one that encrypts where the client does not, or the
+other way round: it hangs up as fast as it says why.
 """
 SEAL = 64
 """Bytes, at least, by which encryption makes a frame longer."""
@@ -37,9 +38,14 @@ FAREWELL_MS = 100
 
 @dataclass
 class _Monitor:
-    """What libzmq says of one socket, and how its first handshake went."""
+    """What libzmq says of one socket, and how its first handshake went.
+
+    Attributes:
+        probing: whether the socket is there only to learn if the server lets anybody in who does not encrypt.
+    """
 
     socket: zmq.Socket
+    probing: bool = False
     stood: bool = False
     trying_again: bool = False
     hang_ups: int = 0
@@ -61,6 +67,7 @@ class Link:
         self._context = context
         self._address = address
         self._sockets: dict[Channel, zmq.Socket] = {}
+        self._probe: zmq.Socket | None = None
         self._pairing = pairing
         self._monitors: list[_Monitor] = []
         self._cut = False
@@ -118,14 +125,18 @@ class Link:
 
     def _take(self, monitor: _Monitor, news: Any) -> None:
         event = news["event"]
-        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+        if monitor.probing:
+            self._end("mechanism" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "pairing")
+        elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             monitor.stood = True
         elif event == HUNG_UP and not monitor.stood:
             monitor.hang_ups += 1
             # Its disconnection is told of as well.
             monitor.trying_again = True
-            if monitor.hang_ups >= HANG_UPS:
-                self._end("pairing" if self._pairing is not None else None)
+            if monitor.hang_ups >= HANG_UPS and self._pairing is None:
+                self._end(None)
+            elif monitor.hang_ups >= HANG_UPS and self._probe is None:
+                self._probe = self._connected(self._address, None)
         elif event == zmq.EVENT_DISCONNECTED and monitor.trying_again:
             monitor.trying_again = False
         elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
@@ -152,18 +163,24 @@ class Link:
         for channel, socket in self._sockets.items():
             socket.disable_monitor()
             socket.close(FAREWELL_MS if said and channel == "control" else 0)
+        if self._probe is not None:
+            self._probe.disable_monitor()
+            self._probe.close(0)
+            self._probe = None
         for monitor in self._monitors:
             monitor.socket.close(0)
         self._sockets.clear()
         self._monitors.clear()
 
     def _open(self, channel: Channel, address: Address) -> None:
+        self._sockets[channel] = self._connected(address, self._pairing)
+
+    def _connected(self, address: Address, pairing: Pairing | None) -> zmq.Socket:
         socket = self._context.socket(zmq.DEALER)
-        self._sockets[channel] = socket
         for option, value in {
             zmq.LINGER: 0,
             zmq.IMMEDIATE: 1,
-            zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if self._pairing else 0),
+            zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if pairing else 0),
             zmq.SNDHWM: 16,
             zmq.RCVHWM: 16,
             zmq.HEARTBEAT_IVL: 2000,
@@ -177,10 +194,11 @@ class Link:
             zmq.IPV6: int(address.is_v6),
         }.items():
             socket.setsockopt(option, value)
-        if self._pairing is not None:
-            secret = self._pairing.client.encode()
-            socket.setsockopt(zmq.CURVE_SERVERKEY, self._pairing.server.encode())
+        if pairing is not None:
+            secret = pairing.client.encode()
+            socket.setsockopt(zmq.CURVE_SERVERKEY, pairing.server.encode())
             socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
             socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(secret))
-        self._monitors.append(_Monitor(socket.get_monitor_socket(NEWS)))
+        self._monitors.append(_Monitor(socket.get_monitor_socket(NEWS), probing=pairing is not self._pairing))
         socket.connect(str(address))
+        return socket
