@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from collections import Counter
 from collections.abc import Collection, Generator
 from pathlib import Path
 
@@ -22,12 +22,16 @@ def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None,
         kept: ids of jobs whose results stay.
     """
     sizes: dict[int, int] = {}
-    loose: list[tuple[float, Path, int]] = []
+    # Links from elsewhere, such as the store of a server on this machine, do not count.
+    links: Counter[int] = Counter()
+    stored: dict[int, Path] = {}
+    ages: dict[int, float] = {}
     for count, path in enumerate(path for path in (cache / "store").rglob("*") if len(path.name) == 64):
         status = path.stat()
         sizes[status.st_ino] = status.st_size
-        if status.st_nlink == 1:
-            loose.append((status.st_mtime, path, status.st_size))
+        links[status.st_ino] += 1
+        stored[status.st_ino] = path
+        ages[status.st_ino] = status.st_mtime
         if count % _FILES_A_STEP == 0:
             yield
     results = [path for path in (cache / "results").glob("*") if path.is_dir() and path.name not in kept]
@@ -35,26 +39,28 @@ def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None,
         status = path.lstat()
         if path.is_file():
             sizes[status.st_ino] = status.st_size
+            links[status.st_ino] += 1
         if count % _FILES_A_STEP == 0:
             yield
     excess = sum(sizes.values()) - limit
     removed = 0
-    for _, path, size in sorted(loose):
+    for inode in sorted((inode for inode in stored if links[inode] == 1), key=lambda inode: ages[inode]):
         if removed < excess:
-            path.unlink(missing_ok=True)
-            removed += size
+            stored[inode].unlink(missing_ok=True)
+            removed += sizes[inode]
             yield
     for folder in sorted(results, key=lambda path: path.stat().st_mtime):
         if removed >= excess:
             break
-        inodes = {path.stat().st_ino: path.stat() for path in folder.rglob("*") if path.is_file()}
+        going = Counter(path.stat().st_ino for path in folder.rglob("*") if path.is_file())
         shutil.rmtree(folder)
         yield
-        removed += sum(status.st_size for status in inodes.values() if status.st_nlink == 1)
-        for path in (path for path in (cache / "store").rglob("*") if len(path.name) == 64):
-            status = os.stat(path)
-            if status.st_ino in inodes and status.st_nlink == 1:
-                path.unlink()
-                removed += status.st_size
+        links -= going
+        for inode in going:
+            if links[inode] == 1 and inode in stored:
+                stored[inode].unlink(missing_ok=True)
+                links[inode] = 0
+            if links[inode] == 0:
+                removed += sizes.pop(inode, 0)
         yield
     return removed

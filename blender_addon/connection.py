@@ -92,6 +92,7 @@ class Connection:
         server: what the server said of itself; stays after a disconnection, so that a panel can still show it.
         facts: what it said of its machine, None where it has not yet.
         settings: of each of its methods, as it declared them.
+        nearby: the folder of its store, where that is on this machine.
         address: the server's, None before the first :meth:`connect`.
         jobs: all jobs of this connection, oldest first.
         errands: questions that are not answered yet.
@@ -114,6 +115,7 @@ class Connection:
         self.server: Welcome | None = None
         self.facts: Facts | None = None
         self.settings: dict[str, list[Setting]] = {}
+        self.nearby: Path | None = None
         self.address: Address | None = None
         self.jobs: list[Job] = []
         self.errands: list[Errand[Any]] = []
@@ -416,6 +418,7 @@ class Connection:
         if self._link is not None:
             self._link.close(farewell=farewell)
         self._link = None
+        self.nearby = None
         self._verdict = None
         self.withdrawing = self.withdrew = False
         self._boxes.clear()

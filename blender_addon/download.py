@@ -13,6 +13,8 @@ from protocol.blobs import MAX_MANIFEST, Pull, read_manifest
 from protocol.errors import BadFrames, BadResult
 from protocol.messages import Chunk, FileEntry, Result
 
+from .nearby import link
+
 if TYPE_CHECKING:
     from .connection import Connection
     from .job import Job
@@ -35,9 +37,9 @@ def download(job: Job, connection: Connection, result: Result) -> Steps[Path]:
         return folder
     if result.size > MAX_MANIFEST:
         raise BadResult(f"The result has a manifest of {result.size} bytes; {MAX_MANIFEST} are allowed.")
-    yield from _pull(connection, [FileEntry("manifest", result.size, result.manifest)])
+    yield from _fetch(connection, [FileEntry("manifest", result.size, result.manifest)])
     entries = read_manifest(connection.store, result.manifest)
-    yield from _pull(connection, entries, job.transferred)
+    yield from _fetch(connection, entries, job.transferred)
     part = folder.with_name(f".{job.id}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -48,10 +50,11 @@ def download(job: Job, connection: Connection, result: Result) -> Steps[Path]:
     return folder
 
 
-def _pull(
+def _fetch(
     connection: Connection, entries: list[FileEntry], tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Steps[None]:
     """Fetch what the cache lacks of ``entries``; ``tell`` how many bytes of how many are here."""
+    yield from link(connection, entries, tell)
     pull = Pull(connection.store, entries)
     try:
         with connection.conversation("bulk") as talk:

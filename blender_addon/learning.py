@@ -1,4 +1,4 @@
-"""What the server says of its machine and its methods: asked after each hello, drawn by the panel as it is declared."""
+"""What the server says of itself: where its files are, its machine, its methods. Asked after each hello."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, TypeVar
 
 from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Setting
+
+from .nearby import find_store
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -15,13 +17,14 @@ Steps = Generator[bool, None, T]
 
 
 def learn(connection: Connection) -> Steps[None]:
-    """Ask what the machine is and which settings each method has, and keep it at the connection.
+    """Ask where the files are, what the machine is and which settings each method has; keep it at the connection.
 
     Raises:
         Fault: the server's.
         Lost: with the link.
     """
     assert connection.server is not None
+    connection.nearby = yield from find_store(connection)
     if "facts" not in connection.server.features:
         return
     connection.facts = yield from connection.ask(Describe(), Facts)

@@ -11,10 +11,11 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -113,14 +114,15 @@ def digest_of(data: bytes) -> str:
     return blake3(data).hexdigest()
 
 
-def hash_file(path: Path) -> Iterator[int]:
+def hash_file(path: Path) -> Generator[int, None, str]:
     """Hash a file a chunk at a time: yields the bytes read so far; the generator's return value is the hash."""
     hasher = blake3()
     done = 0
-    with path.open("rb") as file:
-        while block := file.read(CHUNK):
-            hasher.update(block)
-            done += len(block)
+    buffer = memoryview(bytearray(CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            hasher.update(buffer[:count])
+            done += count
             yield done
     return hasher.hexdigest()
 
@@ -228,6 +230,28 @@ class Store:
             temporary = self._temporary()
             link_or_copy(path, temporary)
             _settle(temporary, self._final(digest))
+
+    def take(self, source: Path, entry: FileEntry) -> Generator[int, None, bool]:
+        """Store a file of somebody else's store, by a hard link, if it is there and is what it should be.
+
+        Yields the bytes hashed so far; the generator's return value says whether the file is stored now. Where it is
+        not, as where the other store is on another disk or another user's, it can be pulled.
+        """
+        temporary = self._temporary()
+        try:
+            os.link(source, temporary, follow_symlinks=False)
+            status = temporary.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+                return False
+            if (yield from hash_file(temporary)) != entry.digest:
+                return False
+            _settle(temporary, self._final(entry.digest))
+            self.part(entry.digest).unlink(missing_ok=True)
+            return True
+        except OSError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def checkout(self, entries: Iterable[FileEntry], folder: Path) -> None:
         """Lay out stored files under their own names in ``folder``, in place of what has these names there.

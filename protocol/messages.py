@@ -33,6 +33,7 @@ Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(max_length=200)]
 Sentence = Annotated[str, Meta(max_length=2000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+FolderPath = Annotated[str, Meta(max_length=4096)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 JobState = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
@@ -136,6 +137,19 @@ class MethodSettings(Message):
 
     method: Name
     settings: list[Setting]
+
+
+class Locate(Message):
+    """Client to server: where are your files, if we are on one machine? Answered by :class:`Located`. Of "nearby"."""
+
+
+class Located(Message):
+    """Answer to :class:`Locate`: the folder of the server's store, laid out as :class:`protocol.blobs.Store` does.
+
+    A client that finds the files there needs no :class:`Get` for them. It trusts neither the path nor what lies there.
+    """
+
+    store: FolderPath
 
 
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -358,6 +372,8 @@ AnyMessage = (
     | Facts
     | DescribeMethod
     | MethodSettings
+    | Locate
+    | Located
     | Attach
     | Attached
     | Submit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import time
@@ -33,6 +34,8 @@ from protocol.messages import (
     Hello,
     JobInfo,
     JobRequest,
+    Locate,
+    Located,
     Message,
     MethodInfo,
     MethodSettings,
@@ -52,6 +55,8 @@ KNOCK_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
 FEATURES = ("facts", "picture", "select")
 """What this server can beyond the first version of the protocol."""
+NEARBY = "nearby"
+"""The feature of one that only this machine can reach."""
 
 
 class Control:
@@ -62,6 +67,10 @@ class Control:
         drop: called with a session that is to be forgotten.
         name: the server's name and version, shown to people.
         methods: the lifting methods on offer.
+
+    Attributes:
+        bulk_address: of the bulk socket.
+        nearby: whether only this machine can reach the server.
     """
 
     def __init__(
@@ -87,6 +96,7 @@ class Control:
         self.methods = list(methods)
         self.instance = secrets.token_hex(16)
         self.bulk_address = ""
+        self.nearby = False
         self._knock_at = 0.0
 
     def handle(self, letter: Letter, mailbox: Mailbox) -> None:
@@ -134,6 +144,9 @@ class Control:
             case Describe() | DescribeMethod():
                 self._describe(message, letter, mailbox)
                 return None
+            case Locate() if self.nearby:
+                # A name that is not UTF-8 cannot be sent as it is, and then is not found.
+                return Located(os.fsencode(self.store.root.resolve()).decode(errors="replace"))
             case Select():
                 self._select(message, letter, mailbox)
                 return None
@@ -158,7 +171,7 @@ class Control:
             server=self.name,
             instance=self.instance,
             session=session.token,
-            features=list(FEATURES),
+            features=[*FEATURES, *([NEARBY] if self.nearby else [])],
             methods=self.methods,
             device=self.facts.known.facts.device if self.facts.known else self.workers.device,
             bulk=self.bulk_address,

@@ -174,6 +174,7 @@ class Server:
             self.bulk_box = Mailbox(context, bulk, self._lost_bulk, self.keys)
             opened.callback(self.bulk_box.close)
             self.control.bulk_address = str(self.bulk_box.address)
+            self.control.nearby = where.is_loopback
             self.address = str(self.control_box.address)
             opened.callback(self.selections.close)
             opened.callback(self.facts.close)

@@ -34,6 +34,8 @@ from protocol.messages import (
     Hello,
     JobInfo,
     Jobs,
+    Locate,
+    Located,
     Message,
     MethodInfo,
     MethodSettings,
@@ -75,6 +77,8 @@ class MockServer:
         asked: how often each range was asked for.
         jobs: the present state of each job.
         facts, methods, settings: what it declares, the first and the last where its welcome has the feature "facts".
+        features: what its welcome has.
+        store: where it says that its files are, if it is asked.
     """
 
     def __init__(self, port: int | None = None, instance: str = "a" * 32) -> None:
@@ -91,6 +95,8 @@ class MockServer:
         self.facts = Facts("cpu", "Mock processor", 3 << 30, 8 << 30)
         self.methods = [MethodInfo("quick", "Quick", "Guesses.")]
         self.settings: dict[str, list[Setting]] = {}
+        self.features: list[str] = []
+        self.store = ""
         self.peer = b""
         self._bulk_peer = b""
         self._offer: tuple[Offer, int] | None = None
@@ -158,6 +164,8 @@ class MockServer:
                 return self.facts
             case DescribeMethod(method):
                 return MethodSettings(method, self.settings.get(method, []))
+            case Locate():
+                return Located(self.store)
             case Heartbeat():
                 return Heartbeat()
             case Status():
@@ -187,7 +195,7 @@ class MockServer:
             server="Mock 1",
             instance=self.instance,
             session="b" * 32,
-            features=[],
+            features=self.features,
             methods=self.methods,
             device="cpu",
             bulk=self.bulk.getsockopt_string(zmq.LAST_ENDPOINT),

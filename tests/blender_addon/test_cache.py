@@ -48,6 +48,18 @@ def test_what_is_part_of_no_result_goes_first_and_then_the_oldest(tmp_path):
     assert bytes_of(tmp_path) == 2000
 
 
+def test_links_from_elsewhere_keep_nothing(tmp_path):
+    cache = tmp_path / "cache"
+    folders = fill(cache)
+    for number, path in enumerate(path for path in (cache / "store").rglob("*") if path.is_file()):
+        os.link(path, tmp_path / str(number))
+    assert clear(make_room(cache, 2400, ())) == 100 + 500
+    assert [name for name, folder in folders.items() if folder.is_dir()] == ["b", "c"]
+    assert bytes_of(cache) == 2000
+    assert clear(make_room(cache, 0, ())) == 2000
+    assert bytes_of(cache) == 0
+
+
 def test_what_is_kept_stays_whatever_it_takes(tmp_path):
     folders = fill(tmp_path)
     clear(make_room(tmp_path, 0, {"a" * 32}))

@@ -75,6 +75,12 @@ def test_elsewhere_takes_keys_without_being_told(tmp_path):
             assert box.socket.getsockopt(zmq.MECHANISM) == zmq.CURVE
 
 
+def test_only_a_server_that_nobody_else_reaches_tells_where_its_files_are(tmp_path):
+    for bind in ("tcp://127.0.0.1:*", "tcp://0.0.0.0:*"):
+        with Server(bind, tmp_path) as server:
+            assert server.control.nearby == (server.keys is None)
+
+
 def test_loopback_has_no_keys_unless_told(tmp_path):
     with Server("tcp://127.0.0.1:*", tmp_path) as server:
         assert server.keys is None
