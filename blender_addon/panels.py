@@ -374,7 +374,7 @@ def draw_import(layout: Any, context: Any) -> None:
 
 def _draw_importing(layout: Any, importing: Import) -> None:
     row = layout.row(align=True)
-    row.progress(text=f"import {importing.fraction:.0%}", factor=importing.fraction)
+    row.progress(text=f"Importing {importing.fraction:.0%}", factor=importing.fraction)
     row.operator("splatlift.stop_import", text="", icon="X")
     layout.label(text=importing.note)
 

@@ -127,7 +127,7 @@ def import_steps(
     surfaces: dict[int, Surface] = {}
     if display == "MESH":
         surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
-    yield 0.8, "Blender data"
+    yield 0.8, "Placing them in the scene"
     into = (context or bpy.context).scene.collection
     return add_scene(result, display, surfaces, into, scale, rows, photographs)
 
@@ -221,7 +221,7 @@ def _read_surfaces(result: Result) -> Steps[dict[int, Surface]]:
     paths = {part.label: result.folder / "meshes" / f"{part.label:04d}.ply" for part in result.parts if part.label}
     there = {label: path for label, path in paths.items() if path.is_file()}
     for label, path in (there or paths).items():
-        yield len(surfaces) / len(paths), f"mesh of object {label}"
+        yield len(surfaces) / len(paths), f"Mesh of object {label}"
         surfaces[label] = read_surface(path)
     return surfaces
 

@@ -96,12 +96,12 @@ def read_result(folder: Path) -> Steps[Result]:
         BadResult: if the folder is not whole, or its files contradict each other.
         BadSplats: if ``splats.ply`` is no splat file.
     """
-    yield 0.0, "objects.json"
+    yield 0.0, "Reading the result"
     table = read_table(folder)
     splats = yield from _read_splats(folder / "splats.ply")
-    yield 0.5, "labels"
+    yield 0.5, "Telling the objects apart"
     rows_of = _rows_of_labels(splats.extra["label"], table, folder)
-    yield 0.5, "objects"
+    yield 0.5, "Gathering the objects"
     parts: list[Part] = []
     for row in [*sorted(table.objects, key=lambda row: row.id), Row(0, "background", 0, BACKGROUND_COLOUR)]:
         if row.id in rows_of:
@@ -144,7 +144,7 @@ def _read_splats(path: Path) -> Steps[Splats]:
     steps = read_ply_steps(path)
     while True:
         try:
-            yield 0.5 * next(steps), path.name
+            yield 0.5 * next(steps), "Reading the result"
         except StopIteration as end:
             splats: Splats = end.value
             break

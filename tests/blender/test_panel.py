@@ -458,12 +458,19 @@ def test_an_import_in_ticks(result):
     pump.begin_import(session.import_steps(result, "POINTS"), in_one_undo_step)
     pump.tick()
     if pump.importing is not None:
-        assert any(word.startswith("{import") for word in draw("SPLATLIFT_PT_objects"))
+        assert any(word.startswith("{Importing") for word in draw("SPLATLIFT_PT_objects"))
         assert not bpy.ops.splatlift.import_result.poll()
     tick_until(lambda: pump.importing is None)
     assert pump.error is None
     assert len(session.objects_of(session.scenes()[0])) == len(NAMES)
     tick_until(lambda: pump.idle)
+
+
+@pytest.mark.parametrize("display", ["POINTS", "MESH"])
+def test_an_import_says_what_it_does_in_words(result, display):
+    notes = {note for _, note in session.import_steps(result, display)}
+    assert "Reading the result" in notes
+    assert all(note[0].isupper() and "." not in note for note in notes - {*NAMES, "background"}), notes
 
 
 def test_an_import_that_fails_says_so_in_the_panel(tmp_path):
