@@ -1,7 +1,8 @@
 """Edits want plain data: out of Edit Mode, and back into it afterwards where Gaussians were edited.
 
 Edits of whole objects end in Object Mode: Blender takes longer to turn a million points into its editing mesh than any
-edit takes, and whole objects are not what one edits there. What Blender can do in Edit Mode as well is done there.
+edit takes, and whole objects are not what one edits there. So do splits: what they make is there to be moved. What
+Blender can do in Edit Mode as well is done there.
 """
 
 from __future__ import annotations

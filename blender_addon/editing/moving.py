@@ -17,7 +17,7 @@ from ..splats.attributes import read_splats, write_splats
 from ..splats.collections import BENEATH, SURFACE_OF
 from ..splats.export import UNMOVED
 from ..splats.native import is_native, new_native
-from .columns import Source, gather
+from .columns import Source, divide, gather
 from .parts import Piece, own_data, remove_piece
 from .surfaces import cut_surface, faces_over, join_surface, relative
 
@@ -38,9 +38,9 @@ def cut(piece: Piece, rows: NDArray[np.bool_], part: Any, name: str) -> Piece:
     if piece.surface is not None:
         faces = faces_over(piece.surface, piece.thing, rows)
         surface = _like(piece.surface, cut_surface(own_data(piece.surface), faces), part, name)
-    taken = gather(piece.thing.data, [Source(piece.thing.data, rows)])
+    taken, left = divide(piece.thing.data, rows)
     thing = _like(piece.thing, taken, part, f"{name} Gaussians" if surface else name)
-    _replace(piece.thing, gather(piece.thing.data, [Source(piece.thing.data, ~rows)]))
+    _replace(piece.thing, left)
     shown(piece)
     if surface is not None:
         thing.parent = surface

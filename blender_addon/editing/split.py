@@ -9,14 +9,14 @@ import numpy as np
 
 from protocol.errors import BadArgument
 
-from .modes import outside_edit_mode
+from .modes import into_object_mode
 from .moving import cut
 from .neighbours import connected_pieces
 from .parts import check_parts, new_part, pieces_of, settle, settle_or_dissolve
 from .selection import selected
 
 
-@outside_edit_mode
+@into_object_mode
 def split_selection(parts: Iterable[Any]) -> list[Any]:
     """Make the selected Gaussians of each object an object of their own and return the new collections.
 
@@ -46,7 +46,7 @@ def split_selection(parts: Iterable[Any]) -> list[Any]:
     return made
 
 
-@outside_edit_mode
+@into_object_mode
 def split_pieces(parts: Iterable[Any], *, gap: float = 1.0, smallest: int = 50) -> list[Any]:
     """Split objects into connected pieces and return the new collections; the largest piece stays what it was.
 

@@ -130,7 +130,7 @@ def test_new_objects_are_selected_in_object_mode(scene: Any) -> None:
 
 
 def test_edits_in_edit_mode_of_several_objects_are_undone_and_redone(scene: Any) -> None:
-    """Twenty steps in Edit Mode, in which new objects come and go; the mode stays."""
+    """Twenty steps, in which new objects come and go; the mode stays, but where a split has made something to move."""
     pick_parts(["mug", "plant"])
     bpy.ops.ed.undo_push(message="start")
     history = [state()]
@@ -138,10 +138,20 @@ def test_edits_in_edit_mode_of_several_objects_are_undone_and_redone(scene: Any)
     history.append(state())
     first = np.arange(300)
 
-    def step(edit: Any) -> None:
+    def step(edit: Any, mode: str = "EDIT") -> None:
         assert edit() == {"FINISHED"}
         history.append(state())
-        assert pieces_of_fast("mug").mode == pieces_of_fast("plant").mode == "EDIT"
+        assert pieces_of_fast("mug").mode == pieces_of_fast("plant").mode == mode
+
+    def back() -> None:
+        chosen = {thing.name for thing in bpy.context.selected_objects}
+        assert not chosen & {"mug", "plant"}
+        assert len(chosen) == 2, "what was split off is selected"
+        pick_parts(["mug", "plant"])
+        bpy.ops.ed.undo_push(message="select objects")
+        history.append(state())
+        bpy.ops.object.mode_set(*REAL, mode="EDIT")
+        history.append(state())
 
     def select(rows: np.ndarray, active: int | None = None) -> None:
         for name in ("mug", "plant"):
@@ -152,7 +162,8 @@ def test_edits_in_edit_mode_of_several_objects_are_undone_and_redone(scene: Any)
     to = part("lamp").splatlift.object_id
     for turn in range(3):
         select(first % 11 == turn)
-        step(lambda: OPS.split_selection(*REAL))
+        step(lambda: OPS.split_selection(*REAL), "OBJECT")
+        back()
         select(first % 13 == turn)
         step(lambda: OPS.assign(*REAL, object_id=to))
         select(first % 17 == turn)
