@@ -1,7 +1,8 @@
 """The CUDA engine: gsplat's kernels under the same contract as :mod:`backend.render.cpu`.
 
 Differences from the CPU engine that cannot be had otherwise with gsplat 1.5.3: the Gaussian that would bring a pixel's
-transmittance below 1e-4 is left out instead of being the last one drawn, so weights differ by up to 1e-4; and sums of
+transmittance to 1e-4 or below is left out instead of being the last one drawn, as in INRIA's code; the weight that is
+missing then is 1e-4 alpha / (1 - alpha) at most, 0.01 for an alpha of 0.99 and 0.1 for the largest. And sums of
 gradients depend in their last digits on the order in which threads add.
 
 Of gsplat only the kernels are used. Its strategies and its exporter are not: in 1.5.3 the default strategy never resets
@@ -75,6 +76,12 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
     viewmats = torch.as_tensor(camera.viewmat, dtype=torch.float32, device=means.device)[None]
     Ks = torch.as_tensor(camera.K, dtype=torch.float32, device=means.device)[None]
     alphas = torch.sigmoid(opacities)
+    across, down = -(-camera.width // TILE), -(-camera.height // TILE)
+    if not len(means):
+        # gsplat divides by the number of Gaussians, which ends the process where there is none.
+        none = torch.zeros(0, 2, dtype=torch.int32, device=means.device)
+        offsets = torch.zeros(1, down, across, dtype=torch.int32, device=means.device)
+        return Seen(means[:, :2], scales, alphas, none[:, 0] > 0, none, offsets, none[:, 0].contiguous())
     radii, means2d, depths, conics, _ = fully_fused_projection(
         means, None, quats, torch.exp(scales), viewmats, Ks, camera.width, camera.height,
         eps2d=LOW_PASS, near_plane=NEAR, opacities=alphas,
@@ -82,7 +89,6 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
     visible = (radii[0] > 0).all(-1)
     # gsplat leaves the centres of unseen Gaussians uninitialised.
     centres = torch.where(visible[:, None], means2d[0], torch.zeros_like(means2d[0]))
-    across, down = -(-camera.width // TILE), -(-camera.height // TILE)
     _, keys, members = isect_tiles(centres.detach()[None], radii, depths, TILE, across, down)
     offsets = isect_offset_encode(keys, 1, across, down)
     return Seen(centres, conics[0], alphas, visible, radii[0], offsets, members)
@@ -228,7 +234,6 @@ def pairs(seen: Seen, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, T
     from gsplat.cuda._wrapper import rasterize_to_indices_in_range
 
     if not len(seen.members):
-        # gsplat divides by the number of Gaussians, which ends the process where there is none.
         nothing = torch.zeros(0, dtype=torch.int64, device=seen.means2d.device)
         return nothing, nothing, nothing.float()
     # A pixel that begins without light is finished at its first Gaussian, and nothing is listed for it.

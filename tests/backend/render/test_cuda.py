@@ -109,6 +109,25 @@ def test_pixels_are_listed_a_block_at_a_time(stand_ins, block, monkeypatch):
     _compare_still(2, cuda.Still(splats, "cpu"))
 
 
+def _compare_ends(engine):
+    """Pixels whose light ends: without the Gaussian that ends it, and the same in images and in contributions."""
+    camera = scenes.camera(14, 50, 47)
+    splats = scenes.gaussians(14, 200, camera)
+    splats.opacities[:] = np.log(0.99 / 0.01)
+    splats.scales[:] += 0.5
+    ones = np.ones((len(splats), 1), np.float32)
+    ours, theirs = Renderer(splats, "cpu").image(camera, ones), engine(splats).image(camera, ones)
+    assert (ours > 1 - 1e-4).mean() > 0.3
+    assert 1e-3 < (ours - theirs).max() < 0.01
+    assert (ours - theirs).min() > -1e-4
+    weights = engine(splats).contributions(camera, None, len(splats)).weights
+    np.testing.assert_allclose(weights.sum(1), theirs.ravel(), atol=1e-4)
+
+
+def test_the_gaussian_that_ends_a_pixel_is_left_out(stand_ins):
+    _compare_ends(lambda splats: cuda.Still(splats, "cpu"))
+
+
 def _top_stand_in(means2d, conics, opacities, offsets, members, width, height, tile_size, k):
     """The strongest k of each pixel, in the order of depth, -1 where there are fewer."""
     ids, W, _ = gsplat_stand_ins.dense(means2d[0], conics, opacities, width, height, members)
@@ -128,13 +147,33 @@ def test_our_side_of_the_operation_of_gsplat_1_6(stand_ins, seed, monkeypatch):
     _compare_still(seed, cuda.Still(splats, "cpu"))
 
 
-def test_a_view_that_sees_nothing_has_no_contributions_and_asks_gsplat_for_none(stand_ins, monkeypatch):
-    monkeypatch.setattr(wrapper, "rasterize_to_indices_in_range", None)
+def _compare_nothing(engine, device):
+    """No Gaussians at all, and some of which none is seen."""
     camera = scenes.camera(0, 20, 10)
-    still = cuda.Still(scenes.gaussians(0, 0, camera), "cpu")
-    found = still.contributions(camera, None, 3)
-    assert found.ids.shape == found.weights.shape == (200, 3)
-    assert not found.weights.any()
+    behind = scenes.gaussians(0, 5, camera)
+    behind.means[:] = camera.centre - 3 * camera.viewmat[2, :3]
+    for splats in (scenes.gaussians(0, 0, camera), behind):
+        renderer = engine(splats)
+        assert not renderer.image(camera, None).any()
+        found = renderer.contributions(camera, None, 3)
+        assert found.ids.shape == found.weights.shape == (200, 3)
+        assert not found.weights.any()
+        votes = renderer.votes(camera, np.ones((10, 20), np.int32))
+        assert votes.label.tolist() == [-1] * len(splats)
+        columns = scenes.tensors(splats, device=device)
+        features = torch.ones(len(splats), 3, device=device, requires_grad=True)
+        rendered = (rasterize if device == "cuda" else cuda.rasterize)(*columns, features, camera)
+        (rendered.image.sum() + rendered.alpha.sum()).backward()
+        assert rendered.image.shape == (10, 20, 3)
+        assert rendered.means2d.shape == rendered.radii.shape == (len(splats), 2)
+        assert not rendered.visible.any()
+        assert features.grad is not None
+        assert not features.grad.any()
+
+
+def test_a_view_that_sees_nothing_is_black_and_lists_no_pairs(stand_ins, monkeypatch):
+    monkeypatch.setattr(wrapper, "rasterize_to_indices_in_range", None)
+    _compare_nothing(lambda splats: cuda.Still(splats, "cpu"), "cpu")
 
 
 @pytest.mark.cuda
@@ -158,9 +197,10 @@ def test_contributions_votes_and_images_on_cuda(seed):
 
 
 @pytest.mark.cuda
-def test_no_gaussians_on_cuda():
-    camera = scenes.camera(0, 20, 10)
-    renderer = Renderer(scenes.gaussians(0, 0, camera), "cuda")
-    assert renderer.image(camera).shape == (10, 20, 3)
-    assert renderer.contributions(camera, None, 3).weights.sum() == 0
-    assert renderer.votes(camera, np.zeros((10, 20), np.int32)).label.shape == (0,)
+def test_the_gaussian_that_ends_a_pixel_is_left_out_on_cuda():
+    _compare_ends(lambda splats: Renderer(splats, "cuda"))
+
+
+@pytest.mark.cuda
+def test_a_view_that_sees_nothing_on_cuda():
+    _compare_nothing(lambda splats: Renderer(splats, "cuda"), "cuda")
