@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
+from torch.nn.functional import conv2d
 
 from backend.reconstruct import losses
 from backend.reconstruct.losses import photometric_loss, photometric_loss_reference, psnr, ssim
@@ -46,6 +47,26 @@ def test_ssim_agrees_with_scikit_image_away_from_the_border():
         use_sample_covariance=False,
     )
     assert ours == pytest.approx(theirs, abs=0.02)
+
+
+def test_ssim_asks_for_no_convolution_that_a_gpu_rounds(monkeypatch):
+    """On CUDA only depth-wise convolutions of float32 in row-major order are torch's own; cuDNN rounds to TF32."""
+
+    def on_cuda(maps, window, padding, groups=1):
+        if not (groups == maps.shape[1] > 1 and maps.is_contiguous()):
+            maps, window = maps.contiguous(), window.contiguous()
+            maps, window = (((t.view(torch.int32) + 0x1000) & ~0x1FFF).view(t.dtype) for t in (maps, window))
+        return conv2d(maps, window, padding=padding, groups=groups)
+
+    image, target = pair(40, 50, 4)
+    image, wanted = (0.7 + 0.02 * image.detach()).requires_grad_(), 0.7 + 0.02 * target / 255
+    exact = image.detach().double().requires_grad_()
+    similar = ssim(exact, wanted.double())
+    monkeypatch.setattr(losses, "conv2d", on_cuda)
+    found = ssim(image, wanted)
+    assert found.item() == pytest.approx(similar.item(), abs=1e-4)
+    (got,), (right,) = torch.autograd.grad(found, image), torch.autograd.grad(similar, exact)
+    assert (got - right).norm() < 1e-2 * right.norm()
 
 
 def test_equal_images_lose_nothing():
