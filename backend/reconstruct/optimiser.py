@@ -49,14 +49,11 @@ class Adam:
         """
         self.steps += 1
         unbias1, unbias2 = 1 / (1 - BETA1**self.steps), 1 / (1 - BETA2**self.steps)
-        # Numbers of rows cost a device a wait for it: once, not for each column.
-        rows = visible if visible.device.type == "cpu" else visible.nonzero()[:, 0]
         for name, column in self.columns.items():
             if column.grad is None:
                 continue
-            rate = torch.as_tensor(rates[name], dtype=torch.float32).expand(column[:1].numel())
-            move = _step_numba if column.device.type == "cpu" else _step_torch
-            move(column, column.grad, self.first[name], self.second[name], rows, rate, unbias1, unbias2)
+            move = _step_numba if column.device.type == "cpu" else _step_gsplat
+            move(column, column.grad, self.first[name], self.second[name], visible, rates[name], unbias1, unbias2)
             column.grad = None
 
     @torch.no_grad()
@@ -73,17 +70,27 @@ def _leaf(column: torch.Tensor) -> torch.Tensor:
     return column.detach().contiguous().requires_grad_(True)
 
 
-def _step_torch(column, gradient, first, second, rows, rate, unbias1, unbias2) -> None:
-    slope = torch.nan_to_num(gradient[rows], nan=0.0, posinf=0.0, neginf=0.0)
-    m = first[rows].lerp_(slope, 1 - BETA1)
-    v = second[rows].mul_(BETA2).addcmul_(slope, slope, value=1 - BETA2)
-    first[rows], second[rows] = m, v
-    rate = rate.to(column.device).view(column[:1].shape)
-    column[rows] -= rate * (m * unbias1) / ((v * unbias2).sqrt() + EPS)
+def _step_gsplat(column, gradient, first, second, visible, rate, unbias1, unbias2) -> None:
+    """By gsplat's kernel, which reads only visible rows, and never waits for the device.
+
+    It knows no bias correction. That is a factor on the step and one on epsilon.
+    """
+    from gsplat.cuda._wrapper import adam
+
+    slope = torch.nan_to_num(gradient.contiguous(), nan=0.0, posinf=0.0, neginf=0.0)
+    unbias, eps = unbias1 / unbias2**0.5, EPS / unbias2**0.5
+    if isinstance(rate, torch.Tensor):
+        # It knows one rate for all values.
+        way = torch.zeros_like(column)
+        adam(way, slope, first, second, visible, unbias, BETA1, BETA2, eps)
+        column.addcmul_(way, rate.to(column.device, non_blocking=True).view(column[:1].shape))
+    else:
+        adam(column, slope, first, second, visible, rate * unbias, BETA1, BETA2, eps)
 
 
 def _step_numba(column, gradient, first, second, visible, rate, unbias1, unbias2) -> None:
     flat = (len(column), -1)
+    rate = torch.as_tensor(rate, dtype=torch.float32).expand(column[:1].numel())
     _step_rows(
         column.detach().view(flat).numpy(),
         gradient.contiguous().view(flat).numpy(),

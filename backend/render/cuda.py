@@ -73,8 +73,11 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
     """Project Gaussians, sort them by depth and deal them to tiles."""
     from gsplat.cuda._wrapper import fully_fused_projection, isect_offset_encode, isect_tiles
 
-    viewmats = torch.as_tensor(camera.viewmat, dtype=torch.float32, device=means.device)[None]
-    Ks = torch.as_tensor(camera.K, dtype=torch.float32, device=means.device)[None]
+    # A copy that blocks would wait for all that the device has still to do.
+    viewmats, Ks = (
+        torch.as_tensor(matrix, dtype=torch.float32).to(means.device, non_blocking=True)[None]
+        for matrix in (camera.viewmat, camera.K)
+    )
     alphas = torch.sigmoid(opacities)
     across, down = -(-camera.width // TILE), -(-camera.height // TILE)
     if not len(means):

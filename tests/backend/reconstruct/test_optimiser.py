@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.reconstruct.optimiser import Adam, _step_torch
+from backend.reconstruct.optimiser import Adam, _step_gsplat
+from backend.render.cuda import require
+from tests.backend.render import gsplat_stand_ins
 
 
 def columns(n: int = 40) -> dict[str, torch.Tensor]:
@@ -55,28 +57,37 @@ def test_unseen_rows_do_not_move_and_keep_their_moments():
         assert (column[visible] != before[name][visible]).all()
 
 
-def test_both_engines_make_the_same_step():
-    numba, plain = Adam(columns()), Adam(columns())
+def _compare_steps(move, device):
+    """Steps of the numba kernel and of ``move``, with a gradient that is no number and a rate for each value."""
+    ours, theirs = Adam(columns()), Adam({name: column.to(device) for name, column in columns().items()})
     visible = torch.arange(40) % 3 != 0
+    rates = RATES | {"sh": torch.linspace(0.001, 0.05, 12)}
     for step in range(5):
-        gradients(numba, step)
-        numba.step(RATES, visible)
-        gradients(plain, step)
-        for name, column in plain.columns.items():
-            rate = torch.full((column[:1].numel(),), RATES[name])
+        gradients(ours, step)
+        gradient_of(ours.columns["quats"])[4, 2] = torch.nan
+        slopes = {name: gradient_of(column).clone().to(device) for name, column in ours.columns.items()}
+        ours.step(rates, visible)
+        unbias = 1 / (1 - 0.9 ** (step + 1)), 1 / (1 - 0.999 ** (step + 1))
+        for name, column in theirs.columns.items():
             with torch.no_grad():
-                _step_torch(
-                    column,
-                    column.grad,
-                    plain.first[name],
-                    plain.second[name],
-                    visible,
-                    rate,
-                    1 / (1 - 0.9 ** (step + 1)),
-                    1 / (1 - 0.999 ** (step + 1)),
-                )
+                move(
+                    column, slopes[name], theirs.first[name], theirs.second[name], visible.to(device), rates[name],
+                    *unbias,
+                )  # fmt: skip
     for name in RATES:
-        torch.testing.assert_close(numba.columns[name].detach(), plain.columns[name].detach(), rtol=1e-4, atol=3e-6)
+        for one, other in ((ours.columns, theirs.columns), (ours.first, theirs.first), (ours.second, theirs.second)):
+            torch.testing.assert_close(one[name].detach(), other[name].detach().cpu(), rtol=1e-4, atol=3e-6)
+
+
+def test_our_side_of_gsplats_adam(monkeypatch):
+    gsplat_stand_ins.install(monkeypatch)
+    _compare_steps(_step_gsplat, "cpu")
+
+
+@pytest.mark.cuda
+def test_both_engines_make_the_same_step():
+    require()
+    _compare_steps(_step_gsplat, "cuda")
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])

@@ -209,7 +209,7 @@ def test_the_loop_with_gsplats_kernels_played_by_torch(scene, grow_from, absgrad
     ours = reconstruct(scene, scene.views, steps=30, settings=settings)
     gsplat_stand_ins.install(monkeypatch)
     monkeypatch.setattr(engine, "cpu", cuda)
-    monkeypatch.setattr(optimiser, "_step_numba", optimiser._step_torch)
+    monkeypatch.setattr(optimiser, "_step_numba", optimiser._step_gsplat)
     theirs = reconstruct(scene, scene.views, steps=30, settings=settings)
     monkeypatch.undo()
     assert len(ours) == len(theirs)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gsplat.cuda._wrapper as wrapper
 import pytest
 import torch
-from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
+from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci, _spherical_harmonics
 from torch import Tensor
 
 from backend.render import cuda
@@ -23,8 +23,11 @@ COMPILED = (1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64, 65, 128, 129, 256, 257, 512
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let :mod:`backend.render.cuda` find the players in place of the kernels, on tensors of the CPU."""
+    """Let gsplat's wrappers find the players in place of the kernels, on tensors of the CPU."""
     kernels = {
+        "adam": _adam,
+        "spherical_harmonics_fwd": _harmonics,
+        "spherical_harmonics_bwd": _harmonics_backward,
         "projection_ewa_3dgs_fused_fwd": _project,
         "projection_ewa_3dgs_fused_bwd": _project_backward,
         "intersect_tile": _intersect,
@@ -47,6 +50,35 @@ def _check(*floats: Tensor, integers: tuple[Tensor, ...] = ()) -> None:
 
 def _divide_by(count: int) -> None:
     assert count, "gsplat divides by the number of Gaussians: the process would have ended here"
+
+
+def _adam(column, gradient, first, second, valid, rate, beta1, beta2, eps):
+    _check(column, gradient, first, second)
+    _divide_by(len(column))
+    assert valid.dtype == torch.bool
+    assert valid.shape == column.shape[:1]
+    assert valid.is_contiguous()
+    assert isinstance(rate, float)
+    slope = gradient[valid]
+    first[valid] = beta1 * first[valid] + (1 - beta1) * slope
+    second[valid] = beta2 * second[valid] + (1 - beta2) * slope * slope
+    column[valid] -= rate * first[valid] / (second[valid].sqrt() + eps)
+
+
+def _harmonics(degree, directions, sh, masks):
+    assert masks is None
+    _check(directions, sh)
+    return _spherical_harmonics(degree, directions, sh)
+
+
+def _harmonics_backward(count, degree, directions, sh, masks, v_colours, of_directions):
+    assert masks is None
+    assert sh.shape[1] == count
+    _check(directions, sh, v_colours)
+    with torch.enable_grad():
+        rows = [values.detach().requires_grad_() for values in (sh, directions)]
+        v_sh, v_directions = torch.autograd.grad(_spherical_harmonics(degree, rows[1], rows[0]), rows, v_colours)
+    return v_sh, v_directions if of_directions else None
 
 
 def _flat(means, quats, scales, viewmats, Ks, width, height, eps2d, near=0.01, far=1e10):

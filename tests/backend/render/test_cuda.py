@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from backend.render import Renderer, cuda, rasterize
+from backend.render.sh import blend_by_gsplat, blend_sh
 from tests.backend.render import gsplat_stand_ins, scenes
 
 SEEDS = (2, 5, 8, 13, 14)
@@ -128,6 +129,30 @@ def test_the_gaussian_that_ends_a_pixel_is_left_out(stand_ins):
     _compare_ends(lambda splats: cuda.Still(splats, "cpu"))
 
 
+def _compare_colours(count, blend, device):
+    """Of spherical harmonics, with their gradients; ``blend`` in float32 on ``device``, sh_colours in float64."""
+    camera = scenes.camera(3, 20, 20)
+    splats = scenes.gaussians(3, 200, camera, count)
+    weights = torch.tensor(np.random.default_rng(0).normal(size=(200, 3)))
+    results = []
+    for draw, dtype, where in ((blend_sh, torch.float64, "cpu"), (blend, torch.float32, device)):
+        sh = torch.tensor(splats.sh, dtype=dtype, device=where, requires_grad=True)
+        means = torch.tensor(splats.means, dtype=dtype, device=where, requires_grad=True)
+        colours = draw(sh, means, camera)
+        gradients = torch.autograd.grad((colours * weights.to(where)).sum(), [sh, means][: 1 + (count > 1)])
+        results.append([colours, *gradients])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other.cpu().double(), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("count", [4, 9, 16])
+def test_our_side_of_the_calls_colours(stand_ins, count):
+    def blend(sh, means, camera):
+        return blend_by_gsplat(sh, means - torch.tensor(camera.centre, dtype=torch.float32))
+
+    _compare_colours(count, blend, "cpu")
+
+
 def _top_stand_in(means2d, conics, opacities, offsets, members, width, height, tile_size, k):
     """The strongest k of each pixel, in the order of depth, -1 where there are fewer."""
     ids, W, _ = gsplat_stand_ins.dense(means2d[0], conics, opacities, width, height, members)
@@ -199,6 +224,13 @@ def test_contributions_votes_and_images_on_cuda(seed):
 @pytest.mark.cuda
 def test_the_gaussian_that_ends_a_pixel_is_left_out_on_cuda():
     _compare_ends(lambda splats: Renderer(splats, "cuda"))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("count", [1, 4, 9, 16])
+def test_colours_on_cuda(count):
+    cuda.require()
+    _compare_colours(count, blend_sh, "cuda")
 
 
 @pytest.mark.cuda
