@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +72,7 @@ def load() -> str | None:
         if state.compiled is not None and _compiler() is None:
             _give(state.compiled)
         # gsplat tells of its work on standard output, which is for results.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), _own_tools():
             from gsplat.cuda import _backend
     except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
         return f"gsplat's kernels do not compile or load: {error}"
@@ -78,6 +81,17 @@ def load() -> str | None:
     if state.must_compile:
         log.warning("Compiled in %.0f s; kept in %s.", time.perf_counter() - start, _compiled())
     return None
+
+
+@contextlib.contextmanager
+def _own_tools() -> Iterator[None]:
+    """Let programs be found that were installed with this Python, as ninja is: without it torch loads no extension."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join(filter(None, [before, sysconfig.get_path("scripts")]))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 def _compiled() -> Path | None:

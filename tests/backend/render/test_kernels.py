@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +75,17 @@ def test_compiled_kernels_are_given_to_gsplat_where_there_is_no_compiler(machine
     backend(monkeypatch, object())
     assert kernels.load() is None
     assert given == [machine / "gsplat_cuda.so"]
+
+
+def test_tools_beside_this_python_are_found_while_gsplat_loads(monkeypatch, tmp_path: Path):
+    (tmp_path / "ninja").write_text("#!/bin/sh\n")
+    (tmp_path / "ninja").chmod(0o755)
+    monkeypatch.setattr(kernels.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
+    assert shutil.which("ninja") is None
+    with kernels._own_tools():
+        assert shutil.which("ninja") == str(tmp_path / "ninja")
+    assert shutil.which("ninja") is None
 
 
 def test_a_compiled_file_that_does_not_load_is_a_reason(machine: Path, monkeypatch):
