@@ -22,6 +22,9 @@ APART = 0.7
 INSIDE = 3.0
 """Standard deviations within which a camera counts as inside a Gaussian."""
 
+PAIRS = 2**24
+"""Gaussians times cameras whose distances are taken at a time, 4 bytes each: all of a large scene would fill a GPU."""
+
 FEWEST = 16
 """Pruning that would leave fewer Gaussians than this prunes none: a dark scene must not end as an empty one."""
 
@@ -89,10 +92,11 @@ def densify(
     opacity = columns["opacities"].sigmoid()
     size = columns["scales"].exp().amax(1)
     keep = finite(columns) & (opacity > schedule.faint) & (size < schedule.huge_size)
-    keep &= torch.cdist(columns["means"], centres).amin(1) > schedule.close
+    distance, camera = nearest_camera(columns["means"], centres)
+    keep &= distance > schedule.close
     if int(keep.sum()) < FEWEST:
         keep = finite(columns)
-    fog = _around_a_camera(columns, centres)
+    fog = _around_a_camera(columns, centres[camera])
     score = torch.where(keep, growth.mean().masked_fill(fog, torch.inf), 0)
     free = schedule.room(step, len(adam)) - int(keep.sum())
     wanted = max(0, min(free, int((score > 0).sum())))
@@ -121,14 +125,22 @@ def finite(columns: Columns) -> torch.Tensor:
     return torch.stack(rows).all(0)
 
 
-def _around_a_camera(columns: Columns, centres: torch.Tensor) -> torch.Tensor:
-    """(N,) bool, whether the nearest camera is inside the Gaussian's ellipsoid of INSIDE standard deviations.
+def nearest_camera(means: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N,) float32, how far each of ``means`` (N, 3) is from the nearest of ``centres`` (V, 3), and (N,) from which."""
+    # cdist multiplies matrices: far from the origin of a capture's frame a short distance would drown in rounding.
+    middle = centres.mean(0)
+    rows = max(1, PAIRS // len(centres))
+    parts = [torch.cdist(part - middle, centres - middle).min(1) for part in means.split(rows)]
+    return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])
+
+
+def _around_a_camera(columns: Columns, cameras: torch.Tensor) -> torch.Tensor:
+    """(N,) bool, whether the nearest camera, of ``cameras`` (N, 3), is inside the ellipsoid of INSIDE deviations.
 
     Such a Gaussian is most often a plain wall behind the camera, made of a few thick blobs: the camera does not see it,
     but one beside it would look through it. Removing it would leave a hole for others to fill; split, it gets thin.
     """
-    ways = torch.cdist(columns["means"], centres)
-    near = centres[ways.argmin(1)] - columns["means"]
+    near = cameras - columns["means"]
     local = _turned(near, columns["quats"] * columns["quats"].new_tensor([1, -1, -1, -1]))
     return (local / columns["scales"].exp()).norm(dim=1) < INSIDE
 

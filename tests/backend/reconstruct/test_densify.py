@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from backend.reconstruct.densify import Growth, densify, finite
+from backend.reconstruct import densify as densifying
+from backend.reconstruct.densify import Growth, densify, finite, nearest_camera
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.photographs import Photograph
 from backend.reconstruct.schedule import Schedule
@@ -165,6 +166,18 @@ def test_fog_before_a_camera_is_removed(adam):
     densify(adam, scored(), plan, 200, camera, torch.Generator())
     assert len(adam) == N - 1
     assert torch.equal(adam.columns["means"].detach(), before[[row != 7 for row in range(N)]])
+
+
+@pytest.mark.parametrize("pairs", [1, 1000, 10**6])
+def test_the_nearest_camera_is_found_far_from_the_origin_and_a_part_at_a_time(pairs, monkeypatch):
+    monkeypatch.setattr(densifying, "PAIRS", pairs)
+    generator = torch.Generator().manual_seed(2)
+    away = torch.tensor([3000.0, -2000.0, 500.0])
+    means, centres = away + torch.randn(100, 3, generator=generator), away + torch.randn(30, 3, generator=generator)
+    distance, which = nearest_camera(means, centres)
+    exact = (means[:, None].double() - centres.double()).norm(dim=2).min(1)
+    torch.testing.assert_close(distance, exact.values.float(), rtol=1e-3, atol=1e-3)
+    assert torch.equal(which, exact.indices)
 
 
 def test_a_gaussian_with_a_camera_inside_is_split_first(adam):
