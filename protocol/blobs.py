@@ -234,6 +234,8 @@ class Store:
     def take(self, source: Path, entry: FileEntry) -> Generator[int, None, bool]:
         """Store a file of somebody else's store, by a hard link, if it is there and is what it should be.
 
+        The file can only be read from then on: a program that wrote into it here would spoil it there.
+
         Yields the bytes hashed so far; the generator's return value says whether the file is stored now. Where it is
         not, as where the other store is on another disk or another user's, it can be pulled.
         """
@@ -245,6 +247,7 @@ class Store:
                 return False
             if (yield from hash_file(temporary)) != entry.digest:
                 return False
+            temporary.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
             _settle(temporary, self._final(entry.digest))
             self.part(entry.digest).unlink(missing_ok=True)
             return True

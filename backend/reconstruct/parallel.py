@@ -121,6 +121,9 @@ def together(count: int, device: str, follow: Callable[..., object], job: tuple[
         try:
             _join(0, count, device, folder)
             yield Peers(0, count, others)
+            if device == "cuda":
+                # NCCL's processes leave together: one that is waited for would wait for this one.
+                distributed.destroy_process_group()
             for other in others:
                 other.join()
         finally:

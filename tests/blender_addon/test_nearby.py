@@ -47,6 +47,7 @@ def test_what_the_server_has_is_linked_and_not_sent(stage, theirs, capture):
     assert not stage.server.kinds(Get)
     for name, data in RESULT.items():
         assert (job.folder / name).samefile(theirs.path(digest_of(data)))
+        assert not (job.folder / name).stat().st_mode & 0o222, "who writes into it here would spoil it there"
     assert job.bytes_done == job.bytes_total == sum(map(len, RESULT.values()))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from backend.progress import Cancelled
-from backend.reconstruct import reconstruct, train
+from backend.reconstruct import parallel, reconstruct, train
 from backend.reconstruct.densify import densify
 from backend.reconstruct.losses import photometric_loss
 from backend.reconstruct.optimiser import Adam
@@ -94,6 +95,30 @@ def test_a_process_that_ends_early_is_a_reason():
 
     with pytest.raises(Unavailable, match="another GPU"):
         wait()
+
+
+def test_gpus_leave_together_before_one_waits_for_another(monkeypatch):
+    """NCCL's destruction of a group is collective on a machine; played here, as two GPUs are wanted for it."""
+    order = []
+
+    class Process:
+        exitcode = None
+
+        def __init__(self, **_):
+            pass
+
+        def __getattr__(self, name):
+            return lambda: order.append(name)
+
+    monkeypatch.setattr(parallel.multiprocessing, "get_context", lambda way: SimpleNamespace(Process=Process))
+    monkeypatch.setattr(parallel, "_join", lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(parallel.distributed, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(parallel.distributed, "is_initialized", lambda: "leave" not in order)
+    monkeypatch.setattr(parallel.distributed, "destroy_process_group", lambda: order.append("leave"))
+    with together(2, "cuda", _ends, ()):
+        order.append("work")
+    assert order == ["start", "work", "leave", "join", "terminate", "join"]
 
 
 def test_what_cannot_be_joined_is_refused():
