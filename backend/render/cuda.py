@@ -171,10 +171,10 @@ class Still:
             values = torch.zeros(count, k, dtype=torch.float32, device=self._device)
             for some in torch.unique(rows).split(PIXELS):
                 members, owners, weights = pairs(seen, camera, some)
-                # Strongest first within each pixel; both sorts are stable, so of equal weights the nearer comes first.
-                order = torch.argsort(weights, descending=True, stable=True)
-                order = order[torch.argsort(owners[order], stable=True)]
-                members, owners, weights = members[order], owners[order], weights[order]
+                # Strongest first within each pixel, of equal ones the nearer: bits of floats above 0 sort as they do.
+                keys = (owners << 32) - weights.view(torch.int32)
+                order = torch.sort(keys, stable=True).indices
+                members, weights = members[order], weights[order]
                 rank = _rank(owners, count)
                 top = rank < k
                 ids[owners[top], rank[top]] = members[top].to(torch.int32)
