@@ -55,10 +55,12 @@ def main(
         "scene", "train", "held out", "Gaussians", "steps", "PSNR", "worst", "SSIM", "wall s", "cpu s", "peak"
     )
     console = Console()
+    # Here already: it may compile kernels, which is no part of a reconstruction's time.
+    device = device_of(device)
     for root in scenes or SCENES:
         scene = load_scene(root)
         train, test = split_views(scene.views, hold_out or HELD_OUT.get(root.name, "every:8"))
-        for count in steps or [STEPS[device_of(device)]]:
+        for count in steps or [STEPS[device]]:
             wall, cpu = time.perf_counter(), time.process_time()
             with Bar(console=console, transient=True) as bar:
                 task = bar.add_task(root.name, total=1.0)
