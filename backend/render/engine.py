@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from backend.render.types import Contributions, Rendered, Votes
 from backend.scene.types import Camera
 from protocol.errors import BadArgument
 from protocol.splats import Splats
+
+log = logging.getLogger(__name__)
 
 
 def device_of(name: str) -> str:
@@ -29,7 +32,10 @@ def device_of(name: str) -> str:
         cuda.require()
         return "cuda"
     if name == "auto":
-        return "cuda" if cuda.missing() is None else "cpu"
+        reason = cuda.missing()
+        if reason is not None and torch.cuda.is_available():
+            log.warning("There is a GPU, and it is not used: %s.", reason)
+        return "cuda" if reason is None else "cpu"
     raise BadArgument(f"Device {name!r} is not known.", "Choose auto, cpu or cuda.")
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.render import Renderer, device_of, reference, sh_colours
+from backend.render import Renderer, cuda, device_of, reference, sh_colours
 from backend.scene.types import Camera
 from protocol.errors import BadArgument, Unavailable
 from protocol.splats import Splats
@@ -156,3 +156,14 @@ def test_cuda_that_is_missing_is_said_not_replaced():
     with pytest.raises(Unavailable, match="CUDA cannot be used: torch"):
         device_of("cuda")
     assert device_of("auto") == "cpu"
+
+
+def test_a_gpu_that_cannot_be_used_is_said_where_the_device_is_chosen(monkeypatch, caplog):
+    monkeypatch.setattr(cuda, "missing", lambda: "gsplat's kernels: not compiled")
+    assert device_of("auto") == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    caplog.clear()
+    assert device_of("auto") == "cpu"
+    assert [record.getMessage() for record in caplog.records] == [
+        "There is a GPU, and it is not used: gsplat's kernels: not compiled."
+    ]
