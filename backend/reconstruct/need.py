@@ -90,6 +90,8 @@ def place(wanted: Need, device: str, folder: Path, swept: bool = False, copies: 
     if device == "cpu":
         taken, what = copies * working, "Reconstructing this scene"
     else:
+        # What torch keeps of freed arrays, as of a reconstruction before a refinement, counts as taken otherwise.
+        torch.cuda.empty_cache()
         free, _ = torch.cuda.mem_get_info()
         memory.require(working, free, "Reconstructing this scene on the GPU", remedy)
         if wanted.photographs <= min(free // SHARE, free - working):

@@ -105,6 +105,14 @@ def test_photographs_stay_in_host_memory_where_the_device_has_little(monkeypatch
         place(wanted, "cuda", tmp_path)
 
 
+def test_what_torch_keeps_of_freed_arrays_is_free(monkeypatch, tmp_path: Path):
+    kept = [60]
+    monkeypatch.setattr(torch.cuda, "empty_cache", kept.clear)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: ((80 - sum(kept)) * GIB, 80 * GIB))
+    wanted = need(views(1000, 1600, 1066, masks=True), 1600, "cuda", cap=5_000_000, sh_degree=3)
+    assert place(wanted, "cuda", tmp_path) == "cuda"
+
+
 def test_free_memory_is_the_least_of_machine_and_container(monkeypatch, tmp_path: Path):
     (tmp_path / "meminfo").write_text("MemTotal:  100 kB\nMemAvailable:   2048 kB\n")
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
