@@ -128,7 +128,8 @@ def together(count: int, device: str, follow: Callable[..., object], job: tuple[
                 other.join()
         finally:
             for other in others:
-                other.terminate()
+                # Not a request to end: pycolmap's handler of that one may wait for ever, for a lock of its own thread.
+                other.kill()
                 other.join()
             if distributed.is_initialized():
                 distributed.destroy_process_group()
