@@ -118,7 +118,7 @@ def test_gpus_leave_together_before_one_waits_for_another(monkeypatch):
     monkeypatch.setattr(parallel.distributed, "destroy_process_group", lambda: order.append("leave"))
     with together(2, "cuda", _ends, ()):
         order.append("work")
-    assert order == ["start", "work", "leave", "join", "terminate", "join"]
+    assert order == ["start", "work", "leave", "join", "kill", "join"]
 
 
 def test_what_cannot_be_joined_is_refused():
