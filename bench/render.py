@@ -3,10 +3,12 @@
     python -m bench.render                        # two made rooms, and the garden where the captured scenes are
     python -m bench.render --threads 1            # one thread
     python -m bench.render --scaling              # the first room on 1, 2, 4 ... threads
+    python -m bench.render --device cuda          # on a GPU, and a million Gaussians at a megapixel besides
     python -m bench.render --compile              # also: seconds to compile every kernel, in a fresh process
 
 "cpu" is processor time of all threads, "wall" is elapsed time; each is the least of several runs. Forward is
-projection, sorting, binning and blending together; forward + backward has the gradients of all five arguments.
+projection, sorting, binning and blending together; forward + backward has the gradients of all five arguments. On CUDA
+each run ends when the device is done.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backend.render import Renderer, rasterize
+from backend.render import Renderer, device_of, rasterize
 from backend.scene.types import Camera
+from bench.tables import Device
 from protocol.sh import SH0
 from protocol.splats import Splats
 
@@ -86,12 +89,12 @@ def garden(path: Path) -> tuple[Splats, Camera]:
     return Splats(means, quats, scales, opacities, sh), camera
 
 
-def jobs(splats: Splats, camera: Camera) -> dict[str, Callable[[], object]]:
+def jobs(splats: Splats, camera: Camera, device: str = "cpu") -> dict[str, Callable[[], object]]:
     """What is timed, by name."""
-    renderer = Renderer(splats, "cpu")
+    renderer = Renderer(splats, device)
     columns = (splats.means, splats.quats, splats.scales, splats.opacities)
-    means, quats, scales, opacities = (torch.tensor(column).requires_grad_() for column in columns)
-    colours = (torch.tensor(splats.sh[:, 0]) * SH0 + 0.5).requires_grad_()
+    means, quats, scales, opacities = (torch.tensor(column, device=device).requires_grad_() for column in columns)
+    colours = (torch.tensor(splats.sh[:, 0], device=device) * SH0 + 0.5).requires_grad_()
     embedding = np.random.default_rng(0).normal(size=(len(splats), 12)).astype(np.float32)
     rows, cols = np.mgrid[: camera.height, : camera.width]
     mask = (rows // 60 * 8 + cols // 70 + 1).astype(np.int32)
@@ -104,7 +107,7 @@ def jobs(splats: Splats, camera: Camera) -> dict[str, Callable[[], object]]:
     def backward() -> None:
         torch.autograd.backward(forward(), grad)
 
-    grad = torch.randn(camera.height, camera.width, 3, generator=torch.Generator().manual_seed(0))
+    grad = torch.randn(camera.height, camera.width, 3, generator=torch.Generator().manual_seed(0)).to(device)
     return {
         "forward": forward,
         "forward + backward": backward,
@@ -120,11 +123,18 @@ def least(job: Callable[[], object], repeats: int) -> tuple[float, float]:
     job()
     cpu, wall = [], []
     for _ in range(repeats):
+        _wait()
         before, start = time.process_time(), time.perf_counter()
         job()
+        _wait()
         cpu.append(time.process_time() - before)
         wall.append(time.perf_counter() - start)
     return min(cpu) * 1e3, min(wall) * 1e3
+
+
+def _wait() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def scaling(splats: Splats, camera: Camera, repeats: int) -> Table:
@@ -170,7 +180,9 @@ def main(
     across: Annotated[
         bool, typer.Option("--scaling", help="only how the first room's jobs scale over threads")
     ] = False,
+    device: Device = "cpu",
 ) -> None:
+    where = device_of(device)
     if threads:
         numba.set_num_threads(threads)
     if across:
@@ -183,18 +195,25 @@ def main(
     if GARDEN.is_dir():
         splats, camera = garden(GARDEN / "test_garden.npz")
         scenes[f"garden {len(splats) // 1000}k {camera.width}x{camera.height}"] = splats, camera
-    table = Table(title=f"numba on {numba.get_num_threads()} threads")
+    if where == "cuda":
+        scenes["room 1M 1000x1000"] = room(1_000_000), room_camera(1000)
+        title = torch.cuda.get_device_name()
+    else:
+        title = f"numba on {numba.get_num_threads()} threads"
+    table = Table(title=title)
     table.add_column("ms per view", no_wrap=True)
     results: dict[str, list[str]] = {}
     for scene, (splats, camera) in scenes.items():
         table.add_column(f"{scene} cpu", justify="right")
         table.add_column("wall", justify="right")
-        for name, job in jobs(splats, camera).items():
+        for name, job in jobs(splats, camera, where).items():
             results.setdefault(name, []).extend(f"{value:.1f}" for value in least(job, repeats))
     for name, values in results.items():
         table.add_row(name, *values)
     console = Console()
     console.print(table)
+    if where == "cuda":
+        console.print(f"most device memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
     if compile:
         console.print("first run in a process without compiled kernels, processor time:")
         for line in compile_seconds():
