@@ -58,15 +58,24 @@ def test_ssim_asks_for_no_convolution_that_a_gpu_rounds(monkeypatch):
             maps, window = (((t.view(torch.int32) + 0x1000) & ~0x1FFF).view(t.dtype) for t in (maps, window))
         return conv2d(maps, window, padding=padding, groups=groups)
 
-    image, target = pair(40, 50, 4)
-    image, wanted = (0.7 + 0.02 * image.detach()).requires_grad_(), 0.7 + 0.02 * target / 255
-    exact = image.detach().double().requires_grad_()
-    similar = ssim(exact, wanted.double())
     monkeypatch.setattr(losses, "conv2d", on_cuda)
-    found = ssim(image, wanted)
+    _compare_ssim("cpu")
+
+
+def _compare_ssim(device: str) -> None:
+    """In float32 on ``device`` with that in float64, of plain images: there small variances are all there is."""
+    image, target = pair(40, 50, 4)
+    image, wanted = 0.7 + 0.02 * image.detach(), 0.7 + 0.02 * target / 255
+    single, exact = image.to(device).requires_grad_(), image.double().requires_grad_()
+    found, similar = ssim(single, wanted.to(device)), ssim(exact, wanted.double())
     assert found.item() == pytest.approx(similar.item(), abs=1e-4)
-    (got,), (right,) = torch.autograd.grad(found, image), torch.autograd.grad(similar, exact)
-    assert (got - right).norm() < 1e-2 * right.norm()
+    (got,), (right,) = torch.autograd.grad(found, single), torch.autograd.grad(similar, exact)
+    assert (got.cpu() - right).norm() < 1e-2 * right.norm()
+
+
+@pytest.mark.cuda
+def test_ssim_on_cuda():
+    _compare_ssim("cuda")
 
 
 def test_equal_images_lose_nothing():
