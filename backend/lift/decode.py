@@ -14,6 +14,7 @@ from backend.lift.background import background_share
 from backend.lift.merge import contract, region_graph
 from backend.lift.owners import fill_from_neighbours, mask_owners, presence
 from backend.lift.smoothing import smoothed, surface
+from backend.lift.steps import steps_of_smoothing
 from backend.lift.votes import Evidence
 from backend.render.types import Contributions
 from protocol.splats import Splats
@@ -34,13 +35,14 @@ class EvidenceSettings:
         tau: regions are one object if masks hold them together in more than this share of the views showing both.
         presence: an object has a mask of its own in at least this share of the views that show it; what has fewer
             is a fragment or a false detection. Low, as small objects behind others lose most of their masks to noise.
-        smoothing: steps of smoothing along surfaces of one colour (:mod:`backend.lift.smoothing`); 0 for none.
+        smoothing: steps of smoothing along surfaces of one colour (:mod:`backend.lift.smoothing`); 0 for none, -1 for
+            as many as let half of the views foretell the other half best (:mod:`backend.lift.steps`).
     """
 
     maybe_background: Share = 0.9
     tau: Share = 0.6
     presence: Share = 0.2
-    smoothing: Annotated[int, Meta(ge=0, le=1000)] = 20
+    smoothing: Annotated[int, Meta(ge=-1, le=1000)] = -1
 
 
 def foreground(evidence: Evidence, settings: EvidenceSettings) -> NDArray[np.bool_]:
@@ -74,8 +76,9 @@ def by_evidence(
     # Gaussians in no region stand aside: they may turn out to be of an object or of the background.
     background = evidence.seen & ~possible
     cluster = np.where((cluster > 0) | background, cluster, UNDECIDED).astype(np.int32)
+    steps = settings.smoothing if settings.smoothing >= 0 else steps_of_smoothing(evidence, cluster, graph)
     while True:
-        chosen = _numbered(smoothed(agreement(evidence, cluster), graph, settings.smoothing))
+        chosen = _numbered(smoothed(agreement(evidence, cluster), graph, steps))
         cluster = _without_fragments(evidence, chosen, settings.presence)
         if cluster.max() == chosen.max():
             cluster = _joined(evidence, chosen, settings.tau)

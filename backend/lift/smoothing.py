@@ -13,6 +13,7 @@ runs both ways alike. (Diffusion on a graph of neighbours also refines features 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -75,13 +76,21 @@ def smoothed(found: Agreement, graph: Surface, steps: int) -> NDArray[np.int32]:
 
     Gaussians outside the graph, or that agree with nothing, get 0. Those that agree with the background alone stay so.
     """
-    out = np.maximum(found.cluster[:, 0], 0)
+    return next(smoothed_after(found, graph, [steps]))
+
+
+def smoothed_after(found: Agreement, graph: Surface, stops: Iterable[int]) -> Iterator[NDArray[np.int32]]:
+    """Yield what :func:`smoothed` returns for each of ``stops``, numbers of steps in ascending order."""
     cluster, value = found.cluster[graph.rows], found.value[graph.rows]
     open_to = np.flatnonzero((cluster[:, 0] != 0) | (cluster[:, 1] > 0))
-    for _ in range(steps):
-        cluster, value = _step(graph.near, graph.weight, cluster, value, open_to)
-    out[graph.rows] = np.maximum(cluster[:, 0], 0)
-    return out
+    done = 0
+    for stop in stops:
+        for _ in range(done, stop):
+            cluster, value = _step(graph.near, graph.weight, cluster, value, open_to)
+        done = stop
+        out = np.maximum(found.cluster[:, 0], 0)
+        out[graph.rows] = np.maximum(cluster[:, 0], 0)
+        yield out
 
 
 @njit(cache=True, parallel=True)

@@ -7,7 +7,7 @@ are drawn afresh in each view do no harm here.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -99,6 +99,21 @@ class Evidence:
     def by_mask(self) -> ByMask:
         """The entries with a mask, grouped by it."""
         return ByMask(*_group(self.mask, self.masks + 1))
+
+    def of_views(self, chosen: NDArray[np.bool_]) -> Evidence:
+        """Return the votes of some of the views alone, ``chosen`` (V,) bool; views and masks keep their numbers."""
+        kept = chosen[self.view]
+        start = np.concatenate([[0], np.cumsum(kept)])[self.start]
+        return replace(
+            self,
+            start=start,
+            gaussian=self.gaussian[kept],
+            view=self.view[kept],
+            mask=self.mask[kept],
+            own=self.own[kept],
+            total=self.total[kept],
+            zero=self.zero[kept],
+        )
 
     def sums(self, values: NDArray) -> NDArray[np.float64]:
         """Return (N,) float64, the sum of (E,) ``values`` over the entries of each Gaussian."""
