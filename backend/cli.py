@@ -32,6 +32,7 @@ TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Vie
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; left out, the engine's own schedule.")]
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine that reconstruct together.")]
+Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Grow more Gaussians where masks show objects.")]
 
 
 @app.command()
@@ -59,6 +60,7 @@ def segment(
         bool, typer.Option("--joint", help="Train unic-lift's embedding while reconstructing, to compare with.")
     ] = False,
     gpus: Gpus = 1,
+    steer: Steer = True,
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
@@ -82,6 +84,7 @@ def segment(
         refine=refine,
         joint=joint,
         gpus=gpus,
+        steer=steer,
     )
     with progress_bars() as progress:
         report = run(request, progress)
@@ -104,6 +107,7 @@ def reconstruct(
     seed: Seed = 0,
     masks: Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")] = None,
     gpus: Gpus = 1,
+    steer: Steer = True,
 ) -> None:
     """Turn photographs into Gaussians."""
     from backend.pipeline import reconstruct_to_file
@@ -115,7 +119,7 @@ def reconstruct(
     with progress_bars() as progress:
         count, psnr = reconstruct_to_file(
             scene, out, masks, steps=steps, test_views=test_views, device=device, seed=seed, checkpoint=checkpoint,
-            gpus=gpus, progress=progress,
+            gpus=gpus, steer=steer, progress=progress,
         )  # fmt: skip
     checkpoint.unlink(missing_ok=True)
     quality = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""

@@ -67,6 +67,7 @@ class SegmentRequest:
             are reconstructed here, and not for given ones, whose geometry is the user's.
         joint: whether the embedding of unic-lift is trained within the reconstruction, as in its paper.
         gpus: how many GPUs reconstruct together; the rest is done on one.
+        steer: whether a reconstruction grows more Gaussians where masks show objects.
     """
 
     scene: Path
@@ -86,6 +87,7 @@ class SegmentRequest:
     refine: bool | None = None
     joint: bool = False
     gpus: int = 1
+    steer: bool = True
 
 
 def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
@@ -187,6 +189,7 @@ def reconstruct_to_file(
     seed: int,
     checkpoint: Path | None,
     gpus: int = 1,
+    steer: bool = True,
     progress: Progress = silent,
 ) -> tuple[int, float | None]:
     """Reconstruct a scene folder into a PLY; return its Gaussians and the PSNR of the held-out views in dB, if any.
@@ -199,7 +202,15 @@ def reconstruct_to_file(
     progress("scene", 1.0, describe_scene(scene))
     _check_gpus(gpus, device)
     splats = reconstruct(
-        scene, train, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress, gpus=gpus
+        scene,
+        train,
+        device=device,
+        steps=steps,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+        settings=_settings(steer),
+        gpus=gpus,
     )
     psnr = float(np.mean(held_out(splats, test, device))) if test else None
     write_ply(splats, out)
@@ -255,6 +266,7 @@ def _gaussians(
             seed=request.seed,
             checkpoint=request.checkpoint,
             progress=progress,
+            settings=_settings(request.steer),
             pictures=pictures,
             course=curve,
         )
@@ -266,11 +278,17 @@ def _gaussians(
         seed=request.seed,
         checkpoint=request.checkpoint,
         progress=progress,
+        settings=_settings(request.steer),
         pictures=pictures,
         course=curve,
         gpus=request.gpus,
     )
     return splats, None
+
+
+def _settings(steer: bool) -> dict[str, float]:
+    """Settings of a reconstruction: a factor of 1 leaves masks out of what grows."""
+    return {} if steer else {"mask_weight": 1.0}
 
 
 def _check_gpus(gpus: int, device: str) -> None:
@@ -383,6 +401,7 @@ def _report(
         "method": lifted.method,
         "joint": request.joint,
         "refined": "refine" in clock.seconds,
+        "steered": request.steer and request.splats is None,
         "settings": {k: v for k, v in lifted.settings.items() if not (request.joint and k in UNREAD)},
         "seed": request.seed,
         "test_views": request.test_views,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,3 +60,20 @@ def test_several_gpus_are_refused_where_there_is_none(joint, request_jointly, tm
             request_jointly.scene, tmp_path / "a.ply", None,
             steps=1, test_views="none", device="cpu", seed=0, checkpoint=None, gpus=2,
         )  # fmt: skip
+
+
+def test_masks_steer_what_grows_unless_they_are_told_not_to(request_jointly, tmp_path: Path):
+    plain = tmp_path / "plain"
+    shutil.copytree(request_jointly.scene, plain)
+    shutil.rmtree(plain / "masks")
+
+    def means(scene: Path, steer: bool):
+        reconstruct_to_file(
+            scene, tmp_path / "a.ply", None,
+            steps=100, test_views="none", device="cpu", seed=0, checkpoint=None, steer=steer,
+        )  # fmt: skip
+        return read_ply(tmp_path / "a.ply").means
+
+    unsteered = means(plain, True)
+    assert np.array_equal(means(request_jointly.scene, False), unsteered)
+    assert not np.array_equal(means(request_jointly.scene, True), unsteered)
