@@ -94,6 +94,7 @@ class Connection:
         settings: of each of its methods, as it declared them.
         nearby: the folder of its store, where that is on this machine.
         address: the server's, None before the first :meth:`connect`.
+        started_here: whether the server is the one of this machine that was started for this client, at any port.
         jobs: all jobs of this connection, oldest first.
         errands: questions that are not answered yet.
         busy: whether the last step left something that could be done at once.
@@ -117,6 +118,7 @@ class Connection:
         self.settings: dict[str, list[Setting]] = {}
         self.nearby: Path | None = None
         self.address: Address | None = None
+        self.started_here = False
         self.jobs: list[Job] = []
         self.errands: list[Errand[Any]] = []
         self.cache = cache
@@ -139,10 +141,14 @@ class Connection:
 
     # What a person does
 
-    def connect(self, address: str, pairing: str | None = None) -> None:
+    def connect(self, address: str, pairing: str | None = None, *, started_here: bool = False) -> None:
         """Connect to a server, and again whenever it is lost, until :meth:`close`. Returns at once.
 
         Jobs of another server, if any are unfinished, fail. With a pairing string the connection is encrypted, or none.
+
+        Args:
+            started_here: whether the server was started on this machine for this client. It has the jobs of the one
+                that was started before it, at whatever port that was.
 
         Raises:
             BadArgument: if it is no address, or no pairing string.
@@ -160,12 +166,13 @@ class Connection:
         if keys is not None and not zmq.has("curve"):
             raise Unavailable("The pyzmq installed here cannot encrypt.", "Install the one from PyPI: pyzmq.")
         self.close()
-        if self.address not in (None, where):
+        is_same = self.address in (None, where) or (started_here and self.started_here)
+        if not is_same:
             for job in self.unfinished:
                 job.abandon(Unavailable(f"The job ran at {self.address}, and {where} was connected to instead."))
             self.server = self.facts = None
             self.settings = {}
-        self.address = where
+        self.address, self.started_here = where, started_here
         self._stepped = self._clock()
         self._life = self._live(where, keys)
         self._show("connecting", None)
@@ -248,13 +255,21 @@ class Connection:
                 continue
             self.jobs.append(job)
             if not job.final:
-                self.address = address
+                self.address, self.started_here = address, entry.started_here
         self.changed()
 
     def record(self) -> list[Entry]:
         """Return what of the jobs is worth remembering, oldest first."""
         return [
-            Entry(job.id, job.title, str(job.scene), job.request, job.folder is not None, str(self.address))
+            Entry(
+                job.id,
+                job.title,
+                str(job.scene),
+                job.request,
+                job.folder is not None,
+                str(self.address),
+                self.started_here,
+            )
             for job in self.jobs
             if job.folder is not None or (job.submitted and not job.final)
         ]

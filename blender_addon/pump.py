@@ -237,7 +237,9 @@ class Pump:
         before = self.local.state
         self.local.tick()
         if before == "starting" and self.local.address is not None:
-            self.connection.connect(self.local.address)
+            self.connection.connect(self.local.address, started_here=True)
+        if before == "running" and self.local.state == "stopped" and self.connection.started_here:
+            self.connection.close()  # it has ended by itself, and the next one has another port
 
     def _survey(self, budget: float) -> None:
         """Look through the scene folder for about that many seconds."""

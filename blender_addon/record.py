@@ -21,6 +21,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         finished: whether its result is here, in the cache's folder ``results/<id>``.
         address: of the server.
+        started_here: whether that was one that Blender had started on this machine.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request: JobRequest
     finished: bool
     address: str
+    started_here: bool = False
 
 
 _entries = msgspec.json.Decoder(list[Entry], strict=True)

@@ -307,6 +307,16 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     stage.play(moved)
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
     assert not pump.idle
+    assert pump.local._process is not None
+    pump.local._process.kill()
+    tick_until(lambda: pump.local.state == "stopped")
+    drawn = draw("SPLATLIFT_PT_server")
+    assert drawn[0] == "Not connected", "one that has died is not called for ever"
+    assert "<Start a Server Here>" in drawn
+    assert "has ended" in " ".join(drawn)
+    pump.start_local(tmp_path / "backend")
+    stage.play(moved)
+    assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
     assert bpy.ops.splatlift.stop_server() == {"FINISHED"}
     assert stage.connection.state == "disconnected"
     assert not bpy.ops.splatlift.stop_server.poll()

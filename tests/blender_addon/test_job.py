@@ -405,6 +405,37 @@ def test_connecting_to_another_server_ends_the_jobs_of_the_first(stage, capture)
     other.close()
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["same Blender", "Blender started anew"])
+def test_the_next_server_started_here_has_the_jobs_of_the_first_at_another_port(stage, capture, tmp_path, anew):
+    stage.connection.connect(stage.server.address, started_here=True)
+    job = submitted(stage, capture())
+    jobs = stage.server.jobs
+    entries = stage.connection.record()
+    stage.vanish()
+    if anew:
+        record.write(tmp_path, entries)
+        stage.connection.destroy()
+        stage.connection = Connection(stage.connection.cache, changed=stage._changed, clock=stage.clock)
+        stage.connection.restore(record.read(tmp_path))
+        (job,) = stage.connection.jobs
+    stage.server = MockServer()
+    stage.server.jobs = jobs
+    stage.connection.connect(stage.server.address, started_here=True)
+    stage.server.finish(job.id, RESULT)
+    stage.play(lambda: job.final)
+    assert job.state == "finished"
+    assert not stage.server.kinds(Submit)
+
+
+def test_a_server_started_here_does_not_have_the_jobs_of_one_that_was_not(stage, capture):
+    stage.connect()
+    job = submitted(stage, capture())
+    other = MockServer()
+    stage.connection.connect(other.address, started_here=True)
+    assert isinstance(job.error, Unavailable)
+    other.close()
+
+
 # A server that cannot be trusted
 
 
