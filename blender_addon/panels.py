@@ -9,11 +9,13 @@ from protocol.errors import Fault
 
 from . import session, values
 from .connection import Connection
+from .editing.parts import points_of
 from .job import Job
 from .pace import in_words
 from .preferences import address, environment, pairing
 from .pump import Import, pump
-from .settings import capture_folder, chosen_object, settings, shown_scene
+from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
+from .splats.collections import splat_objects
 from .survey import Survey
 
 CATEGORY = "SplatLift"
@@ -216,7 +218,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         row.prop(item, "name", text="", emboss=False)
         count = row.row()
         count.alignment = "RIGHT"
-        count.label(text=short(known.count))
+        count.label(text=short(sum(points_of(thing) for thing in splat_objects(item))))
         row.operator(
             "splatlift.select_object", text="", icon="RESTRICT_SELECT_OFF", emboss=False
         ).object_id = known.object_id
@@ -226,7 +228,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         """Show what SplatLift made and the search matches, in order of label, the background last."""
         children = list(getattr(data, property))
         wanted = self.filter_name.lower()
-        ours = [each.splatlift.kind in ("OBJECT", "BACKGROUND") and wanted in each.name.lower() for each in children]
+        ours = [wanted in each.name.lower() and is_listed(each) for each in children]
         by_label = sorted(range(len(children)), key=lambda n: (children[n].splatlift.label or 1 << 30, n))
         places = [0] * len(children)
         for place, n in enumerate(by_label):

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from . import session
+from .splats.collections import splat_objects
 from .values import SplatLiftValue
 
 DISPLAYS = (
@@ -59,13 +60,18 @@ def shown_scene(context: Any) -> Any:
 
 
 def chosen_object(context: Any) -> Any:
-    """Return the collection of the object that is chosen in the list, or None."""
+    """Return the collection of the object that is chosen in the list, or None where nothing is left of it."""
     scene = shown_scene(context)
     row = settings(context).row
     if scene is None or not 0 <= row < len(scene.children):
         return None
     chosen = scene.children[row]
-    return chosen if chosen.splatlift.kind in ("OBJECT", "BACKGROUND") else None
+    return chosen if is_listed(chosen) else None
+
+
+def is_listed(collection: Any) -> bool:
+    """Whether the list shows a collection: an object or a background, unless Blender's own Delete took it."""
+    return collection.splatlift.kind in ("OBJECT", "BACKGROUND") and bool(splat_objects(collection))
 
 
 CLASSES = (SplatLiftValue, SplatLiftSettings)

@@ -320,3 +320,32 @@ def test_saving_edits_is_a_button(scene: Any, tmp_path: Path) -> None:
     assert OPS.save_edits(*REAL) == {"FINISHED"}
     assert '"name": "cup"' in (tmp_path / "in" / "objects.json").read_text()
     assert (tmp_path / "in" / "before-edits" / "objects.json").is_file()
+
+
+@pytest.mark.parametrize("display", ["POINTS", "MESH"])
+def test_the_list_has_what_is_left_after_blenders_own_delete(addon: None, tmp_path: Path, display: str) -> None:
+    write_clumps(tmp_path / "in", meshes=True)
+    OPS.import_result(*REAL, directory=str(tmp_path / "in"), display=display)
+    assert draw("SPLATLIFT_PT_objects").count("300") == 4
+    pick_parts(["mug"])
+    bpy.ops.ed.undo_push(message="select")
+    bpy.ops.object.delete(*REAL)
+    assert draw("SPLATLIFT_PT_objects").count("300") == 3
+    assert bpy.context.scene.splatlift.row == 0, "it is still the row of the object that is gone"
+    assert targets(bpy.context) == []
+    assert not OPS.duplicate.poll()
+    with pytest.raises(RuntimeError, match="No object is chosen"):
+        OPS.export(*REAL, filepath=str(tmp_path / "mug.ply"), what="OBJECT")
+    bpy.ops.ed.undo()
+    assert draw("SPLATLIFT_PT_objects").count("300") == 4
+    assert targets(bpy.context) == [part("mug")]
+
+
+def test_the_list_counts_what_is_left_in_edit_mode(scene: Any) -> None:
+    pick_parts(["mug"])
+    bpy.ops.object.mode_set(mode="EDIT")
+    select_in_edit_mode("mug", np.arange(300) < 100)
+    bpy.ops.mesh.delete(*REAL, type="VERT")
+    assert "200" in draw("SPLATLIFT_PT_objects")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert "200" in draw("SPLATLIFT_PT_objects")
