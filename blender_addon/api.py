@@ -268,17 +268,22 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     show_labels(colours == "LABELS")
 
 
-def show_as(scene: Any, display: Literal["POINTS", "SPLATS"]) -> None:
+def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None = None) -> None:
     """Have the Gaussians of an imported scene seen as points or as ellipsoids.
 
+    Args:
+        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; left out, 200,000.
+
     Raises:
-        BadArgument: if ``display`` is neither.
+        BadArgument: if ``display`` is neither, or ``budget`` not positive.
     """
     from .splats import collections
 
     if display not in ("POINTS", "SPLATS"):
         raise BadArgument(f"There is no display {display!r}.", "Choose POINTS or SPLATS.")
-    collections.show_as(scene, display)
+    if budget is not None and budget < 1:
+        raise BadArgument(f"{budget} is no number of ellipsoids to draw.", "Choose 1 or more.")
+    collections.show_as(scene, display, budget)
 
 
 def export_object(collections: Any, path: Path | str, *, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE") -> int:

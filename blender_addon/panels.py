@@ -361,7 +361,8 @@ def draw_import(layout: Any, context: Any) -> None:
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
-    column.prop(settings(context), "display")
+    for name in ("display", "up", "scale"):
+        column.prop(settings(context), name)
     row = layout.row(align=True)
     row.operator_context = "INVOKE_DEFAULT"
     done = [job for job in pump.jobs if job.folder is not None]

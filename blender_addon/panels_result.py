@@ -6,8 +6,9 @@ import bpy
 
 from . import session
 from .panels import CATEGORY
-from .settings import shown_scene
+from .settings import settings, shown_scene
 from .splats.cameras import is_camera, photographs_of
+from .splats.collections import shown_as
 from .splats.colours import labels_shown
 
 
@@ -35,9 +36,18 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         row.operator("splatlift.show_colours", text="Photographs", depress=not labels).colours = "PHOTOGRAPHS"
         row.operator("splatlift.show_colours", text="Objects", depress=labels).colours = "LABELS"
         row = layout.row(align=True)
-        row.operator("splatlift.show_as", text="Points").display = "POINTS"
-        row.operator("splatlift.show_as", text="Splats").display = "SPLATS"
-        cameras = session.cameras_of(shown_scene(context))
+        scene = shown_scene(context)
+        display, share = shown_as(scene)
+        row.operator("splatlift.show_as", text="Points", depress=display == "POINTS").display = "POINTS"
+        row.operator("splatlift.show_as", text="Splats", depress=display == "SPLATS").display = "SPLATS"
+        if display == "SPLATS":
+            layout.prop(settings(context), "budget")
+        if share < 1:
+            layout.label(text=f"{share:.0%} of them are drawn, all are exported", icon="INFO")
+        background = session.background_of(scene)
+        if background is not None:
+            layout.prop(background, "hide_viewport", text="Hide Background", toggle=1)
+        cameras = session.cameras_of(scene)
         if cameras is None:
             layout.operator("splatlift.add_cameras", icon="OUTLINER_OB_CAMERA")
             return

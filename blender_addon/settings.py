@@ -9,7 +9,8 @@ from typing import Any
 import bpy
 
 from . import session
-from .splats.collections import splat_objects
+from .splats.collections import show_as, shown_as, splat_objects
+from .splats.display import ELLIPSOID_BUDGET
 from .values import SplatLiftValue
 
 DISPLAYS = (
@@ -17,6 +18,17 @@ DISPLAYS = (
     ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape and colour"),
     ("MESH", "Mesh", "A surface per object, its Gaussians hidden beneath"),
 )
+UP = (
+    ("AUTO", "Automatic", "As the cameras were held, which the result says"),
+    *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
+)
+
+
+def _show_again(chosen: Any, context: Any) -> None:
+    """Have the scene that the list shows drawn within the budget, if it is drawn as ellipsoids."""
+    scene = shown_scene(context)
+    if scene is not None and shown_as(scene)[0] == "SPLATS":
+        show_as(scene, "SPLATS", chosen.budget)
 
 
 class SplatLiftSettings(bpy.types.PropertyGroup):
@@ -38,6 +50,20 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     values: bpy.props.CollectionProperty(type=SplatLiftValue)
     declared: bpy.props.StringProperty(description="Which declaration of a server the values were made from")
     display: bpy.props.EnumProperty(name="Show As", description="What imported objects look like", items=DISPLAYS)
+    up: bpy.props.EnumProperty(name="Up", description="Which axis of the capture points up", items=UP)
+    scale: bpy.props.FloatProperty(
+        name="Scale", description="Metres that one unit of the capture becomes", default=1.0, min=1e-6, max=1e6
+    )
+    budget: bpy.props.IntProperty(
+        name="At Most",
+        description="How many ellipsoids are drawn of the scene; of more Gaussians a random share is seen",
+        default=ELLIPSOID_BUDGET,
+        min=1,
+        soft_min=10_000,
+        soft_max=5_000_000,
+        step=50_000,
+        update=_show_again,
+    )
     scene_id: bpy.props.StringProperty(name="Scene", description="The imported scene that the list shows")
     row: bpy.props.IntProperty(name="Object", description="The chosen row of the list")
 

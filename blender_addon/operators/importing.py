@@ -12,15 +12,14 @@ from protocol.errors import BadArgument
 
 from .. import session
 from ..pump import pump
-from ..settings import DISPLAYS, capture_folder, settings
+from ..settings import DISPLAYS, UP, capture_folder, settings
 from ..splats.capture import CAMERAS
+from ..splats.collections import show_as, shown_as
 from ..splats.result import read_table
 from .reporting import reporting
 
-UP = (
-    ("AUTO", "Automatic", "As the cameras were held, which the result says"),
-    *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
-)
+FROM_PANEL = ("display", "up", "scale")
+"""Properties of an import that the panel has, for a click that does not give them."""
 
 
 class SPLATLIFT_OT_import_result(bpy.types.Operator):
@@ -35,9 +34,16 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
         name="Result", description="A result folder", subtype="DIR_PATH", options={"SKIP_SAVE"}
     )
     display: bpy.props.EnumProperty(name="Show As", items=DISPLAYS, options={"SKIP_SAVE"})
-    up: bpy.props.EnumProperty(name="Up", description="Which axis of the capture points up", items=UP)
+    up: bpy.props.EnumProperty(
+        name="Up", description="Which axis of the capture points up", items=UP, options={"SKIP_SAVE"}
+    )
     scale: bpy.props.FloatProperty(
-        name="Scale", description="Metres that one unit of the capture becomes", default=1.0, min=1e-6, max=1e6
+        name="Scale",
+        description="Metres that one unit of the capture becomes",
+        default=1.0,
+        min=1e-6,
+        max=1e6,
+        options={"SKIP_SAVE"},
     )
     cameras: bpy.props.BoolProperty(
         name="Cameras", description="Bring the capture's cameras too, where the result has them", default=True
@@ -58,8 +64,9 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
         return True
 
     def invoke(self, context: Any, event: Any) -> set[str]:
-        if not self.properties.is_property_set("display"):
-            self.display = settings(context).display
+        for name in FROM_PANEL:
+            if not self.properties.is_property_set(name):
+                setattr(self, name, getattr(settings(context), name))
         if self.properties.is_property_set("directory"):
             return self.execute(context)
         context.window_manager.fileselect_add(self)
@@ -122,6 +129,8 @@ def show(collection: Any) -> None:
     chosen = bpy.context.scene.splatlift
     chosen.scene_id = collection.splatlift.scene_id
     chosen.row = 0
+    if shown_as(collection)[0] == "SPLATS":
+        show_as(collection, "SPLATS", chosen.budget)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             # Blender's own choice shows every object in the same grey; another choice is a person's.

@@ -11,7 +11,7 @@ import bpy
 from protocol.errors import BadArgument, NotFound
 
 from .. import session
-from ..settings import shown_scene
+from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
 from ..splats.collections import show_as
 from ..splats.display import show_labels
@@ -58,7 +58,7 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
-    """See the Gaussians of the scene like this"""
+    """See the Gaussians of the scene like this; objects that were imported as meshes stay meshes"""
 
     bl_idname = "splatlift.show_as"
     bl_label = "Show As"
@@ -72,7 +72,7 @@ class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
     )
 
     def execute(self, context: Any) -> set[str]:
-        show_as(shown_scene(context), self.display)
+        show_as(shown_scene(context), self.display, settings(context).budget)
         return {"FINISHED"}
 
 

@@ -20,7 +20,7 @@ from protocol.errors import BadArgument
 from .attributes import is_splats
 from .cameras import NAME, add_cameras, remove_cameras
 from .capture import CameraRow
-from .display import ELLIPSOID_BUDGET, MODIFIER, ellipsoid_nodes, points_nodes
+from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, ellipsoid_nodes, points_nodes
 from .mesh import Surface, add_surface
 from .native import can_draw_splats
 from .points import add_cloud, add_points
@@ -112,16 +112,32 @@ def placement_of(scene: Any) -> Any:
     return next((each for each in scene.all_objects if each.get(PLACEMENT)), None)
 
 
-def show_as(scene: Any, display: str) -> None:
+def show_as(scene: Any, display: str, budget: int | None = None) -> None:
     """Have the Gaussians of a scene's collection seen as "POINTS" or "SPLATS", which are ellipsoids.
 
     Those that Blender draws by itself are left to it.
+
+    Args:
+        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; None for the usual number.
     """
-    things = [thing for thing in splat_objects(scene) if MODIFIER in thing.modifiers]
+    things = _drawn(scene)
     total = sum(len(thing.data.vertices) for thing in things)
-    nodes = ellipsoid_nodes(_share(total)) if display == "SPLATS" else points_nodes()
+    nodes = ellipsoid_nodes(_share(total, budget)) if display == "SPLATS" else points_nodes()
     for thing in things:
         thing.modifiers[MODIFIER].node_group = nodes
+
+
+def shown_as(scene: Any) -> tuple[str, float]:
+    """Return how the Gaussians of a scene's collection are seen, and which share of them, 0 to 1.
+
+    That is "POINTS" or "SPLATS"; "" where nothing of ours draws them.
+    """
+    return next((drawn_by(thing.modifiers[MODIFIER].node_group) for thing in _drawn(scene)), ("", 1.0))
+
+
+def _drawn(scene: Any) -> list[Any]:
+    """The objects of a scene whose Gaussians are drawn by a modifier of ours."""
+    return [thing for thing in splat_objects(scene) if MODIFIER in thing.modifiers]
 
 
 def splat_objects(collection: Any) -> list[Any]:
@@ -220,8 +236,8 @@ def _describe_part(collection: Any, part: Part) -> None:
     known.confidence = part.confidence
 
 
-def _share(total: int) -> float:
-    return min(1.0, ELLIPSOID_BUDGET / max(total, 1))
+def _share(total: int, budget: int | None = None) -> float:
+    return min(1.0, (ELLIPSOID_BUDGET if budget is None else budget) / max(total, 1))
 
 
 @contextmanager

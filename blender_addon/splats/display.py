@@ -17,10 +17,13 @@ from .colours import MARK, chosen_colour, enabled, labels_shown, marked, switch_
 
 MODIFIER = "SplatLift Display"
 ELLIPSOID_BUDGET = 200_000
-"""Ellipsoids drawn per scene; of a larger scene a random share is shown, in the same proportion in every object."""
+"""Ellipsoids drawn per scene unless told otherwise; of a larger scene a random share of each object is shown."""
 
 REACH = 2**0.5
 """Deviations from centre to rim: a disc of this radius covers as much, at one opacity, as the Gaussian does in all."""
+
+_POINTS = "points"
+_ELLIPSOIDS = "ellipsoids"
 
 
 def show_labels(shown: bool) -> None:
@@ -43,12 +46,20 @@ def dress_cloud(cloud: Any) -> None:
     cloud.type = "POINTS" if labels else native.TYPE
 
 
+def drawn_by(group: Any) -> tuple[str, float]:
+    """Return what a node group draws, "POINTS", "SPLATS", or "" where it is none of ours, and the share it draws."""
+    kind, _, share = str(group.get(MARK, "") if group is not None else "").partition(" ")
+    if kind == _ELLIPSOIDS:
+        return "SPLATS", float(share)
+    return ("POINTS" if kind == _POINTS else ""), 1.0
+
+
 def points_nodes() -> Any:
     """Return the node group that draws each Gaussian as a point, its radius from the mean of its log-scales."""
-    group = marked(bpy.data.node_groups, "points")
+    group = marked(bpy.data.node_groups, _POINTS)
     if group is not None:
         return group
-    group, start, end = _new_group("SplatLift Points", "points")
+    group, start, end = _new_group("SplatLift Points", _POINTS)
     points = group.nodes.new("GeometryNodeMeshToPoints")
     group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
     logs = [_attribute(group, name) for name in SCALES]
@@ -61,7 +72,7 @@ def points_nodes() -> Any:
 
 def ellipsoid_nodes(share: float) -> Any:
     """Return the node group that draws a random ``share`` of the Gaussians, 0 to 1, as ellipsoids."""
-    mark = f"ellipsoids {share:.6f}"
+    mark = f"{_ELLIPSOIDS} {share:.6f}"
     group = marked(bpy.data.node_groups, mark)
     if group is not None:
         return group

@@ -77,7 +77,16 @@ class Layout:
         self._icon(icon)
         self.drawn.append(text)
 
-    def prop(self, data: Any, name: str, *, text: str | None = None, icon: str = "NONE", emboss: bool = True) -> None:
+    def prop(
+        self,
+        data: Any,
+        name: str,
+        *,
+        text: str | None = None,
+        icon: str = "NONE",
+        emboss: bool = True,
+        toggle: int = -1,
+    ) -> None:
         self._icon(icon)
         property = data.bl_rna.properties[name]
         self.drawn.append(f"[{property.name if text is None else text or name}]")

@@ -8,6 +8,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import api  # noqa: E402
+from blender_addon.splats.collections import shown_as  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
 from protocol.errors import BadArgument, BadResult  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
@@ -76,6 +77,10 @@ def test_every_way_to_look_and_to_export(tmp_path):
     assert api.export_mesh(scene, str(tmp_path / "all.stl")) == 8
     assert api.export_mesh(list(scene.children)[:1], tmp_path / "mug.stl") == 4
     api.show_as(scene, "SPLATS")
+    api.show_as(scene, "SPLATS", budget=len(splats) // 2)
+    assert shown_as(scene)[1] < 1
+    with pytest.raises(BadArgument, match="0 is no number"):
+        api.show_as(scene, "SPLATS", budget=0)
     for colours in ("LABELS", "PHOTOGRAPHS"):
         api.show_colours(colours)
         assert labels_shown() == (colours == "LABELS")

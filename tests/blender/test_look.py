@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from protocol.ply import read_ply
-from tests.blender.example import write_example
+from tests.blender.example import labelled_splats, write_example
 from tests.blender.test_cameras import write_cameras
 
 bpy = pytest.importorskip("bpy")
 
+from mathutils import Vector  # noqa: E402
+
 from blender_addon import panels_result, session  # noqa: E402
 from blender_addon.splats.cameras import photographs_of  # noqa: E402
+from blender_addon.splats.collections import placement_of, shown_as  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
 from blender_addon.splats.display import MODIFIER  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
@@ -72,6 +75,49 @@ def test_one_click_shows_points_as_ellipsoids_and_back(tmp_path: Path) -> None:
     assert {each.node_group.name for each in modifiers} == {"SplatLift Ellipsoids"}
     bpy.ops.splatlift.show_as(display="POINTS")
     assert {each.node_group for each in modifiers} == before
+
+
+def test_how_many_ellipsoids_are_drawn_is_chosen_and_told(tmp_path: Path) -> None:
+    total = len(write_example(tmp_path / "in", labelled_splats(1000)))
+    scene = imported(tmp_path / "in")
+    chosen = bpy.context.scene.splatlift
+    assert shown_as(scene) == ("POINTS", 1.0)
+    assert "[At Most]" not in draw("SPLATLIFT_PT_look")
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    assert shown_as(scene) == ("SPLATS", 1.0)
+    assert "[At Most]" in draw("SPLATLIFT_PT_look")
+    chosen.budget = total // 4
+    assert shown_as(scene) == ("SPLATS", pytest.approx(0.25, abs=1e-3))
+    assert "25% of them are drawn, all are exported" in draw("SPLATLIFT_PT_look")
+    bpy.ops.splatlift.show_as(display="POINTS")
+    chosen.budget = total // 2
+    assert shown_as(scene) == ("POINTS", 1.0), "nothing changes while points are seen"
+    again = bpy.data.collections["kitchen"]
+    assert bpy.ops.splatlift.import_result(directory=str(tmp_path / "in"), display="SPLATS") == {"FINISHED"}
+    (second,) = [each for each in session.scenes() if each != again]
+    assert shown_as(second) == ("SPLATS", pytest.approx(0.5, abs=1e-3)), "an import keeps to it too"
+
+
+def test_the_background_is_hidden_by_a_click(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = imported(tmp_path / "in")
+    assert "[Hide Background]" in draw("SPLATLIFT_PT_look")
+    bpy.data.batch_remove([session.background_of(scene)])
+    assert "[Hide Background]" not in draw("SPLATLIFT_PT_look")
+
+
+def test_the_panel_says_how_a_click_imports(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    chosen = bpy.context.scene.splatlift
+    assert {"[Show As]", "[Up]", "[Scale]"} <= set(draw("SPLATLIFT_PT_objects"))
+    chosen.up, chosen.scale = "X", 2.0
+    # Without a window Blender takes no click; what one gives is the folder alone.
+    given = SimpleNamespace(is_property_set=lambda name: name == "directory")
+    click = SimpleNamespace(properties=given, execute=lambda context: {"CANCELLED"})
+    bpy.types.SPLATLIFT_OT_import_result.invoke(click, bpy.context, None)
+    scene = imported(tmp_path / "in", display=click.display, up=click.up, scale=click.scale)
+    matrix = placement_of(scene).matrix_basis
+    np.testing.assert_allclose(matrix @ Vector((1, 0, 0)), (0, 0, 2), atol=1e-6)
 
 
 def test_an_import_brings_the_cameras_that_the_result_has(tmp_path: Path) -> None:
