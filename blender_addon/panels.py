@@ -12,7 +12,7 @@ from .connection import Connection
 from .editing.parts import points_of
 from .job import Job
 from .pace import in_words
-from .preferences import address, environment, pairing
+from .preferences import PACKAGE, address, pairing, preferences
 from .pump import Import, pump
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
 from .splats.collections import splat_objects
@@ -59,6 +59,10 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
 
     bl_label = "Server"
 
+    def draw_header_preset(self, context: Any) -> None:
+        if preferences() is not None:
+            self.layout.operator("preferences.addon_show", text="", icon="PREFERENCES", emboss=False).module = PACKAGE
+
     def draw(self, context: Any) -> None:
         known = pump.known_connection
         row = self.layout.row(align=True)
@@ -76,8 +80,7 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
             row.label(text="Not connected", icon="UNLINKED")
             row.operator("splatlift.connect", text="Connect")
             self.layout.label(text=address(), icon="LOCKED" if pairing() else "BLANK1")
-            if environment() is not None:
-                self.layout.operator("splatlift.start_server", icon="PLAY")
+            self.layout.operator("splatlift.start_server", icon="PLAY")
         for fault in (pump.local.error, known.error if known is not None else None):
             if fault is not None:
                 draw_fault(self.layout, context, fault)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import bpy
 
-from protocol.errors import BadArgument, Unavailable
+from protocol.errors import Unavailable
 
 from ..address import parse
 from ..api import PATIENCE
@@ -64,13 +64,17 @@ class SPLATLIFT_OT_start_server(bpy.types.Operator):
     bl_label = "Start a Server Here"
     bl_options: ClassVar = {"INTERNAL"}
 
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if environment() is None:
+            cls.poll_message_set("Choose the backend's Python in the add-on's preferences first")
+            return False
+        return True
+
     @reporting
     def execute(self, context: Any) -> set[str]:
         program = environment()
-        if program is None:
-            raise BadArgument(
-                "It is not chosen what a server here runs on.", "Choose the backend's Python in the preferences."
-            )
+        assert program is not None  # see poll
         pump.start_local(program)
         if bpy.app.background:
             if not pump.local.wait(START):

@@ -26,6 +26,8 @@ from tests.blender_addon.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.mock_server import Stage  # noqa: E402
 from tests.blender_addon.test_local_server import program  # noqa: E402
 
+NOT_CONNECTED = ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
+
 
 @pytest.fixture(autouse=True)
 def addon():
@@ -49,7 +51,7 @@ def result(tmp_path: Path) -> Path:
 
 
 def test_the_server_panel_in_each_state(stage):
-    assert draw("SPLATLIFT_PT_server") == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
+    assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
     stage.connection.connect(stage.server.address)
     assert draw("SPLATLIFT_PT_server") == [f"Calling {stage.server.address}", "<splatlift.disconnect>"]
     stage.play(lambda: stage.connection.state == "connected")
@@ -60,7 +62,7 @@ def test_the_server_panel_in_each_state(stage):
     assert drawn[0].startswith("Calling")
     assert "no longer answers" in " ".join(drawn)
     stage.connection.close()
-    assert draw("SPLATLIFT_PT_server") == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
+    assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
 
 
 @pytest.mark.parametrize(
@@ -153,8 +155,8 @@ def test_a_wrong_version_is_shown_beside_the_button(stage):
     stage.connection.connect(stage.server.address)
     stage.play(lambda: stage.connection.state == "error")
     drawn = draw("SPLATLIFT_PT_server")
-    assert drawn[:3] == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
-    assert " ".join(drawn[3:]) == "The server speaks 2. Update the add-on."
+    assert drawn[:4] == [*NOT_CONNECTED, "<Start a Server Here>"]
+    assert " ".join(drawn[4:]) == "The server speaks 2. Update the add-on."
 
 
 def test_the_methods_are_the_servers(stage):
@@ -281,7 +283,7 @@ def test_files_are_dropped_on_a_view_that_shows_the_panel():
 
 
 def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "environment", lambda: tmp_path / "backend")
+    assert not bpy.ops.splatlift.start_server.poll(), "nobody has said what runs it"
     monkeypatch.setattr(connect, "environment", lambda: tmp_path / "backend")
     assert draw("SPLATLIFT_PT_server")[-1] == "<Start a Server Here>"
     with pytest.raises(RuntimeError, match="no program"):
@@ -320,7 +322,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     assert bpy.ops.splatlift.stop_server() == {"FINISHED"}
     assert stage.connection.state == "disconnected"
     assert not bpy.ops.splatlift.stop_server.poll()
-    assert draw("SPLATLIFT_PT_server")[:3] == ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
+    assert draw("SPLATLIFT_PT_server")[:3] == NOT_CONNECTED
 
 
 def test_no_line_is_wider_than_the_panel():
@@ -524,3 +526,14 @@ def test_counts_are_short(count, shown):
 def test_the_cache_is_one_of_blenders_own_folders():
     assert preferences.cache_folder().name == "splatlift"
     assert preferences.address() == "tcp://127.0.0.1:5757"
+
+
+def test_the_preferences_are_a_click_away(monkeypatch):
+    def buttons() -> list[str]:
+        layout = Layout()
+        bpy.types.SPLATLIFT_PT_server.draw_header_preset(SimpleNamespace(layout=layout), bpy.context)
+        return layout.drawn
+
+    assert buttons() == [], "an add-on that is not installed has none"
+    monkeypatch.setattr(panels, "preferences", lambda: SimpleNamespace())
+    assert buttons() == ["<preferences.addon_show>"]
