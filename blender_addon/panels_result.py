@@ -43,7 +43,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         if display == "SPLATS":
             layout.prop(settings(context), "budget")
         if share < 1:
-            layout.label(text=f"{share:.0%} of them are drawn, all are exported", icon="INFO")
+            layout.label(text=f"{share:.0%} of them are drawn", icon="INFO")
         background = session.background_of(scene)
         if background is not None:
             layout.prop(background, "hide_viewport", text="Hide Background", toggle=1)

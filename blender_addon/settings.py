@@ -55,8 +55,9 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         name="Scale", description="Metres that one unit of the capture becomes", default=1.0, min=1e-6, max=1e6
     )
     budget: bpy.props.IntProperty(
-        name="At Most",
-        description="How many ellipsoids are drawn of the scene; of more Gaussians a random share is seen",
+        name="Draw at Most",
+        description="How many ellipsoids are drawn of the scene; of more Gaussians a random share is seen, "
+        "and all are edited and exported",
         default=ELLIPSOID_BUDGET,
         min=1,
         soft_min=10_000,

@@ -15,6 +15,7 @@ from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
 from ..splats.collections import show_as
 from ..splats.display import show_labels
+from ..splats.result import read_table
 from . import importing
 from .reporting import reporting
 
@@ -93,12 +94,17 @@ class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         scene = shown_scene(context)
         source = Path(scene.splatlift.source)
-        cameras = session.import_cameras(scene, importing.photographs_of(source, self.photographs, context))
+        capture = importing.photographs_of(source, self.photographs, context)
+        cameras = session.import_cameras(scene, capture)
         found = photographs_of(cameras)
         for space in _spaces(context):
             # From every camera a line would lead to the scene's placement.
             space.overlay.show_relationship_lines = False
-        self.report({"INFO"}, f"{len(cameras.objects)} cameras, {found} with their photograph")
+        if capture is None:
+            wanted = read_table(source).scene
+            self.report({"WARNING"}, f"No photographs: choose the folder {wanted!r} under Capture, and find them again")
+        else:
+            self.report({"INFO"}, f"{len(cameras.objects)} cameras, {found} with their photograph")
         return {"FINISHED"}
 
 

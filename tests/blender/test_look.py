@@ -82,13 +82,13 @@ def test_how_many_ellipsoids_are_drawn_is_chosen_and_told(tmp_path: Path) -> Non
     scene = imported(tmp_path / "in")
     chosen = bpy.context.scene.splatlift
     assert shown_as(scene) == ("POINTS", 1.0)
-    assert "[At Most]" not in draw("SPLATLIFT_PT_look")
+    assert "[Draw at Most]" not in draw("SPLATLIFT_PT_look")
     bpy.ops.splatlift.show_as(display="SPLATS")
     assert shown_as(scene) == ("SPLATS", 1.0)
-    assert "[At Most]" in draw("SPLATLIFT_PT_look")
+    assert "[Draw at Most]" in draw("SPLATLIFT_PT_look")
     chosen.budget = total // 4
     assert shown_as(scene) == ("SPLATS", pytest.approx(0.25, abs=1e-3))
-    assert "25% of them are drawn, all are exported" in draw("SPLATLIFT_PT_look")
+    assert "25% of them are drawn" in draw("SPLATLIFT_PT_look")
     bpy.ops.splatlift.show_as(display="POINTS")
     chosen.budget = total // 2
     assert shown_as(scene) == ("POINTS", 1.0), "nothing changes while points are seen"
@@ -129,6 +129,19 @@ def test_an_import_brings_the_cameras_that_the_result_has(tmp_path: Path) -> Non
     assert "<Add Cameras>" in draw("SPLATLIFT_PT_look")
     assert bpy.ops.splatlift.add_cameras(photographs=str(tmp_path / "in" / "capture")) == {"FINISHED"}
     assert "5 cameras, 5 with a photograph" in draw("SPLATLIFT_PT_look")
+
+
+def test_photographs_that_are_not_found_are_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_example(tmp_path / "in")
+    write_cameras(tmp_path / "in", photographs=True)
+    imported(tmp_path / "in")
+    assert "<Find Photographs>" in draw("SPLATLIFT_PT_look")
+    bpy.ops.splatlift.add_cameras()
+    assert "choose the folder 'kitchen' under Capture" in capfd.readouterr().out
+    (tmp_path / "in" / "capture").rename(tmp_path / "in" / "kitchen")
+    bpy.context.scene.splatlift.folder = str(tmp_path / "in" / "kitchen")
+    bpy.ops.splatlift.add_cameras()
+    assert "5 cameras, 5 with their photograph" in capfd.readouterr().out
 
 
 def test_the_panels_capture_lends_its_photographs_where_it_is_the_one(tmp_path: Path) -> None:
