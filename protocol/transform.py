@@ -14,7 +14,7 @@ from protocol.splats import Floats, Splats
 TOLERANCE = 1e-4
 """How far axes may be from equal length and right angles: a chain of float32 parent matrices is off by about 1e-6."""
 
-APPLY = "Undo that, or apply it to a mesh instead."
+APPLY = "Undo that, or export the surface as a mesh, which can follow."
 
 
 def transform(splats: Splats, matrix: NDArray) -> Splats:

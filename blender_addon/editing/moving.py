@@ -125,7 +125,7 @@ def _in_frame(into: Piece, taken: Sequence[Taken]) -> Iterator[list[Source]]:
                 sources.append(Source(piece.thing.data, rows))
                 continue
             made.append(gather(piece.thing.data, [Source(piece.thing.data, rows)]))
-            made.append(_moved(made[-1], matrix, piece.thing.name, is_native(into.thing.data)))
+            made.append(_moved(made[-1], matrix, piece.seen.name, is_native(into.thing.data)))
             sources.append(Source(made[-1]))
         yield sources
     finally:

@@ -22,6 +22,7 @@ All is written to a new folder beside the old one, which then takes its place: w
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import uuid
@@ -132,7 +133,9 @@ def save_edits(scene: Any) -> Path:
             for name in OF_LABELS:
                 _drop(new / name)
         _write_objects(new, edited, before)
-        _write_json(new / TABLE, {**table, "objects": [_row(each, before) for each in edited if each.label]})
+        names = names_of([each.part for each in edited])
+        rows = [_row(each, names[each.part], before) for each in edited if each.label]
+        _write_json(new / TABLE, {**table, "objects": rows})
         _take_the_place_of(folder, new)
     except OSError as error:
         raise Unavailable(
@@ -290,7 +293,22 @@ def _surface_colours(data: Any) -> NDArray[np.uint8]:
     return np.round(255 * colours[:, :3].clip(0, 1)).astype(np.uint8)
 
 
-def _row(each: Edited, before: Original) -> dict[str, Any]:
+def names_of(parts: list[Any]) -> dict[Any, str]:
+    """Return what parts of one scene are called, each by a name of its own.
+
+    That is without the number which Blender adds where another scene of the file has an object of that name.
+    """
+    taken = {part.name for part in parts}
+    names = {}
+    for part in parts:
+        known = part.splatlift.label_name
+        numbered = re.fullmatch(rf"{re.escape(known)}\.\d{{3,}}", part.name)
+        names[part] = known if numbered and known not in taken else part.name
+        taken.add(names[part])
+    return names
+
+
+def _row(each: Edited, name: str, before: Original) -> dict[str, Any]:
     """The object's row of ``objects.json``; fields that are not known here stay as they were."""
     known, splats = each.part.splatlift, each.splats
     if not _is_whole(each, before) or each.label not in before.rows:
@@ -309,7 +327,7 @@ def _row(each: Edited, before: Original) -> dict[str, Any]:
         numbers["views"] = before.rows.get(came_from, {}).get("views", 0)
     else:
         numbers = {}
-    row = {**before.rows.get(each.label, {}), "id": each.label, "name": each.part.name, **numbers}
+    row = {**before.rows.get(each.label, {}), "id": each.label, "name": name, **numbers}
     row["colour"] = [round(float(channel), 6) for channel in known.colour]
     row.pop("matrix", None)
     if not np.array_equal(each.matrix, np.eye(4)):

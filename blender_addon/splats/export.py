@@ -106,7 +106,8 @@ def _placed(thing: Any, placement: NDArray[np.float64]) -> Splats:
     try:
         return transform(splats, matrix)
     except BadSplats as error:
-        raise BadSplats(f"The object {thing.name!r} cannot be exported: {error.sentence}", error.remedy) from error
+        seen = thing.parent if thing.get(BENEATH) else thing
+        raise BadSplats(f"The object {seen.name!r} cannot be exported: {error.sentence}", error.remedy) from error
 
 
 def _placement(collection: Any, frame: Frame) -> NDArray[np.float64]:

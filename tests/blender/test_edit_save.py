@@ -232,6 +232,23 @@ def test_the_backend_exports_what_was_saved(folder: Path) -> None:
     assert export.export_objects(folder, ["cup.001"], folder.parent / "one.ply") == 100
 
 
+def test_numbers_that_blender_gives_to_names_are_not_saved(folder: Path) -> None:
+    session.import_folder(folder)
+    scene = session.import_folder(folder)
+    mug, plant, lamp, *_ = scene.children
+    assert [part.name for part in scene.children] == ["mug.001", "plant.001", "lamp.001", "background.001"]
+    (copy,) = duplicate([mug])
+    rename([plant], "v1.002")
+    lamp.name = "torch.003"  # by hand, as in the list
+    save_edits(scene)
+    saved = json.loads((folder / "objects.json").read_text())["objects"]
+    assert [row["name"] for row in saved] == ["mug", "v1.002", "torch.003", copy.name]
+    delete([mug])
+    save_edits(scene)
+    saved = json.loads((folder / "objects.json").read_text())["objects"]
+    assert [row["name"] for row in saved] == ["v1.002", "torch.003", copy.name]
+
+
 def test_a_failure_midway_leaves_the_result_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files_of(folder)
     scene = session.import_folder(folder)

@@ -123,9 +123,12 @@ def test_joined_objects_are_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scale", "word"), [((1, 2, 1), "unevenly"), ((-1, 1, 1), "mirrors"), ((0, 0, 0), "zero"), ((1, 1, 0), "zero")]
 )
-def test_a_scale_that_gaussians_cannot_follow_is_refused(tmp_path: Path, scale: tuple, word: str) -> None:
+@pytest.mark.parametrize("display", ["POINTS", "MESH"])
+def test_a_scale_that_gaussians_cannot_follow_is_refused(
+    tmp_path: Path, scale: tuple, word: str, display: session.Display
+) -> None:
     write_example(tmp_path / "in")
-    child = session.import_folder(tmp_path / "in").children[0]
+    child = session.import_folder(tmp_path / "in", display).children[0]
     child.objects[0].scale = scale
     with pytest.raises(BadSplats, match=f"'mug' cannot be exported: .*{word}") as caught:
         export_objects([child], tmp_path / "out.ply")
