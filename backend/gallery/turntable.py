@@ -71,7 +71,8 @@ def write_gif(frames: list[Image.Image], path: Path) -> None:
     """Write ``frames`` as a GIF that turns for ever."""
     # One palette for all: with one each, what holds still would flicker.
     strip = Image.fromarray(np.concatenate([np.asarray(frame)[::4, ::4] for frame in frames]))
-    colours = strip.quantize(255, method=Image.Quantize.MEDIANCUT)
+    # Median cut alone shares the palette out by area, and paints small objects with what is left over.
+    colours = strip.quantize(255, method=Image.Quantize.MEDIANCUT, kmeans=1)
     packed = [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
     each = round(1000 * TURN / len(frames))
     packed[0].save(path, save_all=True, append_images=packed[1:], duration=each, loop=0, optimize=False)

@@ -104,6 +104,20 @@ def test_the_gif_holds_the_frames(tmp_path: Path):
     assert np.abs(shown - np.asarray(frames[3])).mean() < 4
 
 
+def test_small_objects_keep_their_colours_in_the_gif(tmp_path: Path):
+    rows, columns = np.mgrid[:240, :640] / 640
+    room = np.stack([200 * rows + 150 * columns, 160 * rows + 160 * columns, 120 * rows + 180 * columns], 2) + 40
+    small = [tuple(int(value) for value in 255 * np.array(colour_of(i))) for i in range(1, 13)]
+    for i, colour in enumerate(small):
+        room[100:124, 40 * i + 20 : 40 * i + 44] = colour
+    frame = Image.fromarray(room.clip(0, 255).astype(np.uint8))
+    write_gif([frame] * 8, tmp_path / "turn.gif")
+    with Image.open(tmp_path / "turn.gif") as gif:
+        shown = np.asarray(gif.convert("RGB")).astype(int)
+    for i, colour in enumerate(small):
+        assert np.abs(shown[112, 40 * i + 32] - colour).max() < 20
+
+
 def test_held_out_views_stand_beside_their_renders(tmp_path: Path):
     splats: Splats = ball((0, 0, 4), 1.0, 800, np.random.default_rng(0))
     camera = Camera(np.eye(4), np.array([[60.0, 0, 32], [0, 60, 24], [0, 0, 1]]), 64, 48)
