@@ -31,6 +31,9 @@ from protocol.splats import Splats
 CHUNK = 32
 """Channels blended at a time; gsplat's kernels keep all channels of a pixel in registers and slow down beyond."""
 
+WIDTHS = (1, 2, 3, 4, 5, 8, 9, 16, 17, 32)
+"""Numbers of channels, up to CHUNK, that gsplat is compiled for: version 1.5.3 pads others, 1.6 refuses them."""
+
 PIXELS = 2**18
 """Pixels whose pairs are listed at a time, so that a large view needs no more memory than a small one."""
 
@@ -108,11 +111,14 @@ def paint(seen: Seen, features: Tensor, camera: Camera, drawn: Tensor | None = N
     parts, alpha = [], None
     centres = seen.means2d[None] if drawn is None else drawn
     for chunk in features.split(CHUNK, dim=1):
+        channels = chunk.shape[1]
+        width = next(width for width in WIDTHS if width >= channels)
+        padded = chunk if width == channels else torch.nn.functional.pad(chunk, (0, width - channels))
         part, one = rasterize_to_pixels(
-            centres, seen.conics[None], chunk[None].contiguous(), seen.opacities[None],
+            centres, seen.conics[None], padded[None].contiguous(), seen.opacities[None],
             camera.width, camera.height, TILE, seen.offsets, seen.members, absgrad=drawn is not None,
         )  # fmt: skip
-        parts.append(part[0])
+        parts.append(part[0, ..., :channels])
         # Every chunk has the same alpha; one of them carries its gradient.
         alpha = one[0, ..., 0] if alpha is None else alpha
     assert alpha is not None

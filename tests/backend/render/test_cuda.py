@@ -172,6 +172,23 @@ def test_our_side_of_the_operation_of_gsplat_1_6(stand_ins, seed, monkeypatch):
     _compare_still(seed, cuda.Still(splats, "cpu"))
 
 
+@pytest.mark.parametrize("channels", [1, 7, 12, 27, 39])
+def test_only_numbers_of_channels_that_gsplat_1_6_takes_are_asked_for(stand_ins, channels, monkeypatch):
+    by_gsplat = wrapper.rasterize_to_pixels
+
+    def strict(means2d, conics, colors, *rest, **named):
+        assert colors.shape[-1] in (1, 2, 3, 4, 5, 6, 8, 9, 16, 17, 21, 23, 24, 32), "gsplat 1.6 raises ValueError"
+        return by_gsplat(means2d, conics, colors, *rest, **named)
+
+    monkeypatch.setattr(wrapper, "rasterize_to_pixels", strict)
+    splats, camera, _ = scenes.scene(2)
+    features = np.random.default_rng(2).normal(size=(len(splats), channels)).astype(np.float32)
+    image = cuda.Still(splats, "cpu").image(camera, features)
+    assert image.shape[-1] == channels
+    np.testing.assert_allclose(image, Renderer(splats, "cpu").image(camera, features), atol=2e-3)
+    _compare_gradients(2, channels, cuda.rasterize, "cpu")
+
+
 def _compare_nothing(engine, device):
     """No Gaussians at all, and some of which none is seen."""
     camera = scenes.camera(0, 20, 10)
