@@ -12,8 +12,9 @@ LOW_PASS on its diagonal.
 
 from __future__ import annotations
 
-NEAR = 0.01
-"""Gaussians whose centre is nearer than this, in scene units along the viewing axis, are not drawn (gsplat's value)."""
+NEAR = 1e-5
+"""Gaussians whose centre is nearer than this, in scene units along the viewing axis, are not drawn. A unit may be a
+kilometre as well as a millimetre: gsplat's 0.01 hid the whole of a scene that is a hundredth of a unit away."""
 
 LOW_PASS = 0.3
 """Added to both variances of a projected Gaussian, in square pixels, so that none is thinner than a pixel."""

@@ -1,8 +1,8 @@
 """Gaussians to ellipses on the image plane, and gradients back: EWA splatting (Zwicker et al. 2001), as gsplat does it.
 
 Everything is float32. ``view`` is the upper (3, 4) of the world-to-camera matrix and ``lens`` is (fx, fy, cx, cy).
-A Gaussian that cannot be seen (behind the near plane, fainter than 1/255, off the image, or not finite) gets an empty
-range of pixels, and no gradient.
+A Gaussian that cannot be seen (nearer than NEAR or behind the camera, fainter than 1/255, off the image, or not finite)
+gets an empty range of pixels, and no gradient.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from numba import njit, prange
 
 from backend.render import model
 
-FAST = {"contract", "arcp", "nsz", "reassoc", "afn"}
-"""LLVM's fast-math without its promise that nothing is NaN or infinite: that is tested for below."""
+FAST = {"contract", "arcp", "nsz", "afn"}
+"""LLVM's fast-math without its promise that nothing is NaN or infinite, which is tested for below, and without leave to
+reorder sums: it takes that in other ways in a process that compiles a kernel than in those that load the compiled one,
+and a training that was stopped in its first process would end elsewhere."""
 
 F = np.float32
 ONE = F(1)

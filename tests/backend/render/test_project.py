@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +15,16 @@ from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_cova
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.render import reference, sh_colours
+from backend.render import Renderer, reference, sh_colours
 from backend.render.blend import falloff
 from backend.render.model import LOW_PASS, NEAR
 from backend.render.project import CONIC_A, CONIC_C, U, V, project
 from backend.render.seen import Pinhole
 from backend.render.tiles import depth_order
+from protocol.transform import transform
 from tests.backend.render import scenes
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -102,3 +111,46 @@ def test_the_fast_exponential_is_exact_to_a_few_parts_in_a_million():
     x = np.linspace(-6.3, 0, 10001, dtype=np.float32)
     got = np.array([falloff(value) for value in x])
     np.testing.assert_allclose(got, np.exp(x.astype(np.float64)), rtol=5e-6)
+
+
+PROJECT = """
+import hashlib
+import numpy as np
+from backend.render.project import project, project_backward
+
+rng = np.random.default_rng(0)
+means, quats, scales, opacities, moments = (
+    rng.normal(size=shape).astype(np.float32) for shape in ((500, 3), (500, 4), (500, 3), 500, (500, 6))
+)
+view, lens = np.eye(4)[:3].astype(np.float32), np.array([60, 60, 32, 32], np.float32)
+view[2, 3] = 4
+footprints, boxes, depths = np.zeros((500, 8), np.float32), np.zeros((500, 4), np.int32), np.zeros(500, np.float32)
+project(means, quats, scales - 3, opacities, view, lens, 64, 64, footprints, boxes, depths)
+gradients = [np.zeros(shape, np.float32) for shape in ((500, 3), (500, 4), (500, 3), 500, (500, 2))]
+project_backward(means, quats, scales - 3, view, lens, 64, 64, footprints, boxes, moments, *gradients)
+print(hashlib.sha256(b"".join(array.tobytes() for array in (footprints, boxes, depths, *gradients))).hexdigest())
+"""
+
+
+def test_a_process_that_compiles_computes_the_same_bits_as_one_that_loads_what_was_compiled(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", PROJECT], env=environment, check=True, capture_output=True, text=True, cwd=ROOT
+        )
+        found.append(done.stdout)
+    assert any(tmp_path.rglob("*.nbc"))
+    assert found[0] == found[1] != ""
+
+
+def test_a_scene_in_kilometres_or_millimetres_looks_the_same():
+    splats, camera, _ = scenes.scene(2)
+    image = Renderer(splats, "cpu").image(camera)
+    for scale in (1e-3, 1e3):
+        viewmat = camera.viewmat.copy()
+        viewmat[:3, 3] *= scale
+        matrix = np.diag([scale, scale, scale, 1.0])
+        scaled = Renderer(transform(splats, matrix), "cpu").image(dataclasses.replace(camera, viewmat=viewmat))
+        # Beside rounding, only what is nearer than a hundredth of a unit differs.
+        assert np.abs(scaled - image).mean() < 1e-4
