@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,12 +14,20 @@ from backend.progress import Progress, silent
 from backend.reconstruct.optimiser import Columns
 from backend.reconstruct.photographs import Photograph
 from backend.reconstruct.sweep import surface_points
+from backend.render.model import NEAR
 from backend.scene.types import Camera
 from protocol.sh import SH0
 
-FEWEST = 100
-"""A capture with fewer sparse points than this is treated as one without: they would not outline a scene."""
+log = logging.getLogger(__name__)
 
+FEWEST = 100
+"""A capture with fewer sparse points in its photographs is treated as one without: they would not outline a scene."""
+
+STRAY = 1e4
+"""Sparse points farther from the middle of all than this many times the median are left out: chance matches."""
+
+LOOKED_AT = 1000
+"""Points, at most, of which it is counted how many lie in a photograph."""
 
 OPACITY = 0.3
 
@@ -36,19 +45,51 @@ def initial_points(
     """Return at most ``most`` points, (P, 3) float32 in the world and their colours (P, 3) uint8.
 
     Args:
-        points, colours: the sparse points of the scene; points that are not finite are left out.
-        photos: where there are too few points, these are searched for surfaces; small ones will do.
+        points, colours: the sparse points of the scene; points that are not finite or far astray are left out.
+        photos: where too few points lie in them, these are searched for surfaces; small ones will do.
         most: a random choice is made of more points than this.
         seed: of that choice and of the search.
     """
-    usable = np.isfinite(points).all(1) & (np.abs(points) < 1e6).all(1)
+    usable = _together(points)
     points, colours = points[usable], colours[usable]
-    if len(points) < FEWEST:
+    if len(points) < FEWEST or _shown(points, [photo.camera for photo in photos], seed) < FEWEST:
+        if len(points) >= FEWEST:
+            log.warning("The photographs show next to none of the sparse points; surfaces are sought in their place.")
         return surface_points(photos, most, seed, progress)
     if len(points) > most:
         chosen = np.random.default_rng(seed).choice(len(points), most, replace=False)
         points, colours = points[chosen], colours[chosen]
     return points.astype(np.float32), colours
+
+
+def _together(points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(P,) bool, which points are finite and not astray."""
+    usable = np.isfinite(points).all(1)
+    if usable.any():
+        with np.errstate(over="ignore"):
+            away = np.linalg.norm(points - np.median(points[usable], axis=0), axis=1)
+        usable &= away <= STRAY * np.median(away[usable])
+    return usable
+
+
+def _shown(points: NDArray[np.float32], cameras: Sequence[Camera], seed: int) -> int:
+    """About how many of the points lie in a photograph, hidden ones included."""
+    count = min(len(points), LOOKED_AT)
+    some = points[np.random.default_rng(seed).choice(len(points), count, replace=False)]
+    shown = np.zeros(count, bool)
+    for camera in cameras:
+        shown |= _inside(some, camera)[0]
+    return round(len(points) / count * int(shown.sum()))
+
+
+def _inside(points: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """(P,) bool, which points lie in the photograph of ``camera``, and (P,) their depths."""
+    seen = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    depth = seen[:, 2]
+    pixel = seen @ camera.K.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x, y = pixel[:, 0] / pixel[:, 2], pixel[:, 1] / pixel[:, 2]
+    return (depth > NEAR) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height), depth
 
 
 def viewing_distance(points: NDArray[np.float32], cameras: Sequence[Camera]) -> float:
@@ -59,13 +100,9 @@ def viewing_distance(points: NDArray[np.float32], cameras: Sequence[Camera]) -> 
     """
     depths = []
     for camera in cameras:
-        seen = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-        ahead = seen[seen[:, 2] > 1e-6]
-        pixel = ahead @ camera.K.T
-        x, y = pixel[:, 0] / pixel[:, 2], pixel[:, 1] / pixel[:, 2]
-        inside = (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
+        inside, depth = _inside(points, camera)
         if inside.any():
-            depths.append(np.median(ahead[inside, 2]))
+            depths.append(np.median(depth[inside]))
     if depths:
         return float(np.median(depths))
     return max(float(np.median(np.linalg.norm(points - cameras[0].centre, axis=1))), 1e-3)

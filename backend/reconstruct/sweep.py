@@ -17,6 +17,7 @@ from scipy.spatial import KDTree
 
 from backend.progress import Progress, silent
 from backend.reconstruct.photographs import Photograph
+from backend.render import model
 
 NEAR, FAR = 0.05, 6.0
 """Depths that are tried, in units of the cameras' spread: from close to a camera to well behind what they
@@ -45,6 +46,8 @@ SAME_DEPTH = 0.12
 
 SAME_COLOUR = 25.0
 """Mean difference of colour values below which a photograph shows a point."""
+
+CLOSEST = np.float32(model.NEAR)
 
 SHOWN = 0.6
 """Share of the photographs looking at a point that must show it. A point in free space has a different background in
@@ -233,7 +236,7 @@ def _count_shown(pixels, starts, sizes, projections, points, colours, looking, s
         for view in range(starts.shape[0]):
             P = projections[view]
             w = P[2, 0] * x + P[2, 1] * y + P[2, 2] * z + P[2, 3]
-            if w <= np.float32(1e-6):
+            if w <= CLOSEST:
                 continue
             u = (P[0, 0] * x + P[0, 1] * y + P[0, 2] * z + P[0, 3]) / w
             v = (P[1, 0] * x + P[1, 1] * y + P[1, 2] * z + P[1, 3]) / w
@@ -265,7 +268,7 @@ def _match(pixels, starts, sizes, projections, patch, origin, directions, depth,
         y = origin[1] + directions[s, 1] * depth
         z = origin[2] + directions[s, 2] * depth
         w = P[2, 0] * x + P[2, 1] * y + P[2, 2] * z + P[2, 3]
-        if w <= np.float32(1e-6):
+        if w <= CLOSEST:
             return np.float32(-1)
         u = (P[0, 0] * x + P[0, 1] * y + P[0, 2] * z + P[0, 3]) / w - np.float32(0.5)
         v = (P[1, 0] * x + P[1, 1] * y + P[1, 2] * z + P[1, 3]) / w - np.float32(0.5)

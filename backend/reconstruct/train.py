@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from backend.pictures import UNSEEN, Pictures
 from backend.progress import Progress, silent
 from backend.reconstruct import checkpoint as checkpoints
 from backend.reconstruct.densify import Growth, densify, finite
+from backend.reconstruct.frame import check_precision, training_origin
 from backend.reconstruct.initial import FEWEST, gaussians_at, initial_points, viewing_distance
 from backend.reconstruct.losses import photometric_loss, psnr
 from backend.reconstruct.need import DISK, need, place
@@ -91,7 +93,7 @@ def reconstruct(
         The Gaussians in the frame of the capture, every value finite.
 
     Raises:
-        BadScene: no training view.
+        BadScene: no training view, or a capture so far from its origin that float32 cannot hold it.
         BadArgument: a setting out of range.
         Unavailable: ``device`` is "cuda" and it cannot be had, or there is not memory enough.
         Fault: as raised by the readers of the scene.
@@ -178,6 +180,9 @@ def _train(
     folder = large_folder() if checkpoint is None else checkpoint.parent
     folder.mkdir(parents=True, exist_ok=True)
     wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"))
+    origin = training_origin(train_views)
+    if origin.any():
+        train_views = [replace(view, camera=view.camera.moved(-origin)) for view in train_views]
     count = 1 if peers is None else peers.count
     home = place(wants, device, folder, swept=len(scene.points) < FEWEST, copies=count)
     shelved = folder if home == DISK else None
@@ -191,8 +196,11 @@ def _train(
         progress=progress,
     )
     cap = int(changes.get("cap", default_cap(photos.pixels, engine)))
-    points = initial_points(scene.points, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
-    distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
+    sparse = (scene.points - origin).astype(np.float32)
+    points = initial_points(sparse, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
+    cameras = [photo.camera for photo in photos.full]
+    distance = viewing_distance(points[0], cameras)
+    check_precision(scene, origin, distance, cameras)
     schedule = Schedule.for_scene(
         distance, photos.pixels, len(points[0]), engine=engine, steps=steps, views=count, **changes
     )
@@ -207,7 +215,7 @@ def _train(
         joint = Joint(unic_lift, photos, train_views, schedule, seed, device, geometry)
         columns[EMBEDDING] = joint.start(len(points[0]))
         told |= {"joint": dataclasses.asdict(unic_lift), "geometry": geometry}
-    training = Training(Adam(columns), photos, schedule, seed, joint, peers)
+    training = Training(Adam(columns), photos, schedule, seed, joint, peers, origin)
 
     mark = checkpoints.fingerprint(train_views, dataclasses.asdict(schedule) | told)
     if checkpoint is not None:
@@ -256,6 +264,7 @@ class Training:
         step: how many steps were made.
         joint: what is trained besides; None for Gaussians alone.
         peers: the processes that train with this one; None for this one alone.
+        origin: (3,) float64, of the Gaussians and of the cameras of ``photos`` in the frame of the capture.
     """
 
     def __init__(
@@ -266,7 +275,9 @@ class Training:
         seed: int,
         joint: Joint | None = None,
         peers: Peers | None = None,
+        origin: NDArray[np.float64] | None = None,
     ) -> None:
+        self.origin = np.zeros(3) if origin is None else origin
         self.adam = adam
         self.joint = joint
         self.peers = peers
@@ -322,6 +333,8 @@ class Training:
         if not good.all():
             log.warning("Left out %d Gaussians with values that are not finite.", int((~good).sum()))
         columns = {name: column.detach()[good].cpu().numpy() for name, column in self.adam.columns.items()}
+        if self.origin.any():
+            columns["means"] = (columns["means"] + self.origin).astype(np.float32)
         return Splats(columns["means"], columns["quats"], columns["scales"], columns["opacities"], columns["sh"])
 
     def embedding(self) -> NDArray[np.float32]:

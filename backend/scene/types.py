@@ -36,6 +36,12 @@ class Camera:
         """(3,) float64, where the camera stands in the world."""
         return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
 
+    def moved(self, by: NDArray[np.float64]) -> Camera:
+        """Return the same camera with its centre moved by (3,) in the world."""
+        viewmat = self.viewmat.copy()
+        viewmat[:3, 3] = -viewmat[:3, :3] @ (self.centre + by)
+        return replace(self, viewmat=viewmat)
+
     def resized(self, width: int, height: int) -> Camera:
         """Return the same camera for an image of another size."""
         K = self.K.copy()

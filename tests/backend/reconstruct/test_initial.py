@@ -72,6 +72,20 @@ def test_sparse_points_are_used_where_there_are_enough(floor):
     assert np.array_equal(colours[rows], fewer_colours)
 
 
+def test_sparse_points_far_from_the_origin_of_the_capture_are_no_strays(floor):
+    points = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) + np.float32(3e6)
+    cameras = [dataclasses.replace(photo, camera=photo.camera.moved(np.full(3, 3e6))) for photo in floor]
+    got, _ = initial_points(points, np.zeros((500, 3), np.uint8), cameras, 10_000, seed=0)
+    assert np.array_equal(got, points)
+
+
+def test_points_that_no_photograph_shows_give_way_to_surfaces(floor, caplog):
+    elsewhere = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) + np.array([0, 0, 80], np.float32)
+    points, _ = initial_points(elsewhere, np.zeros((500, 3), np.uint8), floor, 300, seed=0)
+    assert np.median(np.abs(points[:, 2])) < 0.1
+    assert "none of the sparse points" in caplog.text
+
+
 def test_viewing_distance_is_the_median_depth():
     cameras = [looking_at(centre, [0, 0, 0.5], (60, 60), 60.0) for centre in ([4, 0, 0.5], [0, 4, 0.5])]
     points = np.random.default_rng(0).normal(0, 0.1, (200, 3)).astype(np.float32) + np.array([0, 0, 0.5], np.float32)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from backend.progress import Cancelled
 from backend.reconstruct import held_out, optimiser, reconstruct, train
+from backend.reconstruct.frame import training_origin
 from backend.reconstruct.held_out import qualities
 from backend.reconstruct.need import DISK
 from backend.reconstruct.schedule import RATES
@@ -226,3 +227,45 @@ def test_the_same_loop_trains_on_cuda(scene):
     splats = reconstruct(scene, scene.views, device="cuda", steps=120, settings=settings)
     cpu = reconstruct(scene, scene.views, device="cpu", steps=120, settings=settings)
     assert np.mean(held_out(splats, scene.views, "cuda")) > np.mean(held_out(cpu, scene.views)) - 1.5
+
+
+def placed(capture: Scene, scale: float = 1.0, shift: tuple[float, float, float] = (0, 0, 0)) -> Scene:
+    """The same capture with every coordinate times ``scale``, and then moved."""
+    views = []
+    for view in capture.views:
+        viewmat = view.camera.viewmat.copy()
+        viewmat[:3, 3] *= scale
+        camera = dataclasses.replace(view.camera, viewmat=viewmat).moved(np.array(shift, float))
+        views.append(dataclasses.replace(view, camera=camera))
+    points = (capture.points * scale + np.array(shift)).astype(np.float32)
+    return dataclasses.replace(capture, views=tuple(views), points=points)
+
+
+def test_units_and_place_of_a_capture_cost_no_quality(scene):
+    settings = {"cap": 600}
+
+    def quality(capture: Scene) -> float:
+        splats = reconstruct(capture, capture.views, steps=120, settings=settings)
+        return float(np.mean(held_out(splats, capture.views)))
+
+    usual = quality(scene)
+    for other in (placed(scene, 1e-3), placed(scene, 1e3), placed(scene, 1.0, (1000, -2000, 500))):
+        # Rounding alone leads runs of so few Gaussians a decibel apart.
+        assert quality(other) > usual - 1.5
+
+
+def test_gaussians_come_back_in_the_frame_of_the_capture(scene):
+    shift = (1024.0, -2048.0, 512.0)
+    far = placed(scene, 1.0, shift)
+    origin = training_origin(far.views)
+    centres = np.array([view.camera.centre for view in far.views])
+    np.testing.assert_allclose(origin, centres.mean(0))
+    assert not training_origin(scene.views).any()
+    splats = reconstruct(far, far.views, steps=2)
+    assert np.abs(np.median(splats.means, axis=0) - shift).max() < 1
+
+
+def test_a_capture_too_far_for_float32_is_refused(scene):
+    far = placed(scene, 1.0, (4.5e5, 5.2e6, 300))
+    with pytest.raises(BadScene, match=r"5,219,4\d\d units from the origin.*pixels"):
+        reconstruct(far, far.views, steps=2)
