@@ -41,7 +41,9 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         row.operator("splatlift.show_as", text="Points", depress=display == "POINTS").display = "POINTS"
         row.operator("splatlift.show_as", text="Splats", depress=display == "SPLATS").display = "SPLATS"
         if display == "SPLATS":
-            layout.prop(settings(context), "budget")
+            row = layout.row(align=True)
+            row.prop(settings(context), "budget")
+            row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "SPLATS"
         if share < 1:
             layout.label(text=f"{share:.0%} of them are drawn", icon="INFO")
         background = session.background_of(scene)

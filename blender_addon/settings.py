@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from . import session
-from .splats.collections import show_as, shown_as, splat_objects
+from .splats.collections import splat_objects
 from .splats.display import ELLIPSOID_BUDGET
 from .values import SplatLiftValue
 
@@ -22,13 +22,6 @@ UP = (
     ("AUTO", "Automatic", "As the cameras were held, which the result says"),
     *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
 )
-
-
-def _show_again(chosen: Any, context: Any) -> None:
-    """Have the scene that the list shows drawn within the budget, if it is drawn as ellipsoids."""
-    scene = shown_scene(context)
-    if scene is not None and shown_as(scene)[0] == "SPLATS":
-        show_as(scene, "SPLATS", chosen.budget)
 
 
 class SplatLiftSettings(bpy.types.PropertyGroup):
@@ -63,7 +56,6 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         soft_min=10_000,
         soft_max=5_000_000,
         step=50_000,
-        update=_show_again,
     )
     scene_id: bpy.props.StringProperty(name="Scene", description="The imported scene that the list shows")
     row: bpy.props.IntProperty(name="Object", description="The chosen row of the list")
