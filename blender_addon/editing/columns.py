@@ -17,9 +17,7 @@ from protocol.errors import BadSplats
 
 from ..splats.attributes import PADDED
 from ..splats.columns import count_of, resize
-
-LABEL = "label"
-"""The column with the label of the object that a Gaussian belongs to."""
+from ..splats.following import LABEL
 
 
 class Kind(NamedTuple):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import colorsys
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import bmesh  # pyright: ignore[reportMissingImports]
 import bpy
 
-from protocol.errors import BadArgument
+from protocol.errors import BadArgument, BadSplats
 
 from .. import session
+from ..splats.attributes import catch_up
 from ..splats.collections import BENEATH, SURFACE_OF, lay_beneath, linear, nearest_tag, splat_objects
 from ..splats.columns import count_of
 from ..splats.result import BACKGROUND_COLOUR, MAX_LABEL
@@ -123,6 +125,9 @@ def settle(part: Any) -> None:
     """Bring a part in step with the Gaussians it now holds: their labels and their number."""
     pieces = pieces_of(part)
     for piece in pieces:
+        # Their labels still tell apart what Blender's Join brought together. What cannot follow is refused by exports.
+        with suppress(BadSplats):
+            catch_up(piece.thing.data)
         relabel(piece.thing.data, part.splatlift.label)
     part.splatlift.count = sum(points_of(piece.thing) for piece in pieces)
 

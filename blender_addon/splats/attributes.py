@@ -30,6 +30,7 @@ from .columns import (
     write,
     write_positions,
 )
+from .following import PLACE, followed, has_moved
 
 DC = ("f_dc_0", "f_dc_1", "f_dc_2")
 OPACITY = "opacity"
@@ -39,7 +40,7 @@ QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 PADDED = "sh_padded"
 """Custom property of data whose ``f_rest_0`` to ``f_rest_8`` are zeros added on writing."""
 
-_RESERVED = ("position", "radius", COLOUR, *DC, OPACITY, *SCALES, *QUATS)
+_RESERVED = ("position", "radius", PLACE, COLOUR, *DC, OPACITY, *SCALES, *QUATS)
 _REST = ("f_rest_",)
 _FEWEST_REST = 9
 
@@ -69,8 +70,10 @@ def write_splats(data: Any, splats: Splats) -> None:
     extra = storable(splats, _RESERVED, _REST)
     resize(data, len(splats))
     attributes = data.attributes
-    make(attributes, {**dict.fromkeys(_float_names(splats), "FLOAT"), **kinds_of(extra), COLOUR: "FLOAT_COLOR"})
+    kinds = {**dict.fromkeys(_float_names(splats), "FLOAT"), **kinds_of(extra)}
+    make(attributes, {**kinds, COLOUR: "FLOAT_COLOR", PLACE: "FLOAT_VECTOR"})
     write_positions(data, splats.means)
+    write(attributes, PLACE, splats.means)
     for name, column in _float_columns(splats):
         write(attributes, name, column)
     for name, column in extra.items():
@@ -84,10 +87,11 @@ def write_splats(data: Any, splats: Splats) -> None:
 def read_splats(data: Any) -> Splats:
     """Return the Gaussians that a mesh or point cloud holds, exactly as :func:`write_splats` was given them.
 
-    FLOAT and INT attributes that are no splat column come back as extra columns.
+    Those whose points were moved follow, see :func:`.following.follow`. FLOAT and INT attributes that are no splat
+    column come back as extra columns.
 
     Raises:
-        BadSplats: if a splat column is missing, or its type or domain was changed.
+        BadSplats: if a splat column is missing, or its type or domain was changed; if points were scaled unevenly.
     """
     if native.is_native(data):
         return native.read_native(data)
@@ -102,7 +106,23 @@ def read_splats(data: Any) -> Splats:
     if rest == _FEWEST_REST and data.get(PADDED) and not higher.any():
         sh = np.ascontiguousarray(sh[:, :1])
     opacities = np.ascontiguousarray(_read(attributes, (OPACITY,), n)[:, 0])
-    return Splats(read_positions(data), quats, scales, opacities, sh, read_extra(attributes, n, _RESERVED, _REST))
+    extra = read_extra(attributes, n, _RESERVED, _REST)
+    return followed(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
+
+
+def catch_up(data: Any) -> None:
+    """Turn and scale the Gaussians of data whose points were moved, and remember where they are now.
+
+    Raises:
+        BadSplats: as :func:`read_splats`; nothing is changed then.
+    """
+    if not count_of(data) or not has_moved(data):
+        return
+    splats = read_splats(data)
+    for name, column in _float_columns(splats):
+        write(data.attributes, name, column)
+    write(data.attributes, PLACE, splats.means)
+    data.update_tag()
 
 
 def _rest_names(splats: Splats) -> list[str]:

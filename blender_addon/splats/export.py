@@ -99,12 +99,10 @@ def world_matrix(thing: Any) -> Any:
 
 
 def _placed(thing: Any, placement: NDArray[np.float64]) -> Splats:
-    splats = _gaussians(thing)
     matrix = np.linalg.solve(placement, np.array(world_matrix(thing), np.float64))
-    if np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED):
-        return splats
     try:
-        return transform(splats, matrix)
+        splats = _gaussians(thing)
+        return splats if np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED) else transform(splats, matrix)
     except BadSplats as error:
         seen = thing.parent if thing.get(BENEATH) else thing
         raise BadSplats(f"The object {seen.name!r} cannot be exported: {error.sentence}", error.remedy) from error
