@@ -11,7 +11,8 @@ Works in a window, in ``blender -b --python script.py`` and in the bpy module. E
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +27,15 @@ from protocol.messages import JobRequest, MethodInfo, Select
 from .address import parse
 from .connection import Connection
 from .job import Job
+from .local_server import LocalServer
 from .selecting import job_of
+from .survey import Survey
+from .survey import survey as look_through_folder
 
 PATIENCE = 10.0
 """Seconds that :func:`connect` waits for a server unless told otherwise."""
+START = 60.0
+"""Seconds that a server on this machine has to start unless told otherwise."""
 
 Progress = Callable[[str, float, str], object]
 """Called with the stage, how much of it is done from 0 to 1, and a few words."""
@@ -88,6 +94,47 @@ class Segmentation:
             self._on_progress(self.job.stage, self.job.fraction, self.job.note)
 
 
+@contextmanager
+def server_here(
+    program: Path | str, *arguments: str, timeout: float = START, cache: Path | str | None = None
+) -> Iterator[str]:
+    """Run a server on this machine for a ``with`` block, and give the block its address.
+
+    Args:
+        program: a Python that the backend is installed for, the folder of its environment, or the program ``backend``.
+        arguments: further ones of ``backend serve``.
+        timeout: seconds to wait until it says where it listens.
+        cache: folder for its log; left out, that of the add-on's preferences.
+
+    Raises:
+        BadArgument: if there is no such program.
+        Unavailable: if it cannot be started, or ends before it serves; the sentence holds the last line that it said.
+    """
+    server = LocalServer(_cache(cache))
+    server.start(Path(program), *arguments)
+    try:
+        if not server.wait(timeout):
+            raise server.error or Unavailable(f"The server did not start within {timeout:g} s.")
+        assert server.address is not None
+        yield server.address
+    finally:
+        server.stop(wait=True)
+
+
+def survey(folder: Path | str) -> Survey:
+    """Return what a scene folder holds, as the panel shows it before anything is sent.
+
+    Raises:
+        BadScene: as :func:`blender_addon.survey.survey`.
+    """
+    steps = look_through_folder(Path(folder))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 def connect(
     address: str, pairing: str | None = None, *, timeout: float = PATIENCE, cache: Path | str | None = None
 ) -> Client:
@@ -112,11 +159,7 @@ def connect(
         from .preferences import check_online
 
         check_online(where)
-    if cache is None:
-        from .preferences import cache_folder
-
-        cache = cache_folder()
-    connection = Connection(Path(cache))
+    connection = Connection(_cache(cache))
     try:
         connection.connect(address, pairing)
         connection.run(lambda: connection.state in ("connected", "error"), timeout)
@@ -350,6 +393,14 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
 
 
+def _cache(chosen: Path | str | None) -> Path:
+    if chosen is not None:
+        return Path(chosen)
+    from .preferences import cache_folder
+
+    return cache_folder()
+
+
 def _several(collections: Any) -> list[Any]:
     return list(collections) if isinstance(collections, Iterable) else [collections]
 
@@ -367,6 +418,8 @@ __all__ = [
     "look_through",
     "segment",
     "select_similar",
+    "server_here",
     "show_as",
     "show_colours",
+    "survey",
 ]

@@ -340,20 +340,25 @@ def stage_of(job: Job) -> str:
     """Return what a job is at, in words."""
     if job.state == "cancelling":
         return "Cancelling"
-    known = pump.known_connection
-    if job.state == "queued" and (known is None or known.state != "connected"):
-        return "Waiting for the server"
-    return STAGES.get(job.stage, job.stage)
+    return "Waiting for the server" if _is_cut_off(job) else STAGES.get(job.stage, job.stage)
 
 
 def details_of(job: Job) -> list[str]:
     """Return what else is known of a job's stage, a line each: how much, how fast, how long."""
     lines = [job.note] if job.note else []
+    if _is_cut_off(job):
+        return lines
     if job.state == "queued" and job.ahead:
         lines.append("1 capture is before it" if job.ahead == 1 else f"{job.ahead} captures are before it")
     parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
     parts += [f"{in_words(job.left)} left"] if job.left is not None else []
     return [*lines, ", ".join(parts)] if parts else lines
+
+
+def _is_cut_off(job: Job) -> bool:
+    """Whether nothing is heard of a job that is with the server, or on its way, as there is no connection."""
+    known = pump.known_connection
+    return job.state not in ("preparing", "cancelling") and (known is None or known.state != "connected")
 
 
 def draw_import(layout: Any, context: Any) -> None:

@@ -7,13 +7,10 @@ import bpy
 from protocol.errors import Unavailable
 
 from ..address import parse
-from ..api import PATIENCE
+from ..api import PATIENCE, START
 from ..preferences import address, check_online, environment, pairing
 from ..pump import pump
 from .reporting import reporting
-
-START = 60.0
-"""Seconds that a script waits for a server on this machine to start."""
 
 
 class SPLATLIFT_OT_connect(bpy.types.Operator):

@@ -181,6 +181,9 @@ def test_a_job_in_each_state(stage, capture):  # noqa: F811
     assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Finding objects 50%}", "<splatlift.cancel>", "29.8 dB"]
     job.left, job.speed = 150.0, 12.3e6
     assert draw("SPLATLIFT_PT_jobs")[-1] == "12 MB/s, 2 min left"
+    stage.connection.close()
+    assert draw("SPLATLIFT_PT_jobs")[1:] == ["{Waiting for the server 50%}", "<splatlift.cancel>", "29.8 dB"]
+    stage.connect()
     job.left = job.speed = None
     assert bpy.ops.splatlift.cancel(job=job.id) == {"FINISHED"}
     assert "{Cancelling 50%}" in draw("SPLATLIFT_PT_jobs")

@@ -68,6 +68,21 @@ def test_the_true_server_is_started_used_and_stopped(tmp_path, monkeypatch):
     assert first.state == "stopped"
 
 
+def test_a_script_has_a_server_for_as_long_as_it_wants(tmp_path):
+    pid = tmp_path / "pid"
+    lines = ("import os", f"open({str(pid)!r}, 'w').write(str(os.getpid()))")
+    serving = program(tmp_path, *lines, "print('SplatLift serves at tcp://127.0.0.1:9', flush=True)", "time.sleep(60)")
+    with api.server_here(serving, cache=tmp_path / "cache") as address:
+        assert address == "tcp://127.0.0.1:9"
+        assert alive(int(pid.read_text()))
+    assert not alive(int(pid.read_text()))
+    dying = program(tmp_path, "sys.exit('No module named torch')")
+    with pytest.raises(Unavailable, match="No module named torch"), api.server_here(dying, cache=tmp_path / "cache"):
+        pass
+    with pytest.raises(BadArgument, match="no program"), api.server_here(tmp_path / "none", cache=tmp_path):
+        pass
+
+
 def test_one_that_dies_leaves_its_last_line(tmp_path):
     local = LocalServer(tmp_path)
     local.start(program(tmp_path, "print('one', file=sys.stderr)", "sys.exit('No module named torch')"))

@@ -7,19 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.survey import CLIMB, Survey, scene_of, survey
+from blender_addon import api
+from blender_addon.survey import CLIMB, scene_of
 from protocol.errors import BadScene
 from protocol.ply import write_ply
 from tests.protocol.strategies import random_splats
-
-
-def look(folder: Path) -> Survey:
-    steps = survey(folder)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def make(root: Path, *names: str, text: str = "x") -> Path:
@@ -40,7 +32,7 @@ FRAMES = json.dumps({"frames": [{"file_path": f"images/{n}.png"} for n in range(
 def test_colmap(tmp_path):
     make(tmp_path, "sparse/0/cameras.bin", "sparse/0/images.bin", *pictures("images", 5, ".jpg"), *pictures("masks", 4))
     make(tmp_path, *pictures("images_2", 5), *pictures("gt", 5))
-    found = look(tmp_path)
+    found = api.survey(tmp_path)
     assert (found.layout, found.photographs, found.masks, found.mask_folder) == ("COLMAP", 5, 4, "masks")
     assert (found.splats, found.files) == (None, 16)
     assert found.bytes == 16
@@ -49,39 +41,39 @@ def test_colmap(tmp_path):
 def test_lists_of_frames(tmp_path):
     make(tmp_path, "transforms.json", text=FRAMES)
     make(tmp_path, *pictures("images", 6), *pictures("instance", 3, ".npy"))
-    found = look(tmp_path)
+    found = api.survey(tmp_path)
     assert (found.layout, found.photographs, found.masks) == ("Nerfstudio or Instant-NGP", 4, 3)
     synthetic = make(tmp_path / "synthetic", "transforms_train.json", "transforms_test.json", text=FRAMES)
-    assert (look(synthetic).layout, look(synthetic).photographs) == ("NeRF-synthetic", 8)
+    assert (api.survey(synthetic).layout, api.survey(synthetic).photographs) == ("NeRF-synthetic", 8)
     broken = make(tmp_path / "broken", "transforms.json", *pictures("images", 2))
-    assert (look(broken).layout, look(broken).photographs) == ("Nerfstudio or Instant-NGP", 2)
+    assert (api.survey(broken).layout, api.survey(broken).photographs) == ("Nerfstudio or Instant-NGP", 2)
 
 
 def test_rooms(tmp_path):
     messy = make(tmp_path / "messy", "metadata.json", *pictures("color", 7), *pictures("detic_instance", 7, ".npy"))
-    assert (look(messy).layout, look(messy).photographs, look(messy).masks) == ("Messy-Rooms", 7, 7)
+    assert (api.survey(messy).layout, api.survey(messy).photographs, api.survey(messy).masks) == ("Messy-Rooms", 7, 7)
     scannet = make(tmp_path / "scannet", "intrinsic/intrinsic_color.txt", *pictures("color", 3, ".jpg"))
-    assert look(make(scannet, *pictures("m2f_instance", 2))).masks == 2
-    assert look(scannet).layout == "ScanNet or Replica"
+    assert api.survey(make(scannet, *pictures("m2f_instance", 2))).masks == 2
+    assert api.survey(scannet).layout == "ScanNet or Replica"
 
 
 def test_splats_are_told_from_other_points(tmp_path):
     make(tmp_path, "transforms.json", text=FRAMES)
     make(tmp_path, "a_points.ply", text="ply\nformat ascii 1.0\nelement vertex 0\nend_header\n")
-    assert look(tmp_path).splats is None
+    assert api.survey(tmp_path).splats is None
     (tmp_path / "out").mkdir()
     write_ply(random_splats(3), tmp_path / "out" / "scene.ply")
-    assert look(tmp_path).splats == "out/scene.ply"
+    assert api.survey(tmp_path).splats == "out/scene.ply"
 
 
 def test_a_folder_that_is_no_scene_is_still_told(tmp_path):
-    found = look(make(tmp_path, *pictures("holiday", 3)))
+    found = api.survey(make(tmp_path, *pictures("holiday", 3)))
     assert (found.layout, found.photographs, found.masks, found.mask_folder) == (None, 3, 0, None)
     with pytest.raises(BadScene):
-        look(tmp_path / "nowhere")
+        api.survey(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadScene, match="holds no photographs"):
-        look(tmp_path / "empty")
+        api.survey(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
