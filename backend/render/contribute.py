@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from backend.render.blend import CAP, CHECK_EVERY, CUT, OPAQUE, falloff
+from backend.render.blend import CAP, CHECK_EVERY, CUT, OPAQUE, ORDERED, falloff
 from backend.render.model import TILE
 from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY, F, U, V
 from backend.render.seen import Seen
@@ -54,6 +54,15 @@ def bucket(pixels, width, across, tiles):
 
 
 @njit(fastmath=True, error_model="numpy")
+def exceed(weights, least, group):
+    """Whether any of the weights (LANES,) is above its pixel's ``least``. A count is the same in any order."""
+    above = F(0)
+    for lane in range(LANES):
+        above += ONE if weights[lane] > least[group, lane] else F(0)
+    return above > F(0)
+
+
+@njit(fastmath=ORDERED, error_model="numpy")
 def weigh_group(footprints, i, xs, ys, group, light, weights, least):
     """Weights (LANES,) of Gaussian i in one group of pixels; whether any is above its pixel's ``least``.
 
@@ -63,7 +72,6 @@ def weigh_group(footprints, i, xs, ys, group, light, weights, least):
     u, v = footprints[i, U], footprints[i, V]
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
     opacity = footprints[i, OPACITY]
-    above = F(0)
     for lane in range(LANES):
         dx, dy = xs[group, lane] - u, ys[group, lane] - v
         alpha = min(opacity * falloff(-HALF * (a * dx * dx + c * dy * dy) - b * dx * dy), CAP)
@@ -73,11 +81,10 @@ def weigh_group(footprints, i, xs, ys, group, light, weights, least):
         after = before - weight
         light[group, lane] = after if after >= OPAQUE else F(0)
         weights[lane] = weight
-        above += ONE if weight > least[group, lane] else F(0)
-    return above > F(0)
+    return exceed(weights, least, group)
 
 
-@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+@njit(parallel=True, cache=True, fastmath=ORDERED, error_model="numpy")
 def strongest(schedule, start, members, rows, footprints, across, width, pixels, begin, places, ids, weights):
     """Fill ids and weights (P, k), both zero before.
 

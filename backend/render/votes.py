@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from backend.render.blend import CHECK_EVERY, opaque, open_tile, weigh
+from backend.render.blend import CHECK_EVERY, ORDERED, opaque, open_tile, weigh
 from backend.render.model import TILE
 from backend.render.project import F
 from backend.render.seen import Seen
@@ -73,7 +73,7 @@ def tile_palettes(numbers, across, down):
     return start, palettes[:size].copy()
 
 
-@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+@njit(parallel=True, cache=True, fastmath=ORDERED, error_model="numpy")
 def weigh_ids(
     schedule, start, members, rows, footprints, across, numbers, palette_start, palettes, sum_start, sums, tiles
 ):
