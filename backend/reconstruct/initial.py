@@ -54,7 +54,7 @@ def initial_points(
     points, colours = points[usable], colours[usable]
     if len(points) < FEWEST or _shown(points, [photo.camera for photo in photos], seed) < FEWEST:
         if len(points) >= FEWEST:
-            log.warning("The photographs show next to none of the sparse points; surfaces are sought in their place.")
+            log.warning("The photographs show too few different sparse points; surfaces are sought in their place.")
         return surface_points(photos, most, seed, progress)
     if len(points) > most:
         chosen = np.random.default_rng(seed).choice(len(points), most, replace=False)
@@ -73,13 +73,13 @@ def _together(points: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _shown(points: NDArray[np.float32], cameras: Sequence[Camera], seed: int) -> int:
-    """About how many of the points lie in a photograph, hidden ones included."""
+    """About how many different points lie in a photograph, hidden ones included."""
     count = min(len(points), LOOKED_AT)
     some = points[np.random.default_rng(seed).choice(len(points), count, replace=False)]
     shown = np.zeros(count, bool)
     for camera in cameras:
         shown |= _inside(some, camera)[0]
-    return round(len(points) / count * int(shown.sum()))
+    return round(len(points) / count * len(np.unique(some[shown], axis=0)))
 
 
 def _inside(points: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

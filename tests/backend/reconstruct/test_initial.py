@@ -79,11 +79,13 @@ def test_sparse_points_far_from_the_origin_of_the_capture_are_no_strays(floor):
     assert np.array_equal(got, points)
 
 
-def test_points_that_no_photograph_shows_give_way_to_surfaces(floor, caplog):
-    elsewhere = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) + np.array([0, 0, 80], np.float32)
-    points, _ = initial_points(elsewhere, np.zeros((500, 3), np.uint8), floor, 300, seed=0)
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_points_that_no_photograph_shows_or_all_in_one_place_give_way_to_surfaces(floor, caplog, spread):
+    draws = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+    useless = spread * (draws + np.array([0, 0, 80], np.float32))
+    points, _ = initial_points(useless, np.zeros((500, 3), np.uint8), floor, 300, seed=0)
     assert np.median(np.abs(points[:, 2])) < 0.1
-    assert "none of the sparse points" in caplog.text
+    assert "too few different sparse points" in caplog.text
 
 
 def test_viewing_distance_is_the_median_depth():
