@@ -29,7 +29,7 @@ from backend.pictures import Pictures, Take
 from backend.progress import Progress, Watch, silent
 from backend.reconstruct import held_out, reconstruct, reconstruct_jointly
 from backend.reconstruct.joint import UNREAD
-from backend.refine import Refinement, refine
+from backend.refine import SHARE, Refinement, refine
 from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
 from backend.scene.types import Camera, Scene, View
@@ -151,7 +151,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
 
     if request.refine or (request.refine is None and request.splats is None):
         with clock("refine"):
-            steps = None if request.steps is None else max(1, request.steps // 20)
+            steps = None if request.steps is None else max(1, request.steps // SHARE)
             how = Refinement(steps=steps)
             splats, lifted = refine(splats, lifted, train, how=how, device=device, seed=request.seed, progress=progress)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,7 +29,10 @@ from backend.render import Renderer, device_of
 from backend.scene.types import View
 from protocol.splats import Splats
 
-__all__ = ["Refinement", "refine"]
+__all__ = ["SHARE", "Refinement", "refine"]
+
+SHARE = 15
+"""A reconstruction takes so many times as many steps as the tuning after it."""
 
 STRONGEST = 16
 """Gaussians asked of each pixel."""
@@ -44,12 +48,14 @@ class Refinement:
 
     Attributes:
         cut: whether Gaussians that straddle two objects are cut in two first.
-        steps: of tuning, one photograph each; 0 for none, None for a twentieth of what a reconstruction takes.
+        steps: of tuning, one photograph each; 0 for none, None for a fifteenth of what a reconstruction takes.
+        rounds: in how many parts they are made. Each part begins with outlines of what the last has sharpened.
         label_weight: of the label loss beside the photometric loss.
     """
 
     cut: bool = False
     steps: int | None = None
+    rounds: int = 2
     label_weight: float = 0.2
 
 
@@ -87,35 +93,24 @@ def refine(
     device = device_of(device)
     if not lifted.labels.any():
         return splats, lifted
-    steps = STEPS[device] // 20 if how.steps is None else how.steps
+    steps = STEPS[device] // SHARE if how.steps is None else how.steps
     home = place(_need(splats, views, device), device, large_folder())
     folder = large_folder() if home == DISK else None
     photos = load_photographs(
         views, long_side=LONG_SIDE[device], device=home, folder=folder, progress=_under_refine(progress)
     ).full
-    renderer, division = Renderer(splats, device), Division.empty(len(splats))
-    outlines: list[NDArray[np.int32]] = []
-    shelf = None if folder is None else Shelf(folder)
-    for number, photo in enumerate(photos):
-        progress("refine", 0.3 * number / len(photos), "outlines")
-        shown = renderer.contributions(photo.camera, None, STRONGEST)
-        labels = label_map(shown, lifted.labels, photo.camera, BACKGROUND)
-        outline = outlined(labels, photo.image.cpu().numpy())
-        if shelf is None:
-            outlines.append(outline)
-        else:
-            shelf.put([outline])
-        if how.cut:
-            division.add(splats, lifted.labels, photo.camera, shown, outline)
-    if shelf is not None:
-        outlines = [shelf.row(number)[0] for number in range(len(photos))]
-
     labels, parents = lifted.labels, np.arange(len(splats))
-    if how.cut:
-        splats, parents = cut(splats, find_cuts(division))
-        labels = _relabelled(splats, labels[parents], parents, photos, outlines, device)
-    if steps:
-        splats = _tuned(splats, labels, photos, outlines, steps, how.label_weight, device, seed, progress)
+    rounds = max(1, min(how.rounds, steps))
+    for done in range(rounds):
+        told = _part(progress, done / rounds, 1 / rounds)
+        division = Division.empty(len(splats)) if how.cut and done == 0 else None
+        outlines = _outlines(splats, labels, photos, folder, device, division, told)
+        if division is not None:
+            splats, parents = cut(splats, find_cuts(division))
+            labels = _relabelled(splats, labels[parents], parents, photos, outlines, device)
+        if steps:
+            share = (done + 1) * steps // rounds - done * steps // rounds
+            splats = _tuned(splats, labels, photos, outlines, share, how.label_weight, device, seed + done, told)
     progress("refine", 1.0)
     embedding = lifted.embedding[parents] if lifted.embedding is not None else None
     return splats, dataclasses.replace(
@@ -128,6 +123,40 @@ def _need(splats: Splats, views: Sequence[View], device: str) -> Need:
     wanted = need(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
     sizes = (working_size(view.camera, LONG_SIDE[device]) for view in views)
     return wanted._replace(photographs=wanted.photographs + sum(4 * width * height for width, height in sizes))
+
+
+def _part(progress: Progress, start: float, share: float) -> Progress:
+    return lambda stage, fraction, note="": progress(stage, start + share * fraction, note)
+
+
+def _outlines(
+    splats: Splats,
+    labels: NDArray[np.int32],
+    photos: Sequence[Photograph],
+    folder: Path | None,
+    device: str,
+    division: Division | None,
+    progress: Progress,
+) -> list[NDArray[np.int32]]:
+    """Of each photograph, (H, W) int32, the labels as drawn, led to its edges; in a file where there is a folder.
+
+    What the views say of straddlers is added to ``division``.
+    """
+    renderer = Renderer(splats, device)
+    shelf = None if folder is None else Shelf(folder)
+    found: list[NDArray[np.int32]] = []
+    for number, photo in enumerate(photos):
+        progress("refine", 0.3 * number / len(photos), "outlines")
+        shown = renderer.contributions(photo.camera, None, STRONGEST)
+        drawn = label_map(shown, labels, photo.camera, BACKGROUND)
+        outline = outlined(drawn, photo.image.cpu().numpy())
+        if shelf is None:
+            found.append(outline)
+        else:
+            shelf.put([outline])
+        if division is not None:
+            division.add(splats, labels, photo.camera, shown, outline)
+    return found if shelf is None else [shelf.row(number)[0] for number in range(len(photos))]
 
 
 def _relabelled(

@@ -94,6 +94,23 @@ def test_label_gradients_shape_geometry_and_not_colour(fuzzy):
         assert not np.array_equal(getattr(one, name), getattr(other, name))
 
 
+def test_each_round_draws_outlines_of_what_the_last_one_left(fuzzy):
+    splats, lift, views, _ = fuzzy
+    fractions = []
+    both, _ = refine(
+        splats,
+        lift,
+        views,
+        how=Refinement(steps=9, rounds=2),
+        progress=lambda _, fraction, __="": fractions.append(fraction),
+    )
+    first, _ = refine(splats, lift, views, how=Refinement(steps=4, rounds=1))
+    second, _ = refine(first, lift, views, how=Refinement(steps=5, rounds=1), seed=1)
+    for name in ("means", "quats", "scales", "opacities", "sh"):
+        assert np.array_equal(getattr(both, name), getattr(second, name))
+    assert fractions == sorted(fractions)
+
+
 @pytest.mark.parametrize("cut", [False, True])
 def test_photographs_and_outlines_on_disk_change_no_bit(fuzzy, cut, monkeypatch, tmp_path):
     splats, lift, views, _ = fuzzy
