@@ -17,7 +17,7 @@ from backend.lift.votes import Evidence
 
 STOPS = (0, 1, 3, 10, 20)
 """Steps that are tried."""
-ENOUGH = 0.9
+ENOUGH = 0.7
 """Of the largest gain over no smoothing. The most steps that gain as much are taken: small objects, which need them,
 hardly weigh in the sum."""
 
