@@ -96,14 +96,12 @@ def test_label_gradients_shape_geometry_and_not_colour(fuzzy):
 
 def test_each_round_draws_outlines_of_what_the_last_one_left(fuzzy):
     splats, lift, views, _ = fuzzy
-    fractions = []
-    both, _ = refine(
-        splats,
-        lift,
-        views,
-        how=Refinement(steps=9, rounds=2),
-        progress=lambda _, fraction, __="": fractions.append(fraction),
-    )
+    fractions: list[float] = []
+
+    def note_down(stage: str, fraction: float, note: str = "") -> None:
+        fractions.append(fraction)
+
+    both, _ = refine(splats, lift, views, how=Refinement(steps=9, rounds=2), progress=note_down)
     first, _ = refine(splats, lift, views, how=Refinement(steps=4, rounds=1))
     second, _ = refine(first, lift, views, how=Refinement(steps=5, rounds=1), seed=1)
     for name in ("means", "quats", "scales", "opacities", "sh"):
