@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 
 from blender_addon import session
+from blender_addon.splats.result import SORTING
 from protocol.ply import write_ply
 from protocol.splats import SH_COUNTS, Splats
 
@@ -54,7 +55,7 @@ def timed_import(folder: Path) -> tuple[dict[str, float], float, float]:
         took = time.perf_counter() - start
         seconds[part] += took
         longest = max(longest, took)
-        part = "sort by label, split" if note == "Telling the objects apart" else part
+        part = "sort by label, split" if note == SORTING else part
 
 
 def main() -> int:

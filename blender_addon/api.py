@@ -113,10 +113,7 @@ def server_here(
     server = LocalServer(_cache(cache))
     server.start(Path(program), *arguments)
     try:
-        if not server.wait(timeout):
-            raise server.error or Unavailable(f"The server did not start within {timeout:g} s.")
-        assert server.address is not None
-        yield server.address
+        yield server.wait_for_address(timeout)
     finally:
         server.stop(wait=True)
 
@@ -127,12 +124,9 @@ def survey(folder: Path | str) -> Survey:
     Raises:
         BadScene: as :func:`blender_addon.survey.survey`.
     """
-    steps = look_through_folder(Path(folder))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    from . import session
+
+    return session.finish(look_through_folder(Path(folder)))
 
 
 def connect(

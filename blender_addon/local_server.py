@@ -126,6 +126,17 @@ class LocalServer:
             time.sleep(0.02)
         return self.state == "running"
 
+    def wait_for_address(self, seconds: float) -> str:
+        """Wait until the server runs and return its address. For scripts: it blocks.
+
+        Raises:
+            Unavailable: if it ends first, or does not say its address in time.
+        """
+        if not self.wait(seconds):
+            raise self.error or Unavailable(f"The server did not start within {seconds:g} s.")
+        assert self.address is not None
+        return self.address
+
     def _forget(self) -> None:
         process, self._process = self._process, None
         if process is not None:

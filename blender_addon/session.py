@@ -8,6 +8,7 @@ There is no state in Python to bring back in step, and hence no handler on loadi
 # Blender takes the properties of a group from its annotations.
 
 import atexit
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -132,7 +133,7 @@ def import_steps(
     return add_scene(result, display, surfaces, into, scale, rows, photographs)
 
 
-def finish(steps: Steps[Kind]) -> Kind:
+def finish(steps: Generator[Any, None, Kind]) -> Kind:
     """Take all steps of some work at once and return its result."""
     while True:
         try:

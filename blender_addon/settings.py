@@ -23,6 +23,14 @@ UP = (
     *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
 )
 
+SCALE: dict[str, Any] = {
+    "name": "Scale",
+    "description": "Metres that one unit of the capture becomes",
+    "default": 1.0,
+    "min": 1e-6,
+    "max": 1e6,
+}
+
 
 class SplatLiftSettings(bpy.types.PropertyGroup):
     """At ``scene.splatlift``."""
@@ -44,9 +52,7 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     declared: bpy.props.StringProperty(description="Which declaration of a server the values were made from")
     display: bpy.props.EnumProperty(name="Show As", description="What imported objects look like", items=DISPLAYS)
     up: bpy.props.EnumProperty(name="Up", description="Which axis of the capture points up", items=UP)
-    scale: bpy.props.FloatProperty(
-        name="Scale", description="Metres that one unit of the capture becomes", default=1.0, min=1e-6, max=1e6
-    )
+    scale: bpy.props.FloatProperty(**SCALE)
     budget: bpy.props.IntProperty(
         name="Draw at Most",
         description="How many ellipsoids are drawn of the scene; of more Gaussians a random share is seen, "

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +181,7 @@ def _train(
     wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"))
     origin = training_origin(train_views)
     if origin.any():
-        train_views = [replace(view, camera=view.camera.moved(-origin)) for view in train_views]
+        train_views = [dataclasses.replace(view, camera=view.camera.moved(-origin)) for view in train_views]
     count = 1 if peers is None else peers.count
     home = place(wants, device, folder, swept=len(scene.points) < FEWEST, copies=count)
     shelved = folder if home == DISK else None

@@ -74,10 +74,7 @@ class SPLATLIFT_OT_start_server(bpy.types.Operator):
         assert program is not None  # see poll
         pump.start_local(program)
         if bpy.app.background:
-            if not pump.local.wait(START):
-                raise pump.local.error or Unavailable(f"The server did not start within {START:g} s.")
-            assert pump.local.address is not None
-            pump.connection.connect(pump.local.address, started_here=True)
+            pump.connection.connect(pump.local.wait_for_address(START), started_here=True)
             pump.connection.run(lambda: pump.connection.state in ("connected", "error"), PATIENCE)
         return {"FINISHED"}
 

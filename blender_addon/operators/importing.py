@@ -12,7 +12,7 @@ from protocol.errors import BadArgument
 
 from .. import session
 from ..pump import pump
-from ..settings import DISPLAYS, UP, capture_folder, settings
+from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
 from ..splats.capture import CAMERAS
 from ..splats.collections import show_as, shown_as
 from ..splats.result import read_table
@@ -37,14 +37,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     up: bpy.props.EnumProperty(
         name="Up", description="Which axis of the capture points up", items=UP, options={"SKIP_SAVE"}
     )
-    scale: bpy.props.FloatProperty(
-        name="Scale",
-        description="Metres that one unit of the capture becomes",
-        default=1.0,
-        min=1e-6,
-        max=1e6,
-        options={"SKIP_SAVE"},
-    )
+    scale: bpy.props.FloatProperty(**SCALE, options={"SKIP_SAVE"})
     cameras: bpy.props.BoolProperty(
         name="Cameras", description="Bring the capture's cameras too, where the result has them", default=True
     )

@@ -85,6 +85,9 @@ class Result:
 
 
 Kind = TypeVar("Kind")
+SORTING = "Telling the objects apart"
+"""What is said when the file is read and its rows are about to be sorted by label."""
+
 Steps = Generator[tuple[float, str], None, Kind]
 """Work in small steps: yields how much is done, 0 to 1, and a few words; returns the work's result."""
 
@@ -99,7 +102,7 @@ def read_result(folder: Path) -> Steps[Result]:
     yield 0.0, "Reading the result"
     table = read_table(folder)
     splats = yield from _read_splats(folder / "splats.ply")
-    yield 0.5, "Telling the objects apart"
+    yield 0.5, SORTING
     rows_of = _rows_of_labels(splats.extra["label"], table, folder)
     yield 0.5, "Gathering the objects"
     parts: list[Part] = []

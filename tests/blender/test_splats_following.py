@@ -118,23 +118,24 @@ def test_an_applied_move_is_exported_as_the_move_itself(tmp_path: Path) -> None:
     assert_alike(exported(scene, tmp_path), expected)
 
 
-def test_objects_that_blender_joins_are_exported_as_they_lay(tmp_path: Path) -> None:
-    scene = imported(tmp_path / "in")
+def joined(folder: Path) -> tuple[Any, Splats]:
+    """A scene, two of its objects moved and joined to a third by Blender, and what it exported before it was joined."""
+    scene = imported(folder / "in")
     move("mug", MOVE)
     move("lamp", OTHER)
-    expected = exported(scene, tmp_path)
+    before = exported(scene, folder)
     pick_parts(["plant", "mug", "lamp"])
     bpy.ops.object.join()
+    return scene, before
+
+
+def test_objects_that_blender_joins_are_exported_as_they_lay(tmp_path: Path) -> None:
+    scene, expected = joined(tmp_path)
     assert_alike(exported(scene, tmp_path), expected)
 
 
 def test_an_edit_of_what_blender_joined_catches_up(tmp_path: Path) -> None:
-    scene = imported(tmp_path / "in")
-    move("mug", MOVE)
-    move("lamp", OTHER)
-    expected = exported(scene, tmp_path)
-    pick_parts(["plant", "mug", "lamp"])
-    bpy.ops.object.join()
+    scene, expected = joined(tmp_path)
     pick("plant", np.arange(900) % 3 == 0)
     (split,) = split_selection([part("plant")])
     for each in (part("plant"), split):
