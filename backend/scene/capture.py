@@ -43,6 +43,7 @@ class Capture:
         points: (P, 3) float32, sparse points in the world.
         colours: (P, 3) uint8.
         warnings: sentences for the user.
+        matched: whether poses and points come from matches that the capture records.
     """
 
     shots: list[Shot]
@@ -50,3 +51,4 @@ class Capture:
     points: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
     colours: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
     warnings: tuple[str, ...] = ()
+    matched: bool = False

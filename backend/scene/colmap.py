@@ -63,7 +63,8 @@ def read_colmap(root: Path, model: Path) -> Capture:
         path = inner_path(name, listing).with_name(file.name).as_posix()
         camera = camera_for(file, viewmat, calibration)
         shots.append(Shot(path, file, camera, calibration.lens, held_out=_held_out(root, file)))
-    return Capture(shots, MASK_FOLDERS, *_points(reconstruction), warnings)
+    matched = reconstruction.compute_num_observations() > 0
+    return Capture(shots, MASK_FOLDERS, *_points(reconstruction), warnings, matched)
 
 
 def _held_out(root: Path, photograph: Path) -> bool:

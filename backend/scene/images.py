@@ -47,6 +47,22 @@ def read_image(view: View, size: tuple[int, int] | None = None) -> NDArray[np.ui
     """
     if size is not None and min(size) < 1:
         raise BadArgument(f"A photograph cannot be scaled to {size[0]} x {size[1]} pixels.")
+    pixels = read_stored(view)
+    if view.lens is not None:
+        pixels = undistort_image(view.lens, pixels)
+    if size is not None and size != (view.camera.width, view.camera.height):
+        shrinks = size[0] <= view.camera.width and size[1] <= view.camera.height
+        resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, resampling))
+    return pixels
+
+
+def read_stored(view: View) -> NDArray[np.uint8]:
+    """Return the photograph of ``view`` as the file holds it, distortion included: (H, W, 3) uint8, sRGB.
+
+    Raises:
+        BadScene: as :func:`read_image`.
+    """
     try:
         with Image.open(view.image_path) as image:
             pixels = np.asarray(_rgb(image))
@@ -58,12 +74,6 @@ def read_image(view: View, size: tuple[int, int] | None = None) -> NDArray[np.ui
             f"The photograph {view.image_path} is {width} x {height} pixels now; it was "
             f"{view.camera.width} x {view.camera.height} when the scene was loaded."
         )
-    if view.lens is not None:
-        pixels = undistort_image(view.lens, pixels)
-    if size is not None and size != (width, height):
-        shrinks = size[0] <= width and size[1] <= height
-        resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, resampling))
     return pixels
 
 

@@ -40,7 +40,9 @@ def load_scene(root: Path, masks: Path | None = None) -> Scene:
     ]
     views.sort(key=lambda view: natural_key(view.name))
     check_masks(views)
-    return Scene(root, layout, tuple(views), capture.points, capture.colours, capture.warnings + warnings)
+    return Scene(
+        root, layout, tuple(views), capture.points, capture.colours, capture.warnings + warnings, capture.matched
+    )
 
 
 def describe_scene(scene: Scene) -> str:

@@ -82,6 +82,8 @@ class Scene:
         points: (P, 3) float32, sparse points in the world; P is 0 where the capture has none.
         colours: (P, 3) uint8, their colours.
         warnings: sentences for the user, such as how many listed images were missing.
+        matched: whether poses and points come from matches between the photographs (structure from motion), as the
+            capture itself records them: then they agree with the photographs as well as they can.
     """
 
     root: Path
@@ -90,3 +92,4 @@ class Scene:
     points: NDArray[np.float32]
     colours: NDArray[np.uint8]
     warnings: tuple[str, ...] = ()
+    matched: bool = False

@@ -1,0 +1,131 @@
+"""Features of photographs and which of them show the same point: SIFT and geometric verification by pycolmap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.poses.model import matched_size, reconstruction
+from backend.progress import Progress
+from backend.scene.images import read_stored
+from backend.scene.types import View
+
+FEATURES = 2048
+"""Most features of a photograph. Twice as many cost four times as much to match."""
+
+EXHAUSTIVE = 40
+"""Captures of at most this many photographs have every pair matched."""
+
+NEIGHBOURS = 24
+"""In larger captures each photograph is matched with this many of the nearest that look in a similar direction."""
+
+SIMILAR = 0.0
+"""Cosine of the angle between two viewing directions above which photographs may be matched."""
+
+AT_ONCE = {"photographs": 8, "pairs": 200}
+"""How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
+
+
+def match(views: Sequence[View], folder: Path, seed: int, progress: Progress) -> Path:
+    """Return a COLMAP database of the features and verified matches of ``views``.
+
+    Images and cameras of the database are those of :func:`backend.poses.model.reconstruction`.
+
+    Args:
+        folder: an empty folder for the database and for reduced copies of the photographs.
+        seed: of the verification of matches.
+
+    Raises:
+        BadScene: as :func:`backend.scene.images.read_image`.
+    """
+    database = folder / "features.db"
+    names = []
+    for number, view in enumerate(views):
+        progress("poses", 0.2 * number / len(views), f"photograph {number + 1} of {len(views)}")
+        names.append(f"{number:06d}.png")
+        grey = Image.fromarray(read_stored(view)).convert("L")
+        grey.resize(matched_size(view), Image.Resampling.BOX).save(folder / names[-1], compress_level=1)
+    _write_images(database, reconstruction(views))
+    _extract(database, folder, names, progress)
+    _match(database, folder, names, _pairs(views), seed, progress)
+    return database
+
+
+def _extract(database: Path, folder: Path, names: Sequence[str], progress: Progress) -> None:
+    options = pycolmap.FeatureExtractionOptions()
+    options.use_gpu = False
+    options.sift.max_num_features = FEATURES
+    for start in range(0, len(names), AT_ONCE["photographs"]):
+        progress("poses", 0.2 + 0.3 * start / len(names), "features")
+        some = list(names[start : start + AT_ONCE["photographs"]])
+        pycolmap.extract_features(
+            database,
+            folder,
+            some,
+            camera_mode=pycolmap.CameraMode.PER_IMAGE,
+            extraction_options=options,
+            device=pycolmap.Device.cpu,
+        )
+
+
+def _write_images(database: Path, known: pycolmap.Reconstruction) -> None:
+    """Name the images of the database and their cameras: features are then added to them, not to new ones."""
+    with pycolmap.Database.open(database) as opened:
+        for camera in known.cameras.values():
+            opened.write_camera(camera, use_camera_id=True)
+        for rig in known.rigs.values():
+            opened.write_rig(rig, use_rig_id=True)
+        for frame in known.frames.values():
+            opened.write_frame(frame, use_frame_id=True)
+        for image in known.images.values():
+            opened.write_image(image, use_image_id=True)
+
+
+def _pairs(views: Sequence[View]) -> list[tuple[int, int]]:
+    """Pairs of photographs that may show the same points, by where their cameras stand and look."""
+    count = len(views)
+    if count <= EXHAUSTIVE:
+        return list(combinations(range(count), 2))
+    centres = np.array([view.camera.centre for view in views])
+    forward = np.array([view.camera.viewmat[2, :3] for view in views])
+    pairs: set[tuple[int, int]] = set()
+    for number in range(count):
+        gaps: NDArray[np.float64] = np.linalg.norm(centres - centres[number], axis=1)
+        gaps[(forward @ forward[number] < SIMILAR) | (np.arange(count) == number)] = np.inf
+        nearest = np.argsort(gaps, kind="stable")[:NEIGHBOURS]
+        pairs |= {(min(number, int(o)), max(number, int(o))) for o in nearest if np.isfinite(gaps[o])}
+    return sorted(pairs)
+
+
+def _match(
+    database: Path,
+    folder: Path,
+    names: Sequence[str],
+    pairs: Sequence[tuple[int, int]],
+    seed: int,
+    progress: Progress,
+) -> None:
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.use_gpu = False
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = seed
+    listing = folder / "pairs.txt"
+    for start in range(0, len(pairs), AT_ONCE["pairs"]):
+        progress("poses", 0.5 + 0.4 * start / len(pairs), f"matching {start:,} of {len(pairs):,} pairs")
+        some = pairs[start : start + AT_ONCE["pairs"]]
+        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in some))
+        importing = pycolmap.ImportedPairingOptions()
+        importing.match_list_path = listing
+        pycolmap.match_image_pairs(
+            database,
+            matching_options=matching,
+            pairing_options=importing,
+            verification_options=verification,
+            device=pycolmap.Device.cpu,
+        )
