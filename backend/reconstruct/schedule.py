@@ -17,8 +17,9 @@ about 80 ms, so larger photographs would not finish in minutes; 1600 is what the
 STEPS = {"cpu": 4500, "cuda": 15000}
 """On the CPU the gain after 4500 steps is 0.1 dB per ten seconds; on CUDA half of the reference code's 30000."""
 
-SH_DEGREE = {"cpu": 0, "cuda": 3}
-"""On the CPU the time that 45 further values per Gaussian cost buys more as further steps."""
+SH_DEGREE = {"cpu": 1, "cuda": 3}
+"""Colours of degree 0 cannot show gloss that moves with the camera: floaters then do. On the CPU the time that the
+further values of degrees 2 and 3 cost buys more as further steps."""
 
 PIXELS_PER_GAUSSIAN = {"cpu": 170, "cuda": 20}
 """Training pixels, over all photographs, that one Gaussian must explain."""
@@ -40,6 +41,10 @@ documentation has 26.4 dB with 2.2 M Gaussians with it and 26.3 dB with 4.5 M wi
 MOST_GAUSSIANS = {"cpu": 100_000, "cuda": 1_500_000}
 LEAST_GAUSSIANS = 2000
 
+FIRST_CHECK, LAST_CHECK = 0.2, 0.8
+"""Shares of the steps at which floaters are removed first and last: before, there are no surfaces to tell them from;
+after, what was behind them has no time to take their place."""
+
 
 def default_cap(pixels: int, engine: str) -> int:
     """Return the most Gaussians for this many training pixels over all photographs."""
@@ -58,7 +63,8 @@ class Schedule:
         sh_degree: of the colours.
         sh_every: steps between one degree of the spherical harmonics and the next, from degree 0 up.
         ssim_weight: share of structural dissimilarity in the loss (3DGS: 0.2).
-        opacity_weight: of the mean opacity in the loss; empties Gaussians that explain nothing, for pruning to find.
+        opacity_weight: of the mean opacity in the loss. 0 by default: where photographs disagree a little, as real ones
+            do, it empties surfaces, and light then comes from all along the ray.
         rate_means, rate_means_end: step size of the centres in scene units at the first and last step, in between
             geometric. 3DGS scales it by the extent of the cameras; the distance at which the cameras see the scene
             serves a single camera and a forward-facing capture as well.
@@ -77,6 +83,10 @@ class Schedule:
         close: distance from a camera in scene units below which a Gaussian is removed: a camera stands in free space,
             and fog there spoils every view but those it was trained in.
         faint: opacity below which a Gaussian is removed.
+        floater_checks: how often floaters are removed, see :mod:`backend.reconstruct.floaters`, evenly from
+            :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each time after a densification.
+        floater_share: share of a Gaussian's light in front of surfaces above which it is removed as a floater.
+        floater_margin: scene units by which that light must arrive in front of the surface.
     """
 
     steps: int
@@ -104,6 +114,9 @@ class Schedule:
     huge_size: float
     close: float
     faint: float
+    floater_checks: int
+    floater_share: float
+    floater_margin: float
 
     @classmethod
     def for_scene(
@@ -149,7 +162,7 @@ class Schedule:
             "sh_degree": SH_DEGREE[engine],
             "sh_every": max(1, total // 10),
             "ssim_weight": 0.2,
-            "opacity_weight": 0.01,
+            "opacity_weight": 0.0,
             "rate_means": rates["means"] * distance * larger,
             "rate_means_end": 3e-6 * distance * larger,
             "rate_quats": rates["quats"] * larger,
@@ -164,11 +177,14 @@ class Schedule:
             # 12 % leaves each generation 100 steps to settle; a start far below the cap must grow faster to reach it.
             "growth": float(np.clip((cap / max(count, 1)) ** (1 / rounds), 1.12, 1.25)),
             "absgrad": ABSGRAD[engine],
-            "mask_weight": 5.0,
+            "mask_weight": 2.0,
             "split_size": 0.006 * distance,
             "huge_size": 0.6 * distance,
             "close": 0.1 * distance,
             "faint": 0.005,
+            "floater_checks": 7,
+            "floater_share": 0.4,
+            "floater_margin": 0.05 * distance,
         }
         unknown = sorted(changes.keys() - values.keys())
         if unknown:
@@ -209,6 +225,13 @@ class Schedule:
     def densifies(self, step: int) -> bool:
         """Whether Gaussians are added or removed after this step."""
         return self.grow_from <= step <= self.prune_until and step % self.grow_every == 0
+
+    def removes_floaters(self, step: int) -> bool:
+        """Whether floaters are removed after this step."""
+        shares = np.linspace(FIRST_CHECK, LAST_CHECK, self.floater_checks)
+        return self.densifies(step) and step in {
+            round(share * self.steps / self.grow_every) * self.grow_every for share in shares
+        }
 
     def room(self, step: int, count: int) -> int:
         """How many Gaussians there may be after densifying ``count`` of them at this step."""

@@ -17,12 +17,14 @@ from backend.memory import gib
 from backend.pictures import UNSEEN, Pictures
 from backend.progress import Progress, silent
 from backend.reconstruct import checkpoint as checkpoints
+from backend.reconstruct.densify import FEWEST as FEWEST_GAUSSIANS
 from backend.reconstruct.densify import Growth, densify, finite
+from backend.reconstruct.floaters import light_in_front
 from backend.reconstruct.frame import check_precision, training_origin
 from backend.reconstruct.initial import FEWEST, gaussians_at, initial_points, viewing_distance
 from backend.reconstruct.losses import photometric_loss, psnr
 from backend.reconstruct.need import DISK, need, place
-from backend.reconstruct.optimiser import Adam
+from backend.reconstruct.optimiser import Adam, Columns
 from backend.reconstruct.parallel import Peers, together
 from backend.reconstruct.photographs import AHEAD, Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
@@ -322,19 +324,35 @@ class Training:
         if self.joint:
             self.joint.advance()
         self.step += 1
-        if schedule.densifies(self.step):
-            self.growth = densify(self.adam, self.growth, schedule, self.step, self.centres, self.generator)
+        self.choose_gaussians()
         return photo, rendered.image
+
+    def choose_gaussians(self) -> None:
+        """Add and remove Gaussians where this step is one after which that is done."""
+        if self.schedule.densifies(self.step):
+            self.growth = densify(self.adam, self.growth, self.schedule, self.step, self.centres, self.generator)
+        if self.schedule.removes_floaters(self.step):
+            self._remove_floaters()
+
+    def _remove_floaters(self) -> None:
+        cameras = [photo.camera for photo in self.photos.half]
+        in_front = light_in_front(
+            _as_splats(self.adam.columns), cameras, self.schedule.floater_margin, str(self.device.type), self.step
+        )
+        keep = torch.from_numpy(in_front <= self.schedule.floater_share).to(self.device)
+        if int(keep.sum()) >= FEWEST_GAUSSIANS:
+            self.growth = self.growth.pick(keep)
+            self.adam.rearrange(keep, {name: column[:0].detach() for name, column in self.adam.columns.items()})
 
     def splats(self) -> Splats:
         """Return the Gaussians; any with a value that is not finite is left out, and the log says so."""
         good = self._finite()
         if not good.all():
             log.warning("Left out %d Gaussians with values that are not finite.", int((~good).sum()))
-        columns = {name: column.detach()[good].cpu().numpy() for name, column in self.adam.columns.items()}
+        splats = _as_splats({name: column[good] for name, column in self.adam.columns.items()})
         if self.origin.any():
-            columns["means"] = (columns["means"] + self.origin).astype(np.float32)
-        return Splats(columns["means"], columns["quats"], columns["scales"], columns["opacities"], columns["sh"])
+            splats = dataclasses.replace(splats, means=(splats.means + self.origin).astype(np.float32))
+        return splats
 
     def embedding(self) -> NDArray[np.float32]:
         """Return the embedding of the Gaussians that :meth:`splats` returns, of a joint run."""
@@ -397,6 +415,11 @@ class Training:
         number, self.queue = int(self.queue[-1 - rank % len(self.queue)]), self.queue[:-count]
         soon = self.queue[-AHEAD:].tolist()
         return self.photos.take(number, self.schedule.small(self.step), soon).on(self.device)
+
+
+def _as_splats(columns: Columns) -> Splats:
+    arrays = {name: column.detach().cpu().numpy() for name, column in columns.items()}
+    return Splats(arrays["means"], arrays["quats"], arrays["scales"], arrays["opacities"], arrays["sh"])
 
 
 def column_rates(schedule: Schedule, step: int) -> dict[str, float | torch.Tensor]:

@@ -45,7 +45,7 @@ def training(scene: Scene, *, joint: bool, geometry: bool = True, steps: int = 6
     points = initial_points(scene.points, scene.colours, photos.half, 300, 0)
     distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
     schedule = Schedule.for_scene(distance, photos.pixels, len(points[0]), engine="cpu", steps=steps, **CAP)
-    columns = gaussians_at(points, distance, 0, "cpu")
+    columns = gaussians_at(points, distance, schedule.sh_degree, "cpu")
     if not joint:
         return Training(Adam(columns), photos, schedule, 0)
     beside = Joint(UnicLiftSettings(), photos, scene.views, schedule, 0, "cpu", geometry)

@@ -13,7 +13,6 @@ import torch
 
 from backend.progress import Cancelled
 from backend.reconstruct import parallel, reconstruct, train
-from backend.reconstruct.densify import densify
 from backend.reconstruct.losses import photometric_loss
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.parallel import Peers, together
@@ -43,7 +42,8 @@ class Pair(Training):
         visible = torch.zeros(len(self.adam), dtype=torch.bool)
         for number in reversed(numbers):
             photo = self.photos.take(number, schedule.small(self.step))
-            colours = sh_colours(columns["sh"], columns["means"], photo.camera)
+            sh = columns["sh"][:, : (schedule.degree(self.step) + 1) ** 2]
+            colours = sh_colours(sh, columns["means"], photo.camera)
             means, quats, scales, opacities, _ = columns.values()
             rendered = rasterize(means, quats, scales, opacities, colours, photo.camera)
             loss = photometric_loss(rendered.image, photo.image, schedule.ssim_weight)
@@ -55,8 +55,7 @@ class Pair(Training):
             column.grad /= 2
         self.adam.step(column_rates(schedule, self.step), visible)
         self.step += 1
-        if schedule.densifies(self.step):
-            self.growth = densify(self.adam, self.growth, schedule, self.step, self.centres, self.generator)
+        self.choose_gaussians()
         return photo, rendered.image
 
 
