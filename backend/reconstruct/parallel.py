@@ -76,6 +76,15 @@ class Peers:
         growth.seen += _sum(own.seen)
         return own.seen > 0
 
+    def add(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor added up over all processes, in place.
+
+        Raises:
+            Unavailable: another process has ended.
+        """
+        self.check()
+        return _sum(tensor)
+
 
 def _sum(tensor: torch.Tensor) -> torch.Tensor:
     """Add up a tensor over all processes, in place."""

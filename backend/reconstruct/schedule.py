@@ -83,6 +83,9 @@ class Schedule:
         close: distance from a camera in scene units below which a Gaussian is removed: a camera stands in free space,
             and fog there spoils every view but those it was trained in.
         faint: opacity below which a Gaussian is removed.
+        exposure_rate: share of the way to its best exposure that one look at a photograph goes, see
+            :mod:`backend.reconstruct.exposure`: other photographs hold the Gaussians to theirs meanwhile. 0 for none.
+        exposure_from: step after which exposures are looked for; before, there is nothing to compare with.
         floater_checks: how often floaters are removed, see :mod:`backend.reconstruct.floaters`, evenly from
             :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each time after a densification.
         floater_share: share of a Gaussian's light in front of surfaces above which it is removed as a floater.
@@ -114,6 +117,8 @@ class Schedule:
     huge_size: float
     close: float
     faint: float
+    exposure_rate: float
+    exposure_from: int
     floater_checks: int
     floater_share: float
     floater_margin: float
@@ -182,6 +187,8 @@ class Schedule:
             "huge_size": 0.6 * distance,
             "close": 0.1 * distance,
             "faint": 0.005,
+            "exposure_rate": 0.3,
+            "exposure_from": total // 20,
             "floater_checks": 7,
             "floater_share": 0.4,
             "floater_margin": 0.05 * distance,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from backend.progress import Progress, silent
 from backend.reconstruct import checkpoint as checkpoints
 from backend.reconstruct.densify import FEWEST as FEWEST_GAUSSIANS
 from backend.reconstruct.densify import Growth, densify, finite
+from backend.reconstruct.exposure import Exposures
 from backend.reconstruct.floaters import light_in_front
 from backend.reconstruct.frame import check_precision, training_origin
 from backend.reconstruct.initial import FEWEST, gaussians_at, initial_points, viewing_distance
@@ -289,13 +290,14 @@ class Training:
         self.generator = torch.Generator().manual_seed(seed)
         self.growth = Growth(len(adam), self.device)
         self.queue = torch.empty(0, dtype=torch.int64)
+        self.exposures = Exposures(len(photos.full), self.device)
         centres = np.array([photo.camera.centre for photo in photos.full], np.float32)
         self.centres = torch.from_numpy(centres).to(self.device)
 
     def advance(self) -> tuple[Photograph, torch.Tensor]:
         """Make one step; return the photograph it looked at and (H, W, 3) float32, how it was rendered before."""
         schedule, columns = self.schedule, self.adam.columns
-        photo = self._next_photograph()
+        number, photo = self._next_photograph()
         degree = schedule.degree(self.step)
         sh = columns["sh"] if schedule.sh_degree == degree else columns["sh"][:, : (degree + 1) ** 2]
         rendered = rasterize(
@@ -307,7 +309,8 @@ class Training:
             photo.camera,
             absgrad=schedule.absgrad,
         )
-        loss = photometric_loss(rendered.image, photo.image, schedule.ssim_weight)
+        image = self.exposures.apply(rendered.image, number)
+        loss = photometric_loss(image, photo.image, schedule.ssim_weight)
         if schedule.opacity_weight:
             loss = loss + schedule.opacity_weight * columns["opacities"].sigmoid().mean()
         labels = self.joint.loss(columns, columns[EMBEDDING], photo, self.step) if self.joint else None
@@ -323,9 +326,19 @@ class Training:
         self.adam.step(rates, visible)
         if self.joint:
             self.joint.advance()
+        self.expose([(number, image, photo)])
         self.step += 1
         self.choose_gaussians()
-        return photo, rendered.image
+        return photo, image
+
+    def expose(self, seen: Iterable[tuple[int, torch.Tensor, Photograph]]) -> None:
+        """Move the exposures of photographs by number: each as it was rendered, (H, W, 3) float32, and as it is."""
+        if not self.schedule.exposure_rate or self.step < self.schedule.exposure_from:
+            return
+        errors = torch.zeros_like(self.exposures.logs)
+        for number, image, photo in seen:
+            errors[number] += self.exposures.error(image, photo.image)
+        self.exposures.move(self.schedule.exposure_rate * (errors if self.peers is None else self.peers.add(errors)))
 
     def choose_gaussians(self) -> None:
         """Add and remove Gaussians where this step is one after which that is done."""
@@ -367,7 +380,7 @@ class Training:
         tensors |= {f"first.{name}": moment for name, moment in self.adam.first.items()}
         tensors |= {f"second.{name}": moment for name, moment in self.adam.second.items()}
         tensors |= {"score": self.growth.score, "seen": self.growth.seen, "queue": self.queue}
-        tensors |= {"generator": self.generator.get_state()}
+        tensors |= {"generator": self.generator.get_state(), "exposures": self.exposures.logs}
         steps = np.array([self.step, self.adam.steps])
         arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
         return arrays | (self.joint.arrays() if self.joint else {})
@@ -389,6 +402,7 @@ class Training:
         self.growth = Growth(len(self.adam), self.device)
         self.growth.score, self.growth.seen = tensors["score"].to(self.device), tensors["seen"].to(self.device)
         self.queue = tensors["queue"]
+        self.exposures.logs = tensors["exposures"].to(self.device)
         self.generator.set_state(tensors["generator"])
         if self.joint:
             self.joint.restore(arrays)
@@ -400,21 +414,23 @@ class Training:
             return False
         count = len(arrays["score"])
         for name, array in present.items():
-            rows = {"queue": len(arrays["queue"]), "generator": len(array), "steps": 2}.get(name, count)
+            rows = {"queue": len(arrays["queue"]), "generator": len(array), "exposures": len(array), "steps": 2}.get(
+                name, count
+            )
             rows = len(array) if name.startswith("joint.") else rows
             if arrays[name].dtype != array.dtype or arrays[name].shape != (rows, *array.shape[1:]):
                 return False
         queue = arrays["queue"]
         return bool((queue >= 0).all() and (queue < len(self.photos.full)).all() and arrays["steps"].min() >= 0)
 
-    def _next_photograph(self) -> Photograph:
+    def _next_photograph(self) -> tuple[int, Photograph]:
         rank, count = (0, 1) if self.peers is None else (self.peers.rank, self.peers.count)
         if len(self.queue) < count:
             self.queue = torch.randperm(len(self.photos.full), generator=self.generator)
         # Where there are fewer photographs than processes, some look at the same.
         number, self.queue = int(self.queue[-1 - rank % len(self.queue)]), self.queue[:-count]
         soon = self.queue[-AHEAD:].tolist()
-        return self.photos.take(number, self.schedule.small(self.step), soon).on(self.device)
+        return number, self.photos.take(number, self.schedule.small(self.step), soon).on(self.device)
 
 
 def _as_splats(columns: Columns) -> Splats:

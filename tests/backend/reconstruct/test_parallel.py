@@ -40,13 +40,16 @@ class Pair(Training):
             self.queue = torch.randperm(len(self.photos.full), generator=self.generator)
         numbers, self.queue = self.queue[-2:].tolist(), self.queue[:-2]
         visible = torch.zeros(len(self.adam), dtype=torch.bool)
+        seen = []
         for number in reversed(numbers):
             photo = self.photos.take(number, schedule.small(self.step))
             sh = columns["sh"][:, : (schedule.degree(self.step) + 1) ** 2]
             colours = sh_colours(sh, columns["means"], photo.camera)
             means, quats, scales, opacities, _ = columns.values()
             rendered = rasterize(means, quats, scales, opacities, colours, photo.camera)
-            loss = photometric_loss(rendered.image, photo.image, schedule.ssim_weight)
+            image = self.exposures.apply(rendered.image, number)
+            seen.append((number, image, photo))
+            loss = photometric_loss(image, photo.image, schedule.ssim_weight)
             (loss + schedule.opacity_weight * columns["opacities"].sigmoid().mean()).backward()
             self.growth.observe(rendered, photo, schedule.mask_weight)
             visible |= rendered.visible
@@ -54,9 +57,10 @@ class Pair(Training):
             assert column.grad is not None
             column.grad /= 2
         self.adam.step(column_rates(schedule, self.step), visible)
+        self.expose(seen)
         self.step += 1
         self.choose_gaussians()
-        return photo, rendered.image
+        return photo, image
 
 
 def test_two_processes_stopped_and_resumed_do_what_one_does_with_two_photographs(scene: Scene, tmp_path, monkeypatch):
