@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
-from backend.lift import label_map, lift
+from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
 from backend.lift.unic_lift import UnicLiftSettings
@@ -26,6 +26,7 @@ from backend.objects import result
 from backend.objects.overview import Row, overview, paint, spread
 from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
+from backend.poses import place
 from backend.progress import Progress, Watch, silent
 from backend.reconstruct import held_out, reconstruct, reconstruct_jointly
 from backend.reconstruct.joint import UNREAD
@@ -126,6 +127,11 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
 
     with clock("scene"):
         scene = load_scene(request.scene, request.masks)
+    placement = None
+    if request.splats is None and not scene.matched:
+        with clock("poses"):
+            scene, placement = place(scene, request.seed, progress)
+    with clock("split"):
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train, scene)
         title = request.title or scene.root.resolve().name
@@ -324,7 +330,7 @@ def _label_maps(
     maps: dict[str, NDArray[np.int32]] = {}
     for done, view in enumerate(views):
         progress("objects", 0.5 * done / len(views), "label maps")
-        maps[view.name] = label_map(renderer, lifted.labels, _mask_camera(view, mask_scale))
+        maps[view.name] = photograph_label_map(renderer, lifted.labels, view, _mask_camera(view, mask_scale))
         # The first at once: where nothing is rebuilt or trained there is none before.
         shows = pictures.due or (done == 0 and pictures.wanted)
         if shows and (drawing := paint(maps[view.name])) is not None:

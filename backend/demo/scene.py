@@ -48,7 +48,7 @@ def write_scene(
         Image.fromarray(spoil(ids.astype(np.int32), PROFILES[noise], rng).astype(np.uint16)).save(
             folder / "masks" / f"{i:04d}.png"
         )
-    _write_colmap(folder / "sparse" / "0", cameras, *_sparse_points(world, cameras, rng))
+    write_colmap(folder / "sparse" / "0", cameras, *_sparse_points(world, cameras, rng))
 
 
 def look_at_room(index: int, views: int, size: int) -> Camera:
@@ -80,7 +80,15 @@ def _sparse_points(world: World, cameras: list[Camera], rng: np.random.Generator
     return np.concatenate(points)[:POINTS], np.concatenate(colours)[:POINTS]
 
 
-def _write_colmap(folder: Path, cameras: list[Camera], points: np.ndarray, colours: np.ndarray) -> None:
+def write_colmap(folder: Path, cameras: list[Camera], points: np.ndarray, colours: np.ndarray) -> None:
+    """Write a COLMAP text model without keypoints: cameras of one kind, images ``0000.png`` and on, and points.
+
+    Args:
+        folder: exists.
+        cameras: which share K and size.
+        points: (P, 3), in the world.
+        colours: (P, 3) integers, 0 to 255.
+    """
     first = cameras[0]
     K = first.K
     (folder / "cameras.txt").write_text(

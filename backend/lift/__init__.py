@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backend.lift.decode import largest_first
 from backend.lift.job import Job, Labelling, Rendering
-from backend.lift.labelmap import label_map
+from backend.lift.labelmap import label_map, photograph_label_map
 from backend.lift.methods import METHODS, Value, find_method, read_settings, settings_dict
 from backend.lift.owners import mask_owners
 from backend.lift.types import Lift
@@ -25,7 +25,7 @@ from backend.scene.types import View
 from protocol.errors import BadArgument, BadMask, BadSplats
 from protocol.splats import Splats
 
-__all__ = ["METHODS", "Lift", "MaskedView", "label_map", "lift"]
+__all__ = ["METHODS", "Lift", "MaskedView", "label_map", "lift", "photograph_label_map"]
 
 
 def lift(

@@ -12,7 +12,8 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from backend.render.types import Contributions
-from backend.scene.types import Camera
+from backend.scene.lens import cover
+from backend.scene.types import Camera, View
 
 STRONGEST = 32
 """Gaussians asked of each pixel where a renderer is given."""
@@ -45,6 +46,25 @@ def label_map(
         contributions.ids, contributions.weights, labels.astype(np.int32), np.float32(background)
     )
     return out.reshape(camera.height, camera.width)
+
+
+def photograph_label_map(
+    source: Contributor, labels: NDArray[np.integer], view: View, camera: Camera
+) -> NDArray[np.int32]:
+    """Return the label that makes most of each pixel of the photograph as it was taken, distortion included.
+
+    Args:
+        source, labels: as of :func:`label_map`.
+        view: whose photograph.
+        camera: of the view, undistorted, at the size that is wanted.
+
+    Returns:
+        (height, width) int32, which lies on the photograph and on its mask pixel by pixel.
+    """
+    if view.lens is None:
+        return label_map(source, labels, camera)
+    whole = cover(view.lens, camera)
+    return label_map(source, labels, whole.camera)[whole.rows, whole.columns]
 
 
 @njit(cache=True, parallel=True)
