@@ -30,21 +30,22 @@ class Exposures:
         """Return an image (H, W, 3) float32 as photograph ``number`` would show it; differentiable in the image."""
         return image * self.logs[number].exp()
 
-    def error(self, image: torch.Tensor, photograph: torch.Tensor) -> torch.Tensor:
-        """Return (3,), how far the logarithms of a photograph's factors are from those of least squared error.
-
-        For a * image and the photograph that factor a is <image, photograph> / <image, image>.
-
-        Args:
-            image: (H, W, 3) float32, rendered, with the factors so far.
-            photograph: (H, W, 3) uint8.
-        """
-        drawn = image.detach().reshape(-1, 3)
-        square = drawn.square().mean(0)
-        best = (drawn * photograph.reshape(-1, 3)).mean(0) / 255 / square.clamp(min=DARK)
-        return torch.where(square > DARK, best.clamp(min=DARK).log().clamp(-MOST, MOST), 0)
-
     def move(self, steps: torch.Tensor) -> None:
         """Add (V, 3) ``steps`` to the logarithms. Their means stay 0, as Gaussians could brighten instead."""
         self.logs = (self.logs + steps).clamp(-MOST, MOST)
         self.logs -= self.logs.mean(0)
+
+
+def logs_of(image: torch.Tensor, photograph: torch.Tensor) -> torch.Tensor:
+    """Return (3,), the logarithms of the factors that bring an image closest to a photograph in squared error.
+
+    The factor a of a channel, for a * image, is <image, photograph> / <image, image>.
+
+    Args:
+        image: (H, W, 3) float32, rendered.
+        photograph: (H, W, 3) uint8.
+    """
+    drawn = image.detach().reshape(-1, 3)
+    square = drawn.square().mean(0)
+    best = (drawn * photograph.reshape(-1, 3)).mean(0) / 255 / square.clamp(min=DARK)
+    return torch.where(square > DARK, best.clamp(min=DARK).log().clamp(-MOST, MOST), 0)

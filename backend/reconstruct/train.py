@@ -19,7 +19,7 @@ from backend.progress import Progress, silent
 from backend.reconstruct import checkpoint as checkpoints
 from backend.reconstruct.densify import FEWEST as FEWEST_GAUSSIANS
 from backend.reconstruct.densify import Growth, densify, finite
-from backend.reconstruct.exposure import Exposures
+from backend.reconstruct.exposure import Exposures, logs_of
 from backend.reconstruct.floaters import light_in_front
 from backend.reconstruct.frame import check_precision, training_origin
 from backend.reconstruct.initial import FEWEST, gaussians_at, initial_points, viewing_distance
@@ -337,7 +337,7 @@ class Training:
             return
         errors = torch.zeros_like(self.exposures.logs)
         for number, image, photo in seen:
-            errors[number] += self.exposures.error(image, photo.image)
+            errors[number] += logs_of(image, photo.image)
         self.exposures.move(self.schedule.exposure_rate * (errors if self.peers is None else self.peers.add(errors)))
 
     def choose_gaussians(self) -> None:

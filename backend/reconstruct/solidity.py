@@ -1,0 +1,67 @@
+"""How solid a reconstruction is: whether the light of a pixel comes from one surface or from all along the ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.reconstruct.photographs import working_size
+from backend.render.surface import LightSource
+from backend.scene.types import View
+from protocol.splats import Splats
+
+NEAR = 0.01
+"""Light within this share of the viewing distance from the median depth of its pixel counts as of the surface."""
+
+LONG_SIDE = 400
+PIXELS = 1000
+VIEWS = 16
+
+FOG = 0.2
+"""Share of light at the surface below which a reconstruction counts as fog."""
+
+
+@dataclass(frozen=True)
+class Solidity:
+    """Measures of how solid a reconstruction is, over pixels of some views.
+
+    Attributes:
+        surface_light: share of the light that arrives within :data:`NEAR` of the median depth, 0 to 1.
+        strongest: mean share of a pixel's light that its strongest Gaussian holds, 0 to 1.
+        opacity: median opacity of the Gaussians that are seen, weighted by their light, 0 to 1.
+    """
+
+    surface_light: float
+    strongest: float
+    opacity: float
+
+    @property
+    def is_fog(self) -> bool:
+        return self.surface_light < FOG
+
+
+def solidity(splats: Splats, views: Sequence[View], device: str = "auto", seed: int = 0) -> Solidity:
+    """Return how solid ``splats`` are where ``views`` look. The viewing distance is the median depth of all pixels."""
+    rng = np.random.default_rng(seed)
+    source = LightSource(splats, device)
+    chosen = rng.permutation(len(views))[:VIEWS]
+    weights, gaps, depths, opacities = [], [], [], []
+    for number in chosen:
+        camera = views[number].camera.resized(*working_size(views[number].camera, LONG_SIDE))
+        area = camera.width * camera.height
+        light = source.light(camera, rng.choice(area, min(PIXELS, area), replace=False))
+        weights.append(light.weights)
+        gaps.append(np.abs(light.depths - light.surface[:, None]))
+        depths.append(light.surface[light.weights[:, 0] > 0])
+        opacities.append(splats.alphas[light.ids])
+    weight, gap, opacity = np.concatenate(weights), np.concatenate(gaps), np.concatenate(opacities)
+    total = float(weight.sum())
+    if total == 0:
+        return Solidity(0.0, 0.0, 0.0)
+    near = gap < NEAR * float(np.median(np.concatenate(depths)))
+    order = np.argsort(opacity, axis=None)
+    reached = np.cumsum(weight.ravel()[order])
+    middle = opacity.ravel()[order][np.searchsorted(reached, reached[-1] / 2)]
+    return Solidity(float(weight[near].sum() / total), float(weight.max(1).mean()), float(middle))
