@@ -17,12 +17,12 @@ class Fault(Exception):
     code = "fault"
 
     def __init__(self, sentence: str, remedy: str = "") -> None:
-        self.sentence = _readable(sentence)
-        self.remedy = _readable(remedy)
+        self.sentence = readable(sentence)
+        self.remedy = readable(remedy)
         super().__init__(f"{self.sentence} {self.remedy}".strip())
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """Return ``text`` with what UTF-8 cannot hold, such as the odd bytes of a file name, spelt out."""
     return text.encode("utf-8", "backslashreplace").decode()
 

@@ -1,0 +1,340 @@
+"""What people call the folders and files of a capture, and which mask belongs to which photograph by its name.
+
+Both sides look for the same names: the backend when it reads a folder, the add-on when it says what is in one. Only
+names are compared here, no file is opened. Case and Unicode normal form never tell two names apart: a Windows disk
+loses the one, a macOS disk the other.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+"""Of photographs that are read."""
+CONVERTED_ENDINGS = (".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".mov", ".mp4")
+"""Of what a list may name where the folder holds a copy in one of :data:`PHOTOGRAPH_ENDINGS`."""
+PHOTOGRAPH_FOLDERS = (
+    "images",
+    "input",
+    "image",
+    "imgs",
+    "img",
+    "rgb",
+    "color",
+    "colour",
+    "frames",
+    "photos",
+    "photographs",
+    "pictures",
+)
+"""Where photographs customarily are, beside their cameras."""
+
+ARRAY_ENDINGS = (".npy", ".npz")
+PICTURE_ENDINGS = PHOTOGRAPH_ENDINGS
+RLE_ENDING = ".json"
+MASK_ENDINGS = (".png", *ARRAY_ENDINGS, *PICTURE_ENDINGS[1:], RLE_ENDING)
+MASK_FOLDERS = (
+    "masks",
+    "mask",
+    "instance_masks",
+    "seg_masks",
+    "object_mask",
+    "object_masks",
+    "sam_mask",
+    "sam_masks",
+    "entityseg_mask",
+    "instance",
+    "instances",
+    "id_masks",
+    "mask_data",
+    "annotations",
+)
+"""Where masks customarily are, best first."""
+
+TRUTH = "gt"
+"""Folders of this name hold what results are scored against, which no job may see."""
+LITTER = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"})
+"""Folders that systems and storage boxes make, with copies and small previews of what is beside them."""
+SPLAT_ENDINGS = (".ply", ".spz", ".splat")
+
+MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")
+MASK_FOLDERS_OF_SCANS = ("m2f_instance", "masks")
+"""The same of Messy-Rooms, and of ScanNet and Replica as Panoptic-Lifting prepares them, which hold true ids too."""
+
+_MASK_WORD = re.compile(r"masks?|segs?|segmentation|instances?")
+_FOLDER_WORD = re.compile(
+    rf"{_MASK_WORD.pattern}|ids?|labels?|obj|objects?|panoptic|sam|entity|images?|photos?|frames?|rgb|png|np[yz]|json|rle|"
+    r"raw|maps?|out|outputs?|pred|predictions?|results?"
+)
+"""Words that the name of a folder of masks may have, of which one at least has to be a :data:`_MASK_WORD`."""
+_SEPARATOR = r"[ ._\-]+"
+_WORD = r"(?:masks?|segs?|segments?|segmentations?|inst|instances?|ids?|labels?|objs?|objects?|panoptic|sam2?)"
+_FLAGS = re.IGNORECASE | re.ASCII
+_NUMBERED = re.compile(rf"(.+?){_SEPARATOR}({_WORD}(?:{_SEPARATOR})?)?(\d{{1,5}})", _FLAGS)
+_MARKED = (
+    re.compile(rf"(.+?)(?:{_SEPARATOR}{_WORD})+", _FLAGS),
+    re.compile(rf"(?:{_WORD}{_SEPARATOR})+(.+)", _FLAGS),
+)
+_SCALED = re.compile(r"(.+)_(\d+)")
+_NUMBERS = re.compile(r"[0-9]{1,18}")
+_BETWEEN_WORDS = re.compile(r"[ ._\-\d]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_OF_OBJECT = re.compile(rf"(?:{_WORD}(?:{_SEPARATOR})?)?(\d{{1,5}})", _FLAGS)
+
+
+def folded(name: str) -> str:
+    """Return ``name`` without what differs between file systems: case and Unicode normal form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def without_ending(name: str, endings: Sequence[str]) -> str:
+    """Return ``name`` without its ending where that is one of ``endings``, in any case."""
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot and stem and f".{ending.lower()}" in endings else name
+
+
+def is_one_of(name: str, endings: Sequence[str]) -> bool:
+    """Whether ``name`` has one of ``endings``, in any case."""
+    return without_ending(name, endings) != name
+
+
+def customary(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return those folder names of ``present`` that are ``wanted``, in that order, then scaled copies ("masks_4")."""
+    by_name: dict[str, list[str]] = {}
+    scaled: list[tuple[int, int, str]] = []
+    for name in sorted(present):
+        by_name.setdefault(folded(name), []).append(name)
+        match = _SCALED.fullmatch(folded(name))
+        if match and match[1] in wanted and folded(name) not in wanted and len(match[2]) < 5:
+            scaled.append((wanted.index(match[1]), int(match[2]), name))
+    return [name for each in wanted for name in by_name.get(each, [])] + [name for *_, name in sorted(scaled)]
+
+
+def mask_folders(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return the :func:`customary` folders, then, if any name may be wanted, others whose names say that of masks."""
+    known = customary(present, wanted)
+    if wanted != MASK_FOLDERS:
+        return known
+    return known + [name for name in sorted(present) if name not in known and says_masks(name)]
+
+
+def says_masks(name: str) -> bool:
+    """Whether the name of a folder says that it holds masks: "sam2_masks", "masks_png", "InstanceSegmentation".
+
+    Not "segmentations", as 3D-OVS calls the true masks of the photographs that are held out.
+    """
+    words = [word for word in _BETWEEN_WORDS.split(_HUMP.sub("_", name).casefold()) if word]
+    return any(map(_MASK_WORD.fullmatch, words)) and all(map(_FOLDER_WORD.fullmatch, words))
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a file or folder is hidden or litter: nothing of the scene is in it."""
+    return name.startswith(".") or folded(name) in LITTER
+
+
+@dataclass(frozen=True)
+class MaskMatch:
+    """Which files are whose masks.
+
+    Attributes:
+        masks: for each photograph its files: none, one, or in order one for each of its instances.
+        conflicts: by the photograph's number, files each of which might be its mask.
+        strays: files that belong to no photograph.
+        shared: files each of which might be the mask of several photographs.
+        by_number: whether only the numbers in the names tell whose they are.
+    """
+
+    masks: list[tuple[str, ...]]
+    conflicts: dict[int, list[str]]
+    strays: list[str]
+    shared: list[str]
+    by_number: bool = False
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One way to read a mask's name.
+
+    Attributes:
+        key: names the photograph.
+        family: how it was read; masks of one photograph are one of another's neighbours within a family only.
+        part: which of several it is, or None.
+        says: whether a word says that it is a mask.
+    """
+
+    key: str
+    family: str
+    part: str | None = None
+    says: bool = False
+
+
+def match_masks(
+    photographs: Sequence[str],
+    files: Sequence[str],
+    names: Sequence[str] = (),
+    others: Sequence[str] = (),
+    *,
+    marked: bool = False,
+) -> MaskMatch:
+    """Find the masks of photographs by their names.
+
+    Of a photograph ``left/a.jpg`` the mask is ``left/a`` or ``left_a``, or ``a`` or ``a.jpg`` if no other photograph is
+    called so, with one of :data:`MASK_ENDINGS`. A word such as ``mask`` may stand beside that (``a.jpg.mask.png``,
+    ``mask_a.npy``). With a number (``a_0.png``, ``a_mask_1.png``), or in a folder of the photograph's name
+    (``a/0.png``) or of the instance's number (``0/a.png``, ``object_1/a.png``), it is one of several masks, each of one
+    instance.
+
+    Where no file is a photograph's mask by its name, the last numbers of the names tell (``rgb_0001.jpg``,
+    ``mask0001.png``), if there is a file for each photograph and a photograph for each file: else they may count from
+    elsewhere.
+
+    Args:
+        photographs: their paths, with forward slashes and endings.
+        files: paths of files in the folder of masks; those with another ending are strays.
+        names: a further name of each photograph.
+        others: photographs that are not asked about: a file that is called as one of these is its mask.
+        marked: whether only names count that say by a word that they are of masks, as in the photographs' own folder.
+    """
+    find = _finder(photographs, names, others)
+    hits: list[list[tuple[_Reading, str]]] = [[] for _ in photographs]
+    strays, shared = [], []
+    for file in files:
+        found = _owner(file, find, marked)
+        if found is None:
+            strays.append(file)
+        elif found[0] == SEVERAL:
+            shared.append(file)
+        elif found[0] < len(photographs):
+            hits[found[0]].append((found[1], file))
+    masks: list[tuple[str, ...]] = []
+    conflicts: dict[int, list[str]] = {}
+    for number, candidates in enumerate(hits):
+        settled = _settled(candidates)
+        if settled is None:
+            conflicts[number] = sorted(file for _, file in candidates)
+        masks.append(settled or ())
+    if not (marked or shared or any(hits)) and (numbered := _match_numbers(photographs, files, others)):
+        return MaskMatch(numbered, {}, [], [], by_number=True)
+    return MaskMatch(masks, conflicts, strays, shared)
+
+
+def _match_numbers(photographs: Sequence[str], files: Sequence[str], others: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the masks by the last numbers of all names; nothing where these do not agree one to one."""
+    asked, unasked = ([_last_number(path, PHOTOGRAPH_ENDINGS) for path in paths] for paths in (photographs, others))
+    owners = {_last_number(path, MASK_ENDINGS): path for path in files}
+    known = {*asked, *unasked}
+    are_masks = all(is_one_of(path, MASK_ENDINGS) for path in files)
+    is_one_to_one = are_masks and len(known) == len(asked) + len(unasked) and len(owners) == len(files)
+    if None in known | owners.keys() or not is_one_to_one or not set(asked) <= owners.keys() <= known:
+        return []
+    return [(owners[number],) for number in asked]
+
+
+def _last_number(path: str, endings: Sequence[str]) -> int | None:
+    stem = PurePosixPath(path).name
+    while stem != (shorter := without_ending(stem, endings)):
+        stem = shorter
+    digits = _NUMBERS.findall(stem)
+    return int(digits[-1]) if digits else None
+
+
+SEVERAL = -1
+"""Stands for the number of a photograph where a key may be any of several."""
+Finder = Callable[[str], int | None]
+
+
+def _finder(photographs: Sequence[str], names: Sequence[str], others: Sequence[str]) -> Finder:
+    """Return what finds a photograph's number by a key; those of ``others`` are numbered after the rest."""
+    exact: dict[str, int] = {}
+    loose: dict[str, int] = {}
+    start = 0
+    for group, named in ((photographs, names), (others, ())):
+        paths = [PurePosixPath(path) for path in group]
+        bare = [without_ending(str(path), PHOTOGRAPH_ENDINGS) for path in paths]
+        # What names a photograph more fully goes before what names it less.
+        depth = max((len(path.parts) for path in paths), default=0)
+        both = ([str(path) for path in paths], bare)
+        ends = [_ends(each, kept) for kept in range(depth, 0, -1) for each in both]
+        joined = [[end.replace("/", "_") for end in each] for each in ends]
+        levels = [*both, named, *ends, *joined]
+        for level in levels:
+            for table, form in ((exact, str), (loose, folded)):
+                fresh: dict[str, int] = {}
+                for number, key in enumerate(level, start):
+                    key = form(key)
+                    # Which of the others it is does not matter.
+                    fresh[key] = number if start or fresh.get(key, number) == number else SEVERAL
+                for key, number in fresh.items():
+                    table.setdefault(key, number)
+        start += len(group)
+
+    def find(key: str) -> int | None:
+        number = exact.get(key)
+        return loose.get(folded(key)) if number is None else number
+
+    return find
+
+
+def _ends(paths: Sequence[str], kept: int) -> list[str]:
+    """Return the last ``kept`` names of each path."""
+    return ["/".join(path.split("/")[-kept:]) for path in paths]
+
+
+def _owner(file: str, find: Finder, marked: bool) -> tuple[int, _Reading] | None:
+    """Return whose mask a file is, and by which reading of its name: the most literal one that names a photograph.
+
+    It may be :data:`SEVERAL`, where no reading names only one.
+    """
+    several = None
+    if not is_one_of(file, MASK_ENDINGS):
+        return None
+    *folders, core = without_ending(file, MASK_ENDINGS).split("/")
+    for reading in _readings(core, folders[-1] if folders else None):
+        if marked and not reading.says:
+            continue
+        above = folders[:-1] if reading.family == "folder" else folders
+        for dropped in range(len(above) + 1):
+            key = "/".join([*above[dropped:], reading.key])
+            for each in (key, without_ending(key, (*PHOTOGRAPH_ENDINGS, *CONVERTED_ENDINGS))):
+                if (number := find(each)) is None:
+                    continue
+                if number == SEVERAL:
+                    several = several or (number, reading)
+                elif dropped and reading.part is None and (match := _OF_OBJECT.fullmatch(above[dropped - 1])):
+                    return number, replace(reading, family="/".join(["object", *above[dropped:]]), part=match[1])
+                else:
+                    return number, replace(reading, family="/".join([reading.family, *folders]))
+    return several
+
+
+def _readings(core: str, folder: str | None) -> Iterator[_Reading]:
+    """Yield the ways to read a name without its ending, the most literal first."""
+    yield _Reading(core, "literal")
+    marked = _unmarked(core)
+    yield from (_Reading(each, "marked", says=True) for each in marked)
+    if folder is not None:
+        yield from (_Reading(each, "folder", core) for each in (folder, *_unmarked(folder)))
+    for each in (core, *marked):
+        if match := _NUMBERED.fullmatch(each):
+            yield _Reading(match[1], "numbered", match[3], says=each != core or match[2] is not None)
+
+
+def _unmarked(name: str) -> list[str]:
+    return [match[1] for pattern in _MARKED if (match := pattern.fullmatch(name))]
+
+
+def _settled(hits: Sequence[tuple[_Reading, str]]) -> tuple[str, ...] | None:
+    """Return the files of one photograph, or None where they contradict one another."""
+    # A text beside a picture of the same name says what is in the picture.
+    plain = [hit for hit in hits if not is_one_of(hit[1], (RLE_ENDING,))] or list(hits)
+    if len(plain) <= 1:
+        return tuple(file for _, file in plain)
+    families = {reading.family for reading, _ in plain}
+    parts = [reading.part for reading, _ in plain]
+    if len(families) > 1 or None in parts or len(set(parts)) < len(parts):
+        return None
+    return tuple(file for _, file in sorted(plain, key=lambda hit: (len(hit[0].part or ""), hit[0].part or "")))

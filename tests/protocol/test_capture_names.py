@@ -1,0 +1,200 @@
+"""Which mask is whose by its name."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.capture_names import (
+    MASK_ENDINGS,
+    MASK_FOLDERS,
+    customary,
+    folded,
+    is_passed_over,
+    mask_folders,
+    match_masks,
+    says_masks,
+    without_ending,
+)
+
+PHOTOGRAPHS = ["images/v_1.jpg", "images/v_2.JPG", "images/v_10.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{}.png",
+        "{}.jpg.png",
+        "{}.jpg.mask.png",
+        "{}.mask.PNG",
+        "{}_mask.png",
+        "{} masks.npy",
+        "mask_{}.npz",
+        "{}_instance_ids.png",
+        "SEG_{}.png",
+        "run/{}.png",
+        "{}/anything.png",
+        "{}_0.png",
+        "{}.json",
+    ],
+)
+def test_every_way_to_name_a_mask(name: str) -> None:
+    stems = ("v_1", "V_2", "v_10")
+    files = [name.format(stem) for stem in stems]
+    match = match_masks(PHOTOGRAPHS, files)
+    assert match.masks == [(file,) for file in files]
+    assert (match.conflicts, match.strays) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "name", ["v_1_{}.png", "v_1_mask_{}.png", "v_1.jpg_{}.png", "v_1/{}.png", "v_1/mask {}.png", "{}/v_1.png"]
+)
+def test_several_masks_in_order(name: str) -> None:
+    files = [name.format(n) for n in (10, 9, 1)]
+    assert match_masks(PHOTOGRAPHS, files).masks[0] == tuple(reversed(files))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["v_1.png", "v_1.npy"],
+        ["v_1.png", "v_1_mask.png"],
+        ["v_1.png", "v_1_0.png"],
+        ["v_1_0.png", "v_1/0.png"],
+        ["v_1_0.png", "v_1_0.npy"],
+        ["a/v_1.png", "b/v_1.png"],
+        ["v_1.png", "V_1.png"],
+    ],
+)
+def test_contradictions(files: list[str]) -> None:
+    match = match_masks(PHOTOGRAPHS, files)
+    assert match.conflicts == {0: sorted(files)}
+    assert match.masks == [(), (), ()]
+
+
+def test_the_most_literal_reading_goes_first() -> None:
+    assert match_masks(["v.png", "v_1.png"], ["v.png", "v_1.png"]).masks == [("v.png",), ("v_1.png",)]
+    # v_2 is a photograph that is not asked about, v_3 is none.
+    match = match_masks(["v.png"], ["v_2.png", "v_3.png"], others=["v_2.png"])
+    assert (match.masks, match.strays) == ([("v_3.png",)], [])
+    assert match_masks(["mask_1.png"], ["mask_1.png"]).masks == [("mask_1.png",)]
+
+
+def test_names_that_several_photographs_share() -> None:
+    photographs = ["left/a.png", "right/a.png", "right/b.png"]
+    match = match_masks(photographs, ["a.png", "left/a.png", "right_a.png", "b.png"], ["left_a", "right_a", "right_b"])
+    assert match.masks == [("left/a.png",), ("right_a.png",), ("b.png",)]
+    assert (match.strays, match.shared) == ([], ["a.png"])
+    both = match_masks(["a.png", "a.jpg"], ["a.png.png", "a.jpg.png"])
+    assert both.masks == [("a.png.png",), ("a.jpg.png",)]
+
+
+def test_numbers_tell_where_no_name_does() -> None:
+    photographs = ["rgb_0001.jpg", "rgb_0002.jpg", "rgb_0010.jpg"]
+    match = match_masks(photographs, ["mask0010.png", "mask2.png.png", "mask1.png"])
+    assert match.masks == [("mask1.png",), ("mask2.png.png",), ("mask0010.png",)]
+    assert match.by_number
+    assert match_masks(photographs[:2], ["1.png", "2.png", "10.png"], others=photographs[2:]).by_number
+
+
+@pytest.mark.parametrize(
+    ("photographs", "files"),
+    [
+        (["a_1.jpg", "a_2.jpg"], ["0.png", "1.png"]),
+        (["a_1.jpg", "a_2.jpg"], ["0.png", "1.png", "2.png"]),
+        (["a_1.jpg", "a_2.jpg"], ["1.png"]),
+        (["a_1.jpg", "b_1.jpg"], ["1.png"]),
+        (["a_1.jpg", "a_2.jpg"], ["1.png", "2.png", "x2.png"]),
+        (["a_1.jpg", "b.jpg"], ["1.png", "2.png"]),
+        (["a_1.jpg", "a_2.jpg"], ["1.gif", "2.gif"]),
+    ],
+    ids=["from 0", "one too many", "one too few", "of two cameras", "two of a number", "without a number", "no masks"],
+)
+def test_numbers_that_may_count_from_elsewhere_tell_nothing(photographs: list[str], files: list[str]) -> None:
+    match = match_masks(photographs, files)
+    assert match.masks == [(), ()]
+    assert match.strays == files
+    assert not match.by_number
+
+
+def test_case_tells_apart_where_both_are_there() -> None:
+    assert match_masks(["a.png", "A.png"], ["A.png", "a.png"]).masks == [("a.png",), ("A.png",)]
+
+
+def test_only_what_says_so_is_a_mask_beside_photographs() -> None:
+    files = ["v_1_0.png", "v_1.png", "v_2_mask.png", "v_10_mask_0.png", "v_10_mask_1.png", "v_1/0.png"]
+    match = match_masks(PHOTOGRAPHS, files, marked=True)
+    assert match.masks == [(), ("v_2_mask.png",), ("v_10_mask_0.png", "v_10_mask_1.png")]
+
+
+def test_customary_folders() -> None:
+    assert customary(["b", "Masks_4", "masks_2", "MASKS", "sam", "masks_gt"], ["masks", "b"]) == [
+        "MASKS",
+        "b",
+        "masks_2",
+        "Masks_4",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mask", "sam2_masks", "masks-png", "images masks", "instanceMasks", "Seg_Maps", "output_mask_2", "SAM3.masks"],
+)
+def test_folders_that_say_masks(name: str) -> None:
+    assert says_masks(name)
+    assert mask_folders([name, "x"], MASK_FOLDERS) == [name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images", "gt", "segmentations", "test_mask", "rs_instance", "sky_masks", "masks_gt", "labels", "damask", ""],
+)
+def test_folders_that_do_not(name: str) -> None:
+    assert not says_masks(name)
+    assert mask_folders([name], MASK_FOLDERS) == []
+
+
+def test_a_layout_with_folders_of_its_own_takes_no_others() -> None:
+    assert mask_folders(["sam2_masks", "masks", "m2f_instance"], ("m2f_instance", "masks")) == ["m2f_instance", "masks"]
+
+
+def test_litter() -> None:
+    assert [is_passed_over(name) for name in (".git", "@eaDir", "__MACOSX", "._a.png", "images", "a.png")] == [
+        *[True] * 4,
+        *[False] * 2,
+    ]
+
+
+def test_endings() -> None:
+    assert without_ending("a.b.PNG", (".png",)) == "a.b"
+    assert without_ending("a.b", (".png",)) == "a.b"
+    assert without_ending(".png", (".png",)) == ".png"
+    assert folded(unicodedata.normalize("NFD", "KÜCHE")) == folded("küche")
+
+
+NAME = st.text(st.sampled_from("abv0123456789_-. Üß"), min_size=1, max_size=8).map(lambda text: f"x{text}x")
+
+
+@given(st.lists(NAME, min_size=1, max_size=6, unique_by=folded), st.sampled_from(["", "_mask", ".mask"]), st.data())
+def test_masks_named_in_one_way_are_all_found(stems: list[str], word: str, data: st.DataObject) -> None:
+    ending = data.draw(st.sampled_from(MASK_ENDINGS))
+    form: Literal["NFC", "NFD"] = data.draw(st.sampled_from(["NFC", "NFD"]))
+    files = [unicodedata.normalize(form, f"{stem}{word}{ending}") for stem in stems]
+    match = match_masks([f"images/{stem}.jpg" for stem in stems], files)
+    assert match.masks == [(file,) for file in files]
+
+
+REST = st.sampled_from([".png", ".npy", "_1.png", "/1.png", ".md"])
+
+
+@given(st.lists(NAME, max_size=5), st.lists(st.tuples(NAME, REST), max_size=8))
+def test_no_file_has_two_owners_and_none_is_lost(stems: list[str], drawn: list[tuple[str, str]]) -> None:
+    files = sorted({stem + rest for stem, rest in drawn})
+    match = match_masks([f"{i}/{stem}.jpg" for i, stem in enumerate(stems)], files)
+    owned = [file for masks in match.masks for file in masks]
+    accounted = [*owned, *match.strays, *match.shared, *(file for each in match.conflicts.values() for file in each)]
+    assert sorted(accounted) == files
