@@ -21,14 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyListProperty, PlyParseError
 
+from protocol.capture_names import SPLAT_ENDINGS
 from protocol.errors import BadSplats
 from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Splats
+from protocol.usable import Tally, settle, usable_ones
 
 MAX_HEADER = 256 << 10
+SHORT_HEADER = 4096
+COLUMNS_OF_GAUSSIANS = (b" f_dc_0", b" packed_position", b" scale_0")
+"""By which a PLY of Gaussians is known, a compressed one too."""
 BLOCK = 2048
 """Rows moved at a time: few enough to stay in the processor's cache while their columns are picked out."""
 
+SH_COUNT_4 = 25
+"""Coefficients of degree 4, one band more than :class:`Splats` hold."""
+KEPT_TERMS = SH_COUNTS[-1] - 1
 NORMALS = ("nx", "ny", "nz")
 PAINTED = {"f_dc_0": "red", "f_dc_1": "green", "f_dc_2": "blue"}
 """Bytes that stand for the constant colour in files without it, as nerfstudio writes them in its mode "rgb"."""
@@ -36,15 +44,28 @@ PAINTED = {"f_dc_0": "red", "f_dc_1": "green", "f_dc_2": "blue"}
 AGAIN = "Copy or export it again."
 
 
+def may_hold_gaussians(path: Path) -> bool:
+    """Whether a file is one of Gaussians by its ending and, as a PLY may be of anything, by the columns that it has."""
+    if path.suffix.lower() != ".ply":
+        return path.suffix.lower() in SPLAT_ENDINGS
+    try:
+        with path.open("rb") as file:
+            head = file.read(SHORT_HEADER)
+    except OSError:
+        return False
+    return head[:3] == b"ply" and any(column in head for column in COLUMNS_OF_GAUSSIANS)
+
+
 def read_ply(path: Path | str) -> Splats:
     """Return the Gaussians of a PLY file, binary of either byte order or ASCII, with columns in any order.
 
     Columns of another numeric type are converted to float32; normals are dropped; columns that 3DGS does not know are
-    kept in :attr:`Splats.extra` with their own type. Warns where Gaussians with a NaN or an infinity were dropped, and
-    where bytes follow the last row.
+    kept in :attr:`Splats.extra` with their own type. Warns where Gaussians were dropped or bounded (see
+    :mod:`protocol.usable`), where the fourth band of spherical harmonics was, and where bytes follow the last row.
 
     Raises:
-        BadSplats: if the file cannot be read, is cut short, or does not hold Gaussians of SH degree 0 to 3.
+        BadSplats: if the file cannot be read, is cut short, does not hold Gaussians of SH degree 0 to 4, or holds none
+            that can be used.
     """
     steps = read_ply_steps(path)
     while True:
@@ -65,17 +86,15 @@ def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
             raise BadSplats(f"There is no file {path}.", "Name a PLY file of 3D Gaussians.")
         with path.open("rb") as file:
             header = _read_header(file, path)
-            splats, finite = yield from _read_rows(file, header)
+            splats, usable, tally = yield from _read_rows(file, header)
             trailing = _trailing(file, header)
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror}.") from error
     if trailing:
         warnings.warn(f"{path} has {trailing} bytes after its last Gaussian; they were ignored.", stacklevel=2)
-    if finite.all():
-        return splats
-    lost = int((~finite).sum())
-    warnings.warn(f"{path} has {lost} Gaussians that are not finite; they were dropped.", stacklevel=2)
-    return splats.pick(finite)
+    if header.terms > KEPT_TERMS:
+        warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was left out.", stacklevel=2)
+    return usable_ones(splats, usable, tally, path)
 
 
 def write_ply(splats: Splats, path: Path | str) -> None:
@@ -101,12 +120,17 @@ def write_ply(splats: Splats, path: Path | str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _columns(splats: Splats) -> dict[str, NDArray]:
-    """Return each PLY column as a view (N,) on the arrays of ``splats``, in the order of the file, without normals."""
+def _columns(splats: Splats, terms: int | None = None) -> dict[str, NDArray]:
+    """Return each PLY column as a view (N,) on the arrays of ``splats``, in the order of the file, without normals.
+
+    Args:
+        terms: coefficients beyond the constant that the file has, where they are more than those of ``splats``.
+    """
     rest = splats.sh.shape[1] - 1
+    stored = rest if terms is None else terms
     columns = {axis: splats.means[:, i] for i, axis in enumerate("xyz")}
     columns |= {f"f_dc_{c}": splats.sh[:, 0, c] for c in range(3)}
-    columns |= {f"f_rest_{c * rest + k}": splats.sh[:, 1 + k, c] for c in range(3) for k in range(rest)}
+    columns |= {f"f_rest_{c * stored + k}": splats.sh[:, 1 + k, c] for c in range(3) for k in range(rest)}
     columns |= {"opacity": splats.opacities}
     columns |= {f"scale_{i}": splats.scales[:, i] for i in range(3)}
     columns |= {f"rot_{i}": splats.quats[:, i] for i in range(4)}
@@ -135,6 +159,8 @@ class _Header:
     after: list[PlyElement]
     dtype: np.dtype
     """One row of ``vertex`` as it lies in a binary file."""
+    terms: int
+    """Coefficients of spherical harmonics beyond the constant."""
 
 
 def parse_header(file: BinaryIO, path: Path) -> PlyData:
@@ -166,7 +192,8 @@ def _read_header(file: BinaryIO, path: Path) -> _Header:
     at = [element.name for element in table].index("vertex")
     vertex = table.elements[at]
     dtype = np.dtype(vertex.dtype("=" if table.text else table.byte_order))
-    header = _Header(path, table.text, list(table.elements[:at]), vertex, list(table.elements[at + 1 :]), dtype)
+    terms = _count_rest({p.name for p in vertex.properties}) // 3
+    header = _Header(path, table.text, list(table.elements[:at]), vertex, list(table.elements[at + 1 :]), dtype, terms)
     _check_size(file, header)
     return header
 
@@ -191,10 +218,11 @@ def _refuse_other_kinds(table: PlyData, path: Path) -> None:
             )
     present = {p.name for p in table["vertex"].properties}
     rest = _count_rest(present)
-    if rest not in [3 * (terms - 1) for terms in SH_COUNTS]:
-        raise BadSplats(f"{path} has {rest} f_rest columns; 0, 9, 24 or 45 make SH degree 0, 1, 2 or 3.")
+    if rest not in [3 * (terms - 1) for terms in (*SH_COUNTS, SH_COUNT_4)]:
+        raise BadSplats(f"{path} has {rest} f_rest columns; 0, 9, 24 or 45 make SH degree 0, 1, 2 or 3, 72 degree 4.")
     present |= set(_painted(table["vertex"]))
-    missing = [name for name in _columns(_empty(0, 1 + rest // 3, {})) if name not in present]
+    wanted = [*_columns(_empty(0, 1, {})), *(f"f_rest_{i}" for i in range(rest))]
+    missing = [name for name in wanted if name not in present]
     if missing:
         raise BadSplats(
             f"{path} does not hold 3D Gaussians: it lacks the columns {', '.join(missing)}.",
@@ -235,35 +263,32 @@ def _bytes_of(element: PlyElement) -> int:
     return element.count * np.dtype(element.dtype("<")).itemsize if element.count else 0
 
 
-def _read_rows(file: BinaryIO, header: _Header) -> Generator[float, None, tuple[Splats, NDArray[np.bool_]]]:
-    """Return all Gaussians of the file, and which of them are finite; yields the share done after each block."""
+def _read_rows(file: BinaryIO, header: _Header) -> Generator[float, None, tuple[Splats, NDArray[np.bool_], Tally]]:
+    """Return all Gaussians of the file, and which of them can be used; yields the share done after each block."""
     count = header.vertex.count
     fields = header.dtype.fields or {}
-    rest = _count_rest(set(fields))
-    stock = _columns(_empty(0, 1 + rest // 3, {}))
+    kept = min(header.terms, KEPT_TERMS)
     painted = _painted(header.vertex)
-    known = (*stock, *NORMALS, *painted.values())
+    known = (
+        *_columns(_empty(0, 1, {})),
+        *NORMALS,
+        *painted.values(),
+        *(f"f_rest_{i}" for i in range(3 * header.terms)),
+    )
     extra = {name: field[0].newbyteorder("=") for name, field in fields.items() if name not in known}
-    splats = _empty(count, 1 + rest // 3, extra)
-    columns = list(_columns(splats).items())
-    finite = np.ones(count, bool)
+    splats = _empty(count, 1 + kept, extra)
+    columns = list(_columns(splats, header.terms).items())
+    usable, tally = np.ones(count, bool), Tally()
     done = 0
     for rows in (_text_blocks if header.text else _binary_blocks)(file, header):
         block = slice(done, done + len(rows))
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity and is dropped as one
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity and is treated as one
             for name, column in columns:
                 column[block] = (rows[painted[name]] / 255 - 0.5) / SH0 if name in painted else rows[name]
-        _mark_finite(splats, block, finite)
+        usable[block] = settle(splats, block, tally)
         done += len(rows)
         yield done / count
-    return splats, finite
-
-
-def _mark_finite(splats: Splats, block: slice, finite: NDArray[np.bool_]) -> None:
-    for values in (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh):
-        good = np.isfinite(values[block])
-        if not good.all():
-            finite[block] &= good.reshape(len(good), -1).all(1)
+    return splats, usable, tally
 
 
 def _binary_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:

@@ -2,3 +2,4 @@
 
 from backend.splat_files.read import ENDINGS as ENDINGS
 from backend.splat_files.read import read_splats as read_splats
+from backend.splat_files.read import read_splats_and_warnings as read_splats_and_warnings

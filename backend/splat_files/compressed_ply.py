@@ -104,7 +104,9 @@ def _decode(chunk: NDArray, vertex: NDArray, rest: NDArray | None) -> Splats:
         low = np.stack([chunk[name] for name, _ in names], 1).astype(np.float32)[of]
         high = np.stack([chunk[name] for _, name in names], 1).astype(np.float32)[of]
         with np.errstate(over="ignore", invalid="ignore"):  # bounds that are not finite make Gaussians that are not
-            return low * (1 - shares) + high * shares
+            inner = low * (1 - shares) + high * shares
+        # An end that is infinite is nothing to the other end.
+        return np.where(shares == 0, low, np.where(shares == 1, high, inner))
 
     shares = np.stack([_share(colour, shift, 8) for shift in (24, 16, 8)], 1)
     if COLOUR_BOUNDS[0] in (chunk.dtype.names or ()):

@@ -10,14 +10,14 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 from backend.splat_files import compressed_ply, splat, spz
+from protocol.capture_names import SPLAT_ENDINGS
 from protocol.errors import BadSplats
 from protocol.ply import read_ply
 from protocol.splats import Splats
+from protocol.usable import Tally, settle, usable_ones
 
-ENDINGS = (".ply", ".spz", ".splat")
+ENDINGS = SPLAT_ENDINGS
 """Of the files that can be read; only `.splat`, which has no mark of its own, is known by it."""
 
 
@@ -25,11 +25,12 @@ def read_splats(path: Path | str) -> Splats:
     """Return the Gaussians of a file, in the axes and conventions of the 3DGS reference implementation's PLY.
 
     Known are 3DGS PLY with all its variants (:func:`protocol.ply.read_ply`), the compressed PLY of PlayCanvas, SPZ of
-    version 2 to 4, and `.splat`. Warns of Gaussians that were dropped because they are not finite, and of bytes that
-    follow the last one. Memory is bounded by a small multiple of the Gaussians that the file really holds.
+    version 2 to 4, and `.splat`. Warns of Gaussians that were dropped or bounded (:mod:`protocol.usable`), of what is
+    left out, and of bytes that follow the last one. Memory is bounded by a small multiple of the Gaussians that the
+    file really holds.
 
     Raises:
-        BadSplats: if the file cannot be read, is damaged, or is none of these.
+        BadSplats: if the file cannot be read, is damaged, is none of these, or holds no Gaussian that can be used.
     """
     path = Path(path)
     try:
@@ -52,16 +53,14 @@ def read_splats(path: Path | str) -> Splats:
                 )
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror or error}.") from error
-    return _finite(splats, path)
+    tally = Tally()
+    usable = settle(splats, slice(None), tally)
+    return usable_ones(splats, usable, tally, path)
 
 
-def _finite(splats: Splats, path: Path) -> Splats:
-    columns = (splats.means, splats.quats, splats.scales, splats.opacities[:, None], splats.sh.reshape(len(splats), -1))
-    good = np.logical_and.reduce([np.isfinite(column).all(1) for column in columns])
-    if good.all():
-        return splats
-    lost = int((~good).sum())
-    if lost == len(splats):
-        raise BadSplats(f"None of the {lost} Gaussians of {path} is finite.", "Copy or export it again.")
-    warnings.warn(f"{path} has {lost} Gaussians that are not finite; they were dropped.", stacklevel=3)
-    return splats.pick(good)
+def read_splats_and_warnings(path: Path | str) -> tuple[Splats, list[str]]:
+    """Return what :func:`read_splats` does, and its warnings as sentences."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        splats = read_splats(path)
+    return splats, [str(each.message) for each in caught if issubclass(each.category, UserWarning)]

@@ -32,7 +32,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
             "Copy or export it again.",
         )
     rows = np.frombuffer(data, ROW)
-    with np.errstate(divide="ignore", invalid="ignore"):  # no size or a negative one becomes not finite, and is dropped
+    with np.errstate(divide="ignore", invalid="ignore"):  # no size becomes minus infinity, a negative one is no number
         scales = np.log(rows["size"])
     return Splats(
         means=rows["mean"].astype(np.float32),

@@ -2,7 +2,9 @@
 
 Versions 2 and 3 are one gzip stream of a header of 16 bytes and the sections; version 4 is a header of 32 bytes, a
 table of sizes and one zstd stream for each section. Version 2 stores a quaternion as x, y, z in a byte each, later ones
-as the three smallest components in ten bits. Axes are right, up, back; those of a PLY are right, down, front.
+as the three smallest components in ten bits. Axes are right, up, back unless an extension says otherwise; those of a
+PLY are right, down, front. Extensions are records of a kind, a length and as many bytes, after the sections of versions
+2 and 3 and before the table of version 4 (`splat-extensions.cc`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from backend.splat_files.axes import band_signs, to_ply_axes
 from backend.splat_files.codes import Stream, logits, take, with_largest
 from protocol.errors import BadSplats
 from protocol.splats import Floats, Splats
@@ -31,11 +34,22 @@ MOST = 20_000_000
 TERMS = (0, 3, 8, 15, 24)
 """Coefficients beyond the constant at degree 0 to 4; the fourth band is more than Splats hold and is left out."""
 
-FLIP = np.array([1, -1, -1], np.float32)
-"""Half a turn about x: right, up, back to right, down, front. A quaternion's x, y, z turn in the same way."""
+HAS_EXTENSIONS = 2
+"""The flag that says so."""
+MOST_EXTENSIONS = 1 << 20
+"""Bytes of all extensions together; those that are known take a few dozen."""
+AXES_EXTENSION = 0xADBE0003
+"""SPZ_ADOBE_coordinate_system: a uint32, the place in :data:`AXES`."""
+AXES = (
+    *("RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF"),
+    *("LBD", "RBD", "LBU", "RBU", "LFD", "RFD", "LFU", "RFU"),
+)
+"""Where x, y and z point (`splat-types.h`); 0 says nothing, which the format's own reader takes for its default."""
+ABOUT_VIEWING = (0xADBE0002, 0x4E530001)
+"""Extensions that say nothing of the Gaussians: how far to orbit them, and where on Earth they are."""
 
-FLIP_SH = np.array([-1, -1, 1, -1, 1, 1, -1, 1, -1, 1, -1, -1, 1, -1, 1], np.float32)
-"""What that half turn does to the coefficients of bands 1 to 3: all are even or odd under it."""
+FLIP_SH = band_signs(np.array([1.0, -1.0, -1.0]))
+"""What half a turn about x, from right, up, back to right, down, front, does to the coefficients of bands 1 to 3."""
 
 AGAIN = "Copy or export it again."
 
@@ -47,6 +61,7 @@ class Header(NamedTuple):
     count: int
     degree: int
     fraction_bits: int
+    flags: int
 
     @property
     def sections(self) -> list[int]:
@@ -64,27 +79,35 @@ def read(file: BinaryIO, path: Path) -> Splats:
     try:
         packed = file.read(2) == GZIP
         file.seek(0)
-        header, sections = _read_gzip(file, path) if packed else _read_streams(file, path)
+        header, sections, extensions = _read_gzip(file, path) if packed else _read_streams(file, path)
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise BadSplats(f"{path} is a damaged SPZ file: {error}.", AGAIN) from error
-    return _decode(header, sections)
+    if TERMS[header.degree] > len(FLIP_SH):
+        warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was left out.", stacklevel=3)
+    return to_ply_axes(_decode(header, sections), _axes(extensions, path))
 
 
-def _read_gzip(file: BinaryIO, path: Path) -> tuple[Header, list[NDArray[np.uint8]]]:
+Contents = tuple[Header, list[NDArray[np.uint8]], bytes]
+"""The header, the sections, and the records of extensions one after the other."""
+
+
+def _read_gzip(file: BinaryIO, path: Path) -> Contents:
     with gzip.GzipFile(fileobj=file) as stream:
         header = _header(take(stream, 16), path, VERSIONS[:2])
         sections = [_section(stream, size, path) for size in header.sections]
-        if stream.read(1):
+        extensions = stream.read(MOST_EXTENSIONS + 1) if header.flags & HAS_EXTENSIONS else b""
+        if not extensions and stream.read(1):
             warnings.warn(f"{path} has bytes after its last Gaussian; they were ignored.", stacklevel=4)
-    return header, sections
+    return header, sections, extensions
 
 
-def _read_streams(file: BinaryIO, path: Path) -> tuple[Header, list[NDArray[np.uint8]]]:
+def _read_streams(file: BinaryIO, path: Path) -> Contents:
     start = take(file, 32)
     header = _header(start, path, VERSIONS[2:])
     assert start is not None
     streams, table = struct.unpack_from("<BI", start, 15)
     sizes = [size for size in header.sections if size]
+    extensions = file.read(min(max(0, table - 32), MOST_EXTENSIONS + 1)) if header.flags & HAS_EXTENSIONS else b""
     file.seek(table)
     entries = take(file, 16 * len(sizes)) if streams == len(sizes) and table >= 32 else None
     if entries is None or [size for _, size in struct.iter_unpack("<QQ", entries)] != sizes:
@@ -97,13 +120,38 @@ def _read_streams(file: BinaryIO, path: Path) -> tuple[Header, list[NDArray[np.u
         # Not decompress(): that believes the size which the stream itself claims.
         found.append(_section(zstandard.ZstdDecompressor().stream_reader(bytes(data)), size, path))
     sections = iter(found)
-    return header, [next(sections) if size else np.empty(0, np.uint8) for size in header.sections]
+    whole = [next(sections) if size else np.empty(0, np.uint8) for size in header.sections]
+    return header, whole, extensions
+
+
+def _axes(extensions: bytes, path: Path) -> str:
+    """Return the axes that the extensions declare, or those of the format.
+
+    Raises:
+        BadSplats: if a record is cut short, or declares no axes that are known.
+    """
+    axes = AXES[0]
+    at = 0
+    while at < len(extensions):
+        kind, length = struct.unpack_from("<II", extensions, at) if at + 8 <= len(extensions) else (0, len(extensions))
+        payload = extensions[at + 8 : at + 8 + length]
+        if len(payload) < length or len(extensions) > MOST_EXTENSIONS:
+            raise BadSplats(f"{path} is a damaged SPZ file: its extensions are cut short or too long.", AGAIN)
+        if kind == AXES_EXTENSION:
+            number = int.from_bytes(payload, "little")
+            if length != 4 or number >= len(AXES):
+                raise BadSplats(f"{path} declares axes of the number {number}, which are not known here.", AGAIN)
+            axes = AXES[number]
+        elif kind not in ABOUT_VIEWING:
+            warnings.warn(f"{path} has an extension 0x{kind:08X} that is not known here; it was ignored.", stacklevel=4)
+        at += 8 + length
+    return axes
 
 
 def _header(start: bytearray | None, path: Path, versions: tuple[int, ...]) -> Header:
     if start is None or start[:4] != MAGIC:
         raise BadSplats(f"{path} is compressed as an SPZ file is, but holds none.", "Name a file of 3D Gaussians.")
-    header = Header(*struct.unpack_from("<IIBB", start, 4))
+    header = Header(*struct.unpack_from("<IIBBB", start, 4))
     if header.version not in versions:
         raise BadSplats(f"{path} is an SPZ file of version {header.version}; versions 2 to 4 can be read.")
     if header.count > MOST:
@@ -124,13 +172,12 @@ def _decode(header: Header, sections: list[NDArray[np.uint8]]) -> Splats:
     positions, alphas, colours, scales, rotations, rest = sections
     count = header.count
     quats = _quats_v2(rotations) if header.version == 2 else _quats(rotations)
-    quats[:, 1:] *= FLIP
     sh = np.zeros((count, 1 + min(TERMS[header.degree], len(FLIP_SH)), 3), np.float32)
     sh[:, 0] = (colours.reshape(count, 3) / np.float32(255) - np.float32(0.5)) / np.float32(0.15)
     beyond = rest.reshape(count, TERMS[header.degree], 3)[:, : sh.shape[1] - 1]
-    sh[:, 1:] = (beyond.astype(np.float32) - 128) / 128 * FLIP_SH[: sh.shape[1] - 1, None]
+    sh[:, 1:] = (beyond.astype(np.float32) - 128) / 128
     return Splats(
-        means=_means(positions, header.fraction_bits) * FLIP,
+        means=_means(positions, header.fraction_bits),
         quats=quats,
         scales=scales.reshape(count, 3) / np.float32(16) - 10,
         opacities=logits(alphas),

@@ -202,7 +202,7 @@ def test_gaussians_that_are_not_finite_are_counted_and_dropped(tmp_path: Path):
     broken.means[1, 2] = np.nan
     broken.sh[3, 2, 1] = np.inf
     broken.quats[3, 0] = np.nan
-    broken.opacities[BLOCK + 5] = -np.inf
+    broken.opacities[BLOCK + 5] = np.nan
     write_ply(broken, tmp_path / "a.ply")
     with pytest.warns(UserWarning, match="has 3 Gaussians that are not finite"):
         kept = read_ply(tmp_path / "a.ply")
@@ -275,7 +275,15 @@ BAD_PLY: dict[str, tuple[bytes, str]] = {
     "point cloud": (ply(floats(["x", "y", "z"]), 1, ROW[:12]), "lacks the columns f_dc_0, .*, opacity, .*, rot_3"),
     "2D Gaussians": (ply(without("scale_2"), 1, ROW[:52]), "does not hold 3D Gaussians: it lacks the columns scale_2"),
     "no columns": (ply([], 5), "it lacks the columns x, y, z"),
-    "SH degree 4": (ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(72))]), 0), "has 72 f_rest columns"),
+    "SH degree 5": (ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(105))]), 0), "has 105 f_rest columns"),
+    "SH degree 4 with a gap": (
+        ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(73) if i != 70)]), 0),
+        "lacks the columns f_rest_70",
+    ),
+    "nothing that can be used": (
+        ply(floats(STOCK), 2, bytes(2 * 14 * 4)),
+        "None of the 2 Gaussians of .* can be used: 0 are not finite, 2 have a quaternion of zeros",
+    ),
     "odd SH columns": (ply(floats([*STOCK, "f_rest_0"]), 1, ROW + b"\0" * 4), "has 1 f_rest columns; 0, 9, 24 or 45"),
     "SH with a gap": (ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(1, 10))]), 0), "lacks the columns f_rest_0"),
     "text with empty rows alone": (

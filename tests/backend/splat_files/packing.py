@@ -72,14 +72,26 @@ def _rotation(xyzw: list[float], version: int) -> bytes:
     return word.to_bytes(4, "little")
 
 
-def spz_bytes(splats: Splats, version: int, fraction_bits: int = 12) -> bytes:
-    sections = spz_sections(splats, version, fraction_bits)
-    start = struct.pack("<4sIIBBB", b"NGSP", version, len(splats), splats.sh_degree, fraction_bits, 0)
+def spz_bytes(splats: Splats, version: int, fraction_bits: int = 12, extensions: bytes = b"") -> bytes:
+    """Write SPZ; ``extensions`` are records as :func:`record` makes them."""
+    return spz_of(spz_sections(splats, version, fraction_bits), version, splats.sh_degree, fraction_bits, extensions)
+
+
+def spz_of(sections: list[bytes], version: int, degree: int, fraction_bits: int = 12, extensions: bytes = b"") -> bytes:
+    count = len(sections[1])
+    flags = 2 if extensions else 0
+    start = struct.pack("<4sIIBBB", b"NGSP", version, count, degree, fraction_bits, flags)
     if version < 4:
-        return gzip.compress(start + b"\0" + b"".join(sections), mtime=0)
+        return gzip.compress(start + b"\0" + b"".join(sections) + extensions, mtime=0)
     packed = [(zstandard.compress(part), len(part)) for part in sections if part]
     table = b"".join(struct.pack("<QQ", len(data), size) for data, size in packed)
-    return start + struct.pack("<BI12x", len(packed), 32) + table + b"".join(data for data, _ in packed)
+    head = start + struct.pack("<BI12x", len(packed), 32 + len(extensions))
+    return head + extensions + table + b"".join(data for data, _ in packed)
+
+
+def record(kind: int, payload: bytes) -> bytes:
+    """One record of SPZ's extensions."""
+    return struct.pack("<II", kind, len(payload)) + payload
 
 
 def compressed_ply_bytes(splats: Splats, colour_bounds: bool = True) -> bytes:

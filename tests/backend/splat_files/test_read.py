@@ -16,12 +16,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from backend.splat_files import read_splats
+from backend.splat_files import read_splats, read_splats_and_warnings
+from backend.splat_files.axes import to_ply_axes
 from protocol.errors import BadSplats
 from protocol.ply import write_ply
 from protocol.sh import rotate_sh
 from protocol.splats import Splats
-from tests.backend.splat_files.packing import compressed_ply_bytes, splat_bytes, spz_bytes, storable
+from tests.backend.splat_files.packing import (
+    compressed_ply_bytes,
+    record,
+    splat_bytes,
+    spz_bytes,
+    spz_of,
+    spz_sections,
+    storable,
+)
 
 FIXTURES = "splat-fixtures"
 THREE = f"{FIXTURES}/metalsplatter/SplatIO/TestData/test-splat.3-points-from-train"
@@ -248,6 +257,80 @@ def test_streams_that_unpack_to_more_than_was_promised_are_not_unpacked(tmp_path
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize(("number", "signs"), [(0, (1, -1, -1)), (4, (1, -1, -1)), (6, (1, 1, 1)), (7, (-1, -1, 1))])
+def test_spz_that_declares_its_axes(version: int, number: int, signs: tuple[int, int, int], tmp_path: Path):
+    drawn = storable(40, 3)
+    # The writer turns what it is given by half a turn, as axes of RUB ask for.
+    stored = to_ply_axes(drawn, "RUB")
+    axes = record(0xADBE0002, bytes(12)) + record(0xADBE0003, struct.pack("<I", number))
+    (tmp_path / "a.spz").write_bytes(spz_bytes(drawn, version, extensions=axes))
+    read = read_quietly(tmp_path / "a.spz")
+    np.testing.assert_allclose(read.means, stored.means * signs, atol=2**-12)
+    expected = stored if number == 6 else drawn if number in (0, 4) else to_ply_axes(stored, "LUF")
+    agree(read, expected, mean=2**-13 + 1e-6, scale=1 / 32 + 1e-5, alpha=0.003, quat=2e-3, colour=0.014, sh=1 / 250)
+
+
+@pytest.mark.parametrize("version", [2, 4])
+def test_other_extensions_of_spz_are_named_and_passed_over(version: int, tmp_path: Path):
+    drawn = storable(5)
+    (tmp_path / "a.spz").write_bytes(spz_bytes(drawn, version, extensions=record(0xDEAD0001, b"hello")))
+    with pytest.warns(UserWarning, match="has an extension 0xDEAD0001 that is not known here"):
+        assert len(read_splats(tmp_path / "a.spz")) == 5
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_spz_of_degree_4_is_read_without_its_fourth_band(version: int, tmp_path: Path):
+    drawn = storable(4, 3)
+    *others, rest = spz_sections(drawn, version)
+    longer = b"".join(rest[i * 45 : i * 45 + 45] + bytes(27) for i in range(4))
+    (tmp_path / "a.spz").write_bytes(spz_of([*others, longer], version, 4))
+    with pytest.warns(UserWarning, match="degree 4; the fourth band was left out"):
+        read = read_splats(tmp_path / "a.spz")
+    np.testing.assert_allclose(read.sh[:, 1:], drawn.sh[:, 1:], atol=1 / 250)
+
+
+def test_sizes_of_nothing_are_kept_and_quaternions_of_zeros_are_not(tmp_path: Path):
+    content = bytearray(splat_bytes(storable(5)))
+    content[12:16] = struct.pack("<f", 0)
+    content[2 * 32 + 28 : 3 * 32] = bytes([128] * 4)
+    (tmp_path / "a.splat").write_bytes(content)
+    read, said = read_splats_and_warnings(tmp_path / "a.splat")
+    assert (len(read), read.scales[0, 0]) == (4, -20)
+    assert [sentence.split(" has ")[1].split(";")[0] for sentence in said] == [
+        "1 Gaussians with a size of 0 or an opacity of exactly 0 or 1",
+        "1 Gaussians with a quaternion of zeros, which is no rotation",
+    ]
+
+
+def test_one_flat_gaussian_costs_its_chunk_nothing(tmp_path: Path):
+    drawn = storable(300)
+    content = compressed_ply_bytes(drawn)
+    bounds = content.index(b"end_header\n") + len(b"end_header\n")
+    flat = bytearray(content)
+    flat[bounds + 24 : bounds + 28] = struct.pack("<f", -np.inf)  # min_scale_x of the first chunk
+    (tmp_path / "a.ply").write_bytes(flat)
+    with pytest.warns(UserWarning, match=r"has 255 Gaussians with a size of 0"):
+        read = read_splats(tmp_path / "a.ply")
+    assert len(read) == 300
+    largest = drawn.scales[:256, 0].argmax()
+    expected = np.full(256, -20, np.float32)
+    expected[largest] = drawn.scales[largest, 0]
+    np.testing.assert_allclose(read.scales[:256, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(read.scales[:, 1:], drawn.scales[:, 1:], atol=5e-3)
+
+
+def test_warnings_come_as_sentences(tmp_path: Path):
+    (tmp_path / "a.splat").write_bytes(splat_bytes(storable(5)))
+    assert read_splats_and_warnings(tmp_path / "a.splat")[1] == []
+    content = bytearray(splat_bytes(storable(5)))
+    content[32:36] = struct.pack("<f", np.nan)
+    (tmp_path / "a.splat").write_bytes(content)
+    splats, said = read_splats_and_warnings(tmp_path / "a.splat")
+    assert len(splats) == 4
+    assert said == [f"{tmp_path / 'a.splat'} has 1 Gaussians that are not finite; they were dropped."]
+
+
 def test_what_is_not_finite_is_dropped(tmp_path: Path):
     content = bytearray(splat_bytes(storable(5)))
     content[32:36] = struct.pack("<f", np.nan)
@@ -283,6 +366,21 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "SPZ of too many Gaussians": ("a.spz", spz_header(3, 2**32 - 1), "promises 4294967295 Gaussians"),
     "SPZ with a count that lies": ("a.spz", spz_header(3, 10_000_000), "is cut short"),
     "SPZ 3 cut short": ("a.spz", spz_bytes(storable(9), 3)[:-20], "damaged SPZ file|cut short"),
+    "SPZ with axes that are none": (
+        "a.spz",
+        spz_bytes(storable(3), 4, extensions=record(0xADBE0003, struct.pack("<I", 17))),
+        "declares axes of the number 17",
+    ),
+    "SPZ with an extension cut short": (
+        "a.spz",
+        spz_bytes(storable(3), 3, extensions=record(0xADBE0003, bytes(4))[:-1]),
+        "its extensions are cut short or too long",
+    ),
+    "SPZ 4 with an extension cut short": (
+        "a.spz",
+        spz_bytes(storable(3), 4, extensions=struct.pack("<II", 1, 2**32 - 1)),
+        "its extensions are cut short or too long",
+    ),
     "SPZ 4 cut short": ("a.spz", spz_bytes(storable(9), 4)[:-20], "cut short"),
     "SPZ 4 with a table of nothing": ("a.spz", spz_header(4, 5), "its table does not fit its 5 Gaussians"),
     "SPZ 4 with a damaged stream": (
