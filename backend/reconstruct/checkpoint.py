@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.scene.types import View
+from backend.scene.types import MaskIds, View
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +27,14 @@ Arrays = dict[str, NDArray]
 
 
 def fingerprint(views: Sequence[View], settings: Mapping[str, object]) -> str:
-    """Return a hexadecimal digest of the views' cameras, the names and sizes of their files, and the settings."""
+    """Return a hexadecimal digest of the views' cameras, the sizes of their files, what ids mean, and the settings."""
     digest = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode())
     for view in views:
         camera = view.camera
-        sizes = [path.stat().st_size if path and path.exists() else -1 for path in (view.image_path, view.mask_path)]
-        digest.update(json.dumps([view.name, camera.width, camera.height, *sizes]).encode())
+        files = (view.image_path, view.mask_path, *view.mask_parts[1:])
+        sizes = [path.stat().st_size if path and path.exists() else -1 for path in files]
+        ids = [*view.mask_ids.background, None, *view.mask_ids.void] if view.mask_ids != MaskIds() else []
+        digest.update(json.dumps([view.name, camera.width, camera.height, *sizes, *ids]).encode())
         digest.update(np.ascontiguousarray(camera.viewmat, np.float64).tobytes())
         digest.update(np.ascontiguousarray(camera.K, np.float64).tobytes())
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.scene.images import image_size
+from backend.scene.images import image_size, orientation
 from backend.scene.lens import Lens, pinhole
 from backend.scene.types import Camera
 from protocol.errors import BadScene
@@ -76,8 +76,10 @@ def camera_for(file: Path, viewmat: NDArray[np.float64], calibration: Calibratio
     low = max((width - 1) / camera.width, (height - 1) / camera.height)
     high = min((width + 1) / camera.width, (height + 1) / camera.height)
     if (width, height) != (camera.width, camera.height) and low >= high:
+        turned = orientation(file)
+        exif = f"; its EXIF orientation, {turned}, is ignored, as COLMAP ignores it" if turned != 1 else ""
         raise BadScene(
-            f"The photograph {file} is {width} x {height} pixels, its camera {camera.width} x {camera.height}.",
+            f"The photograph {file} is {width} x {height} pixels, its camera {camera.width} x {camera.height}{exif}.",
             "Give photographs of the camera's size, or all scaled by one factor.",
         )
     return camera.resized(width, height)

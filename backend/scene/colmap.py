@@ -1,8 +1,15 @@
-"""COLMAP: ``images/`` beside ``sparse/0/{cameras,images,points3D}.{bin,txt}``, read through pycolmap."""
+"""COLMAP: ``images/`` beside ``sparse/0/{cameras,images,points3D}.{bin,txt}``, read through pycolmap.
+
+COLMAP makes several models of photographs that it cannot connect, ``sparse/0``, ``sparse/1`` and so on, each in a frame
+of its own; the one with most photographs is read.
+"""
 
 from __future__ import annotations
 
+import struct
+from codecs import BOM_UTF8
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pycolmap
@@ -10,70 +17,117 @@ import pycolmap
 from backend.scene.calibration import Calibration, calibrate, camera_for
 from backend.scene.capture import Capture, Shot
 from backend.scene.colmap_binary import check_binary
-from backend.scene.files import find_photographs, inner_path
+from backend.scene.files import Names, is_file_inside
 from backend.scene.names import natural_key
+from backend.scene.photographs import find_photographs
 from backend.scene.points import usable_points
 from backend.scene.pose import rigid
+from protocol.capture_names import folded
 from protocol.errors import BadScene
 
-MODEL_FOLDERS = ("sparse/0", "sparse", ".")
+MODEL_FOLDER = "sparse"
 TABLES = ("cameras", "images", "points3D")
+FURTHER_TABLES = ("rigs", "frames")
+ENDINGS = (".bin", ".txt")
 TRAINING_FOLDER = "images_train"
 """LERF-Mask as Gaussian Grouping publishes it: photographs that are not in here are for testing."""
 ANNOTATED_FOLDER = "segmentations"
 """3D-OVS: photographs with a folder of true masks in here are for testing."""
-MASK_FOLDERS = ("masks", "instance_masks", "seg_masks", "object_mask", "sam_mask", "entityseg_mask", "instance")
 
 
-def find_model(root: Path) -> Path | None:
-    """Return the folder of the reconstruction, or None where ``root`` holds none."""
-    folders = [root / folder for folder in MODEL_FOLDERS]
-    return next((folder for folder in folders if _ending(folder)), None)
+def find_models(names: Names, place: Path) -> list[Path]:
+    """Return the folders of reconstructions of ``place``: those in ``sparse``, that itself, and ``place`` itself."""
+    return [folder for folder in _candidates(names, place) if _ending(names, folder)]
 
 
-def _ending(folder: Path) -> str | None:
-    endings = (".bin", ".txt")
-    return next((e for e in endings if all((folder / f"{table}{e}").is_file() for table in TABLES)), None)
+def found_in_part(names: Names, place: Path) -> list[str]:
+    """Return which tables of incomplete reconstructions were found, each as a part of a sentence."""
+    found = []
+    wanted = {folded(table + ending) for table in TABLES for ending in ENDINGS}
+    for folder in _candidates(names, place):
+        there = [file for file in names.of(folder).files if folded(file) in wanted]
+        if there and not _ending(names, folder):
+            found.append(f"{folder} holds {' and '.join(there)}, not all three of one ending by their exact names")
+    return found
 
 
-def read_colmap(root: Path, model: Path) -> Capture:
-    """Return the capture whose reconstruction lies in ``model``.
+def _candidates(names: Names, place: Path) -> list[Path]:
+    sparse = [place / name for name in names.of(place).folders if folded(name) == MODEL_FOLDER]
+    inner = [folder / name for folder in sparse for name in sorted(names.of(folder).folders, key=natural_key)]
+    return [*inner, *sparse, place]
 
-    Photographs are those below ``images``, or below a scaled copy such as ``images_4`` where there is no ``images``.
-    Those that LERF-Mask and 3D-OVS test on are held out.
+
+def _ending(names: Names, folder: Path) -> str | None:
+    files = names.of(folder).files
+    return next((e for e in ENDINGS if all(f"{table}{e}" in files for table in TABLES)), None)
+
+
+def read_colmap(names: Names, place: Path) -> Capture:
+    """Return the capture whose reconstructions :func:`find_models` finds at ``place``.
+
+    Photographs that LERF-Mask and 3D-OVS test on are held out.
 
     Raises:
-        BadScene: if the reconstruction is damaged, a camera cannot be used, or no photograph is there.
+        NoPhotographs: if none of the photographs is there.
+        BadScene: if the reconstruction is damaged, or a camera cannot be used.
     """
-    ending = _ending(model)
-    listing = model / f"images{ending}"
-    reconstruction = _read(model, listing)
+    model, warnings = _largest(names, find_models(names, place))
+    listing = model / f"images{_ending(names, model)}"
+    reconstruction = _read(names, model, listing)
     posed = _posed_images(reconstruction, listing)
-    folders = [root / "images", *sorted(root.glob("images_*"), key=lambda folder: natural_key(folder.name))]
-    found, warnings = find_photographs(folders, sorted(posed, key=natural_key), listing)
+    found = find_photographs(names, place, sorted(posed, key=natural_key), listing, here=False)
 
     calibrations: dict[int, Calibration] = {}
     shots = []
-    for name, file in found.items():
+    for name, file in found.files.items():
         image = posed[name]
         if image.camera_id not in calibrations:
             calibrations[image.camera_id] = _calibration(reconstruction.cameras[image.camera_id], model)
         calibration = calibrations[image.camera_id]
         viewmat = rigid(image.cam_from_world().matrix(), f"The pose of {name} in {listing}")
-        path = inner_path(name, listing).with_name(file.name).as_posix()
+        path = file.relative_to(names.root).as_posix()
         camera = camera_for(file, viewmat, calibration)
-        shots.append(Shot(path, file, camera, calibration.lens, held_out=_held_out(root, file)))
+        shots.append(Shot(path, file, camera, calibration.lens, held_out=_held_out(names, place, file)))
+    points = _points(reconstruction)
     matched = reconstruction.compute_num_observations() > 0
-    return Capture(shots, MASK_FOLDERS, *_points(reconstruction), warnings, matched)
+    said = (*warnings, *found.warnings)
+    return Capture(shots, listing, *points, others=found.others, absent=found.absent, warnings=said, matched=matched)
 
 
-def _held_out(root: Path, photograph: Path) -> bool:
-    if (root / TRAINING_FOLDER).is_dir():
-        return not (root / TRAINING_FOLDER / photograph.name).is_file()
-    return (root / ANNOTATED_FOLDER / photograph.stem).is_dir()
+def _largest(names: Names, models: list[Path]) -> tuple[Path, tuple[str, ...]]:
+    """Return the model with most photographs, the first of equals, and the warning that there are others."""
+    if len(models) == 1:
+        return models[0], ()
+    counts = {model: _count(model / f"images{_ending(names, model)}") for model in models}
+    best = max(models, key=lambda model: counts[model])
+    others = ", ".join(f"{model} with {counts[model]}" for model in models if model != best)
+    said = (
+        f"Of {len(models)} reconstructions {best} was read, which has most photographs, {counts[best]}; not {others}."
+    )
+    return best, (said,)
 
 
-def _read(model: Path, listing: Path) -> pycolmap.Reconstruction:
+def _count(listing: Path) -> int:
+    """Return how many photographs a table lists."""
+    if listing.suffix == ".txt":
+        return len(_names_in_text(listing))
+    with listing.open("rb") as file:
+        start = file.read(8)
+    # A damaged file may say anything; it cannot hold more records than bytes.
+    return min(struct.unpack("<Q", start)[0], listing.stat().st_size) if len(start) == 8 else 0
+
+
+def _held_out(names: Names, place: Path, photograph: Path) -> bool:
+    if TRAINING_FOLDER in names.of(place).folders:
+        return photograph.name not in names.of(place / TRAINING_FOLDER).files
+    return photograph.stem in names.of(place / ANNOTATED_FOLDER).folders
+
+
+def _read(names: Names, model: Path, listing: Path) -> pycolmap.Reconstruction:
+    for table in (*TABLES, *FURTHER_TABLES):
+        file = model / f"{table}{listing.suffix}"
+        if file.exists() and not is_file_inside(file, names.root):
+            raise BadScene(f"{file} leads out of the scene folder.", "Copy it into the scene folder.")
     if listing.suffix == ".bin":
         check_binary(model)
     try:
@@ -81,18 +135,70 @@ def _read(model: Path, listing: Path) -> pycolmap.Reconstruction:
         if listing.suffix == ".bin":
             reconstruction.read_binary(model)
         else:
-            reconstruction.read_text(model)
+            _read_text(reconstruction, model)
         return reconstruction
     except (ValueError, IndexError, RuntimeError, MemoryError) as error:
         reason = str(error).splitlines()[0]
         raise BadScene(f"COLMAP cannot read {model}: {reason}.", "Export the reconstruction again.") from error
 
 
+def _read_text(reconstruction: pycolmap.Reconstruction, model: Path) -> None:
+    """Read tables of text, also those that begin with a byte order mark, over which COLMAP's own reader fails."""
+    tables = [file for file in model.glob("*.txt") if file.stem in (*TABLES, *FURTHER_TABLES)]
+    if not any(map(_is_marked, tables)):
+        reconstruction.read_text(model)
+        return
+    with TemporaryDirectory() as folder:
+        for file in tables:
+            (Path(folder) / file.name).write_bytes(file.read_bytes().removeprefix(BOM_UTF8))
+        reconstruction.read_text(folder)
+
+
+def _is_marked(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(BOM_UTF8)) == BOM_UTF8
+
+
 def _posed_images(reconstruction: pycolmap.Reconstruction, listing: Path) -> dict[str, pycolmap.Image]:
+    # COLMAP's own reader ends a name in a text at its first space.
+    whole = _names_in_text(listing) if listing.suffix == ".txt" else {}
     try:
-        return {image.name: image for image in reconstruction.images.values() if image.has_pose}
+        posed = [image for image in reconstruction.images.values() if image.has_pose]
+        return {whole.get(image.image_id, str(image.name)): image for image in posed}
     except UnicodeDecodeError as error:
         raise BadScene(f"{listing} holds an image name that is not UTF-8.", "Rename the photographs.") from error
+
+
+def _names_in_text(listing: Path) -> dict[int, str]:
+    """Return the names of ``images.txt`` by the ids of their images.
+
+    Of two lines for an image the first holds its id, seven numbers of its pose, its camera's id and its name, which is
+    the rest of the line. The second, which may be empty, holds its points.
+    """
+    names: dict[int, str] = {}
+    with listing.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        for line in lines:
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            fields = line.split(None, 9)
+            if len(fields) == 10 and fields[0].isascii() and fields[0].isdigit():
+                names[int(fields[0])] = fields[9].rstrip("\r\n \t")
+            points = next(lines, "").split(None, 9)
+            # COLMAP's own reader would lose every other photograph.
+            if len(points) == 10 and not _is_number(points[9].split()[0]):
+                raise BadScene(
+                    f"{listing} has no line of points after the photograph {fields[-1].strip()!r}.",
+                    "Put an empty line after the line of each photograph.",
+                )
+    return names
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _calibration(camera: pycolmap.Camera, model: Path) -> Calibration:

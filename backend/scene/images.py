@@ -1,10 +1,13 @@
 """Photographs: their size from the header, their pixels when asked for.
 
-An EXIF orientation is ignored, as COLMAP ignores it: poses and masks belong to the pixels as stored.
+An EXIF orientation is ignored, as COLMAP ignores it: poses belong to the pixels as stored. Most programs that make
+masks obey it, so :mod:`backend.scene.mask_fit` asks for it.
 """
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +18,66 @@ from backend.scene.lens import undistort_image
 from backend.scene.types import View
 from protocol.errors import BadArgument, BadScene
 
-BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 """What Pillow raises over files that are cut off, are no image, lie about their size, or are absurdly large."""
+
+ORIENTATION = 0x0112
 
 
 def image_size(file: Path) -> tuple[int, int]:
     """Return width and height from the header of a photograph.
 
     Raises:
+        BadScene: if it is no image, or none of sRGB.
+    """
+    try:
+        with Image.open(file) as image:
+            _check_mode(image)
+            return image.size
+    except BROKEN as error:
+        raise _unreadable(file, error) from error
+
+
+def orientation(file: Path) -> int:
+    """Return the EXIF orientation of a photograph, 1 (upright) to 8, from its header; 1 where it has none.
+
+    Raises:
         BadScene: if it is no image.
     """
     try:
         with Image.open(file) as image:
-            return image.size
+            # Where it stands after the pixels, as PNG allows, no program obeys it. Pillow turns TIFF by itself.
+            known = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
+    except BROKEN as error:
+        raise _unreadable(file, error) from error
+    return known if known in range(1, 9) else 1
+
+
+def has_transparent_pixels(file: Path) -> bool:
+    """Whether pixels of a photograph are less than opaque; reads them if the header says that they can be.
+
+    Raises:
+        BadScene: if the file cannot be read.
+    """
+    try:
+        with Image.open(file) as image:
+            if not image.has_transparency_data:
+                return False
+            low, _ = image.convert("RGBA").getchannel("A").getextrema()
+            return isinstance(low, int) and low < 255
     except BROKEN as error:
         raise _unreadable(file, error) from error
 
@@ -81,12 +131,16 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow's own conversion clips values above 255 instead of scaling them.
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers")
+    _check_mode(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
     return image.convert("RGB")
+
+
+def _check_mode(image: Image.Image) -> None:
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
 
 
 def _unreadable(file: Path, error: Exception) -> BadScene:

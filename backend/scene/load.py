@@ -2,46 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backend.scene.capture import Capture
-from backend.scene.colmap import find_model, read_colmap
-from backend.scene.masks import check_masks, find_given_masks, find_masks
-from backend.scene.messy_rooms import read_messy_rooms
+from backend.scene.colmap import MODEL_FOLDER, find_models, found_in_part, read_colmap
+from backend.scene.files import Names
+from backend.scene.images import has_transparent_pixels
+from backend.scene.mask_check import look_at_masks
+from backend.scene.mask_fit import fit_masks
+from backend.scene.masks import find_masks
+from backend.scene.messy_rooms import FOLDER, read_messy_rooms
+from backend.scene.messy_rooms import LIST as METADATA
 from backend.scene.names import natural_key, view_names
 from backend.scene.nerf_synthetic import TEST, TRAIN, read_nerf_synthetic
 from backend.scene.panoptic_lifting import INTRINSIC, read_panoptic_lifting
+from backend.scene.photographs import NoPhotographs
+from backend.scene.transforms import LIST as TRANSFORMS
 from backend.scene.transforms import read_transforms
-from backend.scene.types import Scene, View
-from protocol.errors import BadScene
+from backend.scene.types import MaskIds, Scene, View
+from protocol.capture_names import TRUTH, folded
+from protocol.errors import BadScene, readable
+
+READERS = {
+    "colmap": read_colmap,
+    "transforms": read_transforms,
+    "nerf-synthetic": read_nerf_synthetic,
+    "messy-rooms": read_messy_rooms,
+    "panoptic-lifting": read_panoptic_lifting,
+}
+DEPTH = 3
+"""Folders below the scene folder that a capture is looked for in: COLMAP puts one into dense/0."""
+MOST_CAPTURES = 20
+"""Captures in folders of the scene folder that are tried: of more, one has to be named."""
+PHOTOGRAPHS_LOOKED_AT = 3
+SHOWN = 3
+"""Things that a sentence says were found."""
 
 
-def load_scene(root: Path, masks: Path | None = None) -> Scene:
-    """Return the capture in the folder ``root``; no pixel is read, only headers.
+def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None = None) -> Scene:
+    """Return the capture in the folder ``root``; headers are read, and the pixels of a few masks and photographs.
 
     Layouts, the first that fits: COLMAP, nerfstudio and instant-ngp, NeRF-synthetic, Messy-Rooms,
-    ScanNet and Replica as Panoptic-Lifting prepares them.
+    ScanNet and Replica as Panoptic-Lifting prepares them. Where none fits, or its photographs are not there, the one
+    capture in the nearest folders below is taken. What can be read in one way only is read, and a warning says what was
+    assumed. Nothing outside ``root`` and ``masks`` is read.
 
     Args:
         root: the folder.
         masks: the folder of the masks; None for the one that is customary in the layout.
+        mask_ids: ids that are no objects.
 
     Raises:
-        BadScene: if no layout fits, a file is damaged, a camera or pose cannot be used, or no photograph is there.
-        BadMask: if a mask cannot be read, does not fit its photograph, or ``masks`` holds none.
+        BadScene: if no layout fits, a file is damaged, a camera or pose cannot be used, no photograph is there, or a
+            path or a capture may be one of several.
+        BadMask: if a mask cannot be read, does not fit its photograph, ``masks`` holds none, or each of several files
+            may be the mask of one photograph.
         BadArgument: if ``masks`` is no folder.
     """
-    layout, capture = _read(root)
-    names = view_names([shot.path for shot in capture.shots])
-    found, warnings = _masks(root, masks, capture, names)
+    if not root.is_dir():
+        is_what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise BadScene(f"The scene folder {root} {is_what}.")
+    names = Names(root)
+    layout, place, capture = _read(names)
+    view_titles = view_names([shot.path for shot in capture.shots])
+    found = find_masks(names, place, capture, view_titles, masks)
     views = [
-        View(name, shot.camera, shot.file, mask, shot.lens, shot.held_out)
-        for name, shot, mask in zip(names, capture.shots, found, strict=True)
+        View(
+            title,
+            shot.camera,
+            shot.file,
+            files[0] if files else None,
+            shot.lens,
+            shot.held_out,
+            files if len(files) > 1 else (),
+            mask_ids=mask_ids or MaskIds(),
+        )
+        for title, shot, files in zip(view_titles, capture.shots, found.files, strict=True)
     ]
     views.sort(key=lambda view: natural_key(view.name))
-    check_masks(views)
+    views, turned = fit_masks(views)
+    warnings = (
+        *capture.warnings,
+        *_unlisted(capture, {file for files in found.files for file in files}),
+        *_transparent(capture),
+        *found.warnings,
+        *turned,
+        *look_at_masks(views),
+    )
+    said = tuple(readable(warning) for warning in warnings)
     return Scene(
-        root, layout, tuple(views), capture.points, capture.colours, capture.warnings + warnings, capture.matched
+        root,
+        layout,
+        tuple(views),
+        capture.points,
+        capture.colours,
+        said,
+        capture.matched,
+        masks_from=found.source,
+        without_masks=found.without,
     )
 
 
@@ -54,40 +114,147 @@ def describe_scene(scene: Scene) -> str:
     return f"{scene.layout} scene, {len(scene.views)} views of {size}, {masks} masks, {len(scene.points):,} points"
 
 
-def _read(root: Path) -> tuple[str, Capture]:
-    if not root.is_dir():
-        raise BadScene(f"The scene folder {root} does not exist.")
-    model = find_model(root)
-    if model is not None:
-        return "colmap", read_colmap(root, model)
-    if (root / "transforms.json").is_file():
-        return "transforms", read_transforms(root)
-    if (root / TRAIN).is_file() or (root / TEST).is_file():
-        return "nerf-synthetic", read_nerf_synthetic(root)
-    if (root / "metadata.json").is_file() and (root / "color").is_dir():
-        return "messy-rooms", read_messy_rooms(root)
-    if (root / INTRINSIC).is_file() and (root / "color").is_dir():
-        return "panoptic-lifting", read_panoptic_lifting(root)
-    raise BadScene(
-        f"{root} is no scene folder that can be read: looked for cameras, images and points3D (.bin or .txt) in "
-        f"sparse/0, sparse and the folder itself, for transforms.json, for {TRAIN}, and for metadata.json with color/, "
-        f"or {INTRINSIC} with color/.",
+def _layouts(names: Names, place: Path) -> list[str]:
+    """Return the layouts whose lists of cameras ``place`` holds, the one to read first."""
+    here = names.of(place)
+    folder, _, file = INTRINSIC.partition("/")
+    is_there = {
+        "colmap": bool(find_models(names, place)),
+        "transforms": names.file(place, TRANSFORMS) is not None,
+        "nerf-synthetic": any(names.file(place, name) for name in (TRAIN, TEST)),
+        "messy-rooms": FOLDER in here.folders and METADATA in here.files,
+        "panoptic-lifting": FOLDER in here.folders and file in names.of(place / folder).files,
+    }
+    return [layout for layout in READERS if is_there[layout]]
+
+
+Reading = tuple[str, Path, Capture]
+
+
+def _read(names: Names) -> Reading:
+    """Return the layout, the folder and the capture: of the scene folder itself, else of the one below it."""
+    failure: BadScene | None = None
+    for level in ([names.root], *_below(names)):
+        found = [(place, layouts) for place in level if (layouts := _layouts(names, place))]
+        if len(found) > MOST_CAPTURES:
+            raise _several(names, [place for place, _ in found])
+        read: list[Reading] = []
+        for place, layouts in found:
+            try:
+                read.append(_read_place(names, place, layouts))
+            except NoPhotographs as error:
+                failure = failure or error
+        if read:
+            return _chosen(names, read)
+    raise failure or _unknown(names)
+
+
+def _read_place(names: Names, place: Path, layouts: Sequence[str]) -> Reading:
+    """Read the folder in the first of several layouts that has photographs; a warning names the others.
+
+    Raises:
+        NoPhotographs: if none has.
+    """
+    failure: NoPhotographs | None = None
+    for layout in layouts:
+        try:
+            capture = READERS[layout](names, place)
+        except NoPhotographs as error:
+            failure = failure or error
+            continue
+        others = " and ".join(other for other in layouts if other != layout)
+        said = (
+            (f"{place} was read in the layout {layout}; it holds cameras in the layout {others} too.",)
+            if others
+            else ()
+        )
+        return layout, place, replace(capture, warnings=(*said, *capture.warnings))
+    assert failure is not None
+    raise failure
+
+
+def _below(names: Names) -> Iterator[list[Path]]:
+    """Yield the folders one below, two below and so on that may hold a capture of their own."""
+    level = [names.root]
+    for _ in range(DEPTH):
+        level = [
+            place / name
+            for place in level
+            for name in sorted(names.of(place).folders, key=natural_key)
+            if folded(name) not in (MODEL_FOLDER, TRUTH)
+        ]
+        yield level
+
+
+def _chosen(names: Names, read: Sequence[Reading]) -> Reading:
+    """Return the only capture, or the largest of numbered ones, which are COLMAP's of one set of photographs.
+
+    Raises:
+        BadScene: if there are several of any other kind.
+    """
+    places = [place for _, place, _ in read]
+    numbered = all(place.name.isdecimal() for place in places) and len({place.parent for place in places}) == 1
+    if len(read) > 1 and not numbered:
+        raise _several(names, places)
+    layout, place, capture = max(read, key=lambda each: len(each[2].shots))
+    if place == names.root:
+        return layout, place, capture
+    said = f"The capture was read from {place}."
+    if len(read) > 1:
+        others = ", ".join(f"{other} with {len(each.shots)}" for _, other, each in read if other != place)
+        said = f"The capture was read from {place}, which has most photographs, {len(capture.shots)}; not {others}."
+    return layout, place, replace(capture, warnings=(said, *capture.warnings))
+
+
+def _several(names: Names, places: Sequence[Path]) -> BadScene:
+    listed = ", ".join(place.relative_to(names.root).as_posix() for place in places[:5])
+    more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+    return BadScene(f"{names.root} holds several captures: {listed}{more}.", "Name the folder of one of them.")
+
+
+def _unknown(names: Names) -> BadScene:
+    """Say what was looked for and what was found."""
+    parts = [
+        each for level in ([names.root], *_below(names)) for place in level for each in found_in_part(names, place)
+    ]
+    links = [
+        f"{names.root / name} leads out of the scene folder and was not followed"
+        for name in names.of(names.root).outside
+    ]
+    here = names.of(names.root)
+    entries = [*(f"{name}/" for name in here.folders), *here.files]
+    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
+    listed = [f"found {', '.join(entries[:SHOWN])}{more}"] if entries else []
+    there = "".join(f"; {each}" for each in (parts or listed)[:SHOWN] + links[:1])
+    return BadScene(
+        f"{names.root} is no scene folder that can be read: looked for cameras, images and points3D (.bin or .txt) in "
+        f"sparse/0, sparse and the folder itself, for {TRANSFORMS}, for {TRAIN}, and for {METADATA} with {FOLDER}/, "
+        f"or {INTRINSIC} with {FOLDER}/, there and in the folders below{there}.",
         "Run COLMAP on the photographs, or name the folder that holds its result.",
     )
 
 
-def _masks(
-    root: Path, given: Path | None, capture: Capture, names: list[str]
-) -> tuple[list[Path | None], tuple[str, ...]]:
-    """Return the mask of each shot: from the user's folder, else as the capture names it, else by custom."""
-    if given is not None:
-        return find_given_masks(given, capture.shots, names), ()
-    if any(shot.mask for shot in capture.shots):
-        return [shot.mask for shot in capture.shots], ()
-    folders = [root / folder for folder in capture.mask_folders if (root / folder).is_dir()]
-    for folder in folders:
-        found = find_masks(folder, capture.shots, names)
-        if any(found):
-            return found, ()
-    unused = tuple(f"The folder {folder} holds no mask named after a photograph." for folder in folders)
-    return [None] * len(capture.shots), unused
+def _unlisted(capture: Capture, masks: set[Path]) -> tuple[str, ...]:
+    others = [file for file in capture.others if file not in masks]
+    if not others:
+        return ()
+    total = len(others) + len(capture.shots)
+    return (
+        f"{len(others)} of {total} photographs have no pose in {capture.listing} and were left out "
+        f"(first: {others[0]}).",
+    )
+
+
+def _transparent(capture: Capture) -> tuple[str, ...]:
+    """Warn where transparent pixels will be learnt as black, from a few photographs."""
+    if capture.transparency:
+        return ()
+    step = max(1, len(capture.shots) // PHOTOGRAPHS_LOOKED_AT)
+    looked = [shot.file for shot in capture.shots[::step]][:PHOTOGRAPHS_LOOKED_AT]
+    seen = next((file for file in looked if has_transparent_pixels(file)), None)
+    if seen is None:
+        return ()
+    return (
+        f"Photographs have transparent pixels (such as {seen}), which are learnt as black; where that hides part of "
+        "the scene, other photographs contradict it.",
+    )

@@ -1,8 +1,13 @@
 """Mask files -> instance ids. What is accepted, by ending:
 
-- ``.png``: grey of 1 to 16 bits, or a palette, whose indices are the ids. Colours are refused: they name no ids.
-- ``.npy``: an integer or boolean map (H, W), or a stack (N, H, W) of N instances, boolean or uint8 of 0 and 1.
-- ``.npz``: one such array, or several of which one is named ``masks``, ``instance`` or ``indices``.
+- pictures (``.png .tif .tiff .webp .bmp``): grey of 1 to 16 bits, or a palette, whose indices are the ids. Colours are
+  ids too: three equal channels are a grey one, else each colour is an instance of the id red * 65536 + green * 256 +
+  blue; fully transparent pixels are nothing. Several pages are a stack. Pictures that lost detail when they were
+  compressed (``.jpg``, some ``.webp``) are read only if they are black and white: their greys are not what was written.
+- ``.npy``: a map of whole numbers (H, W), or a stack (N, H, W) or (H, W, N) of N instances, of two values, one of them
+  0; axes of length 1 are left out. Also (H, W, 3) colours.
+- ``.npz``: one such array, or several of which one has a name of :data:`ARRAY_NAMES`.
+- ``.json``: run lengths as COCO's tools write them, see :mod:`backend.scene.rle`.
 
 In a stack slice i is instance i + 1. Where slices overlap the smaller one is seen, as a part lies on its whole; of two
 of the same size the later one. Id 0 is nothing, and so are ids below 0. Ids beyond int32 are numbered afresh from 1.
@@ -11,61 +16,131 @@ of the same size the later one. Id 0 is nothing, and so are ids below 0. Ids bey
 from __future__ import annotations
 
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageSequence
 
+from backend.scene import images
+from backend.scene.rle import paint, read_rle, rle_size
 from backend.scene.types import VOID
+from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
 from protocol.errors import BadMask
 
-ENDINGS = (".png", ".npy", ".npz")
-ARRAY_NAMES = ("masks", "instance", "indices")
+FORMATS = ["PNG", "TIFF", "WEBP", "BMP", "JPEG"]
+ARRAY_NAMES = ("masks", "mask", "instance", "instances", "indices", "ids", "segmentation", "labels")
 MAX_VALUES = 1 << 33
 """Values in one file: a compressed file of a few kilobytes may claim any number."""
-BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    zlib.error,
-    zipfile.BadZipFile,
-    Image.DecompressionBombError,
-)
+MOST_COLOURS = 1000
+"""Of instances in a picture; more are shades of a photograph or of blurred edges."""
+PIXELS_A_COLOUR = 16
+BLACK, WHITE = 32, 223
+"""Shades up to which, and from which on, a compressed picture is black or white; JPEG adds rings around edges."""
+GREYS = 0.05
+"""The share of a compressed picture's pixels that may be neither."""
+BROKEN = (*images.BROKEN, zipfile.BadZipFile, TokenError)
 """What Pillow, numpy and zipfile raise over files that are cut off or are not what their ending says."""
 
+Size = tuple[int, int]
+"""Width and height."""
 
-def mask_size(file: Path) -> tuple[int, int]:
-    """Return width and height from the header of a mask file.
+
+def fits(mask: Size, photograph: Size) -> bool:
+    """Whether a mask is its photograph scaled by one factor, its sides rounded to whole pixels.
+
+    With either side as the measure, the other one is off by at most one pixel of the coarser of the two.
+    """
+    (w, h), (W, H) = mask, photograph
+    if min(w, h) < 1:
+        return False
+    pixel = max(1, w / W, h / H)
+    return abs(h - H * w / W) <= pixel or abs(w - W * h / H) <= pixel
+
+
+def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
+    """Return width and height from the header of a mask file; None where an empty list of masks leaves that open.
+
+    Args:
+        file: the mask.
+        photograph: width and height of its photograph, which tells a stack (H, W, N) from (N, H, W).
 
     Raises:
         BadMask: if it cannot be read or holds no mask.
     """
     with _explained(file):
-        if file.suffix == ".png":
-            with Image.open(file, formats=["PNG"]) as image:
+        ending = file.suffix.lower()
+        if ending == RLE_ENDING:
+            return rle_size(file)
+        if ending not in ARRAY_ENDINGS:
+            with Image.open(file, formats=FORMATS) as image:
                 return image.size
         with _array_stream(file) as stream:
-            shape = _array_header(stream, file)[0]
-        return shape[-1], shape[-2]
+            plan = _array_plan(stream, file, photograph)
+        return plan.size
 
 
-def load_ids(file: Path) -> NDArray[np.int32]:
+def load_ids(file: Path, photograph: Size | None = None) -> NDArray[np.int32]:
     """Return the (H, W) int32 instance ids of a mask file; 0 is background, :data:`VOID` what ids below 0 become.
+
+    Args: as :func:`mask_size`.
 
     Raises:
         BadMask: if it cannot be read or holds no mask.
     """
     with _explained(file):
-        values = _read_png(file) if file.suffix == ".png" else _read_array(file)
+        ending = file.suffix.lower()
+        if ending == RLE_ENDING:
+            return _read_rle(file, photograph)
+        values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
         return _flattened(values, file) if values.ndim == 3 else _as_int32(values)
+
+
+def load_parts(files: Sequence[Path], photograph: Size | None = None) -> NDArray[np.int32]:
+    """Return the ids of several files, each the mask of one instance: that of file i has the id i + 1.
+
+    Raises:
+        BadMask: if one cannot be read, holds several ids, or is of another size than the first.
+    """
+    slices: list[NDArray[np.bool_]] = []
+    for file in files:
+        ids = load_ids(file, photograph)
+        present = np.unique(ids[ids > 0])
+        if len(present) > 1:
+            raise BadMask(
+                f"The mask {file} is one of {len(files)} of its photograph and holds {len(present)} ids; "
+                "each file shows one instance.",
+                "Keep one file with all ids for each photograph.",
+            )
+        if slices and ids.shape != slices[0].shape:
+            raise BadMask(
+                f"The mask {file} is {ids.shape[1]} x {ids.shape[0]} pixels, {files[0]} of the same photograph "
+                f"{slices[0].shape[1]} x {slices[0].shape[0]}."
+            )
+        slices.append(ids > 0)
+    return _painted(slices, slices[0].shape)
+
+
+def assumption(file: Path) -> str | None:
+    """Return what is assumed of a mask's pixels that its kind of file does not say, as the end of a sentence.
+
+    Raises:
+        BadMask: if it cannot be read.
+    """
+    with _explained(file):
+        if file.suffix.lower() in (RLE_ENDING, *ARRAY_ENDINGS):
+            return None
+        with Image.open(file, formats=FORMATS) as image:
+            if _is_lossy(image, file):
+                return "black and white, compressed; white was taken for one instance"
+            if image.mode in ("LA", "RGB", "RGBA") and _page(image, file).dtype != np.uint8:
+                return "in colours; each colour was taken for an instance, black for nothing"
+    return None
 
 
 @contextmanager
@@ -76,27 +151,133 @@ def _explained(file: Path) -> Iterator[None]:
         raise BadMask(f"The mask {file} cannot be read: {error}.", "Make the file again, or take it away.") from error
 
 
-def _read_png(file: Path) -> NDArray:
-    with Image.open(file, formats=["PNG"]) as image:
-        if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
-            raise BadMask(
-                f"The mask {file} holds {image.mode} colours, which name no instance ids.",
-                "Write it as 8-bit or 16-bit grey, or with a palette.",
-            )
+# Pictures
+
+
+def _read_picture(file: Path) -> NDArray:
+    """Return ids (H, W), or (N, H, W) of a file with several pages."""
+    with Image.open(file, formats=FORMATS) as image:
+        pixels = image.width * image.height * getattr(image, "n_frames", 1)
+        if pixels > MAX_VALUES:
+            raise BadMask(f"The mask {file} claims {pixels} values; {MAX_VALUES} are allowed.")
+        if _is_lossy(image, file):
+            return _black_and_white(image, file)
+        pages = [_page(page, file) for page in ImageSequence.Iterator(image)]
+    if len({page.shape for page in pages}) > 1:
+        raise BadMask(f"The mask {file} holds pages of several sizes.", "Write one mask to each file.")
+    return pages[0] if len(pages) == 1 else np.stack(pages)
+
+
+def _page(image: Image.Image, file: Path) -> NDArray:
+    deep = ";16" in str(getattr(image, "tile", ""))
+    if image.mode in ("1", "L") or image.mode.startswith("I"):
         return np.asarray(image)
+    if image.mode == "P":
+        return _indices(image)
+    if image.mode == "F":
+        return _whole_numbers(np.asarray(image), file)
+    if image.mode not in ("LA", "RGB", "RGBA") or deep:
+        raise BadMask(
+            f"The mask {file} holds {'16-bit ' if deep else ''}{image.mode} colours, which name no instance ids.",
+            "Write it as 8-bit or 16-bit grey, or with a palette.",
+        )
+    pixels = np.array(image.convert("RGBA"))
+    pixels[pixels[..., 3] == 0] = 0
+    return _colour_ids(pixels[..., :3], file)
 
 
-def _read_array(file: Path) -> NDArray:
+def _indices(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the indices of a palette, the black one as 0: programs that make palettes smaller put it anywhere."""
+    ids = np.array(image)
+    palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
+    used = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
+    black = [i for i in used if i < len(palette) and not palette[i].any()]
+    if len(palette) and palette[0].any() and len(black) == 1:
+        swapped = np.arange(256, dtype=np.uint8)
+        swapped[[0, black[0]]] = black[0], 0
+        return swapped[ids]
+    return ids
+
+
+def _colour_ids(pixels: NDArray[np.uint8], file: Path) -> NDArray:
+    """Return the one channel of equal ones; else the three bytes of each colour of (H, W, 3) as one number."""
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
+        return pixels[..., 0]
+    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    there = np.zeros(1 << 24, bool)
+    there[packed] = True
+    count = int(np.count_nonzero(there))
+    if count > max(PIXELS_A_COLOUR, min(MOST_COLOURS, packed.size // PIXELS_A_COLOUR)):
+        raise BadMask(
+            f"The mask {file} holds {count} colours, as a photograph does; a mask has one for each instance.",
+            "Write instance ids as 8-bit or 16-bit grey, without blurred edges.",
+        )
+    return packed
+
+
+def _is_lossy(image: Image.Image, file: Path) -> bool:
+    return image.format == "JPEG" or (image.format == "WEBP" and not _has_lossless_chunk(file))
+
+
+def _has_lossless_chunk(file: Path) -> bool:
+    """Whether a WebP holds the chunk of lossless pixels: RIFF chunks of a name, a size and padding to even."""
+    with file.open("rb") as stream:
+        stream.seek(12)
+        while len(head := stream.read(8)) == 8:
+            if head[:4] == b"VP8L":
+                return True
+            if head[:4] in (b"VP8 ", b"ANMF"):
+                return False
+            size = int.from_bytes(head[4:], "little")
+            stream.seek(size + size % 2, 1)
+    return False
+
+
+def _black_and_white(image: Image.Image, file: Path) -> NDArray[np.uint8]:
+    """Return 1 where a compressed picture is white and 0 where it is black."""
+    grey = np.asarray(image.convert("L"))
+    between = np.count_nonzero((grey > BLACK) & (grey < WHITE))
+    # Without white there is no edge that rings, so what is not quite black is an id.
+    dark = grey.max() < WHITE and grey.max() > 0
+    if between > GREYS * grey.size or dark:
+        raise BadMask(
+            f"The mask {file} is compressed as {image.format}, which changes ids, and is not black and white.",
+            "Write ids as PNG, or one black and white picture for each instance.",
+        )
+    return (grey >= 128).astype(np.uint8)
+
+
+# Arrays
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How an array is read: its axes without those of length 1, and what the third one is, if there is one."""
+
+    shape: tuple[int, ...]
+    kind: str
+
+    @property
+    def size(self) -> Size:
+        height, width = self.shape[:2] if self.kind == "last" else self.shape[-2:]
+        return width, height
+
+
+def _read_array(file: Path, photograph: Size | None) -> NDArray:
     with _array_stream(file) as stream:
-        _array_header(stream, file)
+        plan = _array_plan(stream, file, photograph)
     with _array_stream(file) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        values = np.lib.format.read_array(stream, allow_pickle=False).reshape(plan.shape)
+    if plan.kind == "last" and plan.shape[2] in (3, 4) and values.dtype == np.uint8 and values.max() > 1:
+        return _colour_ids(values[..., :3], file)
+    whole = _whole_numbers(values, file) if values.dtype.kind == "f" else values
+    return np.moveaxis(whole, 2, 0) if plan.kind == "last" else whole
 
 
 @contextmanager
 def _array_stream(file: Path) -> Iterator[BinaryIO]:
     """Open the bytes of the one array of a ``.npy`` or ``.npz`` file."""
-    if file.suffix == ".npy":
+    if file.suffix.lower() == ".npy":
         with file.open("rb") as stream:
             yield stream
         return
@@ -113,35 +294,93 @@ def _array_stream(file: Path) -> Iterator[BinaryIO]:
             yield stream  # pyright: ignore[reportReturnType]
 
 
-def _array_header(stream: BinaryIO, file: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and dtype, before anything is allocated, if they are those of a mask."""
+def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
+    """Return how to read an array from its header, before anything is allocated.
+
+    Raises:
+        BadMask: if it is no mask by its shape, type or size.
+    """
     major = np.lib.format.read_magic(stream)[0]
     read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
-    if dtype.kind not in "biu":
-        raise BadMask(f"The mask {file} holds {dtype} values; integers or booleans were looked for.")
-    stack = len(shape) == 3 and (dtype.kind == "b" or dtype == np.uint8)
-    if not (len(shape) == 2 or stack) or 0 in shape[-2:]:
+    if dtype.kind not in "biuf":
         raise BadMask(
-            f"The mask {file} holds {dtype} of shape {shape}.",
-            "Write integers or booleans of shape (H, W), or booleans of shape (N, H, W).",
+            f"The mask {file} holds {dtype} values; integers or booleans were looked for.",
+            "Of the list that SAM returns save numpy.stack([mask['segmentation'] for mask in masks]).",
         )
+    squeezed = _squeezed(shape)
+    if len(squeezed) not in (2, 3):
+        raise _no_mask(file, dtype, shape)
+    kind = "map"
+    if len(squeezed) == 3:
+        a, b, c = squeezed
+        last = photograph is not None and fits((b, a), photograph) and not fits((c, b), photograph)
+        kind = "last" if last else "first"
+    plan = _Plan(squeezed, kind)
+    if 0 in plan.size:
+        raise _no_mask(file, dtype, shape)
     if np.prod(shape, dtype=object) > MAX_VALUES:
         raise BadMask(f"The mask {file} claims {np.prod(shape, dtype=object)} values; {MAX_VALUES} are allowed.")
-    return shape, dtype
+    return plan
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Leave out axes of length 1 while there are more than two."""
+    axes = list(shape)
+    while len(axes) > 2 and 1 in axes:
+        axes.remove(1)
+    return tuple(axes)
+
+
+def _no_mask(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> BadMask:
+    return BadMask(
+        f"The mask {file} holds {dtype} of shape {shape}.",
+        "Write whole numbers of shape (H, W), or booleans of shape (N, H, W).",
+    )
+
+
+def _whole_numbers(values: NDArray, file: Path) -> NDArray[np.int64]:
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise BadMask(
+            f"The mask {file} holds NaN or infinite values, {np.count_nonzero(~finite)} of {values.size}.",
+            "Write 0 where there is no object, and -1 where nothing is known.",
+        )
+    if not ((np.abs(values) < 2**53).all() and (values == np.rint(values)).all()):
+        raise BadMask(
+            f"The mask {file} holds {values.dtype} values; integers or booleans were looked for, or whole numbers.",
+            "Of scores or probabilities save those above a threshold, as booleans.",
+        )
+    return values.astype(np.int64)
+
+
+# Run lengths, stacks and ids
+
+
+def _read_rle(file: Path, photograph: Size | None) -> NDArray[np.int32]:
+    masks = read_rle(file)
+    if masks:
+        return paint(masks, masks[0].height, masks[0].width)
+    width, height = photograph or (1, 1)
+    return np.zeros((height, width), np.int32)
 
 
 def _flattened(stack: NDArray, file: Path) -> NDArray[np.int32]:
-    """Paint the slices of a stack, larger first, so that smaller ones stay on top."""
-    if len(stack) and stack.dtype != bool and stack.max() > 1:
+    """Return the ids of a stack, after a check that it has two values, one of them 0."""
+    top = stack.max(initial=0)
+    if stack.dtype != bool and any(((part != 0) & (part != top)).any() for part in stack):
         raise BadMask(
-            f"The mask {file} is a stack whose values reach {stack.max()}; a slice shows one instance as 0 and 1.",
+            f"The mask {file} is a stack whose values reach {top}; a slice shows one instance as 0 and 1.",
             "Write ids as one (H, W) map instead.",
         )
-    areas = np.count_nonzero(stack, axis=(1, 2))
-    ids = np.zeros(stack.shape[1:], np.int32)
-    for i in np.argsort(-areas, kind="stable"):
-        ids[stack[i] != 0] = i + 1
+    return _painted(stack, stack.shape[1:])
+
+
+def _painted(slices: Sequence[NDArray] | NDArray, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Paint what is not 0 in the slices of a stack, larger first, so that smaller ones stay on top."""
+    ids = np.zeros(shape, np.int32)
+    for i in np.argsort([-np.count_nonzero(part) for part in slices], kind="stable"):
+        ids[slices[i] != 0] = i + 1
     return ids
 
 

@@ -1,99 +1,271 @@
-"""Which mask belongs to which photograph, and does it fit."""
+"""Which mask belongs to which photograph, and its ids as the photograph's camera sees them."""
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.scene.capture import Shot
+from backend.scene.capture import Capture
+from backend.scene.files import Names
 from backend.scene.lens import undistort_mask
-from backend.scene.mask_files import ENDINGS, load_ids, mask_size
-from backend.scene.types import View
+from backend.scene.mask_files import load_ids, load_parts
+from backend.scene.mask_fit import check_fit, turned_back
+from backend.scene.types import VOID, View
+from protocol.capture_names import (
+    MASK_ENDINGS,
+    PHOTOGRAPH_FOLDERS,
+    TRUTH,
+    MaskMatch,
+    customary,
+    folded,
+    is_one_of,
+    mask_folders,
+    match_masks,
+    says_masks,
+)
 from protocol.errors import BadArgument, BadMask
 
+SHOWN = 3
+"""Names that a sentence shows of what was found."""
 
-def find_masks(folder: Path, shots: Sequence[Shot], names: Sequence[str]) -> list[Path | None]:
-    """Return the mask of each photograph in ``folder``, None where it has none.
 
-    A mask has the photograph's path, the view's name, or the photograph's stem where no other photograph shares it,
-    with one of the endings of :mod:`backend.scene.mask_files`.
+@dataclass(frozen=True)
+class FoundMasks:
+    """The masks of a capture.
+
+    Attributes:
+        files: for each photograph none, one, or one for each of its instances.
+        source: the folder that holds them, or the file that lists them; None where there are none.
+        warnings: sentences on what was assumed or left out.
+        without: where there are none, what was looked for and found, to end a sentence.
     """
-    paths = [PurePosixPath(shot.path) for shot in shots]
-    stems = Counter(path.stem for path in paths)
-    result: list[Path | None] = []
-    for path, name in zip(paths, names, strict=True):
-        keys = [path.with_suffix("").as_posix(), name, *([path.stem] if stems[path.stem] == 1 else [])]
-        candidates = (folder / f"{key}{ending}" for key in dict.fromkeys(keys) for ending in ENDINGS)
-        result.append(next((file for file in candidates if file.is_file()), None))
-    return result
+
+    files: list[tuple[Path, ...]]
+    source: Path | None
+    warnings: tuple[str, ...] = ()
+    without: str = ""
 
 
-def find_given_masks(folder: Path, shots: Sequence[Shot], names: Sequence[str]) -> list[Path | None]:
-    """As :func:`find_masks`, for a folder that the user named.
+def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str], given: Path | None) -> FoundMasks:
+    """Return the mask of each photograph: from the user's folder, else as the capture lists it, else by custom.
 
-    Raises:
-        BadArgument: if the folder does not exist.
-        BadMask: if it holds no mask of any photograph.
-    """
-    if not folder.is_dir():
-        raise BadArgument(f"The mask folder {folder} does not exist.")
-    masks = find_masks(folder, shots, names)
-    if not any(masks):
-        stem = PurePosixPath(shots[0].path).stem
-        raise BadMask(
-            f"The mask folder {folder} holds no mask of any photograph: looked for "
-            f"{' or '.join(stem + ending for ending in ENDINGS)} and the like.",
-            "Name each mask after its photograph.",
-        )
-    return masks
-
-
-def check_fit(file: Path, mask: tuple[int, int], photograph: tuple[int, int]) -> None:
-    """Refuse a mask that is not the photograph's size times or divided by one whole number.
+    By custom they lie in a folder beside the cameras or above, up to the scene folder, or in that of the photographs,
+    that has one of ``capture.mask_folders`` or a name like those, or beside the photographs, called masks there.
 
     Args:
-        file: the mask, for the error sentence.
-        mask, photograph: width and height.
+        names: of the scene folder.
+        place: the folder of the capture, the scene folder or one in it.
+        capture: whose masks.
+        views: the name of each photograph's view.
+        given: the folder that the user named, which may lie outside the scene folder.
 
     Raises:
-        BadMask: naming both sizes.
+        BadArgument: if the user's folder does not exist.
+        BadMask: if it holds no mask of any photograph, several files may be the mask of one, or it may be in several
+            folders.
     """
-    (w, h), (W, H) = mask, photograph
-    divides = W % w == 0 and H % h == 0 and W // w == H // h
-    multiplies = w % W == 0 and h % H == 0 and w // W == h // H
-    if not (divides or multiplies):
+    if given is not None:
+        return _given(names, given, capture, views)
+    listed = [(shot.mask,) if shot.mask else () for shot in capture.shots]
+    if any(listed):
+        return FoundMasks(listed, capture.listing, _unmasked(listed, capture))
+    folders = _mask_folders(names, place, capture)
+    matches = [(folder, _in_folder(names, folder, capture, views)) for folder in folders]
+    holding = [(folder, match) for folder, match in matches if any(match.masks) or match.conflicts]
+    if holding:
+        folder, match = holding[0]
+        others = " and ".join(str(other) for other, _ in holding[1:])
+        is_known = bool(customary([folder.name], capture.mask_folders))
+        if others and not is_known:
+            raise BadMask(
+                f"The masks may be those of {folder} or of {others}.", "Name one of the folders as the masks."
+            )
+        said = f"The masks were read from {folder}{f'; {others} hold masks too' if others else ''}."
+        return _settled(folder, match, names, capture, (said,) if others or not is_known else ())
+    beside = _beside_photographs(names, capture, views)
+    if beside is not None:
+        return beside
+    warnings = tuple(f"The folder {folder} holds no mask named after a photograph{_found(m)}." for folder, m in matches)
+    where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
+    where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
+    instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:SHOWN])
+    without = f": looked for {_looked_for(capture)} in {where}{instead}"
+    return FoundMasks([()] * len(capture.shots), None, warnings, without)
+
+
+def _mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:
+    """Return the folders that may be those of masks, customary ones first."""
+    above = _above(names, place, capture)
+    found = [up / name for up in above for name in mask_folders(names.of(up).folders, capture.mask_folders)]
+    return sorted(found, key=lambda folder: not customary([folder.name], capture.mask_folders))
+
+
+def _above(names: Names, place: Path, capture: Capture) -> list[Path]:
+    """Return the folders in which one of masks may be: those above the cameras, then those of the photographs."""
+    above = [up for up in (place, *place.parents) if up.is_relative_to(names.root)]
+    return list(dict.fromkeys([*above, *sorted({shot.file.parent for shot in capture.shots})]))
+
+
+def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) -> list[str]:
+    """Say what may be the masks and was not taken for them, each as a part of a sentence."""
+    found = []
+    photographs = {parent for shot in capture.shots for parent in shot.file.parents}
+    for up in _above(names, place, capture):
+        here = names.of(up)
+        links = mask_folders(here.outside, capture.mask_folders)
+        found += [f"{up / name} leads out of the scene folder and was not followed" for name in links]
+        found += [f"found the file {up / name}" for name in here.files if says_masks(name.partition(".")[0])]
+        others = [up / name for name in here.folders if folded(name) != TRUTH]
+        scaled = {up / name for name in customary(here.folders, PHOTOGRAPH_FOLDERS)}
+        for folder in others:
+            if folder not in photographs | scaled and any(_in_folder(names, folder, capture, views).masks):
+                found.append(f"{folder} holds files that are named after photographs")
+    return found
+
+
+def _unmasked(masks: Sequence[tuple[Path, ...]], capture: Capture) -> tuple[str, ...]:
+    """Count the photographs without a mask, except those that are for testing."""
+    bare = [shot for shot, files in zip(capture.shots, masks, strict=True) if not files and not shot.held_out]
+    if not bare:
+        return ()
+    return (f"{len(bare)} of {len(capture.shots)} photographs have no mask (first: {bare[0].file}).",)
+
+
+def _in_folder(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -> MaskMatch:
+    files = [path.as_posix() for path in names.below(folder)]
+    return match_masks(
+        [shot.path for shot in capture.shots],
+        [file for file in files if is_one_of(file, MASK_ENDINGS)] or files,
+        views,
+        [*(file.name for file in capture.others), *capture.absent],
+    )
+
+
+def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -> FoundMasks:
+    if not folder.is_dir():
+        raise BadArgument(f"The mask folder {folder} does not exist.")
+    inside = folder.resolve().is_relative_to(names.root.resolve())
+    match = _in_folder(names if inside else Names(folder), folder, capture, views)
+    if not any(match.masks) and not match.conflicts:
         raise BadMask(
-            f"The mask {file} is {w} x {h} pixels, its photograph {W} x {H}.",
-            "Give masks of the photograph's size, or that size times or divided by one whole number.",
+            f"The mask folder {folder} holds no mask of any photograph: looked for {_looked_for(capture)}"
+            f"{_found(match)}.",
+            "Name each mask after its photograph.",
         )
+    return _settled(folder, match, names if inside else Names(folder), capture)
 
 
-def check_masks(views: Sequence[View]) -> None:
-    """Refuse masks that do not fit, from their headers alone.
+def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) -> FoundMasks | None:
+    """Look for masks among the photographs, as RealityScan writes them; only what is called a mask is one there."""
+    photographs = {shot.file for shot in capture.shots}
+    folders = sorted({file.parent for file in photographs})
+    files = [folder / name for folder in folders for name in names.of(folder).files]
+    rest = [file.relative_to(names.root).as_posix() for file in files if file not in photographs]
+    match = match_masks([shot.path for shot in capture.shots], rest, views, marked=True)
+    if not any(match.masks) and not match.conflicts:
+        return None
+    said = (f"The masks were read from {folders[0]}, where the photographs are.",)
+    return _settled(names.root, replace(match, strays=[]), names, capture, said)
+
+
+def _settled(
+    folder: Path, match: MaskMatch, names: Names, capture: Capture, warnings: tuple[str, ...] = ()
+) -> FoundMasks:
+    """Return the masks of a match that has no contradiction.
 
     Raises:
-        BadMask: naming the first that cannot be read or has a wrong size.
+        BadMask: naming the files that might all be the mask of one photograph.
     """
-    for view in views:
-        if view.mask_path is not None:
-            check_fit(view.mask_path, mask_size(view.mask_path), (view.camera.width, view.camera.height))
+    for number, candidates in match.conflicts.items():
+        listed = ", ".join(str(folder / file) for file in candidates[:SHOWN])
+        more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
+        raise BadMask(
+            f"Several files may be the mask of the photograph {capture.shots[number].file}: {listed}{more}; "
+            f"so it is with {len(match.conflicts)} of {len(capture.shots)} photographs.",
+            "Keep one of them for each photograph.",
+        )
+    if match.by_number:
+        photograph, mask = capture.shots[0].file, folder / match.masks[0][0]
+        warnings += (f"Masks were matched to photographs by their numbers ({mask} is that of {photograph.name}).",)
+    several = sum(len(files) > 1 for files in match.masks)
+    if several:
+        warnings += (
+            f"{several} photographs have several masks in {folder}; each file was taken for one instance of them.",
+        )
+    links = names.of(folder).outside if folder != names.root or not warnings else []
+    if links:
+        count = f"{len(links)} links in {folder} lead out of the scene folder and were not followed"
+        warnings += (f"{count} (first: {links[0]}).",)
+    if match.strays:
+        count = f"{len(match.strays)} files of {folder} belong to no photograph and were left out"
+        warnings += (f"{count} (first: {match.strays[0]}).",)
+    if match.shared:
+        count = f"{len(match.shared)} files of {folder} may each be the mask of several photographs and were left out"
+        warnings += (f"{count} (first: {match.shared[0]}); put them into folders named as those of the photographs.",)
+    files = [tuple(folder / file for file in files) for files in match.masks]
+    return FoundMasks(files, _common_folder(files, folder), (*warnings, *_unmasked(files, capture)))
+
+
+def _common_folder(files: Sequence[tuple[Path, ...]], folder: Path) -> Path:
+    """Return the folder that all masks lie in, below ``folder``."""
+    parents = {file.parent for each in files for file in each}
+    return Path(os.path.commonpath(parents)) if parents else folder
+
+
+def _looked_for(capture: Capture) -> str:
+    """Name masks of the first photograph: "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png and the like"."""
+    file = capture.shots[0].file
+    plain = " or ".join(file.stem + ending for ending in MASK_ENDINGS[:3])
+    return f"{plain}, {file.name}.png, {file.stem}_mask.png and the like"
+
+
+def _found(match: MaskMatch) -> str:
+    """Say what lies there instead."""
+    found = ""
+    for files, what in ((match.shared, ", which may each be of several photographs"), (match.strays, "")):
+        if files:
+            more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+            found += f", found {', '.join(files[:SHOWN])}{more}{what}"
+    return found
+
+
+def no_mask(views: int, root: Path, without: str) -> BadMask:
+    """Return the error for views of which none has a mask; ``without`` says what was looked for and found."""
+    return BadMask(
+        f"None of the {views} views of {root} has an instance mask{without}.",
+        "Put id maps, named as the photographs are, into a folder masks beside those.",
+    )
 
 
 def read_mask(view: View) -> NDArray[np.int32] | None:
     """Return the instance ids of ``view`` as its pinhole camera sees them: (H', W') int32, 0 is background.
 
-    H' and W' are the photograph's height and width times or divided by one whole number. Ids mean something in this
-    view only; :data:`~backend.scene.types.VOID` says nothing of its pixel. None where the view has no mask.
+    H' and W' are the photograph's height and width scaled by one factor and rounded. Ids mean something in this view
+    only; :data:`~backend.scene.types.VOID` says nothing of its pixel. None where the view has no mask.
 
     Raises:
         BadMask: if the file cannot be read or does not fit the photograph.
     """
+    ids = stored_ids(view)
+    return ids if ids is None or view.lens is None else undistort_mask(view.lens, ids)
+
+
+def stored_ids(view: View) -> NDArray[np.int32] | None:
+    """As :func:`read_mask`, of the photograph as stored, distortion and all."""
     if view.mask_path is None:
         return None
-    ids = load_ids(view.mask_path)
-    check_fit(view.mask_path, (ids.shape[1], ids.shape[0]), (view.camera.width, view.camera.height))
-    return ids if view.lens is None else undistort_mask(view.lens, ids)
+    photograph = width, height = view.camera.width, view.camera.height
+    expected = (height, width) if view.mask_turn > 4 else photograph
+    ids = load_parts(view.mask_parts, expected) if view.mask_parts else load_ids(view.mask_path, expected)
+    ids = turned_back(ids, view.mask_turn)
+    check_fit(view.mask_path, (ids.shape[1], ids.shape[0]), photograph)
+    if view.mask_ids.background:
+        ids = np.where(np.isin(ids, view.mask_ids.background), 0, ids)
+    if view.mask_ids.void:
+        ids = np.where(np.isin(ids, view.mask_ids.void), VOID, ids)
+    return ids

@@ -13,14 +13,17 @@ from scipy.spatial.transform import Rotation
 
 from backend.scene.calibration import calibrate, camera_for
 from backend.scene.capture import Capture, Shot
+from backend.scene.files import Names
 from backend.scene.images import image_size
 from backend.scene.json_files import read_json
 from backend.scene.names import natural_key
+from backend.scene.photographs import NoPhotographs
 from backend.scene.pose import rigid, viewmat_from_opengl
+from protocol.capture_names import MASK_FOLDERS_OF_ROOMS, PHOTOGRAPH_ENDINGS, is_one_of
 from protocol.errors import BadScene
 
-MASK_FOLDERS = ("detic_instance", "masks")
-PHOTOGRAPHS = (".png", ".jpg", ".jpeg")
+LIST = "metadata.json"
+FOLDER = "color"
 
 
 class KubricCamera(msgspec.Struct):
@@ -33,8 +36,8 @@ class Metadata(msgspec.Struct):
     camera: KubricCamera
 
 
-def read_messy_rooms(root: Path) -> Capture:
-    """Return the capture of ``root / "metadata.json"``: photograph ``color/<n>.png`` has pose n, counted from 0.
+def read_messy_rooms(names: Names, place: Path) -> Capture:
+    """Return the capture of ``place / "metadata.json"``: photograph ``color/<n>.png`` has pose n, counted from 0.
 
     ``positions`` are camera centres, ``quaternions`` (w, x, y, z) turn Blender's camera axes into the world. ``K`` is
     in units of the photograph's width (first row) and height (second); Kubric's camera looks along -z, so its signs
@@ -43,26 +46,30 @@ def read_messy_rooms(root: Path) -> Capture:
     Raises:
         BadScene: if the file, a pose or the camera cannot be used, or no photograph is there.
     """
-    listing = root / "metadata.json"
+    listing = place / LIST
     camera = read_json(listing, Metadata).camera
     poses = len(camera.positions)
     if len(camera.quaternions) != poses:
         raise BadScene(f"{listing} has {poses} positions and {len(camera.quaternions)} quaternions.")
-    files = sorted((f for f in (root / "color").iterdir() if f.suffix.lower() in PHOTOGRAPHS), key=_order)
+    folder = place / FOLDER
+    files = [folder / name for name in names.of(folder).files if is_one_of(name, PHOTOGRAPH_ENDINGS)]
     if not files:
-        raise BadScene(f"{root / 'color'} holds no photograph: looked for 0000.png and the like.")
-    shots = [_shot(file, camera, listing) for file in files]
-    return Capture(shots, MASK_FOLDERS, warnings=_missing(poses - len(files), poses, root))
+        raise NoPhotographs(f"{folder} holds no photograph: looked for 0000.png and the like.")
+    shots = [_shot(file, camera, listing) for file in sorted(files, key=_order)]
+    there = {int(file.stem) for file in files}
+    absent = tuple(f"{i:0{len(files[0].stem)}}" for i in range(poses) if i not in there)
+    said = _missing(len(absent), poses, folder)
+    return Capture(shots, listing, mask_folders=MASK_FOLDERS_OF_ROOMS, absent=absent, warnings=said)
 
 
 def _order(file: Path):
     return natural_key(file.name)
 
 
-def _missing(count: int, poses: int, root: Path) -> tuple[str, ...]:
-    if count <= 0:
+def _missing(count: int, poses: int, folder: Path) -> tuple[str, ...]:
+    if not count:
         return ()
-    return (f"{count} of {poses} listed photographs are not in {root / 'color'} and were left out.",)
+    return (f"{count} of {poses} listed photographs are not in {folder} and were left out.",)
 
 
 def _shot(file: Path, camera: KubricCamera, listing: Path) -> Shot:

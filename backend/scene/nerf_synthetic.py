@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from backend.scene.capture import Capture
+from backend.scene.files import Names
 from backend.scene.json_files import read_json
-from backend.scene.transforms import MASK_FOLDERS, Transforms, read_frames, with_shared
+from backend.scene.transforms import Transforms, read_frames, with_shared
 
 TRAIN, TEST = "transforms_train.json", "transforms_test.json"
 
 
-def read_nerf_synthetic(root: Path) -> Capture:
-    """Return the training and test photographs of ``root`` as one capture; those for testing are held out.
+def read_nerf_synthetic(names: Names, place: Path) -> Capture:
+    """Return the training and test photographs of ``place`` as one capture; those for testing are held out.
 
-    ``transforms_val.json`` is left alone, as methods do that report on this data set.
+    ``transforms_val.json`` is left alone, as methods do that report on this data set. So are pictures that no list
+    names: depths and normals lie beside the photographs.
 
     Raises:
-        BadScene: if a file, a pose or a camera cannot be used, or no photograph is there.
+        NoPhotographs: if none of the photographs is there.
+        BadScene: if a file, a pose or a camera cannot be used.
     """
     both = Transforms(frames=[])
     for name in (TRAIN, TEST):
-        if (root / name).is_file():
-            content = read_json(root / name, Transforms)
+        if file := names.file(place, name):
+            content = read_json(file, Transforms)
             both.frames += [with_shared(frame, content) for frame in content.frames]
             if name == TEST:
                 both.test_filenames += [frame.file_path for frame in content.frames]
-    shots, warnings = read_frames(root, root / "transforms_{train,test}.json", both)
-    return Capture(shots, MASK_FOLDERS, warnings=warnings)
+    capture = read_frames(names, place, place / "transforms_{train,test}.json", both)
+    return replace(capture, others=(), transparency=True)

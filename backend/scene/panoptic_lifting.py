@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from backend.scene.calibration import calibrate, camera_for
 from backend.scene.capture import Capture, Shot
-from backend.scene.files import PHOTOGRAPH_ENDINGS
+from backend.scene.files import Names, is_file_inside
 from backend.scene.images import image_size
 from backend.scene.json_files import read_json
 from backend.scene.names import natural_key
+from backend.scene.photographs import NoPhotographs
 from backend.scene.pose import rigid
+from protocol.capture_names import MASK_FOLDERS_OF_SCANS, PHOTOGRAPH_ENDINGS, is_one_of
 from protocol.errors import BadScene
 
 INTRINSIC = "intrinsic/intrinsic_color.txt"
-MASK_FOLDERS = ("m2f_instance", "masks")
+FOLDER, POSES, SPLITS = "color", "pose", "splits.json"
 MAX_BYTES = 1 << 16
 """Of a text file with one 4 x 4 matrix."""
 
@@ -31,40 +33,42 @@ class Splits(msgspec.Struct):
     test: list[str]
 
 
-def read_panoptic_lifting(root: Path) -> Capture:
-    """Return the capture of ``root / "color"``; the frames that ``splits.json`` lists under "test" are held out.
+def read_panoptic_lifting(names: Names, place: Path) -> Capture:
+    """Return the capture of ``place / "color"``; the frames that ``splits.json`` lists under "test" are held out.
 
     Poses are camera-to-world with OpenCV axes, as ScanNet has them. The intrinsic matrix is in pixels of the
     photographs. A frame without a pose file is left out, which is how ScanNet's lost frames are marked.
 
     Raises:
-        BadScene: if the camera, a pose or the split cannot be used, or no photograph with a pose is there.
+        NoPhotographs: if there is no photograph with a pose.
+        BadScene: if the camera, a pose or the split cannot be used.
     """
-    photographs = [file for file in (root / "color").iterdir() if file.suffix in PHOTOGRAPH_ENDINGS]
+    folder = place / FOLDER
+    photographs = [folder / name for name in names.of(folder).files if is_one_of(name, PHOTOGRAPH_ENDINGS)]
     photographs.sort(key=lambda file: natural_key(file.name))
-    posed = [file for file in photographs if _pose_file(root, file).is_file()]
+    poses = set(names.of(place / POSES).files)
+    posed = [file for file in photographs if f"{file.stem}.txt" in poses]
     if not posed:
-        raise BadScene(
-            f"None of the {len(photographs)} photographs of {root / 'color'} has a pose in {root / 'pose'}.",
+        raise NoPhotographs(
+            f"None of the {len(photographs)} photographs of {folder} has a pose in {place / POSES}.",
             "Give each color/<frame>.jpg its pose/<frame>.txt.",
         )
-    K = _matrix(root / INTRINSIC)
-    tested = set(read_json(root / "splits.json", Splits).test) if (root / "splits.json").is_file() else set()
-    shots = [_shot(root, file, K, file.stem in tested) for file in posed]
-    return Capture(shots, MASK_FOLDERS, warnings=_left_out(len(photographs) - len(posed), len(photographs), root))
+    K = _matrix(place / INTRINSIC)
+    listing = place / SPLITS
+    tested = set(read_json(listing, Splits).test) if is_file_inside(listing, names.root) else set()
+    shots = [_shot(place, file, K, file.stem in tested) for file in posed]
+    absent = tuple(file.name for file in photographs if file not in posed)
+    said = _left_out(len(absent), len(photographs), folder)
+    return Capture(shots, place / INTRINSIC, mask_folders=MASK_FOLDERS_OF_SCANS, absent=absent, warnings=said)
 
 
-def _shot(root: Path, file: Path, K: NDArray[np.float64], held_out: bool) -> Shot:
+def _shot(place: Path, file: Path, K: NDArray[np.float64], held_out: bool) -> Shot:
     width, height = image_size(file)
     pinhole = [K[0, 0], K[1, 1], K[0, 2], K[1, 2]]
-    calibration = calibrate("PINHOLE", pinhole, width, height, f"{root / INTRINSIC}")
-    pose = _pose_file(root, file)
+    calibration = calibrate("PINHOLE", pinhole, width, height, f"{place / INTRINSIC}")
+    pose = place / POSES / f"{file.stem}.txt"
     viewmat = np.linalg.inv(rigid(_matrix(pose), f"The pose {pose}"))
     return Shot(file.name, file, camera_for(file, viewmat, calibration), held_out=held_out)
-
-
-def _pose_file(root: Path, photograph: Path) -> Path:
-    return root / "pose" / f"{photograph.stem}.txt"
 
 
 def _matrix(file: Path) -> NDArray[np.float64]:
@@ -80,7 +84,7 @@ def _matrix(file: Path) -> NDArray[np.float64]:
     return matrix.reshape(4, 4)
 
 
-def _left_out(count: int, photographs: int, root: Path) -> tuple[str, ...]:
+def _left_out(count: int, photographs: int, folder: Path) -> tuple[str, ...]:
     if not count:
         return ()
-    return (f"{count} of {photographs} photographs of {root / 'color'} have no pose and were left out.",)
+    return (f"{count} of {photographs} photographs of {folder} have no pose and were left out.",)

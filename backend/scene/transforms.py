@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,14 +12,15 @@ import msgspec
 from backend.scene.calibration import MODELS as PERSPECTIVE
 from backend.scene.calibration import Calibration, calibrate, camera_for
 from backend.scene.capture import Capture, Shot
-from backend.scene.files import find_photographs, inner_path
+from backend.scene.files import Names, find_listed, read_entry
 from backend.scene.images import image_size
 from backend.scene.json_files import read_json
+from backend.scene.photographs import find_photographs
 from backend.scene.points import read_points
 from backend.scene.pose import rigid, viewmat_from_opengl
 from protocol.errors import BadScene
 
-MASK_FOLDERS = ("masks", "instance_masks", "seg_masks", "object_mask", "sam_mask", "instance")
+LIST = "transforms.json"
 MAX_SIDE = 1 << 20
 """Pixels along one side of a photograph; anything larger is a mistake in the file."""
 
@@ -55,51 +58,65 @@ class Transforms(Intrinsics, kw_only=True):
     test_filenames: list[str] = []
 
 
-def read_transforms(root: Path) -> Capture:
-    """Return the capture of ``root / "transforms.json"``.
+def read_transforms(names: Names, place: Path) -> Capture:
+    """Return the capture of ``place / "transforms.json"``.
 
     A frame's ``mask_path`` is read as a map of instance ids, which is not what nerfstudio does with it: a warning
     says so. Frames listed in ``test_filenames`` are held out.
 
     Raises:
-        BadScene: if the file, a pose or a camera cannot be used, or no photograph is there.
+        NoPhotographs: if none of the photographs is there.
+        BadScene: if the file, a pose or a camera cannot be used, or a path names nothing inside the scene folder.
     """
-    listing = root / "transforms.json"
+    listing = names.file(place, LIST) or place / LIST
     content = read_json(listing, Transforms)
-    shots, warnings = read_frames(root, listing, content)
-    if any(shot.mask for shot in shots):
+    capture = read_frames(names, place, listing, content)
+    warnings = capture.warnings
+    if any(shot.mask for shot in capture.shots):
         warnings += (
             f"The masks that {listing} names in mask_path are read as instance ids, 0 for nothing; nerfstudio "
             "itself hides pixels with them.",
         )
     if content.ply_file_path is None:
-        return Capture(shots, MASK_FOLDERS, warnings=warnings)
-    file = root / inner_path(content.ply_file_path, listing)
-    if not file.is_file():
-        return Capture(shots, MASK_FOLDERS, warnings=(*warnings, f"The sparse points {file} are missing."))
-    return Capture(shots, MASK_FOLDERS, *read_points(file), warnings)
+        return replace(capture, warnings=warnings)
+    file = find_listed(names, place, content.ply_file_path, listing)
+    if file is None:
+        missing = f"The sparse points {place / content.ply_file_path} are missing."
+        return replace(capture, warnings=(*warnings, missing))
+    points, colours = read_points(file)
+    warnings += _elsewhere([content.ply_file_path], [file], place, listing)
+    return replace(capture, points=points, colours=colours, warnings=warnings)
 
 
-def read_frames(root: Path, listing: Path, content: Transforms) -> tuple[list[Shot], tuple[str, ...]]:
-    """Return the photographs of a file that are there, and the warning about those that are not.
+def read_frames(names: Names, place: Path, listing: Path, content: Transforms) -> Capture:
+    """Return the photographs of a file that are there, with warnings about what is not.
 
     Args:
-        root: the folder that the file's paths start from.
+        names: of the scene folder.
+        place: the folder that the file's paths start from.
         listing: the file, for error sentences.
         content: what it holds.
     """
-    frames = {frame.file_path: frame for frame in content.frames}
-    found, warnings = find_photographs([root], frames, listing)
+    frames: dict[str, Frame] = {}
+    for frame in content.frames:
+        if frames.setdefault(frame.file_path, frame) != frame:
+            raise BadScene(f"{listing} lists {frame.file_path!r} twice, with different cameras.", "Remove one of them.")
+    found = find_photographs(names, place, frames, listing, here=True)
+    masks, warnings = _masks(names, place, [frames[entry] for entry in found.files], listing)
     tested = set(content.test_filenames)
     shots = []
-    for entry, file in found.items():
+    for entry, file in found.files.items():
         frame = with_shared(frames[entry], content)
         camera_to_world = rigid(frame.transform_matrix, f"The transform_matrix of {entry} in {listing}")
         calibration = _calibration(frame, file, f"The camera of {entry} in {listing}")
         camera = camera_for(file, viewmat_from_opengl(camera_to_world), calibration)
-        path = inner_path(entry, listing).with_name(file.name).as_posix()
-        shots.append(Shot(path, file, camera, calibration.lens, _mask(root, frame, listing), entry in tested))
-    return shots, warnings
+        path = file.relative_to(names.root).as_posix()
+        shots.append(Shot(path, file, camera, calibration.lens, masks.get(entry), entry in tested))
+    unknown = sorted(tested - frames.keys())
+    if unknown:
+        warnings += (f"{len(unknown)} of {len(tested)} test_filenames of {listing} name no frame: {unknown[0]!r}.",)
+    said = (*found.warnings, *warnings)
+    return Capture(shots, listing, others=found.others, absent=found.absent, warnings=said)
 
 
 def with_shared(frame: Frame, content: Transforms) -> Frame:
@@ -108,11 +125,32 @@ def with_shared(frame: Frame, content: Transforms) -> Frame:
     return msgspec.structs.replace(frame, **shared)
 
 
-def _mask(root: Path, frame: Frame, listing: Path) -> Path | None:
-    if frame.mask_path is None:
-        return None
-    file = root / inner_path(frame.mask_path, listing)
-    return file if file.is_file() else None
+def _masks(
+    names: Names, place: Path, frames: Sequence[Frame], listing: Path
+) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return the masks that frames name, by the path of their photograph, and warnings about those that are missing."""
+    listed = {frame.file_path: frame.mask_path for frame in frames if frame.mask_path is not None}
+    files = {entry: find_listed(names, place, mask, listing) for entry, mask in listed.items()}
+    there = {entry: file for entry, file in files.items() if file is not None}
+    missing = [mask for entry, mask in listed.items() if entry not in there]
+    warnings = _elsewhere([listed[entry] for entry in there], list(there.values()), place, listing)
+    if missing:
+        count = f"{len(missing)} of {len(listed)} masks"
+        warnings += (f"{count} that {listing} names in mask_path are missing (first: {missing[0]!r}).",)
+    return there, warnings
+
+
+def _elsewhere(entries: Sequence[str], files: Sequence[Path], place: Path, listing: Path) -> tuple[str, ...]:
+    """Say which listed files were found by another path than the list has."""
+    moved = [
+        (entry, file)
+        for entry, file in zip(entries, files, strict=True)
+        if place.joinpath(*read_entry(entry, listing).parts) != file or read_entry(entry, listing).leaves
+    ]
+    if not moved:
+        return ()
+    entry, file = moved[0]
+    return (f"{len(moved)} files that {listing} lists lie elsewhere here (first: {entry!r} is {file}).",)
 
 
 def _calibration(own: Intrinsics, file: Path, what: str) -> Calibration:

@@ -51,6 +51,19 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class MaskIds:
+    """What ids of masks mean that are no objects.
+
+    Attributes:
+        background: read as 0.
+        void: read as :data:`VOID`.
+    """
+
+    background: tuple[int, ...] = ()
+    void: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class View:
     """One photograph: its camera, where its pixels lie, and where its mask lies.
 
@@ -61,6 +74,9 @@ class View:
         mask_path: the instance mask, or None where this view has none.
         lens: how to undistort, or None where the photograph needs none.
         held_out: the capture itself names this view as one for testing only (``split_views`` with "own").
+        mask_parts: where the view has several masks, each of one instance: all of them, ``mask_path`` first.
+        mask_turn: the EXIF orientation of the photograph where the mask was made of the turned picture, else 1.
+        mask_ids: which ids of the mask are no objects.
     """
 
     name: str
@@ -69,6 +85,9 @@ class View:
     mask_path: Path | None = None
     lens: Lens | None = None
     held_out: bool = False
+    mask_parts: tuple[Path, ...] = ()
+    mask_turn: int = 1
+    mask_ids: MaskIds = MaskIds()
 
 
 @dataclass(frozen=True)
@@ -77,13 +96,16 @@ class Scene:
 
     Attributes:
         root: the folder.
-        layout: which reader recognised it: "colmap", "transforms", "nerf-synthetic" or "messy-rooms".
+        layout: which reader recognised it: "colmap", "transforms", "nerf-synthetic", "messy-rooms" or
+            "panoptic-lifting".
         views: sorted by name, numbers by value ("r_2" before "r_10"); at least one.
         points: (P, 3) float32, sparse points in the world; P is 0 where the capture has none.
         colours: (P, 3) uint8, their colours.
         warnings: sentences for the user, such as how many listed images were missing.
         matched: whether poses and points come from matches between the photographs (structure from motion), as the
             capture itself records them: then they agree with the photographs as well as they can.
+        masks_from: the folder that holds the masks, or the file that lists them; None where there are none.
+        without_masks: where there are none, what was looked for and what was found, to end a sentence.
     """
 
     root: Path
@@ -93,3 +115,5 @@ class Scene:
     colours: NDArray[np.uint8]
     warnings: tuple[str, ...] = ()
     matched: bool = False
+    masks_from: Path | None = None
+    without_masks: str = ""

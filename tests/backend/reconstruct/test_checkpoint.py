@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.reconstruct.checkpoint import fingerprint, load, save
-from backend.scene.types import View
+from backend.scene.types import MaskIds, View
 from tests.backend.reconstruct.cameras import ring
 
 ARRAYS = {"column.means": np.arange(12, dtype=np.float32).reshape(4, 3), "steps": np.array([3, 4])}
@@ -61,9 +61,12 @@ def test_the_fingerprint_tells_scenes_and_settings_apart(tmp_path):
         fingerprint([view], {"steps": 4}),
         fingerprint([dataclasses.replace(view, camera=camera[1])], {"steps": 3}),
         fingerprint([dataclasses.replace(view, mask_path=image)], {"steps": 3}),
+        fingerprint([dataclasses.replace(view, mask_path=image, mask_parts=(image, image))], {"steps": 3}),
+        fingerprint([dataclasses.replace(view, mask_ids=MaskIds(void=(255,)))], {"steps": 3}),
+        fingerprint([dataclasses.replace(view, mask_ids=MaskIds(background=(255,)))], {"steps": 3}),
         fingerprint([view, view], {"steps": 3}),
     }
-    assert len(marks) == 5
+    assert len(marks) == 8
     assert fingerprint([view], {"steps": 3}) in marks
     image.write_bytes(b"123456")
     assert fingerprint([view], {"steps": 3}) not in marks

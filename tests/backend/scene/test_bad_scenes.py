@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +120,14 @@ def text(name: str, content: str) -> Write:
 
 
 FULL = np.ones((HEIGHT, WIDTH), np.uint8)
+SHADES = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint32).reshape(HEIGHT, WIDTH, 3).astype(np.uint8)
 MASK = f"{STEMS[0]}.png"
+
+
+def without_empty_lines(root: Path) -> None:
+    file = root / "sparse/0/images.txt"
+    file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if line.strip()))
+
 
 BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     # the folder
@@ -130,15 +138,70 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
         "for transforms.json, for transforms_train.json, and for metadata.json with color/",
     ),
     # COLMAP
+    "a table is missing": (
+        after(colmap(), lambda root: (root / "sparse/0/points3D.bin").unlink()),
+        BadScene,
+        r"looked for cameras, images and points3D .*; .*sparse/0 holds cameras\.bin and images\.bin, not all three of",
+    ),
+    "tables of two endings": (
+        after(colmap(), lambda root: (root / "sparse/0/images.bin").rename(root / "sparse/0/images.txt")),
+        BadScene,
+        r"sparse/0 holds cameras\.bin and images\.txt and points3D\.bin, not all three of one ending",
+    ),
+    "a table of another case": (
+        after(colmap(), lambda root: (root / "sparse/0/points3D.bin").rename(root / "sparse/0/points3d.bin")),
+        BadScene,
+        r"holds cameras\.bin and images\.bin and points3d\.bin, not all three of one ending by their exact names",
+    ),
+    "photographs alone": (
+        lambda root: (writing.write_photographs(root / "images"), (root / "poses_bounds.npy").write_bytes(b"")),
+        BadScene,
+        r"in the folders below; found images/, poses_bounds\.npy\.",
+    ),
+    "photographs in an archive": (
+        after(colmap(), lambda root: (shutil.rmtree(root / "images"), (root / "images.zip").write_bytes(b""))),
+        BadScene,
+        r"None of the 3 photographs .*; found the file .*images\.zip\.",
+    ),
+    "a text without lines of points": (
+        after(colmap(text=True), without_empty_lines),
+        BadScene,
+        r"images\.txt has no line of points after the photograph 'v_1\.png'",
+    ),
+    "cameras behind a link": (
+        after(colmap(), lambda root: (shutil.rmtree(root / "sparse"), (root / "sparse").symlink_to("/"))),
+        BadScene,
+        r"sparse leads out of the scene folder and was not followed",
+    ),
     "no photograph is there": (
         after(colmap(), no_photographs),
         BadScene,
         r"None of the 3 photographs that .*images\.bin lists is in .*images .*'v_1\.png'",
     ),
     "an image outside": (
-        colmap(names=("../v_1.png",)),
+        colmap(names=("../secret.png",)),
         BadScene,
-        r"images\.bin names the file '\.\./v_1\.png', which is no path inside the scene folder",
+        r"None of the 1 photographs .* \(the first is '\.\./secret\.png'\); v_1\.png and 2 more lie there",
+    ),
+    "an image that may be either of two": (
+        after(colmap(names=("v_1.tif",)), lambda root: writing.photograph(0).save(root / "images" / "v_1.jpg")),
+        BadScene,
+        r"lists 'v_1\.tif', which may be .*v_1\.jpg or .*v_1\.png",
+    ),
+    "two images that may be one": (
+        colmap(names=("a/v_1.png", "b/v_1.png")),
+        BadScene,
+        r"lists 'a/v_1\.png' and 'b/v_1\.png', which may both be .*v_1\.png",
+    ),
+    "photographs behind a link": (
+        after(colmap(), lambda root: ((root / "images").rename(root / "a"), (root / "images").symlink_to("/"))),
+        BadScene,
+        r"None of the 3 photographs .*images leads out of the scene folder and was not followed",
+    ),
+    "two captures": (
+        lambda root: (writing.write_colmap(root / "garden"), writing.write_colmap(root / "kitchen")),
+        BadScene,
+        r"holds several captures: garden, kitchen\.",
     ),
     "a fisheye lens": (
         colmap(camera="OPENCV_FISHEYE", params=(FOCAL, FOCAL, 20.0, 15.0, 0.1, 0.0, 0.0, 0.0)),
@@ -238,17 +301,42 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     ),
     # masks
     "a mask of another shape": (
-        masked(MASK, np.ones((HEIGHT, WIDTH + 1), np.uint8)),
+        masked(MASK, np.ones((HEIGHT, WIDTH + 3), np.uint8)),
         BadMask,
-        r"v_1\.png is 41 x 30 pixels, its photograph 40 x 30",
+        r"v_1\.png is 43 x 30 pixels, its photograph 40 x 30",
     ),
     "a mask scaled differently in x and y": (
         masked(MASK, np.ones((HEIGHT, WIDTH * 2), np.uint8)),
         BadMask,
         "is 80 x 30 pixels, its photograph 40 x 30",
     ),
-    "a mask that is no whole fraction": (masked(MASK, np.ones((20, 27), np.uint8)), BadMask, "is 27 x 20 pixels"),
-    "a mask in colours": (masked(MASK, np.ones((HEIGHT, WIDTH, 3), np.uint8)), BadMask, "holds RGB colours"),
+    "a mask of another aspect": (masked(MASK, np.ones((24, 27), np.uint8)), BadMask, "is 27 x 24 pixels"),
+    "a mask that is a photograph": (masked(MASK, SHADES), BadMask, "holds 256 colours, as a photograph does"),
+    "a mask compressed with loss": (
+        masked("v_1.jpg", SHADES[..., 0]),
+        BadMask,
+        "compressed as JPEG, which changes ids",
+    ),
+    "two masks of a photograph": (
+        after(masked(MASK, FULL), lambda root: writing.write_mask(root / "masks" / "v_1.npy", FULL)),
+        BadMask,
+        r"Several files may be the mask of the photograph .*v_1\.png: .*v_1\.npy, .*v_1\.png; so it is with 1 of 3",
+    ),
+    "several masks of a photograph with several ids": (
+        after(masked("v_1_0.png", FULL), lambda root: writing.write_mask(root / "masks" / "v_1_1.png", SHADES[..., 0])),
+        BadMask,
+        r"v_1_1\.png is one of 2 of its photograph and holds \d+ ids; each file shows one instance",
+    ),
+    "a mask of polygons": (
+        masked("v_1.json", b'[{"segmentation": [[1, 2, 3, 4, 5, 6]]}]'),
+        BadMask,
+        "holds no run-length encoded masks",
+    ),
+    "run lengths that fill nothing": (
+        masked("v_1.json", b'[{"segmentation": {"size": [30, 40], "counts": [100, 50]}}]'),
+        BadMask,
+        "holds run lengths that do not fill 40 x 30 pixels",
+    ),
     "a mask that is no PNG": (masked(MASK, b"PNG"), BadMask, r"The mask .*v_1\.png cannot be read"),
     "a mask of fractions": (masked("v_1.npy", FULL * 0.5), BadMask, "holds float64 values; integers or booleans"),
     "a mask of objects": (masked("v_1.npy", FULL.astype(object)), BadMask, "holds object values"),
@@ -279,6 +367,9 @@ def test_bad_scenes(tmp_path: Path, name: str) -> None:
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(BadScene, match=r"The scene folder .*nowhere does not exist"):
         load_scene(tmp_path / "nowhere")
+    (tmp_path / "scene.zip").write_bytes(b"")
+    with pytest.raises(BadScene, match=r"The scene folder .*scene\.zip is a file, not a folder"):
+        load_scene(tmp_path / "scene.zip")
 
 
 def test_no_mask_folder(tmp_path: Path) -> None:
@@ -340,6 +431,29 @@ def test_json_that_names_a_frame_twice_has_one_view(tmp_path: Path) -> None:
     content["frames"].append(content["frames"][0])
     writing.write_transforms(tmp_path, content)
     assert len(load_scene(tmp_path).views) == 3
+
+
+def test_json_that_names_a_frame_twice_with_other_cameras(tmp_path: Path) -> None:
+    content = writing.transforms()
+    content["frames"].append({**content["frames"][0], "transform_matrix": writing.opengl(2)})
+    writing.write_transforms(tmp_path, content)
+    with pytest.raises(BadScene, match=r"lists 'images/v_1\.png' twice, with different cameras\."):
+        load_scene(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["floats", "no size"])
+def test_tiff_that_is_no_photograph(tmp_path: Path, damage: str) -> None:
+    writing.write_colmap(tmp_path, names=("v_1.tif",))
+    shutil.rmtree(tmp_path / "images")
+    (tmp_path / "images").mkdir()
+    file = tmp_path / "images" / "v_1.tif"
+    if damage == "floats":
+        Image.fromarray(np.ones((30, 40), np.float32)).save(file)
+    else:
+        # A list of no tags, where width and height should be.
+        file.write_bytes(struct.pack("<2sHIHI", b"II", 42, 8, 0, 0))
+    with pytest.raises(BadScene, match=r"The photograph .*v_1\.tif cannot be read"):
+        load_scene(tmp_path)
 
 
 def test_json_with_a_lone_surrogate(tmp_path: Path) -> None:

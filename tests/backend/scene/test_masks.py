@@ -135,7 +135,10 @@ def test_masks_below_the_photographs_folders_or_by_the_views_name(tmp_path: Path
     writing.write_mask(tmp_path / "masks" / "test_v_1.png", np.full((HEIGHT, WIDTH), 2, np.uint8))
     # Two photographs are called v_2, so a bare v_2 belongs to neither.
     writing.write_mask(tmp_path / "masks" / "v_2.png", np.full((HEIGHT, WIDTH), 3, np.uint8))
-    ids = {view.name: read_mask(view) for view in load_scene(tmp_path).views}
+    scene = load_scene(tmp_path)
+    assert "1 files of" in scene.warnings[0]
+    assert "may each be the mask of several photographs and were left out (first: v_2.png)" in scene.warnings[0]
+    ids = {view.name: read_mask(view) for view in scene.views}
     assert {name: int(each[0, 0]) for name, each in ids.items() if each is not None} == {
         "train_v_1": 1,
         "test_v_1": 2,

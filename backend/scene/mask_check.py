@@ -1,0 +1,106 @@
+"""A look at a few masks before anything is computed: can they be read, and is there an id that looks like no object?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene.mask_files import assumption
+from backend.scene.masks import stored_ids
+from backend.scene.types import View
+
+LOOKED_AT = 5
+"""Masks that are read: what is wrong with one is mostly wrong with all."""
+MOST_BYTES = 1 << 28
+"""Of the files of one mask that is read here: a stack may be large, and reading it takes seconds."""
+MOST = 0.5
+"""The share of the views, and of a view's rim, that make an id suspect."""
+IGNORED = 255
+"""The id that VOC and programs after it draw around objects, and mean by it that nothing is known there."""
+THIN = 0.2
+"""The share of an id's pixels, at most, that are away from its edge where it is an outline."""
+AWAY = 2
+"""Pixels from an edge that are away from it."""
+
+
+def look_at_masks(views: Sequence[View]) -> tuple[str, ...]:
+    """Read a few masks, spread over the views, and return warnings about ids that look like background or void.
+
+    Raises:
+        BadMask: if one of them cannot be read.
+    """
+    masked = [view for view in views if view.mask_path is not None and _bytes(view) <= MOST_BYTES]
+    chosen = [masked[i] for i in sorted(set(np.linspace(0, len(masked) - 1, LOOKED_AT).astype(int)))] if masked else []
+    maps = [ids for view in chosen if (ids := stored_ids(view)) is not None]
+    return (*_of_pixels(chosen), *_of_void(chosen, maps), *(_of_rims(maps) or _of_outlines(maps) or _of_nothing(maps)))
+
+
+def _bytes(view: View) -> int:
+    return sum(file.stat().st_size for file in view.mask_parts or (view.mask_path,) if file is not None)
+
+
+def _of_pixels(views: Sequence[View]) -> tuple[str, ...]:
+    """Say what is assumed of the masks' pixels."""
+    said = [(view.mask_path, assumption(view.mask_path)) for view in views if view.mask_path is not None]
+    return next(((f"Masks are {assumed} (such as {file}).",) for file, assumed in said if assumed), ())
+
+
+def _of_void(views: Sequence[View], maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
+    """Say what ids below 0 were taken for, unless the user named them."""
+    seen = [view.mask_path for view, ids in zip(views, maps, strict=True) if not view.mask_ids.void and (ids < 0).any()]
+    if not seen:
+        return ()
+    return (f"Ids below 0 were taken for pixels of which nothing is known, 0 for background (such as in {seen[0]}).",)
+
+
+def _of_nothing(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
+    if not maps or any((ids > 0).any() for ids in maps):
+        return ()
+    return (f"None of the {len(maps)} masks that were looked at shows an object.",)
+
+
+def _of_rims(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
+    """Warn where one id holds most of the rim in most views and nothing is background there."""
+    holders = Counter(holder for ids in maps if (holder := _rim_holder(ids)) is not None)
+    if not holders:
+        return ()
+    suspect, count = holders.most_common(1)[0]
+    if len(maps) < 2 or count <= MOST * len(maps):
+        return ()
+    return (
+        f"The id {suspect} holds most of the rim in {count} of {len(maps)} masks that were looked at, as background "
+        f"does, and was taken for an object; if it is background, say --background-id {suspect}.",
+    )
+
+
+def _rim_holder(ids: NDArray[np.int32]) -> int | None:
+    rim = np.concatenate([ids[0], ids[-1], ids[1:-1, 0], ids[1:-1, -1]])
+    present, counts = np.unique(rim, return_counts=True)
+    most = int(counts.argmax())
+    return int(present[most]) if counts[most] > MOST * len(rim) and present[most] > 0 and 0 not in ids else None
+
+
+def _of_outlines(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
+    """Warn where 255 is drawn as thin lines in most views."""
+    count = sum(_is_outline(ids == IGNORED) for ids in maps)
+    if len(maps) < 2 or count <= MOST * len(maps):
+        return ()
+    return (
+        f"The id {IGNORED} is drawn as thin lines in {count} of {len(maps)} masks that were looked at, as where "
+        f"nothing is known, and was taken for an object; if so, say --void-id {IGNORED}.",
+    )
+
+
+def _is_outline(drawn: NDArray[np.bool_]) -> bool:
+    total = np.count_nonzero(drawn)
+    if not total or min(drawn.shape) <= 2 * AWAY:
+        return False
+    inner = drawn
+    for axis in (0, 1):
+        length = inner.shape[axis]
+        shifts = [np.take(inner, range(i, length - 2 * AWAY + i), axis) for i in range(2 * AWAY + 1)]
+        inner = np.logical_and.reduce(shifts)
+    return np.count_nonzero(inner) <= THIN * total

@@ -1,0 +1,103 @@
+"""Does each mask fit its photograph, and was it made of the photograph as stored or as its EXIF orientation turns it?
+
+COLMAP ignores that orientation, so poses belong to the pixels as stored. OpenCV and most programs that segment obey it.
+Where it changes the sides of a photograph, the size of a mask tells which of the two it was made of; masks of the other
+photographs are then taken to be made in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene.images import orientation
+from backend.scene.mask_files import Size, fits, mask_size
+from backend.scene.types import View
+from protocol.errors import BadMask
+
+
+def check_fit(file: Path, mask: Size, photograph: Size, turned: int = 1) -> None:
+    """Refuse a mask that is not the photograph scaled by one factor.
+
+    Args:
+        file: the mask, for the error sentence.
+        mask, photograph: width and height.
+        turned: the photograph's EXIF orientation.
+
+    Raises:
+        BadMask: naming both sizes.
+    """
+    if not fits(mask, photograph):
+        (w, h), (W, H) = mask, photograph
+        exif = f" with the EXIF orientation {turned}" if turned != 1 else ""
+        raise BadMask(
+            f"The mask {file} is {w} x {h} pixels, its photograph {W} x {H}{exif}.",
+            "Give masks of the photograph's size, or all scaled by one factor.",
+        )
+
+
+def fit_masks(views: Sequence[View]) -> tuple[list[View], tuple[str, ...]]:
+    """Return the views with ``mask_turn`` set, and a warning where that was assumed or cannot be known.
+
+    Headers alone are read.
+
+    Raises:
+        BadMask: naming the first mask that cannot be read or has a wrong size.
+    """
+    masked = [view for view in views if view.mask_path is not None]
+    turns = {view.name: orientation(view.image_path) for view in masked}
+    told = {view.name: _is_turned(view, turns[view.name]) for view in masked}
+    turned = [name for name, answer in told.items() if answer]
+    stored = [name for name, answer in told.items() if answer is False and turns[name] != 1]
+    unknown = [name for name, answer in told.items() if answer is None]
+    if turned and not stored:
+        turned += unknown
+    fitted = [replace(view, mask_turn=turns[view.name]) if view.name in set(turned) else view for view in views]
+    return fitted, _said(turned, unknown if not stored else [], turns)
+
+
+def _is_turned(view: View, turn: int) -> bool | None:
+    """Whether a view's mask was made of the turned photograph; None where its size does not tell."""
+    assert view.mask_path is not None
+    photograph = width, height = view.camera.width, view.camera.height
+    shown = height, width
+    size = mask_size(view.mask_path, photograph)
+    if turn > 4 and (size is None or not fits(size, photograph)):
+        size_shown = mask_size(view.mask_path, shown)
+        if size_shown is not None and fits(size_shown, shown):
+            return True
+    if size is not None:
+        check_fit(view.mask_path, size, photograph, turn)
+    if turn == 1:
+        return False
+    return None if turn <= 4 or size is None or fits(photograph, shown) else False
+
+
+def _said(turned: Sequence[str], unknown: Sequence[str], turns: dict[str, int]) -> tuple[str, ...]:
+    if turned:
+        return (
+            f"{len(turned)} masks were made of photographs as their EXIF orientation turns them, and were turned back "
+            f"(first: {turned[0]}, orientation {turns[turned[0]]}).",
+        )
+    if unknown:
+        return (
+            f"{len(unknown)} photographs with masks have an EXIF orientation (first: {unknown[0]}, orientation "
+            f"{turns[unknown[0]]}), which poses do not follow; their masks were taken to be of the pixels as stored. "
+            "Make them again if they are of the turned photographs.",
+        )
+    return ()
+
+
+def turned_back(ids: NDArray[np.int32], turn: int) -> NDArray[np.int32]:
+    """Return an id map of the photograph as stored, of one that was made of it as its EXIF orientation turns it."""
+    if turn in (2, 3, 4):
+        return np.ascontiguousarray(ids[:: -1 if turn != 2 else 1, :: -1 if turn != 4 else 1])
+    if turn in (5, 7):
+        return np.ascontiguousarray(ids.T if turn == 5 else ids[::-1, ::-1].T)
+    if turn in (6, 8):
+        return np.ascontiguousarray(np.rot90(ids, 1 if turn == 6 else -1))
+    return ids

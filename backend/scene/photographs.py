@@ -1,0 +1,263 @@
+"""Finds the photographs of a capture: the folder that holds them, and in it the file of each listed path."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from backend.scene.files import Entry, Names, ambiguous, outside, read_entry
+from protocol.capture_names import (
+    CONVERTED_ENDINGS,
+    PHOTOGRAPH_ENDINGS,
+    PHOTOGRAPH_FOLDERS,
+    customary,
+    folded,
+    is_one_of,
+    says_masks,
+    without_ending,
+)
+from protocol.errors import BadScene
+
+
+class NoPhotographs(BadScene):
+    """Cameras whose photographs are not there."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the listed photographs lie.
+
+    Attributes:
+        files: by the path that lists them.
+        others: photographs beside them that are not listed.
+        absent: names of those that are missing.
+        warnings: sentences on what is missing, and what was taken for another name.
+    """
+
+    files: dict[str, Path]
+    others: tuple[Path, ...]
+    absent: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Match:
+    """The files that an entry may be, and whether that is just what the list says."""
+
+    files: list[Path]
+    literal: bool
+
+
+def find_photographs(names: Names, place: Path, entries: Iterable[str], listing: Path, *, here: bool) -> Found:
+    """Return where each listed photograph lies.
+
+    They are looked for in the folders that customarily hold photographs (``images``, ``input``), else in scaled copies
+    (``images_4``), beside the cameras and then in each folder above up to the scene's. Of equal folders the one with
+    most of them is taken; all photographs come from one folder.
+
+    Args:
+        names: of the scene folder.
+        place: the folder that holds the cameras, the scene folder or one in it.
+        entries: paths as listed; an ending may be left out.
+        listing: the file that lists them, for error sentences.
+        here: whether the paths start at ``place``, and not at the folder of photographs.
+
+    Raises:
+        NoPhotographs: if none is found.
+        BadScene: if a path may be one of several files, or names nothing inside the scene folder.
+    """
+    paths = {text: read_entry(text, listing) for text in entries}
+    if not paths:
+        raise BadScene(f"{listing} lists no photograph with a pose.", "Check that the capture was registered.")
+    looked: list[Path] = []
+    for group in _folders(names, place, here):
+        looked += group
+        tried = [_in_folder(names, folder, paths, deep=not _is_above(folder, place)) for folder in group]
+        best = max(range(len(group)), key=lambda i: _merit(tried[i]), default=None)
+        if best is not None and tried[best]:
+            return _settled(names, group[best], tried[best], paths, listing, place, here)
+    raise _none(names, paths, looked, listing, place)
+
+
+def _merit(found: dict[str, _Match]) -> tuple[int, int]:
+    return len(found), sum(match.literal for match in found.values())
+
+
+def _is_above(folder: Path, place: Path) -> bool:
+    """Whether ``folder`` is no folder of photographs, but one that holds those."""
+    return folder == place or folder in place.parents
+
+
+def _folders(names: Names, place: Path, here: bool) -> Iterator[list[Path]]:
+    """Yield the folders to look in, in groups: of a group the folder that has most photographs is taken."""
+    for up in (place, *place.parents):
+        present = names.of(up).folders
+        known = customary(present, PHOTOGRAPH_FOLDERS)
+        usual = [name for name in known if folded(name) in PHOTOGRAPH_FOLDERS]
+        others = [name for name in present if name not in known and folded(name).startswith("images_")]
+        scaled = [name for name in known if name not in usual] + others
+        if here and up == place:
+            yield [up]
+            yield [up / name for name in usual]
+        else:
+            yield [*(up / name for name in usual), up]
+        yield from ([up / name] for name in scaled)
+        if up == names.root:
+            return
+
+
+def _in_folder(names: Names, folder: Path, paths: dict[str, Entry], *, deep: bool) -> dict[str, _Match]:
+    """Return what is found of each path in ``folder``.
+
+    A path and a file agree where one of them is the end of the other: the list may name folders that are not there, and
+    in a folder of photographs (``deep``) there may be folders that the list does not name.
+    """
+    ends = _by_end(names, folder) if deep else {}
+    found: dict[str, _Match] = {}
+    for text, entry in paths.items():
+        for dropped in range(len(entry.parts)):
+            parts = entry.parts[dropped:]
+            if files := names.find(folder, parts, photograph=True):
+                literal = not (dropped or entry.leaves) and all(_is_as_listed(file, parts) for file in files)
+                found[text] = _Match(files, literal)
+                break
+        else:
+            if files := ends.get(_end(_below(entry.parts, folder.name))):
+                found[text] = _Match(files, literal=False)
+    return found
+
+
+def _below(parts: tuple[str, ...], folder: str) -> tuple[str, ...]:
+    """Return what of a path is below the folder of that name, or the whole path where it names no such folder."""
+    named = [i for i, part in enumerate(parts[:-1]) if folded(part) == folded(folder)]
+    return parts[named[-1] + 1 :] if named else parts
+
+
+def _is_as_listed(file: Path, parts: Sequence[str]) -> bool:
+    """Whether ``file`` is the listed path itself, or that with an ending where it has none."""
+    names = file.parts[-len(parts) :]
+    return names[:-1] == tuple(parts[:-1]) and parts[-1] in (names[-1], without_ending(names[-1], PHOTOGRAPH_ENDINGS))
+
+
+def _by_end(names: Names, folder: Path) -> dict[tuple[str, ...], list[Path]]:
+    """Return the photographs below ``folder`` that lie in further folders, by each end of their path."""
+    result: dict[tuple[str, ...], list[Path]] = {}
+    for path in names.below(folder):
+        # Masks have the same names as photographs.
+        is_mask = any(map(says_masks, path.parts[:-1]))
+        if len(path.parts) > 1 and is_one_of(path.name, PHOTOGRAPH_ENDINGS) and not is_mask:
+            for start in range(1, len(path.parts)):
+                result.setdefault(_end(path.parts[start:]), []).append(folder / path)
+    return result
+
+
+def _end(parts: Sequence[str]) -> tuple[str, ...]:
+    stem = without_ending(parts[-1], (*PHOTOGRAPH_ENDINGS, *CONVERTED_ENDINGS))
+    return (*map(folded, parts[:-1]), folded(stem))
+
+
+def _settled(
+    names: Names,
+    folder: Path,
+    found: dict[str, _Match],
+    paths: dict[str, Entry],
+    listing: Path,
+    place: Path,
+    here: bool,
+) -> Found:
+    """Give each file to one path: to the path that it has, before those that are only like it."""
+    taken = {match.files[0] for match in found.values() if match.literal and len(match.files) == 1}
+    files: dict[str, Path] = {}
+    for text, match in found.items():
+        left = match.files if match.literal else [file for file in match.files if file not in taken]
+        if len(left) > 1:
+            raise ambiguous(text, left, listing)
+        if left:
+            files[text] = left[0]
+    claims = Counter(file for text, file in files.items() if not found[text].literal)
+    for file, count in claims.items():
+        if count > 1:
+            first, second = [text for text in files if files[text] == file][:2]
+            raise BadScene(
+                f"{listing} lists {first!r} and {second!r}, which may both be {file}.",
+                "Put the photographs into the folders that the list names.",
+            )
+    missing = [text for text in paths if text not in files]
+    strangers = [text for text in missing if paths[text].leaves]
+    if strangers and not any(paths[text].leaves for text in files):
+        raise outside(strangers[0], listing)
+    other = [text for text in files if not found[text].literal]
+    ordered = {text: files[text] for text in paths if text in files}
+    expected = [place] if here else [place / name for name in customary([folder.name], PHOTOGRAPH_FOLDERS[:1])]
+    warnings = (
+        *_missing(missing, len(paths), folder),
+        *(_renamed(other, len(paths), files, listing) or _elsewhere(folder, expected)),
+        *_links(names, folder, {file.parent for file in files.values()}),
+    )
+    absent = tuple(paths[text].parts[-1] for text in missing)
+    return Found(ordered, _others(names, folder, files.values(), place), absent, warnings)
+
+
+def _elsewhere(folder: Path, expected: Sequence[Path]) -> tuple[str, ...]:
+    return () if folder in expected else (f"The photographs were read from {folder}.",)
+
+
+def _missing(entries: Sequence[str], listed: int, folder: Path) -> tuple[str, ...]:
+    if not entries:
+        return ()
+    return (
+        f"{len(entries)} of {listed} listed photographs are not in {folder} and were left out (first: {entries[0]!r}).",
+    )
+
+
+def _renamed(entries: Sequence[str], listed: int, files: dict[str, Path], listing: Path) -> tuple[str, ...]:
+    if not entries:
+        return ()
+    first, file = entries[0], files[entries[0]]
+    # Names of other normal forms look the same.
+    alike = any(_nfc(text) != text for text in (first, str(file)))
+    shown = f"{first!a} is {str(file)!a}" if alike else f"{first!r} is {file}"
+    return (
+        f"{len(entries)} of {listed} photographs that {listing} lists have another name or place here and were taken "
+        f"to be the same (first: {shown}).",
+    )
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _links(names: Names, folder: Path, used: set[Path]) -> tuple[str, ...]:
+    links = [each / name for each in sorted({folder, *used}) for name in names.of(each).outside]
+    if not links:
+        return ()
+    return (f"{len(links)} links lead out of the scene folder and were not followed (first: {links[0]}).",)
+
+
+def _others(names: Names, folder: Path, files: Iterable[Path], place: Path) -> tuple[Path, ...]:
+    used = set(files)
+    if _is_above(folder, place):
+        near = [each / name for each in sorted({file.parent for file in used}) for name in names.of(each).files]
+    else:
+        near = [folder / path for path in names.below(folder)]
+    return tuple(file for file in near if file not in used and is_one_of(file.name, PHOTOGRAPH_ENDINGS))
+
+
+def _none(names: Names, paths: dict[str, Entry], looked: Sequence[Path], listing: Path, place: Path) -> NoPhotographs:
+    """Say what was looked for and where, and what lies there instead."""
+    first = next(iter(paths))
+    links = [str(up / name) for up in {place, names.root} for name in names.of(up).outside]
+    there = [PurePosixPath(name) for folder in looked for name in names.of(folder).files]
+    pictures = [path.name for path in there if is_one_of(path.name, PHOTOGRAPH_ENDINGS)]
+    packed = [name for name in names.of(names.root).files if customary([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
+    lies = f"; {pictures[0]} and {len(pictures) - 1} more lie there" if pictures else ""
+    lies += f"; found the file {names.root / packed[0]}" if packed else ""
+    led = f"; {links[0]} leads out of the scene folder and was not followed" if links else ""
+    return NoPhotographs(
+        f"None of the {len(paths)} photographs that {listing} lists is in "
+        f"{' or '.join(str(folder) for folder in looked)} (the first is {first!r}){lies}{led}.",
+        "Put the photographs there, by the names that the list has.",
+    )
