@@ -32,6 +32,13 @@ TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Vie
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; left out, the engine's own schedule.")]
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine that reconstruct together.")]
+MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
+BackgroundIds = Annotated[
+    list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
+]
+VoidIds = Annotated[
+    list[int] | None, typer.Option("--void-id", metavar="ID", help="A mask id that says nothing is known; repeatable.")
+]
 Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Grow more Gaussians where masks show objects.")]
 
 
@@ -40,7 +47,9 @@ def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
     splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .splat")] = None,
-    masks: Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")] = None,
+    masks: MaskFolder = None,
+    background_id: BackgroundIds = None,
+    void_id: VoidIds = None,
     method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
     test_views: TestViews = "none",
     device: Device = "auto",
@@ -65,6 +74,7 @@ def segment(
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
     from backend.pipeline import segment as run
+    from backend.scene.types import MaskIds
     from backend.terminal import progress_bars
 
     checkpoint = out.with_name(f".{out.name}.checkpoint")
@@ -73,6 +83,7 @@ def segment(
         out=out,
         splats=splats,
         masks=masks,
+        mask_ids=MaskIds(tuple(background_id or ()), tuple(void_id or ())),
         method=method,
         test_views=test_views,
         device=device,
@@ -98,6 +109,25 @@ def segment(
 
 
 @app.command()
+def inspect(
+    scene: SceneFolder,
+    masks: MaskFolder = None,
+    background_id: BackgroundIds = None,
+    void_id: VoidIds = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what a scene folder is read as, before anything is computed; it is left as it is."""
+    from backend.scene.inspect import as_lines, inspect_scene
+    from backend.scene.types import MaskIds
+
+    findings, fault = inspect_scene(scene, masks, MaskIds(tuple(background_id or ()), tuple(void_id or ())))
+    for line in [json.dumps(findings)] if as_json else as_lines(findings):
+        typer.echo(line)
+    if fault is not None:
+        raise fault
+
+
+@app.command()
 def reconstruct(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(metavar="FILE.ply", help="The splat file to write.")],
@@ -105,23 +135,29 @@ def reconstruct(
     test_views: TestViews = "none",
     device: Device = "auto",
     seed: Seed = 0,
-    masks: Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")] = None,
+    masks: MaskFolder = None,
+    background_id: BackgroundIds = None,
+    void_id: VoidIds = None,
     gpus: Gpus = 1,
     steer: Steer = True,
 ) -> None:
     """Turn photographs into Gaussians."""
     from backend.pipeline import reconstruct_to_file
+    from backend.scene.types import MaskIds
     from backend.terminal import progress_bars
 
     if out.suffix.lower() != ".ply":
         raise BadArgument(f"The output {out} does not end in .ply.", "Name a .ply file.")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     with progress_bars() as progress:
-        count, psnr = reconstruct_to_file(
+        count, psnr, warnings = reconstruct_to_file(
             scene, out, masks, steps=steps, test_views=test_views, device=device, seed=seed, checkpoint=checkpoint,
-            gpus=gpus, steer=steer, progress=progress,
+            gpus=gpus, steer=steer, mask_ids=MaskIds(tuple(background_id or ()), tuple(void_id or ())),
+            progress=progress,
         )  # fmt: skip
     checkpoint.unlink(missing_ok=True)
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
     quality = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
     typer.echo(f"{count:,} Gaussians{quality}: {out}")
 

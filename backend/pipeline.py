@@ -21,6 +21,7 @@ from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
 from backend.lift.unic_lift import UnicLiftSettings
+from backend.likeness import in_frame_of
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.overview import Row, overview, paint, spread
@@ -33,10 +34,12 @@ from backend.reconstruct.joint import UNREAD
 from backend.refine import SHARE, Refinement, refine
 from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
-from backend.scene.types import Camera, Scene, View
+from backend.scene.files import from_inside
+from backend.scene.masks import no_mask
+from backend.scene.types import Camera, MaskIds, Scene, View
 from backend.scene.up import up_direction
-from backend.splat_files import read_splats
-from protocol.errors import BadArgument, BadMask
+from backend.splat_files import read_splats_and_warnings
+from protocol.errors import BadArgument
 from protocol.ply import write_ply
 from protocol.splats import Splats
 
@@ -53,6 +56,7 @@ class SegmentRequest:
         splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
         masks: the mask folder, where it is not the layout's own.
+        mask_ids: ids of masks that are no objects.
         method: a name of :data:`backend.lift.METHODS`; None for the best.
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
         device: "auto", "cuda" or "cpu".
@@ -75,6 +79,7 @@ class SegmentRequest:
     out: Path
     splats: Path | None = None
     masks: Path | None = None
+    mask_ids: MaskIds = field(default_factory=MaskIds)
     method: str | None = None
     test_views: str = "none"
     device: str = "auto"
@@ -126,21 +131,23 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
     clock = Stopwatch()
 
     with clock("scene"):
-        scene = load_scene(request.scene, request.masks)
-    placement = None
-    if request.splats is None and not scene.matched:
-        with clock("poses"):
-            scene, placement = place(scene, request.seed, progress)
-    with clock("split"):
+        scene = load_scene(request.scene, request.masks, request.mask_ids)
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train, scene)
         title = request.title or scene.root.resolve().name
         progress("scene", 1.0, describe_scene(scene))
 
+    placement = None
+    if request.splats is None and not scene.matched:
+        with clock("poses"):
+            scene, placement = place(scene, request.seed, progress)
+            train, test = split_views(scene.views, request.test_views)
+
     with clock("reconstruct"):
         curve = Curve()
         joint = values if request.joint else None
-        splats, embedding = _gaussians(request, joint, scene, train, device, progress, pictures, curve)
+        said = list(scene.warnings)
+        splats, embedding = _gaussians(request, joint, scene, train, device, progress, pictures, curve, said)
 
     with clock("lift"):
         lifted = lift(
@@ -179,7 +186,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
             with clock("gallery"):
                 _gallery(folder / "gallery", curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
-        report = _report(request, title, scene, train, test, splats, lifted, psnr, device, clock)
+        report = _report(request, title, scene, said, train, test, splats, lifted, psnr, device, clock)
         result.write_json(folder / "report.json", report)
     return report
 
@@ -196,14 +203,18 @@ def reconstruct_to_file(
     checkpoint: Path | None,
     gpus: int = 1,
     steer: bool = True,
+    mask_ids: MaskIds | None = None,
     progress: Progress = silent,
-) -> tuple[int, float | None]:
-    """Reconstruct a scene folder into a PLY; return its Gaussians and the PSNR of the held-out views in dB, if any.
+) -> tuple[int, float | None, tuple[str, ...]]:
+    """Reconstruct a scene folder into a PLY.
+
+    Returns:
+        Its Gaussians, the PSNR of the held-out views in dB, if any, and warnings about the scene.
 
     Raises: as :func:`segment`.
     """
     device = device_of(device)
-    scene = load_scene(folder, masks)
+    scene = load_scene(folder, masks, mask_ids)
     train, test = split_views(scene.views, test_views)
     progress("scene", 1.0, describe_scene(scene))
     _check_gpus(gpus, device)
@@ -220,7 +231,7 @@ def reconstruct_to_file(
     )
     psnr = float(np.mean(held_out(splats, test, device))) if test else None
     write_ply(splats, out)
-    return len(splats), psnr
+    return len(splats), psnr, scene.warnings
 
 
 class Stopwatch:
@@ -243,10 +254,7 @@ def _mask_scale(train: Sequence[View], scene: Scene) -> float:
         mask = read_mask(view)
         if mask is not None:
             return mask.shape[1] / view.camera.width
-    raise BadMask(
-        f"None of the {len(train)} views of {scene.root} has an instance mask.",
-        "Put id maps, named as the photographs are, into a folder masks beside those.",
-    )
+    raise no_mask(len(train), scene.root, scene.without_masks)
 
 
 def _gaussians(
@@ -258,10 +266,14 @@ def _gaussians(
     progress: Progress,
     pictures: Pictures,
     curve: Curve,
+    said: list[str],
 ) -> tuple[Splats, NDArray[np.float32] | None]:
-    """The Gaussians, and their embedding in a joint run."""
+    """The Gaussians, and their embedding in a joint run; ``said`` takes what is to be told of a splat file."""
     if request.splats is not None:
-        return read_splats(request.splats).without_columns(), None
+        splats, warnings = read_splats_and_warnings(request.splats)
+        splats, moved = in_frame_of(train, splats.without_columns(), request.splats, device)
+        said += (*warnings, *moved)
+        return splats, None
     if joint is not None:
         return reconstruct_jointly(
             scene,
@@ -378,6 +390,7 @@ def _report(
     request: SegmentRequest,
     title: str,
     scene: Scene,
+    said: Sequence[str],
     train: Sequence[View],
     test: Sequence[View],
     splats: Splats,
@@ -393,7 +406,8 @@ def _report(
         "format": result.FORMAT,
         "scene": title,
         "layout": scene.layout,
-        "warnings": list(scene.warnings),
+        # Where the scene lies may be a place of the server's own.
+        "warnings": [from_inside(sentence, scene.root) for sentence in said],
         "seconds": seconds,
         "peak_memory_mib": {
             "host": peak_host_mib(),

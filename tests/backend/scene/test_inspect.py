@@ -1,0 +1,122 @@
+"""What is told of a folder before anything is computed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.cli import main
+from backend.scene.inspect import as_lines, inspect_scene
+from backend.scene.types import MaskIds
+from protocol.ply import write_ply
+from tests.backend.scene import writing
+from tests.protocol.strategies import random_splats
+
+KEYS = ["layout", "views", "sizes", "masks", "masks_from", "points", "splats", "warnings"]
+FULL = np.full((30, 40), 5, np.uint8)
+
+
+def capture(root: Path) -> Path:
+    writing.write_colmap(root)
+    for stem in writing.STEMS[:2]:
+        writing.write_mask(root / "masks" / f"{stem}.png", FULL)
+    writing.write_mask(root / "masks" / "other.png", FULL)
+    return root
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["backend", "inspect", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr()
+    assert isinstance(end.value.code, int)
+    return end.value.code, said.out, said.err
+
+
+def test_what_is_found(tmp_path: Path) -> None:
+    root = capture(tmp_path / "scene")
+    (root / "gt").mkdir()
+    write_ply(random_splats(2), root / "gt" / "a.ply")
+    write_ply(random_splats(2), root / "point_cloud.ply")
+    before = sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*"))
+    findings, fault = inspect_scene(root)
+    assert fault is None
+    assert list(findings) == KEYS
+    assert findings == {
+        "layout": "colmap",
+        "views": 3,
+        "sizes": [[40, 30]],
+        "masks": 2,
+        "masks_from": "masks",
+        "points": 2,
+        "splats": "point_cloud.ply",
+        "warnings": [
+            "1 files of masks belong to no photograph and were left out (first: other.png).",
+            "1 of 3 photographs have no mask (first: images/v_10.png).",
+            "The id 5 holds most of the rim in 2 of 2 masks that were looked at, as background does, and was taken for "
+            "an object; if it is background, say --background-id 5.",
+        ],
+    }
+    assert sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*")) == before
+    assert as_lines(findings)[:5] == [
+        "layout: colmap",
+        "views: 3 of 40 x 30",
+        "masks: 2 from masks",
+        "points: 2",
+        "splats: point_cloud.ply",
+    ]
+    said = inspect_scene(root, mask_ids=MaskIds(background=(5,)))[0]["warnings"]
+    assert said == [*findings["warnings"][:2], "None of the 2 masks that were looked at shows an object."]
+
+
+def test_a_mask_folder_elsewhere(tmp_path: Path) -> None:
+    writing.write_colmap(tmp_path / "scene")
+    writing.write_mask(tmp_path / "ids" / "v_1.npy", FULL)
+    findings, fault = inspect_scene(tmp_path / "scene", tmp_path / "ids")
+    assert fault is None
+    assert (findings["masks"], findings["masks_from"]) == (1, str(tmp_path / "ids"))
+
+
+def test_what_a_list_names(tmp_path: Path) -> None:
+    content = writing.transforms()
+    content["frames"][0]["mask_path"] = "m.png"
+    writing.write_transforms(tmp_path, content)
+    writing.write_mask(tmp_path / "m.png", FULL)
+    assert inspect_scene(tmp_path)[0]["masks_from"] == "transforms.json"
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    root = capture(tmp_path / "scene")
+    code, out, err = run(monkeypatch, capsys, root, "--json")
+    assert (code, err) == (0, "")
+    assert list(json.loads(out)) == KEYS
+    code, out, _ = run(monkeypatch, capsys, root)
+    assert code == 0
+    assert out.startswith("layout: colmap\n")
+    assert "warning: 1 files of masks" in out
+
+
+def test_status_2_where_a_segmentation_would_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writing.write_colmap(tmp_path / "unmasked")
+    code, out, err = run(monkeypatch, capsys, tmp_path / "unmasked", "--json")
+    findings = json.loads(out)
+    assert code == 2
+    assert list(findings) == [*KEYS, "error", "remedy"]
+    assert (findings["layout"], findings["views"], findings["masks"]) == ("colmap", 3, 0)
+    assert "None of the 3 views" in findings["error"]
+    assert err == f"backend: {findings['error']} {findings['remedy']}\n"
+    code, out, err = run(monkeypatch, capsys, tmp_path / "nowhere", "--json")
+    findings = json.loads(out)
+    assert (code, findings["layout"], findings["splats"]) == (2, None, None)
+    assert "nowhere does not exist" in findings["error"]
+    code, out, err = run(monkeypatch, capsys, tmp_path / "nowhere")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
