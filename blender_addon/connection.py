@@ -133,6 +133,7 @@ class Connection:
         self._link: Link | None = None
         self._life: Steps[None] | None = None
         self._verdict: Fault | None = None
+        self._files_port: int | None = None
         self._heard = self._stepped = clock()
         self._boxes: dict[int, deque[Received]] = {}
         # Far from the numbers a server gives to its own requests, which answers may not be taken for.
@@ -332,6 +333,7 @@ class Connection:
         while True:
             self._show("connecting", self.error)
             self._heard = self._clock()
+            self._files_port = None
             self._context = self._context or zmq.Context()
             self._link = Link(self._context, address, pairing)
             try:
@@ -359,8 +361,10 @@ class Connection:
                 f"{welcome.server} speaks protocol {welcome.protocol[0]}, this add-on speaks protocol {MAJOR}.",
                 "Update the older of the two, the add-on or the backend.",
             )
-        link.open_bulk(_port(welcome.bulk))
+        self._files_port = _port(welcome.bulk)
+        link.open_bulk(self._files_port)
         yield from self._exchange(Attach(welcome.session), Attached, "bulk")
+        self._files_port = None
         self.server = welcome
         self._show("connected", None)
         self.start(learn(self))
@@ -416,6 +420,13 @@ class Connection:
     def _gone(self) -> Unavailable:
         if self._greeted:
             return Unavailable(f"The server at {self.address} no longer answers.", "It is tried again by itself.")
+        if self._files_port is not None and self.address is not None:
+            return Unavailable(
+                f"The server at {self.address} answers, but its second port, {self._files_port}, for files, does not.",
+                f"Open both ports in the firewall of that machine, or pass both through the tunnel: ssh -L "
+                f"{self.address.port}:127.0.0.1:{self.address.port} -L {self._files_port}:127.0.0.1:{self._files_port} "
+                "HOST; it is tried again.",
+            )
         return Unavailable(
             f"No SplatLift server answers at {self.address}.", "Start one there with: backend serve; it is tried again."
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -45,6 +46,27 @@ NOT_YET = 0.99
 """The most that :attr:`Job.fraction` shows before the result is there."""
 
 
+MAX_REPORT = 1 << 20
+MOST_WARNINGS = 5
+"""Sentences that are shown of a report."""
+
+
+class _Report(msgspec.Struct):
+    warnings: list[str] = []
+
+
+_report = msgspec.json.Decoder(_Report)
+
+
+def read_warnings(folder: Path) -> list[str]:
+    """Return the warnings of a result folder, the first few; none where its report cannot be read."""
+    try:
+        with (folder / "report.json").open("rb") as file:
+            return _report.decode(file.read(MAX_REPORT)).warnings[:MOST_WARNINGS]
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+
+
 class Lost(Exception):
     """The link is gone. An errand that meets this waits for the next link and takes itself up again."""
 
@@ -74,6 +96,7 @@ class Job:
         picture: how the work looks, (H, W, 3) uint8 with the first row at the top, or None.
         pictures: how many there were.
         left_out: links out of the scene folder, which are not sent.
+        warnings: sentences of the result on what was assumed of the folder and what was left out, once finished.
         error: why it failed.
         folder: the result, once finished.
 
@@ -99,6 +122,7 @@ class Job:
         self.picture: NDArray[np.uint8] | None = None
         self.pictures = 0
         self.left_out = 0
+        self.warnings: list[str] = []
         self.error: Fault | None = None
         self.folder: Path | None = None
         self._connection = connection
@@ -120,6 +144,7 @@ class Job:
         job.id, job.title, job.request = entry.id, entry.title, entry.request
         if entry.finished:
             job.folder = connection.result_folder(entry.id)
+            job.warnings = read_warnings(job.folder)
             job._end(state="finished", stage="download", fraction=1.0)
         else:
             job._submitted = True
@@ -266,7 +291,7 @@ class Job:
                 self._connection.job_ended()
                 self._begin("downloading", "download")
                 folder = yield from download(self, self._connection, result)
-                self.show(state="finished", fraction=1.0, note="", folder=folder)
+                self.show(state="finished", fraction=1.0, note="", folder=folder, warnings=read_warnings(folder))
                 return
             except Lost:
                 continue

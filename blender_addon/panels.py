@@ -304,7 +304,11 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
     column.label(text=found.layout or "No cameras found here", icon="CHECKMARK" if found.layout else "ERROR")
     column.label(text=f"{found.photographs} photographs", icon="IMAGE_DATA")
     masks = f"{found.masks} masks in {found.mask_folder}" if found.masks else "No masks found"
-    column.label(text=masks, icon="MOD_MASK" if found.masks else "ERROR")
+    if found.strays:
+        masks = f"No masks found: {found.strays} files are named after no photograph"
+    if found.rivals:
+        masks = f"Each of these may be one mask: {', '.join(found.rivals[:2])}"
+    column.label(text=masks, icon="MOD_MASK" if found.masks and not found.rivals else "ERROR")
     column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
     if found.splats is not None:
         column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
@@ -329,6 +333,8 @@ def draw_job(layout: Any, context: Any, job: Job) -> None:
             box.label(text=line)
         if icon := pump.pictures.icon(job.id):
             box.template_icon(icon_value=icon, scale=PICTURE)
+    for warning in job.warnings:
+        draw_text(box, context, warning, "INFO", BOX)
     if job.left_out:
         draw_text(box, context, f"{job.left_out} links out of the folder were not sent.", "INFO", BOX)
     if job.error is not None:

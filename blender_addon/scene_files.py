@@ -7,11 +7,10 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from protocol.capture_names import MASK_ENDINGS, PHOTOGRAPH_ENDINGS, SPLAT_ENDINGS, TRUTH, is_passed_over
 from protocol.errors import BadArgument, BadScene
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".npy", ".npz", ".json", ".txt", ".bin", ".ply", ".spz", ".splat"})
-TRUTH = "gt"
-"""Folders of this name hold what results are scored against, which no job may see."""
+ENDINGS = frozenset({*PHOTOGRAPH_ENDINGS, *MASK_ENDINGS, *SPLAT_ENDINGS, ".json", ".txt", ".bin"})
 
 _NAMES_A_STEP = 200
 
@@ -82,7 +81,7 @@ def _walk(
 
 def _wanted(name: Path, entry: os.DirEntry[str], also: frozenset[Path]) -> bool:
     asked_for = any(name == each or each in name.parents for each in also)
-    passed_over = any(part == TRUTH or part.startswith(".") for part in name.parts) and not asked_for
+    passed_over = any(part == TRUTH or is_passed_over(part) for part in name.parts) and not asked_for
     if entry.is_dir():
         return not passed_over or any(name in each.parents for each in also)
     return name in also or (not passed_over and name.suffix.lower() in ENDINGS)

@@ -6,6 +6,7 @@ a send to a full pipe says so, and the message waits here while others are serve
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
@@ -97,6 +98,12 @@ class Mailbox:
                 raise Unavailable(
                     f"Port {address.port} of {address.host} is in use by another program.",
                     "Stop that program, or serve at another port with --bind.",
+                ) from error
+            if error.errno == errno.EACCES:
+                raise Unavailable(
+                    f"This system does not let the server listen at port {address.port} of {address.host}.",
+                    "Serve at another port with --bind, such as tcp://127.0.0.1:5757; ports below 1024 are often for "
+                    "administrators alone.",
                 ) from error
             raise Unavailable(
                 f"The server cannot listen at {address}: {error.strerror}.",

@@ -117,6 +117,35 @@ def test_a_port_where_something_else_listens(stage):
         assert stage.connection.wanted
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_second_port_that_is_shut_is_named(stage, silent):
+    """Nobody listens there, or a firewall drops what is sent there."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if silent:
+            other.listen()
+        port = other.getsockname()[1]
+        stage.server.answers[Hello] = lambda _: stage.server.welcome(bulk=f"tcp://127.0.0.1:{port}")
+        stage.connection.connect(stage.server.address)
+        stage.play(lambda: stage.server.kinds(Hello))
+        stage.pass_time(ATTEMPT + 1)
+        error = stage.connection.error
+        assert isinstance(error, Unavailable)
+        first = stage.server.port
+        said = f"The server at tcp://127.0.0.1:{first} answers, but its second port, {port}, for files, does not."
+        assert error.sentence == said
+        assert f"ssh -L {first}:127.0.0.1:{first} -L {port}:127.0.0.1:{port} HOST" in error.remedy
+        assert stage.connection.wanted
+    # Once both are open it is found, and a later silence is told as ever.
+    del stage.server.answers[Hello]
+    stage.clock.now += 2
+    stage.play(lambda: stage.connection.state == "connected")
+    vanished = stage.vanish()
+    stage.pass_time(30)
+    assert f"tcp://127.0.0.1:{vanished}" in stage.connection.error.sentence
+    assert "second port" not in stage.connection.error.sentence
+
+
 def test_a_server_that_starts_late_is_found(stage):
     port = stage.vanish()
     stage.connection.connect(f"tcp://127.0.0.1:{port}")

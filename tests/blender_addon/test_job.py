@@ -75,6 +75,27 @@ def test_a_job_from_folder_to_result(stage, capture):
     assert sorted(os.listdir(job.folder.parent)) == [job.id]
 
 
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (b'{"objects": 3, "warnings": ["One.", "Two."]}', ["One.", "Two."]),
+        (b'{"warnings": ["a", "b", "c", "d", "e", "f"]}', ["a", "b", "c", "d", "e"]),
+        (b'{"warnings": "One."}', []),
+        (b"[" * 100_000, []),
+        (b"\xff", []),
+    ],
+)
+def test_what_a_result_warns_of_is_known_when_it_is_here(stage, capture, report, told):
+    stage.connect()
+    job = submitted(stage, capture())
+    stage.server.finish(job.id, {**RESULT, "report.json": report})
+    stage.play(lambda: job.final)
+    assert job.warnings == told
+    again = Connection(stage.connection.cache)
+    again.restore(stage.connection.record())
+    assert again.jobs[0].warnings == told
+
+
 def test_progress_never_reaches_the_end_before_the_result_is_there(stage, capture):
     stage.connect()
     job = submitted(stage, capture())

@@ -64,6 +64,13 @@ def test_what_the_readers_know_is_sent_and_nothing_else(folder):
     assert found(folder).bytes == 5 * 9
 
 
+def test_every_kind_of_photograph_and_mask_is_sent(tmp_path):
+    photographs = ["a.webp", "a.TIF", "a.tiff", "a.bmp"]
+    for name in (*photographs, "a.png.mask.png", "rle.json", "a.npz", "a.heic"):
+        (tmp_path / name).touch()
+    assert set(names(tmp_path)) == {*photographs, "a.png.mask.png", "rle.json", "a.npz"}
+
+
 def test_what_the_request_names_is_sent_even_if_it_would_be_passed_over(folder):
     (folder / "gt" / "instance" / "notes.docx").write_bytes(b"private")
     added = set(names(folder, "gt/instance", ".git/config.json", "Makefile")) - set(names(folder))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from backend.scene import load_scene
+from backend.scene.inspect import inspect_scene
 from blender_addon import api
 from blender_addon.survey import CLIMB, scene_of
 from protocol.errors import BadScene
 from protocol.ply import write_ply
+from tests.backend.scene import writing
 from tests.protocol.strategies import random_splats
 
 
@@ -94,3 +99,93 @@ def test_the_scene_that_a_dropped_file_belongs_to(tmp_path, mark, dropped):
     alone = make(tmp_path / "alone", "x.ply")
     assert scene_of(alone / "x.ply") == alone
     assert scene_of(alone) == alone
+
+
+ONE_PIXEL = np.ones((30, 40), np.uint8)
+
+
+def capture(root: Path, model: str = "sparse/0", mask: str = "masks/{}.png") -> Path:
+    """A COLMAP capture with three photographs and masks."""
+    writing.write_colmap(root, model=model)
+    for stem in writing.STEMS:
+        writing.write_mask(root / mask.format(stem), ONE_PIXEL)
+    return root
+
+
+def nerf_synthetic(root: Path) -> Path:
+    writing.write_nerf_synthetic(root)
+    for split in ("train", "test"):
+        for stem in writing.STEMS:
+            writing.write_mask(root / "masks" / split / f"{stem}.png", ONE_PIXEL)
+    return root
+
+
+def written(write: Callable[[Path], object], root: Path) -> Path:
+    root.mkdir()
+    write(root)
+    return root
+
+
+CAPTURES: dict[str, Callable[[Path], Path]] = {
+    "COLMAP": capture,
+    "masks as COLMAP names them": lambda root: capture(root, mask="masks/{}.png.png"),
+    "masks as RealityScan names them": lambda root: capture(root, mask="masks/{}.png.mask.png"),
+    "masks beside the photographs": lambda root: capture(root, mask="images/{}_mask.png"),
+    "a folder of masks for each photograph": lambda root: capture(root, mask="mask/{}/0.png"),
+    "masks below the photographs": lambda root: capture(root, mask="images/masks/{}.png"),
+    "masks of a program's own name": lambda root: capture(root, mask="sam2_masks/{}.png"),
+    "a folder of masks for each object": lambda root: capture(
+        capture(root, mask="masks/0/{}.png"), mask="masks/1/{}.png"
+    ),
+    "a workspace": lambda root: capture(root, model="dense/0/sparse"),
+    "another workspace": lambda root: capture(root, model="colmap/sparse/3"),
+    "masks of no photograph": lambda root: capture(root, mask="masks/frame_{}7.png"),
+    "no masks": lambda root: written(writing.write_colmap, root),
+    "JSON": lambda root: written(writing.write_transforms, root),
+    "NeRF-synthetic": nerf_synthetic,
+    "Messy-Rooms": lambda root: written(writing.write_messy_rooms, root),
+    "ScanNet": lambda root: written(writing.write_panoptic_lifting, root),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_it_says_what_the_backend_finds(tmp_path, name):
+    root = CAPTURES[name](tmp_path / "scene")
+    write_ply(random_splats(3), root / "point_cloud.ply")
+    found, (findings, _) = api.survey(root), inspect_scene(root)
+    assert found.layout is not None
+    assert findings["layout"] is not None
+    assert found.photographs == findings["views"]
+    assert found.masks == findings["masks"]
+    assert found.mask_folder == findings["masks_from"]
+    assert found.splats == findings["splats"] == "point_cloud.ply"
+    assert found.strays == (3 if name == "masks of no photograph" else 0)
+
+
+def test_of_a_binary_reconstruction_the_photographs_with_a_pose_are_counted(tmp_path):
+    writing.write_colmap(tmp_path, names=("v_1.png",))
+    assert api.survey(tmp_path).photographs == len(load_scene(tmp_path).views) == 1
+
+
+def test_compressed_and_other_splat_files_are_found(tmp_path):
+    make(tmp_path, "transforms.json", text=FRAMES)
+    make(tmp_path, "b.spz")
+    assert api.survey(tmp_path).splats == "b.spz"
+    make(tmp_path, "a.ply", text="ply\nformat ascii 1.0\nelement vertex 0\nproperty uint packed_position\nend_header\n")
+    assert api.survey(tmp_path).splats == "a.ply"
+
+
+def test_files_that_may_be_one_mask_are_told(tmp_path):
+    root = capture(capture(tmp_path / "scene"), mask="masks/{}_mask.png")
+    found, (_, fault) = api.survey(root), inspect_scene(root)
+    assert found.rivals == ("v_1.png", "v_1_mask.png")
+    assert fault is not None
+    assert "masks/v_1.png, " in str(fault)
+    assert "masks/v_1_mask.png; so it is with 3 of 3" in str(fault)
+    assert api.survey(capture(tmp_path / "other")).rivals == ()
+
+
+@pytest.mark.parametrize("dropped", ["sparse/3/cameras.bin", "images/v_1.png"])
+def test_a_file_of_a_scene_with_any_reconstruction(tmp_path, dropped):
+    scene = capture(tmp_path / "a" / "scene", model="sparse/3")
+    assert scene_of(scene / dropped) == scene

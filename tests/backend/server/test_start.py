@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -123,6 +124,18 @@ def test_a_port_in_use_is_named(tmp_path, which):
     # Nothing is held any more.
     with Server("tcp://127.0.0.1:*", tmp_path):
         pass
+
+
+def test_a_port_that_the_system_forbids_is_named(tmp_path, monkeypatch):
+    """Ports below 1024, and those that Windows keeps for itself."""
+
+    def bind(*_):
+        raise zmq.ZMQError(errno.EACCES)
+
+    monkeypatch.setattr(zmq.Socket, "bind", bind)
+    with pytest.raises(Unavailable, match=r"does not let the server listen at port 80 of 127\.0\.0\.1") as caught:
+        serve("tcp://127.0.0.1:80", tmp_path)
+    assert "another port with --bind" in caught.value.remedy
 
 
 def test_one_server_per_data_folder(tmp_path):
