@@ -21,16 +21,16 @@ from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
 from backend.lift.unic_lift import UnicLiftSettings
-from backend.likeness import in_frame_of
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.overview import Row, overview, paint, spread
 from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
-from backend.poses import place
+from backend.poses import Placement, place
 from backend.progress import Progress, Watch, silent
 from backend.reconstruct import held_out, reconstruct, reconstruct_jointly
 from backend.reconstruct.joint import UNREAD
+from backend.reconstruct.quality import Quality, doubt, quality
 from backend.refine import SHARE, Refinement, refine
 from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
@@ -39,6 +39,7 @@ from backend.scene.masks import no_mask
 from backend.scene.types import Camera, MaskIds, Scene, View
 from backend.scene.up import up_direction
 from backend.splat_files import read_splats_and_warnings
+from backend.splat_frame import in_frame_of
 from protocol.errors import BadArgument
 from protocol.ply import write_ply
 from protocol.splats import Splats
@@ -173,7 +174,9 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         maps = _label_maps(splats, lifted, shown, mask_scale, device, progress, pictures)
 
     with clock("held out"):
-        psnr = held_out(splats, test, device) if test and request.splats is None else []
+        found = quality(splats, train, test, device, request.seed, photographs=request.splats is None)
+        doubts = doubt(found, len(train), placement)
+        said += [doubts] if doubts else []
 
     with clock("objects"), result.whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
@@ -186,7 +189,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
             with clock("gallery"):
                 _gallery(folder / "gallery", curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
-        report = _report(request, title, scene, said, train, test, splats, lifted, psnr, device, clock)
+        report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
         result.write_json(folder / "report.json", report)
     return report
 
@@ -271,7 +274,7 @@ def _gaussians(
     """The Gaussians, and their embedding in a joint run; ``said`` takes what is to be told of a splat file."""
     if request.splats is not None:
         splats, warnings = read_splats_and_warnings(request.splats)
-        splats, moved = in_frame_of(train, splats.without_columns(), request.splats, device)
+        splats, moved = in_frame_of(scene.root, train, splats.without_columns(), request.splats, device)
         said += (*warnings, *moved)
         return splats, None
     if joint is not None:
@@ -395,7 +398,8 @@ def _report(
     test: Sequence[View],
     splats: Splats,
     lifted: Lift,
-    psnr: Sequence[float],
+    found: Quality,
+    placement: Placement | None,
     device: str,
     clock: Stopwatch,
 ) -> dict:
@@ -416,7 +420,9 @@ def _report(
         "gaussians": len(splats),
         "views": {"train": len(train), "test": len(test)},
         "objects": int(lifted.labels.max(initial=0)),
-        "psnr_held_out": round(float(np.mean(psnr)), 2) if len(psnr) else None,
+        "psnr_held_out": None if found.psnr_held_out is None else round(found.psnr_held_out, 2),
+        "quality": found.as_dict(),
+        "poses": placement and placement.as_dict(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "method": lifted.method,
         "joint": request.joint,

@@ -55,6 +55,20 @@ class Placement:
     error_adjusted: float
     adjusted: bool
 
+    @property
+    def error(self) -> float:
+        """The error of the poses that are used."""
+        return self.error_adjusted if self.adjusted else self.error_given
+
+    def as_dict(self) -> dict[str, float | int | bool]:
+        """Return what the report holds."""
+        return {
+            "points": self.points,
+            "error_given": round(self.error_given, 3),
+            "error_adjusted": round(self.error_adjusted, 3),
+            "adjusted": self.adjusted,
+        }
+
 
 def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Scene, Placement | None]:
     """Return the scene with sparse points and, where they explain the photographs much better, adjusted cameras.

@@ -1,0 +1,107 @@
+"""How good a reconstruction is, in figures and, where it is not, in a sentence with the likely cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.poses import Placement
+from backend.reconstruct.held_out import held_out
+from backend.reconstruct.solidity import FOG, Solidity, solidity
+from backend.scene.types import View
+from protocol.splats import Splats
+
+TRAINING_VIEWS = 16
+"""Training views whose PSNR is taken: enough to compare with held-out ones."""
+
+GAP = 6.0
+"""dB that held-out photographs may be worse than those of the training. Solid reconstructions of real captures have 1
+to 3, and 8 where labels were worthless."""
+
+FAR_OFF = 2.0
+"""Pixels of reprojection error above which poses are the likely cause of fog."""
+
+FEW_VIEWS = 25
+"""Training views below which their number is the likely cause: surfaces are then seen from two or three places."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of a reconstruction.
+
+    Attributes:
+        solidity: where the light comes from, in the held-out views, or in those of the training where none is held
+            out.
+        psnr_training, psnr_held_out: mean over views in dB; None where there are no such views.
+    """
+
+    solidity: Solidity
+    psnr_training: float | None
+    psnr_held_out: float | None
+
+    @property
+    def gap(self) -> float:
+        """By how many dB held-out photographs are worse; 0 where none is held out."""
+        if self.psnr_training is None or self.psnr_held_out is None:
+            return 0.0
+        return self.psnr_training - self.psnr_held_out
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return what the report holds."""
+        return {
+            "surface_light": round(self.solidity.surface_light, 3),
+            "strongest": round(self.solidity.strongest, 3),
+            "opacity": round(self.solidity.opacity, 3),
+            "psnr_training": None if self.psnr_training is None else round(self.psnr_training, 2),
+        }
+
+
+def quality(
+    splats: Splats, train: Sequence[View], test: Sequence[View], device: str, seed: int, photographs: bool = True
+) -> Quality:
+    """Measure Gaussians against views.
+
+    Args:
+        photographs: whether they are compared with photographs, which Gaussians from elsewhere need not show.
+    """
+    chosen = [train[i] for i in np.unique(np.linspace(0, len(train) - 1, TRAINING_VIEWS).round().astype(int))]
+    return Quality(
+        solidity(splats, test or train, device, seed),
+        float(np.mean(held_out(splats, chosen, device))) if photographs else None,
+        float(np.mean(held_out(splats, test, device))) if photographs and test else None,
+    )
+
+
+def doubt(found: Quality, views: int, placement: Placement | None) -> str | None:
+    """Return what to tell the user of a reconstruction that is not solid; None where it is.
+
+    Args:
+        views: how many photographs it was trained on.
+        placement: what was found about the poses, where it was asked.
+    """
+    if not found.solidity.is_fog and found.gap <= GAP:
+        return None
+    if found.solidity.is_fog:
+        said = (
+            f"The reconstruction is fog: {found.solidity.surface_light:.0%} of the light comes from within 1 % of the "
+            f"surfaces, where a solid one has {1.5 * FOG:.0%} and more"
+        )
+    else:
+        said = f"Held-out photographs are {found.gap:.1f} dB worse than those of the training"
+    return f"{said}, so labels may be wrong where pictures look right. {_likely_cause(views, placement)}"
+
+
+def _likely_cause(views: int, placement: Placement | None) -> str:
+    if placement is not None and placement.error > FAR_OFF:
+        return (
+            f"Likely cause: the poses are off by {placement.error:.1f} pixels. Pose the photographs again, for example "
+            "with COLMAP."
+        )
+    if views < FEW_VIEWS:
+        return f"Likely cause: {views} photographs are few. Take more, all around and from several heights."
+    return (
+        "Likely causes: photographs that are blurred, things or shadows that moved, or views of a side that no other "
+        "photograph shows. Leave such photographs out, or take more of that side."
+    )
