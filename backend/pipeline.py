@@ -28,9 +28,10 @@ from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.poses import Placement, place
 from backend.progress import Progress, Watch, silent
-from backend.reconstruct import held_out, reconstruct, reconstruct_jointly
+from backend.reconstruct import reconstruct, reconstruct_jointly
 from backend.reconstruct.joint import UNREAD
-from backend.reconstruct.quality import Quality, doubt, quality
+from backend.reconstruct.quality import Quality, doubt, measure
+from backend.reconstruct.schedule import QUALITIES, STEPS
 from backend.refine import SHARE, Refinement, refine
 from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
@@ -62,7 +63,8 @@ class SegmentRequest:
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
         device: "auto", "cuda" or "cpu".
         seed: of every random choice.
-        steps: reconstruction steps; None for the engine's own schedule.
+        steps: reconstruction steps; None for those of the quality.
+        quality: of :data:`backend.reconstruct.schedule.QUALITIES`: what the reconstruction may take.
         title: what the result calls the scene; None for the folder's name.
         checkpoint: where the reconstruction saves itself and resumes from; None for nowhere.
         meshes: whether each object also gets a mesh.
@@ -70,7 +72,7 @@ class SegmentRequest:
             around the objects.
         settings: further settings of the lifting method.
         refine: whether labels then refine the edges of Gaussians, see :mod:`backend.refine`; None for Gaussians that
-            are reconstructed here, and not for given ones, whose geometry is the user's.
+            are reconstructed here, unless as a draft, and not for given ones, whose geometry is the user's.
         joint: whether the embedding of unic-lift is trained within the reconstruction, as in its paper.
         gpus: how many GPUs reconstruct together; the rest is done on one.
         steer: whether a reconstruction grows more Gaussians where masks show objects.
@@ -86,6 +88,7 @@ class SegmentRequest:
     device: str = "auto"
     seed: int = 0
     steps: int | None = None
+    quality: str = "standard"
     title: str | None = None
     checkpoint: Path | None = None
     meshes: bool = True
@@ -128,6 +131,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         )
     if request.joint and request.gpus > 1:
         raise BadArgument("A joint run trains on one GPU.", "Leave out --gpus or --joint.")
+    _check_quality(request.quality)
     pictures = Pictures(picture)
     clock = Stopwatch()
 
@@ -163,10 +167,9 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
             embedding=embedding,
         )
 
-    if request.refine or (request.refine is None and request.splats is None):
+    if request.refine or (request.refine is None and request.splats is None and request.quality != "draft"):
         with clock("refine"):
-            steps = None if request.steps is None else max(1, request.steps // SHARE)
-            how = Refinement(steps=steps)
+            how = Refinement(steps=max(1, _steps(request.steps, request.quality, device) // SHARE))
             splats, lifted = refine(splats, lifted, train, how=how, device=device, seed=request.seed, progress=progress)
 
     with clock("labels"):
@@ -174,7 +177,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         maps = _label_maps(splats, lifted, shown, mask_scale, device, progress, pictures)
 
     with clock("held out"):
-        found = quality(splats, train, test, device, request.seed, photographs=request.splats is None)
+        found = measure(splats, train, test, device, request.seed, photographs=request.splats is None)
         doubts = doubt(found, len(train), placement)
         said += [doubts] if doubts else []
 
@@ -207,12 +210,13 @@ def reconstruct_to_file(
     gpus: int = 1,
     steer: bool = True,
     mask_ids: MaskIds | None = None,
+    quality: str = "standard",
     progress: Progress = silent,
 ) -> tuple[int, float | None, tuple[str, ...]]:
     """Reconstruct a scene folder into a PLY.
 
     Returns:
-        Its Gaussians, the PSNR of the held-out views in dB, if any, and warnings about the scene.
+        Its Gaussians, the PSNR of the held-out views in dB, if any, and warnings about the scene and what became of it.
 
     Raises: as :func:`segment`.
     """
@@ -221,20 +225,26 @@ def reconstruct_to_file(
     train, test = split_views(scene.views, test_views)
     progress("scene", 1.0, describe_scene(scene))
     _check_gpus(gpus, device)
+    _check_quality(quality)
+    placement = None
+    if not scene.matched:
+        scene, placement = place(scene, seed, progress)
+        train, test = split_views(scene.views, test_views)
     splats = reconstruct(
         scene,
         train,
         device=device,
-        steps=steps,
+        steps=_steps(steps, quality, device),
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,
-        settings=_settings(steer),
+        settings=_settings(steer, quality, device),
         gpus=gpus,
     )
-    psnr = float(np.mean(held_out(splats, test, device))) if test else None
+    found = measure(splats, train, test, device, seed)
+    doubts = doubt(found, len(train), placement)
     write_ply(splats, out)
-    return len(splats), psnr, scene.warnings
+    return len(splats), found.psnr_held_out, (*scene.warnings, *([doubts] if doubts else []))
 
 
 class Stopwatch:
@@ -283,11 +293,11 @@ def _gaussians(
             train,
             joint,
             device=device,
-            steps=request.steps,
+            steps=_steps(request.steps, request.quality, device),
             seed=request.seed,
             checkpoint=request.checkpoint,
             progress=progress,
-            settings=_settings(request.steer),
+            settings=_settings(request.steer, request.quality, device),
             pictures=pictures,
             course=curve,
         )
@@ -295,11 +305,11 @@ def _gaussians(
         scene,
         train,
         device=device,
-        steps=request.steps,
+        steps=_steps(request.steps, request.quality, device),
         seed=request.seed,
         checkpoint=request.checkpoint,
         progress=progress,
-        settings=_settings(request.steer),
+        settings=_settings(request.steer, request.quality, device),
         pictures=pictures,
         course=curve,
         gpus=request.gpus,
@@ -307,9 +317,18 @@ def _gaussians(
     return splats, None
 
 
-def _settings(steer: bool) -> dict[str, float]:
+def _settings(steer: bool, quality: str, device: str) -> dict[str, float]:
     """Settings of a reconstruction: a factor of 1 leaves masks out of what grows."""
-    return {} if steer else {"mask_weight": 1.0}
+    return QUALITIES[quality].settings(device) | ({} if steer else {"mask_weight": 1.0})
+
+
+def _steps(steps: int | None, quality: str, device: str) -> int:
+    return round(QUALITIES[quality].steps * STEPS[device]) if steps is None else steps
+
+
+def _check_quality(quality: str) -> None:
+    if quality not in QUALITIES:
+        raise BadArgument(f"There is no quality {quality!r}.", f"Choose one of {', '.join(QUALITIES)}.")
 
 
 def _check_gpus(gpus: int, device: str) -> None:
@@ -421,7 +440,7 @@ def _report(
         "views": {"train": len(train), "test": len(test)},
         "objects": int(lifted.labels.max(initial=0)),
         "psnr_held_out": None if found.psnr_held_out is None else round(found.psnr_held_out, 2),
-        "quality": found.as_dict(),
+        "solidity": found.as_dict(),
         "poses": placement and placement.as_dict(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "method": lifted.method,
@@ -432,6 +451,7 @@ def _report(
         "seed": request.seed,
         "test_views": request.test_views,
         "steps": request.steps,
+        "quality": request.quality,
         "splats": request.splats.name if request.splats else None,
         "versions": {name: version(name) for name in ("splatlift", "torch", "numpy", "numba")},
     }

@@ -178,6 +178,7 @@ def segment(
     device: Literal["auto", "cuda", "cpu"] = "auto",
     seed: int = 0,
     steps: int | None = None,
+    quality: Literal["draft", "standard", "high"] = "standard",
     settings: Mapping[str, bool | int | float | str] | None = None,
     on_progress: Progress | None = None,
 ) -> Segmentation:
@@ -188,7 +189,7 @@ def segment(
         method: a lifting method of the server; left out, its best.
         masks, splats: a mask folder, and Gaussians to be used instead of reconstructing; inside the scene folder.
         test_views: views held out of everything: "none", "last:0.2", "every:8".
-        device, seed, steps: as in :class:`protocol.messages.JobRequest`.
+        device, seed, steps, quality: as in :class:`protocol.messages.JobRequest`.
         settings: values in place of the method's own.
         on_progress: called while :meth:`Segmentation.result` waits.
 
@@ -206,6 +207,7 @@ def segment(
         device=device,
         seed=seed,
         steps=steps,
+        quality=quality,
         settings=dict(settings or {}),
     )
     return Segmentation(client.connection.submit(Path(folder), request), on_progress)

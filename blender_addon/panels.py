@@ -30,6 +30,7 @@ STAGES = {
     "upload": "Sending",
     "queued": "Waiting",
     "scene": "Reading the capture",
+    "poses": "Checking the cameras",
     "reconstruct": "Building the scene",
     "contributions": "Reading the masks",
     "lift": "Finding objects",
@@ -128,6 +129,7 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
         split.alignment = "RIGHT"
         split.label(text="Method")
         split.menu("SPLATLIFT_MT_method", text=method_title(chosen.method))
+        column.prop(chosen, "quality")
         self.layout.operator("splatlift.segment", icon="PLAY")
 
 

@@ -22,6 +22,11 @@ UP = (
     ("AUTO", "Automatic", "As the cameras were held, which the result says"),
     *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
 )
+QUALITIES = (
+    ("draft", "Draft", "Small photographs and few steps: at most a third of the time of Standard"),
+    ("standard", "Standard", "Minutes on a processor"),
+    ("high", "High", "Larger photographs, more steps and more Gaussians: several times as long as Standard"),
+)
 
 SCALE: dict[str, Any] = {
     "name": "Scale",
@@ -44,6 +49,9 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         name="Use Its Splats",
         description="Take the Gaussians that were found in the folder, instead of building the scene from photographs",
         default=True,
+    )
+    quality: bpy.props.EnumProperty(
+        name="Quality", description="How long the scene may take to build", items=QUALITIES, default="standard"
     )
     method: bpy.props.StringProperty(
         name="Method", description="How masks are lifted to objects; empty for the server's best"

@@ -164,7 +164,9 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     device: Literal["auto", "cuda", "cpu"] = "auto"
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     steps: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    """Reconstruction steps, or None for the engine's own schedule."""
+    """Reconstruction steps, or None for those of the quality."""
+    quality: Literal["draft", "standard", "high"] = "standard"
+    """What the reconstruction may take: a draft a third of the time of the standard or less, at a loss."""
     settings: Annotated[dict[Name, Value], Meta(max_length=200)] = {}
     """Values in place of the method's own; of the feature "facts"."""
 

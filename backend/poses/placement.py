@@ -19,6 +19,9 @@ from backend.scene.types import Scene, View
 
 log = logging.getLogger(__name__)
 
+# It tells of every image and every pair, on standard error.
+pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
+
 FEWEST_POINTS = 100
 """A capture with fewer triangulated points is left as it is: they outline nothing and correct nothing."""
 
@@ -84,11 +87,14 @@ def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Sce
         seed: of the verification of matches. The same scene and seed give the same result.
 
     Returns:
-        The scene, and what was found; the scene as given and None where the photographs match too little.
+        The scene, and what was found; the scene as given and None where there is one photograph or they match too
+        little.
 
     Raises:
         BadScene: if a photograph cannot be read.
     """
+    if len(scene.views) < 2:
+        return scene, None
     with TemporaryDirectory(prefix="splatlift-poses-") as name:
         folder = Path(name)
         database = match(scene.views, folder, seed, progress)

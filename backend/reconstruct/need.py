@@ -48,19 +48,24 @@ class Need(NamedTuple):
 
 
 def need(
-    views: Sequence[View], long_side: int, engine: str, cap: int | None = None, sh_degree: int | None = None
+    views: Sequence[View],
+    long_side: int,
+    engine: str,
+    cap: int | None = None,
+    sh_degree: int | None = None,
+    pixels_per_gaussian: int | None = None,
 ) -> Need:
     """Return what reconstructing from ``views`` takes at most.
 
     Args:
         long_side: of a photograph as it is trained on.
         engine: "cpu" or "cuda".
-        cap, sh_degree: of the Gaussians; None for what :mod:`backend.reconstruct.schedule` sets.
+        cap, sh_degree, pixels_per_gaussian: of the Gaussians; None for what :mod:`backend.reconstruct.schedule` sets.
     """
     sizes = [working_size(view.camera, long_side) for view in views]
     pixels = [width * height for width, height in sizes]
     values = [4 if view.mask_path is not None else 3 for view in views]
-    cap = default_cap(sum(pixels), engine) if cap is None else cap
+    cap = default_cap(sum(pixels), engine, pixels_per_gaussian) if cap is None else cap
     columns = 11 + 3 * ((SH_DEGREE[engine] if sh_degree is None else sh_degree) + 1) ** 2
     return Need(
         round(PIXEL * sum(p * v for p, v in zip(pixels, values, strict=True))),

@@ -58,7 +58,7 @@ class Quality:
         }
 
 
-def quality(
+def measure(
     splats: Splats, train: Sequence[View], test: Sequence[View], device: str, seed: int, photographs: bool = True
 ) -> Quality:
     """Measure Gaussians against views.

@@ -175,13 +175,14 @@ def _train(
         raise BadScene(f"{scene.root} leaves no view to train on.", "Hold fewer views out of training.")
     changes = dict(settings or {})
     long_side = int(changes.pop("long_side", LONG_SIDE[engine]))
+    each = changes.pop("pixels_per_gaussian", None)
     if long_side < 1:
         raise BadArgument(f"The longest side of a training image is {long_side}.", "Give 1 or more.")
 
     # Beside the checkpoint there is room for files of this scene.
     folder = large_folder() if checkpoint is None else checkpoint.parent
     folder.mkdir(parents=True, exist_ok=True)
-    wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"))
+    wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"), each)
     origin = training_origin(train_views)
     if origin.any():
         train_views = [dataclasses.replace(view, camera=view.camera.moved(-origin)) for view in train_views]
@@ -197,9 +198,9 @@ def _train(
         folder=shelved,
         progress=progress,
     )
-    cap = int(changes.get("cap", default_cap(photos.pixels, engine)))
+    cap = changes.setdefault("cap", default_cap(photos.pixels, engine, each))
     sparse = (scene.points - origin).astype(np.float32)
-    points = initial_points(sparse, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
+    points = initial_points(sparse, scene.colours, photos.half, max(1, int(cap) // START_SHARE), seed, progress)
     cameras = [photo.camera for photo in photos.full]
     distance = viewing_distance(points[0], cameras)
     check_precision(scene, origin, distance, cameras)

@@ -115,6 +115,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         "device": assignment.device,
         "seed": request.seed,
         "steps": request.steps,
+        "quality": request.quality,
         "settings": request.settings,
         "checkpoint": folder / lines.CHECKPOINT,
     }

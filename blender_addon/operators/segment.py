@@ -162,6 +162,7 @@ def request_of(chosen: Any, folder: Path) -> JobRequest:
     return JobRequest(
         method=chosen.method or None,
         splats=found.splats if chosen.use_splats and isinstance(found, Survey) and found.folder == folder else None,
+        quality=chosen.quality,
         settings=values.changed(chosen, method),
     )
 
