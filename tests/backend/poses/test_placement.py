@@ -1,0 +1,115 @@
+"""Sparse points from given poses, and poses that are off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.poses import place
+from backend.progress import Cancelled
+from backend.scene import load_scene
+from backend.scene.types import Scene, View
+from bench.spoilt import DISTORTION, write_spoilt
+
+ROOM = {"objects": 8, "views": 14, "size": 200, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    folder = tmp_path_factory.mktemp("exact") / "room"
+    write_spoilt(folder, ["points"], **ROOM)
+    return load_scene(folder)
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    folder = tmp_path_factory.mktemp("moved") / "room"
+    write_spoilt(folder, ["poses", "points"], **ROOM)
+    return load_scene(folder)
+
+
+def turned(views: list[View] | tuple[View, ...], truth: Scene) -> float:
+    """The median angle in degrees between the cameras of ``views`` and those of ``truth``."""
+    angles = []
+    for view, other in zip(views, truth.views, strict=True):
+        turn = view.camera.viewmat[:3, :3] @ other.camera.viewmat[:3, :3].T
+        angles.append(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
+    return float(np.median(angles))
+
+
+def test_points_are_found_from_exact_poses_which_stay(exact: Scene) -> None:
+    assert not len(exact.points)
+    assert not exact.matched
+    placed, found = place(exact)
+    assert found is not None
+    assert not found.adjusted
+    assert found.points == len(placed.points) == len(placed.colours) > 300
+    assert placed.views == exact.views
+    # The room is 4 x 4 and its walls are seen: no point lies outside.
+    assert np.abs(placed.points[:, :2]).max() < 4.2
+    assert placed.colours.std() > 5
+
+
+def test_poses_that_are_off_are_brought_back(exact: Scene, moved: Scene) -> None:
+    placed, found = place(moved)
+    assert found is not None
+    assert found.adjusted
+    assert found.error_adjusted < 0.6 * found.error_given
+    assert turned(placed.views, exact) < 0.6 * turned(moved.views, exact)
+    # The frame is that of the given cameras.
+    given = np.array([view.camera.centre for view in moved.views])
+    centres = np.array([view.camera.centre for view in placed.views])
+    assert np.linalg.norm((centres - given).mean(0)) < 1e-3
+
+
+def test_the_same_seed_gives_the_same_points(exact: Scene) -> None:
+    one, other = place(exact, 5)[0], place(exact, 5)[0]
+    assert np.array_equal(one.points, other.points)
+
+
+def test_given_points_are_kept(exact: Scene) -> None:
+    points = np.eye(3, dtype=np.float32)
+    placed, _ = place(replace(exact, points=points, colours=np.zeros((3, 3), np.uint8)))
+    assert np.array_equal(placed.points, points)
+
+
+def test_a_lens_stays_a_lens(tmp_path: Path) -> None:
+    write_spoilt(tmp_path / "room", ["poses", "distortion", "points"], **ROOM)
+    scene = load_scene(tmp_path / "room")
+    placed, found = place(scene)
+    assert found is not None
+    assert found.adjusted
+    lens = placed.views[0].lens
+    assert lens is not None
+    assert lens.model == "OPENCV"
+    assert lens.params[4:] == pytest.approx(DISTORTION, abs=0.03)
+    assert placed.views[0].camera.width == scene.views[0].camera.width
+
+
+def test_photographs_without_features_are_left_as_they_are(exact: Scene, tmp_path: Path) -> None:
+    Image.new("RGB", (200, 200), (90, 90, 90)).save(tmp_path / "grey.png")
+    views = tuple(replace(view, image_path=tmp_path / "grey.png") for view in exact.views[:4])
+    scene = replace(exact, views=views)
+    assert place(scene) == (scene, None)
+
+
+def test_one_photograph_is_left_as_it_is(exact: Scene) -> None:
+    scene = replace(exact, views=exact.views[:1])
+    assert place(scene) == (scene, None)
+
+
+def test_it_can_be_cancelled(exact: Scene) -> None:
+    stages = set()
+
+    def stop(stage: str, fraction: float, note: str = "") -> None:
+        stages.add(stage)
+        if fraction > 0.5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        place(exact, progress=stop)
+    assert stages == {"poses"}
