@@ -144,6 +144,11 @@ class _Properties:
         assert name in self.rna.properties, name
 
 
+def says(drawn: list[str], text: str) -> bool:
+    """Return whether the lines of a panel hold a text. A panel breaks lines anywhere, also within a long path."""
+    return "".join(text.split()) in "".join("".join(drawn).split())
+
+
 def draw(name: str) -> list[str]:
     """Draw a panel or menu and return its words in order: [property], <button>, {progress}, label."""
     layout = Layout()

@@ -20,7 +20,7 @@ from protocol.blobs import CHUNK  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
 from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
-from tests.blender.addon import Layout, answering, draw, files_of, registered, tick_until  # noqa: E402
+from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
 from tests.blender_addon.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.mock_server import Stage  # noqa: E402
@@ -60,7 +60,7 @@ def test_the_server_panel_in_each_state(stage):
     stage.play(lambda: stage.connection.state == "disconnected")
     drawn = draw("SPLATLIFT_PT_server")
     assert drawn[0].startswith("Calling")
-    assert "no longer answers" in " ".join(drawn)
+    assert says(drawn, "no longer answers")
     stage.connection.close()
     assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
 
@@ -196,8 +196,8 @@ def test_a_job_in_each_state(stage, capture):  # noqa: F811
     job.error = BadScene("The folder has no cameras, and so on for longer than one line of a panel is.", "Add them.")
     drawn = draw("SPLATLIFT_PT_jobs")[2:]
     assert len(drawn) > 3
-    assert "2 links out of the folder were not sent." in " ".join(drawn)
-    assert " ".join(drawn).endswith(f"{job.error.sentence} {job.error.remedy}")
+    assert says(drawn, "2 links out of the folder were not sent.")
+    assert says(drawn, f"{job.error.sentence} {job.error.remedy}")
     assert bpy.ops.splatlift.forget(job=job.id) == {"FINISHED"}
     assert not bpy.types.SPLATLIFT_PT_jobs.poll(bpy.context)
 
@@ -260,7 +260,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: pump.surveyed is not None)
-    assert "There is no folder" in " ".join(draw("SPLATLIFT_PT_capture"))
+    assert says(draw("SPLATLIFT_PT_capture"), f"There is no folder {tmp_path / 'nowhere'}")
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
@@ -298,7 +298,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     while pump.local.state != "stopped":
         assert time.monotonic() < end
         pump.local.tick()
-    assert "has ended: It is full" in " ".join(draw("SPLATLIFT_PT_server"))
+    assert says(draw("SPLATLIFT_PT_server"), "has ended: It is full")
 
     address = stage.server.address
     program(tmp_path, f"print('serves at {address}', flush=True)", "time.sleep(60)")
@@ -318,7 +318,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     drawn = draw("SPLATLIFT_PT_server")
     assert drawn[0] == "Not connected", "one that has died is not called for ever"
     assert "<Start a Server Here>" in drawn
-    assert "has ended" in " ".join(drawn)
+    assert says(drawn, "has ended")
     pump.start_local(tmp_path / "backend")
     stage.play(moved)
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
@@ -492,7 +492,7 @@ def test_an_import_that_fails_says_so_in_the_panel(tmp_path):
     pump.begin_import(session.import_steps(tmp_path / "nowhere", "POINTS"), in_one_undo_step)
     tick_until(lambda: pump.importing is None)
     assert pump.error is not None
-    assert "nowhere" in " ".join(draw("SPLATLIFT_PT_objects"))
+    assert says(draw("SPLATLIFT_PT_objects"), str(tmp_path / "nowhere"))
     assert session.scenes() == []
 
 
