@@ -148,8 +148,9 @@ def _join(rank: int, count: int, device: str, folder: str) -> None:
     if device == "cuda":
         torch.cuda.set_device(rank)
     backend = "nccl" if device == "cuda" else "gloo"
-    place = Path(folder, "meeting").as_uri()
-    distributed.init_process_group(backend, init_method=place, rank=rank, world_size=count, timeout=PATIENCE)
+    # A path and not a file:// URL: torch does not decode the URL's "%20" and so waits forever where a path has a space.
+    store = distributed.FileStore(str(Path(folder, "meeting")), count)  # pyright: ignore
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
 
 
 def _other(

@@ -75,6 +75,10 @@ def test_two_processes_stopped_and_resumed_do_what_one_does_with_two_photographs
         if fraction > 0.5:
             raise Cancelled
 
+    # The processes meet in a file of the temporary folder, whose path may hold any character.
+    temporary = tmp_path / "a folder, 100 % full"
+    temporary.mkdir()
+    monkeypatch.setattr(parallel.tempfile, "tempdir", str(temporary))
     path = tmp_path / "training.npz"
     with pytest.raises(Cancelled):
         reconstruct(scene, scene.views, steps=STEPS, settings=SETTINGS, gpus=2, checkpoint=path, progress=stop)
