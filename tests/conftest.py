@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 
 # Idle OpenMP threads that spin cost more processor time than the work between two barriers.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# The width and colours that a user's terminal asks for change the text that tests read.
+for name in ("COLUMNS", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(name, None)
+# A shell starts commands in the background with interrupts ignored, and what tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(os.environ.get("SPLATLIFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

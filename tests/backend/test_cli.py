@@ -80,7 +80,7 @@ BAD_ARGUMENTS = {
 def test_bad_arguments_end_in_one_line_and_status_2(case, tmp_path, scene, monkeypatch, capsys):
     line, says = BAD_ARGUMENTS[case]
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(sys, "argv", ["backend", *line.format(tmp=tmp_path, scene=scene).split()])
+    monkeypatch.setattr(sys, "argv", ["backend", *(word.format(tmp=tmp_path, scene=scene) for word in line.split())])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2

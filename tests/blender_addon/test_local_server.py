@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +22,10 @@ HERE = Path(__file__).parents[2]
 def program(folder: Path, *lines: str) -> Path:
     """Make a program that does this in place of the backend."""
     path = folder / "backend"
-    path.write_text(f"#!{sys.executable}\n" + "\n".join(("import sys, time", *lines)))
+    script = folder / "backend.py"
+    script.write_text("\n".join(("import sys, time", *lines)))
+    # A shebang line cannot name this Python where its path is long or has a space.
+    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(script))} "$@"\n')
     path.chmod(0o755)
     return path
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,9 +66,8 @@ def test_photographs_lie_on_disk_where_memory_cannot_hold_them(monkeypatch, disk
     monkeypatch.setattr(memory, "free_host", lambda: GIB)
     assert place(wanted, "cpu", tmp_path) == DISK
     disk(wanted.photographs - 1)
-    with pytest.raises(
-        Unavailable, match=rf"take 0\.6 GiB: more than is free of memory, 0\.2 GiB, and in {tmp_path}, 0"
-    ):
+    sentence = f"take 0.6 GiB: more than is free of memory, 0.2 GiB, and in {tmp_path}, 0"
+    with pytest.raises(Unavailable, match=re.escape(sentence)):
         place(wanted, "cpu", tmp_path)
 
 

@@ -38,7 +38,7 @@ def main() -> None:
             (folder / "picture.npy").write_bytes(head + bytes([value]) * (height * width * 3))
             say(type="picture")
         elif command == "copy":  # a folder, which becomes the result
-            shutil.copytree(rest[0], folder / "result", dirs_exist_ok=True)
+            shutil.copytree(line.partition(" ")[2], folder / "result", dirs_exist_ok=True)
         elif command == "done":
             say(type="done")
         elif command == "error":  # code
