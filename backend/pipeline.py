@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.compiled import report_compilation
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
@@ -110,6 +111,11 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
         Cancelled: if ``progress`` raises it. In both cases ``request.out`` is as it was.
     """
+    with report_compilation(progress) as reported:
+        return _segment(request, reported, picture)
+
+
+def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) -> dict:
     # What can be refused at once is refused before minutes are spent.
     result.check_out(request.out)
     if request.device != "cpu" and kernels.look().must_compile:
@@ -230,17 +236,18 @@ def reconstruct_to_file(
     if not scene.matched:
         scene, placement = place(scene, seed, progress)
         train, test = split_views(scene.views, test_views)
-    splats = reconstruct(
-        scene,
-        train,
-        device=device,
-        steps=_steps(steps, quality, device),
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=progress,
-        settings=_settings(steer, quality, device),
-        gpus=gpus,
-    )
+    with report_compilation(progress) as reported:
+        splats = reconstruct(
+            scene,
+            train,
+            device=device,
+            steps=_steps(steps, quality, device),
+            seed=seed,
+            checkpoint=checkpoint,
+            progress=reported,
+            settings=_settings(steer, quality, device),
+            gpus=gpus,
+        )
     found = measure(splats, train, test, device, seed)
     doubts = doubt(found, len(train), placement)
     write_ply(splats, out)

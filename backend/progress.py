@@ -31,6 +31,9 @@ class Progress(Protocol):
 STAGES = ("scene", "poses", "reconstruct", "contributions", "lift", "refine", "objects", "write")
 """The stages of a segmentation, in order."""
 
+COMPILING = "compiling kernels (once per installation)"
+"""The note of a report while numba compiles."""
+
 
 def silent(stage: str, fraction: float, note: str = "") -> None:
     """A :class:`Progress` that shows nothing and never cancels."""

@@ -16,13 +16,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
+from backend.compiled import kernel
 from backend.lift.votes import Evidence
+from backend.threads import spread
 
 CANDIDATES = 4
 """Clusters kept for each Gaussian: the object, its background and two neighbours."""
+LEAST = 1024
+"""Fewest Gaussians for one thread."""
 IN_MASK = 0.1
 """A mask holds a cluster if at least this share of what its view shows of the cluster lies in it."""
 SHOWN = 0.2
@@ -54,10 +57,25 @@ def agreement(evidence: Evidence, cluster: NDArray[np.int32]) -> Agreement:
     )
     start, entries = evidence.by_mask
     held = _held(start, entries, evidence.gaussian, evidence.own, evidence.mask_view, cluster, shown)
-    return Agreement(*_agree(evidence.start, evidence.view, evidence.mask, evidence.own, evidence.zero, *held, on_zero))
+    n = len(evidence.start) - 1
+    found = Agreement(np.full((n, CANDIDATES), -1, np.int32), np.zeros((n, CANDIDATES), np.float32))
+    spread(
+        _agree,
+        n,
+        evidence.start,
+        evidence.view,
+        evidence.mask,
+        evidence.own,
+        evidence.zero,
+        *held,
+        on_zero,
+        *found,
+        least=LEAST,
+    )
+    return found
 
 
-@njit(cache=True)
+@kernel()
 def _shares(gaussian, view, total, zero, cluster, clusters, views):  # pragma: no cover - compiled
     """What each view shows of each cluster, in pixels, and the share of that on mask 0; (C + 1, V) each."""
     shown = np.zeros((clusters, views), np.float64)
@@ -73,7 +91,7 @@ def _shares(gaussian, view, total, zero, cluster, clusters, views):  # pragma: n
     return shown, on_zero
 
 
-@njit(cache=True)
+@kernel()
 def _held(start, entries, gaussian, own, mask_view, cluster, shown):  # pragma: no cover - compiled
     """The clusters that each mask holds, and their shares: those of mask m are at ``begin[m]`` to ``begin[m + 1]``."""
     masks = len(start) - 1
@@ -106,39 +124,36 @@ def _held(start, entries, gaussian, own, mask_view, cluster, shown):  # pragma: 
     return begin, held, share
 
 
-@njit(cache=True, parallel=True)
-def _agree(start, view, mask, own, zero, begin, held, share, on_zero):  # pragma: no cover - compiled
-    n, clusters = len(start) - 1, len(on_zero)
-    best = np.full((n, CANDIDATES), -1, np.int32)
-    value = np.zeros((n, CANDIDATES), np.float32)
-    blocks = 64
-    for block in prange(blocks):
-        sums = np.zeros(clusters, np.float32)
-        met = np.full(clusters, -1, np.int64)
-        candidates = np.empty(clusters, np.int64)
-        for i in range(block * n // blocks, (block + 1) * n // blocks):
-            candidates[0] = 0
-            met[0] = i
-            sums[0] = 0
-            count = 1
+@kernel()
+def _agree(
+    begin, end, start, view, mask, own, zero, held_start, held, share, on_zero, best, value
+):  # pragma: no cover - compiled
+    clusters = len(on_zero)
+    sums = np.zeros(clusters, np.float32)
+    met = np.full(clusters, -1, np.int64)
+    candidates = np.empty(clusters, np.int64)
+    for i in range(begin, end):
+        candidates[0] = 0
+        met[0] = i
+        sums[0] = 0
+        count = 1
+        for e in range(start[i], start[i + 1]):
+            for h in range(held_start[mask[e]], held_start[mask[e] + 1]):
+                c = held[h]
+                if met[c] != i:
+                    met[c] = i
+                    sums[c] = 0
+                    candidates[count] = c
+                    count += 1
+                sums[c] += own[e] * share[h]
+        for at in range(count):
+            c = candidates[at]
             for e in range(start[i], start[i + 1]):
-                for h in range(begin[mask[e]], begin[mask[e] + 1]):
-                    c = held[h]
-                    if met[c] != i:
-                        met[c] = i
-                        sums[c] = 0
-                        candidates[count] = c
-                        count += 1
-                    sums[c] += own[e] * share[h]
-            for at in range(count):
-                c = candidates[at]
-                for e in range(start[i], start[i + 1]):
-                    sums[c] += zero[e] * on_zero[c, view[e]]
-                place = CANDIDATES - 1
-                if sums[c] <= value[i, place]:
-                    continue
-                while place > 0 and sums[c] > value[i, place - 1]:
-                    value[i, place], best[i, place] = value[i, place - 1], best[i, place - 1]
-                    place -= 1
-                value[i, place], best[i, place] = sums[c], c
-    return best, value
+                sums[c] += zero[e] * on_zero[c, view[e]]
+            place = CANDIDATES - 1
+            if sums[c] <= value[i, place]:
+                continue
+            while place > 0 and sums[c] > value[i, place - 1]:
+                value[i, place], best[i, place] = value[i, place - 1], best[i, place - 1]
+                place -= 1
+            value[i, place], best[i, place] = sums[c], c

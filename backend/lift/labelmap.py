@@ -8,15 +8,19 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
+from backend.compiled import kernel
 from backend.render.types import Contributions
 from backend.scene.lens import cover
 from backend.scene.types import Camera, View
+from backend.threads import spread
 
 STRONGEST = 32
 """Gaussians asked of each pixel where a renderer is given."""
+
+LEAST = 4096
+"""Fewest pixels for one thread."""
 
 
 class Contributor(Protocol):
@@ -42,9 +46,18 @@ def label_map(
     """
     contributions = source if isinstance(source, Contributions) else source.contributions(camera, None, STRONGEST)
     out = np.zeros(camera.height * camera.width, np.int32)
-    out[contributions.pixels] = _strongest(
-        contributions.ids, contributions.weights, labels.astype(np.int32), np.float32(background)
+    strongest = np.zeros(len(contributions.pixels), np.int32)
+    spread(
+        _strongest,
+        len(strongest),
+        contributions.ids,
+        contributions.weights,
+        labels.astype(np.int32),
+        np.float32(background),
+        strongest,
+        least=LEAST,
     )
+    out[contributions.pixels] = strongest
     return out.reshape(camera.height, camera.width)
 
 
@@ -67,13 +80,12 @@ def photograph_label_map(
     return label_map(source, labels, whole.camera)[whole.rows, whole.columns]
 
 
-@njit(cache=True, parallel=True)
-def _strongest(ids, weights, labels, factor):  # pragma: no cover - compiled
-    pixels, k = ids.shape
-    out = np.zeros(pixels, np.int32)
-    for p in prange(pixels):
-        seen = np.empty(k, np.int32)
-        sums = np.empty(k, np.float32)
+@kernel()
+def _strongest(begin, end, ids, weights, labels, factor, out):  # pragma: no cover - compiled
+    k = ids.shape[1]
+    seen = np.empty(k, np.int32)
+    sums = np.empty(k, np.float32)
+    for p in range(begin, end):
         count = 0
         background = np.float32(1.0)
         for j in range(k):
@@ -97,4 +109,3 @@ def _strongest(ids, weights, labels, factor):  # pragma: no cover - compiled
             if sums[at] > best or (sums[at] == best and seen[at] < out[p]):
                 best = sums[at]
                 out[p] = seen[at]
-    return out

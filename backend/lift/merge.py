@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
+from backend.compiled import inlined, kernel
 from backend.lift.votes import Evidence
 
 WITNESSES = 3
@@ -92,7 +92,7 @@ def contract(graph: RegionGraph, tau: float) -> NDArray[np.int64]:
 
 
 # Visibilities are whole numbers, so their sums are exact in any order and may be taken eight at a time.
-@njit(cache=True, fastmath=True)
+@inlined(fastmath=True)
 def _repulsion(visible, i, j, tau):  # pragma: no cover - compiled
     total = 0.0
     for v in range(visible.shape[1]):
@@ -100,7 +100,7 @@ def _repulsion(visible, i, j, tau):  # pragma: no cover - compiled
     return tau * total
 
 
-@njit(cache=True)
+@inlined()
 def _best(i, begin, length, other, weight):  # pragma: no cover - compiled
     """The strongest neighbour of ``i``; ties go to the lowest number, so that the result is the same everywhere."""
     best, best_weight = -1, 0.0
@@ -110,7 +110,7 @@ def _best(i, begin, length, other, weight):  # pragma: no cover - compiled
     return best, best_weight
 
 
-@njit(cache=True)
+@kernel()
 def _contract(indptr, indices, data, visibility, tau):  # pragma: no cover - compiled
     regions = len(indptr) - 1
     visible = visibility.copy()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from backend.compiled import kernel
 from backend.lift.votes import Evidence
 
 BACKGROUND_IN_MASK = 0.3
@@ -28,7 +28,7 @@ def mask_owners(evidence: Evidence, cluster: NDArray[np.int32]) -> NDArray[np.in
     return _owners(start, entries, evidence.gaussian, evidence.own, cluster, int(cluster.max(initial=0)) + 1)
 
 
-@njit(cache=True)
+@kernel()
 def _owners(start, entries, gaussian, own, cluster, clusters):  # pragma: no cover - compiled
     masks = len(start) - 1
     owner = np.zeros(masks, np.int32)
@@ -68,7 +68,7 @@ def presence(evidence: Evidence, cluster: NDArray[np.int32], owner: NDArray[np.i
     return share
 
 
-@njit(cache=True)
+@kernel()
 def _add_totals(gaussian, view, total, cluster, out):  # pragma: no cover - compiled
     for e in range(len(view)):
         out[cluster[gaussian[e]], view[e]] += total[e]

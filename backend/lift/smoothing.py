@@ -17,16 +17,19 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from backend.compiled import kernel
 from backend.lift.agreement import Agreement
+from backend.threads import spread
 from protocol.sh import SH0
 from protocol.splats import Splats
 
 NEIGHBOURS = 12
 BLOCK = 65_536
+LEAST = 512
+"""Fewest Gaussians for one thread."""
 
 
 class Surface(NamedTuple):
@@ -86,21 +89,22 @@ def smoothed_after(found: Agreement, graph: Surface, stops: Iterable[int]) -> It
     done = 0
     for stop in stops:
         for _ in range(done, stop):
-            cluster, value = _step(graph.near, graph.weight, cluster, value, open_to)
+            new = cluster.copy(), value.copy()
+            spread(_step, len(open_to), graph.near, graph.weight, cluster, value, open_to, *new, least=LEAST)
+            cluster, value = new
         done = stop
         out = np.maximum(found.cluster[:, 0], 0)
         out[graph.rows] = np.maximum(cluster[:, 0], 0)
         yield out
 
 
-@njit(cache=True, parallel=True)
-def _step(near, weight, cluster, value, rows):  # pragma: no cover - compiled
+@kernel()
+def _step(begin, end, near, weight, cluster, value, rows, new_cluster, new_value):  # pragma: no cover - compiled
     k, kept = near.shape[1], cluster.shape[1]
-    new_cluster, new_value = cluster.copy(), value.copy()
-    for at in prange(len(rows)):
+    found = np.empty((k + 1) * kept, np.int32)
+    sums = np.empty((k + 1) * kept, np.float32)
+    for at in range(begin, end):
         i = rows[at]
-        found = np.empty((k + 1) * kept, np.int32)
-        sums = np.empty((k + 1) * kept, np.float32)
         count = 0
         whole = np.float32(1.0)
         for j in range(-1, k):
@@ -131,4 +135,3 @@ def _step(near, weight, cluster, value, rows):  # pragma: no cover - compiled
                 new_cluster[i, place], new_value[i, place] = new_cluster[i, place - 1], new_value[i, place - 1]
                 place -= 1
             new_cluster[i, place], new_value[i, place] = found[a], mean
-    return new_cluster, new_value

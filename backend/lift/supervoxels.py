@@ -7,13 +7,14 @@ Gaussians, so that without a limit to their size chains of neighbours leak from 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from backend.compiled import kernel
 from backend.lift.votes import Evidence
+from backend.threads import spread
 
 NEIGHBOURS = 8
 AGREEMENT = 0.8
@@ -25,6 +26,8 @@ CELLS_PER_MASK = 150
 """Voxels for each object that a view shows, at most. Joining regions takes steps with the square of those that make one
 object, so where Gaussians are denser than that voxels grow with their number, and time only as fast as it."""
 FEWEST_CELLS = 1000
+LEAST = 4096
+"""Fewest pairs of Gaussians for one thread."""
 
 
 def supervoxels(
@@ -56,8 +59,20 @@ def supervoxels(
     same_cell = cell[first] == cell[second]
     first, second = first[same_cell], second[same_cell]
     witnesses = min(WITNESSES, evidence.views)
-    agree = _agree(
-        rows[first], rows[second], evidence.start, evidence.view, evidence.mask, evidence.sure, witnesses, AGREEMENT
+    agree = np.zeros(len(first), bool)
+    spread(
+        _agree,
+        len(first),
+        rows[first],
+        rows[second],
+        evidence.start,
+        evidence.view,
+        evidence.mask,
+        evidence.sure,
+        witnesses,
+        AGREEMENT,
+        agree,
+        least=LEAST,
     )
     return _keep_large(region, rows, _components(first[agree], second[agree], len(rows)), smallest)
 
@@ -129,11 +144,12 @@ def _keep_large(region: NDArray[np.int32], rows: NDArray, component: NDArray, sm
     return region
 
 
-@njit(cache=True, parallel=True)
-def _agree(first, second, start, view, mask, sure, witnesses, agreement):  # pragma: no cover - compiled
+@kernel()
+def _agree(
+    begin, end, first, second, start, view, mask, sure, witnesses, agreement, out
+):  # pragma: no cover - compiled
     """For each pair of Gaussians walk along both lists of votes, as in a merge sort, and compare where views meet."""
-    out = np.zeros(len(first), np.bool_)
-    for e in prange(len(first)):
+    for e in range(begin, end):
         a, a_end = start[first[e]], start[first[e] + 1]
         b, b_end = start[second[e]], start[second[e] + 1]
         same = 0
@@ -151,4 +167,3 @@ def _agree(first, second, start, view, mask, sure, witnesses, agreement):  # pra
                 a += 1
                 b += 1
         out[e] = same >= witnesses and same >= agreement * both
-    return out

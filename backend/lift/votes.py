@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from backend.compiled import kernel
 from backend.lift.views import MaskedView
 from backend.progress import Progress, silent
 from backend.render.types import Contributions, Votes
@@ -231,7 +231,7 @@ def _views_by_row(rows: Column, ends: NDArray[np.int64], start: NDArray[np.int64
     return out
 
 
-@njit(cache=True)
+@kernel()
 def _scatter(row, values, free, out):  # pragma: no cover - compiled
     for e in range(len(row)):
         place = free[row[e]]
@@ -239,7 +239,7 @@ def _scatter(row, values, free, out):  # pragma: no cover - compiled
         free[row[e]] = place + 1
 
 
-@njit(cache=True)
+@kernel()
 def _row_sums(start, values):  # pragma: no cover - compiled
     out = np.zeros(len(start) - 1, np.float64)
     for i in range(len(out)):
@@ -248,7 +248,7 @@ def _row_sums(start, values):  # pragma: no cover - compiled
     return out
 
 
-@njit(cache=True)
+@kernel()
 def _group(key, keys):  # pragma: no cover - compiled
     """A stable counting sort: where the entries of each key begin, and the entries by key."""
     start = np.zeros(keys + 1, np.int64)
@@ -279,7 +279,7 @@ def count_votes(contributions: Contributions, mask: NDArray[np.int32], gaussians
     return Votes(*columns)
 
 
-@njit(cache=True)
+@kernel()
 def _count(gaussian, weight, column, ids, gaussians):  # pragma: no cover - compiled
     """Sort the (Gaussian, mask) pairs by Gaussian, then add up each Gaussian's few masks."""
     pixels, k = gaussian.shape

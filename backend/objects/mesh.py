@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement
@@ -14,6 +13,7 @@ from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from skimage.measure import marching_cubes
 
+from backend.compiled import kernel
 from protocol.sh import SH0
 from protocol.splats import Splats
 
@@ -100,7 +100,7 @@ def _precision(quats: NDArray, sizes: NDArray) -> NDArray[np.float32]:
     return np.einsum("nij,nkj->nik", scaled, scaled).astype(np.float32)
 
 
-@nb.njit(cache=True)
+@kernel()
 def _splat_density(density, centres, precision, alphas, reach):
     for i in range(centres.shape[0]):
         low = np.maximum(centres[i] - reach[i], 0)

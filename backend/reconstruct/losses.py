@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import get_num_threads, njit, prange
 from numpy.typing import NDArray
 from torch.nn.functional import conv2d
+
+from backend.compiled import inlined, kernel
+from backend.threads import spread, threads_for
 
 RADIUS = 5
 """The window of SSIM is 11 x 11 (Wang et al. 2004)."""
@@ -88,12 +90,11 @@ class _Fused(torch.autograd.Function):
         x = image.detach().contiguous()
         height, width = x.shape[:2]
         gradient = torch.empty_like(x)
-        threads = get_num_threads()
+        threads = threads_for(height)
         loss = _loss_and_gradient(
             x.numpy().reshape(height, width * 3),
             target.contiguous().numpy().reshape(height, width * 3),
             np.float32(ssim_weight),
-            WINDOW,
             threads * -(-height // (threads * _BAND)),
             gradient.numpy().reshape(height, width * 3),
         )
@@ -116,7 +117,7 @@ _BAND = 100
 """Most rows of a band: each band starts with 20 rows of its neighbour's."""
 
 
-@njit(fastmath=True, inline="always")
+@inlined(fastmath=True)
 def _blur_row(padded, window, out):
     k0, k1, k2, k3, k4, k5 = window[0], window[1], window[2], window[3], window[4], window[5]
     for x in range(out.shape[0]):
@@ -130,7 +131,7 @@ def _blur_row(padded, window, out):
         )
 
 
-@njit(fastmath=True, inline="always")
+@inlined(fastmath=True)
 def _blur_column(ring, y, window, out):
     k0, k1, k2, k3, k4, k5 = window[0], window[1], window[2], window[3], window[4], window[5]
     a0, a1, a2, a3 = ring[(y - 5) & _TURN], ring[(y - 4) & _TURN], ring[(y - 3) & _TURN], ring[(y - 2) & _TURN]
@@ -147,9 +148,23 @@ def _blur_column(ring, y, window, out):
         )
 
 
-@njit(parallel=True, fastmath=True, cache=True)
-def _loss_and_gradient(image, target, weight, window, bands, gradient):
-    """Loss, and its gradient written into ``gradient``; both are the same for any number of ``bands``.
+def _loss_and_gradient(
+    image: NDArray[np.float32],
+    target: NDArray[np.uint8],
+    weight: np.float32,
+    bands: int,
+    gradient: NDArray[np.float32],
+) -> float:
+    """Loss, and its gradient written into ``gradient`` (H, 3 W); both are the same for any number of ``bands``."""
+    absolute, similar = np.zeros(len(image), np.float64), np.zeros(len(image), np.float64)
+    spread(_bands, bands, image, target, weight, WINDOW, bands, gradient, absolute, similar)
+    l1 = float(absolute.sum() / image.size)
+    return l1 if weight <= 0 else float((1 - weight) * l1 + weight * (1 - similar.sum() / image.size))
+
+
+@kernel(fastmath=True)
+def _bands(begin, end, image, target, weight, window, bands, gradient, absolute, similar):
+    """Gradient of the loss in bands begin to end, and each row's sums of absolute differences and of SSIM.
 
     A band of rows is passed over once, with the last 16 rows of what is blurred along the row in two rings that fit
     the cache: of the moments, and five rows behind them of the derivatives of SSIM, which are blurred in their turn.
@@ -157,11 +172,9 @@ def _loss_and_gradient(image, target, weight, window, bands, gradient):
     """
     height, length = image.shape
     count = np.float32(height * length)
-    absolute = np.zeros(height, np.float64)
-    similar = np.zeros(height, np.float64)
     l1_step = (np.float32(1) - weight) / count
     ssim_step = -weight / count
-    for band in prange(bands):
+    for band in range(begin, end):
         first, last = height * band // bands, height * (band + 1) // bands
         for y in range(first, last):
             total = np.float32(0)
@@ -172,11 +185,9 @@ def _loss_and_gradient(image, target, weight, window, bands, gradient):
             absolute[y] = total
         if weight <= 0:
             continue
-        row_x = np.zeros(length + 2 * _MARGIN, np.float32)
-        row_y = np.zeros(length + 2 * _MARGIN, np.float32)
-        product = np.zeros(length + 2 * _MARGIN, np.float32)
+        # x, y, x x + y y (SSIM wants no more than the sum of both variances), and x y; then the same blurred.
+        rows = np.zeros((4, length + 2 * _MARGIN), np.float32)
         slopes = np.zeros((3, length + 2 * _MARGIN), np.float32)
-        # Of x, y, x x + y y (SSIM wants no more than the sum of both variances), and x y.
         across = np.zeros((4, _TURN + 1, length), np.float32)
         moments = np.empty((4, length), np.float32)
         # Of the derivatives of SSIM by mean(x), mean(x x) and mean(x y).
@@ -184,16 +195,11 @@ def _loss_and_gradient(image, target, weight, window, bands, gradient):
         for ahead in range(first - 2 * RADIUS, last + 2 * RADIUS):
             if 0 <= ahead < height:
                 for x in range(length):
-                    row_x[x + _MARGIN] = image[ahead, x]
-                    row_y[x + _MARGIN] = np.float32(target[ahead, x]) * np.float32(1 / 255)
-                _blur_row(row_x, window, across[0, ahead & _TURN])
-                _blur_row(row_y, window, across[1, ahead & _TURN])
-                for x in range(length + 2 * _MARGIN):
-                    product[x] = row_x[x] * row_x[x] + row_y[x] * row_y[x]
-                _blur_row(product, window, across[2, ahead & _TURN])
-                for x in range(length + 2 * _MARGIN):
-                    product[x] = row_x[x] * row_y[x]
-                _blur_row(product, window, across[3, ahead & _TURN])
+                    a, b = image[ahead, x], np.float32(target[ahead, x]) * np.float32(1 / 255)
+                    rows[0, x + _MARGIN], rows[1, x + _MARGIN] = a, b
+                    rows[2, x + _MARGIN], rows[3, x + _MARGIN] = a * a + b * b, a * b
+                for m in range(4):
+                    _blur_row(rows[m], window, across[m, ahead & _TURN])
             else:
                 across[:, ahead & _TURN] = 0
             y = ahead - RADIUS
@@ -234,7 +240,3 @@ def _loss_and_gradient(image, target, weight, window, bands, gradient):
                 b = np.float32(target[y, x]) * np.float32(1 / 255)
                 slope = moments[0, x] + 2 * image[y, x] * moments[1, x] + b * moments[2, x]
                 gradient[y, x] += ssim_step * slope
-    l1 = absolute.sum() / count
-    if weight <= 0:
-        return l1
-    return (1 - weight) * l1 + weight * (1 - similar.sum() / count)

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numba import njit, prange
+
+from backend.compiled import kernel
+from backend.threads import spread
 
 BETA1 = 0.9
 BETA2 = 0.999
 EPS = 1e-15
 """As 3DGS: gradients of a mean over all pixels are tiny, and the usual 1e-8 would swallow them."""
+
+LEAST = 30_000
+"""Fewest values for one thread."""
 
 Columns = dict[str, torch.Tensor]
 
@@ -91,7 +96,9 @@ def _step_gsplat(column, gradient, first, second, visible, rate, unbias1, unbias
 def _step_numba(column, gradient, first, second, visible, rate, unbias1, unbias2) -> None:
     flat = (len(column), -1)
     rate = torch.as_tensor(rate, dtype=torch.float32).expand(column[:1].numel())
-    _step_rows(
+    spread(
+        _step_rows,
+        len(column),
         column.detach().view(flat).numpy(),
         gradient.contiguous().view(flat).numpy(),
         first.view(flat).numpy(),
@@ -100,13 +107,14 @@ def _step_numba(column, gradient, first, second, visible, rate, unbias1, unbias2
         rate.contiguous().numpy(),
         np.float32(unbias1),
         np.float32(unbias2),
+        least=LEAST // column[:1].numel(),
     )
 
 
-@njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
-def _step_rows(column, gradient, first, second, visible, rate, unbias1, unbias2):
+@kernel(fastmath={"contract", "arcp", "nsz"})
+def _step_rows(begin, end, column, gradient, first, second, visible, rate, unbias1, unbias2):
     b1, b2, one = np.float32(BETA1), np.float32(BETA2), np.float32(1)
-    for i in prange(column.shape[0]):
+    for i in range(begin, end):
         if not visible[i]:
             continue
         for j in range(column.shape[1]):

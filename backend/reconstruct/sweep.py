@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from backend.compiled import inlined, kernel
 from backend.progress import Progress, silent
 from backend.reconstruct.photographs import Photograph
 from backend.render import model
+from backend.threads import spread
 
 NEAR, FAR = 0.05, 6.0
 """Depths that are tried, in units of the cameras' spread: from close to a camera to well behind what they
@@ -48,6 +49,8 @@ SAME_COLOUR = 25.0
 """Mean difference of colour values below which a photograph shows a point."""
 
 CLOSEST = np.float32(model.NEAR)
+ORDERED = {"contract", "arcp", "nsz"}
+"""Fast-math without permission to reorder sums."""
 
 SHOWN = 0.6
 """Share of the photographs looking at a point that must show it. A point in free space has a different background in
@@ -174,7 +177,10 @@ def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np
     for start in range(0, len(rays.view), chunk):
         progress("reconstruct", 0.0, f"looking for surfaces, {100 * start // len(rays.view)} %")
         rows = slice(start, start + chunk)
-        _sweep_rays(
+        view = rays.view[rows]
+        spread(
+            _sweep_rays,
+            len(view),
             bundle.pixels,
             bundle.starts,
             bundle.sizes,
@@ -182,7 +188,7 @@ def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np
             bundle.unprojections,
             bundle.centres,
             bundle.neighbours,
-            rays.view[rows],
+            view,
             rays.pixels[rows],
             ladder,
             best[rows],
@@ -225,13 +231,24 @@ def _fill_plain_surfaces(rays: _Rays, depths: NDArray[np.float64], sure: NDArray
 def _shown(bundle: _Bundle, points: NDArray[np.float32], colours: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which points most of the photographs that look at them show in their colour."""
     looking, showing = np.zeros(len(points), np.int64), np.zeros(len(points), np.int64)
-    _count_shown(bundle.pixels, bundle.starts, bundle.sizes, bundle.projections, points, colours, looking, showing)
+    spread(
+        _count_shown,
+        len(points),
+        bundle.pixels,
+        bundle.starts,
+        bundle.sizes,
+        bundle.projections,
+        points,
+        colours,
+        looking,
+        showing,
+    )
     return (showing >= 2) & (showing >= SHOWN * looking)
 
 
-@njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
-def _count_shown(pixels, starts, sizes, projections, points, colours, looking, showing):
-    for i in prange(points.shape[0]):
+@kernel(fastmath=ORDERED)
+def _count_shown(begin, end, pixels, starts, sizes, projections, points, colours, looking, showing):
+    for i in range(begin, end):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         for view in range(starts.shape[0]):
             P = projections[view]
@@ -257,7 +274,7 @@ def _count_shown(pixels, starts, sizes, projections, points, colours, looking, s
                 showing[i] += 1
 
 
-@njit(inline="always")
+@inlined(fastmath=ORDERED)
 def _match(pixels, starts, sizes, projections, patch, origin, directions, depth, other):
     """Mean difference of the neighbourhood ``patch`` (9, 3) at ``depth`` from photograph ``other``, -1 where unseen."""
     P = projections[other]
@@ -284,11 +301,12 @@ def _match(pixels, starts, sizes, projections, patch, origin, directions, depth,
     return total / np.float32(27)
 
 
-@njit(parallel=True, fastmath={"contract", "arcp", "nsz"}, cache=True)
+@kernel(fastmath=ORDERED)
 def _sweep_rays(
-    pixels, starts, sizes, projections, unprojections, centres, neighbours, view, where, ladder, best, cost, usual
-):
-    for ray in prange(view.shape[0]):
+    begin, end, pixels, starts, sizes, projections, unprojections, centres, neighbours, view, where, ladder,
+    best, cost, usual,
+):  # fmt: skip
+    for ray in range(begin, end):
         own = view[ray]
         width, height = sizes[own, 0], sizes[own, 1]
         patch = np.empty((9, 3), np.float32)

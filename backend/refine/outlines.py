@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter, sobel
 from skimage.segmentation import watershed
+
+from backend.compiled import kernel
+from backend.threads import spread
 
 RIM = 0.003
 """Half the width of the rim as a share of the image diagonal, and at least 2 pixels. Chosen on made rooms, where a rim
@@ -37,7 +39,8 @@ def outlined(shown: NDArray[np.int32], photograph: NDArray[np.uint8]) -> NDArray
     inside = np.asarray(minimum_filter(shown, size)) == np.asarray(maximum_filter(shown, size))
     if inside.all():
         return shown
-    thin = _thin_parts(shown, inside, reach)
+    thin = np.zeros(shown.shape, bool)
+    spread(_thin_parts, len(shown), shown, inside, reach, thin)
     sure = inside | np.asarray(maximum_filter(thin, size))
     return watershed(_steepness(photograph), np.where(sure, shown + 1, 0)).astype(np.int32) - 1
 
@@ -48,12 +51,11 @@ def _steepness(photograph: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.sqrt(np.sum(squared, axis=2))
 
 
-@njit(parallel=True, cache=True)
-def _thin_parts(shown, inside, reach):  # pragma: no cover - compiled
-    """Pixels that have no pixel of ``inside`` with their own label within ``reach``."""
+@kernel()
+def _thin_parts(begin, end, shown, inside, reach, thin):  # pragma: no cover - compiled
+    """Mark in ``thin`` pixels, of rows begin to end, without a pixel of ``inside`` and their own label in reach."""
     height, width = shown.shape
-    out = np.zeros((height, width), np.bool_)
-    for y in prange(height):
+    for y in range(begin, end):
         for x in range(width):
             if inside[y, x]:
                 continue
@@ -65,5 +67,4 @@ def _thin_parts(shown, inside, reach):  # pragma: no cover - compiled
                         break
                 if near:
                     break
-            out[y, x] = not near
-    return out
+            thin[y, x] = not near

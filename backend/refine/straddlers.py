@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
+from backend.compiled import kernel
 from backend.render.project import F, bounded, covariance, jacobian, rotation, scaled, times, to_camera
 from backend.render.seen import Pinhole
 from backend.render.types import Contributions
@@ -88,7 +88,7 @@ class Division:
         )  # fmt: skip
 
 
-@njit(cache=True)
+@kernel()
 def _moments(pixels, ids, weights, target, labels, width):  # pragma: no cover - compiled
     """(N, 2, 3): weight, weight x, weight y on pixels of the own label and of others."""
     out = np.zeros((len(labels), 2, 3), np.float64)
@@ -106,7 +106,7 @@ def _moments(pixels, ids, weights, target, labels, width):  # pragma: no cover -
     return out
 
 
-@njit(cache=True)
+@kernel()
 def _place(
     means, quats, scales, view, lens, width, height, moments, weight, place, extent, shown, mixed
 ):  # pragma: no cover - compiled

@@ -9,8 +9,8 @@ channels is free and one compiled kernel serves all. Everything is float32.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
+from backend.compiled import inlined, kernel
 from backend.render.model import ALPHA_MAX, ALPHA_MIN, TILE, TRANSMITTANCE_MIN
 from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY, F, U, V
 
@@ -23,14 +23,14 @@ CHECK_EVERY = 16
 """Whether a tile is opaque is asked once in so many Gaussians; what an opaque tile still walks adds nothing."""
 
 ORDERED = {"nnan", "ninf", "nsz", "arcp", "contract", "afn"}
-"""All of fast-math but the order of sums, for what does not gain by it: see :data:`backend.render.project.FAST`."""
+"""All of fast-math but the permission to reorder sums, for kernels that do not gain by it."""
 
 # exp(8 y) = p(y)^8: interpolation of exp(y) at the six Chebyshev nodes of -0.8 <= y <= 0. Within 2e-6 of exp.
 _NODES = -0.4 + 0.4 * np.cos((np.arange(6) + 0.5) * np.pi / 6)
 E0, E1, E2, E3, E4, E5 = (F(c) for c in np.linalg.solve(np.vander(_NODES, increasing=True), np.exp(_NODES)))
 
 
-@njit(fastmath=ORDERED, error_model="numpy")
+@inlined(fastmath=ORDERED)
 def falloff(x):
     """exp(x) for x <= 0; below -6.4 (alpha < 1/600 and so cut anyway) its value there."""
     y = max(x, LOWEST) * F(0.125)
@@ -40,7 +40,7 @@ def falloff(x):
     return p * p
 
 
-@njit(fastmath=ORDERED, error_model="numpy")
+@inlined(fastmath=ORDERED)
 def weigh(footprints, i, left, top, low, high, transmittance, weights):
     """Weights of Gaussian i in rows low to high of the tile at (left, top), and the transmittance behind it.
 
@@ -65,7 +65,7 @@ def weigh(footprints, i, left, top, low, high, transmittance, weights):
             weights[y, x] = weight
 
 
-@njit(fastmath=True, error_model="numpy")
+@inlined(fastmath=True)
 def opaque(transmittance):
     """Whether no light is left in any pixel of the tile."""
     total = F(0)
@@ -75,7 +75,7 @@ def opaque(transmittance):
     return total == F(0)
 
 
-@njit(fastmath=True, error_model="numpy")
+@inlined(fastmath=True)
 def open_tile(left, top, width, height):
     """(TILE, TILE) transmittance before the first Gaussian: 1 in the image, 0 in what the tile has beyond its edge."""
     transmittance = np.zeros((TILE, TILE), np.float32)
@@ -85,8 +85,8 @@ def open_tile(left, top, width, height):
     return transmittance
 
 
-@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
-def blend(schedule, start, members, rows, footprints, features, across, image, transmittance, stop):
+@kernel(fastmath=True)
+def blend(begin, end, schedule, start, members, rows, footprints, features, across, image, transmittance, stop):
     """Blend features into an image.
 
     Args:
@@ -97,7 +97,7 @@ def blend(schedule, start, members, rows, footprints, features, across, image, t
     """
     height, width = transmittance.shape
     channels = features.shape[1]
-    for turn in prange(schedule.shape[0]):
+    for turn in range(begin, end):
         tile = schedule[turn]
         left, top = (tile % across) * TILE, (tile // across) * TILE
         light = open_tile(left, top, width, height)
@@ -124,7 +124,7 @@ def blend(schedule, start, members, rows, footprints, features, across, image, t
                     image[top + y, left + x, ch] = colour[ch, y * TILE + x]
 
 
-@njit(fastmath=True, error_model="numpy")
+@inlined(fastmath=True)
 def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weights, lanes, absolute):
     """As :func:`weigh`; also what the loss gains with alpha, summed per column of pixels.
 
@@ -167,9 +167,9 @@ def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weight
                 lanes[4, x] += abs(g * (b * dx + c * dy))
 
 
-@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+@kernel(fastmath=True)
 def blend_backward(
-    schedule, start, members, rows, slots, footprints, features, across, image, transmittance, stop,
+    begin, end, schedule, start, members, rows, slots, footprints, features, across, image, transmittance, stop,
     d_image, d_alpha, sums, absolute,
 ):  # fmt: skip
     """Gradients of :func:`blend`, per pair, so that no two threads write the same number.
@@ -189,7 +189,7 @@ def blend_backward(
     """
     height, width = transmittance.shape
     channels = features.shape[1]
-    for turn in prange(schedule.shape[0]):
+    for turn in range(begin, end):
         tile = schedule[turn]
         left, top = (tile % across) * TILE, (tile // across) * TILE
         light = open_tile(left, top, width, height)
@@ -243,11 +243,11 @@ def blend_backward(
                 sums[slots[k], j] = F(0)
 
 
-@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
-def gather(order, first, sums, d_features, moments):
+@kernel(fastmath=True)
+def gather(begin, end, order, first, sums, d_features, moments):
     """Add up the pairs of each Gaussian, in a fixed order: d_features (N, C) and moments (N, 6 or 8), zero before."""
     channels, others = d_features.shape[1], moments.shape[1]
-    for r in prange(order.shape[0]):
+    for r in range(begin, end):
         i = order[r]
         for pair in range(first[r], first[r + 1]):
             for ch in range(channels):

@@ -5,8 +5,8 @@ written out, so that a row of 16 pixels is read, weighed and added up in registe
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
+from backend.compiled import inlined, kernel
 from backend.render.blend import CAP, CHECK_EVERY, CUT, OPAQUE, falloff, opaque
 from backend.render.model import TILE
 from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY, F, U, V
@@ -18,7 +18,7 @@ TO_COME = 4
 and does not ask once a row."""
 
 
-@njit(fastmath=True, error_model="numpy")
+@inlined(fastmath=True)
 def open_light(light, left, top, width, height):
     """As :func:`backend.render.blend.open_tile`, into an array (TILE, TILE) of zeros."""
     for y in range(min(TILE, height - top)):
@@ -26,11 +26,11 @@ def open_light(light, left, top, width, height):
             light[y, x] = ONE
 
 
-@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
-def blend_rgb(schedule, start, members, rows, footprints, features, across, image, transmittance, stop):
+@kernel(fastmath=True)
+def blend_rgb(begin, end, schedule, start, members, rows, footprints, features, across, image, transmittance, stop):
     """As :func:`backend.render.blend.blend` with features (N, 3) and image (H, W, 3)."""
     height, width = transmittance.shape
-    for turn in prange(schedule.shape[0]):
+    for turn in range(begin, end):
         tile = schedule[turn]
         left, top = (tile % across) * TILE, (tile // across) * TILE
         state = np.zeros((CHANNELS + 1, TILE, TILE), np.float32)
@@ -67,14 +67,14 @@ def blend_rgb(schedule, start, members, rows, footprints, features, across, imag
                     image[top + y, left + x, ch] = state[ch, y, x]
 
 
-@njit(parallel=True, cache=True, fastmath=True, error_model="numpy")
+@kernel(fastmath=True)
 def blend_rgb_backward(
-    schedule, start, members, rows, slots, footprints, features, across, image, transmittance, stop,
+    begin, end, schedule, start, members, rows, slots, footprints, features, across, image, transmittance, stop,
     d_image, d_alpha, sums, absolute,
 ):  # fmt: skip
     """As :func:`backend.render.blend.blend_backward` with features (N, 3), image (H, W, 3) and sums (n, 9 or 11)."""
     height, width = transmittance.shape
-    for turn in prange(schedule.shape[0]):
+    for turn in range(begin, end):
         tile = schedule[turn]
         left, top = (tile % across) * TILE, (tile // across) * TILE
         state = np.zeros((CHANNELS + 2, TILE, TILE), np.float32)

@@ -8,14 +8,15 @@ Each pixel keeps a list sorted by weight; Gaussians come nearest first, and of e
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
+from backend.compiled import inlined, kernel
 from backend.render.blend import CAP, CHECK_EVERY, CUT, OPAQUE, ORDERED, falloff
 from backend.render.model import TILE
 from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY, F, U, V
 from backend.render.seen import Seen
 from backend.render.types import Contributions
+from backend.threads import spread
 
 LANES = 16
 
@@ -28,14 +29,14 @@ def contributions(seen: Seen, pixels: NDArray[np.int64] | None, k: int) -> Contr
     pixels = np.array(pixels, np.int64)
     begin, places = bucket(pixels, camera.width, bins.across, len(bins.schedule))
     ids, weights = np.zeros((len(pixels), k), np.int32), np.zeros((len(pixels), k), np.float32)
-    strongest(
-        bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, bins.across,
-        camera.width, pixels, begin, places, ids, weights,
+    spread(
+        strongest, len(bins.schedule), bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, bins.across,
+        camera.width, pixels, begin, places, ids, weights, least=bins.least,
     )  # fmt: skip
     return Contributions(pixels, ids, weights)
 
 
-@njit(cache=True)
+@kernel()
 def bucket(pixels, width, across, tiles):
     """Pixels of tile t: ``places[begin[t]:begin[t + 1]]``, indices into ``pixels`` in their own order."""
     begin = np.zeros(tiles + 1, np.int64)
@@ -53,7 +54,7 @@ def bucket(pixels, width, across, tiles):
     return begin, places
 
 
-@njit(fastmath=True, error_model="numpy")
+@inlined(fastmath=True)
 def exceed(weights, least, group):
     """Whether any of the weights (LANES,) is above its pixel's ``least``. A count is the same in any order."""
     above = F(0)
@@ -62,7 +63,7 @@ def exceed(weights, least, group):
     return above > F(0)
 
 
-@njit(fastmath=ORDERED, error_model="numpy")
+@inlined(fastmath=ORDERED)
 def weigh_group(footprints, i, xs, ys, group, light, weights, least):
     """Weights (LANES,) of Gaussian i in one group of pixels; whether any is above its pixel's ``least``.
 
@@ -84,19 +85,21 @@ def weigh_group(footprints, i, xs, ys, group, light, weights, least):
     return exceed(weights, least, group)
 
 
-@njit(parallel=True, cache=True, fastmath=ORDERED, error_model="numpy")
-def strongest(schedule, start, members, rows, footprints, across, width, pixels, begin, places, ids, weights):
+@kernel(fastmath=ORDERED)
+def strongest(
+    begin, end, schedule, start, members, rows, footprints, across, width, pixels, pixel_start, places, ids, weights
+):
     """Fill ids and weights (P, k), both zero before.
 
     Args:
         schedule, start, members, rows, across: see :class:`backend.render.tiles.Bins`.
-        begin, places: see :func:`bucket`.
+        pixel_start, places: see :func:`bucket`.
     """
     k = ids.shape[1]
-    for turn in prange(schedule.shape[0]):
+    for turn in range(begin, end):
         tile = schedule[turn]
         top = (tile // across) * TILE
-        count = begin[tile + 1] - begin[tile]
+        count = pixel_start[tile + 1] - pixel_start[tile]
         groups = (count + LANES - 1) // LANES
         xs, ys = np.zeros((groups, LANES), np.float32), np.zeros((groups, LANES), np.float32)
         light = np.zeros((groups, LANES), np.float32)
@@ -105,7 +108,7 @@ def strongest(schedule, start, members, rows, footprints, across, width, pixels,
         highest, lowest = np.full(groups, TILE, np.int64), np.full(groups, -1, np.int64)
         found = np.empty(LANES, np.float32)
         for n in range(count):
-            pixel = pixels[places[begin[tile] + n]]
+            pixel = pixels[places[pixel_start[tile] + n]]
             group, lane = n // LANES, n % LANES
             xs[group, lane], ys[group, lane] = F(pixel % width) + HALF, F(pixel // width) + HALF
             light[group, lane] = ONE
@@ -121,7 +124,7 @@ def strongest(schedule, start, members, rows, footprints, across, width, pixels,
                     continue
                 for lane in range(LANES):
                     if found[lane] > least[group, lane]:
-                        row = places[begin[tile] + group * LANES + lane]
+                        row = places[pixel_start[tile] + group * LANES + lane]
                         rank = min(kept[group, lane], k - 1)
                         while rank > 0 and weights[row, rank - 1] < found[lane]:
                             weights[row, rank], ids[row, rank] = weights[row, rank - 1], ids[row, rank - 1]

@@ -13,12 +13,13 @@ from torch.autograd.function import once_differentiable
 from backend.render.blend import blend, blend_backward, gather
 from backend.render.blend_rgb import CHANNELS, blend_rgb, blend_rgb_backward
 from backend.render.contribute import contributions
-from backend.render.project import REACH_X, REACH_Y, U, V, project_backward
+from backend.render.project import LEAST, REACH_X, REACH_Y, U, V, project_backward
 from backend.render.seen import Floats, Seen, see
 from backend.render.sh import sh_colours
 from backend.render.types import Contributions, Rendered, Votes
 from backend.render.votes import votes
 from backend.scene.types import Camera
+from backend.threads import spread
 from protocol.splats import Splats
 
 
@@ -38,9 +39,9 @@ def paint(seen: Seen, features: Floats) -> Picture:
     transmittance = np.empty((camera.height, camera.width), np.float32)
     stop = np.empty(len(bins.schedule), np.int64)
     kernel = blend_rgb if features.shape[1] == CHANNELS else blend
-    kernel(
-        bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features, bins.across,
-        image, transmittance, stop,
+    spread(
+        kernel, len(bins.schedule), bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, features,
+        bins.across, image, transmittance, stop, least=bins.least,
     )  # fmt: skip
     return Picture(image, transmittance, stop)
 
@@ -66,12 +67,13 @@ class _Paint(torch.autograd.Function):
         absolute, others = (True, 8) if ctx.absgrad else (None, 6)
         sums = np.empty((len(bins.members), channels + others), np.float32)
         kernel = blend_rgb_backward if channels == CHANNELS else blend_backward
-        kernel(
-            bins.schedule, bins.start, bins.members, bins.rows, bins.slots, seen.footprints, features, bins.across,
-            image, ctx.transmittance, ctx.stop, _numpy(d_image), _numpy(d_alpha), sums, absolute,
+        spread(
+            kernel, len(bins.schedule), bins.schedule, bins.start, bins.members, bins.rows, bins.slots, seen.footprints,
+            features, bins.across, image, ctx.transmittance, ctx.stop, _numpy(d_image), _numpy(d_alpha), sums, absolute,
+            least=bins.least,
         )  # fmt: skip
         d_features, moments = np.zeros((n, channels), np.float32), np.zeros((n, others), np.float32)
-        gather(bins.order, bins.first, sums, d_features, moments)
+        spread(gather, len(bins.order), bins.order, bins.first, sums, d_features, moments, least=LEAST)
         if ctx.absgrad:
             means2d.absgrad = torch.from_numpy(moments[:, 6:].copy())
         if not any(ctx.needs_input_grad[:4]) and not ctx.needs_input_grad[5]:
@@ -79,9 +81,10 @@ class _Paint(torch.autograd.Function):
         d_means, d_quats = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32)
         d_scales, d_opacities = np.empty((n, 3), np.float32), np.empty(n, np.float32)
         d_means2d = np.empty((n, 2), np.float32)
-        project_backward(
-            means, quats, scales, camera.view, camera.lens, camera.width, camera.height,
+        spread(
+            project_backward, n, means, quats, scales, camera.view, camera.lens, camera.width, camera.height,
             seen.footprints, seen.boxes, moments, d_means, d_quats, d_scales, d_opacities, d_means2d,
+            least=LEAST,
         )  # fmt: skip
         gradients = (d_means, d_quats, d_scales, d_opacities, d_features, d_means2d)
         return *(torch.from_numpy(gradient) for gradient in gradients), None, None

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
+from backend.compiled import inlined, kernel
 from backend.render import model
 
 FAST = {"contract", "arcp", "nsz", "afn"}
-"""LLVM's fast-math without its promise that nothing is NaN or infinite, which is tested for below, and without leave to
-reorder sums: it takes that in other ways in a process that compiles a kernel than in those that load the compiled one,
-and a training that was stopped in its first process would end elsewhere."""
+"""LLVM's fast-math without its promise that nothing is NaN or infinite, which is tested for below, and without
+permission to reorder sums, so that results differ less between processors."""
 
 F = np.float32
 ONE = F(1)
@@ -29,12 +28,15 @@ CLAMP = F(model.CLAMP)
 FAINTEST = F(1 / model.ALPHA_MIN)
 TINY = F(1e-12)
 
+LEAST = 2048
+"""Fewest Gaussians for one thread."""
+
 U, V, CONIC_A, CONIC_B, CONIC_C, OPACITY, REACH_X, REACH_Y = range(8)
 """Columns of a footprint: centre (pixels), conic (a, b; b, c) (1/pixels^2), opacity, half-extents where alpha reaches
 1/255 (pixels)."""
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def rotation(quats, i):
     """Unit quaternion of row i, 1 / its stored length, and its rotation matrix row by row."""
     w, x, y, z = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
@@ -46,7 +48,7 @@ def rotation(quats, i):
     return (w, x, y, z), n, row0, row1, row2
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def to_camera(means, view, i):
     """Centre of row i in camera axes."""
     x, y, z = means[i, 0], means[i, 1], means[i, 2]
@@ -57,7 +59,7 @@ def to_camera(means, view, i):
     )
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def bounded(slope, centre, focal, size):
     """x/z (or y/z) where the projection is linearised, at most a little outside the image; and whether it is free."""
     margin = CLAMP * HALF * size / focal
@@ -65,7 +67,7 @@ def bounded(slope, centre, focal, size):
     return min(max(slope, low), high), low <= slope <= high
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def jacobian(slope_x, slope_y, z, view, lens):
     """The two rows of J R: pixels per world unit at the linearisation point."""
     per_x, per_y = lens[0] / z, lens[1] / z
@@ -83,12 +85,12 @@ def jacobian(slope_x, slope_y, z, view, lens):
     return row0, row1
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def scaled(row, s0, s1, s2):
     return row[0] * s0, row[1] * s1, row[2] * s2
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def times(row, m0, m1, m2):
     """row vector (3) times the matrix with rows m0, m1, m2."""
     return (
@@ -98,12 +100,12 @@ def times(row, m0, m1, m2):
     )
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def dot(a, b):
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def covariance(n0, n1):
     """(xx, xy, yy) of N N^T + LOW_PASS and its determinant.
 
@@ -117,9 +119,9 @@ def covariance(n0, n1):
     return xx + LOW_PASS, xy, yy + LOW_PASS, det
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def project(means, quats, scales, opacities, view, lens, width, height, footprints, boxes, depths):
-    """Project N Gaussians.
+@kernel(fastmath=FAST)
+def project(begin, end, means, quats, scales, opacities, view, lens, width, height, footprints, boxes, depths):
+    """Project Gaussians begin to end of N.
 
     Args:
         means (N, 3), quats (N, 4), scales (N, 3) logarithms, opacities (N,) logits: float32, as in Splats.
@@ -129,7 +131,7 @@ def project(means, quats, scales, opacities, view, lens, width, height, footprin
             touches; first above last where it is not seen.
         depths: (N,) float32, written: distance along the viewing axis.
     """
-    for i in prange(means.shape[0]):
+    for i in range(begin, end):
         boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = 0, -1, 0, -1
         for column in range(8):
             footprints[i, column] = F(0)
@@ -165,9 +167,9 @@ def project(means, quats, scales, opacities, view, lens, width, height, footprin
         boxes[i, 3] = math.floor(min(v + reach_y - HALF, F(height - 1)))
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fastmath=FAST)
 def project_backward(
-    means, quats, scales, view, lens, width, height, footprints, boxes, moments,
+    begin, end, means, quats, scales, view, lens, width, height, footprints, boxes, moments,
     d_means, d_quats, d_scales, d_opacities, d_means2d,
 ):  # fmt: skip
     """Chain the gradients of :func:`project`.
@@ -178,7 +180,7 @@ def project_backward(
         d_means (N, 3), d_quats (N, 4), d_scales (N, 3), d_opacities (N,), d_means2d (N, 2): float32, written.
         Otherwise as :func:`project`.
     """
-    for i in prange(means.shape[0]):
+    for i in range(begin, end):
         for k in range(3):
             d_means[i, k] = F(0)
             d_scales[i, k] = F(0)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.render.project import project
+from backend.render.project import LEAST, project
 from backend.render.tiles import Bins, bin_tiles
 from backend.scene.types import Camera
+from backend.threads import spread
 
 Floats = NDArray[np.float32]
 
@@ -50,5 +51,8 @@ def see(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera:
     width, height = pinhole.width, pinhole.height
     footprints, boxes = np.empty((n, 8), np.float32), np.empty((n, 4), np.int32)
     depths = np.empty(n, np.float32)
-    project(means, quats, scales, opacities, pinhole.view, pinhole.lens, width, height, footprints, boxes, depths)
+    spread(
+        project, n, means, quats, scales, opacities, pinhole.view, pinhole.lens, width, height,
+        footprints, boxes, depths, least=LEAST,
+    )  # fmt: skip
     return Seen(pinhole, footprints, boxes, bin_tiles(footprints, boxes, depths, width, height))

@@ -9,10 +9,11 @@ import math
 from typing import Any
 
 import torch
-from numba import njit, prange
 from torch import Tensor
 
-from backend.render.project import FAST, HALF, ONE, TINY, F
+from backend.compiled import inlined, kernel
+from backend.render.project import FAST, HALF, LEAST, ONE, TINY, F
+from backend.threads import spread
 from protocol.sh import SH0
 
 COUNT = 4
@@ -28,7 +29,8 @@ class LinearColours(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, sh: Tensor, means: Tensor, centre: Tensor) -> Tensor:
         colours = torch.empty(len(sh), 3)
-        _colours(*(tensor.detach().contiguous().numpy() for tensor in (sh, means, centre, colours)))
+        columns = (tensor.detach().contiguous().numpy() for tensor in (sh, means, centre, colours))
+        spread(_colours, len(sh), *columns, least=LEAST)
         ctx.save_for_backward(sh, means, centre, colours)
         return colours
 
@@ -37,11 +39,11 @@ class LinearColours(torch.autograd.Function):
         sh, means, centre, colours = (tensor.detach().contiguous() for tensor in ctx.saved_tensors)
         d_sh, d_means = torch.empty_like(sh), torch.empty_like(means)
         tensors = (sh, means, centre, colours, grads[0].contiguous(), d_sh, d_means)
-        _colours_backward(*(tensor.numpy() for tensor in tensors))
+        spread(_colours_backward, len(sh), *(tensor.numpy() for tensor in tensors), least=LEAST)
         return d_sh, d_means, None
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def _direction(means, centre, i):
     """Unit vector from the camera to the centre of row i, and 1 / their distance."""
     x, y, z = means[i, 0] - centre[0], means[i, 1] - centre[1], means[i, 2] - centre[2]
@@ -49,18 +51,18 @@ def _direction(means, centre, i):
     return x * near, y * near, z * near, near
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def _colours(sh, means, centre, colours):
-    for i in prange(sh.shape[0]):
+@kernel(fastmath=FAST)
+def _colours(begin, end, sh, means, centre, colours):
+    for i in range(begin, end):
         x, y, z, _ = _direction(means, centre, i)
         for c in range(3):
             slope = z * sh[i, 2, c] - y * sh[i, 1, c] - x * sh[i, 3, c]
             colours[i, c] = max(CONSTANT * sh[i, 0, c] + LINEAR * slope + HALF, F(0))
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def _colours_backward(sh, means, centre, colours, d_colours, d_sh, d_means):
-    for i in prange(sh.shape[0]):
+@kernel(fastmath=FAST)
+def _colours_backward(begin, end, sh, means, centre, colours, d_colours, d_sh, d_means):
+    for i in range(begin, end):
         x, y, z, near = _direction(means, centre, i)
         gx, gy, gz = F(0), F(0), F(0)
         for c in range(3):

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
+from backend.compiled import inlined, kernel
 from backend.render.model import TILE
-from backend.render.project import CONIC_A, CONIC_B, CONIC_C, FAST, HALF, ONE, REACH_X, REACH_Y, F, U, V
+from backend.render.project import CONIC_A, CONIC_B, CONIC_C, FAST, HALF, LEAST, ONE, REACH_X, REACH_Y, F, U, V
+from backend.threads import spread, threads_for
 
 BLOCKS = 16
 """The depth-ordered Gaussians are binned in this many runs, each by one thread."""
@@ -25,6 +25,9 @@ SLACK = F(0.01)
 """Pixels by which an ellipse is taken larger than it is, to cover the rounding of square roots."""
 
 SHIFT = TILE.bit_length() - 1
+
+PAIRS = 1024
+"""Fewest pairs for one thread that blends them."""
 
 FEW = 4
 """A Gaussian whose box has no more tiles than this is dealt to all of them; of a larger one those it misses are left
@@ -44,6 +47,7 @@ class Bins:
         slots: (n,) int32, where a pair stands in ``places``.
         rows: (n,) uint8, first row of the tile that the Gaussian touches, plus 16 times the last.
         schedule: (tiles,) int32, tiles dealt to threads so that all have about the same number of pairs.
+        least: fewest tiles for one thread, see :func:`backend.threads.spread`.
         across, down: tiles.
     """
 
@@ -55,6 +59,7 @@ class Bins:
     rows: NDArray[np.uint8]
     slots: NDArray[np.int32]
     schedule: NDArray[np.int32]
+    least: int
     across: int
     down: int
 
@@ -63,20 +68,28 @@ def bin_tiles(footprints: NDArray, boxes: NDArray, depths: NDArray, width: int, 
     """Sort the projected Gaussians by depth and deal them to tiles of TILE x TILE pixels."""
     across, down = -(-width // TILE), -(-height // TILE)
     order = depth_order(boxes, depths)
-    counts, first = count_pairs(order, footprints, boxes, across, down)
+    least = -(-BLOCKS * LEAST // max(1, len(order)))
+    counts, pairs = np.zeros((BLOCKS, across * down), np.int32), np.zeros(len(order), np.int64)
+    spread(count_pairs, BLOCKS, order, footprints, boxes, across, counts, pairs, least=least)
+    first = np.concatenate([[0], np.cumsum(pairs)])
     start, cursors = tile_starts(counts)
-    members, rows, slots, places = fill_pairs(order, first, cursors, start[-1], footprints, boxes, across)
-    return Bins(order, first, places, start, members, rows, slots, _schedule(np.diff(start)), across, down)
+    members, slots, places = (np.empty(start[-1], np.int32) for _ in range(3))
+    rows = np.empty(start[-1], np.uint8)
+    spread(
+        fill_pairs, BLOCKS, order, first, cursors, footprints, boxes, across, members, rows, slots, places, least=least
+    )
+    least = -(-across * down * PAIRS // max(1, len(members)))
+    schedule = _schedule(np.diff(start), threads_for(across * down, least))
+    return Bins(order, first, places, start, members, rows, slots, schedule, least, across, down)
 
 
-def _schedule(counts: NDArray) -> NDArray[np.int32]:
-    """Deal tiles, fullest first, to as many hands as there are threads; prange gives each thread one hand."""
+def _schedule(counts: NDArray, threads: int) -> NDArray[np.int32]:
+    """Deal tiles, fullest first, to the threads that will share them: each gets a run of its own."""
     fullest = np.argsort(-counts, kind="stable").astype(np.int32)
-    hands = numba.get_num_threads()
-    return np.concatenate([fullest[hand::hands] for hand in range(hands)])
+    return np.concatenate([fullest[thread::threads] for thread in range(threads)])
 
 
-@njit(cache=True)
+@kernel()
 def depth_order(boxes, depths):
     """(V,) int32: Gaussians with a non-empty box, nearest first; equal depths in index order.
 
@@ -112,7 +125,7 @@ def depth_order(boxes, depths):
     return order
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def outline(footprints, i):
     """Of Gaussian i, what :func:`span` wants of its ellipse: for extents in x over a range of y, then the reverse."""
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
@@ -124,7 +137,7 @@ def outline(footprints, i):
     return in_x, in_y
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def span(low, high, shape):
     """Extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high, relative to its centre.
 
@@ -142,7 +155,7 @@ def span(low, high, shape):
     return left - SLACK, right + SLACK
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def tiles_of_strip(u, v, shape, first, last, ty):
     """First and last tile column that the ellipse touches in tile row ty; its box has pixel columns first to last."""
     low, high = F(ty * TILE) + HALF - v, F(ty * TILE + TILE) - HALF - v
@@ -152,7 +165,7 @@ def tiles_of_strip(u, v, shape, first, last, ty):
     return first >> SHIFT, last >> SHIFT if last >= first else (first >> SHIFT) - 1
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@inlined(fastmath=FAST)
 def rows_of_tile(u, v, shape, first, last, tx):
     """First and last pixel row that the ellipse touches in tile column tx; its box has pixel rows first to last."""
     low, high = F(tx * TILE) + HALF - u, F(tx * TILE + TILE) - HALF - u
@@ -160,13 +173,15 @@ def rows_of_tile(u, v, shape, first, last, tx):
     return max(math.ceil(v + top - HALF), first), min(math.floor(v + bottom - HALF), last)
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def count_pairs(order, footprints, boxes, across, down):
-    """Pairs per run of Gaussians and tile, (BLOCKS, tiles) int32, and where each Gaussian's pairs begin, (V + 1,)."""
+@kernel(fastmath=FAST)
+def count_pairs(begin, end, order, footprints, boxes, across, counts, pairs):
+    """Count the pairs of Gaussians in runs begin to end of BLOCKS.
+
+    Args:
+        counts: (BLOCKS, tiles) int32, zero before: pairs per run and tile. pairs: (V,) int64, written: per Gaussian.
+    """
     n = order.shape[0]
-    counts = np.zeros((BLOCKS, across * down), np.int32)
-    first = np.zeros(n + 1, np.int64)
-    for block in prange(BLOCKS):
+    for block in range(begin, end):
         for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
             i = order[r]
             left, right = boxes[i, 0] >> SHIFT, boxes[i, 1] >> SHIFT
@@ -175,22 +190,19 @@ def count_pairs(order, footprints, boxes, across, down):
                 for ty in range(top, bottom + 1):
                     for tx in range(left, right + 1):
                         counts[block, ty * across + tx] += 1
-                first[r + 1] = (right - left + 1) * (bottom - top + 1)
+                pairs[r] = (right - left + 1) * (bottom - top + 1)
                 continue
-            pairs = 0
+            found = 0
             in_x, _ = outline(footprints, i)
             for ty in range(top, bottom + 1):
                 left, right = tiles_of_strip(footprints[i, U], footprints[i, V], in_x, boxes[i, 0], boxes[i, 1], ty)
-                pairs += right - left + 1
+                found += right - left + 1
                 for tx in range(left, right + 1):
                     counts[block, ty * across + tx] += 1
-            first[r + 1] = pairs
-    for r in range(n):
-        first[r + 1] += first[r]
-    return counts, first
+            pairs[r] = found
 
 
-@njit(cache=True)
+@kernel()
 def tile_starts(counts):
     """Where each tile's pairs begin, (tiles + 1,) int64, and within it each run's, (BLOCKS, tiles) int64."""
     blocks, tiles = counts.shape
@@ -206,15 +218,11 @@ def tile_starts(counts):
     return start, cursors
 
 
-@njit(parallel=True, cache=True, fastmath=FAST, error_model="numpy")
-def fill_pairs(order, first, cursors, total, footprints, boxes, across):
-    """Write the pairs: members, rows and slots in tile order, places in Gaussian order. ``cursors`` are used up."""
+@kernel(fastmath=FAST)
+def fill_pairs(begin, end, order, first, cursors, footprints, boxes, across, members, rows, slots, places):
+    """Write the pairs of Gaussians in runs begin to end of BLOCKS, see :class:`Bins`. ``cursors`` are used up."""
     n = order.shape[0]
-    members = np.empty(total, np.int32)
-    rows = np.empty(total, np.uint8)
-    slots = np.empty(total, np.int32)
-    places = np.empty(total, np.int32)
-    for block in prange(BLOCKS):
+    for block in range(begin, end):
         for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
             i = order[r]
             pair = first[r]
@@ -236,4 +244,3 @@ def fill_pairs(order, first, cursors, total, footprints, boxes, across):
                     slots[place] = pair
                     places[pair] = place
                     pair += 1
-    return members, rows, slots, places

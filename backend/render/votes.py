@@ -7,15 +7,15 @@ the sums of each Gaussian's pairs are added by id, in a fixed order, whatever th
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
+from backend.compiled import kernel
 from backend.render.blend import CHECK_EVERY, ORDERED, opaque, open_tile, weigh
 from backend.render.model import TILE
-from backend.render.project import F
+from backend.render.project import LEAST, F
 from backend.render.seen import Seen
-from backend.render.tiles import BLOCKS
 from backend.render.types import Votes
+from backend.threads import spread
 
 TABLE = 1 << 22
 """Ids from -1 to this are numbered through a table; others by sorting the mask, which is slower."""
@@ -28,15 +28,15 @@ def votes(seen: Seen, mask: NDArray[np.int32]) -> Votes:
     palette_start, palettes = tile_palettes(numbers, bins.across, bins.down)
     sum_start = np.concatenate([[0], np.cumsum(np.diff(bins.start) * np.diff(palette_start))])
     sums, tiles = np.zeros(sum_start[-1], np.float32), np.empty(len(bins.members), np.int32)
-    weigh_ids(
-        bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, bins.across,
-        numbers, palette_start, palettes, sum_start, sums, tiles,
+    spread(
+        weigh_ids, len(bins.schedule), bins.schedule, bins.start, bins.members, bins.rows, seen.footprints, bins.across,
+        numbers, palette_start, palettes, sum_start, sums, tiles, least=bins.least,
     )  # fmt: skip
     label, own = np.full(n, -1, np.int32), np.zeros(n, np.float32)
     total, zero = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    elect(
-        bins.order, bins.first, bins.places, tiles, bins.start, palette_start, palettes, sum_start, sums, ids,
-        label, own, total, zero,
+    spread(
+        elect, len(bins.order), bins.order, bins.first, bins.places, tiles, bins.start,
+        palette_start, palettes, sum_start, sums, ids, label, own, total, zero, least=LEAST,
     )  # fmt: skip
     return Votes(label, own, total, zero)
 
@@ -53,7 +53,7 @@ def number(mask: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return ids.astype(np.int32), numbers.reshape(mask.shape).astype(np.int32)
 
 
-@njit(cache=True)
+@kernel()
 def tile_palettes(numbers, across, down):
     """Distinct ids of tile t, ``palettes[start[t]:start[t + 1]]``, in the order in which its rows show them."""
     height, width = numbers.shape
@@ -73,10 +73,11 @@ def tile_palettes(numbers, across, down):
     return start, palettes[:size].copy()
 
 
-@njit(parallel=True, cache=True, fastmath=ORDERED, error_model="numpy")
+@kernel(fastmath=ORDERED)
 def weigh_ids(
-    schedule, start, members, rows, footprints, across, numbers, palette_start, palettes, sum_start, sums, tiles
-):
+    begin, end, schedule, start, members, rows, footprints, across, numbers, palette_start, palettes, sum_start,
+    sums, tiles,
+):  # fmt: skip
     """Sum weights per pair and id of its tile's palette.
 
     Args:
@@ -86,7 +87,7 @@ def weigh_ids(
         tiles: (n,) int32, written: the tile of each pair.
     """
     height, width = numbers.shape
-    for turn in prange(schedule.shape[0]):
+    for turn in range(begin, end):
         tile = schedule[turn]
         left, top = (tile % across) * TILE, (tile // across) * TILE
         light = open_tile(left, top, width, height)
@@ -123,39 +124,40 @@ def weigh_ids(
                 break
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
-def elect(order, first, places, tiles, start, palette_start, palettes, sum_start, sums, ids, label, own, total, zero):
+@kernel()
+def elect(
+    begin, end, order, first, places, tiles, start, palette_start, palettes, sum_start, sums, ids,
+    label, own, total, zero,
+):  # fmt: skip
     """Add the sums of each Gaussian by id and keep the largest: fills label, own, total and zero (N,)."""
-    n = order.shape[0]
-    for block in prange(BLOCKS):
-        ballot = np.zeros(ids.shape[0], np.float32)
-        named = np.empty(ids.shape[0], np.int32)
-        for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):
-            i = order[r]
-            count = 0
-            for pair in range(first[r], first[r + 1]):
-                k = places[pair]
-                tile = tiles[k]
-                size = palette_start[tile + 1] - palette_start[tile]
-                base = sum_start[tile] + (k - start[tile]) * size
-                for entry in range(size):
-                    weight = sums[base + entry]
-                    if weight > F(0):
-                        number = palettes[palette_start[tile] + entry]
-                        if ballot[number] == F(0):
-                            named[count] = number
-                            count += 1
-                        ballot[number] += weight
-            best = -1
-            for j in range(count):
-                number = named[j]
-                weight = ballot[number]
-                ballot[number] = F(0)
-                total[i] += weight
-                if ids[number] == 0:
-                    zero[i] = weight
-                if best < 0 or weight > own[i] or (weight == own[i] and number < best):
-                    best = number
-                    own[i] = weight
-            if best >= 0:
-                label[i] = ids[best]
+    ballot = np.zeros(ids.shape[0], np.float32)
+    named = np.empty(ids.shape[0], np.int32)
+    for r in range(begin, end):
+        i = order[r]
+        count = 0
+        for pair in range(first[r], first[r + 1]):
+            k = places[pair]
+            tile = tiles[k]
+            size = palette_start[tile + 1] - palette_start[tile]
+            base = sum_start[tile] + (k - start[tile]) * size
+            for entry in range(size):
+                weight = sums[base + entry]
+                if weight > F(0):
+                    number = palettes[palette_start[tile] + entry]
+                    if ballot[number] == F(0):
+                        named[count] = number
+                        count += 1
+                    ballot[number] += weight
+        best = -1
+        for j in range(count):
+            number = named[j]
+            weight = ballot[number]
+            ballot[number] = F(0)
+            total[i] += weight
+            if ids[number] == 0:
+                zero[i] = weight
+            if best < 0 or weight > own[i] or (weight == own[i] and number < best):
+                best = number
+                own[i] = weight
+        if best >= 0:
+            label[i] = ids[best]

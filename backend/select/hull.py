@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
+
+from backend.compiled import kernel
+from backend.threads import spread
 
 FENCE = 1.0
 """Gaussians further outside the middle half of the selection than this many of its widths, along any axis, are strays.
@@ -13,6 +15,10 @@ FENCE = 1.0
 The supplement of Contrastive Gaussian Clustering takes the hull of all that is selected, and a single stray then takes
 in half the scene; Gaussian Grouping leaves strays out by this rule and this factor before it takes a hull.
 """
+
+
+LEAST = 4096
+"""Fewest Gaussians for one thread."""
 
 
 def inside_hull(means: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -38,13 +44,15 @@ def inside_hull(means: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArra
     known[rows[core]] = True
     low, high = points.min(0), points.max(0)
     # Vertices are inside by a rounding error of Qhull's own size.
-    return _inside(means, known, low, high, hull.equations, 1e-9 * float((high - low).max()))
+    out = np.empty(len(means), bool)
+    slack = 1e-9 * float((high - low).max())
+    spread(_inside, len(means), means, known, low, high, hull.equations, slack, out, least=LEAST)
+    return out
 
 
-@njit(cache=True, parallel=True)
-def _inside(means, known, low, high, facets, slack):  # pragma: no cover - compiled
-    out = np.empty(len(means), np.bool_)
-    for i in prange(len(means)):
+@kernel()
+def _inside(begin, end, means, known, low, high, facets, slack, out):  # pragma: no cover - compiled
+    for i in range(begin, end):
         x, y, z = means[i, 0], means[i, 1], means[i, 2]
         inside = low[0] <= x <= high[0] and low[1] <= y <= high[1] and low[2] <= z <= high[2]
         if inside and not known[i]:
@@ -53,4 +61,3 @@ def _inside(means, known, low, high, facets, slack):  # pragma: no cover - compi
                     inside = False
                     break
         out[i] = inside
-    return out

@@ -35,7 +35,7 @@ def test_projection_is_gsplats(seed):
     footprints, boxes = np.empty((300, 8), np.float32), np.empty((300, 4), np.int32)
     depths = np.empty(300, np.float32)
     geometry = (splats.means, splats.quats, splats.scales, splats.opacities)
-    project(*geometry, pinhole.view, pinhole.lens, 64, 48, footprints, boxes, depths)
+    project(0, len(geometry[0]), *geometry, pinhole.view, pinhole.lens, 64, 48, footprints, boxes, depths)
 
     covariances, _ = _quat_scale_to_covar_preci(
         torch.tensor(splats.quats, dtype=torch.float64), torch.tensor(splats.sizes, dtype=torch.float64), True, False
@@ -125,9 +125,9 @@ means, quats, scales, opacities, moments = (
 view, lens = np.eye(4)[:3].astype(np.float32), np.array([60, 60, 32, 32], np.float32)
 view[2, 3] = 4
 footprints, boxes, depths = np.zeros((500, 8), np.float32), np.zeros((500, 4), np.int32), np.zeros(500, np.float32)
-project(means, quats, scales - 3, opacities, view, lens, 64, 64, footprints, boxes, depths)
+project(0, 500, means, quats, scales - 3, opacities, view, lens, 64, 64, footprints, boxes, depths)
 gradients = [np.zeros(shape, np.float32) for shape in ((500, 3), (500, 4), (500, 3), 500, (500, 2))]
-project_backward(means, quats, scales - 3, view, lens, 64, 64, footprints, boxes, moments, *gradients)
+project_backward(0, 500, means, quats, scales - 3, view, lens, 64, 64, footprints, boxes, moments, *gradients)
 print(hashlib.sha256(b"".join(array.tobytes() for array in (footprints, boxes, depths, *gradients))).hexdigest())
 """
 
