@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from backend.progress import Progress
+from backend.progress import COMPILING, Cancelled, Progress
 
 QUIET = 5.0
 """Seconds between two lines of one stage where the output is not a terminal."""
@@ -19,10 +20,11 @@ QUIET = 5.0
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """Give a :class:`Progress` that draws on stderr."""
+    """Give a :class:`Progress` that draws on stderr, and raises Cancelled after an interrupt that the work missed."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield plain_lines()
+        with _interruptible(plain_lines()) as progress:
+            yield progress
         return
     columns = (
         TextColumn("{task.description:<14}"),
@@ -40,18 +42,53 @@ def progress_bars() -> Iterator[Progress]:
                 tasks[stage] = bars.add_task(stage, total=1.0, note=note)
             bars.update(tasks[stage], completed=fraction, note=note)
 
-        yield show
+        with _interruptible(show) as progress:
+            yield progress
+
+
+@contextmanager
+def _interruptible(progress: Progress) -> Iterator[Progress]:
+    """Give a :class:`Progress` that passes on to ``progress``, or raises Cancelled once Ctrl-C was pressed.
+
+    The KeyboardInterrupt of Python alone is not enough: ctypes drops it where it is raised in a callback. Most of those
+    pressed while numba compiles are raised in one of LLVM's.
+    """
+    pressed = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def report(stage: str, fraction: float, note: str = "") -> None:
+        if pressed:
+            raise Cancelled
+        progress(stage, fraction, note)
+
+    before = signal.getsignal(signal.SIGINT)
+    # Another handler is left alone, as is SIG_IGN, which a shell sets for commands in the background.
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield report
+    finally:
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)
 
 
 def plain_lines() -> Progress:
-    """Return a :class:`Progress` that prints a line at each new stage and every few seconds within one."""
+    """Return a :class:`Progress` that prints a line at each new stage, every few seconds within one, and once where
+    kernels are compiled."""
     last = ("", 0.0)
+    told = False
 
     def show(stage: str, fraction: float, note: str = "") -> None:
-        nonlocal last
+        nonlocal last, told
         now = time.monotonic()
-        if stage != last[0] or now - last[1] > QUIET:
+        compiles = note == COMPILING
+        if stage != last[0] or now - last[1] > QUIET or (compiles and not told):
             last = (stage, now)
+            told = told or compiles
             print(f"{stage} {100 * fraction:.0f} % {note}".rstrip(), file=sys.stderr, flush=True)
 
     return show
