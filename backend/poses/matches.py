@@ -23,7 +23,9 @@ EXHAUSTIVE = 40
 """Captures of at most this many photographs have every pair matched."""
 
 NEIGHBOURS = 24
-"""In larger captures each photograph is matched with this many of the nearest that look in a similar direction."""
+NEIGHBOURS_TO_CHECK = 8
+"""In larger captures each photograph is matched with this many of the nearest that look in a similar direction: with
+fewer where points are known, and poses are only checked."""
 
 SIMILAR = 0.0
 """Cosine of the angle between two viewing directions above which photographs may be matched."""
@@ -32,7 +34,7 @@ AT_ONCE = {"photographs": 8, "pairs": 200}
 """How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
 
 
-def match(views: Sequence[View], folder: Path, seed: int, progress: Progress) -> Path:
+def match(views: Sequence[View], folder: Path, seed: int, progress: Progress, neighbours: int = NEIGHBOURS) -> Path:
     """Return a COLMAP database of the features and verified matches of ``views``.
 
     Images and cameras of the database are those of :func:`backend.poses.model.reconstruction`.
@@ -40,6 +42,7 @@ def match(views: Sequence[View], folder: Path, seed: int, progress: Progress) ->
     Args:
         folder: an empty folder for the database and for reduced copies of the photographs.
         seed: of the verification of matches.
+        neighbours: photographs that each one is matched with, where there are more than :data:`EXHAUSTIVE`.
 
     Raises:
         BadScene: as :func:`backend.scene.images.read_image`.
@@ -53,7 +56,7 @@ def match(views: Sequence[View], folder: Path, seed: int, progress: Progress) ->
         grey.resize(matched_size(view), Image.Resampling.BOX).save(folder / names[-1], compress_level=1)
     _write_images(database, reconstruction(views))
     _extract(database, folder, names, progress)
-    _match(database, folder, names, _pairs(views), seed, progress)
+    _match(database, folder, names, _pairs(views, neighbours), seed, progress)
     return database
 
 
@@ -87,7 +90,7 @@ def _write_images(database: Path, known: pycolmap.Reconstruction) -> None:
             opened.write_image(image, use_image_id=True)
 
 
-def _pairs(views: Sequence[View]) -> list[tuple[int, int]]:
+def _pairs(views: Sequence[View], neighbours: int) -> list[tuple[int, int]]:
     """Pairs of photographs that may show the same points, by where their cameras stand and look."""
     count = len(views)
     if count <= EXHAUSTIVE:
@@ -98,7 +101,7 @@ def _pairs(views: Sequence[View]) -> list[tuple[int, int]]:
     for number in range(count):
         gaps: NDArray[np.float64] = np.linalg.norm(centres - centres[number], axis=1)
         gaps[(forward @ forward[number] < SIMILAR) | (np.arange(count) == number)] = np.inf
-        nearest = np.argsort(gaps, kind="stable")[:NEIGHBOURS]
+        nearest = np.argsort(gaps, kind="stable")[:neighbours]
         pairs |= {(min(number, int(o)), max(number, int(o))) for o in nearest if np.isfinite(gaps[o])}
     return sorted(pairs)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from backend.poses.matches import match
+from backend.poses.matches import NEIGHBOURS, NEIGHBOURS_TO_CHECK, match
 from backend.poses.model import adjusted_views, reconstruction
 from backend.progress import Progress, silent
 from backend.scene.types import Scene, View
@@ -31,6 +31,9 @@ FEWEST_SEEN = 20
 LOOSE = 16.0
 """Pixels by which a match may miss its point while points are triangulated from the given poses: poses that are off by
 a few pixels must not lose the very matches that show it."""
+
+WELL_SEEN = 60
+"""Points that a view sees on average, from which focal length and distortion are adjusted too."""
 
 ROUNDS = 3
 """Bundle adjustments, with points triangulated anew in between."""
@@ -97,7 +100,8 @@ def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Sce
         return scene, None
     with TemporaryDirectory(prefix="splatlift-poses-") as name:
         folder = Path(name)
-        database = match(scene.views, folder, seed, progress)
+        neighbours = NEIGHBOURS_TO_CHECK if len(scene.points) else NEIGHBOURS
+        database = match(scene.views, folder, seed, progress, neighbours)
         progress("poses", 0.9, "triangulating")
         given = _triangulate(reconstruction(scene.views), database, folder, seed, LOOSE)
         if given.num_points3D() < FEWEST_POINTS:
@@ -105,9 +109,11 @@ def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Sce
             return scene, None
         before = _errors(given)
         adjusted = pycolmap.Reconstruction(given)
+        centres = np.array([view.camera.centre for view in scene.views])
+        deviation = _deviation(given, float(np.nanmedian(before)))
         for _ in range(ROUNDS):
             progress("poses", 0.95, "adjusting")
-            _adjust(adjusted, len(scene.views))
+            _adjust(adjusted, centres, deviation)
             adjusted = _triangulate(adjusted, database, folder, seed)
         after = _errors(adjusted)
         placement = Placement(0, float(np.nanmedian(before)), float(np.nanmedian(after)), _is_better(before, after))
@@ -142,15 +148,47 @@ def _triangulate(
     return pycolmap.triangulate_points(posed, database, folder, folder, True, options)
 
 
-def _adjust(posed: pycolmap.Reconstruction, views: int) -> None:
+def _adjust(posed: pycolmap.Reconstruction, centres: NDArray[np.float64], deviation: float) -> None:
+    """Adjust all poses to the points, with the given ``centres`` (views, 3) as priors of this standard deviation.
+
+    Without priors cameras that share few points drift away together, as that costs the points nothing.
+    """
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
-    # One camera for several views constrains its focal length; one for each view trades it against the distance.
-    shared = len(posed.cameras) * 3 <= views
-    options.refine_focal_length = options.refine_extra_params = shared
+    options.refine_focal_length = options.refine_extra_params = _constrains_lens(posed)
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
     options.ceres.solver_options.num_threads = 1  # sums in one order: the same scene gives the same poses
-    pycolmap.bundle_adjustment(posed, options)
+    config = pycolmap.BundleAdjustmentConfig()
+    priors = []
+    for number, image in posed.images.items():
+        config.add_image(number)
+        prior = pycolmap.PosePrior()
+        prior.corr_data_id = image.data_id
+        prior.position = centres[number - 1]
+        prior.position_covariance = deviation**2 * np.eye(3)
+        prior.coordinate_system = pycolmap.PosePriorCoordinateSystem.CARTESIAN
+        priors.append(prior)
+    pycolmap.create_pose_prior_bundle_adjuster(
+        options, pycolmap.PosePriorBundleAdjustmentOptions(), config, priors, posed
+    ).solve()
+
+
+def _constrains_lens(posed: pycolmap.Reconstruction) -> bool:
+    """Whether there are points enough to tell the focal length and the distortion of each camera."""
+    # One camera for several views constrains its focal length; one for each view trades it against the distance.
+    shared = len(posed.cameras) * 3 <= posed.num_images()
+    return shared and posed.compute_num_observations() / posed.num_images() >= WELL_SEEN
+
+
+def _deviation(posed: pycolmap.Reconstruction, error: float) -> float:
+    """The distance in scene units by which a camera must move to shift what it sees by ``error`` pixels."""
+    depths, focal = [], []
+    for image in posed.images.values():
+        seen = [posed.points3D[p.point3D_id].xyz for p in image.points2D if p.has_point3D()]
+        if seen:
+            depths.append(np.median((image.cam_from_world() * np.array(seen))[:, 2]))
+            focal.append(image.camera.mean_focal_length())
+    return float(np.median(depths)) * error / float(np.median(focal))
 
 
 def _errors(posed: pycolmap.Reconstruction) -> NDArray[np.float64]:
