@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.reconstruct.schedule import Schedule
+from backend.reconstruct.schedule import LONG_SIDE, QUALITIES, STEPS, Schedule, default_cap
 from protocol.errors import BadArgument
 
 
@@ -34,7 +34,7 @@ def test_the_cap_is_reached_when_growth_ends():
     for step in range(1, plan.steps + 1):
         if plan.densifies(step):
             n = plan.room(step, n)
-    assert n == plan.cap == 64 * 160_000 // 170
+    assert n == plan.cap == 64 * 160_000 // 240
 
 
 def test_lengths_follow_the_scene():
@@ -57,3 +57,26 @@ def test_changes_are_taken_and_bad_ones_refused():
     for change in ({"colour": 1}, {"sh_degree": 4}, {"cap": 0}, {"rate_quats": float("nan")}, {"steps": 0}):
         with pytest.raises(BadArgument):
             schedule(**change)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "cuda"])
+def test_qualities_are_in_order(engine):
+    draft, standard, high = (QUALITIES[name] for name in ("draft", "standard", "high"))
+    assert standard.settings(engine)["long_side"] == LONG_SIDE[engine]
+    caps = [
+        default_cap(10**7, engine, each.settings(engine)["pixels_per_gaussian"]) for each in (draft, standard, high)
+    ]
+    assert caps == sorted(set(caps))
+    # What a step costs follows the pixels; a draft has a third of the time for all of it.
+    assert draft.steps * draft.long_side**2 < 1 / 3
+    assert round(draft.steps * STEPS[engine]) > 100
+
+
+def test_floaters_are_removed_as_often_as_planned_and_only_while_gaussians_still_change():
+    plan = schedule(steps=3000)
+    checks = [step for step in range(1, 3001) if plan.removes_floaters(step)]
+    assert len(checks) == plan.floater_checks
+    assert checks[0] > 0.15 * 3000
+    assert checks[-1] < plan.prune_until
+    assert all(plan.densifies(step) for step in checks)
+    assert not any(schedule(steps=3000, floater_checks=0).removes_floaters(step) for step in checks)
