@@ -222,7 +222,7 @@ class Schedule:
             "exposure_rate": 0.3,
             "exposure_from": total // 20,
             "floater_checks": 7,
-            "floater_share": 0.3,
+            "floater_share": 0.4,
             "floater_margin": 0.05 * distance,
         }
         unknown = sorted(changes.keys() - values.keys())

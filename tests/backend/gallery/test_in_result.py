@@ -14,7 +14,7 @@ def test_a_result_has_its_gallery_and_a_splat_file_of_another_kind_gives_the_sam
     monkeypatch.setattr("backend.reconstruct.train.REPORT_EVERY", 0.0)
     write_scene(tmp_path / "room", objects=3, views=6, size=64, seed=1)
     request = SegmentRequest(
-        tmp_path / "room", tmp_path / "out", device="cpu", steps=20, meshes=False, test_views="last:0.34"
+        tmp_path / "room", tmp_path / "out", device="cpu", steps=300, meshes=False, test_views="last:0.34"
     )
     report = segment(request)
     assert sorted(p.name for p in (tmp_path / "out" / "gallery").iterdir()) == [

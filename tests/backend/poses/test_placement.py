@@ -9,26 +9,41 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.demo import world
+from backend.demo.scene import write_scene
 from backend.poses import place
 from backend.progress import Cancelled
 from backend.scene import load_scene
 from backend.scene.types import Scene
 from bench.spoilt import write_spoilt
 
-ROOM = {"objects": 12, "views": 40, "size": 240, "seed": 3}
+
+def grain(points: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """A pattern that is fixed to surfaces, of cells of random brightness: features, where the room's own is smooth."""
+    cells = np.floor(np.asarray(points) * 16 + 0.3).astype(np.int64) @ np.array([73856093, 19349663, 83492791])
+    return 0.4 + 0.6 * ((cells * 2654435761 % 1000003) / 1000003)
 
 
 @pytest.fixture(scope="module")
-def exact(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "room"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "_texture", grain)
+        write_scene(folder, objects=8, views=30, size=240, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exact(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("exact") / "room"
-    write_spoilt(folder, ["points"], **ROOM)
+    write_spoilt(room, folder, ["points"], 0)
     return load_scene(folder)
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+def moved(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("moved") / "room"
-    write_spoilt(folder, ["poses", "points"], **ROOM)
+    write_spoilt(room, folder, ["poses", "points"], 0)
     return load_scene(folder)
 
 
@@ -46,8 +61,8 @@ def test_points_are_found_from_exact_poses_which_stay(exact: Scene) -> None:
     assert not found.adjusted
     assert found.points == len(placed.points) == len(placed.colours) > 300
     assert placed.views == exact.views
-    # The room is 4 x 4 and its walls are seen: no point lies outside.
-    assert np.abs(placed.points[:, :2]).max() < 4.2
+    # The room is 6.4 x 6.4 and its walls are seen: hardly a point lies outside.
+    assert (np.abs(placed.points[:, :2]).max(1) < 4.2).mean() > 0.95
     assert placed.colours.std() > 5
 
 
@@ -74,8 +89,8 @@ def test_given_points_are_kept(exact: Scene) -> None:
     assert np.array_equal(placed.points, points)
 
 
-def test_a_lens_stays_a_lens(tmp_path: Path) -> None:
-    write_spoilt(tmp_path / "room", ["poses", "distortion", "points"], **ROOM)
+def test_a_lens_stays_a_lens(room: Path, tmp_path: Path) -> None:
+    write_spoilt(room, tmp_path / "room", ["poses", "distortion", "points"], 0)
     scene = load_scene(tmp_path / "room")
     placed, found = place(scene)
     assert found is not None
@@ -84,8 +99,8 @@ def test_a_lens_stays_a_lens(tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert after.model == "OPENCV"
-    # Too few points are seen to tell the lens anew.
-    assert after.params == pytest.approx(before.params)
+    ray = np.array([[0.4, -0.4, 1.0]])  # near a corner of the photograph
+    assert after.camera.img_from_cam(ray) == pytest.approx(before.camera.img_from_cam(ray), abs=1.5)
     assert placed.views[0].camera.width == scene.views[0].camera.width
 
 
@@ -112,3 +127,12 @@ def test_it_can_be_cancelled(exact: Scene) -> None:
     with pytest.raises(Cancelled):
         place(exact, progress=stop)
     assert stages == {"poses"}
+
+
+def test_cameras_that_share_few_points_are_left_where_they_are(tmp_path: Path) -> None:
+    write_scene(tmp_path / "smooth", objects=8, views=30, size=160, seed=3)
+    write_spoilt(tmp_path / "smooth", tmp_path / "room", ["poses"], 0)
+    scene = load_scene(tmp_path / "room")
+    placed, found = place(scene)
+    assert found is None or not found.adjusted
+    assert placed.views == scene.views
