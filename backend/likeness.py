@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.render import Renderer
-from backend.scene import read_image
+from backend.scene import evenly_spread, read_image
 from backend.scene.types import View
 from protocol.splats import Splats
 
@@ -28,14 +28,13 @@ def likeness(splats: Splats, views: Sequence[View], device: str = "cpu") -> floa
         BadScene: if a photograph cannot be read.
     """
     renderer = Renderer(splats, device)
-    chosen = [views[i] for i in sorted(set(np.linspace(0, len(views) - 1, LOOKED_AT).astype(int)))]
+    chosen = evenly_spread(views, LOOKED_AT)
     return float(np.median([_correlation(*_small_pair(renderer, view)) for view in chosen]))
 
 
 def _small_pair(renderer: Renderer, view: View) -> tuple[NDArray, NDArray]:
     """Return the brightness of a photograph and of what is drawn from its camera, both (H, W)."""
-    factor = min(1.0, LONG_SIDE / max(view.camera.width, view.camera.height))
-    size = max(1, round(view.camera.width * factor)), max(1, round(view.camera.height * factor))
+    size = view.camera.size_within(LONG_SIDE)
     drawn = np.clip(renderer.image(view.camera.resized(*size)), 0, 1)
     return read_image(view, size).mean(2), drawn.mean(2)
 

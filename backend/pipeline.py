@@ -24,7 +24,7 @@ from backend.lift.types import Lift
 from backend.lift.unic_lift import UnicLiftSettings
 from backend.memory import peak_host_mib
 from backend.objects import result
-from backend.objects.overview import Row, overview, paint, spread
+from backend.objects.overview import Row, overview, paint
 from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.poses import Placement, place
@@ -35,7 +35,7 @@ from backend.reconstruct.quality import Quality, doubt, measure
 from backend.reconstruct.schedule import QUALITIES, STEPS
 from backend.refine import SHARE, Refinement, refine
 from backend.render import Renderer, device_of, kernels
-from backend.scene import describe_scene, load_scene, read_image, read_mask, split_views
+from backend.scene import describe_scene, evenly_spread, load_scene, read_image, read_mask, split_views
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
 from backend.scene.types import Camera, MaskIds, Scene, View
@@ -411,7 +411,7 @@ def _gallery(
 
 
 def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):
-    chosen = spread(views, OVERVIEW_ROWS)
+    chosen = evenly_spread(views, OVERVIEW_ROWS)
     return overview([Row(view.name, read_image(view), read_mask(view), maps[view.name]) for view in chosen])
 
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from backend.objects.overview import CELL, page, spread
-from backend.reconstruct.photographs import working_size
+from backend.objects.overview import CELL, page
 from backend.render import Renderer
-from backend.scene import read_image
+from backend.scene import evenly_spread, read_image
 from backend.scene.types import View
 
 TITLES = ("photograph, not used", "rendered", "difference, four times")
@@ -19,8 +18,8 @@ TITLES = ("photograph, not used", "rendered", "difference, four times")
 def held_out_page(renderer: Renderer, views: Sequence[View], most: int = 4) -> Image.Image:
     """Return a picture with a row for each of at most ``most`` of ``views``, spread evenly."""
     rows = []
-    for view in spread(views, most):
-        size = working_size(view.camera, CELL)
+    for view in evenly_spread(views, most):
+        size = view.camera.size_within(CELL)
         photograph = read_image(view, size)
         shown = np.round(255 * renderer.image(view.camera.resized(*size)).clip(0, 1)).astype(np.uint8)
         difference = np.abs(photograph.astype(int) - shown).max(2) * 4

@@ -66,11 +66,6 @@ def page(
     return sheet
 
 
-def spread(items: Sequence[T], most: int) -> list[T]:
-    """Return at most ``most`` of ``items``, evenly apart, the first and the last among them."""
-    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))]
-
-
 def paint(ids: NDArray[np.integer] | None) -> Image.Image | None:
     """Return an id map in the labels' colours, or None for None."""
     if ids is None:

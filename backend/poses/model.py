@@ -92,5 +92,4 @@ def adjusted_views(
 
 def matched_size(view: View) -> tuple[int, int]:
     """Return (width, height) at which features of a photograph are sought."""
-    factor = min(1.0, LONG_SIDE / max(view.camera.width, view.camera.height))
-    return max(1, round(view.camera.width * factor)), max(1, round(view.camera.height * factor))
+    return view.camera.size_within(LONG_SIDE)

@@ -9,7 +9,6 @@ import torch
 
 from backend.progress import Progress, silent
 from backend.reconstruct.losses import psnr, ssim
-from backend.reconstruct.photographs import working_size
 from backend.reconstruct.schedule import LONG_SIDE
 from backend.render import Renderer
 from backend.scene import read_image
@@ -39,7 +38,7 @@ def qualities(
     found = []
     for number, view in enumerate(views):
         progress("reconstruct", number / len(views), "held-out views")
-        size = working_size(view.camera, long_side or LONG_SIDE[renderer.device])
+        size = view.camera.size_within(long_side or LONG_SIDE[renderer.device])
         photo = torch.from_numpy(read_image(view, size).copy())
         image = torch.as_tensor(renderer.image(view.camera.resized(*size))).cpu().clamp(0, 1)
         found.append(Quality(view.name, psnr(image, photo), float(ssim(image, photo / 255))))

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 
 from backend import memory
-from backend.reconstruct.photographs import working_size
 from backend.reconstruct.schedule import SH_DEGREE, default_cap
 from backend.scene.types import View
 from protocol.errors import Unavailable
@@ -62,7 +61,7 @@ def need(
         engine: "cpu" or "cuda".
         cap, sh_degree, pixels_per_gaussian: of the Gaussians; None for what :mod:`backend.reconstruct.schedule` sets.
     """
-    sizes = [working_size(view.camera, long_side) for view in views]
+    sizes = [view.camera.size_within(long_side) for view in views]
     pixels = [width * height for width, height in sizes]
     values = [4 if view.mask_path is not None else 3 for view in views]
     cap = default_cap(sum(pixels), engine, pixels_per_gaussian) if cap is None else cap

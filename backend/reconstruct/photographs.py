@@ -147,18 +147,12 @@ def _decoded(views: Sequence[View], long_side: int) -> Iterator[Decoded]:
 
 
 def _decode(view: View, long_side: int) -> Decoded:
-    width, height = size = working_size(view.camera, long_side)
+    width, height = size = view.camera.size_within(long_side)
     image = read_image(view, size)
     if min(size) < 2 * SMALLEST_HALF:
         return image, None, read_mask(view)
     smaller = Image.fromarray(image).resize((width // 2, height // 2), Image.Resampling.BOX)
     return image, np.asarray(smaller), read_mask(view)
-
-
-def working_size(camera: Camera, long_side: int) -> tuple[int, int]:
-    """Return (width, height) of the camera's image, reduced so that no side is longer than ``long_side``."""
-    factor = min(1.0, long_side / max(camera.width, camera.height))
-    return max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
 
 
 def _photograph(camera: Camera, image: NDArray[np.uint8], mask: NDArray[np.int32] | None) -> Photograph:

@@ -10,6 +10,7 @@ import numpy as np
 from backend.poses import Placement
 from backend.reconstruct.held_out import held_out
 from backend.reconstruct.solidity import FOG, Solidity, solidity
+from backend.scene.split import evenly_spread
 from backend.scene.types import View
 from protocol.splats import Splats
 
@@ -66,7 +67,7 @@ def measure(
     Args:
         photographs: whether they are compared with photographs, which Gaussians from elsewhere need not show.
     """
-    chosen = [train[i] for i in np.unique(np.linspace(0, len(train) - 1, TRAINING_VIEWS).round().astype(int))]
+    chosen = evenly_spread(train, TRAINING_VIEWS)
     return Quality(
         solidity(splats, test or train, device, seed),
         float(np.mean(held_out(splats, chosen, device))) if photographs else None,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.reconstruct.photographs import working_size
 from backend.render.surface import LightSource
 from backend.scene.types import View
 from protocol.splats import Splats
@@ -49,7 +48,7 @@ def solidity(splats: Splats, views: Sequence[View], device: str = "auto", seed: 
     chosen = rng.permutation(len(views))[:VIEWS]
     weights, gaps, depths, opacities = [], [], [], []
     for number in chosen:
-        camera = views[number].camera.resized(*working_size(views[number].camera, LONG_SIDE))
+        camera = views[number].camera.resized(*views[number].camera.size_within(LONG_SIDE))
         area = camera.width * camera.height
         light = source.light(camera, rng.choice(area, min(PIXELS, area), replace=False))
         weights.append(light.weights)

@@ -19,7 +19,7 @@ from backend.lift import Lift, label_map
 from backend.progress import Progress, silent
 from backend.reconstruct.initial import viewing_distance
 from backend.reconstruct.need import DISK, Need, need, place
-from backend.reconstruct.photographs import Photograph, load_photographs, working_size
+from backend.reconstruct.photographs import Photograph, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, STEPS, Schedule
 from backend.reconstruct.shelf import Shelf, large_folder
 from backend.refine.outlines import outlined
@@ -121,7 +121,7 @@ def refine(
 def _need(splats: Splats, views: Sequence[View], device: str) -> Need:
     """What tuning takes: as a reconstruction does, and an outline beside each photograph."""
     wanted = need(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
-    sizes = (working_size(view.camera, LONG_SIDE[device]) for view in views)
+    sizes = (view.camera.size_within(LONG_SIDE[device]) for view in views)
     return wanted._replace(photographs=wanted.photographs + sum(4 * width * height for width, height in sizes))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backend.scene.mask_files import assumption
 from backend.scene.masks import stored_ids
+from backend.scene.split import evenly_spread
 from backend.scene.types import View
 
 LOOKED_AT = 5
@@ -33,7 +34,7 @@ def look_at_masks(views: Sequence[View]) -> tuple[str, ...]:
         BadMask: if one of them cannot be read.
     """
     masked = [view for view in views if view.mask_path is not None and _bytes(view) <= MOST_BYTES]
-    chosen = [masked[i] for i in sorted(set(np.linspace(0, len(masked) - 1, LOOKED_AT).astype(int)))] if masked else []
+    chosen = evenly_spread(masked, LOOKED_AT)
     maps = [ids for view in chosen if (ids := stored_ids(view)) is not None]
     return (*_of_pixels(chosen), *_of_void(chosen, maps), *(_of_rims(maps) or _of_outlines(maps) or _of_nothing(maps)))
 

@@ -1,14 +1,27 @@
-"""Which views train and which test."""
+"""Which views train and which test, and some of many."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
 
 from backend.scene.types import View
 from protocol.errors import BadArgument
 
 SPECS = 'It takes "none", "last:0.2" (a fraction), "every:8" (a count of at least 2) or "own".'
+
+
+T = TypeVar("T")
+
+
+def evenly_spread(items: Sequence[T], most: int) -> list[T]:
+    """Return at most ``most`` of ``items``, evenly apart, the first and the last among them."""
+    if not items:
+        return []
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))]
 
 
 def split_views(views: Sequence[View], spec: str) -> tuple[list[View], list[View]]:

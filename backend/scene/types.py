@@ -42,6 +42,11 @@ class Camera:
         viewmat[:3, 3] = -viewmat[:3, :3] @ (self.centre + by)
         return replace(self, viewmat=viewmat)
 
+    def size_within(self, long_side: int) -> tuple[int, int]:
+        """Return (width, height) of the camera's image, reduced so that no side is longer than ``long_side``."""
+        factor = min(1.0, long_side / max(self.width, self.height))
+        return max(1, round(self.width * factor)), max(1, round(self.height * factor))
+
     def resized(self, width: int, height: int) -> Camera:
         """Return the same camera for an image of another size."""
         K = self.K.copy()

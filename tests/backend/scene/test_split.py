@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.scene import split_views
+from backend.scene import evenly_spread, split_views
 from backend.scene.types import Camera, View
 from protocol.errors import BadArgument
 
@@ -74,3 +74,10 @@ def test_nothing_left_to_train_on(count: int, spec: str) -> None:
 def test_own_where_the_capture_names_none() -> None:
     with pytest.raises(BadArgument, match="this capture names no test views"):
         split_views(views(1), "own")
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "chosen"), [(0, 3, []), (2, 4, [0, 1]), (9, 3, [0, 4, 8]), (10, 4, [0, 3, 6, 9]), (5, 1, [0])]
+)
+def test_some_of_many_lie_evenly_apart(count: int, most: int, chosen: list[int]) -> None:
+    assert evenly_spread(range(count), most) == chosen
