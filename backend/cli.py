@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
 
 from backend.progress import Cancelled
 from protocol.errors import BadArgument, Fault, Unavailable
+
+if TYPE_CHECKING:
+    from backend.scene.types import MaskIds
 
 INTERRUPTED = 130
 
@@ -79,7 +83,6 @@ def segment(
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
     from backend.pipeline import segment as run
-    from backend.scene.types import MaskIds
     from backend.terminal import progress_bars
 
     checkpoint = out.with_name(f".{out.name}.checkpoint")
@@ -88,7 +91,7 @@ def segment(
         out=out,
         splats=splats,
         masks=masks,
-        mask_ids=MaskIds(tuple(background_id or ()), tuple(void_id or ())),
+        mask_ids=_mask_ids(background_id, void_id),
         method=method,
         test_views=test_views,
         device=device,
@@ -106,13 +109,23 @@ def segment(
     with progress_bars() as progress:
         report = run(request, progress)
     checkpoint.unlink(missing_ok=True)
-    for warning in report["warnings"]:
-        typer.echo(f"warning: {warning}", err=True)
+    _warn(report["warnings"])
     typer.echo(_how_solid(report))
     typer.echo(
         f"{report['objects']} objects in {report['gaussians']:,} Gaussians, {report['seconds']['total']:.0f} s "
         f"(Gaussians to labels {report['seconds']['gaussians_to_labels']:.1f} s): {out}"
     )
+
+
+def _mask_ids(background: list[int] | None, void: list[int] | None) -> MaskIds:
+    from backend.scene.types import MaskIds
+
+    return MaskIds(tuple(background or ()), tuple(void or ()))
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _how_solid(report: dict) -> str:
@@ -133,9 +146,8 @@ def inspect(
 ) -> None:
     """Tell what a scene folder is read as, before anything is computed; it is left as it is."""
     from backend.scene.inspect import as_lines, inspect_scene
-    from backend.scene.types import MaskIds
 
-    findings, fault = inspect_scene(scene, masks, MaskIds(tuple(background_id or ()), tuple(void_id or ())))
+    findings, fault = inspect_scene(scene, masks, _mask_ids(background_id, void_id))
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:
@@ -159,7 +171,6 @@ def reconstruct(
 ) -> None:
     """Turn photographs into Gaussians."""
     from backend.pipeline import reconstruct_to_file
-    from backend.scene.types import MaskIds
     from backend.terminal import progress_bars
 
     if out.suffix.lower() != ".ply":
@@ -169,13 +180,12 @@ def reconstruct(
         count, psnr, warnings = reconstruct_to_file(
             scene, out, masks, steps=steps, quality=quality, test_views=test_views, device=device, seed=seed,
             checkpoint=checkpoint, gpus=gpus, steer=steer, progress=progress,
-            mask_ids=MaskIds(tuple(background_id or ()), tuple(void_id or ())),
+            mask_ids=_mask_ids(background_id, void_id),
         )  # fmt: skip
     checkpoint.unlink(missing_ok=True)
-    for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    quality = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
-    typer.echo(f"{count:,} Gaussians{quality}: {out}")
+    _warn(warnings)
+    held_out = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
+    typer.echo(f"{count:,} Gaussians{held_out}: {out}")
 
 
 @app.command()

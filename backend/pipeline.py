@@ -151,8 +151,7 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     placement = None
     if request.splats is None and not scene.matched:
         with clock("poses"):
-            scene, placement = place(scene, request.seed, progress)
-            train, test = split_views(scene.views, request.test_views)
+            scene, train, test, placement = _placed(scene, request.test_views, request.seed, progress)
 
     with clock("reconstruct"):
         curve = Curve()
@@ -234,8 +233,7 @@ def reconstruct_to_file(
     _check_quality(quality)
     placement = None
     if not scene.matched:
-        scene, placement = place(scene, seed, progress)
-        train, test = split_views(scene.views, test_views)
+        scene, train, test, placement = _placed(scene, test_views, seed, progress)
     with report_compilation(progress) as reported:
         splats = reconstruct(
             scene,
@@ -266,6 +264,14 @@ class Stopwatch:
         start = time.perf_counter()
         yield
         self.seconds[stage] = time.perf_counter() - start
+
+
+def _placed(
+    scene: Scene, test_views: str, seed: int, progress: Progress
+) -> tuple[Scene, list[View], list[View], Placement | None]:
+    """The scene with its cameras placed, its views for training and for testing, and what was found."""
+    scene, placement = place(scene, seed, progress)
+    return scene, *split_views(scene.views, test_views), placement
 
 
 def _mask_scale(train: Sequence[View], scene: Scene) -> float:

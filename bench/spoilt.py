@@ -49,7 +49,7 @@ from backend.render import Renderer
 from backend.scene import load_scene, read_image, read_mask, split_views
 from backend.scene.lens import Lens
 from backend.scene.mask_files import load_ids
-from backend.scene.types import Camera, View
+from backend.scene.types import Camera
 
 SPOILERS = ("exposure", "poses", "points", "blur", "distortion")
 DISTORTION = (0.08, 0.02, 0.002, -0.002)
@@ -108,14 +108,10 @@ def run(
     renderer = Renderer(splats, "cpu")
     truth = [load_ids(folder / "gt" / "instance" / view.image_path.with_suffix(".png").name) for view in test]
     maps = [
-        photograph_label_map(renderer, lifted.labels, view, _resized(view, ids))
+        photograph_label_map(renderer, lifted.labels, view, view.camera.resized(*ids.shape[::-1]))
         for view, ids in zip(test, truth, strict=True)
     ]
     return panoptic_quality(maps, truth), float(np.mean(held_out(splats, test))), len(splats)
-
-
-def _resized(view: View, ids: NDArray) -> Camera:
-    return view.camera.resized(ids.shape[1], ids.shape[0])
 
 
 def write_spoilt(source: Path, folder: Path, spoilers: Sequence[str], seed: int) -> None:

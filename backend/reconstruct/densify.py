@@ -64,12 +64,6 @@ class Growth:
         self.score += torch.where(visible & pull.isfinite(), pull, 0)
         self.seen += visible
 
-    def pick(self, keep: torch.Tensor) -> Growth:
-        """Return the scores of the Gaussians of ``keep``, (N,) bool."""
-        picked = Growth(0, self.score.device)
-        picked.score, picked.seen = self.score[keep], self.seen[keep]
-        return picked
-
     def mean(self) -> torch.Tensor:
         """(N,) float32, 0 for a Gaussian no view saw."""
         return self.score / self.seen.clamp(min=1)

@@ -39,9 +39,7 @@ def light_in_front(
     source = LightSource(splats, device)
     front, whole = np.zeros(len(splats)), np.zeros(len(splats))
     for number in rng.permutation(len(cameras))[:VIEWS]:
-        camera = cameras[number]
-        area = camera.width * camera.height
-        light = source.light(camera, rng.choice(area, min(PIXELS, area), replace=False))
+        light = source.sample(cameras[number], PIXELS, rng)
         ahead = np.where(light.depths < light.surface[:, None] - margin, light.weights, 0)
         front += np.bincount(light.ids.ravel(), ahead.ravel(), len(splats))
         whole += np.bincount(light.ids.ravel(), light.weights.ravel(), len(splats))

@@ -48,9 +48,8 @@ def solidity(splats: Splats, views: Sequence[View], device: str = "auto", seed: 
     chosen = rng.permutation(len(views))[:VIEWS]
     weights, gaps, depths, opacities = [], [], [], []
     for number in chosen:
-        camera = views[number].camera.resized(*views[number].camera.size_within(LONG_SIDE))
-        area = camera.width * camera.height
-        light = source.light(camera, rng.choice(area, min(PIXELS, area), replace=False))
+        camera = views[number].camera
+        light = source.sample(camera.resized(*camera.size_within(LONG_SIDE)), PIXELS, rng)
         weights.append(light.weights)
         gaps.append(np.abs(light.depths - light.surface[:, None]))
         depths.append(light.surface[light.weights[:, 0] > 0])

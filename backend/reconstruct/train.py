@@ -355,8 +355,9 @@ class Training:
         )
         keep = torch.from_numpy(in_front <= self.schedule.floater_share).to(self.device)
         if int(keep.sum()) >= FEWEST_GAUSSIANS:
-            self.growth = self.growth.pick(keep)
             self.adam.rearrange(keep, {name: column[:0].detach() for name, column in self.adam.columns.items()})
+            # Every check follows a densification, which leaves an empty score.
+            self.growth = Growth(len(self.adam), self.device)
 
     def splats(self) -> Splats:
         """Return the Gaussians; any with a value that is not finite is left out, and the log says so."""

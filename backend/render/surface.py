@@ -56,6 +56,11 @@ class LightSource:
     def __len__(self) -> int:
         return len(self._means)
 
+    def sample(self, camera: Camera, count: int, rng: np.random.Generator) -> Light:
+        """Return what makes ``count`` random pixels of a camera's image; all of them where it has fewer."""
+        area = camera.width * camera.height
+        return self.light(camera, rng.choice(area, min(count, area), replace=False))
+
     def light(self, camera: Camera, pixels: NDArray[np.int64], k: int = STRONGEST) -> Light:
         """Return what makes the given pixels.
 
