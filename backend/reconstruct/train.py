@@ -198,9 +198,11 @@ def _train(
         folder=shelved,
         progress=progress,
     )
-    cap = changes.setdefault("cap", default_cap(photos.pixels, engine, each))
+    cap = int(changes.get("cap", default_cap(photos.pixels, engine, each)))
     sparse = (scene.points - origin).astype(np.float32)
-    points = initial_points(sparse, scene.colours, photos.half, max(1, int(cap) // START_SHARE), seed, progress)
+    points = initial_points(sparse, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
+    # As many sparse points as there are may start, and keep their number.
+    changes.setdefault("cap", max(cap, len(points[0])))
     cameras = [photo.camera for photo in photos.full]
     distance = viewing_distance(points[0], cameras)
     check_precision(scene, origin, distance, cameras)
