@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.reconstruct.exposure import logs_of
 from backend.reconstruct.losses import photometric_loss
 from backend.reconstruct.optimiser import Adam, Columns
 from backend.reconstruct.photographs import Photograph
@@ -77,9 +76,7 @@ def tune(
         photo, now = photos[number].on(device), adam.columns
         features = torch.cat([sh_colours(now["sh"], now["means"], photo.camera), carried], 1)
         rendered = rasterize(now["means"], now["quats"], now["scales"], now["opacities"], features, photo.camera)
-        image = rendered.image[:, :, :3]
-        # Gaussians are nearly done, so that one look tells the exposure of a photograph.
-        loss = photometric_loss(image * logs_of(image, photo.image).exp(), photo.image, schedule.ssim_weight)
+        loss = photometric_loss(rendered.image[:, :, :3].contiguous(), photo.image, schedule.ssim_weight)
         wanted = table[torch.from_numpy(outlines[number]).to(device).long()]
         loss = loss + label_weight * (rendered.image[:, :, 3:] - wanted).abs().mean()
         loss.backward()
