@@ -115,7 +115,7 @@ class Names:
         self._listings: dict[Path, Listing] = {}
 
     def of(self, folder: Path) -> Listing:
-        """Return what ``folder`` holds; nothing where it is no folder inside the scene folder.
+        """Return what ``folder`` holds; nothing where it is not a folder inside the scene folder.
 
         Raises:
             BadScene: if it cannot be read.

@@ -41,7 +41,7 @@ def image_size(file: Path) -> tuple[int, int]:
     """Return width and height from the header of a photograph.
 
     Raises:
-        BadScene: if it is no image, or none of sRGB.
+        BadScene: if it is not an image, or its colours are not sRGB.
     """
     try:
         with Image.open(file) as image:
@@ -55,7 +55,7 @@ def orientation(file: Path) -> int:
     """Return the EXIF orientation of a photograph, 1 (upright) to 8, from its header; 1 where it has none.
 
     Raises:
-        BadScene: if it is no image.
+        BadScene: if it is not an image.
     """
     try:
         with Image.open(file) as image:

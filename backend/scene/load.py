@@ -59,7 +59,7 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
             path or a capture may be one of several.
         BadMask: if a mask cannot be read, does not fit its photograph, ``masks`` holds none, or each of several files
             may be the mask of one photograph.
-        BadArgument: if ``masks`` is no folder.
+        BadArgument: if ``masks`` is not a folder.
     """
     if not root.is_dir():
         is_what = "is a file, not a folder" if root.exists() else "does not exist"
