@@ -27,5 +27,10 @@ def splats_at(means: np.ndarray, size: np.ndarray, opacity: float) -> Splats:
 
 
 def joined(*parts: Splats) -> Splats:
-    names = ("means", "quats", "scales", "opacities", "sh")
-    return Splats(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Splats(
+        means=np.concatenate([part.means for part in parts]),
+        quats=np.concatenate([part.quats for part in parts]),
+        scales=np.concatenate([part.scales for part in parts]),
+        opacities=np.concatenate([part.opacities for part in parts]),
+        sh=np.concatenate([part.sh for part in parts]),
+    )
