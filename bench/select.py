@@ -29,7 +29,8 @@ from backend.objects.table import object_table
 from backend.select import Opened, select_gaussian, select_pixel, view_mask
 from bench.scenes import make_scene
 from bench.transfer import Server, scene
-from blender_addon import api, scene_files
+from blender_addon import api
+from blender_addon.client import scene_files
 from protocol.splats import Splats
 
 

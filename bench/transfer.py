@@ -5,7 +5,7 @@
     python -m bench.transfer --encrypted      # with a pairing string, as between machines
 
 The server is the true one in a process of its own, the client the add-on's. As both are on one disk, a download is
-linked and hashed (:mod:`blender_addon.nearby`); "over the wire" is without that, as where they are not. Raw pyzmq is
+linked and hashed (``client/nearby.py``); "over the wire" is without that, as where they are not. Raw pyzmq is
 one ROUTER that asks and one DEALER that answers, in two processes over TCP on loopback, with messages of the same size
 and as many under way as a download has. It copies nothing in Python, the sender sends the same bytes again and again,
 and what arrives is let go unread: no disk, no hashes, no checks. "Raw, written" is the same with each message appended
@@ -32,8 +32,9 @@ import zmq
 from rich.console import Console
 from rich.table import Table
 
-from blender_addon import api, scene_files
-from blender_addon.job import Job
+from blender_addon import api
+from blender_addon.client import scene_files
+from blender_addon.client.job import Job
 from protocol.blobs import CHUNK, WINDOW
 
 BUDGET, PERIOD = 0.015, 0.005

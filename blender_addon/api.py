@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import JobRequest, MethodInfo, Select
 
-from .address import parse
-from .connection import Connection
-from .job import Job
-from .local_server import LocalServer
-from .selecting import job_of
-from .survey import Survey
-from .survey import survey as look_through_folder
+from .client.address import parse
+from .client.connection import Connection
+from .client.job import Job
+from .client.local_server import LocalServer
+from .client.selecting import job_of
+from .client.survey import Survey
+from .client.survey import survey as look_through_folder
 
 PATIENCE = 10.0
 """Seconds that :func:`connect` waits for a server unless told otherwise."""
@@ -79,7 +79,7 @@ class Segmentation:
         """Wait for the result and return its folder, telling ``on_progress`` what goes on.
 
         Raises:
-            Fault: as :meth:`blender_addon.job.Job.result`.
+            Fault: as :meth:`blender_addon.client.job.Job.result`.
         """
         return self.job.result(timeout, self._tell)
 
@@ -122,7 +122,7 @@ def survey(folder: Path | str) -> Survey:
     """Return what a scene folder holds, as the panel shows it before anything is sent.
 
     Raises:
-        BadScene: as :func:`blender_addon.survey.survey`.
+        BadScene: as :func:`blender_addon.client.survey.survey`.
     """
     from . import session
 

@@ -8,15 +8,15 @@ import bpy
 from protocol.errors import Fault
 
 from . import session, values
-from .connection import Connection
+from .client.connection import Connection
+from .client.job import Job
+from .client.pace import in_words
+from .client.survey import Survey
 from .editing.parts import points_of
-from .job import Job
-from .pace import in_words
 from .preferences import PACKAGE, address, pairing, preferences
 from .pump import Import, pump
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
 from .splats.collections import splat_objects
-from .survey import Survey
 
 CATEGORY = "SplatLift"
 CHARACTER = 6.6

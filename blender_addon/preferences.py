@@ -10,7 +10,7 @@ import bpy
 
 from protocol.errors import Refused, Unavailable
 
-from .address import DEFAULT, Address
+from .client.address import DEFAULT, Address
 
 CACHE_LIMIT = 20_000_000_000
 """Bytes of downloads that are kept where the add-on is not installed."""

@@ -16,14 +16,15 @@ import bpy
 
 from protocol.errors import Fault, Unavailable
 
-from . import record, session, values
-from .cache import make_room
-from .connection import Connection
-from .job import Job
-from .local_server import LocalServer
+from . import session, values
+from .client import record
+from .client.cache import make_room
+from .client.connection import Connection
+from .client.job import Job
+from .client.local_server import LocalServer
+from .client.survey import Survey, survey
 from .pictures import Pictures
 from .preferences import cache_folder, cache_limit
-from .survey import Survey, survey
 
 PERIOD = 0.05
 BUSY_PERIOD = 0.005
@@ -152,7 +153,7 @@ class Pump:
         """Start a server on this machine, and connect to it when it says where it is.
 
         Raises:
-            Fault: as :meth:`.local_server.LocalServer.start`.
+            Fault: as :meth:`.client.local_server.LocalServer.start`.
         """
         self.local.stop(wait=True)
         self.local = LocalServer(self.connection.cache, self.redraw)

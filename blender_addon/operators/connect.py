@@ -6,8 +6,8 @@ import bpy
 
 from protocol.errors import Unavailable
 
-from ..address import parse
 from ..api import PATIENCE, START
+from ..client.address import parse
 from ..preferences import address, check_online, environment, pairing
 from ..pump import pump
 from .reporting import reporting

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from protocol.errors import NotFound
 from protocol.messages import Select
 
+from ..client.selecting import job_of
 from ..editing.grow import grow, shrink
 from ..editing.selection import active_point
 from ..editing.similar import THRESHOLD, Point, select_like
 from ..pump import pump
-from ..selecting import job_of
 from .edit_targets import can_edit, need_targets
 from .reporting import reporting
 

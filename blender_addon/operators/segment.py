@@ -12,10 +12,10 @@ from protocol.errors import BadArgument, NotFound
 from protocol.messages import JobRequest
 
 from .. import values
-from ..job import Job
+from ..client.job import Job
+from ..client.survey import Survey, scene_of
 from ..pump import pump, redraw_panels
 from ..settings import capture_folder, settings
-from ..survey import Survey, scene_of
 from .reporting import reporting
 
 

@@ -14,7 +14,7 @@ import bpy
 
 import blender_addon
 from blender_addon.pump import pump
-from tests.blender_addon.mock_server import MockServer
+from tests.blender_addon.client.mock_server import MockServer
 
 
 @contextmanager

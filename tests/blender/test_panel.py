@@ -22,9 +22,9 @@ from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, 
 from protocol.ply import read_ply, write_ply  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
-from tests.blender_addon.conftest import capture  # noqa: E402, F401
-from tests.blender_addon.mock_server import Stage  # noqa: E402
-from tests.blender_addon.test_local_server import program  # noqa: E402
+from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
+from tests.blender_addon.client.mock_server import Stage  # noqa: E402
+from tests.blender_addon.client.test_local_server import program  # noqa: E402
 
 NOT_CONNECTED = ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
 

@@ -16,7 +16,7 @@ import blender_addon  # noqa: E402
 from blender_addon import panels, pump, session  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
 from tests.blender.example import write_example  # noqa: E402
-from tests.blender_addon.mock_server import MockServer  # noqa: E402
+from tests.blender_addon.client.mock_server import MockServer  # noqa: E402
 
 KINDS = ("Operator", "Panel", "Menu", "UIList", "AddonPreferences", "PropertyGroup", "FileHandler", "Header")
 
@@ -113,7 +113,7 @@ def test_the_manifest_says_what_the_platform_asks_for():
 FORGETFUL = """
 import sys
 import blender_addon
-from blender_addon.connection import Connection
+from blender_addon.client.connection import Connection
 from pathlib import Path
 blender_addon.register()
 connection = Connection(Path(sys.argv[1]))

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from blender_addon import api
-from blender_addon.local_server import LocalServer
+from blender_addon.client.local_server import LocalServer
 from protocol.errors import BadArgument, Unavailable
 
-HERE = Path(__file__).parents[2]
+HERE = Path(__file__).parents[3]
 
 
 def program(folder: Path, *lines: str) -> Path:
@@ -105,7 +105,7 @@ def test_one_that_dies_leaves_its_last_line(tmp_path):
 
 
 def test_one_that_does_not_want_to_end_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr("blender_addon.local_server.PATIENCE", 0.3)
+    monkeypatch.setattr("blender_addon.client.local_server.PATIENCE", 0.3)
     local = LocalServer(tmp_path)
     lines = (
         "import signal",
@@ -125,7 +125,7 @@ def test_one_that_does_not_want_to_end_is_ended(tmp_path, monkeypatch):
 def test_it_ends_with_a_blender_that_is_killed(tmp_path):
     pytest.importorskip("torch", reason="the backend is not installed in this environment")
     script = (
-        "import sys, time; from pathlib import Path; from blender_addon.local_server import LocalServer\n"
+        "import sys, time; from pathlib import Path; from blender_addon.client.local_server import LocalServer\n"
         "local = LocalServer(Path(sys.argv[1]))\n"
         "local.start(Path(sys.executable), '--data', sys.argv[1])\n"
         "local.wait(60); print(local._process.pid, flush=True); time.sleep(60)\n"

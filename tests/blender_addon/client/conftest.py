@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.blender_addon.mock_server import Stage
+from tests.blender_addon.client.mock_server import Stage
 
 
 @pytest.fixture

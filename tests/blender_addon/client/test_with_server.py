@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_addon import api, scene_files
+from blender_addon import api
+from blender_addon.client import scene_files
 from protocol.errors import BadArgument, BadScene, NotFound, Refused, Unavailable
 from tests.backend.server.conftest import ServingProcess
 from tests.ports import free_pair

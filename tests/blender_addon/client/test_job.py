@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blender_addon import record
-from blender_addon.connection import BEAT, MAX_GETS, Connection
+from blender_addon.client import record
+from blender_addon.client.connection import BEAT, MAX_GETS, Connection
 from protocol.blobs import CHUNK, MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.errors import (
     BadArgument,
@@ -649,7 +649,7 @@ def test_a_bug_of_our_own_is_shown_and_raised(stage, capture, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("blender_addon.upload.pack_manifest", broken)
+    monkeypatch.setattr("blender_addon.client.upload.pack_manifest", broken)
     job = stage.connection.submit(capture())
     with pytest.raises(ZeroDivisionError):
         stage.play(lambda: job.final)

@@ -12,7 +12,7 @@ import pytest
 from backend.scene import load_scene
 from backend.scene.inspect import inspect_scene
 from blender_addon import api
-from blender_addon.survey import CLIMB, scene_of
+from blender_addon.client.survey import CLIMB, scene_of
 from protocol.errors import BadScene
 from protocol.ply import write_ply
 from tests.backend.scene import writing

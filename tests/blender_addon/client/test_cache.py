@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from blender_addon.cache import make_room
+from blender_addon.client.cache import make_room
 from protocol.blobs import Store
 from protocol.messages import FileEntry
 from tests.backend.server.test_room import clear

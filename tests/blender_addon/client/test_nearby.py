@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.connection import Connection
+from blender_addon.client.connection import Connection
 from protocol.blobs import Store, digest_of, pack_manifest
 from protocol.messages import FileEntry, Get, JobRequest, Locate
 

@@ -11,8 +11,9 @@ import pytest
 import zmq
 
 from backend.server import keys
-from blender_addon import api, scene_files
-from blender_addon.connection import Connection
+from blender_addon import api
+from blender_addon.client import scene_files
+from blender_addon.client.connection import Connection
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
 from protocol.pairing import Pairing
 from tests.backend.server.conftest import ServingProcess

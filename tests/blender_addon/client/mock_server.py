@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import zmq
 
-from blender_addon.connection import Connection
+from blender_addon.client.connection import Connection
 from protocol.blobs import CHUNK, digest_of, pack_manifest, unpack_manifest
 from protocol.errors import Fault, NotFound
 from protocol.messages import (

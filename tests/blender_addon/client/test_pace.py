@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blender_addon.pace import FIRST, MEMORY, Pace, in_words
+from blender_addon.client.pace import FIRST, MEMORY, Pace, in_words
 
 
 def test_a_steady_pace():

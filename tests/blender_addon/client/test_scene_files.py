@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.scene_files import SceneFiles, find_files, inside
+from blender_addon.client.scene_files import SceneFiles, find_files, inside
 from protocol.errors import BadArgument, BadScene
 
 

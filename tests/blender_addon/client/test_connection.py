@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import zmq
 
-from blender_addon.connection import ATTEMPT, BEAT, FORGOTTEN, SILENCE
+from blender_addon.client.connection import ATTEMPT, BEAT, FORGOTTEN, SILENCE
 from protocol.errors import BadArgument, BadFrames, Refused, Unavailable, VersionMismatch
 from protocol.messages import MAJOR, Attach, Bye, Error, Heartbeat, Hello, Sync
 
