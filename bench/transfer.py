@@ -5,7 +5,7 @@
     python -m bench.transfer --encrypted      # with a pairing string, as between machines
 
 The server is the true one in a process of its own, the client the add-on's. As both are on one disk, a download is
-linked and hashed (``client/nearby.py``); "over the wire" is without that, as where they are not. Raw pyzmq is
+linked and hashed (``client/local_store.py``); "over the wire" is without that, as where they are not. Raw pyzmq is
 one ROUTER that asks and one DEALER that answers, in two processes over TCP on loopback, with messages of the same size
 and as many under way as a download has. It copies nothing in Python, the sender sends the same bytes again and again,
 and what arrives is let go unread: no disk, no hashes, no checks. "Raw, written" is the same with each message appended
@@ -185,7 +185,7 @@ def measure(root: Path, down: int, up: int, pause: float, encrypted: bool) -> Sp
             hashed = up / ticks.until(job, "uploading")
             sent = up / ticks.until(job, "queued", "running", "downloading")
             upward = ticks.longest
-            client.connection.nearby = None
+            client.connection.local_store = None
             fetched, tick_down = fetch(client, job, root, down, pause)
         with api.connect(server.address, server.pairing, cache=root / "other") as client:
             linked, tick_linked = fetch(client, api.segment(client, capture).job, root, down, pause)

@@ -28,7 +28,7 @@ from .client.address import parse
 from .client.connection import Connection
 from .client.job import Job
 from .client.local_server import LocalServer
-from .client.selecting import job_of
+from .client.selection import job_of
 from .client.survey import Survey
 from .client.survey import survey as look_through_folder
 

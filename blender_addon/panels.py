@@ -10,7 +10,7 @@ from protocol.errors import Fault
 from . import session, values
 from .client.connection import Connection
 from .client.job import Job
-from .client.pace import in_words
+from .client.rate import format_duration
 from .client.survey import Survey
 from .editing.parts import points_of
 from .preferences import PACKAGE, address, pairing, preferences
@@ -359,7 +359,7 @@ def details_of(job: Job) -> list[str]:
     if job.state == "queued" and job.ahead:
         lines.append("1 capture is before it" if job.ahead == 1 else f"{job.ahead} captures are before it")
     parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
-    parts += [f"{in_words(job.left)} left"] if job.left is not None else []
+    parts += [f"{format_duration(job.left)} left"] if job.left is not None else []
     return [*lines, ", ".join(parts)] if parts else lines
 
 

@@ -47,25 +47,25 @@ from protocol.messages import (
 from protocol.pairing import Pairing
 
 from .address import Address, parse
-from .errand import Errand
-from .job import Job, Lost
-from .learning import learn, look_again
-from .link import Channel, Link, Received, Refusal
+from .job import ConnectionLost, Job
 from .record import Entry
-from .selecting import select
+from .request import Request
+from .selection import select
+from .server_info import fetch_server_info, refresh_facts
+from .sockets import Channel, Received, Refusal, Sockets
 
 State = Literal["disconnected", "connecting", "connected", "error"]
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
 Steps = Generator[bool, None, T]
 
-ATTEMPT = 4.0
+CONNECT_TIMEOUT = 4.0
 """Seconds until a server that is being called counts as not there."""
-SILENCE = 10.0
+SILENCE_TIMEOUT = 10.0
 """Seconds without a sign of life until a connected server counts as lost."""
-BEAT = 2.0
+HEARTBEAT_INTERVAL = 2.0
 """Seconds between heartbeats. libzmq's own do not show that the server's main loop runs."""
-FORGOTTEN = 20.0
+SESSION_TIMEOUT = 20.0
 """Seconds without a step, as while Blender renders, until a session may be forgotten: the server waits for 30."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0
 """Seconds between attempts to connect again; each wait is twice the one before."""
@@ -96,7 +96,7 @@ class Connection:
         address: the server's, None before the first :meth:`connect`.
         started_here: whether the server is the one of this machine that was started for this client, at any port.
         jobs: all jobs of this connection, oldest first.
-        errands: questions that are not answered yet.
+        requests: questions that are not answered yet.
         busy: whether the last step left something that could be done at once.
         gets: what the server asked for and has not been sent, with the numbers of its requests.
         uploading: whether an upload has its turn.
@@ -116,11 +116,11 @@ class Connection:
         self.server: Welcome | None = None
         self.facts: Facts | None = None
         self.settings: dict[str, list[Setting]] = {}
-        self.nearby: Path | None = None
+        self.local_store: Path | None = None
         self.address: Address | None = None
         self.started_here = False
         self.jobs: list[Job] = []
-        self.errands: list[Errand[Any]] = []
+        self.requests: list[Request[Any]] = []
         self.cache = cache
         self.changed = changed
         self.busy = False
@@ -130,7 +130,7 @@ class Connection:
         self.gets: deque[tuple[Get, int]] = deque()
         self._clock = clock
         self._context: zmq.Context | None = None
-        self._link: Link | None = None
+        self._link: Sockets | None = None
         self._life: Steps[None] | None = None
         self._verdict: Fault | None = None
         self._files_port: int | None = None
@@ -189,7 +189,7 @@ class Connection:
         for job in self.unfinished:
             job.stop()
         self.close()
-        self.errands.clear()
+        self.requests.clear()
         if self._context is not None:
             self._context.destroy(linger=0)
             self._context = None
@@ -211,18 +211,18 @@ class Connection:
         """Cancel a job: at once while files are on their way, by asking the server while it works."""
         job.cancel()
 
-    def start(self, steps: Steps[T], done: Callable[[Errand[T]], object] | None = None) -> Errand[T]:
-        """Take steps besides the jobs, such as those of :func:`.selecting.select`; ``done`` is called after the last.
+    def start(self, steps: Steps[T], done: Callable[[Request[T]], object] | None = None) -> Request[T]:
+        """Take steps besides the jobs, such as those of :func:`.selection.select`; ``done`` is called after the last.
 
         Returns at once.
         """
-        errand = Errand(self, steps, done)
-        self.errands.append(errand)
-        return errand
+        request = Request(self, steps, done)
+        self.requests.append(request)
+        return request
 
     def select(
-        self, wanted: Select, done: Callable[[Errand[NDArray[np.bool_]]], object] | None = None
-    ) -> Errand[NDArray[np.bool_]]:
+        self, wanted: Select, done: Callable[[Request[NDArray[np.bool_]]], object] | None = None
+    ) -> Request[NDArray[np.bool_]]:
         """Ask which Gaussians of a result are like one of them: (N,) bool in the order of its ``splats.ply``.
 
         Returns at once. Fails with Unavailable without a connection, or where the server is too old for it.
@@ -293,9 +293,9 @@ class Connection:
         deadline = time.perf_counter() + budget
         while True:
             self.busy = any(
-                [self._receive(), self._keep_alive(), *[each.advance() for each in (*self.unfinished, *self.errands)]]
+                [self._receive(), self._keep_alive(), *[each.advance() for each in (*self.unfinished, *self.requests)]]
             )
-            self.errands = [errand for errand in self.errands if not errand.finished]
+            self.requests = [request for request in self.requests if not request.finished]
             self._withdraw()
             self._stepped = self._clock()
             if not self.busy or time.perf_counter() >= deadline:
@@ -335,7 +335,7 @@ class Connection:
             self._heard = self._clock()
             self._files_port = None
             self._context = self._context or zmq.Context()
-            self._link = Link(self._context, address, pairing)
+            self._link = Sockets(self._context, address, pairing)
             try:
                 yield from self._watched(self._greet(self._link))
                 wait = FIRST_WAIT
@@ -354,7 +354,7 @@ class Connection:
             yield from self._pause(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
-    def _greet(self, link: Link) -> Steps[None]:
+    def _greet(self, link: Sockets) -> Steps[None]:
         welcome, _ = yield from self._exchange(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Welcome, "control")
         if welcome.protocol[0] != MAJOR:
             raise VersionMismatch(
@@ -367,16 +367,16 @@ class Connection:
         self._files_port = None
         self.server = welcome
         self._show("connected", None)
-        self.start(learn(self))
+        self.start(fetch_server_info(self))
 
     def job_ended(self) -> None:
         """Take note that a job has come to its end at the server."""
         if self._greeted:
-            self.start(look_again(self))
+            self.start(refresh_facts(self))
 
     def _beat(self) -> Steps[None]:
         while True:
-            yield from self._pause(BEAT)
+            yield from self._pause(HEARTBEAT_INTERVAL)
             yield from self._exchange(Heartbeat(), Heartbeat, "control")
             if any(job.state == "queued" for job in self.jobs):
                 yield from self._look_at_the_queue()
@@ -406,11 +406,11 @@ class Connection:
             raise _unpaired(self._link.refusal, self.address, encrypted=self._link.encrypted)
         if self._link.cut:
             raise self._gone()
-        if slept > FORGOTTEN:
+        if slept > SESSION_TIMEOUT:
             raise _Asleep
-        if slept > BEAT:
+        if slept > HEARTBEAT_INTERVAL:
             self._heard = now  # the silence was ours
-        if now - self._heard > (SILENCE if self._greeted else ATTEMPT):
+        if now - self._heard > (SILENCE_TIMEOUT if self._greeted else CONNECT_TIMEOUT):
             raise self._gone()
 
     @property
@@ -444,7 +444,7 @@ class Connection:
         if self._link is not None:
             self._link.close(farewell=farewell)
         self._link = None
-        self.nearby = None
+        self.local_store = None
         self._verdict = None
         self.withdrawing = self.withdrew = False
         self._boxes.clear()
@@ -491,22 +491,22 @@ class Connection:
         elif id in self._boxes:
             self._boxes[id].append(received)
 
-    # What the errands of jobs use
+    # What the requests of jobs use
 
-    def connected(self) -> Steps[Link]:
+    def connected(self) -> Steps[Sockets]:
         """Wait until there is a connection and return its link."""
         while self._link is None or not self._greeted:
             yield False
         return self._link
 
-    def is_over(self, link: Link) -> bool:
+    def is_over(self, link: Sockets) -> bool:
         return self._link is not link
 
     def ask(self, message: Message, answer: type[M]) -> Steps[M]:
         """Send a message on control and return its answer.
 
         Raises:
-            Lost: if there is no connection, or it is lost first.
+            ConnectionLost: if there is no connection, or it is lost first.
             Fault: the server's, if it answers with an error.
         """
         return (yield from self.ask_for_arrays(message, answer))[0]
@@ -514,7 +514,7 @@ class Connection:
     def ask_for_arrays(self, message: Message, answer: type[M]) -> Steps[tuple[M, list[NDArray]]]:
         """As :meth:`ask`, and return the arrays of the answer as well."""
         if not self._greeted:
-            raise Lost
+            raise ConnectionLost
         return (yield from self._exchange(message, answer, "control"))
 
     def _exchange(self, message: Message, answer: type[M], channel: Channel) -> Steps[tuple[M, list[NDArray]]]:
@@ -529,10 +529,10 @@ class Connection:
         """Give a :class:`Conversation` over the present link.
 
         Raises:
-            Lost: if there is none.
+            ConnectionLost: if there is none.
         """
         if self._link is None:
-            raise Lost
+            raise ConnectionLost
         talk = Conversation(self, self._link, channel)
         try:
             yield talk
@@ -601,9 +601,9 @@ class _Asleep(Exception):
 
 
 class Conversation:
-    """Messages of one errand over one link, and the answers to them in the order they came."""
+    """Messages of one request over one link, and the answers to them in the order they came."""
 
-    def __init__(self, connection: Connection, link: Link, channel: Channel) -> None:
+    def __init__(self, connection: Connection, link: Sockets, channel: Channel) -> None:
         self.ids: list[int] = []
         self._connection = connection
         self._link = link
@@ -627,14 +627,14 @@ class Conversation:
         """Return the next answer, or None.
 
         Raises:
-            Lost: if the link is gone.
+            ConnectionLost: if the link is gone.
         """
         self._check()
         return self._box.popleft() if self._box else None
 
     def _check(self) -> None:
         if self._connection.is_over(self._link):
-            raise Lost
+            raise ConnectionLost
 
 
 def expect(message: AnyMessage, kind: type[M]) -> M:

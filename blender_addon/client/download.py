@@ -13,12 +13,12 @@ from protocol.blobs import MAX_MANIFEST, Pull, read_manifest
 from protocol.errors import BadFrames, BadResult
 from protocol.messages import Chunk, FileEntry, Result
 
-from .nearby import link
+from .local_store import link_files
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .job import Job
-    from .link import Received
+    from .sockets import Received
 
 T = TypeVar("T")
 Steps = Generator[bool, None, T]
@@ -28,7 +28,7 @@ def download(job: Job, connection: Connection, result: Result) -> Steps[Path]:
     """Fetch a result and return its folder, which has its name only once it is whole.
 
     Raises:
-        Lost: with the link; what has arrived stays for the next attempt.
+        ConnectionLost: with the link; what has arrived stays for the next attempt.
         BadResult, BadFrames: if what arrives is not what was promised.
         Unavailable: if the cache's disk is full or fails.
     """
@@ -54,7 +54,7 @@ def _fetch(
     connection: Connection, entries: list[FileEntry], tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Steps[None]:
     """Fetch what the cache lacks of ``entries``; ``tell`` how many bytes of how many are here."""
-    yield from link(connection, entries, tell)
+    yield from link_files(connection, entries, tell)
     pull = Pull(connection.store, entries)
     try:
         with connection.conversation("bulk") as talk:

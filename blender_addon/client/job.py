@@ -27,11 +27,11 @@ from protocol.messages import (
 )
 
 from .download import download
-from .link import Link
-from .pace import Pace
+from .rate import Rate
 from .record import Entry
 from .scene_files import inside
-from .upload import Outgoing, prepare, upload
+from .sockets import Sockets
+from .upload import OfferedFolder, prepare, upload
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -67,8 +67,8 @@ def read_warnings(folder: Path) -> list[str]:
         return []
 
 
-class Lost(Exception):
-    """The link is gone. An errand that meets this waits for the next link and takes itself up again."""
+class ConnectionLost(Exception):
+    """The link is gone. A request that meets this waits for the next link and takes itself up again."""
 
 
 class _Cancelled(Exception):
@@ -129,7 +129,7 @@ class Job:
         self._remote: Progress | None = None
         self._submitted = False
         self._cancelling = False
-        self._pace = Pace()
+        self._rate = Rate()
         self._work: Steps[None] | None = self._course(tuple(path for path in (splats, masks) if path))
 
     @classmethod
@@ -227,9 +227,9 @@ class Job:
             state = "cancelling" if self._cancelling else progress.state
             stage = progress.stage or progress.state
             if stage != self.stage:
-                self._pace = Pace()
-            self._pace.tell(self._connection.now(), progress.fraction)
-            self.left = self._pace.left(1.0)
+                self._rate = Rate()
+            self._rate.add(self._connection.now(), progress.fraction)
+            self.left = self._rate.left(1.0)
             self.show(state=state, stage=stage, fraction=progress.fraction, note=progress.note)
 
     def take_picture(self, arrays: Sequence[NDArray]) -> None:
@@ -257,13 +257,13 @@ class Job:
 
     def transferred(self, done: int, total: int) -> None:
         """Show that so many bytes of the present stage are done."""
-        self._pace.tell(self._connection.now(), done)
-        self.speed, self.left = self._pace.speed, self._pace.left(total)
+        self._rate.add(self._connection.now(), done)
+        self.speed, self.left = self._rate.speed, self._rate.left(total)
         note = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
         self.show(bytes_done=done, bytes_total=total, fraction=done / max(total, 1), note=note)
 
     def _begin(self, state: State, stage: str) -> None:
-        self._pace = Pace()
+        self._rate = Rate()
         self.show(state=state, stage=stage, fraction=0.0, note="", bytes_done=0, bytes_total=0, speed=None, left=None)
 
     def _end(self, **shown: Any) -> None:
@@ -274,7 +274,7 @@ class Job:
 
     def _course(self, also: tuple[str, ...]) -> Steps[None]:
         """All of a job, in order; begun again from where it makes sense when the link was lost."""
-        outgoing: Outgoing | None = None
+        outgoing: OfferedFolder | None = None
         while True:
             try:
                 if outgoing is None and not self._submitted:
@@ -293,7 +293,7 @@ class Job:
                 folder = yield from download(self, self._connection, result)
                 self.show(state="finished", fraction=1.0, note="", folder=folder, warnings=read_warnings(folder))
                 return
-            except Lost:
+            except ConnectionLost:
                 continue
 
     def _known(self) -> Steps[bool]:
@@ -311,7 +311,7 @@ class Job:
             return False
         return True
 
-    def _submit(self, outgoing: Outgoing) -> Steps[None]:
+    def _submit(self, outgoing: OfferedFolder) -> Steps[None]:
         # From here on the server may have the job, even if its answer is lost.
         self._submitted = True
         submit = Submit(self.id, self.title, outgoing.offer.manifest, self.request)
@@ -319,12 +319,12 @@ class Job:
         self._begin("cancelling" if self._cancelling else "queued", "queued")
         yield from self._connection.ask(Sync(self.id), Progress)
 
-    def _follow(self, link: Link) -> Steps[None]:
+    def _follow(self, link: Sockets) -> Steps[None]:
         """Wait for the server to finish; pass a cancel on to it."""
         asked = False
         while self._remote is None or self._remote.state not in FINAL_STATES:
             if self._connection.is_over(link):
-                raise Lost
+                raise ConnectionLost
             if self._cancelling and not asked:
                 yield from self._connection.ask(Cancel(self.id), Progress)
                 asked = True

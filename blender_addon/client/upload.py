@@ -22,7 +22,7 @@ T = TypeVar("T")
 Steps = Generator[bool, None, T]
 
 
-class Outgoing:
+class OfferedFolder:
     """A folder on offer. Only what :func:`protocol.blobs.scan` found in it is ever sent, nothing else of the disk.
 
     Attributes:
@@ -69,7 +69,7 @@ def _whole(data: bytes, get: Get, name: str) -> bytes:
     return data
 
 
-def prepare(job: Job, also: tuple[str, ...]) -> Steps[Outgoing]:
+def prepare(job: Job, also: tuple[str, ...]) -> Steps[OfferedFolder]:
     """List and hash the files of the job's scene folder, and those ``also``.
 
     Raises:
@@ -90,14 +90,14 @@ def prepare(job: Job, also: tuple[str, ...]) -> Steps[Outgoing]:
             job.transferred(next(hashing), found.bytes)
             yield True
         except StopIteration as end:
-            return Outgoing(job.scene, end.value)
+            return OfferedFolder(job.scene, end.value)
 
 
-def upload(job: Job, connection: Connection, outgoing: Outgoing) -> Steps[None]:
+def upload(job: Job, connection: Connection, outgoing: OfferedFolder) -> Steps[None]:
     """Offer a folder and send what the server lacks of it; one job at a time does.
 
     Raises:
-        Lost: with the link.
+        ConnectionLost: with the link.
         Fault: the server's, or NotFound if a file changed meanwhile.
     """
     while connection.uploading or connection.withdrawing:

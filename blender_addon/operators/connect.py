@@ -31,7 +31,7 @@ class SPLATLIFT_OT_connect(bpy.types.Operator):
             connection.run(lambda: connection.state in ("connected", "error"), PATIENCE)
             if connection.state != "connected":
                 raise connection.error or Unavailable(f"No SplatLift server answers at {where}.")
-            connection.run(lambda: not connection.errands, PATIENCE)
+            connection.run(lambda: not connection.requests, PATIENCE)
             pump.settle()
         return {"FINISHED"}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.errors import NotFound
 from protocol.messages import Select
 
-from ..client.selecting import job_of
+from ..client.selection import job_of
 from ..editing.grow import grow, shrink
 from ..editing.selection import active_point
 from ..editing.similar import THRESHOLD, Point, select_like

@@ -89,7 +89,7 @@ def declaring(stage, *settings: Setting) -> None:
     stage.server.settings["novel"] = list(settings)
     stage.server.answers[Hello] = lambda _: stage.server.welcome(features=["facts"])
     stage.connect()
-    stage.play(lambda: not stage.connection.errands)
+    stage.play(lambda: not stage.connection.requests)
     pump.settle()
 
 
@@ -440,7 +440,7 @@ def test_errors_of_operators_are_sentences(tmp_path, monkeypatch):
 
 def test_ticks_come_soon_while_files_are_on_their_way_and_only_then(stage, capture):  # noqa: F811
     stage.connect()
-    stage.play(lambda: not stage.connection.errands)
+    stage.play(lambda: not stage.connection.requests)
     assert tick() == PERIOD
     job = stage.connection.submit(capture(a=8 * CHUNK))
     assert tick() == BUSY_PERIOD

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import zmq
 
-from blender_addon.client.connection import ATTEMPT, BEAT, FORGOTTEN, SILENCE
+from blender_addon.client.connection import CONNECT_TIMEOUT, HEARTBEAT_INTERVAL, SESSION_TIMEOUT, SILENCE_TIMEOUT
 from protocol.errors import BadArgument, BadFrames, Refused, Unavailable, VersionMismatch
 from protocol.messages import MAJOR, Attach, Bye, Error, Heartbeat, Hello, Sync
 
@@ -34,7 +34,7 @@ def test_the_states_of_a_connection(stage):
 
 def test_heartbeats_go_out_while_connected(stage):
     stage.connect()
-    stage.pass_time(5 * BEAT + 1)
+    stage.pass_time(5 * HEARTBEAT_INTERVAL + 1)
     assert len(stage.server.kinds(Heartbeat)) in (4, 5)
     assert stage.connection.state == "connected"
 
@@ -103,7 +103,7 @@ def test_nobody_there_is_said_and_tried_again_after_growing_waits(stage):
         stage.pass_time(ATTEMPT_STEPS)
     assert isinstance(stage.connection.error, Unavailable)
     assert f"tcp://127.0.0.1:{port}" in stage.connection.error.sentence
-    waits = [later - earlier - ATTEMPT for earlier, later in pairwise(began)]
+    waits = [later - earlier - CONNECT_TIMEOUT for earlier, later in pairwise(began)]
     assert len(waits) >= 4
     assert waits == pytest.approx([min(2.0**n, 15.0) for n in range(len(waits))], abs=3 * ATTEMPT_STEPS)
     assert stage.states[:4] == ["connecting", "disconnected", "connecting", "disconnected"]
@@ -112,7 +112,7 @@ def test_nobody_there_is_said_and_tried_again_after_growing_waits(stage):
 def test_a_port_where_something_else_listens(stage):
     with socket.create_server(("127.0.0.1", 0)) as other:
         stage.connection.connect(f"tcp://127.0.0.1:{other.getsockname()[1]}")
-        stage.pass_time(ATTEMPT + 1)
+        stage.pass_time(CONNECT_TIMEOUT + 1)
         assert isinstance(stage.connection.error, Unavailable)
         assert stage.connection.wanted
 
@@ -128,7 +128,7 @@ def test_a_second_port_that_is_shut_is_named(stage, silent):
         stage.server.answers[Hello] = lambda _: stage.server.welcome(bulk=f"tcp://127.0.0.1:{port}")
         stage.connection.connect(stage.server.address)
         stage.play(lambda: stage.server.kinds(Hello))
-        stage.pass_time(ATTEMPT + 1)
+        stage.pass_time(CONNECT_TIMEOUT + 1)
         error = stage.connection.error
         assert isinstance(error, Unavailable)
         first = stage.server.port
@@ -149,7 +149,7 @@ def test_a_second_port_that_is_shut_is_named(stage, silent):
 def test_a_server_that_starts_late_is_found(stage):
     port = stage.vanish()
     stage.connection.connect(f"tcp://127.0.0.1:{port}")
-    stage.pass_time(ATTEMPT + 1)
+    stage.pass_time(CONNECT_TIMEOUT + 1)
     stage.server = MockServer(port)
     stage.clock.now += 2
     stage.play(lambda: stage.connection.state == "connected")
@@ -173,21 +173,21 @@ def test_a_server_that_vanishes_is_found_again(stage):
 def test_a_server_that_freezes_is_noticed(stage):
     stage.connect()
     stage.server.answers[Heartbeat] = lambda _: None
-    stage.pass_time(SILENCE + 1)
+    stage.pass_time(SILENCE_TIMEOUT + 1)
     assert "disconnected" in stage.states
     assert stage.states[:3] == ["connecting", "connected", "disconnected"]
 
 
 def test_our_own_sleep_is_not_the_servers_silence(stage):
     stage.connect()
-    stage.clock.now += FORGOTTEN - 1
+    stage.clock.now += SESSION_TIMEOUT - 1
     stage.pass_time(3)
     assert stage.states == ["connecting", "connected"]
 
 
 def test_after_a_long_sleep_the_client_says_hello_again_at_once(stage):
     stage.connect()
-    stage.clock.now += FORGOTTEN + 1
+    stage.clock.now += SESSION_TIMEOUT + 1
     stage.play(lambda: len(stage.states) == 5 and stage.connection.state == "connected")
     assert stage.states[2:] == ["disconnected", "connecting", "connected"]
     assert stage.connection.error is None
@@ -197,7 +197,7 @@ def test_after_a_long_sleep_the_client_says_hello_again_at_once(stage):
 def test_a_session_that_the_server_has_forgotten_is_opened_again(stage):
     stage.connect()
     stage.server.answers[Heartbeat] = lambda _: Error("refused", "The server does not know this connection.")
-    stage.clock.now += BEAT
+    stage.clock.now += HEARTBEAT_INTERVAL
     stage.play(lambda: stage.connection.state == "disconnected")
     del stage.server.answers[Heartbeat]
     stage.clock.now += 2
@@ -214,7 +214,7 @@ def test_an_unknown_answer_is_let_fall(stage):
     stage.connect()
     stage.server.send(Sync("d" * 32))
     stage.server.send(Error("refused", "Not asked for."))
-    stage.pass_time(2 * BEAT)
+    stage.pass_time(2 * HEARTBEAT_INTERVAL)
     assert stage.connection.state == "connected"
 
 

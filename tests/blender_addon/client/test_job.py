@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from blender_addon.client import record
-from blender_addon.client.connection import BEAT, MAX_GETS, Connection
+from blender_addon.client.connection import HEARTBEAT_INTERVAL, MAX_GETS, Connection
 from protocol.blobs import CHUNK, MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.errors import (
     BadArgument,
@@ -277,7 +277,7 @@ def test_cancel_while_downloading(stage, capture):
     stage.connection.cancel(job)
     assert job.state == "cancelled"
     assert not (stage.connection.cache / "results").exists()
-    stage.pass_time(BEAT)
+    stage.pass_time(HEARTBEAT_INTERVAL)
     assert stage.connection.state == "connected"
 
 
@@ -695,12 +695,12 @@ def test_what_is_no_picture_ends_the_link(stage, capture, arrays):
 def test_where_the_server_works_on_others_first_is_shown(stage, capture):
     stage.connect()
     first, second = submitted(stage, capture("a")), submitted(stage, capture("b"))
-    stage.clock.now += BEAT
+    stage.clock.now += HEARTBEAT_INTERVAL
     stage.play(lambda: second.ahead == 1)
     assert first.ahead == 0
     stage.server.push(first.id, state="cancelled")
     stage.play(lambda: first.final)
-    stage.pass_time(BEAT + 1)
+    stage.pass_time(HEARTBEAT_INTERVAL + 1)
     assert second.ahead == 0
 
 
@@ -714,7 +714,7 @@ def test_the_speed_and_the_time_left_are_told(stage, capture):
     assert job.left == pytest.approx(5.0, abs=1.5)
     stage.server.push(job.id, stage="write", fraction=0.0)
     stage.play(lambda: job.stage == "write")
-    assert job.left is None, "another stage has a pace of its own"
+    assert job.left is None, "another stage has a rate of its own"
 
 
 def test_a_record_brings_back_what_is_finished_and_what_still_runs(stage, capture, tmp_path):

@@ -96,7 +96,7 @@ def test_a_folder_that_is_none_is_not_looked_into(stage, theirs, capture, tmp_pa
     stage.server.store = where
     stage.connect()
     segmented(stage, capture(), RESULT)
-    assert stage.connection.nearby is None
+    assert stage.connection.local_store is None
     assert stage.server.kinds(Get)
 
 
@@ -131,9 +131,9 @@ def test_what_had_begun_to_arrive_is_not_kept_beside_the_link(stage, theirs, cap
 
 def test_the_next_server_is_asked_anew(stage, theirs, tmp_path):
     stage.connect()
-    stage.play(lambda: stage.connection.nearby == theirs.root)
+    stage.play(lambda: stage.connection.local_store == theirs.root)
     stage.connection.close()
-    assert stage.connection.nearby is None
+    assert stage.connection.local_store is None
 
 
 def test_a_link_is_given_up_where_the_job_is(stage, theirs, capture):

@@ -1,4 +1,4 @@
-"""The files of a server on this machine: they are linked, not sent, and take no room twice."""
+"""Files of a server on this machine: they are hard-linked into the cache instead of being sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_store(connection: Connection) -> Steps[Path | None]:
 
     Raises:
         Fault: the server's.
-        Lost: with the link.
+        ConnectionLost: with the link.
     """
     assert connection.server is not None
     assert connection.address is not None
@@ -34,7 +34,7 @@ def find_store(connection: Connection) -> Steps[Path | None]:
     return Path(answer.store) if os.path.isabs(answer.store) and os.path.isdir(answer.store) else None
 
 
-def link(
+def link_files(
     connection: Connection, entries: list[FileEntry], tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Steps[None]:
     """Take over what the cache lacks of ``entries`` and the server's store has; ``tell`` how many bytes of how many.
@@ -42,13 +42,13 @@ def link(
     What cannot be taken over is left out, for :class:`protocol.blobs.Pull`.
     """
     store = connection.store
-    if connection.nearby is None:
+    if connection.local_store is None:
         return
     missing = {entry.digest: entry for entry in entries if not store.has(entry.digest, entry.size)}
     total = sum(entry.size for entry in missing.values())
     before = 0
     for entry in missing.values():
-        source = connection.nearby / store.path(entry.digest).relative_to(store.root)
+        source = connection.local_store / store.path(entry.digest).relative_to(store.root)
         if entry.digest not in store.writers:
             for done in store.take(source, entry):
                 tell(before + done, total)

@@ -51,7 +51,7 @@ class _Monitor:
     hang_ups: int = 0
 
 
-class Link:
+class Sockets:
     """A control socket, and a bulk socket once :meth:`open_bulk` was called.
 
     libzmq would connect a lost socket again by itself, but under a new identity that the server does not know. So a

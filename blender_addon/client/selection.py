@@ -42,7 +42,7 @@ def select(connection: Connection, wanted: Select) -> Steps[NDArray[np.bool_]]:
     Raises:
         Fault: the server's; Unavailable without a connection, or if the server is too old.
         BadFrames: if the answer's bits are not those of so many Gaussians.
-        Lost: with the link.
+        ConnectionLost: with the link.
     """
     if connection.state != "connected" or connection.server is None:
         raise Unavailable("There is no connection to a server.", "Connect first.")

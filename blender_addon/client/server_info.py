@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Setting
 
-from .nearby import find_store
+from .local_store import find_store
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -16,15 +16,15 @@ T = TypeVar("T")
 Steps = Generator[bool, None, T]
 
 
-def learn(connection: Connection) -> Steps[None]:
+def fetch_server_info(connection: Connection) -> Steps[None]:
     """Ask where the files are, what the machine is and which settings each method has; keep it at the connection.
 
     Raises:
         Fault: the server's.
-        Lost: with the link.
+        ConnectionLost: with the link.
     """
     assert connection.server is not None
-    connection.nearby = yield from find_store(connection)
+    connection.local_store = yield from find_store(connection)
     if "facts" not in connection.server.features:
         return
     connection.facts = yield from connection.ask(Describe(), Facts)
@@ -37,7 +37,7 @@ def learn(connection: Connection) -> Steps[None]:
     connection.changed()
 
 
-def look_again(connection: Connection) -> Steps[None]:
+def refresh_facts(connection: Connection) -> Steps[None]:
     """Ask again what the machine is, as its free memory changes with each job."""
     if connection.server is not None and "facts" in connection.server.features:
         connection.facts = yield from connection.ask(Describe(), Facts)

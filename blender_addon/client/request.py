@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from protocol.errors import Fault, Unavailable
 
-from .job import Lost
+from .job import ConnectionLost
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Errand(Generic[T]):
+class Request(Generic[T]):
     """What a generator of steps will return. Unlike a job it ends with the link: ask again then.
 
     Attributes:
@@ -24,7 +24,7 @@ class Errand(Generic[T]):
     """
 
     def __init__(
-        self, connection: Connection, steps: Generator[bool, None, T], done: Callable[[Errand[T]], object] | None
+        self, connection: Connection, steps: Generator[bool, None, T], done: Callable[[Request[T]], object] | None
     ) -> None:
         self.finished = False
         self.error: Fault | None = None
@@ -39,7 +39,7 @@ class Errand(Generic[T]):
             return next(self._steps)
         except StopIteration as end:
             self._answer = end.value
-        except Lost:
+        except ConnectionLost:
             self.error = Unavailable("The connection was lost before the server answered.", "Ask again.")
         except Fault as reason:
             self.error = reason
