@@ -8,13 +8,13 @@ There is no state in Python to bring back in step, and hence no handler on loadi
 # Blender takes the properties of a group from its annotations.
 
 import atexit
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import bpy
 
+from protocol.coroutines import finish, map_steps
 from protocol.errors import BadArgument
 
 from .splats.capture import read_cameras
@@ -133,15 +133,6 @@ def import_steps(
     return add_scene(result, display, surfaces, into, scale, rows, photographs)
 
 
-def finish(steps: Generator[Any, None, Kind]) -> Kind:
-    """Take all steps of some work at once and return its result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:
     """Add the cameras of the capture to an imported scene, in place of those it has, and return their collection.
 
@@ -229,9 +220,4 @@ def _read_surfaces(result: Result) -> Steps[dict[int, Surface]]:
 
 def _scaled(steps: Steps[Kind], low: float, high: float) -> Steps[Kind]:
     """Pass on the steps of a part of the work as that share of the whole; return what they return."""
-    while True:
-        try:
-            fraction, note = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield low + (high - low) * fraction, note
+    return (yield from map_steps(lambda step: (low + (high - low) * step[0], step[1]), steps))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import bpy
 
+from protocol.coroutines import finish
 from protocol.errors import BadArgument
 
 from .. import session
@@ -81,7 +82,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
             photographs=photographs_of(folder, self.photographs, context) if cameras else None,
         )
         if bpy.app.background:
-            show(session.finish(steps))
+            show(finish(steps))
             return {"FINISHED"}
         pump.begin_import(steps, in_one_undo_step)
         # The undo step belongs to the moment when the objects appear.

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from protocol.coroutines import map_steps
 from protocol.errors import BadResult
 from protocol.ply import read_ply_steps
 from protocol.splats import Splats
@@ -144,13 +145,7 @@ def read_table(folder: Path) -> Table:
 def _read_splats(path: Path) -> Steps[Splats]:
     if not path.is_file():
         raise BadResult(f"The result has no file {path}.", "Download or segment it again.")
-    steps = read_ply_steps(path)
-    while True:
-        try:
-            yield 0.5 * next(steps), "Reading the result"
-        except StopIteration as end:
-            splats: Splats = end.value
-            break
+    splats = yield from map_steps(lambda share: (0.5 * share, "Reading the result"), read_ply_steps(path))
     for name, kind in (("label", "integers"), ("confidence", "numbers")):
         column = splats.extra.get(name)
         if column is None or (name == "label" and column.dtype.kind not in "iu"):
