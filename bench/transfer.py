@@ -150,7 +150,7 @@ class Ticks:
             if self.pause:
                 time.sleep(self.pause)
             elif not self.client.connection.busy:
-                self.client.connection._rest(0.01)
+                self.client.connection.wait(0.01)
         return time.perf_counter() - begin
 
 
@@ -185,7 +185,7 @@ def measure(root: Path, down: int, up: int, pause: float, encrypted: bool) -> Sp
             hashed = up / ticks.until(job, "uploading")
             sent = up / ticks.until(job, "queued", "running", "downloading")
             upward = ticks.longest
-            client.connection.local_store = None
+            client.connection.info.local_store = None
             fetched, tick_down = fetch(client, job, root, down, pause)
         with api.connect(server.address, server.pairing, cache=root / "other") as client:
             linked, tick_linked = fetch(client, api.segment(client, capture).job, root, down, pause)

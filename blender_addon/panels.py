@@ -96,7 +96,7 @@ def _draw_end(row: Any) -> None:
 
 
 def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
-    facts = known.facts
+    facts = known.info.facts
     if facts is None:
         return
     if facts.problem:

@@ -18,9 +18,10 @@ from protocol.errors import Fault, Unavailable
 
 from . import session, values
 from .client import record
-from .client.cache import make_room
+from .client.cache import Cache, make_room
 from .client.connection import Connection
 from .client.job import Job
+from .client.job_list import JobList
 from .client.local_server import LocalServer
 from .client.survey import Survey, survey
 from .pictures import Pictures
@@ -91,40 +92,46 @@ class Pump:
         self.surveyed: Survey | Fault | None = None
         self._folder: Path | None = None
         self._surveying: Generator[int, None, Survey] | None = None
-        self._connection: Connection | None = None
+        self._job_list: JobList | None = None
         self._recorded: list[record.Entry] = []
         self._tidying: Generator[None, None, int] | None = None
         self._dirty = False
         self._drawn = float("-inf")
 
     @property
-    def connection(self) -> Connection:
-        """The panel's connection, made at the first use.
+    def job_list(self) -> JobList:
+        """The panel's jobs, with those of the last session; made at the first use.
 
         Raises:
             Unavailable: if there is no folder for downloads.
         """
-        if self._connection is None:
-            cache = cache_folder()
-            self._connection = Connection(cache, changed=self.redraw)
-            self._recorded = record.read(cache)
-            self._connection.restore(self._recorded)
-        return self._connection
+        if self._job_list is None:
+            cache = Cache(cache_folder())
+            self._job_list = JobList(Connection(changed=self.redraw), cache)
+            self._recorded = record.read(cache.folder)
+            self._job_list.restore(self._recorded)
+        return self._job_list
+
+    @property
+    def connection(self) -> Connection:
+        """The panel's connection, made at the first use. Raises as :attr:`job_list`."""
+        return self.job_list.connection
 
     @property
     def known_connection(self) -> Connection | None:
         """The panel's connection if it was used already; for ``draw``, which makes nothing."""
-        return self._connection
+        return self._job_list.connection if self._job_list is not None else None
 
     @property
     def jobs(self) -> list[Job]:
         """The panel's jobs, oldest first."""
-        return self._connection.jobs if self._connection is not None else []
+        return self._job_list.jobs if self._job_list is not None else []
 
     @property
     def idle(self) -> bool:
         here = any(job.state == "preparing" for job in self.jobs)
-        connected = self._connection is not None and self._connection.wanted
+        known = self.known_connection
+        connected = known is not None and known.wanted
         local = self.local.state != "stopped"
         return not (here or connected or local or self._surveying or self._tidying or self.importing or self._dirty)
 
@@ -134,7 +141,7 @@ class Pump:
 
         What the server asked for is often all sent in one tick, and nothing left to do until it asks again.
         """
-        known = self._connection
+        known = self.known_connection
         if known is None:
             return False
         return known.busy or (known.state == "connected" and any(job.state in MOVING for job in self.jobs))
@@ -156,7 +163,7 @@ class Pump:
             Fault: as :meth:`.client.local_server.LocalServer.start`.
         """
         self.local.stop(wait=True)
-        self.local = LocalServer(self.connection.cache, self.redraw)
+        self.local = LocalServer(self.job_list.cache.folder, self.redraw)
         self.local.start(program)
         self.start()
 
@@ -193,8 +200,8 @@ class Pump:
 
     def tick(self) -> None:
         """Move everything on a little."""
-        if self._connection is not None:
-            self._connection.step(BUSY_BUDGET if self.moving else CONNECTION_BUDGET)
+        if self._job_list is not None:
+            self._job_list.connection.step(BUSY_BUDGET if self.moving else CONNECTION_BUDGET)
         self._tend_local()
         self._survey(SURVEY_BUDGET)
         self._tidy(SURVEY_BUDGET)
@@ -208,21 +215,22 @@ class Pump:
 
     def settle(self) -> None:
         """Bring Blender's data and the record on disk in step with the connection."""
-        if self._connection is None:
+        if self._job_list is None:
             return
-        if self._connection.settings:
+        if declared := self._job_list.connection.info.settings:
             for scene in bpy.data.scenes:
-                values.declare(scene.splatlift, self._connection.settings)
+                values.declare(scene.splatlift, declared)
         self.pictures.show({job.id: (job.pictures, job.picture) for job in self.jobs if not job.final})
-        entries = self._connection.record()
+        entries = self._job_list.record()
+        cache = self._job_list.cache.folder
         if entries != self._recorded:
             self._recorded = entries
             # A record that cannot be written costs the list its memory, and no job anything.
             with contextlib.suppress(OSError):
-                record.write(self._connection.cache, entries)
+                record.write(cache, entries)
             kept = {entry.id for entry in entries}
             kept |= {Path(bpy.path.abspath(scene.splatlift.source)).name for scene in session.scenes()}
-            self._tidying = make_room(self._connection.cache, cache_limit(), kept)
+            self._tidying = make_room(cache, cache_limit(), kept)
 
     def _tidy(self, budget: float) -> None:
         """Go on making room in the cache for about that many seconds; what is in a download is not looked at."""
@@ -274,12 +282,12 @@ class Pump:
             bpy.app.timers.unregister(tick)
         self.stop_import()
         self.settle()
-        if self._connection is not None:
-            self._connection.destroy()
+        if self._job_list is not None:
+            self._job_list.connection.destroy()
         self.local.stop(wait=True)
         self.pictures.clear()
         self._tidying = None
-        self._connection = self._folder = self._surveying = self.surveyed = self.error = None
+        self._job_list = self._folder = self._surveying = self.surveyed = self.error = None
         self._dirty = False
 
 

@@ -1,4 +1,4 @@
-"""Keeping the cache from growing without end: downloads that nobody needs any more go, the oldest first. No bpy."""
+"""The cache of downloads: where they are, and which are removed when it grows too large."""
 
 from __future__ import annotations
 
@@ -7,7 +7,43 @@ from collections import Counter
 from collections.abc import Collection, Generator
 from pathlib import Path
 
+from protocol.blobs import Store
+from protocol.errors import Unavailable
+
 _FILES_A_STEP = 200
+
+
+class Cache:
+    """A folder for downloads: ``store`` by content, ``results`` one folder a job. Made when first needed.
+
+    Attributes:
+        folder: the root.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._store: Store | None = None
+
+    def result_folder(self, job: str) -> Path:
+        """Return where the result of a job lies or will lie."""
+        return self.folder / "results" / job
+
+    @property
+    def store(self) -> Store:
+        """Where downloads lie by content.
+
+        Raises:
+            Unavailable: if the folder cannot be made.
+        """
+        if self._store is None:
+            try:
+                self._store = Store(self.folder / "store", durable=False)
+            except OSError as error:
+                raise Unavailable(
+                    f"The cache folder {self.folder} cannot be used: {error.strerror}.",
+                    "Choose another one in the add-on's preferences.",
+                ) from error
+        return self._store
 
 
 def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None, None, int]:

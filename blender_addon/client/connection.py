@@ -1,151 +1,100 @@
-"""The client: one object owns the connection to a server and has one explicit state. No bpy in it.
+"""The connection to a server: socket, handshake, heartbeats, reconnect. It has one explicit state.
 
-Nothing here waits. :meth:`Connection.step` does a bounded piece of what is to be done and returns; what takes longer is
-written as a generator that yields after each piece: True where it could go on at once, False where it waits for news.
+Nothing here waits: :meth:`Connection.step` does a bounded piece of what is to be done and returns.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-import numpy as np
 import zmq
-from numpy.typing import NDArray
 
-from protocol import errors
 from protocol import pairing as pairing_string
-from protocol.blobs import Store
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
-from protocol.messages import (
-    FINAL_STATES,
-    MAJOR,
-    MINOR,
-    AnyMessage,
-    Attach,
-    Attached,
-    Error,
-    Facts,
-    Get,
-    Heartbeat,
-    Hello,
-    JobRequest,
-    Jobs,
-    Message,
-    Picture,
-    Progress,
-    Select,
-    Setting,
-    Status,
-    Welcome,
-)
+from protocol.messages import MAJOR, MINOR, Attach, Attached, Heartbeat, Hello, Message, Welcome
 from protocol.pairing import Pairing
 
 from .address import Address, parse
-from .job import ConnectionLost, Job
-from .record import Entry
+from .coroutines import Runner, Steps, Task
+from .dispatcher import Dispatcher, Handler
 from .request import Request
-from .selection import select
-from .server_info import fetch_server_info, refresh_facts
-from .sockets import Channel, Received, Refusal, Sockets
+from .server_info import ServerInfo
+from .sockets import Refusal, Sockets
 
 State = Literal["disconnected", "connecting", "connected", "error"]
 T = TypeVar("T")
-M = TypeVar("M", bound=Message)
-Steps = Generator[bool, None, T]
 
 CONNECT_TIMEOUT = 4.0
-"""Seconds until a server that is being called counts as not there."""
+"""Seconds without an answer after which a server that is being called counts as not there."""
 SILENCE_TIMEOUT = 10.0
-"""Seconds without a sign of life until a connected server counts as lost."""
+"""Seconds without a message after which a connected server counts as lost."""
 HEARTBEAT_INTERVAL = 2.0
 """Seconds between heartbeats. libzmq's own do not show that the server's main loop runs."""
 SESSION_TIMEOUT = 20.0
-"""Seconds without a step, as while Blender renders, until a session may be forgotten: the server waits for 30."""
+"""Seconds without a step, as while Blender renders, after which the server may have ended the session: it waits 30."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0
 """Seconds between attempts to connect again; each wait is twice the one before."""
-MAX_GETS = 64
-"""Requests for ranges that may wait for their turn; a server keeps far fewer under way."""
 
 CLIENT = "SplatLift for Blender"
 FEATURES = ("facts", "picture", "select")
-"""What this client can beyond the first version of the protocol."""
+"""What this client can do beyond the first version of the protocol."""
+
+
+def _no_steps(dispatcher: Dispatcher) -> Steps[None]:
+    yield from ()
 
 
 class Connection:
-    """A connection, wanted or standing, and the jobs given to it.
+    """A connection that is wanted or established, and the tasks that use it.
 
     Args:
-        cache: folder for downloads: ``store`` by content, ``results`` one folder a job. Made when first needed.
-        changed: called after each change of the connection or of a job.
+        changed: called after each change of the connection or of a task.
         clock: seconds that only go forward.
 
     Attributes:
         state: "disconnected": nothing is wanted, or the next attempt is due soon (see :attr:`wanted`); "connecting";
             "connected"; "error": it will not be tried again, see :attr:`error`.
         error: what is wrong, with a remedy; None where nothing is.
-        server: what the server said of itself; stays after a disconnection, so that a panel can still show it.
-        facts: what it said of its machine, None where it has not yet.
-        settings: of each of its methods, as it declared them.
-        nearby: the folder of its store, where that is on this machine.
+        server: the server's answer to the handshake; stays after a disconnection, so that a panel can still show it.
+        info: what the server tells about itself after the handshake.
         address: the server's, None before the first :meth:`connect`.
         started_here: whether the server is the one of this machine that was started for this client, at any port.
-        jobs: all jobs of this connection, oldest first.
-        requests: questions that are not answered yet.
-        busy: whether the last step left something that could be done at once.
-        gets: what the server asked for and has not been sent, with the numbers of its requests.
-        uploading: whether an upload has its turn.
-        withdrawing: whether the server is still to be told that an upload has ended.
-        withdrew: whether one has ended over this link, so that the server may still ask for parts of it.
+        handlers: for messages that the server sends unasked, by kind.
+        on_heartbeat: further steps after each heartbeat.
+        on_other_server: called with the reason when another server is connected to, which does not have the jobs.
     """
 
     def __init__(
-        self,
-        cache: Path,
-        *,
-        changed: Callable[[], object] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
+        self, *, changed: Callable[[], object] = lambda: None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.state: State = "disconnected"
         self.error: Fault | None = None
         self.server: Welcome | None = None
-        self.facts: Facts | None = None
-        self.settings: dict[str, list[Setting]] = {}
-        self.local_store: Path | None = None
+        self.info = ServerInfo(changed)
         self.address: Address | None = None
         self.started_here = False
-        self.jobs: list[Job] = []
-        self.requests: list[Request[Any]] = []
-        self.cache = cache
         self.changed = changed
-        self.busy = False
-        self.uploading = False
-        self.withdrawing = False
-        self.withdrew = False
-        self.gets: deque[tuple[Get, int]] = deque()
+        self.handlers: dict[type[Message], Handler] = {}
+        self.on_heartbeat: Callable[[Dispatcher], Steps[None]] = _no_steps
+        self.on_other_server: Callable[[Fault], object] = lambda reason: None
         self._clock = clock
+        self._runner = Runner(self._advance, self.wait, self.now)
         self._context: zmq.Context | None = None
-        self._link: Sockets | None = None
+        self._sockets: Sockets | None = None
+        self._dispatcher: Dispatcher | None = None
         self._life: Steps[None] | None = None
-        self._verdict: Fault | None = None
         self._files_port: int | None = None
         self._heard = self._stepped = clock()
-        self._boxes: dict[int, deque[Received]] = {}
-        # Far from the numbers a server gives to its own requests, which answers may not be taken for.
-        self._ids = itertools.count(1 << 32)
-        self._store: Store | None = None
 
-    # What a person does
+    # What the user does
 
     def connect(self, address: str, pairing: str | None = None, *, started_here: bool = False) -> None:
         """Connect to a server, and again whenever it is lost, until :meth:`close`. Returns at once.
 
-        Jobs of another server, if any are unfinished, fail. With a pairing string the connection is encrypted, or none.
+        Jobs of another server, if any are unfinished, fail. With a pairing string the connection is encrypted or not
+        made at all.
 
         Args:
             started_here: whether the server was started on this machine for this client. It has the jobs of the one
@@ -169,256 +118,187 @@ class Connection:
         self.close()
         is_same = self.address in (None, where) or (started_here and self.started_here)
         if not is_same:
-            for job in self.unfinished:
-                job.abandon(Unavailable(f"The job ran at {self.address}, and {where} was connected to instead."))
-            self.server = self.facts = None
-            self.settings = {}
+            self.on_other_server(Unavailable(f"The job ran at {self.address}, and {where} was connected to instead."))
+            self.server = None
+            self.info = ServerInfo(self.changed)
         self.address, self.started_here = where, started_here
         self._stepped = self._clock()
-        self._life = self._live(where, keys)
+        self._life = self._stay_connected(where, keys)
         self._show("connecting", None)
 
     def close(self) -> None:
         """Disconnect. Jobs the server has go on there, and are followed again after the next :meth:`connect`."""
         self._life = None
-        self._drop_link(farewell=True)
+        self._drop(send_bye=True)
         self._show("disconnected", None)
 
     def destroy(self) -> None:
-        """Disconnect for good and let go of everything; running jobs stay at the server."""
-        for job in self.unfinished:
-            job.stop()
+        """Disconnect for good, stop all tasks, and free everything; running jobs stay at the server."""
+        self._runner.stop()
         self.close()
-        self.requests.clear()
         if self._context is not None:
             self._context.destroy(linger=0)
             self._context = None
-
-    def submit(self, folder: Path, request: JobRequest | None = None) -> Job:
-        """Send a scene folder, have it segmented, and bring the result here. Returns at once.
-
-        Without a connection the folder is prepared, and sent when there is one.
-
-        Raises:
-            BadArgument: if a path that the request names is not inside the folder.
-        """
-        job = Job(self, Path(folder).absolute(), request or JobRequest())
-        self.jobs.append(job)
-        self.changed()
-        return job
-
-    def cancel(self, job: Job) -> None:
-        """Cancel a job: at once while files are on their way, by asking the server while it works."""
-        job.cancel()
-
-    def start(self, steps: Steps[T], done: Callable[[Request[T]], object] | None = None) -> Request[T]:
-        """Take steps besides the jobs, such as those of :func:`.selection.select`; ``done`` is called after the last.
-
-        Returns at once.
-        """
-        request = Request(self, steps, done)
-        self.requests.append(request)
-        return request
-
-    def select(
-        self, wanted: Select, done: Callable[[Request[NDArray[np.bool_]]], object] | None = None
-    ) -> Request[NDArray[np.bool_]]:
-        """Ask which Gaussians of a result are like one of them: (N,) bool in the order of its ``splats.ply``.
-
-        Returns at once. Fails with Unavailable without a connection, or where the server is too old for it.
-        """
-        return self.start(select(self, wanted), done)
 
     @property
     def wanted(self) -> bool:
         """Whether there is a connection or one is being tried for."""
         return self._life is not None
 
+    # Tasks
+
+    def add(self, task: Task) -> None:
+        """Have a task advanced by each :meth:`step` until it is final."""
+        self._runner.tasks.append(task)
+
+    def start(self, steps: Steps[T], done: Callable[[Request[T]], object] | None = None) -> Request[T]:
+        """Start a request, such as the steps of :func:`.selection.select`; ``done`` is called after the last step.
+
+        Returns at once.
+        """
+        request = Request(self._runner, steps, done)
+        self.add(request)
+        return request
+
     @property
-    def unfinished(self) -> list[Job]:
-        return [job for job in self.jobs if not job.final]
+    def requests(self) -> list[Request[Any]]:
+        """The requests that are not answered yet."""
+        return [task for task in self._runner.tasks if isinstance(task, Request)]
 
-    def forget(self, job: Job) -> None:
-        """Take a job that has come to its end off the list; its result stays in the cache."""
-        if job.final:
-            self.jobs.remove(job)
-            self.changed()
-
-    def restore(self, entries: Sequence[Entry]) -> None:
-        """Add the jobs of a record: those with a result here, and those that a server may still have."""
-        for entry in entries:
-            if entry.finished and not self.result_folder(entry.id).is_dir():
-                continue
-            try:
-                job = Job.recorded(self, entry)
-                address = parse(entry.address)
-            except Fault:  # its scene folder is gone, and with it what could be sent again
-                continue
-            self.jobs.append(job)
-            if not job.final:
-                self.address, self.started_here = address, entry.started_here
-        self.changed()
-
-    def record(self) -> list[Entry]:
-        """Return what of the jobs is worth remembering, oldest first."""
-        return [
-            Entry(
-                job.id,
-                job.title,
-                str(job.scene),
-                job.request,
-                job.folder is not None,
-                str(self.address),
-                self.started_here,
-            )
-            for job in self.jobs
-            if job.folder is not None or (job.submitted and not job.final)
-        ]
-
-    def result_folder(self, job: str) -> Path:
-        """Return where the result of a job lies or will lie."""
-        return self.cache / "results" / job
-
-    def now(self) -> float:
-        """Return the time of this connection's clock."""
-        return self._clock()
-
-    # Moving on
+    @property
+    def busy(self) -> bool:
+        """Whether the last step left something that could be done at once."""
+        return self._runner.busy
 
     def step(self, budget: float = 0.005) -> None:
-        """Do what is to be done for about ``budget`` seconds, and never wait.
-
-        :attr:`busy` tells afterwards whether there is more to do at once.
-        """
-        deadline = time.perf_counter() + budget
-        while True:
-            self.busy = any(
-                [self._receive(), self._keep_alive(), *[each.advance() for each in (*self.unfinished, *self.requests)]]
-            )
-            self.requests = [request for request in self.requests if not request.finished]
-            self._withdraw()
-            self._stepped = self._clock()
-            if not self.busy or time.perf_counter() >= deadline:
-                return
+        """Do what is to be done for about ``budget`` seconds, and never wait. :attr:`busy` tells if there is more."""
+        self._runner.step(budget)
 
     def run(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
         """Step until ``until()`` or ``timeout`` seconds have passed; return ``until()``. For scripts: it blocks."""
-        deadline = None if timeout is None else self._clock() + timeout
-        while not until():
-            if deadline is not None and self._clock() >= deadline:
-                return False
-            self.step(0.02)
-            if not self.busy:
-                self._rest(0.02)
-        return True
+        return self._runner.run(until, timeout)
 
-    def _rest(self, seconds: float) -> None:
-        if self._link is None:
+    def wait(self, seconds: float) -> None:
+        """Wait until there is something to receive, at most so many seconds. For scripts: it blocks."""
+        if self._sockets is None:
             time.sleep(seconds)
         else:
-            self._link.wait(seconds)
+            self._sockets.wait(seconds)
 
-    def _keep_alive(self) -> bool:
-        if self._life is None:
-            return False
-        try:
-            return next(self._life)
-        except StopIteration:
-            self._life = None
-            return False
+    def now(self) -> float:
+        """Return the time of this connection's clock, in seconds."""
+        return self._clock()
 
-    def _live(self, address: Address, pairing: Pairing | None) -> Steps[None]:
-        """The life of a connection: say hello, beat, and on a loss try again after growing waits."""
+    def connected(self) -> Steps[Dispatcher]:
+        """Wait until there is a connection and return the dispatcher of its link."""
+        while self._dispatcher is None or not self._is_connected:
+            yield False
+        return self._dispatcher
+
+    def refresh_info(self) -> None:
+        """Ask the server again for what changes with each job, if there is a connection."""
+        if self._dispatcher is not None and self.server is not None and self._is_connected:
+            self.start(self.info.refresh(self._dispatcher, self.server))
+
+    # The life of the connection
+
+    def _advance(self) -> bool:
+        """Receive, and do the next step towards a connection or to keep it; return whether more can be done."""
+        received = False
+        if self._dispatcher is not None:
+            received = self._dispatcher.receive()
+            self._dispatcher.send_withdrawal()
+        if received:
+            self._heard = self._clock()
+        more = False
+        if self._life is not None:
+            try:
+                more = next(self._life)
+            except StopIteration:
+                self._life = None
+        self._stepped = self._clock()
+        return received or more
+
+    def _stay_connected(self, address: Address, pairing: Pairing | None) -> Steps[None]:
+        """Make the handshake, send heartbeats, and on a loss try again after growing waits."""
         wait = FIRST_WAIT
         while True:
             self._show("connecting", self.error)
             self._heard = self._clock()
             self._files_port = None
             self._context = self._context or zmq.Context()
-            self._link = Sockets(self._context, address, pairing)
+            self._sockets = Sockets(self._context, address, pairing)
+            self._dispatcher = Dispatcher(self._sockets, self.handlers)
             try:
-                yield from self._watched(self._greet(self._link))
+                yield from self._watched(self._handshake(self._sockets, self._dispatcher, address))
                 wait = FIRST_WAIT
-                yield from self._watched(self._beat())
-            except _Asleep:
+                yield from self._watched(self._send_heartbeats(self._dispatcher))
+            except _Suspended:
                 self._lose(None)
                 continue
             except Fault as reason:
-                if isinstance(reason, VersionMismatch | _Unpaired) or (
-                    isinstance(reason, BadFrames) and not self._greeted
+                if isinstance(reason, VersionMismatch | _EncryptionMismatch) or (
+                    isinstance(reason, BadFrames) and not self._is_connected
                 ):
-                    self._drop_link(farewell=False)
+                    self._drop(send_bye=False)
                     self._show("error", reason)
                     return
                 self._lose(reason)
             yield from self._pause(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
-    def _greet(self, link: Sockets) -> Steps[None]:
-        welcome, _ = yield from self._exchange(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Welcome, "control")
+    def _handshake(self, sockets: Sockets, dispatcher: Dispatcher, address: Address) -> Steps[None]:
+        welcome = yield from dispatcher.ask(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Welcome)
         if welcome.protocol[0] != MAJOR:
             raise VersionMismatch(
                 f"{welcome.server} speaks protocol {welcome.protocol[0]}, this add-on speaks protocol {MAJOR}.",
                 "Update the older of the two, the add-on or the backend.",
             )
         self._files_port = _port(welcome.bulk)
-        link.open_bulk(self._files_port)
-        yield from self._exchange(Attach(welcome.session), Attached, "bulk")
+        sockets.open_bulk(self._files_port)
+        yield from dispatcher.ask(Attach(welcome.session), Attached, "bulk")
         self._files_port = None
         self.server = welcome
         self._show("connected", None)
-        self.start(fetch_server_info(self))
+        self.start(self.info.fetch(dispatcher, welcome, address))
 
-    def job_ended(self) -> None:
-        """Take note that a job has come to its end at the server."""
-        if self._greeted:
-            self.start(refresh_facts(self))
-
-    def _beat(self) -> Steps[None]:
+    def _send_heartbeats(self, dispatcher: Dispatcher) -> Steps[None]:
         while True:
             yield from self._pause(HEARTBEAT_INTERVAL)
-            yield from self._exchange(Heartbeat(), Heartbeat, "control")
-            if any(job.state == "queued" for job in self.jobs):
-                yield from self._look_at_the_queue()
-
-    def _look_at_the_queue(self) -> Steps[None]:
-        """Learn how many jobs, of whomever, the server does before each of ours."""
-        answer, _ = yield from self._exchange(Status(100), Jobs, "control")
-        waiting = [info for info in answer.jobs if info.state not in FINAL_STATES]
-        places = {info.job: len(waiting) - 1 - place for place, info in enumerate(waiting)}
-        for job in self.jobs:
-            job.show(ahead=places.get(job.id, 0))
+            yield from dispatcher.ask(Heartbeat(), Heartbeat)
+            yield from self.on_heartbeat(dispatcher)
 
     def _watched(self, steps: Steps[None]) -> Steps[None]:
         """Pass steps on for as long as the link is alive."""
         for more in steps:
             yield more
-            self._check_life()
+            self._check_alive()
 
-    def _check_life(self) -> None:
-        """Raise what ends this link: nonsense from the server, the link's cut, silence, or our own long sleep."""
-        assert self._link is not None
+    def _check_alive(self) -> None:
+        """Raise what ends this link: an invalid message, the link's end, silence, or a long pause between steps."""
+        assert self._sockets is not None
+        assert self._dispatcher is not None
         now = self._clock()
-        slept = now - self._stepped
-        if self._verdict is not None:
-            raise self._verdict
-        if self._link.refusal is not None:
-            raise _unpaired(self._link.refusal, self.address, encrypted=self._link.encrypted)
-        if self._link.cut:
-            raise self._gone()
-        if slept > SESSION_TIMEOUT:
-            raise _Asleep
-        if slept > HEARTBEAT_INTERVAL:
+        paused = now - self._stepped
+        if self._dispatcher.fault is not None:
+            raise self._dispatcher.fault
+        if self._sockets.refusal is not None:
+            raise _encryption_mismatch(self._sockets.refusal, self.address, encrypted=self._sockets.encrypted)
+        if self._sockets.lost:
+            raise self._no_answer()
+        if paused > SESSION_TIMEOUT:
+            raise _Suspended
+        if paused > HEARTBEAT_INTERVAL:
             self._heard = now  # the silence was ours
-        if now - self._heard > (SILENCE_TIMEOUT if self._greeted else CONNECT_TIMEOUT):
-            raise self._gone()
+        if now - self._heard > (SILENCE_TIMEOUT if self._is_connected else CONNECT_TIMEOUT):
+            raise self._no_answer()
 
     @property
-    def _greeted(self) -> bool:
+    def _is_connected(self) -> bool:
         return self.state == "connected"
 
-    def _gone(self) -> Unavailable:
-        if self._greeted:
+    def _no_answer(self) -> Unavailable:
+        if self._is_connected:
             return Unavailable(f"The server at {self.address} no longer answers.", "It is tried again by itself.")
         if self._files_port is not None and self.address is not None:
             return Unavailable(
@@ -437,218 +317,47 @@ class Connection:
             yield False
 
     def _lose(self, fault: Fault | None) -> None:
-        self._drop_link(farewell=True)
+        self._drop(send_bye=True)
         self._show("disconnected", fault)
 
-    def _drop_link(self, *, farewell: bool) -> None:
-        if self._link is not None:
-            self._link.close(farewell=farewell)
-        self._link = None
-        self.local_store = None
-        self._verdict = None
-        self.withdrawing = self.withdrew = False
-        self._boxes.clear()
-        self.gets.clear()
+    def _drop(self, *, send_bye: bool) -> None:
+        """Close the link; what waits for answers over it gets ConnectionLost."""
+        if self._dispatcher is not None:
+            self._dispatcher.closed = True
+        if self._sockets is not None:
+            self._sockets.close(send_bye=send_bye)
+        self._sockets = self._dispatcher = None
+        self.info.local_store = None
 
     def _show(self, state: State, error: Fault | None) -> None:
         if (state, error) != (self.state, self.error):
             self.state, self.error = state, error
             self.changed()
 
-    # Messages
 
-    def _receive(self) -> bool:
-        """Take one message from each socket and give it to whom it concerns."""
-        return any([self._receive_on("control"), self._receive_on("bulk")])
-
-    def _receive_on(self, channel: Channel) -> bool:
-        if self._link is None or self._verdict is not None:
-            return False
-        try:
-            received = self._link.receive(channel)
-            if received is None:
-                return False
-            self._deliver(received)
-        except (BadFrames, VersionMismatch) as fault:
-            self._verdict = fault
-        self._heard = self._clock()
-        return True
-
-    def _deliver(self, received: Received) -> None:
-        message, arrays, id = received
-        if isinstance(message, Progress):
-            for job in self.jobs:
-                if job.id == message.job:
-                    job.take(message)
-        if isinstance(message, Picture):
-            for job in self.jobs:
-                if job.id == message.job:
-                    job.take_picture(arrays)
-        if isinstance(message, Get):
-            self.gets.append((message, id))
-            if len(self.gets) > MAX_GETS:
-                raise BadFrames(f"The server asked for more than {MAX_GETS} ranges at once.")
-        elif id in self._boxes:
-            self._boxes[id].append(received)
-
-    # What the requests of jobs use
-
-    def connected(self) -> Steps[Sockets]:
-        """Wait until there is a connection and return its link."""
-        while self._link is None or not self._greeted:
-            yield False
-        return self._link
-
-    def is_over(self, link: Sockets) -> bool:
-        return self._link is not link
-
-    def ask(self, message: Message, answer: type[M]) -> Steps[M]:
-        """Send a message on control and return its answer.
-
-        Raises:
-            ConnectionLost: if there is no connection, or it is lost first.
-            Fault: the server's, if it answers with an error.
-        """
-        return (yield from self.ask_for_arrays(message, answer))[0]
-
-    def ask_for_arrays(self, message: Message, answer: type[M]) -> Steps[tuple[M, list[NDArray]]]:
-        """As :meth:`ask`, and return the arrays of the answer as well."""
-        if not self._greeted:
-            raise ConnectionLost
-        return (yield from self._exchange(message, answer, "control"))
-
-    def _exchange(self, message: Message, answer: type[M], channel: Channel) -> Steps[tuple[M, list[NDArray]]]:
-        with self.conversation(channel) as talk:
-            yield from talk.say(message)
-            while not (heard := talk.hear()):
-                yield False
-            return expect(heard[0], answer), heard[1]
-
-    @contextmanager
-    def conversation(self, channel: Channel) -> Iterator[Conversation]:
-        """Give a :class:`Conversation` over the present link.
-
-        Raises:
-            ConnectionLost: if there is none.
-        """
-        if self._link is None:
-            raise ConnectionLost
-        talk = Conversation(self, self._link, channel)
-        try:
-            yield talk
-        finally:
-            for id in talk.ids:
-                self._boxes.pop(id, None)
-
-    def open_box(self, box: deque[Received]) -> int:
-        """Return a new message number; answers to it go into ``box``."""
-        id = next(self._ids)
-        self._boxes[id] = box
-        return id
-
-    def withdraw(self) -> None:
-        """Tell the server, as soon as the socket takes it, that the upload under way has ended."""
-        self.withdrawing = self._link is not None
-        self.withdrew = self.withdrew or self.withdrawing
-
-    def _withdraw(self) -> None:
-        if self.withdrawing and self._link is not None:
-            # It ends all uploads of the session, which are one, as jobs take turns.
-            withdrawal = Error(Refused.code, "The upload was cancelled.")
-            self.withdrawing = not self._link.send("bulk", withdrawal)
-
-    @property
-    def store(self) -> Store:
-        """Where downloads lie by content.
-
-        Raises:
-            Unavailable: if the cache folder cannot be made.
-        """
-        if self._store is None:
-            try:
-                self._store = Store(self.cache / "store", durable=False)
-            except OSError as error:
-                raise Unavailable(
-                    f"The cache folder {self.cache} cannot be used: {error.strerror}.",
-                    "Choose another one in the add-on's preferences.",
-                ) from error
-        return self._store
-
-
-class _Unpaired(Refused):
+class _EncryptionMismatch(Refused):
     """The server and this client do not agree on how to encrypt; trying again does not help."""
 
 
-def _unpaired(refusal: Refusal, address: Address | None, *, encrypted: bool) -> _Unpaired:
+def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted: bool) -> _EncryptionMismatch:
     if refusal == "pairing":
-        return _Unpaired(
+        return _EncryptionMismatch(
             f"The server at {address} does not accept this pairing string.",
             "It is another server's, or was renewed. On the server's machine, this prints it: backend pairing.",
         )
     if encrypted:
-        return _Unpaired(
+        return _EncryptionMismatch(
             f"The server at {address} does not encrypt, and a pairing string was given.",
             "Leave the pairing string empty, or start the server with: backend serve --encrypt.",
         )
-    return _Unpaired(
+    return _EncryptionMismatch(
         f"The server at {address} lets in encrypted connections only, and no pairing string was given.",
         "Enter the pairing string; on the server's machine this prints it: backend pairing.",
     )
 
 
-class _Asleep(Exception):
-    """Nobody stepped the connection for so long that the server may have forgotten it."""
-
-
-class Conversation:
-    """Messages of one request over one link, and the answers to them in the order they came."""
-
-    def __init__(self, connection: Connection, link: Sockets, channel: Channel) -> None:
-        self.ids: list[int] = []
-        self._connection = connection
-        self._link = link
-        self._channel: Channel = channel
-        self._box: deque[Received] = deque()
-
-    def say(self, message: Message) -> Steps[None]:
-        """Send a message that is to be answered, as soon as the socket takes it."""
-        self.ids.append(self._connection.open_box(self._box))
-        yield from self.answer(message, self.ids[-1])
-
-    def answer(self, message: Message, id: int, arrays: Sequence[NDArray] = ()) -> Steps[None]:
-        """Send a message that answers the server's request ``id``, as soon as the socket takes it."""
-        while True:
-            self._check()
-            if self._link.send(self._channel, message, arrays, id=id):
-                return
-            yield False
-
-    def hear(self) -> Received | None:
-        """Return the next answer, or None.
-
-        Raises:
-            ConnectionLost: if the link is gone.
-        """
-        self._check()
-        return self._box.popleft() if self._box else None
-
-    def _check(self) -> None:
-        if self._connection.is_over(self._link):
-            raise ConnectionLost
-
-
-def expect(message: AnyMessage, kind: type[M]) -> M:
-    """Return a message of the kind expected.
-
-    Raises:
-        Fault: what an :class:`Error` stands for.
-        BadFrames: if it is any other message.
-    """
-    if isinstance(message, Error):
-        raise errors.fault(message.code, message.sentence, message.remedy)
-    if not isinstance(message, kind):
-        raise BadFrames(f"The server answered with a {type(message).__name__}, not with a {kind.__name__}.")
-    return message
+class _Suspended(Exception):
+    """There was no step for so long that the server may have ended the session."""
 
 
 def _port(bulk: str) -> int:

@@ -3,77 +3,82 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from protocol.blobs import MAX_MANIFEST, Pull, read_manifest
+from protocol.blobs import MAX_MANIFEST, Pull, Store, read_manifest
 from protocol.errors import BadFrames, BadResult
 from protocol.messages import Chunk, FileEntry, Result
 
+from .cache import Cache
+from .coroutines import Steps
+from .dispatcher import Dispatcher, expect
 from .local_store import link_files
+from .sockets import Received
 
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .job import Job
-    from .sockets import Received
-
-T = TypeVar("T")
-Steps = Generator[bool, None, T]
+Tell = Callable[[int, int], object]
+"""Is told the bytes done and their total."""
 
 
-def download(job: Job, connection: Connection, result: Result) -> Steps[Path]:
-    """Fetch a result and return its folder, which has its name only once it is whole.
+def download(
+    job: str, result: Result, dispatcher: Dispatcher, cache: Cache, local: Path | None, tell: Tell
+) -> Steps[Path]:
+    """Fetch the result of a job and return its folder, which has its name only once it is whole.
+
+    Args:
+        job: its id.
+        local: the root of the server's store, if that is on this machine.
 
     Raises:
         ConnectionLost: with the link; what has arrived stays for the next attempt.
         BadResult, BadFrames: if what arrives is not what was promised.
         Unavailable: if the cache's disk is full or fails.
     """
-    folder = connection.result_folder(job.id)
+    folder = cache.result_folder(job)
     if folder.is_dir():
         return folder
     if result.size > MAX_MANIFEST:
         raise BadResult(f"The result has a manifest of {result.size} bytes; {MAX_MANIFEST} are allowed.")
-    yield from _fetch(connection, [FileEntry("manifest", result.size, result.manifest)])
-    entries = read_manifest(connection.store, result.manifest)
-    yield from _fetch(connection, entries, job.transferred)
-    part = folder.with_name(f".{job.id}.part")
+    store = cache.store
+    manifest = [FileEntry("manifest", result.size, result.manifest)]
+    yield from _fetch(manifest, dispatcher, store, local, lambda done, total: None)
+    entries = read_manifest(store, result.manifest)
+    yield from _fetch(entries, dispatcher, store, local, tell)
+    part = folder.with_name(f".{job}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for entry in entries:
-        connection.store.checkout([entry], part)
+        store.checkout([entry], part)
         yield True
     part.rename(folder)
     return folder
 
 
 def _fetch(
-    connection: Connection, entries: list[FileEntry], tell: Callable[[int, int], None] = lambda done, total: None
+    entries: list[FileEntry], dispatcher: Dispatcher, store: Store, local: Path | None, tell: Tell
 ) -> Steps[None]:
-    """Fetch what the cache lacks of ``entries``; ``tell`` how many bytes of how many are here."""
-    yield from link_files(connection, entries, tell)
-    pull = Pull(connection.store, entries)
+    """Fetch what the store lacks of ``entries``."""
+    if local is not None:
+        yield from link_files(store, local, entries, tell)
+    pull = Pull(store, entries)
     try:
-        with connection.conversation("bulk") as talk:
+        with dispatcher.conversation("bulk") as talk:
             while not pull.done:
                 for get in pull.requests():
-                    yield from talk.say(get)
-                heard = talk.hear()
-                if heard is not None:
-                    _accept(pull, heard)
+                    yield from talk.ask(get)
+                received = talk.receive()
+                if received is not None:
+                    _accept(pull, received)
                     tell(pull.bytes_done, pull.bytes_total)
-                yield heard is not None
+                yield received is not None
     finally:
         if not pull.done:
             pull.close()
 
 
 def _accept(pull: Pull, received: Received) -> None:
-    from .connection import expect
-
     message, arrays, _ = received
     chunk = expect(message, Chunk)
     if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 1:

@@ -1,11 +1,11 @@
-"""A job as its person sees it: what it is at, and in the end the folder with its result."""
+"""A job: a scene folder that is sent, segmented on the server, and comes back as a result folder."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -26,21 +26,19 @@ from protocol.messages import (
     Sync,
 )
 
+from .cache import Cache
+from .connection import Connection
+from .coroutines import Steps
+from .dispatcher import ConnectionLost, Dispatcher
 from .download import download
 from .rate import Rate
 from .record import Entry
 from .scene_files import inside
-from .sockets import Sockets
 from .upload import OfferedFolder, prepare, upload
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 State = Literal[
     "preparing", "uploading", "queued", "running", "cancelling", "downloading", "finished", "failed", "cancelled"
 ]
-T = TypeVar("T")
-Steps = Generator[bool, None, T]
 
 NOT_YET = 0.99
 """The most that :attr:`Job.fraction` shows before the result is there."""
@@ -67,19 +65,15 @@ def read_warnings(folder: Path) -> list[str]:
         return []
 
 
-class ConnectionLost(Exception):
-    """The link is gone. A request that meets this waits for the next link and takes itself up again."""
-
-
 class _Cancelled(Exception):
     """The server has cancelled the job."""
 
 
 class Job:
-    """A scene folder on its way to labelled objects.
+    """A scene folder on its way to labelled objects. It is a task of the connection's runner.
 
     The folder is hashed and offered, the server pulls what it lacks and works, the result is pulled into the cache and
-    laid out as a folder. A connection that is lost in between is waited for.
+    laid out as a folder. When the connection is lost in between, the job waits for the next one and resumes.
 
     Attributes:
         id: a UUID4 in hex, the same on the server.
@@ -104,7 +98,7 @@ class Job:
         BadArgument: if the request names a path that is not inside the scene folder.
     """
 
-    def __init__(self, connection: Connection, scene: Path, request: JobRequest) -> None:
+    def __init__(self, connection: Connection, cache: Cache, scene: Path, request: JobRequest) -> None:
         splats = inside(scene, request.splats, "splat file") if request.splats else None
         masks = inside(scene, request.masks, "mask folder") if request.masks else None
         self.id = uuid.uuid4().hex
@@ -126,24 +120,25 @@ class Job:
         self.error: Fault | None = None
         self.folder: Path | None = None
         self._connection = connection
+        self._cache = cache
         self._remote: Progress | None = None
         self._submitted = False
         self._cancelling = False
         self._rate = Rate()
-        self._work: Steps[None] | None = self._course(tuple(path for path in (splats, masks) if path))
+        self._work: Steps[None] | None = self._run(tuple(path for path in (splats, masks) if path))
 
     @classmethod
-    def recorded(cls, connection: Connection, entry: Entry) -> Job:
+    def recorded(cls, connection: Connection, cache: Cache, entry: Entry) -> Job:
         """Return the job of a record: finished, or to be followed at the server that has it.
 
         Raises:
             Fault: if its scene folder is not what it was, and it is not finished.
         """
         request = JobRequest() if entry.finished else entry.request
-        job = cls(connection, Path(entry.scene), request)
+        job = cls(connection, cache, Path(entry.scene), request)
         job.id, job.title, job.request = entry.id, entry.title, entry.request
         if entry.finished:
-            job.folder = connection.result_folder(entry.id)
+            job.folder = cache.result_folder(entry.id)
             job.warnings = read_warnings(job.folder)
             job._end(state="finished", stage="download", fraction=1.0)
         else:
@@ -194,7 +189,7 @@ class Job:
         """Give up on this side, whatever the server does."""
         self._end(state="cancelled", note="")
 
-    def abandon(self, reason: Fault) -> None:
+    def fail(self, reason: Fault) -> None:
         """Fail for that reason."""
         self._end(state="failed", note="", error=reason)
 
@@ -209,17 +204,17 @@ class Job:
         except _Cancelled:
             self.stop()
         except Fault as reason:
-            self.abandon(reason)
+            self.fail(reason)
         except OSError as error:
-            self.abandon(Unavailable(f"The job {self.title} cannot go on: {error}."))
+            self.fail(Unavailable(f"The job {self.title} cannot go on: {error}."))
         except Exception as bug:
             # Shown in the panel too, as few people look at Blender's console.
-            self.abandon(Fault(f"SplatLift has a fault of its own: {bug!r}.", "Please report what the console shows."))
+            self.fail(Fault(f"SplatLift has a fault of its own: {bug!r}.", "Please report what the console shows."))
             raise
         return False
 
-    def take(self, progress: Progress) -> None:
-        """Take in what the server says of the job, unless something newer was there."""
+    def update(self, progress: Progress) -> None:
+        """Show what the server says of the job, unless something newer was there."""
         if self.final or (self._remote is not None and progress.seq <= self._remote.seq):
             return
         self._remote = progress
@@ -232,8 +227,8 @@ class Job:
             self.left = self._rate.left(1.0)
             self.show(state=state, stage=stage, fraction=progress.fraction, note=progress.note)
 
-    def take_picture(self, arrays: Sequence[NDArray]) -> None:
-        """Take in how the work looks now.
+    def update_picture(self, arrays: Sequence[NDArray]) -> None:
+        """Show how the work looks now.
 
         Raises:
             BadFrames: if that is no picture.
@@ -272,61 +267,61 @@ class Job:
             work.close()
         self.show(**shown)
 
-    def _course(self, also: tuple[str, ...]) -> Steps[None]:
-        """All of a job, in order; begun again from where it makes sense when the link was lost."""
-        outgoing: OfferedFolder | None = None
+    def _run(self, also: tuple[str, ...]) -> Steps[None]:
+        """Do all of the job, in order; when the link is lost, resume over the next one."""
+        offered: OfferedFolder | None = None
         while True:
             try:
-                if outgoing is None and not self._submitted:
-                    outgoing = yield from prepare(self, also)
-                link = yield from self._connection.connected()
-                if not (yield from self._known()):
-                    if outgoing is None:  # it was submitted by an earlier Blender
+                if offered is None and not self._submitted:
+                    offered = yield from prepare(self.scene, also, self)
+                dispatcher = yield from self._connection.connected()
+                if not (yield from self._is_known(dispatcher)):
+                    if offered is None:  # it was submitted by an earlier Blender
                         continue
                     self._begin("uploading", "upload")
-                    yield from upload(self, self._connection, outgoing)
-                    yield from self._submit(outgoing)
-                yield from self._follow(link)
-                result = yield from self._connection.ask(GetResult(self.id), Result)
-                self._connection.job_ended()
+                    yield from upload(offered, dispatcher, self)
+                    yield from self._submit(dispatcher, offered)
+                yield from self._follow(dispatcher)
+                result = yield from dispatcher.ask(GetResult(self.id), Result)
+                self._connection.refresh_info()
                 self._begin("downloading", "download")
-                folder = yield from download(self, self._connection, result)
+                local = self._connection.info.local_store
+                folder = yield from download(self.id, result, dispatcher, self._cache, local, self.transferred)
                 self.show(state="finished", fraction=1.0, note="", folder=folder, warnings=read_warnings(folder))
                 return
             except ConnectionLost:
                 continue
 
-    def _known(self) -> Steps[bool]:
-        """Follow the job, if the server has it already."""
+    def _is_known(self, dispatcher: Dispatcher) -> Steps[bool]:
+        """Return whether the server has the job already; if so, its news is shown from now on."""
         if not self._submitted:
             return False
         try:
-            yield from self._connection.ask(Sync(self.id), Progress)
+            yield from dispatcher.ask(Sync(self.id), Progress)
         except NotFound:
             if self._cancelling:
                 raise _Cancelled from None
-            # It never arrived there, or the server has lost it; what it counted is void.
+            # It never arrived there, or the server has lost it; its sequence numbers are void.
             self._submitted = False
             self._remote = None
             return False
         return True
 
-    def _submit(self, outgoing: OfferedFolder) -> Steps[None]:
+    def _submit(self, dispatcher: Dispatcher, offered: OfferedFolder) -> Steps[None]:
         # From here on the server may have the job, even if its answer is lost.
         self._submitted = True
-        submit = Submit(self.id, self.title, outgoing.offer.manifest, self.request)
-        yield from self._connection.ask(submit, Accepted)
+        submit = Submit(self.id, self.title, offered.offer.manifest, self.request)
+        yield from dispatcher.ask(submit, Accepted)
         self._begin("cancelling" if self._cancelling else "queued", "queued")
-        yield from self._connection.ask(Sync(self.id), Progress)
+        yield from dispatcher.ask(Sync(self.id), Progress)
 
-    def _follow(self, link: Sockets) -> Steps[None]:
+    def _follow(self, dispatcher: Dispatcher) -> Steps[None]:
         """Wait for the server to finish; pass a cancel on to it."""
         asked = False
         while self._remote is None or self._remote.state not in FINAL_STATES:
-            if self._connection.is_over(link):
-                raise ConnectionLost
+            dispatcher.check()
             if self._cancelling and not asked:
-                yield from self._connection.ask(Cancel(self.id), Progress)
+                yield from dispatcher.ask(Cancel(self.id), Progress)
                 asked = True
             yield False
         if self._remote.state == "cancelled":

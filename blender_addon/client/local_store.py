@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
-from protocol.messages import FileEntry, Locate, Located
+from protocol.blobs import Store
+from protocol.messages import FileEntry, Locate, Located, Welcome
 
-if TYPE_CHECKING:
-    from .connection import Connection
-
-T = TypeVar("T")
-Steps = Generator[bool, None, T]
+from .address import Address
+from .coroutines import Steps
+from .dispatcher import Dispatcher
 
 
-def find_store(connection: Connection) -> Steps[Path | None]:
-    """Ask a server that is reached without a network where its files are, and return that, None where it is not here.
+def find_store(dispatcher: Dispatcher, welcome: Welcome, address: Address) -> Steps[Path | None]:
+    """Ask a server that is reached over loopback where its store is; return the folder, None if it is not here.
 
     Behind an SSH tunnel the path is one of another machine.
 
@@ -25,32 +23,30 @@ def find_store(connection: Connection) -> Steps[Path | None]:
         Fault: the server's.
         ConnectionLost: with the link.
     """
-    assert connection.server is not None
-    assert connection.address is not None
     # On Windows a path may name another machine, which Windows would then log in to.
-    if "nearby" not in connection.server.features or not connection.address.is_loopback or os.name != "posix":
+    if "nearby" not in welcome.features or not address.is_loopback or os.name != "posix":
         return None
-    answer = yield from connection.ask(Locate(), Located)
+    answer = yield from dispatcher.ask(Locate(), Located)
     return Path(answer.store) if os.path.isabs(answer.store) and os.path.isdir(answer.store) else None
 
 
 def link_files(
-    connection: Connection, entries: list[FileEntry], tell: Callable[[int, int], None] = lambda done, total: None
+    store: Store, source: Path, entries: list[FileEntry], tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Steps[None]:
-    """Take over what the cache lacks of ``entries`` and the server's store has; ``tell`` how many bytes of how many.
+    """Link into ``store`` what it lacks of ``entries`` and the server's store has.
 
-    What cannot be taken over is left out, for :class:`protocol.blobs.Pull`.
+    What cannot be linked is left out, for :class:`protocol.blobs.Pull`.
+
+    Args:
+        source: the root of the server's store.
+        tell: called with the bytes done and their total.
     """
-    store = connection.store
-    if connection.local_store is None:
-        return
     missing = {entry.digest: entry for entry in entries if not store.has(entry.digest, entry.size)}
     total = sum(entry.size for entry in missing.values())
     before = 0
     for entry in missing.values():
-        source = connection.local_store / store.path(entry.digest).relative_to(store.root)
         if entry.digest not in store.writers:
-            for done in store.take(source, entry):
+            for done in store.take(source / store.path(entry.digest).relative_to(store.root), entry):
                 tell(before + done, total)
                 yield True
         before += entry.size

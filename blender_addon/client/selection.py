@@ -1,11 +1,9 @@
-"""Which Gaussians of a result are like one of them: asked of the server, which has the result and its embedding."""
+"""The Gaussians of a result that are similar to one: the server is asked, which has the result and its embedding."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +11,8 @@ from numpy.typing import NDArray
 from protocol.errors import BadFrames, NotFound, Unavailable
 from protocol.messages import Select, Selected
 
-if TYPE_CHECKING:
-    from .connection import Connection
-
-T = TypeVar("T")
-Steps = Generator[bool, None, T]
+from .connection import Connection
+from .coroutines import Steps
 
 _JOB = re.compile(r"[0-9a-f]{32}")
 
@@ -48,7 +43,8 @@ def select(connection: Connection, wanted: Select) -> Steps[NDArray[np.bool_]]:
         raise Unavailable("There is no connection to a server.", "Connect first.")
     if "select" not in connection.server.features:
         raise Unavailable(f"{connection.server.server} cannot select yet.", "Update the backend.")
-    answer, arrays = yield from connection.ask_for_arrays(wanted, Selected)
+    dispatcher = yield from connection.connected()
+    answer, arrays = yield from dispatcher.ask_for_arrays(wanted, Selected)
     if any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays):
         raise BadFrames("The server sent a selection that is not made of bits.")
     bits = np.concatenate(arrays) if arrays else np.zeros(0, np.uint8)

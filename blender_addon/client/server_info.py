@@ -1,44 +1,56 @@
-"""What the server says of itself: where its files are, its machine, its methods. Asked after each hello."""
+"""What the server tells about itself after each handshake: where its store is, its machine, its methods' settings."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from pathlib import Path
 
-from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Setting
+from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Setting, Welcome
 
+from .address import Address
+from .coroutines import Steps
+from .dispatcher import Dispatcher
 from .local_store import find_store
 
-if TYPE_CHECKING:
-    from .connection import Connection
 
-T = TypeVar("T")
-Steps = Generator[bool, None, T]
+class ServerInfo:
+    """What is known of one server.
 
+    Args:
+        changed: called when something new is known.
 
-def fetch_server_info(connection: Connection) -> Steps[None]:
-    """Ask where the files are, what the machine is and which settings each method has; keep it at the connection.
-
-    Raises:
-        Fault: the server's.
-        ConnectionLost: with the link.
+    Attributes:
+        facts: about its machine; None until it has told.
+        settings: of each of its methods, as it declares them.
+        local_store: the folder of its store while it is connected, if that is on this machine.
     """
-    assert connection.server is not None
-    connection.local_store = yield from find_store(connection)
-    if "facts" not in connection.server.features:
-        return
-    connection.facts = yield from connection.ask(Describe(), Facts)
-    connection.changed()
-    settings: dict[str, list[Setting]] = {}
-    for method in connection.server.methods:
-        answer = yield from connection.ask(DescribeMethod(method.name), MethodSettings)
-        settings[method.name] = answer.settings
-    connection.settings = settings
-    connection.changed()
 
+    def __init__(self, changed: Callable[[], object]) -> None:
+        self.facts: Facts | None = None
+        self.settings: dict[str, list[Setting]] = {}
+        self.local_store: Path | None = None
+        self._changed = changed
 
-def refresh_facts(connection: Connection) -> Steps[None]:
-    """Ask again what the machine is, as its free memory changes with each job."""
-    if connection.server is not None and "facts" in connection.server.features:
-        connection.facts = yield from connection.ask(Describe(), Facts)
-        connection.changed()
+    def fetch(self, dispatcher: Dispatcher, welcome: Welcome, address: Address) -> Steps[None]:
+        """Ask for everything.
+
+        Raises:
+            Fault: the server's.
+            ConnectionLost: with the link.
+        """
+        self.local_store = yield from find_store(dispatcher, welcome, address)
+        if "facts" not in welcome.features:
+            return
+        yield from self.refresh(dispatcher, welcome)
+        settings: dict[str, list[Setting]] = {}
+        for method in welcome.methods:
+            answer = yield from dispatcher.ask(DescribeMethod(method.name), MethodSettings)
+            settings[method.name] = answer.settings
+        self.settings = settings
+        self._changed()
+
+    def refresh(self, dispatcher: Dispatcher, welcome: Welcome) -> Steps[None]:
+        """Ask for the facts again, as the free memory changes with each job. Raises as :meth:`fetch`."""
+        if "facts" in welcome.features:
+            self.facts = yield from dispatcher.ask(Describe(), Facts)
+            self._changed()

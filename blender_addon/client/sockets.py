@@ -23,16 +23,16 @@ Refusal = Literal["mechanism", "pairing"]
 
 HUNG_UP = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 FAILED = HUNG_UP | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-NEWS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
-HANG_UPS = 3
+EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
+MAX_HANG_UPS = 3
 """Handshakes that the other side ends without a word until that is its answer.
 
 A server whose key is another one does so; so does, as often as not, one that encrypts where the client does not, or the
 other way round: it hangs up as fast as it says why.
 """
-SEAL = 64
+CURVE_OVERHEAD = 64
 """Bytes, at least, by which encryption makes a frame longer."""
-FAREWELL_MS = 100
+BYE_LINGER_MS = 100
 """How long libzmq may still try to send the last word after the sockets are closed."""
 
 
@@ -46,7 +46,7 @@ class _Monitor:
 
     socket: zmq.Socket
     probing: bool = False
-    stood: bool = False
+    connected: bool = False
     trying_again: bool = False
     hang_ups: int = 0
 
@@ -55,7 +55,7 @@ class Sockets:
     """A control socket, and a bulk socket once :meth:`open_bulk` was called.
 
     libzmq would connect a lost socket again by itself, but under a new identity that the server does not know. So a
-    link that was cut stays cut: :attr:`cut` says so, and its owner makes a new one.
+    link that was lost stays lost: :attr:`lost` says so, and its owner makes a new one.
 
     Args:
         context: the owner's own, never the shared instance.
@@ -70,7 +70,7 @@ class Sockets:
         self._probe: zmq.Socket | None = None
         self._pairing = pairing
         self._monitors: list[_Monitor] = []
-        self._cut = False
+        self._lost = False
         self._refusal: Refusal | None = None
         self._open("control", address)
 
@@ -107,47 +107,47 @@ class Sockets:
         return self._pairing is not None
 
     @property
-    def cut(self) -> bool:
-        """Whether a connection that stood, or was about to, has ended."""
-        self._look()
-        return self._cut
+    def lost(self) -> bool:
+        """Whether an established connection, or the attempt to make one, has ended."""
+        self._read_events()
+        return self._lost
 
     @property
     def refusal(self) -> Refusal | None:
         """Why the server lets nobody in with these keys, None where it does or nothing is known."""
-        self._look()
+        self._read_events()
         return self._refusal
 
-    def _look(self) -> None:
+    def _read_events(self) -> None:
         for monitor in self._monitors:
-            while not self._cut and monitor.socket.poll(0):
-                self._take(monitor, recv_monitor_message(monitor.socket, zmq.NOBLOCK))
+            while not self._lost and monitor.socket.poll(0):
+                self._handle_event(monitor, recv_monitor_message(monitor.socket, zmq.NOBLOCK))
 
-    def _take(self, monitor: _Monitor, news: Any) -> None:
-        event = news["event"]
+    def _handle_event(self, monitor: _Monitor, message: Any) -> None:
+        event = message["event"]
         if monitor.probing:
-            self._end("mechanism" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "pairing")
+            self._set_lost("mechanism" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "pairing")
         elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            monitor.stood = True
-        elif event == HUNG_UP and not monitor.stood:
+            monitor.connected = True
+        elif event == HUNG_UP and not monitor.connected:
             monitor.hang_ups += 1
             # Its disconnection is told of as well.
             monitor.trying_again = True
-            if monitor.hang_ups >= HANG_UPS and self._pairing is None:
-                self._end(None)
-            elif monitor.hang_ups >= HANG_UPS and self._probe is None:
-                self._probe = self._connected(self._address, None)
+            if monitor.hang_ups >= MAX_HANG_UPS and self._pairing is None:
+                self._set_lost(None)
+            elif monitor.hang_ups >= MAX_HANG_UPS and self._probe is None:
+                self._probe = self._open_socket(self._address, None)
         elif event == zmq.EVENT_DISCONNECTED and monitor.trying_again:
             monitor.trying_again = False
         elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-            self._end("pairing")
-        elif news["value"] == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-            self._end("mechanism")
+            self._set_lost("pairing")
+        elif message["value"] == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            self._set_lost("mechanism")
         else:
-            self._end(None)
+            self._set_lost(None)
 
-    def _end(self, refusal: Refusal | None) -> None:
-        self._cut = True
+    def _set_lost(self, refusal: Refusal | None) -> None:
+        self._lost = True
         self._refusal = refusal
 
     def wait(self, seconds: float) -> None:
@@ -157,12 +157,12 @@ class Sockets:
             poller.register(socket, zmq.POLLIN)
         poller.poll(round(seconds * 1000))
 
-    def close(self, *, farewell: bool) -> None:
-        """Close both sockets; with ``farewell``, tell the server that this session is over."""
-        said = farewell and not self._cut and self.send("control", Bye())
+    def close(self, *, send_bye: bool) -> None:
+        """Close both sockets; with ``send_bye``, tell the server that this session is over."""
+        said = send_bye and not self._lost and self.send("control", Bye())
         for channel, socket in self._sockets.items():
             socket.disable_monitor()
-            socket.close(FAREWELL_MS if said and channel == "control" else 0)
+            socket.close(BYE_LINGER_MS if said and channel == "control" else 0)
         if self._probe is not None:
             self._probe.disable_monitor()
             self._probe.close(0)
@@ -173,14 +173,14 @@ class Sockets:
         self._monitors.clear()
 
     def _open(self, channel: Channel, address: Address) -> None:
-        self._sockets[channel] = self._connected(address, self._pairing)
+        self._sockets[channel] = self._open_socket(address, self._pairing)
 
-    def _connected(self, address: Address, pairing: Pairing | None) -> zmq.Socket:
+    def _open_socket(self, address: Address, pairing: Pairing | None) -> zmq.Socket:
         socket = self._context.socket(zmq.DEALER)
         for option, value in {
             zmq.LINGER: 0,
             zmq.IMMEDIATE: 1,
-            zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if pairing else 0),
+            zmq.MAXMSGSIZE: MAX_FRAME + (CURVE_OVERHEAD if pairing else 0),
             zmq.SNDHWM: 16,
             zmq.RCVHWM: 16,
             zmq.HEARTBEAT_IVL: 2000,
@@ -199,6 +199,6 @@ class Sockets:
             socket.setsockopt(zmq.CURVE_SERVERKEY, pairing.server.encode())
             socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
             socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(secret))
-        self._monitors.append(_Monitor(socket.get_monitor_socket(NEWS), probing=pairing is not self._pairing))
+        self._monitors.append(_Monitor(socket.get_monitor_socket(EVENTS), probing=pairing is not self._pairing))
         socket.connect(str(address))
         return socket

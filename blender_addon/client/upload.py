@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
 from protocol.blobs import digest_of, pack_manifest, scan
+from protocol.coroutines import map_steps
 from protocol.errors import BadFrames, NotFound
 from protocol.messages import Chunk, FileEntry, Get, Offer, Stored, Wanted
 
+from .coroutines import Steps
+from .dispatcher import Dispatcher, expect
 from .scene_files import find_files
 
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .job import Job
 
-T = TypeVar("T")
-Steps = Generator[bool, None, T]
+class Observer(Protocol):
+    """What is told how far a transfer is; a job is one."""
+
+    def show(self, **shown: Any) -> None:
+        """Set attributes of these names."""
+        ...
+
+    def transferred(self, done: int, total: int) -> None:
+        """Set the bytes done and their total."""
+        ...
 
 
 class OfferedFolder:
@@ -69,69 +76,63 @@ def _whole(data: bytes, get: Get, name: str) -> bytes:
     return data
 
 
-def prepare(job: Job, also: tuple[str, ...]) -> Steps[OfferedFolder]:
-    """List and hash the files of the job's scene folder, and those ``also``.
+def prepare(folder: Path, also: tuple[str, ...], observer: Observer) -> Steps[OfferedFolder]:
+    """List and hash the files of a scene folder, and those ``also``.
 
     Raises:
         BadScene: if there is nothing to send, or a file that cannot be.
     """
-    finding = find_files(job.scene, also)
-    while True:
-        try:
-            job.show(note=f"{next(finding)} files found")
-            yield True
-        except StopIteration as end:
-            found = end.value
-            break
-    job.show(left_out=found.links_left_out)
-    hashing = scan(job.scene, found.files)
-    while True:
-        try:
-            job.transferred(next(hashing), found.bytes)
-            yield True
-        except StopIteration as end:
-            return OfferedFolder(job.scene, end.value)
+
+    def show_count(files: int) -> bool:
+        observer.show(note=f"{files} files found")
+        return True
+
+    def show_hashed(done: int) -> bool:
+        observer.transferred(done, found.bytes)
+        return True
+
+    found = yield from map_steps(show_count, find_files(folder, also))
+    observer.show(left_out=found.links_left_out)
+    entries = yield from map_steps(show_hashed, scan(folder, found.files))
+    return OfferedFolder(folder, entries)
 
 
-def upload(job: Job, connection: Connection, outgoing: OfferedFolder) -> Steps[None]:
-    """Offer a folder and send what the server lacks of it; one job at a time does.
+def upload(offered: OfferedFolder, dispatcher: Dispatcher, observer: Observer) -> Steps[None]:
+    """Offer a folder and send what the server lacks of it, when no other job uploads.
 
     Raises:
         ConnectionLost: with the link.
         Fault: the server's, or NotFound if a file changed meanwhile.
     """
-    while connection.uploading or connection.withdrawing:
+    state = dispatcher.upload
+    while not state.free:
+        dispatcher.check()
         yield False
-    connection.uploading = True
-    connection.gets.clear()
+    state.begin()
     over = False
+    sent = total = 0
     try:
-        with connection.conversation("bulk") as talk:
-            yield from talk.say(outgoing.offer)
+        with dispatcher.conversation("bulk") as talk:
+            yield from talk.ask(offered.offer)
             while not over:
-                if heard := talk.hear():
-                    over = not isinstance(heard[0], Wanted)
-                    _take(job, heard[0])
-                elif connection.gets:
-                    get, id = connection.gets.popleft()
-                    if outgoing.has(get.digest) or not connection.withdrew:
-                        data = outgoing.read(get)
+                received = talk.receive()
+                if received is not None and isinstance(received[0], Wanted):
+                    total = received[0].bytes
+                    there = received[0].total_bytes - total
+                    note = f"{there / 1e6:.1f} MB are there already" if there else ""
+                    observer.show(bytes_total=total, note=note)
+                elif received is not None:
+                    over = True
+                    expect(received[0], Stored)
+                elif state.gets:
+                    get, id = state.gets.popleft()
+                    # Once an upload was withdrawn, the server may still ask for parts of that one.
+                    if offered.has(get.digest) or not state.withdrawn:
+                        data = offered.read(get)
                         yield from talk.answer(Chunk(get.digest, get.offset), id, [np.frombuffer(data, np.uint8)])
-                        if get.digest != outgoing.offer.manifest:
-                            job.transferred(job.bytes_done + len(data), job.bytes_total)
-                yield bool(heard or connection.gets)
+                        if get.digest != offered.offer.manifest:
+                            sent += len(data)
+                            observer.transferred(sent, total)
+                yield bool(received or state.gets)
     finally:
-        connection.uploading = False
-        if not over:
-            connection.withdraw()
-
-
-def _take(job: Job, message: Any) -> None:
-    """Take what the server says of an offer."""
-    from .connection import expect
-
-    if isinstance(message, Wanted):
-        there = message.total_bytes - message.bytes
-        job.show(bytes_total=message.bytes, note=f"{there / 1e6:.1f} MB are there already" if there else "")
-    else:
-        expect(message, Stored)
+        state.end(withdraw=not over)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.errors import NotFound
 from protocol.messages import Select
 
-from ..client.selection import job_of
+from ..client.selection import job_of, select
 from ..editing.grow import grow, shrink
 from ..editing.selection import active_point
 from ..editing.similar import THRESHOLD, Point, select_like
@@ -105,7 +105,8 @@ def ask(folder: Path, row: int, threshold: float) -> NDArray[np.bool_] | None:
     if known is None or known.state != "connected" or known.server is None or "select" not in known.server.features:
         return None
     try:
-        return known.select(Select(job_of(folder), row, threshold=threshold, hull=False)).result(PATIENCE)
+        wanted = Select(job_of(folder), row, threshold=threshold, hull=False)
+        return known.start(select(known, wanted)).result(PATIENCE)
     except NotFound:  # a result of another server, or one that is on disk only
         return None
 

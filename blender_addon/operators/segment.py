@@ -42,7 +42,7 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
         folder = capture_folder(context)
         if folder is None or not folder.is_dir():
             raise BadArgument(f"There is no folder {folder}.", "Choose the one that holds the photographs.")
-        job = pump.connection.submit(folder, request_of(settings(context), folder))
+        job = pump.job_list.submit(folder, request_of(settings(context), folder))
         pump.start()
         if bpy.app.background:
             job.result()
@@ -85,7 +85,7 @@ class SPLATLIFT_OT_forget(bpy.types.Operator):
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        pump.connection.forget(_job(self.job))
+        pump.job_list.forget(_job(self.job))
         pump.start()
         return {"FINISHED"}
 

@@ -39,7 +39,7 @@ def addon():
 def stage(tmp_path: Path):
     """The panel's connection, a scripted server and a clock."""
     stage = Stage(tmp_path / "cache")
-    pump._connection = stage.connection
+    pump._job_list = stage.job_list
     yield stage
     stage.close()
 
@@ -125,7 +125,7 @@ def test_settings_of_an_unknown_method_are_drawn_and_sent(stage, capture):  # no
     assert segment.request_of(chosen, capture()).settings == wanted, "the best is the first, which is the novel one"
 
     chosen.method = "quick"
-    assert segment.request_of(chosen, stage.connection.cache).settings == {}
+    assert segment.request_of(chosen, stage.cache).settings == {}
     assert not bpy.types.SPLATLIFT_PT_values.poll(bpy.context)
     chosen.method = "novel"
     assert bpy.ops.splatlift.reset_value(method="novel", setting="count") == {"FINISHED"}
@@ -171,7 +171,7 @@ def test_the_methods_are_the_servers(stage):
 
 def test_a_job_in_each_state(stage, capture):  # noqa: F811
     stage.connect()
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Looking at the files 0%}", "<splatlift.cancel>"]
     stage.play(lambda: job.state == "queued")
     job.ahead = 1
@@ -204,7 +204,7 @@ def test_a_job_in_each_state(stage, capture):  # noqa: F811
 
 def test_several_jobs_and_the_picture_of_one(stage, capture, monkeypatch):  # noqa: F811
     stage.connect()
-    first, second = stage.connection.submit(capture("a")), stage.connection.submit(capture("b"))
+    first, second = stage.job_list.submit(capture("a")), stage.job_list.submit(capture("b"))
     stage.play(lambda: first.state == second.state == "queued")
     stage.server.push(first.id, state="running", stage="lift", fraction=0.5)
     stage.server.send(Picture(first.id), [np.full((4, 6, 3), 200, np.uint8)])
@@ -215,7 +215,7 @@ def test_several_jobs_and_the_picture_of_one(stage, capture, monkeypatch):  # no
     assert [word for word in drawn if word in "ab"] == ["b", "a"], "the newest is first"
     assert drawn[-1] == "(picture)"
     for n in range(panels.JOBS):
-        stage.connection.submit(capture(f"more{n}"))
+        stage.job_list.submit(capture(f"more{n}"))
     assert draw("SPLATLIFT_PT_jobs")[-1] == "and 2 before"
     first.stop()
     pump.settle()
@@ -223,21 +223,21 @@ def test_several_jobs_and_the_picture_of_one(stage, capture, monkeypatch):  # no
 
 
 def test_jobs_are_there_again_in_the_next_session(stage, capture, result, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("blender_addon.pump.cache_folder", lambda: stage.connection.cache)
+    monkeypatch.setattr("blender_addon.pump.cache_folder", lambda: stage.cache)
     stage.connect()
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: job.state == "queued")
     stage.server.finish(job.id, files_of(result))
     stage.play(lambda: job.final)
     pump.settle()
-    pump._connection = None
-    assert [again.id for again in pump.connection.jobs] == [job.id]
+    pump._job_list = None
+    assert [again.id for again in pump.job_list.jobs] == [job.id]
     assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "<Import>", "<splatlift.forget>"]
     assert bpy.ops.splatlift.import_result(directory=str(pump.jobs[0].folder)) == {"FINISHED"}
     bpy.ops.splatlift.forget()
     pump.settle()
-    pump._connection = None
-    assert pump.connection.jobs == []
+    pump._job_list = None
+    assert pump.job_list.jobs == []
 
 
 def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path):
@@ -442,7 +442,7 @@ def test_ticks_come_soon_while_files_are_on_their_way_and_only_then(stage, captu
     stage.connect()
     stage.play(lambda: not stage.connection.requests)
     assert tick() == PERIOD
-    job = stage.connection.submit(capture(a=8 * CHUNK))
+    job = stage.job_list.submit(capture(a=8 * CHUNK))
     assert tick() == BUSY_PERIOD
     stage.play(lambda: job.state == "uploading" and job.bytes_done > CHUNK)
     while stage.connection.busy:

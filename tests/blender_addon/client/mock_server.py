@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 import zmq
 
+from blender_addon.client.cache import Cache
 from blender_addon.client.connection import Connection
+from blender_addon.client.job_list import JobList
 from protocol.blobs import CHUNK, digest_of, pack_manifest, unpack_manifest
 from protocol.errors import Fault, NotFound
 from protocol.messages import (
@@ -289,12 +291,18 @@ class Stage:
         self.server: MockServer | None = MockServer()
         self.states: list[str] = []
         self.shown: list[tuple[str, str, float]] = []
-        self.connection = Connection(cache, changed=self._changed, clock=self.clock)
+        self.cache = cache
+        self.restart()
+
+    def restart(self) -> None:
+        """Make the client anew, as a Blender that starts does."""
+        self.connection = Connection(changed=self._changed, clock=self.clock)
+        self.job_list = JobList(self.connection, Cache(self.cache))
 
     def _changed(self) -> None:
         if self.connection.state not in self.states[-1:]:
             self.states.append(self.connection.state)
-        for job in self.connection.jobs:
+        for job in self.job_list.jobs:
             if (job.id, job.state, job.fraction) not in self.shown[-1:]:
                 self.shown.append((job.id, job.state, job.fraction))
 

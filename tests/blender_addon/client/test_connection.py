@@ -273,7 +273,7 @@ def test_this_machine_by_other_names(stage, host):
 def test_it_starts_no_threads_and_lets_go_of_everything(stage, capture):
     before = threading.active_count()
     stage.connect()
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: job.state == "queued")
     assert threading.active_count() == before
     context = stage.connection._context

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from blender_addon.client import record
-from blender_addon.client.connection import HEARTBEAT_INTERVAL, MAX_GETS, Connection
+from blender_addon.client.cache import Cache
+from blender_addon.client.connection import HEARTBEAT_INTERVAL, Connection
+from blender_addon.client.job_list import JobList
+from blender_addon.client.upload_state import MAX_GETS
 from protocol.blobs import CHUNK, MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.errors import (
     BadArgument,
@@ -49,7 +52,7 @@ RESULT = {"splats.ply": b"ply" * 900_000, "objects/0001.ply": b"object", "labels
 
 def submitted(stage, folder, **request: Any):
     """Submit a folder and wait until the server has the job."""
-    job = stage.connection.submit(folder, JobRequest(**request))
+    job = stage.job_list.submit(folder, JobRequest(**request))
     stage.play(lambda: job.id in stage.server.jobs and job.state == "queued")
     return job
 
@@ -91,8 +94,8 @@ def test_what_a_result_warns_of_is_known_when_it_is_here(stage, capture, report,
     stage.server.finish(job.id, {**RESULT, "report.json": report})
     stage.play(lambda: job.final)
     assert job.warnings == told
-    again = Connection(stage.connection.cache)
-    again.restore(stage.connection.record())
+    again = JobList(Connection(), Cache(stage.cache))
+    again.restore(stage.job_list.record())
     assert again.jobs[0].warnings == told
 
 
@@ -138,8 +141,8 @@ def test_what_the_server_has_is_not_sent_again(stage, capture):
 
 def test_one_upload_at_a_time(stage, capture):
     stage.connect()
-    first = stage.connection.submit(capture("first"))
-    second = stage.connection.submit(capture("second"))
+    first = stage.job_list.submit(capture("first"))
+    second = stage.job_list.submit(capture("second"))
     stage.play(lambda: first.state == second.state == "queued")
     assert [m.title for m in stage.server.heard if isinstance(m, Submit)] == ["first", "second"]
     kinds = stage.server.kinds(Offer, Submit)
@@ -148,7 +151,7 @@ def test_one_upload_at_a_time(stage, capture):
 
 
 def test_a_folder_is_prepared_while_there_is_no_connection(stage, capture):
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     for _ in range(50):
         stage.connection.step()
     assert (job.state, job.stage) == ("preparing", "prepare")
@@ -157,7 +160,7 @@ def test_a_folder_is_prepared_while_there_is_no_connection(stage, capture):
 
 
 def test_a_step_is_a_small_piece(stage, capture):
-    job = stage.connection.submit(capture(a=20 * CHUNK))
+    job = stage.job_list.submit(capture(a=20 * CHUNK))
     seen = []
     for _ in range(15):
         stage.connection.step(0)
@@ -211,7 +214,7 @@ def test_a_refused_submission_fails_the_job(stage, capture):
         raise Refused("This server works on cuda only.", "Ask for it.")
 
     stage.server.answers[Submit] = refuse
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: job.final)
     assert job.error.sentence == "This server works on cuda only."
 
@@ -220,19 +223,19 @@ def test_a_refused_submission_fails_the_job(stage, capture):
 
 
 def test_cancel_while_preparing(stage, capture):
-    job = stage.connection.submit(capture(a=20 * CHUNK))
+    job = stage.job_list.submit(capture(a=20 * CHUNK))
     stage.connection.step(0)
-    stage.connection.cancel(job)
-    assert (job.state, stage.connection.unfinished) == ("cancelled", [])
+    job.cancel()
+    assert (job.state, stage.job_list.unfinished) == ("cancelled", [])
     with pytest.raises(Refused, match="cancelled"):
         job.result()
 
 
 def test_cancel_while_uploading_ends_the_servers_pull_and_lets_the_next_job_through(stage, capture):
     stage.connect()
-    job = stage.connection.submit(capture("first", a=8 * CHUNK))
+    job = stage.job_list.submit(capture("first", a=8 * CHUNK))
     stage.play(lambda: job.state == "uploading" and job.bytes_done > CHUNK)
-    stage.connection.cancel(job)
+    job.cancel()
     assert job.state == "cancelled"
     stage.play(lambda: "Error" in stage.server.kinds())
     # What the server had asked for before it heard of the end may still come in.
@@ -247,7 +250,7 @@ def test_cancel_while_running_is_passed_on(stage, capture):
     job = submitted(stage, capture())
     stage.server.push(job.id, state="running", stage="lift", fraction=0.2)
     stage.play(lambda: job.state == "running")
-    stage.connection.cancel(job)
+    job.cancel()
     assert job.state == "cancelling"
     stage.play(lambda: Cancel in map(type, stage.server.heard))
     stage.server.push(job.id, state="cancelling", stage="lift", fraction=0.3)
@@ -255,7 +258,7 @@ def test_cancel_while_running_is_passed_on(stage, capture):
     stage.play(lambda: job.final)
     assert stage.job_states(job)[-3:] == ["running", "cancelling", "cancelled"]
     assert stage.server.kinds(Cancel) == ["Cancel"]
-    stage.connection.cancel(job)
+    job.cancel()
     assert job.state == "cancelled"
 
 
@@ -264,7 +267,7 @@ def test_cancel_that_comes_too_late_still_brings_the_result(stage, capture):
     job = submitted(stage, capture())
     stage.server.finish(job.id, RESULT)
     stage.server.answers[Cancel] = lambda _: stage.server.jobs[job.id]
-    stage.connection.cancel(job)
+    job.cancel()
     stage.play(lambda: job.final)
     assert job.state == "finished"
 
@@ -274,9 +277,9 @@ def test_cancel_while_downloading(stage, capture):
     job = submitted(stage, capture())
     stage.server.finish(job.id, RESULT)
     stage.play(lambda: job.state == "downloading")
-    stage.connection.cancel(job)
+    job.cancel()
     assert job.state == "cancelled"
-    assert not (stage.connection.cache / "results").exists()
+    assert not (stage.cache / "results").exists()
     stage.pass_time(HEARTBEAT_INTERVAL)
     assert stage.connection.state == "connected"
 
@@ -287,7 +290,7 @@ def test_cancel_without_a_connection_is_passed_on_later(stage, capture):
     jobs = stage.server.jobs
     port = stage.vanish()
     stage.play(lambda: stage.connection.state == "disconnected")
-    stage.connection.cancel(job)
+    job.cancel()
     stage.server = MockServer(port)
     stage.server.jobs = jobs
     stage.clock.now += 2
@@ -332,7 +335,7 @@ def test_what_happened_meanwhile_is_learnt(stage, capture):
 
 def test_an_interrupted_upload_is_offered_again(stage, capture):
     stage.connect()
-    job = stage.connection.submit(capture(a=3 * CHUNK, b=3 * CHUNK))
+    job = stage.job_list.submit(capture(a=3 * CHUNK, b=3 * CHUNK))
     stage.play(lambda: job.state == "uploading" and job.bytes_done >= 4 * CHUNK)
     content = stage.server.content
     comes_back(stage, stage.vanish(), content=content)
@@ -344,7 +347,7 @@ def test_an_interrupted_upload_is_offered_again(stage, capture):
 def test_a_submission_whose_answer_was_lost_is_not_made_twice(stage, capture):
     stage.connect()
     stage.server.answers[Submit] = lambda _: None
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: stage.server.kinds(Submit))
     jobs = {job.id: Progress(job.id, 1, "running", "scene")}
     comes_back(stage, stage.vanish(), jobs=jobs)
@@ -355,7 +358,7 @@ def test_a_submission_whose_answer_was_lost_is_not_made_twice(stage, capture):
 def test_a_submission_that_never_arrived_is_made_again_under_the_same_id(stage, capture):
     stage.connect()
     stage.server.answers[Submit] = lambda _: None
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: stage.server.kinds(Submit))
     content = stage.server.content
     comes_back(stage, stage.vanish(), content=content)
@@ -379,9 +382,9 @@ def test_a_server_that_lost_its_memory_is_given_the_job_again(stage, capture):
 def test_a_cancelled_job_that_the_server_never_had_is_not_started(stage, capture):
     stage.connect()
     stage.server.answers[Submit] = lambda _: None
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: stage.server.kinds(Submit))
-    stage.connection.cancel(job)
+    job.cancel()
     comes_back(stage, stage.vanish())
     stage.play(lambda: job.final)
     assert job.state == "cancelled"
@@ -431,14 +434,14 @@ def test_the_next_server_started_here_has_the_jobs_of_the_first_at_another_port(
     stage.connection.connect(stage.server.address, started_here=True)
     job = submitted(stage, capture())
     jobs = stage.server.jobs
-    entries = stage.connection.record()
+    entries = stage.job_list.record()
     stage.vanish()
     if anew:
         record.write(tmp_path, entries)
         stage.connection.destroy()
-        stage.connection = Connection(stage.connection.cache, changed=stage._changed, clock=stage.clock)
-        stage.connection.restore(record.read(tmp_path))
-        (job,) = stage.connection.jobs
+        stage.restart()
+        stage.job_list.restore(record.read(tmp_path))
+        (job,) = stage.job_list.jobs
     stage.server = MockServer()
     stage.server.jobs = jobs
     stage.connection.connect(stage.server.address, started_here=True)
@@ -464,7 +467,7 @@ def test_nothing_but_what_was_offered_is_sent(stage, capture, tmp_path):
     (tmp_path / "key.pem").write_bytes(b"secret")
     stage.connect()
     stage.server.answers[Offer] = lambda _: None
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: stage.server.kinds(Offer))
     stage.server.ask(Get(digest_of(b"secret"), 0, 6))
     stage.play(lambda: job.final)
@@ -476,7 +479,7 @@ def test_nothing_but_what_was_offered_is_sent(stage, capture, tmp_path):
 def test_more_than_a_file_holds_is_not_sent(stage, capture):
     stage.connect()
     stage.server.answers[Offer] = lambda _: None
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: stage.server.kinds(Offer))
     stage.server.ask(Get(digest_of(b"{}"), 1, 2))
     stage.play(lambda: job.final)
@@ -502,7 +505,7 @@ def test_a_file_that_goes_away_meanwhile(stage, capture):
     folder = capture()
     stage.connect()
     stage.server.answers[Offer] = lambda _: None
-    job = stage.connection.submit(folder)
+    job = stage.job_list.submit(folder)
     stage.play(lambda: stage.server.kinds(Offer))
     (folder / "transforms.json").unlink()
     stage.server.ask(Get(digest_of(b"{}"), 0, 2))
@@ -529,8 +532,8 @@ def test_a_bad_result_is_refused_and_leaves_no_folder(stage, capture, name):
     stage.play(lambda: job.final)
     assert type(job.error) is kind
     assert job.folder is None
-    assert not (stage.connection.cache / "results").exists()
-    assert not (stage.connection.cache.parent / "a.ply").exists()
+    assert not (stage.cache / "results").exists()
+    assert not (stage.cache.parent / "a.ply").exists()
 
 
 def test_a_manifest_that_is_no_manifest(stage, capture):
@@ -568,7 +571,7 @@ def test_an_answer_of_the_wrong_kind_fails_the_job(stage, capture, kind):
     stage.server.answers[kind] = lambda message: (
         Accepted(message.job, "done", 1) if kind is not Submit else Cancel("a" * 32)
     )
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     if kind is GetResult:
         stage.play(lambda: job.state == "queued")
         stage.server.finish(job.id, RESULT)
@@ -602,32 +605,32 @@ def test_paths_outside_the_scene_folder_are_refused(stage, capture, tmp_path, fi
     (tmp_path / "elsewhere").mkdir()
     for path in ("../elsewhere", str(tmp_path / "elsewhere")):
         with pytest.raises(BadArgument, match="outside the scene folder") as refused:
-            stage.connection.submit(capture(f"scene{len(path)}"), request_of(field, path))
+            stage.job_list.submit(capture(f"scene{len(path)}"), request_of(field, path))
         assert refused.value.remedy == "Copy it into the scene folder."
     with pytest.raises(BadArgument, match="There is no"):
-        stage.connection.submit(capture("last"), request_of(field, "nowhere"))
-    assert stage.connection.jobs == []
+        stage.job_list.submit(capture("last"), request_of(field, "nowhere"))
+    assert stage.job_list.jobs == []
 
 
 def test_a_folder_that_is_not_there(stage, tmp_path):
-    job = stage.connection.submit(tmp_path / "nowhere")
+    job = stage.job_list.submit(tmp_path / "nowhere")
     stage.connection.step()
     assert isinstance(job.error, BadScene)
     assert "nowhere" in job.error.sentence
 
 
 def test_a_cache_that_cannot_be_made(stage, capture):
-    stage.connection.cache.write_bytes(b"a file is in the way")
+    stage.cache.write_bytes(b"a file is in the way")
     stage.connect()
     job = submitted(stage, capture())
     stage.server.finish(job.id, RESULT)
     stage.play(lambda: job.final)
     assert isinstance(job.error, Unavailable)
-    assert str(stage.connection.cache) in job.error.sentence
+    assert str(stage.cache) in job.error.sentence
 
 
 def test_the_result_of_a_job_without_a_connection(stage, capture):
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     with pytest.raises(Unavailable, match="no connection"):
         job.result()
 
@@ -650,7 +653,7 @@ def test_a_bug_of_our_own_is_shown_and_raised(stage, capture, monkeypatch):
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr("blender_addon.client.upload.pack_manifest", broken)
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     with pytest.raises(ZeroDivisionError):
         stage.play(lambda: job.final)
     assert job.state == "failed"
@@ -723,15 +726,15 @@ def test_a_record_brings_back_what_is_finished_and_what_still_runs(stage, captur
     lost = submitted(stage, capture("c"))
     stage.server.finish(done.id, RESULT)
     stage.play(lambda: done.final)
-    entries = stage.connection.record()
+    entries = stage.job_list.record()
     assert [entry.id for entry in entries] == [done.id, running.id, lost.id]
     record.write(tmp_path, entries)
     stage.connection.destroy()
 
-    stage.connection = Connection(stage.connection.cache, changed=stage._changed, clock=stage.clock)
+    stage.restart()
     del stage.server.jobs[lost.id]
-    stage.connection.restore(record.read(tmp_path))
-    again, follows, sent = stage.connection.jobs
+    stage.job_list.restore(record.read(tmp_path))
+    again, follows, sent = stage.job_list.jobs
     assert (again.state, again.folder, again.request.method) == ("finished", done.folder, "quick")
     assert follows.state == "queued"
     stage.connect()
@@ -740,9 +743,9 @@ def test_a_record_brings_back_what_is_finished_and_what_still_runs(stage, captur
     stage.server.finish(running.id, RESULT)
     stage.play(lambda: follows.state == "finished")
     stage.play(lambda: sent.id in stage.server.jobs)  # the server had lost it, so it is sent again
-    stage.connection.forget(again)
-    stage.connection.forget(sent)
-    assert stage.connection.jobs == [follows, sent], "only what has ended is forgotten"
+    stage.job_list.forget(again)
+    stage.job_list.forget(sent)
+    assert stage.job_list.jobs == [follows, sent], "only what has ended is forgotten"
 
 
 def test_a_record_that_is_broken_or_of_things_that_are_gone(stage, tmp_path, capture):
@@ -751,7 +754,7 @@ def test_a_record_that_is_broken_or_of_things_that_are_gone(stage, tmp_path, cap
     assert record.read(tmp_path) == []
     entry = record.Entry("a" * 32, "gone", str(tmp_path / "gone"), JobRequest(), True, "tcp://127.0.0.1:1")
     no_masks = record.Entry("b" * 32, "b", str(capture()), JobRequest(masks="masks"), False, "tcp://127.0.0.1:1")
-    stage.connection.restore([entry, no_masks])
-    assert stage.connection.jobs == []
+    stage.job_list.restore([entry, no_masks])
+    assert stage.job_list.jobs == []
     record.write(tmp_path / "new", [entry] * 100)
     assert len(record.read(tmp_path / "new")) == record.KEPT

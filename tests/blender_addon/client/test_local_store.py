@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.client.connection import Connection
 from protocol.blobs import Store, digest_of, pack_manifest
 from protocol.messages import FileEntry, Get, JobRequest, Locate
 
@@ -15,14 +14,14 @@ RESULT = {"splats.ply": b"ply" * 900_000, "objects/0001.ply": b"object", "labels
 
 
 def segmented(stage, folder: Path, result: dict[str, bytes]):
-    job = stage.connection.submit(folder, JobRequest())
+    job = stage.job_list.submit(folder, JobRequest())
     stage.play(lambda: job.id in stage.server.jobs and job.state == "queued")
     stage.server.finish(job.id, result)
     stage.play(lambda: job.final)
     assert job.state == "finished"
     for name, data in result.items():
         assert (job.folder / name).read_bytes() == data
-    assert not list((stage.connection.cache / "store").glob("*.tmp"))
+    assert not list((stage.cache / "store").glob("*.tmp"))
     return job
 
 
@@ -96,7 +95,7 @@ def test_a_folder_that_is_none_is_not_looked_into(stage, theirs, capture, tmp_pa
     stage.server.store = where
     stage.connect()
     segmented(stage, capture(), RESULT)
-    assert stage.connection.local_store is None
+    assert stage.connection.info.local_store is None
     assert stage.server.kinds(Get)
 
 
@@ -122,7 +121,7 @@ def test_a_server_that_does_not_tell_is_not_asked(stage, theirs, capture):
 def test_what_had_begun_to_arrive_is_not_kept_beside_the_link(stage, theirs, capture):
     fill(theirs, RESULT)
     stage.connect()
-    part = stage.connection.store.part(digest_of(RESULT["splats.ply"]))
+    part = stage.job_list.cache.store.part(digest_of(RESULT["splats.ply"]))
     part.write_bytes(RESULT["splats.ply"][:1000])
     segmented(stage, capture(), RESULT)
     assert not part.exists()
@@ -131,18 +130,17 @@ def test_what_had_begun_to_arrive_is_not_kept_beside_the_link(stage, theirs, cap
 
 def test_the_next_server_is_asked_anew(stage, theirs, tmp_path):
     stage.connect()
-    stage.play(lambda: stage.connection.local_store == theirs.root)
+    stage.play(lambda: stage.connection.info.local_store == theirs.root)
     stage.connection.close()
-    assert stage.connection.local_store is None
+    assert stage.connection.info.local_store is None
 
 
 def test_a_link_is_given_up_where_the_job_is(stage, theirs, capture):
     """A step hashes a piece, and a cancel between two of them leaves nothing behind."""
     result = {"splats.ply": bytes(64 << 20)}  # more than any processor hashes in one step of the connection
     fill(theirs, result)
-    connection: Connection = stage.connection
     stage.connect()
-    job = connection.submit(capture(), JobRequest())
+    job = stage.job_list.submit(capture(), JobRequest())
     stage.play(lambda: job.id in stage.server.jobs and job.state == "queued")
     stage.server.finish(job.id, result)
     stage.play(lambda: job.bytes_done > 0)
@@ -150,7 +148,5 @@ def test_a_link_is_given_up_where_the_job_is(stage, theirs, capture):
     job.cancel()
     stage.play(lambda: job.final)
     assert job.state == "cancelled"
-    left = [
-        path for path in (connection.cache / "store").rglob("*") if path.suffix == ".tmp" or path.name == "splats.ply"
-    ]
+    left = [path for path in (stage.cache / "store").rglob("*") if path.suffix == ".tmp" or path.name == "splats.ply"]
     assert not left

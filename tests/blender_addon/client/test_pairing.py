@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from pathlib import Path
 
 import pytest
 import zmq
@@ -37,9 +36,9 @@ def pairing(encrypting, tmp_path) -> Pairing:
     return known.pairing
 
 
-def refusal(address: str, pairing: str | None, cache: Path) -> Fault:
+def refusal(address: str, pairing: str | None) -> Fault:
     """Return what a person is told, and see that it comes soon and is the last word."""
-    connection = Connection(cache)
+    connection = Connection()
     try:
         began = time.monotonic()
         connection.connect(address, pairing)
@@ -59,7 +58,7 @@ def test_there_and_back_encrypted(encrypting, pairing, capture, tmp_path, monkey
     (folder / "script").write_text("write splats.ply 5000000\nwrite empty 0\ndone")
     with api.connect(encrypting.address, pairing.text(), cache=tmp_path / "cache") as client:
         result = api.segment(client, folder).result(timeout=30)
-        entries = client.connection.record()
+        entries = client.job_list.record()
     assert (result / "splats.ply").read_bytes() == b"splats.ply" * 500_000
     assert (result / "empty").read_bytes() == b""
     secrets = [pairing.client, (tmp_path / "data" / keys.FILE).read_text().split()[0]]
@@ -73,7 +72,7 @@ def test_there_and_back_encrypted(encrypting, pairing, capture, tmp_path, monkey
 def test_another_servers_string(encrypting, tmp_path):
     """Its server key is another one, so the server ends the handshake without a word."""
     other = keys.renew(tmp_path / "other").pairing
-    told = refusal(encrypting.address, other.text(), tmp_path / "cache")
+    told = refusal(encrypting.address, other.text())
     assert isinstance(told, Refused)
     assert "does not accept this pairing string" in told.sentence
     assert "backend pairing" in told.remedy
@@ -82,14 +81,14 @@ def test_another_servers_string(encrypting, tmp_path):
 
 def test_a_key_that_is_not_the_paired_one(encrypting, pairing, tmp_path):
     stranger = Pairing(pairing.server, zmq.curve_keypair()[1].decode())
-    told = refusal(encrypting.address, stranger.text(), tmp_path / "cache")
+    told = refusal(encrypting.address, stranger.text())
     assert "does not accept this pairing string" in told.sentence
     assert stranger.client not in str(told)
 
 
 @pytest.mark.parametrize("pairing", [None, "", "  "])
 def test_no_string_for_a_server_that_encrypts(encrypting, tmp_path, pairing):
-    told = refusal(encrypting.address, pairing, tmp_path / "cache")
+    told = refusal(encrypting.address, pairing)
     assert isinstance(told, Refused)
     assert "encrypted connections only" in told.sentence
     assert "backend pairing" in told.remedy
@@ -99,7 +98,7 @@ def test_a_string_for_a_server_that_does_not_encrypt(tmp_path):
     served = ServingProcess(tmp_path / "data")
     try:
         string = keys.renew(tmp_path / "other").pairing.text()
-        told = refusal(served.address, string, tmp_path / "cache")
+        told = refusal(served.address, string)
     finally:
         served.process.terminate()
         served.process.wait(10)
@@ -123,7 +122,7 @@ def test_the_api_raises_the_sentence(encrypting, tmp_path):
 
 def test_a_mistyped_string_is_told_before_anything_is_sent(tmp_path):
     string = keys.renew(tmp_path).pairing.text()
-    connection = Connection(tmp_path)
+    connection = Connection()
     with pytest.raises(BadArgument, match="checksum"):
         connection.connect("tcp://192.0.2.1:5757", string[:-9] + ("a" if string[-9] != "a" else "b") + string[-8:])
     assert connection.state == "disconnected"
@@ -133,7 +132,7 @@ def test_a_mistyped_string_is_told_before_anything_is_sent(tmp_path):
 
 
 def test_a_renewed_string_ends_the_attempts_of_the_old(encrypting, pairing, tmp_path):
-    connection = Connection(tmp_path / "cache")
+    connection = Connection()
     try:
         connection.connect(encrypting.address, pairing.text())
         assert connection.run(lambda: connection.state == "connected", SOON)

@@ -7,16 +7,12 @@ from pathlib import Path
 import pytest
 
 from blender_addon.client.scene_files import SceneFiles, find_files, inside
+from protocol.coroutines import finish
 from protocol.errors import BadArgument, BadScene
 
 
 def found(folder: Path, *also: str) -> SceneFiles:
-    finding = find_files(folder, also)
-    while True:
-        try:
-            next(finding)
-        except StopIteration as end:
-            return end.value
+    return finish(find_files(folder, also))
 
 
 def names(folder: Path, *also: str) -> list[str]:
