@@ -30,9 +30,7 @@ def find_store(dispatcher: Dispatcher, welcome: Welcome, address: Address) -> St
     return Path(answer.store) if os.path.isabs(answer.store) and os.path.isdir(answer.store) else None
 
 
-def link_files(
-    store: Store, source: Path, entries: list[FileEntry], tell: Callable[[int, int], None] = lambda done, total: None
-) -> Steps[None]:
+def link_files(store: Store, source: Path, entries: list[FileEntry], tell: Callable[[int, int], object]) -> Steps[None]:
     """Link into ``store`` what it lacks of ``entries`` and the server's store has.
 
     What cannot be linked is left out, for :class:`protocol.blobs.Pull`.
