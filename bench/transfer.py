@@ -38,7 +38,7 @@ from blender_addon.client.job import Job
 from protocol.blobs import CHUNK, WINDOW
 
 BUDGET, PERIOD = 0.015, 0.005
-"""As :mod:`blender_addon.pump` has them, which only Blender can import."""
+"""As :mod:`blender_addon.timer` has them, which only Blender can import."""
 FILE = 64 << 20
 GIB = 1 << 30
 

@@ -11,7 +11,7 @@ MODULES = (
     "session",
     "preferences",
     "settings",
-    "pump",
+    "timer",
     "operators.connect",
     "operators.segment",
     "operators.importing",

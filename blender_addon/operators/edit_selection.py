@@ -17,7 +17,7 @@ from ..client.selection import job_of, select
 from ..editing.grow import grow, shrink
 from ..editing.selection import active_point
 from ..editing.similar import THRESHOLD, Point, select_like
-from ..pump import pump
+from ..timer import timer
 from .edit_targets import can_edit, need_targets
 from .reporting import reporting
 
@@ -101,7 +101,7 @@ class SPLATLIFT_OT_shrink_selection(_Spread, bpy.types.Operator):
 
 def ask(folder: Path, row: int, threshold: float) -> NDArray[np.bool_] | None:
     """Ask the connected server which Gaussians of a result are like one; None where it cannot tell."""
-    known = pump.known_connection
+    known = timer.known_connection
     if known is None or known.state != "connected" or known.server is None or "select" not in known.server.features:
         return None
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 import blender_addon
-from blender_addon.pump import pump
+from blender_addon.timer import timer
 from tests.blender_addon.client.mock_server import MockServer
 
 
@@ -59,7 +59,7 @@ def tick_until(done: Any, patience: float = 20.0) -> None:
     end = time.monotonic() + patience
     while not done():
         assert time.monotonic() < end
-        pump.tick()
+        timer.tick()
 
 
 class Layout:

@@ -13,7 +13,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 import blender_addon  # noqa: E402
-from blender_addon import panels, pump, session  # noqa: E402
+from blender_addon import panels, session, timer  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
 from tests.blender.example import write_example  # noqa: E402
 from tests.blender_addon.client.mock_server import MockServer  # noqa: E402
@@ -40,7 +40,7 @@ def ours() -> set[str]:
         for each in (getattr(bpy.app.handlers, name) if isinstance(getattr(bpy.app.handlers, name), list) else [])
         if "blender_addon" in getattr(each, "__module__", "")
     }
-    timers = {"timer"} if bpy.app.timers.is_registered(pump.tick) else set()
+    timers = {"timer"} if bpy.app.timers.is_registered(timer.tick) else set()
     return classes | operators | properties | handlers | timers
 
 
@@ -80,19 +80,19 @@ def test_a_module_that_fails_takes_the_others_with_it(monkeypatch):
 
 
 def test_unregistering_closes_the_connection(monkeypatch, tmp_path):
-    monkeypatch.setattr(pump, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(timer, "cache_folder", lambda: tmp_path)
     server = MockServer()
     with registered():
-        connection = pump.pump.connection
+        connection = timer.timer.connection
         connection.connect(server.address)
         connection.step()
         context = connection._context
         # In a window the timer would run; here it is only registered.
-        bpy.app.timers.register(pump.tick)
-        pump.pump.begin_import((step for step in ((0.0, ""),)), print)
+        bpy.app.timers.register(timer.tick)
+        timer.timer.begin_import((step for step in ((0.0, ""),)), print)
     assert context is not None
     assert context.closed
-    assert pump.pump.known_connection is None
+    assert timer.timer.known_connection is None
     assert not ours()
     server.close()
 

@@ -1,4 +1,4 @@
-"""What moves on by itself in a Blender with a window: the panel's connection and an import, a few milliseconds a tick.
+"""The timer of a Blender with a window: it advances the panel's connection and an import, a few milliseconds a tick.
 
 A timer calls :func:`tick` in Blender's main thread; there are no other Python threads. It runs only while there is
 something to move, and never in background mode, where operators wait instead.
@@ -73,8 +73,8 @@ class Import:
         self._steps.close()
 
 
-class Pump:
-    """What the panel shows and its operators steer.
+class Timer:
+    """What the panel shows and its operators control, advanced by :meth:`tick`.
 
     Attributes:
         local: the server on this machine.
@@ -291,16 +291,16 @@ class Pump:
         self._dirty = False
 
 
-pump = Pump()
+timer = Timer()
 """The one that the panel shows."""
 
 
 def tick() -> float | None:
     """Called by Blender's timer; ends it when there is nothing left to move."""
-    pump.tick()
-    if pump.idle:
+    timer.tick()
+    if timer.idle:
         return None
-    return BUSY_PERIOD if pump.moving else PERIOD
+    return BUSY_PERIOD if timer.moving else PERIOD
 
 
 def redraw_panels() -> None:
@@ -318,8 +318,8 @@ def register() -> None:
     if not bpy.app.background:
         with contextlib.suppress(Unavailable):
             if (cache_folder() / record.FILE).is_file():
-                pump.connection.step()
+                timer.connection.step()
 
 
 def unregister() -> None:
-    pump.stop()
+    timer.stop()
