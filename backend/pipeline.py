@@ -21,7 +21,7 @@ from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_g
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.lift.unic_lift import UnicLiftSettings
+from backend.lift.unic_lift.settings import UnicLiftSettings
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.overview import Row, overview, paint

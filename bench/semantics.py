@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backend.evaluate.folders import read_ids
 from backend.evaluate.scene_pq import SCANNET, Classes, SceneScore, View, score_scene
 from backend.lift import label_map
-from backend.lift.views import MaskedView
+from backend.lift.evidence.views import MaskedView
 from backend.render import Renderer
 from backend.render.types import Contributions
 from backend.scene import load_scene, read_mask, split_views

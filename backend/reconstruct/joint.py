@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.lift.embedding import neighbours, scene_extent
-from backend.lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
-from backend.lift.samples import at_boundary
-from backend.lift.unic_lift import UnicLiftSettings
-from backend.lift.views import compact
+from backend.lift.embedding.neighbours import neighbours, scene_extent
+from backend.lift.embedding.samples import at_boundary
+from backend.lift.evidence.views import compact
+from backend.lift.unic_lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
+from backend.lift.unic_lift.settings import UnicLiftSettings
 from backend.reconstruct.optimiser import Adam, Columns
 from backend.reconstruct.photographs import Photograph, Photographs
 from backend.reconstruct.schedule import Schedule

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.lift.labelmap import STRONGEST, label_map
+from backend.lift.label_maps import STRONGEST, label_map
 from backend.objects.export import read_objects
 from backend.objects.result import read_cameras, read_embedding
 from backend.render import Renderer

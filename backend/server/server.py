@@ -20,6 +20,7 @@ from typing import Literal
 
 import zmq
 
+from backend.lift_methods import METHODS
 from backend.server import address, lock
 from backend.server import keys as key_file
 from backend.server.control import Control
@@ -27,7 +28,6 @@ from backend.server.doorman import Doorman
 from backend.server.facts import FactFinder
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Mailbox
-from backend.server.methods import METHODS
 from backend.server.room import make_room
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions

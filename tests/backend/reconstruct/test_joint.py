@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from backend.lift import lift
-from backend.lift.unic_lift import UnicLiftSettings
+from backend.lift.unic_lift.settings import UnicLiftSettings
 from backend.progress import Cancelled
 from backend.reconstruct import reconstruct, reconstruct_jointly, train
 from backend.reconstruct.initial import gaussians_at, initial_points, viewing_distance
