@@ -39,7 +39,7 @@ Quality = Annotated[
     Literal["draft", "standard", "high"],
     typer.Option(help="What a reconstruction may take; a draft takes at most a third of the time of standard."),
 ]
-Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine that reconstruct together.")]
+Gpus = Annotated[int, typer.Option(min=1, help="Experimental: GPUs of this machine that reconstruct together.")]
 MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
 BackgroundIds = Annotated[
     list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
@@ -74,9 +74,6 @@ def segment(
             "--refine/--no-refine", help="Let labels sharpen the Gaussians' edges; by default not of --splats."
         ),
     ] = None,
-    joint: Annotated[
-        bool, typer.Option("--joint", help="Train unic-lift's embedding while reconstructing, to compare with.")
-    ] = False,
     gpus: Gpus = 1,
     steer: Steer = True,
 ) -> None:
@@ -102,7 +99,6 @@ def segment(
         gallery=gallery,
         settings=parse_settings(setting or []),
         refine=refine,
-        joint=joint,
         gpus=gpus,
         steer=steer,
     )

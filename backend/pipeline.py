@@ -21,7 +21,6 @@ from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_g
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.lift.unic_lift.settings import UnicLiftSettings
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.overview import Row, overview, paint
@@ -29,8 +28,7 @@ from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.poses import Placement, place
 from backend.progress import Progress, Watch, silent
-from backend.reconstruct import reconstruct, reconstruct_jointly
-from backend.reconstruct.joint import UNREAD
+from backend.reconstruct import reconstruct
 from backend.reconstruct.quality import Quality, doubt, measure
 from backend.reconstruct.schedule import QUALITIES, STEPS
 from backend.refine import SHARE, Refinement, refine
@@ -74,7 +72,6 @@ class SegmentRequest:
         settings: further settings of the lifting method.
         refine: whether labels then refine the edges of Gaussians, see :mod:`backend.refine`; None for Gaussians that
             are reconstructed here, unless as a draft, and not for given ones, whose geometry is the user's.
-        joint: whether the embedding of unic-lift is trained within the reconstruction, as in its paper.
         gpus: how many GPUs reconstruct together; the rest is done on one.
         steer: whether a reconstruction grows more Gaussians where masks show objects.
     """
@@ -96,7 +93,6 @@ class SegmentRequest:
     gallery: bool = True
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     refine: bool | None = None
-    joint: bool = False
     gpus: int = 1
     steer: bool = True
 
@@ -122,21 +118,8 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
         progress("scene", 0.0, "compiling the CUDA kernels: once on this machine, 2 to 10 minutes")
     device = device_of(request.device)
     _check_gpus(request.gpus, device)
-    name, method = find_method("unic-lift" if request.joint and request.method is None else request.method)
-    values = read_settings(name, method, request.settings)
-    if request.joint and (name != "unic-lift" or request.splats is not None):
-        raise BadArgument(
-            "A joint run trains the embedding of unic-lift while it reconstructs.",
-            "Give neither --splats nor another method.",
-        )
-    unread = sorted(request.settings.keys() & set(UNREAD)) if request.joint else []
-    if unread:
-        raise BadArgument(
-            f"A joint run trains with its reconstruction and does not read {', '.join(unread)}.",
-            "Leave out --set for these, or leave out --joint.",
-        )
-    if request.joint and request.gpus > 1:
-        raise BadArgument("A joint run trains on one GPU.", "Leave out --gpus or --joint.")
+    name, method = find_method(request.method)
+    read_settings(name, method, request.settings)
     _check_quality(request.quality)
     pictures = Pictures(picture)
     clock = Stopwatch()
@@ -155,9 +138,8 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
 
     with clock("reconstruct"):
         curve = Curve()
-        joint = values if request.joint else None
         said = list(scene.warnings)
-        splats, embedding = _gaussians(request, joint, scene, train, device, progress, pictures, curve, said)
+        splats = _gaussians(request, scene, train, device, progress, pictures, curve, said)
 
     with clock("lift"):
         lifted = lift(
@@ -169,7 +151,6 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
             settings=request.settings,
             progress=progress,
             watch=_watch(splats, (test or train)[0].camera, device, pictures),
-            embedding=embedding,
         )
 
     if request.refine or (request.refine is None and request.splats is None and request.quality != "draft"):
@@ -285,7 +266,6 @@ def _mask_scale(train: Sequence[View], scene: Scene) -> float:
 
 def _gaussians(
     request: SegmentRequest,
-    joint: UnicLiftSettings | None,
     scene: Scene,
     train: Sequence[View],
     device: str,
@@ -293,28 +273,14 @@ def _gaussians(
     pictures: Pictures,
     curve: Curve,
     said: list[str],
-) -> tuple[Splats, NDArray[np.float32] | None]:
-    """The Gaussians, and their embedding in a joint run; ``said`` takes what is to be told of a splat file."""
+) -> Splats:
+    """The Gaussians, read or reconstructed; warnings about a splat file are added to ``said``."""
     if request.splats is not None:
         splats, warnings = read_splats_and_warnings(request.splats)
         splats, moved = in_frame_of(scene.root, train, splats.without_columns(), request.splats, device)
         said += (*warnings, *moved)
-        return splats, None
-    if joint is not None:
-        return reconstruct_jointly(
-            scene,
-            train,
-            joint,
-            device=device,
-            steps=_steps(request.steps, request.quality, device),
-            seed=request.seed,
-            checkpoint=request.checkpoint,
-            progress=progress,
-            settings=_settings(request.steer, request.quality, device),
-            pictures=pictures,
-            course=curve,
-        )
-    splats = reconstruct(
+        return splats
+    return reconstruct(
         scene,
         train,
         device=device,
@@ -327,7 +293,6 @@ def _gaussians(
         course=curve,
         gpus=request.gpus,
     )
-    return splats, None
 
 
 def _settings(steer: bool, quality: str, device: str) -> dict[str, float]:
@@ -457,10 +422,9 @@ def _report(
         "poses": placement and placement.as_dict(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "method": lifted.method,
-        "joint": request.joint,
         "refined": "refine" in clock.seconds,
         "steered": request.steer and request.splats is None,
-        "settings": {k: v for k, v in lifted.settings.items() if not (request.joint and k in UNREAD)},
+        "settings": lifted.settings,
         "seed": request.seed,
         "test_views": request.test_views,
         "steps": request.steps,

@@ -21,7 +21,7 @@ from backend.lift.task import Labelling, LiftTask, Rendering
 from backend.lift.types import Lift
 from backend.progress import Progress, Watch, silent, unwatched
 from backend.scene.types import View
-from protocol.errors import BadArgument, BadMask, BadSplats
+from protocol.errors import BadMask, BadSplats
 from protocol.splats import Splats
 
 __all__ = ["METHODS", "Lift", "MaskedView", "label_map", "lift", "photograph_label_map"]
@@ -37,7 +37,6 @@ def lift(
     settings: Mapping[str, Value] | None = None,
     progress: Progress = silent,
     watch: Watch = unwatched,
-    embedding: NDArray[np.float32] | None = None,
 ) -> Lift:
     """Give every Gaussian an instance label, from masks whose ids agree in no two views.
 
@@ -50,11 +49,9 @@ def lift(
         settings: values in place of the method's own, by name.
         progress: told under the stages "contributions" and "lift".
         watch: told by methods that train where the embedding of the finite Gaussians can be had.
-        embedding: (N, d) float32, trained with the Gaussians, for "unic-lift" to decode; left out, it trains one.
 
     Raises:
-        BadArgument: if the method or a setting is unknown, a setting outside its range, or the method decodes no
-            given embedding.
+        BadArgument: if the method or a setting is unknown, or a setting outside its range.
         BadMask: if no view has a mask, or one cannot be read.
         BadSplats: if there is no finite Gaussian.
         Unavailable: if the device cannot be had.
@@ -62,8 +59,6 @@ def lift(
     """
     name, chosen = find_method(method)
     values = read_settings(name, chosen, settings)
-    if embedding is not None and name != "unic-lift":
-        raise BadArgument(f"The method {name} does not decode an embedding that was trained before.", "Use unic-lift.")
     finite = _finite(splats)
     if not finite.any():
         raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
@@ -78,8 +73,7 @@ def lift(
     if evidence.masks == 0:
         found = Labelling(np.zeros(len(whole), np.int32))
     else:
-        given = embedding[finite] if embedding is not None else None
-        task = LiftTask(whole, views, renderer, evidence, renderer.device, seed, progress, watch, given)
+        task = LiftTask(whole, views, renderer, evidence, renderer.device, seed, progress, watch)
         found = chosen.run(task, values)
     progress("lift", 1.0)
     return as_lift(found, evidence, finite, name, settings_dict(values))

@@ -37,7 +37,6 @@ class LiftTask:
         seed: of every random draw.
         progress: told under the stage "lift".
         watch: told by methods that train where their embedding can be had.
-        embedding: (N, d) float32 where one was trained with the Gaussians, for a method that decodes it; else None.
     """
 
     splats: Splats
@@ -48,7 +47,6 @@ class LiftTask:
     seed: int
     progress: Progress
     watch: Watch = unwatched
-    embedding: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

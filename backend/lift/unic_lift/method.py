@@ -14,8 +14,8 @@ from backend.lift.unic_lift.settings import UnicLiftSettings
 
 
 def run(task: LiftTask, settings: UnicLiftSettings) -> Labelling:
-    """Train the embedding, unless it was trained with the Gaussians, and decode it."""
-    embedding = task.embedding if task.embedding is not None else trained_embedding(task, settings)
+    """Train the embedding and decode it."""
+    embedding = trained_embedding(task, settings)
     task.progress("lift", 0.9, "decoding")
     return Labelling(decode(embedding, task.splats, task.evidence, settings), embedding)
 

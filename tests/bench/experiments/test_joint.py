@@ -7,20 +7,30 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.lift import lift
+from backend.demo.scene import write_scene
 from backend.lift.unic_lift.settings import UnicLiftSettings
 from backend.progress import Cancelled
-from backend.reconstruct import reconstruct, reconstruct_jointly, train
+from backend.reconstruct import reconstruct, train
 from backend.reconstruct.initial import gaussians_at, initial_points, viewing_distance
-from backend.reconstruct.joint import Joint
 from backend.reconstruct.optimiser import Adam
 from backend.reconstruct.photographs import load_photographs
 from backend.reconstruct.schedule import Schedule
-from backend.reconstruct.train import EMBEDDING, Training
+from backend.reconstruct.train import Training
 from backend.render import Renderer
 from backend.scene.types import Scene, View
+from bench.experiments import joint
+from bench.experiments.joint import (
+    EMBEDDING,
+    UNREAD,
+    EmbeddingTraining,
+    JointTraining,
+    checked_settings,
+    lift_embedding,
+    reconstruct_jointly,
+)
 from bench.scenes import make_scene
 from protocol.errors import BadArgument
+from protocol.ply import read_ply
 
 CAP = {"cap": 1200}
 
@@ -40,29 +50,30 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return Scene(root, "made", tuple(views), made.splats.means, np.full((1200, 3), 128, np.uint8))
 
 
-def training(scene: Scene, *, joint: bool, geometry: bool = True, steps: int = 60) -> Training:
+def plain_training(scene: Scene, steps: int = 60) -> Training:
     photos = load_photographs(scene.views, long_side=64, device="cpu")
     points = initial_points(scene.points, scene.colours, photos.half, 300, 0)
     distance = viewing_distance(points[0], [photo.camera for photo in photos.full])
     schedule = Schedule.for_scene(distance, photos.pixels, len(points[0]), engine="cpu", steps=steps, **CAP)
-    columns = gaussians_at(points, distance, schedule.sh_degree, "cpu")
-    if not joint:
-        return Training(Adam(columns), photos, schedule, 0)
-    beside = Joint(UnicLiftSettings(), photos, scene.views, schedule, 0, "cpu", geometry)
-    columns[EMBEDDING] = beside.start(len(points[0]))
-    return Training(Adam(columns), photos, schedule, 0, beside)
+    return Training(Adam(gaussians_at(points, distance, schedule.sh_degree, "cpu")), photos, schedule, 0)
+
+
+def joint_training(scene: Scene, *, geometry: bool = True, steps: int = 60) -> JointTraining:
+    plain = plain_training(scene, steps)
+    labels = EmbeddingTraining(UnicLiftSettings(), plain.photos, scene.views, plain.schedule, 0, "cpu", geometry)
+    return JointTraining(plain, labels, 0)
 
 
 def test_label_gradients_move_gaussians_but_not_the_statistics_of_growth(scene):
-    plain, joint = training(scene, joint=False), training(scene, joint=True)
+    plain, jointly = plain_training(scene), joint_training(scene)
     plain.advance()
-    joint.advance()
-    assert torch.equal(plain.growth.score, joint.growth.score)
-    assert torch.equal(plain.growth.seen, joint.growth.seen)
+    jointly.advance()
+    assert torch.equal(plain.growth.score, jointly.growth.score)
+    assert torch.equal(plain.growth.seen, jointly.growth.seen)
     assert float(plain.growth.score.max()) > 0
-    assert not torch.equal(plain.adam.columns["means"], joint.adam.columns["means"])
-    assert joint.adam.columns[EMBEDDING].grad is None
-    assert not torch.equal(joint.adam.columns[EMBEDDING], joint.joint.start(len(joint.adam)))  # type: ignore[union-attr]
+    assert not torch.equal(plain.adam.columns["means"], jointly.adam.columns["means"])
+    assert jointly.adam.columns[EMBEDDING].grad is None
+    assert not torch.equal(jointly.adam.columns[EMBEDDING], jointly.labels.start(len(jointly.adam)))
 
 
 def test_with_geometry_left_alone_the_gaussians_are_those_of_a_plain_run(scene):
@@ -76,26 +87,24 @@ def test_with_geometry_left_alone_the_gaussians_are_those_of_a_plain_run(scene):
     assert embedding.shape == (len(plain), 12)
 
 
-def mean_loss(training: Training) -> float:
+def mean_loss(training: JointTraining) -> float:
     """The label loss over all photographs, eqs. (5) and (6) left out."""
-    joint, columns = training.joint, training.adam.columns
-    assert joint is not None
-    losses = [joint.loss(columns, columns[EMBEDDING], photo, 0) for photo in training.photos.full]
+    labels, columns = training.labels, training.adam.columns
+    losses = [labels.loss(columns, columns[EMBEDDING], photo, i, 0) for i, photo in enumerate(training.photos.full)]
     return float(np.mean([float(loss.detach()) for loss in losses if loss is not None]))
 
 
 def test_the_embedding_learns_and_is_decoded(scene):
-    joint = training(scene, joint=True, steps=150, geometry=False)
-    before = mean_loss(joint)
+    jointly = joint_training(scene, steps=150, geometry=False)
+    before = mean_loss(jointly)
     for _ in range(150):
-        joint.advance()
-    assert mean_loss(joint) < 0.6 * before
+        jointly.advance()
+    assert mean_loss(jointly) < 0.6 * before
     for decode in ("evidence", "bits"):
-        found = lift(
-            joint.splats(), scene.views, method="unic-lift", embedding=joint.embedding(), settings={"decode": decode}
-        )
+        settings = UnicLiftSettings(decode=decode)
+        found = lift_embedding(jointly.splats(), jointly.embedding(), scene.views, settings, "cpu")
         assert found.embedding is not None
-        assert np.array_equal(found.embedding, joint.embedding())
+        assert np.array_equal(found.embedding, jointly.embedding())
         assert found.labels.max() >= 2
 
 
@@ -124,7 +133,21 @@ def test_a_joint_run_resumes(scene, tmp_path, monkeypatch):
     assert np.array_equal(again, embedding)
 
 
-def test_only_unic_lift_decodes_an_embedding(scene):
-    splats, embedding = reconstruct_jointly(scene, scene.views, UnicLiftSettings(), steps=2, settings=CAP)
-    with pytest.raises(BadArgument, match="unic-lift"):
-        lift(splats, scene.views, method="consensus", embedding=embedding)
+def test_the_command_leaves_labels_and_the_embedding(tmp_path):
+    write_scene(tmp_path / "room", objects=3, views=6, size=64, seed=1)
+    joint.main(
+        tmp_path / "room", tmp_path / "out", "last:0.2", "cpu", steps=30, setting=["decode=bits", "lambda_3d=0.0"]
+    )
+    splats = read_ply(tmp_path / "out" / "splats.ply")
+    embedding = np.load(tmp_path / "out" / "embedding.npy")
+    assert embedding.shape == (len(splats), 12)
+    assert np.isfinite(embedding).all()
+    assert embedding.std() > 0
+    assert splats.extra["label"].max() > 0
+    assert len(list((tmp_path / "out" / "labels").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_settings_that_it_would_not_read_are_refused(name):
+    with pytest.raises(BadArgument, match=name):
+        checked_settings({name: 1})

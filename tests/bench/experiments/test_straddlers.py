@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.refine.straddlers import Cuts, Division, cut, find_cuts, relabel
+from backend.reconstruct import held_out
+from backend.refine import Refinement, refine
 from backend.render import Renderer
+from bench.experiments.straddlers import Cuts, Division, cut, cut_straddlers, find_cuts, relabel
 from protocol.splats import Splats
 from tests.backend.reconstruct.cameras import ring
+from tests.backend.refine.sheets import make_fuzzy, wrong
 
 CAMERAS = ring(6, (80, 60), 70.0)
 
@@ -92,3 +95,15 @@ def test_no_object_loses_its_last_gaussian():
     two = np.full((60, 80), 2, np.int32)
     assert relabel(np.array([1, 2], np.int32), np.array([0]), [(shown, two)]).tolist() == [1, 2]
     assert relabel(np.array([1, 1], np.int32), np.array([0]), [(shown, two - 1)]).tolist() == [1, 1]
+
+
+def test_cut_gaussians_keep_labels_and_refine_as_others_do(tmp_path):
+    splats, lift, views, maps = make_fuzzy(tmp_path)
+    parts, labelled = cut_straddlers(splats, lift, views)
+    assert labelled.embedding is not None
+    assert len(splats) < len(parts) == len(labelled.labels) == len(labelled.confidence) == len(labelled.embedding)
+    found, relifted = refine(parts, labelled, views, how=Refinement(steps=60))
+    assert wrong(found, relifted, views, maps) < 0.7 * wrong(splats, lift, views, maps)
+    assert np.mean(held_out(found, views)) > np.mean(held_out(splats, views))
+    again, _ = cut_straddlers(splats, lift, views)
+    assert np.array_equal(again.means, parts.means)

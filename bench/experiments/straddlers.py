@@ -1,4 +1,6 @@
-"""Gaussians that straddle two objects, and how they are cut in two.
+"""Gaussians that straddle two objects, cut in two before edges are refined.
+
+    python -m bench.refine --room ROOM RESULT --ways cut --ways "cut, label gradients"
 
 A view shows how a Gaussian's weight divides between pixels of its own label and pixels of others, and where both lie in
 its footprint. A pixel at offset d from the projected centre stands for the place ``N^T (N N^T + 0.3)^-1 d`` in the
@@ -10,8 +12,8 @@ the others' part; it is cut by the plane across the line between them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +21,16 @@ from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
 from backend.compiled import kernel
+from backend.lift import Lift, label_map
+from backend.reconstruct.photographs import load_photographs
+from backend.reconstruct.schedule import LONG_SIDE
+from backend.refine import BACKGROUND, STRONGEST
+from backend.refine.outlines import outlined
+from backend.render import Renderer, device_of
 from backend.render.project import F, bounded, covariance, jacobian, rotation, scaled, times, to_camera
 from backend.render.seen import Pinhole
 from backend.render.types import Contributions
-from backend.scene.types import Camera
+from backend.scene.types import Camera, View
 from protocol.splats import Splats
 
 SHARE = 0.8
@@ -35,6 +43,36 @@ APART = 0.5
 """Distance of the two centroids, in standard deviations, from which there is a side to each."""
 WIDE = 1.0
 """Standard deviation across the cut in pixels, over the views, from which halves are worth having."""
+
+
+def cut_straddlers(splats: Splats, lifted: Lift, views: Sequence[View], *, device: str = "cpu") -> tuple[Splats, Lift]:
+    """Return the Gaussians with those cut in two that straddle two objects, and their labels.
+
+    Args:
+        splats: N Gaussians in the frame of the cameras.
+        lifted: their labels. Confidence, embedding and the views of each label are carried over.
+        views: at least one training view; their photographs are read and kept in memory.
+        device: "auto", "cpu" or "cuda".
+
+    Returns:
+        N + S Gaussians, the other part of each of the S straddlers at the end, and their lift.
+    """
+    device = device_of(device)
+    photos = load_photographs(views, long_side=LONG_SIDE[device], device=device).full
+    renderer, division = Renderer(splats, device), Division.empty(len(splats))
+    outlines = []
+    for photo in photos:
+        shown = renderer.contributions(photo.camera, None, STRONGEST)
+        drawn = label_map(shown, lifted.labels, photo.camera, BACKGROUND)
+        outlines.append(outlined(drawn, photo.image.cpu().numpy()))
+        division.add(splats, lifted.labels, photo.camera, shown, outlines[-1])
+    splats, parents = cut(splats, find_cuts(division))
+    parts = np.flatnonzero(np.bincount(parents)[parents] > 1)
+    renderer = Renderer(splats, device)
+    again = (renderer.contributions(photo.camera, None, STRONGEST) for photo in photos)
+    labels = relabel(lifted.labels[parents], parts, zip(again, outlines, strict=True))
+    embedding = lifted.embedding[parents] if lifted.embedding is not None else None
+    return splats, replace(lifted, labels=labels, confidence=lifted.confidence[parents], embedding=embedding)
 
 
 @dataclass(frozen=True)
