@@ -42,6 +42,9 @@ from backend.splat_files import read_splats_and_warnings
 from backend.splat_frame import in_frame_of
 from protocol.errors import BadArgument
 from protocol.ply import write_ply
+from protocol.result.folder import check_out, whole_folder
+from protocol.result.names import FORMAT, GALLERY, OVERVIEW
+from protocol.result.report import write_report
 from protocol.splats import Splats
 
 OVERVIEW_ROWS = 4
@@ -113,7 +116,7 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
 
 def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) -> dict:
     # What can be refused at once is refused before minutes are spent.
-    result.check_out(request.out)
+    check_out(request.out)
     if request.device != "cpu" and kernels.look().must_compile:
         progress("scene", 0.0, "compiling the CUDA kernels: once on this machine, 2 to 10 minutes")
     device = device_of(request.device)
@@ -167,19 +170,19 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
         doubts = doubt(found, len(train), placement)
         said += [doubts] if doubts else []
 
-    with clock("objects"), result.whole_folder(request.out) as folder:
+    with clock("objects"), whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
         result.write_gaussians(folder, splats, lifted, progress, request.meshes)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
         _write_cameras(folder, scene, mask_scale)
-        _overview(shown, maps).save(folder / "overview.png")
+        _overview(shown, maps).save(folder / OVERVIEW)
         if request.gallery:
             with clock("gallery"):
-                _gallery(folder / "gallery", curve, splats, lifted, test, up_direction(scene.views), device, progress)
+                _gallery(folder / GALLERY, curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
-        result.write_json(folder / "report.json", report)
+        write_report(folder, report)
     return report
 
 
@@ -404,7 +407,7 @@ def _report(
     seconds["gaussians_to_labels"] = round(clock.seconds["lift"] + clock.seconds["labels"], 2)
     seconds["total"] = round(time.perf_counter() - clock.start, 2)
     return {
-        "format": result.FORMAT,
+        "format": FORMAT,
         "scene": title,
         "layout": scene.layout,
         # Where the scene lies may be a place of the server's own.

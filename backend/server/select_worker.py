@@ -21,10 +21,11 @@ from backend.server.select_lines import Answer, Question, pack_answer, unpack_qu
 from protocol.blobs import Store, read_manifest
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import Error, Select
+from protocol.result.names import CAMERAS, EMBEDDING, SPLATS, TABLE
 
 OPEN = 2
 """Results kept open: with a million Gaussians of degree 3 one takes some 300 MB."""
-NEEDED = frozenset({"objects.json", "splats.ply", "cameras.json", "embedding.npy"})
+NEEDED = frozenset({TABLE, SPLATS, CAMERAS, EMBEDDING})
 
 
 def main() -> None:

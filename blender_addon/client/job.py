@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from protocol.messages import (
     Submit,
     Sync,
 )
+from protocol.result.report import read_warnings
 
 from .cache import Cache
 from .connection import Connection
@@ -44,25 +44,8 @@ NOT_YET = 0.99
 """The most that :attr:`Job.fraction` shows before the result is there."""
 
 
-MAX_REPORT = 1 << 20
 MOST_WARNINGS = 5
 """Sentences that are shown of a report."""
-
-
-class _Report(msgspec.Struct):
-    warnings: list[str] = []
-
-
-_report = msgspec.json.Decoder(_Report)
-
-
-def read_warnings(folder: Path) -> list[str]:
-    """Return the warnings of a result folder, the first few; none where its report cannot be read."""
-    try:
-        with (folder / "report.json").open("rb") as file:
-            return _report.decode(file.read(MAX_REPORT)).warnings[:MOST_WARNINGS]
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
 
 
 class _Cancelled(Exception):
@@ -139,7 +122,7 @@ class Job:
         job.id, job.title, job.request = entry.id, entry.title, entry.request
         if entry.finished:
             job.folder = cache.result_folder(entry.id)
-            job.warnings = read_warnings(job.folder)
+            job.warnings = read_warnings(job.folder, MOST_WARNINGS)
             job._end(state="finished", stage="download", fraction=1.0)
         else:
             job._submitted = True
@@ -287,7 +270,8 @@ class Job:
                 self._begin("downloading", "download")
                 local = self._connection.info.local_store
                 folder = yield from download(self.id, result, dispatcher, self._cache, local, self.transferred)
-                self.show(state="finished", fraction=1.0, note="", folder=folder, warnings=read_warnings(folder))
+                warnings = read_warnings(folder, MOST_WARNINGS)
+                self.show(state="finished", fraction=1.0, note="", folder=folder, warnings=warnings)
                 return
             except ConnectionLost:
                 continue

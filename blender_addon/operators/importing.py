@@ -10,12 +10,12 @@ import bpy
 
 from protocol.coroutines import finish
 from protocol.errors import BadArgument
+from protocol.result.names import CAMERAS
+from protocol.result.table import read_table
 
 from .. import session
 from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
-from ..splats.capture import CAMERAS
 from ..splats.collections import show_as, shown_as
-from ..splats.result import read_table
 from ..timer import timer
 from .reporting import reporting
 
