@@ -101,7 +101,7 @@ def row_places(folder: Path) -> tuple[int, NDArray[np.intp] | None]:
         BadResult: if the file is missing or broken.
     """
     stored = map_rows(folder)
-    if ROW not in stored.dtype.names:
+    if ROW not in (stored.dtype.names or ()):
         return len(stored), None
     rows = np.asarray(stored[ROW], np.intp)
     places = np.full(int(rows.max(initial=-1)) + 1, -1)

@@ -92,16 +92,16 @@ def object_row(
         opacities: (N,) logits.
         confidence: (N,), 0 to 1; None where they have lost it, which counts as 0.
     """
-    means = means.astype(np.float64)
+    places = means.astype(np.float64)
     with np.errstate(over="ignore"):  # exp of a very transparent logit is inf, and 1 / inf is the right answer
         alphas = np.maximum(1.0 / (1.0 + np.exp(-opacities.astype(np.float64))), 1e-6)
     return ObjectRow(
         id=label,
         name=name,
         count=len(means),
-        min=_triple(means.min(0)),
-        max=_triple(means.max(0)),
-        centre=_triple(np.average(means, axis=0, weights=alphas)),
+        min=_triple(places.min(0)),
+        max=_triple(places.max(0)),
+        centre=_triple(np.average(places, axis=0, weights=alphas)),
         colour=_triple(np.array(colour)),
         confidence=0.0 if confidence is None else round(float(np.average(confidence, weights=alphas)), 4),
         views=views,
