@@ -33,7 +33,8 @@ from backend.render import Renderer
 from backend.scene import load_scene, read_mask, split_views
 from backend.scene.types import View
 from bench.experiments.straddlers import cut_straddlers
-from protocol.ply import read_ply
+from protocol.result.gaussians import read_splats
+from protocol.result.names import CONFIDENCE, LABEL
 from protocol.splats import Splats
 
 WAYS: dict[str, tuple[bool, Refinement | None]] = {
@@ -58,10 +59,10 @@ def main(
     rows: dict[str, list[tuple[float, ...]]] = {way: [] for way in ways}
     console = Console()
     for folder in results:
-        stored = read_ply(folder / "splats.ply")
-        labels = stored.extra["label"].astype(np.int32)
+        stored = read_splats(folder)
+        labels = stored.extra[LABEL].astype(np.int32)
         views = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
-        lifted = Lift(labels, stored.extra["confidence"].astype(np.float32), views, "stored")
+        lifted = Lift(labels, stored.extra[CONFIDENCE].astype(np.float32), views, "stored")
         for way in ways:
             splats, found, (cut, how) = stored.without_columns(), lifted, WAYS[way]
             begin = time.perf_counter()

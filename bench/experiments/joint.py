@@ -355,7 +355,7 @@ def main(
         )
     lifted = lift_embedding(splats, embedding, training_views, settings, device)
     renderer = Renderer(splats, device)
-    with result.whole_folder(out) as part:
+    with whole_folder(out) as part:
         result.write_gaussians(part, splats, lifted, meshes=False)
         result.write_labels(part, {view.name: label_map(renderer, lifted.labels, view.camera) for view in test})
     quality = f", {np.mean(held_out(splats, test)):.1f} dB on held-out photographs" if test else ""

@@ -23,7 +23,11 @@ def read_cameras(folder: Path) -> list[CameraRow]:
     rows = cameras.read_cameras(folder, REMEDY)
     for row in rows:
         if not _is_pinhole(row):
-            raise BadResult(f"The camera {row.name!r} in {folder / CAMERAS} is none that Blender can have.", REMEDY)
+            raise BadResult(
+                f"The camera {row.name!r} in {folder / CAMERAS} is not supported by Blender: "
+                "it needs positive focal lengths, no skew and a pure rotation.",
+                REMEDY,
+            )
     return rows
 
 

@@ -25,7 +25,7 @@ def read_embedding(folder: Path, gaussians: int, remedy: str = REMEDY) -> NDArra
     if not path.exists():
         return None
     if not path.is_file():
-        raise BadResult(f"{path} cannot be read: it is no file.", remedy)
+        raise BadResult(f"{path} cannot be read: it is not a file.", remedy)
     try:
         # Only numbers of a plain .npy can be mapped: no pickled object, and no more of them than the file has.
         values = np.lib.format.open_memmap(path, mode="r")

@@ -51,7 +51,7 @@ def test_other_programs_find_its_columns(tmp_path: Path) -> None:
     [
         (mesh(3, 1)._replace(faces=np.array([[0, 1, 3]], np.int32)), "names a vertex that is not there"),
         (mesh(3, 1)._replace(faces=np.array([[0, -1, 2]], np.int32)), "names a vertex that is not there"),
-        (mesh(3, 1)._replace(vertices=np.full((3, 3), np.nan, np.float32)), "no finite place"),
+        (mesh(3, 1)._replace(vertices=np.full((3, 3), np.nan, np.float32)), "a vertex is not finite"),
     ],
 )
 def test_meshes_that_contradict_themselves_are_refused(tmp_path: Path, spoilt: Mesh, says: str) -> None:
