@@ -56,6 +56,7 @@ from backend.scene import load_scene, read_mask, split_views
 from backend.scene.types import Scene, View
 from backend.terminal import progress_bars
 from protocol.errors import BadArgument
+from protocol.result.folder import whole_folder
 from protocol.splats import Splats
 
 LEARNING_RATE = 0.01

@@ -44,10 +44,6 @@ NOT_YET = 0.99
 """The most that :attr:`Job.fraction` shows before the result is there."""
 
 
-MOST_WARNINGS = 5
-"""Sentences that are shown of a report."""
-
-
 class _Cancelled(Exception):
     """The server has cancelled the job."""
 
@@ -122,7 +118,7 @@ class Job:
         job.id, job.title, job.request = entry.id, entry.title, entry.request
         if entry.finished:
             job.folder = cache.result_folder(entry.id)
-            job.warnings = read_warnings(job.folder, MOST_WARNINGS)
+            job.warnings = read_warnings(job.folder)
             job._end(state="finished", stage="download", fraction=1.0)
         else:
             job._submitted = True
@@ -270,8 +266,7 @@ class Job:
                 self._begin("downloading", "download")
                 local = self._connection.info.local_store
                 folder = yield from download(self.id, result, dispatcher, self._cache, local, self.transferred)
-                warnings = read_warnings(folder, MOST_WARNINGS)
-                self.show(state="finished", fraction=1.0, note="", folder=folder, warnings=warnings)
+                self.show(state="finished", fraction=1.0, note="", folder=folder, warnings=read_warnings(folder))
                 return
             except ConnectionLost:
                 continue

@@ -10,6 +10,9 @@ import msgspec
 from protocol.result.json_files import UNREADABLE, encode
 from protocol.result.names import MAX_REPORT, REPORT
 
+MOST_WARNINGS = 5
+"""Sentences that are shown of a report."""
+
 
 class Warnings(msgspec.Struct):
     """What is read of the report."""
@@ -17,7 +20,7 @@ class Warnings(msgspec.Struct):
     warnings: list[str] = []
 
 
-def read_warnings(folder: Path, most: int) -> list[str]:
+def read_warnings(folder: Path, most: int = MOST_WARNINGS) -> list[str]:
     """Return the first ``most`` warnings of a result folder.
 
     Returns none where the report cannot be read: the result is whole without it.
