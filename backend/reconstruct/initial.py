@@ -1,4 +1,4 @@
-"""Where the first Gaussians lie: at the capture's sparse points, or on surfaces found by sweeping depths."""
+"""Where the first Gaussians lie: at the capture's sparse points, and on surfaces found by sweeping depths."""
 
 from __future__ import annotations
 
@@ -44,9 +44,13 @@ def initial_points(
 ) -> Points:
     """Return at most ``most`` points, (P, 3) float32 in the world and their colours (P, 3) uint8.
 
+    Sparse points lie where features are, and a smooth wall or floor has none. Where there are fewer than ``most``,
+    points of surfaces found in the photographs fill the number. In a corridor of 100 photographs with 3,484 sparse
+    points this was worth 3.9 dB and 10 points of panoptic quality; see docs/benchmarks.md.
+
     Args:
         points, colours: the sparse points of the scene; points that are not finite or far astray are left out.
-        photos: where too few points lie in them, these are searched for surfaces; small ones will do.
+        photos: searched for surfaces, and alone where too few points lie in them; small ones will do.
         most: a random choice is made of more points than this.
         seed: of that choice and of the search.
     """
@@ -56,10 +60,11 @@ def initial_points(
         if len(points) >= FEWEST:
             log.warning("The photographs show too few different sparse points; surfaces are sought in their place.")
         return surface_points(photos, most, seed, progress)
-    if len(points) > most:
-        chosen = np.random.default_rng(seed).choice(len(points), most, replace=False)
-        points, colours = points[chosen], colours[chosen]
-    return points.astype(np.float32), colours
+    if len(points) >= most:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(points), most, replace=False))
+        return points[chosen].astype(np.float32), colours[chosen]
+    surfaces, their_colours = surface_points(photos, most - len(points), seed, progress)
+    return np.concatenate([points.astype(np.float32), surfaces]), np.concatenate([colours, their_colours])
 
 
 def _together(points: NDArray[np.float32]) -> NDArray[np.bool_]:
