@@ -30,7 +30,9 @@ app = typer.Typer(
     help="Lift inconsistent 2D masks to one label per Gaussian, and hand each object to Blender.",
 )
 
-SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout.")]
+SceneFolder = Annotated[
+    Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, or photographs, or a video.")
+]
 Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute.")]
 TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Views held out of everything.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
@@ -148,6 +150,29 @@ def inspect(
         typer.echo(line)
     if fault is not None:
         raise fault
+
+
+@app.command()
+def poses(
+    photographs: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder of photographs, or a video.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The COLMAP workspace to write: images/ and sparse/0/.")],
+    seed: Seed = 0,
+) -> None:
+    """Compute the poses of photographs or of the frames of a video."""
+    from backend.mapping import write_workspace
+    from backend.scene.unposed import find_unposed
+    from backend.terminal import progress_bars
+
+    source = find_unposed(photographs)
+    if source is None:
+        raise BadArgument(
+            f"{photographs} is no folder of photographs without cameras and no video.",
+            "Name a folder that holds photographs or images/, or a video file; backend inspect says what is there.",
+        )
+    with progress_bars() as progress:
+        made = write_workspace(source, out, seed, progress)
+    _warn((*source.warnings, *made.warnings))
+    typer.echo(f"{len(made.origins)} of {made.given} photographs placed: {out}")
 
 
 @app.command()

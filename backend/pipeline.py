@@ -5,10 +5,11 @@ The command line and the server's worker both call :func:`segment`; neither know
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_g
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
+from backend.mapping import Workspace, make_workspace
+from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.overview import Row, overview, paint
@@ -37,6 +40,7 @@ from backend.scene import describe_scene, evenly_spread, load_scene, read_image,
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
 from backend.scene.types import Camera, MaskIds, Scene, View
+from backend.scene.unposed import Unposed, find_unposed
 from backend.scene.up import up_direction
 from backend.splat_files import read_splats_and_warnings
 from backend.splat_frame import in_frame_of
@@ -48,6 +52,8 @@ from protocol.result.report import write_report
 from protocol.splats import Splats
 
 OVERVIEW_ROWS = 4
+POSES = "poses"
+"""The COLMAP workspace in a result, where poses were computed."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class SegmentRequest:
     """Everything that decides a segmentation.
 
     Attributes:
-        scene: a folder in any layout that :func:`backend.scene.load_scene` knows.
+        scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
+            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
         out: the result folder.
         splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
@@ -127,11 +134,18 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     pictures = Pictures(picture)
     clock = Stopwatch()
 
+    source = find_unposed(request.scene)
+    mapped = None
+    if source is not None:
+        _check_unposed(source, request)
+        with clock("poses"):
+            mapped = make_workspace(source, _poses_place(source, request.out, request.seed), request.seed, progress)
+
     with clock("scene"):
-        scene = load_scene(request.scene, request.masks, request.mask_ids)
+        scene = _load(request.scene, request.masks, request.mask_ids, source, mapped)
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train, scene)
-        title = request.title or scene.root.resolve().name
+        title = request.title or (source.title if source else scene.root.resolve().name)
         progress("scene", 1.0, describe_scene(scene))
 
     placement = None
@@ -175,14 +189,19 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
         result.write_gaussians(folder, splats, lifted, progress, request.meshes)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
-        _write_cameras(folder, scene, mask_scale)
+        _write_cameras(folder, scene, mask_scale, mapped)
         _overview(shown, maps).save(folder / OVERVIEW)
         if request.gallery:
             with clock("gallery"):
                 _gallery(folder / GALLERY, curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
+        report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
         write_report(folder, report)
+        if mapped is not None:
+            shutil.copytree(mapped.folder, folder / POSES)
+    if mapped is not None and mapped.folder == _poses_while_working(request.out):
+        shutil.rmtree(mapped.folder)
     return report
 
 
@@ -204,17 +223,21 @@ def reconstruct_to_file(
 ) -> tuple[int, float | None, tuple[str, ...]]:
     """Reconstruct a scene folder into a PLY.
 
+    Poses of photographs without cameras are kept in a folder beside ``out`` that ends in ``.poses``.
+
     Returns:
         Its Gaussians, the PSNR of the held-out views in dB, if any, and warnings about the scene and what became of it.
 
     Raises: as :func:`segment`.
     """
     device = device_of(device)
-    scene = load_scene(folder, masks, mask_ids)
-    train, test = split_views(scene.views, test_views)
-    progress("scene", 1.0, describe_scene(scene))
     _check_gpus(gpus, device)
     _check_quality(quality)
+    source = find_unposed(folder)
+    mapped = make_workspace(source, out.with_suffix(f".{POSES}"), seed, progress) if source else None
+    scene = _load(folder, masks, mask_ids, source, mapped)
+    train, test = split_views(scene.views, test_views)
+    progress("scene", 1.0, describe_scene(scene))
     placement = None
     if not scene.matched:
         scene, train, test, placement = _placed(scene, test_views, seed, progress)
@@ -248,6 +271,39 @@ class Stopwatch:
         start = time.perf_counter()
         yield
         self.seconds[stage] = time.perf_counter() - start
+
+
+def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
+    """Refuse at once what would fail after the poses are computed."""
+    check_place(source, request.out)
+    if request.splats is not None:
+        raise BadArgument(
+            f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
+            "Name the folder with the cameras that the Gaussians were made with.",
+        )
+    if request.masks is None and not source.masked and not source.masks_beside:
+        raise source.no_mask()
+    if request.masks is not None and not request.masks.is_dir():
+        raise BadArgument(f"The mask folder {request.masks} does not exist.")
+
+
+def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
+    """Return where poses are: in the earlier result if they are of the same photographs, else beside ``out``."""
+    return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
+
+
+def _poses_while_working(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{POSES}")
+
+
+def _load(
+    folder: Path, masks: Path | None, mask_ids: MaskIds | None, source: Unposed | None, mapped: Workspace | None
+) -> Scene:
+    """The scene, of the workspace where poses were computed."""
+    if source is None or mapped is None:
+        return load_scene(folder, masks, mask_ids)
+    scene = load_scene(mapped.folder, masks or source.masks, mask_ids)
+    return replace(scene, warnings=(*source.warnings, *mapped.warnings, *scene.warnings))
 
 
 def _placed(
@@ -357,8 +413,13 @@ def _mask_camera(view: View, mask_scale: float) -> Camera:
     return view.camera.resized(round(view.camera.width * mask_scale), round(view.camera.height * mask_scale))
 
 
-def _write_cameras(folder: Path, scene: Scene, mask_scale: float) -> None:
+def _write_cameras(folder: Path, scene: Scene, mask_scale: float, mapped: Workspace | None) -> None:
     cameras = {view.name: _mask_camera(view, mask_scale) for view in scene.views}
+    if mapped is not None:
+        names = {view.name: view.image_path.relative_to(mapped.folder / "images").as_posix() for view in scene.views}
+        origins = {view: mapped.origins[name] for view, name in names.items()}
+        result.write_cameras(folder, cameras, {view: origin for view, origin in origins.items() if origin is not None})
+        return
     below = [view for view in scene.views if view.image_path.is_relative_to(scene.root)]
     photographs = {view.name: view.image_path.relative_to(scene.root).as_posix() for view in below}
     result.write_cameras(folder, cameras, photographs)

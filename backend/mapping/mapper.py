@@ -187,9 +187,7 @@ def _positions(keypoints: object) -> NDArray[np.float32]:
     return np.array([[point.x, point.y] for point in keypoints], np.float32).reshape(-1, 2)  # type: ignore[attr-defined]
 
 
-def _map(
-    database: Path, folder: Path, count: int, seed: int, progress: Progress
-) -> dict[int, pycolmap.Reconstruction]:
+def _map(database: Path, folder: Path, count: int, seed: int, progress: Progress) -> dict[int, pycolmap.Reconstruction]:
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = seed
     options.mapper.random_seed = seed
