@@ -23,6 +23,8 @@ ALONG = 0.8
 """Cosine between the normal of a voxel and that of its plane, at least."""
 THICKNESS = 1.0
 """Half the thickness of a plane while it is looked for, in edges of voxels."""
+MARGIN = 3.0
+"""Voxels so many edges behind a plane are its noise."""
 DEVIATIONS = 3.0
 """Half the thickness of a plane that was found, in standard deviations of its voxels, estimated by the median."""
 
@@ -73,12 +75,14 @@ def bounding_planes(
             break
         deviation = 1.4826 * float(np.median(np.abs(height[near & left])))
         tolerance = max(DEVIATIONS * deviation, 0.5 * edge)
-        above, below = (height > tolerance).mean(), (height < -tolerance).mean()
+        margin = max(tolerance, MARGIN * edge)
+        above, below = (height > margin).mean(), (height < -margin).mean()
         if above < below:
             normal, offset, height, above, below = -normal, -offset, -height, below, above
         if below < 1 - ONE_SIDED:
             found.append(Plane(normal, offset, tolerance, share))
-        left &= ~near
+        # The noise of a plane is no further plane.
+        left &= ~(near | ((np.abs(height) < margin) & (np.abs(normals @ normal) > ALONG)))
     return found
 
 
