@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from backend.compiled import report_compilation
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
+from backend.geometry import label
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
@@ -54,6 +55,9 @@ from protocol.splats import Splats
 OVERVIEW_ROWS = 4
 POSES = "poses"
 """The COLMAP workspace in a result, where poses were computed."""
+BY_GEOMETRY = (
+    "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class SegmentRequest:
         splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
         masks: the mask folder, where it is not the layout's own.
+        geometry: whether objects are found by geometry alone and masks are left out, see :mod:`backend.geometry`.
+            Without it this is done where the scene has no masks, unless a mask folder, a method, its settings or a
+            joint run were asked for.
         mask_ids: ids of masks that are no objects.
         method: a name of :data:`backend.lift.METHODS`; None for the best.
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
@@ -105,6 +112,7 @@ class SegmentRequest:
     refine: bool | None = None
     gpus: int = 1
     steer: bool = True
+    geometry: bool = False
 
 
 def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
@@ -131,6 +139,10 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     name, method = find_method(request.method)
     read_settings(name, method, request.settings)
     _check_quality(request.quality)
+    if request.geometry and _asks_for_masks(request):
+        raise BadArgument(
+            "Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings."
+        )
     pictures = Pictures(picture)
     clock = Stopwatch()
 
@@ -143,8 +155,13 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
 
     with clock("scene"):
         scene = _load(request.scene, request.masks, request.mask_ids, source, mapped)
+        if request.geometry:
+            scene = _without_masks(scene)
         train, test = split_views(scene.views, request.test_views)
-        mask_scale = _mask_scale(train, scene)
+        mask_scale = _mask_scale(train)
+        if mask_scale is None and _asks_for_masks(request):
+            raise no_mask(len(train), scene.root, scene.without_masks)
+        by_geometry, mask_scale = mask_scale is None, mask_scale or 1.0
         title = request.title or (source.title if source else scene.root.resolve().name)
         progress("scene", 1.0, describe_scene(scene))
 
@@ -155,22 +172,26 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
 
     with clock("reconstruct"):
         curve = Curve()
-        said = list(scene.warnings)
+        said = [*scene.warnings, *([BY_GEOMETRY] if by_geometry else [])]
         splats = _gaussians(request, scene, train, device, progress, pictures, curve, said)
 
     with clock("lift"):
-        lifted = lift(
-            splats,
-            train,
-            method=name,
-            device=device,
-            seed=request.seed,
-            settings=request.settings,
-            progress=progress,
-            watch=_watch(splats, (test or train)[0].camera, device, pictures),
-        )
+        if by_geometry:
+            lifted = label(splats, train, device=device, seed=request.seed, progress=progress)
+        else:
+            lifted = lift(
+                splats,
+                train,
+                method=name,
+                device=device,
+                seed=request.seed,
+                settings=request.settings,
+                progress=progress,
+                watch=_watch(splats, (test or train)[0].camera, device, pictures),
+            )
 
-    if request.refine or (request.refine is None and request.splats is None and request.quality != "draft"):
+    refined = request.splats is None and request.quality != "draft" and not by_geometry
+    if refined if request.refine is None else request.refine:
         with clock("refine"):
             how = Refinement(steps=max(1, _steps(request.steps, request.quality, device) // SHARE))
             splats, lifted = refine(splats, lifted, train, how=how, device=device, seed=request.seed, progress=progress)
@@ -281,7 +302,7 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
             f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
             "Name the folder with the cameras that the Gaussians were made with.",
         )
-    if request.masks is None and not source.masked and not source.masks_beside:
+    if request.masks is None and not source.masked and not source.masks_beside and _asks_for_masks(request):
         raise source.no_mask()
     if request.masks is not None and not request.masks.is_dir():
         raise BadArgument(f"The mask folder {request.masks} does not exist.")
@@ -314,13 +335,22 @@ def _placed(
     return scene, *split_views(scene.views, test_views), placement
 
 
-def _mask_scale(train: Sequence[View], scene: Scene) -> float:
-    """Mask pixels per photograph pixel: held-out masks are not looked at, so a training view tells."""
+def _mask_scale(train: Sequence[View]) -> float | None:
+    """Mask pixels per photograph pixel: held-out masks are not looked at, so a training view tells; None without."""
     for view in train:
         mask = read_mask(view)
         if mask is not None:
             return mask.shape[1] / view.camera.width
-    raise no_mask(len(train), scene.root, scene.without_masks)
+    return None
+
+
+def _asks_for_masks(request: SegmentRequest) -> bool:
+    """Whether something was asked for that only masks can give."""
+    return bool(request.masks or request.method or request.settings)
+
+
+def _without_masks(scene: Scene) -> Scene:
+    return replace(scene, views=tuple(replace(view, mask_path=None, mask_parts=()) for view in scene.views))
 
 
 def _gaussians(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from backend.lift.merge import RegionGraph, contract
@@ -116,10 +115,3 @@ def merge_weak(
                 beside[third][other] = beside[third].get(other, 0) + count
                 beside[other][third] = beside[other].get(third, 0) + count
     return into[group]
-
-
-def connected(points: NDArray[np.float64], reach: float) -> NDArray[np.int64]:
-    """Return (V,) int64, the connected piece of each point, numbered from 0; neighbours are at most ``reach`` apart."""
-    pairs = KDTree(points).query_pairs(reach, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
-    return connected_components(graph, directed=False)[1].astype(np.int64)

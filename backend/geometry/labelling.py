@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from backend.geometry.parts import Joining, join, merge_weak
 from backend.geometry.planes import Plane, bounding_planes
 from backend.geometry.surface import Samples, Voxels, voxels
-
-CHUNK = 200_000
-"""Samples that vote at a time."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,10 @@ class GeometrySettings:
     Attributes:
         clearance: what is nearer to a bounding plane belongs to it, in edges of voxels, beyond the plane's own noise.
         smallest: an object has at least this many voxels.
+        weak: a part of fewer voxels is joined to a neighbour.
+        footing: voxels nearer to the clearance of a plane stand on it, in edges of voxels.
+        far: what lies farther from the middle of the cameras than so many times the farthest camera is background.
+        least_points: samples in a voxel, at least, where cameras show it.
         concave, contrast, reach: see :class:`backend.geometry.parts.Joining`.
     """
 
@@ -30,17 +31,20 @@ class GeometrySettings:
     smallest: int = 25
     weak: int = 100
     footing: float = 3.0
+    far: float = 1.5
+    least_points: int = 3
     concave: float = 4.0
     contrast: float = 2.0
     reach: float = 1.8
 
 
-def label_samples(samples: Samples, gaussians: int, seed: int, how: GeometrySettings, least: int):
-    rng = np.random.default_rng(seed)
+def label_samples(
+    samples: Samples, gaussians: int, seed: int, how: GeometrySettings, least: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return labels and the share of its light that agrees for each of N Gaussians, both (N,)."""
     surface = voxels(samples, least)
-    planes = bounding_planes(surface.points, surface.normals, surface.edge, rng)
-    part = objects_of(surface, planes, how)
-    return vote(samples, surface, part, gaussians)
+    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
+    return vote(samples, surface, objects_of(surface, planes, how), gaussians)
 
 
 def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) -> NDArray[np.int64]:
@@ -63,18 +67,23 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
     return part
 
 
-def vote(samples: Samples, surface: Voxels, part: NDArray[np.int64], gaussians: int) -> NDArray[np.int32]:
-    """Return (N,) int32, the object that most of each Gaussian's light in the samples falls on."""
-    known = surface.of_sample >= 0
-    of_sample = np.where(known, part[surface.of_sample], 0) if len(part) else np.zeros(len(known), np.int64)
-    width = samples.ids.shape[1]
+def vote(
+    samples: Samples, surface: Voxels, part: NDArray[np.int64], gaussians: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return (N,) the object that most of each Gaussian's light falls on, and which share of it; 0 where unseen."""
+    out, share = np.zeros(gaussians, np.int32), np.zeros(gaussians, np.float32)
+    if not len(samples.ids):
+        return out, share
+    # Outliers of depth, -1, take the last entry.
+    of_sample = np.append(part, 0)[surface.of_sample]
+    parts = int(part.max(initial=0)) + 1
     used = samples.weights.ravel() > 0
-    code = (samples.ids.astype(np.int64) * (int(part.max(initial=0)) + 1) + of_sample[:, None]).ravel()[used]
+    code = (samples.ids.astype(np.int64) * parts + of_sample[:, None]).ravel()[used]
     codes, inverse = np.unique(code, return_inverse=True)
     weight = np.bincount(inverse, samples.weights.ravel()[used], len(codes))
-    gaussian, label = np.divmod(codes, int(part.max(initial=0)) + 1)
+    gaussian, label = np.divmod(codes, parts)
     order = np.lexsort((label, -weight, gaussian))
-    first = np.unique(gaussian[order], return_index=True)[1]
-    out = np.zeros(gaussians, np.int32)
-    out[gaussian[order][first]] = label[order][first]
-    return out
+    seen, first = np.unique(gaussian[order], return_index=True)
+    out[seen] = label[order][first]
+    share[seen] = weight[order][first] / np.bincount(gaussian, weight, gaussians)[seen]
+    return out, share
