@@ -61,7 +61,7 @@ def segment(
         str | None,
         typer.Option(
             metavar="DIR|geometry",
-            help='The mask folder, where it is not the layout\'s own; "geometry" reads no masks, as where there are none.',
+            help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
         ),
     ] = None,
     background_id: BackgroundIds = None,

@@ -72,8 +72,8 @@ class SegmentRequest:
             from the photographs.
         masks: the mask folder, where it is not the layout's own.
         geometry: whether objects are found by geometry alone and masks are left out, see :mod:`backend.geometry`.
-            Without it this is done where the scene has no masks, unless a mask folder, a method, its settings or a
-            joint run were asked for.
+            Without it this is done where the scene has no masks, unless a mask folder, a method or its settings were
+            asked for.
         mask_ids: ids of masks that are no objects.
         method: a name of :data:`backend.lift.METHODS`; None for the best.
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
@@ -517,7 +517,7 @@ def _report(
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "method": lifted.method,
         "refined": "refine" in clock.seconds,
-        "steered": request.steer and request.splats is None,
+        "steered": request.steer and request.splats is None and lifted.method != "geometry",
         "settings": lifted.settings,
         "seed": request.seed,
         "test_views": request.test_views,

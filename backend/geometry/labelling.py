@@ -22,7 +22,7 @@ class GeometrySettings:
         smallest: an object has at least this many voxels.
         weak: a part of fewer voxels is joined to a neighbour.
         footing: voxels nearer to the clearance of a plane stand on it, in edges of voxels.
-        far: what lies farther from the middle of the cameras than so many times the farthest camera is background.
+        far: a part at a larger mean depth, as a multiple of the median depth of all that is seen, is background.
         least_points: samples in a voxel, at least, where cameras show it.
         concave, contrast, reach: see :class:`backend.geometry.parts.Joining`.
     """
@@ -61,7 +61,9 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
     if planes:
         group = merge_weak(surface.points[rows], group, grounded[rows], how.weak, how.reach * surface.edge)
     size = np.bincount(group, minlength=1)
-    number = np.where(size >= how.smallest, np.cumsum(size >= how.smallest), 0)
+    depth = np.bincount(group, surface.depths[rows], len(size)) / np.maximum(size, 1)
+    kept = (size >= how.smallest) & (depth < how.far)
+    number = np.where(kept, np.cumsum(kept), 0)
     part = np.zeros(len(surface.points), np.int64)
     part[rows] = number[group]
     return part

@@ -1,4 +1,4 @@
-"""The surface that Gaussians show: points with normals and colours, of which no Gaussian is a part by its centre alone.
+"""The surface that Gaussians show: points with normals and colours.
 
 The centres of Gaussians scatter about the surface that they draw together. What cameras see of them does not: each
 sampled pixel gives the point at its median depth, its colour, and the Gaussians that make it. Points are gathered in
@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
-from scipy.spatial.transform import Rotation
 
 from backend.progress import Progress, silent
 from backend.render.surface import LightSource
@@ -47,6 +46,7 @@ class Samples(NamedTuple):
         points: (P, 3) float64, scene units.
         colours: (P, 3) float32, about 0 to 1.
         outward: (P, 3) float32, a direction that leaves the surface on the side from which it is seen; 0 if unknown.
+        depths: (P,) float32, how far from the camera that shows it; 1 if there is none.
         ids: (P, k) int32, the Gaussians that make the point.
         weights: (P, k) float32, how much each is of it.
         spacing: scene units, the edge of a voxel that holds several points.
@@ -55,6 +55,7 @@ class Samples(NamedTuple):
     points: NDArray[np.float64]
     colours: NDArray[np.float32]
     outward: NDArray[np.float32]
+    depths: NDArray[np.float32]
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     spacing: float
@@ -67,6 +68,7 @@ class Voxels(NamedTuple):
         points: (V, 3) float64, mean of the points in each.
         normals: (V, 3) float32, unit length, outward where that is known.
         colours: (V, 3) float32.
+        depths: (V,) float32, mean depth of the samples over the median of all.
         edge: scene units.
         of_sample: (P,) int64, the voxel of each sample; -1 for outliers.
     """
@@ -74,6 +76,7 @@ class Voxels(NamedTuple):
     points: NDArray[np.float64]
     normals: NDArray[np.float32]
     colours: NDArray[np.float32]
+    depths: NDArray[np.float32]
     edge: float
     of_sample: NDArray[np.int64]
 
@@ -94,7 +97,16 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
         rays = _rays(camera, pixels[solid])
         shown = (weights[:, :, None] * colour[ids]).sum(1) / whole[solid, None]
         outward = -rays / np.linalg.norm(rays, axis=1, keepdims=True)
-        parts.append((camera.centre + depth[:, None] * rays, shown, outward.astype(np.float32), ids, weights))
+        parts.append(
+            (
+                camera.centre + depth[:, None] * rays,
+                shown,
+                outward.astype(np.float32),
+                depth.astype(np.float32),
+                ids,
+                weights,
+            )
+        )
         footprints.append(depth / camera.K[0, 0])
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     footprint = np.concatenate(footprints)
@@ -115,6 +127,7 @@ def centre_samples(splats: Splats) -> Samples:
         means,
         (splats.sh[rows, 0] * SH0 + 0.5).astype(np.float32),
         np.zeros((len(rows), 3), np.float32),
+        np.ones(len(rows), np.float32),
         rows.astype(np.int32)[:, None],
         splats.alphas[rows, None],
         spacing,
@@ -127,7 +140,7 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
     edge = max(samples.spacing, 1e-9)
     if not len(points):
         none = np.zeros((0, 3), np.float32)
-        return Voxels(points, none, none, edge, np.zeros(0, np.int64))
+        return Voxels(points, none, none, np.zeros(0, np.float32), edge, np.zeros(0, np.int64))
     # Wide of what most points show, far points would need too many bits.
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     reach = (high - low).max()
@@ -147,13 +160,8 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
 
     centre = mean(points)
     normals = _normals(centre, mean(samples.outward))
-    return Voxels(centre, normals, mean(samples.colours).astype(np.float32), edge, of_sample)
-
-
-def shortest_axes(splats: Splats) -> NDArray[np.float32]:
-    """Return (N, 3) float32, the direction in which each Gaussian is thinnest; its sign means nothing."""
-    turns = Rotation.from_quat(np.roll(splats.quats, -1, axis=1)).as_matrix()
-    return np.take_along_axis(turns, splats.scales.argmin(1)[:, None, None], 2)[:, :, 0].astype(np.float32)
+    depths = np.bincount(of_sample[used], samples.depths[used], len(total)) / total / np.median(samples.depths)
+    return Voxels(centre, normals, mean(samples.colours).astype(np.float32), depths.astype(np.float32), edge, of_sample)
 
 
 def _grid(camera: Camera) -> NDArray[np.int64]:
@@ -169,7 +177,7 @@ def _rays(camera: Camera, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _normals(points: NDArray[np.float64], outward: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Direction of least spread of each point's neighbours, turned outward (a principal component; Hoppe et al. 1992)."""
+    """Direction of least spread of each point's neighbours (Hoppe et al. 1992), turned outward."""
     k = min(NEAREST, len(points))
     if k < 3:
         return np.zeros((len(points), 3), np.float32)
