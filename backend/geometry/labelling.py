@@ -57,7 +57,9 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
         grounded |= height < clearance + how.footing * surface.edge
     rows = np.flatnonzero(stands)
     joining = Joining(how.reach, how.concave, how.contrast)
-    group = join(surface.points[rows], surface.normals[rows], surface.colours[rows], surface.edge, joining)
+    # Without a side from which it is seen, a fold is neither concave nor convex.
+    normals = surface.normals[rows] * surface.sided
+    group = join(surface.points[rows], normals, surface.colours[rows], surface.edge, joining)
     if planes:
         group = merge_weak(surface.points[rows], group, grounded[rows], how.weak, how.reach * surface.edge)
     size = np.bincount(group, minlength=1)

@@ -71,6 +71,7 @@ class Voxels(NamedTuple):
         depths: (V,) float32, mean depth of the samples over the median of all.
         edge: scene units.
         of_sample: (P,) int64, the voxel of each sample; -1 for outliers.
+        sided: whether the signs of normals mean anything.
     """
 
     points: NDArray[np.float64]
@@ -79,6 +80,7 @@ class Voxels(NamedTuple):
     depths: NDArray[np.float32]
     edge: float
     of_sample: NDArray[np.int64]
+    sided: bool = True
 
 
 def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progress: Progress = silent) -> Samples:
@@ -96,7 +98,8 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
         ids, weights, depth = light.ids[solid], light.weights[solid], light.surface[solid].astype(np.float64)
         rays = _rays(camera, pixels[solid])
         shown = (weights[:, :, None] * colour[ids]).sum(1) / whole[solid, None]
-        outward = -rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        outward = (-rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
+        points = camera.centre + depth[:, None] * rays
         parts.append(
             (
                 camera.centre + depth[:, None] * rays,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from backend.demo.scene import write_scene
-from backend.pipeline import SegmentRequest, reconstruct_to_file, segment
+from backend.pipeline import BY_GEOMETRY, SegmentRequest, reconstruct_to_file, segment
 from backend.reconstruct import reconstruct
 from backend.scene import load_scene
 from backend.scene.types import MaskIds
-from protocol.errors import BadArgument
+from protocol.errors import BadArgument, BadMask
 from protocol.ply import read_ply, write_ply
 
 
@@ -73,3 +73,22 @@ def test_masks_steer_what_grows_unless_they_are_told_not_to(request_small, tmp_p
     unsteered = means(plain, True)
     assert np.array_equal(means(request_small.scene, False), unsteered)
     assert not np.array_equal(means(request_small.scene, True), unsteered)
+
+
+def test_a_scene_without_masks_is_segmented_by_geometry_alone(request_small, tmp_path: Path):
+    room = tmp_path / "room"
+    write_scene(room, objects=3, views=12, size=96, seed=1)
+    asked = replace(request_small, scene=room, steps=300, test_views="last:0.2")
+    masked = segment(replace(asked, out=tmp_path / "masked", geometry=True))
+    shutil.rmtree(room / "masks")
+    report = segment(replace(asked, out=tmp_path / "out"))
+    assert report["method"] == masked["method"] == "geometry"
+    assert report["warnings"].count(BY_GEOMETRY) == 1
+    assert not report["refined"] and not report["steered"]
+    assert report["objects"] == masked["objects"] > 0
+    splats = read_ply(tmp_path / "out" / "splats.ply")
+    assert splats.extra["label"].max() == report["objects"]
+    with pytest.raises(BadMask, match="has an instance mask"):
+        segment(replace(asked, out=tmp_path / "no", method="consensus"))
+    with pytest.raises(BadArgument, match="reads no masks"):
+        segment(replace(asked, out=tmp_path / "no", method="consensus", geometry=True))
