@@ -28,7 +28,7 @@ class GeometrySettings:
     """
 
     clearance: float = 0.6
-    smallest: int = 25
+    smallest: int = 80
     weak: int = 100
     footing: float = 3.0
     far: float = 1.5

@@ -15,15 +15,17 @@ DRAWS = 400
 """Planes that are drawn for each that is found."""
 MOST = 8
 """Planes that are looked for."""
-LEAST_SHARE = 0.03
+LEAST_SHARE = 0.08
 """Of the voxels that belong to a plane, at least."""
-ONE_SIDED = 0.97
+ONE_SIDED = 0.93
 """Share of the voxels that lie in or on one side of a plane that bounds the scene, at least."""
 ALONG = 0.8
 """Cosine between the normal of a voxel and that of its plane, at least."""
-THICKNESS = 1.0
+THICKNESS = 2.0
 """Half the thickness of a plane while it is looked for, in edges of voxels."""
-MARGIN = 3.0
+WIDE = 0.42
+"""Width of a plane that bounds the scene over that of all that is seen, at least: a tangent of a ball is no floor."""
+MARGIN = 4.0
 """Voxels so many edges behind a plane are its noise."""
 DEVIATIONS = 3.0
 """Half the thickness of a plane that was found, in standard deviations of its voxels, estimated by the median."""
@@ -79,7 +81,8 @@ def bounding_planes(
         above, below = (height > margin).mean(), (height < -margin).mean()
         if above < below:
             normal, offset, height, above, below = -normal, -offset, -height, below, above
-        if below < 1 - ONE_SIDED:
+        wide = _width(points[near & left]) > WIDE * _width(points)
+        if wide and below < 1 - ONE_SIDED:
             found.append(Plane(normal, offset, tolerance, share))
         # The noise of a plane is no further plane.
         left &= ~(near | ((np.abs(height) < margin) & (np.abs(normals @ normal) > ALONG)))
@@ -118,3 +121,9 @@ def _fitted(
         normal = fitted if fitted @ normal > 0 else -fitted
         offset = float(normal @ centre)
     return normal, offset
+
+
+def _width(points: NDArray[np.float64]) -> float:
+    """Diagonal of the box that holds the middle nine tenths of the points along each axis."""
+    low, high = np.percentile(points, [5, 95], axis=0)
+    return float(np.linalg.norm(high - low))

@@ -102,7 +102,7 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
         points = camera.centre + depth[:, None] * rays
         parts.append(
             (
-                camera.centre + depth[:, None] * rays,
+                points,
                 shown,
                 outward.astype(np.float32),
                 depth.astype(np.float32),

@@ -56,7 +56,8 @@ def test_what_stands_on_a_plane() -> None:
     assert {int(sphere_label), int(box_label)} == {1, 2}
     assert (found.labels[truth == 1] == sphere_label).mean() > 0.97
     assert (found.labels[truth == 2] == box_label).mean() > 0.97
-    assert found.method == "geometry" and found.embedding is None
+    assert found.method == "geometry"
+    assert found.embedding is None
     assert found.views.tolist() == [0, 0, 0]
 
 
@@ -66,7 +67,7 @@ def test_the_same_seed_gives_the_same_labels() -> None:
 
 
 def test_no_plane_and_one_object() -> None:
-    found = label(splats_at(sphere((0, 0, 0), 0.3, np.random.default_rng(0))))
+    found = label(splats_at(sphere((0, 0, 0), 0.3, np.random.default_rng(0), 10_000)))
     assert found.labels.max() == 1
     assert (found.labels == 1).mean() > 0.97
 
@@ -84,7 +85,8 @@ def test_values_that_are_not_finite_are_background() -> None:
     row = int(np.flatnonzero(truth == 1)[0])
     splats.means[row] = np.nan
     found = label(splats)
-    assert found.labels[row] == 0 and found.labels.max() == 2
+    assert found.labels[row] == 0
+    assert found.labels.max() == 2
 
 
 def test_a_plane_with_half_of_everything_behind_it_bounds_nothing() -> None:
