@@ -1,7 +1,7 @@
 """The planes that bound a scene: floor, walls, ceiling, the top of a table on which all else stands.
 
 Planes are drawn by RANSAC (Fischler and Bolles 1981), the largest first. One bounds the scene if nearly all that is
-seen lies on one side of it, which is the side of the cameras; the side of a box does not.
+seen lies on one side of it; the side of a box does not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ THICKNESS = 2.0
 """Half the thickness of a plane while it is looked for, in edges of voxels."""
 WIDE = 0.42
 """Width of a plane that bounds the scene over that of all that is seen, at least: a tangent of a ball is no floor."""
+FLAT = 0.95
+"""Median cosine between the normals of the voxels of a plane and its own, at least: those of a cap of a ball spread."""
 MARGIN = 4.0
 """Voxels so many edges behind a plane are its noise."""
 DEVIATIONS = 3.0
@@ -82,7 +84,8 @@ def bounding_planes(
         if above < below:
             normal, offset, height, above, below = -normal, -offset, -height, below, above
         wide = _width(points[near & left]) > WIDE * _width(points)
-        if wide and below < 1 - ONE_SIDED:
+        flat = np.median(np.abs(normals[near & left] @ normal)) > FLAT
+        if wide and flat and below < 1 - ONE_SIDED:
             found.append(Plane(normal, offset, tolerance, share))
         # The noise of a plane is no further plane.
         left &= ~(near | ((np.abs(height) < margin) & (np.abs(normals @ normal) > ALONG)))
