@@ -15,7 +15,7 @@ from backend.geometry.surface import Samples, Voxels, voxels
 
 @dataclass(frozen=True)
 class GeometrySettings:
-    """How objects are found; the defaults were chosen on made rooms.
+    """How objects are found; the defaults were chosen on few rooms, see docs/benchmarks.md.
 
     Attributes:
         clearance: what is nearer to a bounding plane belongs to it, in edges of voxels, beyond the plane's own noise.

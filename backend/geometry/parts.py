@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.spatial import KDTree
 
 from backend.lift.merge import RegionGraph, contract
@@ -63,8 +63,8 @@ def join(
     contrast = np.linalg.norm(colours[second] - colours[first], axis=1)
     weight = how.tie - how.concave * fold - how.contrast * contrast
     both = np.concatenate([first, second]), np.concatenate([second, first])
-    graph = coo_matrix((np.tile(weight, 2), both), shape=(len(points), len(points))).tocsr()
-    group = contract(RegionGraph(graph, np.zeros((len(points), 0), np.float32)), 0.0)
+    graph = coo_matrix((np.tile(weight, 2), both), shape=(len(points), len(points)))
+    group = contract(RegionGraph(csr_matrix(graph), np.zeros((len(points), 0), np.float32)), 0.0)
     return np.unique(group, return_inverse=True)[1]
 
 
@@ -102,9 +102,9 @@ def merge_weak(
         part = min(waiting, key=lambda each: (size[each], each))
         waiting.remove(part)
         near = beside.get(part)
-        if not near or (size[part] >= smallest and stands[part] >= GROUNDED):
+        if near is None or not near or (size[part] >= smallest and stands[part] >= GROUNDED):
             continue
-        other = max(near, key=lambda each: (near[each], -each))
+        other = max(near, key=lambda each, near=near: (near[each], -each))
         into[into == part] = other
         size[other] += size[part]
         stands[other] += stands[part]

@@ -111,10 +111,10 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
             )
         )
         footprints.append(depth / camera.K[0, 0])
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    points, shown, outward, depths, ids, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
     footprint = np.concatenate(footprints)
     spacing = PIXELS_PER_VOXEL * float(np.median(footprint)) if len(footprint) else 0.0
-    return Samples(*columns, spacing)
+    return Samples(points, shown, outward, depths, ids, weights, spacing)
 
 
 def centre_samples(splats: Splats) -> Samples:
