@@ -140,9 +140,7 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     read_settings(name, method, request.settings)
     _check_quality(request.quality)
     if request.geometry and _asks_for_masks(request):
-        raise BadArgument(
-            "Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings."
-        )
+        raise BadArgument("Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings.")
     pictures = Pictures(picture)
     clock = Stopwatch()
 

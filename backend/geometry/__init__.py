@@ -13,7 +13,7 @@ import numpy as np
 
 from backend.geometry.labelling import GeometrySettings, label_samples
 from backend.geometry.surface import centre_samples, seen_samples
-from backend.lift.decode import largest_first
+from backend.lift.labels import largest_first
 from backend.lift.types import Lift
 from backend.progress import Progress, silent
 from backend.scene.types import View

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.spatial import KDTree
 
-from backend.lift.merge import RegionGraph, contract
+from backend.lift.consensus.merging import RegionGraph, contract
 
 GROUNDED = 4
 """Voxels just above a plane that a part has at least where it stands there."""

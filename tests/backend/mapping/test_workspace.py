@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from backend.demo.scene import write_colmap
@@ -197,7 +196,7 @@ def test_photographs_that_share_nothing_are_refused_with_advice(tmp_path: Path) 
     for number in range(6):
         pixels = np.kron(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    with pytest.raises(BadScene, match="Of the 6 photographs .* only 0 can be placed") as caught:
+    with pytest.raises(BadScene, match=r"Of the 6 photographs .* only 0 can be placed") as caught:
         make_workspace(unposed(tmp_path), tmp_path.with_name("out"))
     assert "textured" in caught.value.remedy
 
