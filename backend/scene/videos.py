@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import av
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.errors import BadScene
 
 
-def read_frames(file: Path, height: int | None = None) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield number, fraction of the video and pixels of each frame, turned as the metadata of the video say.
 
     Args:
@@ -39,7 +39,7 @@ def read_frames(file: Path, height: int | None = None) -> Iterator[tuple[int, fl
                     width = max(2, round(frame.width * height / frame.height))
                     pixels = frame.reformat(width, height, format="gray").to_ndarray()
                 # The rotation is in degrees, counterclockwise.
-                yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
+                yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), np.uint8)
     except (FFmpegError, OSError, ValueError) as error:
         raise BadScene(f"The video {file} cannot be read: {error}.", "Convert it to MP4, or name another.") from error
     if number < 0:

@@ -46,7 +46,9 @@ def test_an_orientation_is_ignored_as_colmap_and_the_scene_ignore_it(tmp_path: P
     assert file.read_bytes() == (folder / "a.jpg").read_bytes()
     assert orientation(file) == 6
     # COLMAP, the scene and the copy for features agree.
-    assert pycolmap.Bitmap.read(file, as_rgb=True).to_array().shape == read_pixels(file).shape == (120, 160, 3)
+    read = pycolmap.Bitmap.read(file, as_rgb=True)
+    assert read is not None
+    assert read.to_array().shape == read_pixels(file).shape == (120, 160, 3)
     assert Image.open(tmp_path / "out" / "copies" / "000000.png").size == (160, 120)
 
 
