@@ -68,7 +68,6 @@ def gather(
         return _frames(source.video, images, copies, progress), []
     if any(is_one_of(file.name, HEIF_ENDINGS) for file in source.photographs):
         pillow_heif.register_heif_opener()
-        pillow_heif.register_avif_opener() if hasattr(pillow_heif, "register_avif_opener") else None
     photographs: list[Photograph] = []
     unreadable: list[tuple[str, str]] = []
     top = _common(source)

@@ -58,9 +58,9 @@ def map_photographs(
 ) -> Mapped:
     """Compute poses and sparse points.
 
-    Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one after the other with bundle adjustment
-    (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one size and one lens share a
-    camera, SIMPLE_RADIAL, and OPENCV in a last adjustment where :data:`OFTEN` of them do.
+    Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one after the
+    other with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one
+    size and one lens share a camera, SIMPLE_RADIAL, and OPENCV in a last adjustment where :data:`OFTEN` of them do.
 
     Args:
         photographs: at least :data:`FEWEST`.

@@ -10,7 +10,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from backend.mapping.gather import gather
+from backend.mapping.gather import gather, matched_size
 from backend.progress import silent
 from backend.scene.images import orientation, read_pixels
 from backend.scene.unposed import find_unposed
@@ -42,14 +42,15 @@ def test_an_orientation_is_ignored_as_colmap_and_the_scene_ignore_it(tmp_path: P
     (photograph,), unreadable = gathered(folder, tmp_path / "out")
     file = tmp_path / "out" / "images" / "a.jpg"
     assert unreadable == []
-    assert (photograph.width, photograph.height) == (160, 120)
+    # Small photographs are enlarged for the features.
+    assert (photograph.width, photograph.height) == matched_size(160, 120) == (640, 480)
     assert file.read_bytes() == (folder / "a.jpg").read_bytes()
     assert orientation(file) == 6
     # COLMAP, the scene and the copy for features agree.
     read = pycolmap.Bitmap.read(file, as_rgb=True)
     assert read is not None
     assert read.to_array().shape == read_pixels(file).shape == (120, 160, 3)
-    assert Image.open(tmp_path / "out" / "copies" / "000000.png").size == (160, 120)
+    assert Image.open(tmp_path / "out" / "copies" / "000000.png").size == (640, 480)
 
 
 def test_the_focal_length_is_that_of_the_exif_data(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_result_holds_the_poses_and_the_next_run_takes_them(plain: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
     notes = []
-    again = segment(request, lambda stage, share, note="": notes.append(note))
+    again = segment(request, lambda stage, fraction, note="": notes.append(note))
     assert not any("matching" in note for note in notes)
     assert again["mapped"] == report["mapped"]
     assert again["warnings"] == report["warnings"]
@@ -51,7 +51,7 @@ def test_a_reconstruction_keeps_the_poses_beside_the_splat_file(plain: Path, tmp
 def test_photographs_without_masks_are_refused_before_poses_are_computed(plain: Path, tmp_path: Path) -> None:
     shutil.copytree(plain / "images", tmp_path / "room" / "images")
 
-    def progress(stage: str, share: float, note: str = "") -> None:
+    def progress(stage: str, fraction: float, note: str = "") -> None:
         assert stage != "poses"
 
     with pytest.raises(BadMask, match=r"None of the 14 views of .*room has an instance mask"):

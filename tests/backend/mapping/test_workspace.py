@@ -56,7 +56,7 @@ def test_what_is_left_out_is_told(made: Workspace) -> None:
 def test_poses_that_are_there_are_taken(made: Workspace, plain: Path) -> None:
     notes = []
     before = (made.folder / "sparse" / "0" / "images.bin").stat().st_mtime_ns
-    again = make_workspace(unposed(plain), made.folder, progress=lambda stage, share, note="": notes.append(note))
+    again = make_workspace(unposed(plain), made.folder, progress=lambda stage, fraction, note="": notes.append(note))
     assert again == made
     assert set(notes) == {"reading the photographs"}
     assert (made.folder / "sparse" / "0" / "images.bin").stat().st_mtime_ns == before
@@ -104,7 +104,7 @@ def test_a_folder_with_cameras_is_none_of_these(room: Path, made: Workspace) -> 
 def test_it_can_be_cancelled_and_leaves_nothing(plain: Path, tmp_path: Path) -> None:
     def stop(stage: str, fraction: float, note: str = "") -> None:
         assert stage == "poses"
-        if share > 0.2:
+        if fraction > 0.2:
             raise Cancelled
 
     with pytest.raises(Cancelled):
