@@ -55,13 +55,13 @@ def test_photographs_without_masks_are_refused_before_poses_are_computed(plain: 
         assert stage != "poses"
 
     with pytest.raises(BadMask, match=r"None of the 14 views of .*room has an instance mask"):
-        segment(SegmentRequest(tmp_path / "room", tmp_path / "out", device="cpu"), progress)
+        segment(SegmentRequest(tmp_path / "room", tmp_path / "out", method="consensus", device="cpu"), progress)
 
 
 def test_a_video_without_masks_says_how_to_make_them(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving(5))
     with pytest.raises(BadMask, match="backend poses"):
-        segment(SegmentRequest(tmp_path / "a.mp4", tmp_path / "out", device="cpu"))
+        segment(SegmentRequest(tmp_path / "a.mp4", tmp_path / "out", method="consensus", device="cpu"))
 
 
 def test_given_gaussians_need_given_cameras(plain: Path, tmp_path: Path) -> None:
