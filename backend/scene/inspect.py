@@ -81,7 +81,7 @@ def _findings_unposed(unposed: Unposed) -> Findings:
     said = list(unposed.warnings)
     if unposed.video is not None:
         layout, sizes = "video", {frame_size(unposed.video)}
-        said.append("Poses are computed from 60 to 200 frames of the video, which takes minutes.")
+        said.append("Poses are computed from at most 200 frames of the video, which takes minutes.")
     else:
         layout, sizes = "photographs", set()
         for file in unposed.photographs:

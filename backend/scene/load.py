@@ -106,7 +106,9 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
 
 
 def holds_cameras(names: Names) -> bool:
-    """Whether a known layout, or a part of one, is in the folder or in those below it."""
+    """Whether a known layout, a part of one, or a link to one is in the folder or in those below it."""
+    if {folded(name) for name in names.of(names.root).outside} & {MODEL_FOLDER, TRANSFORMS, TRAIN}:
+        return True
     places = [place for level in ([names.root], *_below(names)) for place in level]
     return any(_layouts(names, place) or found_in_part(names, place) for place in places)
 

@@ -142,6 +142,12 @@ def test_another_folder_is_not_replaced(plain: Path, tmp_path: Path) -> None:
         make_workspace(unposed(plain), tmp_path)
 
 
+def test_cameras_behind_a_link_out_of_the_folder_are_not_computed_anew(room: Path, tmp_path: Path) -> None:
+    shutil.copytree(room / "images", tmp_path / "images")
+    (tmp_path / "sparse").symlink_to(room / "sparse")
+    assert find_unposed(tmp_path) is None
+
+
 def test_masks_beside_photographs_are_no_photographs(room: Path, tmp_path: Path) -> None:
     for number in range(2):
         shutil.copy(room / "images" / f"{number:04d}.png", tmp_path / f"v{number}.png")
