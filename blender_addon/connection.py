@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from protocol import errors
 from protocol import pairing as pairing_string
-from protocol.blobs import Store
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import (
     FINAL_STATES,
@@ -45,6 +44,7 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.pairing import Pairing
+from protocol.store import Store
 
 from .address import Address, parse
 from .errand import Errand

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from protocol.blobs import MAX_MANIFEST, Pull, read_manifest
 from protocol.errors import BadFrames, BadResult
+from protocol.manifest import MAX_MANIFEST
 from protocol.messages import Chunk, FileEntry, Result
+from protocol.pull import Pull
+from protocol.store import read_manifest
 
 from .nearby import link
 

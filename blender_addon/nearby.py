@@ -39,7 +39,7 @@ def link(
 ) -> Steps[None]:
     """Take over what the cache lacks of ``entries`` and the server's store has; ``tell`` how many bytes of how many.
 
-    What cannot be taken over is left out, for :class:`protocol.blobs.Pull`.
+    What cannot be taken over is left out, for :class:`protocol.pull.Pull`.
     """
     store = connection.store
     if connection.nearby is None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from protocol.blobs import digest_of, pack_manifest, scan
 from protocol.errors import BadFrames, NotFound
+from protocol.manifest import digest_of, pack_manifest, scan
 from protocol.messages import Chunk, FileEntry, Get, Offer, Stored, Wanted
 
 from .scene_files import find_files
@@ -23,7 +23,7 @@ Steps = Generator[bool, None, T]
 
 
 class Outgoing:
-    """A folder on offer. Only what :func:`protocol.blobs.scan` found in it is ever sent, nothing else of the disk.
+    """A folder on offer. Only what :func:`protocol.manifest.scan` found in it is ever sent, nothing else of the disk.
 
     Attributes:
         offer: the message that offers it.

@@ -18,8 +18,8 @@ from backend.server.select_lines import Answer
 from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
 from backend.server.workers import Workers
-from protocol.blobs import Store, read_manifest, safe_path
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
+from protocol.manifest import safe_path
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -49,6 +49,7 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.messages import Jobs as JobList
+from protocol.store import Store, read_manifest
 from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 
 KNOCK_INTERVAL = 1.0

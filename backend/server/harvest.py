@@ -6,9 +6,10 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from protocol.blobs import Store, pack_manifest, scan
 from protocol.errors import BadResult
+from protocol.manifest import pack_manifest, scan
 from protocol.messages import FileEntry
+from protocol.store import Store
 
 
 def harvest(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:

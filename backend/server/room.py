@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from protocol.blobs import STALE, Store, read_manifest
 from protocol.errors import Fault
+from protocol.store import STALE, Store, read_manifest
 
 _FILES_A_STEP = 200
 

@@ -18,9 +18,9 @@ import numpy as np
 from backend.select import Opened, Selection, open_result, select_gaussian, select_pixel
 from backend.server.channel import take_stdout
 from backend.server.select_lines import Answer, Question, pack_answer, unpack_question
-from protocol.blobs import Store, read_manifest
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import Error, Select
+from protocol.store import Store, read_manifest
 
 OPEN = 2
 """Results kept open: with a million Gaussians of degree 3 one takes some 300 MB."""

@@ -33,9 +33,9 @@ from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
 from backend.server.workers import Workers
-from protocol.blobs import Store
 from protocol.errors import Refused, Unavailable
 from protocol.messages import FINAL_STATES, MethodInfo
+from protocol.store import Store
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""

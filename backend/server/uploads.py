@@ -14,8 +14,8 @@ import numpy as np
 
 from backend.server.mailbox import Letter, Mailbox
 from backend.server.sessions import Sessions
-from protocol.blobs import MAX_MANIFEST, Pull, Store, read_manifest
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
+from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
     Attach,
     Attached,
@@ -28,6 +28,8 @@ from protocol.messages import (
     Stored,
     Wanted,
 )
+from protocol.pull import Pull
+from protocol.store import Store, read_manifest
 
 MAX_UPLOADS = 4
 """Uploads of one session at a time."""

@@ -22,8 +22,9 @@ from backend.progress import Cancelled, Progress
 from backend.server import lines
 from backend.server.channel import take_stdout
 from backend.server.lines import Done, Failed, Line, Pictured, Step, clip
-from protocol.blobs import Store, read_manifest, safe_path
 from protocol.errors import Fault
+from protocol.manifest import safe_path
+from protocol.store import Store, read_manifest
 
 Take = Callable[[NDArray[np.uint8]], object]
 Segment = Callable[[dict[str, Any], Progress, Take], object]

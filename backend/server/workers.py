@@ -19,9 +19,9 @@ from backend.server.harvest import harvest
 from backend.server.jobs import Job, Jobs
 from backend.server.lines import Assignment, Done, Failed, Pictured, Step
 from backend.server.process import WorkerProcess, end_orphan
-from protocol.blobs import Store
 from protocol.errors import Fault, JobFailed, Unavailable
 from protocol.messages import Error
+from protocol.store import Store
 
 STEP_INTERVAL = 0.1
 """Seconds between two reports of progress within one stage."""

@@ -13,8 +13,8 @@ import numpy as np
 import zmq
 
 from blender_addon.connection import Connection
-from protocol.blobs import CHUNK, digest_of, pack_manifest, unpack_manifest
 from protocol.errors import Fault, NotFound
+from protocol.manifest import digest_of, pack_manifest, unpack_manifest
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -50,6 +50,7 @@ from protocol.messages import (
     Wanted,
     Welcome,
 )
+from protocol.pull import CHUNK
 from protocol.wire import decode, encode
 
 PATIENCE = 10.0

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from blender_addon.cache import make_room
-from protocol.blobs import Store
 from protocol.messages import FileEntry
+from protocol.store import Store
 from tests.backend.server.test_room import clear
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from blender_addon import record
 from blender_addon.connection import BEAT, MAX_GETS, Connection
-from protocol.blobs import CHUNK, MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.errors import (
     BadArgument,
     BadFrames,
@@ -23,6 +22,7 @@ from protocol.errors import (
     Unavailable,
     VersionMismatch,
 )
+from protocol.manifest import MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.messages import (
     MAJOR,
     Accepted,
@@ -41,6 +41,7 @@ from protocol.messages import (
     Submit,
     Sync,
 )
+from protocol.pull import CHUNK
 
 from .mock_server import MockServer
 

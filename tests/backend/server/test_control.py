@@ -15,9 +15,9 @@ from backend.server.selections import Selections
 from backend.server.server import Server
 from backend.server.sessions import Sessions
 from backend.server.workers import Workers
-from protocol.blobs import Store
 from protocol.errors import Unavailable
 from protocol.messages import Heartbeat, Message, Progress, Submit
+from protocol.store import Store
 from tests.backend.server.client import PATIENCE, Client
 from tests.backend.server.conftest import WORKER
 

@@ -10,9 +10,10 @@ from typing import TypeVar
 import pytest
 
 from backend.server.room import make_room
-from protocol.blobs import STALE, Store, pack_manifest
 from protocol.errors import NotFound
+from protocol.manifest import pack_manifest
 from protocol.messages import FileEntry, GetResult, Result
+from protocol.store import STALE, Store
 from tests.backend.server.conftest import Serving
 
 T = TypeVar("T")

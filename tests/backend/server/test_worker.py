@@ -16,8 +16,9 @@ import pytest
 from backend.server import lines, process
 from backend.server.lines import Assignment, Done, Failed, Step
 from backend.server.methods import METHODS
-from protocol.blobs import Store, pack_manifest
+from protocol.manifest import pack_manifest
 from protocol.messages import JobRequest
+from protocol.store import Store
 from tests.backend.server.client import entries_of
 from tests.backend.server.conftest import HERE, Serving
 
