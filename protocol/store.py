@@ -8,7 +8,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from protocol.errors import BadResult, NotFound
@@ -142,6 +142,12 @@ class Store:
     def complete(self, digest: str) -> None:
         """Store the part file of that hash: it is whole, and the caller has checked its hash."""
         _settle(self.part(digest), self._final(digest))
+
+    def files(self) -> Iterator[Path]:
+        """Yield the stored files, in no order."""
+        for folder in self.root.iterdir():
+            if len(folder.name) == 2 and folder.is_dir():
+                yield from folder.iterdir()
 
     def _temporary(self) -> Path:
         # Never the part file: a pull of the same hash may be writing there.

@@ -23,12 +23,12 @@ import zmq
 from backend.server import address, lock
 from backend.server import keys as key_file
 from backend.server.control import Control
+from backend.server.disk_space import free_space
 from backend.server.doorman import Doorman
 from backend.server.facts import FactFinder
 from backend.server.jobs import Job, Jobs
 from backend.server.mailbox import Mailbox
 from backend.server.methods import METHODS
-from backend.server.room import make_room
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
@@ -162,7 +162,7 @@ class Server:
             )
             self.workers.pictured = self.control.publish_picture
             self._keep = keep
-            self._tidying: Generator[None, None, int] | None = self._make_room()
+            self._tidying: Generator[None, None, int] | None = self._free_space()
             self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
             self._doorman = Doorman(context, self.keys) if self.keys is not None else None
@@ -251,12 +251,12 @@ class Server:
     def _changed(self, job: Job) -> None:
         self.control.publish(job)
         if job.state in FINAL_STATES:
-            self._tidying = self._make_room()
+            self._tidying = self._free_space()
 
-    def _make_room(self) -> Generator[None, None, int]:
+    def _free_space(self) -> Generator[None, None, int]:
         ended = [(job.scene, job.manifest) for job in self.jobs.in_state("done", "failed", "cancelled")]
         groups = [tuple(each for each in pair if each is not None) for pair in ended]
-        return make_room(self.store, self._keep, groups, self._needed, time.time)
+        return free_space(self.store, self._keep, groups, self._needed, time.time())
 
     def _needed(self) -> Iterator[str]:
         """Yield the manifests of the scenes that jobs wait for or work on, and of those just sent."""
@@ -264,7 +264,7 @@ class Server:
         yield from self.uploads.recent()
 
     def _tidy(self) -> None:
-        """Go on making room in the store, for a moment."""
+        """Go on removing files from the store, for a moment."""
         until = time.monotonic() + TIDY_SLICE
         try:
             while self._tidying is not None and time.monotonic() < until:

@@ -8,7 +8,7 @@ from pathlib import Path
 from blender_addon.cache import make_room
 from protocol.messages import FileEntry
 from protocol.store import Store
-from tests.backend.server.test_room import clear
+from tests.protocol.transfers import finish as clear
 
 
 def fill(cache: Path) -> dict[str, Path]:
