@@ -21,10 +21,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.address import parse
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import JobRequest, MethodInfo, Select
 
-from .address import parse
 from .connection import Connection
 from .job import Job
 from .local_server import LocalServer

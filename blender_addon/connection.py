@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from protocol import errors
 from protocol import pairing as pairing_string
+from protocol.address import Address, parse
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import (
     FINAL_STATES,
@@ -46,7 +47,6 @@ from protocol.messages import (
 from protocol.pairing import Pairing
 from protocol.store import Store
 
-from .address import Address, parse
 from .errand import Errand
 from .job import Job, Lost
 from .learning import learn, look_again

@@ -14,9 +14,9 @@ import msgspec
 import zmq
 from numpy.typing import NDArray
 
-from backend.server.address import Address
 from backend.server.doorman import DOMAIN
 from backend.server.keys import Keys
+from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
 from protocol.wire import MAX_FRAME, Frame, decode, encode
@@ -82,7 +82,7 @@ class Mailbox:
             zmq.HANDSHAKE_IVL: 5000,
             zmq.TCP_KEEPALIVE: 1,
             zmq.TCP_KEEPALIVE_IDLE: 60,
-            zmq.IPV6: int(address.ipv6),
+            zmq.IPV6: int(address.is_v6),
         }.items():
             self.socket.setsockopt(option, value)
         if keys is not None:

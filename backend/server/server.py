@@ -20,8 +20,8 @@ from typing import Literal
 
 import zmq
 
-from backend.server import address, lock
 from backend.server import keys as key_file
+from backend.server import lock
 from backend.server.control import Control
 from backend.server.disk_space import free_space
 from backend.server.doorman import Doorman
@@ -33,6 +33,7 @@ from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
 from backend.server.workers import Workers
+from protocol.address import DEFAULT, parse_bind
 from protocol.errors import Refused, Unavailable
 from protocol.messages import FINAL_STATES, MethodInfo
 from protocol.store import Store
@@ -55,7 +56,7 @@ BULK_TURN = 16
 
 
 def serve(
-    bind: str = "tcp://127.0.0.1:5757",
+    bind: str = DEFAULT,
     data: Path = Path("splatlift-data"),
     device: Literal["auto", "cuda", "cpu"] = "auto",
     announce: Callable[[str], object] = print,
@@ -134,7 +135,7 @@ class Server:
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
     ) -> None:
-        where = address.parse(bind)
+        where = parse_bind(bind)
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (

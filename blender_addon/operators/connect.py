@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import bpy
 
+from protocol.address import parse
 from protocol.errors import Unavailable
 
-from ..address import parse
 from ..api import PATIENCE, START
 from ..preferences import address, check_online, environment, pairing
 from ..pump import pump

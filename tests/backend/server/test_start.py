@@ -11,22 +11,14 @@ import sqlite3
 import pytest
 import zmq
 
-from backend.server import address
 from backend.server.jobs import LAYOUT
 from backend.server.mailbox import Mailbox
 from backend.server.server import Server, serve
+from protocol.address import parse_bind
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
 from tests.backend.server.client import Client
 from tests.ports import free_pair
 
-ADDRESSES = {
-    "tcp://127.0.0.1:5757": ("127.0.0.1", 5757),
-    "tcp://127.0.0.1:*": ("127.0.0.1", 0),
-    "tcp://127.0.0.1:0": ("127.0.0.1", 0),
-    "tcp://127.8.9.1:80": ("127.8.9.1", 80),
-    "tcp://localhost:5757": ("127.0.0.1", 5757),
-    "tcp://[::1]:5757": ("::1", 5757),
-}
 NOT_LOOPBACK = (
     "tcp://0.0.0.0:5757",
     "tcp://*:5757",
@@ -51,16 +43,9 @@ NO_ADDRESS = (
 )
 
 
-@pytest.mark.parametrize("bind", ADDRESSES)
-def test_loopback_is_served(bind):
-    parsed = address.parse(bind)
-    assert (parsed.host, parsed.port) == ADDRESSES[bind]
-    assert address.parse(str(parsed)) == parsed
-
-
 @pytest.mark.parametrize("bind", NOT_LOOPBACK)
 def test_elsewhere_is_refused_without_keys(bind):
-    parsed = address.parse(bind)
+    parsed = parse_bind(bind)
     assert not parsed.is_loopback
     with zmq.Context() as context, pytest.raises(Refused, match="not encrypted") as caught:
         Mailbox(context, parsed, lambda _: None)
