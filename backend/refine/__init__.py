@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from backend.lift import Lift, label_map
 from backend.progress import Progress, silent
 from backend.reconstruct.initial import viewing_distance
-from backend.reconstruct.need import DISK, Need, need, place
+from backend.reconstruct.memory_estimate import DISK, MemoryEstimate, estimate_memory, place_photographs
+from backend.reconstruct.photo_cache import PhotoCache, large_folder
 from backend.reconstruct.photographs import Photograph, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, STEPS, Schedule
-from backend.reconstruct.shelf import Shelf, large_folder
 from backend.refine.outlines import outlined
 from backend.refine.straddlers import Division, cut, find_cuts, relabel
 from backend.refine.tuning import tune
@@ -94,7 +94,7 @@ def refine(
     if not lifted.labels.any():
         return splats, lifted
     steps = STEPS[device] // SHARE if how.steps is None else how.steps
-    home = place(_need(splats, views, device), device, large_folder())
+    home = place_photographs(_need(splats, views, device), device, large_folder())
     folder = large_folder() if home == DISK else None
     photos = load_photographs(
         views, long_side=LONG_SIDE[device], device=home, folder=folder, progress=_under_refine(progress)
@@ -118,9 +118,9 @@ def refine(
     )
 
 
-def _need(splats: Splats, views: Sequence[View], device: str) -> Need:
+def _need(splats: Splats, views: Sequence[View], device: str) -> MemoryEstimate:
     """What tuning takes: as a reconstruction does, and an outline beside each photograph."""
-    wanted = need(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
+    wanted = estimate_memory(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
     sizes = (view.camera.size_within(LONG_SIDE[device]) for view in views)
     return wanted._replace(photographs=wanted.photographs + sum(4 * width * height for width, height in sizes))
 
@@ -143,20 +143,20 @@ def _outlines(
     What the views say of straddlers is added to ``division``.
     """
     renderer = Renderer(splats, device)
-    shelf = None if folder is None else Shelf(folder)
+    photo_cache = None if folder is None else PhotoCache(folder)
     found: list[NDArray[np.int32]] = []
     for number, photo in enumerate(photos):
         progress("refine", 0.3 * number / len(photos), "outlines")
         shown = renderer.contributions(photo.camera, None, STRONGEST)
         drawn = label_map(shown, labels, photo.camera, BACKGROUND)
         outline = outlined(drawn, photo.image.cpu().numpy())
-        if shelf is None:
+        if photo_cache is None:
             found.append(outline)
         else:
-            shelf.put([outline])
+            photo_cache.put([outline])
         if division is not None:
             division.add(splats, labels, photo.camera, shown, outline)
-    return found if shelf is None else [shelf.row(number)[0] for number in range(len(photos))]
+    return found if photo_cache is None else [photo_cache.row(number)[0] for number in range(len(photos))]
 
 
 def _relabelled(

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from backend.server.lines import clip
-from backend.server.select_lines import Answer, Question, pack_question, take_answer
+from backend.server.selection_protocol import Answer, Question, pack_question, take_answer
+from backend.server.worker_protocol import clip
 from protocol.errors import Refused, Unavailable
 from protocol.messages import Error, Select
 from protocol.store import Store

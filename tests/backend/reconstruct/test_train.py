@@ -15,7 +15,7 @@ from backend.progress import Cancelled
 from backend.reconstruct import held_out, optimiser, reconstruct, train
 from backend.reconstruct.frame import training_origin
 from backend.reconstruct.held_out import qualities
-from backend.reconstruct.need import DISK
+from backend.reconstruct.memory_estimate import DISK
 from backend.reconstruct.schedule import RATES
 from backend.render import Renderer, cuda, engine
 from backend.scene.types import Scene, View

@@ -12,7 +12,7 @@ from PIL import Image
 from backend.lift import Lift, label_map
 from backend.progress import Cancelled
 from backend.reconstruct import held_out
-from backend.reconstruct.need import DISK
+from backend.reconstruct.memory_estimate import DISK
 from backend.refine import Refinement, refine
 from backend.refine.tuning import codes
 from backend.render import Renderer

@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from backend.server.jobs import LAYOUT
-from backend.server.mailbox import Mailbox
+from backend.server.router_socket import RouterSocket
 from backend.server.server import Server, serve
 from protocol.address import parse_bind
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
@@ -48,7 +48,7 @@ def test_elsewhere_is_refused_without_keys(bind):
     parsed = parse_bind(bind)
     assert not parsed.is_loopback
     with zmq.Context() as context, pytest.raises(Refused, match="not encrypted") as caught:
-        Mailbox(context, parsed, lambda _: None)
+        RouterSocket(context, parsed, lambda _: None)
     assert str(parsed) in caught.value.sentence
     assert caught.value.remedy.endswith(".")
 
@@ -56,7 +56,7 @@ def test_elsewhere_is_refused_without_keys(bind):
 def test_elsewhere_takes_keys_without_being_told(tmp_path):
     with Server("tcp://0.0.0.0:*", tmp_path) as server:
         assert server.keys is not None
-        for box in (server.control_box, server.bulk_box):
+        for box in (server.control_socket, server.bulk_socket):
             assert box.socket.getsockopt(zmq.CURVE_SERVER) == 1
             assert box.socket.getsockopt(zmq.MECHANISM) == zmq.CURVE
 
@@ -70,7 +70,7 @@ def test_only_a_server_that_nobody_else_reaches_tells_where_its_files_are(tmp_pa
 def test_loopback_has_no_keys_unless_told(tmp_path):
     with Server("tcp://127.0.0.1:*", tmp_path) as server:
         assert server.keys is None
-        assert server.control_box.socket.getsockopt(zmq.MECHANISM) == zmq.NULL
+        assert server.control_socket.socket.getsockopt(zmq.MECHANISM) == zmq.NULL
     assert not (tmp_path / "pairing.keys").exists()
 
 
@@ -84,7 +84,7 @@ def test_bulk_is_at_the_next_port(tmp_path):
     port = free_pair()
     with Server(f"tcp://127.0.0.1:{port}", tmp_path) as server:
         assert server.address == f"tcp://127.0.0.1:{port}"
-        assert str(server.bulk_box.address) == f"tcp://127.0.0.1:{port + 1}"
+        assert str(server.bulk_socket.address) == f"tcp://127.0.0.1:{port + 1}"
 
 
 def test_ipv6_loopback(tmp_path):

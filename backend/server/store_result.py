@@ -12,7 +12,7 @@ from protocol.messages import FileEntry
 from protocol.store import Store
 
 
-def harvest(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
+def store_result(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
     """Store the files of ``folder`` and their manifest, yielding often so that the caller can do other things.
 
     The generator's return value is the manifest's hash and its size in bytes.
