@@ -71,7 +71,8 @@ def protocol_wheel(folder: Path) -> Path:
     """Write ``protocol`` into ``folder`` as a pure wheel, the same bytes from the same source, and return it."""
     project = _project()
     name = f"{project['name']}_protocol"
-    files = {f"protocol/{path.name}": path.read_bytes() for path in sorted((ROOT / "protocol").glob("*.py"))}
+    sources = sorted((ROOT / "protocol").rglob("*.py"))
+    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sources}
     # Blender keeps an installed wheel whose version it knows, so another content must be another version.
     version = f"{project['version']}+{hashlib.sha256(repr(files).encode()).hexdigest()[:8]}"
     requires = "".join(f"Requires-Dist: {_requirement(each)}\n" for each in ("numpy", "msgspec", "blake3", "plyfile"))

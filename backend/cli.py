@@ -30,7 +30,9 @@ app = typer.Typer(
     help="Lift inconsistent 2D masks to one label per Gaussian, and hand each object to Blender.",
 )
 
-SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout.")]
+SceneFolder = Annotated[
+    Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, or photographs, or a video.")
+]
 Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute.")]
 TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Views held out of everything.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
@@ -39,7 +41,7 @@ Quality = Annotated[
     Literal["draft", "standard", "high"],
     typer.Option(help="What a reconstruction may take; a draft takes at most a third of the time of standard."),
 ]
-Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine that reconstruct together.")]
+Gpus = Annotated[int, typer.Option(min=1, help="Experimental: GPUs of this machine that reconstruct together.")]
 MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
 BackgroundIds = Annotated[
     list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
@@ -55,7 +57,13 @@ def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
     splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .splat")] = None,
-    masks: MaskFolder = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|geometry",
+            help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
+        ),
+    ] = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
@@ -74,9 +82,6 @@ def segment(
             "--refine/--no-refine", help="Let labels sharpen the Gaussians' edges; by default not of --splats."
         ),
     ] = None,
-    joint: Annotated[
-        bool, typer.Option("--joint", help="Train unic-lift's embedding while reconstructing, to compare with.")
-    ] = False,
     gpus: Gpus = 1,
     steer: Steer = True,
 ) -> None:
@@ -90,7 +95,8 @@ def segment(
         scene=scene,
         out=out,
         splats=splats,
-        masks=masks,
+        masks=None if masks is None or masks == "geometry" else Path(masks),
+        geometry=masks == "geometry",
         mask_ids=_mask_ids(background_id, void_id),
         method=method,
         test_views=test_views,
@@ -102,7 +108,6 @@ def segment(
         gallery=gallery,
         settings=parse_settings(setting or []),
         refine=refine,
-        joint=joint,
         gpus=gpus,
         steer=steer,
     )
@@ -152,6 +157,29 @@ def inspect(
         typer.echo(line)
     if fault is not None:
         raise fault
+
+
+@app.command()
+def poses(
+    photographs: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder of photographs, or a video.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The COLMAP workspace to write: images/ and sparse/0/.")],
+    seed: Seed = 0,
+) -> None:
+    """Compute the poses of photographs or of the frames of a video."""
+    from backend.mapping import write_workspace
+    from backend.scene.unposed import find_unposed
+    from backend.terminal import progress_bars
+
+    source = find_unposed(photographs)
+    if source is None:
+        raise BadArgument(
+            f"{photographs} is no folder of photographs without cameras and no video.",
+            "Name a folder that holds photographs or images/, or a video file; backend inspect says what is there.",
+        )
+    with progress_bars() as progress:
+        made = write_workspace(source, out, seed, progress)
+    _warn((*source.warnings, *made.warnings))
+    typer.echo(f"{len(made.origins)} of {made.given} photographs placed: {out}")
 
 
 @app.command()

@@ -5,10 +5,11 @@ The command line and the server's worker both call :func:`segment`; neither know
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 
 from backend.compiled import report_compilation
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
+from backend.geometry import label
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.lift.unic_lift import UnicLiftSettings
+from backend.mapping import Workspace, make_workspace
+from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.overview import Row, overview, paint
@@ -29,8 +32,7 @@ from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.poses import Placement, place
 from backend.progress import Progress, Watch, silent
-from backend.reconstruct import reconstruct, reconstruct_jointly
-from backend.reconstruct.joint import UNREAD
+from backend.reconstruct import reconstruct
 from backend.reconstruct.quality import Quality, doubt, measure
 from backend.reconstruct.schedule import QUALITIES, STEPS
 from backend.refine import SHARE, Refinement, refine
@@ -39,14 +41,23 @@ from backend.scene import describe_scene, evenly_spread, load_scene, read_image,
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
 from backend.scene.types import Camera, MaskIds, Scene, View
+from backend.scene.unposed import Unposed, find_unposed
 from backend.scene.up import up_direction
 from backend.splat_files import read_splats_and_warnings
 from backend.splat_frame import in_frame_of
 from protocol.errors import BadArgument
 from protocol.ply import write_ply
+from protocol.result.folder import check_out, whole_folder
+from protocol.result.names import FORMAT, GALLERY, OVERVIEW
+from protocol.result.report import write_report
 from protocol.splats import Splats
 
 OVERVIEW_ROWS = 4
+POSES = "poses"
+"""The COLMAP workspace in a result, where poses were computed."""
+BY_GEOMETRY = (
+    "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
+)
 
 
 @dataclass(frozen=True)
@@ -54,11 +65,15 @@ class SegmentRequest:
     """Everything that decides a segmentation.
 
     Attributes:
-        scene: a folder in any layout that :func:`backend.scene.load_scene` knows.
+        scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
+            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
         out: the result folder.
         splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
         masks: the mask folder, where it is not the layout's own.
+        geometry: whether objects are found by geometry alone and masks are left out, see :mod:`backend.geometry`.
+            Without it this is done where the scene has no masks, unless a mask folder, a method or its settings were
+            asked for.
         mask_ids: ids of masks that are no objects.
         method: a name of :data:`backend.lift.METHODS`; None for the best.
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
@@ -74,7 +89,6 @@ class SegmentRequest:
         settings: further settings of the lifting method.
         refine: whether labels then refine the edges of Gaussians, see :mod:`backend.refine`; None for Gaussians that
             are reconstructed here, unless as a draft, and not for given ones, whose geometry is the user's.
-        joint: whether the embedding of unic-lift is trained within the reconstruction, as in its paper.
         gpus: how many GPUs reconstruct together; the rest is done on one.
         steer: whether a reconstruction grows more Gaussians where masks show objects.
     """
@@ -96,9 +110,9 @@ class SegmentRequest:
     gallery: bool = True
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     refine: bool | None = None
-    joint: bool = False
     gpus: int = 1
     steer: bool = True
+    geometry: bool = False
 
 
 def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
@@ -117,35 +131,36 @@ def segment(request: SegmentRequest, progress: Progress = silent, picture: Take 
 
 def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) -> dict:
     # What can be refused at once is refused before minutes are spent.
-    result.check_out(request.out)
+    check_out(request.out)
     if request.device != "cpu" and kernels.look().must_compile:
         progress("scene", 0.0, "compiling the CUDA kernels: once on this machine, 2 to 10 minutes")
     device = device_of(request.device)
     _check_gpus(request.gpus, device)
-    name, method = find_method("unic-lift" if request.joint and request.method is None else request.method)
-    values = read_settings(name, method, request.settings)
-    if request.joint and (name != "unic-lift" or request.splats is not None):
-        raise BadArgument(
-            "A joint run trains the embedding of unic-lift while it reconstructs.",
-            "Give neither --splats nor another method.",
-        )
-    unread = sorted(request.settings.keys() & set(UNREAD)) if request.joint else []
-    if unread:
-        raise BadArgument(
-            f"A joint run trains with its reconstruction and does not read {', '.join(unread)}.",
-            "Leave out --set for these, or leave out --joint.",
-        )
-    if request.joint and request.gpus > 1:
-        raise BadArgument("A joint run trains on one GPU.", "Leave out --gpus or --joint.")
+    name, method = find_method(request.method)
+    read_settings(name, method, request.settings)
     _check_quality(request.quality)
+    if request.geometry and _asks_for_masks(request):
+        raise BadArgument("Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings.")
     pictures = Pictures(picture)
     clock = Stopwatch()
 
+    source = find_unposed(request.scene)
+    mapped = None
+    if source is not None:
+        _check_unposed(source, request)
+        with clock("poses"):
+            mapped = make_workspace(source, _poses_place(source, request.out, request.seed), request.seed, progress)
+
     with clock("scene"):
-        scene = load_scene(request.scene, request.masks, request.mask_ids)
+        scene = _load(request.scene, request.masks, request.mask_ids, source, mapped)
+        if request.geometry:
+            scene = _without_masks(scene)
         train, test = split_views(scene.views, request.test_views)
-        mask_scale = _mask_scale(train, scene)
-        title = request.title or scene.root.resolve().name
+        mask_scale = _mask_scale(train)
+        if mask_scale is None and _asks_for_masks(request):
+            raise no_mask(len(train), scene.root, scene.without_masks)
+        by_geometry, mask_scale = mask_scale is None, mask_scale or 1.0
+        title = request.title or (source.title if source else scene.root.resolve().name)
         progress("scene", 1.0, describe_scene(scene))
 
     placement = None
@@ -155,24 +170,26 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
 
     with clock("reconstruct"):
         curve = Curve()
-        joint = values if request.joint else None
-        said = list(scene.warnings)
-        splats, embedding = _gaussians(request, joint, scene, train, device, progress, pictures, curve, said)
+        said = [*scene.warnings, *([BY_GEOMETRY] if by_geometry else [])]
+        splats = _gaussians(request, scene, train, device, progress, pictures, curve, said)
 
     with clock("lift"):
-        lifted = lift(
-            splats,
-            train,
-            method=name,
-            device=device,
-            seed=request.seed,
-            settings=request.settings,
-            progress=progress,
-            watch=_watch(splats, (test or train)[0].camera, device, pictures),
-            embedding=embedding,
-        )
+        if by_geometry:
+            lifted = label(splats, train, device=device, seed=request.seed, progress=progress)
+        else:
+            lifted = lift(
+                splats,
+                train,
+                method=name,
+                device=device,
+                seed=request.seed,
+                settings=request.settings,
+                progress=progress,
+                watch=_watch(splats, (test or train)[0].camera, device, pictures),
+            )
 
-    if request.refine or (request.refine is None and request.splats is None and request.quality != "draft"):
+    refined = request.splats is None and request.quality != "draft" and not by_geometry
+    if refined if request.refine is None else request.refine:
         with clock("refine"):
             how = Refinement(steps=max(1, _steps(request.steps, request.quality, device) // SHARE))
             splats, lifted = refine(splats, lifted, train, how=how, device=device, seed=request.seed, progress=progress)
@@ -186,19 +203,24 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
         doubts = doubt(found, len(train), placement)
         said += [doubts] if doubts else []
 
-    with clock("objects"), result.whole_folder(request.out) as folder:
+    with clock("objects"), whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
         result.write_gaussians(folder, splats, lifted, progress, request.meshes)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
-        _write_cameras(folder, scene, mask_scale)
-        _overview(shown, maps).save(folder / "overview.png")
+        _write_cameras(folder, scene, mask_scale, mapped)
+        _overview(shown, maps).save(folder / OVERVIEW)
         if request.gallery:
             with clock("gallery"):
-                _gallery(folder / "gallery", curve, splats, lifted, test, up_direction(scene.views), device, progress)
+                _gallery(folder / GALLERY, curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
-        result.write_json(folder / "report.json", report)
+        report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
+        write_report(folder, report)
+        if mapped is not None:
+            shutil.copytree(mapped.folder, folder / POSES)
+    if mapped is not None and mapped.folder == _poses_while_working(request.out):
+        shutil.rmtree(mapped.folder)
     return report
 
 
@@ -220,17 +242,21 @@ def reconstruct_to_file(
 ) -> tuple[int, float | None, tuple[str, ...]]:
     """Reconstruct a scene folder into a PLY.
 
+    Poses of photographs without cameras are kept in a folder beside ``out`` that ends in ``.poses``.
+
     Returns:
         Its Gaussians, the PSNR of the held-out views in dB, if any, and warnings about the scene and what became of it.
 
     Raises: as :func:`segment`.
     """
     device = device_of(device)
-    scene = load_scene(folder, masks, mask_ids)
-    train, test = split_views(scene.views, test_views)
-    progress("scene", 1.0, describe_scene(scene))
     _check_gpus(gpus, device)
     _check_quality(quality)
+    source = find_unposed(folder)
+    mapped = make_workspace(source, out.with_suffix(f".{POSES}"), seed, progress) if source else None
+    scene = _load(folder, masks, mask_ids, source, mapped)
+    train, test = split_views(scene.views, test_views)
+    progress("scene", 1.0, describe_scene(scene))
     placement = None
     if not scene.matched:
         scene, train, test, placement = _placed(scene, test_views, seed, progress)
@@ -266,6 +292,39 @@ class Stopwatch:
         self.seconds[stage] = time.perf_counter() - start
 
 
+def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
+    """Refuse at once what would fail after the poses are computed."""
+    check_place(source, request.out)
+    if request.splats is not None:
+        raise BadArgument(
+            f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
+            "Name the folder with the cameras that the Gaussians were made with.",
+        )
+    if request.masks is None and not source.masked and not source.masks_beside and _asks_for_masks(request):
+        raise source.no_mask()
+    if request.masks is not None and not request.masks.is_dir():
+        raise BadArgument(f"The mask folder {request.masks} does not exist.")
+
+
+def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
+    """Return where poses are: in the earlier result if they are of the same photographs, else beside ``out``."""
+    return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
+
+
+def _poses_while_working(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{POSES}")
+
+
+def _load(
+    folder: Path, masks: Path | None, mask_ids: MaskIds | None, source: Unposed | None, mapped: Workspace | None
+) -> Scene:
+    """The scene, of the workspace where poses were computed."""
+    if source is None or mapped is None:
+        return load_scene(folder, masks, mask_ids)
+    scene = load_scene(mapped.folder, masks or source.masks, mask_ids)
+    return replace(scene, warnings=(*source.warnings, *mapped.warnings, *scene.warnings))
+
+
 def _placed(
     scene: Scene, test_views: str, seed: int, progress: Progress
 ) -> tuple[Scene, list[View], list[View], Placement | None]:
@@ -274,18 +333,26 @@ def _placed(
     return scene, *split_views(scene.views, test_views), placement
 
 
-def _mask_scale(train: Sequence[View], scene: Scene) -> float:
-    """Mask pixels per photograph pixel: held-out masks are not looked at, so a training view tells."""
+def _mask_scale(train: Sequence[View]) -> float | None:
+    """Mask pixels per photograph pixel: held-out masks are not looked at, so a training view tells; None without."""
     for view in train:
         mask = read_mask(view)
         if mask is not None:
             return mask.shape[1] / view.camera.width
-    raise no_mask(len(train), scene.root, scene.without_masks)
+    return None
+
+
+def _asks_for_masks(request: SegmentRequest) -> bool:
+    """Whether something was asked for that only masks can give."""
+    return bool(request.masks or request.method or request.settings)
+
+
+def _without_masks(scene: Scene) -> Scene:
+    return replace(scene, views=tuple(replace(view, mask_path=None, mask_parts=()) for view in scene.views))
 
 
 def _gaussians(
     request: SegmentRequest,
-    joint: UnicLiftSettings | None,
     scene: Scene,
     train: Sequence[View],
     device: str,
@@ -293,28 +360,14 @@ def _gaussians(
     pictures: Pictures,
     curve: Curve,
     said: list[str],
-) -> tuple[Splats, NDArray[np.float32] | None]:
-    """The Gaussians, and their embedding in a joint run; ``said`` takes what is to be told of a splat file."""
+) -> Splats:
+    """The Gaussians, read or reconstructed; warnings about a splat file are added to ``said``."""
     if request.splats is not None:
         splats, warnings = read_splats_and_warnings(request.splats)
         splats, moved = in_frame_of(scene.root, train, splats.without_columns(), request.splats, device)
         said += (*warnings, *moved)
-        return splats, None
-    if joint is not None:
-        return reconstruct_jointly(
-            scene,
-            train,
-            joint,
-            device=device,
-            steps=_steps(request.steps, request.quality, device),
-            seed=request.seed,
-            checkpoint=request.checkpoint,
-            progress=progress,
-            settings=_settings(request.steer, request.quality, device),
-            pictures=pictures,
-            course=curve,
-        )
-    splats = reconstruct(
+        return splats
+    return reconstruct(
         scene,
         train,
         device=device,
@@ -327,7 +380,6 @@ def _gaussians(
         course=curve,
         gpus=request.gpus,
     )
-    return splats, None
 
 
 def _settings(steer: bool, quality: str, device: str) -> dict[str, float]:
@@ -389,8 +441,13 @@ def _mask_camera(view: View, mask_scale: float) -> Camera:
     return view.camera.resized(round(view.camera.width * mask_scale), round(view.camera.height * mask_scale))
 
 
-def _write_cameras(folder: Path, scene: Scene, mask_scale: float) -> None:
+def _write_cameras(folder: Path, scene: Scene, mask_scale: float, mapped: Workspace | None) -> None:
     cameras = {view.name: _mask_camera(view, mask_scale) for view in scene.views}
+    if mapped is not None:
+        names = {view.name: view.image_path.relative_to(mapped.folder / "images").as_posix() for view in scene.views}
+        origins = {view: mapped.origins[name] for view, name in names.items()}
+        result.write_cameras(folder, cameras, {view: origin for view, origin in origins.items() if origin is not None})
+        return
     below = [view for view in scene.views if view.image_path.is_relative_to(scene.root)]
     photographs = {view.name: view.image_path.relative_to(scene.root).as_posix() for view in below}
     result.write_cameras(folder, cameras, photographs)
@@ -439,7 +496,7 @@ def _report(
     seconds["gaussians_to_labels"] = round(clock.seconds["lift"] + clock.seconds["labels"], 2)
     seconds["total"] = round(time.perf_counter() - clock.start, 2)
     return {
-        "format": result.FORMAT,
+        "format": FORMAT,
         "scene": title,
         "layout": scene.layout,
         # Where the scene lies may be a place of the server's own.
@@ -457,10 +514,9 @@ def _report(
         "poses": placement and placement.as_dict(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "method": lifted.method,
-        "joint": request.joint,
         "refined": "refine" in clock.seconds,
-        "steered": request.steer and request.splats is None,
-        "settings": {k: v for k, v in lifted.settings.items() if not (request.joint and k in UNREAD)},
+        "steered": request.steer and request.splats is None and lifted.method != "geometry",
+        "settings": lifted.settings,
         "seed": request.seed,
         "test_views": request.test_views,
         "steps": request.steps,

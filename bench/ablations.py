@@ -28,9 +28,9 @@ from rich.table import Table
 
 from backend.evaluate.panoptic import resize_nearest
 from backend.lift import MaskedView
-from backend.lift.decode import bits, by_bits
+from backend.lift.evidence.views import compact
 from backend.lift.methods import DEFAULT
-from backend.lift.views import compact
+from backend.lift.unic_lift.decode import bits, by_bits
 from bench.lift import Bench, Case, Record, Settings, keep, lines, made_case
 
 LOSSES: dict[str, tuple[Settings, str]] = {

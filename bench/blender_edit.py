@@ -9,7 +9,6 @@ return to it; what Blender takes for that alone, and for a step of undo there, i
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -26,6 +25,8 @@ from blender_addon.editing.parts import pieces_of
 from blender_addon.editing.selection import write_selection
 from blender_addon.splats.columns import count_of
 from protocol.ply import write_ply
+from protocol.result.names import FORMAT, SPLATS
+from protocol.result.table import ObjectRow, ObjectTable, write_table
 from protocol.splats import SH_COUNTS, Splats
 
 TARGET = 0.5
@@ -45,9 +46,9 @@ def write_scene(folder: Path, count: int, degree: int) -> None:
     places = rng.random((count, 3), np.float32)
     splats = Splats(places, normal(4), normal(3) - 6, normal(), normal(SH_COUNTS[degree], 3))
     splats = splats.with_columns(label=labels.astype(np.int32), confidence=rng.random(count, np.float32))
-    write_ply(splats, folder / "splats.ply")
-    rows = [{"id": n, "name": f"Object {n}", "count": int((labels == n).sum()), "colour": [0.5] * 3} for n in (1, 2)]
-    (folder / "objects.json").write_text(json.dumps({"format": 1, "scene": "bench", "objects": rows}))
+    write_ply(splats, folder / SPLATS)
+    rows = [ObjectRow(id=n, name=f"Object {n}", count=int((labels == n).sum()), colour=(0.5, 0.5, 0.5)) for n in (1, 2)]
+    write_table(folder, ObjectTable(format=FORMAT, scene="bench", objects=rows))
 
 
 def parts() -> dict[str, Any]:

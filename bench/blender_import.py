@@ -6,7 +6,6 @@ Run it in any Python with bpy, in the root of the source tree. The Gaussians are
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -18,6 +17,8 @@ import numpy as np
 from blender_addon import session
 from blender_addon.splats.result import SORTING
 from protocol.ply import write_ply
+from protocol.result.names import FORMAT, SPLATS
+from protocol.result.table import ObjectRow, ObjectTable, write_table
 from protocol.splats import SH_COUNTS, Splats
 
 TARGET = 2.0
@@ -33,10 +34,10 @@ def write_scene(folder: Path, count: int, objects: int, degree: int) -> None:
 
     splats = Splats(normal(3), normal(4), normal(3), normal(), normal(SH_COUNTS[degree], 3))
     splats = splats.with_columns(label=labels, confidence=rng.random(count, np.float32))
-    write_ply(splats, folder / "splats.ply")
+    write_ply(splats, folder / SPLATS)
     counts = np.bincount(labels, minlength=objects + 1).tolist()
-    rows = [{"id": i, "name": f"Object {i}", "count": counts[i], "colour": [0.5] * 3} for i in range(1, objects + 1)]
-    (folder / "objects.json").write_text(json.dumps({"format": 1, "scene": "bench", "objects": rows}))
+    rows = [ObjectRow(id=i, name=f"Object {i}", count=counts[i], colour=(0.5, 0.5, 0.5)) for i in range(1, objects + 1)]
+    write_table(folder, ObjectTable(format=FORMAT, scene="bench", objects=rows))
 
 
 def timed_import(folder: Path) -> tuple[dict[str, float], float, float]:

@@ -35,16 +35,21 @@ from scipy.sparse import coo_matrix
 from backend.demo.noise import PROFILES
 from backend.evaluate.panoptic import Score, panoptic_quality
 from backend.lift import METHODS, MaskedView, label_map
-from backend.lift.decode import EvidenceSettings, bits, by_bits, by_evidence, code_map, foreground
-from backend.lift.embedding import scene_extent
-from backend.lift.job import Job, Labelling
+from backend.lift.consensus.objects import foreground, objects_from_regions
+from backend.lift.consensus.regions import code_regions
+from backend.lift.consensus.settings import EvidenceSettings
+from backend.lift.consensus.supervoxels import voxel_codes
+from backend.lift.embedding.neighbours import scene_extent
+from backend.lift.evidence.gather import gather_evidence
+from backend.lift.evidence.views import masked_views
+from backend.lift.evidence.votes import Evidence
 from backend.lift.methods import DEFAULT, find_method, read_settings
-from backend.lift.supervoxels import code_regions, voxel_codes
-from backend.lift.views import masked_views
-from backend.lift.votes import Evidence, gather_evidence
+from backend.lift.task import Labelling, LiftTask
+from backend.lift.unic_lift.decode import bits, by_bits
 from backend.progress import silent
 from backend.render import Renderer
 from backend.scene.types import View
+from bench.experiments.code_map import code_map
 from bench.scenes import make_scene
 from protocol.ply import read_ply
 from protocol.splats import Splats
@@ -146,8 +151,8 @@ class Bench:
         name, chosen = find_method(method)
         values = read_settings(name, chosen, settings)
         begin = time.perf_counter()
-        job = Job(self.case.splats, self.case.train, self.renderer, self.evidence, "cpu", seed, silent)
-        found = chosen.run(job, values)
+        task = LiftTask(self.case.splats, self.case.train, self.renderer, self.evidence, "cpu", seed, silent)
+        found = chosen.run(task, values)
         return found, self.vote_seconds + time.perf_counter() - begin
 
     def score(self, labels: NDArray[np.integer]) -> Score:
@@ -225,7 +230,7 @@ def voxels(bench: Bench, edge: float) -> Record:
     means, settings, evidence = bench.case.splats.means, EvidenceSettings(), bench.evidence
     codes = voxel_codes(means, edge * scene_extent(means, evidence.seen))
     regions = code_regions(means, codes, foreground(evidence, settings), smallest=5)
-    labels = by_evidence(bench.case.splats, evidence, regions, settings)
+    labels = objects_from_regions(bench.case.splats, evidence, regions, settings)
     seconds = bench.vote_seconds + time.perf_counter() - begin
     return bench.record("voxels", bench.score(labels), seconds)
 

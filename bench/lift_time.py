@@ -26,11 +26,11 @@ from rich.table import Table
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from backend.lift import MaskedView, lift
-from backend.lift.embedding import neighbours, scene_extent
-from backend.lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
+from backend.lift.embedding.neighbours import neighbours, scene_extent
+from backend.lift.evidence.views import compact
 from backend.lift.methods import DEFAULT
-from backend.lift.unic_lift import UnicLiftSettings
-from backend.lift.views import compact
+from backend.lift.unic_lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
+from backend.lift.unic_lift.settings import UnicLiftSettings
 from backend.render import rasterize
 from bench.scenes import MadeScene, make_scene
 from protocol.splats import Splats

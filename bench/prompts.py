@@ -20,6 +20,7 @@ from backend.evaluate.panoptic import resize_nearest
 from backend.evaluate.prompt_masks import WHITE, mask_files
 from backend.scene import load_scene, split_views
 from protocol.errors import BadArgument, BadMask
+from protocol.result.names import label_map_path
 
 INSIDE = 0.7
 """An object is chosen if this share of its pixels lies in the detected mask, as in Gaussian Grouping's script."""
@@ -48,7 +49,7 @@ def write_prompt_masks(result: Path, scene: Path, truth: Path, detections: Path 
 
     def labels(view: str) -> NDArray[np.int64]:
         if view not in maps:
-            maps[view] = read_ids(result / "labels" / f"{test_view(view, names)}.png")
+            maps[view] = read_ids(label_map_path(result, test_view(view, names)))
         return maps[view]
 
     for prompt in dict.fromkeys(prompt for _, prompt in wanted):

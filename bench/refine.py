@@ -32,16 +32,19 @@ from backend.refine import Refinement, refine
 from backend.render import Renderer
 from backend.scene import load_scene, read_mask, split_views
 from backend.scene.types import View
-from protocol.ply import read_ply
+from bench.experiments.straddlers import cut_straddlers
+from protocol.result.gaussians import read_splats
+from protocol.result.names import CONFIDENCE, LABEL
 from protocol.splats import Splats
 
-WAYS: dict[str, Refinement | None] = {
-    "as reconstructed": None,
-    "cut": Refinement(cut=True, steps=0),
-    "photographs alone": Refinement(label_weight=0),
-    "label gradients": Refinement(),
-    "cut, label gradients": Refinement(cut=True),
+WAYS: dict[str, tuple[bool, Refinement | None]] = {
+    "as reconstructed": (False, None),
+    "cut": (True, None),
+    "photographs alone": (False, Refinement(label_weight=0)),
+    "label gradients": (False, Refinement()),
+    "cut, label gradients": (True, Refinement()),
 }
+"""Whether Gaussians that straddle two objects are cut first, and how edges are refined, if at all."""
 COLUMNS = ("PQ", "boundary IoU", "ceiling PQ", "ceiling boundary IoU", "PSNR", "Gaussians", "seconds")
 
 
@@ -56,13 +59,15 @@ def main(
     rows: dict[str, list[tuple[float, ...]]] = {way: [] for way in ways}
     console = Console()
     for folder in results:
-        stored = read_ply(folder / "splats.ply")
-        labels = stored.extra["label"].astype(np.int32)
+        stored = read_splats(folder)
+        labels = stored.extra[LABEL].astype(np.int32)
         views = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
-        lifted = Lift(labels, stored.extra["confidence"].astype(np.float32), views, "stored")
+        lifted = Lift(labels, stored.extra[CONFIDENCE].astype(np.float32), views, "stored")
         for way in ways:
-            splats, found, how = stored.without_columns(), lifted, WAYS[way]
+            splats, found, (cut, how) = stored.without_columns(), lifted, WAYS[way]
             begin = time.perf_counter()
+            if cut:
+                splats, found = cut_straddlers(splats, found, train)
             if how is not None:
                 splats, found = refine(splats, found, train, how=how)
             seconds = time.perf_counter() - begin

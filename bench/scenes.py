@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.demo.noise import PROFILES, Noise, spoil
-from backend.lift.labelmap import label_map
-from backend.lift.views import MaskedView
+from backend.lift.evidence.views import MaskedView
+from backend.lift.label_maps import label_map
 from backend.render import Renderer
 from backend.scene.types import VOID, Camera
 from protocol.sh import SH0

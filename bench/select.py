@@ -29,7 +29,9 @@ from backend.objects.table import object_table
 from backend.select import Opened, select_gaussian, select_pixel, view_mask
 from bench.scenes import make_scene
 from bench.transfer import Server, scene
-from blender_addon import api, scene_files
+from blender_addon import api
+from blender_addon.client import scene_files
+from protocol.result.folder import whole_folder
 from protocol.splats import Splats
 
 
@@ -76,7 +78,7 @@ def time_requests(gaussians: int) -> None:
     hits = [int(np.flatnonzero(truth == k)[0]) for k in range(1, int(truth.max()) + 1)]
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        with result.whole_folder(root / "result") as part:
+        with whole_folder(root / "result") as part:
             result.write_gaussians(part, opened.splats, lifted, meshes=False)
             result.write_objects(part, "balls", lifted, 0, (0.0, 0.0, 1.0), object_table(opened.splats, lifted))
             result.write_cameras(part, {})

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backend.evaluate.folders import read_ids
 from backend.evaluate.scene_pq import SCANNET, Classes, SceneScore, View, score_scene
 from backend.lift import label_map
-from backend.lift.views import MaskedView
+from backend.lift.evidence.views import MaskedView
 from backend.render import Renderer
 from backend.render.types import Contributions
 from backend.scene import load_scene, read_mask, split_views
@@ -27,6 +27,7 @@ from backend.scene.types import Camera
 from backend.scene.types import View as Photograph
 from protocol.errors import BadResult, BadScene
 from protocol.ply import read_ply
+from protocol.result.names import LABEL, SPLATS, label_map_path
 
 SEMANTICS = "m2f_semantics"
 """Masks of classes that Mask2Former saw, numbered as :data:`~backend.evaluate.scene_pq.SCANNET`."""
@@ -53,17 +54,17 @@ def score_with_classes(result: Path, scene: Path, device: str = "auto") -> Scene
         BadResult: if the result has no labels. Fault: if a map, the scene or the result cannot be read.
     """
     train, test = split_views(load_scene(scene).views, "own")
-    splats = read_ply(result / "splats.ply")
-    if "label" not in splats.extra:
-        raise BadResult(f"{result / 'splats.ply'} has no labels.", "Name a folder that segment wrote.")
-    labels = splats.extra["label"].astype(np.int64)
+    splats = read_ply(result / SPLATS)
+    if LABEL not in splats.extra:
+        raise BadResult(f"{result / SPLATS} has no labels.", "Name a folder that segment wrote.")
+    labels = splats.extra[LABEL].astype(np.int64)
     renderer = Renderer(splats.without_columns(), device)
     weights = class_weights(renderer, len(splats), semantic_views(scene, train))
     objects, stuff = object_classes(weights, labels), stuff_classes(weights)
 
     def pairs() -> Iterator[tuple[View, View]]:
         for view in test:
-            instance = read_ids(result / "labels" / f"{view.name}.png")
+            instance = read_ids(label_map_path(result, view.name))
             semantic = label_map(renderer, stuff, view.camera.resized(instance.shape[1], instance.shape[0]))
             truth = (read_ids(scene / folder / f"{view.name}.png") for folder in (TRUE_SEMANTICS, TRUE_INSTANCES))
             yield View(with_objects(semantic, instance, objects), instance), View(*truth)

@@ -20,7 +20,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from backend.lift.consensus import ConsensusSettings, consensus
+from backend.lift.consensus.method import consensus
+from backend.lift.consensus.settings import ConsensusSettings
 from bench.lift import Bench, made_case
 
 

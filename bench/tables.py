@@ -40,6 +40,7 @@ from bench.prompts import write_prompt_masks
 from bench.published import LERF_MASK, MESSY_ROOMS, OVS, ROOMS, SCANNET, Published
 from bench.semantics import score_with_classes
 from protocol.errors import BadArgument, Fault
+from protocol.result.names import REPORT
 
 WIDTH = 120
 """Characters of a line where no terminal says how many it has."""
@@ -295,7 +296,7 @@ def run(request: SegmentRequest) -> float:
     Raises:
         BadArgument: if the result that is there was made with other settings. Fault: as :func:`segment`.
     """
-    listing = request.out / "report.json"
+    listing = request.out / REPORT
     if not listing.is_file():
         with progress_bars() as progress:
             segment(request, progress)

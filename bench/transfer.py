@@ -5,7 +5,7 @@
     python -m bench.transfer --encrypted      # with a pairing string, as between machines
 
 The server is the true one in a process of its own, the client the add-on's. As both are on one disk, a download is
-linked and hashed (:mod:`blender_addon.nearby`); "over the wire" is without that, as where they are not. Raw pyzmq is
+linked and hashed (``client/local_store.py``); "over the wire" is without that, as where they are not. Raw pyzmq is
 one ROUTER that asks and one DEALER that answers, in two processes over TCP on loopback, with messages of the same size
 and as many under way as a download has. It copies nothing in Python, the sender sends the same bytes again and again,
 and what arrives is let go unread: no disk, no hashes, no checks. "Raw, written" is the same with each message appended
@@ -32,12 +32,13 @@ import zmq
 from rich.console import Console
 from rich.table import Table
 
-from blender_addon import api, scene_files
-from blender_addon.job import Job
+from blender_addon import api
+from blender_addon.client import scene_files
+from blender_addon.client.job import Job
 from protocol.pull import CHUNK, WINDOW
 
 BUDGET, PERIOD = 0.015, 0.005
-"""As :mod:`blender_addon.pump` has them, which only Blender can import."""
+"""As :mod:`blender_addon.timer` has them, which only Blender can import."""
 FILE = 64 << 20
 GIB = 1 << 30
 
@@ -149,7 +150,7 @@ class Ticks:
             if self.pause:
                 time.sleep(self.pause)
             elif not self.client.connection.busy:
-                self.client.connection._rest(0.01)
+                self.client.connection.wait(0.01)
         return time.perf_counter() - begin
 
 
@@ -184,7 +185,7 @@ def measure(root: Path, down: int, up: int, pause: float, encrypted: bool) -> Sp
             hashed = up / ticks.until(job, "uploading")
             sent = up / ticks.until(job, "queued", "running", "downloading")
             upward = ticks.longest
-            client.connection.nearby = None
+            client.connection.info.local_store = None
             fetched, tick_down = fetch(client, job, root, down, pause)
         with api.connect(server.address, server.pairing, cache=root / "other") as client:
             linked, tick_linked = fetch(client, api.segment(client, capture).job, root, down, pause)

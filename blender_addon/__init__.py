@@ -1,6 +1,6 @@
 """SplatLift in Blender: sends captures to a server, brings the objects it finds into the scene, exports them again.
 
-Nothing is imported before :func:`register`, so that the client in :mod:`.connection` also works where Blender is not.
+Nothing is imported before :func:`register`, so that the client in :mod:`.client` also works where Blender is not.
 """
 
 import atexit
@@ -11,7 +11,7 @@ MODULES = (
     "session",
     "preferences",
     "settings",
-    "pump",
+    "timer",
     "operators.connect",
     "operators.segment",
     "operators.importing",

@@ -22,15 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.address import parse
+from protocol.coroutines import finish
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import JobRequest, MethodInfo, Select
 
-from .connection import Connection
-from .job import Job
-from .local_server import LocalServer
-from .selecting import job_of
-from .survey import Survey
-from .survey import survey as look_through_folder
+from .client.cache import Cache
+from .client.connection import Connection
+from .client.job import Job
+from .client.job_list import JobList
+from .client.local_server import LocalServer
+from .client.selection import job_of, select
+from .client.survey import Survey
+from .client.survey import survey as look_through_folder
 
 PATIENCE = 10.0
 """Seconds that :func:`connect` waits for a server unless told otherwise."""
@@ -42,10 +45,16 @@ Progress = Callable[[str, float, str], object]
 
 
 class Client:
-    """A standing connection to a server; close it, or use it in a ``with`` statement."""
+    """An established connection to a server; close it, or use it in a ``with`` statement.
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    Attributes:
+        connection: its state.
+        job_list: the jobs that were given to it.
+    """
+
+    def __init__(self, job_list: JobList) -> None:
+        self.connection = job_list.connection
+        self.job_list = job_list
 
     def __enter__(self) -> Client:
         return self
@@ -79,7 +88,7 @@ class Segmentation:
         """Wait for the result and return its folder, telling ``on_progress`` what goes on.
 
         Raises:
-            Fault: as :meth:`blender_addon.job.Job.result`.
+            Fault: as :meth:`blender_addon.client.job.Job.result`.
         """
         return self.job.result(timeout, self._tell)
 
@@ -122,11 +131,9 @@ def survey(folder: Path | str) -> Survey:
     """Return what a scene folder holds, as the panel shows it before anything is sent.
 
     Raises:
-        BadScene: as :func:`blender_addon.survey.survey`.
+        BadScene: as :func:`blender_addon.client.survey.survey`.
     """
-    from . import session
-
-    return session.finish(look_through_folder(Path(folder)))
+    return finish(look_through_folder(Path(folder)))
 
 
 def connect(
@@ -153,7 +160,8 @@ def connect(
         from .preferences import check_online
 
         check_online(where)
-    connection = Connection(_cache(cache))
+    job_list = JobList(Connection(), Cache(_cache(cache)))
+    connection = job_list.connection
     try:
         connection.connect(address, pairing)
         connection.run(lambda: connection.state in ("connected", "error"), timeout)
@@ -164,7 +172,7 @@ def connect(
     except BaseException:
         connection.destroy()
         raise
-    return Client(connection)
+    return Client(job_list)
 
 
 def segment(
@@ -210,7 +218,7 @@ def segment(
         quality=quality,
         settings=dict(settings or {}),
     )
-    return Segmentation(client.connection.submit(Path(folder), request), on_progress)
+    return Segmentation(client.job_list.submit(Path(folder), request), on_progress)
 
 
 def select_similar(
@@ -244,7 +252,7 @@ def select_similar(
     """
     view, x, y = pixel or (None, 0, 0)
     wanted = Select(job_of(result), gaussian, view, x, y, threshold, hull)
-    return client.connection.select(wanted).result(timeout)
+    return client.connection.start(select(client.connection, wanted)).result(timeout)
 
 
 def import_result(

@@ -8,15 +8,15 @@ import bpy
 from protocol.errors import Fault
 
 from . import session, values
-from .connection import Connection
+from .client.connection import Connection
+from .client.job import Job
+from .client.rate import format_duration
+from .client.survey import Survey
 from .editing.parts import points_of
-from .job import Job
-from .pace import in_words
 from .preferences import PACKAGE, address, pairing, preferences
-from .pump import Import, pump
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
 from .splats.collections import splat_objects
-from .survey import Survey
+from .timer import Import, timer
 
 CATEGORY = "SplatLift"
 CHARACTER = 6.6
@@ -65,10 +65,10 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
             self.layout.operator("preferences.addon_show", text="", icon="PREFERENCES", emboss=False).module = PACKAGE
 
     def draw(self, context: Any) -> None:
-        known = pump.known_connection
+        known = timer.known_connection
         row = self.layout.row(align=True)
-        if pump.local.state in LOCAL:
-            row.label(text=LOCAL[pump.local.state], icon="SORTTIME")
+        if timer.local.state in LOCAL:
+            row.label(text=LOCAL[timer.local.state], icon="SORTTIME")
             row.operator("splatlift.stop_server", text="", icon="X")
         elif known is not None and known.state == "connected" and known.server is not None:
             row.label(text=known.server.server, icon="LINKED")
@@ -82,21 +82,21 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
             row.operator("splatlift.connect", text="Connect")
             self.layout.label(text=address(), icon="LOCKED" if pairing() else "BLANK1")
             self.layout.operator("splatlift.start_server", icon="PLAY")
-        for fault in (pump.local.error, known.error if known is not None else None):
+        for fault in (timer.local.error, known.error if known is not None else None):
             if fault is not None:
                 draw_fault(self.layout, context, fault)
 
 
 def _draw_end(row: Any) -> None:
     """Draw the button that ends a connection: of a server that was started here, the server with it."""
-    if pump.local.state == "running":
+    if timer.local.state == "running":
         row.operator("splatlift.stop_server", text="Stop")
     else:
         row.operator("splatlift.disconnect", text="", icon="X")
 
 
 def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
-    facts = known.facts
+    facts = known.info.facts
     if facts is None:
         return
     if facts.problem:
@@ -122,9 +122,9 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(chosen, "folder")
         folder = capture_folder(context)
-        pump.notice(folder)
+        timer.notice(folder)
         if folder is not None:
-            draw_survey(column, context, pump.surveyed)
+            draw_survey(column, context, timer.surveyed)
         split = column.split(factor=0.4)
         split.alignment = "RIGHT"
         split.label(text="Method")
@@ -176,10 +176,10 @@ class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return bool(pump.jobs)
+        return bool(timer.jobs)
 
     def draw(self, context: Any) -> None:
-        jobs = pump.jobs
+        jobs = timer.jobs
         for job in reversed(jobs[-JOBS:]):
             draw_job(self.layout, context, job)
         if len(jobs) > JOBS:
@@ -248,7 +248,7 @@ class SPLATLIFT_MT_method(bpy.types.Menu):
 
     def draw(self, context: Any) -> None:
         _choice(self.layout, "scene.splatlift.method", "", "Best")
-        known = pump.known_connection
+        known = timer.known_connection
         for method in known.server.methods if known and known.server else ():
             _choice(self.layout, "scene.splatlift.method", method.name, method.title)
 
@@ -282,14 +282,14 @@ def _choice(layout: Any, path: str, value: str, title: str) -> None:
 
 
 def method_title(name: str) -> str:
-    known = pump.known_connection
+    known = timer.known_connection
     titles = {method.name: method.title for method in known.server.methods} if known and known.server else {}
     return titles.get(name, name or "Best")
 
 
 def chosen_method(chosen: Any) -> str:
     """Return the name of the chosen method; where the best is chosen, the first that the server names."""
-    known = pump.known_connection
+    known = timer.known_connection
     offered = known.server.methods if known and known.server else ()
     return chosen.method or (offered[0].name if offered else "")
 
@@ -333,7 +333,7 @@ def draw_job(layout: Any, context: Any, job: Job) -> None:
         row.operator("splatlift.cancel", text="", icon="X").job = job.id
         for line in details_of(job):
             box.label(text=line)
-        if icon := pump.pictures.icon(job.id):
+        if icon := timer.pictures.icon(job.id):
             box.template_icon(icon_value=icon, scale=PICTURE)
     for warning in job.warnings:
         draw_text(box, context, warning, "INFO", BOX)
@@ -359,20 +359,20 @@ def details_of(job: Job) -> list[str]:
     if job.state == "queued" and job.ahead:
         lines.append("1 capture is before it" if job.ahead == 1 else f"{job.ahead} captures are before it")
     parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
-    parts += [f"{in_words(job.left)} left"] if job.left is not None else []
+    parts += [f"{format_duration(job.left)} left"] if job.left is not None else []
     return [*lines, ", ".join(parts)] if parts else lines
 
 
 def _is_cut_off(job: Job) -> bool:
     """Whether nothing is heard of a job that is with the server, or on its way, as there is no connection."""
-    known = pump.known_connection
+    known = timer.known_connection
     return job.state not in ("preparing", "cancelling") and (known is None or known.state != "connected")
 
 
 def draw_import(layout: Any, context: Any) -> None:
     """Draw the import under way, or what can be imported."""
-    if pump.importing is not None:
-        _draw_importing(layout, pump.importing)
+    if timer.importing is not None:
+        _draw_importing(layout, timer.importing)
         return
     column = layout.column()
     column.use_property_split = True
@@ -381,14 +381,14 @@ def draw_import(layout: Any, context: Any) -> None:
         column.prop(settings(context), name)
     row = layout.row(align=True)
     row.operator_context = "INVOKE_DEFAULT"
-    done = [job for job in pump.jobs if job.folder is not None]
+    done = [job for job in timer.jobs if job.folder is not None]
     if done:
         row.operator("splatlift.import_result", text="Import Result", icon="IMPORT").directory = str(done[-1].folder)
         row.operator("splatlift.import_result", text="", icon="FILE_FOLDER")
     else:
         row.operator("splatlift.import_result", text="Import Folder...", icon="FILE_FOLDER")
-    if pump.error is not None:
-        draw_fault(layout, context, pump.error)
+    if timer.error is not None:
+        draw_fault(layout, context, timer.error)
 
 
 def _draw_importing(layout: Any, importing: Import) -> None:

@@ -8,18 +8,19 @@ There is no state in Python to bring back in step, and hence no handler on loadi
 # Blender takes the properties of a group from its annotations.
 
 import atexit
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import bpy
 
+from protocol.coroutines import finish, map_steps
 from protocol.errors import BadArgument
+from protocol.result.meshes import Mesh, read_mesh
+from protocol.result.names import mesh_path
 
 from .splats.capture import read_cameras
 from .splats.collections import add_scene, add_scene_cameras, splat_objects
-from .splats.mesh import Surface, read_surface
 from .splats.result import Kind, Result, Steps, read_result
 
 Display = Literal["POINTS", "MESH", "SPLATS"]
@@ -125,21 +126,12 @@ def import_steps(
     result = yield from _scaled(reading, 0.0, 0.7)
     if up != "AUTO":
         result = replace(result, up=AXES[up])
-    surfaces: dict[int, Surface] = {}
+    surfaces: dict[int, Mesh] = {}
     if display == "MESH":
         surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
     yield 0.8, "Placing them in the scene"
     into = (context or bpy.context).scene.collection
     return add_scene(result, display, surfaces, into, scale, rows, photographs)
-
-
-def finish(steps: Generator[Any, None, Kind]) -> Kind:
-    """Take all steps of some work at once and return its result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:
@@ -213,25 +205,20 @@ def _check_placing(up: str, scale: float, photographs: Path | None) -> None:
         raise BadArgument(f"There is no folder {photographs} of photographs.", "Name the folder of the capture.")
 
 
-def _read_surfaces(result: Result) -> Steps[dict[int, Surface]]:
+def _read_surfaces(result: Result) -> Steps[dict[int, Mesh]]:
     """Read the surfaces of a result's objects in steps and return them by label.
 
     An object too thin to have a surface has no file, and stays points; a result without any is refused.
     """
-    surfaces: dict[int, Surface] = {}
-    paths = {part.label: result.folder / "meshes" / f"{part.label:04d}.ply" for part in result.parts if part.label}
+    surfaces: dict[int, Mesh] = {}
+    paths = {part.label: mesh_path(result.folder, part.label) for part in result.parts if part.label}
     there = {label: path for label, path in paths.items() if path.is_file()}
     for label, path in (there or paths).items():
         yield len(surfaces) / len(paths), f"Mesh of object {label}"
-        surfaces[label] = read_surface(path)
+        surfaces[label] = read_mesh(path)
     return surfaces
 
 
 def _scaled(steps: Steps[Kind], low: float, high: float) -> Steps[Kind]:
     """Pass on the steps of a part of the work as that share of the whole; return what they return."""
-    while True:
-        try:
-            fraction, note = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield low + (high - low) * fraction, note
+    return (yield from map_steps(lambda step: (low + (high - low) * step[0], step[1]), steps))

@@ -17,6 +17,9 @@ PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 """Of photographs that are read."""
 CONVERTED_ENDINGS = (".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".mov", ".mp4")
 """Of what a list may name where the folder holds a copy in one of :data:`PHOTOGRAPH_ENDINGS`."""
+HEIF_ENDINGS = (".heic", ".heif", ".avif")
+"""Of photographs that are converted where poses are computed."""
+VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 PHOTOGRAPH_FOLDERS = (
     "images",
     "input",

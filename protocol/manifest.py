@@ -107,7 +107,7 @@ def hash_file(path: Path) -> Generator[int, None, str]:
     return hasher.hexdigest()
 
 
-def scan(folder: Path, files: Iterable[Path]) -> Iterator[int]:
+def scan(folder: Path, files: Iterable[Path]) -> Generator[int, None, list[FileEntry]]:
     """Hash ``files`` of ``folder`` a chunk at a time, so that the caller can stop or breathe in between.
 
     Yields the bytes read so far over all files; the generator's return value is the list of :class:`FileEntry`.

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyListProperty, PlyParseError
 
 from protocol.capture_names import SPLAT_ENDINGS
+from protocol.coroutines import finish
 from protocol.errors import BadSplats
 from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Splats
@@ -67,12 +68,7 @@ def read_ply(path: Path | str) -> Splats:
         BadSplats: if the file cannot be read, is cut short, does not hold Gaussians of SH degree 0 to 4, or holds none
             that can be used.
     """
-    steps = read_ply_steps(path)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return finish(read_ply_steps(path))
 
 
 def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:

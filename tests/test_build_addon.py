@@ -37,11 +37,12 @@ def check_record(wheel: Path) -> dict[str, bytes]:
 def test_the_protocol_wheel_is_valid_and_installs(tmp_path: Path) -> None:
     wheel = build_addon.protocol_wheel(tmp_path)
     files = check_record(wheel)
-    there = {path.name for path in (build_addon.ROOT / "protocol").glob("*.py")}
-    assert {name.removeprefix("protocol/") for name in files if name.startswith("protocol/")} == there
+    there = {path.relative_to(build_addon.ROOT).as_posix() for path in (build_addon.ROOT / "protocol").rglob("*.py")}
+    assert {name for name in files if name.startswith("protocol/")} == there
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
     subprocess.run([*command, str(tmp_path / "site"), str(wheel)], check=True, capture_output=True)
     assert (tmp_path / "site" / "protocol" / "splats.py").is_file()
+    assert (tmp_path / "site" / "protocol" / "result" / "names.py").is_file()
 
 
 def test_the_protocol_wheel_is_the_same_bytes_each_time(tmp_path: Path) -> None:

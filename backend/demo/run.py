@@ -20,6 +20,7 @@ from backend.demo.scene import write_scene
 from backend.evaluate.folders import evaluate_folder
 from backend.progress import Progress
 from protocol.errors import BadArgument, JobFailed, Unavailable
+from protocol.result.names import OVERVIEW
 
 TEST_VIEWS = "last:0.2"
 MARK = ".splatlift-demo"
@@ -49,7 +50,7 @@ def run_demo(out: Path, *, seed: int = 0, progress: Progress) -> list[str]:
         with _server(Path(work) / "server") as address:
             ended = _blender(address, out, Path(work), progress)
         shutil.copytree(ended["result"], out / "result")
-    shutil.copy(out / "result" / "overview.png", out / "overview.png")
+    shutil.copy(out / "result" / OVERVIEW, out / OVERVIEW)
     score = evaluate_folder(out / "result", out / "scene" / "gt" / "instance")
     return [
         f"{ended['objects']} objects were found where the held-out views show {score.tp + score.fn}.",

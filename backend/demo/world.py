@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.objects.table import colour_of
 from backend.scene.types import Camera
+from protocol.result.colours import colour_of
 
 ROOM = np.array([3.2, 3.2, 2.6])
 """Half width, half depth and height of the room, metres; z points up, the floor is z = 0."""

@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from backend.evaluate.panoptic import Score, panoptic_quality
 from protocol.errors import BadArgument, BadMask, BadResult
+from protocol.result.names import LABELS
 
 
 def evaluate_folder(result: Path, truth: Path) -> Score:
@@ -56,7 +57,7 @@ def find_predicted(result: Path) -> dict[str, Path]:
     Raises:
         BadArgument: if the folder does not exist. BadResult: if there are none.
     """
-    labels = result / "labels" if (result / "labels").is_dir() else result
+    labels = result / LABELS if (result / LABELS).is_dir() else result
     found = find_maps(labels)
     if not found:
         raise BadResult(f"No id maps (*.png or *.npy) were found in {labels}.", "Name a folder that segment wrote.")

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.objects.table import palette
 from backend.progress import Progress, silent
 from backend.render import Renderer, sh_colours
 from backend.scene.types import Camera
+from protocol.result.colours import palette
 from protocol.splats import Splats
 
 SIZE = (320, 240)

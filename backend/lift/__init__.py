@@ -1,8 +1,8 @@
 """Gaussians and masks to one instance label per Gaussian.
 
 ``lift`` runs a method of :data:`METHODS`; ``label_map`` shows its labels in a view. Every method reads the same votes
-(:mod:`backend.lift.votes`) and contributions. A further method is one file with a settings class and a ``run``, and one
-row in :mod:`backend.lift.methods`.
+(:mod:`backend.lift.evidence.votes`) and contributions. A further method is one package with a settings class and a
+``run``, one row in :mod:`backend.lift_methods` and one in :mod:`backend.lift.methods`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.lift.decode import largest_first
-from backend.lift.job import Job, Labelling, Rendering
-from backend.lift.labelmap import label_map, photograph_label_map
+from backend.lift.evidence.gather import gather_evidence
+from backend.lift.evidence.views import MaskedView, masked_views
+from backend.lift.label_maps import label_map, photograph_label_map
+from backend.lift.labels import as_lift
 from backend.lift.methods import METHODS, Value, find_method, read_settings, settings_dict
-from backend.lift.owners import mask_owners
+from backend.lift.task import Labelling, LiftTask, Rendering
 from backend.lift.types import Lift
-from backend.lift.views import MaskedView, masked_views
-from backend.lift.votes import Evidence, gather_evidence
 from backend.progress import Progress, Watch, silent, unwatched
 from backend.scene.types import View
-from protocol.errors import BadArgument, BadMask, BadSplats
+from protocol.errors import BadMask, BadSplats
 from protocol.splats import Splats
 
 __all__ = ["METHODS", "Lift", "MaskedView", "label_map", "lift", "photograph_label_map"]
@@ -38,7 +37,6 @@ def lift(
     settings: Mapping[str, Value] | None = None,
     progress: Progress = silent,
     watch: Watch = unwatched,
-    embedding: NDArray[np.float32] | None = None,
 ) -> Lift:
     """Give every Gaussian an instance label, from masks whose ids agree in no two views.
 
@@ -51,11 +49,9 @@ def lift(
         settings: values in place of the method's own, by name.
         progress: told under the stages "contributions" and "lift".
         watch: told by methods that train where the embedding of the finite Gaussians can be had.
-        embedding: (N, d) float32, trained with the Gaussians, for "unic-lift" to decode; left out, it trains one.
 
     Raises:
-        BadArgument: if the method or a setting is unknown, a setting outside its range, or the method decodes no
-            given embedding.
+        BadArgument: if the method or a setting is unknown, or a setting outside its range.
         BadMask: if no view has a mask, or one cannot be read.
         BadSplats: if there is no finite Gaussian.
         Unavailable: if the device cannot be had.
@@ -63,8 +59,6 @@ def lift(
     """
     name, chosen = find_method(method)
     values = read_settings(name, chosen, settings)
-    if embedding is not None and name != "unic-lift":
-        raise BadArgument(f"The method {name} does not decode an embedding that was trained before.", "Use unic-lift.")
     finite = _finite(splats)
     if not finite.any():
         raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
@@ -79,11 +73,10 @@ def lift(
     if evidence.masks == 0:
         found = Labelling(np.zeros(len(whole), np.int32))
     else:
-        given = embedding[finite] if embedding is not None else None
-        job = Job(whole, views, renderer, evidence, renderer.device, seed, progress, watch, given)
-        found = chosen.run(job, values)
+        task = LiftTask(whole, views, renderer, evidence, renderer.device, seed, progress, watch)
+        found = chosen.run(task, values)
     progress("lift", 1.0)
-    return _lift(found, evidence, finite, name, settings_dict(values))
+    return as_lift(found, evidence, finite, name, settings_dict(values))
 
 
 def _renderer(splats: Splats, device: str) -> Rendering:
@@ -96,24 +89,3 @@ def _renderer(splats: Splats, device: str) -> Rendering:
 def _finite(splats: Splats) -> NDArray[np.bool_]:
     columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
     return np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
-
-
-def _lift(found: Labelling, evidence: Evidence, finite: NDArray[np.bool_], name: str, settings: dict) -> Lift:
-    """Number the labels by size, weigh them against the evidence, and give the unlabelled Gaussians their rows."""
-    label = largest_first(found.labels)
-    owner = mask_owners(evidence, label)
-    agrees = np.where(evidence.mask > 0, owner[evidence.mask], 0) == label[evidence.gaussian]
-    agreeing = np.where(label[evidence.gaussian] > 0, evidence.own, evidence.zero) * agrees
-    share = evidence.sums(agreeing) / np.maximum(evidence.weight, 1e-12)
-    of_its_own = np.unique(np.stack([owner[1:], evidence.mask_view[1:]]), axis=1)[0]
-
-    labels = np.zeros(len(finite), np.int32)
-    labels[finite] = label
-    confidence = np.zeros(len(finite), np.float32)
-    confidence[finite] = np.clip(share, 0, 1)
-    embedding = None
-    if found.embedding is not None:
-        embedding = np.zeros((len(finite), found.embedding.shape[1]), np.float32)
-        embedding[finite] = found.embedding
-    views = np.bincount(of_its_own, minlength=int(label.max(initial=0)) + 1).astype(np.int32)
-    return Lift(labels, confidence, views, name, settings, embedding)

@@ -1,4 +1,4 @@
-"""The methods by name, and their settings as a user gives them."""
+"""What runs each method of :data:`backend.lift_methods.METHODS`, and its settings as a user gives them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from backend.lift import consensus, contrastive, hdbscan, unic_lift
-from backend.lift.job import Job, Labelling
+from backend.lift.consensus import method as consensus
+from backend.lift.consensus.settings import ConsensusSettings
+from backend.lift.contrastive import method as contrastive
+from backend.lift.contrastive.settings import ContrastiveSettings
+from backend.lift.hdbscan import method as hdbscan
+from backend.lift.hdbscan.settings import HdbscanSettings
+from backend.lift.task import Labelling, LiftTask
+from backend.lift.unic_lift import method as unic_lift
+from backend.lift.unic_lift.settings import UnicLiftSettings
+from backend.lift_methods import METHODS as CATALOGUE
 from protocol.errors import BadArgument
 
 Value = float | int | str | bool
 
-DEFAULT = "consensus"
+DEFAULT = CATALOGUE[0].name
 
 
 @dataclass(frozen=True)
@@ -32,35 +40,18 @@ class Method:
     title: str
     summary: str
     settings: type
-    run: Callable[[Job, Any], Labelling]
+    run: Callable[[LiftTask, Any], Labelling]
 
 
-METHODS: dict[str, Method] = {
-    "consensus": Method(
-        "Consensus of masks",
-        "No training: groups of Gaussians are joined where the masks keep calling them one object.",
-        consensus.ConsensusSettings,
-        consensus.run,
-    ),
-    "unic-lift": Method(
-        "UniC-Lift",
-        "Trains a 12-dimensional embedding by contrast of masks, whose signs are the codes of objects.",
-        unic_lift.UnicLiftSettings,
-        unic_lift.run,
-    ),
-    "contrastive": Method(
-        "Contrastive Gaussian Clustering",
-        "Trains 16-dimensional features by contrast of masks, clusters them, and selects objects by likeness.",
-        contrastive.ContrastiveSettings,
-        contrastive.run,
-    ),
-    "hdbscan": Method(
-        "Cluster loss and HDBSCAN",
-        "Trains an embedding by the cluster loss of UniC-Lift alone and clusters it: a baseline to compare with.",
-        hdbscan.HdbscanSettings,
-        hdbscan.run,
-    ),
+RUNS: dict[str, tuple[type, Callable[[LiftTask, Any], Labelling]]] = {
+    "consensus": (ConsensusSettings, consensus.run),
+    "unic-lift": (UnicLiftSettings, unic_lift.run),
+    "contrastive": (ContrastiveSettings, contrastive.run),
+    "hdbscan": (HdbscanSettings, hdbscan.run),
 }
+"""Of each method of the catalogue, its settings and what runs it."""
+
+METHODS: dict[str, Method] = {each.name: Method(each.title, each.summary, *RUNS[each.name]) for each in CATALOGUE}
 
 
 def find_method(name: str | None) -> tuple[str, Method]:

@@ -7,14 +7,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import trimesh
 
 from backend.objects.mesh import mesh_of
-from backend.objects.result import MARK, ObjectsFile
-from protocol.errors import BadArgument, BadResult, NotFound
-from protocol.ply import read_ply, write_ply
+from protocol.errors import BadArgument, NotFound
+from protocol.ply import write_ply
+from protocol.result.gaussians import read_splats
+from protocol.result.names import LABEL
+from protocol.result.table import ObjectTable, read_table
 from protocol.splats import Splats
 from protocol.transform import transform
 
@@ -37,12 +38,10 @@ def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
     ending = to.suffix.lower()
     if ending != ".ply" and ending not in MESH_ENDINGS:
         raise BadArgument(f"The ending of {to} is not known.", f"Use .ply or one of {', '.join(MESH_ENDINGS)}.")
-    record = read_objects(folder)
-    labels = _labels_of(record, wanted, folder)
-    splats = read_ply(folder / "splats.ply")
-    if "label" not in splats.extra:
-        raise BadResult(f"{folder / 'splats.ply'} has no column label.", "Segment the scene again.")
-    chosen = _placed(splats.pick(np.isin(splats.extra["label"], labels)), record).without_columns()
+    table = read_table(folder)
+    labels = _labels_of(table, wanted, folder)
+    splats = read_splats(folder)
+    chosen = _placed(splats.pick(np.isin(splats.extra[LABEL], labels)), table).without_columns()
     if ending == ".ply":
         write_ply(chosen, to)
         return len(chosen)
@@ -55,38 +54,21 @@ def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
     return len(mesh.faces)
 
 
-def read_objects(folder: Path) -> ObjectsFile:
-    """Return ``objects.json`` of a result folder.
-
-    Raises:
-        BadResult: if it is missing or broken.
-    """
-    path = folder / MARK
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ObjectsFile)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadResult(
-            f"{folder} is no result folder: {MARK} is missing.", "Name a folder that segment wrote."
-        ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResult(f"{path} cannot be read: {error}.", "Segment the scene again.") from error
-
-
-def _labels_of(record: ObjectsFile, wanted: Sequence[str], folder: Path) -> list[int]:
+def _labels_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
     if "all" in wanted:
-        return [row.id for row in record.objects]
-    by_word = {word: row.id for row in record.objects for word in (str(row.id), row.name)}
+        return [row.id for row in table.objects]
+    by_word = {word: row.id for row in table.objects for word in (str(row.id), row.name)}
     for word in wanted:
         if word not in by_word:
-            raise NotFound(f"{folder} has no object {word!r}.", f"It has 1 to {len(record.objects)}.")
+            raise NotFound(f"{folder} has no object {word!r}.", f"It has 1 to {len(table.objects)}.")
     return [by_word[word] for word in wanted]
 
 
-def _placed(splats: Splats, record: ObjectsFile) -> Splats:
+def _placed(splats: Splats, table: ObjectTable) -> Splats:
     """Move the objects that were moved in Blender to where they are now."""
-    moved = {row.id: row.matrix for row in record.objects if row.matrix is not None}
+    moved = {row.id: row.matrix for row in table.objects if row.matrix is not None}
     for label, matrix in moved.items():
-        rows = np.flatnonzero(splats.extra["label"] == label)
+        rows = np.flatnonzero(splats.extra[LABEL] == label)
         own = transform(splats.pick(rows), np.array(matrix))
         for name in ("means", "quats", "scales", "sh"):
             getattr(splats, name)[rows] = getattr(own, name)

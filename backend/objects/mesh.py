@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
-from plyfile import PlyData, PlyElement
 from scipy.ndimage import binary_fill_holes
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from skimage.measure import marching_cubes
 
 from backend.compiled import kernel
+from protocol.result.meshes import Mesh
 from protocol.sh import SH0
 from protocol.splats import Splats
-
-
-class Mesh(NamedTuple):
-    """Triangles in the frame of the capture.
-
-    Attributes:
-        vertices: (V, 3) float32, scene units.
-        faces: (F, 3) int32, counter-clockwise seen from outside.
-        colours: (V, 3) uint8, sRGB.
-    """
-
-    vertices: NDArray[np.float32]
-    faces: NDArray[np.int32]
-    colours: NDArray[np.uint8]
 
 
 def mesh_of(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
@@ -64,21 +47,6 @@ def mesh_of(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
     vertices, faces, _, _ = marching_cubes(density, level, gradient_direction="ascent")
     points = (vertices * cell + low).astype(np.float32)
     return Mesh(points, faces.astype(np.int32), _colours(points, splats))
-
-
-def write_mesh(mesh: Mesh, path: Path) -> None:
-    """Write a binary PLY with columns x, y, z, red, green, blue and faces ``vertex_indices``."""
-    vertices = np.empty(len(mesh.vertices), [(n, "<f4") for n in "xyz"] + [(n, "u1") for n in ("red", "green", "blue")])
-    for axis, name in enumerate("xyz"):
-        vertices[name] = mesh.vertices[:, axis]
-    for axis, name in enumerate(("red", "green", "blue")):
-        vertices[name] = mesh.colours[:, axis]
-    faces = np.empty(len(mesh.faces), [("vertex_indices", "<i4", (3,))])
-    faces["vertex_indices"] = mesh.faces
-    elements = [PlyElement.describe(vertices, "vertex"), PlyElement.describe(faces, "face")]
-    part = path.with_name(path.name + ".part")
-    PlyData(elements, byte_order="<").write(str(part))
-    part.replace(path)
 
 
 def _box(splats: Splats) -> tuple[NDArray, NDArray] | None:

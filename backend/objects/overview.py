@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from backend.objects.table import palette
+from protocol.result.colours import palette
 
 T = TypeVar("T")
 

@@ -55,27 +55,29 @@ class Placement:
 
     Attributes:
         points: sparse points that were triangulated.
-        error_given, error_adjusted: median over the views of their median reprojection error, in pixels of the matched
-            photographs (at most :data:`backend.poses.model.LONG_SIDE` long), with the given and the adjusted poses.
+        error_given: median over the views of their median reprojection error with the given poses, in pixels of the
+            matched photographs (at most :data:`backend.poses.model.LONG_SIDE` long).
+        error_adjusted: the same with adjusted poses; None where the given ones are as good as features can tell, or
+            features are too few, so that no adjustment was tried.
         adjusted: whether the adjusted poses are used.
     """
 
     points: int
     error_given: float
-    error_adjusted: float
+    error_adjusted: float | None
     adjusted: bool
 
     @property
     def error(self) -> float:
         """The error of the poses that are used."""
-        return self.error_adjusted if self.adjusted else self.error_given
+        return self.error_adjusted if self.adjusted and self.error_adjusted is not None else self.error_given
 
-    def as_dict(self) -> dict[str, float | int | bool]:
+    def as_dict(self) -> dict[str, float | int | bool | None]:
         """Return what the report holds."""
         return {
             "points": self.points,
             "error_given": round(self.error_given, 3),
-            "error_adjusted": round(self.error_adjusted, 3),
+            "error_adjusted": None if self.error_adjusted is None else round(self.error_adjusted, 3),
             "adjusted": self.adjusted,
         }
 
@@ -112,25 +114,42 @@ def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Sce
             log.warning("The photographs of %s share too few features to find points.", scene.root)
             return scene, None
         before = _errors(given)
-        adjusted = pycolmap.Reconstruction(given)
-        centres = np.array([view.camera.centre for view in scene.views])
-        deviation = _deviation(given, float(np.nanmedian(before)))
-        for _ in range(ROUNDS):
-            progress("poses", 0.95, "adjusting")
-            _adjust(adjusted, centres, deviation)
-            adjusted = _triangulate(adjusted, database, folder, seed)
-        after = _errors(adjusted)
-        better = _is_well_seen(given) and _is_better(before, after)
-        placement = Placement(0, float(np.nanmedian(before)), float(np.nanmedian(after)), better)
-        if placement.adjusted:
-            viewmats = _in_frame_of(scene.views, adjusted)
-            views, source = tuple(adjusted_views(scene.views, adjusted, viewmats)), adjusted
-        else:
-            views, source = scene.views, _triangulate(given, database, folder, seed)
+        found = Placement(given.num_points3D(), float(np.nanmedian(before)), None, False)
+        if found.error_given >= NOTABLE and _is_well_seen(given):
+            adjusted = _adjust(scene.views, given, found.error_given, database, folder, seed, progress)
+            after = _errors(adjusted)
+            better = _is_better(before, after)
+            found = replace(found, error_adjusted=float(np.nanmedian(after)), adjusted=better)
+            if better:
+                views = tuple(adjusted_views(scene.views, adjusted, _in_frame_of(scene.views, adjusted)))
+                scene = replace(scene, views=views)
+                found = replace(found, points=adjusted.num_points3D())
+                given = adjusted
+        if len(scene.points):
+            return scene, found
+        source = given if found.adjusted else _triangulate(given, database, folder, seed)
         points, colours = _points(source)
-    if len(points) and not len(scene.points):
-        scene = replace(scene, points=points, colours=colours)
-    return replace(scene, views=views), replace(placement, points=len(points))
+    return replace(scene, points=points, colours=colours), replace(found, points=len(points))
+
+
+def _adjust(
+    views: Sequence[View],
+    given: pycolmap.Reconstruction,
+    error: float,
+    database: Path,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+) -> pycolmap.Reconstruction:
+    """Return poses and points adjusted to each other in turn with points triangulated anew; ``given`` stays."""
+    adjusted = pycolmap.Reconstruction(given)
+    centres = np.array([view.camera.centre for view in views])
+    deviation = _deviation(given, error)
+    for _ in range(ROUNDS):
+        progress("poses", 0.95, "adjusting")
+        _bundle(adjusted, centres, deviation)
+        adjusted = _triangulate(adjusted, database, folder, seed)
+    return adjusted
 
 
 def _triangulate(
@@ -153,7 +172,7 @@ def _triangulate(
     return pycolmap.triangulate_points(posed, database, folder, folder, True, options)
 
 
-def _adjust(posed: pycolmap.Reconstruction, centres: NDArray[np.float64], deviation: float) -> None:
+def _bundle(posed: pycolmap.Reconstruction, centres: NDArray[np.float64], deviation: float) -> None:
     """Adjust all poses to the points, with the given ``centres`` (views, 3) as priors of this standard deviation.
 
     Without priors cameras that share few points drift away together, as that costs the points nothing.
@@ -208,7 +227,7 @@ def _errors(posed: pycolmap.Reconstruction) -> NDArray[np.float64]:
 
 def _is_better(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
     both = np.isfinite(before) & np.isfinite(after)
-    if not both.any() or np.median(before[both]) < NOTABLE:
+    if not both.any():
         return False
     shares = (50, 90)
     return bool((np.percentile(after[both], shares) <= BETTER * np.percentile(before[both], shares)).any())

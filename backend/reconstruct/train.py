@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,10 +35,6 @@ from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene
 from protocol.splats import Splats
 
-if TYPE_CHECKING:
-    from backend.lift.unic_lift import UnicLiftSettings
-    from backend.reconstruct.joint import Joint
-
 log = logging.getLogger(__name__)
 
 Course = Callable[[int, float, int], object]
@@ -49,9 +45,6 @@ REPORT_EVERY = 0.2
 
 CHECKPOINT_EVERY = 20.0
 """Seconds between two checkpoints: a kill costs at most that, and writing one takes a tenth of a second."""
-
-EMBEDDING = "embedding"
-"""The column of a joint run's embedding: it grows, is pruned and is saved with the other columns."""
 
 START_SHARE = 4
 """Training starts with at most the cap over this many Gaussians, and grows to the cap where it is needed."""
@@ -102,9 +95,11 @@ def reconstruct(
     """
     device = device_of(device)
     with together(gpus, device, _follow, (scene, train_views, device, steps, seed, checkpoint, settings)) as peers:
-        training = _train(
-            scene, train_views, None, device, steps, seed, checkpoint, progress, settings, pictures, course, peers
+        training, mark = prepare(
+            scene, train_views, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress,
+            settings=settings, peers=peers,
         )  # fmt: skip
+        train(training, mark, checkpoint, progress, pictures, course)
     return training.splats()
 
 
@@ -119,13 +114,15 @@ def _follow(
     settings: Mapping[str, Any] | None,
 ) -> None:
     """Take part in a reconstruction that another process leads."""
-    _train(scene, train_views, None, device, steps, seed, checkpoint, silent, settings, UNSEEN, peers=peers)
+    training, mark = prepare(
+        scene, train_views, device=device, steps=steps, seed=seed, checkpoint=checkpoint, settings=settings, peers=peers
+    )
+    train(training, mark, checkpoint)
 
 
-def reconstruct_jointly(
+def prepare(
     scene: Scene,
     train_views: Sequence[View],
-    unic_lift: UnicLiftSettings,
     *,
     device: str = "cpu",
     steps: int | None = None,
@@ -133,43 +130,17 @@ def reconstruct_jointly(
     checkpoint: Path | None = None,
     progress: Progress = silent,
     settings: Mapping[str, Any] | None = None,
-    pictures: Pictures = UNSEEN,
-    course: Course | None = None,
-    geometry: bool = False,
-) -> tuple[Splats, NDArray[np.float32]]:
-    """As :func:`reconstruct`, with the embedding of UniC-Lift trained in the same loop.
+    peers: Peers | None = None,
+) -> tuple[Training, str]:
+    """Read the photographs and place the first Gaussians, for :func:`train`.
 
-    A run that goes on from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
-
-    Args:
-        unic_lift: the settings of the embedding and its losses; see :class:`backend.reconstruct.joint.Joint`.
-        geometry: whether label gradients reach centres, rotations, sizes and opacities, on which the paper is silent:
-            they cost several dB. They never count in the choice of what grows.
+    Args: as of :func:`reconstruct`; ``peers`` are the processes that train with this one.
 
     Returns:
-        The Gaussians, and their embedding, (N, d) float32.
+        The training before its first step, and the fingerprint of the run, by which a checkpoint is known to be of it.
+
+    Raises: as :func:`reconstruct`.
     """
-    wanted = (unic_lift, geometry)
-    training = _train(
-        scene, train_views, wanted, device, steps, seed, checkpoint, progress, settings, pictures, course
-    )  # fmt: skip
-    return training.splats(), training.embedding()
-
-
-def _train(
-    scene: Scene,
-    train_views: Sequence[View],
-    wanted: tuple[UnicLiftSettings, bool] | None,
-    device: str,
-    steps: int | None,
-    seed: int,
-    checkpoint: Path | None,
-    progress: Progress,
-    settings: Mapping[str, Any] | None,
-    pictures: Pictures,
-    course: Course | None = None,
-    peers: Peers | None = None,
-) -> Training:
     engine = device = device_of(device)
     if not train_views:
         raise BadScene(f"{scene.root} leaves no view to train on.", "Hold fewer views out of training.")
@@ -194,7 +165,7 @@ def _train(
     photos = load_photographs(
         train_views,
         long_side=long_side,
-        device=home if wanted is None else device,
+        device=home,
         folder=shelved,
         progress=progress,
     )
@@ -211,33 +182,27 @@ def _train(
     )
     columns = gaussians_at(points, distance, schedule.sh_degree, device)
     told = {"seed": seed, "long_side": long_side, "engine": engine, "processes": count}
-    joint = None
-    if wanted is not None:
-        # Imported here because nothing else of a reconstruction knows the losses of labels.
-        from backend.reconstruct.joint import Joint
-
-        unic_lift, geometry = wanted
-        joint = Joint(unic_lift, photos, train_views, schedule, seed, device, geometry)
-        columns[EMBEDDING] = joint.start(len(points[0]))
-        told |= {"joint": dataclasses.asdict(unic_lift), "geometry": geometry}
-    training = Training(Adam(columns), photos, schedule, seed, joint, peers, origin)
-
+    training = Training(Adam(columns), photos, schedule, seed, peers, origin)
     mark = checkpoints.fingerprint(train_views, dataclasses.asdict(schedule) | told)
+    return training, mark
+
+
+def train(
+    training: Training,
+    mark: str,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+    pictures: Pictures = UNSEEN,
+    course: Course | None = None,
+) -> None:
+    """Make the steps of a training, from the checkpoint on where it is of this run.
+
+    Args: as of :func:`reconstruct`; ``mark`` is the fingerprint of the run.
+    """
     if checkpoint is not None:
         training.restore(checkpoint, mark)
-    leads = peers is None or peers.rank == 0
-    _run(training, checkpoint if leads else None, mark, progress, pictures, course)
-    return training
-
-
-def _run(
-    training: Training,
-    checkpoint: Path | None,
-    mark: str,
-    progress: Progress,
-    pictures: Pictures,
-    course: Course | None,
-) -> None:
+    if training.peers is not None and training.peers.rank > 0:
+        checkpoint = None  # The process that leads writes it.
     steps = training.schedule.steps
     reported = saved = time.monotonic()
     quality = None
@@ -267,7 +232,6 @@ class Training:
     Attributes:
         adam: the Gaussians as columns means, quats, scales, opacities, sh (stored values, as in Splats).
         step: how many steps were made.
-        joint: what is trained besides; None for Gaussians alone.
         peers: the processes that train with this one; None for this one alone.
         origin: (3,) float64, of the Gaussians and of the cameras of ``photos`` in the frame of the capture.
     """
@@ -278,13 +242,11 @@ class Training:
         photos: Photographs,
         schedule: Schedule,
         seed: int,
-        joint: Joint | None = None,
         peers: Peers | None = None,
         origin: NDArray[np.float64] | None = None,
     ) -> None:
         self.origin = np.zeros(3) if origin is None else origin
         self.adam = adam
-        self.joint = joint
         self.peers = peers
         self.photos = photos
         self.schedule = schedule
@@ -313,26 +275,28 @@ class Training:
             absgrad=schedule.absgrad,
         )
         image = self.exposures.apply(rendered.image, number)
-        loss = photometric_loss(image, photo.image, schedule.ssim_weight)
-        if schedule.opacity_weight:
-            loss = loss + schedule.opacity_weight * columns["opacities"].sigmoid().mean()
-        labels = self.joint.loss(columns, columns[EMBEDDING], photo, self.step) if self.joint else None
-        (loss if labels is None else loss + labels).backward()
+        self.loss(image, photo, number).backward()
         visible = rendered.visible
         if self.peers is None:
             self.growth.observe(rendered, photo, schedule.mask_weight)
         else:
             visible = self.peers.share(columns, self.growth, rendered, photo, schedule.mask_weight)
-        rates = column_rates(schedule, self.step)
-        if self.joint:
-            rates[EMBEDDING] = self.joint.learning_rate
-        self.adam.step(rates, visible)
-        if self.joint:
-            self.joint.advance()
+        self.adam.step(self.rates(), visible)
         self.expose([(number, image, photo)])
         self.step += 1
         self.choose_gaussians()
         return photo, image
+
+    def loss(self, image: torch.Tensor, photo: Photograph, number: int) -> torch.Tensor:
+        """Return the loss of photograph ``number``, rendered as ``image`` (H, W, 3) float32."""
+        loss = photometric_loss(image, photo.image, self.schedule.ssim_weight)
+        if self.schedule.opacity_weight:
+            loss = loss + self.schedule.opacity_weight * self.adam.columns["opacities"].sigmoid().mean()
+        return loss
+
+    def rates(self) -> dict[str, float | torch.Tensor]:
+        """Return the step size of each column at this step, as :func:`column_rates` does."""
+        return column_rates(self.schedule, self.step)
 
     def expose(self, seen: Iterable[tuple[int, torch.Tensor, Photograph]]) -> None:
         """Move the exposures of photographs by number: each as it was rendered, (H, W, 3) float32, and as it is."""
@@ -363,20 +327,13 @@ class Training:
 
     def splats(self) -> Splats:
         """Return the Gaussians; any with a value that is not finite is left out, and the log says so."""
-        good = self._finite()
+        good = finite(self.adam.columns)
         if not good.all():
             log.warning("Left out %d Gaussians with values that are not finite.", int((~good).sum()))
         splats = _as_splats({name: column[good] for name, column in self.adam.columns.items()})
         if self.origin.any():
             splats = dataclasses.replace(splats, means=(splats.means + self.origin).astype(np.float32))
         return splats
-
-    def embedding(self) -> NDArray[np.float32]:
-        """Return the embedding of the Gaussians that :meth:`splats` returns, of a joint run."""
-        return self.adam.columns[EMBEDDING].detach()[self._finite()].cpu().numpy()
-
-    def _finite(self) -> torch.Tensor:
-        return finite(self.adam.columns)
 
     def arrays(self) -> checkpoints.Arrays:
         """Return everything :meth:`restore` needs, as plain arrays."""
@@ -386,8 +343,7 @@ class Training:
         tensors |= {"score": self.growth.score, "seen": self.growth.seen, "queue": self.queue}
         tensors |= {"generator": self.generator.get_state(), "exposures": self.exposures.logs}
         steps = np.array([self.step, self.adam.steps])
-        arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
-        return arrays | (self.joint.arrays() if self.joint else {})
+        return {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
 
     def restore(self, path: Path, mark: str) -> bool:
         """Go on from the checkpoint at ``path`` if it is there and of this run; return whether it was."""
@@ -408,8 +364,6 @@ class Training:
         self.queue = tensors["queue"]
         self.exposures.logs = tensors["exposures"].to(self.device)
         self.generator.set_state(tensors["generator"])
-        if self.joint:
-            self.joint.restore(arrays)
         return True
 
     def _fits(self, arrays: checkpoints.Arrays) -> bool:
@@ -418,10 +372,9 @@ class Training:
             return False
         count = len(arrays["score"])
         for name, array in present.items():
-            rows = {"queue": len(arrays["queue"]), "generator": len(array), "exposures": len(array), "steps": 2}.get(
-                name, count
-            )
-            rows = len(array) if name.startswith("joint.") else rows
+            rows = len(arrays["queue"]) if name == "queue" else len(array)
+            if name in ("score", "seen") or name.startswith(("column.", "first.", "second.")):
+                rows = count
             if arrays[name].dtype != array.dtype or arrays[name].shape != (rows, *array.shape[1:]):
                 return False
         queue = arrays["queue"]

@@ -2,7 +2,7 @@
 
 What labels get wrong lies within a pixel of an outline, and is the fault of Gaussians that reach over it. ``refine``
 moves the outlines of the labels onto the edges of each photograph and lets them shape the Gaussians, beside the
-photographs, for a few hundred steps; if asked it first cuts Gaussians that straddle two objects in two.
+photographs, for a few hundred steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from backend.reconstruct.photo_cache import PhotoCache, large_folder
 from backend.reconstruct.photographs import Photograph, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, STEPS, Schedule
 from backend.refine.outlines import outlined
-from backend.refine.straddlers import Division, cut, find_cuts, relabel
 from backend.refine.tuning import tune
 from backend.render import Renderer, device_of
 from backend.scene.types import View
@@ -47,13 +46,11 @@ class Refinement:
     """How boundaries are refined; the defaults were chosen on made rooms.
 
     Attributes:
-        cut: whether Gaussians that straddle two objects are cut in two first.
         steps: of tuning, one photograph each; 0 for none, None for a fifteenth of what a reconstruction takes.
         rounds: in how many parts they are made. Each part begins with outlines of what the last has sharpened.
         label_weight: of the label loss beside the photometric loss.
     """
 
-    cut: bool = False
     steps: int | None = None
     rounds: int = 2
     label_weight: float = 0.2
@@ -82,7 +79,7 @@ def refine(
         progress: told under the stage "refine".
 
     Returns:
-        The refined Gaussians without extra columns, those cut off at the end, and their lift.
+        The refined Gaussians without extra columns, and their lift.
 
     Raises:
         Unavailable: if the device cannot be had, or there is not memory enough.
@@ -91,31 +88,22 @@ def refine(
     """
     how = how or Refinement()
     device = device_of(device)
-    if not lifted.labels.any():
-        return splats, lifted
     steps = STEPS[device] // SHARE if how.steps is None else how.steps
+    if steps == 0 or not lifted.labels.any():
+        return splats, lifted
     home = place_photographs(_need(splats, views, device), device, large_folder())
     folder = large_folder() if home == DISK else None
     photos = load_photographs(
         views, long_side=LONG_SIDE[device], device=home, folder=folder, progress=_under_refine(progress)
     ).full
-    labels, parents = lifted.labels, np.arange(len(splats))
     rounds = max(1, min(how.rounds, steps))
     for done in range(rounds):
         told = _part(progress, done / rounds, 1 / rounds)
-        division = Division.empty(len(splats)) if how.cut and done == 0 else None
-        outlines = _outlines(splats, labels, photos, folder, device, division, told)
-        if division is not None:
-            splats, parents = cut(splats, find_cuts(division))
-            labels = _relabelled(splats, labels[parents], parents, photos, outlines, device)
-        if steps:
-            share = (done + 1) * steps // rounds - done * steps // rounds
-            splats = _tuned(splats, labels, photos, outlines, share, how.label_weight, device, seed + done, told)
+        outlines = _outlines(splats, lifted.labels, photos, folder, device, told)
+        share = (done + 1) * steps // rounds - done * steps // rounds
+        splats = _tuned(splats, lifted.labels, photos, outlines, share, how.label_weight, device, seed + done, told)
     progress("refine", 1.0)
-    embedding = lifted.embedding[parents] if lifted.embedding is not None else None
-    return splats, dataclasses.replace(
-        lifted, labels=labels, confidence=lifted.confidence[parents], embedding=embedding
-    )
+    return splats, lifted
 
 
 def _need(splats: Splats, views: Sequence[View], device: str) -> MemoryEstimate:
@@ -135,13 +123,9 @@ def _outlines(
     photos: Sequence[Photograph],
     folder: Path | None,
     device: str,
-    division: Division | None,
     progress: Progress,
 ) -> list[NDArray[np.int32]]:
-    """Of each photograph, (H, W) int32, the labels as drawn, led to its edges; in a file where there is a folder.
-
-    What the views say of straddlers is added to ``division``.
-    """
+    """Of each photograph, (H, W) int32, the labels as drawn, led to its edges; in a file where there is a folder."""
     renderer = Renderer(splats, device)
     photo_cache = None if folder is None else PhotoCache(folder)
     found: list[NDArray[np.int32]] = []
@@ -154,24 +138,7 @@ def _outlines(
             found.append(outline)
         else:
             photo_cache.put([outline])
-        if division is not None:
-            division.add(splats, labels, photo.camera, shown, outline)
     return found if photo_cache is None else [photo_cache.row(number)[0] for number in range(len(photos))]
-
-
-def _relabelled(
-    splats: Splats,
-    labels: NDArray[np.int32],
-    parents: NDArray[np.int64],
-    photos: Sequence[Photograph],
-    outlines: Sequence[NDArray[np.int32]],
-    device: str,
-) -> NDArray[np.int32]:
-    """The labels with those of both parts of what was cut asked of the outlines again."""
-    renderer = Renderer(splats, device)
-    affected = np.flatnonzero(np.bincount(parents)[parents] > 1)
-    shown = (renderer.contributions(photo.camera, None, STRONGEST) for photo in photos)
-    return relabel(labels, affected, zip(shown, outlines, strict=True))
 
 
 def _tuned(

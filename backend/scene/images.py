@@ -113,11 +113,7 @@ def read_stored(view: View) -> NDArray[np.uint8]:
     Raises:
         BadScene: as :func:`read_image`.
     """
-    try:
-        with Image.open(view.image_path) as image:
-            pixels = np.asarray(_rgb(image))
-    except BROKEN as error:
-        raise _unreadable(view.image_path, error) from error
+    pixels = read_pixels(view.image_path)
     height, width = pixels.shape[:2]
     if (width, height) != (view.camera.width, view.camera.height):
         raise BadScene(
@@ -125,6 +121,19 @@ def read_stored(view: View) -> NDArray[np.uint8]:
             f"{view.camera.width} x {view.camera.height} when the scene was loaded."
         )
     return pixels
+
+
+def read_pixels(file: Path) -> NDArray[np.uint8]:
+    """Return a photograph as stored: (H, W, 3) uint8, sRGB; transparency is laid over black.
+
+    Raises:
+        BadScene: if the file cannot be read.
+    """
+    try:
+        with Image.open(file) as image:
+            return np.asarray(_rgb(image))
+    except BROKEN as error:
+        raise _unreadable(file, error) from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:

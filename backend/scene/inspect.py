@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from backend.scene.files import Names, from_inside
+from backend.scene.images import image_size
 from backend.scene.load import load_scene
 from backend.scene.masks import no_mask
 from backend.scene.types import MaskIds, Scene
-from protocol.capture_names import TRUTH
-from protocol.errors import Fault
+from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.videos import frame_size
+from protocol.capture_names import PHOTOGRAPH_ENDINGS, TRUTH, is_one_of
+from protocol.errors import BadScene, Fault
 from protocol.ply import may_hold_gaussians
 
 Findings = dict[str, Any]
@@ -21,9 +24,11 @@ def inspect_scene(
 ) -> tuple[Findings, Fault | None]:
     """Return what is recognised, and why a segmentation would not start, or None where it would.
 
-    The findings are ``layout``, ``views`` (how many), ``sizes`` (a list of width and height), ``masks`` (views that
-    have one), ``masks_from`` (a folder, or the file that lists them), ``points`` (how many), ``splats`` (a file of
-    Gaussians in the folder) and ``warnings`` (sentences); paths are relative to the scene folder where they are in it.
+    Photographs and videos without cameras have the layout "photographs" or "video"; a warning says that poses will be
+    computed. The findings are ``layout``, ``views`` (how many), ``sizes`` (a list of width and height), ``masks``
+    (views that have one), ``masks_from`` (a folder, or the file that lists them), ``points`` (how many), ``splats`` (a
+    file of Gaussians in the folder) and ``warnings`` (sentences); paths are relative to the scene folder where they are
+    in it.
     Where there is a fault they have ``error`` and ``remedy`` too, its two sentences.
 
     Args: as :func:`backend.scene.load.load_scene`.
@@ -40,10 +45,16 @@ def inspect_scene(
     }
     fault: Fault | None = None
     try:
-        scene = load_scene(root, masks, mask_ids)
-        findings |= _findings(scene)
-        if not findings["masks"]:
-            raise no_mask(len(scene.views), root, scene.without_masks)
+        unposed = find_unposed(root)
+        if unposed is not None:
+            findings |= _findings_unposed(unposed)
+            if not findings["masks"] and masks is None:
+                raise unposed.no_mask()
+        else:
+            scene = load_scene(root, masks, mask_ids)
+            findings |= _findings(scene)
+            if not findings["masks"]:
+                raise no_mask(len(scene.views), root, scene.without_masks)
     except Fault as error:
         fault = error
         findings |= {"error": error.sentence, "remedy": error.remedy}
@@ -62,6 +73,31 @@ def _findings(scene: Scene) -> Findings:
         "masks_from": None if scene.masks_from is None else _relative(scene.masks_from, scene.root),
         "points": len(scene.points),
         "warnings": [from_inside(warning, scene.root) for warning in scene.warnings],
+    }
+
+
+def _findings_unposed(unposed: Unposed) -> Findings:
+    """Of photographs, or of a video, whose frames are not chosen yet: 0 views."""
+    said = list(unposed.warnings)
+    if unposed.video is not None:
+        layout, sizes = "video", {frame_size(unposed.video)}
+        said.append("Poses are computed from 60 to 200 frames of the video, which takes minutes.")
+    else:
+        layout, sizes = "photographs", set()
+        for file in unposed.photographs:
+            if is_one_of(file.name, PHOTOGRAPH_ENDINGS):
+                try:
+                    sizes.add(image_size(file))
+                except BadScene as error:
+                    said.append(f"It will be left out: {error.sentence}")
+        said.append("There are no cameras: poses are computed from the photographs, which takes minutes.")
+    return {
+        "layout": layout,
+        "views": len(unposed.photographs),
+        "sizes": [list(size) for size in sorted(sizes)],
+        "masks": unposed.masked or len(unposed.masks_beside),
+        "masks_from": None if unposed.masks is None else _relative(unposed.masks, unposed.root),
+        "warnings": [from_inside(warning, unposed.root) for warning in said],
     }
 
 

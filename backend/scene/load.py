@@ -105,6 +105,12 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
     )
 
 
+def holds_cameras(names: Names) -> bool:
+    """Whether a known layout, or a part of one, is in the folder or in those below it."""
+    places = [place for level in ([names.root], *_below(names)) for place in level]
+    return any(_layouts(names, place) or found_in_part(names, place) for place in places)
+
+
 def describe_scene(scene: Scene) -> str:
     """Return one line for a person: "colmap scene, 80 views of 400 x 400, 80 masks, 8,000 points"."""
     sizes = sorted({(view.camera.width, view.camera.height) for view in scene.views})

@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.lift.labelmap import STRONGEST, label_map
-from backend.objects.export import read_objects
-from backend.objects.result import read_cameras, read_embedding
+from backend.lift.label_maps import STRONGEST, label_map
+from backend.objects.result import read_cameras
 from backend.render import Renderer
 from backend.scene.types import Camera
 from backend.select.hull import inside_hull
-from protocol.errors import BadArgument, BadResult, NotFound
-from protocol.ply import read_ply
+from protocol.errors import BadArgument, NotFound
+from protocol.result.embedding import read_embedding
+from protocol.result.gaussians import read_splats
+from protocol.result.names import LABEL
+from protocol.result.table import read_table
 from protocol.splats import Splats
 
 THRESHOLD = 0.7
@@ -93,13 +95,12 @@ def open_result(folder: Path, device: str = "cpu") -> Opened:
     Raises:
         BadResult: if it is none, or a file of it is missing or broken. BadSplats: if its splat file is broken.
     """
-    record = read_objects(folder)
-    splats = read_ply(folder / "splats.ply")
-    if "label" not in splats.extra:
-        raise BadResult(f"{folder / 'splats.ply'} has no column label.", "Segment the scene again.")
-    labels = splats.extra["label"].astype(np.int32)
-    embedding = read_embedding(folder, len(splats))
-    return Opened(splats.without_columns(), labels, embedding, read_cameras(folder), record.method, device)
+    method = read_table(folder).method
+    splats = read_splats(folder)
+    labels = splats.extra[LABEL].astype(np.int32)
+    stored = read_embedding(folder, len(splats))
+    embedding = None if stored is None else stored.astype(np.float32)
+    return Opened(splats.without_columns(), labels, embedding, read_cameras(folder), method, device)
 
 
 def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD, hull: bool = True) -> Selection:

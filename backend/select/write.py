@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from backend.objects.result import whole_folder
 from backend.progress import Progress, silent
 from backend.select.selection import Opened, Selection, view_mask
 from protocol.errors import BadArgument
 from protocol.ply import write_ply
+from protocol.result.folder import whole_folder
 
 
 def describe(opened: Opened, selection: Selection) -> str:

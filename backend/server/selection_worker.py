@@ -20,11 +20,12 @@ from backend.server.child_stdout import take_stdout
 from backend.server.selection_protocol import Answer, Question, pack_answer, unpack_question
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import Error, Select
+from protocol.result.names import CAMERAS, EMBEDDING, SPLATS, TABLE
 from protocol.store import Store, read_manifest
 
 OPEN = 2
 """Results kept open: with a million Gaussians of degree 3 one takes some 300 MB."""
-NEEDED = frozenset({"objects.json", "splats.ply", "cameras.json", "embedding.npy"})
+NEEDED = frozenset({TABLE, SPLATS, CAMERAS, EMBEDDING})
 
 
 def main() -> None:

@@ -20,13 +20,13 @@ from typing import Literal
 
 import zmq
 
+from backend.lift_methods import METHODS
 from backend.server import keys as key_file
 from backend.server import lock
 from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
 from backend.server.disk_space import free_space
 from backend.server.jobs import Job, Jobs
-from backend.server.methods import METHODS
 from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions

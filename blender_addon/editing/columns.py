@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
+from protocol.result.names import LABEL
 
 from ..splats.attributes import PADDED
 from ..splats.columns import count_of, resize
-from ..splats.following import LABEL
 
 
 class Kind(NamedTuple):

@@ -6,7 +6,6 @@ as meshes it lies hidden beneath the mesh that is seen.
 
 from __future__ import annotations
 
-import colorsys
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,12 +15,13 @@ import bmesh  # pyright: ignore[reportMissingImports]
 import bpy
 
 from protocol.errors import BadArgument, BadSplats
+from protocol.result.colours import BACKGROUND, colour_of
+from protocol.result.names import MAX_LABEL
 
 from .. import session
 from ..splats.attributes import catch_up
 from ..splats.collections import BENEATH, SURFACE_OF, lay_beneath, linear, nearest_tag, splat_objects
 from ..splats.columns import count_of
-from ..splats.result import BACKGROUND_COLOUR, MAX_LABEL
 from .columns import relabel
 
 KINDS = ("OBJECT", "BACKGROUND")
@@ -102,7 +102,7 @@ def background_for(like: Any) -> Any:
     if there is not None:
         return there
     part = _add(scene, like, "BACKGROUND", "background")
-    part.splatlift.colour = BACKGROUND_COLOUR
+    part.splatlift.colour = BACKGROUND
     return part
 
 
@@ -113,12 +113,6 @@ def recolour(part: Any, colour: Sequence[float]) -> None:
     part.color_tag = nearest_tag((r, g, b)) if part.splatlift.kind == "OBJECT" else "NONE"
     for thing in part.all_objects:
         thing.color = linear((r, g, b))
-
-
-def colour_of(label: int) -> tuple[float, float, float]:
-    """Return the sRGB colour of a new label, as results colour theirs: neighbouring labels get hues far apart."""
-    hue = (label * 0.618033988749895) % 1.0
-    return colorsys.hsv_to_rgb(hue, (0.85, 0.6, 0.95)[label % 3], (0.95, 0.85, 0.65)[(label // 3) % 3])
 
 
 def settle(part: Any) -> None:

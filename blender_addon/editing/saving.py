@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import uuid
 from dataclasses import replace
@@ -31,13 +30,34 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import bpy
-import msgspec
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
-from plyfile import PlyData, PlyElement, PlyParseError
 
-from protocol.errors import BadResult, BadSplats, Unavailable
+from protocol.errors import BadSplats, Unavailable
 from protocol.ply import write_ply
+from protocol.result.colours import colour_of
+from protocol.result.embedding import read_embedding, write_embedding
+from protocol.result.folder import whole_folder
+from protocol.result.gaussians import map_rows
+from protocol.result.meshes import Mesh, write_mesh
+from protocol.result.names import (
+    BACKUP,
+    CONFIDENCE,
+    EMBEDDING,
+    LABEL,
+    LABELS,
+    MAX_LABEL,
+    MESHES,
+    OBJECTS,
+    OVERVIEW,
+    ROW,
+    SPLATS,
+    TABLE,
+    mesh_path,
+    object_path,
+)
+from protocol.result.table import Matrix4, ObjectRow, object_row, read_table, rewrite_table
 from protocol.splats import Splats, merge
 from protocol.transform import decompose, transform
 
@@ -45,19 +65,15 @@ from ..splats.attributes import read_splats
 from ..splats.collections import placement_of
 from ..splats.columns import COLOUR, read_positions
 from ..splats.export import UNMOVED, world_matrix
-from ..splats.result import MAX_LABEL, ROW
-from .columns import LABEL
 from .modes import outside_edit_mode
-from .parts import Piece, colour_of, parts_of, pieces_of, recolour, settle
-from .similar import EMBEDDING, places_of, read_embedding, row_places
+from .parts import Piece, parts_of, pieces_of, recolour, settle
+from .similar import places_of, row_places
 from .surfaces import relative
 
-TABLE = "objects.json"
-SPLATS = "splats.ply"
-BACKUP = "before-edits"
-OF_LABELS = ("labels", "overview.png")
+OF_LABELS = (LABELS, OVERVIEW)
 """What shows labels in pictures, which Blender cannot draw anew."""
-OF_OBJECTS = ("objects", "meshes")
+OF_OBJECTS = (OBJECTS, MESHES)
+REMEDY = "Export the scene instead."
 
 
 class Edited(NamedTuple):
@@ -89,7 +105,7 @@ class Original(NamedTuple):
     count: int
     places: NDArray[np.intp] | None
     columns: tuple[str, ...]
-    rows: dict[int, dict[str, Any]]
+    rows: dict[int, ObjectRow]
 
     def places_of(self, splats: Splats) -> NDArray[np.intp]:
         """Return where each of the Gaussians was, (M,).
@@ -115,7 +131,7 @@ def save_edits(scene: Any) -> Path:
         Unavailable: if the disk refuses; the folder is as it was then.
     """
     folder = Path(scene.splatlift.source)
-    table = _read_table(folder)
+    read_table(folder, REMEDY)
     backup = folder / BACKUP
     before = _read_original(backup if (backup / TABLE).is_file() else folder)
     bpy.context.view_layer.update()
@@ -124,52 +140,31 @@ def save_edits(scene: Any) -> Path:
     edited = [_edited(part, _frame(scene)) for part in parts]
     if not edited:
         raise BadSplats("The scene has no Gaussians left to save.", "Undo the last deletion.")
-    new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
-        _copy_tree(folder, new, leave=(SPLATS, TABLE, EMBEDDING, *OF_OBJECTS))
-        if before.folder == folder:
-            _copy_tree(folder, new / BACKUP, leave=())
-        if not _write_gaussians(new, edited, before):
-            for name in OF_LABELS:
-                _drop(new / name)
-        _write_objects(new, edited, before)
-        names = names_of([each.part for each in edited])
-        rows = [_row(each, names[each.part], before) for each in edited if each.label]
-        _write_json(new / TABLE, {**table, "objects": rows})
-        _take_the_place_of(folder, new)
+        with whole_folder(folder) as new:
+            _copy_tree(folder, new, leave=(SPLATS, TABLE, EMBEDDING, *OF_OBJECTS))
+            if before.folder == folder:
+                _copy_tree(folder, new / BACKUP, leave=())
+            if not _write_gaussians(new, edited, before):
+                for name in OF_LABELS:
+                    _drop(new / name)
+            _write_objects(new, edited, before)
+            names = names_of([each.part for each in edited])
+            rows = [_row(each, names[each.part], before) for each in edited if each.label]
+            rewrite_table(new, rows, present=folder, original=before.folder)
     except OSError as error:
         raise Unavailable(
             f"The edits cannot be written to {folder}: {error.strerror}.", "The result is as it was."
         ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return folder
 
 
-def _read_table(folder: Path) -> dict[str, Any]:
-    path = folder / TABLE
-    try:
-        table = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResult(
-            f"{path} cannot be read, and edits cannot be saved to that result.", "Export the scene instead."
-        ) from error
-    if not isinstance(table, dict) or not isinstance(table.get("objects"), list):
-        raise BadResult(f"{path} is no table of objects.", "Export the scene instead.")
-    return table
-
-
 def _read_original(folder: Path) -> Original:
-    path = folder / SPLATS
-    rows = {row["id"]: row for row in _read_table(folder)["objects"] if isinstance(row, dict) and "id" in row}
+    table = read_table(folder, REMEDY)
     count, places = row_places(folder)
-    try:
-        vertex = PlyData.read(str(path), mmap="r")["vertex"]
-        names = tuple(each.name for each in vertex.properties)
-        labels = np.array(vertex[LABEL], np.int32)
-    except (PlyParseError, KeyError, ValueError, OSError) as error:
-        raise BadResult(f"{path} cannot be read: {error}.", "Export the scene instead.") from error
-    return Original(folder, labels, count, places, names, rows)
+    stored = map_rows(folder, REMEDY)
+    labels = np.array(stored[LABEL], np.int32)
+    return Original(folder, labels, count, places, stored.dtype.names or (), {row.id: row for row in table.objects})
 
 
 def _frame(scene: Any) -> NDArray[np.float64]:
@@ -228,9 +223,9 @@ def _write_gaussians(folder: Path, edited: list[Edited], before: Original) -> bo
     if not untouched:
         kept[ROW] = whole.extra[ROW]
     write_ply(replace(whole, extra=kept), folder / SPLATS)
-    embedding = read_embedding(before.folder)
+    embedding = read_embedding(before.folder, before.count)
     if embedding is not None:
-        np.save(folder / EMBEDDING, embedding[places])
+        write_embedding(folder, embedding[places])
     still = all(np.array_equal(each.matrix, np.eye(4)) for each in edited)
     return untouched and still and np.array_equal(whole.extra[LABEL], before.labels)
 
@@ -245,16 +240,15 @@ def _write_objects(folder: Path, edited: list[Edited], before: Original) -> None
         if (before.folder / name).is_dir():
             (folder / name).mkdir()
     for each in [each for each in edited if each.label]:
-        name = f"{each.label:04d}.ply"
-        if (folder / "objects").is_dir():
-            write_ply(_moved(each.splats.without_columns(), each.matrix), folder / "objects" / name)
-        if not (folder / "meshes").is_dir():
+        if (folder / OBJECTS).is_dir():
+            write_ply(_moved(each.splats.without_columns(), each.matrix), object_path(folder, each.label))
+        if not (folder / MESHES).is_dir():
             continue
-        pieces = pieces_of(each.part)
+        pieces, known = pieces_of(each.part), mesh_path(before.folder, each.label)
         if pieces[0].surface is not None:
-            _write_surface(pieces, folder / "meshes" / name)
-        elif (before.folder / "meshes" / name).is_file() and _is_whole(each, before):
-            _link(before.folder / "meshes" / name, folder / "meshes" / name)
+            write_mesh(_surface(pieces), mesh_path(folder, each.label))
+        elif known.is_file() and _is_whole(each, before):
+            _link(known, mesh_path(folder, each.label))
 
 
 def _is_whole(each: Edited, before: Original) -> bool:
@@ -262,8 +256,8 @@ def _is_whole(each: Edited, before: Original) -> bool:
     return np.array_equal(np.sort(before.places_of(each.splats)), np.flatnonzero(before.labels == each.label))
 
 
-def _write_surface(pieces: list[Piece], path: Path) -> None:
-    """Write the surfaces of an object as results have them, in the frame of its Gaussians."""
+def _surface(pieces: list[Piece]) -> Mesh:
+    """The surfaces of an object as one, in the frame of its Gaussians."""
     corners, faces, colours = [], [], []
     for piece in [piece for piece in pieces if piece.surface is not None]:
         matrix = relative(pieces[0].thing, piece.surface)
@@ -274,15 +268,7 @@ def _write_surface(pieces: list[Piece], path: Path) -> None:
         faces.append(triangles + sum(len(each) for each in corners))
         corners.append(read_positions(data) @ matrix[:3, :3].T + matrix[:3, 3])
         colours.append(_surface_colours(data))
-    places, paint = np.concatenate(corners), np.concatenate(colours)
-    vertex = np.empty(len(places), [(axis, "<f4") for axis in "xyz"] + [(c, "u1") for c in ("red", "green", "blue")])
-    for n, axis in enumerate("xyz"):
-        vertex[axis] = places[:, n]
-    for n, channel in enumerate(("red", "green", "blue")):
-        vertex[channel] = paint[:, n]
-    face = np.empty(sum(len(each) for each in faces), [("vertex_indices", "<i4", (3,))])
-    face["vertex_indices"] = np.concatenate(faces)
-    PlyData([PlyElement.describe(vertex, "vertex"), PlyElement.describe(face, "face")], byte_order="<").write(str(path))
+    return Mesh(np.concatenate(corners), np.concatenate(faces), np.concatenate(colours))
 
 
 def _surface_colours(data: Any) -> NDArray[np.uint8]:
@@ -308,39 +294,23 @@ def names_of(parts: list[Any]) -> dict[Any, str]:
     return names
 
 
-def _row(each: Edited, name: str, before: Original) -> dict[str, Any]:
-    """The object's row of ``objects.json``; fields that are not known here stay as they were."""
-    known, splats = each.part.splatlift, each.splats
-    if not _is_whole(each, before) or each.label not in before.rows:
-        means = splats.means.astype(np.float64)
-        alphas = np.maximum(splats.alphas.astype(np.float64), 1e-6)
-        confidence = splats.extra.get("confidence")
-        numbers = {
-            "count": len(splats),
-            "min": _rounded(means.min(0)),
-            "max": _rounded(means.max(0)),
-            "centre": _rounded(np.average(means, axis=0, weights=alphas)),
-            "confidence": 0.0 if confidence is None else round(float(np.average(confidence, weights=alphas)), 4),
-            "views": 0,
-        }
-        came_from = int(np.bincount(before.labels[before.places_of(splats)]).argmax())
-        numbers["views"] = before.rows.get(came_from, {}).get("views", 0)
-    else:
-        numbers = {}
-    row = {**before.rows.get(each.label, {}), "id": each.label, "name": name, **numbers}
-    row["colour"] = [round(float(channel), 6) for channel in known.colour]
-    row.pop("matrix", None)
-    if not np.array_equal(each.matrix, np.eye(4)):
-        row["matrix"] = each.matrix.tolist()
-    return row
+def _row(each: Edited, name: str, before: Original) -> ObjectRow:
+    """The object's row of ``objects.json``."""
+    r, g, b = (round(float(channel), 6) for channel in each.part.splatlift.colour)
+    colour, matrix = (r, g, b), _matrix(each)
+    if _is_whole(each, before) and each.label in before.rows:
+        return structs.replace(before.rows[each.label], name=name, colour=colour, matrix=matrix)
+    splats = each.splats
+    came_from = before.rows.get(int(np.bincount(before.labels[before.places_of(splats)]).argmax()))
+    views = came_from.views if came_from else 0
+    confidence = splats.extra.get(CONFIDENCE)
+    return object_row(
+        each.label, name, splats.means, splats.opacities, confidence, colour=colour, views=views, matrix=matrix
+    )
 
 
-def _rounded(values: NDArray) -> list[float]:
-    return [round(float(value), 6) for value in values]
-
-
-def _write_json(path: Path, record: dict[str, Any]) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+def _matrix(each: Edited) -> Matrix4 | None:
+    return None if np.array_equal(each.matrix, np.eye(4)) else each.matrix.tolist()
 
 
 def _copy_tree(source: Path, target: Path, leave: tuple[str, ...]) -> None:
@@ -349,7 +319,7 @@ def _copy_tree(source: Path, target: Path, leave: tuple[str, ...]) -> None:
     def ignored(where: str, names: list[str]) -> list[str]:
         return [name for name in names if Path(where) == source and name in leave]
 
-    shutil.copytree(source, target, copy_function=_link, ignore=ignored)
+    shutil.copytree(source, target, copy_function=_link, ignore=ignored, dirs_exist_ok=True)
 
 
 def _link(source: str | Path, target: str | Path) -> None:
@@ -364,14 +334,3 @@ def _drop(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _take_the_place_of(folder: Path, new: Path) -> None:
-    old = new.with_suffix(".old")
-    folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from plyfile import PlyData, PlyParseError
 
-from protocol.errors import BadArgument, BadResult
+from protocol.errors import BadArgument
+from protocol.result.embedding import read_embedding
+from protocol.result.gaussians import map_rows
+from protocol.result.names import EMBEDDING, ROW, SPLATS
 
 from ..splats.columns import COLOUR, read_positions
-from ..splats.result import ROW
 from .columns import read_column
 from .modes import outside_edit_mode
 from .neighbours import connected, usual_distance
@@ -25,7 +26,6 @@ from .parts import Piece, check_parts, pieces_of, scene_of
 from .selection import check_shown, read_selection, write_selection
 
 THRESHOLD = 0.7
-EMBEDDING = "embedding.npy"
 GAP = 2.0
 """How far apart neighbours of like colour may be, as a multiple of the usual distance."""
 
@@ -78,7 +78,7 @@ def select_like(
     if not any(each.any() for each in seeds):
         raise BadArgument("Nothing is selected to compare with.", "Click a Gaussian in Edit Mode.")
     folder = Path(scene_of(several[0]).splatlift.source)
-    if (folder / "splats.ply").is_file():
+    if (folder / SPLATS).is_file():
         alike = _by_embedding(pieces, seeds, folder, threshold)
     else:
         alike = _by_server(pieces, seeds, folder, threshold, ask)
@@ -91,24 +91,6 @@ def select_like(
     return Similar(count, "embedding" if alike else "colour")
 
 
-def read_embedding(folder: Path) -> NDArray | None:
-    """Return the embedding (N, d) of a result in the order of its ``splats.ply``, or None where there is none.
-
-    Raises:
-        BadResult: if it is broken.
-    """
-    path = folder / EMBEDDING
-    if not path.is_file():
-        return None
-    try:
-        values = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise BadResult(f"{path} cannot be read: {error}.", "Download the result again.") from error
-    if values.ndim != 2 or values.dtype not in (np.float16, np.float32):
-        raise BadResult(f"{path} does not hold an embedding.", "Download the result again.")
-    return values
-
-
 def row_places(folder: Path) -> tuple[int, NDArray[np.intp] | None]:
     """Return how many Gaussians ``splats.ply`` of a result has, and where in it each row of the first import is.
 
@@ -118,17 +100,13 @@ def row_places(folder: Path) -> tuple[int, NDArray[np.intp] | None]:
     Raises:
         BadResult: if the file is missing or broken.
     """
-    path = folder / "splats.ply"
-    try:
-        vertex = PlyData.read(str(path), mmap="r")["vertex"]
-    except (PlyParseError, KeyError, ValueError, OSError) as error:
-        raise BadResult(f"{path} cannot be read: {error}.", "Download the result again.") from error
-    if ROW not in {each.name for each in vertex.properties}:
-        return vertex.count, None
-    rows = np.asarray(vertex[ROW], np.intp)
+    stored = map_rows(folder)
+    if ROW not in (stored.dtype.names or ()):
+        return len(stored), None
+    rows = np.asarray(stored[ROW], np.intp)
     places = np.full(int(rows.max(initial=-1)) + 1, -1)
     places[rows] = np.arange(len(rows))
-    return vertex.count, places
+    return len(stored), places
 
 
 def places_of(rows: NDArray, count: int, places: NDArray[np.intp] | None) -> NDArray[np.intp]:
@@ -155,15 +133,12 @@ def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
 def _by_embedding(
     pieces: list[Piece], seeds: list[NDArray[np.bool_]], folder: Path, threshold: float
 ) -> list[NDArray[np.bool_]] | None:
-    embedding = read_embedding(folder)
-    if embedding is None:
+    if not (folder / EMBEDDING).exists():
         return None
     count, places = row_places(folder)
-    if count != len(embedding):
-        raise BadResult(
-            f"{folder / EMBEDDING} is of {len(embedding)} Gaussians, splats.ply has {count}.",
-            "Download the result again.",
-        )
+    embedding = read_embedding(folder, count)
+    if embedding is None:
+        return None
     features = [_unit(embedding, places_of(read_column(piece.thing.data, ROW), count, places)) for piece in pieces]
     wanted = np.concatenate([each[own] for each, own in zip(features, seeds, strict=True)]).mean(0)
     if not np.linalg.norm(wanted) > 0:

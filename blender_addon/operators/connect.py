@@ -9,7 +9,7 @@ from protocol.errors import Unavailable
 
 from ..api import PATIENCE, START
 from ..preferences import address, check_online, environment, pairing
-from ..pump import pump
+from ..timer import timer
 from .reporting import reporting
 
 
@@ -24,15 +24,15 @@ class SPLATLIFT_OT_connect(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         where = parse(address())
         check_online(where)
-        connection = pump.connection
+        connection = timer.connection
         connection.connect(address(), pairing())
-        pump.start()
+        timer.start()
         if bpy.app.background:
             connection.run(lambda: connection.state in ("connected", "error"), PATIENCE)
             if connection.state != "connected":
                 raise connection.error or Unavailable(f"No SplatLift server answers at {where}.")
-            connection.run(lambda: not connection.errands, PATIENCE)
-            pump.settle()
+            connection.run(lambda: not connection.requests, PATIENCE)
+            timer.settle()
         return {"FINISHED"}
 
 
@@ -45,12 +45,12 @@ class SPLATLIFT_OT_disconnect(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        known = pump.known_connection
+        known = timer.known_connection
         return known is not None and (known.wanted or known.state == "error")
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        pump.connection.close()
+        timer.connection.close()
         return {"FINISHED"}
 
 
@@ -72,10 +72,10 @@ class SPLATLIFT_OT_start_server(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         program = environment()
         assert program is not None  # see poll
-        pump.start_local(program)
+        timer.start_local(program)
         if bpy.app.background:
-            pump.connection.connect(pump.local.wait_for_address(START), started_here=True)
-            pump.connection.run(lambda: pump.connection.state in ("connected", "error"), PATIENCE)
+            timer.connection.connect(timer.local.wait_for_address(START), started_here=True)
+            timer.connection.run(lambda: timer.connection.state in ("connected", "error"), PATIENCE)
         return {"FINISHED"}
 
 
@@ -88,12 +88,12 @@ class SPLATLIFT_OT_stop_server(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return pump.local.state != "stopped"
+        return timer.local.state != "stopped"
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        pump.connection.close()
-        pump.local.stop(wait=bpy.app.background)
+        timer.connection.close()
+        timer.local.stop(wait=bpy.app.background)
         return {"FINISHED"}
 
 

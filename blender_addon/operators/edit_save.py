@@ -4,8 +4,10 @@ from typing import Any, ClassVar
 
 import bpy
 
+from protocol.result.names import BACKUP
+
 from .. import session
-from ..editing.saving import BACKUP, save_edits
+from ..editing.saving import save_edits
 from .edit_targets import need_scene
 from .reporting import reporting
 

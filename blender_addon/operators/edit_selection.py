@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from protocol.errors import NotFound
 from protocol.messages import Select
 
+from ..client.selection import job_of, select
 from ..editing.grow import grow, shrink
 from ..editing.selection import active_point
 from ..editing.similar import THRESHOLD, Point, select_like
-from ..pump import pump
-from ..selecting import job_of
+from ..timer import timer
 from .edit_targets import can_edit, need_targets
 from .reporting import reporting
 
@@ -101,11 +101,12 @@ class SPLATLIFT_OT_shrink_selection(_Spread, bpy.types.Operator):
 
 def ask(folder: Path, row: int, threshold: float) -> NDArray[np.bool_] | None:
     """Ask the connected server which Gaussians of a result are like one; None where it cannot tell."""
-    known = pump.known_connection
+    known = timer.known_connection
     if known is None or known.state != "connected" or known.server is None or "select" not in known.server.features:
         return None
     try:
-        return known.select(Select(job_of(folder), row, threshold=threshold, hull=False)).result(PATIENCE)
+        wanted = Select(job_of(folder), row, threshold=threshold, hull=False)
+        return known.start(select(known, wanted)).result(PATIENCE)
     except NotFound:  # a result of another server, or one that is on disk only
         return None
 

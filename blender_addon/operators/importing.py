@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 
 import bpy
 
+from protocol.coroutines import finish
 from protocol.errors import BadArgument
+from protocol.result.names import CAMERAS
+from protocol.result.table import read_table
 
 from .. import session
-from ..pump import pump
 from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
-from ..splats.capture import CAMERAS
 from ..splats.collections import show_as, shown_as
-from ..splats.result import read_table
+from ..timer import timer
 from .reporting import reporting
 
 FROM_PANEL = ("display", "up", "scale")
@@ -51,7 +52,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if pump.importing is not None:
+        if timer.importing is not None:
             cls.poll_message_set("One result is being imported already")
             return False
         return True
@@ -81,9 +82,9 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
             photographs=photographs_of(folder, self.photographs, context) if cameras else None,
         )
         if bpy.app.background:
-            show(session.finish(steps))
+            show(finish(steps))
             return {"FINISHED"}
-        pump.begin_import(steps, in_one_undo_step)
+        timer.begin_import(steps, in_one_undo_step)
         # The undo step belongs to the moment when the objects appear.
         return {"CANCELLED"}
 
@@ -97,10 +98,10 @@ class SPLATLIFT_OT_stop_import(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return pump.importing is not None
+        return timer.importing is not None
 
     def execute(self, context: Any) -> set[str]:
-        pump.stop_import()
+        timer.stop_import()
         return {"FINISHED"}
 
 

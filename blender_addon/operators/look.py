@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import bpy
 
 from protocol.errors import BadArgument, NotFound
+from protocol.result.table import read_table
 
 from .. import session
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
 from ..splats.collections import show_as
 from ..splats.display import show_labels
-from ..splats.result import read_table
 from . import importing
 from .reporting import reporting
 

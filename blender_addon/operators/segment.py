@@ -12,10 +12,10 @@ from protocol.errors import BadArgument, NotFound
 from protocol.messages import JobRequest
 
 from .. import values
-from ..job import Job
-from ..pump import pump, redraw_panels
+from ..client.job import Job
+from ..client.survey import Survey, scene_of
 from ..settings import capture_folder, settings
-from ..survey import Survey, scene_of
+from ..timer import redraw_panels, timer
 from .reporting import reporting
 
 
@@ -28,7 +28,7 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        known = pump.known_connection
+        known = timer.known_connection
         if known is None or known.state != "connected":
             cls.poll_message_set("Connect to a server first")
         elif not settings(context).folder:
@@ -42,11 +42,11 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
         folder = capture_folder(context)
         if folder is None or not folder.is_dir():
             raise BadArgument(f"There is no folder {folder}.", "Choose the one that holds the photographs.")
-        job = pump.connection.submit(folder, request_of(settings(context), folder))
-        pump.start()
+        job = timer.job_list.submit(folder, request_of(settings(context), folder))
+        timer.start()
         if bpy.app.background:
             job.result()
-            pump.settle()
+            timer.settle()
         return {"FINISHED"}
 
 
@@ -61,12 +61,12 @@ class SPLATLIFT_OT_cancel(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return any(not job.final for job in pump.jobs)
+        return any(not job.final for job in timer.jobs)
 
     @reporting
     def execute(self, context: Any) -> set[str]:
         _job(self.job).cancel()
-        pump.start()
+        timer.start()
         return {"FINISHED"}
 
 
@@ -81,12 +81,12 @@ class SPLATLIFT_OT_forget(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return any(job.final for job in pump.jobs)
+        return any(job.final for job in timer.jobs)
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        pump.connection.forget(_job(self.job))
-        pump.start()
+        timer.job_list.forget(_job(self.job))
+        timer.start()
         return {"FINISHED"}
 
 
@@ -155,8 +155,8 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
 def request_of(chosen: Any, folder: Path) -> JobRequest:
     """Return what the panel asks for: the method, what was set otherwise, and splats where they are to be used."""
-    found = pump.look_at(folder) if bpy.app.background else pump.surveyed
-    known = pump.known_connection
+    found = timer.look_at(folder) if bpy.app.background else timer.surveyed
+    known = timer.known_connection
     offered = known.server.methods if known is not None and known.server is not None else ()
     method = chosen.method or (offered[0].name if offered else "")
     return JobRequest(
@@ -173,7 +173,7 @@ def _job(id: str) -> Job:
     Raises:
         NotFound: if there is none.
     """
-    found = [job for job in pump.jobs if id in ("", job.id)]
+    found = [job for job in timer.jobs if id in ("", job.id)]
     if not found:
         raise NotFound("That capture is no longer on the list.")
     return found[-1]

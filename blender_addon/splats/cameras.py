@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from .capture import CameraRow, photograph_of
+from protocol.result.cameras import CameraRow, photograph_of
 
 NAME = "Cameras"
 SIZE = "splatlift_size"

@@ -16,12 +16,13 @@ import bpy
 from mathutils import Matrix, Vector
 
 from protocol.errors import BadArgument
+from protocol.result.cameras import CameraRow
+from protocol.result.meshes import Mesh
 
 from .attributes import is_splats
 from .cameras import NAME, add_cameras, remove_cameras
-from .capture import CameraRow
 from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, ellipsoid_nodes, points_nodes
-from .mesh import Surface, add_surface
+from .mesh import add_surface
 from .native import can_draw_splats
 from .points import add_cloud, add_points
 from .result import Part, Result
@@ -51,7 +52,7 @@ TAGS = {
 def add_scene(
     result: Result,
     display: str,
-    surfaces: Mapping[int, Surface],
+    surfaces: Mapping[int, Mesh],
     parent: Any,
     scale: float = 1.0,
     cameras: Sequence[CameraRow] = (),
@@ -197,7 +198,7 @@ def _nodes(display: str, total: int) -> Any:
     return None if can_draw_splats() else ellipsoid_nodes(_share(total))
 
 
-def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Surface | None) -> Any:
+def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None) -> Any:
     child: Any = bpy.data.collections.new(part.name)
     child.color_tag = nearest_tag(part.colour) if part.label else "NONE"
     scene.children.link(child)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.result.names import LABEL
 from protocol.splats import Floats, Splats
 from protocol.transform import transform
 
@@ -21,8 +22,6 @@ from .columns import read, read_positions
 
 PLACE = "splatlift_place"
 """Attribute, FLOAT_VECTOR: where a point was when its Gaussian was written."""
-LABEL = "label"
-"""The column with the label of the object that a Gaussian belongs to."""
 
 _ROUNDING = 4e-6
 """How far float32 may be off after a few steps, of the largest coordinate."""

@@ -10,40 +10,24 @@ import numpy as np
 import pytest
 
 from backend.demo.scene import write_scene
-from backend.pipeline import SegmentRequest, reconstruct_to_file, segment
+from backend.pipeline import BY_GEOMETRY, SegmentRequest, reconstruct_to_file, segment
 from backend.reconstruct import reconstruct
-from backend.reconstruct.joint import UNREAD
 from backend.scene import load_scene
 from backend.scene.types import MaskIds
-from protocol.errors import BadArgument
+from protocol.errors import BadArgument, BadMask
 from protocol.ply import read_ply, write_ply
 
 
 @pytest.fixture(scope="module")
-def request_jointly(tmp_path_factory: pytest.TempPathFactory) -> SegmentRequest:
-    folder = tmp_path_factory.mktemp("joint")
+def request_small(tmp_path_factory: pytest.TempPathFactory) -> SegmentRequest:
+    folder = tmp_path_factory.mktemp("small")
     write_scene(folder / "room", objects=3, views=6, size=64, seed=1)
-    return SegmentRequest(
-        folder / "room", folder / "out", device="cpu", steps=30, meshes=False, gallery=False, joint=True
-    )
+    return SegmentRequest(folder / "room", folder / "out", device="cpu", steps=30, meshes=False, gallery=False)
 
 
-def test_a_joint_run_leaves_labels_and_the_embedding_that_was_trained_with_the_gaussians(request_jointly):
-    report = segment(replace(request_jointly, settings={"decode": "bits", "lambda_3d": 0.0}))
-    assert (report["method"], report["joint"]) == ("unic-lift", True)
-    assert report["settings"]["decode"] == "bits"
-    assert not set(UNREAD) & set(report["settings"])
-    splats = read_ply(request_jointly.out / "splats.ply")
-    embedding = np.load(request_jointly.out / "embedding.npy")
-    assert embedding.shape == (len(splats), 12)
-    assert np.isfinite(embedding).all()
-    assert embedding.std() > 0
-    assert splats.extra["label"].max() == report["objects"]
-
-
-def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_jointly, tmp_path: Path):
+def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_small, tmp_path: Path):
     room = tmp_path / "room"
-    shutil.copytree(request_jointly.scene, room)
+    shutil.copytree(request_small.scene, room)
     (room / "masks" / "0001.png").rename(room / "masks" / "other.png")
     scene = load_scene(room)
     splats = reconstruct(scene, scene.views, steps=300, settings={"cap": 800})
@@ -51,7 +35,7 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_
     write_ply(splats, room / "given.ply")
     report = segment(
         replace(
-            request_jointly, scene=room, out=tmp_path / "out", joint=False, splats=room / "given.ply",
+            request_small, scene=room, out=tmp_path / "out", splats=room / "given.ply",
             mask_ids=MaskIds(background=(1, 2)),
         )
     )  # fmt: skip
@@ -64,33 +48,19 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_
     assert of_file == "given.ply has 1 Gaussians with a quaternion of zeros, which is no rotation; they were dropped."
 
 
-@pytest.mark.parametrize("name", UNREAD)
-def test_a_joint_run_refuses_settings_that_it_would_not_read(name, request_jointly, tmp_path: Path):
-    with pytest.raises(BadArgument, match=name):
-        segment(replace(request_jointly, out=tmp_path / "out", settings={name: 1}))
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("change", [{"method": "consensus"}, {"splats": Path("some.ply")}])
-def test_a_joint_run_is_of_unic_lift_and_of_its_own_gaussians(change, request_jointly, tmp_path: Path):
-    with pytest.raises(BadArgument, match="joint"):
-        segment(replace(request_jointly, out=tmp_path / "out", **change))
-
-
-@pytest.mark.parametrize("joint", [True, False])
-def test_several_gpus_are_refused_where_there_is_none(joint, request_jointly, tmp_path: Path):
+def test_several_gpus_are_refused_where_there_is_none(request_small, tmp_path: Path):
     with pytest.raises(BadArgument, match="GPU"):
-        segment(replace(request_jointly, out=tmp_path / "out", joint=joint, gpus=2))
+        segment(replace(request_small, out=tmp_path / "out", gpus=2))
     with pytest.raises(BadArgument, match="GPU"):
         reconstruct_to_file(
-            request_jointly.scene, tmp_path / "a.ply", None,
+            request_small.scene, tmp_path / "a.ply", None,
             steps=1, test_views="none", device="cpu", seed=0, checkpoint=None, gpus=2,
         )  # fmt: skip
 
 
-def test_masks_steer_what_grows_unless_they_are_told_not_to(request_jointly, tmp_path: Path):
+def test_masks_steer_what_grows_unless_they_are_told_not_to(request_small, tmp_path: Path):
     plain = tmp_path / "plain"
-    shutil.copytree(request_jointly.scene, plain)
+    shutil.copytree(request_small.scene, plain)
     shutil.rmtree(plain / "masks")
 
     def means(scene: Path, steer: bool):
@@ -101,5 +71,25 @@ def test_masks_steer_what_grows_unless_they_are_told_not_to(request_jointly, tmp
         return read_ply(tmp_path / "a.ply").means
 
     unsteered = means(plain, True)
-    assert np.array_equal(means(request_jointly.scene, False), unsteered)
-    assert not np.array_equal(means(request_jointly.scene, True), unsteered)
+    assert np.array_equal(means(request_small.scene, False), unsteered)
+    assert not np.array_equal(means(request_small.scene, True), unsteered)
+
+
+def test_a_scene_without_masks_is_segmented_by_geometry_alone(request_small, tmp_path: Path):
+    room = tmp_path / "room"
+    write_scene(room, objects=3, views=12, size=96, seed=1)
+    asked = replace(request_small, scene=room, steps=300, test_views="last:0.2")
+    masked = segment(replace(asked, out=tmp_path / "masked", geometry=True))
+    shutil.rmtree(room / "masks")
+    report = segment(replace(asked, out=tmp_path / "out"))
+    assert report["method"] == masked["method"] == "geometry"
+    assert report["warnings"].count(BY_GEOMETRY) == 1
+    assert not report["refined"]
+    assert not report["steered"]
+    assert report["objects"] == masked["objects"] > 0
+    splats = read_ply(tmp_path / "out" / "splats.ply")
+    assert splats.extra["label"].max() == report["objects"]
+    with pytest.raises(BadMask, match="has an instance mask"):
+        segment(replace(asked, out=tmp_path / "no", method="consensus"))
+    with pytest.raises(BadArgument, match="reads no masks"):
+        segment(replace(asked, out=tmp_path / "no", method="consensus", geometry=True))

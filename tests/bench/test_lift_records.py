@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.lift.views import MaskedView
+from backend.lift.evidence.views import MaskedView
 from backend.scene.types import Camera
 from bench.ablations import fewer_masks, smaller_masks
 from bench.growth import exponents

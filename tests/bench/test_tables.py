@@ -15,7 +15,7 @@ import bench.tables
 from backend.evaluate.scene_pq import MESSY_ROOMS as TWO
 from backend.evaluate.scene_pq import ClassScore, SceneScore
 from backend.lift import label_map
-from backend.lift.views import MaskedView
+from backend.lift.evidence.views import MaskedView
 from backend.pipeline import SegmentRequest
 from backend.render import Renderer
 from backend.render.types import Contributions

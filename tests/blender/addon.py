@@ -13,8 +13,8 @@ from typing import Any
 import bpy
 
 import blender_addon
-from blender_addon.pump import pump
-from tests.blender_addon.mock_server import MockServer
+from blender_addon.timer import timer
+from tests.blender_addon.client.mock_server import MockServer
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def tick_until(done: Any, patience: float = 20.0) -> None:
     end = time.monotonic() + patience
     while not done():
         assert time.monotonic() < end
-        pump.tick()
+        timer.tick()
 
 
 class Layout:

@@ -16,7 +16,7 @@ from tests.blender.addon import answering, files_of
 from tests.blender.bare import run_in_bare_blender
 from tests.blender.example import NAMES, write_example
 from tests.blender.test_cameras import write_cameras
-from tests.blender_addon.mock_server import MockServer
+from tests.blender_addon.client.mock_server import MockServer
 
 pytest.importorskip("bpy")
 

@@ -146,9 +146,9 @@ def test_cameras_are_added_later_and_in_place_of_earlier_ones(tmp_path: Path) ->
         (None, r"has no cameras\.json"),
         ("[", "no list of cameras"),
         ('{"format": 2, "views": []}', "no list of cameras"),
-        ("skewed", "'centred' .* none that Blender can have"),
-        ("mirrored", "'centred' .* none that Blender can have"),
-        ("flat", "'centred' .* none that Blender can have"),
+        ("skewed", "'centred' .* not supported by Blender"),
+        ("mirrored", "'centred' .* not supported by Blender"),
+        ("flat", "'centred' .* not supported by Blender"),
     ],
 )
 def test_broken_cameras_are_refused_and_leave_nothing(tmp_path: Path, text: str | None, says: str) -> None:

@@ -22,12 +22,14 @@ from blender_addon.editing.merge import merge  # noqa: E402
 from blender_addon.editing.naming import recolour, rename  # noqa: E402
 from blender_addon.editing.parts import pieces_of  # noqa: E402
 from blender_addon.editing.remove import delete  # noqa: E402
-from blender_addon.editing.saving import BACKUP, save_edits  # noqa: E402
+from blender_addon.editing.saving import save_edits  # noqa: E402
 from blender_addon.editing.split import split_selection  # noqa: E402
 from blender_addon.splats.attributes import read_splats  # noqa: E402
 from blender_addon.splats.export import export_objects  # noqa: E402
 from protocol.errors import BadResult, BadSplats, Unavailable  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
+from protocol.result import folder as result_folder  # noqa: E402
+from protocol.result.names import BACKUP  # noqa: E402
 from protocol.transform import transform  # noqa: E402
 from tests.blender.addon import files_of  # noqa: E402
 from tests.blender.editing import part, pick, write_clumps  # noqa: E402
@@ -257,9 +259,10 @@ def test_a_failure_midway_leaves_the_result_as_it_was(folder: Path, monkeypatch:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for name in ("_write_json", "_write_objects", "_take_the_place_of", "_copy_tree"):
+    steps = [(saving, name) for name in ("rewrite_table", "_write_objects", "_copy_tree")]
+    for module, name in [*steps, (result_folder, "_take_the_place_of")]:
         with monkeypatch.context() as broken:
-            broken.setattr(saving, name, full)
+            broken.setattr(module, name, full)
             with pytest.raises(Unavailable, match="No space left"):
                 save_edits(scene)
         assert files_of(folder) == before
@@ -286,5 +289,5 @@ def test_what_cannot_be_saved_says_why(folder: Path) -> None:
         save_edits(scene)
     pieces_of(part("mug"))[0].thing.scale = (1, 1, 1)
     shutil.rmtree(folder)
-    with pytest.raises(BadResult, match=r"objects\.json"):
+    with pytest.raises(BadResult, match=r"There is no folder .*Export the scene"):
         save_edits(scene)

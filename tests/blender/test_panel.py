@@ -15,16 +15,16 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import panels, preferences, session, values  # noqa: E402
 from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
-from blender_addon.pump import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, pump, tick  # noqa: E402
+from blender_addon.timer import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, tick, timer  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
 from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
 from protocol.pull import CHUNK  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
-from tests.blender_addon.conftest import capture  # noqa: E402, F401
-from tests.blender_addon.mock_server import Stage  # noqa: E402
-from tests.blender_addon.test_local_server import program  # noqa: E402
+from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
+from tests.blender_addon.client.mock_server import Stage  # noqa: E402
+from tests.blender_addon.client.test_local_server import program  # noqa: E402
 
 NOT_CONNECTED = ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
 
@@ -39,7 +39,7 @@ def addon():
 def stage(tmp_path: Path):
     """The panel's connection, a scripted server and a clock."""
     stage = Stage(tmp_path / "cache")
-    pump._connection = stage.connection
+    timer._job_list = stage.job_list
     yield stage
     stage.close()
 
@@ -89,8 +89,8 @@ def declaring(stage, *settings: Setting) -> None:
     stage.server.settings["novel"] = list(settings)
     stage.server.answers[Hello] = lambda _: stage.server.welcome(features=["facts"])
     stage.connect()
-    stage.play(lambda: not stage.connection.errands)
-    pump.settle()
+    stage.play(lambda: not stage.connection.requests)
+    timer.settle()
 
 
 NOVEL = (
@@ -125,7 +125,7 @@ def test_settings_of_an_unknown_method_are_drawn_and_sent(stage, capture):  # no
     assert segment.request_of(chosen, capture()).settings == wanted, "the best is the first, which is the novel one"
 
     chosen.method = "quick"
-    assert segment.request_of(chosen, stage.connection.cache).settings == {}
+    assert segment.request_of(chosen, stage.cache).settings == {}
     assert not bpy.types.SPLATLIFT_PT_values.poll(bpy.context)
     chosen.method = "novel"
     assert bpy.ops.splatlift.reset_value(method="novel", setting="count") == {"FINISHED"}
@@ -171,7 +171,7 @@ def test_the_methods_are_the_servers(stage):
 
 def test_a_job_in_each_state(stage, capture):  # noqa: F811
     stage.connect()
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Looking at the files 0%}", "<splatlift.cancel>"]
     stage.play(lambda: job.state == "queued")
     job.ahead = 1
@@ -204,40 +204,40 @@ def test_a_job_in_each_state(stage, capture):  # noqa: F811
 
 def test_several_jobs_and_the_picture_of_one(stage, capture, monkeypatch):  # noqa: F811
     stage.connect()
-    first, second = stage.connection.submit(capture("a")), stage.connection.submit(capture("b"))
+    first, second = stage.job_list.submit(capture("a")), stage.job_list.submit(capture("b"))
     stage.play(lambda: first.state == second.state == "queued")
     stage.server.push(first.id, state="running", stage="lift", fraction=0.5)
     stage.server.send(Picture(first.id), [np.full((4, 6, 3), 200, np.uint8)])
     stage.play(lambda: first.pictures == 1)
-    pump.settle()
-    monkeypatch.setattr(pump.pictures, "icon", lambda job: 7 * (job in pump.pictures._shown))
+    timer.settle()
+    monkeypatch.setattr(timer.pictures, "icon", lambda job: 7 * (job in timer.pictures._shown))
     drawn = draw("SPLATLIFT_PT_jobs")
     assert [word for word in drawn if word in "ab"] == ["b", "a"], "the newest is first"
     assert drawn[-1] == "(picture)"
     for n in range(panels.JOBS):
-        stage.connection.submit(capture(f"more{n}"))
+        stage.job_list.submit(capture(f"more{n}"))
     assert draw("SPLATLIFT_PT_jobs")[-1] == "and 2 before"
     first.stop()
-    pump.settle()
-    assert not pump.pictures._shown, "a job that has ended shows no picture"
+    timer.settle()
+    assert not timer.pictures._shown, "a job that has ended shows no picture"
 
 
 def test_jobs_are_there_again_in_the_next_session(stage, capture, result, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("blender_addon.pump.cache_folder", lambda: stage.connection.cache)
+    monkeypatch.setattr("blender_addon.timer.cache_folder", lambda: stage.cache)
     stage.connect()
-    job = stage.connection.submit(capture())
+    job = stage.job_list.submit(capture())
     stage.play(lambda: job.state == "queued")
     stage.server.finish(job.id, files_of(result))
     stage.play(lambda: job.final)
-    pump.settle()
-    pump._connection = None
-    assert [again.id for again in pump.connection.jobs] == [job.id]
+    timer.settle()
+    timer._job_list = None
+    assert [again.id for again in timer.job_list.jobs] == [job.id]
     assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "<Import>", "<splatlift.forget>"]
-    assert bpy.ops.splatlift.import_result(directory=str(pump.jobs[0].folder)) == {"FINISHED"}
+    assert bpy.ops.splatlift.import_result(directory=str(timer.jobs[0].folder)) == {"FINISHED"}
     bpy.ops.splatlift.forget()
-    pump.settle()
-    pump._connection = None
-    assert pump.connection.jobs == []
+    timer.settle()
+    timer._job_list = None
+    assert timer.job_list.jobs == []
 
 
 def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path):
@@ -250,7 +250,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     assert bpy.ops.splatlift.drop_capture(filepath=str(scene / "images" / "0.jpg")) == {"FINISHED"}
     assert chosen.folder == str(scene)
     assert "Looking at the folder" in draw("SPLATLIFT_PT_capture")
-    tick_until(lambda: pump.surveyed is not None)
+    tick_until(lambda: timer.surveyed is not None)
     drawn = draw("SPLATLIFT_PT_capture")
     for line in ("COLMAP", "2 photographs", "1 masks in masks", "5 files, 0 MB", "[Use room.ply]"):
         assert line in drawn
@@ -259,13 +259,13 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     assert segment.request_of(chosen, scene).splats is None
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
-    tick_until(lambda: pump.surveyed is not None)
+    tick_until(lambda: timer.surveyed is not None)
     assert says(draw("SPLATLIFT_PT_capture"), f"There is no folder {tmp_path / 'nowhere'}")
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
     draw("SPLATLIFT_PT_capture")
-    tick_until(lambda: pump.surveyed is not None)
+    tick_until(lambda: timer.surveyed is not None)
     assert {"No cameras found here", "1 photographs", "No masks found"} <= set(draw("SPLATLIFT_PT_capture"))
     with pytest.raises(RuntimeError, match="no file"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
@@ -295,31 +295,31 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match=r"not of the form|It is full"):
         bpy.ops.splatlift.start_server()
     end = time.monotonic() + 10
-    while pump.local.state != "stopped":
+    while timer.local.state != "stopped":
         assert time.monotonic() < end
-        pump.local.tick()
+        timer.local.tick()
     assert says(draw("SPLATLIFT_PT_server"), "has ended: It is full")
 
     address = stage.server.address
     program(tmp_path, f"print('serves at {address}', flush=True)", "time.sleep(60)")
-    pump.start_local(tmp_path / "backend")
+    timer.start_local(tmp_path / "backend")
     assert draw("SPLATLIFT_PT_server") == ["Starting a server here", "<splatlift.stop_server>"]
 
     def moved() -> bool:
-        pump.tick()
+        timer.tick()
         return stage.connection.state == "connected"
 
     stage.play(moved)
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
-    assert not pump.idle
-    assert pump.local._process is not None
-    pump.local._process.kill()
-    tick_until(lambda: pump.local.state == "stopped")
+    assert not timer.idle
+    assert timer.local._process is not None
+    timer.local._process.kill()
+    tick_until(lambda: timer.local.state == "stopped")
     drawn = draw("SPLATLIFT_PT_server")
     assert drawn[0] == "Not connected", "one that has died is not called for ever"
     assert "<Start a Server Here>" in drawn
     assert says(drawn, "has ended")
-    pump.start_local(tmp_path / "backend")
+    timer.start_local(tmp_path / "backend")
     stage.play(moved)
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
     assert bpy.ops.splatlift.stop_server() == {"FINISHED"}
@@ -349,7 +349,7 @@ def test_from_connect_to_export_in_background_mode(stage, capture, result, monke
         assert not bpy.ops.splatlift.segment.poll(), "no folder is chosen"
         bpy.context.scene.splatlift.folder = str(capture())
         assert bpy.ops.splatlift.segment() == {"FINISHED"}
-    (job,) = pump.jobs
+    (job,) = timer.jobs
     assert job.state == "finished"
     assert "<Import Result>" in draw("SPLATLIFT_PT_objects")
     assert not bpy.ops.splatlift.export.poll()
@@ -440,9 +440,9 @@ def test_errors_of_operators_are_sentences(tmp_path, monkeypatch):
 
 def test_ticks_come_soon_while_files_are_on_their_way_and_only_then(stage, capture):  # noqa: F811
     stage.connect()
-    stage.play(lambda: not stage.connection.errands)
+    stage.play(lambda: not stage.connection.requests)
     assert tick() == PERIOD
-    job = stage.connection.submit(capture(a=8 * CHUNK))
+    job = stage.job_list.submit(capture(a=8 * CHUNK))
     assert tick() == BUSY_PERIOD
     stage.play(lambda: job.state == "uploading" and job.bytes_done > CHUNK)
     while stage.connection.busy:
@@ -457,28 +457,28 @@ def test_ticks_come_soon_while_files_are_on_their_way_and_only_then(stage, captu
 
 def test_panels_are_drawn_now_and_then_and_the_last_news_always(stage, monkeypatch):
     drawn = []
-    monkeypatch.setattr("blender_addon.pump.redraw_panels", lambda: drawn.append(len(news)))
+    monkeypatch.setattr("blender_addon.timer.redraw_panels", lambda: drawn.append(len(news)))
     news = []
     begin = time.perf_counter()
     while time.perf_counter() - begin < 3.5 * DRAWING_PERIOD:
         news.append(0)
-        pump.redraw()
-        pump.tick()
+        timer.redraw()
+        timer.tick()
     assert 2 <= len(drawn) <= (time.perf_counter() - begin) / DRAWING_PERIOD + 1
-    tick_until(lambda: pump.idle)
+    tick_until(lambda: timer.idle)
     assert drawn[-1] == len(news)
 
 
 def test_an_import_in_ticks(result):
-    pump.begin_import(session.import_steps(result, "POINTS"), in_one_undo_step)
-    pump.tick()
-    if pump.importing is not None:
+    timer.begin_import(session.import_steps(result, "POINTS"), in_one_undo_step)
+    timer.tick()
+    if timer.importing is not None:
         assert any(word.startswith("{Importing") for word in draw("SPLATLIFT_PT_objects"))
         assert not bpy.ops.splatlift.import_result.poll()
-    tick_until(lambda: pump.importing is None)
-    assert pump.error is None
+    tick_until(lambda: timer.importing is None)
+    assert timer.error is None
     assert len(session.objects_of(session.scenes()[0])) == len(NAMES)
-    tick_until(lambda: pump.idle)
+    tick_until(lambda: timer.idle)
 
 
 @pytest.mark.parametrize("display", ["POINTS", "MESH"])
@@ -489,18 +489,18 @@ def test_an_import_says_what_it_does_in_words(result, display):
 
 
 def test_an_import_that_fails_says_so_in_the_panel(tmp_path):
-    pump.begin_import(session.import_steps(tmp_path / "nowhere", "POINTS"), in_one_undo_step)
-    tick_until(lambda: pump.importing is None)
-    assert pump.error is not None
+    timer.begin_import(session.import_steps(tmp_path / "nowhere", "POINTS"), in_one_undo_step)
+    tick_until(lambda: timer.importing is None)
+    assert timer.error is not None
     assert says(draw("SPLATLIFT_PT_objects"), str(tmp_path / "nowhere"))
     assert session.scenes() == []
 
 
 def test_an_import_can_be_stopped(result):
-    pump.begin_import(session.import_steps(result, "POINTS"), in_one_undo_step)
+    timer.begin_import(session.import_steps(result, "POINTS"), in_one_undo_step)
     assert bpy.ops.splatlift.stop_import() == {"FINISHED"}
     assert not bpy.ops.splatlift.stop_import.poll()
-    pump.tick()
+    timer.tick()
     assert session.scenes() == []
 
 
@@ -515,7 +515,7 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     names = ("server", "capture", "values", "jobs", "objects")
     for name in (*(f"SPLATLIFT_PT_{each}" for each in names), "SPLATLIFT_MT_method"):
         draw(name)
-    assert pump.known_connection is None
+    assert timer.known_connection is None
 
 
 @pytest.mark.parametrize(

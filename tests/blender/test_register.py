@@ -13,10 +13,10 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 import blender_addon  # noqa: E402
-from blender_addon import panels, pump, session  # noqa: E402
+from blender_addon import panels, session, timer  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
 from tests.blender.example import write_example  # noqa: E402
-from tests.blender_addon.mock_server import MockServer  # noqa: E402
+from tests.blender_addon.client.mock_server import MockServer  # noqa: E402
 
 KINDS = ("Operator", "Panel", "Menu", "UIList", "AddonPreferences", "PropertyGroup", "FileHandler", "Header")
 
@@ -40,7 +40,7 @@ def ours() -> set[str]:
         for each in (getattr(bpy.app.handlers, name) if isinstance(getattr(bpy.app.handlers, name), list) else [])
         if "blender_addon" in getattr(each, "__module__", "")
     }
-    timers = {"timer"} if bpy.app.timers.is_registered(pump.tick) else set()
+    timers = {"timer"} if bpy.app.timers.is_registered(timer.tick) else set()
     return classes | operators | properties | handlers | timers
 
 
@@ -80,19 +80,19 @@ def test_a_module_that_fails_takes_the_others_with_it(monkeypatch):
 
 
 def test_unregistering_closes_the_connection(monkeypatch, tmp_path):
-    monkeypatch.setattr(pump, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(timer, "cache_folder", lambda: tmp_path)
     server = MockServer()
     with registered():
-        connection = pump.pump.connection
+        connection = timer.timer.connection
         connection.connect(server.address)
         connection.step()
         context = connection._context
         # In a window the timer would run; here it is only registered.
-        bpy.app.timers.register(pump.tick)
-        pump.pump.begin_import((step for step in ((0.0, ""),)), print)
+        bpy.app.timers.register(timer.tick)
+        timer.timer.begin_import((step for step in ((0.0, ""),)), print)
     assert context is not None
     assert context.closed
-    assert pump.pump.known_connection is None
+    assert timer.timer.known_connection is None
     assert not ours()
     server.close()
 
@@ -111,12 +111,10 @@ def test_the_manifest_says_what_the_platform_asks_for():
 
 
 FORGETFUL = """
-import sys
 import blender_addon
-from blender_addon.connection import Connection
-from pathlib import Path
+from blender_addon.client.connection import Connection
 blender_addon.register()
-connection = Connection(Path(sys.argv[1]))
+connection = Connection()
 connection.connect("tcp://127.0.0.1:1")
 connection.step()
 """
@@ -146,7 +144,7 @@ def test_a_busy_script_ends_with_status_0(tmp_path, end):
     assert (tmp_path / "in" / "out.ply").is_file()
 
 
-def test_a_script_that_lets_everything_stand_ends_in_order(tmp_path):
+def test_a_script_that_lets_everything_stand_ends_in_order():
     root = Path(blender_addon.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", FORGETFUL, str(tmp_path)], cwd=root, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", FORGETFUL], cwd=root, timeout=30, check=False)
     assert done.returncode == 0

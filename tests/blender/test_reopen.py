@@ -72,7 +72,7 @@ import blender_addon
 folder, file = Path(sys.argv[1]), sys.argv[2]
 blender_addon.register()
 bpy.ops.wm.open_mainfile(filepath=str(folder / file))
-from blender_addon import api, pump, session
+from blender_addon import api, timer, session
 from blender_addon.settings import shown_scene
 from blender_addon.splats.colours import labels_shown
 from tests.blender.addon import draw
@@ -87,7 +87,7 @@ assert session.find(plant.splatlift.object_id) == plant
 assert [each.name for each in session.objects_of(scene)] == ["plant", "lamp"]
 api.export_scene(scene, folder / "second.ply")
 api.export_object(plant, folder / "second_plant.ply")
-assert pump.pump.known_connection is None
+assert timer.timer.known_connection is None
 print("KNOWN", [(c.name, c.splatlift.object_id, c.splatlift.label) for c in scene.children])
 """
 

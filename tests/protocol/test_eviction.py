@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from protocol.coroutines import finish
 from protocol.eviction import evict
 from protocol.store import Store
-from tests.protocol.transfers import finish, hash_of
+from tests.protocol.transfers import hash_of
 
 ALWAYS = float("inf")
 

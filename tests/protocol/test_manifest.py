@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import manifest as manifests
+from protocol.coroutines import finish
 from protocol.errors import BadFrames, BadScene
 from protocol.manifest import digest_of, pack_manifest, scan, unpack_manifest
 from protocol.messages import FileEntry, Manifest
-from tests.protocol.transfers import entry, finish, hash_of, lay
+from tests.protocol.transfers import entry, hash_of, lay
 
 
 def manifest(*paths: str) -> bytes:

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import pull as pulls
+from protocol.coroutines import finish
 from protocol.errors import BadFrames, Unavailable
 from protocol.manifest import pack_manifest, scan
 from protocol.messages import FileEntry, Get
 from protocol.pull import CHUNK, WINDOW, Pull
 from protocol.store import Store, read_manifest
-from tests.protocol.transfers import Sender, entry, finish, hash_of, lay, names, noise, run
+from tests.protocol.transfers import Sender, entry, hash_of, lay, names, noise, run
 
 
 def test_files_arrive_whole_and_leave_nothing_else(store: Store):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from blake3 import blake3
 
@@ -55,15 +54,6 @@ def run(pull: Pull, sender: Sender, chunks: int = 10**9) -> None:
             pull.accept(get.digest, get.offset, sender.chunk(get))
             chunks -= 1
         waiting = []
-
-
-def finish(steps: Iterator[Any]) -> Any:
-    """Run a generator to its end and return its value."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def names(store: Store) -> set[str]:

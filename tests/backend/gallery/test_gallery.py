@@ -10,9 +10,9 @@ from PIL import Image
 
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.gallery.turntable import LEAST_FRAMES, MOST_FRAMES, SIZE
-from backend.objects.table import colour_of
 from backend.render import Renderer
 from backend.scene.types import Camera, View
+from protocol.result.colours import colour_of
 from protocol.splats import Splats, merge
 from tests.backend.objects.making import ball, two_balls
 

@@ -11,12 +11,12 @@ import backend.lift
 from backend.demo.noise import Noise
 from backend.evaluate.panoptic import panoptic_quality
 from backend.lift import METHODS, Lift, MaskedView, label_map, lift
-from backend.lift.background import background_share
-from backend.lift.views import masked_views
-from backend.lift.votes import gather_evidence
+from backend.lift.evidence.background import background_share
+from backend.lift.evidence.gather import gather_evidence
+from backend.lift.evidence.views import masked_views
 from backend.progress import Cancelled
 from backend.render import Renderer
-from backend.scene.types import Camera, View
+from backend.scene.types import View
 from bench.scenes import MadeScene, make_scene
 from protocol.errors import BadArgument, BadMask, BadSplats, Fault
 
@@ -239,10 +239,3 @@ def test_progress_tells_the_truth(made: MadeScene) -> None:
         assert fractions == sorted(fractions)
         assert fractions[-1] == 1.0
         assert len(fractions) > 5
-
-
-def test_camera_is_resized_to_the_mask() -> None:
-    camera = Camera(np.eye(4), np.array([[80.0, 0, 40], [0, 80, 30], [0, 0, 1]]), 80, 60)
-    (view,) = backend.lift.masked_views([MaskedView("a", camera, np.ones((30, 40), np.int32))])
-    assert (view.camera.width, view.camera.height) == (40, 30)
-    assert view.camera.K[0].tolist() == [40, 0, 20]

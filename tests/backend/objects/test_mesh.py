@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trimesh
-from plyfile import PlyData
 
-from backend.objects.mesh import mesh_of, write_mesh
+from backend.objects.mesh import mesh_of
 from protocol.splats import Splats
 from tests.backend.objects.making import ball, two_balls
 
@@ -44,13 +43,3 @@ def test_one_gaussian_and_a_zero_quaternion():
     mesh = mesh_of(one)
     assert mesh is not None
     assert np.allclose(mesh.vertices.mean(0), one.means[0], atol=0.02)
-
-
-def test_written_file_reads_back(sphere, tmp_path):
-    mesh = mesh_of(sphere, cells=24)
-    assert mesh is not None
-    write_mesh(mesh, tmp_path / "m.ply")
-    ply = PlyData.read(str(tmp_path / "m.ply"))
-    assert np.array_equal(np.stack([ply["vertex"][n] for n in "xyz"], 1), mesh.vertices)
-    assert np.array_equal(np.stack(list(ply["face"]["vertex_indices"])), mesh.faces)
-    assert [p.name for p in tmp_path.iterdir()] == ["m.ply"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backend.objects.overview import CELL, Row, overview, paint
-from backend.objects.table import palette
+from protocol.result.colours import palette
 
 
 def test_labels_show_in_their_colours():

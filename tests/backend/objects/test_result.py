@@ -9,18 +9,20 @@ import pytest
 from PIL import Image
 
 from backend.objects import result
-from backend.objects.export import export_objects, read_objects
+from backend.objects.export import export_objects
 from backend.objects.table import object_table
 from backend.progress import Cancelled
 from backend.scene.types import Camera
 from protocol.errors import BadArgument, BadResult, Fault, NotFound
 from protocol.ply import read_ply
+from protocol.result.folder import check_out, whole_folder
+from protocol.result.table import read_table
 from tests.backend.objects.making import two_balls
 
 
 def write(out, progress=lambda *a: None):
     splats, lift = two_balls()
-    with result.whole_folder(out) as folder:
+    with whole_folder(out) as folder:
         result.write_gaussians(folder, splats, lift, progress)
         result.write_objects(folder, "kitchen", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
         result.write_labels(folder, {"a": np.array([[0, 2], [1, 300]], np.int32)})
@@ -47,7 +49,7 @@ def test_a_result_holds_what_it_should(tmp_path):
 def test_a_new_result_takes_the_place_of_an_old_one(tmp_path):
     write(tmp_path / "out")
     (tmp_path / "out" / "objects" / "0099.ply").write_text("left over")
-    result.check_out(tmp_path / "out")
+    check_out(tmp_path / "out")
     write(tmp_path / "out")
     assert not (tmp_path / "out" / "objects" / "0099.ply").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -61,14 +63,6 @@ def test_cancelled_half_way_nothing_is_left(tmp_path):
     with pytest.raises(Cancelled):
         write(tmp_path / "out", stop)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_of_something_else_is_not_overwritten(tmp_path):
-    (tmp_path / "holiday.jpg").write_text("x")
-    with pytest.raises(BadArgument, match="no segmentation wrote"):
-        result.check_out(tmp_path)
-    with pytest.raises(BadArgument, match="is a file"):
-        result.check_out(tmp_path / "holiday.jpg")
 
 
 def test_too_many_objects_for_the_id_maps(tmp_path):
@@ -91,7 +85,8 @@ def test_export_of_objects_as_splats_and_mesh(tmp_path):
     [
         ("out", ["7"], "x.ply", NotFound, "no object '7'"),
         ("out", ["1"], "x.docx", BadArgument, "ending of .*x.docx is not known"),
-        ("nowhere", ["1"], "x.ply", BadResult, "no result folder"),
+        ("nowhere", ["1"], "x.ply", BadResult, "There is no folder .*nowhere"),
+        (".", ["1"], "x.ply", BadResult, "no result folder"),
         ("broken", ["1"], "x.ply", BadResult, "objects.json cannot be read"),
     ],
 )
@@ -106,7 +101,7 @@ def test_bad_exports_end_in_a_sentence(tmp_path, folder, objects, to, kind: type
 
 def test_names_are_unique_words_for_export(tmp_path):
     write(tmp_path / "out")
-    assert [o.name for o in read_objects(tmp_path / "out").objects] == ["Object 1", "Object 2"]
+    assert [o.name for o in read_table(tmp_path / "out").objects] == ["Object 1", "Object 2"]
 
 
 def test_cameras_come_back_and_name_their_photographs(tmp_path):

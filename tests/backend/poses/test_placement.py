@@ -70,6 +70,7 @@ def test_poses_that_are_off_are_brought_back(exact: Scene, moved: Scene) -> None
     placed, found = place(moved)
     assert found is not None
     assert found.adjusted
+    assert found.error_adjusted is not None
     assert found.error_adjusted < 0.6 * found.error_given
     assert off(placed, exact) < 0.6 * off(moved, exact)
     # The frame is that of the given cameras.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from backend.progress import Cancelled
-from backend.reconstruct.initial import gaussians_at, initial_points, viewing_distance
+from backend.reconstruct.initial import BARE, bare_share, gaussians_at, initial_points, viewing_distance
 from backend.reconstruct.photographs import Photograph
 from tests.backend.reconstruct.cameras import looking_at, photograph_of_floor, ring, texture
 
@@ -60,10 +60,10 @@ def test_the_search_can_be_cancelled(floor):
 
 def test_sparse_points_are_used_where_there_are_enough(floor):
     rng = np.random.default_rng(0)
-    points = rng.normal(size=(500, 3)).astype(np.float32)
+    points = rng.normal(size=(5000, 3)).astype(np.float32) * np.float32(3)
     points[7] = np.nan
     points[9, 1] = 1e30
-    colours = rng.integers(0, 256, (500, 3), dtype=np.uint8)
+    colours = rng.integers(0, 256, (5000, 3), dtype=np.uint8)
     got, _ = initial_points(points, colours, floor, 10_000, seed=0)
     assert np.array_equal(got, np.delete(points, [7, 9], axis=0))
     fewer, fewer_colours = initial_points(points, colours, floor, 100, seed=0)
@@ -72,11 +72,30 @@ def test_sparse_points_are_used_where_there_are_enough(floor):
     assert np.array_equal(colours[rows], fewer_colours)
 
 
+def test_surfaces_fill_the_number_where_sparse_points_leave_photographs_bare(floor):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(500, 3)).astype(np.float32) * np.float32(0.3)
+    colours = rng.integers(0, 256, (500, 3), dtype=np.uint8)
+    assert bare_share(points, [photo.camera for photo in floor]) > BARE
+    got, got_colours = initial_points(points, colours, floor, 1000, seed=0)
+    assert np.array_equal(got[:500], points)
+    assert np.array_equal(got_colours[:500], colours)
+    assert 800 < len(got) <= 1000
+    assert np.median(np.abs(got[500:, 2])) < 0.1
+
+
+def test_the_bare_share_counts_cells_without_a_point():
+    # 80 x 40 pixels: 8 x 4 cells of 10 pixels. One point in front of the middle fills one cell.
+    camera = looking_at([3, 0, 4], [0, 0, 0], (80, 40), 100.0)
+    assert bare_share(np.array([[0.01, 0.01, 0]], np.float32), [camera]) == pytest.approx(31 / 32)
+    assert bare_share(np.array([[6, 0.01, 8]], np.float32), [camera]) == 1.0
+
+
 def test_sparse_points_far_from_the_origin_of_the_capture_are_no_strays(floor):
     points = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32) + np.float32(3e6)
     cameras = [dataclasses.replace(photo, camera=photo.camera.moved(np.full(3, 3e6))) for photo in floor]
-    got, _ = initial_points(points, np.zeros((500, 3), np.uint8), cameras, 10_000, seed=0)
-    assert np.array_equal(got, points)
+    got, _ = initial_points(points, np.zeros((500, 3), np.uint8), cameras, 500, seed=0)
+    assert set(map(tuple, got)) == set(map(tuple, points))
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0])

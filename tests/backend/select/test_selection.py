@@ -19,6 +19,7 @@ from backend.select.hull import inside_hull
 from backend.select.selection import alike
 from backend.select.write import describe, write_selection
 from protocol.errors import BadArgument, BadResult, Fault, NotFound
+from protocol.result.folder import whole_folder
 from protocol.splats import Splats
 from tests.backend.objects.making import two_balls
 
@@ -41,7 +42,7 @@ def made(embedded: bool) -> tuple[Splats, Lift]:
 
 def write(folder: Path, embedded: bool) -> Path:
     splats, lift = made(embedded)
-    with result.whole_folder(folder) as part:
+    with whole_folder(folder) as part:
         result.write_gaussians(part, splats, lift, meshes=False)
         result.write_objects(part, "balls", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
         result.write_cameras(part, {"a": CAMERA, "b": CAMERA.resized(40, 20)})

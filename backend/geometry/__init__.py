@@ -1,0 +1,66 @@
+"""Objects where there is neither a mask nor a model: from the geometry of the Gaussians alone.
+
+``label`` takes samples of the surface, takes away the planes that bound the scene, parts the rest where it folds
+inwards or changes colour, and lets every Gaussian vote for the object that it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from backend.geometry.labelling import GeometrySettings, label_samples
+from backend.geometry.surface import centre_samples, seen_samples
+from backend.lift.labels import largest_first
+from backend.lift.types import Lift
+from backend.progress import Progress, silent
+from backend.scene.types import View
+from protocol.splats import Splats
+
+__all__ = ["GeometrySettings", "label"]
+
+
+def label(
+    splats: Splats,
+    views: Sequence[View] | None = None,
+    *,
+    device: str = "cpu",
+    seed: int = 0,
+    how: GeometrySettings | None = None,
+    progress: Progress = silent,
+) -> Lift:
+    """Give every Gaussian the object that it is part of, or 0 where it is background.
+
+    Args:
+        splats: N Gaussians in the frame of the cameras. Those with a value that is not finite stay background.
+        views: whose cameras show the surface; photographs are not read. None looks at opaque Gaussians' centres.
+        device: "cpu", "cuda" or "auto"; where Gaussians are rasterised.
+        seed: of every random draw.
+        how: None for the defaults.
+        progress: told under the stage "geometry".
+
+    Returns:
+        The labels with ``method`` "geometry" and no embedding. ``confidence`` is the share of a Gaussian's light that
+        falls on its object; ``views`` is 0 throughout, as no object has a mask.
+
+    Raises:
+        Unavailable: if the device cannot be had.
+        Cancelled: from ``progress``.
+    """
+    how = how or GeometrySettings()
+    columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
+    finite = np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
+    whole = splats.pick(finite)
+    if views is not None and len(views) and len(whole):
+        samples = seen_samples(whole, [view.camera for view in views], device, progress)
+        least = how.least_points
+    else:
+        samples, least = centre_samples(whole), 1
+    progress("geometry", 0.7, "objects")
+    found, share = label_samples(samples, len(whole), seed, how, least)
+    progress("geometry", 1.0)
+    labels, confidence = np.zeros(len(splats), np.int32), np.zeros(len(splats), np.float32)
+    labels[finite], confidence[finite] = largest_first(found), share
+    return Lift(labels, confidence, np.zeros(int(labels.max(initial=0)) + 1, np.int32), "geometry", asdict(how))

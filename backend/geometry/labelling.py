@@ -1,0 +1,93 @@
+"""Labels of Gaussians without any mask: what stands on the planes that bound a scene, in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.geometry.parts import Joining, join, merge_weak
+from backend.geometry.planes import Plane, bounding_planes
+from backend.geometry.surface import Samples, Voxels, voxels
+
+
+@dataclass(frozen=True)
+class GeometrySettings:
+    """How objects are found; the defaults were chosen on few rooms, see docs/benchmarks.md.
+
+    Attributes:
+        clearance: what is nearer to a bounding plane belongs to it, in edges of voxels, beyond the plane's own noise.
+        smallest: an object has at least this many voxels.
+        weak: a part of fewer voxels is joined to a neighbour.
+        footing: voxels nearer to the clearance of a plane stand on it, in edges of voxels.
+        far: a part at a larger mean depth, as a multiple of the median depth of all that is seen, is background.
+        least_points: samples in a voxel, at least, where cameras show it.
+        concave, contrast, reach: see :class:`backend.geometry.parts.Joining`.
+    """
+
+    clearance: float = 0.6
+    smallest: int = 80
+    weak: int = 100
+    footing: float = 3.0
+    far: float = 1.5
+    least_points: int = 3
+    concave: float = 4.0
+    contrast: float = 2.0
+    reach: float = 1.8
+
+
+def label_samples(
+    samples: Samples, gaussians: int, seed: int, how: GeometrySettings, least: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return labels and the share of its light that agrees for each of N Gaussians, both (N,)."""
+    surface = voxels(samples, least)
+    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
+    return vote(samples, surface, objects_of(surface, planes, how), gaussians)
+
+
+def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) -> NDArray[np.int64]:
+    """Return (V,) int64, the object of each voxel from 1; 0 for the background."""
+    stands, grounded = np.ones(len(surface.points), bool), np.zeros(len(surface.points), bool)
+    for plane in planes:
+        height = plane.height(surface.points)
+        clearance = max(plane.tolerance, how.clearance * surface.edge)
+        stands &= height > clearance
+        grounded |= height < clearance + how.footing * surface.edge
+    rows = np.flatnonzero(stands)
+    joining = Joining(how.reach, how.concave, how.contrast)
+    # Without a side from which it is seen, a fold is neither concave nor convex.
+    normals = surface.normals[rows] * surface.sided
+    group = join(surface.points[rows], normals, surface.colours[rows], surface.edge, joining)
+    if planes:
+        group = merge_weak(surface.points[rows], group, grounded[rows], how.weak, how.reach * surface.edge)
+    size = np.bincount(group, minlength=1)
+    depth = np.bincount(group, surface.depths[rows], len(size)) / np.maximum(size, 1)
+    kept = (size >= how.smallest) & (depth < how.far)
+    number = np.where(kept, np.cumsum(kept), 0)
+    part = np.zeros(len(surface.points), np.int64)
+    part[rows] = number[group]
+    return part
+
+
+def vote(
+    samples: Samples, surface: Voxels, part: NDArray[np.int64], gaussians: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return (N,) the object that most of each Gaussian's light falls on, and which share of it; 0 where unseen."""
+    out, share = np.zeros(gaussians, np.int32), np.zeros(gaussians, np.float32)
+    if not len(samples.ids):
+        return out, share
+    # Outliers of depth, -1, take the last entry.
+    of_sample = np.append(part, 0)[surface.of_sample]
+    parts = int(part.max(initial=0)) + 1
+    used = samples.weights.ravel() > 0
+    code = (samples.ids.astype(np.int64) * parts + of_sample[:, None]).ravel()[used]
+    codes, inverse = np.unique(code, return_inverse=True)
+    weight = np.bincount(inverse, samples.weights.ravel()[used], len(codes))
+    gaussian, label = np.divmod(codes, parts)
+    order = np.lexsort((label, -weight, gaussian))
+    seen, first = np.unique(gaussian[order], return_index=True)
+    out[seen] = label[order][first]
+    share[seen] = weight[order][first] / np.bincount(gaussian, weight, gaussians)[seen]
+    return out, share

@@ -1,0 +1,190 @@
+"""The surface that Gaussians show: points with normals and colours.
+
+The centres of Gaussians scatter about the surface that they draw together. What cameras see of them does not: each
+sampled pixel gives the point at its median depth, its colour, and the Gaussians that make it. Points are gathered in
+voxels of a few pixels' width. Without cameras the centres of opaque Gaussians take the place of these points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from backend.progress import Progress, silent
+from backend.render.surface import LightSource
+from backend.scene.split import evenly_spread
+from backend.scene.types import Camera
+from protocol.sh import SH0
+from protocol.splats import Splats
+
+VIEWS = 120
+"""Views that are looked at; of more, some evenly apart."""
+PIXELS = 10_000
+"""Pixels of a view that are looked at, on a grid."""
+STRONGEST = 12
+"""Gaussians of a pixel that are looked at."""
+COVERED = 0.5
+"""A pixel whose Gaussians let more light through than this shows no surface."""
+PIXELS_PER_VOXEL = 2.5
+"""Edge of a voxel in pixels of the median point."""
+LEAST_POINTS = 3
+"""A voxel with fewer points is an outlier of depth."""
+NEAREST = 16
+"""Voxels that a normal is fitted to."""
+OPAQUE = 0.3
+"""Without cameras: opacity from which a Gaussian counts as part of a surface."""
+
+
+class Samples(NamedTuple):
+    """P points of surfaces.
+
+    Attributes:
+        points: (P, 3) float64, scene units.
+        colours: (P, 3) float32, about 0 to 1.
+        outward: (P, 3) float32, a direction that leaves the surface on the side from which it is seen; 0 if unknown.
+        depths: (P,) float32, how far from the camera that shows it; 1 if there is none.
+        ids: (P, k) int32, the Gaussians that make the point.
+        weights: (P, k) float32, how much each is of it.
+        spacing: scene units, the edge of a voxel that holds several points.
+    """
+
+    points: NDArray[np.float64]
+    colours: NDArray[np.float32]
+    outward: NDArray[np.float32]
+    depths: NDArray[np.float32]
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    spacing: float
+
+
+class Voxels(NamedTuple):
+    """V voxels of a surface.
+
+    Attributes:
+        points: (V, 3) float64, mean of the points in each.
+        normals: (V, 3) float32, unit length, outward where that is known.
+        colours: (V, 3) float32.
+        depths: (V,) float32, mean depth of the samples over the median of all.
+        edge: scene units.
+        of_sample: (P,) int64, the voxel of each sample; -1 for outliers.
+        sided: whether the signs of normals mean anything.
+    """
+
+    points: NDArray[np.float64]
+    normals: NDArray[np.float32]
+    colours: NDArray[np.float32]
+    depths: NDArray[np.float32]
+    edge: float
+    of_sample: NDArray[np.int64]
+    sided: bool = True
+
+
+def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progress: Progress = silent) -> Samples:
+    """Return what cameras see of the Gaussians; see the head of this file."""
+    source = LightSource(splats, device)
+    colour = (splats.sh[:, 0] * SH0 + 0.5).astype(np.float32)
+    parts, footprints = [], []
+    chosen = evenly_spread(cameras, VIEWS)
+    for number, camera in enumerate(chosen):
+        progress("geometry", 0.6 * number / len(chosen), "surfaces")
+        pixels = _grid(camera)
+        light = source.light(camera, pixels, STRONGEST)
+        whole = light.weights.sum(1)
+        solid = (whole > COVERED) & np.isfinite(light.surface) & (light.surface > 0)
+        ids, weights, depth = light.ids[solid], light.weights[solid], light.surface[solid].astype(np.float64)
+        rays = _rays(camera, pixels[solid])
+        shown = (weights[:, :, None] * colour[ids]).sum(1) / whole[solid, None]
+        outward = (-rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
+        points = camera.centre + depth[:, None] * rays
+        parts.append(
+            (
+                points,
+                shown,
+                outward.astype(np.float32),
+                depth.astype(np.float32),
+                ids,
+                weights,
+            )
+        )
+        footprints.append(depth / camera.K[0, 0])
+    points, shown, outward, depths, ids, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    footprint = np.concatenate(footprints)
+    spacing = PIXELS_PER_VOXEL * float(np.median(footprint)) if len(footprint) else 0.0
+    return Samples(points, shown, outward, depths, ids, weights, spacing)
+
+
+def centre_samples(splats: Splats) -> Samples:
+    """Return the centres of opaque Gaussians as points of surfaces."""
+    rows = np.flatnonzero(splats.alphas > OPAQUE)
+    means = splats.means[rows].astype(np.float64)
+    near = min(5, len(rows))
+    spacing = 0.0
+    if near > 1:
+        distance, _ = KDTree(means).query(means, k=near)
+        spacing = 1.5 * float(np.median(distance[:, -1]))
+    return Samples(
+        means,
+        (splats.sh[rows, 0] * SH0 + 0.5).astype(np.float32),
+        np.zeros((len(rows), 3), np.float32),
+        np.ones(len(rows), np.float32),
+        rows.astype(np.int32)[:, None],
+        splats.alphas[rows, None],
+        spacing,
+    )
+
+
+def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
+    """Gather samples in voxels, and fit a normal to each from its nearest others."""
+    points = samples.points
+    edge = max(samples.spacing, 1e-9)
+    if not len(points):
+        none = np.zeros((0, 3), np.float32)
+        return Voxels(points, none, none, np.zeros(0, np.float32), edge, np.zeros(0, np.int64))
+    # Wide of what most points show, far points would need too many bits.
+    low, high = np.percentile(points, [0.5, 99.5], axis=0)
+    reach = (high - low).max()
+    inside = ((points > low - reach) & (points < high + reach)).all(1)
+    cell = np.floor((points - (low - reach)) / max(edge, 3 * reach / 2**20)).clip(0, 2**20 - 1).astype(np.int64)
+    code = np.where(inside, (cell[:, 0] << 40) | (cell[:, 1] << 20) | cell[:, 2], -1)
+    _, number, count = np.unique(code, return_inverse=True, return_counts=True)
+    kept = count >= least
+    kept[0] &= bool(inside.all())
+    of_sample = np.where(kept, np.cumsum(kept) - 1, -1)[number]
+    used = of_sample >= 0
+    total = np.bincount(of_sample[used], minlength=int(kept.sum())).astype(np.float64)
+
+    def mean(values: NDArray) -> NDArray[np.float64]:
+        sums = [np.bincount(of_sample[used], values[used, axis], len(total)) for axis in range(3)]
+        return np.stack(sums, 1) / total[:, None]
+
+    centre = mean(points)
+    normals = _normals(centre, mean(samples.outward))
+    depths = np.bincount(of_sample[used], samples.depths[used], len(total)) / total / np.median(samples.depths)
+    return Voxels(centre, normals, mean(samples.colours).astype(np.float32), depths.astype(np.float32), edge, of_sample)
+
+
+def _grid(camera: Camera) -> NDArray[np.int64]:
+    step = max(1, int(np.sqrt(camera.width * camera.height / PIXELS)))
+    rows, columns = np.arange(step // 2, camera.height, step), np.arange(step // 2, camera.width, step)
+    return (rows[:, None] * camera.width + columns).ravel()
+
+
+def _rays(camera: Camera, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(P, 3), directions of pixels in the world, of length one along the camera's axis."""
+    ends = np.stack([pixels % camera.width + 0.5, pixels // camera.width + 0.5, np.ones(len(pixels))], 1)
+    return ends @ np.linalg.inv(camera.K).T @ camera.viewmat[:3, :3]
+
+
+def _normals(points: NDArray[np.float64], outward: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Direction of least spread of each point's neighbours (Hoppe et al. 1992), turned outward."""
+    k = min(NEAREST, len(points))
+    if k < 3:
+        return np.zeros((len(points), 3), np.float32)
+    _, near = KDTree(points).query(points, k=k)
+    around = points[near] - points[near].mean(1, keepdims=True)
+    normals = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))[1][:, :, 0]
+    return np.where((normals * outward).sum(1, keepdims=True) < 0, -normals, normals).astype(np.float32)

@@ -1,0 +1,205 @@
+"""Regions to objects: a signed graph over regions, and greedy additive edge contraction on it.
+
+Two regions attract by the views that put them in one mask and repel by the views that show both:
+
+    w(i, j) = sum over views of cos(shares of i in the view's masks, shares of j) - tau * views that show both
+
+The cosine is 1 for two regions cut by masks in the same way, and so does not hold an outline that wobbles against the
+regions along it, as the chance of two of their Gaussians falling in one mask would.
+
+Contraction joins the pair of the largest positive weight, adds up the weights to third regions, and goes on until no
+weight is positive: the multicut heuristic of Keuper et al. (2015), "Efficient Decomposition of Image and Mesh Graphs by
+Lifted Multicuts", GAEC.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+
+from backend.compiled import inlined, kernel
+from backend.lift.evidence.votes import Evidence
+
+LEAST_GAUSSIANS = 3
+"""A view counts for a region only if this many of its Gaussians name a mask there."""
+
+
+class RegionGraph(NamedTuple):
+    """The signed graph over R regions, without its many negative edges.
+
+    Repulsion is a product of the two regions' visibilities, so it adds up with them when regions are joined and need
+    not be stored edge by edge: the weight of regions (or of joined regions) i and j is
+    ``attraction[i, j] - tau * visible[i] @ visible[j]``.
+
+    Attributes:
+        attraction: (R, R) sparse float64, symmetric, diagonal empty; views in which both lie in the same masks.
+        visible: (R, V) float32, 1 where the view shows enough of the region.
+    """
+
+    attraction: csr_matrix
+    visible: NDArray[np.float32]
+
+
+def region_graph(evidence: Evidence, region: NDArray[np.int32]) -> RegionGraph:
+    """Return the graph over the regions of ``region`` (N,) int32, numbered from 0; -1 is in none."""
+    regions = int(region.max(initial=-1)) + 1
+    used = np.flatnonzero(evidence.sure & (region[evidence.gaussian] >= 0))
+    row = region[evidence.gaussian[used]].astype(np.int64)
+    shown = np.bincount(row * evidence.views + evidence.view[used], minlength=regions * evidence.views)
+    shown = shown.reshape(regions, evidence.views)
+    in_mask = (
+        coo_matrix((np.ones(len(used)), (row, evidence.mask[used])), shape=(regions, evidence.masks + 1))
+        .tocsr()
+        .tocoo()
+    )
+    view = evidence.mask_view[in_mask.col]
+    of_view = shown[in_mask.row, view]
+    enough = of_view >= LEAST_GAUSSIANS
+    row, column, count = in_mask.row[enough].astype(np.int64), in_mask.col[enough], in_mask.data[enough]
+    cell = row * evidence.views + view[enough]
+    length = np.sqrt(np.bincount(cell, count * count, regions * evidence.views))
+    share = csr_matrix((count / length[cell], (row, column)), shape=in_mask.shape)
+    attraction = csr_matrix(share @ share.T)
+    attraction.setdiag(0)
+    attraction.eliminate_zeros()
+    return RegionGraph(attraction, (shown >= LEAST_GAUSSIANS).astype(np.float32))
+
+
+def contract(graph: RegionGraph, tau: float) -> NDArray[np.int64]:
+    """Join regions greedily; see the head of this file.
+
+    Only regions that some mask holds together can have a positive weight, so candidates are kept as sparse lists: R
+    regions of D neighbours each cost R * R + R * D * (D + V) simple steps and R * D memory.
+
+    Args:
+        graph: the signed graph.
+        tau: share of the views showing both that must put them in one mask, 0 to 1.
+
+    Returns:
+        (R,) int64, the smallest region of the group that each region ends up in.
+    """
+    attraction = graph.attraction
+    return _contract(
+        attraction.indptr.astype(np.int64),
+        attraction.indices.astype(np.int64),
+        attraction.data.astype(np.float64),
+        graph.visible.astype(np.float64),
+        float(tau),
+    )
+
+
+# Visibilities are whole numbers, so their sums are exact in any order and may be taken eight at a time.
+@inlined(fastmath=True)
+def _repulsion(visible, i, j, tau):  # pragma: no cover - compiled
+    total = 0.0
+    for v in range(visible.shape[1]):
+        total += visible[i, v] * visible[j, v]
+    return tau * total
+
+
+@inlined()
+def _best(i, begin, length, other, weight):  # pragma: no cover - compiled
+    """The strongest neighbour of ``i``; ties go to the lowest number, so that the result is the same everywhere."""
+    best, best_weight = -1, 0.0
+    for e in range(begin[i], begin[i] + length[i]):
+        if weight[e] > best_weight or (weight[e] == best_weight and best >= 0 and other[e] < best):
+            best, best_weight = other[e], weight[e]
+    return best, best_weight
+
+
+@kernel()
+def _contract(indptr, indices, data, visibility, tau):  # pragma: no cover - compiled
+    regions = len(indptr) - 1
+    visible = visibility.copy()
+    begin, length = indptr[:-1].copy(), indptr[1:] - indptr[:-1]
+    other, weight = indices.copy(), data.copy()
+    for i in range(regions):
+        for e in range(begin[i], begin[i] + length[i]):
+            weight[e] -= _repulsion(visible, i, other[e], tau)
+    used = len(other)
+    best = np.full(regions, -1, np.int64)
+    best_weight = np.zeros(regions, np.float64)
+    for i in range(regions):
+        best[i], best_weight[i] = _best(i, begin, length, other, weight)
+    parent = np.arange(regions)
+    slot = np.full(regions, -1, np.int64)
+
+    while True:
+        a = -1
+        strongest = 0.0
+        for i in range(regions):
+            if best_weight[i] > strongest:
+                a, strongest = i, best_weight[i]
+        if a < 0:
+            break
+        b = best[a]
+        if b < a:
+            a, b = b, a
+
+        # The joined list of a and b goes to the end of the pool; slot[j] is where j lies in it.
+        room = length[a] + length[b]
+        if used + room > len(other):
+            grown = 2 * len(other) + room
+            other = np.concatenate((other, np.empty(grown - len(other), np.int64)))
+            weight = np.concatenate((weight, np.empty(grown - len(weight), np.float64)))
+        first = used
+        for e in range(begin[a], begin[a] + length[a]):
+            j = other[e]
+            if j != b:
+                other[used], weight[used] = j, weight[e]
+                slot[j] = used
+                used += 1
+        from_a = used
+        for e in range(begin[b], begin[b] + length[b]):
+            j = other[e]
+            if j == a:
+                continue
+            if slot[j] >= 0:
+                weight[slot[j]] += weight[e]
+                slot[j] = -2 - slot[j]
+            else:
+                other[used], weight[used] = j, weight[e] - _repulsion(visible, a, j, tau)
+                used += 1
+        for e in range(first, from_a):
+            if slot[other[e]] >= 0:
+                weight[e] -= _repulsion(visible, b, other[e], tau)
+            slot[other[e]] = -1
+        for v in range(visible.shape[1]):
+            visible[a, v] += visible[b, v]
+        begin[a], length[a] = first, used - first
+        length[b] = 0
+        best[b], best_weight[b] = -1, 0.0
+        parent[b] = a
+
+        # Third regions: one entry a in place of a and b.
+        for e in range(first, used):
+            j = other[e]
+            at = -1
+            f = begin[j]
+            while f < begin[j] + length[j]:
+                if other[f] == a or other[f] == b:
+                    if at < 0:
+                        at = f
+                        f += 1
+                    else:
+                        last = begin[j] + length[j] - 1
+                        other[f], weight[f] = other[last], weight[last]
+                        length[j] -= 1
+                else:
+                    f += 1
+            other[at], weight[at] = a, weight[e]
+            if best[j] == a or best[j] == b or best[j] < 0:
+                best[j], best_weight[j] = _best(j, begin, length, other, weight)
+            elif weight[e] > best_weight[j] or (weight[e] == best_weight[j] and a < best[j]):
+                best[j], best_weight[j] = a, weight[e]
+        best[a], best_weight[a] = _best(a, begin, length, other, weight)
+
+    for i in range(regions):
+        root = i
+        while parent[root] != root:
+            root = parent[root]
+        parent[i] = root
+    return parent

@@ -1,0 +1,44 @@
+"""Settings of `consensus`, and of every method whose regions it joins to objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class EvidenceSettings:
+    """Settings of every method that makes objects of regions by :mod:`backend.lift.consensus.objects`.
+
+    Attributes:
+        maybe_background: Gaussians with this share of their weight on mask 0, or more, are background from the start.
+            High, as dropped detections look like background.
+        tau: regions are one object if masks hold them together in more than this share of the views showing both.
+        presence: an object has a mask of its own in at least this share of the views that show it; what has fewer
+            is a fragment or a false detection. Low, as small objects behind others lose most of their masks to noise.
+        smoothing: steps of smoothing along surfaces of one colour (:mod:`backend.lift.consensus.smoothing`); 0 for
+            none, -1 for as many as let half of the views predict the other half best
+            (:mod:`backend.lift.consensus.smoothing_steps`).
+    """
+
+    maybe_background: Share = 0.9
+    tau: Share = 0.6
+    presence: Share = 0.2
+    smoothing: Annotated[int, Meta(ge=-1, le=1000)] = -1
+
+
+@dataclass(frozen=True)
+class ConsensusSettings(EvidenceSettings):
+    """Settings of `consensus`.
+
+    Attributes:
+        voxel: edge of the voxels that bound a supervoxel, in typical distances between neighbouring Gaussians.
+        smallest: Gaussians in a supervoxel, at least; smaller ones carry too few votes to be compared.
+    """
+
+    voxel: Annotated[float, Meta(gt=0, le=1000)] = 4.0
+    smallest: Annotated[int, Meta(ge=1)] = 5

@@ -1,0 +1,97 @@
+"""Training pixels: a few thousand of each view, with the Gaussians that make them.
+
+With geometry held still the contributions never change, so a view is rasterised once and training is sparse algebra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from backend.lift.evidence.views import MaskedView
+from backend.lift.label_maps import Contributor
+from backend.progress import Progress
+
+
+@dataclass(frozen=True)
+class ViewSamples:
+    """Pixels of one view.
+
+    Attributes:
+        ids: (P, k) int32, Gaussians, strongest first.
+        weights: (P, k) float32, their weights, summing to 1 over each pixel that shows anything.
+        segment: (P,) int32, the pixel's mask id, 0 included.
+        boundary: (P,) bool, pixels beside another segment.
+    """
+
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    segment: NDArray[np.int32]
+    boundary: NDArray[np.bool_]
+
+
+def sample_view(
+    renderer: Contributor,
+    view: MaskedView,
+    *,
+    pixels: int,
+    boundary_pixels: int,
+    band: int,
+    strongest: int,
+    rng: np.random.Generator,
+) -> ViewSamples:
+    """Draw pixels of a view: three quarters of ``pixels`` on objects, the rest anywhere, then those at boundaries.
+
+    Of void none are drawn.
+
+    Args:
+        renderer: gives the contributions.
+        view: the camera and its mask.
+        pixels: how many, not counting those at boundaries.
+        boundary_pixels: how many within ``band`` pixels of another segment.
+        band: in pixels of the mask.
+        strongest: k.
+        rng: of the draws.
+    """
+    mask = view.mask
+    edge = at_boundary(mask, band)
+    at_edge = _draw(np.flatnonzero(edge.ravel()), boundary_pixels, rng)
+    on_object = _draw(np.flatnonzero(mask.ravel() > 0), 3 * pixels // 4, rng)
+    anywhere = _draw(np.flatnonzero(mask.ravel() >= 0), pixels - len(on_object), rng)
+    # A pixel drawn twice would only be trained twice: asked for once.
+    chosen = np.unique(np.concatenate([on_object, anywhere, at_edge]))
+    found = renderer.contributions(view.camera, chosen.astype(np.int64), strongest)
+    shows = found.weights[:, 0] > 0
+    chosen, ids, weights = found.pixels[shows], found.ids[shows], found.weights[shows]
+    return ViewSamples(ids, weights / weights.sum(1, keepdims=True), mask.ravel()[chosen], edge.ravel()[chosen])
+
+
+def at_boundary(mask: NDArray[np.int32], band: int) -> NDArray[np.bool_]:
+    """Return the (H, W) pixels of ``mask`` within ``band`` pixels of another id; void is none, and has no boundary."""
+    size = 2 * band + 1
+    least = np.asarray(minimum_filter(np.where(mask < 0, np.iinfo(np.int32).max, mask), size))
+    return (mask >= 0) & (least != np.asarray(maximum_filter(mask, size)))
+
+
+def sample_views(
+    renderer: Contributor, views: Iterable[MaskedView], count: int, progress: Progress, seed: int, **how: int
+) -> list[ViewSamples]:
+    """Return :func:`sample_view` of the views that show two segments or more; others have nothing to contrast."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for number, view in enumerate(views):
+        progress("lift", 0.4 * number / max(count, 1), f"sampling {view.name}")
+        found = sample_view(renderer, view, **how, rng=rng)
+        if len(np.unique(found.segment)) > 1:
+            samples.append(found)
+    return samples
+
+
+def _draw(candidates: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    if len(candidates) <= most:
+        return candidates
+    return rng.choice(candidates, most, replace=False)

@@ -1,0 +1,171 @@
+"""Photographs into the folder of a workspace, each with the camera that its size and EXIF data suggest."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pillow_heif
+import pycolmap
+from PIL import Image
+
+from backend.mapping.frames import choose_frames
+from backend.progress import Progress
+from backend.scene.images import BROKEN, read_pixels
+from backend.scene.unposed import Unposed
+from backend.scene.videos import read_frames
+from protocol.capture_names import HEIF_ENDINGS, is_one_of
+from protocol.errors import BadScene
+
+LONG_SIDE = 1000
+ENLARGED = 4.0
+LEAST_LONG_SIDE = 800
+"""Longest and least longest side in pixels at which features are sought; smaller photographs are enlarged, at most by
+the factor: the bounds in pixels of matching and mapping are made for such sizes."""
+JPEG_QUALITY = 95
+GUESSED_FOCAL = 1.2
+"""Focal length in lengths of the longest side where EXIF data do not tell, as COLMAP guesses it."""
+EXIF_IFD, FOCAL_LENGTH, FOCAL_LENGTH_35 = 0x8769, 0x920A, 0xA405
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph in the workspace.
+
+    Attributes:
+        name: its path below the workspace's ``images``.
+        origin: its path below the user's folder; None for the frame of a video.
+        width, height: pixels as stored.
+        focal: focal length in pixels.
+        known: whether EXIF data give it.
+        lens: what EXIF data say of camera and lens; photographs with the same share a camera.
+    """
+
+    name: str
+    origin: str | None
+    width: int
+    height: int
+    focal: float
+    known: bool
+    lens: tuple[object, ...]
+
+
+def gather(
+    source: Unposed, images: Path, copies: Path, progress: Progress
+) -> tuple[list[Photograph], list[tuple[str, str]]]:
+    """Write the photographs to ``images``, and copies for features ``000000.png`` and so on to ``copies``.
+
+    Photographs are copied as they are, EXIF data included; HEIC and AVIF become JPEG, frames of a video too.
+
+    Returns:
+        The photographs, and those that cannot be read: path and reason.
+
+    Raises:
+        BadScene: if a video cannot be read.
+    """
+    if source.video is not None:
+        return _frames(source.video, images, copies, progress), []
+    if any(is_one_of(file.name, HEIF_ENDINGS) for file in source.photographs):
+        pillow_heif.register_heif_opener()
+    photographs: list[Photograph] = []
+    unreadable: list[tuple[str, str]] = []
+    top = _common(source)
+    taken: set[str] = set()
+    for number, file in enumerate(source.photographs):
+        progress("poses", 0.15 * number / len(source.photographs), f"photograph {number + 1}")
+        name = _utf8(file.relative_to(top).as_posix(), number)
+        if is_one_of(name, HEIF_ENDINGS):
+            name = f"{name.rpartition('.')[0]}.jpg"
+            name = name if name not in taken and not (top / name).exists() else f"{name.removesuffix('.jpg')}_heic.jpg"
+        target = images / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _copy(file, target)
+            pixels = read_pixels(target)
+        except (BadScene, *BROKEN) as error:
+            # The user knows the photograph, not the copy that was read.
+            reason = str(error.__cause__ or error).replace(str(target), str(file))
+            unreadable.append((source.path_below_root(file), reason))
+            target.unlink(missing_ok=True)
+            continue
+        taken.add(name)
+        height, width = pixels.shape[:2]
+        _resize(Image.fromarray(pixels), copies / f"{len(photographs):06d}.png")
+        focal, known, lens = _focal(target, width, height)
+        photographs.append(Photograph(name, source.path_below_root(file), width, height, focal, known, lens))
+    for file in source.masks_beside:
+        shutil.copyfile(file, images / file.relative_to(top))
+    return photographs, unreadable
+
+
+def _common(source: Unposed) -> Path:
+    """Return the folder of the photographs: the user's own, or a customary one in it."""
+    first = source.photographs[0].relative_to(source.root).parts
+    return source.root / first[0] if len(first) > 1 else source.root
+
+
+def _utf8(name: str, number: int) -> str:
+    """Return a name that COLMAP can hold: one that is not UTF-8 is replaced."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return f"photograph_{number:06d}{Path(name).suffix.encode(errors='ignore').decode()}"
+    return name
+
+
+def _copy(file: Path, target: Path) -> None:
+    if not is_one_of(file.name, HEIF_ENDINGS):
+        shutil.copyfile(file, target)
+        return
+    with Image.open(file) as image:
+        exif = image.getexif()
+        # Decoding has turned the pixels already.
+        exif.pop(0x0112, None)
+        image.convert("RGB").save(target, quality=JPEG_QUALITY, subsampling=0, exif=exif)
+
+
+def matched_size(width: int, height: int) -> tuple[int, int]:
+    """Return (width, height) at which features of a photograph are sought."""
+    longest = max(width, height)
+    factor = min(LONG_SIDE / longest, max(1.0, min(ENLARGED, LEAST_LONG_SIDE / longest)))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _resize(image: Image.Image, target: Path) -> None:
+    size = matched_size(*image.size)
+    how = Image.Resampling.BICUBIC if size[0] > image.width else Image.Resampling.BOX
+    image.resize(size, how).save(target, compress_level=1)
+
+
+def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> list[Photograph]:
+    chosen = choose_frames(video, progress)
+    wanted = set(chosen)
+    photographs = []
+    for number, _, pixels in read_frames(video):
+        if number not in wanted:
+            continue
+        progress("poses", 0.1 + 0.05 * len(photographs) / len(chosen), f"frame {number + 1:,} of the video")
+        name = f"frame_{number:06d}.jpg"
+        image = Image.fromarray(pixels)
+        image.save(images / name, quality=JPEG_QUALITY, subsampling=0)
+        _resize(image, copies / f"{len(photographs):06d}.png")
+        focal = GUESSED_FOCAL * max(image.size)
+        photographs.append(Photograph(name, None, *image.size, focal, False, ()))
+        if len(photographs) == len(chosen):
+            break
+    return photographs
+
+
+def _focal(file: Path, width: int, height: int) -> tuple[float, bool, tuple[object, ...]]:
+    """Return the focal length in pixels, whether EXIF data give it, and what they say of camera and lens."""
+    with Image.open(file) as image:
+        exif = image.getexif()
+        inner = exif.get_ifd(EXIF_IFD)
+    said = tuple(str(value) for value in (exif.get(0x010F), exif.get(0x0110), inner.get(FOCAL_LENGTH)))
+    lens = (*said, str(inner.get(FOCAL_LENGTH_35)))
+    if FOCAL_LENGTH in inner or FOCAL_LENGTH_35 in inner:
+        guessed = pycolmap.infer_camera_from_image(file)
+        if guessed.has_prior_focal_length and (guessed.width, guessed.height) == (width, height):
+            return guessed.mean_focal_length(), True, lens
+    return GUESSED_FOCAL * max(width, height), False, lens

@@ -1,0 +1,284 @@
+"""Structure from motion by pycolmap: SIFT, matching, incremental mapping."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from backend.mapping.gather import Photograph, matched_size
+from backend.mapping.pairs import choose_pairs
+from backend.progress import Progress
+from protocol.errors import BadScene
+
+# It tells of every image and every pair, on standard error.
+pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
+
+FEATURES = 2048
+"""Most features of a photograph. Twice as many cost four times as much to match."""
+AT_ONCE = {"photographs": 8, "pairs": 100}
+"""How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
+FEWEST = 5
+"""Photographs, and placed photographs, below which nothing is computed."""
+OFTEN = 10
+"""Photographs of one camera from which on its pixels need not be square and its lens has four coefficients. In a video
+of a desk whose pixels are not quite square that halved the error of rotations, from 0.45 to 0.21 degrees."""
+SHARE = 0.5
+"""Share of the photographs that must be placed."""
+STILL = 0.003
+"""Median way of a matched feature, as a share of the longest side, below which the photographs are all alike."""
+ADVICE = (
+    "Take more photographs with a step aside between them, so that each shows most of what its neighbours show, of "
+    "textured surfaces, sharp and without zoom."
+)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """The largest model, at the photographs' own size and with their names.
+
+    Attributes:
+        model: what pycolmap found; its images are the placed photographs.
+        left_out: names of photographs that are not in it.
+        others: how many photographs further models hold, largest first.
+    """
+
+    model: pycolmap.Reconstruction
+    left_out: tuple[str, ...]
+    others: tuple[int, ...]
+
+
+def map_photographs(
+    photographs: Sequence[Photograph], folder: Path, *, what: Path, video: bool, seed: int, progress: Progress
+) -> Mapped:
+    """Compute poses and sparse points.
+
+    Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one after the
+    other with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one
+    size and one lens share a camera, SIMPLE_RADIAL, and OPENCV in a last adjustment where :data:`OFTEN` of them do.
+
+    Args:
+        photographs: at least :data:`FEWEST`.
+        folder: holds the reduced copies ``000000.png`` and so on; a database is added.
+        what: the user's folder or video, for error sentences.
+        video: whether the photographs are frames in order.
+        seed: of all random choices.
+
+    Raises:
+        BadScene: if too few photographs can be placed.
+    """
+    database = folder / "features.db"
+    names = [f"{number:06d}.png" for number in range(len(photographs))]
+    _write_images(database, photographs, names)
+    _extract(database, folder, names, progress)
+    descriptors = []
+    with pycolmap.Database.open(database) as opened:
+        for number in range(1, len(names) + 1):
+            descriptors.append(np.asarray(opened.read_descriptors(number).data, np.uint8).reshape(-1, 128))
+    pairs = choose_pairs(descriptors, video=video, seed=seed)
+    del descriptors
+    _match(database, folder, [(names[a], names[b]) for a, b in pairs], seed, progress)
+    _check_motion(database, len(photographs), what)
+    models = _map(database, folder, len(photographs), seed, progress)
+    return _largest(models, photographs, what)
+
+
+def _write_images(database: Path, photographs: Sequence[Photograph], names: Sequence[str]) -> None:
+    known: dict[tuple[object, ...], int] = {}
+    empty = pycolmap.Reconstruction()
+    for number, (photograph, name) in enumerate(zip(photographs, names, strict=True), start=1):
+        key = (photograph.width, photograph.height, round(photograph.focal, 1), photograph.lens)
+        if key not in known:
+            known[key] = len(known) + 1
+            empty.add_camera_with_trivial_rig(_camera(photograph, known[key]))
+        image = pycolmap.Image(name=name, camera_id=known[key], image_id=number)
+        empty.add_image_with_trivial_frame(image, pycolmap.Rigid3d())
+    with pycolmap.Database.open(database) as opened:
+        for camera in empty.cameras.values():
+            opened.write_camera(camera, use_camera_id=True)
+        for rig in empty.rigs.values():
+            opened.write_rig(rig, use_rig_id=True)
+        for frame in empty.frames.values():
+            opened.write_frame(frame, use_frame_id=True)
+        for image in empty.images.values():
+            opened.write_image(image, use_image_id=True)
+
+
+def _camera(photograph: Photograph, number: int) -> pycolmap.Camera:
+    camera = pycolmap.Camera(
+        model="SIMPLE_RADIAL",
+        params=[photograph.focal, photograph.width / 2, photograph.height / 2, 0],
+        width=photograph.width,
+        height=photograph.height,
+        camera_id=number,
+    )
+    camera.rescale(*matched_size(photograph.width, photograph.height))
+    camera.has_prior_focal_length = photograph.known
+    return camera
+
+
+def _extract(database: Path, folder: Path, names: Sequence[str], progress: Progress) -> None:
+    options = pycolmap.FeatureExtractionOptions()
+    options.use_gpu = False
+    options.sift.max_num_features = FEATURES
+    for start in range(0, len(names), AT_ONCE["photographs"]):
+        progress("poses", 0.15 + 0.2 * start / len(names), f"features of photograph {start + 1} of {len(names)}")
+        pycolmap.extract_features(
+            database,
+            folder,
+            list(names[start : start + AT_ONCE["photographs"]]),
+            camera_mode=pycolmap.CameraMode.PER_IMAGE,
+            extraction_options=options,
+            device=pycolmap.Device.cpu,
+        )
+
+
+def _match(database: Path, folder: Path, pairs: Sequence[tuple[str, str]], seed: int, progress: Progress) -> None:
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.use_gpu = False
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = seed
+    pairing = pycolmap.ImportedPairingOptions()
+    pairing.match_list_path = folder / "pairs.txt"
+    for start in range(0, len(pairs), AT_ONCE["pairs"]):
+        progress("poses", 0.35 + 0.35 * start / len(pairs), f"matching {start:,} of {len(pairs):,} pairs")
+        some = pairs[start : start + AT_ONCE["pairs"]]
+        pairing.match_list_path.write_text("".join(f"{a} {b}\n" for a, b in some))
+        pycolmap.match_image_pairs(
+            database,
+            matching_options=matching,
+            pairing_options=pairing,
+            verification_options=verification,
+            device=pycolmap.Device.cpu,
+        )
+
+
+def _check_motion(database: Path, count: int, what: Path) -> None:
+    """Refuse photographs that match and were all taken from one place without a turn.
+
+    Raises:
+        BadScene: if most features stand still.
+    """
+    ways: list[float] = []
+    with pycolmap.Database.open(database) as opened:
+        keypoints: dict[int, NDArray[np.float32]] = {}
+        for pair, geometry in zip(*opened.read_two_view_geometries(), strict=True):
+            one, other = pycolmap.pair_id_to_image_pair(pair)
+            matches = geometry.inlier_matches
+            if len(matches):
+                for number in {one, other} - keypoints.keys():
+                    keypoints[number] = _positions(opened.read_keypoints(number))
+                gaps = keypoints[one][matches[:, 0]] - keypoints[other][matches[:, 1]]
+                ways.append(float(np.median(np.linalg.norm(gaps, axis=1))))
+        longest = max(max(camera.width, camera.height) for camera in opened.read_all_cameras())
+    if ways and np.median(ways) < STILL * longest:
+        raise BadScene(
+            f"The {count} photographs of {what} are all alike: what they show moves by {np.median(ways):.1f} pixels at "
+            f"most sizes of {longest}, so nothing tells distances.",
+            "Walk around the scene while you take photographs.",
+        )
+
+
+def _positions(keypoints: object) -> NDArray[np.float32]:
+    if isinstance(keypoints, np.ndarray):
+        return keypoints[:, :2]
+    return np.array([[point.x, point.y] for point in keypoints], np.float32).reshape(-1, 2)  # type: ignore[attr-defined]
+
+
+def _map(database: Path, folder: Path, count: int, seed: int, progress: Progress) -> dict[int, pycolmap.Reconstruction]:
+    options = pycolmap.IncrementalPipelineOptions()
+    options.random_seed = seed
+    options.mapper.random_seed = seed
+    options.triangulation.random_seed = seed
+    options.num_threads = 1  # sums in one order: the same photographs give the same poses
+    options.mapper.num_threads = 1
+    options.min_model_size = FEWEST
+    token = pycolmap.CancellationToken()
+    stopped: list[BaseException] = []
+    placed = 2
+
+    def report() -> None:
+        nonlocal placed
+        placed += 1
+        try:
+            progress("poses", 0.7 + 0.29 * min(1.0, placed / count), f"{min(placed, count)} of {count} placed")
+        except BaseException as error:  # noqa: BLE001, raised again below: it must not pass through pycolmap
+            stopped.append(error)
+            token.cancel()
+
+    progress("poses", 0.7, "placing the first two photographs")
+    output = folder / "models"
+    output.mkdir()
+    models = pycolmap.incremental_mapping(
+        database, folder, output, options, next_image_callback=report, cancellation_token=token
+    )
+    if stopped:
+        raise stopped[0]
+    return models
+
+
+def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[Photograph], what: Path) -> Mapped:
+    ordered = sorted(models.values(), key=lambda each: -each.num_reg_images())
+    count = len(photographs)
+    placed = {number - 1 for number in ordered[0].reg_image_ids()} if ordered else set()
+    left_out = [photograph.name for number, photograph in enumerate(photographs) if number not in placed]
+    if len(placed) < max(FEWEST, SHARE * count):
+        raise BadScene(
+            f"Of the {count} photographs of {what} only {len(placed)} can be placed together, the others share too few "
+            f"features with them: {shown(left_out)}.",
+            ADVICE,
+        )
+    model = ordered[0]
+    for number in sorted(set(model.images) - set(model.reg_image_ids())):
+        model.deregister_frame(model.images[number].frame_id)
+    _refine_lenses(model)
+    _enlarge(model, photographs)
+    return Mapped(model, tuple(left_out), tuple(each.num_reg_images() for each in ordered[1:]))
+
+
+def _refine_lenses(model: pycolmap.Reconstruction) -> None:
+    """Adjust the model once more, with the lens model OPENCV for cameras of many photographs."""
+    counts = Counter(model.images[number].camera_id for number in model.reg_image_ids())
+    for number, camera in model.cameras.items():
+        if counts[number] >= OFTEN:
+            f, cx, cy, k = camera.params
+            camera.model = pycolmap.CameraModelId.OPENCV
+            camera.params = [f, f, cx, cy, k, 0, 0, 0]
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
+    options.ceres.solver_options.num_threads = 1
+    config = pycolmap.BundleAdjustmentConfig()
+    for number in model.reg_image_ids():
+        config.add_image(number)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, model).solve()
+
+
+def _enlarge(model: pycolmap.Reconstruction, photographs: Sequence[Photograph]) -> None:
+    """Give cameras and features the size of the photographs as stored, and images the photographs' names."""
+    for image in model.images.values():
+        photograph = photographs[image.image_id - 1]
+        camera = model.cameras[image.camera_id]
+        if (camera.width, camera.height) != (photograph.width, photograph.height):
+            factors = np.array([photograph.width / camera.width, photograph.height / camera.height])
+        else:
+            factors = np.ones(2)
+        for point in image.points2D:
+            point.xy = point.xy * factors
+        image.name = photograph.name
+    sizes = {image.camera_id: photographs[image.image_id - 1] for image in model.images.values()}
+    for number, photograph in sizes.items():
+        model.cameras[number].rescale(photograph.width, photograph.height)
+    model.update_point_3d_errors()
+
+
+def shown(names: Sequence[str], most: int = 5) -> str:
+    """Return the first names and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

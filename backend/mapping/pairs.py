@@ -1,0 +1,68 @@
+"""Which photographs are matched with which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
+
+EXHAUSTIVE = 100
+"""Of at most this many photographs every pair is matched."""
+ALIKE = 30
+"""Of more, each photograph is matched with this many that look most alike."""
+OVERLAP = 8
+"""Frames of a video are matched with this many that follow, then with those 16, 32 and so on later."""
+LOOPS = 6
+"""Frames of a video that look most alike are matched too: the camera may come back to where it was."""
+WORDS = 64
+
+
+def choose_pairs(descriptors: Sequence[NDArray[np.uint8]], *, video: bool, seed: int) -> list[tuple[int, int]]:
+    """Return pairs of photographs, the lower number first, sorted.
+
+    Args:
+        descriptors: (F, 128) SIFT descriptors of each photograph.
+        video: whether they are frames in order.
+        seed: of the visual words.
+    """
+    count = len(descriptors)
+    if count <= (OVERLAP if video else EXHAUSTIVE):
+        return list(combinations(range(count), 2))
+    if not video:
+        return sorted(_most_alike(descriptors, ALIKE, 0, seed) | {(i, i + 1) for i in range(count - 1)})
+    steps = [*range(1, OVERLAP + 1), *(2**power for power in range(4, 12) if 2**power < count)]
+    following = {(i, i + step) for step in steps for i in range(count - step)}
+    return sorted(following | _most_alike(descriptors, LOOPS, OVERLAP, seed))
+
+
+def _most_alike(
+    descriptors: Sequence[NDArray[np.uint8]], neighbours: int, apart: int, seed: int
+) -> set[tuple[int, int]]:
+    """Return each photograph with those of the highest cosine of VLAD vectors (Jegou et al. 2010), more than ``apart``
+    away in order."""
+    rng = np.random.default_rng(seed)
+    some = [each[rng.permutation(len(each))[:300]] for each in descriptors]
+    sample = np.concatenate(some).astype(np.float32)
+    if len(sample) < WORDS:
+        return set(combinations(range(len(descriptors)), 2))
+    words = MiniBatchKMeans(WORDS, random_state=seed, n_init="auto", batch_size=4096).fit(sample)
+    vectors = np.stack([_vlad(each.astype(np.float32), words) for each in descriptors])
+    alike = vectors @ vectors.T
+    rows = np.arange(len(alike))
+    alike[np.abs(rows[:, None] - rows) <= apart] = -np.inf
+    best = np.argsort(-alike, axis=1, kind="stable")[:, :neighbours]
+    return {
+        (min(i, int(j)), max(i, int(j))) for i, others in enumerate(best) for j in others if np.isfinite(alike[i, j])
+    }
+
+
+def _vlad(descriptors: NDArray[np.float32], words: MiniBatchKMeans) -> NDArray[np.float64]:
+    sums = np.zeros((WORDS, 128))
+    if len(descriptors):
+        nearest = np.asarray(words.predict(descriptors))
+        np.add.at(sums, nearest, descriptors - np.asarray(words.cluster_centers_)[nearest])
+    sums /= np.linalg.norm(sums, axis=1, keepdims=True).clip(1e-9)
+    return (sums / np.linalg.norm(sums).clip(1e-9)).ravel()

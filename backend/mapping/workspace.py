@@ -1,0 +1,195 @@
+"""A COLMAP workspace of photographs or a video: ``images/``, ``sparse/0/*.bin`` and ``poses.json``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+
+from backend.mapping.gather import gather
+from backend.mapping.mapper import FEWEST, map_photographs, shown
+from backend.progress import Progress, silent
+from backend.scene.unposed import Unposed
+from protocol.errors import BadArgument, BadScene
+
+FORMAT = 1
+NOTE = "poses.json"
+MODEL = Path("sparse") / "0"
+
+
+class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``poses.json``: of what photographs the poses were computed, and what was told."""
+
+    format: int
+    source: str
+    seed: int
+    given: int
+    photographs: dict[str, str | None]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder that :func:`backend.scene.load_scene` reads as COLMAP's.
+
+    Attributes:
+        folder: holds ``images`` and ``sparse/0``.
+        origins: for each photograph below ``images`` its path below the user's folder; None for a frame of a video.
+        given: how many photographs there were.
+        warnings: sentences for the user.
+    """
+
+    folder: Path
+    origins: dict[str, str | None]
+    given: int
+    warnings: tuple[str, ...]
+
+
+def make_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent) -> Workspace:
+    """Return the workspace ``folder`` of these photographs; poses are computed unless they are there already.
+
+    The same photographs and seed give the same poses. What is in ``folder`` of other photographs is replaced, if it is
+    a workspace; nothing is written below ``source.root``.
+
+    Raises:
+        BadScene: if too few photographs can be read or placed, or a video cannot be read.
+        BadArgument: if ``folder`` lies in the folder of the photographs, or holds something else.
+        Cancelled: if ``progress`` raises it; ``folder`` is as it was.
+    """
+    check_place(source, folder)
+    digest = _digest(source, progress)
+    known = _read_note(folder)
+    if known is not None and (known.source, known.seed) == (digest, seed):
+        return _workspace(folder, known)
+    if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadArgument(f"The output folder {folder} holds other files.", "Name a new or an empty folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name.lstrip('.')}.", suffix=".part", dir=folder.parent))
+    try:
+        part.chmod(0o755)
+        note = _compute(source, part, digest, seed, progress)
+        (part / NOTE).write_bytes(msgspec.json.format(msgspec.json.encode(note)))
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return _workspace(folder, note)
+
+
+def write_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent) -> Workspace:
+    """As :func:`make_workspace`, with a copy of the masks in ``masks``: a capture that is complete by itself."""
+    made = make_workspace(source, folder, seed, progress)
+    if source.masks is not None:
+        shutil.rmtree(folder / "masks", ignore_errors=True)
+        for path in sorted(source.masks.rglob("*")):
+            if path.is_file() and path.resolve().is_relative_to(source.root.resolve()):
+                target = folder / "masks" / path.relative_to(source.masks)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+    return made
+
+
+def check_place(source: Unposed, folder: Path) -> None:
+    """Refuse a workspace in the folder of the photographs.
+
+    Raises:
+        BadArgument: naming both.
+    """
+    root = source.root.resolve()
+    if root.is_dir() and folder.resolve().is_relative_to(root):
+        raise BadArgument(
+            f"The output {folder} lies in the folder of the photographs, {source.root}.", "Name a place outside."
+        )
+
+
+def is_current(source: Unposed, folder: Path, seed: int) -> bool:
+    """Whether ``folder`` is the workspace of these photographs with this seed."""
+    known = _read_note(folder)
+    return known is not None and (known.source, known.seed) == (_digest(source, silent), seed)
+
+
+def _workspace(folder: Path, note: _Note) -> Workspace:
+    return Workspace(folder, note.photographs, note.given, tuple(note.warnings))
+
+
+def _read_note(folder: Path) -> _Note | None:
+    """Return the note of a whole workspace; None where there is none, or one of another version."""
+    file = folder / NOTE
+    tables = [folder / MODEL / f"{table}.bin" for table in ("cameras", "images", "points3D")]
+    if not file.is_file() or not all(table.is_file() for table in tables):
+        return None
+    try:
+        note = msgspec.json.decode(file.read_bytes(), type=_Note)
+    except msgspec.DecodeError:
+        return None
+    is_whole = note.format == FORMAT and all((folder / "images" / name).is_file() for name in note.photographs)
+    return note if is_whole else None
+
+
+def _digest(source: Unposed, progress: Progress) -> str:
+    """Return a hash of the names and contents of what poses are computed from."""
+    files = [source.video] if source.video is not None else [*source.photographs, *source.masks_beside]
+    hasher = blake3()
+    for file in files:
+        progress("poses", 0.0, "reading the photographs")
+        name = file.name if file == source.root else file.relative_to(source.root).as_posix()
+        hasher.update(os.fsencode(name) + b"\0")
+        try:
+            hasher.update(blake3().update_mmap(file).digest())
+        except OSError as error:
+            raise BadScene(f"{file} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    return hasher.hexdigest()
+
+
+def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Progress) -> _Note:
+    count = len(source.photographs)
+    if source.video is None and count < FEWEST:
+        raise _too_few(source, count)
+    images = folder / "images"
+    images.mkdir()
+    with tempfile.TemporaryDirectory(prefix="splatlift-mapping-") as name:
+        copies = Path(name)
+        photographs, unreadable = gather(source, images, copies, progress)
+        given = len(photographs) + len(unreadable)
+        if len(photographs) < FEWEST:
+            raise _too_few(source, len(photographs), unreadable)
+        mapped = map_photographs(
+            photographs, copies, what=source.root, video=source.video is not None, seed=seed, progress=progress
+        )
+    (folder / MODEL).mkdir(parents=True)
+    mapped.model.write_binary(folder / MODEL)
+    origins = {photograph.name: photograph.origin for photograph in photographs}
+    for each in mapped.left_out:
+        (images / each).unlink()
+    said = []
+    if unreadable:
+        first, reason = unreadable[0]
+        said.append(
+            f"{len(unreadable)} of {given} photographs cannot be read and were left out: "
+            f"{shown([path for path, _ in unreadable])} ({first}: {reason})."
+        )
+    if mapped.left_out:
+        left = [origins[each] or each for each in mapped.left_out]
+        rest = f"; {', '.join(map(str, mapped.others))} were placed apart from the rest" if mapped.others else ""
+        said.append(
+            f"{len(left)} of {given} photographs could not be placed with the others and were left out: "
+            f"{shown(left)}{rest}."
+        )
+    kept = {each: origin for each, origin in origins.items() if each not in set(mapped.left_out)}
+    progress("poses", 1.0, f"{len(kept)} of {given} photographs placed")
+    return _Note(FORMAT, digest, seed, given, kept, said)
+
+
+def _too_few(source: Unposed, count: int, unreadable: list[tuple[str, str]] | None = None) -> BadScene:
+    kind = "frames" if source.video is not None else "photographs"
+    bad = f" that can be read ({shown([path for path, _ in unreadable])} cannot)" if unreadable else ""
+    return BadScene(
+        f"{source.root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
+        "Take 30 or more, all around the scene.",
+    )

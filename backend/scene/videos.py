@@ -1,0 +1,60 @@
+"""Videos: their frames, upright as a player shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from protocol.errors import BadScene
+
+
+def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, float, NDArray[np.uint8]]]:
+    """Yield number, fraction of the video and pixels of each frame, turned as the metadata of the video say.
+
+    Args:
+        file: the video.
+        height: None for (H, W, 3) uint8 sRGB at full size; else (height, width) uint8 grey, before the turn.
+
+    Raises:
+        BadScene: if the file is no video, or holds no frame.
+    """
+    number = -1
+    try:
+        with av.open(str(file)) as container:
+            if not container.streams.video:
+                raise BadScene(f"{file} holds no video stream.", "Name a video file.")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            length = float(container.duration or 0) / 1e6
+            for number, frame in enumerate(container.decode(stream)):
+                fraction = min(1.0, (frame.time or 0.0) / length) if length else 0.0
+                if height is None:
+                    pixels = frame.to_ndarray(format="rgb24")
+                else:
+                    width = max(2, round(frame.width * height / frame.height))
+                    pixels = frame.reformat(width, height, format="gray").to_ndarray()
+                # The rotation is in degrees, counterclockwise.
+                yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), np.uint8)
+    except (FFmpegError, OSError, ValueError) as error:
+        raise BadScene(f"The video {file} cannot be read: {error}.", "Convert it to MP4, or name another.") from error
+    if number < 0:
+        raise BadScene(f"The video {file} holds no frames.", "Name another video.")
+
+
+def frame_size(file: Path) -> tuple[int, int]:
+    """Return width and height of the first frame, upright.
+
+    Raises:
+        BadScene: as :func:`read_frames`.
+    """
+    frames = read_frames(file)
+    try:
+        height, width = next(frames)[2].shape[:2]
+    finally:
+        frames.close()
+    return width, height

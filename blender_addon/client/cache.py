@@ -1,0 +1,99 @@
+"""The cache of downloads: where they are, and which are removed when it grows too large."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Collection, Generator
+from pathlib import Path
+
+from protocol.errors import Unavailable
+from protocol.eviction import evict
+from protocol.store import Store
+
+_FILES_A_STEP = 200
+
+
+class Cache:
+    """A folder for downloads: ``store`` by content, ``results`` one folder a job. Made when first needed.
+
+    Attributes:
+        folder: the root.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._store: Store | None = None
+
+    def result_folder(self, job: str) -> Path:
+        """Return where the result of a job lies or will lie."""
+        return self.folder / "results" / job
+
+    @property
+    def store(self) -> Store:
+        """Where downloads lie by content.
+
+        Raises:
+            Unavailable: if the folder cannot be made.
+        """
+        if self._store is None:
+            try:
+                self._store = Store(self.folder / "store", durable=False)
+            except OSError as error:
+                raise Unavailable(
+                    f"The cache folder {self.folder} cannot be used: {error.strerror}.",
+                    "Choose another one in the add-on's preferences.",
+                ) from error
+        return self._store
+
+
+def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None, None, int]:
+    """Remove files until the cache holds at most ``limit`` bytes, or nothing is left that may go.
+
+    First contents go that are part of no result, then results that are not ``kept``; among each, the oldest first.
+    Yields often; returns how many bytes were removed.
+
+    Args:
+        cache: with ``store`` and ``results``, whose files are hard links to one another.
+        limit: bytes.
+        kept: ids of jobs whose results stay.
+    """
+    store = Store(cache / "store", durable=False)
+    # Links from elsewhere, such as the store of a server on this machine, do not count.
+    stored: dict[int, str] = {}
+    for count, path in enumerate(store.files()):
+        stored[path.stat().st_ino] = path.name
+        if count % _FILES_A_STEP == 0:
+            yield
+    outside: dict[str, int] = {}
+    removable: list[_Result] = []
+    staying: list[_Result] = []
+    folders = [path for path in (cache / "results").glob("*") if path.is_dir()]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime):
+        contents: set[str] = set()
+        for count, path in enumerate(folder.rglob("*")):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                name = stored.get(status.st_ino, f"inode {status.st_ino}")
+                contents.add(name)
+                if status.st_ino not in stored:
+                    outside[name] = status.st_size
+            if count % _FILES_A_STEP == 0:
+                yield
+        (staying if folder.name in kept else removable).append(_Result(folder, contents))
+        yield
+    return (yield from evict(store, limit, removable, lambda: staying, loose_before=float("inf"), outside=outside))
+
+
+class _Result:
+    """The folder of a result: hard links to stored files, or copies where the disk allows no links."""
+
+    def __init__(self, folder: Path, contents: set[str]) -> None:
+        self.folder = folder
+        self._contents = contents
+
+    def contents(self) -> set[str]:
+        return self._contents
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)

@@ -1,0 +1,367 @@
+"""The connection to a server: socket, handshake, heartbeats, reconnect. It has one explicit state.
+
+Nothing here waits: :meth:`Connection.step` does a bounded piece of what is to be done and returns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import zmq
+
+from protocol import pairing as pairing_string
+from protocol.address import Address, parse
+from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
+from protocol.messages import MAJOR, MINOR, Attach, Attached, Heartbeat, Hello, Message, Welcome
+from protocol.pairing import Pairing
+
+from .coroutines import Runner, Steps, Task
+from .dispatcher import Dispatcher, Handler
+from .request import Request
+from .server_info import ServerInfo
+from .sockets import Refusal, Sockets
+
+State = Literal["disconnected", "connecting", "connected", "error"]
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 4.0
+"""Seconds without an answer after which a server that is being called counts as not there."""
+SILENCE_TIMEOUT = 10.0
+"""Seconds without a message after which a connected server counts as lost."""
+HEARTBEAT_INTERVAL = 2.0
+"""Seconds between heartbeats. libzmq's own do not show that the server's main loop runs."""
+SESSION_TIMEOUT = 20.0
+"""Seconds without a step, as while Blender renders, after which the server may have ended the session: it waits 30."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0
+"""Seconds between attempts to connect again; each wait is twice the one before."""
+
+CLIENT = "SplatLift for Blender"
+FEATURES = ("facts", "picture", "select")
+"""What this client can do beyond the first version of the protocol."""
+
+
+def _no_steps(dispatcher: Dispatcher) -> Steps[None]:
+    yield from ()
+
+
+class Connection:
+    """A connection that is wanted or established, and the tasks that use it.
+
+    Args:
+        changed: called after each change of the connection or of a task.
+        clock: seconds that only go forward.
+
+    Attributes:
+        state: "disconnected": nothing is wanted, or the next attempt is due soon (see :attr:`wanted`); "connecting";
+            "connected"; "error": it will not be tried again, see :attr:`error`.
+        error: what is wrong, with a remedy; None where nothing is.
+        server: the server's answer to the handshake; stays after a disconnection, so that a panel can still show it.
+        info: what the server tells about itself after the handshake.
+        address: the server's, None before the first :meth:`connect`.
+        started_here: whether the server is the one of this machine that was started for this client, at any port.
+        handlers: for messages that the server sends unasked, by kind.
+        on_heartbeat: further steps after each heartbeat.
+        on_other_server: called with the reason when another server is connected to, which does not have the jobs.
+    """
+
+    def __init__(
+        self, *, changed: Callable[[], object] = lambda: None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.state: State = "disconnected"
+        self.error: Fault | None = None
+        self.server: Welcome | None = None
+        self.info = ServerInfo(changed)
+        self.address: Address | None = None
+        self.started_here = False
+        self.changed = changed
+        self.handlers: dict[type[Message], Handler] = {}
+        self.on_heartbeat: Callable[[Dispatcher], Steps[None]] = _no_steps
+        self.on_other_server: Callable[[Fault], object] = lambda reason: None
+        self._clock = clock
+        self._runner = Runner(self._advance, self.wait, self.now)
+        self._context: zmq.Context | None = None
+        self._sockets: Sockets | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._life: Steps[None] | None = None
+        self._files_port: int | None = None
+        self._heard = self._stepped = clock()
+
+    # What the user does
+
+    def connect(self, address: str, pairing: str | None = None, *, started_here: bool = False) -> None:
+        """Connect to a server, and again whenever it is lost, until :meth:`close`. Returns at once.
+
+        Jobs of another server, if any are unfinished, fail. With a pairing string the connection is encrypted or not
+        made at all.
+
+        Args:
+            started_here: whether the server was started on this machine for this client. It has the jobs of the one
+                that was started before it, at whatever port that was.
+
+        Raises:
+            BadArgument: if it is no address, or no pairing string.
+            Refused: if it is beyond this machine and there is no pairing string, as it would not be encrypted.
+            Unavailable: if there is one and libzmq cannot encrypt.
+        """
+        where = parse(address)
+        keys = pairing_string.parse(pairing) if pairing is not None and pairing.strip() else None
+        if keys is None and not where.is_loopback:
+            raise Refused(
+                f"The server at {where} is on another machine, and without its pairing string nothing is encrypted.",
+                "Enter the pairing string, which 'backend pairing' prints on that machine; or use an SSH tunnel: "
+                "ssh -L 5757:127.0.0.1:5757 -L 5758:127.0.0.1:5758 HOST, then connect to tcp://127.0.0.1:5757.",
+            )
+        if keys is not None and not zmq.has("curve"):
+            raise Unavailable("The pyzmq installed here cannot encrypt.", "Install the one from PyPI: pyzmq.")
+        self.close()
+        is_same = self.address in (None, where) or (started_here and self.started_here)
+        if not is_same:
+            self.on_other_server(Unavailable(f"The job ran at {self.address}, and {where} was connected to instead."))
+            self.server = None
+            self.info = ServerInfo(self.changed)
+        self.address, self.started_here = where, started_here
+        self._stepped = self._clock()
+        self._life = self._stay_connected(where, keys)
+        self._show("connecting", None)
+
+    def close(self) -> None:
+        """Disconnect. Jobs the server has go on there, and are followed again after the next :meth:`connect`."""
+        self._life = None
+        self._drop(send_bye=True)
+        self._show("disconnected", None)
+
+    def destroy(self) -> None:
+        """Disconnect for good, stop all tasks, and free everything; running jobs stay at the server."""
+        self._runner.stop()
+        self.close()
+        if self._context is not None:
+            self._context.destroy(linger=0)
+            self._context = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a connection or one is being tried for."""
+        return self._life is not None
+
+    # Tasks
+
+    def add(self, task: Task) -> None:
+        """Have a task advanced by each :meth:`step` until it is final."""
+        self._runner.tasks.append(task)
+
+    def start(self, steps: Steps[T], done: Callable[[Request[T]], object] | None = None) -> Request[T]:
+        """Start a request, such as the steps of :func:`.selection.select`; ``done`` is called after the last step.
+
+        Returns at once.
+        """
+        request = Request(self._runner, steps, done)
+        self.add(request)
+        return request
+
+    @property
+    def requests(self) -> list[Request[Any]]:
+        """The requests that are not answered yet."""
+        return [task for task in self._runner.tasks if isinstance(task, Request)]
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last step left something that could be done at once."""
+        return self._runner.busy
+
+    def step(self, budget: float = 0.005) -> None:
+        """Do what is to be done for about ``budget`` seconds, and never wait. :attr:`busy` tells if there is more."""
+        self._runner.step(budget)
+
+    def run(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Step until ``until()`` or ``timeout`` seconds have passed; return ``until()``. For scripts: it blocks."""
+        return self._runner.run(until, timeout)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is something to receive, at most so many seconds. For scripts: it blocks."""
+        if self._sockets is None:
+            time.sleep(seconds)
+        else:
+            self._sockets.wait(seconds)
+
+    def now(self) -> float:
+        """Return the time of this connection's clock, in seconds."""
+        return self._clock()
+
+    def connected(self) -> Steps[Dispatcher]:
+        """Wait until there is a connection and return the dispatcher of its link."""
+        while self._dispatcher is None or not self._is_connected:
+            yield False
+        return self._dispatcher
+
+    def refresh_info(self) -> None:
+        """Ask the server again for what changes with each job, if there is a connection."""
+        if self._dispatcher is not None and self.server is not None and self._is_connected:
+            self.start(self.info.refresh(self._dispatcher, self.server))
+
+    # The life of the connection
+
+    def _advance(self) -> bool:
+        """Receive, and do the next step towards a connection or to keep it; return whether more can be done."""
+        received = False
+        if self._dispatcher is not None:
+            received = self._dispatcher.receive()
+            self._dispatcher.send_withdrawal()
+        if received:
+            self._heard = self._clock()
+        more = False
+        if self._life is not None:
+            try:
+                more = next(self._life)
+            except StopIteration:
+                self._life = None
+        self._stepped = self._clock()
+        return received or more
+
+    def _stay_connected(self, address: Address, pairing: Pairing | None) -> Steps[None]:
+        """Make the handshake, send heartbeats, and on a loss try again after growing waits."""
+        wait = FIRST_WAIT
+        while True:
+            self._show("connecting", self.error)
+            self._heard = self._clock()
+            self._files_port = None
+            self._context = self._context or zmq.Context()
+            self._sockets = Sockets(self._context, address, pairing)
+            self._dispatcher = Dispatcher(self._sockets, self.handlers)
+            try:
+                yield from self._watched(self._handshake(self._sockets, self._dispatcher, address))
+                wait = FIRST_WAIT
+                yield from self._watched(self._send_heartbeats(self._dispatcher))
+            except _Suspended:
+                self._lose(None)
+                continue
+            except Fault as reason:
+                if isinstance(reason, VersionMismatch | _EncryptionMismatch) or (
+                    isinstance(reason, BadFrames) and not self._is_connected
+                ):
+                    self._drop(send_bye=False)
+                    self._show("error", reason)
+                    return
+                self._lose(reason)
+            yield from self._pause(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+
+    def _handshake(self, sockets: Sockets, dispatcher: Dispatcher, address: Address) -> Steps[None]:
+        welcome = yield from dispatcher.ask(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Welcome)
+        if welcome.protocol[0] != MAJOR:
+            raise VersionMismatch(
+                f"{welcome.server} speaks protocol {welcome.protocol[0]}, this add-on speaks protocol {MAJOR}.",
+                "Update the older of the two, the add-on or the backend.",
+            )
+        self._files_port = _port(welcome.bulk)
+        sockets.open_bulk(self._files_port)
+        yield from dispatcher.ask(Attach(welcome.session), Attached, "bulk")
+        self._files_port = None
+        self.server = welcome
+        self._show("connected", None)
+        self.start(self.info.fetch(dispatcher, welcome, address))
+
+    def _send_heartbeats(self, dispatcher: Dispatcher) -> Steps[None]:
+        while True:
+            yield from self._pause(HEARTBEAT_INTERVAL)
+            yield from dispatcher.ask(Heartbeat(), Heartbeat)
+            yield from self.on_heartbeat(dispatcher)
+
+    def _watched(self, steps: Steps[None]) -> Steps[None]:
+        """Pass steps on for as long as the link is alive."""
+        for more in steps:
+            yield more
+            self._check_alive()
+
+    def _check_alive(self) -> None:
+        """Raise what ends this link: an invalid message, the link's end, silence, or a long pause between steps."""
+        assert self._sockets is not None
+        assert self._dispatcher is not None
+        now = self._clock()
+        paused = now - self._stepped
+        if self._dispatcher.fault is not None:
+            raise self._dispatcher.fault
+        if self._sockets.refusal is not None:
+            raise _encryption_mismatch(self._sockets.refusal, self.address, encrypted=self._sockets.encrypted)
+        if self._sockets.lost:
+            raise self._no_answer()
+        if paused > SESSION_TIMEOUT:
+            raise _Suspended
+        if paused > HEARTBEAT_INTERVAL:
+            self._heard = now  # the silence was ours
+        if now - self._heard > (SILENCE_TIMEOUT if self._is_connected else CONNECT_TIMEOUT):
+            raise self._no_answer()
+
+    @property
+    def _is_connected(self) -> bool:
+        return self.state == "connected"
+
+    def _no_answer(self) -> Unavailable:
+        if self._is_connected:
+            return Unavailable(f"The server at {self.address} no longer answers.", "It is tried again by itself.")
+        if self._files_port is not None and self.address is not None:
+            return Unavailable(
+                f"The server at {self.address} answers, but its second port, {self._files_port}, for files, does not.",
+                f"Open both ports in the firewall of that machine, or pass both through the tunnel: ssh -L "
+                f"{self.address.port}:127.0.0.1:{self.address.port} -L {self._files_port}:127.0.0.1:{self._files_port} "
+                "HOST; it is tried again.",
+            )
+        return Unavailable(
+            f"No SplatLift server answers at {self.address}.", "Start one there with: backend serve; it is tried again."
+        )
+
+    def _pause(self, seconds: float) -> Steps[None]:
+        end = self._clock() + seconds
+        while self._clock() < end:
+            yield False
+
+    def _lose(self, fault: Fault | None) -> None:
+        self._drop(send_bye=True)
+        self._show("disconnected", fault)
+
+    def _drop(self, *, send_bye: bool) -> None:
+        """Close the link; what waits for answers over it gets ConnectionLost."""
+        if self._dispatcher is not None:
+            self._dispatcher.closed = True
+        if self._sockets is not None:
+            self._sockets.close(send_bye=send_bye)
+        self._sockets = self._dispatcher = None
+        self.info.local_store = None
+
+    def _show(self, state: State, error: Fault | None) -> None:
+        if (state, error) != (self.state, self.error):
+            self.state, self.error = state, error
+            self.changed()
+
+
+class _EncryptionMismatch(Refused):
+    """The server and this client do not agree on how to encrypt; trying again does not help."""
+
+
+def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted: bool) -> _EncryptionMismatch:
+    if refusal == "pairing":
+        return _EncryptionMismatch(
+            f"The server at {address} does not accept this pairing string.",
+            "It is another server's, or was renewed. On the server's machine, this prints it: backend pairing.",
+        )
+    if encrypted:
+        return _EncryptionMismatch(
+            f"The server at {address} does not encrypt, and a pairing string was given.",
+            "Leave the pairing string empty, or start the server with: backend serve --encrypt.",
+        )
+    return _EncryptionMismatch(
+        f"The server at {address} lets in encrypted connections only, and no pairing string was given.",
+        "Enter the pairing string; on the server's machine this prints it: backend pairing.",
+    )
+
+
+class _Suspended(Exception):
+    """There was no step for so long that the server may have ended the session."""
+
+
+def _port(bulk: str) -> int:
+    try:
+        return parse(bulk).port
+    except Fault as error:
+        raise BadFrames(f"The server names {bulk!r} as its address for files.") from error

@@ -1,0 +1,178 @@
+"""The messages of one link: an answer goes to the request that waits for it, everything else to its handler."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from protocol import errors
+from protocol.errors import BadFrames, Fault, Refused, VersionMismatch
+from protocol.messages import AnyMessage, Error, Get, Message
+
+from .coroutines import Steps
+from .sockets import Channel, Received, Sockets
+from .upload_state import UploadState
+
+M = TypeVar("M", bound=Message)
+Handler = Callable[[Any, Sequence[NDArray]], object]
+"""Takes a message that the server sends unasked, and its arrays. May raise BadFrames, which ends the link."""
+
+
+class ConnectionLost(Exception):
+    """The link is gone. A request then fails; a job waits for the next link and resumes."""
+
+
+class Dispatcher:
+    """Sends requests over one link and routes what comes back. It never waits.
+
+    Args:
+        sockets: of the link.
+        handlers: by kind of message.
+
+    Attributes:
+        upload: the state of the uploads over this link.
+        fault: what the server did that ends the link, None while there is no such thing.
+        closed: whether the link is gone; every use then raises :class:`ConnectionLost`.
+    """
+
+    def __init__(self, sockets: Sockets, handlers: Mapping[type[Message], Handler]) -> None:
+        self.upload = UploadState()
+        self.fault: Fault | None = None
+        self.closed = False
+        self._sockets = sockets
+        self._handlers = handlers
+        self._answers: dict[int, deque[Received]] = {}
+        # Far from the ids that a server gives to its own requests, so that no answer is taken for one of those.
+        self._ids = itertools.count(1 << 32)
+
+    def receive(self) -> bool:
+        """Take one message from each socket and route it; return whether there was any."""
+        return any([self._receive("control"), self._receive("bulk")])
+
+    def ask(self, message: Message, answer: type[M], channel: Channel = "control") -> Steps[M]:
+        """Send a message and return its answer.
+
+        Raises:
+            ConnectionLost: if the link is gone, or is lost before the answer.
+            Fault: the server's, if it answers with an error; BadFrames if the answer is of another kind.
+        """
+        return (yield from self.ask_for_arrays(message, answer, channel))[0]
+
+    def ask_for_arrays(
+        self, message: Message, answer: type[M], channel: Channel = "control"
+    ) -> Steps[tuple[M, list[NDArray]]]:
+        """Do as :meth:`ask`, and return the arrays of the answer as well."""
+        with self.conversation(channel) as talk:
+            yield from talk.ask(message)
+            while not (received := talk.receive()):
+                yield False
+            return expect(received[0], answer), received[1]
+
+    @contextmanager
+    def conversation(self, channel: Channel) -> Iterator[Conversation]:
+        """Give a :class:`Conversation`; answers that come after it are dropped.
+
+        Raises:
+            ConnectionLost: if the link is gone.
+        """
+        self.check()
+        talk = Conversation(self, channel)
+        try:
+            yield talk
+        finally:
+            for id in talk.ids:
+                self._answers.pop(id, None)
+
+    def check(self) -> None:
+        """Raise ConnectionLost if the link is gone."""
+        if self.closed:
+            raise ConnectionLost
+
+    def expect_answer(self, queue: deque[Received]) -> int:
+        """Return the id of a new request; answers to it are appended to ``queue``."""
+        id = next(self._ids)
+        self._answers[id] = queue
+        return id
+
+    def send(self, channel: Channel, message: Message, arrays: Sequence[NDArray], id: int) -> bool:
+        """Send a message; return False where the socket cannot take it now."""
+        self.check()
+        return self._sockets.send(channel, message, arrays, id=id)
+
+    def send_withdrawal(self) -> None:
+        """Tell the server that the upload has ended early, if it is still to be told and the socket takes it."""
+        if self.upload.withdrawing:
+            # Ends all uploads of the session; there is one, as jobs upload one at a time.
+            withdrawal = Error(Refused.code, "The upload was cancelled.")
+            self.upload.withdrawing = not self._sockets.send("bulk", withdrawal)
+
+    def _receive(self, channel: Channel) -> bool:
+        if self.fault is not None:
+            return False
+        try:
+            received = self._sockets.receive(channel)
+            if received is None:
+                return False
+            self._route(received)
+        except (BadFrames, VersionMismatch) as fault:
+            self.fault = fault
+        return True
+
+    def _route(self, received: Received) -> None:
+        message, arrays, id = received
+        if isinstance(message, Get):
+            self.upload.add(message, id)
+            return
+        # Progress comes unasked, and as the answer to Sync and Cancel.
+        if handler := self._handlers.get(type(message)):
+            handler(message, arrays)
+        if id in self._answers:
+            self._answers[id].append(received)
+
+
+class Conversation:
+    """Several requests of one purpose over one link, and the answers to them in the order in which they came.
+
+    Attributes:
+        ids: of the requests.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, channel: Channel) -> None:
+        self.ids: list[int] = []
+        self._dispatcher = dispatcher
+        self._channel: Channel = channel
+        self._answers: deque[Received] = deque()
+
+    def ask(self, message: Message) -> Steps[None]:
+        """Send a request as soon as the socket takes it. Raises ConnectionLost if the link is gone."""
+        self.ids.append(self._dispatcher.expect_answer(self._answers))
+        yield from self.answer(message, self.ids[-1])
+
+    def answer(self, message: Message, id: int, arrays: Sequence[NDArray] = ()) -> Steps[None]:
+        """Answer the server's request ``id`` as soon as the socket takes it. Raises ConnectionLost."""
+        while not self._dispatcher.send(self._channel, message, arrays, id):
+            yield False
+
+    def receive(self) -> Received | None:
+        """Return the next answer, or None. Raises ConnectionLost if the link is gone."""
+        self._dispatcher.check()
+        return self._answers.popleft() if self._answers else None
+
+
+def expect(message: AnyMessage, kind: type[M]) -> M:
+    """Return a message of the kind expected.
+
+    Raises:
+        Fault: the one that an :class:`Error` stands for.
+        BadFrames: if it is any other message.
+    """
+    if isinstance(message, Error):
+        raise errors.fault(message.code, message.sentence, message.remedy)
+    if not isinstance(message, kind):
+        raise BadFrames(f"The server answered with a {type(message).__name__}, not with a {kind.__name__}.")
+    return message

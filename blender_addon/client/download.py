@@ -1,0 +1,88 @@
+"""The result of a job on its way here: pulled into the cache by content, then laid out as a folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from protocol.errors import BadFrames, BadResult
+from protocol.manifest import MAX_MANIFEST
+from protocol.messages import Chunk, FileEntry, Result
+from protocol.pull import Pull
+from protocol.store import Store, read_manifest
+
+from .cache import Cache
+from .coroutines import Steps
+from .dispatcher import Dispatcher, expect
+from .local_store import link_files
+from .sockets import Received
+
+Tell = Callable[[int, int], object]
+"""Is told the bytes done and their total."""
+
+
+def download(
+    job: str, result: Result, dispatcher: Dispatcher, cache: Cache, local: Path | None, tell: Tell
+) -> Steps[Path]:
+    """Fetch the result of a job and return its folder, which has its name only once it is whole.
+
+    Args:
+        job: its id.
+        local: the root of the server's store, if that is on this machine.
+
+    Raises:
+        ConnectionLost: with the link; what has arrived stays for the next attempt.
+        BadResult, BadFrames: if what arrives is not what was promised.
+        Unavailable: if the cache's disk is full or fails.
+    """
+    folder = cache.result_folder(job)
+    if folder.is_dir():
+        return folder
+    if result.size > MAX_MANIFEST:
+        raise BadResult(f"The result has a manifest of {result.size} bytes; {MAX_MANIFEST} are allowed.")
+    store = cache.store
+    manifest = [FileEntry("manifest", result.size, result.manifest)]
+    yield from _fetch(manifest, dispatcher, store, local, lambda done, total: None)
+    entries = read_manifest(store, result.manifest)
+    yield from _fetch(entries, dispatcher, store, local, tell)
+    part = folder.with_name(f".{job}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for entry in entries:
+        store.checkout([entry], part)
+        yield True
+    part.rename(folder)
+    return folder
+
+
+def _fetch(
+    entries: list[FileEntry], dispatcher: Dispatcher, store: Store, local: Path | None, tell: Tell
+) -> Steps[None]:
+    """Fetch what the store lacks of ``entries``."""
+    if local is not None:
+        yield from link_files(store, local, entries, tell)
+    pull = Pull(store, entries)
+    try:
+        with dispatcher.conversation("bulk") as talk:
+            while not pull.done:
+                for get in pull.requests():
+                    yield from talk.ask(get)
+                received = talk.receive()
+                if received is not None:
+                    _accept(pull, received)
+                    tell(pull.bytes_done, pull.bytes_total)
+                yield received is not None
+    finally:
+        if not pull.done:
+            pull.close()
+
+
+def _accept(pull: Pull, received: Received) -> None:
+    message, arrays, _ = received
+    chunk = expect(message, Chunk)
+    if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 1:
+        raise BadFrames("The server sent a range of a file that is not one array of bytes.")
+    pull.accept(chunk.digest, chunk.offset, arrays[0].data)

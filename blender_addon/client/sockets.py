@@ -1,0 +1,203 @@
+"""The two sockets of one attempt to reach a server: messages out, messages in, never waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import zmq
+from numpy.typing import NDArray
+from zmq.utils.monitor import recv_monitor_message
+
+from protocol.address import Address
+from protocol.messages import AnyMessage, Bye, Message
+from protocol.pairing import Pairing
+from protocol.wire import MAX_FRAME, decode, encode
+
+Channel = Literal["control", "bulk"]
+Received = tuple[AnyMessage, list[NDArray], int]
+Refusal = Literal["mechanism", "pairing"]
+"""One side encrypts and the other does not; or the server does not know the pairing string."""
+
+HUNG_UP = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+FAILED = HUNG_UP | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
+MAX_HANG_UPS = 3
+"""Handshakes that the other side ends without a word until that is its answer.
+
+A server whose key is another one does so; so does, as often as not, one that encrypts where the client does not, or the
+other way round: it hangs up as fast as it says why.
+"""
+CURVE_OVERHEAD = 64
+"""Bytes, at least, by which encryption makes a frame longer."""
+BYE_LINGER_MS = 100
+"""How long libzmq may still try to send the last word after the sockets are closed."""
+
+
+@dataclass
+class _Monitor:
+    """What libzmq says of one socket, and how its first handshake went.
+
+    Attributes:
+        probing: whether the socket is there only to learn if the server lets anybody in who does not encrypt.
+    """
+
+    socket: zmq.Socket
+    probing: bool = False
+    connected: bool = False
+    trying_again: bool = False
+    hang_ups: int = 0
+
+
+class Sockets:
+    """A control socket, and a bulk socket once :meth:`open_bulk` was called.
+
+    libzmq would connect a lost socket again by itself, but under a new identity that the server does not know. So a
+    link that was lost stays lost: :attr:`lost` says so, and its owner makes a new one.
+
+    Args:
+        context: the owner's own, never the shared instance.
+        address: of the server's control socket.
+        pairing: the keys to encrypt with; None for a connection in the clear.
+    """
+
+    def __init__(self, context: zmq.Context, address: Address, pairing: Pairing | None = None) -> None:
+        self._context = context
+        self._address = address
+        self._sockets: dict[Channel, zmq.Socket] = {}
+        self._probe: zmq.Socket | None = None
+        self._pairing = pairing
+        self._monitors: list[_Monitor] = []
+        self._lost = False
+        self._refusal: Refusal | None = None
+        self._open("control", address)
+
+    def open_bulk(self, port: int) -> None:
+        """Connect the bulk socket to that port of the same host."""
+        self._open("bulk", self._address.at(port))
+
+    def send(self, channel: Channel, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> bool:
+        """Send a message; False where the socket cannot take it now, or is not connected yet."""
+        try:
+            # Zero-copy sends would start a Python thread, which Blender does not bear.
+            self._sockets[channel].send_multipart(encode(message, arrays, id=id), zmq.NOBLOCK, copy=True)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self, channel: Channel) -> Received | None:
+        """Return the next message on a channel, or None.
+
+        Raises:
+            BadFrames, VersionMismatch: from :func:`protocol.wire.decode`.
+        """
+        socket = self._sockets.get(channel)
+        if socket is None:
+            return None
+        try:
+            frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        return decode([frame.buffer for frame in frames])
+
+    @property
+    def encrypted(self) -> bool:
+        return self._pairing is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether an established connection, or the attempt to make one, has ended."""
+        self._read_events()
+        return self._lost
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why the server lets nobody in with these keys, None where it does or nothing is known."""
+        self._read_events()
+        return self._refusal
+
+    def _read_events(self) -> None:
+        for monitor in self._monitors:
+            while not self._lost and monitor.socket.poll(0):
+                self._handle_event(monitor, recv_monitor_message(monitor.socket, zmq.NOBLOCK))
+
+    def _handle_event(self, monitor: _Monitor, message: Any) -> None:
+        event = message["event"]
+        if monitor.probing:
+            self._set_lost("mechanism" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "pairing")
+        elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            monitor.connected = True
+        elif event == HUNG_UP and not monitor.connected:
+            monitor.hang_ups += 1
+            # Its disconnection is told of as well.
+            monitor.trying_again = True
+            if monitor.hang_ups >= MAX_HANG_UPS and self._pairing is None:
+                self._set_lost(None)
+            elif monitor.hang_ups >= MAX_HANG_UPS and self._probe is None:
+                self._probe = self._open_socket(self._address, None)
+        elif event == zmq.EVENT_DISCONNECTED and monitor.trying_again:
+            monitor.trying_again = False
+        elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            self._set_lost("pairing")
+        elif message["value"] == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+            self._set_lost("mechanism")
+        else:
+            self._set_lost(None)
+
+    def _set_lost(self, refusal: Refusal | None) -> None:
+        self._lost = True
+        self._refusal = refusal
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is something to receive, or so long. For scripts only: Blender's window stands still."""
+        poller = zmq.Poller()
+        for socket in (*self._sockets.values(), *(monitor.socket for monitor in self._monitors)):
+            poller.register(socket, zmq.POLLIN)
+        poller.poll(round(seconds * 1000))
+
+    def close(self, *, send_bye: bool) -> None:
+        """Close both sockets; with ``send_bye``, tell the server that this session is over."""
+        said = send_bye and not self._lost and self.send("control", Bye())
+        for channel, socket in self._sockets.items():
+            socket.disable_monitor()
+            socket.close(BYE_LINGER_MS if said and channel == "control" else 0)
+        if self._probe is not None:
+            self._probe.disable_monitor()
+            self._probe.close(0)
+            self._probe = None
+        for monitor in self._monitors:
+            monitor.socket.close(0)
+        self._sockets.clear()
+        self._monitors.clear()
+
+    def _open(self, channel: Channel, address: Address) -> None:
+        self._sockets[channel] = self._open_socket(address, self._pairing)
+
+    def _open_socket(self, address: Address, pairing: Pairing | None) -> zmq.Socket:
+        socket = self._context.socket(zmq.DEALER)
+        for option, value in {
+            zmq.LINGER: 0,
+            zmq.IMMEDIATE: 1,
+            zmq.MAXMSGSIZE: MAX_FRAME + (CURVE_OVERHEAD if pairing else 0),
+            zmq.SNDHWM: 16,
+            zmq.RCVHWM: 16,
+            zmq.HEARTBEAT_IVL: 2000,
+            zmq.HEARTBEAT_TIMEOUT: 6000,
+            zmq.HEARTBEAT_TTL: 6000,
+            zmq.HANDSHAKE_IVL: 5000,
+            zmq.RECONNECT_IVL: 200,
+            zmq.RECONNECT_IVL_MAX: 5000,
+            zmq.TCP_KEEPALIVE: 1,
+            zmq.TCP_KEEPALIVE_IDLE: 60,
+            zmq.IPV6: int(address.is_v6),
+        }.items():
+            socket.setsockopt(option, value)
+        if pairing is not None:
+            secret = pairing.client.encode()
+            socket.setsockopt(zmq.CURVE_SERVERKEY, pairing.server.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(secret))
+        self._monitors.append(_Monitor(socket.get_monitor_socket(EVENTS), probing=pairing is not self._pairing))
+        socket.connect(str(address))
+        return socket

@@ -1,0 +1,35 @@
+"""Helpers for generator coroutines: generators that do work in small steps and return the result at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Step = TypeVar("Step")
+NewStep = TypeVar("NewStep")
+
+
+def finish(steps: Generator[Any, None, T]) -> T:
+    """Run a generator to its end and return its value; what it yields is dropped."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def map_steps(change: Callable[[Step], NewStep], steps: Generator[Step, None, T]) -> Generator[NewStep, None, T]:
+    """Yield ``change(step)`` for each step of a generator, and return its value.
+
+    Closing this generator closes ``steps`` as well.
+    """
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield change(step)
+    finally:
+        steps.close()

@@ -1,0 +1,87 @@
+"""``cameras.json``: every view of the scene, at the size that its id map has or would have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from protocol.errors import BadResult
+from protocol.result.json_files import read_record, write_record
+from protocol.result.names import CAMERAS, FORMAT, MAX_SIDE, MAX_TEXT, MAX_VIEWS, VIEW_NAME
+from protocol.result.table import Matrix4, Triple
+
+WHAT = "list of cameras"
+REMEDY = "Segment the scene again."
+
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
+
+
+class CameraRow(msgspec.Struct, frozen=True):
+    """The camera of a view: a pinhole without distortion.
+
+    Attributes:
+        name: of the view; no two views have the same.
+        width, height: pixels of the view's id map.
+        K: intrinsics in those pixels; pixel (column x, row y) has its centre at (x + 0.5, y + 0.5).
+        viewmat: world to camera; camera axes x right, y down, z forward.
+        photograph: path of the photograph below the scene folder, with forward slashes; None where it lies elsewhere.
+    """
+
+    name: Annotated[str, Meta(pattern=VIEW_NAME, max_length=MAX_TEXT)]
+    width: Side
+    height: Side
+    K: tuple[Triple, Triple, Triple]
+    viewmat: Matrix4
+    photograph: str | None = None
+
+
+class CamerasFile(msgspec.Struct, frozen=True):
+    """The whole file."""
+
+    format: Literal[1]
+    views: Annotated[list[CameraRow], Meta(max_length=MAX_VIEWS)]
+
+
+def read_cameras(folder: Path, remedy: str = REMEDY) -> list[CameraRow]:
+    """Return the cameras of a result folder.
+
+    Raises:
+        BadResult: if ``cameras.json`` is missing or broken, or names a view twice.
+    """
+    path = folder / CAMERAS
+    if not path.is_file():
+        raise BadResult(f"The result {folder} has no {CAMERAS}.", remedy)
+    rows = read_record(path, CamerasFile, WHAT, remedy).views
+    for name, count in Counter(row.name for row in rows).most_common(1):
+        if count > 1:
+            raise BadResult(f"{path} names the view {name!r} {count} times.", remedy)
+    return rows
+
+
+def write_cameras(folder: Path, rows: Sequence[CameraRow]) -> None:
+    """Write ``cameras.json``.
+
+    Raises:
+        BadResult: if a value is out of range.
+    """
+    record = {"format": FORMAT, "views": [msgspec.to_builtins(row) for row in rows]}
+    write_record(folder / CAMERAS, record, CamerasFile)
+
+
+def photograph_of(row: CameraRow, capture: Path) -> Path | None:
+    """Return the photograph of a camera in the capture's folder, or None where it is not there.
+
+    A path that leads out of the folder on any system is not followed.
+    """
+    if row.photograph is None or "\x00" in row.photograph:
+        return None
+    for below in (PurePosixPath(row.photograph), PureWindowsPath(row.photograph)):
+        if below.anchor or ".." in below.parts:
+            return None
+    path = capture / row.photograph
+    return path if path.is_file() else None

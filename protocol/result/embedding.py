@@ -1,0 +1,43 @@
+"""``embedding.npy`` of a result: a row per Gaussian of ``splats.ply``, where the method trained an embedding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import BadResult
+from protocol.result.names import EMBEDDING, SPLATS
+
+REMEDY = "Download or segment the result again."
+
+
+def read_embedding(folder: Path, gaussians: int, remedy: str = REMEDY) -> NDArray | None:
+    """Return the embedding (N, d) of a result of N ``gaussians``, or None where its method trained none.
+
+    It is float16 or float32, and mapped from the disk, not to be written to.
+
+    Raises:
+        BadResult: if ``embedding.npy`` is broken or of other Gaussians.
+    """
+    path = folder / EMBEDDING
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise BadResult(f"{path} cannot be read: it is not a file.", remedy)
+    try:
+        # Only numbers of a plain .npy can be mapped: no pickled object, and no more of them than the file has.
+        values = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError, OverflowError) as error:
+        raise BadResult(f"{path} cannot be read: {error}.", remedy) from error
+    if values.dtype not in (np.float16, np.float32) or values.ndim != 2:
+        raise BadResult(f"{path} does not hold an embedding.", remedy)
+    if len(values) != gaussians:
+        raise BadResult(f"{path} is of {len(values)} Gaussians, {SPLATS} has {gaussians}.", remedy)
+    return values
+
+
+def write_embedding(folder: Path, values: NDArray) -> None:
+    """Write an embedding (N, d), float16 or float32, in the order of ``splats.ply``."""
+    np.save(folder / EMBEDDING, values)

@@ -1,0 +1,66 @@
+"""A folder takes the place of another as a whole: nothing appears under its final name before it is complete."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from protocol.errors import BadArgument
+from protocol.result.names import TABLE
+
+
+def check_out(out: Path) -> None:
+    """Refuse an output folder that holds something else, before any work is done.
+
+    Raises:
+        BadArgument: if ``out`` is a file, or a folder with anything but an earlier result in it.
+    """
+    if out.exists() and not out.is_dir():
+        raise BadArgument(f"The output {out} is a file.", "Name a folder that does not exist yet.")
+    if out.is_dir() and any(out.iterdir()) and not (out / TABLE).is_file():
+        raise BadArgument(
+            f"The output folder {out} holds files that no segmentation wrote.", "Name a new or an empty folder."
+        )
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give an empty folder to write into. It becomes ``out`` when the block ends well, and is removed when it does not.
+
+    It lies beside ``out``. An earlier folder of that name is replaced by two renames, the second of which is undone if
+    it fails: whatever fails, either folder is complete.
+
+    Raises:
+        OSError: if the disk refuses.
+    """
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
+    part.chmod(0o755)
+    try:
+        yield part
+        _take_the_place_of(out, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _take_the_place_of(out: Path, part: Path) -> None:
+    """Rename ``part`` to ``out``, in place of a folder of that name, which is removed."""
+    if not out.exists():
+        part.rename(out)
+        return
+    old = part.with_suffix(".old")
+    out.rename(old)
+    try:
+        part.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    try:
+        shutil.rmtree(old)
+    except OSError as error:
+        warnings.warn(f"The earlier folder {old} cannot be removed: {error.strerror}. Delete it.", stacklevel=2)

@@ -1,0 +1,124 @@
+"""Objects from geometry alone, on spheres and boxes that stand on a plane."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from backend.geometry import label
+from backend.geometry.labelling import GeometrySettings
+from backend.geometry.parts import Joining, join
+from backend.geometry.planes import bounding_planes
+from protocol.splats import Splats
+
+
+def splats_at(points: NDArray, colours: NDArray | None = None) -> Splats:
+    n = len(points)
+    colours = np.zeros((n, 3)) if colours is None else colours
+    return Splats(
+        points.astype(np.float32),
+        np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1)),
+        np.full((n, 3), np.log(0.02), np.float32),
+        np.full(n, 3.0, np.float32),
+        colours[:, None, :].astype(np.float32),
+    )
+
+
+def floor(rng: np.random.Generator, n: int = 8000) -> NDArray:
+    return np.column_stack([rng.uniform(-1.5, 1.5, (n, 2)), rng.normal(0, 0.002, n)])
+
+
+def sphere(centre: tuple[float, float, float], radius: float, rng: np.random.Generator, n: int = 2500) -> NDArray:
+    normal = rng.normal(size=(n, 3))
+    return np.array(centre) + radius * normal / np.linalg.norm(normal, axis=1, keepdims=True)
+
+
+def box(centre: tuple[float, float, float], half: float, rng: np.random.Generator, n: int = 2500) -> NDArray:
+    points = rng.uniform(-half, half, (n, 3))
+    axis = rng.integers(3, size=n)
+    points[np.arange(n), axis] = half * rng.choice([-1, 1], n)
+    return points + np.array(centre)
+
+
+def scene(seed: int = 0) -> tuple[Splats, NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    parts = [floor(rng), sphere((-0.7, 0, 0.35), 0.3, rng), box((0.6, 0.5, 0.35), 0.3, rng)]
+    return splats_at(np.concatenate(parts)), np.repeat(np.arange(3), [len(part) for part in parts])
+
+
+def test_what_stands_on_a_plane() -> None:
+    splats, truth = scene()
+    found = label(splats)
+    assert found.labels.max() == 2
+    assert not found.labels[truth == 0].any()
+    sphere_label, box_label = (np.bincount(found.labels[truth == each]).argmax() for each in (1, 2))
+    assert {int(sphere_label), int(box_label)} == {1, 2}
+    assert (found.labels[truth == 1] == sphere_label).mean() > 0.97
+    assert (found.labels[truth == 2] == box_label).mean() > 0.97
+    assert found.method == "geometry"
+    assert found.embedding is None
+    assert found.views.tolist() == [0, 0, 0]
+
+
+def test_the_same_seed_gives_the_same_labels() -> None:
+    splats, _ = scene()
+    assert np.array_equal(label(splats, seed=3).labels, label(splats, seed=3).labels)
+
+
+def test_no_plane_and_one_object() -> None:
+    found = label(splats_at(sphere((0, 0, 0), 0.3, np.random.default_rng(0), 10_000)))
+    assert found.labels.max() == 1
+    assert (found.labels == 1).mean() > 0.97
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_next_to_nothing_holds_no_object(rows: int) -> None:
+    splats, _ = scene()
+    found = label(splats.pick(np.arange(rows)))
+    assert found.labels.tolist() == [0] * rows
+    assert found.views.tolist() == [0]
+
+
+def test_values_that_are_not_finite_are_background() -> None:
+    splats, truth = scene()
+    row = int(np.flatnonzero(truth == 1)[0])
+    splats.means[row] = np.nan
+    found = label(splats)
+    assert found.labels[row] == 0
+    assert found.labels.max() == 2
+
+
+def test_a_plane_with_half_of_everything_behind_it_bounds_nothing() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([floor(rng), sphere((0, 0, 0.7), 0.3, rng), sphere((0, 0, -0.7), 0.3, rng)])
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
+    assert bounding_planes(points, up, 0.05, rng) == []
+    (plane,) = bounding_planes(points[:10_500], up[:10_500], 0.05, rng)
+    assert plane.normal == pytest.approx([0, 0, 1], abs=0.01)
+
+
+def test_a_concave_fold_parts_and_a_convex_one_does_not() -> None:
+    steps = np.arange(0.5, 20)
+    across = np.arange(12.0)
+    flat = np.array([[-x, y, 0] for x in steps for y in across])
+    wall = np.array([[0, y, z] for z in steps for y in across])
+    points = np.concatenate([flat, wall])
+    grey = np.zeros((len(points), 3), np.float32)
+
+    def normals(of_wall: float, of_flat: float) -> NDArray[np.float32]:
+        up, side = np.array([0, 0, of_flat]), np.array([of_wall, 0, 0])
+        return np.concatenate([np.tile(up, (len(flat), 1)), np.tile(side, (len(wall), 1))]).astype(np.float32)
+
+    concave = join(points, normals(-1, 1), grey, 1.0, Joining())
+    assert concave.max() == 1
+    assert len(set(concave[: len(flat)])) == 1
+    assert join(points, normals(1, -1), grey, 1.0, Joining()).max() == 0
+    red = grey.copy()
+    red[len(flat) :] = (1, 0, 0)
+    assert join(points, normals(1, -1), red, 1.0, Joining()).max() == 1
+
+
+def test_small_parts_are_no_objects() -> None:
+    splats, _ = scene()
+    assert label(splats, how=GeometrySettings(smallest=100_000)).labels.max() == 0

@@ -1,0 +1,151 @@
+"""Poses of plain photographs: a made room whose cameras are known."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.mapping import Workspace, make_workspace, write_workspace
+from backend.mapping.workspace import is_current
+from backend.progress import Cancelled
+from backend.scene import load_scene, read_mask
+from backend.scene.inspect import inspect_scene
+from backend.scene.unposed import Unposed, find_unposed
+from bench.poses import errors
+from protocol.errors import BadArgument, BadScene
+from tests.backend.mapping.conftest import VIEWS
+
+
+def unposed(folder: Path) -> Unposed:
+    source = find_unposed(folder)
+    assert source is not None
+    return source
+
+
+@pytest.fixture(scope="module")
+def made(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(unposed(plain), tmp_path_factory.mktemp("out") / "workspace")
+
+
+def test_poses_are_those_of_the_room(made: Workspace, room: Path) -> None:
+    known = {view.name: view.camera for view in load_scene(room).views}
+    scene = load_scene(made.folder)
+    assert scene.layout == "colmap"
+    assert scene.matched
+    assert len(scene.points) > 200
+    assert len(scene.views) >= 0.9 * VIEWS
+    rotation, centre = errors([(view.camera, known[view.name]) for view in scene.views])
+    assert rotation < 0.3
+    assert centre < 0.01
+
+
+def test_what_is_left_out_is_told(made: Workspace) -> None:
+    assert made.given == VIEWS + 2
+    assert len(made.origins) >= 0.9 * VIEWS
+    assert any("broken.png" in said and "cannot be read" in said for said in made.warnings)
+    assert any("elsewhere.png" in said and "could not be placed" in said for said in made.warnings)
+    assert not (made.folder / "images" / "elsewhere.png").exists()
+    assert made.origins["0000.png"] == "images/0000.png"
+    assert load_scene(made.folder).warnings == ()
+
+
+def test_poses_that_are_there_are_taken(made: Workspace, plain: Path) -> None:
+    notes = []
+    before = (made.folder / "sparse" / "0" / "images.bin").stat().st_mtime_ns
+    again = make_workspace(unposed(plain), made.folder, progress=lambda stage, fraction, note="": notes.append(note))
+    assert again == made
+    assert set(notes) == {"reading the photographs"}
+    assert (made.folder / "sparse" / "0" / "images.bin").stat().st_mtime_ns == before
+    assert is_current(unposed(plain), made.folder, 0)
+    assert not is_current(unposed(plain), made.folder, 1)
+
+
+def test_masks_of_the_users_folder_fit(made: Workspace, plain: Path) -> None:
+    source = unposed(plain)
+    assert source.masks == plain / "masks"
+    assert source.masked == VIEWS
+    scene = load_scene(made.folder, source.masks)
+    assert all(view.mask_path is not None for view in scene.views)
+    mask = read_mask(scene.views[0])
+    assert mask is not None
+    assert mask.max() > 0
+
+
+def test_a_workspace_of_its_own_has_the_masks(made: Workspace, plain: Path) -> None:
+    write_workspace(unposed(plain), made.folder)
+    scene = load_scene(made.folder)
+    assert all(view.mask_path is not None for view in scene.views)
+    shutil.rmtree(made.folder / "masks")
+
+
+def test_the_users_folder_stays_as_it_is(made: Workspace, plain: Path) -> None:
+    assert sorted(path.name for path in plain.iterdir()) == ["images", "masks"]
+    with pytest.raises(BadArgument, match="lies in the folder of the photographs"):
+        make_workspace(unposed(plain), plain / "out")
+
+
+def test_inspect_says_that_poses_are_computed(plain: Path) -> None:
+    findings, fault = inspect_scene(plain)
+    assert fault is None
+    assert (findings["layout"], findings["views"], findings["masks"]) == ("photographs", VIEWS + 2, VIEWS)
+    assert any("poses are computed" in warning for warning in findings["warnings"])
+    assert any("broken.png" in warning for warning in findings["warnings"])
+
+
+def test_a_folder_with_cameras_is_none_of_these(room: Path, made: Workspace) -> None:
+    assert find_unposed(room) is None
+    assert find_unposed(made.folder) is None
+
+
+def test_it_can_be_cancelled_and_leaves_nothing(plain: Path, tmp_path: Path) -> None:
+    def stop(stage: str, fraction: float, note: str = "") -> None:
+        assert stage == "poses"
+        if fraction > 0.2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        make_workspace(unposed(plain), tmp_path / "out", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_three_photographs_are_refused(room: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        shutil.copy(room / "images" / f"{number:04d}.png", tmp_path)
+    with pytest.raises(BadScene, match="holds 3 photographs; poses need at least 5"):
+        make_workspace(unposed(tmp_path), tmp_path.with_name("out"))
+
+
+def test_photographs_that_are_all_alike_are_refused(room: Path, tmp_path: Path) -> None:
+    for number in range(8):
+        shutil.copy(room / "images" / "0000.png", tmp_path / f"{number}.png")
+    with pytest.raises(BadScene, match="are all alike"):
+        make_workspace(unposed(tmp_path), tmp_path.with_name("out"))
+
+
+def test_photographs_that_share_nothing_are_refused_with_advice(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        pixels = np.kron(rng.integers(0, 255, (20, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    with pytest.raises(BadScene, match=r"Of the 6 photographs .* only 0 can be placed") as caught:
+        make_workspace(unposed(tmp_path), tmp_path.with_name("out"))
+    assert "textured" in caught.value.remedy
+
+
+def test_another_folder_is_not_replaced(plain: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(BadArgument, match="holds other files"):
+        make_workspace(unposed(plain), tmp_path)
+
+
+def test_masks_beside_photographs_are_no_photographs(room: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        shutil.copy(room / "images" / f"{number:04d}.png", tmp_path / f"v{number}.png")
+        shutil.copy(room / "masks" / f"{number:04d}.png", tmp_path / f"v{number}.mask.png")
+    source = unposed(tmp_path)
+    assert [file.name for file in source.photographs] == ["v0.png", "v1.png"]
+    assert [file.name for file in source.masks_beside] == ["v0.mask.png", "v1.mask.png"]
