@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.memory import peak_host_mib
-from backend.reconstruct.need import need
+from backend.reconstruct.memory_estimate import estimate_memory
 from backend.reconstruct.optimiser import Adam
+from backend.reconstruct.photo_cache import PhotoCache, large_folder
 from backend.reconstruct.photographs import AHEAD, Photograph, Photographs
 from backend.reconstruct.schedule import Schedule
-from backend.reconstruct.shelf import Shelf, large_folder
 from backend.reconstruct.train import Training
 from backend.render import Renderer
 from backend.scene.types import Camera, View
@@ -66,30 +66,30 @@ def train(count: int, degree: int = 0, width: Width = 400, height: Height = 300)
     grown = _steps(count, degree, camera)
     rows.append(("four steps", _peak()))
     _show(f"{grown:,} Gaussians of degree {degree} at {width}x{height}", rows, grown)
-    wanted = need([View("0", camera, Path("none"), None)], max(width, height), "cpu", grown, degree)
+    wanted = estimate_memory([View("0", camera, Path("none"), None)], max(width, height), "cpu", grown, degree)
     Console().print(f"took {rows[1][1] - rows[0][1]} MiB, estimated {sum(wanted) / 2**20:.0f} MiB")
 
 
 @app.command()
 def photographs(count: int, width: Width = 1600, height: Height = 1066) -> None:
     """Take COUNT photographs with masks from disk in random order, as training does where memory cannot hold them."""
-    shelf = Shelf(large_folder())
+    photo_cache = PhotoCache(large_folder())
     rng = np.random.default_rng(0)
     rows = [("before", _peak())]
     for _ in range(count):
-        shelf.put([rng.integers(0, 255, (height, width, 3), np.uint8), np.zeros((height, width), bool)])
-    os.fsync(shelf._file.fileno())
+        photo_cache.put([rng.integers(0, 255, (height, width, 3), np.uint8), np.zeros((height, width), bool)])
+    os.fsync(photo_cache._file.fileno())
     rows.append(("put on disk", _peak()))
     took: dict[str, list[float]] = {"disk": [], "the system's memory": []}
     for name, seconds in took.items():
         if name == "disk":
-            os.posix_fadvise(shelf._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(photo_cache._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         order = rng.permutation(count).tolist()
         for turn, number in enumerate(order):
-            shelf.expect(order[turn : turn + AHEAD])
+            photo_cache.expect(order[turn : turn + AHEAD])
             time.sleep(STEP)
             start = time.perf_counter()
-            for array in shelf.row(number):
+            for array in photo_cache.row(number):
                 array.max()
             seconds.append(time.perf_counter() - start)
         rows.append((f"each taken once, from {name}", _peak()))

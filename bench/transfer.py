@@ -35,7 +35,7 @@ from rich.table import Table
 from blender_addon import api
 from blender_addon.client import scene_files
 from blender_addon.client.job import Job
-from protocol.blobs import CHUNK, WINDOW
+from protocol.pull import CHUNK, WINDOW
 
 BUDGET, PERIOD = 0.015, 0.005
 """As :mod:`blender_addon.timer` has them, which only Blender can import."""

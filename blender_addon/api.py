@@ -21,11 +21,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.address import parse
 from protocol.coroutines import finish
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import JobRequest, MethodInfo, Select
 
-from .client.address import parse
 from .client.cache import Cache
 from .client.connection import Connection
 from .client.job import Job

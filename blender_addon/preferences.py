@@ -8,9 +8,8 @@ from typing import Any
 
 import bpy
 
+from protocol.address import DEFAULT, Address
 from protocol.errors import Refused, Unavailable
-
-from .client.address import DEFAULT, Address
 
 CACHE_LIMIT = 20_000_000_000
 """Bytes of downloads that are kept where the add-on is not installed."""

@@ -144,7 +144,7 @@ class Locate(Message):
 
 
 class Located(Message):
-    """Answer to :class:`Locate`: the folder of the server's store, laid out as :class:`protocol.blobs.Store` does.
+    """Answer to :class:`Locate`: the folder of the server's store, laid out as :class:`protocol.store.Store` does.
 
     A client that finds the files there needs no :class:`Get` for them. It trusts neither the path nor what lies there.
     """

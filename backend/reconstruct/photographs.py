@@ -1,6 +1,7 @@
 """Training photographs: decoded once, on threads, reduced to the working size, kept as bytes, with a half-size copy.
 
-They are kept on the training device, in host memory, or on disk: see :func:`backend.reconstruct.need.place`.
+They are kept on the training device, in host memory, or on disk:
+see :func:`backend.reconstruct.memory_estimate.place_photographs`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.progress import Progress, silent
-from backend.reconstruct.shelf import Shelf
+from backend.reconstruct.photo_cache import PhotoCache
 from backend.scene import read_image, read_mask
 from backend.scene.types import Camera, View
 
@@ -64,18 +65,18 @@ class Photographs:
     """All training photographs, ``full`` at working size and ``half`` at half of it, in the order of the views.
 
     Attributes:
-        shelf: where they lie if on disk, photograph number i of ``full`` and of ``half`` in the rows ``rows[i]``.
+        photo_cache: where they lie if on disk, photograph number i of ``full`` and of ``half`` in the rows ``rows[i]``.
     """
 
     full: tuple[Photograph, ...]
     half: tuple[Photograph, ...]
-    shelf: Shelf | None = None
+    photo_cache: PhotoCache | None = None
     rows: tuple[tuple[int, int], ...] = ()
 
     def take(self, number: int, small: bool, soon: Sequence[int] = ()) -> Photograph:
         """Return a photograph of ``half`` or ``full``; those that are wanted ``soon`` are read if they are on disk."""
-        if self.shelf is not None:
-            self.shelf.expect(self.rows[other][small] for other in soon)
+        if self.photo_cache is not None:
+            self.photo_cache.expect(self.rows[other][small] for other in soon)
         return (self.half if small else self.full)[number]
 
     @property
@@ -92,11 +93,11 @@ def load_photographs(
         folder: where given, they are kept on disk instead, in a file in this folder.
 
     Raises:
-        Fault: as raised by the readers of the scene, and by :class:`~backend.reconstruct.shelf.Shelf`.
+        Fault: as raised by the readers of the scene, and by :class:`~backend.reconstruct.photo_cache.PhotoCache`.
     """
     with closing(_pairs(views, long_side, progress)) as pairs:
         if folder is not None:
-            return _on_disk(pairs, Shelf(folder))
+            return _on_disk(pairs, PhotoCache(folder))
         fulls, halves = [], []
         for full, half in pairs:
             fulls.append(full.on(device))
@@ -114,21 +115,23 @@ def _pairs(
         yield full, full if smaller is None else _photograph(view.camera, smaller, mask)
 
 
-def _on_disk(pairs: Iterable[tuple[Photograph, Photograph]], shelf: Shelf) -> Photographs:
-    """Put photographs on ``shelf`` as they come, and return them as they lie there."""
+def _on_disk(pairs: Iterable[tuple[Photograph, Photograph]], photo_cache: PhotoCache) -> Photographs:
+    """Put photographs into ``photo_cache`` as they come, and return them as they lie there."""
     rows: list[tuple[int, int]] = []
     cameras: list[Camera] = []
     for full, half in pairs:
         for photo in (full,) if half is full else (full, half):
             arrays = [photo.image] if photo.on_object is None else [photo.image, photo.on_object]
-            shelf.put([array.numpy() for array in arrays])
+            photo_cache.put([array.numpy() for array in arrays])
             cameras.append(photo.camera)
         rows.append((len(cameras) - (1 if half is full else 2), len(cameras) - 1))
     there = []
     for row, camera in enumerate(cameras):
-        image, *on_object = (torch.from_numpy(array) for array in shelf.row(row))
+        image, *on_object = (torch.from_numpy(array) for array in photo_cache.row(row))
         there.append(Photograph(camera, image, on_object[0] if on_object else None))
-    return Photographs(tuple(there[row] for row, _ in rows), tuple(there[row] for _, row in rows), shelf, tuple(rows))
+    return Photographs(
+        tuple(there[row] for row, _ in rows), tuple(there[row] for _, row in rows), photo_cache, tuple(rows)
+    )
 
 
 def _decoded(views: Sequence[View], long_side: int) -> Iterator[Decoded]:

@@ -24,12 +24,12 @@ from backend.reconstruct.floaters import light_in_front
 from backend.reconstruct.frame import check_precision, training_origin
 from backend.reconstruct.initial import FEWEST, gaussians_at, initial_points, viewing_distance
 from backend.reconstruct.losses import photometric_loss, psnr
-from backend.reconstruct.need import DISK, need, place
+from backend.reconstruct.memory_estimate import DISK, estimate_memory, place_photographs
 from backend.reconstruct.optimiser import Adam, Columns
 from backend.reconstruct.parallel import Peers, together
+from backend.reconstruct.photo_cache import large_folder
 from backend.reconstruct.photographs import AHEAD, Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
-from backend.reconstruct.shelf import large_folder
 from backend.render import device_of, rasterize, sh_colours
 from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene
@@ -153,12 +153,12 @@ def prepare(
     # Beside the checkpoint there is room for files of this scene.
     folder = large_folder() if checkpoint is None else checkpoint.parent
     folder.mkdir(parents=True, exist_ok=True)
-    wants = need(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"), each)
+    wants = estimate_memory(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"), each)
     origin = training_origin(train_views)
     if origin.any():
         train_views = [dataclasses.replace(view, camera=view.camera.moved(-origin)) for view in train_views]
     count = 1 if peers is None else peers.count
-    home = place(wants, device, folder, swept=len(scene.points) < FEWEST, copies=count)
+    home = place_photographs(wants, device, folder, swept=len(scene.points) < FEWEST, copies=count)
     shelved = folder if home == DISK else None
     if shelved is not None:
         log.warning("Memory cannot hold the photographs: they lie in %s, %s.", folder, gib(wants.photographs))

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from backend.lift import Lift, label_map
 from backend.progress import Progress, silent
 from backend.reconstruct.initial import viewing_distance
-from backend.reconstruct.need import DISK, Need, need, place
+from backend.reconstruct.memory_estimate import DISK, MemoryEstimate, estimate_memory, place_photographs
+from backend.reconstruct.photo_cache import PhotoCache, large_folder
 from backend.reconstruct.photographs import Photograph, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, STEPS, Schedule
-from backend.reconstruct.shelf import Shelf, large_folder
 from backend.refine.outlines import outlined
 from backend.refine.tuning import tune
 from backend.render import Renderer, device_of
@@ -91,7 +91,7 @@ def refine(
     steps = STEPS[device] // SHARE if how.steps is None else how.steps
     if steps == 0 or not lifted.labels.any():
         return splats, lifted
-    home = place(_need(splats, views, device), device, large_folder())
+    home = place_photographs(_need(splats, views, device), device, large_folder())
     folder = large_folder() if home == DISK else None
     photos = load_photographs(
         views, long_side=LONG_SIDE[device], device=home, folder=folder, progress=_under_refine(progress)
@@ -106,9 +106,9 @@ def refine(
     return splats, lifted
 
 
-def _need(splats: Splats, views: Sequence[View], device: str) -> Need:
+def _need(splats: Splats, views: Sequence[View], device: str) -> MemoryEstimate:
     """What tuning takes: as a reconstruction does, and an outline beside each photograph."""
-    wanted = need(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
+    wanted = estimate_memory(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
     sizes = (view.camera.size_within(LONG_SIDE[device]) for view in views)
     return wanted._replace(photographs=wanted.photographs + sum(4 * width * height for width, height in sizes))
 
@@ -127,18 +127,18 @@ def _outlines(
 ) -> list[NDArray[np.int32]]:
     """Of each photograph, (H, W) int32, the labels as drawn, led to its edges; in a file where there is a folder."""
     renderer = Renderer(splats, device)
-    shelf = None if folder is None else Shelf(folder)
+    photo_cache = None if folder is None else PhotoCache(folder)
     found: list[NDArray[np.int32]] = []
     for number, photo in enumerate(photos):
         progress("refine", 0.3 * number / len(photos), "outlines")
         shown = renderer.contributions(photo.camera, None, STRONGEST)
         drawn = label_map(shown, labels, photo.camera, BACKGROUND)
         outline = outlined(drawn, photo.image.cpu().numpy())
-        if shelf is None:
+        if photo_cache is None:
             found.append(outline)
         else:
-            shelf.put([outline])
-    return found if shelf is None else [shelf.row(number)[0] for number in range(len(photos))]
+            photo_cache.put([outline])
+    return found if photo_cache is None else [photo_cache.row(number)[0] for number in range(len(photos))]
 
 
 def _tuned(

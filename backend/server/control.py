@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from backend.server.facts import FactFinder, Found, check_settings
+from backend.server.capabilities import CapabilityProbe, Found, check_settings
 from backend.server.jobs import Job, Jobs
-from backend.server.mailbox import Letter, Mailbox
-from backend.server.select_lines import Answer
+from backend.server.router_socket import Received, RouterSocket
+from backend.server.selection_protocol import Answer
 from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
 from backend.server.workers import Workers
-from protocol.blobs import Store, read_manifest, safe_path
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
+from protocol.manifest import safe_path
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -49,9 +49,10 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.messages import Jobs as JobList
+from protocol.store import Store, read_manifest
 from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 
-KNOCK_INTERVAL = 1.0
+HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
 FEATURES = ("facts", "picture", "select")
 """What this server can beyond the first version of the protocol."""
@@ -63,7 +64,7 @@ class Control:
     """Answers what comes in on control.
 
     Args:
-        sessions, jobs, workers, store, selections, facts: the server's.
+        sessions, jobs, workers, store, selections, capabilities: the server's.
         drop: called with a session that is to be forgotten.
         name: the server's name and version, shown to people.
         methods: the lifting methods on offer.
@@ -80,7 +81,7 @@ class Control:
         workers: Workers,
         store: Store,
         selections: Selections,
-        facts: FactFinder,
+        capabilities: CapabilityProbe,
         drop: Callable[[Session], None],
         name: str,
         methods: Sequence[MethodInfo],
@@ -90,43 +91,43 @@ class Control:
         self.workers = workers
         self.store = store
         self.selections = selections
-        self.facts = facts
+        self.capabilities = capabilities
         self.drop = drop
         self.name = name
         self.methods = list(methods)
         self.instance = secrets.token_hex(16)
         self.bulk_address = ""
         self.nearby = False
-        self._knock_at = 0.0
+        self._heartbeat_at = 0.0
 
-    def handle(self, letter: Letter, mailbox: Mailbox) -> None:
+    def handle(self, received: Received, socket: RouterSocket) -> None:
         """Carry out a message and answer it."""
         try:
-            answer = self._answer(letter, mailbox)
+            answer = self._answer(received, socket)
         except Fault as fault:
-            mailbox.send_fault(letter.peer, fault, letter.id)
+            socket.send_fault(received.peer, fault, received.id)
         except (OSError, sqlite3.OperationalError) as error:
             full = Unavailable(f"The server cannot write to its data folder: {error}.", "Free some space there.")
-            mailbox.send_fault(letter.peer, full, letter.id)
+            socket.send_fault(received.peer, full, received.id)
         else:
             if answer is not None:
-                mailbox.send(letter.peer, answer, id=letter.id)
+                socket.send(received.peer, answer, id=received.id)
 
-    def _answer(self, letter: Letter, mailbox: Mailbox) -> Message | None:
-        message = letter.message
+    def _answer(self, received: Received, socket: RouterSocket) -> Message | None:
+        message = received.message
         if isinstance(message, Error):
             return None  # an error answered with an error would never end
-        if letter.arrays:
+        if received.arrays:
             raise BadFrames(f"A {type(message).__name__} message carries no arrays.")
         now = time.monotonic()
-        session = self.sessions.on_control(letter.peer)
+        session = self.sessions.on_control(received.peer)
         if isinstance(message, Hello):
-            return self._hello(message, letter.peer, session, now)
+            return self._hello(message, received.peer, session, now)
         session = self.sessions.require(session, now)
         match message:
             case Heartbeat():
                 # One without a number is the answer to the server's own, or wants none.
-                return Heartbeat() if letter.id else None
+                return Heartbeat() if received.id else None
             case Submit():
                 return self._submit(message, session)
             case Sync():
@@ -142,13 +143,13 @@ class Control:
             case GetResult():
                 return self._stored_result(message.job)
             case Describe() | DescribeMethod():
-                self._describe(message, letter, mailbox)
+                self._describe(message, received, socket)
                 return None
             case Locate() if self.nearby:
                 # A name that is not UTF-8 cannot be sent as it is, and then is not found.
                 return Located(os.fsencode(self.store.root.resolve()).decode(errors="replace"))
             case Select():
-                self._select(message, letter, mailbox)
+                self._select(message, received, socket)
                 return None
             case Bye():
                 self.drop(session)
@@ -173,7 +174,7 @@ class Control:
             session=session.token,
             features=[*FEATURES, *([NEARBY] if self.nearby else [])],
             methods=self.methods,
-            device=self.facts.known.facts.device if self.facts.known else self.workers.device,
+            device=self.capabilities.known.facts.device if self.capabilities.known else self.workers.device,
             bulk=self.bulk_address,
         )
 
@@ -190,28 +191,28 @@ class Control:
             raise NotFound("The result was removed from the server to make room for newer ones.", "Segment again.")
         return result
 
-    def _describe(self, question: Describe | DescribeMethod, letter: Letter, mailbox: Mailbox) -> None:
+    def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
         """Say what the machine is or which settings a method has, as soon as it is known."""
 
         def deliver(found: Found | Error) -> None:
-            mailbox.send(letter.peer, _described(found, question), id=letter.id)
+            socket.send(received.peer, _described(found, question), id=received.id)
 
-        self.facts.ask(deliver)
+        self.capabilities.ask(deliver)
 
-    def _select(self, select: Select, letter: Letter, mailbox: Mailbox) -> None:
+    def _select(self, select: Select, received: Received, socket: RouterSocket) -> None:
         """Have a selection made in a job's result; it is answered when it is there."""
 
         def deliver(answer: Answer) -> None:
             if answer.error is not None:
-                mailbox.send(letter.peer, answer.error, id=letter.id)
+                socket.send(received.peer, answer.error, id=received.id)
             elif len(answer.bits) > MAX_ARRAYS * MAX_ARRAY:
                 reason = f"The result has {answer.total} Gaussians; selections among at most 2^26 can be sent."
-                mailbox.send(letter.peer, Error(Refused.code, reason), id=letter.id)
+                socket.send(received.peer, Error(Refused.code, reason), id=received.id)
             else:
                 bits = np.frombuffer(answer.bits, np.uint8)
                 parts = [bits[at : at + MAX_ARRAY] for at in range(0, len(bits), MAX_ARRAY)]
                 selected = Selected(select.job, answer.count, answer.total, answer.label)
-                mailbox.send(letter.peer, selected, parts, id=letter.id)
+                socket.send(received.peer, selected, parts, id=received.id)
 
         self.selections.ask(self._stored_result(select.job).manifest, select, deliver)
 
@@ -222,9 +223,9 @@ class Control:
             raise BadArgument(f"There is no method {request.method!r}.", f"Choose one of {', '.join(names)}.")
         if self.workers.device not in ("auto", request.device) and request.device != "auto":
             raise Refused(f"This server works on {self.workers.device} only.", "Submit the job with device 'auto'.")
-        if request.settings and self.facts.known:
+        if request.settings and self.capabilities.known:
             method = request.method or names[0]
-            check_settings(method, request.settings, self.facts.known.methods.get(method, []))
+            check_settings(method, request.settings, self.capabilities.known.methods.get(method, []))
         paths = self._stored_scene(scene)
         if request.splats is not None and _inside(request.splats, "splats") not in paths:
             raise BadArgument(
@@ -254,28 +255,28 @@ class Control:
             if "picture" in session.features:
                 session.unpictured.add(job)
 
-    def knock(self, mailbox: Mailbox) -> None:
+    def send_heartbeats(self, socket: RouterSocket) -> None:
         """Send each client a heartbeat now and then.
 
         Only a send shows that a peer is gone, and its half-sent files are another's to send from then on.
         """
         now = time.monotonic()
-        if now < self._knock_at:
+        if now < self._heartbeat_at:
             return
-        self._knock_at = now + KNOCK_INTERVAL
+        self._heartbeat_at = now + HEARTBEAT_INTERVAL
         for session in self.sessions:
-            mailbox.offer(session.control, Heartbeat())
+            socket.offer(session.control, Heartbeat())
 
-    def push(self, mailbox: Mailbox) -> None:
+    def push(self, socket: RouterSocket) -> None:
         """Send what was noted, as far as each follower can take it."""
         for session in self.sessions:
             for job, progress in list(session.unsent.items()):
-                if not mailbox.offer(session.control, progress):
+                if not socket.offer(session.control, progress):
                     break
                 del session.unsent[job]
             for job in sorted(session.unpictured):
                 picture = self.workers.pictures.get(job)
-                if picture is not None and not mailbox.offer(session.control, Picture(job), [picture]):
+                if picture is not None and not socket.offer(session.control, Picture(job), [picture]):
                     break
                 session.unpictured.discard(job)
 

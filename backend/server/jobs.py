@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from backend.server.lines import clip
+from backend.server.worker_protocol import clip
 from protocol.errors import NotFound, Refused, Unavailable
 from protocol.messages import (
     Error,

@@ -1,4 +1,4 @@
-"""The process that looks at the machine and at the methods, as it may load torch: see :mod:`backend.server.facts`."""
+"""The process that looks at the machine and the methods; it may load torch. See :mod:`backend.server.capabilities`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from backend.lift.methods import METHODS
-from backend.server.channel import take_stdout
-from backend.server.declare import declare
-from backend.server.facts import Found
+from backend.server.capabilities import Found
+from backend.server.child_stdout import take_stdout
+from backend.server.method_settings import declare
 from protocol.errors import Fault
 from protocol.messages import Facts
 

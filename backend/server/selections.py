@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from backend.server.lines import clip
-from backend.server.select_lines import Answer, Question, pack_question, take_answer
-from protocol.blobs import Store
+from backend.server.selection_protocol import Answer, Question, pack_question, take_answer
+from backend.server.worker_protocol import clip
 from protocol.errors import Refused, Unavailable
 from protocol.messages import Error, Select
+from protocol.store import Store
 
 MAX_WAITING = 32
 """Questions under way at most; all of them fit into the pipe, so that writing one never waits."""

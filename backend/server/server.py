@@ -21,25 +21,26 @@ from typing import Literal
 import zmq
 
 from backend.lift_methods import METHODS
-from backend.server import address, lock
 from backend.server import keys as key_file
+from backend.server import lock
+from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
-from backend.server.doorman import Doorman
-from backend.server.facts import FactFinder
+from backend.server.disk_space import free_space
 from backend.server.jobs import Job, Jobs
-from backend.server.mailbox import Mailbox
-from backend.server.room import make_room
+from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
 from backend.server.workers import Workers
-from protocol.blobs import Store
+from backend.server.zap_auth import ZapAuthenticator
+from protocol.address import DEFAULT, parse_bind
 from protocol.errors import Refused, Unavailable
 from protocol.messages import FINAL_STATES, MethodInfo
+from protocol.store import Store
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""
-SELECTOR = (sys.executable, "-m", "backend.server.select_worker")
+SELECTOR = (sys.executable, "-m", "backend.server.selection_worker")
 """The command that selects in results; the store and a folder are added to it."""
 PROBE = (sys.executable, "-m", "backend.server.probe")
 """The command that looks at the machine; the device that the server is to use is added to it."""
@@ -55,7 +56,7 @@ BULK_TURN = 16
 
 
 def serve(
-    bind: str = "tcp://127.0.0.1:5757",
+    bind: str = DEFAULT,
     data: Path = Path("splatlift-data"),
     device: Literal["auto", "cuda", "cpu"] = "auto",
     announce: Callable[[str], object] = print,
@@ -80,7 +81,7 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
-        worker_command: the program that carries out a job, see :mod:`backend.server.lines`.
+        worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
     Raises:
@@ -111,8 +112,8 @@ class Server:
     """A server that is bound and owns its data folder from construction to :meth:`close`.
 
     Args: as :func:`serve`, ``selector_command``, the program that selects in results, see
-    :mod:`backend.server.select_lines`, ``probe_command``, the one that looks at the machine, see
-    :mod:`backend.server.facts`, and ``session_lifetime``, seconds of silence that a session survives.
+    :mod:`backend.server.selection_protocol`, ``probe_command``, the one that looks at the machine, see
+    :mod:`backend.server.capabilities`, and ``session_lifetime``, seconds of silence that a session survives.
 
     Attributes:
         address: of the control socket, as clients connect to it.
@@ -134,7 +135,7 @@ class Server:
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
     ) -> None:
-        where = address.parse(bind)
+        where = parse_bind(bind)
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (
@@ -148,36 +149,36 @@ class Server:
             opened.callback(self.uploads.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
             self.selections = Selections(self.store, data / "select", selector_command)
-            self.facts = FactFinder(data / "facts.log", [*probe_command, device])
+            self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device])
             self.control = Control(
                 self.sessions,
                 self.jobs,
                 self.workers,
                 self.store,
                 self.selections,
-                self.facts,
+                self.capabilities,
                 self._drop,
                 _name(),
                 methods,
             )
             self.workers.pictured = self.control.publish_picture
             self._keep = keep
-            self._tidying: Generator[None, None, int] | None = self._make_room()
+            self._tidying: Generator[None, None, int] | None = self._free_space()
             self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
-            self._doorman = Doorman(context, self.keys) if self.keys is not None else None
-            if self._doorman is not None:
-                opened.callback(self._doorman.close)
-            self.control_box = Mailbox(context, where, self._lost_control, self.keys)
-            opened.callback(self.control_box.close)
-            bulk = self.control_box.address.next() if where.port else where
-            self.bulk_box = Mailbox(context, bulk, self._lost_bulk, self.keys)
-            opened.callback(self.bulk_box.close)
-            self.control.bulk_address = str(self.bulk_box.address)
+            self._zap_auth = ZapAuthenticator(context, self.keys) if self.keys is not None else None
+            if self._zap_auth is not None:
+                opened.callback(self._zap_auth.close)
+            self.control_socket = RouterSocket(context, where, self._lost_control, self.keys)
+            opened.callback(self.control_socket.close)
+            bulk = self.control_socket.address.next() if where.port else where
+            self.bulk_socket = RouterSocket(context, bulk, self._lost_bulk, self.keys)
+            opened.callback(self.bulk_socket.close)
+            self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
-            self.address = str(self.control_box.address)
+            self.address = str(self.control_socket.address)
             opened.callback(self.selections.close)
-            opened.callback(self.facts.close)
+            opened.callback(self.capabilities.close)
             self.workers.recover()
             opened.callback(self._finish)
             self._close = opened.pop_all().close
@@ -202,14 +203,14 @@ class Server:
         """Serve until :meth:`stop`."""
         poller = zmq.Poller()
         poller.register(self._wake_out, zmq.POLLIN)
-        poller.register(self.control_box.socket, zmq.POLLIN)
-        poller.register(self.bulk_box.socket, zmq.POLLIN)
-        if self._doorman is not None:
-            poller.register(self._doorman.socket, zmq.POLLIN)
+        poller.register(self.control_socket.socket, zmq.POLLIN)
+        poller.register(self.bulk_socket.socket, zmq.POLLIN)
+        if self._zap_auth is not None:
+            poller.register(self._zap_auth.socket, zmq.POLLIN)
         listened: set[int] = set()
         while not self._stopping:
             speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
-            speaking.update(self.selections.filenos(), self.facts.filenos())
+            speaking.update(self.selections.filenos(), self.capabilities.filenos())
             for gone in listened - speaking:
                 poller.unregister(gone)
             for new in speaking - listened:
@@ -219,21 +220,21 @@ class Server:
             self._turn()
 
     def _turn(self) -> None:
-        if self._doorman is not None:
-            self._doorman.answer()
-        for letter in self.control_box.receive(CONTROL_TURN):
-            self.control.handle(letter, self.control_box)
-        for letter in self.bulk_box.receive(BULK_TURN):
-            self.uploads.handle(letter, self.bulk_box)
-        self.uploads.tick(self.bulk_box)
+        if self._zap_auth is not None:
+            self._zap_auth.answer()
+        for received in self.control_socket.receive(CONTROL_TURN):
+            self.control.handle(received, self.control_socket)
+        for received in self.bulk_socket.receive(BULK_TURN):
+            self.uploads.handle(received, self.bulk_socket)
+        self.uploads.tick(self.bulk_socket)
         self.workers.tick()
         self.selections.tick()
-        self.facts.tick()
-        self.control.push(self.control_box)
-        self.control.knock(self.control_box)
+        self.capabilities.tick()
+        self.control.push(self.control_socket)
+        self.control.send_heartbeats(self.control_socket)
         self._tidy()
-        self.control_box.flush()
-        self.bulk_box.flush()
+        self.control_socket.flush()
+        self.bulk_socket.flush()
         for session in self.sessions.silent(time.monotonic()):
             self._drop(session)
 
@@ -241,22 +242,22 @@ class Server:
         """Seconds to wait for news at most; short where a slow peer is to be tried again."""
         if self._tidying is not None:
             return 0.0
-        held_back = self.control.unsent or self.control_box.waiting or self.bulk_box.waiting
+        held_back = self.control.unsent or self.control_socket.waiting or self.bulk_socket.waiting
         return min(self.workers.pause(), 0.02 if held_back else 1.0)
 
     def _finish(self) -> None:
         self.workers.stop()
-        self.control.push(self.control_box)
+        self.control.push(self.control_socket)
 
     def _changed(self, job: Job) -> None:
         self.control.publish(job)
         if job.state in FINAL_STATES:
-            self._tidying = self._make_room()
+            self._tidying = self._free_space()
 
-    def _make_room(self) -> Generator[None, None, int]:
+    def _free_space(self) -> Generator[None, None, int]:
         ended = [(job.scene, job.manifest) for job in self.jobs.in_state("done", "failed", "cancelled")]
         groups = [tuple(each for each in pair if each is not None) for pair in ended]
-        return make_room(self.store, self._keep, groups, self._needed, time.time)
+        return free_space(self.store, self._keep, groups, self._needed, time.time())
 
     def _needed(self) -> Iterator[str]:
         """Yield the manifests of the scenes that jobs wait for or work on, and of those just sent."""
@@ -264,7 +265,7 @@ class Server:
         yield from self.uploads.recent()
 
     def _tidy(self) -> None:
-        """Go on making room in the store, for a moment."""
+        """Go on removing files from the store, for a moment."""
         until = time.monotonic() + TIDY_SLICE
         try:
             while self._tidying is not None and time.monotonic() < until:
@@ -275,8 +276,8 @@ class Server:
     def _drop(self, session: Session) -> None:
         if session.bulk is not None:
             self.uploads.forget(session.bulk)
-            self.bulk_box.forget(session.bulk)
-        self.control_box.forget(session.control)
+            self.bulk_socket.forget(session.bulk)
+        self.control_socket.forget(session.control)
         self.sessions.drop(session)
 
     def _lost_control(self, peer: bytes) -> None:

@@ -12,10 +12,10 @@ from typing import cast
 
 import numpy as np
 
-from backend.server.mailbox import Letter, Mailbox
+from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
-from protocol.blobs import MAX_MANIFEST, Pull, Store, read_manifest
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
+from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
     Attach,
     Attached,
@@ -28,6 +28,8 @@ from protocol.messages import (
     Stored,
     Wanted,
 )
+from protocol.pull import Pull
+from protocol.store import Store, read_manifest
 
 MAX_UPLOADS = 4
 """Uploads of one session at a time."""
@@ -76,41 +78,41 @@ class Uploads:
         self._offered = {each: at for each, at in self._offered.items() if now - at < RECENT}
         return list(self._offered)
 
-    def handle(self, letter: Letter, mailbox: Mailbox) -> None:
+    def handle(self, received: Received, socket: RouterSocket) -> None:
         """Carry out a message and answer it."""
         try:
-            answer, arrays = self._answer(letter, mailbox)
+            answer, arrays = self._answer(received, socket)
         except Fault as fault:
-            mailbox.send_fault(letter.peer, fault, letter.id)
+            socket.send_fault(received.peer, fault, received.id)
         except OSError as error:
             full = Unavailable(f"The server cannot read or write its store: {error.strerror}.")
-            mailbox.send_fault(letter.peer, full, letter.id)
+            socket.send_fault(received.peer, full, received.id)
         else:
             if answer is not None:
-                mailbox.send(letter.peer, answer, arrays, id=letter.id)
+                socket.send(received.peer, answer, arrays, id=received.id)
 
-    def _answer(self, letter: Letter, mailbox: Mailbox) -> tuple[Message | None, list[np.ndarray]]:
+    def _answer(self, received: Received, socket: RouterSocket) -> tuple[Message | None, list[np.ndarray]]:
         now = time.monotonic()
-        message = letter.message
-        if letter.arrays and not isinstance(message, Chunk):
+        message = received.message
+        if received.arrays and not isinstance(message, Chunk):
             raise BadFrames(f"A {type(message).__name__} message carries no arrays.")
         if isinstance(message, Attach):
-            self._attach(message, letter.peer, now)
+            self._attach(message, received.peer, now)
             return Attached(), []
-        session = self.sessions.on_bulk(letter.peer)
+        session = self.sessions.on_bulk(received.peer)
         if session is None and isinstance(message, Error):
             return None, []
         self.sessions.require(session, now)
         match message:
             case Offer():
-                self._offer(message, letter)
+                self._offer(message, received)
             case Chunk():
-                self._chunk(message, letter, mailbox)
+                self._chunk(message, received, socket)
             case Get():
                 data = self.store.read(message.digest, message.offset, message.length)
                 return Chunk(message.digest, message.offset), [np.frombuffer(data, np.uint8)]
             case Error():
-                self._cannot_send(message, letter, mailbox)
+                self._cannot_send(message, received, socket)
             case _:
                 raise BadFrames(f"A {type(message).__name__} message does not belong on the bulk socket.")
         return None, []
@@ -122,18 +124,18 @@ class Uploads:
             self.forget(session.bulk)
         self.sessions.attach(attach.session, peer, now)
 
-    def _offer(self, offer: Offer, letter: Letter) -> None:
+    def _offer(self, offer: Offer, received: Received) -> None:
         if offer.size > MAX_MANIFEST:
             raise Refused(
                 f"A manifest of {offer.size} bytes was offered; {MAX_MANIFEST} are allowed.", "Send fewer files."
             )
         self._offered[offer.manifest] = time.monotonic()
-        for upload in [u for u in self.uploads if u.peer == letter.peer and u.manifest == offer.manifest]:
+        for upload in [u for u in self.uploads if u.peer == received.peer and u.manifest == offer.manifest]:
             self._end(upload)
-        if sum(u.peer == letter.peer for u in self.uploads) >= MAX_UPLOADS:
+        if sum(u.peer == received.peer for u in self.uploads) >= MAX_UPLOADS:
             raise Refused(f"{MAX_UPLOADS} uploads are under way already.", "Wait until one of them is stored.")
         entry = FileEntry("manifest", offer.size, offer.manifest)
-        self.uploads.append(Upload(letter.peer, offer, letter.id, self._pull([entry])))
+        self.uploads.append(Upload(received.peer, offer, received.id, self._pull([entry])))
 
     def _pull(self, entries: list[FileEntry]) -> Pull:
         pull = Pull(self.store, entries)
@@ -145,27 +147,27 @@ class Uploads:
             )
         return pull
 
-    def _chunk(self, chunk: Chunk, letter: Letter, mailbox: Mailbox) -> None:
-        upload = next((u for u in self.uploads if u.peer == letter.peer and u.expects(chunk)), None)
+    def _chunk(self, chunk: Chunk, received: Received, socket: RouterSocket) -> None:
+        upload = next((u for u in self.uploads if u.peer == received.peer and u.expects(chunk)), None)
         if upload is None:
             return  # asked for by an upload that has ended meanwhile
         try:
-            if len(letter.arrays) != 1 or letter.arrays[0].dtype != np.uint8 or letter.arrays[0].ndim != 1:
+            if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file carries one array of bytes.")
-            upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, letter.arrays[0].data))
+            upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, received.arrays[0].data))
         except (Fault, OSError) as error:
-            self._fail(upload, error, mailbox)
+            self._fail(upload, error, socket)
 
-    def _cannot_send(self, error: Error, letter: Letter, mailbox: Mailbox) -> None:
+    def _cannot_send(self, error: Error, received: Received, socket: RouterSocket) -> None:
         """The client has not what it offered: the folder changed while it was sent."""
-        for upload in [u for u in self.uploads if u.peer == letter.peer]:
-            self._fail(upload, NotFound(f"The upload ended: {error.sentence}"[:2000], error.remedy), mailbox)
+        for upload in [u for u in self.uploads if u.peer == received.peer]:
+            self._fail(upload, NotFound(f"The upload ended: {error.sentence}"[:2000], error.remedy), socket)
 
-    def _fail(self, upload: Upload, error: Fault | OSError, mailbox: Mailbox) -> None:
+    def _fail(self, upload: Upload, error: Fault | OSError, socket: RouterSocket) -> None:
         if isinstance(error, OSError):
             error = Unavailable(f"The server cannot store the upload: {error.strerror}.", "Free some space there.")
         self._end(upload)
-        mailbox.send_fault(upload.peer, error, upload.id)
+        socket.send_fault(upload.peer, error, upload.id)
 
     def _end(self, upload: Upload) -> None:
         upload.pull.close()
@@ -180,25 +182,25 @@ class Uploads:
         for upload in list(self.uploads):
             self._end(upload)
 
-    def tick(self, mailbox: Mailbox) -> None:
+    def tick(self, socket: RouterSocket) -> None:
         """Ask for what each upload may ask for now, and end those that are whole."""
         for upload in list(self.uploads):
             try:
-                self._ask(upload, mailbox)
+                self._ask(upload, socket)
             except (Fault, OSError) as error:
-                self._fail(upload, error, mailbox)
+                self._fail(upload, error, socket)
 
-    def _ask(self, upload: Upload, mailbox: Mailbox) -> None:
+    def _ask(self, upload: Upload, socket: RouterSocket) -> None:
         if upload.pull.done and not upload.files_known:
-            self._unfold(upload, mailbox)
+            self._unfold(upload, socket)
         for get in upload.pull.requests():
             self._asked += 1
-            mailbox.send(upload.peer, get, id=self._asked)
+            socket.send(upload.peer, get, id=self._asked)
         if upload.pull.done and upload.files_known and upload in self.uploads:
             self._end(upload)
-            mailbox.send(upload.peer, Stored(upload.manifest), id=upload.id)
+            socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
-    def _unfold(self, upload: Upload, mailbox: Mailbox) -> None:
+    def _unfold(self, upload: Upload, socket: RouterSocket) -> None:
         """Go on from the manifest, which is stored, to the files in it."""
         entries = read_manifest(self.store, upload.manifest)
         upload.pull = self._pull(entries)
@@ -211,4 +213,4 @@ class Uploads:
             total_files=len(unique),
             total_bytes=sum(unique.values()),
         )
-        mailbox.send(upload.peer, wanted, id=upload.id)
+        socket.send(upload.peer, wanted, id=upload.id)

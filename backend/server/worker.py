@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.progress import Cancelled, Progress
-from backend.server import lines
-from backend.server.channel import take_stdout
-from backend.server.lines import Done, Failed, Line, Pictured, Step, clip
-from protocol.blobs import Store, read_manifest, safe_path
+from backend.server import worker_protocol
+from backend.server.child_stdout import take_stdout
+from backend.server.worker_protocol import Done, Failed, Line, Pictured, Step, clip
 from protocol.errors import Fault
+from protocol.manifest import safe_path
+from protocol.store import Store, read_manifest
 
 Take = Callable[[NDArray[np.uint8]], object]
 Segment = Callable[[dict[str, Any], Progress, Take], object]
@@ -44,27 +45,27 @@ def _pipeline(settings: dict[str, Any], progress: Progress, picture: Take) -> ob
 def work(folder: Path, segment: Segment) -> int:
     """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was cancelled or failed."""
     faulthandler.enable()
-    teller = _Teller(take_stdout(), folder)
-    threading.Thread(target=_listen, args=(teller,), daemon=True).start()
+    reporter = _Reporter(take_stdout(), folder)
+    threading.Thread(target=_listen, args=(reporter,), daemon=True).start()
     try:
-        teller.progress("scene", 0.0)
-        segment(_settings(folder), teller.progress, teller.picture)
-        _sync(folder / lines.RESULT)
+        reporter.progress("scene", 0.0)
+        segment(_settings(folder), reporter.progress, reporter.picture)
+        _sync(folder / worker_protocol.RESULT)
     except Cancelled:
         return 1
     except Fault as fault:
         # The folder here means nothing to who sent it: files are called what they are called there.
-        scene = str(folder / lines.SCENE)
+        scene = str(folder / worker_protocol.SCENE)
         sentence, remedy = (
             text.replace(f"{scene}/", "").replace(scene, "the capture") for text in (fault.sentence, fault.remedy)
         )
-        teller.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)))
+        reporter.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)))
         return 1
-    teller.say(Done())
+    reporter.say(Done())
     return 0
 
 
-class _Teller:
+class _Reporter:
     """Tells the server where the work is, and the work that it is to stop."""
 
     def __init__(self, channel: BinaryIO, folder: Path) -> None:
@@ -73,7 +74,7 @@ class _Teller:
         self.cancel = False
 
     def say(self, line: Line) -> None:
-        self.channel.write(lines.pack(line))
+        self.channel.write(worker_protocol.pack(line))
 
     def progress(self, stage: str, fraction: float, note: str = "") -> None:
         if self.cancel:
@@ -81,25 +82,25 @@ class _Teller:
         self.say(Step(clip(stage, 200), min(max(float(fraction), 0.0), 1.0), clip(note, 2000)))
 
     def picture(self, picture: NDArray[np.uint8]) -> None:
-        lines.write_picture(self.folder, picture)
+        worker_protocol.write_picture(self.folder, picture)
         self.say(Pictured())
 
 
-def _listen(teller: _Teller) -> None:
+def _listen(reporter: _Reporter) -> None:
     # Unbuffered: a thread that waits inside the buffer of sys.stdin aborts the interpreter at its exit.
     with open(0, "rb", buffering=0, closefd=False) as orders:
         for line in orders:
-            if line == lines.CANCEL:
-                teller.cancel = True
+            if line == worker_protocol.CANCEL:
+                reporter.cancel = True
     # The server is gone: nobody will take the result, and its successor starts this job again.
     os._exit(1)
 
 
 def _settings(folder: Path) -> dict[str, Any]:
     """Lay out the scene in the job's folder and return the fields of the ``SegmentRequest``."""
-    assignment = lines.read_assignment(folder)
+    assignment = worker_protocol.read_assignment(folder)
     request = assignment.request
-    scene, result = folder / lines.SCENE, folder / lines.RESULT
+    scene, result = folder / worker_protocol.SCENE, folder / worker_protocol.RESULT
     for leftover in (scene, result):
         shutil.rmtree(leftover, ignore_errors=True)
     store = Store(Path(assignment.store))
@@ -117,7 +118,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         "steps": request.steps,
         "quality": request.quality,
         "settings": request.settings,
-        "checkpoint": folder / lines.CHECKPOINT,
+        "checkpoint": folder / worker_protocol.CHECKPOINT,
     }
 
 

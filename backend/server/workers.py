@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.server import lines
-from backend.server.harvest import harvest
+from backend.server import worker_protocol
 from backend.server.jobs import Job, Jobs
-from backend.server.lines import Assignment, Done, Failed, Pictured, Step
-from backend.server.process import WorkerProcess, end_orphan
-from protocol.blobs import Store
+from backend.server.store_result import store_result
+from backend.server.worker_process import WorkerProcess, end_orphan
+from backend.server.worker_protocol import Assignment, Done, Failed, Pictured, Step, clip
 from protocol.errors import Fault, JobFailed, Unavailable
 from protocol.messages import Error
+from protocol.store import Store
 
 STEP_INTERVAL = 0.1
 """Seconds between two reports of progress within one stage."""
-HARVEST_SLICE = 0.01
+STORE_SLICE = 0.01
 """Seconds of hashing at one go."""
 STOP_AFTER = 1.0
 """Seconds that workers have to end when the server stops."""
@@ -153,7 +153,7 @@ class Workers:
         try:
             folder = self._folder(job.id)
             store = str(self.store.root.resolve())
-            lines.write_assignment(folder, Assignment(store, job.title, job.scene, job.request, device))
+            worker_protocol.write_assignment(folder, Assignment(store, job.title, job.scene, job.request, device))
             process = WorkerProcess(self.command, folder)
         except Fault as fault:
             self._fail(job.id, fault.code, fault.sentence, fault.remedy)
@@ -184,7 +184,7 @@ class Workers:
             if isinstance(line, Step):
                 run.news = line
             elif isinstance(line, Pictured):
-                if (picture := lines.read_picture(run.folder)) is not None:
+                if (picture := worker_protocol.read_picture(run.folder)) is not None:
                     self.pictures[run.job] = picture
                     self.pictured(run.job)
             else:
@@ -200,7 +200,7 @@ class Workers:
             return
         run.news, run.stage, run.told_at = None, news.stage, now
         if self.jobs.get(run.job).state == "running":
-            stage, note = lines.clip(news.stage, 200), lines.clip(news.note, 2000)
+            stage, note = clip(news.stage, 200), clip(news.note, 2000)
             self.jobs.step(run.job, stage, news.fraction, note)
 
     def _conclude(self, run: Run, status: int | None) -> None:
@@ -208,13 +208,13 @@ class Workers:
         if self.jobs.get(run.job).state == "cancelling":
             self._settle_cancelled(run)
         elif isinstance(run.verdict, Done):
-            run.storing = harvest(self.store, run.folder / lines.RESULT)
+            run.storing = store_result(self.store, run.folder / worker_protocol.RESULT)
         elif isinstance(run.verdict, Failed):
             verdict = run.verdict
             self._settle_failed(run, verdict.code, verdict.sentence, verdict.remedy)
         else:
             sentence = f"{_manner(status)}{_quote(run.process.last_words())}."
-            self._settle_failed(run, JobFailed.code, sentence, f"The whole log is {run.folder / lines.LOG}.")
+            self._settle_failed(run, JobFailed.code, sentence, f"The whole log is {run.folder / worker_protocol.LOG}.")
 
     def _store(self, run: Run) -> None:
         """Store some more of a result; the job is done with the last of it."""
@@ -222,7 +222,7 @@ class Workers:
         if self.jobs.get(run.job).state == "cancelling":
             self._settle_cancelled(run)
         else:
-            until = time.monotonic() + HARVEST_SLICE
+            until = time.monotonic() + STORE_SLICE
             try:
                 while time.monotonic() < until:
                     next(run.storing)
@@ -252,7 +252,14 @@ class Workers:
         _tidy(run.folder)
 
     def _fail(self, job: str, code: str, sentence: str, remedy: str) -> None:
-        self.jobs.fail(job, Error(lines.clip(code, 200), lines.clip(sentence, 2000), lines.clip(remedy, 2000)))
+        self.jobs.fail(
+            job,
+            Error(
+                clip(code, 200),
+                clip(sentence, 2000),
+                clip(remedy, 2000),
+            ),
+        )
 
 
 def _manner(status: int | None) -> str:
@@ -278,5 +285,5 @@ def _tidy(folder: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             # A worker that the system has not let go of may still write here; what it leaves is only disk space.
             shutil.rmtree(path, ignore_errors=True)
-        elif path.name not in (lines.LOG, lines.LOCK):
+        elif path.name not in (worker_protocol.LOG, worker_protocol.LOCK):
             path.unlink(missing_ok=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
+import stat
 from collections.abc import Collection, Generator
 from pathlib import Path
 
-from protocol.blobs import Store
 from protocol.errors import Unavailable
+from protocol.eviction import evict
+from protocol.store import Store
 
 _FILES_A_STEP = 200
 
@@ -57,46 +58,42 @@ def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None,
         limit: bytes.
         kept: ids of jobs whose results stay.
     """
-    sizes: dict[int, int] = {}
+    store = Store(cache / "store", durable=False)
     # Links from elsewhere, such as the store of a server on this machine, do not count.
-    links: Counter[int] = Counter()
-    stored: dict[int, Path] = {}
-    ages: dict[int, float] = {}
-    for count, path in enumerate(path for path in (cache / "store").rglob("*") if len(path.name) == 64):
-        status = path.stat()
-        sizes[status.st_ino] = status.st_size
-        links[status.st_ino] += 1
-        stored[status.st_ino] = path
-        ages[status.st_ino] = status.st_mtime
+    stored: dict[int, str] = {}
+    for count, path in enumerate(store.files()):
+        stored[path.stat().st_ino] = path.name
         if count % _FILES_A_STEP == 0:
             yield
-    results = [path for path in (cache / "results").glob("*") if path.is_dir() and path.name not in kept]
-    for count, path in enumerate((cache / "results").rglob("*")):
-        status = path.lstat()
-        if path.is_file():
-            sizes[status.st_ino] = status.st_size
-            links[status.st_ino] += 1
-        if count % _FILES_A_STEP == 0:
-            yield
-    excess = sum(sizes.values()) - limit
-    removed = 0
-    for inode in sorted((inode for inode in stored if links[inode] == 1), key=lambda inode: ages[inode]):
-        if removed < excess:
-            stored[inode].unlink(missing_ok=True)
-            removed += sizes[inode]
-            yield
-    for folder in sorted(results, key=lambda path: path.stat().st_mtime):
-        if removed >= excess:
-            break
-        going = Counter(path.stat().st_ino for path in folder.rglob("*") if path.is_file())
-        shutil.rmtree(folder)
+    outside: dict[str, int] = {}
+    removable: list[_Result] = []
+    staying: list[_Result] = []
+    folders = [path for path in (cache / "results").glob("*") if path.is_dir()]
+    for folder in sorted(folders, key=lambda path: path.stat().st_mtime):
+        contents: set[str] = set()
+        for count, path in enumerate(folder.rglob("*")):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                name = stored.get(status.st_ino, f"inode {status.st_ino}")
+                contents.add(name)
+                if status.st_ino not in stored:
+                    outside[name] = status.st_size
+            if count % _FILES_A_STEP == 0:
+                yield
+        (staying if folder.name in kept else removable).append(_Result(folder, contents))
         yield
-        links -= going
-        for inode in going:
-            if links[inode] == 1 and inode in stored:
-                stored[inode].unlink(missing_ok=True)
-                links[inode] = 0
-            if links[inode] == 0:
-                removed += sizes.pop(inode, 0)
-        yield
-    return removed
+    return (yield from evict(store, limit, removable, lambda: staying, loose_before=float("inf"), outside=outside))
+
+
+class _Result:
+    """The folder of a result: hard links to stored files, or copies where the disk allows no links."""
+
+    def __init__(self, folder: Path, contents: set[str]) -> None:
+        self.folder = folder
+        self._contents = contents
+
+    def contents(self) -> set[str]:
+        return self._contents
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)

@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeVar
 import zmq
 
 from protocol import pairing as pairing_string
+from protocol.address import Address, parse
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import MAJOR, MINOR, Attach, Attached, Heartbeat, Hello, Message, Welcome
 from protocol.pairing import Pairing
 
-from .address import Address, parse
 from .coroutines import Runner, Steps, Task
 from .dispatcher import Dispatcher, Handler
 from .request import Request

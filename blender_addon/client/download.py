@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from protocol.blobs import MAX_MANIFEST, Pull, Store, read_manifest
 from protocol.errors import BadFrames, BadResult
+from protocol.manifest import MAX_MANIFEST
 from protocol.messages import Chunk, FileEntry, Result
+from protocol.pull import Pull
+from protocol.store import Store, read_manifest
 
 from .cache import Cache
 from .coroutines import Steps

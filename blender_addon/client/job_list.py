@@ -7,10 +7,10 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
+from protocol.address import parse
 from protocol.errors import Fault
 from protocol.messages import FINAL_STATES, JobRequest, Jobs, Picture, Progress, Status
 
-from .address import parse
 from .cache import Cache
 from .connection import Connection
 from .coroutines import Steps

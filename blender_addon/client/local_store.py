@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from protocol.blobs import Store
+from protocol.address import Address
 from protocol.messages import FileEntry, Locate, Located, Welcome
+from protocol.store import Store
 
-from .address import Address
 from .coroutines import Steps
 from .dispatcher import Dispatcher
 
@@ -33,7 +33,7 @@ def find_store(dispatcher: Dispatcher, welcome: Welcome, address: Address) -> St
 def link_files(store: Store, source: Path, entries: list[FileEntry], tell: Callable[[int, int], object]) -> Steps[None]:
     """Link into ``store`` what it lacks of ``entries`` and the server's store has.
 
-    What cannot be linked is left out, for :class:`protocol.blobs.Pull`.
+    What cannot be linked is left out, for :class:`protocol.pull.Pull`.
 
     Args:
         source: the root of the server's store.

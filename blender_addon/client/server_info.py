@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from protocol.address import Address
 from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Setting, Welcome
 
-from .address import Address
 from .coroutines import Steps
 from .dispatcher import Dispatcher
 from .local_store import find_store

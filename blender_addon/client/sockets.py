@@ -10,11 +10,10 @@ import zmq
 from numpy.typing import NDArray
 from zmq.utils.monitor import recv_monitor_message
 
+from protocol.address import Address
 from protocol.messages import AnyMessage, Bye, Message
 from protocol.pairing import Pairing
 from protocol.wire import MAX_FRAME, decode, encode
-
-from .address import Address
 
 Channel = Literal["control", "bulk"]
 Received = tuple[AnyMessage, list[NDArray], int]

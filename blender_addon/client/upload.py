@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from protocol.blobs import digest_of, pack_manifest, scan
 from protocol.coroutines import map_steps
 from protocol.errors import BadFrames, NotFound
+from protocol.manifest import digest_of, pack_manifest, scan
 from protocol.messages import Chunk, FileEntry, Get, Offer, Stored, Wanted
 
 from .coroutines import Steps
@@ -30,7 +30,7 @@ class Observer(Protocol):
 
 
 class OfferedFolder:
-    """A folder on offer. Only what :func:`protocol.blobs.scan` found in it is ever sent, nothing else of the disk.
+    """A folder on offer. Only what :func:`protocol.manifest.scan` found in it is ever sent, nothing else of the disk.
 
     Attributes:
         offer: the message that offers it.

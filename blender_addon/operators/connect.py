@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 import bpy
 
+from protocol.address import parse
 from protocol.errors import Unavailable
 
 from ..api import PATIENCE, START
-from ..client.address import parse
 from ..preferences import address, check_online, environment, pairing
 from ..timer import timer
 from .reporting import reporting

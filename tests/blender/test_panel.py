@@ -16,10 +16,10 @@ from blender_addon import panels, preferences, session, values  # noqa: E402
 from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
 from blender_addon.timer import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, tick, timer  # noqa: E402
-from protocol.blobs import CHUNK  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
 from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
+from protocol.pull import CHUNK  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from backend.reconstruct import photographs
+from backend.reconstruct.photo_cache import PhotoCache
 from backend.reconstruct.photographs import AHEAD, load_photographs
-from backend.reconstruct.shelf import Shelf
 from backend.scene.types import Camera, View
 from protocol.errors import BadScene, Fault, Unavailable
 
@@ -93,7 +93,7 @@ def test_a_photograph_that_is_there_is_not_copied(views: list[View]):
 @pytest.mark.parametrize("side", [SIDE, 100])
 def test_photographs_on_disk_are_those_in_memory(views: list[View], tmp_path: Path, side: int):
     views[3] = dataclasses.replace(views[3], mask_path=None)
-    folder = tmp_path / "shelf"
+    folder = tmp_path / "photo_cache"
     folder.mkdir()
     here = load_photographs(views, long_side=side, device="cpu")
     there = load_photographs(views, long_side=side, device="cpu", folder=folder)
@@ -118,26 +118,26 @@ def mapped_kib() -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_photographs_on_disk_take_the_memory_of_one(tmp_path: Path):
-    shelf = Shelf(tmp_path)
+    photo_cache = PhotoCache(tmp_path)
     size = 4 << 20
     for i in range(20):
-        shelf.put([np.full(size, i, np.uint8)])
-    shelf.row(0)
+        photo_cache.put([np.full(size, i, np.uint8)])
+    photo_cache.row(0)
     before, most = mapped_kib(), 0
     for i in range(20):
-        shelf.expect(range(i, min(i + 4, 20)))
-        assert (shelf.row(i)[0] == i).all()
+        photo_cache.expect(range(i, min(i + 4, 20)))
+        assert (photo_cache.row(i)[0] == i).all()
         most = max(most, mapped_kib() - before)
     assert most < 2 * size // 1024
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch):
-    shelf = Shelf(tmp_path)
+    photo_cache = PhotoCache(tmp_path)
 
     class Full:
         def write(self, data: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shelf, "_file", Full())
+    monkeypatch.setattr(photo_cache, "_file", Full())
     with pytest.raises(Unavailable, match=re.escape(f"{tmp_path}: No space left")):
-        shelf.put([np.zeros(3, np.uint8)])
+        photo_cache.put([np.zeros(3, np.uint8)])

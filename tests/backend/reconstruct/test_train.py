@@ -15,7 +15,7 @@ from backend.progress import Cancelled
 from backend.reconstruct import held_out, optimiser, reconstruct, train
 from backend.reconstruct.frame import training_origin
 from backend.reconstruct.held_out import qualities
-from backend.reconstruct.need import DISK
+from backend.reconstruct.memory_estimate import DISK
 from backend.reconstruct.schedule import RATES
 from backend.render import Renderer, cuda, engine
 from backend.scene.types import Scene, View
@@ -114,7 +114,7 @@ def test_photographs_on_disk_change_no_bit_resumed_or_not(scene, tmp_path, monke
     settings, steps = {"cap": 500, "long_side": 144}, 40
     large = photographed(scene, list(scene.views), tmp_path, lambda image: image.resize((144, 144)))
     undisturbed = reconstruct(scene, large, steps=steps, settings=settings)
-    monkeypatch.setattr(train, "place", lambda *_, **__: DISK)
+    monkeypatch.setattr(train, "place_photographs", lambda *_, **__: DISK)
     monkeypatch.setattr(train, "REPORT_EVERY", 0.0)
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
     with caplog.at_level(logging.WARNING):

@@ -10,7 +10,7 @@ import torch
 
 from backend.progress import Cancelled
 from backend.reconstruct import held_out
-from backend.reconstruct.need import DISK
+from backend.reconstruct.memory_estimate import DISK
 from backend.refine import Refinement, refine
 from backend.refine.tuning import codes
 from tests.backend.refine.sheets import Fuzzy, make_fuzzy, wrong
@@ -64,7 +64,7 @@ def test_each_round_draws_outlines_of_what_the_last_one_left(fuzzy):
 def test_photographs_and_outlines_on_disk_change_no_bit(fuzzy, monkeypatch, tmp_path):
     splats, lift, views, _ = fuzzy
     here, labels = refine(splats, lift, views, how=Refinement(steps=5))
-    monkeypatch.setattr("backend.refine.place", lambda *_: DISK)
+    monkeypatch.setattr("backend.refine.place_photographs", lambda *_: DISK)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     there, others = refine(splats, lift, views, how=Refinement(steps=5))
     assert np.array_equal(labels.labels, others.labels)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import zmq
 
-from protocol.blobs import Store, digest_of, pack_manifest, read_manifest, scan
 from protocol.errors import fault
+from protocol.manifest import digest_of, pack_manifest, scan
 from protocol.messages import (
     FINAL_STATES,
     MAJOR,
@@ -38,6 +38,7 @@ from protocol.messages import (
     Wanted,
     Welcome,
 )
+from protocol.store import Store, read_manifest
 from protocol.wire import decode, encode
 
 PATIENCE = 10.0

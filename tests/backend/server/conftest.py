@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from backend.server.server import Server
 from tests.backend.server.client import PATIENCE, Client
+from tests.ports import free_pair
 
 HERE = Path(__file__).parent
 WORKER = [sys.executable, "-I", "-S", str(HERE / "scripted_worker.py")]
@@ -47,6 +49,10 @@ class Serving:
         return (self.data / "jobs" / job / "worker.log").read_text()
 
 
+class NotServingError(Exception):
+    """The server process ended before it served."""
+
+
 class ServingProcess:
     """A server process on ``data``, for tests that kill it."""
 
@@ -63,11 +69,21 @@ class ServingProcess:
         )
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
+        if not self.line:
+            raise NotServingError(f"the server ended with status {self.process.wait(PATIENCE)}")
         self.address = self.line.split()[-1]
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
+
+
+def serve_at_free_port(data: Path, *, encrypted: bool = False, attempts: int = 5) -> ServingProcess:
+    """Start a server process at a port that stays free for it after its end; another if some program was faster."""
+    for _ in range(attempts):
+        with contextlib.suppress(NotServingError):
+            return ServingProcess(data, f"tcp://127.0.0.1:{free_pair()}", encrypted=encrypted)
+    raise AssertionError(f"no server could be started at {attempts} ports")
 
 
 @pytest.fixture

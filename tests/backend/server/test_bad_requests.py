@@ -13,8 +13,8 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocol.blobs import WINDOW, digest_of, pack_manifest
 from protocol.errors import BadFrames, NotFound, Refused, Unavailable, VersionMismatch
+from protocol.manifest import digest_of, pack_manifest
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -40,6 +40,7 @@ from protocol.messages import (
     Sync,
     Welcome,
 )
+from protocol.pull import WINDOW
 from protocol.wire import MAX_FRAME, encode
 from tests.backend.server.client import Client
 from tests.backend.server.conftest import Serving

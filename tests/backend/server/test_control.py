@@ -7,17 +7,17 @@ from typing import Any, cast
 
 import pytest
 
+from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
-from backend.server.facts import FactFinder
 from backend.server.jobs import Jobs
-from backend.server.mailbox import Mailbox
+from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
 from backend.server.server import Server
 from backend.server.sessions import Sessions
 from backend.server.workers import Workers
-from protocol.blobs import Store
 from protocol.errors import Unavailable
 from protocol.messages import Heartbeat, Message, Progress, Submit
+from protocol.store import Store
 from tests.backend.server.client import PATIENCE, Client
 from tests.backend.server.conftest import WORKER
 
@@ -25,7 +25,7 @@ JOB = "1" * 32
 
 
 class Narrow:
-    """A mailbox whose peers take a message only while ``open``."""
+    """A socket whose peers take a message only while ``open``."""
 
     def __init__(self) -> None:
         self.open = False
@@ -42,11 +42,11 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     jobs = Jobs(tmp_path / "jobs.sqlite")
     workers = Workers(jobs, store, tmp_path, WORKER, "auto")
     selections = Selections(store, tmp_path / "select", [])
-    facts = FactFinder(tmp_path / "log", [])
-    control = Control(sessions, jobs, workers, store, selections, facts, sessions.drop, "a server", [])
+    capabilities = CapabilityProbe(tmp_path / "log", [])
+    control = Control(sessions, jobs, workers, store, selections, capabilities, sessions.drop, "a server", [])
     jobs.changed = control.publish
     narrow = Narrow()
-    mailbox = cast(Mailbox, narrow)
+    socket = cast(RouterSocket, narrow)
     follower, _ = sessions.open(b"follower", 0.0), sessions.open(b"other", 0.0)
     follower.following.add(JOB)
 
@@ -54,11 +54,11 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     jobs.run(JOB)
     for step in range(1, 6):
         jobs.step(JOB, "lift", step / 10, "")
-        control.push(mailbox)
+        control.push(socket)
     assert control.unsent
     narrow.open = True
-    control.push(mailbox)
-    control.push(mailbox)
+    control.push(socket)
+    control.push(socket)
     assert narrow.sent == [(b"follower", Progress(JOB, 6, "running", "lift", 0.5))]
     assert not control.unsent
 

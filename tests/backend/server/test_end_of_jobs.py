@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from protocol.blobs import Store
 from protocol.messages import Jobs, Status
+from protocol.store import Store
 from tests.backend.server.conftest import Serving
 
 STAGES = ("step lift 0.5",)

@@ -97,7 +97,7 @@ def encrypting(tmp_path):
 
 
 @pytest.mark.parametrize("who", ["paired", "another client", "nobody"])
-@pytest.mark.parametrize("box", ["control_box", "bulk_box"])
+@pytest.mark.parametrize("box", ["control_socket", "bulk_socket"])
 def test_only_the_paired_key_gets_an_answer(encrypting, who, box):
     secret = encrypting.keys.client.encode() if who == "paired" else zmq.curve_keypair()[1]
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
@@ -111,7 +111,7 @@ def test_only_the_paired_key_gets_an_answer(encrypting, who, box):
         if who == "paired":
             assert socket.poll(5000)
             message = decode(socket.recv_multipart())[0]
-            assert isinstance(message, Welcome) == (box == "control_box")
+            assert isinstance(message, Welcome) == (box == "control_socket")
         else:
             assert not socket.poll(700)
             assert not list(encrypting.sessions)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from backend.server import lines
+from backend.server import worker_protocol
 from protocol.messages import MAJOR, MINOR, Hello, Picture, Welcome
 from tests.backend.server.client import Client
 
@@ -79,21 +79,21 @@ def test_what_is_no_picture_is_not_sent(serving, connect, scene):
     ],
 )
 def test_only_small_pictures_in_colour_are_read(tmp_path, array):
-    assert lines.read_picture(tmp_path) is None
-    lines.write_picture(tmp_path, array)
-    assert lines.read_picture(tmp_path) is None
-    lines.write_picture(tmp_path, np.ones((2, 3, 3), np.uint8))
-    picture = lines.read_picture(tmp_path)
+    assert worker_protocol.read_picture(tmp_path) is None
+    worker_protocol.write_picture(tmp_path, array)
+    assert worker_protocol.read_picture(tmp_path) is None
+    worker_protocol.write_picture(tmp_path, np.ones((2, 3, 3), np.uint8))
+    picture = worker_protocol.read_picture(tmp_path)
     assert picture is not None
     assert picture.shape == (2, 3, 3)
-    (tmp_path / lines.PICTURE).write_bytes(b"no array")
-    assert lines.read_picture(tmp_path) is None
+    (tmp_path / worker_protocol.PICTURE).write_bytes(b"no array")
+    assert worker_protocol.read_picture(tmp_path) is None
 
 
 def test_the_true_worker_says_that_it_has_one(tmp_path):
-    from backend.server.worker import _Teller
+    from backend.server.worker import _Reporter
 
     with (tmp_path / "said").open("wb", buffering=0) as said:
-        _Teller(said, tmp_path).picture(np.full((2, 2, 3), 5, np.uint8))
-    assert isinstance(lines.unpack((tmp_path / "said").read_bytes().strip()), lines.Pictured)
-    assert lines.read_picture(tmp_path) is not None
+        _Reporter(said, tmp_path).picture(np.full((2, 2, 3), 5, np.uint8))
+    assert isinstance(worker_protocol.unpack((tmp_path / "said").read_bytes().strip()), worker_protocol.Pictured)
+    assert worker_protocol.read_picture(tmp_path) is not None

@@ -8,9 +8,11 @@ import uuid
 
 import pytest
 
-from protocol.blobs import CHUNK, WINDOW, Store, unpack_manifest
 from protocol.errors import BadFrames, JobFailed, NotFound, Refused
+from protocol.manifest import unpack_manifest
 from protocol.messages import Error, Get, Heartbeat, Jobs, Offer, Status
+from protocol.pull import CHUNK, WINDOW
+from protocol.store import Store
 from protocol.wire import encode
 from tests.backend.server.client import PATIENCE
 from tests.backend.server.conftest import Serving

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.server.select_lines import Answer, pack_answer, take_answer
-from backend.server.select_worker import OPEN
+from backend.server.selection_protocol import Answer, pack_answer, take_answer
+from backend.server.selection_worker import OPEN
 from backend.server.selections import MAX_WAITING
 from protocol.errors import BadArgument, BadResult, NotFound, Refused, Unavailable
 from protocol.messages import Error, Heartbeat, Select, Selected
@@ -22,7 +22,7 @@ from tests.backend.server.conftest import Serving
 
 SLOW = """
 import sys, time
-from backend.server.select_lines import *
+from backend.server.selection_protocol import *
 for line in sys.stdin.buffer:
     question = unpack_question(line)
     time.sleep(1.0)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.server import lines, process
-from backend.server.lines import Assignment, Done, Failed, Step
-from protocol.blobs import Store, pack_manifest
+from backend.server import worker_process, worker_protocol
+from backend.server.worker_protocol import Assignment, Done, Failed, Step
+from protocol.manifest import pack_manifest
 from protocol.messages import JobRequest
+from protocol.store import Store
 from tests.backend.server.client import entries_of
 from tests.backend.server.conftest import HERE, Serving
 
@@ -76,7 +77,7 @@ def test_a_fault_keeps_its_sentence_and_a_bug_its_traceback(served, connect, tmp
 
 def test_a_job_that_reports_is_cancelled_without_force(served, connect, tmp_path, monkeypatch):
     for limit in ("TERMINATE_AFTER", "KILL_AFTER", "ABANDON_AFTER"):
-        monkeypatch.setattr(process, limit, 1e9)
+        monkeypatch.setattr(worker_process, limit, 1e9)
     client = connect(served)
     job = client.submit(client.offer(write(tmp_path / "scene", "wait"))[0]).job
     client.until(job, "running", stage="lift")
@@ -105,7 +106,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "job"
     folder.mkdir()
     manifest = store.put(pack_manifest(entries))
-    lines.write_assignment(folder, Assignment(str(store.root), "kitchen", manifest, JobRequest(), "cpu"))
+    worker_protocol.write_assignment(folder, Assignment(str(store.root), "kitchen", manifest, JobRequest(), "cpu"))
     return folder
 
 
@@ -115,7 +116,7 @@ def test_a_worker_ends_with_its_server(folder):
     )
     assert worker.stdin is not None
     assert worker.stdout is not None
-    assert isinstance(lines.unpack(worker.stdout.readline()), Step)
+    assert isinstance(worker_protocol.unpack(worker.stdout.readline()), Step)
     worker.stdin.close()
     assert worker.wait(5) == 1
 
@@ -135,7 +136,7 @@ def test_what_an_interrupted_worker_left_is_laid_out_anew(folder):
     assert worker.stdout is not None
     stages = []
     while "lift" not in stages:
-        line = lines.unpack(worker.stdout.readline())
+        line = worker_protocol.unpack(worker.stdout.readline())
         assert isinstance(line, Step)
         stages.append(line.stage)
     os.kill(worker.pid, signal.SIGKILL)
@@ -146,9 +147,9 @@ def test_what_an_interrupted_worker_left_is_laid_out_anew(folder):
 
 @pytest.mark.parametrize("line", [Step("lift", 0.5, "half"), Done(), Failed("bad-scene", "No.", "Yes.")])
 def test_lines_are_read_as_they_were_written(line):
-    packed = lines.pack(line)
+    packed = worker_protocol.pack(line)
     assert packed.endswith(b"\n")
-    assert lines.unpack(packed) == line
+    assert worker_protocol.unpack(packed) == line
 
 
 @pytest.mark.parametrize(
@@ -156,12 +157,12 @@ def test_lines_are_read_as_they_were_written(line):
     [b"", b"hello", b"{}", b'{"type":"done","x":1}', b'{"type":"progress","stage":"lift","fraction":NaN}', b"[" * 9999],
 )
 def test_what_is_no_line_is_none(line):
-    assert lines.unpack(line) is None
+    assert worker_protocol.unpack(line) is None
 
 
 def test_text_is_clipped_to_one_printable_line():
-    assert lines.clip("a\nb\x1b[0m", 20) == "a b [0m"
-    assert lines.clip("x" * 30, 10) == "x" * 9 + "…"
+    assert worker_protocol.clip("a\nb\x1b[0m", 20) == "a b [0m"
+    assert worker_protocol.clip("x" * 30, 10) == "x" * 9 + "…"
 
 
 def test_a_request_to_the_pipeline_takes_what_a_client_asks():

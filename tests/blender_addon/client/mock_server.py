@@ -15,8 +15,8 @@ import zmq
 from blender_addon.client.cache import Cache
 from blender_addon.client.connection import Connection
 from blender_addon.client.job_list import JobList
-from protocol.blobs import CHUNK, digest_of, pack_manifest, unpack_manifest
 from protocol.errors import Fault, NotFound
+from protocol.manifest import digest_of, pack_manifest, unpack_manifest
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -52,6 +52,7 @@ from protocol.messages import (
     Wanted,
     Welcome,
 )
+from protocol.pull import CHUNK
 from protocol.wire import decode, encode
 
 PATIENCE = 10.0

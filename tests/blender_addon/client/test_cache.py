@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from blender_addon.client.cache import make_room
-from protocol.blobs import Store
+from protocol.coroutines import finish
 from protocol.messages import FileEntry
-from tests.backend.server.test_room import clear
+from protocol.store import Store
 
 
 def fill(cache: Path) -> dict[str, Path]:
@@ -34,15 +34,15 @@ def bytes_of(cache: Path) -> int:
 def test_what_fits_stays(tmp_path):
     fill(tmp_path)
     assert bytes_of(tmp_path) == 2600
-    assert clear(make_room(tmp_path, 2600, ())) == 0
+    assert finish(make_room(tmp_path, 2600, ())) == 0
     assert bytes_of(tmp_path) == 2600
 
 
 def test_what_is_part_of_no_result_goes_first_and_then_the_oldest(tmp_path):
     folders = fill(tmp_path)
-    assert clear(make_room(tmp_path, 2599, ())) == 100
+    assert finish(make_room(tmp_path, 2599, ())) == 100
     assert all(folder.is_dir() for folder in folders.values())
-    assert clear(make_room(tmp_path, 2400, ())) == 500
+    assert finish(make_room(tmp_path, 2400, ())) == 500
     assert [name for name, folder in folders.items() if folder.is_dir()] == ["b", "c"]
     assert (folders["b"] / "shared").read_bytes() == b"s" * 1000, "what others share stays"
     assert bytes_of(tmp_path) == 2000
@@ -53,17 +53,17 @@ def test_links_from_elsewhere_keep_nothing(tmp_path):
     folders = fill(cache)
     for number, path in enumerate(path for path in (cache / "store").rglob("*") if path.is_file()):
         os.link(path, tmp_path / str(number))
-    assert clear(make_room(cache, 2400, ())) == 100 + 500
+    assert finish(make_room(cache, 2400, ())) == 100 + 500
     assert [name for name, folder in folders.items() if folder.is_dir()] == ["b", "c"]
     assert bytes_of(cache) == 2000
-    assert clear(make_room(cache, 0, ())) == 2000
+    assert finish(make_room(cache, 0, ())) == 2000
     assert bytes_of(cache) == 0
 
 
 def test_what_is_kept_stays_whatever_it_takes(tmp_path):
     folders = fill(tmp_path)
-    clear(make_room(tmp_path, 0, {"a" * 32}))
+    finish(make_room(tmp_path, 0, {"a" * 32}))
     assert [name for name, folder in folders.items() if folder.is_dir()] == ["a"]
     assert (folders["a"] / "own").read_bytes() == b"a" * 500
     assert bytes_of(tmp_path) == 1500
-    assert clear(make_room(tmp_path / "nowhere", 0, ())) == 0
+    assert finish(make_room(tmp_path / "nowhere", 0, ())) == 0

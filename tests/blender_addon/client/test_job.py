@@ -14,7 +14,6 @@ from blender_addon.client.cache import Cache
 from blender_addon.client.connection import HEARTBEAT_INTERVAL, Connection
 from blender_addon.client.job_list import JobList
 from blender_addon.client.upload_state import MAX_GETS
-from protocol.blobs import CHUNK, MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.errors import (
     BadArgument,
     BadFrames,
@@ -26,6 +25,7 @@ from protocol.errors import (
     Unavailable,
     VersionMismatch,
 )
+from protocol.manifest import MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.messages import (
     MAJOR,
     Accepted,
@@ -44,6 +44,7 @@ from protocol.messages import (
     Submit,
     Sync,
 )
+from protocol.pull import CHUNK
 
 from .mock_server import MockServer
 

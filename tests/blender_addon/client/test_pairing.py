@@ -15,7 +15,7 @@ from blender_addon.client import scene_files
 from blender_addon.client.connection import Connection
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
 from protocol.pairing import Pairing
-from tests.backend.server.conftest import ServingProcess
+from tests.backend.server.conftest import ServingProcess, serve_at_free_port
 
 SOON = 5.0
 """Seconds within which a person is told."""
@@ -23,7 +23,8 @@ SOON = 5.0
 
 @pytest.fixture
 def encrypting(tmp_path):
-    served = ServingProcess(tmp_path / "data", encrypted=True)
+    # Started again at its address by a test: a port that the system gives nobody meanwhile.
+    served = serve_at_free_port(tmp_path / "data", encrypted=True)
     yield served
     served.process.terminate()
     served.process.wait(10)

@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from backend.lift.methods import METHODS, read_settings
 from backend.render import device_of
-from backend.server.declare import declare
-from backend.server.facts import Found, check_settings
+from backend.server.capabilities import Found, check_settings
+from backend.server.method_settings import declare
 from protocol.errors import BadArgument, Unavailable
 from protocol.messages import Describe, DescribeMethod, Facts, JobRequest, MethodSettings, Setting
 from tests.backend.server.conftest import Serving

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Generator
-from typing import TypeVar
 
 import pytest
 
-from backend.server.room import make_room
-from protocol.blobs import STALE, Store, pack_manifest
+from backend.server.disk_space import free_space
+from protocol.coroutines import finish
 from protocol.errors import NotFound
+from protocol.manifest import pack_manifest
 from protocol.messages import FileEntry, GetResult, Result
+from protocol.store import STALE, Store
 from tests.backend.server.conftest import Serving
-
-T = TypeVar("T")
-
-
-def clear(steps: Generator[None, None, T]) -> T:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def folder(store: Store, *contents: bytes) -> str:
@@ -37,11 +27,11 @@ def test_the_oldest_goes_first_and_what_others_share_stays(tmp_path):
     old, newer, live = (folder(store, each * 1000, b"s" * 1000) for each in (b"a", b"b", b"c"))
     total = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     needed = lambda: iter([live])  # noqa: E731
-    assert clear(make_room(store, total, [(old,), (newer,)], needed, time.time)) == 0
-    assert 1000 <= clear(make_room(store, total - 500, [(old,), (newer,)], needed, time.time)) < 1500
+    assert finish(free_space(store, total, [(old,), (newer,)], needed, time.time())) == 0
+    assert 1000 <= finish(free_space(store, total - 500, [(old,), (newer,)], needed, time.time())) < 1500
     assert not store.has(old)
     assert store.has(newer)
-    clear(make_room(store, 0, [(newer,), (live,)], needed, time.time))
+    finish(free_space(store, 0, [(newer,), (live,)], needed, time.time()))
     assert not store.has(newer)
     assert store.has(live)
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -51,9 +41,9 @@ def test_the_oldest_goes_first_and_what_others_share_stays(tmp_path):
 def test_what_no_manifest_names_goes_after_a_day(tmp_path):
     store = Store(tmp_path)
     lost = store.put(b"x" * 100)
-    assert clear(make_room(store, 0, [], lambda: iter(()), time.time)) == 0
+    assert finish(free_space(store, 0, [], lambda: iter(()), time.time())) == 0
     assert store.has(lost)
-    assert clear(make_room(store, 0, [], lambda: iter(()), lambda: time.time() + STALE + 1)) == 100
+    assert finish(free_space(store, 0, [], lambda: iter(()), time.time() + STALE + 1)) == 100
     assert not store.has(lost)
 
 
@@ -62,14 +52,14 @@ def test_what_is_being_written_or_asked_for_meanwhile_stays(tmp_path):
     manifest = folder(store, b"a" * 1000)
     (digest,) = (path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size == 1000)
     store.writers.add(digest)
-    clear(make_room(store, 0, [(manifest,)], lambda: iter(()), time.time))
+    finish(free_space(store, 0, [(manifest,)], lambda: iter(()), time.time()))
     assert store.has(digest)
     again = folder(store, b"b" * 1000)
     wanted: list[str] = []
-    steps = make_room(store, 0, [(again,)], lambda: iter(wanted), time.time)
+    steps = free_space(store, 0, [(again,)], lambda: iter(wanted), time.time())
     next(steps)
     wanted.append(again)
-    clear(steps)
+    finish(steps)
     assert store.has(again)
 
 

@@ -1,89 +1,25 @@
+"""A pull fetches what is missing, through drops, torn parts and liars."""
+
 from __future__ import annotations
 
 import os
-import random
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
-from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol import blobs
-from protocol.blobs import CHUNK, STALE, WINDOW, Pull, Store, pack_manifest, read_manifest, scan, unpack_manifest
-from protocol.errors import BadFrames, BadResult, BadScene, NotFound, Unavailable
-from protocol.messages import FileEntry, Get, Manifest
-
-
-def hash_of(data: bytes) -> str:
-    return blake3(data).hexdigest()
-
-
-def entry(data: bytes, path: str = "a.bin") -> FileEntry:
-    return FileEntry(path, len(data), hash_of(data))
-
-
-def noise(size: int, seed: int = 0) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-class Sender:
-    """The other side: answers ranges, and counts the bytes it was asked for."""
-
-    def __init__(self, *files: bytes) -> None:
-        self.files = {hash_of(data): data for data in files}
-        self.asked: list[Get] = []
-
-    def chunk(self, get: Get) -> bytes:
-        self.asked.append(get)
-        return self.files[get.digest][get.offset : get.offset + get.length]
-
-    @property
-    def bytes_sent(self) -> int:
-        return sum(get.length for get in self.asked)
-
-
-def run(pull: Pull, sender: Sender, chunks: int = 10**9) -> None:
-    """Move ``pull`` on until it is done, or that many chunks have arrived."""
-    waiting: list[Get] = []
-    while not pull.done:
-        waiting += pull.requests()
-        assert len(waiting) <= pull.window
-        assert waiting or pull.done, "the pull neither asks for anything nor is done"
-        for get in waiting:
-            if not chunks:
-                return
-            pull.accept(get.digest, get.offset, sender.chunk(get))
-            chunks -= 1
-        waiting = []
-
-
-def finish(steps: Iterator[Any]) -> Any:
-    """Run a generator to its end and return its value."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
-def names(store: Store) -> set[str]:
-    """Every file of the store, whole or not."""
-    return {path.name for path in store.root.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
-# Pulling
+from protocol import pull as pulls
+from protocol.coroutines import finish
+from protocol.errors import BadFrames, Unavailable
+from protocol.manifest import pack_manifest, scan
+from protocol.messages import FileEntry, Get
+from protocol.pull import CHUNK, WINDOW, Pull
+from protocol.store import Store, read_manifest
+from tests.protocol.transfers import Sender, entry, hash_of, lay, names, noise, run
 
 
 def test_files_arrive_whole_and_leave_nothing_else(store: Store):
@@ -207,7 +143,7 @@ def test_a_whole_part_needs_no_byte_more(store: Store):
 
 
 def test_a_large_part_is_read_a_little_at_a_time_while_others_arrive(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(blobs, "CATCH_UP", CHUNK)
+    monkeypatch.setattr(pulls, "CATCH_UP", CHUNK)
     large, other = noise(4 * CHUNK), noise(5, 1)
     store.part(hash_of(large)).write_bytes(large[: 3 * CHUNK])
     pull = Pull(store, [entry(large, "a"), entry(other, "b")])
@@ -223,7 +159,7 @@ def test_a_large_part_is_read_a_little_at_a_time_while_others_arrive(store: Stor
 
 
 def test_a_part_that_shrinks_while_it_is_read_goes_on_from_its_end(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(blobs, "CATCH_UP", CHUNK)
+    monkeypatch.setattr(pulls, "CATCH_UP", CHUNK)
     data = noise(5 * CHUNK)
     store.part(hash_of(data)).write_bytes(data[: 4 * CHUNK])
     pull = Pull(store, [entry(data)])
@@ -369,205 +305,12 @@ def test_a_disk_that_fills_up_is_a_sentence(store: Store, monkeypatch: pytest.Mo
 
     pull = Pull(store, [entry(b"12345")])
     pull.requests()
-    monkeypatch.setattr(blobs._Incoming, "write", full)
+    monkeypatch.setattr(pulls._Incoming, "write", full)
     with pytest.raises(Unavailable, match=r"cannot take what arrives: No space left on device\."):
         pull.accept(hash_of(b"12345"), 0, b"12345")
     pull.close()
     assert not store.writers
     assert not store.has(hash_of(b"12345"))
-
-
-# The store
-
-
-def test_ranges_outside_a_file_or_of_no_file_are_not_found(store: Store):
-    store.put(b"0123456789")
-    assert store.read(hash_of(b"0123456789"), 3, 4) == b"3456"
-    for offset, length in ((0, 11), (10, 1), (2**53, 1), (-1, 2)):
-        with pytest.raises(NotFound, match=f"has no bytes {offset} to {offset + length}"):
-            store.read(hash_of(b"0123456789"), offset, length)
-    with pytest.raises(NotFound, match=r"The file 486ea4622[0-9a-f]{3}… is not stored here"):
-        store.read("486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7", 0, 1)
-
-
-@pytest.mark.parametrize("name", ["", "../../../etc/passwd", "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", "/" * 64])
-def test_what_is_no_hash_names_nothing_in_a_store(store: Store, name: str):
-    for use in (store.path, store.has, store.part, lambda digest: store.read(digest, 0, 1)):
-        with pytest.raises(NotFound, match="is no BLAKE3 hash"):
-            use(name)
-
-
-def test_putting_and_adopting_twice_is_once(store: Store, tmp_path: Path):
-    (tmp_path / "a").write_bytes(b"content")
-    for _ in range(2):
-        store.adopt(tmp_path / "a", hash_of(b"content"))
-        assert store.put(b"content") == hash_of(b"content")
-    assert names(store) == {hash_of(b"content")}
-    assert (tmp_path / "a").read_bytes() == b"content"
-
-
-@pytest.mark.parametrize("links", [True, False])
-def test_checkout_lays_files_out_and_replaces_what_is_stale(
-    store: Store, tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
-):
-    def refuse(source: Path, target: Path) -> None:
-        raise OSError(95, "Operation not supported")
-
-    if not links:
-        monkeypatch.setattr(os, "link", refuse)
-    files = {"a.txt": b"a", "deep/er/b.txt": b"b", "same.txt": b"a", "empty": b""}
-    for data in files.values():
-        store.put(data)
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "a.txt").write_bytes(b"half of an old")
-    for _ in range(2):
-        store.checkout([entry(data, path) for path, data in files.items()], folder)
-        laid = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-        assert {name: path.read_bytes() for name, path in laid.items()} == files
-
-
-def test_checkout_of_a_file_that_is_not_stored_is_refused(store: Store, tmp_path: Path):
-    with pytest.raises(NotFound, match=r"The file a\.bin is not stored here"):
-        store.checkout([entry(b"absent")], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_what_a_crash_left_is_removed_and_what_is_fresh_or_resumable_is_kept(store: Store, monkeypatch):
-    for name in ("left.tmp", f"{'a' * 64}.part"):
-        (store.root / name).write_bytes(b"half")
-    Store(store.root)
-    assert names(store) == {"left.tmp", f"{'a' * 64}.part"}
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + STALE + 60)
-    Store(store.root)
-    assert names(store) == {f"{'a' * 64}.part"}
-
-
-# Manifests
-
-
-def manifest(*paths: str) -> bytes:
-    return pack_manifest(entry(b"x", path) for path in paths)
-
-
-def raw(**fields: object) -> bytes:
-    whole = {"path": "a", "size": 1, "digest": hash_of(b"x"), **fields}
-    return msgspec.json.encode({"files": [whole]})
-
-
-BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "manifest that cannot be read"),
-    "no JSON": (b"\x80\x04\x95", "manifest that cannot be read"),
-    "no UTF-8": (b'{"files":[{"path":"\xff"}]}', "manifest that cannot be read"),
-    "bottomless": (b'{"files":' + b"[" * 100_000, "manifest that cannot be read"),
-    "unknown field": (b'{"files":[],"run":"rm"}', "unknown field `run`"),
-    "negative size": (raw(size=-1), "Expected `int` >= 0"),
-    "endless size": (raw(size=2**60), "Expected `int` <="),
-    "hash that is a path": (raw(digest="../" * 21 + "x"), "matching regex"),
-    "hash with a line end": (raw(digest=hash_of(b"x") + "\n"), "matching regex"),
-    "no path": (raw(path=""), "length >= 1"),
-    "endless path": (raw(path="a" * 1025), "length <= 1024"),
-    "absolute": (manifest("/etc/passwd"), "'/etc/passwd' in a manifest does not name a file inside its folder"),
-    "parent": (manifest("../a"), "does not name a file inside"),
-    "parent within": (manifest("a/../../b"), "does not name a file inside"),
-    "here": (manifest("./a"), "does not name a file inside"),
-    "empty part": (manifest("a//b"), "does not name a file inside"),
-    "a folder": (manifest("a/"), "does not name a file inside"),
-    "backslash": (manifest("..\\a"), "does not name a file inside"),
-    "drive": (manifest("C:/a"), "does not name a file inside"),
-    "stream": (manifest("a.txt:hidden"), "does not name a file inside"),
-    "device": (manifest("images/CON"), "does not name a file inside"),
-    "device with an ending": (manifest("nul.png"), "does not name a file inside"),
-    "device with a number": (manifest("Com1.tar.gz"), "does not name a file inside"),
-    "trailing dot": (manifest("a./b"), "does not name a file inside"),
-    "trailing space": (manifest("a /b"), "does not name a file inside"),
-    "line end": (manifest("a\nb"), "does not name a file inside"),
-    "no byte": (manifest("a\0b"), "does not name a file inside"),
-    "reversed text": (manifest("a\u202egnp.exe"), "does not name a file inside"),
-    "long name": (manifest("ä" * 128), "does not name a file inside"),
-    "one path twice": (manifest("a", "a"), "names one path twice"),
-    "one path in two cases": (manifest("Images/A.PNG", "images/a.png"), "names one path twice"),
-    "one path in two compositions": (manifest("caf\u00e9", "cafe\u0301"), "names one path twice"),
-    "a file and a folder": (manifest("a/b/c", "A"), "as a file and as a folder"),
-    "two sizes": (pack_manifest([entry(b"x", "a"), FileEntry("b", 2, hash_of(b"x"))]), "gives one content two sizes"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_MANIFESTS)
-def test_a_bad_manifest_is_refused_with_a_sentence(name: str):
-    content, sentence = BAD_MANIFESTS[name]
-    with pytest.raises(BadFrames, match=sentence) as caught:
-        unpack_manifest(content)
-    assert caught.value.sentence.endswith(".")
-
-
-def test_good_paths_of_every_script_are_allowed():
-    paths = [
-        "a",
-        "images/0001.png",
-        "фото/два 1.JPG",
-        "日本/写真.png",
-        ".hidden",
-        "a..b",
-        "console",
-        "com10",
-        "ä" * 127,
-    ]
-    assert sorted(entry.path for entry in unpack_manifest(manifest(*paths))) == sorted(paths)
-
-
-def test_equal_folders_have_equal_manifests():
-    entries = [entry(b"x", "b"), entry(b"y", "a"), entry(b"z", "a/b")]
-    assert pack_manifest(entries) == pack_manifest(reversed(entries))
-
-
-@settings(deadline=None)
-@given(paths=st.lists(st.text(max_size=12) | st.sampled_from(["../x", "a/b", "A/b", "nul", "a"]), max_size=5))
-def test_whatever_is_let_through_stays_in_its_folder(paths: list[str]):
-    try:
-        entries = unpack_manifest(msgspec.json.encode(Manifest([entry(b"x", path) for path in paths])))
-    except (BadFrames, UnicodeEncodeError):
-        return
-    for one in entries:
-        assert Path(os.path.abspath(Path("/folder") / one.path)).is_relative_to("/folder")
-        assert ".." not in Path(one.path).parts
-    assert len({one.path.lower() for one in entries}) == len(paths)
-
-
-@given(garbage=st.binary(max_size=60))
-def test_garbage_is_no_manifest(garbage: bytes):
-    with pytest.raises(BadFrames):
-        unpack_manifest(garbage)
-
-
-def test_too_many_files_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(blobs, "MAX_FILES", 3)
-    assert len(unpack_manifest(manifest("a", "b", "c"))) == 3
-    with pytest.raises(BadFrames, match="manifest of 4 files was received; 3 are allowed"):
-        unpack_manifest(manifest("a", "b", "c", "d"))
-
-
-def test_a_stored_manifest_is_read_within_its_limit(store: Store, monkeypatch: pytest.MonkeyPatch):
-    content = manifest("a", "b")
-    store.put(content)
-    assert [one.path for one in read_manifest(store, hash_of(content))] == ["a", "b"]
-    with pytest.raises(NotFound, match="is not stored here"):
-        read_manifest(store, hash_of(b"absent"))
-    monkeypatch.setattr(blobs, "MAX_MANIFEST", 10)
-    with pytest.raises(BadResult, match=r"has \d+ bytes; 10 are allowed"):
-        read_manifest(store, hash_of(content))
-
-
-# Scanning
-
-
-def lay(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
-    paths = [folder / name for name, _ in files]
-    for path, (_, data) in zip(paths, files, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return paths
 
 
 def test_a_scanned_folder_comes_out_the_same_at_the_other_end(store: Store, tmp_path: Path):
@@ -586,27 +329,3 @@ def test_a_scanned_folder_comes_out_the_same_at_the_other_end(store: Store, tmp_
     for name, data in files:
         assert (tmp_path / "copy" / name).read_bytes() == data
     assert sender.bytes_sent == len(content) + CHUNK + 3 + 10
-
-
-BAD_FOLDERS: dict[str, tuple[list[str], str]] = {
-    "a name no other system takes": (["a:b.png"], r"The file .*a:b\.png cannot be sent"),
-    "two names for one file": (["a.png", "A.png"], "The folder .* cannot be sent: A manifest names one path twice"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_FOLDERS)
-def test_a_folder_that_cannot_be_sent_is_refused(tmp_path: Path, name: str):
-    files, sentence = BAD_FOLDERS[name]
-    paths = lay(tmp_path, [(file, file.encode()) for file in files])
-    with pytest.raises(BadScene, match=sentence):
-        finish(scan(tmp_path, paths))
-
-
-def test_a_file_that_vanishes_is_a_sentence(tmp_path: Path):
-    with pytest.raises(BadScene, match=r"The file .*gone\.png cannot be sent: .*No such file"):
-        finish(scan(tmp_path, [tmp_path / "gone.png"]))
-
-
-def test_a_content_is_known_by_its_blake3_hash():
-    # From the reference implementation's test of b"abc".
-    assert blobs.digest_of(b"abc") == "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"

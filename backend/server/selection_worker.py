@@ -1,7 +1,7 @@
 """The process that selects in results, so that the server loads neither them nor what reads them.
 
-Started by the server as ``python -m backend.server.select_worker STORE FOLDER``; ends when its standard input does. The
-last few results stay open, so that only the first selection in one waits for its files.
+Started by the server as ``python -m backend.server.selection_worker STORE FOLDER``; ends when its standard input does.
+The last few results stay open, so that only the first selection in one waits for its files.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from backend.select import Opened, Selection, open_result, select_gaussian, select_pixel
-from backend.server.channel import take_stdout
-from backend.server.select_lines import Answer, Question, pack_answer, unpack_question
-from protocol.blobs import Store, read_manifest
+from backend.server.child_stdout import take_stdout
+from backend.server.selection_protocol import Answer, Question, pack_answer, unpack_question
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import Error, Select
 from protocol.result.names import CAMERAS, EMBEDDING, SPLATS, TABLE
+from protocol.store import Store, read_manifest
 
 OPEN = 2
 """Results kept open: with a million Gaussians of degree 3 one takes some 300 MB."""
@@ -31,12 +31,12 @@ NEEDED = frozenset({TABLE, SPLATS, CAMERAS, EMBEDDING})
 def main() -> None:
     store, folder = Path(sys.argv[1]), Path(sys.argv[2])
     channel = take_stdout()
-    desk = Desk(Store(store), folder)
+    selector = Selector(Store(store), folder)
     for line in sys.stdin.buffer:
-        channel.write(pack_answer(desk.answer(unpack_question(line))))
+        channel.write(pack_answer(selector.answer(unpack_question(line))))
 
 
-class Desk:
+class Selector:
     """Answers questions on stored results.
 
     Args:

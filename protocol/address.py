@@ -1,4 +1,4 @@
-"""Where a server is: ``tcp://HOST:PORT``."""
+"""Where a server listens, and where clients connect to it: ``tcp://HOST:PORT``."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from protocol.errors import BadArgument
 DEFAULT = "tcp://127.0.0.1:5757"
 
 _ADDRESS = re.compile(r"tcp://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
+_BIND = re.compile(r"tcp://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:/\[\]]+)):(?P<port>[0-9]{1,5}|\*)")
 
 
 @dataclass(frozen=True)
 class Address:
-    """A host, by name or number, and a TCP port."""
+    """A host, by name or number, and a TCP port; port 0 stands for any free one, to listen at."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        return f"tcp://{f'[{self.host}]' if self.is_v6 else self.host}:{self.port}"
+        return f"tcp://{f'[{self.host}]' if self.is_v6 else self.host}:{self.port or '*'}"
 
     @property
     def is_v6(self) -> bool:
@@ -38,9 +39,13 @@ class Address:
     def at(self, port: int) -> Address:
         return Address(self.host, port)
 
+    def next(self) -> Address:
+        """The address of the bulk socket of a server whose control socket is at this one."""
+        return self.at(self.port + 1 if self.port else 0)
+
 
 def parse(text: str) -> Address:
-    """Read an address; "localhost" is 127.0.0.1, where the server listens.
+    """Read an address to connect to; "localhost" is 127.0.0.1, where the server listens.
 
     Raises:
         BadArgument: if it is not of that form.
@@ -55,6 +60,22 @@ def parse(text: str) -> Address:
         )
     host = match["v6"] or match["host"]
     return Address("127.0.0.1" if host.lower() == "localhost" else host, port)
+
+
+def parse_bind(text: str) -> Address:
+    """Read an address to listen at; host ``*`` means all networks of this machine, port 0 or ``*`` any free one.
+
+    Raises:
+        BadArgument: if it is not of that form, or there is no next port for the bulk socket.
+    """
+    match = _BIND.fullmatch(text)
+    if match is None:
+        raise BadArgument(f"The address {text!r} is not of the form tcp://HOST:PORT.", f"Try {DEFAULT}.")
+    port = 0 if match["port"] == "*" else int(match["port"])
+    if port > 65534:
+        raise BadArgument(f"The port {port} of {text} leaves no next port for files.", "Choose one from 1 to 65534.")
+    host = "127.0.0.1" if match["host"] == "localhost" else match["v6"] or match["host"]
+    return Address("0.0.0.0" if host == "*" else host, port)
 
 
 def _is_host(v6: str | None, host: str | None) -> bool:

@@ -27,7 +27,7 @@ def large_folder() -> Path:
     return Path(tempfile.gettempdir())
 
 
-class Shelf:
+class PhotoCache:
     """Rows of arrays in one file, which has no name and goes with the process, however that ends.
 
     First all rows are put, then they are read.

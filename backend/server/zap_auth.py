@@ -1,7 +1,7 @@
 """Who may come in: libzmq asks about each client of an encrypted socket, and only the paired one is let in.
 
 libzmq asks over a socket of the same process (ZAP, https://rfc.zeromq.org/spec/27), so the server's loop answers and no
-thread is needed. Sockets ask for an answer (``ZAP_ENFORCE_DOMAIN``): without a doorman nobody is let in.
+thread is needed. Sockets ask for an answer (``ZAP_ENFORCE_DOMAIN``): without an authenticator nobody is let in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PLACE = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 
 
-class Doorman:
+class ZapAuthenticator:
     """Answers for all sockets of a context; made before they are bound.
 
     Args:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from backend.server import lines, lock
-from backend.server.lines import Done, Failed, Pictured, Step
+from backend.server import lock, worker_protocol
+from backend.server.worker_protocol import Done, Failed, Pictured, Step
 from protocol.errors import Unavailable
 
 TERMINATE_AFTER = 0.7
@@ -41,10 +41,10 @@ class WorkerProcess:
     """
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
-        self._log = folder / lines.LOG
+        self._log = folder / worker_protocol.LOG
         self._buffer = b""
         self._asked: float | None = None
-        held = _take_lock(folder / lines.LOCK)
+        held = _take_lock(folder / worker_protocol.LOCK)
         with held, self._log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
@@ -80,22 +80,22 @@ class WorkerProcess:
                 break
             *whole, self._buffer = (self._buffer + data).split(b"\n")
             for text in whole:
-                line = lines.unpack(text)
+                line = worker_protocol.unpack(text)
                 said.append(line) if line is not None else self._log_line(text)
-            if len(self._buffer) > lines.MAX_LINE:
+            if len(self._buffer) > worker_protocol.MAX_LINE:
                 self._log_line(self._buffer)
                 self._buffer = b""
         return said
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._stdout.fileno(), lines.MAX_LINE)
+            return os.read(self._stdout.fileno(), worker_protocol.MAX_LINE)
         except BlockingIOError:
             return b""
 
     def _log_line(self, text: bytes) -> None:
         with self._log.open("ab") as log:
-            log.write(text[: lines.MAX_LINE] + b"\n")
+            log.write(text[: worker_protocol.MAX_LINE] + b"\n")
 
     def status(self) -> int | None:
         """The exit status, negative for a signal; None while the worker runs."""
@@ -105,7 +105,7 @@ class WorkerProcess:
         if self._asked is None:
             self._asked = time.monotonic()
             with contextlib.suppress(BrokenPipeError, BlockingIOError):  # it has ended, or does not read
-                self._stdin.write(lines.CANCEL)
+                self._stdin.write(worker_protocol.CANCEL)
 
     def insist(self) -> bool:
         """Stop a worker that was asked to, the harder the longer it takes; say whether to wait for it no longer."""
@@ -135,7 +135,7 @@ class WorkerProcess:
             log.seek(0, os.SEEK_END)
             log.seek(max(0, log.tell() - 4096))
             text = log.read().decode(errors="replace").strip()
-        return lines.clip(text.rpartition("\n")[2].strip(), 300)
+        return worker_protocol.clip(text.rpartition("\n")[2].strip(), 300)
 
 
 def end_orphan(folder: Path) -> None:
@@ -144,7 +144,7 @@ def end_orphan(folder: Path) -> None:
     Raises:
         Unavailable: if it does not end.
     """
-    _take_lock(folder / lines.LOCK).close()
+    _take_lock(folder / worker_protocol.LOCK).close()
 
 
 def _take_lock(path: Path) -> BinaryIO:

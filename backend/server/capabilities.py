@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend.server.lines import clip
+from backend.server.worker_protocol import clip
 from protocol.errors import BadArgument, Unavailable
 from protocol.messages import Error, Facts, Setting, Value
 
@@ -37,7 +37,7 @@ Deliver = Callable[[Found | Error], None]
 _found = msgspec.json.Decoder(Found, strict=True)
 
 
-class FactFinder:
+class CapabilityProbe:
     """Finds out, keeps, and tells.
 
     Args:

@@ -38,7 +38,7 @@ SHARE = 3
 this many of what is free."""
 
 
-class Need(NamedTuple):
+class MemoryEstimate(NamedTuple):
     """Bytes of the photographs; of the Gaussians, all that goes with them included; of the largest view."""
 
     photographs: int
@@ -46,14 +46,14 @@ class Need(NamedTuple):
     view: int
 
 
-def need(
+def estimate_memory(
     views: Sequence[View],
     long_side: int,
     engine: str,
     cap: int | None = None,
     sh_degree: int | None = None,
     pixels_per_gaussian: int | None = None,
-) -> Need:
+) -> MemoryEstimate:
     """Return what reconstructing from ``views`` takes at most.
 
     Args:
@@ -66,14 +66,14 @@ def need(
     values = [4 if view.mask_path is not None else 3 for view in views]
     cap = default_cap(sum(pixels), engine, pixels_per_gaussian) if cap is None else cap
     columns = 11 + 3 * ((SH_DEGREE[engine] if sh_degree is None else sh_degree) + 1) ** 2
-    return Need(
+    return MemoryEstimate(
         round(PIXEL * sum(p * v for p, v in zip(pixels, values, strict=True))),
         cap * (COLUMN * columns + DRAWN[engine]),
         max(pixels) * VIEW[engine],
     )
 
 
-def place(wanted: Need, device: str, folder: Path, swept: bool = False, copies: int = 1) -> str:
+def place_photographs(wanted: MemoryEstimate, device: str, folder: Path, swept: bool = False, copies: int = 1) -> str:
     """Return where the photographs go, :data:`DISK`, "cpu" or ``device``, having made sure that everything fits.
 
     On the disk is only what host memory cannot hold. It costs reading, and the memory that it takes is the system's

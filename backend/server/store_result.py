@@ -6,12 +6,13 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from protocol.blobs import Store, pack_manifest, scan
 from protocol.errors import BadResult
+from protocol.manifest import pack_manifest, scan
 from protocol.messages import FileEntry
+from protocol.store import Store
 
 
-def harvest(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
+def store_result(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
     """Store the files of ``folder`` and their manifest, yielding often so that the caller can do other things.
 
     The generator's return value is the manifest's hash and its size in bytes.

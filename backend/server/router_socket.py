@@ -14,9 +14,9 @@ import msgspec
 import zmq
 from numpy.typing import NDArray
 
-from backend.server.address import Address
-from backend.server.doorman import DOMAIN
 from backend.server.keys import Keys
+from backend.server.zap_auth import DOMAIN
+from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
 from protocol.wire import MAX_FRAME, Frame, decode, encode
@@ -29,7 +29,7 @@ SEAL = 64
 """Bytes, at least, by which encryption makes a frame longer."""
 
 
-class Letter(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True):
     """A message that came in, from whom, and what it is an answer or a request number to."""
 
     peer: bytes
@@ -45,7 +45,7 @@ class _Numbered(msgspec.Struct):
 _numbered = msgspec.json.Decoder(_Numbered)
 
 
-class Mailbox:
+class RouterSocket:
     """One ROUTER socket, bound.
 
     Args:
@@ -82,7 +82,7 @@ class Mailbox:
             zmq.HANDSHAKE_IVL: 5000,
             zmq.TCP_KEEPALIVE: 1,
             zmq.TCP_KEEPALIVE_IDLE: 60,
-            zmq.IPV6: int(address.ipv6),
+            zmq.IPV6: int(address.is_v6),
         }.items():
             self.socket.setsockopt(option, value)
         if keys is not None:
@@ -112,7 +112,7 @@ class Mailbox:
         bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self.address = address.at(int(bound.rpartition(":")[2]))
 
-    def receive(self, limit: int) -> Iterator[Letter]:
+    def receive(self, limit: int) -> Iterator[Received]:
         """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error."""
         for _ in range(limit):
             try:
@@ -125,7 +125,7 @@ class Mailbox:
             except (BadFrames, VersionMismatch) as fault:
                 self.send_fault(peer, fault, _id_of(frames))
             else:
-                yield Letter(peer, message, arrays, id)
+                yield Received(peer, message, arrays, id)
 
     def send(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> None:
         """Send a message, now or, where the peer is slow, when it has read earlier ones."""

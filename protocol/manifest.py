@@ -1,0 +1,138 @@
+"""What a folder holds: the path, size and BLAKE3 hash of each file, and what may be in such a list."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+import msgspec
+from blake3 import blake3
+
+from protocol.errors import BadFrames, BadScene
+from protocol.messages import FileEntry, Manifest
+
+MAX_MANIFEST = 64 << 20
+MAX_FILES = 100_000
+MAX_NAME = 255
+"""Bytes of one name in a path, as the usual file systems have it."""
+
+_BLOCK = 1 << 20
+"""Bytes hashed at a time."""
+_FORBIDDEN = frozenset('\\:*?"<>|')
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
+"""What Windows takes for a device, with any ending."""
+
+_manifest = msgspec.json.Decoder(Manifest, strict=True)
+
+
+def safe_path(path: str) -> PurePosixPath:
+    """Return ``path`` if it names something inside a folder on any system.
+
+    Raises:
+        BadFrames: if it is absolute, leaves its folder, or holds a character that some system treats specially.
+    """
+    if not all(map(_safe_name, path.split("/"))):
+        raise BadFrames(f"The path {path!r} in a manifest does not name a file inside its folder.")
+    return PurePosixPath(path)
+
+
+def _safe_name(name: str) -> bool:
+    if name in ("", ".", "..") or name[-1] in ". " or not name.isprintable() or _FORBIDDEN & set(name):
+        return False
+    return len(name.encode()) <= MAX_NAME and name.partition(".")[0].strip().lower() not in _DEVICES
+
+
+def check_entries(files: list[FileEntry]) -> None:
+    """Check that ``files`` can be laid out side by side in one folder on any system.
+
+    Raises:
+        BadFrames: if they are too many, a path is not :func:`safe_path` or is named twice, once as a file and once as a
+            folder, or one content is given two sizes.
+    """
+    if len(files) > MAX_FILES:
+        raise BadFrames(f"A manifest of {len(files)} files was received; {MAX_FILES} are allowed.")
+    names = {_folded(str(safe_path(entry.path))) for entry in files}
+    if len(names) != len(files):
+        raise BadFrames("A manifest names one path twice.", "Some systems do not tell capital letters from small ones.")
+    if names & {parent for name in names for parent in _folders(name)}:
+        raise BadFrames("A manifest names one path as a file and as a folder.")
+    if len({entry.digest for entry in files}) != len({(entry.digest, entry.size) for entry in files}):
+        raise BadFrames("A manifest gives one content two sizes.")
+
+
+def _folders(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _folded(path: str) -> str:
+    """Return ``path`` as a file system sees it that tells neither case nor the composition of accents."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def pack_manifest(files: Iterable[FileEntry]) -> bytes:
+    """Return the manifest file of ``files``: JSON, sorted by path, so that equal folders have equal hashes."""
+    return msgspec.json.encode(Manifest(sorted(files, key=lambda entry: entry.path)))
+
+
+def unpack_manifest(data: bytes) -> list[FileEntry]:
+    """Return the entries of a manifest file.
+
+    Raises:
+        BadFrames: if it is not a manifest, or :func:`check_entries` refuses it.
+    """
+    try:
+        files = _manifest.decode(data).files
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFrames(f"A manifest that cannot be read was received: {error}.") from error
+    check_entries(files)
+    return files
+
+
+def digest_of(data: bytes) -> str:
+    return blake3(data).hexdigest()
+
+
+def hash_file(path: Path) -> Generator[int, None, str]:
+    """Hash a file a chunk at a time: yields the bytes read so far; the generator's return value is the hash."""
+    hasher = blake3()
+    done = 0
+    buffer = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            hasher.update(buffer[:count])
+            done += count
+            yield done
+    return hasher.hexdigest()
+
+
+def scan(folder: Path, files: Iterable[Path]) -> Generator[int, None, list[FileEntry]]:
+    """Hash ``files`` of ``folder`` a chunk at a time, so that the caller can stop or breathe in between.
+
+    Yields the bytes read so far over all files; the generator's return value is the list of :class:`FileEntry`.
+
+    Raises:
+        BadScene: if a file cannot be read, or its name cannot be sent or stand beside the others on every system.
+    """
+    entries: list[FileEntry] = []
+    before = 0
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        done = 0
+        try:
+            safe_path(name)
+            hashing = hash_file(path)
+            while True:
+                done = next(hashing)
+                yield before + done
+        except StopIteration as end:
+            entries.append(FileEntry(name, done, end.value))
+        except (OSError, BadFrames) as error:
+            raise BadScene(f"The file {path} cannot be sent: {error}") from error
+        before += done
+    try:
+        check_entries(entries)
+    except BadFrames as error:
+        raise BadScene(f"The folder {folder} cannot be sent: {error}") from error
+    return entries

@@ -1,0 +1,230 @@
+"""Fetching the files that a store lacks: which ranges to ask for, and what to do with what arrives.
+
+What is already in the receiver's :class:`~protocol.store.Store` costs no bytes, an interrupted file goes on where it
+stopped, and nothing has its final name before its hash has been checked. No sockets here: :class:`Pull` says what to
+ask for and takes what arrives.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from protocol.errors import BadFrames, Unavailable
+from protocol.messages import FileEntry, Get
+from protocol.store import Store
+
+CHUNK = 1 << 20
+WINDOW = 16
+"""Ranges asked for and not yet received: the credit that bounds memory on both sides."""
+CATCH_UP = 4 << 20
+"""Bytes of a part file hashed at a time before it goes on: some 5 ms, so that a large one blocks nobody."""
+
+
+class Pull:
+    """Fetches what a store lacks of a list of files, within a window of outstanding ranges.
+
+    Call :meth:`requests` and send what it returns, hand each chunk to :meth:`accept`, and repeat until :attr:`done`.
+    After a lost connection make a new one: it goes on where the files stopped. Call :meth:`close` when giving up.
+    A second pull of a file that is already arriving waits for the first, or goes on where that one was closed.
+
+    Args:
+        store: where the files go.
+        entries: what is wanted.
+        window: outstanding ranges at most.
+
+    Raises:
+        Unavailable: if the disk has no room for what is missing.
+    """
+
+    def __init__(self, store: Store, entries: Iterable[FileEntry], window: int = WINDOW) -> None:
+        missing = {entry.digest: entry for entry in entries if not store.has(entry.digest, entry.size)}
+        self.store = store
+        self.window = window
+        self.queue: deque[FileEntry] = deque(missing.values())
+        self.files_total = len(missing)
+        self.bytes_total = sum(entry.size for entry in missing.values())
+        self.bytes_done = 0
+        self.incoming: dict[str, _Incoming] = {}
+        self.expected: deque[Get] = deque()
+        self.closed = False
+        if self.bytes_total - self._bytes_resumed() > store.free_bytes():
+            raise Unavailable(
+                f"The disk of {store.root} has no room for {self.bytes_total / 1e6:.0f} MB.", "Free some space there."
+            )
+
+    @property
+    def done(self) -> bool:
+        """Whether every file is stored; never after :meth:`close`."""
+        return not (self.queue or self.incoming or self.closed)
+
+    def requests(self) -> list[Get]:
+        """Return the ranges to ask for now.
+
+        None where the window is full, another pull fetches what is left, or a large part file is still being read: come
+        back a moment later. Ask :attr:`done` again too: files that are empty or had wholly arrived before end here.
+
+        Raises:
+            BadFrames: if a file is promised to be empty, and its hash is not that of nothing. Closes the pull.
+            Unavailable: if the disk fails.
+        """
+        gets: list[Get] = []
+        with self._disk():
+            self._catch_up()
+            while len(self.expected) < self.window and (get := self._next_range()):
+                self.expected.append(get)
+                gets.append(get)
+        return gets
+
+    def accept(self, digest: str, offset: int, data: bytes | memoryview) -> None:
+        """Take a chunk.
+
+        Raises:
+            BadFrames: if it was not asked for; or if it completes a file whose hash is not the promised one, which
+                closes the pull.
+            Unavailable: if the disk is full or fails.
+        """
+        wanted = next((g for g in self.expected if g.digest == digest and g.offset == offset), None)
+        view = memoryview(data)
+        if wanted is None or wanted.length != view.nbytes:
+            raise BadFrames(f"{view.nbytes} bytes of {digest[:12]}… at {offset} arrived that nobody asked for.")
+        self.expected.remove(wanted)
+        incoming = self.incoming[digest]
+        with self._disk():
+            incoming.write(offset, view.cast("B"))
+            self.bytes_done += view.nbytes
+            if incoming.complete:
+                self._finish(incoming)
+
+    def close(self) -> None:
+        """Let go of the half-written files; they stay on disk for the next attempt."""
+        self.closed = True
+        for incoming in self.incoming.values():
+            incoming.file.close()
+            self.store.writers.discard(incoming.entry.digest)
+        self.incoming.clear()
+        self.queue.clear()
+        self.expected.clear()
+
+    def _bytes_resumed(self) -> int:
+        parts = [(entry, self.store.part(entry.digest)) for entry in self.queue]
+        return sum(min(part.stat().st_size, entry.size) for entry, part in parts if part.is_file())
+
+    def _next_range(self) -> Get | None:
+        for incoming in self.incoming.values():
+            if get := incoming.next_range():
+                return get
+        get = None
+        arriving_elsewhere: list[FileEntry] = []
+        while get is None and self.queue:
+            entry = self.queue.popleft()
+            if self.store.has(entry.digest, entry.size):
+                self.bytes_done += entry.size
+            elif entry.digest in self.store.writers:
+                arriving_elsewhere.append(entry)
+            else:
+                get = self._begin(entry)
+        self.queue.extend(arriving_elsewhere)
+        return get
+
+    def _begin(self, entry: FileEntry) -> Get | None:
+        incoming = _Incoming(entry, self.store.part(entry.digest))
+        self.store.writers.add(entry.digest)
+        self.incoming[entry.digest] = incoming
+        self._read_part(incoming)
+        return incoming.next_range()
+
+    def _catch_up(self) -> None:
+        behind = next((incoming for incoming in self.incoming.values() if incoming.unread), None)
+        if behind:
+            self._read_part(behind)
+
+    def _read_part(self, incoming: _Incoming) -> None:
+        self.bytes_done += incoming.read_part()
+        if incoming.complete:
+            self._finish(incoming)
+
+    def _finish(self, incoming: _Incoming) -> None:
+        digest = incoming.entry.digest
+        got = incoming.hasher.hexdigest()
+        if self.store.durable:
+            os.fsync(incoming.file.fileno())
+        incoming.file.close()
+        del self.incoming[digest]
+        self.store.writers.discard(digest)
+        part = self.store.part(digest)
+        if got != digest:
+            part.unlink()
+            if incoming.resumed:
+                # What an earlier attempt left may have been torn by a crash, which is no fault of the sender.
+                self.bytes_done -= incoming.entry.size
+                self.queue.append(incoming.entry)
+                return
+            self.close()
+            raise BadFrames(
+                f"The file {incoming.entry.path} arrived with another content than promised.",
+                "It may have changed while it was sent; send it again.",
+            )
+        self.store.complete(digest)
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Unavailable(
+                f"The disk of {self.store.root} cannot take what arrives: {error.strerror}.", "Free some space there."
+            ) from error
+
+
+class _Incoming:
+    """A file that is arriving: written in order, hashed as it is written, resumed from its part file."""
+
+    def __init__(self, entry: FileEntry, part: Path) -> None:
+        self.entry = entry
+        self.hasher = blake3()
+        self.file: BinaryIO = part.open("ab+")
+        self.unread = self.file.seek(0, os.SEEK_END)
+        if self.unread > entry.size:
+            self.file.truncate(0)
+            self.unread = 0
+        self.resumed = self.unread > 0
+        self.written = 0
+        self.asked = self.unread
+        self.file.seek(0)
+
+    def read_part(self) -> int:
+        """Hash some of what arrived before; return how many bytes."""
+        block = self.file.read(min(CATCH_UP, self.unread))
+        self.hasher.update(block)
+        self.unread -= len(block)
+        self.written += len(block)
+        if not block:  # somebody has shortened the file: go on from where it ends now
+            self.unread, self.asked = 0, self.written
+        return len(block)
+
+    @property
+    def complete(self) -> bool:
+        return self.written == self.entry.size
+
+    def next_range(self) -> Get | None:
+        length = min(CHUNK, self.entry.size - self.asked)
+        if length == 0 or self.unread:
+            return None
+        get = Get(self.entry.digest, self.asked, length)
+        self.asked += length
+        return get
+
+    def write(self, offset: int, data: memoryview) -> None:
+        if offset != self.written:
+            raise BadFrames(f"Bytes at {offset} of {self.entry.path} arrived before those at {self.written}.")
+        self.file.write(data)
+        self.file.flush()
+        self.hasher.update(data)
+        self.written += len(data)

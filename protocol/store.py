@@ -1,0 +1,200 @@
+"""Files on disk under the hash of their content. See :mod:`protocol.eviction` for what keeps them few."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+
+from protocol.errors import BadResult, NotFound
+from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, safe_path, unpack_manifest
+from protocol.messages import FileEntry
+
+STALE = 24 * 3600.0
+"""Seconds after which a temporary file of a store is taken for one that a crash has left."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Store:
+    """Files kept under their BLAKE3 hash in a folder. Several processes may put and adopt; one of them pulls.
+
+    Beside the stored files lie ``*.part``, what arrived of a file so far, and for moments ``*.tmp``. Those that a crash
+    left are removed when the store is next opened, once they are :data:`STALE`.
+
+    Args:
+        root: the folder; made if missing.
+        durable: whether a pulled file is surely on the disk before it counts as stored. That may take seconds, for
+            which a cache inside a program with a window should not wait.
+    """
+
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
+        self.root = root
+        self.durable = durable
+        self.writers: set[str] = set()
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob("*.tmp"):
+            _remove_stale(left)
+
+    def path(self, digest: str) -> Path:
+        """Return where the file of that hash lies or will lie.
+
+        Raises:
+            NotFound: if ``digest`` is no hash, and so might name something outside the store.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise NotFound(f"{digest[:80]!r} is no BLAKE3 hash of a stored file.")
+        return self.root / digest[:2] / digest
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Say whether that file is stored, and, where ``size`` is given, has it: a power cut may have cut it short."""
+        path = self.path(digest)
+        return path.is_file() and (size is None or path.stat().st_size == size)
+
+    def read(self, digest: str, offset: int, length: int) -> bytes:
+        """Return a range of a stored file.
+
+        Raises:
+            NotFound: if the file is not stored or the range is not inside it.
+        """
+        try:
+            with self.path(digest).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if not 0 <= offset <= offset + length <= size:
+                    raise NotFound(f"The file {digest[:12]}… has no bytes {offset} to {offset + length}.")
+                file.seek(offset)
+                return file.read(length)
+        except FileNotFoundError as error:
+            raise NotFound(f"The file {digest[:12]}… is not stored here.", "Send the folder again.") from error
+
+    def put(self, data: bytes) -> str:
+        """Store ``data`` and return its hash."""
+        digest = digest_of(data)
+        if not self.has(digest):
+            temporary = self._temporary()
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _settle(temporary, self._final(digest))
+        return digest
+
+    def adopt(self, path: Path, digest: str) -> None:
+        """Store the file ``path``, whose hash the caller knows, by a hard link where the disk allows it.
+
+        The file must not be changed in place afterwards. A receiver would notice, as it checks the hash again.
+        """
+        if not self.has(digest):
+            temporary = self._temporary()
+            link_or_copy(path, temporary)
+            _settle(temporary, self._final(digest))
+
+    def take(self, source: Path, entry: FileEntry) -> Generator[int, None, bool]:
+        """Store a file of somebody else's store, by a hard link, if it is there and is what it should be.
+
+        The file can only be read from then on: a program that wrote into it here would spoil it there.
+
+        Yields the bytes hashed so far; the generator's return value says whether the file is stored now. Where it is
+        not, as where the other store is on another disk or another user's, it can be pulled.
+        """
+        temporary = self._temporary()
+        try:
+            os.link(source, temporary, follow_symlinks=False)
+            status = temporary.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+                return False
+            if (yield from hash_file(temporary)) != entry.digest:
+                return False
+            temporary.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
+            _settle(temporary, self._final(entry.digest))
+            self.part(entry.digest).unlink(missing_ok=True)
+            return True
+        except OSError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def checkout(self, entries: Iterable[FileEntry], folder: Path) -> None:
+        """Lay out stored files under their own names in ``folder``, in place of what has these names there.
+
+        Raises:
+            NotFound: if one of the files is not stored.
+        """
+        for entry in entries:
+            source = self.path(entry.digest)
+            if not source.is_file():
+                raise NotFound(f"The file {entry.path} is not stored here.", "Send the folder again.")
+            target = folder / safe_path(entry.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+            link_or_copy(source, temporary)
+            _settle(temporary, target)
+
+    def part(self, digest: str) -> Path:
+        """Return where the file of that hash grows while it is pulled."""
+        return self.root / f"{self.path(digest).name}.part"
+
+    def complete(self, digest: str) -> None:
+        """Store the part file of that hash: it is whole, and the caller has checked its hash."""
+        _settle(self.part(digest), self._final(digest))
+
+    def files(self) -> Iterator[Path]:
+        """Yield the stored files, in no order."""
+        for folder in self.root.iterdir():
+            if len(folder.name) == 2 and folder.is_dir():
+                yield from folder.iterdir()
+
+    def _temporary(self) -> Path:
+        # Never the part file: a pull of the same hash may be writing there.
+        return self.root / f"{secrets.token_hex(16)}.tmp"
+
+    def _final(self, digest: str) -> Path:
+        final = self.path(digest)
+        final.parent.mkdir(exist_ok=True)
+        return final
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.root).free
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make ``target`` the same file as ``source``, or a copy where hard links are not to be had."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _settle(temporary: Path, final: Path) -> None:
+    """Give a whole file its final name."""
+    temporary.replace(final)
+    # Renaming one hard link of a file onto another does nothing, and says that it did (POSIX rename).
+    temporary.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        status = path.stat()
+        # The time of change too: a link just made has the contents' old time of modification.
+        if time.time() - max(status.st_mtime, status.st_ctime) > STALE:
+            path.unlink()
+    except FileNotFoundError:
+        return  # another process was faster
+
+
+def read_manifest(store: Store, digest: str) -> list[FileEntry]:
+    """Return the entries of a stored manifest.
+
+    Raises:
+        BadResult: if it is too large to be one; NotFound, BadFrames: as :meth:`Store.read`, :func:`unpack_manifest`.
+    """
+    path = store.path(digest)
+    size = path.stat().st_size if path.is_file() else 0
+    if size > MAX_MANIFEST:
+        raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; {MAX_MANIFEST} are allowed.")
+    return unpack_manifest(store.read(digest, 0, size))

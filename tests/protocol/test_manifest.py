@@ -1,0 +1,143 @@
+"""What a manifest may hold, and what a folder that is sent may."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol import manifest as manifests
+from protocol.coroutines import finish
+from protocol.errors import BadFrames, BadScene
+from protocol.manifest import digest_of, pack_manifest, scan, unpack_manifest
+from protocol.messages import FileEntry, Manifest
+from tests.protocol.transfers import entry, hash_of, lay
+
+
+def manifest(*paths: str) -> bytes:
+    return pack_manifest(entry(b"x", path) for path in paths)
+
+
+def raw(**fields: object) -> bytes:
+    whole = {"path": "a", "size": 1, "digest": hash_of(b"x"), **fields}
+    return msgspec.json.encode({"files": [whole]})
+
+
+BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "manifest that cannot be read"),
+    "no JSON": (b"\x80\x04\x95", "manifest that cannot be read"),
+    "no UTF-8": (b'{"files":[{"path":"\xff"}]}', "manifest that cannot be read"),
+    "bottomless": (b'{"files":' + b"[" * 100_000, "manifest that cannot be read"),
+    "unknown field": (b'{"files":[],"run":"rm"}', "unknown field `run`"),
+    "negative size": (raw(size=-1), "Expected `int` >= 0"),
+    "endless size": (raw(size=2**60), "Expected `int` <="),
+    "hash that is a path": (raw(digest="../" * 21 + "x"), "matching regex"),
+    "hash with a line end": (raw(digest=hash_of(b"x") + "\n"), "matching regex"),
+    "no path": (raw(path=""), "length >= 1"),
+    "endless path": (raw(path="a" * 1025), "length <= 1024"),
+    "absolute": (manifest("/etc/passwd"), "'/etc/passwd' in a manifest does not name a file inside its folder"),
+    "parent": (manifest("../a"), "does not name a file inside"),
+    "parent within": (manifest("a/../../b"), "does not name a file inside"),
+    "here": (manifest("./a"), "does not name a file inside"),
+    "empty part": (manifest("a//b"), "does not name a file inside"),
+    "a folder": (manifest("a/"), "does not name a file inside"),
+    "backslash": (manifest("..\\a"), "does not name a file inside"),
+    "drive": (manifest("C:/a"), "does not name a file inside"),
+    "stream": (manifest("a.txt:hidden"), "does not name a file inside"),
+    "device": (manifest("images/CON"), "does not name a file inside"),
+    "device with an ending": (manifest("nul.png"), "does not name a file inside"),
+    "device with a number": (manifest("Com1.tar.gz"), "does not name a file inside"),
+    "trailing dot": (manifest("a./b"), "does not name a file inside"),
+    "trailing space": (manifest("a /b"), "does not name a file inside"),
+    "line end": (manifest("a\nb"), "does not name a file inside"),
+    "no byte": (manifest("a\0b"), "does not name a file inside"),
+    "reversed text": (manifest("a\u202egnp.exe"), "does not name a file inside"),
+    "long name": (manifest("ä" * 128), "does not name a file inside"),
+    "one path twice": (manifest("a", "a"), "names one path twice"),
+    "one path in two cases": (manifest("Images/A.PNG", "images/a.png"), "names one path twice"),
+    "one path in two compositions": (manifest("caf\u00e9", "cafe\u0301"), "names one path twice"),
+    "a file and a folder": (manifest("a/b/c", "A"), "as a file and as a folder"),
+    "two sizes": (pack_manifest([entry(b"x", "a"), FileEntry("b", 2, hash_of(b"x"))]), "gives one content two sizes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MANIFESTS)
+def test_a_bad_manifest_is_refused_with_a_sentence(name: str):
+    content, sentence = BAD_MANIFESTS[name]
+    with pytest.raises(BadFrames, match=sentence) as caught:
+        unpack_manifest(content)
+    assert caught.value.sentence.endswith(".")
+
+
+def test_good_paths_of_every_script_are_allowed():
+    paths = [
+        "a",
+        "images/0001.png",
+        "фото/два 1.JPG",
+        "日本/写真.png",
+        ".hidden",
+        "a..b",
+        "console",
+        "com10",
+        "ä" * 127,
+    ]
+    assert sorted(entry.path for entry in unpack_manifest(manifest(*paths))) == sorted(paths)
+
+
+def test_equal_folders_have_equal_manifests():
+    entries = [entry(b"x", "b"), entry(b"y", "a"), entry(b"z", "a/b")]
+    assert pack_manifest(entries) == pack_manifest(reversed(entries))
+
+
+@settings(deadline=None)
+@given(paths=st.lists(st.text(max_size=12) | st.sampled_from(["../x", "a/b", "A/b", "nul", "a"]), max_size=5))
+def test_whatever_is_let_through_stays_in_its_folder(paths: list[str]):
+    try:
+        entries = unpack_manifest(msgspec.json.encode(Manifest([entry(b"x", path) for path in paths])))
+    except (BadFrames, UnicodeEncodeError):
+        return
+    for one in entries:
+        assert Path(os.path.abspath(Path("/folder") / one.path)).is_relative_to("/folder")
+        assert ".." not in Path(one.path).parts
+    assert len({one.path.lower() for one in entries}) == len(paths)
+
+
+@given(garbage=st.binary(max_size=60))
+def test_garbage_is_no_manifest(garbage: bytes):
+    with pytest.raises(BadFrames):
+        unpack_manifest(garbage)
+
+
+def test_too_many_files_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(manifests, "MAX_FILES", 3)
+    assert len(unpack_manifest(manifest("a", "b", "c"))) == 3
+    with pytest.raises(BadFrames, match="manifest of 4 files was received; 3 are allowed"):
+        unpack_manifest(manifest("a", "b", "c", "d"))
+
+
+BAD_FOLDERS: dict[str, tuple[list[str], str]] = {
+    "a name no other system takes": (["a:b.png"], r"The file .*a:b\.png cannot be sent"),
+    "two names for one file": (["a.png", "A.png"], "The folder .* cannot be sent: A manifest names one path twice"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FOLDERS)
+def test_a_folder_that_cannot_be_sent_is_refused(tmp_path: Path, name: str):
+    files, sentence = BAD_FOLDERS[name]
+    paths = lay(tmp_path, [(file, file.encode()) for file in files])
+    with pytest.raises(BadScene, match=sentence):
+        finish(scan(tmp_path, paths))
+
+
+def test_a_file_that_vanishes_is_a_sentence(tmp_path: Path):
+    with pytest.raises(BadScene, match=r"The file .*gone\.png cannot be sent: .*No such file"):
+        finish(scan(tmp_path, [tmp_path / "gone.png"]))
+
+
+def test_a_content_is_known_by_its_blake3_hash():
+    # From the reference implementation's test of b"abc".
+    assert digest_of(b"abc") == "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"

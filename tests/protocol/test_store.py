@@ -1,0 +1,90 @@
+"""Files by their hash: stored, read, laid out."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from protocol import store as stores
+from protocol.errors import BadResult, NotFound
+from protocol.manifest import pack_manifest
+from protocol.store import STALE, Store, read_manifest
+from tests.protocol.transfers import entry, hash_of, names
+
+
+def test_ranges_outside_a_file_or_of_no_file_are_not_found(store: Store):
+    store.put(b"0123456789")
+    assert store.read(hash_of(b"0123456789"), 3, 4) == b"3456"
+    for offset, length in ((0, 11), (10, 1), (2**53, 1), (-1, 2)):
+        with pytest.raises(NotFound, match=f"has no bytes {offset} to {offset + length}"):
+            store.read(hash_of(b"0123456789"), offset, length)
+    with pytest.raises(NotFound, match=r"The file 486ea4622[0-9a-f]{3}… is not stored here"):
+        store.read("486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7", 0, 1)
+
+
+@pytest.mark.parametrize("name", ["", "../../../etc/passwd", "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", "/" * 64])
+def test_what_is_no_hash_names_nothing_in_a_store(store: Store, name: str):
+    for use in (store.path, store.has, store.part, lambda digest: store.read(digest, 0, 1)):
+        with pytest.raises(NotFound, match="is no BLAKE3 hash"):
+            use(name)
+
+
+def test_putting_and_adopting_twice_is_once(store: Store, tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"content")
+    for _ in range(2):
+        store.adopt(tmp_path / "a", hash_of(b"content"))
+        assert store.put(b"content") == hash_of(b"content")
+    assert names(store) == {hash_of(b"content")}
+    assert (tmp_path / "a").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_checkout_lays_files_out_and_replaces_what_is_stale(
+    store: Store, tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(95, "Operation not supported")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    files = {"a.txt": b"a", "deep/er/b.txt": b"b", "same.txt": b"a", "empty": b""}
+    for data in files.values():
+        store.put(data)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"half of an old")
+    for _ in range(2):
+        store.checkout([entry(data, path) for path, data in files.items()], folder)
+        laid = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        assert {name: path.read_bytes() for name, path in laid.items()} == files
+
+
+def test_checkout_of_a_file_that_is_not_stored_is_refused(store: Store, tmp_path: Path):
+    with pytest.raises(NotFound, match=r"The file a\.bin is not stored here"):
+        store.checkout([entry(b"absent")], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_crash_left_is_removed_and_what_is_fresh_or_resumable_is_kept(store: Store, monkeypatch):
+    for name in ("left.tmp", f"{'a' * 64}.part"):
+        (store.root / name).write_bytes(b"half")
+    Store(store.root)
+    assert names(store) == {"left.tmp", f"{'a' * 64}.part"}
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + STALE + 60)
+    Store(store.root)
+    assert names(store) == {f"{'a' * 64}.part"}
+
+
+def test_a_stored_manifest_is_read_within_its_limit(store: Store, monkeypatch: pytest.MonkeyPatch):
+    content = pack_manifest([entry(b"x", "a"), entry(b"x", "b")])
+    store.put(content)
+    assert [one.path for one in read_manifest(store, hash_of(content))] == ["a", "b"]
+    with pytest.raises(NotFound, match="is not stored here"):
+        read_manifest(store, hash_of(b"absent"))
+    monkeypatch.setattr(stores, "MAX_MANIFEST", 10)
+    with pytest.raises(BadResult, match=r"has \d+ bytes; 10 are allowed"):
+        read_manifest(store, hash_of(content))
