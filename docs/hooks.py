@@ -30,29 +30,35 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     from mkdocs.structure.files import File
 
     for name, source in PAGES.items():
-        files.append(File.generated(config, name, content=links_in_site(source)))
+        files.append(File.generated(config, name, content=links_in_site(source.read_text(), source.parent)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the help of every command in the place of :data:`COMMANDS`."""
+    """Lead links to where :data:`PAGES` are in the site, and put the help of every command where it belongs."""
+    if page.file.src_uri not in PAGES:
+        markdown = links_in_site(markdown, ROOT / "docs")
     return markdown.replace(COMMANDS, commands()) if COMMANDS in markdown else markdown
 
 
-def links_in_site(source: Path) -> str:
-    """Return the text of a document outside docs/, with its links as a page in docs/ has them."""
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show references of docstrings such as ``:func:`segment``` as code, without the role."""
+    return re.sub(r":(?:attr|class|data|func|meth|mod):<code>~?", "<code>", html)
+
+
+def links_in_site(text: str, folder: Path) -> str:
+    """Return the text of a document that lies in ``folder``, with its links as the pages of the site have them."""
     pages = {path: name for name, path in PAGES.items()}
 
     def moved(match: re.Match[str]) -> str:
         path, hash_sign, anchor = match[1].partition("#")
-        target = (source.parent / path).resolve()
-        if re.match(r"[a-z]+:", match[1]) or not path:
+        if not path or re.match(r"[a-z]+:", path):
             return match[0]
-        if target in pages:
-            return f"]({pages[target]}{hash_sign}{anchor})"
-        return f"]({target.relative_to(ROOT / 'docs').as_posix()}{hash_sign}{anchor})"
+        target = (folder / path).resolve()
+        name = pages.get(target) or target.relative_to(ROOT / "docs").as_posix()
+        return f"]({name}{hash_sign}{anchor})"
 
-    return re.sub(r"\]\(([^)\s]+)\)", moved, source.read_text())
+    return re.sub(r"\]\(([^)\s]+)\)", moved, text)
 
 
 def commands() -> str:
