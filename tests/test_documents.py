@@ -1,4 +1,4 @@
-"""Links of the documents lead to files and headings that exist."""
+"""Links of the documents lead to files and headings that exist, and what they name of the code exists."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from blender_addon.api import EDITS
 from docs.hooks import PAGES
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +37,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_the_site_has_every_document() -> None:
-    included = {source for source in PAGES.values()}
+    included = set(PAGES.values())
     missing = [each.name for each in DOCUMENTS if each.parent != ROOT / "docs" and each not in included]
     assert not missing
 
@@ -51,3 +53,26 @@ def test_code_that_documents_name_exists() -> None:
         if not (ROOT / name).exists()
     ]
     assert not missing
+
+
+def test_functions_that_the_architecture_names_exist() -> None:
+    """Below a comment such as `# backend/scene`, each `name(` that begins a line is defined in that folder."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    block = text.split("## Interfaces")[1].split("```")[1]
+    folder, seen, missing = "", 0, []
+    for line in block.splitlines():
+        if heading := re.match(r"# ([\w/]+)", line):
+            folder = heading[1]
+        elif named := re.match(r"(?:with )?(\w+)\(", line):
+            source = ROOT / folder if (ROOT / folder).is_dir() else ROOT / f"{folder}.py"
+            files = source.rglob("*.py") if source.is_dir() else [source]
+            seen += 1
+            if not any(re.search(rf"(?m)^(?:def|class) {named[1]}\b", file.read_text()) for file in files):
+                missing.append(f"{folder}: {named[1]}")
+    assert seen > 10
+    assert not missing
+
+
+def test_the_reference_has_every_edit() -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    assert not [module for module in EDITS.values() if f"::: blender_addon.editing.{module}\n" not in reference]
