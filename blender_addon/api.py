@@ -195,9 +195,13 @@ def segment(
     Args:
         folder: the scene, in a layout that the server reads.
         method: a lifting method of the server; left out, its best.
-        masks, splats: a mask folder, and Gaussians to be used instead of reconstructing; inside the scene folder.
+        masks: a mask folder inside the scene folder, where it is not the layout's own.
+        splats: a file of Gaussians inside the scene folder, to be used instead of reconstructing.
         test_views: views held out of everything: "none", "last:0.2", "every:8".
-        device, seed, steps, quality: as in :class:`protocol.messages.JobRequest`.
+        device: where the server computes.
+        seed: of every random choice, below 2**32.
+        steps: of the reconstruction; left out, those of the quality.
+        quality: what the reconstruction may take; a draft takes at most a third of the time of standard.
         settings: values in place of the method's own.
         on_progress: called while :meth:`Segmentation.result` waits.
 
@@ -267,7 +271,12 @@ def import_result(
     """Import a result folder and return the scene's collection, whose children are one collection per object.
 
     Args:
-        display, up, scale, cameras, photographs: as in :func:`blender_addon.session.import_folder`.
+        result: the result folder.
+        display: "POINTS", "SPLATS" for ellipsoids, or "MESH" for surfaces with the Gaussians hidden beneath.
+        up: the axis of the capture that shall point up in Blender; "AUTO" for what the result says.
+        scale: metres of Blender that one unit of the capture becomes.
+        cameras: whether the capture's cameras come too.
+        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
 
     Raises:
         Fault: as :func:`blender_addon.session.import_folder`.
