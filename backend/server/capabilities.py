@@ -17,7 +17,9 @@ import msgspec
 
 from backend.server.worker_protocol import clip
 from protocol.errors import BadArgument, Unavailable
-from protocol.messages import Error, Facts, Setting, Value
+from protocol.field_types import Value
+from protocol.messages import Error, Facts
+from protocol.settings import Setting
 
 OLD = 60.0
 """Seconds after which the memory that is free is looked up again, if somebody asks."""

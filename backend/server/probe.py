@@ -12,9 +12,9 @@ import msgspec
 from backend.lift.methods import METHODS
 from backend.server.capabilities import Found
 from backend.server.child_stdout import take_stdout
-from backend.server.method_settings import declare
 from protocol.errors import Fault
 from protocol.messages import Facts
+from protocol.settings import declare
 
 
 def main() -> None:

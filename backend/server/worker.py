@@ -11,35 +11,57 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from backend.pictures import Take
 from backend.progress import Cancelled, Progress
 from backend.server import worker_protocol
 from backend.server.child_stdout import take_stdout
 from backend.server.worker_protocol import Done, Failed, Line, Pictured, Step, clip
 from protocol.errors import Fault
-from protocol.manifest import safe_path
+from protocol.job_request import JobRequest, check_paths
 from protocol.store import Store, read_manifest
 
-Take = Callable[[NDArray[np.uint8]], object]
-Segment = Callable[[dict[str, Any], Progress, Take], object]
-"""Carries out the settings of a ``SegmentRequest`` and leaves the result folder at its ``out``."""
+
+class Segment(Protocol):
+    """Turns a scene folder into a result folder, as :func:`backend.pipeline.segment` does."""
+
+    def __call__(
+        self,
+        scene: Path,
+        out: Path,
+        request: JobRequest,
+        *,
+        title: str,
+        checkpoint: Path,
+        progress: Progress,
+        picture: Take,
+    ) -> object: ...
 
 
 def main() -> int:
     return work(Path(sys.argv[1]), _pipeline)
 
 
-def _pipeline(settings: dict[str, Any], progress: Progress, picture: Take) -> object:
+def _pipeline(
+    scene: Path,
+    out: Path,
+    request: JobRequest,
+    *,
+    title: str,
+    checkpoint: Path,
+    progress: Progress,
+    picture: Take,
+) -> object:
     # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
-    from backend.pipeline import SegmentRequest, segment
+    from backend.pipeline import segment
 
-    return segment(SegmentRequest(**settings), progress, picture)
+    return segment(scene, out, request, title=title, checkpoint=checkpoint, progress=progress, picture=picture)
 
 
 def work(folder: Path, segment: Segment) -> int:
@@ -49,7 +71,16 @@ def work(folder: Path, segment: Segment) -> int:
     threading.Thread(target=_listen, args=(reporter,), daemon=True).start()
     try:
         reporter.progress("scene", 0.0)
-        segment(_settings(folder), reporter.progress, reporter.picture)
+        title, request = _prepare(folder)
+        segment(
+            folder / worker_protocol.SCENE,
+            folder / worker_protocol.RESULT,
+            request,
+            title=title,
+            checkpoint=folder / worker_protocol.CHECKPOINT,
+            progress=reporter.progress,
+            picture=reporter.picture,
+        )
         _sync(folder / worker_protocol.RESULT)
     except Cancelled:
         return 1
@@ -96,30 +127,20 @@ def _listen(reporter: _Reporter) -> None:
     os._exit(1)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """Lay out the scene in the job's folder and return the fields of the ``SegmentRequest``."""
+def _prepare(folder: Path) -> tuple[str, JobRequest]:
+    """Lay out the scene in the job's folder; return its title and what is to be done.
+
+    Raises:
+        BadArgument: if the request names a path outside the scene.
+    """
     assignment = worker_protocol.read_assignment(folder)
-    request = assignment.request
-    scene, result = folder / worker_protocol.SCENE, folder / worker_protocol.RESULT
-    for leftover in (scene, result):
+    check_paths(assignment.request)
+    scene = folder / worker_protocol.SCENE
+    for leftover in (scene, folder / worker_protocol.RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
     store = Store(Path(assignment.store))
     store.checkout(read_manifest(store, assignment.scene), scene)
-    return {
-        "scene": scene,
-        "title": assignment.title,
-        "out": result,
-        "splats": scene / safe_path(request.splats) if request.splats is not None else None,
-        "masks": scene / safe_path(request.masks) if request.masks is not None else None,
-        "method": request.method,
-        "test_views": request.test_views,
-        "device": assignment.device,
-        "seed": request.seed,
-        "steps": request.steps,
-        "quality": request.quality,
-        "settings": request.settings,
-        "checkpoint": folder / worker_protocol.CHECKPOINT,
-    }
+    return assignment.title, replace(assignment.request, device=assignment.device)
 
 
 def _sync(result: Path) -> None:

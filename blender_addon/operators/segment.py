@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import bpy
 
 from protocol.errors import BadArgument, NotFound
-from protocol.messages import JobRequest
+from protocol.job_request import JobRequest
 
-from .. import values
+from .. import options, values
 from ..client.job import Job
 from ..client.survey import Survey, scene_of
 from ..settings import capture_folder, settings
@@ -154,17 +154,13 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
 
 def request_of(chosen: Any, folder: Path) -> JobRequest:
-    """Return what the panel asks for: the method, what was set otherwise, and splats where they are to be used."""
+    """Return what the panel asks for: the method, what was set otherwise, options, and splats if they are used."""
     found = timer.look_at(folder) if bpy.app.background else timer.surveyed
     known = timer.known_connection
     offered = known.server.methods if known is not None and known.server is not None else ()
     method = chosen.method or (offered[0].name if offered else "")
-    return JobRequest(
-        method=chosen.method or None,
-        splats=found.splats if chosen.use_splats and isinstance(found, Survey) and found.folder == folder else None,
-        quality=chosen.quality,
-        settings=values.changed(chosen, method),
-    )
+    here = found if isinstance(found, Survey) and found.folder == folder else None
+    return options.request(chosen, here, chosen.method or None, values.changed(chosen, method))
 
 
 def _job(id: str) -> Job:

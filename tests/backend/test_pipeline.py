@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from backend.demo.scene import write_scene
-from backend.pipeline import BY_GEOMETRY, SegmentRequest, reconstruct_to_file, segment
+from backend.pipeline import BY_GEOMETRY, reconstruct_to_file, segment
 from backend.reconstruct import reconstruct
 from backend.scene import load_scene
-from backend.scene.types import MaskIds
 from protocol.errors import BadArgument, BadMask
+from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply
+
+SMALL = JobRequest(device="cpu", steps=30, meshes=False, gallery=False)
 
 
 @pytest.fixture(scope="module")
-def request_small(tmp_path_factory: pytest.TempPathFactory) -> SegmentRequest:
+def small_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     write_scene(folder / "room", objects=3, views=6, size=64, seed=1)
-    return SegmentRequest(folder / "room", folder / "out", device="cpu", steps=30, meshes=False, gallery=False)
+    return folder / "room"
 
 
-def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_small, tmp_path: Path):
+def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(small_room: Path, tmp_path: Path):
     room = tmp_path / "room"
-    shutil.copytree(request_small.scene, room)
+    shutil.copytree(small_room, room)
     (room / "masks" / "0001.png").rename(room / "masks" / "other.png")
     scene = load_scene(room)
     splats = reconstruct(scene, scene.views, steps=300, settings={"cap": 800})
     splats.quats[0] = 0
     write_ply(splats, room / "given.ply")
-    report = segment(
-        replace(
-            request_small, scene=room, out=tmp_path / "out", splats=room / "given.ply",
-            mask_ids=MaskIds(background=(1, 2)),
-        )
-    )  # fmt: skip
+    request = replace(SMALL, steps=None, splats="given.ply", background_ids=[1, 2])
+    report = segment(room, tmp_path / "out", request)
     assert report["gaussians"] == len(splats) - 1
     *of_scene, of_file = report["warnings"]
     assert of_scene[-2:] == [
@@ -48,40 +46,36 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_
     assert of_file == "given.ply has 1 Gaussians with a quaternion of zeros, which is no rotation; they were dropped."
 
 
-def test_several_gpus_are_refused_where_there_is_none(request_small, tmp_path: Path):
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_several_gpus_are_refused_where_there_is_none(small_room: Path, tmp_path: Path, device, monkeypatch):
+    monkeypatch.setattr("backend.pipeline.device_of", lambda wanted: "cpu")
     with pytest.raises(BadArgument, match="GPU"):
-        segment(replace(request_small, out=tmp_path / "out", gpus=2))
+        segment(small_room, tmp_path / "out", replace(SMALL, device=device, gpus=2))
     with pytest.raises(BadArgument, match="GPU"):
-        reconstruct_to_file(
-            request_small.scene, tmp_path / "a.ply", None,
-            steps=1, test_views="none", device="cpu", seed=0, checkpoint=None, gpus=2,
-        )  # fmt: skip
+        reconstruct_to_file(small_room, tmp_path / "a.ply", JobRequest(steps=1, device=device, gpus=2))
 
 
-def test_masks_steer_what_grows_unless_they_are_told_not_to(request_small, tmp_path: Path):
+def test_masks_steer_what_grows_unless_they_are_told_not_to(small_room: Path, tmp_path: Path):
     plain = tmp_path / "plain"
-    shutil.copytree(request_small.scene, plain)
+    shutil.copytree(small_room, plain)
     shutil.rmtree(plain / "masks")
 
     def means(scene: Path, steer: bool):
-        reconstruct_to_file(
-            scene, tmp_path / "a.ply", None,
-            steps=100, test_views="none", device="cpu", seed=0, checkpoint=None, steer=steer,
-        )  # fmt: skip
+        reconstruct_to_file(scene, tmp_path / "a.ply", JobRequest(steps=100, device="cpu", steer=steer))
         return read_ply(tmp_path / "a.ply").means
 
     unsteered = means(plain, True)
-    assert np.array_equal(means(request_small.scene, False), unsteered)
-    assert not np.array_equal(means(request_small.scene, True), unsteered)
+    assert np.array_equal(means(small_room, False), unsteered)
+    assert not np.array_equal(means(small_room, True), unsteered)
 
 
-def test_a_scene_without_masks_is_segmented_by_geometry_alone(request_small, tmp_path: Path):
+def test_a_scene_without_masks_is_segmented_by_geometry_alone(tmp_path: Path):
     room = tmp_path / "room"
     write_scene(room, objects=3, views=12, size=96, seed=1)
-    asked = replace(request_small, scene=room, steps=300, test_views="last:0.2")
-    masked = segment(replace(asked, out=tmp_path / "masked", geometry=True))
+    asked = replace(SMALL, steps=300, test_views="last:0.2")
+    masked = segment(room, tmp_path / "masked", replace(asked, masks_from="geometry"))
     shutil.rmtree(room / "masks")
-    report = segment(replace(asked, out=tmp_path / "out"))
+    report = segment(room, tmp_path / "out", asked)
     assert report["method"] == masked["method"] == "geometry"
     assert report["warnings"].count(BY_GEOMETRY) == 1
     assert not report["refined"]
@@ -90,6 +84,31 @@ def test_a_scene_without_masks_is_segmented_by_geometry_alone(request_small, tmp
     splats = read_ply(tmp_path / "out" / "splats.ply")
     assert splats.extra["label"].max() == report["objects"]
     with pytest.raises(BadMask, match="has an instance mask"):
-        segment(replace(asked, out=tmp_path / "no", method="consensus"))
+        segment(room, tmp_path / "no", replace(asked, method="consensus"))
     with pytest.raises(BadArgument, match="reads no masks"):
-        segment(replace(asked, out=tmp_path / "no", method="consensus", geometry=True))
+        segment(room, tmp_path / "no", replace(asked, method="consensus", masks_from="geometry"))
+
+
+def test_options_reach_the_reconstruction_and_the_report(small_room: Path, tmp_path: Path):
+    request = replace(SMALL, steps=60, max_gaussians=400, long_side=32, refine=False, masks="masks")
+    report = segment(small_room, tmp_path / "out", request)
+    assert report["gaussians"] <= 400
+    assert not report["refined"]
+    assert report["options"] == {
+        "device": "cpu",
+        "steps": 60,
+        "meshes": False,
+        "gallery": False,
+        "max_gaussians": 400,
+        "long_side": 32,
+        "refine": False,
+        "masks": "masks",
+    }
+    assert not (tmp_path / "out" / "gallery").exists()
+
+
+def test_what_excludes_itself_is_refused_before_anything_is_read(tmp_path: Path):
+    with pytest.raises(BadArgument, match="steps would do nothing"):
+        segment(tmp_path / "nowhere", tmp_path / "out", JobRequest(splats="a.ply", steps=10))
+    with pytest.raises(BadArgument, match="quality"):
+        reconstruct_to_file(tmp_path / "nowhere", tmp_path / "a.ply", JobRequest(quality="best"))  # pyright: ignore[reportArgumentType]

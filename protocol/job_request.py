@@ -1,0 +1,260 @@
+"""What a job is to do: every option that decides its result, and which of them go together.
+
+The command line, the panel, ``api.py`` and the worker take their options from :class:`JobRequest`. A new option is one
+field here, its reader in :mod:`backend.pipeline`, and a parameter of ``api.segment``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from protocol.errors import BadArgument, BadFrames, VersionMismatch
+from protocol.field_types import FolderPath, Name, Value
+from protocol.safe_path import safe_path
+from protocol.settings import Field, fields_of
+
+FEATURE = "options"
+"""The feature of a server that takes the fields which protocol 2.1 added."""
+
+MaskId = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+_SINCE_2_1 = {"feature": FEATURE}
+
+
+class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Every option that decides the result of a job, beside the scene.
+
+    ``splats`` and ``masks`` are relative to the scene folder. On the command line they may be absolute; a server takes
+    only what lies inside the scene, see :func:`check_paths`.
+    """
+
+    method: Annotated[
+        Name | None, Meta(title="Method", description="Lifting method. By default the best of those on offer.")
+    ] = None
+    splats: Annotated[
+        FolderPath | None,
+        Meta(
+            title="Splats",
+            description="Use the Gaussians of this file instead of a reconstruction: .ply, .spz or .splat.",
+        ),
+    ] = None
+    masks: Annotated[
+        FolderPath | None,
+        Meta(title="Mask Folder", description="Folder of the masks, where it is not the layout's own."),
+    ] = None
+    test_views: Annotated[
+        str,
+        Meta(
+            pattern=r"^(none|own|last:[0-9.e-]{1,30}|every:[0-9]{1,9})\Z",
+            title="Test Views",
+            description="Photographs that are left out of everything, to measure the result on.",
+            examples=["none", "last:0.2", "every:8", "own"],
+        ),
+    ] = "none"
+    device: Annotated[Literal["auto", "cuda", "cpu"], Meta(title="Device", description="Where to compute.")] = "auto"
+    seed: Annotated[int, Meta(ge=0, lt=2**32, title="Seed", description="Seed of every random choice.")] = 0
+    steps: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(title="Steps", description="Steps of the reconstruction. By default those of the quality."),
+    ] = None
+    quality: Annotated[
+        Literal["draft", "standard", "high"],
+        Meta(
+            title="Quality",
+            description="How long the reconstruction may take: a draft at most a third of the time of standard, "
+            "high several times as long.",
+            extra={
+                "choices": {
+                    "draft": "Small photographs and few steps: at most a third of the time of Standard",
+                    "standard": "Minutes on a processor",
+                    "high": "Larger photographs, more steps and more Gaussians: several times as long as Standard",
+                }
+            },
+        ),
+    ] = "standard"
+    settings: Annotated[
+        dict[Name, Value],
+        Meta(
+            max_length=200, title="Settings", description="Settings of the lifting method.", extra={"feature": "facts"}
+        ),
+    ] = {}
+    masks_from: Annotated[
+        Literal["capture", "geometry"],
+        Meta(
+            title="Objects From",
+            description="What tells objects apart: the masks of the capture, or the shape of the scene alone. "
+            "A capture without masks uses its shape.",
+            extra={
+                **_SINCE_2_1,
+                "choices": {
+                    "capture": "The masks of the capture; its shape where there are none",
+                    "geometry": "The shape of the scene alone, without masks",
+                },
+            },
+        ),
+    ] = "capture"
+    background_ids: Annotated[
+        list[MaskId],
+        Meta(
+            max_length=1000,
+            title="Background Ids",
+            description="Mask ids that mean background.",
+            extra=_SINCE_2_1,
+        ),
+    ] = []
+    void_ids: Annotated[
+        list[MaskId],
+        Meta(
+            max_length=1000,
+            title="Void Ids",
+            description="Mask ids of pixels where nothing is known.",
+            extra=_SINCE_2_1,
+        ),
+    ] = []
+    long_side: Annotated[
+        Annotated[int, Meta(ge=16, le=16384)] | None,
+        Meta(
+            title="Photograph Size",
+            description="Longest side of the photographs in the reconstruction, in pixels. "
+            "By default that of the quality.",
+            extra=_SINCE_2_1,
+        ),
+    ] = None
+    max_gaussians: Annotated[
+        Annotated[int, Meta(ge=100, le=100_000_000)] | None,
+        Meta(
+            title="Most Gaussians",
+            description="Gaussians of the reconstruction, at most. By default as many as the quality and the "
+            "photographs give.",
+            extra=_SINCE_2_1,
+        ),
+    ] = None
+    steer: Annotated[
+        bool,
+        Meta(title="Favour Objects", description="Grow more Gaussians where masks show objects.", extra=_SINCE_2_1),
+    ] = True
+    refine: Annotated[
+        bool | None,
+        Meta(
+            title="Refine Edges",
+            description="Sharpen the edges of objects after labels are found. By default done, unless splats are "
+            "given, the quality is draft or there are no masks.",
+            extra=_SINCE_2_1,
+        ),
+    ] = None
+    meshes: Annotated[bool, Meta(title="Meshes", description="Make a mesh of each object.", extra=_SINCE_2_1)] = True
+    gallery: Annotated[
+        bool,
+        Meta(
+            title="Gallery",
+            description="Make pictures of the course of the training, of test views and of a turn around the objects.",
+            extra=_SINCE_2_1,
+        ),
+    ] = True
+    gpus: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="GPUs",
+            description="Experimental: GPUs of one machine that reconstruct together.",
+            extra=_SINCE_2_1,
+        ),
+    ] = 1
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether something is asked for that only masks give."""
+        return bool(self.masks or self.method or self.settings or self.background_ids or self.void_ids)
+
+
+OPTIONS: dict[str, Field] = {field.name: field for field in fields_of(JobRequest)}
+"""The fields of :class:`JobRequest` by name, in order."""
+OF_RECONSTRUCTION = ("steps", "quality", "long_side", "max_gaussians", "steer", "gpus")
+"""Options of the reconstruction, which do nothing where splats are given."""
+_OF_REFINEMENT = ("steps", "quality")
+_TYPES = get_type_hints(JobRequest, include_extras=True)
+
+
+def given(request: JobRequest) -> dict[str, Any]:
+    """Return the options that are not at their default."""
+    return {name: value for name, field in OPTIONS.items() if (value := getattr(request, name)) != field.default}
+
+
+def without_effect(request: JobRequest) -> list[str]:
+    """Return the options that would do nothing, as splats are given and so not reconstructed."""
+    splats, refine = request.splats is not None, bool(request.refine)
+    return [name for name in given(request) if not has_effect(name, splats=splats, refine=refine)]
+
+
+def has_effect(name: str, *, splats: bool, refine: bool) -> bool:
+    """Return whether an option decides anything where splats are given or not, and refined or not."""
+    return not splats or name not in OF_RECONSTRUCTION or (refine and name in _OF_REFINEMENT)
+
+
+def check(request: JobRequest) -> None:
+    """Refuse values that are out of range, and options that exclude one another.
+
+    Raises:
+        BadArgument: naming the option and what it may be.
+    """
+    for name, field in OPTIONS.items():
+        value = getattr(request, name)
+        try:
+            msgspec.convert(value, _TYPES[name], strict=True)
+        except msgspec.ValidationError as error:
+            raise BadArgument(f"{field.title} ({name}) cannot be {repr(value)[:100]}.", field.allowed()) from error
+    if request.masks_from == "geometry" and request.needs_masks:
+        raise BadArgument(
+            "Geometry alone reads no masks.",
+            "Leave out the mask folder, mask ids, the method and its settings.",
+        )
+    if useless := without_effect(request):
+        raise BadArgument(
+            f"Given splats are not reconstructed, so {_listed(useless)} would do nothing.",
+            f"Leave out {_listed(useless)}, or the splats.",
+        )
+    if both := sorted(set(request.background_ids) & set(request.void_ids)):
+        raise BadArgument(
+            f"The mask id {both[0]} is given as background and as void.", "Name it once: as background or as void."
+        )
+    if request.gpus > 1 and request.device == "cpu":
+        raise BadArgument(f"A processor cannot reconstruct on {request.gpus} GPUs.", "Leave out gpus, or the device.")
+
+
+def check_paths(request: JobRequest) -> None:
+    """Refuse paths that are not inside the scene folder, for requests from outside this machine.
+
+    Raises:
+        BadArgument: naming the path.
+    """
+    for name in ("splats", "masks"):
+        path = getattr(request, name)
+        try:
+            if path is not None:
+                safe_path(path)
+        except BadFrames as fault:
+            raise BadArgument(f"The path {path!r} of {name} does not stay inside the scene folder.") from fault
+
+
+def check_features(request: JobRequest, features: list[str], server: str) -> None:
+    """Refuse options that a server of an earlier version does not take.
+
+    Args:
+        features: those that the server named.
+        server: what it is called.
+
+    Raises:
+        VersionMismatch: naming the options.
+    """
+    unknown = [name for name in given(request) if OPTIONS[name].feature not in ("", *features)]
+    if unknown:
+        raise VersionMismatch(
+            f"{server} is too old for {_listed(unknown)}.", f"Update the server, or leave out {_listed(unknown)}."
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
