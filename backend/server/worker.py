@@ -10,7 +10,6 @@ import faulthandler
 import os
 import shutil
 import sys
-import threading
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from backend.pictures import Take
 from backend.progress import Cancelled, Progress
 from backend.server import worker_protocol
-from backend.server.child_stdout import take_stdout
+from backend.server.child_pipes import listen, take_stdout
 from backend.server.worker_protocol import Done, Failed, Line, Pictured, Step, clip
 from protocol.errors import Fault
 from protocol.job_request import JobRequest, check_paths
@@ -68,7 +67,7 @@ def work(folder: Path, segment: Segment) -> int:
     """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was cancelled or failed."""
     faulthandler.enable()
     reporter = _Reporter(take_stdout(), folder)
-    threading.Thread(target=_listen, args=(reporter,), daemon=True).start()
+    listen(reporter.obey)
     try:
         reporter.progress("scene", 0.0)
         title, request = _prepare(folder)
@@ -104,6 +103,10 @@ class _Reporter:
         self.folder = folder
         self.cancel = False
 
+    def obey(self, order: bytes) -> None:
+        if order == worker_protocol.CANCEL:
+            self.cancel = True
+
     def say(self, line: Line) -> None:
         self.channel.write(worker_protocol.pack(line))
 
@@ -115,16 +118,6 @@ class _Reporter:
     def picture(self, picture: NDArray[np.uint8]) -> None:
         worker_protocol.write_picture(self.folder, picture)
         self.say(Pictured())
-
-
-def _listen(reporter: _Reporter) -> None:
-    # Unbuffered: a thread that waits inside the buffer of sys.stdin aborts the interpreter at its exit.
-    with open(0, "rb", buffering=0, closefd=False) as orders:
-        for line in orders:
-            if line == worker_protocol.CANCEL:
-                reporter.cancel = True
-    # The server is gone: nobody will take the result, and its successor starts this job again.
-    os._exit(1)
 
 
 def _prepare(folder: Path) -> tuple[str, JobRequest]:
