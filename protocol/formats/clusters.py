@@ -54,10 +54,10 @@ def palette(rows: Floats, size: int) -> tuple[Floats, NDArray[np.intp]]:
         means = np.add.reduceat(ordered, starts) / sizes
         spreads = np.add.reduceat(np.square(ordered - np.repeat(means, sizes[:, 0], axis=0)), starts)
         column = spreads.argmax(1)
-        if not spreads.any():
-            break
         upper = np.take_along_axis(rows, column[groups][:, None], 1)[:, 0] > means[groups, column[groups]]
-        _, groups = np.unique(2 * groups + upper, return_inverse=True)
-        count = int(groups.max()) + 1
+        _, cut = np.unique(2 * groups + upper, return_inverse=True)
+        if cut.max() + 1 == count:  # groups of one kind of row each
+            break
+        groups, count = cut, int(cut.max()) + 1
     sums = np.stack([np.bincount(groups, rows[:, d], count) for d in range(rows.shape[1])], 1)
     return (sums / np.bincount(groups, minlength=count)[:, None]).astype(np.float32), groups

@@ -26,6 +26,7 @@ class Format:
         kind: what is written: Gaussians, a mesh, masks of views, or labels of Gaussians.
         endings: of its files; the first is the usual one. Empty where it is a folder.
         keeps: how precisely it holds what it holds.
+        lacks: what of its kind it cannot hold beyond what the other fields say.
         exact: whether what is read again is the same bits.
         degree: the highest degree of spherical harmonics that it holds.
         labels: whether it can hold the label of each Gaussian.
@@ -43,6 +44,7 @@ class Format:
     kind: Kind
     endings: tuple[str, ...]
     keeps: str
+    lacks: str = ""
     exact: bool = False
     degree: int = 0
     labels: bool = False
@@ -107,7 +109,7 @@ FORMATS = (
     Format(
         "mesh-glb", "Mesh GLB", "mesh", (".glb",), "vertices in float32, colours in 16 bits", upright=True,
     ),
-    Format("mesh-stl", "Mesh STL", "mesh", (".stl",), "triangles in float32 without colours"),
+    Format("mesh-stl", "Mesh STL", "mesh", (".stl",), "triangles in float32", "colours"),
     Format("mesh-ply", "Mesh PLY", "mesh", (".mesh.ply",), "vertices in float32, colours in 8 bits"),
     Format(
         "mesh-usd", "Mesh USD", "mesh", (".usdc", ".usda", ".usd"), "vertices and colours in float32",
@@ -178,7 +180,8 @@ def table() -> str:
     for each in FORMATS:
         files = " ".join(f"`{ending}`" for ending in each.endings) or "a folder"
         title = f"`{each.name}`: {each.title}{', experimental' if each.experimental else ''}"
-        keeps = each.keeps if each.kind != "gaussians" or each.degree else f"{each.keeps}; no view-dependent colour"
+        lacks = "view-dependent colours" if each.kind == "gaussians" and not each.degree else each.lacks
+        keeps = f"{each.keeps}; no {lacks}" if lacks else each.keeps
         labels = "yes" if each.labels else "beside" if each.kind == "gaussians" else ""
         rows.append(
             f"| {title} | {files} | {keeps} | {labels} | {'yes' if each.reads else ''} | {', '.join(each.needs)} |"
