@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -56,7 +57,7 @@ Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Grow more Gauss
 def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
-    splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .splat")] = None,
+    splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .sog .splat .glb")] = None,
     masks: Annotated[
         str | None,
         typer.Option(
@@ -241,14 +242,33 @@ def evaluate(
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
-    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="A .ply splat file, or a mesh: .obj .glb .stl")],
+    objects: Annotated[
+        list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, all, or background.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The file; its ending says the format.")],
+    format_name: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="One of those that `backend formats` lists.")
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Write the label of each Gaussian too.")] = False,
 ) -> None:
-    """Write one or several objects of a result to a file; the ending says which kind."""
+    """Write one or several objects of a result to a file of Gaussians, a mesh, masks or labels."""
     from backend.objects.export import export_objects
 
-    count = export_objects(folder, objects, to)
-    typer.echo(f"{count:,} {'Gaussians' if to.suffix.lower() == '.ply' else 'triangles'}: {to}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        written = export_objects(folder, objects, to, format_name, labels=labels)
+    _warn(str(each.message) for each in caught if issubclass(each.category, UserWarning))
+    typer.echo(f"{written.count:,} {written.what}: {to}")
+
+
+@app.command()
+def formats() -> None:
+    """List the formats that objects are exported in, and what each of them keeps."""
+    from protocol.formats.registry import FORMATS
+
+    for each in FORMATS:
+        lacking = f" (needs {', '.join(each.missing)}, which is not installed)" if each.missing else ""
+        typer.echo(f"{each.name:18} {' '.join(each.endings) or 'a folder':18} {each.keeps}{lacking}")
 
 
 @app.command()

@@ -43,9 +43,9 @@ from backend.scene.masks import no_mask
 from backend.scene.types import Camera, MaskIds, Scene, View
 from backend.scene.unposed import Unposed, find_unposed
 from backend.scene.up import up_direction
-from backend.splat_files import read_splats_and_warnings
 from backend.splat_frame import in_frame_of
 from protocol.errors import BadArgument
+from protocol.formats.read import read_splats_and_warnings
 from protocol.ply import write_ply
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
@@ -68,7 +68,7 @@ class SegmentRequest:
         scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
             without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
         out: the result folder.
-        splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
+        splats: a file that :mod:`protocol.formats` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
         masks: the mask folder, where it is not the layout's own.
         geometry: whether objects are found by geometry alone and masks are left out, see :mod:`backend.geometry`.
