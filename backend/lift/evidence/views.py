@@ -28,6 +28,22 @@ class MaskedView:
     mask: NDArray[np.int32]
 
 
+@dataclass(frozen=True)
+class LayeredView:
+    """A camera and masks seen through it that may lie on one another.
+
+    Attributes:
+        name: which view this is.
+        camera: the camera, at the masks' size.
+        layers, scores: as in :class:`backend.scene.mask_sets.MaskSet`.
+    """
+
+    name: str
+    camera: Camera
+    layers: NDArray[np.int32]
+    scores: NDArray[np.float32] | None = None
+
+
 def masked_views(views: Sequence[View | MaskedView]) -> Iterator[MaskedView]:
     """Yield the views that have a mask, reading each when it is asked for and keeping none.
 
