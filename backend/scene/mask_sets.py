@@ -30,6 +30,9 @@ SAME = 0.95
 MOST_LAYERS = 16
 """Layers of one photograph; objects, their parts and those of the parts take about four."""
 
+LARGEST_OBJECT = 0.1
+"""Masks of a larger share of the picture mostly show floor and walls."""
+
 
 @dataclass(frozen=True)
 class MaskSet:
@@ -72,6 +75,28 @@ def read_mask_set(view: View) -> MaskSet | None:
         ids = np.where(np.isin(ids, view.mask_ids.void), VOID, ids) if view.mask_ids.void else ids
         layers.append(ids if view.lens is None else undistort_mask(view.lens, ids))
     return replace(found, layers=np.stack(layers).astype(np.int32))
+
+
+def object_pixels(view: View) -> NDArray[np.bool_] | None:
+    """Return (H, W) bool, where ``view`` may show objects, before its masks are compared with those of other views.
+
+    Of an id map these are all pixels with an id. Of masks that overlap or have scores, which may show floor and walls as
+    well, those in masks of at most :data:`LARGEST_OBJECT` of the picture. None where the view has no mask.
+
+    Raises: as :func:`read_mask_set`.
+    """
+    found = read_mask_set(view)
+    if found is None:
+        return None
+    if found.is_plain:
+        return found.layers[0] > 0
+    shown = np.zeros(found.layers.shape[1:], bool)
+    for layer in found.layers:
+        area = np.bincount(np.maximum(layer, 0).ravel())
+        small = area <= LARGEST_OBJECT * layer.size
+        small[0] = False
+        shown |= small[np.maximum(layer, 0)]
+    return shown
 
 
 def has_mask_set(view: View) -> bool:
@@ -143,3 +168,23 @@ def layered(
     if not layers:
         layers.append(np.zeros(shape, np.int32))
     return MaskSet(np.stack(layers), None if scores is None else kept)
+
+
+def flattened(layers: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return one (H, W) int32 id map of masks in layers (L, H, W), where smaller masks lie on larger ones.
+
+    Args:
+        layers: as in :class:`MaskSet`; where any of them is void, so is the result unless a mask is painted there.
+        numbers: (N + 1,) int32, the id that mask 1 to N gets; 0 where it is left out. Entry 0 is not used.
+    """
+    out = np.where((layers < 0).any(0), VOID, 0).astype(np.int32)
+    area = np.zeros(len(numbers), np.int64)
+    for layer in layers:
+        area += np.bincount(np.maximum(layer, 0).ravel(), minlength=len(numbers))
+    size = np.full(out.shape, np.iinfo(np.int64).max)
+    for layer in layers:
+        named = np.maximum(layer, 0)
+        over = (layer > 0) & (numbers[named] > 0) & (area[named] < size)
+        out[over] = numbers[named[over]]
+        size[over] = area[named[over]]
+    return out

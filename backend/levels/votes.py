@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ class LayerVotes:
 
 
 def gather_layer_votes(
-    voter: Voter, views: Sequence[LayeredView], gaussians: int, progress: Progress = silent, count: int = 0
+    voter: Voter, views: Iterable[LayeredView], gaussians: int, progress: Progress = silent, count: int = 0
 ) -> LayerVotes:
     """Rasterise the votes for every layer of every view."""
     layer_view: list[int] = []

@@ -23,7 +23,7 @@ from backend.compiled import kernel
 from backend.lift.consensus.merging import RegionGraph, contract
 from backend.lift.consensus.regions import neighbour_pairs
 from backend.lift.evidence.votes import SURE_WEIGHT
-from backend.lift.levels.votes import LayerVotes
+from backend.levels.votes import LayerVotes
 
 HELD = 0.5
 """A mask holds a region if at least this share of what its view shows of the region lies in it."""
@@ -89,6 +89,43 @@ def wholes(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int
         if new.max(initial=-1) == group.max(initial=-1):
             return new
         group = new
+
+
+def parts(
+    votes: LayerVotes, region: NDArray[np.int32], whole: NDArray[np.int32], area: NDArray[np.float64], tau: float
+) -> NDArray[np.int32]:
+    """Return (N,) int32, the part of each Gaussian from 0, no part in two wholes; -1 for those in no region.
+
+    Args:
+        votes: of the masks.
+        region: (N,) int32, regions from 0, none in two wholes; -1 for none.
+        whole: (N,) int32.
+        area: (M + 1,) float64, the size of each mask.
+        tau: share of the views.
+    """
+    regions = int(region.max(initial=-1)) + 1
+    member = _finest(membership(votes, region), area)
+    row = np.repeat(np.arange(regions), np.diff(member.start))
+    trust = csr_matrix((np.ones(len(row)), (row, member.mask)), shape=(regions, len(area)))
+    both = (trust @ trust.T).tocoo()
+    of = np.zeros(regions, np.int32)
+    of[region[region >= 0]] = whole[region >= 0]
+    kept = (both.row != both.col) & (of[both.row] == of[both.col])
+    graph = csr_matrix((both.data[kept], (both.row[kept], both.col[kept])), shape=both.shape)
+    graph.sort_indices()
+    joined = contract(RegionGraph(graph, _seen(member, votes.views)), tau)
+    return _numbered(np.where(region >= 0, joined[np.maximum(region, 0)], -1))
+
+
+def _finest(member: Membership, area: NDArray[np.float64]) -> Membership:
+    """Keep the smallest mask of each region in each view."""
+    row = np.repeat(np.arange(len(member.start) - 1), np.diff(member.start))
+    order = np.lexsort((member.mask, area[member.mask], member.view, row))
+    cell = np.stack([row[order], member.view[order]])
+    first = np.append(True, (np.diff(cell) != 0).any(0)) if len(order) else np.zeros(0, bool)
+    kept = order[first]
+    start = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(member.start) - 1))])
+    return Membership(start, member.view[kept], member.mask[kept], member.share[kept])
 
 
 def _touching(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float) -> NDArray[np.int32]:

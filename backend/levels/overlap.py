@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csc_matrix
 
-from backend.lift.levels.votes import LayerVotes
+from backend.levels.votes import LayerVotes
 
 SHOWN = 0.1
 """A view shows a group if it gives it this share of what its best view gives it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.lift.levels.overlap import Overlap
+from backend.levels.overlap import Overlap
 
 PURE = 0.7
 """A mask shows a group if this share of what it covers is of that group."""
@@ -46,21 +46,3 @@ def painted(overlap: Overlap, background: NDArray[np.bool_]) -> NDArray[np.int32
     several = rest & together[cell]
     result[mask[several]] = group[several] + 1
     return result
-
-
-def paint(layers: NDArray[np.int32], ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the (H, W) int32 id map of masks in layers (L, H, W); smaller masks lie on larger ones.
-
-    Args:
-        layers: ids 0 to N.
-        ids: (N + 1,) int32, the id that each mask is painted with; 0 where it is not.
-    """
-    out = np.zeros(layers.shape[1:], np.int32)
-    area = np.sum([np.bincount(np.maximum(layer, 0).ravel(), minlength=len(ids)) for layer in layers], 0)
-    size = np.full(out.shape, np.iinfo(np.int64).max)
-    for layer in layers:
-        named = np.maximum(layer, 0)
-        over = (ids[named] > 0) & (area[named] < size)
-        out[over] = ids[named[over]]
-        size[over] = area[named[over]]
-    return out
