@@ -43,6 +43,13 @@ Quality = Annotated[
 ]
 Gpus = Annotated[int, typer.Option(min=1, help="Experimental: GPUs of this machine that reconstruct together.")]
 MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|geometry",
+        help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
+    ),
+]
 BackgroundIds = Annotated[
     list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
 ]
@@ -57,13 +64,7 @@ def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
     splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .splat")] = None,
-    masks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|geometry",
-            help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
-        ),
-    ] = None,
+    masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
@@ -144,7 +145,7 @@ def _how_solid(report: dict) -> str:
 @app.command()
 def inspect(
     scene: SceneFolder,
-    masks: MaskFolder = None,
+    masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -152,7 +153,8 @@ def inspect(
     """Tell what a scene folder is read as, before anything is computed; it is left as it is."""
     from backend.scene.inspect import as_lines, inspect_scene
 
-    findings, fault = inspect_scene(scene, masks, _mask_ids(background_id, void_id))
+    folder = None if masks is None or masks == "geometry" else Path(masks)
+    findings, fault = inspect_scene(scene, folder, _mask_ids(background_id, void_id), geometry=masks == "geometry")
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:

@@ -41,7 +41,7 @@ from backend.scene import describe_scene, evenly_spread, load_scene, read_image,
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
 from backend.scene.types import Camera, MaskIds, Scene, View
-from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.unposed import find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
 from backend.splat_files import read_splats_and_warnings
 from backend.splat_frame import in_frame_of
@@ -51,6 +51,7 @@ from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 from protocol.splats import Splats
+from protocol.unposed import Unposed
 
 OVERVIEW_ROWS = 4
 POSES = "poses"
@@ -300,10 +301,13 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
             f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
             "Name the folder with the cameras that the Gaussians were made with.",
         )
-    if request.masks is None and not source.masked and not source.masks_beside and _asks_for_masks(request):
-        raise source.no_mask()
-    if request.masks is not None and not request.masks.is_dir():
-        raise BadArgument(f"The mask folder {request.masks} does not exist.")
+    refusal = source.refusal()
+    if refusal is not None:
+        raise refusal
+    if request.masks is not None:
+        given_masks(source, request.masks)
+    elif not source.masked and _asks_for_masks(request):
+        raise without_masks(source)
 
 
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:

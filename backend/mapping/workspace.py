@@ -12,10 +12,10 @@ import msgspec
 from blake3 import blake3
 
 from backend.mapping.gather import gather
-from backend.mapping.mapper import FEWEST, map_photographs, shown
+from backend.mapping.mapper import map_photographs, shown
 from backend.progress import Progress, silent
-from backend.scene.unposed import Unposed
 from protocol.errors import BadArgument, BadScene
+from protocol.unposed import FEWEST, Unposed, too_few
 
 FORMAT = 1
 NOTE = "poses.json"
@@ -148,9 +148,9 @@ def _digest(source: Unposed, progress: Progress) -> str:
 
 
 def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Progress) -> _Note:
-    count = len(source.photographs)
-    if source.video is None and count < FEWEST:
-        raise _too_few(source, count)
+    refusal = source.refusal()
+    if refusal is not None:
+        raise refusal
     images = folder / "images"
     images.mkdir()
     with tempfile.TemporaryDirectory(prefix="splatlift-mapping-") as name:
@@ -158,7 +158,8 @@ def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Pr
         photographs, unreadable = gather(source, images, copies, progress)
         given = len(photographs) + len(unreadable)
         if len(photographs) < FEWEST:
-            raise _too_few(source, len(photographs), unreadable)
+            kind = "frames" if source.video is not None else "photographs"
+            raise too_few(source.root, len(photographs), kind, [path for path, _ in unreadable])
         mapped = map_photographs(
             photographs, copies, what=source.root, video=source.video is not None, seed=seed, progress=progress
         )
@@ -184,12 +185,3 @@ def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Pr
     kept = {each: origin for each, origin in origins.items() if each not in set(mapped.left_out)}
     progress("poses", 1.0, f"{len(kept)} of {given} photographs placed")
     return _Note(FORMAT, digest, seed, given, kept, said)
-
-
-def _too_few(source: Unposed, count: int, unreadable: list[tuple[str, str]] | None = None) -> BadScene:
-    kind = "frames" if source.video is not None else "photographs"
-    bad = f" that can be read ({shown([path for path, _ in unreadable])} cannot)" if unreadable else ""
-    return BadScene(
-        f"{source.root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
-        "Take 30 or more, all around the scene.",
-    )

@@ -18,6 +18,7 @@ from protocol.errors import BadScene
 
 BORDER_STEPS = 64
 
+
 @dataclass(frozen=True)
 class Lens:
     """A perspective lens with distortion.

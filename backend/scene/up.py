@@ -1,6 +1,7 @@
 """Which way is up in a capture: people hold cameras upright, so the mean of the cameras' up says it.
 
-Poses belong to the pixels as stored. A camera that was held on its side says so in the EXIF orientation of its photograph.
+Poses belong to the pixels as stored. A camera that was held on its side says so in the EXIF orientation of its
+photograph.
 """
 
 from __future__ import annotations

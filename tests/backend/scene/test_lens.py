@@ -13,7 +13,7 @@ from PIL import Image
 from backend.scene import load_scene, read_image, read_mask
 from backend.scene.calibration import calibrate, camera_for
 from backend.scene.lens import Lens, _source, pinhole
-from backend.scene.types import Camera, View
+from backend.scene.types import View
 from protocol.errors import BadScene
 from tests.backend.scene import writing
 from tests.backend.scene.writing import HEIGHT, STEMS, WIDTH
