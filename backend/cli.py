@@ -219,6 +219,25 @@ def reconstruct(
 
 
 @app.command()
+def objects(
+    splats: Annotated[Path, typer.Argument(metavar="FILE", help="Gaussians without cameras: .ply .spz .splat")],
+    out: Annotated[Path, typer.Option(help="The result folder.")],
+    device: Device = "auto",
+    seed: Seed = 0,
+    gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
+) -> None:
+    """Find the objects in a splat file by geometry alone, without cameras, photographs or masks."""
+    from backend.splats_alone import objects_of_splats
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        report = objects_of_splats(splats, out, device=device, seed=seed, gallery=gallery, progress=progress)
+    _warn(report["warnings"])
+    count, total = report["gaussians"], report["seconds"]["total"]
+    typer.echo(f"{report['objects']} objects in {count:,} Gaussians, {total:.0f} s: {out}")
+
+
+@app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder, or a folder of id maps or masks.")],
     truth: Annotated[Path, typer.Option(help="A folder of exact id maps with the same names, or a data set's scene.")],

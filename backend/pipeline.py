@@ -40,11 +40,13 @@ from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, evenly_spread, load_scene, read_image, read_mask, split_views
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
+from backend.scene.splats_alone import find_splats_alone
 from backend.scene.types import Camera, MaskIds, Scene, View
 from backend.scene.unposed import find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
 from backend.splat_files import read_splats_and_warnings
 from backend.splat_frame import in_frame_of
+from backend.splats_alone import objects_of_splats
 from protocol.errors import BadArgument
 from protocol.ply import write_ply
 from protocol.result.folder import check_out, whole_folder
@@ -67,7 +69,8 @@ class SegmentRequest:
 
     Attributes:
         scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
-            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
+            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace. Of a
+            splat file, or a folder with nothing else, objects are found by geometry.
         out: the result folder.
         splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
@@ -146,6 +149,9 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     clock = Stopwatch()
 
     source = find_unposed(request.scene)
+    alone = find_splats_alone(request.scene) if source is None else None
+    if alone is not None and request.splats in (None, alone):
+        return _of_splats_alone(request, alone, progress)
     mapped = None
     if source is not None:
         _check_unposed(source, request)
@@ -225,6 +231,24 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     return report
 
 
+def _of_splats_alone(request: SegmentRequest, file: Path, progress: Progress) -> dict:
+    if _asks_for_masks(request):
+        raise BadArgument(
+            f"{file} comes without photographs, so there are no masks to lift.",
+            "Leave out the mask folder, the method and its settings: objects are then found by geometry.",
+        )
+    return objects_of_splats(
+        file,
+        request.out,
+        title=request.title,
+        device=request.device,
+        seed=request.seed,
+        meshes=request.meshes,
+        gallery=request.gallery,
+        progress=progress,
+    )
+
+
 def reconstruct_to_file(
     folder: Path,
     out: Path,
@@ -299,7 +323,7 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
     if request.splats is not None:
         raise BadArgument(
             f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with.",
+            "Name the folder with the cameras that the Gaussians were made with, or run backend objects on that file.",
         )
     refusal = source.refusal()
     if refusal is not None:

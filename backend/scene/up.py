@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.scene.images import orientation
 from backend.scene.types import View
@@ -25,7 +26,11 @@ def up_direction(views: Sequence[View]) -> tuple[float, float, float]:
     Raises:
         BadScene: if a photograph is not an image.
     """
-    mean = np.mean([_up(view) for view in views], axis=0)
+    return snapped(np.mean([_up(view) for view in views], axis=0))
+
+
+def snapped(mean: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the direction of (3,), snapped to an axis that it misses by less than 10 degrees; of a short one -y."""
     length = float(np.linalg.norm(mean))
     if length < 0.2:
         return FALLBACK
@@ -37,7 +42,7 @@ def up_direction(views: Sequence[View]) -> tuple[float, float, float]:
     return (x, y, z)
 
 
-def _up(view: View) -> np.ndarray:
+def _up(view: View) -> NDArray[np.float64]:
     """(3,), up of one photograph: the rows of the rotation are the camera's axes in the world."""
     right, down = UPWARDS[orientation(view.image_path)]
     return right * view.camera.viewmat[0, :3] + down * view.camera.viewmat[1, :3]
