@@ -221,7 +221,7 @@ def _with_masks(
         masks=None if masks is None else root / masks,
         masks_beside=tuple(root / file for file in beside),
         mask_files=tuple(root / path for path in files),
-        masked=sum(map(bool, match.masks)),
+        masked=sum(map(bool, match.masks)) + len(match.conflicts),
         rivals=tuple(root / base / file for file in rivals),
         strays=strays,
         warnings=tuple(said),
