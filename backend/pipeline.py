@@ -23,7 +23,7 @@ from backend.geometry import label
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.mapping import Workspace, make_workspace
+from backend.mapping import KeptPoses, Workspace, make_workspace
 from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
@@ -53,6 +53,7 @@ from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 from protocol.splats import Splats
+from protocol.store import link_or_copy
 from protocol.unposed import Unposed
 
 OVERVIEW_ROWS = 4
@@ -119,21 +120,26 @@ class SegmentRequest:
     geometry: bool = False
 
 
-def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
+def segment(
+    request: SegmentRequest,
+    progress: Progress = silent,
+    picture: Take | None = None,
+    kept_poses: KeptPoses | None = None,
+) -> dict:
     """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
 
     ``picture`` is given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
-    that a method trains, and of the labels.
+    that a method trains, and of the labels. ``kept_poses`` is where computed poses are looked for and kept for later.
 
     Raises:
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
         Cancelled: if ``progress`` raises it. In both cases ``request.out`` is as it was.
     """
     with report_compilation(progress) as reported:
-        return _segment(request, reported, picture)
+        return _segment(request, reported, picture, kept_poses)
 
 
-def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) -> dict:
+def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, kept_poses: KeptPoses | None) -> dict:
     # What can be refused at once is refused before minutes are spent.
     check_out(request.out)
     if request.device != "cpu" and kernels.look().must_compile:
@@ -156,7 +162,8 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     if source is not None:
         _check_unposed(source, request)
         with clock("poses"):
-            mapped = make_workspace(source, _poses_place(source, request.out, request.seed), request.seed, progress)
+            workspace = _poses_place(source, request.out, request.seed)
+            mapped = make_workspace(source, workspace, request.seed, progress, kept_poses)
 
     with clock("scene"):
         scene = _load(request.scene, request.masks, request.mask_ids, source, mapped)
@@ -225,7 +232,7 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
         report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
         write_report(folder, report)
         if mapped is not None:
-            shutil.copytree(mapped.folder, folder / POSES)
+            shutil.copytree(mapped.folder, folder / POSES, copy_function=link_or_copy)
     if mapped is not None and mapped.folder == _poses_while_working(request.out):
         shutil.rmtree(mapped.folder)
     return report
@@ -337,6 +344,10 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
     """Return where poses are: in the earlier result if they are of the same photographs, else beside ``out``."""
     return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
+
+
+def _folder_of(scene: Path) -> Path:
+    return scene if scene.is_dir() else scene.parent
 
 
 def _poses_while_working(out: Path) -> Path:
@@ -528,7 +539,7 @@ def _report(
         "scene": title,
         "layout": scene.layout,
         # Where the scene lies may be a place of the server's own.
-        "warnings": [from_inside(sentence, scene.root) for sentence in said],
+        "warnings": [from_inside(from_inside(sentence, scene.root), _folder_of(request.scene)) for sentence in said],
         "seconds": seconds,
         "peak_memory_mib": {
             "host": peak_host_mib(),

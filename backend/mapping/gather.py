@@ -84,8 +84,8 @@ def gather(
             _copy(file, target)
             pixels = read_pixels(target)
         except (BadScene, *BROKEN) as error:
-            # The user knows the photograph, not the copy that was read.
-            reason = str(error.__cause__ or error).replace(str(target), str(file))
+            # The user knows the photograph, not the copy that was read; the folder may be called otherwise next time.
+            reason = str(error.__cause__ or error).replace(str(target), source.path_below_root(file))
             unreadable.append((source.path_below_root(file), reason))
             target.unlink(missing_ok=True)
             continue

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from blake3 import blake3
@@ -50,11 +51,32 @@ class Workspace:
     warnings: tuple[str, ...]
 
 
-def make_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent) -> Workspace:
+class KeptPoses(Protocol):
+    """Where workspaces are kept beyond the work that made them, by the hash of their photographs and the seed."""
+
+    def restore(self, source: str, seed: int, folder: Path) -> None:
+        """Lay out the workspace as ``folder``, which does not exist, if it was kept."""
+        ...
+
+    def keep(self, source: str, seed: int, folder: Path) -> None:
+        """Keep the workspace ``folder``, which stays as it is."""
+        ...
+
+
+def make_workspace(
+    source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent, kept: KeptPoses | None = None
+) -> Workspace:
     """Return the workspace ``folder`` of these photographs; poses are computed unless they are there already.
 
     The same photographs and seed give the same poses. What is in ``folder`` of other photographs is replaced, if it is
     a workspace; nothing is written below ``source.root``.
+
+    Args:
+        source: photographs or a video.
+        folder: the workspace.
+        seed: of all random choices.
+        progress: told under the stage "poses".
+        kept: where workspaces are looked for and kept; None for nowhere.
 
     Raises:
         BadScene: if too few photographs can be read or placed, or a video cannot be read.
@@ -63,6 +85,8 @@ def make_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progr
     """
     check_place(source, folder)
     digest = _digest(source, progress)
+    if kept is not None and not folder.exists():
+        kept.restore(digest, seed, folder)
     known = _read_note(folder)
     if known is not None and (known.source, known.seed) == (digest, seed):
         return _workspace(folder, known)
@@ -79,6 +103,8 @@ def make_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progr
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    if kept is not None:
+        kept.keep(digest, seed, folder)
     return _workspace(folder, note)
 
 
