@@ -44,6 +44,13 @@ Quality = Annotated[
 ]
 Gpus = Annotated[int, typer.Option(min=1, help="Experimental: GPUs of this machine that reconstruct together.")]
 MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|geometry",
+        help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
+    ),
+]
 BackgroundIds = Annotated[
     list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
 ]
@@ -58,13 +65,7 @@ def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
     splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .sog .splat .glb")] = None,
-    masks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|geometry",
-            help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
-        ),
-    ] = None,
+    masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
@@ -145,7 +146,7 @@ def _how_solid(report: dict) -> str:
 @app.command()
 def inspect(
     scene: SceneFolder,
-    masks: MaskFolder = None,
+    masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -153,7 +154,8 @@ def inspect(
     """Tell what a scene folder is read as, before anything is computed; it is left as it is."""
     from backend.scene.inspect import as_lines, inspect_scene
 
-    findings, fault = inspect_scene(scene, masks, _mask_ids(background_id, void_id))
+    folder = None if masks is None or masks == "geometry" else Path(masks)
+    findings, fault = inspect_scene(scene, folder, _mask_ids(background_id, void_id), geometry=masks == "geometry")
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:
@@ -215,6 +217,25 @@ def reconstruct(
     _warn(warnings)
     held_out = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
     typer.echo(f"{count:,} Gaussians{held_out}: {out}")
+
+
+@app.command()
+def objects(
+    splats: Annotated[Path, typer.Argument(metavar="FILE", help="Gaussians without cameras: .ply .spz .splat")],
+    out: Annotated[Path, typer.Option(help="The result folder.")],
+    device: Device = "auto",
+    seed: Seed = 0,
+    gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
+) -> None:
+    """Find the objects in a splat file by geometry alone, without cameras, photographs or masks."""
+    from backend.splats_alone import objects_of_splats
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        report = objects_of_splats(splats, out, device=device, seed=seed, gallery=gallery, progress=progress)
+    _warn(report["warnings"])
+    count, total = report["gaussians"], report["seconds"]["total"]
+    typer.echo(f"{report['objects']} objects in {count:,} Gaussians, {total:.0f} s: {out}")
 
 
 @app.command()

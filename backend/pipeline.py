@@ -23,7 +23,7 @@ from backend.geometry import label
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.mapping import Workspace, make_workspace
+from backend.mapping import KeptPoses, Workspace, make_workspace
 from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
@@ -40,10 +40,12 @@ from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, evenly_spread, load_scene, read_image, read_mask, split_views
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
+from backend.scene.splats_alone import find_splats_alone
 from backend.scene.types import Camera, MaskIds, Scene, View
-from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.unposed import find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
 from backend.splat_frame import in_frame_of
+from backend.splats_alone import objects_of_splats
 from protocol.errors import BadArgument
 from protocol.formats.read import read_splats_and_warnings
 from protocol.ply import write_ply
@@ -51,6 +53,8 @@ from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 from protocol.splats import Splats
+from protocol.store import link_or_copy
+from protocol.unposed import Unposed
 
 OVERVIEW_ROWS = 4
 POSES = "poses"
@@ -66,7 +70,8 @@ class SegmentRequest:
 
     Attributes:
         scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
-            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
+            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace. Of a
+            splat file, or a folder with nothing else, objects are found by geometry.
         out: the result folder.
         splats: a file that :mod:`protocol.formats` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
@@ -115,21 +120,26 @@ class SegmentRequest:
     geometry: bool = False
 
 
-def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
+def segment(
+    request: SegmentRequest,
+    progress: Progress = silent,
+    picture: Take | None = None,
+    kept_poses: KeptPoses | None = None,
+) -> dict:
     """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
 
     ``picture`` is given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
-    that a method trains, and of the labels.
+    that a method trains, and of the labels. ``kept_poses`` is where computed poses are looked for and kept for later.
 
     Raises:
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
         Cancelled: if ``progress`` raises it. In both cases ``request.out`` is as it was.
     """
     with report_compilation(progress) as reported:
-        return _segment(request, reported, picture)
+        return _segment(request, reported, picture, kept_poses)
 
 
-def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) -> dict:
+def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, kept_poses: KeptPoses | None) -> dict:
     # What can be refused at once is refused before minutes are spent.
     check_out(request.out)
     if request.device != "cpu" and kernels.look().must_compile:
@@ -145,11 +155,15 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     clock = Stopwatch()
 
     source = find_unposed(request.scene)
+    alone = find_splats_alone(request.scene) if source is None else None
+    if alone is not None and request.splats in (None, alone):
+        return _of_splats_alone(request, alone, progress)
     mapped = None
     if source is not None:
         _check_unposed(source, request)
         with clock("poses"):
-            mapped = make_workspace(source, _poses_place(source, request.out, request.seed), request.seed, progress)
+            workspace = _poses_place(source, request.out, request.seed)
+            mapped = make_workspace(source, workspace, request.seed, progress, kept_poses)
 
     with clock("scene"):
         scene = _load(request.scene, request.masks, request.mask_ids, source, mapped)
@@ -218,10 +232,28 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
         report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
         write_report(folder, report)
         if mapped is not None:
-            shutil.copytree(mapped.folder, folder / POSES)
+            shutil.copytree(mapped.folder, folder / POSES, copy_function=link_or_copy)
     if mapped is not None and mapped.folder == _poses_while_working(request.out):
         shutil.rmtree(mapped.folder)
     return report
+
+
+def _of_splats_alone(request: SegmentRequest, file: Path, progress: Progress) -> dict:
+    if _asks_for_masks(request):
+        raise BadArgument(
+            f"{file} comes without photographs, so there are no masks to lift.",
+            "Leave out the mask folder, the method and its settings: objects are then found by geometry.",
+        )
+    return objects_of_splats(
+        file,
+        request.out,
+        title=request.title,
+        device=request.device,
+        seed=request.seed,
+        meshes=request.meshes,
+        gallery=request.gallery,
+        progress=progress,
+    )
 
 
 def reconstruct_to_file(
@@ -298,17 +330,24 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
     if request.splats is not None:
         raise BadArgument(
             f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with.",
+            "Name the folder with the cameras that the Gaussians were made with, or run backend objects on that file.",
         )
-    if request.masks is None and not source.masked and not source.masks_beside and _asks_for_masks(request):
-        raise source.no_mask()
-    if request.masks is not None and not request.masks.is_dir():
-        raise BadArgument(f"The mask folder {request.masks} does not exist.")
+    refusal = source.refusal()
+    if refusal is not None:
+        raise refusal
+    if request.masks is not None:
+        given_masks(source, request.masks)
+    elif not source.masked and _asks_for_masks(request):
+        raise without_masks(source)
 
 
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
     """Return where poses are: in the earlier result if they are of the same photographs, else beside ``out``."""
     return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
+
+
+def _folder_of(scene: Path) -> Path:
+    return scene if scene.is_dir() else scene.parent
 
 
 def _poses_while_working(out: Path) -> Path:
@@ -500,7 +539,7 @@ def _report(
         "scene": title,
         "layout": scene.layout,
         # Where the scene lies may be a place of the server's own.
-        "warnings": [from_inside(sentence, scene.root) for sentence in said],
+        "warnings": [from_inside(from_inside(sentence, scene.root), _folder_of(request.scene)) for sentence in said],
         "seconds": seconds,
         "peak_memory_mib": {
             "host": peak_host_mib(),
