@@ -20,6 +20,7 @@ from protocol.errors import BadArgument, Fault, Unavailable
 
 if TYPE_CHECKING:
     from backend.scene.types import MaskIds
+    from backend.segmenter.fetch import Agree, Offer
 
 INTERRUPTED = 130
 
@@ -57,6 +58,7 @@ BackgroundIds = Annotated[
 VoidIds = Annotated[
     list[int] | None, typer.Option("--void-id", metavar="ID", help="A mask id that says nothing is known; repeatable.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Fetch the model without a question, if it is not here.")]
 Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Grow more Gaussians where masks show objects.")]
 
 
@@ -86,6 +88,11 @@ def segment(
     ] = None,
     gpus: Gpus = 1,
     steer: Steer = True,
+    masks_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="Where the scene has no masks: the model to make them, as in masks."),
+    ] = None,
+    yes: Yes = False,
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
@@ -112,8 +119,13 @@ def segment(
         refine=refine,
         gpus=gpus,
         steer=steer,
+        masks_model=masks_model,
     )
     with progress_bars() as progress:
+        if masks_model is not None:
+            from backend.segmenter import get_weights
+
+            get_weights(masks_model, _agree(yes), progress)
         report = run(request, progress)
     checkpoint.unlink(missing_ok=True)
     _warn(report["warnings"])
@@ -183,6 +195,54 @@ def poses(
         made = write_workspace(source, out, seed, progress)
     _warn((*source.warnings, *made.warnings))
     typer.echo(f"{len(made.origins)} of {made.given} photographs placed: {out}")
+
+
+@app.command()
+def masks(
+    scene: Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, with cameras.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="A model of the hub, or its folder; left out, a known one that is here."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The mask folder; left out, masks in the scene.")] = None,
+    views: Annotated[
+        str | None,
+        typer.Option(metavar="N|all", help="How many photographs get masks; left out, as many as the lift needs."),
+    ] = None,
+    points: Annotated[
+        int, typer.Option(min=1, max=128, help="Points along a side that SAM and its successors are asked about.")
+    ] = 32,
+    yes: Yes = False,
+    device: Device = "auto",
+) -> None:
+    """Make masks of photographs by a segmentation model."""
+    from backend.render import device_of
+    from backend.segmenter import default_model, describe, get_weights, make_masks, scene_to_mask, views_to_mask
+    from backend.terminal import progress_bars
+
+    loaded, folder = scene_to_mask(scene, out)
+    candidates, count = views_to_mask(loaded, views)
+    with progress_bars() as progress:
+        weights = get_weights(model or default_model(), _agree(yes), progress)
+        typer.echo(f"{describe(weights.name, weights.bytes, weights.licence)}.", err=True)
+        made = make_masks(
+            candidates, folder, weights, count=count, device=device_of(device), per_side=points, progress=progress
+        )
+    _warn(made.warnings)
+    kept = f", {made.kept} of them kept from before" if made.kept else ""
+    typer.echo(f"{made.masks:,} masks made; {made.photographs} photographs have masks{kept}: {folder}")
+
+
+def _agree(yes: bool) -> Agree:
+    """Return what answers whether a model may be fetched: what ``--yes`` says, else a person at the terminal."""
+
+    def agree(offer: Offer) -> bool:
+        if yes:
+            typer.echo(f"Fetching {offer}.", err=True)
+            return True
+        return sys.stdin.isatty() and typer.confirm(f"Fetch {offer}?", err=True)
+
+    return agree
 
 
 @app.command()

@@ -31,6 +31,7 @@ STAGES = {
     "queued": "Waiting",
     "scene": "Reading the capture",
     "poses": "Computing poses",
+    "masks": "Making masks",
     "reconstruct": "Building the scene",
     "contributions": "Reading the masks",
     "lift": "Finding objects",

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
 from backend.compiled import kernel
+from backend.levels.votes import LayerVotes
 from backend.lift.consensus.merging import RegionGraph, contract
 from backend.lift.consensus.regions import neighbour_pairs
 from backend.lift.evidence.votes import SURE_WEIGHT
-from backend.levels.votes import LayerVotes
 
 HELD = 0.5
 """A mask holds a region if at least this share of what its view shows of the region lies in it."""
