@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from backend.objects.mesh import mesh_of
+from backend.objects.mesh.level_set import mesh_of
 from protocol.errors import BadArgument, NotFound
 from protocol.ply import write_ply
 from protocol.result.gaussians import read_splats
