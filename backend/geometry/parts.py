@@ -88,7 +88,7 @@ def merge_weak(
 ) -> NDArray[np.int64]:
     """Join each part that is small, or stands on nothing, to the neighbour with which it shares most of its border.
 
-    Smallest parts go first. A part without neighbours stays as it is, and so does one that is not small and only touches
+    Smallest parts go first. A part without neighbours stays as it is. So does a part that is not small and only touches
     its neighbour: it leans on another object, or stands on it.
 
     Args:
