@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -28,7 +28,7 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
 
     bl_idname = "splatlift.segment"
     bl_label = "Segment"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -59,7 +59,7 @@ class SPLATLIFT_OT_cancel(bpy.types.Operator):
 
     bl_idname = "splatlift.cancel"
     bl_label = "Cancel"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
 
@@ -79,7 +79,7 @@ class SPLATLIFT_OT_forget(bpy.types.Operator):
 
     bl_idname = "splatlift.forget"
     bl_label = "Take Off the List"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
 
@@ -99,7 +99,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
 
     bl_idname = "splatlift.drop_capture"
     bl_label = "Choose Capture"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     filepath: bpy.props.StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(default=";".join(f"*{ending}" for ending in DROPPED), options={"HIDDEN"})
@@ -126,7 +126,7 @@ class SPLATLIFT_OT_choose_value(bpy.types.Operator):
 
     bl_idname = "splatlift.choose_value"
     bl_label = "Choose"
-    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+    bl_options = {"INTERNAL", "UNDO"}
 
     method: bpy.props.StringProperty()
     setting: bpy.props.StringProperty()
@@ -146,7 +146,7 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
     bl_idname = "splatlift.reset_value"
     bl_label = "Reset"
-    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+    bl_options = {"INTERNAL", "UNDO"}
 
     method: bpy.props.StringProperty()
     setting: bpy.props.StringProperty()
