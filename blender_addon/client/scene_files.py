@@ -35,7 +35,9 @@ def find_files(folder: Path, also: tuple[str, ...] = ()) -> Generator[int, None,
     """
     root = folder.resolve()
     if not root.is_dir():
-        raise BadScene(f"There is no folder {folder}.", "Choose the folder that holds the photographs and cameras.")
+        raise BadScene(
+            f"The folder {folder} does not exist.", "Choose the folder that holds the photographs and cameras."
+        )
     found = SceneFiles()
     for count, entry in enumerate(_walk(root, root, frozenset(Path(name) for name in also), found, frozenset()), 1):
         if entry is not None:

@@ -85,7 +85,7 @@ def test_export_of_objects_as_splats_and_mesh(tmp_path):
     [
         ("out", ["7"], "x.ply", NotFound, "no object '7'"),
         ("out", ["1"], "x.docx", BadArgument, "ending of .*x.docx is not known"),
-        ("nowhere", ["1"], "x.ply", BadResult, "There is no folder .*nowhere"),
+        ("nowhere", ["1"], "x.ply", BadResult, "The folder .*nowhere does not exist"),
         (".", ["1"], "x.ply", BadResult, "no result folder"),
         ("broken", ["1"], "x.ply", BadResult, "objects.json cannot be read"),
     ],
