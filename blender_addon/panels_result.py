@@ -8,7 +8,7 @@ from . import session
 from .panels import CATEGORY
 from .settings import settings, shown_scene
 from .splats.cameras import is_camera, photographs_of
-from .splats.collections import shown_as
+from .splats.collections import has_ellipsoids, shown_as
 from .splats.colours import labels_shown
 
 
@@ -40,7 +40,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         display, share = shown_as(scene)
         row.operator("splatlift.show_as", text="Points", depress=display == "POINTS").display = "POINTS"
         row.operator("splatlift.show_as", text="Splats", depress=display == "SPLATS").display = "SPLATS"
-        if display == "SPLATS":
+        if has_ellipsoids(scene):
             row = layout.row(align=True)
             row.prop(settings(context), "budget")
             row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "SPLATS"

@@ -15,7 +15,7 @@ from protocol.result.table import read_table
 
 from .. import session
 from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
-from ..splats.collections import show_as, shown_as
+from ..splats.collections import drawn_by_blender, show_as, shown_as
 from ..timer import timer
 from .reporting import reporting
 
@@ -119,16 +119,20 @@ def photographs_of(result: Path, chosen: str, context: Any) -> Path | None:
 
 
 def show(collection: Any) -> None:
-    """Have the panel's list show a scene that has just been imported, and solid views its objects' colours."""
+    """Have the panel's list show a scene that has just been imported, and solid views its objects' colours.
+
+    Of Gaussians that Blender draws by itself solid views show the photographs' colours as they are.
+    """
     chosen = bpy.context.scene.splatlift
     chosen.scene_id = collection.splatlift.scene_id
     chosen.row = 0
     if shown_as(collection)[0] == "SPLATS":
         show_as(collection, "SPLATS", chosen.budget)
+    plain = not drawn_by_blender(collection)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             # Blender's own choice shows every object in the same grey; another choice is a person's.
-            if area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
+            if plain and area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
                 area.spaces.active.shading.color_type = "OBJECT"
             if area.type == "VIEW_3D" and session.cameras_of(collection) is not None:
                 # From every camera a line would lead to the scene's placement.

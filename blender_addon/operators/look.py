@@ -14,7 +14,7 @@ from protocol.result.table import read_table
 from .. import session
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
-from ..splats.collections import show_as
+from ..splats.collections import drawn_by_blender, show_as
 from ..splats.display import show_labels
 from . import importing
 from .reporting import reporting
@@ -49,9 +49,13 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         show_labels(self.colours == "LABELS")
+        native = drawn_by_blender(shown_scene(context))
         for shading in _shadings(context):
-            # A solid view has the colours of objects alone; those of photographs are in the material.
-            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
+            # A solid view has the colours of objects alone, except of Blender's own Gaussians; those of photographs are
+            # in the material.
+            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and native:
+                shading.color_type = "MATERIAL"
+            elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
                 shading.type = "MATERIAL"
             if self.colours == "LABELS" and shading.color_type == "MATERIAL":
                 shading.color_type = "OBJECT"
@@ -68,7 +72,7 @@ class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
         name="Show As",
         items=(
             ("POINTS", "Points", "Every Gaussian as a point: the quickest"),
-            ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape"),
+            ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape, or as Blender draws them where it does"),
         ),
     )
 

@@ -60,6 +60,13 @@ BAD_ARGUMENTS = {
     "splats are not there": (SEGMENT + "--splats {tmp}/no.ply", "no.ply"),
     "inspect nothing": ("inspect {tmp}/nowhere", "nowhere"),
     "inspect masks that are not there": ("inspect {scene} --masks {tmp}/no", "no"),
+    "inspect photographs with masks of others": (
+        "inspect {scene}/images --masks {scene}/sparse",
+        "no mask named after",
+    ),
+    "inspect too few photographs": ("inspect {scene}/images", "holds 1 photographs"),
+    "objects of nothing": ("objects {tmp}/no.ply --out {tmp}/out", "no.ply"),
+    "objects of a photograph": ("objects {scene}/images/a.png --out {tmp}/out", "a.png"),
     "an id in words": (SEGMENT + "--void-id none", "void-id"),
     "reconstruct to no ply": ("reconstruct {scene} --out {tmp}/a.obj", "a.obj"),
     "reconstruct nothing": ("reconstruct {tmp}/nowhere --out {tmp}/a.ply", "nowhere"),

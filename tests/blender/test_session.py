@@ -263,8 +263,8 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no labels": (columns_with(label=None), "no column label"),
     "no confidence": (columns_with(confidence=None), "no column confidence"),
     "splats cut short": (cut_splats, "cut short"),
-    "splats of another run": (splats_of_another_run, "counts .* Gaussians of object"),
-    "splats without a place": (nan_means, "counts .* Gaussians of object"),
+    "splats of another run": (splats_of_another_run, "lists .* Gaussians for object"),
+    "splats without a place": (nan_means, "lists .* Gaussians for object"),
     "splats are text": (lambda folder: (folder / "splats.ply").write_text("hello"), "not a PLY file"),
     "splats are a folder": (splats_is_a_folder, "has no file"),
     "splats are a pipe": (splats_is_a_pipe, "has no file"),
@@ -288,7 +288,7 @@ def test_a_malformed_result_is_refused_and_leaves_nothing(tmp_path: Path, case: 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for name in ("nowhere", "file"):
-        with pytest.raises(Fault, match="The folder .* does not exist"):
+        with pytest.raises(Fault, match=r"The folder .* does not exist"):
             session.import_folder(tmp_path / name)
 
 

@@ -146,7 +146,7 @@ BAD_MATRICES: dict[str, tuple[np.ndarray, str]] = {
     "NaN": (with_entries(a13=np.nan), "contains NaN or infinity"),
     "infinite": (with_entries(a00=np.inf), "contains NaN or infinity"),
     "perspective": (with_entries(a30=0.5), "contains a perspective projection"),
-    "zero scale": (np.diag([0.0, 0, 0, 1]), "has a scale of zero\."),
+    "zero scale": (np.diag([0.0, 0, 0, 1]), r"has a scale of zero\."),
     "flat": (np.diag([1.0, 1, 0, 1]), "has a scale of zero along one axis"),
     "flat and turned": (with_entries(a10=1.0, a11=0.0), "has a scale of zero along one axis"),
     "mirrored": (np.diag([-1.0, 1, 1, 1]), "mirrors"),

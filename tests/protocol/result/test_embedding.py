@@ -59,5 +59,5 @@ def test_pickles_archives_and_broken_files_are_not_read(tmp_path: Path) -> None:
             read_embedding(tmp_path, 3)
     path.unlink()
     path.mkdir()
-    with pytest.raises(BadResult, match="embedding.npy is not a file"):
+    with pytest.raises(BadResult, match=r"embedding\.npy is not a file"):
         read_embedding(tmp_path, 3)

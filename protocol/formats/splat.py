@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from backend.splat_files.codes import logits
 from protocol.errors import BadSplats
+from protocol.formats.codes import LINEAR, as_bytes, bounded, logits, unit
 from protocol.sh import SH0
 from protocol.splats import Splats
 
@@ -41,3 +41,17 @@ def read(file: BinaryIO, path: Path) -> Splats:
         opacities=logits(rows["colour"][:, 3]),
         sh=((rows["colour"][:, None, :3] / np.float32(255) - np.float32(0.5)) / np.float32(SH0)),
     )
+
+
+def write(splats: Splats, path: Path) -> list[str]:
+    """Write the Gaussians but for their view-dependent colour, and return what of their values was bounded."""
+    said: list[str] = []
+    colours = bounded(splats.sh[:, 0] * np.float32(SH0) + np.float32(0.5), 0, 1, "colours", said)
+    rows = np.zeros(len(splats), ROW)
+    rows["mean"] = splats.means
+    rows["size"] = np.exp(bounded(splats.scales, *LINEAR, "log-scales", said))
+    rows["colour"][:, :3] = as_bytes(colours)
+    rows["colour"][:, 3] = as_bytes(splats.alphas)
+    rows["quat"] = np.clip(np.rint(unit(splats.quats) * 128 + 128), 0, 255)
+    path.write_bytes(rows.tobytes())
+    return said

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyListProperty
 
-from backend.splat_files.codes import logits, take, with_largest
 from protocol.errors import BadSplats
+from protocol.formats.codes import as_bytes, bounded, in_steps, logits, take, with_largest, without_largest
 from protocol.ply import parse_header
 from protocol.sh import SH0
 from protocol.splats import Floats, Splats
@@ -26,6 +26,8 @@ CHUNK = 256
 WORDS = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 BOUNDS = tuple(f"{end}_{what}{axis}" for what in ("", "scale_") for end in ("min", "max") for axis in "xyz")
 COLOUR_BOUNDS = tuple(f"{end}_{channel}" for end in ("min", "max") for channel in "rgb")
+SMALL_AND_LARGE = (-20.0, 20.0)
+"""Log-scales as PlayCanvas' writer bounds them: one that is far out would cost the others of its chunk their steps."""
 AGAIN = "Copy or export it again."
 
 
@@ -142,3 +144,50 @@ def _beyond(rest: NDArray | None, count: int) -> Floats:
         share = (stored + np.float32(0.5)) / np.float32(256)
         values[:, column] = (np.where(stored == 0, 0, np.where(stored == 255, 1, share)) - 0.5) * 8
     return np.ascontiguousarray(values.reshape(count, 3, -1).transpose(0, 2, 1))
+
+
+def write(splats: Splats, path: Path) -> list[str]:
+    """Write Gaussians, best in an order that keeps neighbours in one chunk, and return what was bounded."""
+    said: list[str] = []
+    count, terms = len(splats), splats.sh.shape[1] - 1
+    scales = bounded(splats.scales, *SMALL_AND_LARGE, "log-scales", said)
+    rest = bounded(splats.sh[:, 1:], -4, 4, "coefficients of spherical harmonics", said)
+    bounds, shares = zip(
+        *(_in_chunks(values) for values in (splats.means, scales, splats.sh[:, 0] * np.float32(SH0) + np.float32(0.5))),
+        strict=True,
+    )
+    chunk = np.zeros(len(bounds[0]), [(name, "<f4") for name in (*BOUNDS, *COLOUR_BOUNDS)])
+    for i, name in enumerate(chunk.dtype.names or ()):
+        chunk[name] = np.concatenate(bounds, 1)[:, i]
+    vertex = np.zeros(count, [(word, "<u4") for word in WORDS])
+    three, largest = without_largest(splats.quats)
+    fields = in_steps(three * np.float32(np.sqrt(0.5)) + np.float32(0.5), 1023)
+    vertex[WORDS[0]] = _packed_11_10_11(shares[0])
+    vertex[WORDS[1]] = largest << 30 | fields[:, 0] << 20 | fields[:, 1] << 10 | fields[:, 2]
+    vertex[WORDS[2]] = _packed_11_10_11(shares[1])
+    colour = np.concatenate([as_bytes(shares[2]), as_bytes(splats.alphas)[:, None]], 1).astype(np.uint32)
+    vertex[WORDS[3]] = colour[:, 0] << 24 | colour[:, 1] << 16 | colour[:, 2] << 8 | colour[:, 3]
+    elements = [PlyElement.describe(chunk, "chunk"), PlyElement.describe(vertex, "vertex")]
+    if terms:
+        further = np.zeros(count, [(f"f_rest_{i}", "u1") for i in range(3 * terms)])
+        codes = np.clip(np.floor((rest / 8 + 0.5) * 256), 0, 255).astype(np.uint8)
+        for i, column in enumerate(codes.transpose(2, 1, 0).reshape(3 * terms, count)):
+            further[f"f_rest_{i}"] = column
+        elements.append(PlyElement.describe(further, "sh"))
+    PlyData(elements, byte_order="<").write(str(path))
+    return said
+
+
+def _in_chunks(values: Floats) -> tuple[Floats, Floats]:
+    """Return the least and then the largest values of each chunk, (chunks, 6), and values (N, 3) as shares of them."""
+    starts = np.arange(0, len(values), CHUNK)
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    of = np.arange(len(values)) // CHUNK
+    reach = (high.astype(np.float64) - low)[of]
+    shares = (values - low[of].astype(np.float64)) / np.where(reach > 0, reach, 1)
+    return np.concatenate([low, high], 1), shares.astype(np.float32)
+
+
+def _packed_11_10_11(shares: Floats) -> NDArray[np.uint32]:
+    x, y, z = (in_steps(shares[:, axis], steps) for axis, steps in enumerate((2047, 1023, 2047)))
+    return x << 21 | y << 11 | z

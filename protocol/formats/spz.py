@@ -14,15 +14,15 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-from backend.splat_files.axes import band_signs, to_ply_axes
-from backend.splat_files.codes import Stream, logits, take, with_largest
 from protocol.errors import BadSplats
+from protocol.formats.axes import band_signs, from_ply_axes, to_ply_axes
+from protocol.formats.codes import Stream, as_bytes, bounded, logits, take, unit, with_largest, without_largest
+from protocol.formats.packages import needed
 from protocol.splats import Floats, Splats
 
 GZIP = b"\x1f\x8b"
@@ -50,6 +50,17 @@ ABOUT_VIEWING = (0xADBE0002, 0x4E530001)
 
 FLIP_SH = band_signs(np.array([1.0, -1.0, -1.0]))
 """What half a turn about x, from right, up, back to right, down, front, does to the coefficients of bands 1 to 3."""
+
+FINEST = 20
+"""Bits of fraction at most, a millionth: further ones are beyond what a float32 near 1 holds."""
+POSITIONS = 23
+"""Bits of a position without its sign."""
+SIZES = (-10.0, 255 / 16 - 10)
+"""Log-scales that a byte stands for."""
+COLOURS = (-0.5 / 0.15, 0.5 / 0.15)
+"""Constant coefficients that a byte stands for."""
+COEFFICIENTS = (-1.0, 127 / 128)
+"""The others."""
 
 AGAIN = "Copy or export it again."
 
@@ -80,7 +91,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
         packed = file.read(2) == GZIP
         file.seek(0)
         header, sections, extensions = _read_gzip(file, path) if packed else _read_streams(file, path)
-    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadSplats(f"{path} is a damaged SPZ file: {error}.", AGAIN) from error
     if TERMS[header.degree] > len(FLIP_SH):
         warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was ignored.", stacklevel=3)
@@ -97,11 +108,12 @@ def _read_gzip(file: BinaryIO, path: Path) -> Contents:
         sections = [_section(stream, size, path) for size in header.sections]
         extensions = stream.read(MOST_EXTENSIONS + 1) if header.flags & HAS_EXTENSIONS else b""
         if not extensions and stream.read(1):
-            warnings.warn(f"{path} has extra bytes after its last Gaussian; they were ignored.", stacklevel=4)
+            warnings.warn(f"{path} has extra extra bytes after its last Gaussian; they were ignored.", stacklevel=4)
     return header, sections, extensions
 
 
 def _read_streams(file: BinaryIO, path: Path) -> Contents:
+    zstandard = _zstandard()
     start = take(file, 32)
     header = _header(start, path, VERSIONS[2:])
     assert start is not None
@@ -118,10 +130,18 @@ def _read_streams(file: BinaryIO, path: Path) -> Contents:
         if data is None:
             raise BadSplats(f"{path} is cut short.", AGAIN)
         # Not decompress(): that believes the size which the stream itself claims.
-        found.append(_section(zstandard.ZstdDecompressor().stream_reader(bytes(data)), size, path))
+        stream = zstandard.ZstdDecompressor().stream_reader(bytes(data))
+        try:
+            found.append(_section(stream, size, path))
+        except zstandard.ZstdError as error:
+            raise BadSplats(f"{path} is a damaged SPZ file: {error}.", AGAIN) from error
     sections = iter(found)
     whole = [next(sections) if size else np.empty(0, np.uint8) for size in header.sections]
     return header, whole, extensions
+
+
+def _zstandard() -> Any:
+    return needed("zstandard", "zstandard", "SPZ 4")
 
 
 def _axes(extensions: bytes, path: Path) -> str:
@@ -205,3 +225,67 @@ def _quats(rotations: NDArray[np.uint8]) -> Floats:
     sizes = (fields & 511).astype(np.float32) / np.float32(511 * np.sqrt(2))
     xyzw = with_largest(np.where(fields & 512, -sizes, sizes), words >> 30)
     return np.roll(xyzw, 1, axis=1)
+
+
+def write(splats: Splats, path: Path) -> list[str]:
+    """Write version 4 and return what was bounded.
+
+    Raises:
+        BadSplats: if a Gaussian is further out than the format can say.
+        Unavailable: if zstandard is not installed.
+    """
+    zstandard = _zstandard()
+    header, sections, said = _encode(splats, 4, path)
+    packer = zstandard.ZstdCompressor(level=12)
+    packed = [(packer.compress(section), len(section)) for section in sections if section]
+    table = b"".join(struct.pack("<QQ", len(data), size) for data, size in packed)
+    with path.open("wb") as file:
+        file.write(struct.pack("<4sIIBBBBI12x", MAGIC, *header, len(packed), 32) + table)
+        file.writelines(data for data, _ in packed)
+    return said
+
+
+def encode_2(splats: Splats, path: Path) -> tuple[bytes, list[str]]:
+    """Return Gaussians as bytes of version 2, and what was bounded; ``path`` is named where they cannot be written."""
+    header, sections, said = _encode(splats, 2, path)
+    start = struct.pack("<4sIIBBBx", MAGIC, *header)
+    return gzip.compress(start + b"".join(sections), mtime=0), said
+
+
+def _encode(splats: Splats, version: int, path: Path) -> tuple[Header, list[bytes], list[str]]:
+    """Return the header, the sections, and what was bounded."""
+    said: list[str] = []
+    stored = from_ply_axes(splats, AXES[0])
+    furthest = float(np.abs(stored.means).max())
+    # One step less than the bits hold, as rounding may go up.
+    bits = FINEST if furthest == 0 else min(FINEST, int(np.floor(np.log2((2**POSITIONS - 1) / furthest))))
+    if bits < 1 or len(splats) > MOST:
+        raise BadSplats(
+            f"{path} cannot be written: SPZ holds at most {MOST} Gaussians, at most {2 ** (POSITIONS - 1)} units out.",
+            "Export them in another format, or fewer of them.",
+        )
+    steps = np.rint(stored.means.astype(np.float64) * 2**bits).astype("<i4")
+    scales = bounded(stored.scales, *SIZES, "log-scales", said)
+    colours = bounded(stored.sh[:, 0], *COLOURS, "coefficients of the constant colour", said)
+    rest = bounded(stored.sh[:, 1:], *COEFFICIENTS, "coefficients of spherical harmonics", said)
+    sections = [
+        np.ascontiguousarray(steps.view(np.uint8).reshape(-1, 4)[:, :3]),
+        as_bytes(stored.alphas),
+        as_bytes(colours * np.float32(0.15) + np.float32(0.5)),
+        np.rint((scales + 10) * 16).astype(np.uint8),
+        _packed_xyz(stored.quats) if version == 2 else _packed_quats(stored.quats),
+        np.rint(rest * 128 + 128).astype(np.uint8),
+    ]
+    return Header(version, len(splats), splats.sh_degree, bits, 0), [part.tobytes() for part in sections], said
+
+
+def _packed_quats(quats: Floats) -> NDArray[np.uint32]:
+    three, largest = without_largest(np.roll(quats, -1, axis=1))
+    fields = np.rint(np.abs(three) * np.float32(511 * np.sqrt(2))).clip(0, 511).astype(np.uint32)
+    fields |= (three < 0).astype(np.uint32) << 9
+    return (largest << 30 | fields[:, 0] << 20 | fields[:, 1] << 10 | fields[:, 2]).astype("<u4")
+
+
+def _packed_xyz(quats: Floats) -> NDArray[np.uint8]:
+    units = unit(quats)
+    return as_bytes(units[:, 1:] * np.where(units[:, :1] < 0, -0.5, 0.5) + 0.5)

