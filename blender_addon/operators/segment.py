@@ -45,7 +45,7 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         folder = capture_folder(context)
         if folder is None or not folder.exists():
-            raise BadArgument(f"There is no folder {folder}.", "Choose the one that holds the photographs.")
+            raise BadArgument(f"The folder {folder} does not exist.", "Choose the one that holds the photographs.")
         job = timer.job_list.submit(folder, request_of(settings(context), folder))
         timer.start()
         if bpy.app.background:
@@ -115,7 +115,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         if not self.filepath or not path.exists():
-            raise BadArgument(f"There is no file {self.filepath}.", "Choose one of a capture.")
+            raise BadArgument(f"The file {self.filepath} does not exist.", "Choose one of a capture.")
         settings(context).folder = str(scene_of(path))
         redraw_panels()  # Blender does not by itself, where the file was dropped beside the panel
         return {"FINISHED"}
