@@ -25,6 +25,9 @@ VIEWS = 120
 """Views that are looked at; of more, some evenly apart."""
 PIXELS = 10_000
 """Pixels of a view that are looked at, on a grid."""
+LEAST_STEP = 4
+"""Pixels between two that are looked at, at most: larger views are looked at reduced. A voxel is of a few pixels, and
+would hold no second one."""
 STRONGEST = 12
 """Gaussians of a pixel that are looked at."""
 COVERED = 0.5
@@ -96,6 +99,7 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
     chosen = evenly_spread(cameras, VIEWS)
     for number, camera in enumerate(chosen):
         progress("geometry", 0.6 * number / len(chosen), "surfaces")
+        camera = _reduced(camera)
         pixels = _grid(camera)
         light = source.light(camera, pixels, STRONGEST)
         whole = light.weights.sum(1)
@@ -181,6 +185,12 @@ def _gathered(points: NDArray[np.float64], edge: float, least: int) -> NDArray[n
     kept = count >= least
     kept[0] &= bool(inside.all())
     return np.where(kept, np.cumsum(kept) - 1, -1)[number]
+
+
+def _reduced(camera: Camera) -> Camera:
+    """Return the camera at a size at which the grid of pixels is :data:`LEAST_STEP` wide, or as it is if smaller."""
+    factor = min(1.0, LEAST_STEP * np.sqrt(PIXELS / (camera.width * camera.height)))
+    return camera.resized(max(1, round(factor * camera.width)), max(1, round(factor * camera.height)))
 
 
 def _grid(camera: Camera) -> NDArray[np.int64]:

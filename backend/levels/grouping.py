@@ -1,14 +1,14 @@
 """Regions to wholes, and to parts: what masks that lie on one another hold together.
 
 Two regions belong to one whole if some mask of a view holds both; that the view also has smaller masks, which part
-them, says nothing. They belong to one part if no mask of the view parts them.
+them, says nothing. They belong to one part if the smallest mask of each is the same:
 
-    whole: w(i, j) = sum over views of  trust of the surest mask that holds both,  - tau * views in which both lie in masks
-    part:  w(i, j) = views in which the same masks hold both,                      - tau * views in which both lie in masks
+    whole: w(i, j) = sum over views of the trust of the surest mask that holds both, - tau * views in which both are masked
+    part:  w(i, j) = views in which one mask is the smallest of both,                - tau * views in which both are masked
 
-Regions that touch are joined first, by :func:`backend.lift.consensus.merging.contract`; then what became of them, touching
-or not. A mask that holds two objects at once is outvoted by the views in which no mask does, as in MaskClustering
-(Yan et al. 2024), whose consensus of views this follows.
+Regions that touch and are nearly always held together are joined first; then the rest, touching or not, by
+:func:`backend.lift.consensus.merging.contract`. A mask that holds two objects at once is outvoted by the views in which
+no mask does. That views agree on what belongs together is the idea of MaskClustering (Yan et al. 2024).
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def _finest(member: Membership, area: NDArray[np.float64]) -> Membership:
     return Membership(start, member.view[kept], member.mask[kept], member.share[kept])
 
 
-def _touching(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
+def _touching(
+    votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float
+) -> NDArray[np.int32]:
     rows = np.flatnonzero(region >= 0)
     if len(rows) < 2:
         return region

@@ -42,6 +42,7 @@ JSON, BIN = b"JSON", b"BIN\0"
 MAX_JSON = 16 << 20
 MOST = 20_000_000
 """Gaussians of all nodes together: many nodes may show one mesh."""
+MAX_NODES = 1 << 14
 EXTENSION = "KHR_gaussian_splatting"
 SPZ_EXTENSION = "KHR_gaussian_splatting_compression_spz_2"
 SPZ_EXTENSIONS = (SPZ_EXTENSION, "KHR_gaussian_splatting_compression_spz")
@@ -156,20 +157,22 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
 
 
 def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats]:
-    total = 0
-    for matrix, mesh in _placed(document, path):
-        for primitive in document.meshes[mesh].primitives:
-            about = primitive.extensions.get(EXTENSION)
-            if about is None or primitive.mode != POINTS:
-                continue
-            total += document.accessors[primitive.attributes["POSITION"]].count
-            if total > MOST:
-                raise BadSplats(f"{path} promises more than {MOST} Gaussians; GLB files of at most {MOST} are read.")
-            splats = _gaussians(document, data, primitive, about, path)
-            try:
-                yield to_ply_axes(splats if np.array_equal(matrix, np.eye(4)) else transform(splats, matrix), AXES)
-            except BadSplats as error:
-                raise BadSplats(f"A node of {path} cannot place Gaussians: {error.sentence}", AGAIN) from error
+    if len(document.nodes) > MAX_NODES:
+        raise BadSplats(f"{path} has {len(document.nodes)} nodes; GLB files of at most {MAX_NODES} are read.")
+    shown = [
+        (matrix, primitive)
+        for matrix, mesh in _placed(document, path)
+        for primitive in document.meshes[mesh].primitives
+        if EXTENSION in primitive.extensions and primitive.mode == POINTS
+    ]
+    if sum(document.accessors[primitive.attributes["POSITION"]].count for _, primitive in shown) > MOST:
+        raise BadSplats(f"{path} promises more than {MOST} Gaussians; GLB files of at most {MOST} are read.")
+    for matrix, primitive in shown:
+        splats = _gaussians(document, data, primitive, path)
+        try:
+            yield to_ply_axes(splats if np.array_equal(matrix, np.eye(4)) else transform(splats, matrix), AXES)
+        except BadSplats as error:
+            raise BadSplats(f"A node of {path} cannot place Gaussians: {error.sentence}", AGAIN) from error
 
 
 def _placed(document: Document, path: Path) -> Iterator[tuple[NDArray[np.float64], int]]:
@@ -204,8 +207,9 @@ def _matrix(node: Node) -> NDArray[np.float64]:
     return matrix
 
 
-def _gaussians(document: Document, data: memoryview, primitive: Primitive, about: Any, path: Path) -> Splats:
+def _gaussians(document: Document, data: memoryview, primitive: Primitive, path: Path) -> Splats:
     """Return the Gaussians of a primitive in the axes that the file has there."""
+    about = primitive.extensions[EXTENSION]
     if about.get("kernel", "ellipse") != "ellipse":
         raise BadSplats(f"{path} holds Gaussians of the kernel {about['kernel']!r}, which is not known here.")
     if about.get("colorSpace", COLOUR_SPACE) != COLOUR_SPACE:
