@@ -84,6 +84,9 @@ def _request(options: dict[str, Any], *, geometry: bool) -> JobRequest:
         # A person names files from where they stand, and a request from its scene.
         if options.get(name) is not None:
             options[name] = str(Path(options[name]).absolute())
+    model = options.get("masks_model")
+    if model is not None and Path(model).is_dir():
+        options["masks_model"] = str(Path(model).absolute())
     return JobRequest(**options)
 
 
@@ -109,6 +112,8 @@ def _parameter(field: Field, *, geometry: bool) -> inspect.Parameter:
     if field.name == "masks":
         more = {"metavar": f"DIR|{GEOMETRY}" if geometry else "DIR"}
         help += f" {GEOMETRY}: find objects by the shape of the scene, without masks." if geometry else ""
+    if field.name == "masks_model":
+        more = {"metavar": "NAME|DIR"}
     if default is None:
         kind = kind | None
     option = typer.Option(*flags, help=help, show_default=default is not None and default is not True, **more)

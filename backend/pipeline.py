@@ -22,7 +22,7 @@ from backend.geometry import label
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.mapping import Workspace, make_workspace
+from backend.mapping import KeptPoses, Workspace, make_workspace
 from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
@@ -40,22 +40,30 @@ from backend.run import Run
 from backend.scene import describe_scene, evenly_spread, load_scene, read_image, read_mask, split_views
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
+from backend.scene.splats_alone import find_splats_alone
 from backend.scene.types import Camera, MaskIds, Scene, View
-from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.unposed import find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
-from backend.splat_files import read_splats_and_warnings
+from backend.segmenter import continue_in, describe, find_known, find_weights, make_masks, maker_of, not_here
+from backend.segmenter.weights import Weights
 from backend.splat_frame import in_frame_of
+from backend.splats_alone import objects_of_splats
 from protocol.errors import BadArgument
+from protocol.formats.read import read_splats_and_warnings
 from protocol.job_request import JobRequest, check, given
 from protocol.ply import write_ply
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 from protocol.splats import Splats
+from protocol.store import link_or_copy
+from protocol.unposed import Unposed
 
 OVERVIEW_ROWS = 4
 POSES = "poses"
 """The COLMAP workspace in a result, where poses were computed."""
+MASKS = "masks"
+"""The masks in a result, where a model made them."""
 BY_GEOMETRY = (
     "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
 )
@@ -71,6 +79,7 @@ class Capture:
         train, test: its views for training and those held out.
         mask_scale: pixels of a mask per pixel of its photograph; None where there are no masks.
         mapped: the poses that were computed, where the folder had none.
+        weights: the model that made the masks, where one did.
         placement: what was found of given poses, where they were checked.
     """
 
@@ -80,6 +89,7 @@ class Capture:
     test: list[View]
     mask_scale: float | None
     mapped: Workspace | None = None
+    weights: Weights | None = None
     placement: Placement | None = None
 
     @property
@@ -102,12 +112,14 @@ def segment(
     checkpoint: Path | None = None,
     progress: Progress = silent,
     picture: Take | None = None,
+    kept_poses: KeptPoses | None = None,
 ) -> dict:
     """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
 
     Args:
         scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
-            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
+            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace. Of a
+            splat file, or a folder with nothing else, objects are found by geometry.
         out: the result folder.
         request: everything that decides the result. Its splats and masks are absolute, or relative to ``scene``.
             Splats are in the frame of the scene's cameras.
@@ -116,6 +128,7 @@ def segment(
         progress: told where the work is.
         picture: given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
             that a method trains, and of the labels.
+        kept_poses: where computed poses are looked for and kept for later.
 
     Raises:
         Fault: if the scene, a mask, the splat file, an option or the output folder is wrong.
@@ -125,12 +138,18 @@ def segment(
     check(request)
     check_out(out)
     request = _located(request, scene)
+    if request.masks_model is not None and find_weights(request.masks_model) is None:
+        raise not_here(request.masks_model)
     with report_compilation(progress) as reported:
         run = _start(request, reported, picture)
         name, method = find_method(request.method)
         read_settings(name, method, request.settings)
-        capture = _capture(scene, out, request, title, run)
-        return _segment(capture, out, request, checkpoint, run)
+        source = find_unposed(scene)
+        alone = find_splats_alone(scene) if source is None else None
+        if alone is not None and request.splats in (None, str(alone)):
+            return _of_splats_alone(alone, out, request, title, run)
+        capture = _capture(scene, source, out, request, title, kept_poses, run)
+        return _segment(scene, capture, out, request, checkpoint, run)
 
 
 def _located(request: JobRequest, scene: Path) -> JobRequest:
@@ -147,19 +166,50 @@ def _start(request: JobRequest, progress: Progress, picture: Take | None) -> Run
     return Run(device, request.seed, progress, Pictures(picture))
 
 
-def _capture(folder: Path, out: Path, request: JobRequest, title: str | None, run: Run) -> Capture:
-    """Read the scene, compute poses where it has none, and check those that it has."""
-    source = find_unposed(folder)
+def _of_splats_alone(file: Path, out: Path, request: JobRequest, title: str | None, run: Run) -> dict:
+    if request.needs_masks:
+        raise BadArgument(
+            f"{file} comes without photographs, so there are no masks to lift.",
+            "Leave out the mask folder, the method and its settings: objects are then found by geometry.",
+        )
+    return objects_of_splats(
+        file,
+        out,
+        title=title,
+        device=request.device,
+        seed=request.seed,
+        meshes=request.meshes,
+        gallery=request.gallery,
+        progress=run.progress,
+    )
+
+
+def _capture(
+    folder: Path,
+    source: Unposed | None,
+    out: Path,
+    request: JobRequest,
+    title: str | None,
+    kept_poses: KeptPoses | None,
+    run: Run,
+) -> Capture:
+    """Read the scene, compute poses and make masks where it has none, and check the poses that it has."""
     mapped = None
     if source is not None:
         _check_unposed(source, out, request)
         with run.clock("poses"):
-            mapped = make_workspace(source, _poses_place(source, out, run.seed), run.seed, run.progress)
+            workspace = _poses_place(source, out, run.seed)
+            mapped = make_workspace(source, workspace, run.seed, run.progress, kept_poses)
 
     with run.clock("scene"):
         scene = _load(folder, request, source, mapped)
         if request.masks_from == "geometry":
             scene = _without_masks(scene)
+        weights = _mask_model(request, scene)
+    if weights is not None:
+        with run.clock("masks"):
+            scene = _with_made_masks(folder, scene, weights, source, mapped, out, request, run)
+    with run.clock("scene"):
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train)
         if mask_scale is None and request.needs_masks:
@@ -172,10 +222,12 @@ def _capture(folder: Path, out: Path, request: JobRequest, title: str | None, ru
         with run.clock("poses"):
             scene, placement = place(scene, run.seed, run.progress)
             train, test = split_views(scene.views, request.test_views)
-    return Capture(title, scene, train, test, mask_scale, mapped, placement)
+    return Capture(title, scene, train, test, mask_scale, mapped, weights, placement)
 
 
-def _segment(capture: Capture, out: Path, request: JobRequest, checkpoint: Path | None, run: Run) -> dict:
+def _segment(
+    folder_of_scene: Path, capture: Capture, out: Path, request: JobRequest, checkpoint: Path | None, run: Run
+) -> dict:
     scene, train, test = capture.scene, capture.train, capture.test
     curve = Curve()
     warnings = [*scene.warnings, *([BY_GEOMETRY] if capture.by_geometry else [])]
@@ -212,10 +264,15 @@ def _segment(capture: Capture, out: Path, request: JobRequest, checkpoint: Path 
             with run.clock("gallery"):
                 _gallery(folder / GALLERY, curve, splats, lifted, test, up, run)
         run.progress("write", 1.0)
+        warnings = [from_inside(each, _folder_of(folder_of_scene)) for each in warnings]
         report = _report(capture, request, splats, lifted, found, warnings, run)
         write_report(folder, report)
         if capture.mapped is not None:
-            shutil.copytree(capture.mapped.folder, folder / POSES)
+            shutil.copytree(capture.mapped.folder, folder / POSES, copy_function=link_or_copy)
+        if capture.weights is not None:
+            shutil.copytree(_masks_while_working(out), folder / MASKS)
+    if capture.weights is not None:
+        shutil.rmtree(_masks_while_working(out))
     if capture.mapped is not None and capture.mapped.folder == _poses_while_working(out):
         shutil.rmtree(capture.mapped.folder)
     return report
@@ -266,12 +323,15 @@ def _check_unposed(source: Unposed, out: Path, request: JobRequest) -> None:
     if request.splats is not None:
         raise BadArgument(
             f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with.",
+            "Name the folder with the cameras that the Gaussians were made with, or run backend objects on that file.",
         )
-    if request.masks is None and not source.masked and not source.masks_beside and request.needs_masks:
-        raise source.no_mask()
-    if request.masks is not None and not Path(request.masks).is_dir():
-        raise BadArgument(f"The mask folder {request.masks} does not exist.")
+    refusal = source.refusal()
+    if refusal is not None:
+        raise refusal
+    if request.masks is not None:
+        given_masks(source, Path(request.masks))
+    elif not source.masked and request.needs_masks:
+        raise without_masks(source)
 
 
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
@@ -279,8 +339,53 @@ def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
     return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
 
 
+def _folder_of(scene: Path) -> Path:
+    return scene if scene.is_dir() else scene.parent
+
+
 def _poses_while_working(out: Path) -> Path:
     return out.with_name(f".{out.name}.{POSES}")
+
+
+def _masks_while_working(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{MASKS}")
+
+
+def _mask_model(request: JobRequest, scene: Scene) -> Weights | None:
+    """The model that is to make masks; None where there are masks, or none are wanted, or no model is here."""
+    if request.masks_from == "geometry" or request.masks is not None:
+        return None
+    if any(view.mask_path is not None for view in scene.views):
+        if request.masks_model is not None:
+            raise BadArgument(
+                f"{scene.root} has masks, in {scene.masks_from}; a model makes them where there are none.",
+                "Leave out --masks-model; or run backend masks with --out FOLDER and give --masks FOLDER.",
+            )
+        return None
+    return find_known() if request.masks_model is None else find_weights(request.masks_model)
+
+
+def _with_made_masks(
+    folder: Path,
+    scene: Scene,
+    weights: Weights,
+    source: Unposed | None,
+    mapped: Workspace | None,
+    out: Path,
+    request: JobRequest,
+    run: Run,
+) -> Scene:
+    """The scene with masks that a model makes of the training views."""
+    train, _ = split_views(scene.views, request.test_views)
+    working = _masks_while_working(out)
+    continue_in(working, out / MASKS, maker_of(weights))
+    made = make_masks(train, working, weights, device=run.device, progress=run.progress)
+    masked = _load(folder, replace_option(request, masks=str(working)), source, mapped)
+    told = (
+        f"Masks of {made.photographs} of {len(scene.views)} photographs were made by the model "
+        f"{describe(weights.name, weights.bytes, weights.licence)}."
+    )
+    return replace(masked, warnings=(*scene.warnings, told, *made.warnings))
 
 
 def _load(folder: Path, request: JobRequest, source: Unposed | None, mapped: Workspace | None) -> Scene:
@@ -455,7 +560,7 @@ def _report(
     warnings: Sequence[str],
     run: Run,
 ) -> dict:
-    clock, mapped = run.clock, capture.mapped
+    clock, mapped, weights = run.clock, capture.mapped, capture.weights
     seconds = {stage: round(value, 2) for stage, value in clock.seconds.items()}
     seconds["gaussians_to_labels"] = round(clock.seconds["lift"] + clock.seconds["labels"], 2)
     seconds["total"] = round(clock.total(), 2)
@@ -488,6 +593,7 @@ def _report(
         "splats": Path(request.splats).name if request.splats else None,
         "options": {name: _shown(name, value) for name, value in given(request).items()},
         "versions": {name: version(name) for name in ("splatlift", "torch", "numpy", "numba")},
+        "masks": weights and {"model": weights.name, "licence": weights.licence, "bytes": weights.bytes},
         "mapped": mapped and {"given": mapped.given, "placed": len(mapped.origins)},
     }
 

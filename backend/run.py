@@ -11,7 +11,7 @@ from backend.progress import Progress, silent
 
 
 class Stopwatch:
-    """Seconds per named stage; as a context manager it times one."""
+    """Seconds per named stage; as a context manager it times one, and adds to earlier times of it."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter()
@@ -21,7 +21,7 @@ class Stopwatch:
     def __call__(self, stage: str):
         start = time.perf_counter()
         yield
-        self.seconds[stage] = time.perf_counter() - start
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def total(self) -> float:
         """Return the seconds since the start."""

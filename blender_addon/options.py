@@ -42,6 +42,8 @@ def read(chosen: Any) -> dict[str, Any]:
 def request(chosen: Any, found: Survey | None, method: str | None, settings: Mapping[str, Value]) -> JobRequest:
     """Return the request of the panel, without the options that it greys out.
 
+    Of photographs or splats without masks, no method is asked for, as it would ask for masks.
+
     Args:
         chosen: the scene's ``splatlift``.
         found: what is in the capture's folder.
@@ -49,7 +51,8 @@ def request(chosen: Any, found: Survey | None, method: str | None, settings: Map
         settings: those of the method that differ from its own.
     """
     asked = JobRequest(splats=_splats(chosen, found), **read(chosen))
-    if asked.masks_from != "geometry":
+    maskless = found is not None and found.poses_from != "cameras" and not found.masks
+    if asked.masks_from != "geometry" and not maskless:
         asked = replace(asked, method=method, settings=dict(settings))
     return replace(asked, **{name: OPTIONS[name].default for name in without_effect(asked)})
 
@@ -66,7 +69,8 @@ def usable(chosen: Any, found: Survey | Fault | None, features: Sequence[str] | 
 
 
 def _splats(chosen: Any, found: Survey | None) -> str | None:
-    return found.splats if chosen.use_splats and found is not None else None
+    posed = found is not None and found.poses_from == "cameras"
+    return found.splats if found is not None and posed and chosen.use_splats else None
 
 
 def _property(field: Field) -> Any:

@@ -6,6 +6,7 @@ field here, its reader in :mod:`backend.pipeline`, and a parameter of ``api.segm
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
@@ -95,6 +96,15 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             },
         ),
     ] = "capture"
+    masks_model: Annotated[
+        FolderPath | None,
+        Meta(
+            title="Mask Model",
+            description="Where the scene has no masks: the segmentation model that makes them, owner/name of the hub. "
+            "By default a known one that is on the machine.",
+            extra=_SINCE_2_1,
+        ),
+    ] = None
     background_ids: Annotated[
         list[MaskId],
         Meta(
@@ -174,6 +184,7 @@ OPTIONS: dict[str, Field] = {field.name: field for field in fields_of(JobRequest
 """The fields of :class:`JobRequest` by name, in order."""
 OF_RECONSTRUCTION = ("steps", "quality", "long_side", "max_gaussians", "steer", "gpus")
 """Options of the reconstruction, which do nothing where splats are given."""
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _OF_REFINEMENT = ("steps", "quality")
 _TYPES = get_type_hints(JobRequest, include_extras=True)
 
@@ -211,6 +222,10 @@ def check(request: JobRequest) -> None:
             "Geometry alone reads no masks.",
             "Leave out the mask folder, mask ids, the method and its settings.",
         )
+    if request.masks_model is not None and (request.masks is not None or request.masks_from == "geometry"):
+        raise BadArgument(
+            "A model makes masks where a scene has none; --masks was given too.", "Leave out --masks or --masks-model."
+        )
     if useless := without_effect(request):
         raise BadArgument(
             f"Given splats are not reconstructed, so {_listed(useless)} would do nothing.",
@@ -237,6 +252,10 @@ def check_paths(request: JobRequest) -> None:
                 safe_path(path)
         except BadFrames as fault:
             raise BadArgument(f"The path {path!r} of {name} does not stay inside the scene folder.") from fault
+    if request.masks_model is not None and not _HUB_NAME.fullmatch(request.masks_model):
+        raise BadArgument(
+            f"The model {request.masks_model!r} is not a name of the model hub.", "Name it as owner/name."
+        )
 
 
 def check_features(request: JobRequest, features: list[str], server: str) -> None:

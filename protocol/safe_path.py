@@ -20,7 +20,7 @@ def safe_path(path: str) -> PurePosixPath:
         BadFrames: if it is absolute, leaves its folder, or holds a character that some system treats specially.
     """
     if not all(map(_safe_name, path.split("/"))):
-        raise BadFrames(f"The path {path!r} in a manifest does not name a file inside its folder.")
+        raise BadFrames(f"The path {path!r} in a manifest is not a path inside its folder.")
     return PurePosixPath(path)
 
 

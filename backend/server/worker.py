@@ -21,8 +21,9 @@ from backend.pictures import Take
 from backend.progress import Cancelled, Progress
 from backend.server import worker_protocol
 from backend.server.child_pipes import listen, take_stdout
-from backend.server.worker_protocol import Done, Failed, Line, Pictured, Step, clip
-from protocol.errors import Fault
+from backend.server.kept_poses import KeptPoses
+from backend.server.worker_protocol import Assignment, Done, Failed, Line, Pictured, Step, clip
+from protocol.errors import BadArgument, Fault
 from protocol.job_request import JobRequest, check_paths
 from protocol.store import Store, read_manifest
 
@@ -40,6 +41,7 @@ class Segment(Protocol):
         checkpoint: Path,
         progress: Progress,
         picture: Take,
+        kept_poses: KeptPoses,
     ) -> object: ...
 
 
@@ -56,11 +58,21 @@ def _pipeline(
     checkpoint: Path,
     progress: Progress,
     picture: Take,
+    kept_poses: KeptPoses,
 ) -> object:
     # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
     from backend.pipeline import segment
 
-    return segment(scene, out, request, title=title, checkpoint=checkpoint, progress=progress, picture=picture)
+    return segment(
+        scene,
+        out,
+        request,
+        title=title,
+        checkpoint=checkpoint,
+        progress=progress,
+        picture=picture,
+        kept_poses=kept_poses,
+    )
 
 
 def work(folder: Path, segment: Segment) -> int:
@@ -70,15 +82,18 @@ def work(folder: Path, segment: Segment) -> int:
     listen(reporter.obey)
     try:
         reporter.progress("scene", 0.0)
-        title, request = _prepare(folder)
+        assignment = worker_protocol.read_assignment(folder)
+        store = Store(Path(assignment.store))
+        request = _prepare(folder, assignment, store)
         segment(
             folder / worker_protocol.SCENE,
             folder / worker_protocol.RESULT,
             request,
-            title=title,
+            title=assignment.title,
             checkpoint=folder / worker_protocol.CHECKPOINT,
             progress=reporter.progress,
             picture=reporter.picture,
+            kept_poses=KeptPoses(store),
         )
         _sync(folder / worker_protocol.RESULT)
     except Cancelled:
@@ -120,20 +135,21 @@ class _Reporter:
         self.say(Pictured())
 
 
-def _prepare(folder: Path) -> tuple[str, JobRequest]:
-    """Lay out the scene in the job's folder; return its title and what is to be done.
+def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
+    """Lay out the scene in the job's folder; return what is to be done.
 
     Raises:
         BadArgument: if the request names a path outside the scene.
     """
-    assignment = worker_protocol.read_assignment(folder)
     check_paths(assignment.request)
+    model = assignment.request.masks_model
+    if model is not None and Path(model).exists():
+        raise BadArgument(f"The model {model} is a folder of the server.", "Name a model of the hub as owner/name.")
     scene = folder / worker_protocol.SCENE
     for leftover in (scene, folder / worker_protocol.RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
-    store = Store(Path(assignment.store))
     store.checkout(read_manifest(store, assignment.scene), scene)
-    return assignment.title, replace(assignment.request, device=assignment.device)
+    return replace(assignment.request, device=assignment.device)
 
 
 def _sync(result: Path) -> None:

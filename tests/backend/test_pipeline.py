@@ -43,7 +43,7 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(small_ro
         "1 files of masks belong to no photograph and were left out (first: other.png).",
         "1 of 6 photographs have no mask (first: images/0001.png).",
     ]
-    assert of_file == "given.ply has 1 Gaussians with a quaternion of zeros, which is no rotation; they were dropped."
+    assert of_file == "given.ply has 1 Gaussians with a zero quaternion; they were dropped."
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])

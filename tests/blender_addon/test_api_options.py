@@ -28,6 +28,7 @@ VALUES: dict[str, Any] = {
     "quality": "draft",
     "settings": {"tau": 0.5},
     "masks_from": "geometry",
+    "masks_model": "owner/name",
     "background_ids": [3, 4],
     "void_ids": [5],
     "long_side": 400,

@@ -49,6 +49,7 @@ WRONG_VALUES = [
     ({"method": 3}, r"Method \(method\) cannot be 3"),
     ({"splats": "a" * 5000}, r"Splats \(splats\) cannot be"),
     ({"masks": 1}, "Mask Folder"),
+    ({"masks_model": 1}, "Mask Model"),
 ]
 
 
@@ -68,6 +69,8 @@ EXCLUDED = [
     ({"masks_from": "geometry", "settings": {"tau": 0.5}}, "Geometry alone reads no masks"),
     ({"masks_from": "geometry", "background_ids": [1]}, "Geometry alone reads no masks"),
     ({"masks_from": "geometry", "void_ids": [1]}, "Geometry alone reads no masks"),
+    ({"masks_from": "geometry", "masks_model": "owner/name"}, "A model makes masks where a scene has none"),
+    ({"masks": "masks", "masks_model": "owner/name"}, "A model makes masks where a scene has none"),
     ({"splats": "a.ply", "steps": 10}, "steps would do nothing. Leave out steps"),
     ({"splats": "a.ply", "quality": "high", "gpus": 2}, "quality and gpus would do nothing"),
     ({"splats": "a.ply", "long_side": 400}, "long_side"),
@@ -100,6 +103,13 @@ def test_paths_stay_inside_the_scene(field, path):
     check_paths(JobRequest(**{field: "inside/a.ply"}))
     with pytest.raises(BadArgument, match=f"of {field} does not stay inside"):
         check_paths(JobRequest(**{field: path}))
+
+
+@pytest.mark.parametrize("model", ["/models/sam", "../sam", "sam", "a/b/c", ".cache/sam", "a\\b", "a/..", ""])
+def test_a_model_is_a_name_of_the_hub(model):
+    check_paths(JobRequest(masks_model="owner/name-2.1_x"))
+    with pytest.raises(BadArgument, match="not a name of the model hub"):
+        check_paths(JobRequest(masks_model=model))
 
 
 def test_a_server_of_an_earlier_version_is_not_sent_what_it_does_not_know():
