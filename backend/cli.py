@@ -122,7 +122,7 @@ def segment(
         masks_model=masks_model,
     )
     with progress_bars() as progress:
-        if masks_model is not None:
+        if masks_model is not None and masks is None:
             from backend.segmenter import get_weights
 
             get_weights(masks_model, _agree(yes), progress)

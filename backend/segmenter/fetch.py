@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.progress import Progress, silent
-from backend.segmenter.library import first_line, transformers
+from backend.segmenter.library import check_installed, first_line
 from backend.segmenter.weights import INDEX, UNKNOWN_LICENCE, WEIGHTS, Weights, describe, find_weights
 from protocol.errors import BadArgument, Refused, Unavailable
 
@@ -66,7 +66,7 @@ def get_weights(name: str, agree: Agree = never, progress: Progress = silent) ->
     found = find_weights(name)
     if found is not None:
         return found
-    transformers()
+    check_installed()
     offer = look_up(name)
     if not agree(offer):
         raise Refused(
