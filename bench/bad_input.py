@@ -15,16 +15,16 @@ from unittest.mock import patch
 
 from backend.cli import main
 from backend.lift import METHODS
-from backend.splat_files import read_splats
 from bench.scenes import MadeScene, make_scene
 from protocol.errors import Fault
+from protocol.formats.read import read_splats
 from protocol.ply import read_ply
 from protocol.wire import decode
 from tests.backend.lift.test_bad_lifts import BAD_LIFTS, attempt
 from tests.backend.scene.test_bad_photographs import BAD_PHOTOGRAPHS, look
 from tests.backend.scene.test_bad_scenes import BAD_SCENES, load_all
-from tests.backend.splat_files.test_read import BAD_FILES
 from tests.backend.test_cli import BAD_ARGUMENTS, write_scene
+from tests.protocol.formats.test_read import BAD_FILES
 from tests.protocol.test_ply import BAD_PLY
 from tests.protocol.test_wire import BAD_FRAMES
 

@@ -1,7 +1,7 @@
 """The side panel in the 3D view. It reads what is known and draws it; it asks neither network nor disk."""
 
 import textwrap
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, cast
 
 import bpy
 
@@ -31,6 +31,7 @@ STAGES = {
     "queued": "Waiting",
     "scene": "Reading the capture",
     "poses": "Computing poses",
+    "masks": "Making masks",
     "reconstruct": "Building the scene",
     "contributions": "Reading the masks",
     "lift": "Finding objects",
@@ -53,7 +54,11 @@ class _SidePanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
 
 class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
@@ -142,7 +147,7 @@ class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
 
     bl_label = "Settings"
     bl_parent_id = "SPLATLIFT_PT_capture"
-    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -216,7 +221,16 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
     """One row an object: colour, name, count, select, hide."""
 
     def draw_item(
-        self, context: Any, layout: Any, data: Any, item: Any, icon: int, active_data: Any, active_property: str
+        self,
+        context: Any,
+        layout: Any,
+        data: Any,
+        item: Any,
+        icon: Any,
+        active_data: Any,
+        active_property: Any,
+        index: Any,
+        flt_flag: Any,
     ) -> None:
         known = item.splatlift
         row = layout.row(align=True)
@@ -233,7 +247,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         ).object_id = known.object_id
         row.prop(item, "hide_viewport", text="", emboss=False)
 
-    def filter_items(self, context: Any, data: Any, property: str) -> tuple[list[int], list[int]]:
+    def filter_items(self, context: Any, data: Any, property: Any) -> Any:
         """Show what SplatLift made and the search matches, in order of label, the background last."""
         children = list(getattr(data, property))
         wanted = self.filter_name.lower()
@@ -263,9 +277,9 @@ class SPLATLIFT_MT_choice(bpy.types.Menu):
     bl_label = "Value"
 
     def draw(self, context: Any) -> None:
-        value = context.splatlift_value
+        value, layout = context.splatlift_value, cast(Any, self.layout)
         for choice in value.choices.split("\n"):
-            button = self.layout.operator("splatlift.choose_value", text=choice)
+            button = layout.operator("splatlift.choose_value", text=choice)
             button.method, button.setting, button.choice = value.method, value.name, choice
 
 

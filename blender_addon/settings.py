@@ -113,10 +113,12 @@ CLASSES = (SplatLiftValue, SplatLiftSettings)
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.splatlift = bpy.props.PointerProperty(type=SplatLiftSettings)
+    kind: Any = bpy.types.Scene
+    kind.splatlift = bpy.props.PointerProperty(type=SplatLiftSettings)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.splatlift
+    kind: Any = bpy.types.Scene
+    del kind.splatlift
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -75,7 +75,7 @@ def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, 
     single = scene if scene.is_file() else None
     if not root.is_dir() or (single is not None and not is_one_of(single.name, (*VIDEO_ENDINGS, *SPLAT_ENDINGS))):
         raise BadScene(
-            f"There is no folder {scene}, and no video or splat file.", "Choose the folder that holds the photographs."
+            f"{scene} is not a folder, a video or a splat file.", "Choose the folder that holds the photographs."
         )
     found = SceneFiles(folder)
     asked = frozenset(Path(name) for name in also)

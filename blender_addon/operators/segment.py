@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -28,7 +28,7 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
 
     bl_idname = "splatlift.segment"
     bl_label = "Segment"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -45,7 +45,7 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         folder = capture_folder(context)
         if folder is None or not folder.exists():
-            raise BadArgument(f"There is no folder {folder}.", "Choose the one that holds the photographs.")
+            raise BadArgument(f"The folder {folder} does not exist.", "Choose the one that holds the photographs.")
         job = timer.job_list.submit(folder, request_of(settings(context), folder))
         timer.start()
         if bpy.app.background:
@@ -59,7 +59,7 @@ class SPLATLIFT_OT_cancel(bpy.types.Operator):
 
     bl_idname = "splatlift.cancel"
     bl_label = "Cancel"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
 
@@ -79,7 +79,7 @@ class SPLATLIFT_OT_forget(bpy.types.Operator):
 
     bl_idname = "splatlift.forget"
     bl_label = "Take Off the List"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
 
@@ -99,7 +99,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
 
     bl_idname = "splatlift.drop_capture"
     bl_label = "Choose Capture"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     filepath: bpy.props.StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(default=";".join(f"*{ending}" for ending in DROPPED), options={"HIDDEN"})
@@ -115,7 +115,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         if not self.filepath or not path.exists():
-            raise BadArgument(f"There is no file {self.filepath}.", "Choose one of a capture.")
+            raise BadArgument(f"The file {self.filepath} does not exist.", "Choose one of a capture.")
         settings(context).folder = str(scene_of(path))
         redraw_panels()  # Blender does not by itself, where the file was dropped beside the panel
         return {"FINISHED"}
@@ -126,7 +126,7 @@ class SPLATLIFT_OT_choose_value(bpy.types.Operator):
 
     bl_idname = "splatlift.choose_value"
     bl_label = "Choose"
-    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+    bl_options = {"INTERNAL", "UNDO"}
 
     method: bpy.props.StringProperty()
     setting: bpy.props.StringProperty()
@@ -146,7 +146,7 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
     bl_idname = "splatlift.reset_value"
     bl_label = "Reset"
-    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+    bl_options = {"INTERNAL", "UNDO"}
 
     method: bpy.props.StringProperty()
     setting: bpy.props.StringProperty()

@@ -56,7 +56,7 @@ BAD_ARGUMENTS = {
     "setting without value": (SEGMENT + "--set tau", "NAME=VALUE"),
     "unknown setting": (SEGMENT + "--set colour=1", "colour"),
     "output is a file": ("segment {scene} --out {scene}/images/a.png", "is a file"),
-    "output holds something else": ("segment {scene} --out {scene}", "no segmentation wrote"),
+    "output holds something else": ("segment {scene} --out {scene}", "not written by a segmentation"),
     "splats are not there": (SEGMENT + "--splats {tmp}/no.ply", "no.ply"),
     "inspect nothing": ("inspect {tmp}/nowhere", "nowhere"),
     "inspect masks that are not there": ("inspect {scene} --masks {tmp}/no", "no"),

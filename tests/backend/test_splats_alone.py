@@ -72,13 +72,13 @@ def test_of_several_files_one_has_to_be_named(file: Path, tmp_path: Path) -> Non
 def test_what_is_wrong_leaves_nothing(file: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.ply").write_bytes(b"ply\n")
     cases: list[tuple[Path, str, type[Fault]]] = [
-        (tmp_path / "no.ply", "There is no file", BadSplats),
+        (tmp_path / "no.ply", "does not exist", BadSplats),
         (tmp_path / "broken.ply", "broken.ply", BadSplats),
     ]
     for path, said, kind in cases:
         with pytest.raises(kind, match=said):
             objects_of_splats(path, tmp_path / "out", device="cpu")
-    with pytest.raises(BadArgument, match="holds files that no segmentation wrote"):
+    with pytest.raises(BadArgument, match="contains files that were not written by a segmentation"):
         objects_of_splats(file, tmp_path, device="cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["broken.ply"]
 

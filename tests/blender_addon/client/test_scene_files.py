@@ -151,7 +151,11 @@ def test_what_cannot_be_sent(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "readme.md").touch()
     (tmp_path / "file.png").touch()
-    for name, said in (("nowhere", "There is no folder"), ("file.png", "no folder"), ("empty", "holds no photographs")):
+    for name, said in (
+        ("nowhere", "nowhere does not exist"),
+        ("file.png", "does not exist"),
+        ("empty", "holds no photographs"),
+    ):
         with pytest.raises(BadScene, match=said) as refused:
             found(tmp_path / name)
         assert str(tmp_path / name) in refused.value.sentence
