@@ -355,28 +355,49 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     collections.show_as(scene, display, budget)
 
 
-def export_object(collections: Any, path: Path | str, *, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE") -> int:
+def export_object(
+    collections: Any,
+    path: Path | str,
+    *,
+    frame: Literal["CAPTURE", "WORLD"] = "CAPTURE",
+    name: str | None = None,
+    labels: bool = False,
+) -> int:
     """Export a collection, or several into one file, with what was moved baked in; return how many Gaussians they hold.
+
+    Warns of what the format cannot hold.
+
+    Args:
+        name: a format for Gaussians, such as "spz"; left out, the ending of ``path`` says which.
+        labels: whether labels are written too, in the file or, where the format holds none, beside it.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
     """
     from .splats.export import export_objects
 
-    return export_objects(_several(collections), Path(path), frame=frame)
+    return export_objects(_several(collections), Path(path), frame=frame, name=name, labels=labels)
 
 
 def export_scene(
-    scene: Any, path: Path | str, *, background: bool = True, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE"
+    scene: Any,
+    path: Path | str,
+    *,
+    background: bool = True,
+    frame: Literal["CAPTURE", "WORLD"] = "CAPTURE",
+    name: str | None = None,
+    labels: bool = False,
 ) -> int:
     """Export a whole scene as it stands now, with or without its background; return how many Gaussians it holds.
+
+    Args and warnings are those of :func:`export_object`.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
     """
     from .splats.export import export_objects
 
-    return export_objects([scene], Path(path), background=background, frame=frame)
+    return export_objects([scene], Path(path), background=background, frame=frame, name=name, labels=labels)
 
 
 def export_mesh(collections: Any, path: Path | str) -> int:

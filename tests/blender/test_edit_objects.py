@@ -132,7 +132,7 @@ def test_a_moved_object_stays_in_its_place_when_it_is_merged(scene: Any, tmp_pat
 def test_what_cannot_be_merged_changes_nothing(points: Any) -> None:
     pieces_of(part("plant"))[0].thing.scale = (1, 2, 1)
     before = held("mug")
-    with pytest.raises(BadSplats, match=r"'plant' cannot be joined: .*unevenly"):
+    with pytest.raises(BadSplats, match=r"'plant' cannot be joined: .*non-uniform"):
         merge([part("mug"), part("plant")], part("mug"))
     assert same(held("mug"), before)
     with pytest.raises(BadArgument, match="One object alone"):

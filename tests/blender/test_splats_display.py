@@ -232,7 +232,7 @@ def test_a_broken_mesh_is_refused_and_leaves_nothing(tmp_path: Path, broken: byt
 def test_a_mesh_whose_faces_lead_nowhere_is_refused(tmp_path: Path, face: tuple) -> None:
     write_example(tmp_path / "in")
     write_tetrahedron(tmp_path / "in" / "meshes" / "0001.ply", [(0, 1, 2), face])
-    with pytest.raises(BadResult, match="a vertex that is not there"):
+    with pytest.raises(BadResult, match="a vertex that does not exist"):
         session.import_folder(tmp_path / "in", "MESH")
 
 

@@ -182,9 +182,9 @@ def test_an_uneven_scale_is_refused_when_it_was_applied_as_well(tmp_path: Path) 
     part("mug").objects[0].scale = (1, 2, 1)
     pick_parts(["mug"])
     bpy.ops.object.transform_apply(location=False, rotation=False, scale=True)
-    with pytest.raises(BadSplats, match=r"'mug' cannot be exported: .*unevenly"):
+    with pytest.raises(BadSplats, match=r"'mug' cannot be exported: .*non-uniform"):
         exported(scene, tmp_path)
-    with pytest.raises(BadSplats, match=r"'mug' cannot be saved: .*unevenly"):
+    with pytest.raises(BadSplats, match=r"'mug' cannot be saved: .*non-uniform"):
         save_edits(scene)
 
 
