@@ -108,7 +108,7 @@ def _read_gzip(file: BinaryIO, path: Path) -> Contents:
         sections = [_section(stream, size, path) for size in header.sections]
         extensions = stream.read(MOST_EXTENSIONS + 1) if header.flags & HAS_EXTENSIONS else b""
         if not extensions and stream.read(1):
-            warnings.warn(f"{path} has extra extra bytes after its last Gaussian; they were ignored.", stacklevel=4)
+            warnings.warn(f"{path} has extra bytes after its last Gaussian; they were ignored.", stacklevel=4)
     return header, sections, extensions
 
 

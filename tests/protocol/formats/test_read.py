@@ -338,7 +338,7 @@ def test_warnings_come_as_sentences(tmp_path: Path):
     splats, said = read_splats_and_warnings(tmp_path / "a.splat")
     assert len(splats) == 4
     assert said == [
-        f"{tmp_path / 'a.splat'} has 1 Gaussians with values with values that are not finite; they were dropped."
+        f"{tmp_path / 'a.splat'} has 1 Gaussians with values that are not finite; they were dropped."
     ]
 
 
