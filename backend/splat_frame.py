@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from backend.likeness import likeness
 from backend.scene.json_files import read_json
 from backend.scene.types import View
-from backend.splat_files.axes import to_ply_axes
 from protocol.errors import BadSplats
+from protocol.formats.axes import to_ply_axes
 from protocol.splats import Splats
 from protocol.transform import transform
 

@@ -138,6 +138,27 @@ def paint(masks: list[Instance], height: int, width: int) -> NDArray[np.int32]:
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 
+def runs_of(mask: NDArray[np.bool_]) -> list[int]:
+    """Return the run lengths of a mask (H, W), those of pixels outside first."""
+    flat = mask.ravel(order="F")
+    ends = np.flatnonzero(np.diff(flat, prepend=False))
+    return np.diff(ends, prepend=0, append=flat.size).tolist()
+
+
+def pack_counts(counts: list[int]) -> str:
+    """Return run lengths as COCO's string, which :func:`unpack_counts` reads."""
+    characters = []
+    for i, count in enumerate(counts):
+        value = count - counts[i - 2] if i > 2 else count
+        more = True
+        while more:
+            bits = value & 31
+            value >>= 5
+            more = value != (-1 if bits & 16 else 0)
+            characters.append(chr(bits + 32 * more + 48))
+    return "".join(characters)
+
+
 def _items(content: Any, file: Path) -> list[Any]:
     """Return the run lengths of each mask: of a list of them, of one alone, or of what is called its annotations."""
     if isinstance(content, dict):

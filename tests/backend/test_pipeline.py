@@ -45,7 +45,7 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_
         "1 files of masks belong to no photograph and were left out (first: other.png).",
         "1 of 6 photographs have no mask (first: images/0001.png).",
     ]
-    assert of_file == "given.ply has 1 Gaussians with a quaternion of zeros, which is no rotation; they were dropped."
+    assert of_file == "given.ply has 1 Gaussians with a zero quaternion; they were dropped."
 
 
 def test_several_gpus_are_refused_where_there_is_none(request_small, tmp_path: Path):

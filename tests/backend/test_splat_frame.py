@@ -13,9 +13,9 @@ from backend.demo.scene import write_scene
 from backend.likeness import likeness
 from backend.reconstruct import reconstruct
 from backend.scene import Scene, load_scene
-from backend.splat_files.axes import to_ply_axes
 from backend.splat_frame import LEAST, SURE, TRANSFORMS, in_frame_of
 from protocol.errors import BadScene, BadSplats
+from protocol.formats.axes import to_ply_axes
 from protocol.splats import Splats
 from protocol.transform import transform
 
