@@ -83,7 +83,7 @@ def merge_weak(
     normals: NDArray[np.float32],
     group: NDArray[np.int64],
     grounded: NDArray[np.bool_],
-    smallest: float,
+    smallest: int,
     reach: float,
 ) -> NDArray[np.int64]:
     """Join each part that is small, or stands on nothing, to the neighbour with which it shares most of its border.

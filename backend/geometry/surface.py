@@ -76,7 +76,6 @@ class Voxels(NamedTuple):
         colours: (V, 3) float32.
         depths: (V,) float32, mean depth of the samples over the median of all.
         edge: scene units.
-        coarser: edge over that which the samples ask for.
         of_sample: (P,) int64, the voxel of each sample; -1 for outliers.
         sided: whether the signs of normals mean anything.
     """
@@ -87,7 +86,6 @@ class Voxels(NamedTuple):
     depths: NDArray[np.float32]
     edge: float
     of_sample: NDArray[np.int64]
-    coarser: float = 1.0
     sided: bool = True
 
 
@@ -153,12 +151,11 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
     if not len(points):
         none = np.zeros((0, 3), np.float32)
         return Voxels(points, none, none, np.zeros(0, np.float32), edge, np.zeros(0, np.int64))
-    coarser = 1.0
+    most = COARSEST * edge
     of_sample = _gathered(points, edge, least)
-    while (of_sample >= 0).mean() < KEPT and coarser * COARSER <= COARSEST:
-        coarser *= COARSER
-        of_sample = _gathered(points, edge * coarser, least)
-    edge *= coarser
+    while (of_sample >= 0).mean() < KEPT and COARSER * edge <= most:
+        edge *= COARSER
+        of_sample = _gathered(points, edge, least)
     used = of_sample >= 0
     total = np.bincount(of_sample[used]).astype(np.float64)
 
@@ -170,7 +167,7 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
     normals = _normals(centre, mean(samples.outward))
     depths = np.bincount(of_sample[used], samples.depths[used], len(total)) / total / np.median(samples.depths)
     colours = mean(samples.colours).astype(np.float32)
-    return Voxels(centre, normals, colours, depths.astype(np.float32), edge, of_sample, coarser)
+    return Voxels(centre, normals, colours, depths.astype(np.float32), edge, of_sample)
 
 
 def _gathered(points: NDArray[np.float64], edge: float, least: int) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ def plate(*corner: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     return points.astype(np.float64), np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
 
 
-def merged(*parts: tuple[NDArray[np.float64], NDArray[np.float32]], smallest: float = 100) -> NDArray[np.int64]:
+def merged(*parts: tuple[NDArray[np.float64], NDArray[np.float32]], smallest: int = 100) -> NDArray[np.int64]:
     """Return the parts after merging; only the first stands on the ground."""
     points, normals = (np.concatenate(each) for each in zip(*parts, strict=True))
     group = np.repeat(np.arange(len(parts)), [len(each[0]) for each in parts])
