@@ -37,8 +37,9 @@ PIXELS_PER_VOXEL = 2.5
 LEAST_POINTS = 3
 """A voxel with fewer points is an outlier of depth."""
 KEPT, COARSER, COARSEST = 0.6, 1.2, 2.0
-"""Voxels must hold this share of the samples. Until they do, their edges grow by the factor COARSER, to at most COARSEST
-times their size. Where cameras see a scene from afar, few samples fall on each piece of it, and small voxels show noise."""
+"""Voxels must hold this share of the samples. Until they do, their edges grow by the factor COARSER, to at most
+COARSEST times their size. Where cameras see a scene from afar, few samples fall on each piece of it, and small voxels
+show noise."""
 NEAREST = 16
 """Voxels that a normal is fitted to."""
 OPAQUE = 0.3
