@@ -112,7 +112,7 @@ def blender(path: str) -> dict:
         data.attributes[name].data.foreach_get(key, values)
         return values.reshape(count, width)
 
-    base = column("radiance:base", 4, "value")
+    base = column("radiance:base", 4, "vector")
     alphas = base[:, 3].astype(float).clip(1e-7, 1 - 1e-7)
     higher = sorted((a.name for a in data.attributes if a.name.startswith("radiance:sh_")), key=lambda n: int(n[12:]))
     return {
