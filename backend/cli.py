@@ -20,6 +20,7 @@ from protocol.errors import BadArgument, Fault, Unavailable
 
 if TYPE_CHECKING:
     from backend.scene.types import MaskIds
+    from backend.segmenter.fetch import Agree, Offer
 
 INTERRUPTED = 130
 
@@ -44,12 +45,20 @@ Quality = Annotated[
 ]
 Gpus = Annotated[int, typer.Option(min=1, help="Experimental: GPUs of this machine that reconstruct together.")]
 MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|geometry",
+        help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
+    ),
+]
 BackgroundIds = Annotated[
     list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
 ]
 VoidIds = Annotated[
     list[int] | None, typer.Option("--void-id", metavar="ID", help="A mask id that says nothing is known; repeatable.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Fetch the model without a question, if it is not here.")]
 Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Grow more Gaussians where masks show objects.")]
 
 
@@ -58,13 +67,7 @@ def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
     splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .sog .splat .glb")] = None,
-    masks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|geometry",
-            help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
-        ),
-    ] = None,
+    masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
@@ -85,6 +88,11 @@ def segment(
     ] = None,
     gpus: Gpus = 1,
     steer: Steer = True,
+    masks_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="Where the scene has no masks: the model to make them, as in masks."),
+    ] = None,
+    yes: Yes = False,
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
@@ -111,8 +119,13 @@ def segment(
         refine=refine,
         gpus=gpus,
         steer=steer,
+        masks_model=masks_model,
     )
     with progress_bars() as progress:
+        if masks_model is not None and masks is None:
+            from backend.segmenter import get_weights
+
+            get_weights(masks_model, _agree(yes), progress)
         report = run(request, progress)
     checkpoint.unlink(missing_ok=True)
     _warn(report["warnings"])
@@ -145,7 +158,7 @@ def _how_solid(report: dict) -> str:
 @app.command()
 def inspect(
     scene: SceneFolder,
-    masks: MaskFolder = None,
+    masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -153,7 +166,8 @@ def inspect(
     """Tell what a scene folder is read as, before anything is computed; it is left as it is."""
     from backend.scene.inspect import as_lines, inspect_scene
 
-    findings, fault = inspect_scene(scene, masks, _mask_ids(background_id, void_id))
+    folder = None if masks is None or masks == "geometry" else Path(masks)
+    findings, fault = inspect_scene(scene, folder, _mask_ids(background_id, void_id), geometry=masks == "geometry")
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:
@@ -181,6 +195,54 @@ def poses(
         made = write_workspace(source, out, seed, progress)
     _warn((*source.warnings, *made.warnings))
     typer.echo(f"{len(made.origins)} of {made.given} photographs placed: {out}")
+
+
+@app.command()
+def masks(
+    scene: Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, with cameras.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="A model of the hub, or its folder; left out, a known one that is here."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The mask folder; left out, masks in the scene.")] = None,
+    views: Annotated[
+        str | None,
+        typer.Option(metavar="N|all", help="How many photographs get masks; left out, as many as the lift needs."),
+    ] = None,
+    points: Annotated[
+        int, typer.Option(min=1, max=128, help="Points along a side that SAM and its successors are asked about.")
+    ] = 32,
+    yes: Yes = False,
+    device: Device = "auto",
+) -> None:
+    """Make masks of photographs by a segmentation model."""
+    from backend.render import device_of
+    from backend.segmenter import default_model, describe, get_weights, make_masks, scene_to_mask, views_to_mask
+    from backend.terminal import progress_bars
+
+    loaded, folder = scene_to_mask(scene, out)
+    candidates, count = views_to_mask(loaded, views)
+    with progress_bars() as progress:
+        weights = get_weights(model or default_model(), _agree(yes), progress)
+        typer.echo(f"{describe(weights.name, weights.bytes, weights.licence)}.", err=True)
+        made = make_masks(
+            candidates, folder, weights, count=count, device=device_of(device), per_side=points, progress=progress
+        )
+    _warn(made.warnings)
+    kept = f", {made.kept} of them kept from before" if made.kept else ""
+    typer.echo(f"{made.masks:,} masks made; {made.photographs} photographs have masks{kept}: {folder}")
+
+
+def _agree(yes: bool) -> Agree:
+    """Return what answers whether a model may be fetched: what ``--yes`` says, else a person at the terminal."""
+
+    def agree(offer: Offer) -> bool:
+        if yes:
+            typer.echo(f"Fetching {offer}.", err=True)
+            return True
+        return sys.stdin.isatty() and typer.confirm(f"Fetch {offer}?", err=True)
+
+    return agree
 
 
 @app.command()
@@ -215,6 +277,25 @@ def reconstruct(
     _warn(warnings)
     held_out = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
     typer.echo(f"{count:,} Gaussians{held_out}: {out}")
+
+
+@app.command()
+def objects(
+    splats: Annotated[Path, typer.Argument(metavar="FILE", help="Gaussians without cameras: .ply .spz .splat")],
+    out: Annotated[Path, typer.Option(help="The result folder.")],
+    device: Device = "auto",
+    seed: Seed = 0,
+    gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
+) -> None:
+    """Find the objects in a splat file by geometry alone, without cameras, photographs or masks."""
+    from backend.splats_alone import objects_of_splats
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        report = objects_of_splats(splats, out, device=device, seed=seed, gallery=gallery, progress=progress)
+    _warn(report["warnings"])
+    count, total = report["gaussians"], report["seconds"]["total"]
+    typer.echo(f"{report['objects']} objects in {count:,} Gaussians, {total:.0f} s: {out}")
 
 
 @app.command()

@@ -23,7 +23,7 @@ from backend.geometry import label
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.mapping import Workspace, make_workspace
+from backend.mapping import KeptPoses, Workspace, make_workspace
 from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
@@ -40,10 +40,14 @@ from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, evenly_spread, load_scene, read_image, read_mask, split_views
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
+from backend.scene.splats_alone import find_splats_alone
 from backend.scene.types import Camera, MaskIds, Scene, View
-from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.unposed import find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
+from backend.segmenter import continue_in, describe, find_known, find_weights, make_masks, maker_of, not_here
+from backend.segmenter.weights import Weights
 from backend.splat_frame import in_frame_of
+from backend.splats_alone import objects_of_splats
 from protocol.errors import BadArgument
 from protocol.formats.read import read_splats_and_warnings
 from protocol.ply import write_ply
@@ -51,10 +55,14 @@ from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 from protocol.splats import Splats
+from protocol.store import link_or_copy
+from protocol.unposed import Unposed
 
 OVERVIEW_ROWS = 4
 POSES = "poses"
 """The COLMAP workspace in a result, where poses were computed."""
+MASKS = "masks"
+"""The masks in a result, where a model made them."""
 BY_GEOMETRY = (
     "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
 )
@@ -66,14 +74,18 @@ class SegmentRequest:
 
     Attributes:
         scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
-            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
+            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace. Of a
+            splat file, or a folder with nothing else, objects are found by geometry.
         out: the result folder.
         splats: a file that :mod:`protocol.formats` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
         masks: the mask folder, where it is not the layout's own.
         geometry: whether objects are found by geometry alone and masks are left out, see :mod:`backend.geometry`.
-            Without it this is done where the scene has no masks, unless a mask folder, a method or its settings were
-            asked for.
+            Without it this is done where the scene has no masks and no model makes them, unless a mask folder, a method
+            or its settings were asked for.
+        masks_model: the model that makes masks where the scene has none, a name of the hub that is in the local cache
+            or a folder; None for one of :mod:`backend.segmenter.catalogue` that is there. The result holds the masks in
+            ``masks``.
         mask_ids: ids of masks that are no objects.
         method: a name of :data:`backend.lift.METHODS`; None for the best.
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
@@ -113,23 +125,29 @@ class SegmentRequest:
     gpus: int = 1
     steer: bool = True
     geometry: bool = False
+    masks_model: str | None = None
 
 
-def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
+def segment(
+    request: SegmentRequest,
+    progress: Progress = silent,
+    picture: Take | None = None,
+    kept_poses: KeptPoses | None = None,
+) -> dict:
     """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
 
     ``picture`` is given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
-    that a method trains, and of the labels.
+    that a method trains, and of the labels. ``kept_poses`` is where computed poses are looked for and kept for later.
 
     Raises:
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
         Cancelled: if ``progress`` raises it. In both cases ``request.out`` is as it was.
     """
     with report_compilation(progress) as reported:
-        return _segment(request, reported, picture)
+        return _segment(request, reported, picture, kept_poses)
 
 
-def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) -> dict:
+def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, kept_poses: KeptPoses | None) -> dict:
     # What can be refused at once is refused before minutes are spent.
     check_out(request.out)
     if request.device != "cpu" and kernels.look().must_compile:
@@ -141,20 +159,31 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     _check_quality(request.quality)
     if request.geometry and _asks_for_masks(request):
         raise BadArgument("Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings.")
+    if request.masks_model is not None:
+        _check_masks_model(request, request.masks_model)
     pictures = Pictures(picture)
     clock = Stopwatch()
 
     source = find_unposed(request.scene)
+    alone = find_splats_alone(request.scene) if source is None else None
+    if alone is not None and request.splats in (None, alone):
+        return _of_splats_alone(request, alone, progress)
     mapped = None
     if source is not None:
         _check_unposed(source, request)
         with clock("poses"):
-            mapped = make_workspace(source, _poses_place(source, request.out, request.seed), request.seed, progress)
+            workspace = _poses_place(source, request.out, request.seed)
+            mapped = make_workspace(source, workspace, request.seed, progress, kept_poses)
 
     with clock("scene"):
         scene = _load(request.scene, request.masks, request.mask_ids, source, mapped)
         if request.geometry:
             scene = _without_masks(scene)
+        weights = _mask_model(request, scene)
+    if weights is not None:
+        with clock("masks"):
+            scene = _with_made_masks(request, scene, weights, source, mapped, device, progress)
+    with clock("scene"):
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train)
         if mask_scale is None and _asks_for_masks(request):
@@ -215,13 +244,36 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
                 _gallery(folder / GALLERY, curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
+        report["masks"] = weights and {"model": weights.name, "licence": weights.licence, "bytes": weights.bytes}
         report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
         write_report(folder, report)
         if mapped is not None:
-            shutil.copytree(mapped.folder, folder / POSES)
+            shutil.copytree(mapped.folder, folder / POSES, copy_function=link_or_copy)
+        if weights is not None:
+            shutil.copytree(_masks_while_working(request.out), folder / MASKS)
+    if weights is not None:
+        shutil.rmtree(_masks_while_working(request.out))
     if mapped is not None and mapped.folder == _poses_while_working(request.out):
         shutil.rmtree(mapped.folder)
     return report
+
+
+def _of_splats_alone(request: SegmentRequest, file: Path, progress: Progress) -> dict:
+    if _asks_for_masks(request):
+        raise BadArgument(
+            f"{file} comes without photographs, so there are no masks to lift.",
+            "Leave out the mask folder, the method and its settings: objects are then found by geometry.",
+        )
+    return objects_of_splats(
+        file,
+        request.out,
+        title=request.title,
+        device=request.device,
+        seed=request.seed,
+        meshes=request.meshes,
+        gallery=request.gallery,
+        progress=progress,
+    )
 
 
 def reconstruct_to_file(
@@ -289,7 +341,7 @@ class Stopwatch:
     def __call__(self, stage: str):
         start = time.perf_counter()
         yield
-        self.seconds[stage] = time.perf_counter() - start
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
@@ -298,12 +350,15 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
     if request.splats is not None:
         raise BadArgument(
             f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with.",
+            "Name the folder with the cameras that the Gaussians were made with, or run backend objects on that file.",
         )
-    if request.masks is None and not source.masked and not source.masks_beside and _asks_for_masks(request):
-        raise source.no_mask()
-    if request.masks is not None and not request.masks.is_dir():
-        raise BadArgument(f"The mask folder {request.masks} does not exist.")
+    refusal = source.refusal()
+    if refusal is not None:
+        raise refusal
+    if request.masks is not None:
+        given_masks(source, request.masks)
+    elif not source.masked and _asks_for_masks(request):
+        raise without_masks(source)
 
 
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
@@ -311,8 +366,62 @@ def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
     return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
 
 
+def _folder_of(scene: Path) -> Path:
+    return scene if scene.is_dir() else scene.parent
+
+
 def _poses_while_working(out: Path) -> Path:
     return out.with_name(f".{out.name}.{POSES}")
+
+
+def _masks_while_working(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{MASKS}")
+
+
+def _check_masks_model(request: SegmentRequest, name: str) -> None:
+    """Refuse at once a model that is not here, or beside masks that the user named."""
+    if request.geometry or request.masks is not None:
+        raise BadArgument(
+            "A model makes masks where a scene has none; --masks was given too.", "Leave out --masks or --masks-model."
+        )
+    if find_weights(name) is None:
+        raise not_here(name)
+
+
+def _mask_model(request: SegmentRequest, scene: Scene) -> Weights | None:
+    """The model that is to make masks; None where there are masks, or none are wanted, or no model is here."""
+    if request.geometry or request.masks is not None:
+        return None
+    if any(view.mask_path is not None for view in scene.views):
+        if request.masks_model is not None:
+            raise BadArgument(
+                f"{scene.root} has masks, in {scene.masks_from}; a model makes them where there are none.",
+                "Leave out --masks-model; or run backend masks with --out FOLDER and give --masks FOLDER.",
+            )
+        return None
+    return find_known() if request.masks_model is None else find_weights(request.masks_model)
+
+
+def _with_made_masks(
+    request: SegmentRequest,
+    scene: Scene,
+    weights: Weights,
+    source: Unposed | None,
+    mapped: Workspace | None,
+    device: str,
+    progress: Progress,
+) -> Scene:
+    """The scene with masks that a model makes of the training views."""
+    train, _ = split_views(scene.views, request.test_views)
+    working = _masks_while_working(request.out)
+    continue_in(working, request.out / MASKS, maker_of(weights))
+    made = make_masks(train, working, weights, device=device, progress=progress)
+    masked = _load(request.scene, working, request.mask_ids, source, mapped)
+    told = (
+        f"Masks of {made.photographs} of {len(scene.views)} photographs were made by the model "
+        f"{describe(weights.name, weights.bytes, weights.licence)}."
+    )
+    return replace(masked, warnings=(*scene.warnings, told, *made.warnings))
 
 
 def _load(
@@ -500,7 +609,7 @@ def _report(
         "scene": title,
         "layout": scene.layout,
         # Where the scene lies may be a place of the server's own.
-        "warnings": [from_inside(sentence, scene.root) for sentence in said],
+        "warnings": [from_inside(from_inside(sentence, scene.root), _folder_of(request.scene)) for sentence in said],
         "seconds": seconds,
         "peak_memory_mib": {
             "host": peak_host_mib(),

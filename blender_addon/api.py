@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,19 @@ from .client.local_server import LocalServer
 from .client.selection import job_of, select
 from .client.survey import Survey
 from .client.survey import survey as look_through_folder
+
+if TYPE_CHECKING:  # they need Blender, which this module does without; editors find them here
+    from .editing.assign import assign, assign_to_background
+    from .editing.duplicate import duplicate
+    from .editing.floaters import remove_floaters
+    from .editing.grow import grow, shrink
+    from .editing.isolate import isolate, show_others
+    from .editing.merge import merge
+    from .editing.naming import recolour, rename
+    from .editing.remove import delete, delete_selection
+    from .editing.saving import save_edits
+    from .editing.similar import select_like
+    from .editing.split import split_pieces, split_selection
 
 PATIENCE = 10.0
 """Seconds that :func:`connect` waits for a server unless told otherwise."""
@@ -420,11 +433,17 @@ EDITS = {
 """Edits of imported objects, and the module of :mod:`blender_addon.editing` that documents each."""
 
 
-def __getattr__(name: str) -> Any:
-    """Return an edit. They need Blender, which this module does without."""
-    if name not in EDITS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
+if not TYPE_CHECKING:  # or every name would be taken for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """Return an edit, imported now."""
+        if name not in EDITS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _cache(chosen: Path | str | None) -> Path:
@@ -444,16 +463,33 @@ __all__ = [
     "Fault",
     "Segmentation",
     "add_cameras",
+    "assign",
+    "assign_to_background",
     "connect",
+    "delete",
+    "delete_selection",
+    "duplicate",
     "export_mesh",
     "export_object",
     "export_scene",
+    "grow",
     "import_result",
+    "isolate",
     "look_through",
+    "merge",
+    "recolour",
+    "remove_floaters",
+    "rename",
+    "save_edits",
     "segment",
+    "select_like",
     "select_similar",
     "server_here",
     "show_as",
     "show_colours",
+    "show_others",
+    "shrink",
+    "split_pieces",
+    "split_selection",
     "survey",
 ]

@@ -1,7 +1,7 @@
 """The side panel in the 3D view. It reads what is known and draws it; it asks neither network nor disk."""
 
 import textwrap
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, cast
 
 import bpy
 
@@ -11,7 +11,7 @@ from . import session, values
 from .client.connection import Connection
 from .client.job import Job
 from .client.rate import format_duration
-from .client.survey import Survey
+from .client.survey import GEOMETRY, PHOTOGRAPHS, Survey
 from .editing.parts import points_of
 from .preferences import PACKAGE, address, pairing, preferences
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
@@ -30,10 +30,12 @@ STAGES = {
     "upload": "Sending",
     "queued": "Waiting",
     "scene": "Reading the capture",
-    "poses": "Checking the cameras",
+    "poses": "Computing poses",
+    "masks": "Making masks",
     "reconstruct": "Building the scene",
     "contributions": "Reading the masks",
     "lift": "Finding objects",
+    "geometry": "Finding objects",
     "refine": "Sharpening edges",
     "objects": "Gathering objects",
     "write": "Writing",
@@ -52,7 +54,11 @@ class _SidePanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
 
 class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
@@ -120,7 +126,10 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
         column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(chosen, "folder")
+        row = column.row(align=True)
+        row.prop(chosen, "folder")
+        row.operator_context = "INVOKE_DEFAULT"
+        row.operator("splatlift.drop_capture", text="", icon="FILE_MOVIE")
         folder = capture_folder(context)
         timer.notice(folder)
         if folder is not None:
@@ -138,7 +147,7 @@ class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
 
     bl_label = "Settings"
     bl_parent_id = "SPLATLIFT_PT_capture"
-    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -212,7 +221,16 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
     """One row an object: colour, name, count, select, hide."""
 
     def draw_item(
-        self, context: Any, layout: Any, data: Any, item: Any, icon: int, active_data: Any, active_property: str
+        self,
+        context: Any,
+        layout: Any,
+        data: Any,
+        item: Any,
+        icon: Any,
+        active_data: Any,
+        active_property: Any,
+        index: Any,
+        flt_flag: Any,
     ) -> None:
         known = item.splatlift
         row = layout.row(align=True)
@@ -229,7 +247,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         ).object_id = known.object_id
         row.prop(item, "hide_viewport", text="", emboss=False)
 
-    def filter_items(self, context: Any, data: Any, property: str) -> tuple[list[int], list[int]]:
+    def filter_items(self, context: Any, data: Any, property: Any) -> Any:
         """Show what SplatLift made and the search matches, in order of label, the background last."""
         children = list(getattr(data, property))
         wanted = self.filter_name.lower()
@@ -259,9 +277,9 @@ class SPLATLIFT_MT_choice(bpy.types.Menu):
     bl_label = "Value"
 
     def draw(self, context: Any) -> None:
-        value = context.splatlift_value
+        value, layout = context.splatlift_value, cast(Any, self.layout)
         for choice in value.choices.split("\n"):
-            button = self.layout.operator("splatlift.choose_value", text=choice)
+            button = layout.operator("splatlift.choose_value", text=choice)
             button.method, button.setting, button.choice = value.method, value.name, choice
 
 
@@ -303,17 +321,36 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
         draw_fault(layout, context, found)
         return
     column = layout.column(align=True)
-    column.label(text=found.layout or "No cameras found here", icon="CHECKMARK" if found.layout else "ERROR")
-    column.label(text=f"{found.photographs} photographs", icon="IMAGE_DATA")
-    masks = f"{found.masks} masks in {found.mask_folder}" if found.masks else "No masks found"
-    if found.strays:
-        masks = f"No masks found: {found.strays} files are named after no photograph"
-    if found.rivals:
-        masks = f"Each of these may be one mask: {', '.join(found.rivals[:2])}"
-    column.label(text=masks, icon="MOD_MASK" if found.masks and not found.rivals else "ERROR")
+    if found.layout not in (None, PHOTOGRAPHS):
+        column.label(text=found.layout, icon="CHECKMARK" if found.problem is None else "ERROR")
+    for text, icon in plan_of(found):
+        column.label(text=text, icon=icon)
     column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
-    if found.splats is not None:
+    if found.splats is not None and found.poses_from == "cameras":
         column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
+    for warning in found.warnings:
+        draw_text(column, context, warning, "INFO")
+    if found.above is not None:
+        draw_text(column, context, f"Cameras of these photographs are in {found.above.name}.", "INFO")
+        _choice(column, "scene.splatlift.folder", str(found.above), f"Choose {found.above.name}")
+    if found.problem is not None:
+        draw_fault(layout, context, found.problem)
+
+
+def plan_of(found: Survey) -> list[tuple[str, str]]:
+    """Return what is there and what will be done for what is missing, each as a text and an icon."""
+    lines = []
+    if found.photographs:
+        lines.append((f"{found.photographs} photographs", "IMAGE_DATA"))
+    if found.poses_from != "cameras" and found.poses_from is not None:
+        lines.append(("Poses will be computed", "CAMERA_DATA"))
+    if found.masks:
+        lines.append((f"{found.masks} masks in {found.mask_folder}", "MOD_MASK"))
+    elif found.strays:
+        lines.append((f"{found.strays} files of masks are named after no photograph", "ERROR"))
+    if found.masks_from == GEOMETRY:
+        lines.append(("No masks: objects by geometry", "MESH_DATA"))
+    return lines
 
 
 def draw_job(layout: Any, context: Any, job: Job) -> None:

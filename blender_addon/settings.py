@@ -42,7 +42,7 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
 
     folder: bpy.props.StringProperty(
         name="Capture",
-        description="Folder with the photographs, cameras and masks of a captured scene",
+        description="Folder of photographs, with cameras and masks if there are any; or a video or a splat file",
         subtype="DIR_PATH",
     )
     use_splats: bpy.props.BoolProperty(
@@ -80,7 +80,7 @@ def settings(context: Any) -> Any:
 
 
 def capture_folder(context: Any) -> Path | None:
-    """Return the chosen scene folder, absolute, or None while none is chosen."""
+    """Return the chosen scene folder, or video or splat file, absolute; None while none is chosen."""
     chosen = settings(context).folder
     return Path(bpy.path.abspath(chosen)) if chosen else None
 
@@ -113,10 +113,12 @@ CLASSES = (SplatLiftValue, SplatLiftSettings)
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.splatlift = bpy.props.PointerProperty(type=SplatLiftSettings)
+    kind: Any = bpy.types.Scene
+    kind.splatlift = bpy.props.PointerProperty(type=SplatLiftSettings)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.splatlift
+    kind: Any = bpy.types.Scene
+    del kind.splatlift
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -15,6 +15,7 @@ from backend.mapping.gather import Photograph, matched_size
 from backend.mapping.pairs import choose_pairs
 from backend.progress import Progress
 from protocol.errors import BadScene
+from protocol.unposed import FEWEST
 
 # It tells of every image and every pair, on standard error.
 pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
@@ -23,8 +24,6 @@ FEATURES = 2048
 """Most features of a photograph. Twice as many cost four times as much to match."""
 AT_ONCE = {"photographs": 8, "pairs": 100}
 """How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
-FEWEST = 5
-"""Photographs, and placed photographs, below which nothing is computed."""
 OFTEN = 10
 """Photographs of one camera from which on its pixels need not be square and its lens has four coefficients. In a video
 of a desk whose pixels are not quite square that halved the error of rotations, from 0.45 to 0.21 degrees."""
@@ -63,7 +62,7 @@ def map_photographs(
     size and one lens share a camera, SIMPLE_RADIAL, and OPENCV in a last adjustment where :data:`OFTEN` of them do.
 
     Args:
-        photographs: at least :data:`FEWEST`.
+        photographs: at least :data:`protocol.unposed.FEWEST`.
         folder: holds the reduced copies ``000000.png`` and so on; a database is added.
         what: the user's folder or video, for error sentences.
         video: whether the photographs are frames in order.

@@ -12,7 +12,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.objects import export_masks
-from backend.objects.mesh import mesh_of
+from backend.objects.mesh.level_set import mesh_of
 from protocol.errors import BadArgument, NotFound
 from protocol.formats import glb, usd
 from protocol.formats.registry import Format, check_here, format_of

@@ -31,7 +31,7 @@ def write_pictures(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
     """
     views = _views(folder)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise BadArgument(f"The output {to} is there already.", "Name a folder that does not exist yet.")
+        raise BadArgument(f"The output {to} is there already.", "Choose a folder that does not exist yet.")
     count = 0
     try:
         with whole_folder(to) as part:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.lift.types import Lift
-from backend.objects.mesh import mesh_of
+from backend.objects.mesh.level_set import mesh_of
 from backend.progress import Progress, silent
 from backend.scene.types import Camera
 from protocol.errors import BadArgument

@@ -6,7 +6,8 @@
   compressed (``.jpg``, some ``.webp``) are read only if they are black and white: their greys are not what was written.
 - ``.npy``: a map of whole numbers (H, W), or a stack (N, H, W) or (H, W, N) of N instances, of two values, one of them
   0; axes of length 1 are left out. Also (H, W, 3) colours.
-- ``.npz``: one such array, or several of which one has a name of :data:`ARRAY_NAMES`.
+- ``.npz``: one such array, or several of which one has a name of :data:`ARRAY_NAMES`; scores of a stack's masks in one
+  of :data:`SCORE_NAMES`.
 - ``.json``: run lengths as COCO's tools write them, see :mod:`backend.scene.rle`.
 
 In a stack slice i is instance i + 1. Where slices overlap the smaller one is seen, as a part lies on its whole; of two
@@ -21,20 +22,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from backend.scene import images
-from backend.scene.rle import paint, read_rle, rle_size
+from backend.scene.rle import Filled, paint, read_rle, read_scored_rle, rle_size
 from backend.scene.types import VOID
 from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
 from protocol.errors import BadMask
 
 FORMATS = ["PNG", "TIFF", "WEBP", "BMP", "JPEG"]
 ARRAY_NAMES = ("masks", "mask", "instance", "instances", "indices", "ids", "segmentation", "labels")
+SCORE_NAMES = ("scores", "score", "predicted_iou", "predicted_ious")
+"""Of arrays beside the stack that hold a score for each mask."""
 MAX_VALUES = 1 << 33
 """Values in one file: a compressed file of a few kilobytes may claim any number."""
 MOST_COLOURS = 1000
@@ -99,6 +102,62 @@ def load_ids(file: Path, photograph: Size | None = None) -> NDArray[np.int32]:
             return _read_rle(file, photograph)
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
         return _flattened(values, file) if values.ndim == 3 else _as_int32(values)
+
+
+class Stack(NamedTuple):
+    """The masks of one file, each of one instance, in the order of the file.
+
+    Attributes:
+        slices: N masks (H, W); a pixel is inside where it is not 0.
+        scores: (N,) float32, where the file has one for each mask.
+        shape: height and width.
+    """
+
+    slices: Sequence[NDArray]
+    scores: NDArray[np.float32] | None
+    shape: tuple[int, int]
+
+
+def may_overlap(file: Path) -> bool:
+    """Whether a file is a stack or holds run lengths, by its header.
+
+    Raises:
+        BadMask: if it cannot be read or holds no mask.
+    """
+    with _explained(file):
+        ending = file.suffix.lower()
+        if ending == RLE_ENDING:
+            return True
+        if ending not in ARRAY_ENDINGS:
+            with Image.open(file, formats=FORMATS) as image:
+                return getattr(image, "n_frames", 1) > 1
+        with _array_stream(file) as stream:
+            plan = _array_plan(stream, file, None)
+        # Colours (H, W, 3) look like a stack by their shape; :func:`load_stack` tells them apart.
+        return plan.kind != "map"
+
+
+def load_stack(file: Path, photograph: Size | None = None) -> Stack:
+    """Return the masks of a file for which :func:`may_overlap` holds; of a picture in colours one mask for each.
+
+    Args: as :func:`mask_size`.
+
+    Raises:
+        BadMask: if it cannot be read or holds no mask, or its scores do not fit its masks.
+    """
+    with _explained(file):
+        ending = file.suffix.lower()
+        if ending == RLE_ENDING:
+            masks, scores = read_scored_rle(file)
+            width, height = (masks[0].width, masks[0].height) if masks else photograph or (1, 1)
+            return Stack(Filled(masks), scores, (height, width))
+        values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
+        if values.ndim == 2:
+            ids = _as_int32(values)
+            return Stack([np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, ids.shape)
+        _check_stack(values, file)
+        height, width = values.shape[1:]
+        return Stack(values, _read_scores(file, len(values)), (height, width))
 
 
 def load_parts(files: Sequence[Path], photograph: Size | None = None) -> NDArray[np.int32]:
@@ -367,13 +426,42 @@ def _read_rle(file: Path, photograph: Size | None) -> NDArray[np.int32]:
 
 def _flattened(stack: NDArray, file: Path) -> NDArray[np.int32]:
     """Return the ids of a stack, after a check that it has two values, one of them 0."""
+    _check_stack(stack, file)
+    return _painted(stack, stack.shape[1:])
+
+
+def _check_stack(stack: NDArray, file: Path) -> None:
     top = stack.max(initial=0)
     if stack.dtype != bool and any(((part != 0) & (part != top)).any() for part in stack):
         raise BadMask(
             f"The mask {file} is a stack whose values reach {top}; a slice shows one instance as 0 and 1.",
             "Write ids as one (H, W) map instead.",
         )
-    return _painted(stack, stack.shape[1:])
+
+
+def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
+    """Return the scores beside the stack in a ``.npz``, or None."""
+    if file.suffix.lower() != ".npz":
+        return None
+    with zipfile.ZipFile(file) as archive:
+        names = [f"{name}.npy" for name in SCORE_NAMES if f"{name}.npy" in archive.namelist()]
+        if not names:
+            return None
+        with archive.open(names[0]) as stream:
+            major = np.lib.format.read_magic(stream)[0]
+            read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        if shape != (count,) or dtype.kind not in "iuf":
+            raise BadMask(
+                f"The mask {file} holds {count} masks, and {names[0].removesuffix('.npy')} of shape {shape} and type "
+                f"{dtype}.",
+                "Write one number for each mask.",
+            )
+        with archive.open(names[0]) as stream:
+            scores = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)
+    if not np.isfinite(scores).all():
+        raise BadMask(f"The mask {file} holds scores that are not finite.", "Write one number for each mask.")
+    return scores
 
 
 def _painted(slices: Sequence[NDArray] | NDArray, shape: tuple[int, ...]) -> NDArray[np.int32]:

@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from protocol.errors import BadScene
 
 
+def frame_name(number: int) -> str:
+    """Return what the picture of a frame is called."""
+    return f"frame_{number:06d}.jpg"
+
+
 def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield number, fraction of the video and pixels of each frame, turned as the metadata of the video say.
 

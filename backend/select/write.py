@@ -45,4 +45,4 @@ def check_empty(out: Path) -> None:
         BadArgument: if ``out`` exists and is no empty folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadArgument(f"The output {out} exists.", "Name a folder that does not exist yet.")
+        raise BadArgument(f"The output {out} exists.", "Choose a folder that does not exist yet.")

@@ -161,7 +161,7 @@ class Control:
             raise VersionMismatch(
                 f"{hello.client} speaks protocol {hello.protocol[0]}.{hello.protocol[1]}, "
                 f"{self.name} speaks protocol {MAJOR}.{MINOR}.",
-                "Update the older of the two, the add-on or the backend.",
+                "Update the add-on or the backend, whichever is older.",
             )
         if earlier is not None:
             self.drop(earlier)

@@ -252,7 +252,7 @@ class Connection:
         if welcome.protocol[0] != MAJOR:
             raise VersionMismatch(
                 f"{welcome.server} speaks protocol {welcome.protocol[0]}, this add-on speaks protocol {MAJOR}.",
-                "Update the older of the two, the add-on or the backend.",
+                "Update the add-on or the backend, whichever is older.",
             )
         self._files_port = _port(welcome.bulk)
         sockets.open_bulk(self._files_port)

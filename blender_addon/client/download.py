@@ -42,7 +42,7 @@ def download(
     if folder.is_dir():
         return folder
     if result.size > MAX_MANIFEST:
-        raise BadResult(f"The result has a manifest of {result.size} bytes; {MAX_MANIFEST} are allowed.")
+        raise BadResult(f"The result has a manifest of {result.size} bytes; at most {MAX_MANIFEST} are allowed.")
     store = cache.store
     manifest = [FileEntry("manifest", result.size, result.manifest)]
     yield from _fetch(manifest, dispatcher, store, local, lambda done, total: None)

@@ -49,15 +49,15 @@ class _Cancelled(Exception):
 
 
 class Job:
-    """A scene folder on its way to labelled objects. It is a task of the connection's runner.
+    """A scene on its way to labelled objects. It is a task of the connection's runner.
 
     The folder is hashed and offered, the server pulls what it lacks and works, the result is pulled into the cache and
     laid out as a folder. When the connection is lost in between, the job waits for the next one and resumes.
 
     Attributes:
         id: a UUID4 in hex, the same on the server.
-        title: the folder's name.
-        scene: the folder, absolute.
+        title: the name of the scene.
+        scene: the folder, the video or the splat file, absolute.
         state: where the job is; the last three are final.
         stage: what is being done, "prepare", "upload", "download" or the server's word.
         fraction: how much of that stage is done, below 1 until the job is finished.
@@ -81,7 +81,7 @@ class Job:
         splats = inside(scene, request.splats, "splat file") if request.splats else None
         masks = inside(scene, request.masks, "mask folder") if request.masks else None
         self.id = uuid.uuid4().hex
-        self.title = scene.name.encode("utf-8", "backslashreplace").decode()[:200]
+        self.title = (scene.stem if scene.is_file() else scene.name).encode("utf-8", "backslashreplace").decode()[:200]
         self.scene = scene
         self.request = replace(request, splats=splats, masks=masks)
         self.state: State = "preparing"

@@ -76,8 +76,8 @@ def _whole(data: bytes, get: Get, name: str) -> bytes:
     return data
 
 
-def prepare(folder: Path, also: tuple[str, ...], observer: Observer) -> Steps[OfferedFolder]:
-    """List and hash the files of a scene folder, and those ``also``.
+def prepare(scene: Path, also: tuple[str, ...], observer: Observer) -> Steps[OfferedFolder]:
+    """List and hash the files of a scene, and those ``also``.
 
     Raises:
         BadScene: if there is nothing to send, or a file that cannot be.
@@ -91,10 +91,10 @@ def prepare(folder: Path, also: tuple[str, ...], observer: Observer) -> Steps[Of
         observer.transferred(done, found.bytes)
         return True
 
-    found = yield from map_steps(show_count, find_files(folder, also))
-    observer.show(left_out=found.links_left_out)
-    entries = yield from map_steps(show_hashed, scan(folder, found.files))
-    return OfferedFolder(folder, entries)
+    found = yield from map_steps(show_count, find_files(scene, also))
+    observer.show(left_out=len(found.links))
+    entries = yield from map_steps(show_hashed, scan(found.root, found.files))
+    return OfferedFolder(found.root, entries)
 
 
 def upload(offered: OfferedFolder, dispatcher: Dispatcher, observer: Observer) -> Steps[None]:

@@ -51,7 +51,7 @@ class _Export(ExportHelper):
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Any:
         chosen = chosen_object(context) if self.what == "OBJECT" else shown_scene(context)
         if chosen is not None:
             # In the folder of the last export, but under this object's name.

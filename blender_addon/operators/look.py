@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -14,16 +14,16 @@ from protocol.result.table import read_table
 from .. import session
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
-from ..splats.collections import show_as
+from ..splats.collections import drawn_by_blender, show_as
 from ..splats.display import show_labels
 from . import importing
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 
 class _OfScene:
     """An operator on the scene that the list shows."""
 
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -47,11 +47,15 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
         ),
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         show_labels(self.colours == "LABELS")
+        native = drawn_by_blender(shown_scene(context))
         for shading in _shadings(context):
-            # A solid view has the colours of objects alone; those of photographs are in the material.
-            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
+            # A solid view has the colours of objects alone, except of Blender's own Gaussians; those of photographs are
+            # in the material.
+            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and native:
+                shading.color_type = "MATERIAL"
+            elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
                 shading.type = "MATERIAL"
             if self.colours == "LABELS" and shading.color_type == "MATERIAL":
                 shading.color_type = "OBJECT"
@@ -68,11 +72,11 @@ class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
         name="Show As",
         items=(
             ("POINTS", "Points", "Every Gaussian as a point: the quickest"),
-            ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape"),
+            ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape, or as Blender draws them where it does"),
         ),
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         show_as(shown_scene(context), self.display, settings(context).budget)
         return {"FINISHED"}
 

@@ -119,6 +119,9 @@ def catch_up(data: Any) -> None:
     if not count_of(data) or not has_moved(data):
         return
     splats = read_splats(data)
+    if native.is_native(data):
+        native.write_turned(data, splats)
+        return
     for name, column in _float_columns(splats):
         write(data.attributes, name, column)
     write(data.attributes, PLACE, splats.means)

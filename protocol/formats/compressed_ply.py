@@ -94,7 +94,7 @@ def _rows(file: BinaryIO, element: PlyElement, table: PlyData, path: Path) -> ND
     dtype = _dtype(element, table)
     data = take(file, element.count * dtype.itemsize)
     if data is None:
-        raise BadSplats(f"{path} became shorter while it was read.", AGAIN)
+        raise BadSplats(f"{path} was truncated while it was being read.", AGAIN)
     return np.frombuffer(data, dtype)
 
 

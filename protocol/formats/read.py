@@ -37,7 +37,7 @@ def read_splats(path: Path | str) -> Splats:
     path = Path(path)
     try:
         if not path.is_file():
-            raise BadSplats(f"There is no file {path}.", "Name a file of 3D Gaussians.")
+            raise BadSplats(f"The file {path} does not exist.", "Name a file of 3D Gaussians.")
         with path.open("rb") as file:
             start = file.read(4)
             file.seek(0)

@@ -94,7 +94,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadSplats(f"{path} is a damaged SPZ file: {error}.", AGAIN) from error
     if TERMS[header.degree] > len(FLIP_SH):
-        warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was left out.", stacklevel=3)
+        warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was ignored.", stacklevel=3)
     return to_ply_axes(_decode(header, sections), _axes(extensions, path))
 
 
@@ -108,7 +108,7 @@ def _read_gzip(file: BinaryIO, path: Path) -> Contents:
         sections = [_section(stream, size, path) for size in header.sections]
         extensions = stream.read(MOST_EXTENSIONS + 1) if header.flags & HAS_EXTENSIONS else b""
         if not extensions and stream.read(1):
-            warnings.warn(f"{path} has bytes after its last Gaussian; they were ignored.", stacklevel=4)
+            warnings.warn(f"{path} has extra bytes after its last Gaussian; they were ignored.", stacklevel=4)
     return header, sections, extensions
 
 

@@ -61,10 +61,10 @@ def label_map_path(folder: Path, view: str) -> Path:
     """Return where the id map of a view is.
 
     Raises:
-        BadArgument: if ``view`` cannot be the name of a file.
+        BadArgument: if ``view`` cannot be used as a file name.
     """
     if not re.fullmatch(VIEW_NAME, view):
-        raise BadArgument(f"The view {view!r} cannot be the name of a file.", "Rename its photograph.")
+        raise BadArgument(f"The view {view!r} cannot be used as a file name.", "Rename its photograph.")
     return folder / LABELS / f"{view}.png"
 
 

@@ -100,6 +100,7 @@ def test_every_edit_is_there_for_scripts(tmp_path):
     api.delete([lamp])
     assert api.save_edits(scene) == tmp_path / "made"
     assert [each.name for each in scene.children] == ["cup", "background", copy.name]
-    assert all(callable(getattr(api, name)) for name in api.EDITS)
+    assert set(api.EDITS) < set(api.__all__) == set(dir(api))
+    assert all(getattr(api, name).__name__ == name for name in api.__all__)
     with pytest.raises(AttributeError, match="no attribute 'sculpt'"):
         _ = api.sculpt  # pyright: ignore[reportAttributeAccessIssue]

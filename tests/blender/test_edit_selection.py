@@ -26,6 +26,8 @@ from protocol.errors import BadArgument, BadResult  # noqa: E402
 from protocol.splats import merge as merge_splats  # noqa: E402
 from tests.blender.editing import clump, clumps, part, write_clumps  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("every_form")
+
 
 def thing(name: str) -> Any:
     return pieces_of(part(name))[0].thing

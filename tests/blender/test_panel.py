@@ -260,15 +260,83 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
-    assert says(draw("SPLATLIFT_PT_capture"), f"There is no folder {tmp_path / 'nowhere'}")
+    assert says(draw("SPLATLIFT_PT_capture"), f"The folder {tmp_path / 'nowhere'} does not exist")
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
-    assert {"No cameras found here", "1 photographs", "No masks found"} <= set(draw("SPLATLIFT_PT_capture"))
+    drawn = draw("SPLATLIFT_PT_capture")
+    assert {"1 photographs", "Poses will be computed", "No masks: objects by geometry"} <= set(drawn)
+    assert says(drawn, f"{tmp_path / 'holiday'} holds 1 photographs; poses need at least 5.")
     with pytest.raises(RuntimeError, match="no file"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
+
+
+def shown(scene: Path) -> list[str]:
+    """What the panel says of a scene, without what it says of any."""
+    bpy.context.scene.splatlift.folder = str(scene)
+    draw("SPLATLIFT_PT_capture")
+    tick_until(lambda: timer.surveyed is not None)
+    drawn = draw("SPLATLIFT_PT_capture")
+    assert drawn[:2] == ["[Capture]", "<splatlift.drop_capture>"]
+    return drawn[2 : drawn.index("Method")]
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    return root
+
+
+JPEGS = [f"images/{number}.jpg" for number in range(29)]
+GEOMETRY = "No masks: objects by geometry"
+
+
+def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
+    plain = touch(tmp_path / "plain", *JPEGS)
+    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB"]
+    masked = touch(tmp_path / "masked", *JPEGS, "masks/0.png")
+    lines = ["29 photographs", "Poses will be computed", "1 masks in masks", "30 files, 0 MB"]
+    assert shown(masked) == lines
+    posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
+    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB"]
+    clip = touch(tmp_path / "video", "clip.mp4") / "clip.mp4"
+    for named in (clip, clip.parent):
+        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 files, 0 MB"]
+    (tmp_path / "splats").mkdir()
+    write_ply(some_splats(2, 0), tmp_path / "splats" / "room.ply")
+    assert shown(tmp_path / "splats") == ["Splats", GEOMETRY, "1 files, 0 MB"]
+    strays = shown(touch(tmp_path / "strays", *JPEGS, "masks/frame_x.png"))
+    assert strays[2:5] == ["1 files of masks are named after no photograph", GEOMETRY, "29 files, 0 MB"]
+    assert says(strays, "holds no mask named after a photograph (first: frame_x.png)")
+
+
+def test_what_is_wrong_with_a_capture_is_said_with_a_way_out(stage, tmp_path):
+    posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
+    drawn = shown(posed / "images")
+    assert says(drawn, "Cameras of these photographs are in posed.")
+    assert drawn[-1] == "<Choose posed>"
+    touch(tmp_path / "videos", "a.mp4", "b.mp4")
+    assert says(shown(tmp_path / "videos"), "holds 2 videos (first: a.mp4). Name one of them.")
+    assert bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "videos" / "b.mp4")) == {"FINISHED"}
+    assert bpy.context.scene.splatlift.folder == str(tmp_path / "videos" / "b.mp4")
+    rivals = touch(tmp_path / "rivals", *JPEGS, "masks/0.png", "masks/0_mask.png")
+    assert says(shown(rivals), "Several files may be the mask of one photograph")
+    assert says(shown(touch(tmp_path / "none", "a.txt")), "holds no photographs or video.")
+
+
+def test_no_method_is_asked_for_where_there_are_no_masks(stage, tmp_path):
+    chosen = bpy.context.scene.splatlift
+    chosen.method = "novel"
+    plain = touch(tmp_path / "plain", *JPEGS)
+    assert segment.request_of(chosen, plain).method is None
+    write_ply(some_splats(2, 0), tmp_path / "room.ply")
+    request = segment.request_of(chosen, tmp_path / "room.ply")
+    assert (request.method, request.splats) == (None, None)
+    assert segment.request_of(chosen, touch(plain, "masks/0.png")).method == "novel"
+    assert segment.request_of(chosen, touch(plain, "transforms.json")).method == "novel"
 
 
 def test_files_are_dropped_on_a_view_that_shows_the_panel():

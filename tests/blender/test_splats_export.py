@@ -126,7 +126,7 @@ def test_joined_objects_are_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "word"), [((1, 2, 1), "unevenly"), ((-1, 1, 1), "mirrors"), ((0, 0, 0), "zero"), ((1, 1, 0), "zero")]
+    ("scale", "word"), [((1, 2, 1), "non-uniform"), ((-1, 1, 1), "mirrors"), ((0, 0, 0), "zero"), ((1, 1, 0), "zero")]
 )
 @pytest.mark.parametrize("display", ["POINTS", "MESH"])
 def test_a_scale_that_gaussians_cannot_follow_is_refused(

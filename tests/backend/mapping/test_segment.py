@@ -87,9 +87,11 @@ def test_the_command_poses_writes_a_workspace(plain: Path, tmp_path: Path, capsy
 
 def test_inspect_tells_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_video(tmp_path / "a.mp4", moving(5))
-    with pytest.raises(BadMask):
-        run("inspect", tmp_path / "a.mp4")
+    run("inspect", tmp_path / "a.mp4")
     said = capsys.readouterr().out
     assert "layout: video" in said
     assert "128 x 96" in said
-    assert "Poses are computed" in said
+    assert "poses: computed from at most 200 frames" in said
+    assert "masks: none; objects are found by geometry alone" in said
+    with pytest.raises(BadMask, match="no mask named after a frame of"):
+        run("inspect", tmp_path / "a.mp4", "--masks", tmp_path)

@@ -175,8 +175,8 @@ def test_an_object_without_gaussians(tmp_path: Path):
         ("out", ["1"], "nowhere/x.ply", None, BadSplats, "its folder does not exist"),
         ("out", ["1"], "nowhere/x.obj", None, BadSplats, "its folder does not exist"),
         ("out", ["1"], "out.ply", None, BadSplats, "it is a folder"),
-        ("nowhere", ["1"], "x.ply", None, BadResult, "There is no folder .*nowhere"),
-        (".", ["1"], "x.ply", None, BadResult, "no result folder"),
+        ("nowhere", ["1"], "x.ply", None, BadResult, "The folder .*nowhere does not exist"),
+        (".", ["1"], "x.ply", None, BadResult, "not a result folder"),
         ("broken", ["1"], "x.ply", None, BadResult, "objects.json cannot be read"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.objects.mesh import mesh_of
+from backend.objects.mesh.level_set import mesh_of
 from protocol.splats import Splats
 from tests.backend.objects.making import ball, two_balls
 

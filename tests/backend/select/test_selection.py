@@ -172,7 +172,7 @@ def spoil_cameras(name: str) -> Callable[[Path], None]:
         (lambda folder: (folder / "embedding.npy").write_bytes(b"\x93NUMPY"), "embedding.npy"),
         (lambda folder: np.save(folder / "embedding.npy", np.zeros((3, 4), np.float16)), "3 Gaussians"),
         (lambda folder: np.save(folder / "embedding.npy", np.zeros((1400, 4), np.int64)), "no.? hold an embedding"),
-        (lambda folder: (folder / "objects.json").unlink(), "no result folder"),
+        (lambda folder: (folder / "objects.json").unlink(), "not a result folder"),
     ],
 )
 def test_broken_results(tmp_path: Path, spoil: Callable[[Path], None], word: str) -> None:

@@ -254,7 +254,7 @@ def test_a_frame_of_the_largest_size_is_taken(served: Serving, client: Client, t
     client.offer(tmp_path / "scene")
     digest = digest_of((tmp_path / "scene" / "photo").read_bytes())
     assert len(client.fetch(digest, MAX_FRAME)) == MAX_FRAME
-    with pytest.raises(NotFound, match="has no bytes"):
+    with pytest.raises(NotFound, match="is too short"):
         client.fetch(digest, MAX_FRAME + 1)
 
 
@@ -275,9 +275,9 @@ MANIFESTS = {
     "no manifest": (b'{"folders": []}', BadFrames, "cannot be read"),
     "a path that leaves the folder": (pack_manifest([FileEntry("../x", 3, NOTHING)]), BadFrames, "inside its folder"),
     "an absolute path": (pack_manifest([FileEntry("/etc/passwd", 3, NOTHING)]), BadFrames, "inside its folder"),
-    "a path twice": (pack_manifest([ENTRY, ENTRY]), BadFrames, "one path twice"),
+    "a path twice": (pack_manifest([ENTRY, ENTRY]), BadFrames, "the same path twice"),
     "a file that is a folder": (pack_manifest([ENTRY, FileEntry("photo/b", 3, NOTHING)]), BadFrames, "as a folder"),
-    "more than the disk": (pack_manifest([FileEntry("photo", 2**50, NOTHING)]), Unavailable, "no room"),
+    "more than the disk": (pack_manifest([FileEntry("photo", 2**50, NOTHING)]), Unavailable, "is full"),
 }
 
 
@@ -305,7 +305,7 @@ def test_room_is_reckoned_over_all_uploads(served: Serving, client: Client) -> N
             break
     while client.bulk is not None and client.bulk.poll(50):
         client.receive(client.bulk)
-    assert "no room" in str(offered(client, second))
+    assert "is full" in str(offered(client, second))
 
 
 def test_a_chunk_nobody_asked_for_is_let_fall(client: Client) -> None:

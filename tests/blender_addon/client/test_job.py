@@ -519,7 +519,7 @@ BAD_RESULTS = {
     "too few bytes": ({"a.ply": b"good"}, {digest_of(b"good"): b"goo"}, BadFrames),
     "a path out of the folder": ({"../a.ply": b"good"}, {}, BadFrames),
     "an absolute path": ({"/etc/passwd": b"good"}, {}, BadFrames),
-    "one path twice": ({"a.ply": b"good", "A.ply": b"x"}, {}, BadFrames),
+    "the same path twice": ({"a.ply": b"good", "A.ply": b"x"}, {}, BadFrames),
 }
 
 

@@ -162,7 +162,7 @@ def test_what_the_api_refuses(start, connect, capture, tmp_path):
     client = connect(start().address)
     with pytest.raises(BadArgument, match="no method 'magic'"):
         api.segment(client, capture(), "magic")
-    with pytest.raises(BadArgument, match="pairing string is none"):
+    with pytest.raises(BadArgument, match="pairing string is not valid"):
         api.connect("tcp://127.0.0.1:1", pairing="key", cache=tmp_path)
     job = api.segment(client, tmp_path / "nowhere")
     with pytest.raises(BadScene, match="nowhere"):
