@@ -590,7 +590,14 @@ def test_sog_of_another_program(data: Path):
 
 
 def test_the_conformance_file_of_glb(data: Path):
-    """Written for a draft in which sizes were logarithms: what is negative is no size, the others are read."""
-    with pytest.warns(UserWarning, match="are not finite|of 'lin_rec709_display'"):
-        read = read_splats(data / f"{FIXTURES}/khr_gaussian_splatting/khr_conformance_matrix.glb")
-    assert 0 < len(read) < 15
+    """Written for a draft in which sizes were logarithms, with every type of number that values may have."""
+    read, said = read_splats_and_warnings(data / f"{FIXTURES}/khr_gaussian_splatting/khr_conformance_matrix.glb")
+    assert [sentence.split(" has ")[1].split(";")[0] for sentence in said[:2]] == [
+        "colours of lin_rec709_display and srgb_rec709_display",
+        "sizes below 0",
+    ]
+    assert read.sh.shape == (15, 16, 3)
+    np.testing.assert_allclose(read.scales[:3], [[0, 0.5, -0.5]] * 3)
+    np.testing.assert_allclose(read.scales[4:6], [[1, -2, 3], [1, 0, -1]], atol=1e-6)
+    np.testing.assert_allclose(np.abs(read.quats[:3]), [[0, 1, 0, 0]] * 3, atol=1e-6)
+    np.testing.assert_allclose(read.alphas[8:11], [0.75, 64 / 255, 0.25], atol=1e-5)
