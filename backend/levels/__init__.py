@@ -140,7 +140,7 @@ def choose(
     columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
     finite = np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
     if not finite.any():
-        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: no Gaussian has finite values.")
     used = splats if finite.all() else splats.pick(finite)
     renderer = Renderer(used, device)
     masked: list[View | MaskedView | LayeredView] = []
