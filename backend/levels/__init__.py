@@ -123,7 +123,7 @@ def choose(
         raise BadArgument(f"There is no level {level!r}.", f"Choose one of {', '.join(LEVELS)}.")
     finite = splats.finite
     if not finite.any():
-        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: no Gaussian has finite values.")
     used = splats if finite.all() else splats.pick(finite)
     renderer = Renderer(used, device)
     masked: list[Masked] = []

@@ -129,7 +129,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
     except (IndexError, KeyError, TypeError) as error:
         raise BadSplats(f"{path} is a damaged GLB file: it refers to what it does not have.", AGAIN) from error
     if not pieces:
-        raise BadSplats(f"{path} holds no Gaussians as {EXTENSION} describes them.", "Name a file of 3D Gaussians.")
+        raise BadSplats(f"{path} holds no Gaussians as {EXTENSION} describes them.", "Give a file of 3D Gaussians.")
     return pieces[0] if len(pieces) == 1 else merge(pieces)
 
 
@@ -137,13 +137,13 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
     """Return the JSON and the bytes of the one buffer that a file brings along."""
     start = take(file, 20)
     if start is None:
-        raise BadSplats(f"{path} is cut short.", AGAIN)
+        raise BadSplats(f"{path} is truncated.", AGAIN)
     _, version, _, length, kind = struct.unpack("<4sIII4s", start)
     if version != 2 or kind != JSON or length > MAX_JSON:
         raise BadSplats(f"{path} is no GLB file of version 2 with a JSON of at most {MAX_JSON} bytes.", AGAIN)
     text, head = take(file, length), file.read(8)
     if text is None:
-        raise BadSplats(f"{path} is cut short.", AGAIN)
+        raise BadSplats(f"{path} is truncated.", AGAIN)
     document = msgspec.json.decode(text, type=Document)
     if len(head) < 8:
         return document, memoryview(b"")
