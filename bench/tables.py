@@ -303,7 +303,7 @@ def run(request: SegmentRequest) -> float:
     report = read_json(listing, Report)
     asked = (request.method or report.method, request.test_views, request.seed)
     if (report.method, report.test_views, report.seed) != asked:
-        raise BadArgument(f"{request.out} holds a result with other settings.", "Name another folder with --out.")
+        raise BadArgument(f"{request.out} holds a result with other settings.", "Choose another folder with --out.")
     return report.seconds["total"]
 
 

@@ -86,9 +86,9 @@ class Choice:
     def sentence(self) -> str:
         """What is told of the masks."""
         return (
-            f"{self.background:,} of {self.masks:,} masks show floor, walls or other background and were left out."
+            f"{self.background:,} of {self.masks:,} masks show floor, walls or other background and were ignored."
             if self.background
-            else f"None of the {self.masks:,} masks was taken for background."
+            else f"No mask of {self.masks:,} was treated as background."
         )
 
 
@@ -135,7 +135,7 @@ def choose(
         Cancelled: from ``progress``.
     """
     if level not in LEVELS:
-        raise BadArgument(f"There is no level {level!r}.", f"Choose one of {', '.join(LEVELS)}.")
+        raise BadArgument(f"The level {level!r} does not exist.", f"Choose one of {', '.join(LEVELS)}.")
     how = how or Choosing()
     columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
     finite = np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])

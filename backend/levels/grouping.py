@@ -128,7 +128,9 @@ def _finest(member: Membership, area: NDArray[np.float64]) -> Membership:
     return Membership(start, member.view[kept], member.mask[kept], member.share[kept])
 
 
-def _touching(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
+def _touching(
+    votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float
+) -> NDArray[np.int32]:
     rows = np.flatnonzero(region >= 0)
     if len(rows) < 2:
         return region

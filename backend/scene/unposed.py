@@ -40,7 +40,7 @@ def find_unposed(root: Path) -> Unposed | None:
     photographs = sorted(found.photographs, key=lambda path: natural_key(found.path_below_root(path)))
     links = names.of(found.folder).outside
     first = f"(first: {links[0]})" if links else ""
-    said = (f"{len(links)} links lead out of the scene folder and were not followed {first}.",) if links else ()
+    said = (f"{len(links)} links lead out of the scene folder and were ignored {first}.",) if links else ()
     return replace(found, photographs=tuple(photographs), warnings=(*found.warnings, *said))
 
 

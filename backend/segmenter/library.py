@@ -25,12 +25,12 @@ def transformers() -> ModuleType:
         Unavailable: if it is not installed, or cannot be imported.
     """
     if not is_installed():
-        raise Unavailable("Masks by a model need the package transformers, which is not installed.", INSTALL)
+        raise Unavailable("Segmentation models need the package transformers, which is not installed.", INSTALL)
     try:
         module = importlib.import_module("transformers")
     except (ImportError, RuntimeError) as error:
         raise Unavailable(
-            f"The package transformers cannot be imported: {first_line(error)}.", "Install versions that fit together."
+            f"The package transformers cannot be imported: {first_line(error)}.", "Install compatible versions."
         ) from error
     module.utils.logging.set_verbosity_error()
     module.utils.logging.disable_progress_bar()

@@ -74,17 +74,17 @@ def _load(auto: Any, weights: Weights, config: Any, device: str) -> tuple[Any, t
     except ImportError as error:
         raise Unavailable(
             f"The model {weights.name} needs packages that are not installed: {first_line(error)}.",
-            "Install them in versions that fit torch; docs/masks.md says which.",
+            "Install versions that match torch; see docs/masks.md.",
         ) from error
     except torch.OutOfMemoryError as error:
         raise Unavailable(
-            f"The model {weights.name} does not fit into the memory of the device.",
+            f"The model {weights.name} does not fit in the memory of the device.",
             "Use --device cpu or a smaller model.",
         ) from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise BadArgument(
             f"The weights of the model {weights.name} cannot be read: {first_line(error)}.",
-            f"Remove {weights.folder} and fetch or copy the model again.",
+            f"Delete {weights.folder} and download or copy the model again.",
         ) from error
     return model, _missing(weights, model, sorted(said["missing_keys"]))
 
@@ -93,10 +93,13 @@ def _missing(weights: Weights, model: Any, missing: Sequence[str]) -> tuple[str,
     if not missing:
         return ()
     total = len(model.state_dict())
-    count = f"The weights of the model {weights.name} lack {len(missing)} of {total} parameters (first: {missing[0]})"
+    count = (
+        f"The weights of the model {weights.name} are missing {len(missing)} of {total} parameters "
+        f"(first: {missing[0]})"
+    )
     if len(missing) > MOST_MISSING * total:
-        raise BadArgument(f"{count}.", "Name a model that was trained for this class.")
-    return (f"{count}, which are random now; masks may be wrong.",)
+        raise BadArgument(f"{count}.", "Choose a model that was trained for this task.")
+    return (f"{count}, which were initialised at random. Masks may be wrong.",)
 
 
 def _task(weights: Weights, config: Any) -> Mapping[str, torch.Tensor]:

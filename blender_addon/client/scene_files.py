@@ -118,7 +118,7 @@ def _choose(found: SceneFiles, asked: set[Path]) -> None:
         if len(splats) > 1:
             listed = ", ".join(path.relative_to(folder).as_posix() for path in splats[:3])
             raise BadScene(
-                f"{folder} holds {len(splats)} splat files without photographs (first: {listed}).", "Name one of them."
+                f"{folder} holds {len(splats)} splat files without photographs (first: {listed}).", "Give one of them."
             )
         if splats:
             found.alone, kept = splats[0], {splats[0]}

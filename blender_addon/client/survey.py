@@ -174,8 +174,8 @@ def _problem(folder: Path, layout: str | None, part: bool, photographs: bool, ri
         return BadScene(f"{folder} holds cameras and no photographs.", "Put the photographs there.")
     if rivals:
         return BadMask(
-            f"Several files may be the mask of one photograph: {', '.join(rivals[:3])}.",
-            "Keep one of them for each photograph.",
+            f"Several files match one photograph as its mask: {', '.join(rivals[:3])}.",
+            "Keep one of them per photograph.",
         )
     return None
 

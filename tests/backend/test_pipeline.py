@@ -42,7 +42,7 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_
     assert report["gaussians"] == len(splats) - 1
     *of_scene, of_file = report["warnings"]
     assert of_scene[-2:] == [
-        "1 files of masks belong to no photograph and were left out (first: other.png).",
+        "1 files in masks do not match any photograph and were ignored (first: other.png).",
         "1 of 6 photographs have no mask (first: images/0001.png).",
     ]
     assert of_file == "given.ply has 1 Gaussians with a zero quaternion; they were dropped."

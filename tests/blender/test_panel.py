@@ -310,7 +310,7 @@ def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
     assert shown(tmp_path / "splats") == ["Splats", GEOMETRY, "1 files, 0 MB"]
     strays = shown(touch(tmp_path / "strays", *JPEGS, "masks/frame_x.png"))
     assert strays[2:5] == ["1 files of masks are named after no photograph", GEOMETRY, "29 files, 0 MB"]
-    assert says(strays, "holds no mask named after a photograph (first: frame_x.png)")
+    assert says(strays, "contains no mask with the name of a photograph (first: frame_x.png)")
 
 
 def test_what_is_wrong_with_a_capture_is_said_with_a_way_out(stage, tmp_path):
@@ -319,11 +319,11 @@ def test_what_is_wrong_with_a_capture_is_said_with_a_way_out(stage, tmp_path):
     assert says(drawn, "Cameras of these photographs are in posed.")
     assert drawn[-1] == "<Choose posed>"
     touch(tmp_path / "videos", "a.mp4", "b.mp4")
-    assert says(shown(tmp_path / "videos"), "holds 2 videos (first: a.mp4). Name one of them.")
+    assert says(shown(tmp_path / "videos"), "holds 2 videos (first: a.mp4). Give one of them.")
     assert bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "videos" / "b.mp4")) == {"FINISHED"}
     assert bpy.context.scene.splatlift.folder == str(tmp_path / "videos" / "b.mp4")
     rivals = touch(tmp_path / "rivals", *JPEGS, "masks/0.png", "masks/0_mask.png")
-    assert says(shown(rivals), "Several files may be the mask of one photograph")
+    assert says(shown(rivals), "Several files match one photograph as its mask")
     assert says(shown(touch(tmp_path / "none", "a.txt")), "holds no photographs or video.")
 
 

@@ -282,7 +282,7 @@ def test_files_that_may_be_one_mask_are_told(tmp_path):
     assert found.rivals == ("v_1.png", "v_1_mask.png")
     assert fault is not None
     assert "masks/v_1.png, " in str(fault)
-    assert "masks/v_1_mask.png; so it is with 3 of 3" in str(fault)
+    assert "masks/v_1_mask.png; this affects 3 of 3" in str(fault)
     assert api.survey(capture(tmp_path / "other")).rivals == ()
 
 
