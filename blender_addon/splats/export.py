@@ -43,9 +43,9 @@ def export_objects(collections: Sequence[Any], path: Path, *, background: bool =
     """
     path = Path(path)
     if path.suffix.lower() != ".ply" or not path.absolute().parent.is_dir() or path.is_dir():
-        raise BadArgument(f"Gaussians cannot be exported to {path}.", "Name a .ply file in a folder that exists.")
+        raise BadArgument(f"Gaussians cannot be exported to {path}.", "Choose a .ply file name in an existing folder.")
     if frame not in get_args(Frame):
-        raise BadArgument(f"There is no frame {frame!r}.", f"Choose one of {', '.join(get_args(Frame))}.")
+        raise BadArgument(f"The frame {frame!r} does not exist.", f"Choose one of {', '.join(get_args(Frame))}.")
     bpy.context.view_layer.update()
     things = {
         thing: collection for collection in collections for thing in exported_objects(collection, background=background)

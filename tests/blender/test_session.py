@@ -159,7 +159,7 @@ def test_unregistering_leaves_blender_as_it_was() -> None:
 
 def test_an_unknown_display_is_refused(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
-    with pytest.raises(BadArgument, match="no display 'CUBES'"):
+    with pytest.raises(BadArgument, match="display 'CUBES' does not exist"):
         session.import_folder(tmp_path / "in", "CUBES")  # pyright: ignore[reportArgumentType]
 
 

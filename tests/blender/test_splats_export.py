@@ -199,7 +199,7 @@ def test_in_the_worlds_frame_everything_is_where_blender_has_it(tmp_path: Path) 
     export_objects([scene.children[1]], tmp_path / "out.ply", frame="WORLD")
     expected = transform(object_of(splats, 2), np.array(thing.matrix_world))
     assert close(read_ply(tmp_path / "out.ply"), expected)
-    with pytest.raises(BadArgument, match="no frame 'MOON'"):
+    with pytest.raises(BadArgument, match="frame 'MOON' does not exist"):
         export_objects([scene], tmp_path / "out.ply", frame="MOON")  # pyright: ignore[reportArgumentType]
 
 

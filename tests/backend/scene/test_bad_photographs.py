@@ -68,7 +68,11 @@ BAD_PHOTOGRAPHS: dict[str, tuple[Callable[[Path], object], str | None, str]] = {
         r"ids contains no mask with the name of a photograph of",
     ),
     "two videos": (videos("a.mp4", "b.mp4"), None, r"holds 2 videos \(first: a.mp4\)"),
-    "masks of no frame": (videos("a.mp4"), "ids", "no mask named after a frame of .*a.mp4, as frame_000000.jpg is"),
+    "masks of no frame": (
+        videos("a.mp4"),
+        "ids",
+        "no mask with the name of a frame of .*a.mp4, such as frame_000000.jpg",
+    ),
     "a video that is none": (lambda root: (root / "a.mp4").write_bytes(b"none"), None, "a.mp4 cannot be read"),
     "two splat files": (splats, None, r"holds 2 splat files without photographs \(first: a.ply, b.ply\)"),
 }

@@ -141,12 +141,14 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "a table is missing": (
         after(colmap(), lambda root: (root / "sparse/0/points3D.bin").unlink()),
         BadScene,
-        r"expected cameras, images and points3D .*; .*sparse/0 contains cameras\.bin and images\.bin, but not all three files with",
+        r"expected cameras, images and points3D .*; .*sparse/0 contains cameras\.bin and images\.bin, "
+        "but not all three files with",
     ),
     "tables of two endings": (
         after(colmap(), lambda root: (root / "sparse/0/images.bin").rename(root / "sparse/0/images.txt")),
         BadScene,
-        r"sparse/0 contains cameras\.bin and images\.txt and points3D\.bin, but not all three files with the same ending",
+        r"sparse/0 contains cameras\.bin and images\.txt and points3D\.bin, but not all three files with the same "
+        "ending",
     ),
     "a table of another case": (
         after(colmap(), lambda root: (root / "sparse/0/points3D.bin").rename(root / "sparse/0/points3d.bin")),
