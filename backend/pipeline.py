@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from backend.compiled import report_compilation
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.geometry import label
+from backend.levels import LEVELS, Choice, choose, is_layered
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
@@ -64,7 +65,8 @@ POSES = "poses"
 MASKS = "masks"
 """The masks in a result, where a model made them."""
 BY_GEOMETRY = (
-    "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
+    "Objects were found by geometry alone, without masks. Touching objects may be joined, and flat ones may belong to "
+    "the floor."
 )
 
 
@@ -103,6 +105,8 @@ class SegmentRequest:
             are reconstructed here, unless as a draft, and not for given ones, whose geometry is the user's.
         gpus: how many GPUs reconstruct together; the rest is done on one.
         steer: whether a reconstruction grows more Gaussians where masks show objects.
+        level: of :data:`backend.levels.LEVELS`: whether objects are whole, or their parts, where masks lie on one
+            another.
     """
 
     scene: Path
@@ -126,6 +130,7 @@ class SegmentRequest:
     steer: bool = True
     geometry: bool = False
     masks_model: str | None = None
+    level: str = "whole"
 
 
 def segment(
@@ -157,8 +162,10 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
     name, method = find_method(request.method)
     read_settings(name, method, request.settings)
     _check_quality(request.quality)
+    if request.level not in LEVELS:
+        raise BadArgument(f"The level {request.level!r} does not exist.", f"Choose one of {', '.join(LEVELS)}.")
     if request.geometry and _asks_for_masks(request):
-        raise BadArgument("Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings.")
+        raise BadArgument("Geometry does not use masks.", "Remove the mask folder, the method and its settings.")
     if request.masks_model is not None:
         _check_masks_model(request, request.masks_model)
     pictures = Pictures(picture)
@@ -189,6 +196,7 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
         if mask_scale is None and _asks_for_masks(request):
             raise no_mask(len(train), scene.root, scene.without_masks)
         by_geometry, mask_scale = mask_scale is None, mask_scale or 1.0
+        layered = _are_layered(train, request.level, scene.root)
         title = request.title or (source.title if source else scene.root.resolve().name)
         progress("scene", 1.0, describe_scene(scene))
 
@@ -202,13 +210,15 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
         said = [*scene.warnings, *([BY_GEOMETRY] if by_geometry else [])]
         splats = _gaussians(request, scene, train, device, progress, pictures, curve, said)
 
+    choice = None
     with clock("lift"):
         if by_geometry:
             lifted = label(splats, train, device=device, seed=request.seed, progress=progress)
         else:
+            choice = _choice(splats, train, request.level, device, request.seed, progress, said) if layered else None
             lifted = lift(
                 splats,
-                train,
+                choice.views if choice else train,
                 method=name,
                 device=device,
                 seed=request.seed,
@@ -234,7 +244,11 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
 
     with clock("objects"), whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
-        result.write_gaussians(folder, splats, lifted, progress, request.meshes)
+        parts = choice.parts(splats, lifted.labels) if choice else None
+        is_whole = parts is not None and request.level == "whole"
+        result.write_gaussians(folder, splats, lifted, progress, request.meshes, parts.part if is_whole else None)
+        if parts is not None:
+            result.write_parts(folder, "whole" if is_whole else "part", parts)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
         _write_cameras(folder, scene, mask_scale, mapped)
@@ -245,6 +259,7 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
         progress("write", 1.0)
         report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
         report["masks"] = weights and {"model": weights.name, "licence": weights.licence, "bytes": weights.bytes}
+        report["levels"] = choice and choice.as_dict()
         report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
         write_report(folder, report)
         if mapped is not None:
@@ -261,8 +276,8 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
 def _of_splats_alone(request: SegmentRequest, file: Path, progress: Progress) -> dict:
     if _asks_for_masks(request):
         raise BadArgument(
-            f"{file} comes without photographs, so there are no masks to lift.",
-            "Leave out the mask folder, the method and its settings: objects are then found by geometry.",
+            f"{file} has no photographs, so there are no masks to lift.",
+            "Remove the mask folder, the method and its settings; objects are then found by geometry.",
         )
     return objects_of_splats(
         file,
@@ -349,8 +364,8 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
     check_place(source, request.out)
     if request.splats is not None:
         raise BadArgument(
-            f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with, or run backend objects on that file.",
+            f"{source.root} has no cameras, but --splats must be in the frame of the cameras.",
+            "Give the folder with the cameras of the Gaussians, or run backend objects on that file.",
         )
     refusal = source.refusal()
     if refusal is not None:
@@ -381,9 +396,7 @@ def _masks_while_working(out: Path) -> Path:
 def _check_masks_model(request: SegmentRequest, name: str) -> None:
     """Refuse at once a model that is not here, or beside masks that the user named."""
     if request.geometry or request.masks is not None:
-        raise BadArgument(
-            "A model makes masks where a scene has none; --masks was given too.", "Leave out --masks or --masks-model."
-        )
+        raise BadArgument("A model and a mask folder were both given.", "Remove --masks or --masks-model.")
     if find_weights(name) is None:
         raise not_here(name)
 
@@ -395,8 +408,8 @@ def _mask_model(request: SegmentRequest, scene: Scene) -> Weights | None:
     if any(view.mask_path is not None for view in scene.views):
         if request.masks_model is not None:
             raise BadArgument(
-                f"{scene.root} has masks, in {scene.masks_from}; a model makes them where there are none.",
-                "Leave out --masks-model; or run backend masks with --out FOLDER and give --masks FOLDER.",
+                f"{scene.root} already has masks in {scene.masks_from}; a model is only used for scenes without masks.",
+                "Remove --masks-model, or run backend masks with --out FOLDER and give --masks FOLDER.",
             )
         return None
     return find_known() if request.masks_model is None else find_weights(request.masks_model)
@@ -456,6 +469,30 @@ def _asks_for_masks(request: SegmentRequest) -> bool:
     return bool(request.masks or request.method or request.settings)
 
 
+def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
+    """Whether masks of a view lie on one another or have scores.
+
+    Raises:
+        BadArgument: if they do not, and parts were asked for.
+    """
+    layered = is_layered(train)
+    if level == "part" and not layered:
+        raise BadArgument(
+            f"The masks of {root} do not lie on one another, so they tell no parts.",
+            "Leave out --level, or give masks of objects and of their parts.",
+        )
+    return layered
+
+
+def _choice(
+    splats: Splats, train: Sequence[View], level: str, device: str, seed: int, progress: Progress, said: list[str]
+) -> Choice:
+    """The masks that show objects; what is said of the others is added to ``said``."""
+    choice = choose(splats, train, level=level, device=device, seed=seed, progress=progress)
+    said += [choice.sentence] if choice.background else []
+    return choice
+
+
 def _without_masks(scene: Scene) -> Scene:
     return replace(scene, views=tuple(replace(view, mask_path=None, mask_parts=()) for view in scene.views))
 
@@ -502,12 +539,12 @@ def _steps(steps: int | None, quality: str, device: str) -> int:
 
 def _check_quality(quality: str) -> None:
     if quality not in QUALITIES:
-        raise BadArgument(f"There is no quality {quality!r}.", f"Choose one of {', '.join(QUALITIES)}.")
+        raise BadArgument(f"The quality {quality!r} does not exist.", f"Choose one of {', '.join(QUALITIES)}.")
 
 
 def _check_gpus(gpus: int, device: str) -> None:
     if gpus > 1 and device == "cpu":
-        raise BadArgument(f"There is no GPU here to use {gpus} of.", "Leave out --gpus.")
+        raise BadArgument(f"{gpus} GPUs were requested, but this machine has none.", "Remove --gpus.")
 
 
 def _watch(splats: Splats, camera: Camera, device: str, pictures: Pictures) -> Watch:

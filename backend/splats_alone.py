@@ -15,8 +15,8 @@ from backend.objects.table import object_table
 from backend.progress import Progress, silent
 from backend.render import device_of
 from backend.scene.up import snapped
-from backend.splat_files import read_splats_and_warnings
 from protocol.errors import BadSplats
+from protocol.formats.read import read_splats_and_warnings
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
@@ -43,7 +43,7 @@ def objects_of_splats(
     The result has no views: no label maps, and no cameras in ``cameras.json``. Up is the normal of the largest plane.
 
     Args:
-        file: what :func:`backend.splat_files.read_splats` reads.
+        file: what :func:`protocol.formats.read.read_splats` reads.
         out: the result folder.
         title: what the result calls the scene; None for the file's name.
         device: "auto", "cuda" or "cpu".

@@ -19,11 +19,16 @@ from .splats.native import is_native
 @bpy.app.handlers.persistent
 def turn_moved(scene: Any, depsgraph: Any) -> None:
     """Correct the Gaussians of objects whose points were moved. An uneven scale stays; exports refuse it."""
-    updated = [update.id.original for update in depsgraph.updates if update.is_updated_geometry]
-    for thing in [each for each in updated if isinstance(each, bpy.types.Object) and each.type == "POINTCLOUD"]:
-        if thing.mode == "OBJECT" and thing.data.is_editable and is_native(thing.data):
-            with suppress(BadSplats):
-                catch_up(thing.data)
+    for update in depsgraph.updates:
+        thing = update.id.original
+        if update.is_updated_geometry and thing.id_type == "OBJECT" and thing.type == "POINTCLOUD":
+            _catch_up(thing)
+
+
+def _catch_up(thing: Any) -> None:
+    if thing.mode == "OBJECT" and thing.data.is_editable and is_native(thing.data):
+        with suppress(BadSplats):
+            catch_up(thing.data)
 
 
 def register() -> None:

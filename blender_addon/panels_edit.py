@@ -1,6 +1,6 @@
 """The Edit panel: what the edits act on, and a button for each. It only draws."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -20,7 +20,11 @@ class SPLATLIFT_PT_edit(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:

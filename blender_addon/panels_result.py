@@ -1,6 +1,6 @@
 """Below the list of objects: how they are looked at, and what else can be exported."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -17,7 +17,11 @@ class _Below:
     bl_region_type = "UI"
     bl_category = CATEGORY
     bl_parent_id = "SPLATLIFT_PT_objects"
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -75,7 +79,7 @@ class SPLATLIFT_PT_export(_Below, bpy.types.Panel):
     """Further export options."""
 
     bl_label = "More to Export"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
         column = self.layout.column(align=True)

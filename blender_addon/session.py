@@ -8,6 +8,7 @@ There is no state in Python to bring back in step, and hence no handler on loadi
 # Blender takes the properties of a group from its annotations.
 
 import atexit
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -155,7 +156,7 @@ def cameras_of(scene_collection: Any) -> Any:
 
 def scenes() -> list[Any]:
     """Return the collections of the imported scenes that the file still uses, in order of name."""
-    return [each for each in bpy.data.collections if each.splatlift.kind == "SCENE" and each.users]
+    return [each for each in _collections() if each.splatlift.kind == "SCENE" and each.users]
 
 
 def objects_of(scene_collection: Any) -> list[Any]:
@@ -172,7 +173,7 @@ def background_of(scene_collection: Any) -> Any:
 
 def find(object_id: str) -> Any:
     """Return the collection of an object or background by its id, whatever its name is now, or None."""
-    used = (each for each in bpy.data.collections if each.users and each.splatlift.object_id)
+    used = (each for each in _collections() if each.users and each.splatlift.object_id)
     return next((each for each in used if each.splatlift.object_id == object_id), None)
 
 
@@ -181,7 +182,8 @@ def register() -> None:
     if hasattr(bpy.types.Collection, "splatlift"):
         return
     bpy.utils.register_class(SplatLiftCollection)
-    bpy.types.Collection.splatlift = bpy.props.PointerProperty(type=SplatLiftCollection)
+    kind: Any = bpy.types.Collection
+    kind.splatlift = bpy.props.PointerProperty(type=SplatLiftCollection)
     # The bpy modules of 4.2 and 4.5 crash or hang at exit while a class is registered; Blender itself unregisters.
     if not bpy.app.binary_path:
         atexit.register(unregister)
@@ -191,9 +193,15 @@ def unregister() -> None:
     """Take the properties away again; what the file stores of them stays in the file."""
     if not hasattr(bpy.types.Collection, "splatlift"):
         return
-    del bpy.types.Collection.splatlift
+    kind: Any = bpy.types.Collection
+    del kind.splatlift
     bpy.utils.unregister_class(SplatLiftCollection)
     atexit.unregister(unregister)
+
+
+def _collections() -> Iterable[Any]:
+    """Those of the file, with the properties that :func:`register` gives them."""
+    return bpy.data.collections
 
 
 def _check_placing(up: str, scale: float, photographs: Path | None) -> None:

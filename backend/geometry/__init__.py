@@ -52,8 +52,7 @@ def label(
         Cancelled: from ``progress``.
     """
     how = how or GeometrySettings()
-    columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
-    finite = np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
+    finite = splats.finite
     whole = splats.pick(finite)
     if views is not None and len(views) and len(whole):
         samples = seen_samples(whole, [view.camera for view in views], device, progress)

@@ -24,24 +24,16 @@ VIEWS = 24
 """Views whose surfaces the planes are drawn through."""
 CLEARANCE = 0.6
 """What is nearer to a bounding plane belongs to it, in edges of voxels, beyond the plane's own noise."""
-FITS = 0.5
-"""A mask fits a whole from this intersection over union on."""
-LEAST_FIT = 0.35
-"""A whole that a mask fits in a smaller share of its views is background."""
+LEAST_FIT = 0.5, 0.7
+"""A whole that masks which hold it fit more rarely is background: a small one, and one that fills much of a view."""
+LARGE = 0.05
+"""Share of the picture that a whole fills in its best view, from which on it is large."""
 IN_PLANE = 0.6
 """A whole lies in the planes if this share of it does."""
 SMALL = 0.1
 """A whole in the planes is a thing of its own if it is at most this share of what lies in them ..."""
-SURE_FIT = 0.6
-"""... and a mask fits it in this share of its views."""
-LEAST_GAUSSIANS = 20
-"""Of a whole that may be a plane."""
-THIN = 0.1
-"""Noise of a plane over its width, both as standard deviations, at most."""
-DEPTH = 0.1
-"""What is less far behind a plane than this share of its width is noise."""
-NOTHING = 0.02
-"""Share of all that is seen that may lie behind a plane that bounds the scene."""
+SURE_FIT = 0.8
+"""... and masks that hold it fit it in this share of the views."""
 
 
 def in_planes(
@@ -58,46 +50,11 @@ def in_planes(
     return inside, planes
 
 
-def bounds(
-    means: NDArray[np.float32], whole: NDArray[np.int32], weight: NDArray[np.float64], cameras: Sequence[Camera]
-) -> NDArray[np.bool_]:
-    """Return (C,) bool, which wholes are flat and have nothing behind them, as seen from most cameras.
-
-    A wall of which views show too little to be one of the planes of the scene is found in this way.
-
-    Args:
-        means: (N, 3) float32, centres.
-        whole: (N,) int32, from 0, -1 for none.
-        weight: (N,) float64, what the views show of each Gaussian.
-        cameras: which side is the front.
-    """
-    centres = np.array([camera.centre for camera in cameras])
-    points = means.astype(np.float64)
-    total = float(weight.sum())
-    found = np.zeros(int(whole.max(initial=-1)) + 1, bool)
-    for number in range(len(found)):
-        rows = np.flatnonzero((whole == number) & (weight > 0))
-        if len(rows) < LEAST_GAUSSIANS:
-            continue
-        middle = np.average(points[rows], axis=0, weights=weight[rows])
-        apart = points[rows] - middle
-        values, axes = np.linalg.eigh((apart * weight[rows, None]).T @ apart / weight[rows].sum())
-        normal = axes[:, 0]
-        if np.median((centres - middle) @ normal) < 0:
-            normal = -normal
-        width = np.sqrt(max(values[1], 1e-300))
-        deviation = 1.4826 * np.median(np.abs(apart @ normal))
-        behind = (points - middle) @ normal < -max(DEPTH * width, 3 * deviation)
-        found[number] = deviation < THIN * width and weight[behind & (whole != number)].sum() < NOTHING * total
-    return found
-
-
 def background_wholes(
     overlap: Overlap,
     whole: NDArray[np.int32],
     weight: NDArray[np.float64],
     inside: NDArray[np.bool_],
-    flat: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Return (C,) bool, which wholes are background.
 
@@ -106,12 +63,13 @@ def background_wholes(
         whole: (N,) int32, the whole of each Gaussian from 0, -1 for none.
         weight: (N,) float64, what the views show of each Gaussian.
         inside: (N,) bool, which lie in a plane that bounds the scene.
-        flat: (C,) bool, wholes that are such a plane.
     """
-    fit = overlap.fitted(FITS)
+    fit = overlap.fitted()
+    large = overlap.shown.max(1, initial=0) >= LARGE * overlap.shown.sum(0).max(initial=0)
+    least = np.where(large, LEAST_FIT[1], LEAST_FIT[0])
     known = whole >= 0
     count = len(fit)
     size = np.bincount(whole[known], weight[known], count)
-    lies = flat | (np.bincount(whole[known], (weight * inside)[known], count) >= IN_PLANE * size)
+    lies = np.bincount(whole[known], (weight * inside)[known], count) >= IN_PLANE * size
     small = size <= SMALL * max(float(size[lies].sum()), 1e-12)
-    return (fit < LEAST_FIT) | (lies & ~(small & (fit >= SURE_FIT)))
+    return (fit < least) | (lies & ~(small & (fit >= SURE_FIT)))

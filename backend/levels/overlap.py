@@ -13,6 +13,10 @@ from backend.levels.votes import LayerVotes
 
 SHOWN = 0.1
 """A view shows a group if it gives it this share of what its best view gives it."""
+FITS = 0.5
+"""A mask fits a group from this intersection over union on."""
+HELD = 0.5
+"""A mask holds a group from this share of what the view shows of it on."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,37 @@ class Overlap:
         """(C, V) bool, which views show which groups."""
         return self.shown > SHOWN * self.shown.max(1, initial=0, keepdims=True)
 
-    def fitted(self, least: float) -> NDArray[np.float64]:
-        """Return (C,) float64, in what share of the views that show it a mask of at least this IoU fits each group.
+    def fitted(self) -> NDArray[np.float64]:
+        """Return (C,) float64, how often masks that hold a group fit it.
 
-        A view counts the trust of that mask.
+        Of the views in which a mask holds half of what they show of the group, the share in which one fits it: its
+        intersection over union is :data:`FITS`. A view counts the trust of its surest such mask. 0 where no mask does.
         """
         group, mask, iou = self.pairs
-        fits = iou >= least
+        share = self.share(group, mask)
+        fits, holds = (self._surest(group[is_one], mask[is_one]).sum(1) for is_one in (iou >= FITS, share >= HELD))
+        return np.minimum(1.0, fits / np.maximum(holds, 1e-12))
+
+    def covering(self, least: float) -> NDArray[np.int64]:
+        """Return (M + 1,) int64, the group of which each mask holds most, if at least this share of it; else -1."""
+        group, mask, _ = self.pairs
+        share = self.share(group, mask)
+        order = np.lexsort((-group, share))
+        order = order[share[order] >= least]
+        result = np.full(len(self.area), -1, np.int64)
+        result[mask[order]] = group[order]
+        return result
+
+    def share(self, group: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (E,) float64, what share of each group, as the view of the mask shows it, lies in the mask."""
+        pixels = np.asarray(self.pixels[group, mask]).ravel()
+        return pixels / np.maximum(self.shown[group, self.mask_view[mask]], 1e-12)
+
+    def _surest(self, group: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(C, V) float64, the largest trust of the given masks of each group in the views that show it."""
         best = np.zeros(self.shown.shape)
-        np.maximum.at(best, (group[fits], self.mask_view[mask[fits]]), self.trust[mask[fits]])
-        return (best * self.visible).sum(1) / np.maximum(self.visible.sum(1), 1)
+        np.maximum.at(best, (group, self.mask_view[mask]), self.trust[mask])
+        return best * self.visible
 
 
 def overlap_of(votes: LayerVotes, group: NDArray[np.int32]) -> Overlap:

@@ -80,8 +80,8 @@ def read_mask_set(view: View) -> MaskSet | None:
 def object_pixels(view: View) -> NDArray[np.bool_] | None:
     """Return (H, W) bool, where ``view`` may show objects, before its masks are compared with those of other views.
 
-    Of an id map these are all pixels with an id. Of masks that overlap or have scores, which may show floor and walls as
-    well, those in masks of at most :data:`LARGEST_OBJECT` of the picture. None where the view has no mask.
+    Of an id map these are all pixels with an id. Masks that overlap or have scores may show floor and walls as well: of
+    those, pixels in masks of at most :data:`LARGEST_OBJECT` of the picture. None where the view has no mask.
 
     Raises: as :func:`read_mask_set`.
     """
@@ -175,7 +175,8 @@ def flattened(layers: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[
 
     Args:
         layers: as in :class:`MaskSet`; where any of them is void, so is the result unless a mask is painted there.
-        numbers: (N + 1,) int32, the id that mask 1 to N gets; 0 where it is left out. Entry 0 is not used.
+        numbers: (N + 1,) int32, the id that mask 1 to N gets, which may be void; 0 where it is left out. Entry 0 is not
+            used.
     """
     out = np.where((layers < 0).any(0), VOID, 0).astype(np.int32)
     area = np.zeros(len(numbers), np.int64)
@@ -184,7 +185,7 @@ def flattened(layers: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[
     size = np.full(out.shape, np.iinfo(np.int64).max)
     for layer in layers:
         named = np.maximum(layer, 0)
-        over = (layer > 0) & (numbers[named] > 0) & (area[named] < size)
+        over = (layer > 0) & (numbers[named] != 0) & (area[named] < size)
         out[over] = numbers[named[over]]
         size[over] = area[named[over]]
     return out

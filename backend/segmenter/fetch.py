@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.progress import Progress, silent
-from backend.segmenter.library import first_line, transformers
+from backend.segmenter.library import check_installed, first_line
 from backend.segmenter.weights import INDEX, UNKNOWN_LICENCE, WEIGHTS, Weights, describe, find_weights
 from protocol.errors import BadArgument, Refused, Unavailable
 
@@ -66,7 +66,7 @@ def get_weights(name: str, agree: Agree = never, progress: Progress = silent) ->
     found = find_weights(name)
     if found is not None:
         return found
-    transformers()
+    check_installed()
     offer = look_up(name)
     if not agree(offer):
         raise Refused(
@@ -87,10 +87,10 @@ def look_up(name: str) -> Offer:
         BadArgument: if the hub has no such model, or one with pickled weights only.
         Unavailable: if the hub cannot be reached, or does not give the model to everybody.
     """
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import HfApi
 
     with _explained(name):
-        info = HfApi(endpoint=constants.ENDPOINT).model_info(name, files_metadata=True)
+        info = HfApi().model_info(name, files_metadata=True)
     files = [(each.rfilename, each.size or 0) for each in info.siblings or [] if _is_needed(each.rfilename)]
     if not any(file in (WEIGHTS, INDEX) for file, _ in files):
         raise BadArgument(
@@ -118,7 +118,7 @@ def fetch(offer: Offer, progress: Progress = silent) -> None:
     for file, size in offer.files:
         told = _telling(progress, offer, done)
         with _explained(offer.name):
-            hf_hub_download(offer.name, file, cache_dir=cache, endpoint=constants.ENDPOINT, tqdm_class=told)
+            hf_hub_download(offer.name, file, cache_dir=cache, tqdm_class=told)
         done += size
     progress("masks", 0.0, f"fetched {offer.name}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from backend.segmenter.library import first_line, no_network, transformers
+from backend.segmenter.library import first_line, missing_package, no_network, transformers
 from backend.segmenter.weights import Weights
 from protocol.errors import BadArgument
 
@@ -27,11 +27,14 @@ def read_config(weights: Weights) -> Any:
 
     Raises:
         BadArgument: if it cannot be read.
+        Unavailable: if a package that it needs is not installed.
     """
     library = transformers()
     try:
         with no_network():
             return library.AutoConfig.from_pretrained(weights.folder, local_files_only=True, trust_remote_code=False)
+    except ImportError as error:
+        raise missing_package(weights.name, error) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadArgument(
             f"The configuration of the model {weights.name} cannot be read: {first_line(error)}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -18,14 +19,19 @@ def is_installed() -> bool:
     return importlib.util.find_spec("transformers") is not None
 
 
+def check_installed() -> None:
+    """Raise :class:`protocol.errors.Unavailable` if transformers is not installed."""
+    if not is_installed():
+        raise Unavailable("Segmentation models need the package transformers, which is not installed.", INSTALL)
+
+
 def transformers() -> ModuleType:
     """Return the module ``transformers``, without its progress bars and messages.
 
     Raises:
         Unavailable: if it is not installed, or cannot be imported.
     """
-    if not is_installed():
-        raise Unavailable("Segmentation models need the package transformers, which is not installed.", INSTALL)
+    check_installed()
     try:
         module = importlib.import_module("transformers")
     except (ImportError, RuntimeError) as error:
@@ -35,6 +41,15 @@ def transformers() -> ModuleType:
     module.utils.logging.set_verbosity_error()
     module.utils.logging.disable_progress_bar()
     return module
+
+
+def missing_package(model: str, error: ImportError) -> Unavailable:
+    """Return the error for a model that needs a package which is not installed."""
+    named = re.search(r"requires the (\S+) library", str(error))
+    needed = f"the package {named[1]}, which is not installed" if named else f"more packages: {first_line(error)}"
+    return Unavailable(
+        f"The model {model} needs {needed}.", "Install it in a version that fits torch, see docs/masks.md."
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backend.segmenter.found import ScoredMask
 from backend.segmenter.kinds import Kind, kind_of, read_config
-from backend.segmenter.library import first_line, no_network, transformers
+from backend.segmenter.library import first_line, missing_package, no_network, transformers
 from backend.segmenter.points import PointSegmenter
 from backend.segmenter.prepare import Size, read_recipe
 from backend.segmenter.queries import QuerySegmenter
@@ -72,10 +72,7 @@ def _load(auto: Any, weights: Weights, config: Any, device: str) -> tuple[Any, t
             )
         model = model.to(device).eval()
     except ImportError as error:
-        raise Unavailable(
-            f"The model {weights.name} needs packages that are not installed: {first_line(error)}.",
-            "Install versions that match torch; see docs/masks.md.",
-        ) from error
+        raise missing_package(weights.name, error) from error
     except torch.OutOfMemoryError as error:
         raise Unavailable(
             f"The model {weights.name} does not fit in the memory of the device.",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import bmesh  # pyright: ignore[reportMissingImports]
+import bmesh
 import bpy
 
 from protocol.errors import BadArgument, BadSplats

@@ -25,7 +25,7 @@ import os
 import re
 import shutil
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +88,8 @@ class Edited(NamedTuple):
         return self.part.splatlift.label
 
 
-class Original(NamedTuple):
+@dataclass(frozen=True)
+class Original:
     """The result before its first edit.
 
     Attributes:

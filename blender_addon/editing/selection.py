@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import bmesh  # pyright: ignore[reportMissingImports]
+import bmesh
 import numpy as np
 from numpy.typing import NDArray
 

@@ -7,8 +7,9 @@ The embedding says what belongs to the same thing, as object selection of Contra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +34,16 @@ Ask = Callable[[Path, int, float], "NDArray[np.bool_] | None"]
 """Asks a server: result folder, row, threshold -> (N,) bool by row, or None where no server can answer."""
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True)
+class Point:
     """One Gaussian: the object of Blender that holds it, and its number there."""
 
     thing: Any
     index: int
 
 
-class Similar(NamedTuple):
+@dataclass(frozen=True)
+class Similar:
     """How many Gaussians were selected, and by what: "embedding" or "colour"."""
 
     count: int

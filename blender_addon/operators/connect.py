@@ -1,6 +1,6 @@
 """Connect to the server, and disconnect."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -18,7 +18,7 @@ class SPLATLIFT_OT_connect(bpy.types.Operator):
 
     bl_idname = "splatlift.connect"
     bl_label = "Connect"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -41,7 +41,7 @@ class SPLATLIFT_OT_disconnect(bpy.types.Operator):
 
     bl_idname = "splatlift.disconnect"
     bl_label = "Disconnect"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -59,7 +59,7 @@ class SPLATLIFT_OT_start_server(bpy.types.Operator):
 
     bl_idname = "splatlift.start_server"
     bl_label = "Start a Server Here"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -84,7 +84,7 @@ class SPLATLIFT_OT_stop_server(bpy.types.Operator):
 
     bl_idname = "splatlift.stop_server"
     bl_label = "Stop the Server Here"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:

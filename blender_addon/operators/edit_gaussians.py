@@ -3,7 +3,7 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -22,7 +22,7 @@ from .reporting import reporting
 
 
 class _Edit:
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
     report: Any
 
     @classmethod
@@ -151,7 +151,11 @@ class SPLATLIFT_MT_assign(bpy.types.Menu):
     """Objects that the selection can be assigned to."""
 
     bl_label = "Assign to Object"
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
     def draw(self, context: Any) -> None:
         scene = shown_scene(context)

@@ -3,7 +3,7 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -17,11 +17,11 @@ from ..editing.parts import pieces_of
 from ..editing.remove import delete
 from ..settings import shown_scene
 from .edit_targets import can_edit, need_scene, need_targets, targets
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 
 class _Edit:
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
     report: Any
 
     @classmethod
@@ -37,7 +37,7 @@ class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
 
     name: bpy.props.StringProperty(name="Name", options={"SKIP_SAVE"})
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         found = targets(context)
         if found and not self.properties.is_property_set("name"):
             self.name = found[0].name
@@ -59,7 +59,7 @@ class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
         name="Colour", size=3, min=0, max=1, default=(0.8, 0.8, 0.8), subtype="COLOR_GAMMA", options={"SKIP_SAVE"}
     )
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         found = targets(context)
         if found and not self.properties.is_property_set("colour"):
             self.colour = found[0].splatlift.colour
@@ -131,7 +131,7 @@ class SPLATLIFT_OT_show_others(bpy.types.Operator):
 
     bl_idname = "splatlift.show_others"
     bl_label = "Show Others"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:

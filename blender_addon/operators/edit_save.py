@@ -1,6 +1,6 @@
 """Write edits back to the result folder."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -18,7 +18,7 @@ class SPLATLIFT_OT_save_edits(bpy.types.Operator):
     bl_idname = "splatlift.save_edits"
     bl_label = "Save Edits to Result"
     # Undo reaches labels that had to be given anew; what is on disk stays as it was saved.
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:

@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 import numpy as np
@@ -26,7 +26,7 @@ PATIENCE = 10.0
 
 
 class _Select:
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
     report: Any
 
     @classmethod

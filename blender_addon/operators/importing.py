@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -17,7 +17,7 @@ from .. import session
 from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
 from ..splats.collections import drawn_by_blender, show_as, shown_as
 from ..timer import timer
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 FROM_PANEL = ("display", "up", "scale")
 """Properties of an import that the panel has, for a click that does not give them."""
@@ -28,7 +28,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
 
     bl_idname = "splatlift.import_result"
     bl_label = "Import"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     # What is not given is to be asked for, and not taken from the last time.
     directory: bpy.props.StringProperty(
@@ -57,7 +57,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         for name in FROM_PANEL:
             if not self.properties.is_property_set(name):
                 setattr(self, name, getattr(settings(context), name))
@@ -94,13 +94,13 @@ class SPLATLIFT_OT_stop_import(bpy.types.Operator):
 
     bl_idname = "splatlift.stop_import"
     bl_label = "Cancel"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         return timer.importing is not None
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         timer.stop_import()
         return {"FINISHED"}
 
@@ -144,8 +144,9 @@ def in_one_undo_step(collection: Any) -> None:
     show(collection)
     window = next(iter(bpy.context.window_manager.windows), None)
     with bpy.context.temp_override(window=window):
-        if bpy.ops.ed.undo_push.poll():
-            bpy.ops.ed.undo_push(message="Import Objects")
+        push: Any = bpy.ops.ed.undo_push
+        if push.poll():
+            push(message="Import Objects")
 
 
 CLASSES = (SPLATLIFT_OT_import_result, SPLATLIFT_OT_stop_import)

@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -17,13 +17,13 @@ from ..splats.cameras import is_camera, look_through, photographs_of
 from ..splats.collections import drawn_by_blender, show_as
 from ..splats.display import show_labels
 from . import importing
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 
 class _OfScene:
     """An operator on the scene that the list shows."""
 
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -47,7 +47,7 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
         ),
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         show_labels(self.colours == "LABELS")
         native = drawn_by_blender(shown_scene(context))
         for shading in _shadings(context):
@@ -76,7 +76,7 @@ class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
         ),
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         show_as(shown_scene(context), self.display, settings(context).budget)
         return {"FINISHED"}
 

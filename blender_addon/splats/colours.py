@@ -68,10 +68,10 @@ def enabled(sockets: Any, name: str) -> Any:
 
 
 def _switch() -> Any:
-    group = marked(bpy.data.node_groups, _SWITCH)
-    if group is not None:
-        return group
-    group = bpy.data.node_groups.new("SplatLift Colours", "ShaderNodeTree")
+    known = marked(bpy.data.node_groups, _SWITCH)
+    if known is not None:
+        return known
+    group: Any = bpy.data.node_groups.new("SplatLift Colours", "ShaderNodeTree")
     group[MARK] = _SWITCH
     group.interface.new_socket("Labels", in_out="OUTPUT", socket_type="NodeSocketFloat")
     value, end = group.nodes.new("ShaderNodeValue"), group.nodes.new("NodeGroupOutput")

@@ -9,7 +9,7 @@ for bit. Apply, Join and moves in Edit Mode change the points only; the Gaussian
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -49,12 +49,13 @@ _RESERVED = ("position", RADIUS, COLOUR, BASE, SCALE, ROTATION, PLACE, *original
 
 def can_draw_splats() -> bool:
     """Whether this Blender draws Gaussians by itself, from a point cloud that a script can fill."""
-    kinds = bpy.types.PointCloud.bl_rna.properties.get("type")
+    cloud, attribute = cast(Any, bpy.types.PointCloud.bl_rna), cast(Any, bpy.types.Attribute.bl_rna)
+    kinds = cloud.properties.get("type")
     return (
         kinds is not None
         and TYPE in {item.identifier for item in kinds.enum_items}
-        and "resize" in bpy.types.PointCloud.bl_rna.functions
-        and "FLOAT4" in {item.identifier for item in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items}
+        and "resize" in cloud.functions
+        and "FLOAT4" in {item.identifier for item in attribute.properties["data_type"].enum_items}
     )
 
 

@@ -42,6 +42,7 @@ JSON, BIN = b"JSON", b"BIN\0"
 MAX_JSON = 16 << 20
 MOST = 20_000_000
 """Gaussians of all nodes together: many nodes may show one mesh."""
+MAX_NODES = 1 << 14
 EXTENSION = "KHR_gaussian_splatting"
 SPZ_EXTENSION = "KHR_gaussian_splatting_compression_spz_2"
 SPZ_EXTENSIONS = (SPZ_EXTENSION, "KHR_gaussian_splatting_compression_spz")
@@ -156,22 +157,32 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
 
 
 def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats]:
-    total = 0
-    for matrix, mesh in _placed(document, path):
-        for primitive in document.meshes[mesh].primitives:
-            about = primitive.extensions.get(EXTENSION)
-            if about is None or primitive.mode != POINTS:
-                continue
-            total += document.accessors[primitive.attributes["POSITION"]].count
-            if total > MOST:
-                raise BadSplats(f"{path} declares more than {MOST} Gaussians; GLB files are limited to {MOST}.")
-            splats = _gaussians(document, data, primitive, about, path)
-            try:
-                yield to_ply_axes(splats if np.array_equal(matrix, np.eye(4)) else transform(splats, matrix), AXES)
-            except BadSplats as error:
-                raise BadSplats(
-                    f"The transform of a node in {path} cannot be applied to Gaussians: {error.sentence}", AGAIN
-                ) from error
+    if len(document.nodes) > MAX_NODES:
+        raise BadSplats(f"{path} has {len(document.nodes)} nodes; GLB files of at most {MAX_NODES} are read.")
+    shown = [
+        (matrix, primitive)
+        for matrix, mesh in _placed(document, path)
+        for primitive in document.meshes[mesh].primitives
+        if EXTENSION in primitive.extensions and primitive.mode == POINTS
+    ]
+    if sum(document.accessors[primitive.attributes["POSITION"]].count for _, primitive in shown) > MOST:
+        raise BadSplats(f"{path} declares more than {MOST} Gaussians; GLB files are limited to {MOST}.")
+    spaces = {primitive.extensions[EXTENSION].get("colorSpace", COLOUR_SPACE) for _, primitive in shown}
+    if spaces - {COLOUR_SPACE}:
+        warnings.warn(
+            f"{path} has colours in the space {' and '.join(sorted(spaces))}; they were read as sRGB.", stacklevel=4
+        )
+    logarithmic = any(_is_negative(primitive, document, data, path) for _, primitive in shown)
+    if logarithmic:
+        warnings.warn(f"{path} has sizes below 0; they were read as logarithms, as drafts had it.", stacklevel=4)
+    for matrix, primitive in shown:
+        splats = _gaussians(document, data, primitive, logarithmic, path)
+        try:
+            yield to_ply_axes(splats if np.array_equal(matrix, np.eye(4)) else transform(splats, matrix), AXES)
+        except BadSplats as error:
+            raise BadSplats(
+                f"The transform of a node in {path} cannot be applied to Gaussians: {error.sentence}", AGAIN
+            ) from error
 
 
 def _placed(document: Document, path: Path) -> Iterator[tuple[NDArray[np.float64], int]]:
@@ -206,12 +217,17 @@ def _matrix(node: Node) -> NDArray[np.float64]:
     return matrix
 
 
-def _gaussians(document: Document, data: memoryview, primitive: Primitive, about: Any, path: Path) -> Splats:
+def _is_negative(primitive: Primitive, document: Document, data: memoryview, path: Path) -> bool:
+    """Whether sizes are below 0, which those of the ratified extension are not."""
+    accessor = document.accessors[primitive.attributes[f"{EXTENSION}:SCALE"]]
+    return accessor.bufferView is not None and bool((_values(accessor, document, data, path) < 0).any())
+
+
+def _gaussians(document: Document, data: memoryview, primitive: Primitive, logarithmic: bool, path: Path) -> Splats:
     """Return the Gaussians of a primitive in the axes that the file has there."""
+    about = primitive.extensions[EXTENSION]
     if about.get("kernel", "ellipse") != "ellipse":
         raise BadSplats(f"{path} contains Gaussians with the kernel {about['kernel']!r}, which is not supported.")
-    if about.get("colorSpace", COLOUR_SPACE) != COLOUR_SPACE:
-        warnings.warn(f"{path} has colours in the space {about['colorSpace']!r}; they were read as sRGB.", stacklevel=5)
     packed = [about["extensions"][name] for name in SPZ_EXTENSIONS if name in about.get("extensions", {})]
     if packed:
         blob = _bytes(document.bufferViews[packed[0]["bufferView"]], data, path)
@@ -231,7 +247,8 @@ def _gaussians(document: Document, data: memoryview, primitive: Primitive, about
     if wrong or columns["POSITION"].shape != (count, 3):
         raise BadSplats(f"{path} is a damaged GLB file: {(wrong or ['POSITION'])[0]} does not match its points.", AGAIN)
     with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 is minus infinity, a negative one is no number
-        scales = np.log(columns[f"{EXTENSION}:SCALE"])
+        sizes = columns[f"{EXTENSION}:SCALE"]
+        scales = sizes if logarithmic else np.log(sizes)
         alphas = columns[f"{EXTENSION}:OPACITY"][:, 0]
         opacities = np.log(alphas) - np.log1p(-alphas)
     return Splats(

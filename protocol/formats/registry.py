@@ -166,6 +166,15 @@ def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -
     )
 
 
+def with_ending(path: Path, wanted: Format) -> Path:
+    """Return a path with the usual ending of a format in place of that of any other."""
+    endings = sorted((ending for each in FORMATS for ending in each.endings), key=len, reverse=True)
+    own = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
+    if own in wanted.endings:
+        return path
+    return path.with_name(path.name[: len(path.name) - len(own)] + (wanted.endings or ("",))[0])
+
+
 def check_here(wanted: Format) -> None:
     """Refuse a format whose packages are not installed.
 

@@ -32,7 +32,7 @@ def every_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     from blender_addon import session
 
     for function in (session.import_folder, session.import_steps):
-        _, *others = function.__defaults__ or ()
+        others = (function.__defaults__ or ())[1:]
         monkeypatch.setattr(function, "__defaults__", (request.param, *others))
     return request.param
 

@@ -95,7 +95,7 @@ def test_recolour_changes_what_is_seen_and_what_is_kept(scene: Any) -> None:
         assert part(name).color_tag == "COLOR_06"
         assert tuple(pieces_of(part(name))[0].seen.color) == pytest.approx(linear((0.5, 0.25, 1.0)))
     assert tuple(part("lamp").splatlift.colour) != (0.5, 0.25, 1.0)
-    with pytest.raises(BadArgument, match="no colour"):
+    with pytest.raises(BadArgument, match="not a valid colour"):
         recolour([part("mug")], (1.0, 2.0, 0.0))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-import bmesh  # noqa: E402 # pyright: ignore[reportMissingImports]
+import bmesh  # noqa: E402
 
 from blender_addon.editing.parts import pieces_of  # noqa: E402
 from blender_addon.editing.remove import delete_selection  # noqa: E402

@@ -209,7 +209,7 @@ def test_gaussians_that_blender_joins_from_elsewhere_are_what_they_were(drawing:
     ours, theirs = labelled_splats(5, 1), labelled_splats(6, 1)
     theirs = replace(
         theirs.without_columns(),
-        quats=np.tile(np.float32([1, 0, 0, 0]), (6, 1)),
+        quats=np.tile(np.array([1, 0, 0, 0], np.float32), (6, 1)),
         scales=np.zeros((6, 3), np.float32),
         opacities=np.zeros(6, np.float32),
     )

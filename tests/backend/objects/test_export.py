@@ -86,7 +86,7 @@ def test_meshes_are_where_the_object_is(name: str, tmp_path: Path):
     written, said = export(tmp_path / "out", ["Object 1"], to, name)
     assert written.what == "triangles"
     assert written.count > 1000
-    assert ("no colours" in said) == (name == "mesh-stl")
+    assert ("does not support colours" in said) == (name == "mesh-stl")
     mesh = trimesh.load(to, force="mesh", process=False)
     assert isinstance(mesh, trimesh.Trimesh)
     assert len(mesh.faces) == written.count

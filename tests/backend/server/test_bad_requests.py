@@ -336,11 +336,11 @@ def test_too_many_uploads_of_one_client(client: Client) -> None:
 
 
 REQUESTS = {
-    "splats outside": ({"splats": "../other.ply"}, "does not stay inside"),
-    "splats absolute": ({"splats": "/etc/passwd"}, "does not stay inside"),
+    "splats outside": ({"splats": "../other.ply"}, "is not inside"),
+    "splats absolute": ({"splats": "/etc/passwd"}, "is not inside"),
     "splats missing": ({"splats": "splats.ply"}, "no file 'splats.ply'"),
     "splats a folder": ({"splats": "images"}, "no file 'images'"),
-    "masks outside": ({"masks": "masks/../.."}, "does not stay inside"),
+    "masks outside": ({"masks": "masks/../.."}, "is not inside"),
     "masks missing": ({"masks": "masks"}, "no folder 'masks'"),
     "masks a file": ({"masks": "script"}, "no folder 'script'"),
 }

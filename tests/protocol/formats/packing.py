@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import math
 import struct
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import zstandard
 
+from protocol.formats.registry import BY_NAME
+from protocol.formats.write import write_splats
 from protocol.sh import SH0
 from protocol.splats import Splats
 from tests.protocol.strategies import random_splats
@@ -143,3 +152,40 @@ def _packed_rotation(wxyz: list[float]) -> int:
         if j != largest:
             word = word << 10 | round((sign * wxyz[j] / math.sqrt(2) + 0.5) * 1023)
     return word
+
+
+def written(splats: Splats, name: str) -> bytes:
+    """The bytes of one of this project's own formats."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            write_splats(splats, path, BY_NAME[name])
+        return path.read_bytes()
+
+
+def sog_with(change: Callable[[dict], object] = lambda meta: None, count: int = 40, **entries: bytes | None) -> bytes:
+    """A SOG archive whose ``meta.json`` was changed, and in which pictures were replaced or, as None, left out."""
+    with zipfile.ZipFile(io.BytesIO(written(storable(count, 1), "sog"))) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    meta = json.loads(files["meta.json"])
+    change(meta)
+    files["meta.json"] = json.dumps(meta).encode()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in (files | {f"{name}.webp": data for name, data in entries.items()}).items():
+            if data is not None:
+                archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def glb_with(change: Callable[[dict], object] = lambda document: None, count: int = 40, name: str = "glb") -> bytes:
+    """A GLB file whose JSON was changed."""
+    whole = written(storable(count, 1), f"gaussians-{name}")
+    length = struct.unpack_from("<I", whole, 12)[0]
+    document = json.loads(whole[20 : 20 + length])
+    change(document)
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    rest = whole[20 + length :]
+    return struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text) + len(rest), len(text), b"JSON") + text + rest

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import tracemalloc
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,14 +19,18 @@ from hypothesis import strategies as st
 from scipy.spatial import KDTree
 
 from protocol.errors import BadSplats
+from protocol.formats import webp
 from protocol.formats.axes import to_ply_axes
 from protocol.formats.read import read_splats, read_splats_and_warnings
 from protocol.ply import write_ply
 from protocol.sh import rotate_sh
 from protocol.splats import Splats
+from protocol.transform import transform
 from tests.protocol.formats.packing import (
     compressed_ply_bytes,
+    glb_with,
     record,
+    sog_with,
     splat_bytes,
     spz_bytes,
     spz_of,
@@ -164,6 +170,9 @@ GOOD: dict[str, Callable[[], bytes]] = {
     "4.spz": lambda: spz_bytes(storable(40, 3), 4),
     "a.splat": lambda: splat_bytes(storable(40)),
     "a.ply": lambda: compressed_ply_bytes(storable(300, 1)),
+    "a.sog": sog_with,
+    "a.glb": glb_with,
+    "spz.glb": lambda: glb_with(name="glb-spz"),
 }
 
 
@@ -203,7 +212,7 @@ def _read_or_sentence(path: Path) -> tuple[Splats | None, str]:
         return None, str(error)
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "a.sog"])
 def test_every_cut_is_noticed(name: str, tmp_path: Path):
     content = GOOD[name]()
     for length in {*range(0, 40), *range(0, len(content) - 1, 97), len(content) - 1}:
@@ -348,6 +357,19 @@ def spz_header(version: int, count: int = 0, degree: int = 0, bits: int = 12) ->
     return gzip.compress(start + b"\0", mtime=0) if version < 4 else start + bytes(17)
 
 
+def zip_of(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def picture(height: int, width: int) -> bytes:
+    """A transparent picture."""
+    return webp.encode(np.zeros((height, width, 4), np.uint8))
+
+
 BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "an SPZ file that is none": ("a.spz", b"hello", "is not a supported splat file"),
     "a format that is not read": ("a.ksplat", bytes(4096), "is not a supported splat file"),
@@ -394,6 +416,90 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         compressed_ply_bytes(storable(9)).replace(b"vertex 9", b"vertex 900"),
         "is inconsistent",
     ),
+    "a zip file of something else": ("a.sog", zip_of({"a.txt": b"hello"}), "it has no meta.json"),
+    "a damaged zip file": ("a.sog", sog_with()[:-30], "a damaged SOG archive"),
+    "SOG of version 1": ("a.sog", sog_with(lambda meta: meta.pop("version")), "not a SOG archive of version 2"),
+    "SOG of no Gaussians": ("a.sog", sog_with(lambda meta: meta.update(count=0)), "not a SOG archive of version 2"),
+    "SOG of too many Gaussians": ("a.sog", sog_with(lambda meta: meta.update(count=2**32)), "not a SOG archive"),
+    "SOG with a count that lies": (
+        "a.sog",
+        sog_with(lambda meta: meta.update(count=9_000_000)),
+        "means_l.webp is not an image of 9000000 values",
+    ),
+    "SOG without a picture": ("a.sog", sog_with(quats=None), "it has no quats.webp"),
+    "SOG with a picture that is none": ("a.sog", sog_with(scales=b"hello"), "scales.webp is not an image of 40 values"),
+    "SOG with a picture that is too large": (
+        "a.sog",
+        sog_with(scales=picture(4096, 4096)),
+        "scales.webp is no picture",
+    ),
+    "SOG with pictures as rotations": ("a.sog", sog_with(quats=picture(8, 8)), "contains invalid rotations"),
+    "SOG with a short codebook": (
+        "a.sog",
+        sog_with(lambda meta: meta["scales"].update(codebook=[0.5])),
+        "a codebook has fewer entries",
+    ),
+    "SOG with a short palette": ("a.sog", sog_with(lambda meta: meta["shN"].update(count=3)), "its palette is shorter"),
+    "SOG with a palette of another degree": (
+        "a.sog",
+        sog_with(lambda meta: meta["shN"].update(bands=3)),
+        "shN_centroids.webp is no picture",
+    ),
+    "a GLB file of a mesh": (
+        "a.glb",
+        glb_with(lambda d: d["meshes"][0]["primitives"][0].pop("extensions")),
+        "holds no",
+    ),
+    "GLB of version 1": ("a.glb", b"glTF\1\0\0\0" + bytes(40), "not a GLB file of version 2"),
+    "GLB cut short": ("a.glb", glb_with()[:-20], "is cut short"),
+    "GLB with JSON that is none": ("a.glb", glb_with().replace(b'"asset"', b'"asset'), "not a readable GLB file"),
+    "GLB with an accessor that lies": (
+        "a.glb",
+        glb_with(lambda d: d["accessors"][0].update(count=10_000_000)),
+        "an accessor is longer than its bytes",
+    ),
+    "GLB with an accessor beyond 20 million": (
+        "a.glb",
+        glb_with(lambda d: d["accessors"][0].update(count=2**40)),
+        "declares more than 20000000 Gaussians",
+    ),
+    "GLB with a column that is shorter": (
+        "a.glb",
+        glb_with(lambda d: d["accessors"][3].update(count=39)),
+        "SCALE does not match its points",
+    ),
+    "GLB without opacities": (
+        "a.glb",
+        glb_with(lambda d: d["meshes"][0]["primitives"][0]["attributes"].pop("KHR_gaussian_splatting:OPACITY")),
+        "lacks KHR_gaussian_splatting:OPACITY",
+    ),
+    "GLB of another kernel": (
+        "a.glb",
+        glb_with(
+            lambda d: d["meshes"][0]["primitives"][0]["extensions"]["KHR_gaussian_splatting"].update(kernel="cone")
+        ),
+        "with the kernel 'cone'",
+    ),
+    "GLB with bytes elsewhere": (
+        "a.glb",
+        glb_with(lambda d: d["bufferViews"][2].update(buffer=1)),
+        "refers to bytes that are not in it",
+    ),
+    "GLB with an accessor that is not there": (
+        "a.glb",
+        glb_with(lambda d: d["meshes"][0]["primitives"][0]["attributes"].update(POSITION=99)),
+        "refers to missing data",
+    ),
+    "GLB with a node in itself": (
+        "a.glb",
+        glb_with(lambda d: d["nodes"][0].update(children=[0])),
+        "a node is listed twice in its scene",
+    ),
+    "GLB with an uneven scale": (
+        "a.glb",
+        glb_with(lambda d: d["nodes"][0].update(scale=[1, 2, 1])),
+        "The transform of a node in .* cannot be applied to Gaussians: .* non-uniform",
+    ),
     "compressed PLY with a column less": (
         "a.ply",
         compressed_ply_bytes(storable(9)).replace(b"property float max_scale_z\n", b""),
@@ -413,3 +519,83 @@ def test_bad_files_end_in_a_sentence(case: str, tmp_path: Path):
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(BadSplats, match="does not exist"):
         read_splats(tmp_path / "absent.ply")
+
+
+def test_archives_and_nodes_that_lie_cost_no_memory(tmp_path: Path):
+    (tmp_path / "a.sog").write_bytes(sog_with(lambda meta: meta.update(count=19_999_999)))
+    assert peak_mib(tmp_path / "a.sog") < 10
+    bomb = zip_of({"meta.json": bytes(1 << 26)})
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("meta.json", bytes(1 << 28))
+    assert len(stream.getvalue()) < len(bomb) / 100
+    (tmp_path / "b.sog").write_bytes(stream.getvalue())
+    assert peak_mib(tmp_path / "b.sog") < 10
+
+
+@pytest.mark.parametrize(
+    ("nodes", "count", "sentence"), [(10_000, 2001, "declares more than 20000000"), (20_000, 40, "has 20000 nodes")]
+)
+def test_many_nodes_that_show_one_mesh_cost_no_memory(nodes: int, count: int, sentence: str, tmp_path: Path):
+    def many_times(document: dict) -> None:
+        document["nodes"] *= nodes
+        document["scenes"] = [{"nodes": list(range(nodes))}]
+
+    (tmp_path / "a.glb").write_bytes(glb_with(many_times, count))
+    with pytest.raises(BadSplats, match=sentence):
+        read_splats(tmp_path / "a.glb")
+    assert peak_mib(tmp_path / "a.glb") < 40
+
+
+@pytest.mark.parametrize(
+    ("node", "turned"),
+    [
+        ({"translation": [1, 2, 3]}, [[1, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]),
+        ({"rotation": [0, 0, 2**-0.5, 2**-0.5]}, [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
+        ({"scale": [2, 2, 2]}, np.diag([2, 2, 2, 1])),
+        (
+            {"matrix": [0, 1, 0, 0, -1, 0, 0, 0, 0, 0, 1, 0, 5, 0, 0, 1]},
+            [[0, -1, 0, 5], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+        ),
+    ],
+)  # fmt: skip
+def test_nodes_of_glb_place_gaussians(node: dict, turned, tmp_path: Path):
+    drawn = storable(40, 1)
+    (tmp_path / "a.glb").write_bytes(glb_with(lambda d: d["nodes"][0].update(node)))
+    half = np.diag([1, -1, -1, 1])  # between the axes of glTF and of a PLY
+    expected = transform(drawn, half @ np.array(turned, float) @ half)
+    agree(read_quietly(tmp_path / "a.glb"), expected, mean=1e-4, scale=1e-5, alpha=1e-6, quat=1e-3, colour=0, sh=1e-5)
+
+
+def test_gaussians_of_several_nodes_are_all_read(tmp_path: Path):
+    def twice(document: dict) -> None:
+        document["nodes"] = [{"children": [1, 2]}, {"mesh": 0}, {"mesh": 0, "translation": [9, 0, 0]}, {"mesh": 0}]
+
+    (tmp_path / "a.glb").write_bytes(glb_with(twice))
+    read = read_quietly(tmp_path / "a.glb")
+    assert len(read) == 80
+    np.testing.assert_allclose(read.means[40:], read.means[:40] + np.array([9, 0, 0]), atol=1e-5)
+
+
+def test_sog_of_another_program(data: Path):
+    """Pictures of a SOG of version 1: a picture of as many pixels as Gaussians, with tags of rotations."""
+    folder = data / "playcanvas-splats/playcanvas-logo"
+    quats = webp.decode((folder / "quats.webp").read_bytes(), 1 << 20)
+    assert quats is not None
+    tags = quats.reshape(-1, 4)[:307_128, 3]
+    assert set(np.unique(tags).tolist()) <= {252, 253, 254, 255}
+    assert webp.decode((folder / "quats.webp").read_bytes(), 1000) is None
+
+
+def test_the_conformance_file_of_glb(data: Path):
+    """Written for a draft in which sizes were logarithms, with every type of number that values may have."""
+    read, said = read_splats_and_warnings(data / f"{FIXTURES}/khr_gaussian_splatting/khr_conformance_matrix.glb")
+    assert [sentence.split(" has ")[1].split(";")[0] for sentence in said[:2]] == [
+        "colours of lin_rec709_display and srgb_rec709_display",
+        "sizes below 0",
+    ]
+    assert read.sh.shape == (15, 16, 3)
+    np.testing.assert_allclose(read.scales[:3], [[0, 0.5, -0.5]] * 3)
+    np.testing.assert_allclose(read.scales[4:6], [[1, -2, 3], [1, 0, -1]], atol=1e-6)
+    np.testing.assert_allclose(np.abs(read.quats[:3]), [[0, 1, 0, 0]] * 3, atol=1e-6)
+    np.testing.assert_allclose(read.alphas[8:11], [0.75, 64 / 255, 0.25], atol=1e-5)

@@ -16,7 +16,7 @@ from protocol.formats import packages
 from protocol.formats.clusters import codebook, palette
 from protocol.formats.order import morton_order
 from protocol.formats.read import read_splats
-from protocol.formats.registry import BY_NAME, FORMATS, check_here, format_of
+from protocol.formats.registry import BY_NAME, FORMATS, check_here, format_of, with_ending
 from protocol.formats.write import labels_beside, write_splats
 from protocol.splats import Splats
 from protocol.transform import transform
@@ -303,6 +303,21 @@ def test_among_gaussians_alone_glb_means_gaussians():
 def test_other_formats_are_refused(file: str, name: str | None, sentence: str):
     with pytest.raises(BadArgument, match=sentence):
         format_of(Path(file), name)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "found"),
+    [
+        ("mug.ply", "spz", "mug.spz"),
+        ("mug.compressed.ply", "compressed-ply", "mug.compressed.ply"),
+        ("mug.compressed.ply", "ply", "mug.compressed.ply"),
+        ("mug.2", "sog", "mug.2.sog"),
+        ("mug.USDA", "gaussians-usd", "mug.USDA"),
+        ("mug.mesh.ply", "spz", "mug.spz"),
+    ],
+)
+def test_endings_are_replaced(file: str, name: str, found: str):
+    assert with_ending(Path("/a") / file, BY_NAME[name]) == Path("/a") / found
 
 
 # Few values for many
