@@ -261,8 +261,9 @@ def _encode(splats: Splats, version: int, path: Path) -> tuple[Header, list[byte
     bits = FINEST if furthest == 0 else min(FINEST, int(np.floor(np.log2((2**POSITIONS - 1) / furthest))))
     if bits < 1 or len(splats) > MOST:
         raise BadSplats(
-            f"{path} cannot be written: SPZ holds at most {MOST} Gaussians, at most {2 ** (POSITIONS - 1)} units out.",
-            "Export them in another format, or fewer of them.",
+            f"{path} cannot be written: SPZ is limited to {MOST} Gaussians within {2 ** (POSITIONS - 1)} units of "
+            "the origin.",
+            "Choose another format, or export fewer Gaussians.",
         )
     steps = np.rint(stored.means.astype(np.float64) * 2**bits).astype("<i4")
     scales = bounded(stored.scales, *SIZES, "log-scales", said)

@@ -81,7 +81,7 @@ BAD_ARGUMENTS = {
     "evaluate by no known protocol": ("evaluate {scene}/masks --truth {scene}/masks --protocol coco", "coco"),
     "evaluate id maps passing over missing masks": ("evaluate {scene} --truth {scene}/masks --missing skip", "skip"),
     "evaluate masks without truth": ("evaluate {scene} --truth {tmp}/no --protocol lerf-mask", "no"),
-    "select by nothing": ("select {scene}", "--pixel or --gaussian"),
+    "select by nothing": ("select {scene}", "exactly one of --pixel and --gaussian"),
     "select from no result": ("select {scene} --gaussian 1", "objects.json"),
     "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
     "serve without a next port": ("serve --bind tcp://0.0.0.0:65535 --data {tmp}/data", "65535"),

@@ -80,10 +80,10 @@ CONTROL = {
     "result of an unknown job": (GetResult(NOBODY), "not-found", "has no job"),
     "scene never sent": (submit(), "not-found", "not stored"),
     "unknown method": (submit(method="magic"), "bad-argument", "no method 'magic'"),
-    "offer on control": (Offer(NOTHING, 1), "bad-frames", "does not belong"),
-    "range on control": (Get(NOTHING, 0, 1), "bad-frames", "does not belong"),
-    "attach on control": (Attach(NOBODY), "bad-frames", "does not belong"),
-    "a server's words": (Accepted(NOBODY, "done", 1), "bad-frames", "does not belong"),
+    "offer on control": (Offer(NOTHING, 1), "bad-frames", "must not be sent"),
+    "range on control": (Get(NOTHING, 0, 1), "bad-frames", "must not be sent"),
+    "attach on control": (Attach(NOBODY), "bad-frames", "must not be sent"),
+    "a server's words": (Accepted(NOBODY, "done", 1), "bad-frames", "must not be sent"),
     "hello of another major": (Hello((MAJOR + 1, 3), "add-on 9"), "version-mismatch", f"add-on 9 speaks .* {MAJOR}"),
 }
 
@@ -100,10 +100,10 @@ def test_bad_request_on_control(client: Client, case: str) -> None:
 BULK = {
     "a file nobody stored": (Get(NOTHING, 0, 1), "not-found", "not stored here"),
     "a manifest too large": (Offer(NOTHING, 2**40), "refused", "manifest of 1099511627776 bytes"),
-    "submit on bulk": (submit(), "bad-frames", "does not belong"),
-    "heartbeat on bulk": (Heartbeat(), "bad-frames", "does not belong"),
-    "hello on bulk": (Hello((MAJOR, MINOR), "x"), "bad-frames", "does not belong"),
-    "a server's words": (Stored(NOTHING), "bad-frames", "does not belong"),
+    "submit on bulk": (submit(), "bad-frames", "must not be sent"),
+    "heartbeat on bulk": (Heartbeat(), "bad-frames", "must not be sent"),
+    "hello on bulk": (Hello((MAJOR, MINOR), "x"), "bad-frames", "must not be sent"),
+    "a server's words": (Stored(NOTHING), "bad-frames", "must not be sent"),
     "attach to no session": (Attach(NOBODY), "refused", "connection is unknown"),
 }
 
@@ -336,11 +336,11 @@ def test_too_many_uploads_of_one_client(client: Client) -> None:
 
 
 REQUESTS = {
-    "splats outside": ({"splats": "../other.ply"}, "does not stay inside"),
-    "splats absolute": ({"splats": "/etc/passwd"}, "does not stay inside"),
+    "splats outside": ({"splats": "../other.ply"}, "is not inside"),
+    "splats absolute": ({"splats": "/etc/passwd"}, "is not inside"),
     "splats missing": ({"splats": "splats.ply"}, "no file 'splats.ply'"),
     "splats a folder": ({"splats": "images"}, "no file 'images'"),
-    "masks outside": ({"masks": "masks/../.."}, "does not stay inside"),
+    "masks outside": ({"masks": "masks/../.."}, "is not inside"),
     "masks missing": ({"masks": "masks"}, "no folder 'masks'"),
     "masks a file": ({"masks": "script"}, "no folder 'script'"),
 }

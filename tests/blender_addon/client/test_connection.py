@@ -132,7 +132,10 @@ def test_a_second_port_that_is_shut_is_named(stage, silent):
         error = stage.connection.error
         assert isinstance(error, Unavailable)
         first = stage.server.port
-        said = f"The server at tcp://127.0.0.1:{first} answers, but its second port, {port}, for files, does not."
+        said = (
+            f"The server at tcp://127.0.0.1:{first} answers, but its second port, {port}, does not. "
+            "It is needed for files."
+        )
         assert error.sentence == said
         assert f"ssh -L {first}:127.0.0.1:{first} -L {port}:127.0.0.1:{port} HOST" in error.remedy
         assert stage.connection.wanted
