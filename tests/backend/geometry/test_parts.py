@@ -33,7 +33,7 @@ def test_a_part_that_touches_at_a_corner_stays():
 
 
 def test_parts_that_both_stand_become_one_only_along_a_long_border():
-    # Along an edge of n voxels 3 n - 2 pairs are neighbours: of the root of 256 voxels, 2.9 times, of that of 48, 6.6 times.
+    # 3 n - 2 pairs are neighbours along an edge of n voxels: 2.9 times the root of 256 voxels, 6.6 times that of 48.
     points, normals = plate(0, 0, 0)
     strip = points[:, 0] < 2.5
     beside = (points[strip] + [SIDE, 0, 0], normals[strip])
