@@ -93,6 +93,9 @@ def segment(
         typer.Option(metavar="NAME|DIR", help="Where the scene has no masks: the model to make them, as in masks."),
     ] = None,
     yes: Yes = False,
+    level: Annotated[
+        Literal["whole", "part"], typer.Option(help="Where masks lie on one another: whole objects, or their parts.")
+    ] = "whole",
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
     from backend.pipeline import SegmentRequest
@@ -120,6 +123,7 @@ def segment(
         gpus=gpus,
         steer=steer,
         masks_model=masks_model,
+        level=level,
     )
     with progress_bars() as progress:
         if masks_model is not None and masks is None:

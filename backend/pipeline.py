@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from backend.compiled import report_compilation
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.geometry import label
+from backend.levels import LEVELS, Choice, choose, is_layered
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
@@ -103,6 +104,8 @@ class SegmentRequest:
             are reconstructed here, unless as a draft, and not for given ones, whose geometry is the user's.
         gpus: how many GPUs reconstruct together; the rest is done on one.
         steer: whether a reconstruction grows more Gaussians where masks show objects.
+        level: of :data:`backend.levels.LEVELS`: whether objects are whole, or their parts, where masks lie on one
+            another.
     """
 
     scene: Path
@@ -126,6 +129,7 @@ class SegmentRequest:
     steer: bool = True
     geometry: bool = False
     masks_model: str | None = None
+    level: str = "whole"
 
 
 def segment(
@@ -157,6 +161,8 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
     name, method = find_method(request.method)
     read_settings(name, method, request.settings)
     _check_quality(request.quality)
+    if request.level not in LEVELS:
+        raise BadArgument(f"There is no level {request.level!r}.", f"Choose one of {', '.join(LEVELS)}.")
     if request.geometry and _asks_for_masks(request):
         raise BadArgument("Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings.")
     if request.masks_model is not None:
@@ -189,6 +195,7 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
         if mask_scale is None and _asks_for_masks(request):
             raise no_mask(len(train), scene.root, scene.without_masks)
         by_geometry, mask_scale = mask_scale is None, mask_scale or 1.0
+        layered = _are_layered(train, request.level, scene.root)
         title = request.title or (source.title if source else scene.root.resolve().name)
         progress("scene", 1.0, describe_scene(scene))
 
@@ -202,13 +209,15 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
         said = [*scene.warnings, *([BY_GEOMETRY] if by_geometry else [])]
         splats = _gaussians(request, scene, train, device, progress, pictures, curve, said)
 
+    choice = None
     with clock("lift"):
         if by_geometry:
             lifted = label(splats, train, device=device, seed=request.seed, progress=progress)
         else:
+            choice = _choice(splats, train, request.level, device, request.seed, progress, said) if layered else None
             lifted = lift(
                 splats,
-                train,
+                choice.views if choice else train,
                 method=name,
                 device=device,
                 seed=request.seed,
@@ -234,7 +243,11 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
 
     with clock("objects"), whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
-        result.write_gaussians(folder, splats, lifted, progress, request.meshes)
+        parts = choice.parts(splats, lifted.labels) if choice else None
+        is_whole = parts is not None and request.level == "whole"
+        result.write_gaussians(folder, splats, lifted, progress, request.meshes, parts.part if is_whole else None)
+        if parts is not None:
+            result.write_parts(folder, "whole" if is_whole else "part", parts)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
         _write_cameras(folder, scene, mask_scale, mapped)
@@ -245,6 +258,7 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
         progress("write", 1.0)
         report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
         report["masks"] = weights and {"model": weights.name, "licence": weights.licence, "bytes": weights.bytes}
+        report["levels"] = choice and choice.as_dict()
         report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
         write_report(folder, report)
         if mapped is not None:
@@ -454,6 +468,30 @@ def _mask_scale(train: Sequence[View]) -> float | None:
 def _asks_for_masks(request: SegmentRequest) -> bool:
     """Whether something was asked for that only masks can give."""
     return bool(request.masks or request.method or request.settings)
+
+
+def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
+    """Whether masks of a view lie on one another or have scores.
+
+    Raises:
+        BadArgument: if they do not, and parts were asked for.
+    """
+    layered = is_layered(train)
+    if level == "part" and not layered:
+        raise BadArgument(
+            f"The masks of {root} do not lie on one another, so they tell no parts.",
+            "Leave out --level, or give masks of objects and of their parts.",
+        )
+    return layered
+
+
+def _choice(
+    splats: Splats, train: Sequence[View], level: str, device: str, seed: int, progress: Progress, said: list[str]
+) -> Choice:
+    """The masks that show objects; what is said of the others is added to ``said``."""
+    choice = choose(splats, train, level=level, device=device, seed=seed, progress=progress)
+    said += [choice.sentence] if choice.background else []
+    return choice
 
 
 def _without_masks(scene: Scene) -> Scene:

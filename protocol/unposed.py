@@ -108,7 +108,8 @@ def too_few(root: Path, count: int, kind: str, unreadable: Sequence[str] = ()) -
     more = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
     bad = f" that can be read ({', '.join(unreadable[:SHOWN])}{more} cannot)" if unreadable else ""
     return BadScene(
-        f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.", "Take 30 or more, all around the scene."
+        f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
+        "Take 30 or more photographs, all around the scene.",
     )
 
 

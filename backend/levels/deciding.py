@@ -148,6 +148,6 @@ def _part_numbers(
 
 
 def _count(overlap: Overlap, behind: NDArray[np.bool_]) -> int:
-    """How many masks show background mostly."""
-    shown = behind.astype(np.float64) @ overlap.pixels
-    return int(np.count_nonzero(shown[1:] > 0.5 * overlap.area[1:]))
+    """How many masks show no object mostly."""
+    shown = (~behind).astype(np.float64) @ overlap.pixels
+    return int(np.count_nonzero(shown[1:] < 0.5 * overlap.area[1:]))

@@ -75,7 +75,7 @@ def export_objects(
         return Exported(len(splats), "labels")
     mesh = mesh_of(splats.without_columns(), cells=CELLS)
     if mesh is None:
-        raise BadArgument(f"The objects {', '.join(wanted)} are too thin for a surface.", "Export them as .ply.")
+        raise BadArgument(f"The objects {', '.join(wanted)} have too few Gaussians for a mesh.", "Export them as .ply.")
     write_mesh(mesh, to, chosen)
     return Exported(len(mesh.faces), "triangles")
 

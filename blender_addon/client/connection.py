@@ -114,7 +114,7 @@ class Connection:
                 "ssh -L 5757:127.0.0.1:5757 -L 5758:127.0.0.1:5758 HOST, then connect to tcp://127.0.0.1:5757.",
             )
         if keys is not None and not zmq.has("curve"):
-            raise Unavailable("The pyzmq installed here cannot encrypt.", "Install the one from PyPI: pyzmq.")
+            raise Unavailable("The installed pyzmq does not support encryption.", "Install pyzmq from PyPI.")
         self.close()
         is_same = self.address in (None, where) or (started_here and self.started_here)
         if not is_same:

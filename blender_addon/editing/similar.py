@@ -128,7 +128,9 @@ def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
     rows = np.zeros_like(selection)
     if piece.thing == like.thing:
         if not 0 <= like.index < len(rows):
-            raise BadArgument(f"There is no Gaussian {like.index}.", f"{like.thing.name} has 0 to {len(rows) - 1}.")
+            raise BadArgument(
+                f"The Gaussian {like.index} does not exist.", f"{like.thing.name} has 0 to {len(rows) - 1}."
+            )
         rows[like.index] = True
     return rows
 

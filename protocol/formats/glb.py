@@ -129,7 +129,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
     except (IndexError, KeyError, TypeError) as error:
         raise BadSplats(f"{path} is a damaged GLB file: it refers to what it does not have.", AGAIN) from error
     if not pieces:
-        raise BadSplats(f"{path} holds no Gaussians as {EXTENSION} describes them.", "Name a file of 3D Gaussians.")
+        raise BadSplats(f"{path} holds no Gaussians as {EXTENSION} describes them.", "Give a file of 3D Gaussians.")
     return pieces[0] if len(pieces) == 1 else merge(pieces)
 
 
@@ -137,13 +137,13 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
     """Return the JSON and the bytes of the one buffer that a file brings along."""
     start = take(file, 20)
     if start is None:
-        raise BadSplats(f"{path} is cut short.", AGAIN)
+        raise BadSplats(f"{path} is truncated.", AGAIN)
     _, version, _, length, kind = struct.unpack("<4sIII4s", start)
     if version != 2 or kind != JSON or length > MAX_JSON:
         raise BadSplats(f"{path} is no GLB file of version 2 with a JSON of at most {MAX_JSON} bytes.", AGAIN)
     text, head = take(file, length), file.read(8)
     if text is None:
-        raise BadSplats(f"{path} is cut short.", AGAIN)
+        raise BadSplats(f"{path} is truncated.", AGAIN)
     document = msgspec.json.decode(text, type=Document)
     if len(head) < 8:
         return document, memoryview(b"")
@@ -167,8 +167,14 @@ def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats
     ]
     if sum(document.accessors[primitive.attributes["POSITION"]].count for _, primitive in shown) > MOST:
         raise BadSplats(f"{path} promises more than {MOST} Gaussians; GLB files of at most {MOST} are read.")
+    spaces = {primitive.extensions[EXTENSION].get("colorSpace", COLOUR_SPACE) for _, primitive in shown}
+    if spaces - {COLOUR_SPACE}:
+        warnings.warn(f"{path} has colours of {' and '.join(sorted(spaces))}; they were read as sRGB.", stacklevel=4)
+    logarithmic = any(_is_negative(primitive, document, data, path) for _, primitive in shown)
+    if logarithmic:
+        warnings.warn(f"{path} has sizes below 0; they were read as logarithms, as drafts had it.", stacklevel=4)
     for matrix, primitive in shown:
-        splats = _gaussians(document, data, primitive, path)
+        splats = _gaussians(document, data, primitive, logarithmic, path)
         try:
             yield to_ply_axes(splats if np.array_equal(matrix, np.eye(4)) else transform(splats, matrix), AXES)
         except BadSplats as error:
@@ -207,13 +213,17 @@ def _matrix(node: Node) -> NDArray[np.float64]:
     return matrix
 
 
-def _gaussians(document: Document, data: memoryview, primitive: Primitive, path: Path) -> Splats:
+def _is_negative(primitive: Primitive, document: Document, data: memoryview, path: Path) -> bool:
+    """Whether sizes are below 0, which those of the ratified extension are not."""
+    accessor = document.accessors[primitive.attributes[f"{EXTENSION}:SCALE"]]
+    return accessor.bufferView is not None and bool((_values(accessor, document, data, path) < 0).any())
+
+
+def _gaussians(document: Document, data: memoryview, primitive: Primitive, logarithmic: bool, path: Path) -> Splats:
     """Return the Gaussians of a primitive in the axes that the file has there."""
     about = primitive.extensions[EXTENSION]
     if about.get("kernel", "ellipse") != "ellipse":
         raise BadSplats(f"{path} holds Gaussians of the kernel {about['kernel']!r}, which is not known here.")
-    if about.get("colorSpace", COLOUR_SPACE) != COLOUR_SPACE:
-        warnings.warn(f"{path} has colours of {about['colorSpace']!r}; they were read as sRGB.", stacklevel=5)
     packed = [about["extensions"][name] for name in SPZ_EXTENSIONS if name in about.get("extensions", {})]
     if packed:
         blob = _bytes(document.bufferViews[packed[0]["bufferView"]], data, path)
@@ -233,7 +243,8 @@ def _gaussians(document: Document, data: memoryview, primitive: Primitive, path:
     if wrong or columns["POSITION"].shape != (count, 3):
         raise BadSplats(f"{path} is a damaged GLB file: {(wrong or ['POSITION'])[0]} does not fit its points.", AGAIN)
     with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 is minus infinity, a negative one is no number
-        scales = np.log(columns[f"{EXTENSION}:SCALE"])
+        sizes = columns[f"{EXTENSION}:SCALE"]
+        scales = sizes if logarithmic else np.log(sizes)
         alphas = columns[f"{EXTENSION}:OPACITY"][:, 0]
         opacities = np.log(alphas) - np.log1p(-alphas)
     return Splats(

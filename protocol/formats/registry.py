@@ -158,7 +158,9 @@ def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -
     for each in (*(each for each in shared if each in offered), *longest):
         return each
     endings = dict.fromkeys(ending for each in offered for ending in each.endings)
-    raise BadArgument(f"The ending of {path} is not known.", f"Use one of {', '.join(endings)}, or name the format.")
+    raise BadArgument(
+        f"The file type of {path} is not supported.", f"Use one of {', '.join(endings)}, or name the format."
+    )
 
 
 def with_ending(path: Path, wanted: Format) -> Path:

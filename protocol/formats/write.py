@@ -94,7 +94,7 @@ def _writer(wanted: Format) -> Callable[[Splats, Path], list[str]]:
         from protocol.ply import write_ply
 
         return lambda splats, path: write_ply(splats, path) or []
-    return getattr(import_module(f"protocol.formats.{wanted.module}"), wanted.function)
+    return getattr(import_module(f"{__package__}.{wanted.module}"), wanted.function)
 
 
 def _usable(splats: Splats, path: Path) -> Splats:

@@ -88,7 +88,7 @@ def test_a_transform_that_does_not_help_is_named(scene: Scene, splats: Splats, t
     write_transform(tmp_path, moved(turn=45), 1.0)
     with pytest.raises(BadSplats, match=TRANSFORMS) as caught:
         in_frame_of(scene.root, scene.views, transform(splats, moved(turn=90)), tmp_path / "splat.ply")
-    assert f"also where {tmp_path / TRANSFORMS} would have them" in str(caught.value)
+    assert f"not even after the transform of {tmp_path / TRANSFORMS}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,10 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "splats are a folder": (splats_is_a_folder, "has no file"),
     "splats are a pipe": (splats_is_a_pipe, "has no file"),
     "splats lead elsewhere": (splats_lead_elsewhere, "not a PLY file"),
-    "splats have no label at all": (lambda folder: write_ply(some_splats(9), folder / "splats.ply"), "no integer column label"),
+    "splats have no label at all": (
+        lambda folder: write_ply(some_splats(9), folder / "splats.ply"),
+        "no integer column label",
+    ),
 }
 
 

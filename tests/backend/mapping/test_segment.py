@@ -77,7 +77,7 @@ def test_an_output_among_the_photographs_is_refused(plain: Path) -> None:
 def test_the_command_poses_writes_a_workspace(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("poses", plain, "--out", tmp_path / "workspace")
     said = capsys.readouterr()
-    assert "photographs placed" in said.out
+    assert "photographs got a pose" in said.out
     assert "broken.png" in said.err
     scene = load_scene(tmp_path / "workspace")
     assert all(view.mask_path is not None for view in scene.views)

@@ -196,7 +196,7 @@ def test_after_a_long_sleep_the_client_says_hello_again_at_once(stage):
 
 def test_a_session_that_the_server_has_forgotten_is_opened_again(stage):
     stage.connect()
-    stage.server.answers[Heartbeat] = lambda _: Error("refused", "The server does not know this connection.")
+    stage.server.answers[Heartbeat] = lambda _: Error("refused", "The connection is unknown or has expired.")
     stage.clock.now += HEARTBEAT_INTERVAL
     stage.play(lambda: stage.connection.state == "disconnected")
     del stage.server.answers[Heartbeat]

@@ -186,7 +186,7 @@ def test_select_similar_through_the_api(start, connect, scripted, tmp_path):
     np.testing.assert_array_equal(api.select_similar(client, result, row, threshold=0.2, hull=False), labels > 0)
     with pytest.raises(BadArgument, match="no Gaussian"):
         api.select_similar(client, result, len(labels))
-    with pytest.raises(BadArgument, match="one Gaussian or from one pixel"):
+    with pytest.raises(BadArgument, match="one Gaussian or one pixel"):
         api.select_similar(client, result)
     with pytest.raises(NotFound, match="not fetched"):
         api.select_similar(client, tmp_path / "made", row)

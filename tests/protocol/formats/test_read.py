@@ -284,7 +284,7 @@ def test_spz_that_declares_its_axes(version: int, number: int, signs: tuple[int,
 def test_other_extensions_of_spz_are_named_and_passed_over(version: int, tmp_path: Path):
     drawn = storable(5)
     (tmp_path / "a.spz").write_bytes(spz_bytes(drawn, version, extensions=record(0xDEAD0001, b"hello")))
-    with pytest.warns(UserWarning, match="has an extension 0xDEAD0001 that is not known here"):
+    with pytest.warns(UserWarning, match="has the unsupported extension 0xDEAD0001"):
         assert len(read_splats(tmp_path / "a.spz")) == 5
 
 
@@ -337,9 +337,7 @@ def test_warnings_come_as_sentences(tmp_path: Path):
     (tmp_path / "a.splat").write_bytes(content)
     splats, said = read_splats_and_warnings(tmp_path / "a.splat")
     assert len(splats) == 4
-    assert said == [
-        f"{tmp_path / 'a.splat'} has 1 Gaussians with values that are not finite; they were dropped."
-    ]
+    assert said == [f"{tmp_path / 'a.splat'} has 1 Gaussians with values that are not finite; they were dropped."]
 
 
 def test_what_is_not_finite_is_dropped(tmp_path: Path):
@@ -373,40 +371,40 @@ def picture(height: int, width: int) -> bytes:
 
 
 BAD_FILES: dict[str, tuple[str, bytes, str]] = {
-    "an SPZ file that is none": ("a.spz", b"hello", "is no splat file that is known"),
-    "a format that is not read": ("a.ksplat", bytes(4096), "is no splat file that is known"),
-    "an empty .splat": ("a.splat", b"", "not a whole .splat"),
+    "an SPZ file that is none": ("a.spz", b"hello", "is not a supported splat file"),
+    "a format that is not read": ("a.ksplat", bytes(4096), "is not a supported splat file"),
+    "an empty .splat": ("a.splat", b"", "not a complete .splat"),
     "a .splat with half a Gaussian": (
         "a.splat",
         splat_bytes(storable(3))[:80],
-        "its 80 bytes are not a multiple of 32",
+        "its size, 80 bytes, is not a multiple of 32",
     ),
     "a .splat of nothing finite": ("a.splat", b"\xff" * 64, "None of the 2 Gaussians"),
-    "gzip of something else": ("a.spz", gzip.compress(b"hello" * 10, mtime=0), "but holds none"),
+    "gzip of something else": ("a.spz", gzip.compress(b"hello" * 10, mtime=0), "but is not an SPZ file"),
     "SPZ of version 1": ("a.spz", spz_header(1), "of version 1"),
     "SPZ of version 9": ("a.spz", spz_header(9), "of version 9"),
-    "SPZ of degree 7": ("a.spz", spz_header(3, degree=7), "does not make sense"),
-    "SPZ of no fraction": ("a.spz", spz_header(3, bits=0), "does not make sense"),
+    "SPZ of degree 7": ("a.spz", spz_header(3, degree=7), "header is invalid"),
+    "SPZ of no fraction": ("a.spz", spz_header(3, bits=0), "header is invalid"),
     "SPZ of too many Gaussians": ("a.spz", spz_header(3, 2**32 - 1), "promises 4294967295 Gaussians"),
     "SPZ with a count that lies": ("a.spz", spz_header(3, 10_000_000), "is cut short"),
     "SPZ 3 cut short": ("a.spz", spz_bytes(storable(9), 3)[:-20], "damaged SPZ file|cut short"),
     "SPZ with axes that are none": (
         "a.spz",
         spz_bytes(storable(3), 4, extensions=record(0xADBE0003, struct.pack("<I", 17))),
-        "declares axes of the number 17",
+        "declares the axes number 17",
     ),
     "SPZ with an extension cut short": (
         "a.spz",
         spz_bytes(storable(3), 3, extensions=record(0xADBE0003, bytes(4))[:-1]),
-        "its extensions are cut short or too long",
+        "its extensions are truncated or too long",
     ),
     "SPZ 4 with an extension cut short": (
         "a.spz",
         spz_bytes(storable(3), 4, extensions=struct.pack("<II", 1, 2**32 - 1)),
-        "its extensions are cut short or too long",
+        "its extensions are truncated or too long",
     ),
     "SPZ 4 cut short": ("a.spz", spz_bytes(storable(9), 4)[:-20], "cut short"),
-    "SPZ 4 with a table of nothing": ("a.spz", spz_header(4, 5), "its table does not fit its 5 Gaussians"),
+    "SPZ 4 with a table of nothing": ("a.spz", spz_header(4, 5), "its table does not match its 5 Gaussians"),
     "SPZ 4 with a damaged stream": (
         "a.spz",
         spz_bytes(storable(9), 4)[:112] + b"damaged!" + spz_bytes(storable(9), 4)[120:],
@@ -505,7 +503,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "compressed PLY with a column less": (
         "a.ply",
         compressed_ply_bytes(storable(9)).replace(b"property float max_scale_z\n", b""),
-        "of a kind that is not known",
+        "of an unsupported type",
     ),
 }
 
@@ -590,7 +588,14 @@ def test_sog_of_another_program(data: Path):
 
 
 def test_the_conformance_file_of_glb(data: Path):
-    """Written for a draft in which sizes were logarithms: what is negative is no size, the others are read."""
-    with pytest.warns(UserWarning, match="are not finite|of 'lin_rec709_display'"):
-        read = read_splats(data / f"{FIXTURES}/khr_gaussian_splatting/khr_conformance_matrix.glb")
-    assert 0 < len(read) < 15
+    """Written for a draft in which sizes were logarithms, with every type of number that values may have."""
+    read, said = read_splats_and_warnings(data / f"{FIXTURES}/khr_gaussian_splatting/khr_conformance_matrix.glb")
+    assert [sentence.split(" has ")[1].split(";")[0] for sentence in said[:2]] == [
+        "colours of lin_rec709_display and srgb_rec709_display",
+        "sizes below 0",
+    ]
+    assert read.sh.shape == (15, 16, 3)
+    np.testing.assert_allclose(read.scales[:3], [[0, 0.5, -0.5]] * 3)
+    np.testing.assert_allclose(read.scales[4:6], [[1, -2, 3], [1, 0, -1]], atol=1e-6)
+    np.testing.assert_allclose(np.abs(read.quats[:3]), [[0, 1, 0, 0]] * 3, atol=1e-6)
+    np.testing.assert_allclose(read.alphas[8:11], [0.75, 64 / 255, 0.25], atol=1e-5)
