@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from backend.compiled import report_compilation
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.geometry import label
+from backend.levels import Choice, choose, is_layered
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
@@ -65,7 +66,8 @@ POSES = "poses"
 MASKS = "masks"
 """The masks in a result, where a model made them."""
 BY_GEOMETRY = (
-    "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
+    "Objects were found by geometry alone, without masks. Touching objects may be joined, and flat ones may belong to "
+    "the floor."
 )
 
 
@@ -78,6 +80,7 @@ class Capture:
         scene: the views with their cameras.
         train, test: its views for training and those held out.
         mask_scale: pixels of a mask per pixel of its photograph; None where there are no masks.
+        layered: whether masks of a view lie on one another or have scores.
         mapped: the poses that were computed, where the folder had none.
         weights: the model that made the masks, where one did.
         placement: what was found of given poses, where they were checked.
@@ -88,6 +91,7 @@ class Capture:
     train: list[View]
     test: list[View]
     mask_scale: float | None
+    layered: bool
     mapped: Workspace | None = None
     weights: Weights | None = None
     placement: Placement | None = None
@@ -169,8 +173,8 @@ def _start(request: JobRequest, progress: Progress, picture: Take | None) -> Run
 def _of_splats_alone(file: Path, out: Path, request: JobRequest, title: str | None, run: Run) -> dict:
     if request.needs_masks:
         raise BadArgument(
-            f"{file} comes without photographs, so there are no masks to lift.",
-            "Leave out the mask folder, the method and its settings: objects are then found by geometry.",
+            f"{file} has no photographs, so there are no masks to lift.",
+            "Remove the mask folder, the method and its settings; objects are then found by geometry.",
         )
     return objects_of_splats(
         file,
@@ -214,6 +218,7 @@ def _capture(
         mask_scale = _mask_scale(train)
         if mask_scale is None and request.needs_masks:
             raise no_mask(len(train), scene.root, scene.without_masks)
+        layered = _are_layered(train, request.level, scene.root)
         title = title or (source.title if source else scene.root.resolve().name)
         run.progress("scene", 1.0, describe_scene(scene))
 
@@ -222,7 +227,7 @@ def _capture(
         with run.clock("poses"):
             scene, placement = place(scene, run.seed, run.progress)
             train, test = split_views(scene.views, request.test_views)
-    return Capture(title, scene, train, test, mask_scale, mapped, weights, placement)
+    return Capture(title, scene, train, test, mask_scale, layered, mapped, weights, placement)
 
 
 def _segment(
@@ -236,7 +241,8 @@ def _segment(
         warnings += of_file
 
     with run.clock("lift"):
-        lifted = _lift(capture, splats, request, run)
+        lifted, choice = _lift(capture, splats, request, run)
+        warnings += [choice.sentence] if choice and choice.background else []
 
     if _refines(request, capture.by_geometry):
         with run.clock("refine"):
@@ -255,7 +261,11 @@ def _segment(
 
     with run.clock("objects"), whole_folder(out) as folder:
         up = up_direction(scene.views)
-        result.write_gaussians(folder, splats, lifted, run.progress, request.meshes)
+        parts = choice.parts(splats, lifted.labels) if choice else None
+        is_whole = parts is not None and request.level == "whole"
+        result.write_gaussians(folder, splats, lifted, run.progress, request.meshes, parts.part if is_whole else None)
+        if parts is not None:
+            result.write_parts(folder, "whole" if is_whole else "part", parts)
         result.write_objects(folder, capture.title, lifted, run.seed, up, object_table(splats, lifted))
         result.write_labels(folder, maps)
         _write_cameras(folder, capture)
@@ -266,6 +276,7 @@ def _segment(
         run.progress("write", 1.0)
         warnings = [from_inside(each, _folder_of(folder_of_scene)) for each in warnings]
         report = _report(capture, request, splats, lifted, found, warnings, run)
+        report["levels"] = choice and choice.as_dict()
         write_report(folder, report)
         if capture.mapped is not None:
             shutil.copytree(capture.mapped.folder, folder / POSES, copy_function=link_or_copy)
@@ -322,8 +333,8 @@ def _check_unposed(source: Unposed, out: Path, request: JobRequest) -> None:
     check_place(source, out)
     if request.splats is not None:
         raise BadArgument(
-            f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with, or run backend objects on that file.",
+            f"{source.root} has no cameras, but --splats must be in the frame of the cameras.",
+            "Give the folder with the cameras of the Gaussians, or run backend objects on that file.",
         )
     refusal = source.refusal()
     if refusal is not None:
@@ -358,8 +369,8 @@ def _mask_model(request: JobRequest, scene: Scene) -> Weights | None:
     if any(view.mask_path is not None for view in scene.views):
         if request.masks_model is not None:
             raise BadArgument(
-                f"{scene.root} has masks, in {scene.masks_from}; a model makes them where there are none.",
-                "Leave out --masks-model; or run backend masks with --out FOLDER and give --masks FOLDER.",
+                f"{scene.root} already has masks in {scene.masks_from}; a model is only used for scenes without masks.",
+                "Remove --masks-model, or run backend masks with --out FOLDER and give --masks FOLDER.",
             )
         return None
     return find_known() if request.masks_model is None else find_weights(request.masks_model)
@@ -405,6 +416,21 @@ def _mask_scale(train: Sequence[View]) -> float | None:
         if mask is not None:
             return mask.shape[1] / view.camera.width
     return None
+
+
+def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
+    """Whether masks of a view lie on one another or have scores.
+
+    Raises:
+        BadArgument: if they do not, and parts were asked for.
+    """
+    layered = is_layered(train)
+    if level == "part" and not layered:
+        raise BadArgument(
+            f"The masks of {root} do not lie on one another, so they tell no parts.",
+            "Leave out --level, or give masks of objects and of their parts.",
+        )
+    return layered
 
 
 def _without_masks(scene: Scene) -> Scene:
@@ -462,12 +488,17 @@ def _steps(request: JobRequest, device: str) -> int:
     return round(QUALITIES[request.quality].steps * STEPS[device]) if request.steps is None else request.steps
 
 
-def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> Lift:
+def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> tuple[Lift, Choice | None]:
+    """The labels, and which masks show objects where masks lie on one another."""
+    device, seed, progress = run.device, run.seed, run.progress
     if capture.by_geometry:
-        return label(splats, capture.train, device=run.device, seed=run.seed, progress=run.progress)
-    return lift(
+        return label(splats, capture.train, device=device, seed=seed, progress=progress), None
+    choice = None
+    if capture.layered:
+        choice = choose(splats, capture.train, level=request.level, device=device, seed=seed, progress=progress)
+    lifted = lift(
         splats,
-        capture.train,
+        choice.views if choice else capture.train,
         method=request.method,
         device=run.device,
         seed=run.seed,
@@ -475,6 +506,7 @@ def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> Li
         progress=run.progress,
         watch=_watch(splats, (capture.test or capture.train)[0].camera, run),
     )
+    return lifted, choice
 
 
 def _refines(request: JobRequest, by_geometry: bool) -> bool:

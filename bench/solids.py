@@ -159,9 +159,7 @@ class Stage:
             angle = 2 * np.pi * i / len(names) + 0.3
             low = mesh.bounds[0]
             middle = mesh.bounds.mean(0)
-            mesh.apply_translation(
-                [SPACING * np.cos(angle) - middle[0], SPACING * np.sin(angle) - middle[1], -low[2]]
-            )
+            mesh.apply_translation([SPACING * np.cos(angle) - middle[0], SPACING * np.sin(angle) - middle[1], -low[2]])
             meshes.append(mesh)
         return cls(tuple(names), tuple(meshes))
 

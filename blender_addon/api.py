@@ -204,6 +204,7 @@ def segment(
     settings: Mapping[str, bool | int | float | str] | None = None,
     masks_from: Literal["capture", "geometry"] = "capture",
     masks_model: str | None = None,
+    level: Literal["whole", "part"] = "whole",
     background_ids: Sequence[int] = (),
     void_ids: Sequence[int] = (),
     long_side: int | None = None,
@@ -224,8 +225,8 @@ def segment(
         method: a lifting method of the server; None for its best.
         splats: a file of Gaussians inside the scene folder, used instead of a reconstruction.
         masks: a mask folder inside the scene folder, where it is not the layout's own.
-        test_views: photographs that are left out of everything, to measure the result on: "none", "last:0.2" (a
-            fraction), "every:8", or "own" for those that the capture names.
+        test_views: test views, not used for training or lifting: "none", "last:0.2" (a fraction), "every:8", or "own"
+            for those that the capture names.
         device: where the server computes.
         seed: of every random choice, below 2**32.
         steps: of the reconstruction; None for those of the quality.
@@ -234,6 +235,7 @@ def segment(
         masks_from: "geometry" finds objects by the shape of the scene alone and reads no masks.
         masks_model: where the scene has no masks, the segmentation model of the server that makes them, "owner/name";
             None for a known one that it has.
+        level: whether overlapping masks give whole objects or their parts.
         background_ids: mask ids that mean background.
         void_ids: mask ids of pixels where nothing is known.
         long_side: longest side of the photographs in the reconstruction, in pixels; None for that of the quality.
@@ -253,7 +255,7 @@ def segment(
     """
     names = [each.name for each in client.methods]
     if method is not None and method not in names:
-        raise BadArgument(f"There is no method {method!r}.", f"Choose one of {', '.join(names)}.")
+        raise BadArgument(f"The method {method!r} does not exist.", f"Choose one of {', '.join(names)}.")
     request = JobRequest(
         method=method,
         splats=None if splats is None else str(splats),
@@ -266,6 +268,7 @@ def segment(
         settings=dict(settings or {}),
         masks_from=masks_from,
         masks_model=masks_model,
+        level=level,
         background_ids=list(background_ids),
         void_ids=list(void_ids),
         long_side=long_side,
@@ -374,7 +377,7 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     from .splats.display import show_labels
 
     if colours not in ("PHOTOGRAPHS", "LABELS"):
-        raise BadArgument(f"There are no colours {colours!r}.", "Choose PHOTOGRAPHS or LABELS.")
+        raise BadArgument(f"The colours {colours!r} do not exist.", "Choose PHOTOGRAPHS or LABELS.")
     show_labels(colours == "LABELS")
 
 
@@ -390,9 +393,9 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     from .splats import collections
 
     if display not in ("POINTS", "SPLATS"):
-        raise BadArgument(f"There is no display {display!r}.", "Choose POINTS or SPLATS.")
+        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS or SPLATS.")
     if budget is not None and budget < 1:
-        raise BadArgument(f"{budget} is no number of ellipsoids to draw.", "Choose 1 or more.")
+        raise BadArgument(f"{budget} is not a valid number of ellipsoids.", "Choose 1 or more.")
     collections.show_as(scene, display, budget)
 
 

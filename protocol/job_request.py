@@ -31,46 +31,45 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     only what lies inside the scene, see :func:`check_paths`.
     """
 
-    method: Annotated[
-        Name | None, Meta(title="Method", description="Lifting method. By default the best of those on offer.")
-    ] = None
+    method: Annotated[Name | None, Meta(title="Method", description="Lifting method. Default: the best one.")] = None
     splats: Annotated[
         FolderPath | None,
         Meta(
             title="Splats",
-            description="Use the Gaussians of this file instead of a reconstruction: .ply, .spz or .splat.",
+            description="Gaussians of the scene, used instead of a reconstruction: .ply .spz .sog .splat .glb.",
         ),
     ] = None
     masks: Annotated[
         FolderPath | None,
-        Meta(title="Mask Folder", description="Folder of the masks, where it is not the layout's own."),
+        Meta(title="Mask Folder", description="Mask folder. Default: the folder of the layout."),
     ] = None
     test_views: Annotated[
         str,
         Meta(
             pattern=r"^(none|own|last:[0-9.e-]{1,30}|every:[0-9]{1,9})\Z",
             title="Test Views",
-            description="Photographs that are left out of everything, to measure the result on.",
+            description="Test views, not used for training or lifting.",
             examples=["none", "last:0.2", "every:8", "own"],
         ),
     ] = "none"
-    device: Annotated[Literal["auto", "cuda", "cpu"], Meta(title="Device", description="Where to compute.")] = "auto"
-    seed: Annotated[int, Meta(ge=0, lt=2**32, title="Seed", description="Seed of every random choice.")] = 0
+    device: Annotated[Literal["auto", "cuda", "cpu"], Meta(title="Device", description="Device for computations.")] = (
+        "auto"
+    )
+    seed: Annotated[int, Meta(ge=0, lt=2**32, title="Seed", description="Seed of the random numbers.")] = 0
     steps: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None,
-        Meta(title="Steps", description="Steps of the reconstruction. By default those of the quality."),
+        Meta(title="Steps", description="Reconstruction steps. Default: set by the quality."),
     ] = None
     quality: Annotated[
         Literal["draft", "standard", "high"],
         Meta(
             title="Quality",
-            description="How long the reconstruction may take: a draft at most a third of the time of standard, "
-            "high several times as long.",
+            description="Quality of the reconstruction. A draft takes at most a third of the time of standard.",
             extra={
                 "choices": {
-                    "draft": "Small photographs and few steps: at most a third of the time of Standard",
-                    "standard": "Minutes on a processor",
-                    "high": "Larger photographs, more steps and more Gaussians: several times as long as Standard",
+                    "draft": "Small photographs and few steps; at most a third of the time of Standard",
+                    "standard": "Minutes on a CPU",
+                    "high": "Larger photographs, more steps and more Gaussians; several times as long as Standard",
                 }
             },
         ),
@@ -85,13 +84,13 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         Literal["capture", "geometry"],
         Meta(
             title="Objects From",
-            description="What tells objects apart: the masks of the capture, or the shape of the scene alone. "
-            "A capture without masks uses its shape.",
+            description="What separates objects: masks, or the shape of the scene alone. Without masks the shape is "
+            "used.",
             extra={
                 **_SINCE_2_1,
                 "choices": {
-                    "capture": "The masks of the capture; its shape where there are none",
-                    "geometry": "The shape of the scene alone, without masks",
+                    "capture": "Masks of the capture or of a model; the shape of the scene if there are none",
+                    "geometry": "Shape of the scene alone, without masks",
                 },
             },
         ),
@@ -100,17 +99,25 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         FolderPath | None,
         Meta(
             title="Mask Model",
-            description="Where the scene has no masks: the segmentation model that makes them, owner/name of the hub. "
-            "By default a known one that is on the machine.",
+            description="Model that makes masks if the scene has none, owner/name of the hub. "
+            "Default: a known model on the machine.",
             extra=_SINCE_2_1,
         ),
     ] = None
+    level: Annotated[
+        Literal["whole", "part"],
+        Meta(
+            title="Level",
+            description="Whether overlapping masks give whole objects or their parts.",
+            extra={**_SINCE_2_1, "choices": {"whole": "Whole objects", "part": "Parts of objects"}},
+        ),
+    ] = "whole"
     background_ids: Annotated[
         list[MaskId],
         Meta(
             max_length=1000,
             title="Background Ids",
-            description="Mask ids that mean background.",
+            description="Mask ids of background.",
             extra=_SINCE_2_1,
         ),
     ] = []
@@ -119,7 +126,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         Meta(
             max_length=1000,
             title="Void Ids",
-            description="Mask ids of pixels where nothing is known.",
+            description="Mask ids of unknown pixels.",
             extra=_SINCE_2_1,
         ),
     ] = []
@@ -128,7 +135,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         Meta(
             title="Photograph Size",
             description="Longest side of the photographs in the reconstruction, in pixels. "
-            "By default that of the quality.",
+            "Default: set by the quality.",
             extra=_SINCE_2_1,
         ),
     ] = None
@@ -136,21 +143,21 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         Annotated[int, Meta(ge=100, le=100_000_000)] | None,
         Meta(
             title="Most Gaussians",
-            description="Gaussians of the reconstruction, at most. By default as many as the quality and the "
-            "photographs give.",
+            description="Largest number of Gaussians in the reconstruction. Default: set by the quality and the "
+            "photographs.",
             extra=_SINCE_2_1,
         ),
     ] = None
     steer: Annotated[
         bool,
-        Meta(title="Favour Objects", description="Grow more Gaussians where masks show objects.", extra=_SINCE_2_1),
+        Meta(title="Favour Objects", description="Add more Gaussians where masks show objects.", extra=_SINCE_2_1),
     ] = True
     refine: Annotated[
         bool | None,
         Meta(
             title="Refine Edges",
-            description="Sharpen the edges of objects after labels are found. By default done, unless splats are "
-            "given, the quality is draft or there are no masks.",
+            description="Refine object edges with the labels. Default: off with given splats, in drafts and without "
+            "masks, otherwise on.",
             extra=_SINCE_2_1,
         ),
     ] = None
@@ -159,7 +166,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         bool,
         Meta(
             title="Gallery",
-            description="Make pictures of the course of the training, of test views and of a turn around the objects.",
+            description="Write images of the training, of test views and of a turn around the objects.",
             extra=_SINCE_2_1,
         ),
     ] = True
@@ -169,7 +176,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             ge=1,
             le=64,
             title="GPUs",
-            description="Experimental: GPUs of one machine that reconstruct together.",
+            description="Experimental: number of GPUs for one reconstruction.",
             extra=_SINCE_2_1,
         ),
     ] = 1
@@ -217,26 +224,26 @@ def check(request: JobRequest) -> None:
             msgspec.convert(value, _TYPES[name], strict=True)
         except msgspec.ValidationError as error:
             raise BadArgument(f"{field.title} ({name}) cannot be {repr(value)[:100]}.", field.allowed()) from error
-    if request.masks_from == "geometry" and request.needs_masks:
+    if request.masks_from == "geometry" and (request.needs_masks or request.level != "whole"):
         raise BadArgument(
-            "Geometry alone reads no masks.",
-            "Leave out the mask folder, mask ids, the method and its settings.",
+            "Geometry does not use masks.",
+            "Remove the mask folder, mask ids, the level, the method and its settings.",
         )
     if request.masks_model is not None and (request.masks is not None or request.masks_from == "geometry"):
-        raise BadArgument(
-            "A model makes masks where a scene has none; --masks was given too.", "Leave out --masks or --masks-model."
-        )
+        raise BadArgument("A model and a mask folder were both given.", "Remove --masks or --masks-model.")
     if useless := without_effect(request):
         raise BadArgument(
             f"Given splats are not reconstructed, so {_listed(useless)} would do nothing.",
-            f"Leave out {_listed(useless)}, or the splats.",
+            f"Remove {_listed(useless)}, or the splats.",
         )
     if both := sorted(set(request.background_ids) & set(request.void_ids)):
         raise BadArgument(
-            f"The mask id {both[0]} is given as background and as void.", "Name it once: as background or as void."
+            f"The mask id {both[0]} is given as background and as void.", "Give it once, as background or as void."
         )
     if request.gpus > 1 and request.device == "cpu":
-        raise BadArgument(f"A processor cannot reconstruct on {request.gpus} GPUs.", "Leave out gpus, or the device.")
+        raise BadArgument(
+            f"{request.gpus} GPUs were requested, but the device is a CPU.", "Remove gpus, or the device."
+        )
 
 
 def check_paths(request: JobRequest) -> None:
@@ -251,10 +258,10 @@ def check_paths(request: JobRequest) -> None:
             if path is not None:
                 safe_path(path)
         except BadFrames as fault:
-            raise BadArgument(f"The path {path!r} of {name} does not stay inside the scene folder.") from fault
+            raise BadArgument(f"The path {path!r} of {name} is not inside the scene folder.") from fault
     if request.masks_model is not None and not _HUB_NAME.fullmatch(request.masks_model):
         raise BadArgument(
-            f"The model {request.masks_model!r} is not a name of the model hub.", "Name it as owner/name."
+            f"The model {request.masks_model!r} is not a name of the model hub.", "Give it as owner/name."
         )
 
 
@@ -271,7 +278,7 @@ def check_features(request: JobRequest, features: list[str], server: str) -> Non
     unknown = [name for name in given(request) if OPTIONS[name].feature not in ("", *features)]
     if unknown:
         raise VersionMismatch(
-            f"{server} is too old for {_listed(unknown)}.", f"Update the server, or leave out {_listed(unknown)}."
+            f"{server} is too old for {_listed(unknown)}.", f"Update the server, or remove {_listed(unknown)}."
         )
 
 

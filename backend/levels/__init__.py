@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from backend.levels.background import in_planes
 from backend.levels.deciding import LEVELS, Choosing, decide
-from backend.levels.tree import Parts, parts_of_wholes, wholes_of_parts
+from backend.levels.tree import parts_of_wholes, wholes_of_parts
 from backend.levels.votes import gather_layer_votes
 from backend.lift.evidence.views import ChosenView, LayeredView, MaskedView, layered_view
+from backend.lift.types import Parts
 from backend.progress import Progress, silent
 from backend.render import Renderer
 from backend.scene.mask_sets import has_mask_set
@@ -51,6 +52,23 @@ class Choice:
     masks: int
     background: int
     planes: int
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told of the masks."""
+        return (
+            f"{self.background:,} of {self.masks:,} masks show pieces of floor, walls, ceiling or sky, and were taken "
+            "for background."
+        )
+
+    def as_dict(self) -> dict:
+        """What a report says."""
+        return {
+            "level": self.level,
+            "masks": self.masks,
+            "background_masks": self.background,
+            "planes": self.planes,
+        }
 
     def parts(self, splats: Splats, labels: NDArray[np.int32]) -> Parts:
         """Return which part belongs to which object, for the labels (N,) that a method made of :attr:`views`."""
@@ -102,10 +120,10 @@ def choose(
         Cancelled: from ``progress``.
     """
     if level not in LEVELS:
-        raise BadArgument(f"There is no level {level!r}.", f"Choose one of {', '.join(LEVELS)}.")
+        raise BadArgument(f"The level {level!r} does not exist.", f"Choose one of {', '.join(LEVELS)}.")
     finite = splats.finite
     if not finite.any():
-        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: no Gaussian has finite values.")
     used = splats if finite.all() else splats.pick(finite)
     renderer = Renderer(used, device)
     masked: list[Masked] = []

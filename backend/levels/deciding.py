@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backend.levels.background import background_wholes
 from backend.levels.grouping import parts, wholes
 from backend.levels.overlap import Overlap, overlap_of
-from backend.levels.painting import painted
+from backend.levels.painting import COVERED, painted
 from backend.levels.votes import LayerVotes
 from backend.lift.consensus.supervoxels import supervoxels
 from backend.scene.types import VOID
@@ -18,8 +18,9 @@ from backend.scene.types import VOID
 LEVELS = ("whole", "part")
 LEAST_PART = 0.5
 """A part that masks which hold it fit more rarely is none."""
-LEAST_REST = 0.1
-"""What is left of an object beside its parts is a part too from this share of the object on."""
+LEAST_REST = 0.25
+"""What is left of an object beside its parts is a part too from this share of the object on. Less are Gaussians at the
+edges of the others."""
 
 
 @dataclass(frozen=True)
@@ -77,52 +78,38 @@ def decide(
     overlap = overlap_of(votes, whole)
     behind = background_wholes(overlap, whole, evidence.weight, inside)
     object_of = np.where((whole >= 0) & ~behind[np.maximum(whole, 0)], whole, -1).astype(np.int32)
-    group, rest = _parts(votes, region, whole, overlap.area, how)
+    group, rest = _parts(means, votes, whole, overlap, how)
     numbers = painted(overlap, behind)
     if level == "part":
-        numbers = _part_numbers(votes, group, whole, behind, rest, numbers)
+        numbers = _part_numbers(votes, group, whole, behind, rest, overlap.covering(COVERED), numbers)
     return Decision(object_of, np.where(object_of >= 0, group, -1), numbers, _count(overlap, behind))
 
 
 def _parts(
-    votes: LayerVotes,
-    region: NDArray[np.int32],
-    whole: NDArray[np.int32],
-    area: NDArray[np.float64],
-    how: Choosing,
+    means: NDArray[np.float32], votes: LayerVotes, whole: NDArray[np.int32], overlap: Overlap, how: Choosing
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return (N,) int32 the part of each Gaussian, and (C,) int32 the part of each whole that is its rest, else -1."""
-    group = parts(votes, region, whole, area, how.part)
-    rest = np.full(int(whole.max(initial=-1)) + 1, -1, np.int32)
-    count = int(group.max(initial=-1)) + 1
-    if not count:
-        return group, rest
-    of_part = np.zeros(count, np.int64)
-    of_part[group[group >= 0]] = whole[group >= 0]
-    known = group >= 0
-    size = np.bincount(group[known], votes.evidence.weight[known], count)
-    fits = overlap_of(votes, group).fitted() >= LEAST_PART
-    left = np.bincount(of_part, size * ~fits, len(rest))
-    total = np.bincount(of_part, size, len(rest))
-    largest = np.lexsort((np.arange(count), -size, of_part))
-    target = np.arange(count)
-    for number in range(len(rest)):
-        own = largest[np.searchsorted(of_part[largest], number) : np.searchsorted(of_part[largest], number, "right")]
-        if not len(own):
-            continue
-        good, bad = own[fits[own]], own[~fits[own]]
-        if not len(good):
-            target[own] = own[0]
-        elif len(bad):
-            is_part = left[number] >= LEAST_REST * total[number]
-            target[bad] = bad[0] if is_part else good[0]
-            rest[number] = bad[0] if is_part else -1
-    merged = np.where(known, target[np.maximum(group, 0)], -1)
-    present, numbered = np.unique(merged[known], return_inverse=True)
+    # Masks of whole objects say nothing of parts: a model misses parts more often than it finds none.
+    finest = votes.finest(overlap.covering(COVERED) < 0)
+    region = supervoxels(means, finest, whole >= 0, how.voxel, how.smallest)
+    group = parts(finest, region, whole, how.part)
+    fits = np.append(overlap_of(votes, group).fitted() >= LEAST_PART, False)
+    weight = votes.evidence.weight
     result = np.full(len(group), -1, np.int32)
-    result[known] = numbered
-    rest = np.where(rest >= 0, np.searchsorted(present, rest), -1)
-    return result, rest.astype(np.int32)
+    rest = np.full(int(whole.max(initial=-1)) + 1, -1, np.int32)
+    count = 0
+    for number in range(len(rest)):
+        rows = np.flatnonzero(whole == number)
+        shown = fits[group[rows]]
+        present, place = np.unique(group[rows[shown]], return_inverse=True)
+        result[rows[shown]] = count + place
+        count += len(present)
+        left = rows[~shown]
+        if not len(present) or weight[left].sum() >= LEAST_REST * weight[rows].sum():
+            result[left] = count
+            rest[number] = count if len(present) else -1
+            count += 1
+    return result, rest
 
 
 def _part_numbers(
@@ -131,19 +118,23 @@ def _part_numbers(
     whole: NDArray[np.int32],
     behind: NDArray[np.bool_],
     rest: NDArray[np.int32],
+    covered: NDArray[np.int64],
     of_wholes: NDArray[np.int32],
 ) -> NDArray[np.int32]:
     """Return the numbers (M + 1,) of masks that show parts.
 
-    The mask of an object shows its rest where the view has a mask for every other part of it that it shows; else nothing
-    is known of what is in no part's mask.
+    The mask of an object shows its rest where every other part of it that the view shows has a mask there; else nothing
+    is known of what lies in no mask of a part.
     """
     count = int(group.max(initial=-1)) + 1
     of_part = np.zeros(count, np.int64)
     of_part[group[group >= 0]] = whole[group >= 0]
     overlap = overlap_of(votes, group)
-    numbers = painted(overlap, behind[of_part])
     unseen = overlap.visible
+    shown_parts = np.zeros((len(rest), votes.views), np.int64)
+    np.add.at(shown_parts, of_part, unseen)
+    is_whole = (covered >= 0) & (shown_parts[covered, votes.mask_view] > 1)
+    numbers = painted(overlap, behind[of_part], is_whole)
     shown = numbers > 0
     unseen[numbers[shown] - 1, votes.mask_view[shown]] = False
     unseen[rest[rest >= 0]] = False
@@ -157,6 +148,6 @@ def _part_numbers(
 
 
 def _count(overlap: Overlap, behind: NDArray[np.bool_]) -> int:
-    """How many masks show background mostly."""
-    shown = behind.astype(np.float64) @ overlap.pixels
-    return int(np.count_nonzero(shown[1:] > 0.5 * overlap.area[1:]))
+    """How many masks show no object mostly."""
+    shown = (~behind).astype(np.float64) @ overlap.pixels
+    return int(np.count_nonzero(shown[1:] < 0.5 * overlap.area[1:]))

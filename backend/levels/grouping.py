@@ -3,12 +3,13 @@
 Two regions belong to one whole if some mask of a view holds both; that the view also has smaller masks, which part
 them, says nothing. They belong to one part if the smallest mask of each is the same:
 
-    whole: w(i, j) = sum over views of the trust of the surest mask that holds both, - tau * views in which both are masked
-    part:  w(i, j) = views in which one mask is the smallest of both,                - tau * views in which both are masked
+    whole: w(i, j) = sum over views of the trust of the surest mask that holds both, - tau * views of both
+    part:  w(i, j) = views in which one mask is the smallest of both, - tau * views of both
 
-Regions that touch and are nearly always held together are joined first; then the rest, touching or not, by
-:func:`backend.lift.consensus.merging.contract`. A mask that holds two objects at once is outvoted by the views in which
-no mask does. That views agree on what belongs together is the idea of MaskClustering (Yan et al. 2024).
+where views of both are those in which both lie in masks. Regions that touch and are nearly always held together are
+joined first; then the rest, touching or not, by :func:`backend.lift.consensus.merging.contract`. A mask that holds two
+objects at once is outvoted by the views in which no mask does. That views agree on what belongs together is the idea of
+MaskClustering (Yan et al. 2024).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from backend.compiled import kernel
 from backend.levels.votes import LayerVotes
-from backend.lift.consensus.merging import RegionGraph, contract
+from backend.lift.consensus.merging import RegionGraph, contract, region_graph
 from backend.lift.consensus.regions import neighbour_pairs
-from backend.lift.evidence.votes import SURE_WEIGHT
+from backend.lift.evidence.votes import SURE_WEIGHT, Evidence
 
 HELD = 0.5
 """A mask holds a region if at least this share of what its view shows of the region lies in it."""
@@ -91,41 +92,31 @@ def wholes(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int
         group = new
 
 
-def parts(
-    votes: LayerVotes, region: NDArray[np.int32], whole: NDArray[np.int32], area: NDArray[np.float64], tau: float
-) -> NDArray[np.int32]:
-    """Return (N,) int32, the part of each Gaussian from 0, no part in two wholes; -1 for those in no region.
+def parts(finest: Evidence, region: NDArray[np.int32], whole: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
+    """Return (N,) int32, the part of each Gaussian from 0, no part in two wholes; -1 for those in no region or whole.
 
     Args:
-        votes: of the masks.
-        region: (N,) int32, regions from 0, none in two wholes; -1 for none.
-        whole: (N,) int32.
-        area: (M + 1,) float64, the size of each mask.
+        finest: one vote of each Gaussian in each view, for its smallest mask.
+        region: (N,) int32, regions from 0; -1 for none.
+        whole: (N,) int32, wholes from 0; -1 for none.
         tau: share of the views.
     """
-    regions = int(region.max(initial=-1)) + 1
-    member = _finest(membership(votes, region), area)
-    row = np.repeat(np.arange(regions), np.diff(member.start))
-    trust = csr_matrix((np.ones(len(row)), (row, member.mask)), shape=(regions, len(area)))
-    both = (trust @ trust.T).tocoo()
-    of = np.zeros(regions, np.int32)
-    of[region[region >= 0]] = whole[region >= 0]
-    kept = (both.row != both.col) & (of[both.row] == of[both.col])
-    graph = csr_matrix((both.data[kept], (both.row[kept], both.col[kept])), shape=both.shape)
-    graph.sort_indices()
-    joined = contract(RegionGraph(graph, _seen(member, votes.views)), tau)
-    return _numbered(np.where(region >= 0, joined[np.maximum(region, 0)], -1))
-
-
-def _finest(member: Membership, area: NDArray[np.float64]) -> Membership:
-    """Keep the smallest mask of each region in each view."""
-    row = np.repeat(np.arange(len(member.start) - 1), np.diff(member.start))
-    order = np.lexsort((member.mask, area[member.mask], member.view, row))
-    cell = np.stack([row[order], member.view[order]])
-    first = np.append(True, (np.diff(cell) != 0).any(0)) if len(order) else np.zeros(0, bool)
-    kept = order[first]
-    start = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(member.start) - 1))])
-    return Membership(start, member.view[kept], member.mask[kept], member.share[kept])
+    known = np.flatnonzero((region >= 0) & (whole >= 0))
+    result = np.full(len(region), -1, np.int32)
+    if not len(known):
+        return result
+    # A region that reaches into several wholes is one in each.
+    pairs, number = np.unique(np.stack([region[known], whole[known]]), axis=1, return_inverse=True)
+    piece = result.copy()
+    piece[known] = number.reshape(-1)
+    graph = region_graph(finest, piece)
+    both = graph.attraction.tocoo()
+    kept = pairs[1][both.row] == pairs[1][both.col]
+    within = csr_matrix((both.data[kept], (both.row[kept], both.col[kept])), shape=both.shape)
+    within.sort_indices()
+    joined = contract(RegionGraph(within, graph.visible), tau)
+    result[known] = joined[piece[known]]
+    return _numbered(result)
 
 
 def _touching(

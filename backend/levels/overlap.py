@@ -57,11 +57,24 @@ class Overlap:
         intersection over union is :data:`FITS`. A view counts the trust of its surest such mask. 0 where no mask does.
         """
         group, mask, iou = self.pairs
-        share = np.asarray(self.pixels[group, mask]).ravel() / np.maximum(
-            self.shown[group, self.mask_view[mask]], 1e-12
-        )
+        share = self.share(group, mask)
         fits, holds = (self._surest(group[is_one], mask[is_one]).sum(1) for is_one in (iou >= FITS, share >= HELD))
         return np.minimum(1.0, fits / np.maximum(holds, 1e-12))
+
+    def covering(self, least: float) -> NDArray[np.int64]:
+        """Return (M + 1,) int64, the group of which each mask holds most, if at least this share of it; else -1."""
+        group, mask, _ = self.pairs
+        share = self.share(group, mask)
+        order = np.lexsort((-group, share))
+        order = order[share[order] >= least]
+        result = np.full(len(self.area), -1, np.int64)
+        result[mask[order]] = group[order]
+        return result
+
+    def share(self, group: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (E,) float64, what share of each group, as the view of the mask shows it, lies in the mask."""
+        pixels = np.asarray(self.pixels[group, mask]).ravel()
+        return pixels / np.maximum(self.shown[group, self.mask_view[mask]], 1e-12)
 
     def _surest(self, group: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float64]:
         """(C, V) float64, the largest trust of the given masks of each group in the views that show it."""

@@ -15,7 +15,9 @@ COVERED = 0.7
 """A mask, or all that show the group together, is the group in a view from this share of it on."""
 
 
-def painted(overlap: Overlap, background: NDArray[np.bool_]) -> NDArray[np.int32]:
+def painted(
+    overlap: Overlap, background: NDArray[np.bool_], left_out: NDArray[np.bool_] | None = None
+) -> NDArray[np.int32]:
     """Return (M + 1,) int32, the group that each mask is painted as, from 1; 0 where it is not painted.
 
     Of the masks that show a group in a view the best one is painted, by its fit and its trust; where none shows most of
@@ -24,6 +26,7 @@ def painted(overlap: Overlap, background: NDArray[np.bool_]) -> NDArray[np.int32
     Args:
         overlap: of the masks and C groups.
         background: (C,) bool, groups that are not painted.
+        left_out: (M + 1,) bool, masks that are not painted either.
     """
     group, mask, iou = overlap.pairs
     masks = len(overlap.area)
@@ -31,6 +34,8 @@ def painted(overlap: Overlap, background: NDArray[np.bool_]) -> NDArray[np.int32
     weighed = np.where(background[group], BACKGROUND_IN_MASK, 1.0) * counted
     within = np.bincount(mask, weighed, masks)
     shows = ~background[group] & (weighed >= PURE * within[mask])
+    if left_out is not None:
+        shows &= ~left_out[mask]
     group, mask, iou, counted = group[shows], mask[shows], iou[shows], counted[shows]
     view = overlap.mask_view[mask]
     share = counted / np.maximum(overlap.shown[group, view], 1e-12)

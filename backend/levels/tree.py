@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from backend.lift.types import Parts
+
 LEAST_SHARE = 0.02
 """Of its object's Gaussians that a part has, at least."""
-
-
-class Parts(NamedTuple):
-    """The parts of objects.
-
-    Attributes:
-        part: (N,) int32, the part of each Gaussian, 1 to P; 0 for background and for objects that have no parts.
-        whole: (P + 1,) int32, the object of each part; 0 for part 0.
-    """
-
-    part: NDArray[np.int32]
-    whole: NDArray[np.int32]
 
 
 def parts_of_wholes(means: NDArray[np.float32], labels: NDArray[np.int32], group: NDArray[np.int32]) -> Parts:

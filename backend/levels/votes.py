@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,28 @@ class LayerVotes:
     mask_id: NDArray[np.int32]
     trust: NDArray[np.float32]
     views: int
+
+    @cached_property
+    def area(self) -> NDArray[np.float64]:
+        """(M + 1,) float64, the size of each mask in pixels."""
+        return np.bincount(self.evidence.mask, self.evidence.own, self.evidence.masks + 1)
+
+    def finest(self, counted: NDArray[np.bool_]) -> Evidence:
+        """Return one vote of each Gaussian in each view, for the smallest mask that surely holds it; else for none.
+
+        Args:
+            counted: (M + 1,) bool, masks that take part.
+        """
+        evidence = self.evidence
+        view = self.layer_view[evidence.view]
+        cell = evidence.gaussian.astype(np.int64) * self.views + view
+        size = np.where(evidence.sure & counted[evidence.mask], self.area[evidence.mask], np.inf)
+        order = np.lexsort((evidence.mask, size, cell))
+        first = order[np.append(True, np.diff(cell[order]) > 0)] if len(order) else order
+        start = np.concatenate([[0], np.cumsum(np.bincount(evidence.gaussian[first], minlength=evidence.gaussians))])
+        mask = np.where(np.isfinite(size[first]), evidence.mask[first], 0).astype(np.int32)
+        columns = (column[first] for column in (evidence.own, evidence.total, evidence.zero))
+        return Evidence(start, evidence.gaussian[first], view[first], mask, *columns, self.mask_view, self.views)
 
 
 def gather_layer_votes(

@@ -144,7 +144,7 @@ def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
     check_paths(assignment.request)
     model = assignment.request.masks_model
     if model is not None and Path(model).exists():
-        raise BadArgument(f"The model {model} is a folder of the server.", "Name a model of the hub as owner/name.")
+        raise BadArgument(f"The model {model} is a folder of the server.", "Give a model of the hub as owner/name.")
     scene = folder / worker_protocol.SCENE
     for leftover in (scene, folder / worker_protocol.RESULT):
         shutil.rmtree(leftover, ignore_errors=True)

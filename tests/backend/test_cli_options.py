@@ -24,6 +24,7 @@ WORDS = {
     "settings": ("--set tau=0.5 --set push=plain", {"tau": 0.5, "push": "plain"}),
     "masks_from": ("--masks geometry", "geometry"),
     "masks_model": ("--masks-model owner/name", "owner/name"),
+    "level": ("--level part", "part"),
     "background_ids": ("--background-id 3 --background-id 4", [3, 4]),
     "void_ids": ("--void-id 5", [5]),
     "long_side": ("--long-side 400", 400),

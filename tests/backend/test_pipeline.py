@@ -12,8 +12,11 @@ from msgspec.structs import replace
 from backend.demo.scene import write_scene
 from backend.pipeline import BY_GEOMETRY, reconstruct_to_file, segment
 from backend.reconstruct import reconstruct
-from backend.scene import load_scene
-from protocol.errors import BadArgument, BadMask
+from backend.scene import load_scene, read_mask
+from backend.scene.images import read_stored
+from backend.segmenter import find_weights
+from backend.segmenter.found import ScoredMask
+from protocol.errors import BadArgument, BadMask, Unavailable
 from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply
 
@@ -40,7 +43,7 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(small_ro
     assert report["gaussians"] == len(splats) - 1
     *of_scene, of_file = report["warnings"]
     assert of_scene[-2:] == [
-        "1 files of masks belong to no photograph and were left out (first: other.png).",
+        "1 files in masks do not match any photograph and were ignored (first: other.png).",
         "1 of 6 photographs have no mask (first: images/0001.png).",
     ]
     assert of_file == "given.ply has 1 Gaussians with a zero quaternion; they were dropped."
@@ -85,7 +88,7 @@ def test_a_scene_without_masks_is_segmented_by_geometry_alone(tmp_path: Path):
     assert splats.extra["label"].max() == report["objects"]
     with pytest.raises(BadMask, match="has an instance mask"):
         segment(room, tmp_path / "no", replace(asked, method="consensus"))
-    with pytest.raises(BadArgument, match="reads no masks"):
+    with pytest.raises(BadArgument, match="does not use masks"):
         segment(room, tmp_path / "no", replace(asked, method="consensus", masks_from="geometry"))
 
 
@@ -112,3 +115,88 @@ def test_what_excludes_itself_is_refused_before_anything_is_read(tmp_path: Path)
         segment(tmp_path / "nowhere", tmp_path / "out", JobRequest(splats="a.ply", steps=10))
     with pytest.raises(BadArgument, match="quality"):
         reconstruct_to_file(tmp_path / "nowhere", tmp_path / "a.ply", JobRequest(quality="best"))  # pyright: ignore[reportArgumentType]
+
+
+class KnownMasks:
+    """Stands for a model: the masks that a scene had, by its photographs."""
+
+    def __init__(self, scene: Path) -> None:
+        self.ids = {read_stored(view).tobytes(): read_mask(view) for view in load_scene(scene).views}
+        self.shown = 0
+
+    def __call__(self, photographs, size, tell) -> list[list[ScoredMask]]:
+        self.shown += len(photographs)
+        maps = [self.ids[pixels.tobytes()] for pixels in photographs]
+        assert all(ids is not None and ids.shape == size for ids in maps)
+        return [[ScoredMask(ids == i, predicted_iou=0.9) for i in np.unique(ids) if i > 0] for ids in maps]
+
+
+@pytest.fixture
+def by_model(small_room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, JobRequest, KnownMasks]:
+    """A scene without masks, what is asked for, and what stands for a model that makes masks."""
+    room = tmp_path / "room"
+    shutil.copytree(small_room, room)
+    model = KnownMasks(room)
+    shutil.rmtree(room / "masks")
+    for name, content in (("config.json", "{}"), ("model.safetensors", "12345")):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_text(content)
+    monkeypatch.setattr("backend.segmenter.run.load_segmenter", lambda *args: (model, ()))
+    asked = replace(SMALL, steps=100, test_views="last:0.2", masks_model=str(tmp_path / "model"))
+    return room, asked, model
+
+
+def test_a_model_makes_masks_of_the_training_views_beside_the_result(by_model, tmp_path: Path):
+    room, asked, model = by_model
+    before = sorted(path.name for path in room.rglob("*"))
+    report = segment(room, tmp_path / "out", asked)
+    assert report["method"] == "consensus"
+    assert report["objects"] > 0
+    assert report["masks"] == {"model": str(tmp_path / "model"), "licence": "not stated", "bytes": 5}
+    assert model.shown == 5
+    assert any("Masks of 5 of 6 photographs were made by the model" in said for said in report["warnings"])
+    assert not any("have no mask" in said for said in report["warnings"])
+    assert len(list((tmp_path / "out" / "masks").glob("*.json"))) == 6, "five photographs and a hidden note"
+    assert sorted(path.name for path in room.rglob("*")) == before, "the user's folder is as it was"
+    assert not (tmp_path / ".out.masks").exists()
+    assert segment(room, tmp_path / "out", asked)["objects"] == report["objects"]
+    assert model.shown == 5, "masks of the earlier result are used again"
+
+
+def test_masks_that_were_made_are_kept_where_a_later_step_fails(by_model, tmp_path: Path, monkeypatch):
+    room, asked, model = by_model
+
+    def fails(*args, **named):
+        raise BadArgument("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.pipeline.lift", fails)
+        with pytest.raises(BadArgument, match="no"):
+            segment(room, tmp_path / "out", asked)
+    assert not (tmp_path / "out").exists()
+    segment(room, tmp_path / "out", asked)
+    assert model.shown == 5
+
+
+def test_a_known_model_of_this_machine_is_used_by_itself_and_not_where_geometry_is_asked_for(
+    by_model, tmp_path, monkeypatch
+):
+    room, asked, model = by_model
+    weights = find_weights(asked.masks_model)
+    monkeypatch.setattr("backend.pipeline.find_known", lambda: weights)
+    assert segment(room, tmp_path / "out", replace(asked, masks_model=None, masks_from="geometry"))["masks"] is None
+    assert model.shown == 0
+    assert segment(room, tmp_path / "out", replace(asked, masks_model=None))["method"] == "consensus"
+    assert model.shown == 5
+
+
+def test_a_model_that_cannot_be_used_is_told_before_anything_is_computed(by_model, small_room: Path, tmp_path: Path):
+    room, asked, _ = by_model
+    with pytest.raises(Unavailable, match="owner/none is not on this machine"):
+        segment(room, tmp_path / "out", replace(asked, masks_model="owner/none"))
+    with pytest.raises(BadArgument, match="mask folder were both given"):
+        segment(room, tmp_path / "out", replace(asked, masks_from="geometry"))
+    with pytest.raises(BadArgument, match="mask folder were both given"):
+        segment(room, tmp_path / "out", replace(asked, masks=str(tmp_path)))
+    with pytest.raises(BadArgument, match="already has masks in"):
+        segment(small_room, tmp_path / "out", asked)

@@ -59,7 +59,7 @@ def test_up_is_that_of_a_tilted_floor(tmp_path: Path) -> None:
 def test_segment_takes_a_splat_file_and_a_folder_with_nothing_else(file: Path, tmp_path: Path, named: str) -> None:
     request = JobRequest(device="cpu", gallery=False, meshes=False)
     assert segment(file.parent / named, tmp_path / "out", request)["objects"] == 2
-    with pytest.raises(BadArgument, match="comes without photographs"):
+    with pytest.raises(BadArgument, match="has no photographs"):
         segment(file, tmp_path / "other", JobRequest(method="consensus", device="cpu"))
 
 

@@ -29,6 +29,7 @@ VALUES: dict[str, Any] = {
     "settings": {"tau": 0.5},
     "masks_from": "geometry",
     "masks_model": "owner/name",
+    "level": "part",
     "background_ids": [3, 4],
     "void_ids": [5],
     "long_side": 400,
@@ -88,5 +89,5 @@ def test_every_argument_is_described():
 
 
 def test_a_method_that_the_server_has_not_is_refused():
-    with pytest.raises(api.BadArgument, match="no method 'magic'"):
+    with pytest.raises(api.BadArgument, match="method 'magic' does not exist"):
         asked(method="magic")

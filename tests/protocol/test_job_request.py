@@ -50,6 +50,7 @@ WRONG_VALUES = [
     ({"splats": "a" * 5000}, r"Splats \(splats\) cannot be"),
     ({"masks": 1}, "Mask Folder"),
     ({"masks_model": 1}, "Mask Model"),
+    ({"level": "atoms"}, "Choose one of whole, part."),
 ]
 
 
@@ -64,14 +65,15 @@ def test_every_option_has_a_wrong_value_here():
 
 
 EXCLUDED = [
-    ({"masks_from": "geometry", "masks": "masks"}, "Geometry alone reads no masks"),
-    ({"masks_from": "geometry", "method": "consensus"}, "Geometry alone reads no masks"),
-    ({"masks_from": "geometry", "settings": {"tau": 0.5}}, "Geometry alone reads no masks"),
-    ({"masks_from": "geometry", "background_ids": [1]}, "Geometry alone reads no masks"),
-    ({"masks_from": "geometry", "void_ids": [1]}, "Geometry alone reads no masks"),
-    ({"masks_from": "geometry", "masks_model": "owner/name"}, "A model makes masks where a scene has none"),
-    ({"masks": "masks", "masks_model": "owner/name"}, "A model makes masks where a scene has none"),
-    ({"splats": "a.ply", "steps": 10}, "steps would do nothing. Leave out steps"),
+    ({"masks_from": "geometry", "masks": "masks"}, "Geometry does not use masks"),
+    ({"masks_from": "geometry", "method": "consensus"}, "Geometry does not use masks"),
+    ({"masks_from": "geometry", "settings": {"tau": 0.5}}, "Geometry does not use masks"),
+    ({"masks_from": "geometry", "background_ids": [1]}, "Geometry does not use masks"),
+    ({"masks_from": "geometry", "level": "part"}, "Geometry does not use masks"),
+    ({"masks_from": "geometry", "void_ids": [1]}, "Geometry does not use masks"),
+    ({"masks_from": "geometry", "masks_model": "owner/name"}, "mask folder were both given"),
+    ({"masks": "masks", "masks_model": "owner/name"}, "mask folder were both given"),
+    ({"splats": "a.ply", "steps": 10}, "steps would do nothing. Remove steps"),
     ({"splats": "a.ply", "quality": "high", "gpus": 2}, "quality and gpus would do nothing"),
     ({"splats": "a.ply", "long_side": 400}, "long_side"),
     ({"splats": "a.ply", "max_gaussians": 400}, "max_gaussians"),
@@ -101,7 +103,7 @@ def test_steps_and_quality_of_given_splats_are_those_of_the_refinement():
 @pytest.mark.parametrize("field", ["splats", "masks"])
 def test_paths_stay_inside_the_scene(field, path):
     check_paths(JobRequest(**{field: "inside/a.ply"}))
-    with pytest.raises(BadArgument, match=f"of {field} does not stay inside"):
+    with pytest.raises(BadArgument, match=f"of {field} is not inside"):
         check_paths(JobRequest(**{field: path}))
 
 

@@ -87,7 +87,7 @@ def test_options_reach_the_result(client: api.Client, tmp_path: Path) -> None:
 
 def test_what_excludes_itself_is_refused_before_it_is_sent(client: api.Client, tmp_path: Path) -> None:
     write_scene(tmp_path / "room", objects=3, views=6, size=64, seed=1)
-    with pytest.raises(BadArgument, match="Geometry alone reads no masks"):
+    with pytest.raises(BadArgument, match="Geometry does not use masks"):
         api.segment(client, tmp_path / "room", method="consensus", masks_from="geometry")
     with pytest.raises(BadArgument, match="test_views"):
         api.segment(client, tmp_path / "room", test_views="some")
