@@ -12,8 +12,9 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from protocol.errors import BadResult, NotFound
-from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, safe_path, unpack_manifest
+from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpack_manifest
 from protocol.messages import FileEntry
+from protocol.safe_path import safe_path
 
 STALE = 24 * 3600.0
 """Seconds after which a temporary file of a store is taken for one that a crash has left."""

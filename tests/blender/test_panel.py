@@ -17,9 +17,10 @@ from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
 from blender_addon.timer import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, tick, timer  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
-from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
+from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
 from protocol.pull import CHUNK  # noqa: E402
+from protocol.settings import Setting  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
@@ -585,7 +586,7 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     monkeypatch.setattr("builtins.open", touched)
     monkeypatch.setattr("os.scandir", touched)
     bpy.context.scene.splatlift.folder = "/nowhere"
-    names = ("server", "capture", "values", "jobs", "objects")
+    names = ("server", "capture", "options", "values", "jobs", "objects")
     for name in (*(f"SPLATLIFT_PT_{each}" for each in names), "SPLATLIFT_MT_method"):
         draw(name)
     assert timer.known_connection is None
