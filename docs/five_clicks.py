@@ -6,8 +6,8 @@ tcp://127.0.0.1:5757, and in the folder of this file the extension's zip and a f
     blender --factory-startup -p 0 0 1280 800 --python five_clicks.py
 
 A program outside makes the clicks and the pictures, as a person would. It reads the file ``shots`` line by line
-(``NAME``; ``CLICK X Y NAME`` in pixels of the screen; ``TYPE TEXT NAME``; ``QUIT``), saves the screen as ``NAME.png``, and
-then makes the file ``NAME.done``.
+(``NAME``; ``CLICK X Y NAME`` in pixels of the screen; ``TYPE TEXT NAME``; ``QUIT``), saves the screen as ``NAME.png``,
+and then makes the file ``NAME.done``.
 """
 
 from __future__ import annotations
