@@ -17,7 +17,7 @@ from ..client.job import Job
 from ..client.survey import Survey, scene_of
 from ..settings import capture_folder, settings
 from ..timer import redraw_panels, timer
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 DROPPED = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS, *VIDEO_ENDINGS, *SPLAT_ENDINGS, ".json", ".bin", ".txt")
 """Endings of the files that belong to a capture."""
@@ -106,7 +106,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
     filepath: bpy.props.StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(default=";".join(f"*{ending}" for ending in DROPPED), options={"HIDDEN"})
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         """Ask for a file, unless one was dropped."""
         if self.filepath:
             return self.execute(context)
