@@ -165,8 +165,8 @@ class Store:
         return shutil.disk_usage(self.root).free
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as ``source``, or a copy where hard links are not to be had."""
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Make ``target`` the same file as ``source``, or a copy where the disk has no hard links."""
     try:
         os.link(source, target)
     except OSError:
