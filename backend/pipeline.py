@@ -205,7 +205,11 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
 
     with clock("objects"), whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
-        result.write_gaussians(folder, splats, lifted, progress, request.meshes)
+        result.write_gaussians(folder, splats, lifted, progress)
+        if request.meshes:
+            with clock("meshes"):
+                lenses = [view.camera for view in train]
+                said += result.write_meshes(folder, splats, lifted.labels, lenses, device, progress)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
         _write_cameras(folder, scene, mask_scale, mapped)

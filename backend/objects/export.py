@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from backend.objects.mesh.level_set import mesh_of
+from backend.objects.mesh.stored import stored_mesh
 from protocol.errors import BadArgument, NotFound
 from protocol.ply import write_ply
 from protocol.result.gaussians import read_splats
@@ -39,13 +39,13 @@ def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
     if ending != ".ply" and ending not in MESH_ENDINGS:
         raise BadArgument(f"The ending of {to} is not known.", f"Use .ply or one of {', '.join(MESH_ENDINGS)}.")
     table = read_table(folder)
-    labels = _labels_of(table, wanted, folder)
+    labels = labels_of(table, wanted, folder)
     splats = read_splats(folder)
-    chosen = _placed(splats.pick(np.isin(splats.extra[LABEL], labels)), table).without_columns()
+    chosen = _placed(splats.pick(np.isin(splats.extra[LABEL], labels)), table)
     if ending == ".ply":
-        write_ply(chosen, to)
+        write_ply(chosen.without_columns(), to)
         return len(chosen)
-    mesh = mesh_of(chosen, cells=96)
+    mesh = stored_mesh(folder, table, labels, chosen)
     if mesh is None:
         raise BadArgument(f"The objects {', '.join(wanted)} are too thin for a surface.", "Export them as .ply.")
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
@@ -54,7 +54,12 @@ def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
     return len(mesh.faces)
 
 
-def _labels_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
+def labels_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
+    """Return the labels of objects named by id or name; "all" stands for every object.
+
+    Raises:
+        NotFound: if one is not in the table.
+    """
     if "all" in wanted:
         return [row.id for row in table.objects]
     by_word = {word: row.id for row in table.objects for word in (str(row.id), row.name)}

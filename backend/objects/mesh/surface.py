@@ -8,6 +8,8 @@ import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter
+from scipy.spatial import KDTree
 from skimage.measure import marching_cubes
 
 from backend.objects.mesh.closing import close
@@ -21,6 +23,9 @@ PATCH = 0.02
 
 SMOOTHING = 8
 """Steps of Taubin smoothing, which does not shrink."""
+
+TRIES = 8
+"""Times that a closed surface is simplified a little further, where collapsed edges have left folds."""
 
 
 class Triangles(NamedTuple):
@@ -64,16 +69,27 @@ def extract(field: Field, watertight: bool) -> Triangles | None:
     return Triangles(points[used] * field.cell + field.low, faces.reshape(-1, 3), invented)
 
 
-def _crossing(distance: NDArray[np.float32], mask: NDArray[np.bool_] | None):
-    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None where there is none."""
-    values = distance if mask is None else distance[mask]
+def _crossing(distance: NDArray[np.float32], seen: NDArray[np.bool_] | None):
+    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None where there is none.
+
+    Args:
+        seen: (X, Y, Z), grid points that count; None for all.
+    """
+    values = distance if seen is None else distance[seen]
     if not values.size or values.min() >= 0 or values.max() <= 0:
         return None
     try:
-        points, faces, _, _ = marching_cubes(distance, 0.0, mask=mask)
-    except RuntimeError:  # the mask leaves no cell that the surface crosses
+        points, faces, _, _ = marching_cubes(distance, 0.0, mask=None if seen is None else _whole_cells(seen))
+    except RuntimeError:  # no cell that counts is crossed
         return None
     return points.astype(np.float64), faces.astype(np.int64)
+
+
+def _whole_cells(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the cells of which all eight corners are seen at their last corner, where marching_cubes looks."""
+    whole = np.zeros_like(seen)
+    whole[1:, 1:, 1:] = minimum_filter(seen, size=2, origin=0)[1:, 1:, 1:]
+    return whole
 
 
 def _is_seen(points: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -108,16 +124,42 @@ def _pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDAr
 
 
 def finish(surface: Triangles, budget: int) -> Triangles:
-    """Return the surface smoothed and with at most ``budget`` triangles."""
+    """Return the surface smoothed and with at most ``budget`` triangles.
+
+    A closed surface stays closed, and keeps more triangles in the rare case that no simpler one that is closed is found.
+    """
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     trimesh.smoothing.filter_taubin(mesh, iterations=SMOOTHING)
     vertices, faces, invented = np.asarray(mesh.vertices), surface.faces, surface.invented
     if len(faces) <= budget:
         return Triangles(vertices, faces, invented)
-    middles = vertices[faces].mean(1)
-    fewer, fewer_faces = fast_simplification.simplify(vertices, faces, target_count=budget)
-    fewer, fewer_faces = np.asarray(fewer, np.float64), np.asarray(fewer_faces, np.int64)
-    from scipy.spatial import KDTree
-
-    nearest = KDTree(middles).query(fewer[fewer_faces].mean(1))[1]
+    fewer, fewer_faces = _simplified(vertices, faces, budget)
+    if mesh.is_watertight:
+        for _ in range(TRIES):
+            if _is_closed(fewer_faces):
+                break
+            fewer, fewer_faces = _simplified(fewer, fewer_faces, round(0.97 * len(fewer_faces)))
+        else:
+            return Triangles(vertices, faces, invented)
+    nearest = KDTree(vertices[faces].mean(1)).query(fewer[fewer_faces].mean(1))[1]
     return Triangles(fewer, fewer_faces, invented[nearest])
+
+
+def _simplified(vertices: NDArray[np.float64], faces: NDArray[np.int64], budget: int) -> tuple[NDArray, NDArray]:
+    """Vertices and faces after collapsing edges by their quadric error (Garland and Heckbert 1997), without fins."""
+    points, corners = fast_simplification.simplify(vertices, faces, target_count=budget)
+    points, corners = np.asarray(points, np.float64), np.asarray(corners, np.int64)
+    while True:
+        ordered = np.sort(corners, axis=1)
+        _, kind, count = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)
+        # Two faces on the same corners stand back to back; a face of two corners has no area.
+        useless = (count[kind.reshape(-1)] > 1) | (ordered[:, :2] == ordered[:, 1:]).any(1)
+        if not useless.any():
+            used, corners = np.unique(corners, return_inverse=True)
+            return points[used], corners.reshape(-1, 3)
+        corners = corners[~useless]
+
+
+def _is_closed(faces: NDArray[np.int64]) -> bool:
+    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    return bool((np.unique(edges, axis=0, return_counts=True)[1] == 2).all())
