@@ -6,8 +6,8 @@
     python -m bench.mesh cycles RESULT SCENE VIEW   # PSNR of Cycles' picture inside the masks, per object too
 
 The score counts the surface that some camera sees. Of each mesh 20,000 points are drawn by area, of each solid 30,000.
-A point of the mesh is right, and a visible point of the solid found, if the other lies within 1 % of the diagonal of the
-solid's box; points of the mesh whose nearest point of the solid no camera sees are not counted. F is the harmonic mean
+A point of the mesh is right, and a visible point of the solid found, if the other lies within 1 % of the diagonal of
+the solid's box; points of the mesh whose nearest point of the solid no camera sees are not counted. F is the harmonic mean
 of both shares, Chamfer the mean of both mean distances in percent of the diagonal, normals the mean absolute cosine
 between nearest points. Poisson (pymeshlab, which is installed for this alone) takes the default's own depths, as points
 with normals.
@@ -158,7 +158,9 @@ def cycles(
     shown: Any = bpy.context.scene
     shown.render.engine, shown.cycles.samples, shown.cycles.use_denoising = "CYCLES", samples, False
     shown.view_settings.view_transform = "Standard"
-    lenses = {thing.data.name: thing for child in imported.children for thing in child.objects if thing.type == "CAMERA"}
+    lenses = {
+        thing.data.name: thing for child in imported.children for thing in child.objects if thing.type == "CAMERA"
+    }
     means = []
     with TemporaryDirectory() as folder:
         for view in views:

@@ -1,4 +1,4 @@
-"""Solids whose surface is known exactly, and photographs of them: what meshes of reconstructed objects are held against.
+"""Solids whose surface is known exactly, and photographs of them: what meshes of objects are held against.
 
 24 solids: primitives, bodies composed of several, and displaced ones. Three stand on a textured floor in each of eight
 scenes. They are drawn by a z-buffer, so that photographs, ids and what each camera sees are exact.
@@ -159,9 +159,7 @@ class Stage:
             angle = 2 * np.pi * i / len(names) + 0.3
             low = mesh.bounds[0]
             middle = mesh.bounds.mean(0)
-            mesh.apply_translation(
-                [SPACING * np.cos(angle) - middle[0], SPACING * np.sin(angle) - middle[1], -low[2]]
-            )
+            mesh.apply_translation([SPACING * np.cos(angle) - middle[0], SPACING * np.sin(angle) - middle[1], -low[2]])
             meshes.append(mesh)
         return cls(tuple(names), tuple(meshes))
 

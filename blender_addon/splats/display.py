@@ -128,8 +128,8 @@ def splat_material(source: str) -> Any:
 def mesh_material() -> Any:
     """Return the material of object meshes: it glows in the mesh's own colours, or the label's.
 
-    The colours are those of photographs, which hold the light of the capture already: under lamps of Blender's, or in the
-    dark, they would be lit a second time, or not at all.
+    The colours are those of photographs, which hold the light of the capture already: lamps of Blender's would light
+    them a second time, and without lamps they would be dark.
     """
     material = marked(bpy.data.materials, "mesh")
     if material is not None:

@@ -65,7 +65,9 @@ def _seen(
     row = camera.K[1, 1] * there[:, 1] / z + camera.K[1, 2]
     away = camera.centre - points
     cosine = (normals * away).sum(1) / np.maximum(np.linalg.norm(away, axis=1), 1e-12)
-    inside = (there[:, 2] > 0) & (column > 0) & (row > 0) & (column < camera.width) & (row < camera.height) & (cosine > 0)
+    inside = (
+        (there[:, 2] > 0) & (column > 0) & (row > 0) & (column < camera.width) & (row < camera.height) & (cosine > 0)
+    )
     rows = np.flatnonzero(inside)
     depth = look.depth[row[rows].astype(int), column[rows].astype(int)]
     rows = rows[(depth > 0) & (np.abs(depth - there[rows, 2]) * cosine[rows] < slack)]

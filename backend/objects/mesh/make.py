@@ -62,7 +62,9 @@ class MeshMaker:
         device: as of :class:`backend.render.Renderer`.
     """
 
-    def __init__(self, splats: Splats, labels: NDArray[np.integer], cameras: Sequence[Camera], device: str = "auto") -> None:
+    def __init__(
+        self, splats: Splats, labels: NDArray[np.integer], cameras: Sequence[Camera], device: str = "auto"
+    ) -> None:
         self._splats, self._labels, self._cameras = splats, labels, list(cameras)
         columns = (splats.means, splats.quats, splats.scales, splats.opacities)
         self._finite = np.all([np.isfinite(column).reshape(len(splats), -1).all(1) for column in columns], axis=0)
@@ -84,9 +86,15 @@ class MeshMaker:
         """
         own = (self._labels == label) & self._finite
         spoilt = int(np.count_nonzero(self._labels == label) - np.count_nonzero(own))
-        note = f"{spoilt:,} Gaussians of object {label} are not finite, and its mesh is made of the others." if spoilt else ""
+        note = (
+            f"{spoilt:,} Gaussians of object {label} are not finite, and its mesh is made of the others."
+            if spoilt
+            else ""
+        )
         if np.count_nonzero(own) < FEWEST:
-            return Made(label, None, f"Object {label} has {np.count_nonzero(own)} usable Gaussians, too few for a mesh.")
+            return Made(
+                label, None, f"Object {label} has {np.count_nonzero(own)} usable Gaussians, too few for a mesh."
+            )
         if self._whole is None or self._renderer is None:
             mesh = level_set(self._splats.pick(own))
             return Made(label, mesh, note if mesh else _too_faint(label))

@@ -126,7 +126,7 @@ def _pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDAr
 def finish(surface: Triangles, budget: int) -> Triangles:
     """Return the surface smoothed and with at most ``budget`` triangles.
 
-    A closed surface stays closed, and keeps more triangles in the rare case that no simpler one that is closed is found.
+    A closed surface stays closed, and keeps more triangles where no simpler one that is closed is found, which is rare.
     """
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     trimesh.smoothing.filter_taubin(mesh, iterations=SMOOTHING)

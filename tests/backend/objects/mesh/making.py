@@ -18,7 +18,9 @@ def camera(eye, target=(0.0, 0.0, 0.0), size: int = 96, focal: float = 1.2) -> C
     viewmat = np.eye(4)
     viewmat[:3, :3] = np.stack([side, np.cross(forward, side), forward])
     viewmat[:3, 3] = -viewmat[:3, :3] @ eye
-    return Camera(viewmat, np.array([[focal * size, 0, size / 2], [0, focal * size, size / 2], [0, 0, 1.0]]), size, size)
+    return Camera(
+        viewmat, np.array([[focal * size, 0, size / 2], [0, focal * size, size / 2], [0, 0, 1.0]]), size, size
+    )
 
 
 def ring(count: int = 12, radius: float = 4.0, height: float = 1.5) -> list[Camera]:

@@ -64,7 +64,11 @@ def test_what_stands_in_front_says_nothing_about_the_object() -> None:
 
 
 def test_space_is_free_as_far_as_what_stands_behind() -> None:
-    (look, *_) = looks([ball((0, 0, 1.0)), plane(0.0)], [camera((0, 0, 6), target=(0, 0, 0))], Box(np.array([-1.1, -1.1, -0.1]), np.array([1.1, 1.1, 2.1])))
+    (look, *_) = looks(
+        [ball((0, 0, 1.0)), plane(0.0)],
+        [camera((0, 0, 6), target=(0, 0, 0))],
+        Box(np.array([-1.1, -1.1, -0.1]), np.array([1.1, 1.1, 2.1])),
+    )
     assert look.free[2, 2] == pytest.approx(6.0, abs=0.05)
 
 

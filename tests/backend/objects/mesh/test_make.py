@@ -75,8 +75,9 @@ def test_a_flat_sheet_has_a_mesh() -> None:
     x, y = np.meshgrid(np.linspace(-1, 1, 40), np.linspace(-1, 1, 40))
     flat = sheet(np.stack([x.ravel(), y.ravel(), np.zeros(1600)], 1), (0, 0, 1), 0.04)
     splats, labels = joined(flat)
+    maker = MeshMaker(splats, labels, ring(14, height=3.0), "cpu")
     for watertight in (False, True):
-        made = MeshMaker(splats, labels, ring(14, height=3.0), "cpu").make(1, watertight=watertight)
+        made = maker.make(1, watertight=watertight)
         mesh = shape(made.mesh)
         assert np.abs(mesh.vertices[:, 2]).max() < 0.2
         assert mesh.extents[:2] == pytest.approx([2, 2], abs=0.2)
