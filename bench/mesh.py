@@ -7,10 +7,10 @@
 
 The score counts the surface that some camera sees. Of each mesh 20,000 points are drawn by area, of each solid 30,000.
 A point of the mesh is right, and a visible point of the solid found, if the other lies within 1 % of the diagonal of
-the solid's box; points of the mesh whose nearest point of the solid no camera sees are not counted. F is the harmonic mean
-of both shares, Chamfer the mean of both mean distances in percent of the diagonal, normals the mean absolute cosine
-between nearest points. Poisson (pymeshlab, which is installed for this alone) takes the default's own depths, as points
-with normals.
+the solid's box; points of the mesh whose nearest point of the solid no camera sees are not counted. F is the harmonic
+mean of both shares, Chamfer the mean of both mean distances in percent of the diagonal, normals the mean absolute
+cosine between nearest points. Poisson (pymeshlab, which is installed for this alone) takes the default's own depths,
+as points with normals.
 
 ``cycles`` needs bpy, exact ids in ``gt/instance`` of the scene, and meshes in the result.
 """
