@@ -13,7 +13,7 @@ from backend.objects.mesh.colours import colours_of
 from backend.objects.mesh.fusion import fuse
 from backend.objects.mesh.level_set import level_set
 from backend.objects.mesh.looks import Box, Look, looks_at
-from backend.objects.mesh.surface import extract, finish
+from backend.objects.mesh.surface import surface_of
 from backend.render import Renderer
 from backend.render.opacity_depth import DepthRenderer
 from backend.scene.types import Camera
@@ -101,10 +101,9 @@ class MeshMaker:
         box, cell, looks = self.looks_of(label)
         if not looks:
             return Made(label, None, f"Object {label} has no mesh: no camera of the capture looks at it.")
-        surface = extract(fuse(box, cell, looks), watertight)
+        surface = surface_of(fuse(box, cell, looks), watertight, triangles)
         if surface is None:
             return Made(label, None, _too_faint(label))
-        surface = finish(surface, triangles)
         normals = trimesh.Trimesh(surface.vertices, surface.faces, process=False).vertex_normals
         colours = colours_of(surface.vertices, normals, looks, self._renderer, SLACK * cell)
         vertices, faces = surface.vertices.astype(np.float32), surface.faces.astype(np.int32)

@@ -8,7 +8,7 @@ import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import minimum_filter, zoom
 from scipy.spatial import KDTree
 from skimage.measure import marching_cubes
 
@@ -23,9 +23,6 @@ PATCH = 0.02
 
 SMOOTHING = 8
 """Steps of Taubin smoothing, which does not shrink."""
-
-TRIES = 8
-"""Times that a closed surface is simplified a little further, where collapsed edges have left folds."""
 
 
 class Triangles(NamedTuple):
@@ -42,31 +39,59 @@ class Triangles(NamedTuple):
     invented: NDArray[np.bool_]
 
 
-def extract(field: Field, watertight: bool) -> Triangles | None:
-    """Return the surface where the field is 0, or None where nothing was seen of one.
+def surface_of(field: Field, watertight: bool, budget: int) -> Triangles | None:
+    """Return the smoothed surface where the field is 0, or None where nothing was seen of one.
 
     Args:
         watertight: whether what was not seen is closed too; else only small holes are.
+        budget: triangles, at most.
     """
-    seen = _crossing(field.distance, field.seen)
-    if seen is None:
+    surface = extract(field, watertight)
+    if surface is None:
         return None
-    points, faces = seen
+    finished = finish(surface, budget)
+    share = 1.0
+    # Collapsed edges may leave folds, where more than two faces meet. A coarser grid has a closed surface for certain.
+    while watertight and not is_closed(finished.faces):
+        share *= min(0.9, (budget / len(surface.faces)) ** 0.5)
+        coarser = extract(field, watertight, share)
+        if coarser is None:
+            break
+        surface = coarser
+        if len(surface.faces) <= budget:
+            finished = finish(surface, budget)
+    return finished
+
+
+def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | None:
+    """Return the surface where the field is 0, or None where nothing was seen of one.
+
+    Args:
+        watertight: see :func:`surface_of`.
+        share: of the grid points along each axis that are used.
+    """
+    crossing = _crossing(field.distance, field.seen)
+    if crossing is None:
+        return None
+    points, faces = crossing
     points = points[np.unique(faces[_large_pieces(points, faces)])] * field.cell + field.low
-    closed = close(field, points)
+    closed, seen = close(field, points), field.seen
     for axis in range(3):
         np.moveaxis(closed, axis, 0)[[0, -1]] = 1  # the surface ends within the grid
+    if share < 1:
+        closed, seen = zoom(closed, share, order=1), zoom(seen.astype(np.float32), share, order=1) > 0.999
+    step = field.cell * (np.array(field.seen.shape) - 1) / (np.array(seen.shape) - 1)
     crossing = _crossing(closed, None)
     if crossing is None:
         return None
     points, faces = crossing
-    invented = ~_is_seen(points, field.seen)[faces].all(1)
+    invented = ~_is_seen(points, seen)[faces].all(1)
     kept = _large_pieces(points, faces)
     if not watertight:
         kept &= ~_caps(points, faces, invented)
     faces, invented = faces[kept], invented[kept]
     used, faces = np.unique(faces, return_inverse=True)
-    return Triangles(points[used] * field.cell + field.low, faces.reshape(-1, 3), invented)
+    return Triangles(points[used] * step + field.low, faces.reshape(-1, 3), invented)
 
 
 def _crossing(distance: NDArray[np.float32], seen: NDArray[np.bool_] | None):
@@ -124,23 +149,13 @@ def _pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDAr
 
 
 def finish(surface: Triangles, budget: int) -> Triangles:
-    """Return the surface smoothed and with at most ``budget`` triangles.
-
-    A closed surface stays closed, and keeps more triangles where no simpler one that is closed is found, which is rare.
-    """
+    """Return the surface smoothed and with at most ``budget`` triangles; a closed one may have folds then."""
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     trimesh.smoothing.filter_taubin(mesh, iterations=SMOOTHING)
     vertices, faces, invented = np.asarray(mesh.vertices), surface.faces, surface.invented
     if len(faces) <= budget:
         return Triangles(vertices, faces, invented)
     fewer, fewer_faces = _simplified(vertices, faces, budget)
-    if mesh.is_watertight:
-        for _ in range(TRIES):
-            if _is_closed(fewer_faces):
-                break
-            fewer, fewer_faces = _simplified(fewer, fewer_faces, round(0.97 * len(fewer_faces)))
-        else:
-            return Triangles(vertices, faces, invented)
     nearest = KDTree(vertices[faces].mean(1)).query(fewer[fewer_faces].mean(1))[1]
     return Triangles(fewer, fewer_faces, invented[nearest])
 
@@ -160,6 +175,7 @@ def _simplified(vertices: NDArray[np.float64], faces: NDArray[np.int64], budget:
         corners = corners[~useless]
 
 
-def _is_closed(faces: NDArray[np.int64]) -> bool:
+def is_closed(faces: NDArray[np.int64]) -> bool:
+    """Whether each edge has two faces."""
     edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     return bool((np.unique(edges, axis=0, return_counts=True)[1] == 2).all())

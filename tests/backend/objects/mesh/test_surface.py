@@ -8,7 +8,7 @@ import trimesh
 
 from backend.objects.mesh.closing import close
 from backend.objects.mesh.fusion import Field
-from backend.objects.mesh.surface import Triangles, extract, finish
+from backend.objects.mesh.surface import Triangles, extract, finish, is_closed, surface_of
 
 CELL = 0.05
 
@@ -103,3 +103,29 @@ def test_a_budget_is_kept_and_marks_stay_where_they_were() -> None:
     assert heights[~fewer.invented].min() > -0.6
     as_it_was = finish(closed, len(closed.faces))
     assert len(as_it_was.faces) == len(closed.faces)
+
+
+@pytest.mark.parametrize("budget", [300, 1500, 6000])
+def test_a_closed_surface_is_closed_within_its_budget(budget: int) -> None:
+    cut = field(sphere, lambda points: shell(points) & (points[..., 2] > -0.5))
+    closed = surface_of(cut, True, budget)
+    assert closed is not None
+    assert len(closed.faces) <= budget
+    assert is_closed(closed.faces)
+    assert shape(closed).is_watertight
+
+
+def test_a_coarser_grid_has_the_same_surface() -> None:
+    cut = field(sphere, lambda points: shell(points) & (points[..., 2] > -0.5))
+    fine, coarse = extract(cut, True), extract(cut, True, 0.6)
+    assert coarse is not None
+    assert fine is not None
+    assert len(coarse.faces) < 0.5 * len(fine.faces)
+    assert is_closed(coarse.faces)
+    assert shape(coarse).bounds == pytest.approx(shape(fine).bounds, abs=CELL)
+    assert shape(coarse).volume == pytest.approx(shape(fine).volume, rel=0.03)
+
+
+def test_three_faces_at_an_edge_are_not_closed() -> None:
+    assert is_closed(np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]]))
+    assert not is_closed(np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0], [0, 1, 4]]))
