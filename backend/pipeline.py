@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from backend.compiled import report_compilation
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.geometry import label
+from backend.levels import LEVELS, Choice, choose, is_layered
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
-from backend.mapping import Workspace, make_workspace
+from backend.mapping import KeptPoses, Workspace, make_workspace
 from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
@@ -40,23 +41,32 @@ from backend.render import Renderer, device_of, kernels
 from backend.scene import describe_scene, evenly_spread, load_scene, read_image, read_mask, split_views
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
+from backend.scene.splats_alone import find_splats_alone
 from backend.scene.types import Camera, MaskIds, Scene, View
-from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.unposed import find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
-from backend.splat_files import read_splats_and_warnings
+from backend.segmenter import continue_in, describe, find_known, find_weights, make_masks, maker_of, not_here
+from backend.segmenter.weights import Weights
 from backend.splat_frame import in_frame_of
+from backend.splats_alone import objects_of_splats
 from protocol.errors import BadArgument
+from protocol.formats.read import read_splats_and_warnings
 from protocol.ply import write_ply
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 from protocol.splats import Splats
+from protocol.store import link_or_copy
+from protocol.unposed import Unposed
 
 OVERVIEW_ROWS = 4
 POSES = "poses"
 """The COLMAP workspace in a result, where poses were computed."""
+MASKS = "masks"
+"""The masks in a result, where a model made them."""
 BY_GEOMETRY = (
-    "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
+    "Objects were found by geometry alone, without masks. Touching objects may be joined, and flat ones may belong to "
+    "the floor."
 )
 
 
@@ -66,14 +76,18 @@ class SegmentRequest:
 
     Attributes:
         scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
-            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace.
+            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace. Of a
+            splat file, or a folder with nothing else, objects are found by geometry.
         out: the result folder.
-        splats: a file that :mod:`backend.splat_files` reads, in the frame of the scene's cameras; None reconstructs
+        splats: a file that :mod:`protocol.formats` reads, in the frame of the scene's cameras; None reconstructs
             from the photographs.
         masks: the mask folder, where it is not the layout's own.
         geometry: whether objects are found by geometry alone and masks are left out, see :mod:`backend.geometry`.
-            Without it this is done where the scene has no masks, unless a mask folder, a method or its settings were
-            asked for.
+            Without it this is done where the scene has no masks and no model makes them, unless a mask folder, a method
+            or its settings were asked for.
+        masks_model: the model that makes masks where the scene has none, a name of the hub that is in the local cache
+            or a folder; None for one of :mod:`backend.segmenter.catalogue` that is there. The result holds the masks in
+            ``masks``.
         mask_ids: ids of masks that are no objects.
         method: a name of :data:`backend.lift.METHODS`; None for the best.
         test_views: which views are held out of everything, see :func:`backend.scene.split_views`.
@@ -91,6 +105,8 @@ class SegmentRequest:
             are reconstructed here, unless as a draft, and not for given ones, whose geometry is the user's.
         gpus: how many GPUs reconstruct together; the rest is done on one.
         steer: whether a reconstruction grows more Gaussians where masks show objects.
+        level: of :data:`backend.levels.LEVELS`: whether objects are whole, or their parts, where masks lie on one
+            another.
     """
 
     scene: Path
@@ -113,23 +129,30 @@ class SegmentRequest:
     gpus: int = 1
     steer: bool = True
     geometry: bool = False
+    masks_model: str | None = None
+    level: str = "whole"
 
 
-def segment(request: SegmentRequest, progress: Progress = silent, picture: Take | None = None) -> dict:
+def segment(
+    request: SegmentRequest,
+    progress: Progress = silent,
+    picture: Take | None = None,
+    kept_poses: KeptPoses | None = None,
+) -> dict:
     """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
 
     ``picture`` is given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
-    that a method trains, and of the labels.
+    that a method trains, and of the labels. ``kept_poses`` is where computed poses are looked for and kept for later.
 
     Raises:
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
         Cancelled: if ``progress`` raises it. In both cases ``request.out`` is as it was.
     """
     with report_compilation(progress) as reported:
-        return _segment(request, reported, picture)
+        return _segment(request, reported, picture, kept_poses)
 
 
-def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) -> dict:
+def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, kept_poses: KeptPoses | None) -> dict:
     # What can be refused at once is refused before minutes are spent.
     check_out(request.out)
     if request.device != "cpu" and kernels.look().must_compile:
@@ -139,27 +162,41 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
     name, method = find_method(request.method)
     read_settings(name, method, request.settings)
     _check_quality(request.quality)
+    if request.level not in LEVELS:
+        raise BadArgument(f"The level {request.level!r} does not exist.", f"Choose one of {', '.join(LEVELS)}.")
     if request.geometry and _asks_for_masks(request):
-        raise BadArgument("Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings.")
+        raise BadArgument("Geometry does not use masks.", "Remove the mask folder, the method and its settings.")
+    if request.masks_model is not None:
+        _check_masks_model(request, request.masks_model)
     pictures = Pictures(picture)
     clock = Stopwatch()
 
     source = find_unposed(request.scene)
+    alone = find_splats_alone(request.scene) if source is None else None
+    if alone is not None and request.splats in (None, alone):
+        return _of_splats_alone(request, alone, progress)
     mapped = None
     if source is not None:
         _check_unposed(source, request)
         with clock("poses"):
-            mapped = make_workspace(source, _poses_place(source, request.out, request.seed), request.seed, progress)
+            workspace = _poses_place(source, request.out, request.seed)
+            mapped = make_workspace(source, workspace, request.seed, progress, kept_poses)
 
     with clock("scene"):
         scene = _load(request.scene, request.masks, request.mask_ids, source, mapped)
         if request.geometry:
             scene = _without_masks(scene)
+        weights = _mask_model(request, scene)
+    if weights is not None:
+        with clock("masks"):
+            scene = _with_made_masks(request, scene, weights, source, mapped, device, progress)
+    with clock("scene"):
         train, test = split_views(scene.views, request.test_views)
         mask_scale = _mask_scale(train)
         if mask_scale is None and _asks_for_masks(request):
             raise no_mask(len(train), scene.root, scene.without_masks)
         by_geometry, mask_scale = mask_scale is None, mask_scale or 1.0
+        layered = _are_layered(train, request.level, scene.root)
         title = request.title or (source.title if source else scene.root.resolve().name)
         progress("scene", 1.0, describe_scene(scene))
 
@@ -173,13 +210,15 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
         said = [*scene.warnings, *([BY_GEOMETRY] if by_geometry else [])]
         splats = _gaussians(request, scene, train, device, progress, pictures, curve, said)
 
+    choice = None
     with clock("lift"):
         if by_geometry:
             lifted = label(splats, train, device=device, seed=request.seed, progress=progress)
         else:
+            choice = _choice(splats, train, request.level, device, request.seed, progress, said) if layered else None
             lifted = lift(
                 splats,
-                train,
+                choice.views if choice else train,
                 method=name,
                 device=device,
                 seed=request.seed,
@@ -205,11 +244,15 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
 
     with clock("objects"), whole_folder(request.out) as folder:
         objects = object_table(splats, lifted)
-        result.write_gaussians(folder, splats, lifted, progress)
+        parts = choice.parts(splats, lifted.labels) if choice else None
+        is_whole = parts is not None and request.level == "whole"
+        result.write_gaussians(folder, splats, lifted, progress, parts.part if is_whole else None)
         if request.meshes:
             with clock("meshes"):
-                lenses = [view.camera for view in train]
-                said += result.write_meshes(folder, splats, lifted.labels, lenses, device, progress)
+                seen_from = [view.camera for view in train]
+                said += result.write_meshes(folder, splats, lifted.labels, seen_from, device, progress)
+        if parts is not None:
+            result.write_parts(folder, "whole" if is_whole else "part", parts)
         result.write_objects(folder, title, lifted, request.seed, up_direction(scene.views), objects)
         result.write_labels(folder, maps)
         _write_cameras(folder, scene, mask_scale, mapped)
@@ -219,13 +262,37 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None) 
                 _gallery(folder / GALLERY, curve, splats, lifted, test, up_direction(scene.views), device, progress)
         progress("write", 1.0)
         report = _report(request, title, scene, said, train, test, splats, lifted, found, placement, device, clock)
+        report["masks"] = weights and {"model": weights.name, "licence": weights.licence, "bytes": weights.bytes}
+        report["levels"] = choice and choice.as_dict()
         report["mapped"] = mapped and {"given": mapped.given, "placed": len(mapped.origins)}
         write_report(folder, report)
         if mapped is not None:
-            shutil.copytree(mapped.folder, folder / POSES)
+            shutil.copytree(mapped.folder, folder / POSES, copy_function=link_or_copy)
+        if weights is not None:
+            shutil.copytree(_masks_while_working(request.out), folder / MASKS)
+    if weights is not None:
+        shutil.rmtree(_masks_while_working(request.out))
     if mapped is not None and mapped.folder == _poses_while_working(request.out):
         shutil.rmtree(mapped.folder)
     return report
+
+
+def _of_splats_alone(request: SegmentRequest, file: Path, progress: Progress) -> dict:
+    if _asks_for_masks(request):
+        raise BadArgument(
+            f"{file} has no photographs, so there are no masks to lift.",
+            "Remove the mask folder, the method and its settings; objects are then found by geometry.",
+        )
+    return objects_of_splats(
+        file,
+        request.out,
+        title=request.title,
+        device=request.device,
+        seed=request.seed,
+        meshes=request.meshes,
+        gallery=request.gallery,
+        progress=progress,
+    )
 
 
 def reconstruct_to_file(
@@ -293,7 +360,7 @@ class Stopwatch:
     def __call__(self, stage: str):
         start = time.perf_counter()
         yield
-        self.seconds[stage] = time.perf_counter() - start
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
@@ -301,13 +368,16 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
     check_place(source, request.out)
     if request.splats is not None:
         raise BadArgument(
-            f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with.",
+            f"{source.root} has no cameras, but --splats must be in the frame of the cameras.",
+            "Give the folder with the cameras of the Gaussians, or run backend objects on that file.",
         )
-    if request.masks is None and not source.masked and not source.masks_beside and _asks_for_masks(request):
-        raise source.no_mask()
-    if request.masks is not None and not request.masks.is_dir():
-        raise BadArgument(f"The mask folder {request.masks} does not exist.")
+    refusal = source.refusal()
+    if refusal is not None:
+        raise refusal
+    if request.masks is not None:
+        given_masks(source, request.masks)
+    elif not source.masked and _asks_for_masks(request):
+        raise without_masks(source)
 
 
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
@@ -315,8 +385,60 @@ def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
     return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
 
 
+def _folder_of(scene: Path) -> Path:
+    return scene if scene.is_dir() else scene.parent
+
+
 def _poses_while_working(out: Path) -> Path:
     return out.with_name(f".{out.name}.{POSES}")
+
+
+def _masks_while_working(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{MASKS}")
+
+
+def _check_masks_model(request: SegmentRequest, name: str) -> None:
+    """Refuse at once a model that is not here, or beside masks that the user named."""
+    if request.geometry or request.masks is not None:
+        raise BadArgument("A model and a mask folder were both given.", "Remove --masks or --masks-model.")
+    if find_weights(name) is None:
+        raise not_here(name)
+
+
+def _mask_model(request: SegmentRequest, scene: Scene) -> Weights | None:
+    """The model that is to make masks; None where there are masks, or none are wanted, or no model is here."""
+    if request.geometry or request.masks is not None:
+        return None
+    if any(view.mask_path is not None for view in scene.views):
+        if request.masks_model is not None:
+            raise BadArgument(
+                f"{scene.root} already has masks in {scene.masks_from}; a model is only used for scenes without masks.",
+                "Remove --masks-model, or run backend masks with --out FOLDER and give --masks FOLDER.",
+            )
+        return None
+    return find_known() if request.masks_model is None else find_weights(request.masks_model)
+
+
+def _with_made_masks(
+    request: SegmentRequest,
+    scene: Scene,
+    weights: Weights,
+    source: Unposed | None,
+    mapped: Workspace | None,
+    device: str,
+    progress: Progress,
+) -> Scene:
+    """The scene with masks that a model makes of the training views."""
+    train, _ = split_views(scene.views, request.test_views)
+    working = _masks_while_working(request.out)
+    continue_in(working, request.out / MASKS, maker_of(weights))
+    made = make_masks(train, working, weights, device=device, progress=progress)
+    masked = _load(request.scene, working, request.mask_ids, source, mapped)
+    told = (
+        f"Masks of {made.photographs} of {len(scene.views)} photographs were made by the model "
+        f"{describe(weights.name, weights.bytes, weights.licence)}."
+    )
+    return replace(masked, warnings=(*scene.warnings, told, *made.warnings))
 
 
 def _load(
@@ -349,6 +471,30 @@ def _mask_scale(train: Sequence[View]) -> float | None:
 def _asks_for_masks(request: SegmentRequest) -> bool:
     """Whether something was asked for that only masks can give."""
     return bool(request.masks or request.method or request.settings)
+
+
+def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
+    """Whether masks of a view lie on one another or have scores.
+
+    Raises:
+        BadArgument: if they do not, and parts were asked for.
+    """
+    layered = is_layered(train)
+    if level == "part" and not layered:
+        raise BadArgument(
+            f"The masks of {root} do not lie on one another, so they tell no parts.",
+            "Leave out --level, or give masks of objects and of their parts.",
+        )
+    return layered
+
+
+def _choice(
+    splats: Splats, train: Sequence[View], level: str, device: str, seed: int, progress: Progress, said: list[str]
+) -> Choice:
+    """The masks that show objects; what is said of the others is added to ``said``."""
+    choice = choose(splats, train, level=level, device=device, seed=seed, progress=progress)
+    said += [choice.sentence] if choice.background else []
+    return choice
 
 
 def _without_masks(scene: Scene) -> Scene:
@@ -397,12 +543,12 @@ def _steps(steps: int | None, quality: str, device: str) -> int:
 
 def _check_quality(quality: str) -> None:
     if quality not in QUALITIES:
-        raise BadArgument(f"There is no quality {quality!r}.", f"Choose one of {', '.join(QUALITIES)}.")
+        raise BadArgument(f"The quality {quality!r} does not exist.", f"Choose one of {', '.join(QUALITIES)}.")
 
 
 def _check_gpus(gpus: int, device: str) -> None:
     if gpus > 1 and device == "cpu":
-        raise BadArgument(f"There is no GPU here to use {gpus} of.", "Leave out --gpus.")
+        raise BadArgument(f"{gpus} GPUs were requested, but this machine has none.", "Remove --gpus.")
 
 
 def _watch(splats: Splats, camera: Camera, device: str, pictures: Pictures) -> Watch:
@@ -504,7 +650,7 @@ def _report(
         "scene": title,
         "layout": scene.layout,
         # Where the scene lies may be a place of the server's own.
-        "warnings": [from_inside(sentence, scene.root) for sentence in said],
+        "warnings": [from_inside(from_inside(sentence, scene.root), _folder_of(request.scene)) for sentence in said],
         "seconds": seconds,
         "peak_memory_mib": {
             "host": peak_host_mib(),

@@ -28,7 +28,7 @@ class Progress(Protocol):
     def __call__(self, stage: str, fraction: float, note: str = "") -> None: ...
 
 
-STAGES = ("scene", "poses", "reconstruct", "contributions", "lift", "refine", "objects", "write")
+STAGES = ("scene", "poses", "masks", "reconstruct", "contributions", "lift", "refine", "objects", "write")
 """The stages of a segmentation, in order."""
 
 COMPILING = "compiling kernels (once per installation)"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,19 @@ from .client.local_server import LocalServer
 from .client.selection import job_of, select
 from .client.survey import Survey
 from .client.survey import survey as look_through_folder
+
+if TYPE_CHECKING:  # they need Blender, which this module does without; editors find them here
+    from .editing.assign import assign, assign_to_background
+    from .editing.duplicate import duplicate
+    from .editing.floaters import remove_floaters
+    from .editing.grow import grow, shrink
+    from .editing.isolate import isolate, show_others
+    from .editing.merge import merge
+    from .editing.naming import recolour, rename
+    from .editing.remove import delete, delete_selection
+    from .editing.saving import save_edits
+    from .editing.similar import select_like
+    from .editing.split import split_pieces, split_selection
 
 PATIENCE = 10.0
 """Seconds that :func:`connect` waits for a server unless told otherwise."""
@@ -197,7 +210,7 @@ def segment(
         method: a lifting method of the server; left out, its best.
         masks: a mask folder inside the scene folder, where it is not the layout's own.
         splats: a file of Gaussians inside the scene folder, to be used instead of reconstructing.
-        test_views: views held out of everything: "none", "last:0.2", "every:8".
+        test_views: test views, not used for training or lifting: "none", "last:0.2", "every:8".
         device: where the server computes.
         seed: of every random choice, below 2**32.
         steps: of the reconstruction; left out, those of the quality.
@@ -210,7 +223,7 @@ def segment(
     """
     names = [each.name for each in client.methods]
     if method is not None and method not in names:
-        raise BadArgument(f"There is no method {method!r}.", f"Choose one of {', '.join(names)}.")
+        raise BadArgument(f"The method {method!r} does not exist.", f"Choose one of {', '.join(names)}.")
     request = JobRequest(
         method=method,
         masks=None if masks is None else str(masks),
@@ -320,7 +333,7 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     from .splats.display import show_labels
 
     if colours not in ("PHOTOGRAPHS", "LABELS"):
-        raise BadArgument(f"There are no colours {colours!r}.", "Choose PHOTOGRAPHS or LABELS.")
+        raise BadArgument(f"The colours {colours!r} do not exist.", "Choose PHOTOGRAPHS or LABELS.")
     show_labels(colours == "LABELS")
 
 
@@ -336,34 +349,55 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     from .splats import collections
 
     if display not in ("POINTS", "SPLATS"):
-        raise BadArgument(f"There is no display {display!r}.", "Choose POINTS or SPLATS.")
+        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS or SPLATS.")
     if budget is not None and budget < 1:
-        raise BadArgument(f"{budget} is no number of ellipsoids to draw.", "Choose 1 or more.")
+        raise BadArgument(f"{budget} is not a valid number of ellipsoids.", "Choose 1 or more.")
     collections.show_as(scene, display, budget)
 
 
-def export_object(collections: Any, path: Path | str, *, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE") -> int:
+def export_object(
+    collections: Any,
+    path: Path | str,
+    *,
+    frame: Literal["CAPTURE", "WORLD"] = "CAPTURE",
+    name: str | None = None,
+    labels: bool = False,
+) -> int:
     """Export a collection, or several into one file, with what was moved baked in; return how many Gaussians they hold.
+
+    Warns of what the format cannot hold.
+
+    Args:
+        name: a format for Gaussians, such as "spz"; left out, the ending of ``path`` says which.
+        labels: whether labels are written too, in the file or, where the format holds none, beside it.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
     """
     from .splats.export import export_objects
 
-    return export_objects(_several(collections), Path(path), frame=frame)
+    return export_objects(_several(collections), Path(path), frame=frame, name=name, labels=labels)
 
 
 def export_scene(
-    scene: Any, path: Path | str, *, background: bool = True, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE"
+    scene: Any,
+    path: Path | str,
+    *,
+    background: bool = True,
+    frame: Literal["CAPTURE", "WORLD"] = "CAPTURE",
+    name: str | None = None,
+    labels: bool = False,
 ) -> int:
     """Export a whole scene as it stands now, with or without its background; return how many Gaussians it holds.
+
+    Args and warnings are those of :func:`export_object`.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
     """
     from .splats.export import export_objects
 
-    return export_objects([scene], Path(path), background=background, frame=frame)
+    return export_objects([scene], Path(path), background=background, frame=frame, name=name, labels=labels)
 
 
 def export_mesh(collections: Any, path: Path | str) -> int:
@@ -399,11 +433,17 @@ EDITS = {
 """Edits of imported objects, and the module of :mod:`blender_addon.editing` that documents each."""
 
 
-def __getattr__(name: str) -> Any:
-    """Return an edit. They need Blender, which this module does without."""
-    if name not in EDITS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
+if not TYPE_CHECKING:  # or every name would be taken for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """Return an edit, imported now."""
+        if name not in EDITS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _cache(chosen: Path | str | None) -> Path:
@@ -423,16 +463,33 @@ __all__ = [
     "Fault",
     "Segmentation",
     "add_cameras",
+    "assign",
+    "assign_to_background",
     "connect",
+    "delete",
+    "delete_selection",
+    "duplicate",
     "export_mesh",
     "export_object",
     "export_scene",
+    "grow",
     "import_result",
+    "isolate",
     "look_through",
+    "merge",
+    "recolour",
+    "remove_floaters",
+    "rename",
+    "save_edits",
     "segment",
+    "select_like",
     "select_similar",
     "server_here",
     "show_as",
     "show_colours",
+    "show_others",
+    "shrink",
+    "split_pieces",
+    "split_selection",
     "survey",
 ]

@@ -48,7 +48,7 @@ class Store:
             NotFound: if ``digest`` is no hash, and so might name something outside the store.
         """
         if not _DIGEST.fullmatch(digest):
-            raise NotFound(f"{digest[:80]!r} is no BLAKE3 hash of a stored file.")
+            raise NotFound(f"{digest[:80]!r} is not a BLAKE3 hash of a stored file.")
         return self.root / digest[:2] / digest
 
     def has(self, digest: str, size: int | None = None) -> bool:
@@ -66,7 +66,9 @@ class Store:
             with self.path(digest).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 if not 0 <= offset <= offset + length <= size:
-                    raise NotFound(f"The file {digest[:12]}… has no bytes {offset} to {offset + length}.")
+                    raise NotFound(
+                        f"The file {digest[:12]}… is too short: bytes {offset} to {offset + length} were requested."
+                    )
                 file.seek(offset)
                 return file.read(length)
         except FileNotFoundError as error:
@@ -196,5 +198,5 @@ def read_manifest(store: Store, digest: str) -> list[FileEntry]:
     path = store.path(digest)
     size = path.stat().st_size if path.is_file() else 0
     if size > MAX_MANIFEST:
-        raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; {MAX_MANIFEST} are allowed.")
+        raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; at most {MAX_MANIFEST} are allowed.")
     return unpack_manifest(store.read(digest, 0, size))

@@ -14,6 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # The width and colours that a user's terminal asks for change the text that tests read.
 for name in ("COLUMNS", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(name, None)
+# No test finds models of this machine, and none asks a network for one.
+os.environ["HF_HUB_CACHE"] = os.path.join(os.path.dirname(__file__), "no-models")
+os.environ["HF_HUB_OFFLINE"] = "1"
 # A shell starts commands in the background with interrupts ignored, and what tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.objects.export import labels_of
+from backend.objects.export import ids_of
 from backend.objects.mesh.make import TRIANGLES
 from backend.objects.result import read_cameras, write_meshes
 from backend.progress import Progress, silent
@@ -41,7 +41,7 @@ def remesh(
     """
     if triangles < FEWEST_TRIANGLES:
         raise BadArgument(f"{triangles} triangles are too few for a mesh.", f"Allow at least {FEWEST_TRIANGLES}.")
-    labels = labels_of(read_table(folder), wanted, folder)
+    labels = [label for label in ids_of(read_table(folder), wanted, folder) if label]
     splats = read_splats(folder)
     cameras = list(read_cameras(folder).values()) if (folder / CAMERAS).is_file() else []
     notes = write_meshes(

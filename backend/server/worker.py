@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from backend.progress import Cancelled, Progress
 from backend.server import worker_protocol
 from backend.server.child_stdout import take_stdout
-from backend.server.worker_protocol import Done, Failed, Line, Pictured, Step, clip
+from backend.server.kept_poses import KeptPoses
+from backend.server.worker_protocol import Assignment, Done, Failed, Line, Pictured, Step, clip
 from protocol.errors import Fault
 from protocol.manifest import safe_path
 from protocol.store import Store, read_manifest
 
 Take = Callable[[NDArray[np.uint8]], object]
-Segment = Callable[[dict[str, Any], Progress, Take], object]
+Segment = Callable[[dict[str, Any], Progress, Take, KeptPoses], object]
 """Carries out the settings of a ``SegmentRequest`` and leaves the result folder at its ``out``."""
 
 
@@ -35,11 +36,11 @@ def main() -> int:
     return work(Path(sys.argv[1]), _pipeline)
 
 
-def _pipeline(settings: dict[str, Any], progress: Progress, picture: Take) -> object:
+def _pipeline(settings: dict[str, Any], progress: Progress, picture: Take, kept: KeptPoses) -> object:
     # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
     from backend.pipeline import SegmentRequest, segment
 
-    return segment(SegmentRequest(**settings), progress, picture)
+    return segment(SegmentRequest(**settings), progress, picture, kept)
 
 
 def work(folder: Path, segment: Segment) -> int:
@@ -49,7 +50,9 @@ def work(folder: Path, segment: Segment) -> int:
     threading.Thread(target=_listen, args=(reporter,), daemon=True).start()
     try:
         reporter.progress("scene", 0.0)
-        segment(_settings(folder), reporter.progress, reporter.picture)
+        assignment = worker_protocol.read_assignment(folder)
+        store = Store(Path(assignment.store))
+        segment(_settings(folder, assignment, store), reporter.progress, reporter.picture, KeptPoses(store))
         _sync(folder / worker_protocol.RESULT)
     except Cancelled:
         return 1
@@ -96,14 +99,12 @@ def _listen(reporter: _Reporter) -> None:
     os._exit(1)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def _settings(folder: Path, assignment: Assignment, store: Store) -> dict[str, Any]:
     """Lay out the scene in the job's folder and return the fields of the ``SegmentRequest``."""
-    assignment = worker_protocol.read_assignment(folder)
     request = assignment.request
     scene, result = folder / worker_protocol.SCENE, folder / worker_protocol.RESULT
     for leftover in (scene, result):
         shutil.rmtree(leftover, ignore_errors=True)
-    store = Store(Path(assignment.store))
     store.checkout(read_manifest(store, assignment.scene), scene)
     return {
         "scene": scene,

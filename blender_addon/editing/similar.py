@@ -7,8 +7,9 @@ The embedding says what belongs to the same thing, as object selection of Contra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +34,16 @@ Ask = Callable[[Path, int, float], "NDArray[np.bool_] | None"]
 """Asks a server: result folder, row, threshold -> (N,) bool by row, or None where no server can answer."""
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True)
+class Point:
     """One Gaussian: the object of Blender that holds it, and its number there."""
 
     thing: Any
     index: int
 
 
-class Similar(NamedTuple):
+@dataclass(frozen=True)
+class Similar:
     """How many Gaussians were selected, and by what: "embedding" or "colour"."""
 
     count: int
@@ -76,7 +79,7 @@ def select_like(
     pieces = check_shown([piece for part in several for piece in pieces_of(part)])
     seeds = [_seeds(piece, like) for piece in pieces]
     if not any(each.any() for each in seeds):
-        raise BadArgument("Nothing is selected to compare with.", "Click a Gaussian in Edit Mode.")
+        raise BadArgument("No Gaussian is selected for the comparison.", "Click a Gaussian in Edit Mode.")
     folder = Path(scene_of(several[0]).splatlift.source)
     if (folder / SPLATS).is_file():
         alike = _by_embedding(pieces, seeds, folder, threshold)
@@ -125,7 +128,10 @@ def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
     rows = np.zeros_like(selection)
     if piece.thing == like.thing:
         if not 0 <= like.index < len(rows):
-            raise BadArgument(f"There is no Gaussian {like.index}.", f"{like.thing.name} has 0 to {len(rows) - 1}.")
+            raise BadArgument(
+                f"The Gaussian {like.index} does not exist.",
+                f"Choose a row of {like.thing.name} from 0 to {len(rows) - 1}.",
+            )
         rows[like.index] = True
     return rows
 
@@ -142,7 +148,9 @@ def _by_embedding(
     features = [_unit(embedding, places_of(read_column(piece.thing.data, ROW), count, places)) for piece in pieces]
     wanted = np.concatenate([each[own] for each, own in zip(features, seeds, strict=True)]).mean(0)
     if not np.linalg.norm(wanted) > 0:
-        raise BadArgument("What is selected has no embedding.", "Choose a Gaussian that the photographs show.")
+        raise BadArgument(
+            "The selected Gaussians have no embedding.", "Choose a Gaussian that is visible in the photographs."
+        )
     wanted /= np.linalg.norm(wanted)
     return [each @ wanted >= threshold for each in features]
 

@@ -13,7 +13,7 @@ import bpy
 
 from . import native
 from .attributes import QUATS, SCALES
-from .colours import MARK, chosen_colour, enabled, labels_shown, marked, switch_to
+from .colours import MARK, chosen_colour, enabled, marked, switch_to
 
 MODIFIER = "SplatLift Display"
 ELLIPSOID_BUDGET = 200_000
@@ -29,21 +29,14 @@ _ELLIPSOIDS = "ellipsoids"
 def show_labels(shown: bool) -> None:
     """Have everything in the file seen in the colours of labels, or of the photographs."""
     switch_to(labels=shown)
-    for cloud in bpy.data.pointclouds:
-        if native.is_native(cloud) and cloud.library is None:
-            dress_cloud(cloud)
 
 
-def dress_cloud(cloud: Any) -> None:
-    """Have a point cloud of Blender's own Gaussians drawn as such, or as points while labels are shown.
-
-    Gaussians that Blender draws by itself have no material that could mix the colours.
-    """
-    labels = labels_shown()
+def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:
+    """Have a point cloud of Blender's own Gaussians drawn as "SPLATS" by Blender itself, or as "POINTS"."""
+    material = native_material() if display == "SPLATS" else splat_material("GEOMETRY")
     cloud.materials.clear()
-    if labels:
-        cloud.materials.append(splat_material("GEOMETRY"))
-    cloud.type = "POINTS" if labels else native.TYPE
+    cloud.materials.append(material)
+    cloud.type = native.TYPE if display == "SPLATS" else "POINTS"
 
 
 def drawn_by(group: Any) -> tuple[str, float]:
@@ -122,6 +115,22 @@ def splat_material(source: str) -> Any:
     links.new(mix.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
     # Instances are not sorted by depth, which blended transparency needs.
     material.surface_render_method = "DITHERED"
+    return material
+
+
+def native_material() -> Any:
+    """Return the material of Gaussians that Blender draws by itself: they glow in the chosen colour.
+
+    Blender has their view-dependent colour in the attribute "radiance", and sees to their opacity.
+    """
+    material = marked(bpy.data.materials, "native")
+    if material is not None:
+        return material
+    material, nodes, links = _new_material("SplatLift Gaussians", "native")
+    colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0, attribute=native.RADIANCE)
+    glow = nodes.new("ShaderNodeEmission")
+    links.new(colour, glow.inputs["Color"])
+    links.new(glow.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
     return material
 
 

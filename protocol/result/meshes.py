@@ -51,9 +51,9 @@ def read_mesh(path: Path) -> Mesh:
     except (PlyParseError, KeyError, ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
         raise _not_a_mesh(path, str(error)) from error
     if colours.dtype != np.uint8 or faces.dtype.kind not in "iu":
-        raise _not_a_mesh(path, "its colours are not bytes or its indices are not integers")
+        raise _not_a_mesh(path, "its colours or its indices have the wrong type")
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
-        raise _not_a_mesh(path, "a face names a vertex that is not there")
+        raise _not_a_mesh(path, "a face refers to a vertex that does not exist")
     if not np.isfinite(vertices).all():
         raise _not_a_mesh(path, "a vertex is not finite")
     return Mesh(vertices, faces.astype(np.int32), colours, invented)

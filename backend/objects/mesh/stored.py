@@ -13,6 +13,9 @@ from protocol.result.names import LABEL, mesh_path
 from protocol.result.table import ObjectTable
 from protocol.splats import Splats
 
+CELLS = 96
+"""Along the longest side of the grid of a level set."""
+
 
 def stored_mesh(folder: Path, table: ObjectTable, labels: Sequence[int], splats: Splats) -> Mesh | None:
     """Return the meshes of objects as one, where the objects were moved to, or None where none has a surface.
@@ -32,7 +35,7 @@ def stored_mesh(folder: Path, table: ObjectTable, labels: Sequence[int], splats:
         path = mesh_path(folder, label)
         if path.is_file():
             found.append(_moved(read_mesh(path), matrices.get(label)))
-        elif (mesh := level_set(splats.pick(splats.extra[LABEL] == label))) is not None:
+        elif (mesh := level_set(splats.pick(splats.extra[LABEL] == label), CELLS)) is not None:
             found.append(mesh)
     return _joined(found) if found else None
 

@@ -7,7 +7,7 @@ import numpy as np
 from backend.demo.scene import write_scene
 from backend.pipeline import SegmentRequest, segment
 from protocol.ply import read_ply
-from tests.backend.splat_files.packing import spz_bytes
+from tests.protocol.formats.packing import spz_bytes
 
 
 def test_a_result_has_its_gallery_and_a_splat_file_of_another_kind_gives_the_same_scene(tmp_path: Path, monkeypatch):

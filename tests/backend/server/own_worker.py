@@ -8,7 +8,7 @@ from backend.server.worker import work
 from protocol.errors import BadScene
 
 
-def segment(settings, progress, picture) -> None:
+def segment(settings, progress, picture, kept) -> None:
     print("a library that prints to standard output")
     scene: Path = settings["scene"]
     script = (scene / "script").read_text()

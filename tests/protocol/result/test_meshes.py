@@ -55,8 +55,8 @@ def test_other_programs_find_its_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoilt", "says"),
     [
-        (mesh(3, 1)._replace(faces=np.array([[0, 1, 3]], np.int32)), "names a vertex that is not there"),
-        (mesh(3, 1)._replace(faces=np.array([[0, -1, 2]], np.int32)), "names a vertex that is not there"),
+        (mesh(3, 1)._replace(faces=np.array([[0, 1, 3]], np.int32)), "refers to a vertex that does not exist"),
+        (mesh(3, 1)._replace(faces=np.array([[0, -1, 2]], np.int32)), "refers to a vertex that does not exist"),
         (mesh(3, 1)._replace(vertices=np.full((3, 3), np.nan, np.float32)), "a vertex is not finite"),
     ],
 )

@@ -1,0 +1,42 @@
+"""Models that are known to be of use, with size and licence as their publishers state them.
+
+Any other model of the same classes can be named; these are shown where no model is named, and looked for in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Known(NamedTuple):
+    """A model on the hub.
+
+    Attributes:
+        name: owner and name on the hub.
+        title: what it is called in papers.
+        megabytes: size of its weights, 10^6 bytes.
+        licence: as the publisher states it.
+    """
+
+    name: str
+    title: str
+    megabytes: int
+    licence: str
+
+
+KNOWN = (
+    Known("facebook/sam2.1-hiera-small", "SAM 2.1 small", 184, "apache-2.0"),
+    Known("facebook/sam2.1-hiera-tiny", "SAM 2.1 tiny", 156, "apache-2.0"),
+    Known("facebook/sam2.1-hiera-base-plus", "SAM 2.1 base plus", 323, "apache-2.0"),
+    Known("facebook/sam2.1-hiera-large", "SAM 2.1 large", 898, "apache-2.0"),
+    Known("facebook/sam-vit-base", "SAM base", 375, "apache-2.0"),
+    Known("facebook/sam-vit-huge", "SAM huge", 2564, "apache-2.0"),
+    Known("syscv-community/sam-hq-vit-base", "SAM-HQ base", 379, "apache-2.0"),
+    Known("yonigozlan/EdgeTAM-hf", "EdgeTAM", 56, "apache-2.0"),
+    Known("facebook/sam3", "SAM 3", 3440, "SAM licence"),
+    Known("tue-mps/coco_panoptic_eomt_large_640", "EoMT large", 1270, "mit"),
+    Known("facebook/mask2former-swin-base-coco-panoptic", "Mask2Former base", 432, "mit"),
+    Known("shi-labs/oneformer_coco_swin_large", "OneFormer large", 950, "mit"),
+)
+"""The one to use first stands first."""
+DEFAULT = KNOWN[0].name

@@ -1,0 +1,107 @@
+"""A mask that a model found, and the form in which it is written: run lengths and scores, as SAM's own tools do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene.mask_fit import turned_back
+
+BITS = 5
+"""Of a number in one character of COCO's string; a sixth says whether more follow."""
+
+
+@dataclass(frozen=True)
+class ScoredMask:
+    """A mask as a model finds it.
+
+    Attributes:
+        mask: (H, W) bool, not empty.
+        predicted_iou: 0 to 1, what a model of mask generation says of its overlap with the true mask.
+        stability_score: 0 to 1, the overlap of the mask drawn tightly and widely.
+        score: 0 to 1, the probability of the class times the mean probability of the mask's pixels.
+        category: the name of its class.
+        isthing: whether that class is of countable things, where the vocabulary is known.
+    """
+
+    mask: NDArray[np.bool_]
+    predicted_iou: float | None = None
+    stability_score: float | None = None
+    score: float | None = None
+    category: str | None = None
+    isthing: bool | None = None
+
+
+class Runs(msgspec.Struct, frozen=True):
+    """COCO's run lengths: ``size`` is height and width, ``counts`` the packed lengths down the columns."""
+
+    size: tuple[int, int]
+    counts: str
+
+
+class FoundMask(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A :class:`ScoredMask` as it is written; ``area`` counts its pixels."""
+
+    segmentation: Runs
+    area: int
+    predicted_iou: float | None = None
+    stability_score: float | None = None
+    score: float | None = None
+    category: str | None = None
+    isthing: bool | None = None
+
+
+def written(found: ScoredMask, turn: int) -> FoundMask:
+    """Return the form in which a mask is written.
+
+    Args:
+        found: of the photograph as its EXIF orientation turns it.
+        turn: that orientation, 1 to 8; the written mask is of the pixels as stored.
+    """
+    mask = turned_back(found.mask, turn)
+    return FoundMask(
+        runs_of(mask),
+        int(np.count_nonzero(mask)),
+        _rounded(found.predicted_iou),
+        _rounded(found.stability_score),
+        _rounded(found.score),
+        found.category,
+        found.isthing,
+    )
+
+
+def runs_of(mask: NDArray[np.bool_]) -> Runs:
+    """Return the run lengths of an (H, W) mask."""
+    flat = mask.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff(np.concatenate(([0], changes, [flat.size])))
+    if flat[0]:
+        counts = np.concatenate(([0], counts))
+    return Runs((mask.shape[0], mask.shape[1]), packed(counts))
+
+
+def packed(counts: NDArray[np.int64]) -> str:
+    """Return run lengths as COCO's string, the inverse of :func:`backend.scene.rle.unpack_counts`.
+
+    From the fourth on a length is written as the difference to the one two before (cocoapi, ``maskApi.c``).
+    """
+    values = np.asarray(counts, np.int64).copy()
+    values[3:] -= counts[1:-2]
+    columns = []
+    alive = np.ones(len(values), bool)
+    while alive.any():
+        low = values & 31
+        values = values >> BITS
+        # The last character's highest bit is the sign.
+        done = np.where(low & 16, values == -1, values == 0)
+        columns.append(np.where(alive, low + np.where(done, 0, 32) + 48, 0).astype(np.uint8))
+        alive = alive & ~done
+    return np.stack(columns, axis=1).tobytes().replace(b"\0", b"").decode("ascii") if columns else ""
+
+
+def _rounded(score: float | None) -> float | None:
+    """Return a score with four decimals, which say more than any model knows."""
+    return None if score is None else round(float(score), 4)
