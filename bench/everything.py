@@ -287,13 +287,14 @@ def _keep(records: Sequence[Record], results: Path | None) -> None:
 def made(
     objects: Annotated[int, typer.Option(help="Objects per scene.")] = 25,
     seeds: Annotated[int, typer.Option(help="Scenes.")] = 3,
+    first_seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
     profile: Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")] = "usual",
     views: Annotated[int, typer.Option(help="Training views.")] = 80,
     size: Annotated[int, typer.Option(help="Height and width of a view.")] = 256,
     results: Results = None,
 ) -> None:
     """Score made scenes."""
-    for seed in range(seeds):
+    for seed in range(first_seed, first_seed + seeds):
         _keep(list(run(made_case(objects, profile, seed, views, size))), results)
 
 
