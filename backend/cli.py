@@ -32,19 +32,19 @@ app = typer.Typer(
     help="Lift inconsistent 2D masks to one label per Gaussian, and hand each object to Blender.",
 )
 
-SceneFolder = Annotated[
-    Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, or photographs, or a video.")
+SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="Scene folder, folder of photographs, or video.")]
+Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Device for computations.")]
+TestViews = Annotated[
+    str, typer.Option(metavar="none|last:F|every:N", help="Test views, not used for training or lifting.")
 ]
-Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute.")]
-TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Views held out of everything.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; left out, those of the quality.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps. Default: set by the quality.")]
 Quality = Annotated[
     Literal["draft", "standard", "high"],
-    typer.Option(help="What a reconstruction may take; a draft takes at most a third of the time of standard."),
+    typer.Option(help="Quality of the reconstruction. A draft takes at most a third of the time of standard."),
 ]
-Gpus = Annotated[int, typer.Option(min=1, help="Experimental: GPUs of this machine that reconstruct together.")]
-MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
+Gpus = Annotated[int, typer.Option(min=1, help="Experimental: number of GPUs for one reconstruction.")]
+MaskFolder = Annotated[Path | None, typer.Option(help="Mask folder. Default: the folder of the layout.")]
 Masks = Annotated[
     str | None,
     typer.Option(
@@ -53,13 +53,13 @@ Masks = Annotated[
     ),
 ]
 BackgroundIds = Annotated[
-    list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
+    list[int] | None, typer.Option("--background-id", metavar="ID", help="Mask id of background; repeatable.")
 ]
 VoidIds = Annotated[
-    list[int] | None, typer.Option("--void-id", metavar="ID", help="A mask id that says nothing is known; repeatable.")
+    list[int] | None, typer.Option("--void-id", metavar="ID", help="Mask id of unknown pixels; repeatable.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Fetch the model without a question, if it is not here.")]
-Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Grow more Gaussians where masks show objects.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Download the model without asking.")]
+Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Add more Gaussians where masks show objects.")]
 
 
 @app.command()
@@ -70,7 +70,7 @@ def segment(
     masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
-    method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
+    method: Annotated[str | None, typer.Option(help="Lifting method. Default: the best one.")] = None,
     test_views: TestViews = "none",
     device: Device = "auto",
     seed: Seed = 0,
@@ -79,18 +79,19 @@ def segment(
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
     ] = None,
-    gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
+    gallery: Annotated[bool, typer.Option(help="Write images to gallery/; takes a few seconds.")] = True,
     refine: Annotated[
         bool | None,
         typer.Option(
-            "--refine/--no-refine", help="Let labels sharpen the Gaussians' edges; by default not of --splats."
+            "--refine/--no-refine",
+            help="Refine object edges with the labels. Default: off with --splats, otherwise on.",
         ),
     ] = None,
     gpus: Gpus = 1,
     steer: Steer = True,
     masks_model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="Where the scene has no masks: the model to make them, as in masks."),
+        typer.Option(metavar="NAME|DIR", help="Model that makes masks if the scene has none; see backend masks."),
     ] = None,
     yes: Yes = False,
     level: Annotated[
@@ -126,7 +127,7 @@ def segment(
         level=level,
     )
     with progress_bars() as progress:
-        if masks_model is not None:
+        if masks_model is not None and masks is None:
             from backend.segmenter import get_weights
 
             get_weights(masks_model, _agree(yes), progress)
@@ -156,7 +157,7 @@ def _how_solid(report: dict) -> str:
     said = f"{solidity['surface_light']:.0%} of the light from surfaces, median opacity {solidity['opacity']:.2f}"
     if psnr is None:
         return said
-    return f"{said}, {psnr:.1f} dB on held-out photographs, {solidity['psnr_training']:.1f} dB on those of the training"
+    return f"{said}, {psnr:.1f} dB on held-out photographs, {solidity['psnr_training']:.1f} dB on training photographs"
 
 
 @app.command()
@@ -167,7 +168,7 @@ def inspect(
     void_id: VoidIds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a scene folder is read as, before anything is computed; it is left as it is."""
+    """Print how a scene folder is read. The folder is not changed."""
     from backend.scene.inspect import as_lines, inspect_scene
 
     folder = None if masks is None or masks == "geometry" else Path(masks)
@@ -192,29 +193,32 @@ def poses(
     source = find_unposed(photographs)
     if source is None:
         raise BadArgument(
-            f"{photographs} is no folder of photographs without cameras and no video.",
-            "Name a folder that holds photographs or images/, or a video file; backend inspect says what is there.",
+            f"{photographs} is neither a video nor a folder of photographs without cameras.",
+            "Give a video file or a folder that contains photographs or images/. backend inspect lists what a folder "
+            "contains.",
         )
     with progress_bars() as progress:
         made = write_workspace(source, out, seed, progress)
     _warn((*source.warnings, *made.warnings))
-    typer.echo(f"{len(made.origins)} of {made.given} photographs placed: {out}")
+    typer.echo(f"{len(made.origins)} of {made.given} photographs got a pose: {out}")
 
 
 @app.command()
 def masks(
-    scene: Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, with cameras.")],
+    scene: Annotated[Path, typer.Argument(metavar="SCENE", help="Scene folder with cameras.")],
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="A model of the hub, or its folder; left out, a known one that is here."),
+        typer.Option(
+            metavar="NAME|DIR", help="Hub model or folder of a model. Default: a known model on this machine."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The mask folder; left out, masks in the scene.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Mask folder. Default: masks in the scene.")] = None,
     views: Annotated[
         str | None,
-        typer.Option(metavar="N|all", help="How many photographs get masks; left out, as many as the lift needs."),
+        typer.Option(metavar="N|all", help="Number of photographs that get masks. Default: as many as lifting needs."),
     ] = None,
     points: Annotated[
-        int, typer.Option(min=1, max=128, help="Points along a side that SAM and its successors are asked about.")
+        int, typer.Option(min=1, max=128, help="Points per image side, for SAM and its successors.")
     ] = 32,
     yes: Yes = False,
     device: Device = "auto",
@@ -233,7 +237,7 @@ def masks(
             candidates, folder, weights, count=count, device=device_of(device), per_side=points, progress=progress
         )
     _warn(made.warnings)
-    kept = f", {made.kept} of them kept from before" if made.kept else ""
+    kept = f", {made.kept} of them from an earlier run" if made.kept else ""
     typer.echo(f"{made.masks:,} masks made; {made.photographs} photographs have masks{kept}: {folder}")
 
 
@@ -269,7 +273,7 @@ def reconstruct(
     from backend.terminal import progress_bars
 
     if out.suffix.lower() != ".ply":
-        raise BadArgument(f"The output {out} does not end in .ply.", "Name a .ply file.")
+        raise BadArgument(f"The output {out} does not end in .ply.", "Give a file name that ends in .ply.")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     with progress_bars() as progress:
         count, psnr, warnings = reconstruct_to_file(
@@ -289,7 +293,7 @@ def objects(
     out: Annotated[Path, typer.Option(help="The result folder.")],
     device: Device = "auto",
     seed: Seed = 0,
-    gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
+    gallery: Annotated[bool, typer.Option(help="Write images to gallery/; takes a few seconds.")] = True,
 ) -> None:
     """Find the objects in a splat file by geometry alone, without cameras, photographs or masks."""
     from backend.splats_alone import objects_of_splats
@@ -305,18 +309,20 @@ def objects(
 @app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder, or a folder of id maps or masks.")],
-    truth: Annotated[Path, typer.Option(help="A folder of exact id maps with the same names, or a data set's scene.")],
+    truth: Annotated[
+        Path, typer.Option(help="Folder of ground-truth id maps with the same names, or scene of a data set.")
+    ],
     protocol: Annotated[
         Literal["scene", "messy-rooms", "lerf-mask", "3d-ovs"] | None,
-        typer.Option(help="Score as the papers on a data set do; left out, objects alone at the size of the truth."),
+        typer.Option(help="Protocol of a data set. Default: objects only, at the size of the ground truth."),
     ] = None,
     missing: Annotated[
         Literal["zero", "skip"] | None,
-        typer.Option(help="lerf-mask and 3d-ovs: what a mask that was not predicted counts; left out, zero."),
+        typer.Option(help="lerf-mask and 3d-ovs: how to score missing predictions. Default: zero."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score labels against exact ids, over the whole scene."""
+    """Score labels against ground-truth ids over the whole scene."""
     from backend.evaluate.protocols import as_lines, evaluate_by
 
     score = evaluate_by(protocol, folder, truth, missing)
@@ -330,13 +336,13 @@ def export(
     objects: Annotated[
         list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, all, or background.")
     ],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="The file; its ending says the format.")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Output file. Its ending sets the format.")],
     format_name: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="One of those that `backend formats` lists.")
+        str | None, typer.Option("--format", metavar="NAME", help="Format listed by `backend formats`.")
     ] = None,
-    labels: Annotated[bool, typer.Option("--labels", help="Write the label of each Gaussian too.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="Also write the label of each Gaussian.")] = False,
 ) -> None:
-    """Write one or several objects of a result to a file of Gaussians, a mesh, masks or labels."""
+    """Export objects of a result as Gaussians, mesh, masks or labels."""
     from backend.objects.export import export_objects
 
     with warnings.catch_warnings(record=True) as caught:
@@ -348,7 +354,7 @@ def export(
 
 @app.command()
 def formats() -> None:
-    """List the formats that objects are exported in, and what each of them keeps."""
+    """List export formats and what each of them stores."""
     from protocol.formats.registry import FORMATS
 
     for each in FORMATS:
@@ -364,18 +370,18 @@ def select(
         typer.Option(metavar="VIEW X Y", help="A pixel of a view: column and row in its label map."),
     ] = None,
     gaussian: Annotated[int | None, typer.Option(help="A Gaussian: its row in splats.ply, from 0.")] = None,
-    threshold: Annotated[float, typer.Option(min=-1, max=1, help="Cosine of embeddings, at least.")] = 0.7,
-    hull: Annotated[bool, typer.Option(help="Take all Gaussians inside the convex hull of those.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Write selection.ply and a mask of every view here.")] = None,
+    threshold: Annotated[float, typer.Option(min=-1, max=1, help="Minimum cosine similarity of embeddings.")] = 0.7,
+    hull: Annotated[bool, typer.Option(help="Also select Gaussians inside the convex hull.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder for selection.ply and a mask of every view.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Select the object that a pixel or a Gaussian is part of."""
+    """Select the object at a pixel or of a Gaussian."""
     from backend.select import open_result, select_gaussian, select_pixel
     from backend.select.write import check_empty, describe, write_selection
     from backend.terminal import progress_bars
 
     if (pixel is None) == (gaussian is None):
-        raise BadArgument("Nothing, or two things, are to be selected from.", "Give --pixel or --gaussian.")
+        raise BadArgument("Exactly one starting point is needed.", "Give exactly one of --pixel and --gaussian.")
     if out is not None:
         check_empty(out)
     opened = open_result(folder, device)
@@ -394,21 +400,24 @@ def select(
 @app.command()
 def serve(
     bind: Annotated[
-        str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen; beyond this machine it encrypts.")
+        str,
+        typer.Option(
+            metavar="tcp://HOST:PORT", help="Address to listen at. Connections from other machines are encrypted."
+        ),
     ] = "tcp://127.0.0.1:5757",
-    data: Annotated[Path | None, typer.Option(help="Where uploads, jobs and results are kept.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of uploads, jobs and results.")] = None,
     device: Device = "auto",
-    encrypt: Annotated[bool, typer.Option("--encrypt", help="Encrypt on this machine too.")] = False,
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="Also encrypt connections from this machine.")] = False,
     keep: Annotated[
-        float, typer.Option(min=0, metavar="GB", help="What the store may hold; past that the oldest captures go.")
+        float, typer.Option(min=0, metavar="GB", help="Size limit of the store. The oldest captures are deleted first.")
     ] = 200.0,
     end_with_input: Annotated[
-        bool, typer.Option("--end-with-input", help="End when standard input does, as with the program that starts it.")
+        bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
 ) -> None:
-    """Serve Blender over ZeroMQ until interrupted."""
+    """Run a server for Blender until interrupted."""
     if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
+        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server.server import serve as run
 
     run(
@@ -423,27 +432,27 @@ def serve(
 
 @app.command()
 def pairing(
-    data: Annotated[Path | None, typer.Option(help="The server's --data.")] = None,
-    renew: Annotated[bool, typer.Option("--renew", help="Make a new one; the old one is of no use then.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Value of --data of the server.")] = None,
+    renew: Annotated[bool, typer.Option("--renew", help="Make a new string. The old one becomes invalid.")] = False,
 ) -> None:
-    """Print the pairing string, a secret, with which Blender on another machine may connect to the server here."""
+    """Print the secret pairing string that Blender on another machine needs to connect to this server."""
     if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
+        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server import keys
 
     folder = data or _data_folder()
     known = keys.renew(folder) if renew else keys.load_or_make(folder)[0]
     typer.echo(known.pairing.text())
     if renew:
-        typer.echo("A server that runs on this folder takes the old one until it is started again.", err=True)
+        typer.echo("A running server on this folder accepts the old string until it is restarted.", err=True)
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where everything is left.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"),
     seed: Seed = 0,
 ) -> None:
-    """Run the whole line on a small scene made on the spot: no network, no GPU, no Blender window."""
+    """Run the whole pipeline on a small generated scene, without network, GPU or Blender window."""
     from backend.demo.run import run_demo
     from backend.terminal import progress_bars
 
@@ -455,7 +464,7 @@ def demo(
 
 @app.command()
 def doctor() -> None:
-    """Tell what this machine has, and what to do about what is missing."""
+    """Check what is installed on this machine and how to add what is missing."""
     from backend.doctor import examine
 
     for finding in examine():
@@ -497,7 +506,7 @@ def main() -> None:
     except (KeyboardInterrupt, Cancelled, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
-        _complain("Interrupted; what was finished is kept, and the same command goes on from there.")
+        _complain("Interrupted. Finished work is kept; run the same command to continue.")
     sys.exit(status)
 
 

@@ -65,7 +65,8 @@ POSES = "poses"
 MASKS = "masks"
 """The masks in a result, where a model made them."""
 BY_GEOMETRY = (
-    "Objects were found by geometry alone, without masks: objects that touch may be one, flat ones part of the floor."
+    "Objects were found by geometry alone, without masks. Touching objects may be joined, and flat ones may belong to "
+    "the floor."
 )
 
 
@@ -162,9 +163,9 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
     read_settings(name, method, request.settings)
     _check_quality(request.quality)
     if request.level not in LEVELS:
-        raise BadArgument(f"There is no level {request.level!r}.", f"Choose one of {', '.join(LEVELS)}.")
+        raise BadArgument(f"The level {request.level!r} does not exist.", f"Choose one of {', '.join(LEVELS)}.")
     if request.geometry and _asks_for_masks(request):
-        raise BadArgument("Geometry alone reads no masks.", "Leave out the mask folder, the method and its settings.")
+        raise BadArgument("Geometry does not use masks.", "Remove the mask folder, the method and its settings.")
     if request.masks_model is not None:
         _check_masks_model(request, request.masks_model)
     pictures = Pictures(picture)
@@ -275,8 +276,8 @@ def _segment(request: SegmentRequest, progress: Progress, picture: Take | None, 
 def _of_splats_alone(request: SegmentRequest, file: Path, progress: Progress) -> dict:
     if _asks_for_masks(request):
         raise BadArgument(
-            f"{file} comes without photographs, so there are no masks to lift.",
-            "Leave out the mask folder, the method and its settings: objects are then found by geometry.",
+            f"{file} has no photographs, so there are no masks to lift.",
+            "Remove the mask folder, the method and its settings; objects are then found by geometry.",
         )
     return objects_of_splats(
         file,
@@ -363,8 +364,8 @@ def _check_unposed(source: Unposed, request: SegmentRequest) -> None:
     check_place(source, request.out)
     if request.splats is not None:
         raise BadArgument(
-            f"{source.root} holds no cameras, and --splats must be in the frame of the cameras.",
-            "Name the folder with the cameras that the Gaussians were made with, or run backend objects on that file.",
+            f"{source.root} has no cameras, but --splats must be in the frame of the cameras.",
+            "Give the folder with the cameras of the Gaussians, or run backend objects on that file.",
         )
     refusal = source.refusal()
     if refusal is not None:
@@ -395,9 +396,7 @@ def _masks_while_working(out: Path) -> Path:
 def _check_masks_model(request: SegmentRequest, name: str) -> None:
     """Refuse at once a model that is not here, or beside masks that the user named."""
     if request.geometry or request.masks is not None:
-        raise BadArgument(
-            "A model makes masks where a scene has none; --masks was given too.", "Leave out --masks or --masks-model."
-        )
+        raise BadArgument("A model and a mask folder were both given.", "Remove --masks or --masks-model.")
     if find_weights(name) is None:
         raise not_here(name)
 
@@ -409,8 +408,8 @@ def _mask_model(request: SegmentRequest, scene: Scene) -> Weights | None:
     if any(view.mask_path is not None for view in scene.views):
         if request.masks_model is not None:
             raise BadArgument(
-                f"{scene.root} has masks, in {scene.masks_from}; a model makes them where there are none.",
-                "Leave out --masks-model; or run backend masks with --out FOLDER and give --masks FOLDER.",
+                f"{scene.root} already has masks in {scene.masks_from}; a model is only used for scenes without masks.",
+                "Remove --masks-model, or run backend masks with --out FOLDER and give --masks FOLDER.",
             )
         return None
     return find_known() if request.masks_model is None else find_weights(request.masks_model)
@@ -540,12 +539,12 @@ def _steps(steps: int | None, quality: str, device: str) -> int:
 
 def _check_quality(quality: str) -> None:
     if quality not in QUALITIES:
-        raise BadArgument(f"There is no quality {quality!r}.", f"Choose one of {', '.join(QUALITIES)}.")
+        raise BadArgument(f"The quality {quality!r} does not exist.", f"Choose one of {', '.join(QUALITIES)}.")
 
 
 def _check_gpus(gpus: int, device: str) -> None:
     if gpus > 1 and device == "cpu":
-        raise BadArgument(f"There is no GPU here to use {gpus} of.", "Leave out --gpus.")
+        raise BadArgument(f"{gpus} GPUs were requested, but this machine has none.", "Remove --gpus.")
 
 
 def _watch(splats: Splats, camera: Camera, device: str, pictures: Pictures) -> Watch:

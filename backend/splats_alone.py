@@ -66,7 +66,7 @@ def objects_of_splats(
         splats, warnings = read_splats_and_warnings(file)
         splats = splats.without_columns()
         if not len(splats):
-            raise BadSplats(f"{file} holds no Gaussian.", "Name a file of 3D Gaussians.")
+            raise BadSplats(f"{file} holds no Gaussian.", "Give a file of 3D Gaussians.")
         lifted = label(splats, device=device, seed=seed, progress=progress)
         labelled = time.perf_counter() - start
         up = snapped(ground_normal(splats, seed))

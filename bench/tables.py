@@ -58,8 +58,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 Root = Annotated[Path, typer.Argument(help="A folder of scene folders, or one scene folder.")]
 Out = Annotated[Path, typer.Option(help="Where results are kept; a scene that has its result there is not run again.")]
-Method = Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")]
-Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute.")]
+Method = Annotated[str | None, typer.Option(help="Lifting method. Default: the best one.")]
+Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Device for computations.")]
 Seed = Annotated[int, typer.Option(min=0)]
 
 
@@ -303,7 +303,7 @@ def run(request: SegmentRequest) -> float:
     report = read_json(listing, Report)
     asked = (request.method or report.method, request.test_views, request.seed)
     if (report.method, report.test_views, report.seed) != asked:
-        raise BadArgument(f"{request.out} holds a result with other settings.", "Name another folder with --out.")
+        raise BadArgument(f"{request.out} holds a result with other settings.", "Choose another folder with --out.")
     return report.seconds["total"]
 
 

@@ -210,7 +210,7 @@ def segment(
         method: a lifting method of the server; left out, its best.
         masks: a mask folder inside the scene folder, where it is not the layout's own.
         splats: a file of Gaussians inside the scene folder, to be used instead of reconstructing.
-        test_views: views held out of everything: "none", "last:0.2", "every:8".
+        test_views: test views, not used for training or lifting: "none", "last:0.2", "every:8".
         device: where the server computes.
         seed: of every random choice, below 2**32.
         steps: of the reconstruction; left out, those of the quality.
@@ -223,7 +223,7 @@ def segment(
     """
     names = [each.name for each in client.methods]
     if method is not None and method not in names:
-        raise BadArgument(f"There is no method {method!r}.", f"Choose one of {', '.join(names)}.")
+        raise BadArgument(f"The method {method!r} does not exist.", f"Choose one of {', '.join(names)}.")
     request = JobRequest(
         method=method,
         masks=None if masks is None else str(masks),
@@ -333,7 +333,7 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     from .splats.display import show_labels
 
     if colours not in ("PHOTOGRAPHS", "LABELS"):
-        raise BadArgument(f"There are no colours {colours!r}.", "Choose PHOTOGRAPHS or LABELS.")
+        raise BadArgument(f"The colours {colours!r} do not exist.", "Choose PHOTOGRAPHS or LABELS.")
     show_labels(colours == "LABELS")
 
 
@@ -349,9 +349,9 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     from .splats import collections
 
     if display not in ("POINTS", "SPLATS"):
-        raise BadArgument(f"There is no display {display!r}.", "Choose POINTS or SPLATS.")
+        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS or SPLATS.")
     if budget is not None and budget < 1:
-        raise BadArgument(f"{budget} is no number of ellipsoids to draw.", "Choose 1 or more.")
+        raise BadArgument(f"{budget} is not a valid number of ellipsoids.", "Choose 1 or more.")
     collections.show_as(scene, display, budget)
 
 

@@ -26,20 +26,20 @@ MARGIN = 44
 BOX = 24
 """Pixels more of it that the box of a job takes."""
 STAGES = {
-    "prepare": "Looking at the files",
-    "upload": "Sending",
+    "prepare": "Reading the folder",
+    "upload": "Uploading",
     "queued": "Waiting",
     "scene": "Reading the capture",
     "poses": "Computing poses",
     "masks": "Making masks",
-    "reconstruct": "Building the scene",
+    "reconstruct": "Reconstructing",
     "contributions": "Reading the masks",
     "lift": "Finding objects",
     "geometry": "Finding objects",
     "refine": "Sharpening edges",
-    "objects": "Gathering objects",
+    "objects": "Collecting objects",
     "write": "Writing",
-    "download": "Fetching",
+    "download": "Downloading",
 }
 """Stages in words for people; a stage that a newer server has is shown by its own name."""
 FINAL = {"finished": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
@@ -47,7 +47,7 @@ JOBS = 8
 """Jobs that the list shows; older ones are counted."""
 PICTURE = 5.0
 """How large the picture of a running job is, in the interface's units."""
-LOCAL = {"starting": "Starting a server here", "stopping": "Stopping the server here"}
+LOCAL = {"starting": "Starting the server", "stopping": "Stopping the server"}
 
 
 class _SidePanel:
@@ -62,7 +62,7 @@ class _SidePanel:
 
 
 class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
-    """The connection: its state, and the one button that is of use."""
+    """Connection to the server."""
 
     bl_label = "Server"
 
@@ -81,7 +81,7 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
             _draw_end(row)
             _draw_machine(self.layout, context, known)
         elif known is not None and known.wanted:
-            row.label(text=f"Calling {known.address}", icon="SORTTIME")
+            row.label(text=f"Connecting to {known.address}", icon="SORTTIME")
             _draw_end(row)
         else:
             row.label(text="Not connected", icon="UNLINKED")
@@ -117,7 +117,7 @@ def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
 
 
 class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
-    """The capture, how it is to be segmented, and what became of it and those before."""
+    """Capture, settings and jobs."""
 
     bl_label = "Capture"
 
@@ -143,7 +143,7 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
 
 
 class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
-    """The settings of the chosen method, as the server declares them."""
+    """Settings of the chosen method."""
 
     bl_label = "Settings"
     bl_parent_id = "SPLATLIFT_PT_capture"
@@ -178,7 +178,7 @@ class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
 
 
 class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
-    """What was sent: what it is at, and the way on."""
+    """Captures sent to the server."""
 
     bl_label = "Sent Captures"
     bl_parent_id = "SPLATLIFT_PT_capture"
@@ -192,11 +192,11 @@ class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
         for job in reversed(jobs[-JOBS:]):
             draw_job(self.layout, context, job)
         if len(jobs) > JOBS:
-            self.layout.label(text=f"and {len(jobs) - JOBS} before")
+            self.layout.label(text=f"{len(jobs) - JOBS} older captures")
 
 
 class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
-    """Results: import, the objects, export."""
+    """Import, objects and export."""
 
     bl_label = "Objects"
 
@@ -205,7 +205,7 @@ class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
         draw_import(self.layout, context)
         shown = shown_scene(context)
         if shown is None:
-            self.layout.label(text="Nothing is imported yet", icon="INFO")
+            self.layout.label(text="No result imported", icon="INFO")
             return
         self.layout.menu("SPLATLIFT_MT_scene", text=shown.name, icon="OUTLINER_COLLECTION")
         self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=4)
@@ -260,7 +260,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
 
 
 class SPLATLIFT_MT_method(bpy.types.Menu):
-    """The methods that the server offers."""
+    """Methods of the server."""
 
     bl_label = "Method"
 
@@ -272,7 +272,7 @@ class SPLATLIFT_MT_method(bpy.types.Menu):
 
 
 class SPLATLIFT_MT_choice(bpy.types.Menu):
-    """What a setting can be."""
+    """Values of the setting."""
 
     bl_label = "Value"
 
@@ -315,7 +315,7 @@ def chosen_method(chosen: Any) -> str:
 def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None:
     """Draw what is in the chosen folder."""
     if found is None:
-        layout.label(text="Looking at the folder", icon="SORTTIME")
+        layout.label(text="Reading the folder", icon="SORTTIME")
         return
     if isinstance(found, Fault):
         draw_fault(layout, context, found)
@@ -347,9 +347,9 @@ def plan_of(found: Survey) -> list[tuple[str, str]]:
     if found.masks:
         lines.append((f"{found.masks} masks in {found.mask_folder}", "MOD_MASK"))
     elif found.strays:
-        lines.append((f"{found.strays} files of masks are named after no photograph", "ERROR"))
+        lines.append((f"{found.strays} mask files match no photograph", "ERROR"))
     if found.masks_from == GEOMETRY:
-        lines.append(("No masks: objects by geometry", "MESH_DATA"))
+        lines.append(("No masks: objects found by geometry", "MESH_DATA"))
     return lines
 
 
@@ -375,7 +375,7 @@ def draw_job(layout: Any, context: Any, job: Job) -> None:
     for warning in job.warnings:
         draw_text(box, context, warning, "INFO", BOX)
     if job.left_out:
-        draw_text(box, context, f"{job.left_out} links out of the folder were not sent.", "INFO", BOX)
+        draw_text(box, context, f"{job.left_out} links to files outside the folder were not sent.", "INFO", BOX)
     if job.error is not None:
         draw_text(box, context, job.error.sentence, "BLANK1", BOX)
         draw_text(box, context, job.error.remedy, "INFO", BOX)
@@ -394,7 +394,7 @@ def details_of(job: Job) -> list[str]:
     if _is_cut_off(job):
         return lines
     if job.state == "queued" and job.ahead:
-        lines.append("1 capture is before it" if job.ahead == 1 else f"{job.ahead} captures are before it")
+        lines.append("1 capture ahead in the queue" if job.ahead == 1 else f"{job.ahead} captures ahead in the queue")
     parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
     parts += [f"{format_duration(job.left)} left"] if job.left is not None else []
     return [*lines, ", ".join(parts)] if parts else lines

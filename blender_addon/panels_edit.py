@@ -14,7 +14,7 @@ NAMED = 4
 
 
 class SPLATLIFT_PT_edit(bpy.types.Panel):
-    """Edits of the objects that are selected in the view, or of the one chosen in the list."""
+    """Edit the objects selected in the view, or the active one in the list."""
 
     bl_label = "Edit"
     bl_space_type = "VIEW_3D"
@@ -58,7 +58,7 @@ def _draw_objects(layout: Any, scene: Any) -> None:
     column = layout.column(align=True)
     column.operator("splatlift.split_pieces", text="Split into Pieces")
     column.operator("splatlift.remove_floaters", text="Remove Floaters")
-    layout.label(text="Parts of one: Edit Mode (Tab)", icon="EDITMODE_HLT")
+    layout.label(text="Edit parts: Edit Mode (Tab)", icon="EDITMODE_HLT")
 
 
 def _draw_gaussians(layout: Any) -> None:

@@ -29,7 +29,7 @@ class _Below:
 
 
 class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
-    """Colours, points or ellipsoids, cameras."""
+    """Colours, display and cameras."""
 
     bl_label = "View"
 
@@ -76,7 +76,7 @@ def labels_seen(context: Any) -> bool:
 
 
 class SPLATLIFT_PT_export(_Below, bpy.types.Panel):
-    """What is exported less often than an object or the scene."""
+    """Further export options."""
 
     bl_label = "More to Export"
     bl_options = {"DEFAULT_CLOSED"}

@@ -31,15 +31,15 @@ class SplatLiftValue(bpy.types.PropertyGroup):
     kind: bpy.props.EnumProperty(items=KINDS)
     title: bpy.props.StringProperty()
     help: bpy.props.StringProperty()
-    choices: bpy.props.StringProperty(description="One a line")
+    choices: bpy.props.StringProperty(description="One value per line")
     least: bpy.props.FloatProperty()
     most: bpy.props.FloatProperty()
     default: bpy.props.StringProperty(description="As JSON")
-    flag: bpy.props.BoolProperty(name="Value", description="What the method is to use")
+    flag: bpy.props.BoolProperty(name="Value", description="Value of the setting")
     # Bounds of their own they cannot have, and a function for updates crashes the bpy module of 4.2 at its exit.
-    whole: bpy.props.IntProperty(name="Value", description="What the method is to use")
-    number: bpy.props.FloatProperty(name="Value", description="What the method is to use", precision=4)
-    text: bpy.props.StringProperty(name="Value", description="What the method is to use")
+    whole: bpy.props.IntProperty(name="Value", description="Value of the setting")
+    number: bpy.props.FloatProperty(name="Value", description="Value of the setting", precision=4)
+    text: bpy.props.StringProperty(name="Value", description="Value of the setting")
 
 
 def declare(chosen: Any, methods: Mapping[str, Sequence[Setting]]) -> None:

@@ -87,9 +87,7 @@ def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror}.") from error
     if trailing:
-        warnings.warn(
-            f"{path} has {trailing} extra extra bytes after its last Gaussian; they were ignored.", stacklevel=2
-        )
+        warnings.warn(f"{path} has {trailing} extra bytes after its last Gaussian; they were ignored.", stacklevel=2)
     if header.terms > KEPT_TERMS:
         warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was ignored.", stacklevel=2)
     return usable_ones(splats, usable, tally, path)

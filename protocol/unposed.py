@@ -88,8 +88,8 @@ class Unposed:
         """Return why no poses can be computed, or whose masks cannot be told; None where the names are in order."""
         if self.rivals:
             return BadMask(
-                f"Several files may be the mask of one photograph: {', '.join(map(str, self.rivals[:SHOWN]))}.",
-                "Keep one of them for each photograph.",
+                f"Several files match one photograph as its mask: {', '.join(map(str, self.rivals[:SHOWN]))}.",
+                "Keep one of them per photograph.",
             )
         if self.video is None and len(self.photographs) < FEWEST:
             return too_few(self.root, len(self.photographs), "photographs")
@@ -106,9 +106,10 @@ def too_few(root: Path, count: int, kind: str, unreadable: Sequence[str] = ()) -
         unreadable: names of those that cannot.
     """
     more = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
-    bad = f" that can be read ({', '.join(unreadable[:SHOWN])}{more} cannot)" if unreadable else ""
+    bad = f" that are readable ({', '.join(unreadable[:SHOWN])}{more} are not)" if unreadable else ""
     return BadScene(
-        f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.", "Take 30 or more, all around the scene."
+        f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
+        "Take 30 or more photographs, all around the scene.",
     )
 
 
@@ -138,18 +139,18 @@ def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
         if len(found) > 1:
             listed = ", ".join(map(str, list(found)[:SHOWN]))
             more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            raise BadScene(f"{root} holds photographs in several folders: {listed}{more}.", "Name one of them.")
+            raise BadScene(f"{root} contains photographs in several folders: {listed}{more}.", "Give one of them.")
         here = [path for path in videos if len(path.parts) == 2]
     if not any(found.values()):
         return _video(root, paths, here)
     best = max(found, key=lambda place: len(found[place]))
     said = [
-        f"{len(others)} photographs in {root / place} were left out; those in {root / best} are used."
+        f"{len(others)} photographs in {root / place} were skipped; those in {root / best} are used."
         for place, others in found.items()
         if others and place != best
     ]
     if here:
-        said.append(f"{len(here)} videos in {root} were left out; the photographs are used (first: {here[0]}).")
+        said.append(f"{len(here)} videos in {root} were skipped; the photographs are used (first: {here[0]}).")
     return _with_masks(root, paths, best, found[best], said)
 
 
@@ -168,14 +169,14 @@ def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, *, deep: 
 
 def _video(root: Path, paths: Sequence[PurePosixPath], videos: Sequence[PurePosixPath]) -> Unposed | None:
     if len(videos) > 1:
-        raise BadScene(f"{root} holds {len(videos)} videos (first: {videos[0]}).", "Name one of them.")
+        raise BadScene(f"{root} holds {len(videos)} videos (first: {videos[0]}).", "Give one of them.")
     if not videos:
         return None
     present = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
     of_masks = [name for name in mask_folders(present, MASK_FOLDERS) if PurePosixPath(name) != videos[0].parent]
     said = tuple(
-        f"The masks in {root / name} were left out, as the frames of the video have no names yet; backend poses "
-        "writes the frames."
+        f"The masks in {root / name} were skipped because the frames of the video have no names yet. Run backend "
+        "poses to write the frames."
         for name in of_masks
     )
     return Unposed(root, video=root / videos[0], warnings=said)
@@ -212,7 +213,7 @@ def _with_masks(
     said = list(said)
     if strays:
         parent = strays[0].parent
-        said.append(f"The folder {parent} holds no mask named after a photograph (first: {strays[0].name}).")
+        said.append(f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name}).")
     beside = sorted({file for files_of in kept.masks for file in files_of}) if masks is None else []
     return Unposed(
         root,

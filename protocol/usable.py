@@ -65,7 +65,7 @@ def usable_ones(splats: Splats, usable: NDArray[np.bool_], tally: Tally, path: P
     for count, said in (
         (tally.bounded, "with size 0 or with opacity 0 or 1; they were kept, with a log-scale of "
          f"{SMALLEST:g} or a logit of {CERTAIN:g}"),
-        (tally.not_finite, "with values with values that are not finite; they were dropped"),
+        (tally.not_finite, "with values that are not finite; they were dropped"),
         (tally.unturned, "with a zero quaternion; they were dropped"),
     ):  # fmt: skip
         if count:

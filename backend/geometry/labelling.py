@@ -19,8 +19,8 @@ class GeometrySettings:
 
     Attributes:
         clearance: what is nearer to a bounding plane belongs to it, in edges of voxels, beyond the plane's own noise.
-        smallest: an object has at least this many voxels, of the size that the samples ask for.
-        weak: a part of fewer such voxels is joined to a neighbour.
+        smallest: an object has at least this many voxels.
+        weak: a part of fewer voxels is joined to a neighbour.
         footing: voxels nearer to the clearance of a plane stand on it, in edges of voxels.
         far: a part at a larger mean depth, as a multiple of the median depth of all that is seen, is background.
         least_points: samples in a voxel, at least, where cameras show it.
@@ -49,7 +49,6 @@ def label_samples(
 
 def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) -> NDArray[np.int64]:
     """Return (V,) int64, the object of each voxel from 1; 0 for the background."""
-    smallest, weak = (count / surface.coarser**2 for count in (how.smallest, how.weak))
     stands, grounded = np.ones(len(surface.points), bool), np.zeros(len(surface.points), bool)
     for plane in planes:
         height = plane.height(surface.points)
@@ -62,10 +61,10 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
     normals = surface.normals[rows] * surface.sided
     group = join(surface.points[rows], normals, surface.colours[rows], surface.edge, joining)
     if planes:
-        group = merge_weak(surface.points[rows], normals, group, grounded[rows], weak, how.reach * surface.edge)
+        group = merge_weak(surface.points[rows], normals, group, grounded[rows], how.weak, how.reach * surface.edge)
     size = np.bincount(group, minlength=1)
     depth = np.bincount(group, surface.depths[rows], len(size)) / np.maximum(size, 1)
-    kept = (size >= smallest) & (depth < how.far)
+    kept = (size >= how.smallest) & (depth < how.far)
     number = np.where(kept, np.cumsum(kept), 0)
     part = np.zeros(len(surface.points), np.int64)
     part[rows] = number[group]

@@ -37,8 +37,9 @@ PIXELS_PER_VOXEL = 2.5
 LEAST_POINTS = 3
 """A voxel with fewer points is an outlier of depth."""
 KEPT, COARSER, COARSEST = 0.6, 1.2, 2.0
-"""Voxels must hold this share of the samples. Until they do, their edges grow by the factor COARSER, to at most COARSEST
-times their size. Where cameras see a scene from afar, few samples fall on each piece of it, and small voxels show noise."""
+"""Voxels must hold this share of the samples. Until they do, their edges grow by the factor COARSER, to at most
+COARSEST times their size. Where cameras see a scene from afar, few samples fall on each piece of it, and small voxels
+show noise."""
 NEAREST = 16
 """Voxels that a normal is fitted to."""
 OPAQUE = 0.3
@@ -76,7 +77,6 @@ class Voxels(NamedTuple):
         colours: (V, 3) float32.
         depths: (V,) float32, mean depth of the samples over the median of all.
         edge: scene units.
-        coarser: edge over that which the samples ask for.
         of_sample: (P,) int64, the voxel of each sample; -1 for outliers.
         sided: whether the signs of normals mean anything.
     """
@@ -87,7 +87,6 @@ class Voxels(NamedTuple):
     depths: NDArray[np.float32]
     edge: float
     of_sample: NDArray[np.int64]
-    coarser: float = 1.0
     sided: bool = True
 
 
@@ -153,12 +152,11 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
     if not len(points):
         none = np.zeros((0, 3), np.float32)
         return Voxels(points, none, none, np.zeros(0, np.float32), edge, np.zeros(0, np.int64))
-    coarser = 1.0
+    most = COARSEST * edge
     of_sample = _gathered(points, edge, least)
-    while (of_sample >= 0).mean() < KEPT and coarser * COARSER <= COARSEST:
-        coarser *= COARSER
-        of_sample = _gathered(points, edge * coarser, least)
-    edge *= coarser
+    while (of_sample >= 0).mean() < KEPT and COARSER * edge <= most:
+        edge *= COARSER
+        of_sample = _gathered(points, edge, least)
     used = of_sample >= 0
     total = np.bincount(of_sample[used]).astype(np.float64)
 
@@ -170,7 +168,7 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
     normals = _normals(centre, mean(samples.outward))
     depths = np.bincount(of_sample[used], samples.depths[used], len(total)) / total / np.median(samples.depths)
     colours = mean(samples.colours).astype(np.float32)
-    return Voxels(centre, normals, colours, depths.astype(np.float32), edge, of_sample, coarser)
+    return Voxels(centre, normals, colours, depths.astype(np.float32), edge, of_sample)
 
 
 def _gathered(points: NDArray[np.float64], edge: float, least: int) -> NDArray[np.int64]:

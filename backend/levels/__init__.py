@@ -120,10 +120,10 @@ def choose(
         Cancelled: from ``progress``.
     """
     if level not in LEVELS:
-        raise BadArgument(f"There is no level {level!r}.", f"Choose one of {', '.join(LEVELS)}.")
+        raise BadArgument(f"The level {level!r} does not exist.", f"Choose one of {', '.join(LEVELS)}.")
     finite = splats.finite
     if not finite.any():
-        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: no Gaussian has finite values.")
     used = splats if finite.all() else splats.pick(finite)
     renderer = Renderer(used, device)
     masked: list[Masked] = []

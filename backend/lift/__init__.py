@@ -59,13 +59,13 @@ def lift(
     values = read_settings(name, chosen, settings)
     finite = splats.finite
     if not finite.any():
-        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: no Gaussian has finite values.")
     whole = splats if finite.all() else splats.pick(finite)
     renderer = _renderer(whole, device)
     evidence = gather_evidence(renderer, masked_views(views), len(whole), progress, len(views))
     if evidence.views == 0:
         raise BadMask(
-            f"None of the {len(views)} views has a mask.", "Put one instance mask per photograph in the mask folder."
+            f"None of the {len(views)} views has a mask.", "Put one instance mask per photograph into the mask folder."
         )
     progress("lift", 0.0)
     if evidence.masks == 0:

@@ -32,8 +32,8 @@ SHARE = 0.5
 STILL = 0.003
 """Median way of a matched feature, as a share of the longest side, below which the photographs are all alike."""
 ADVICE = (
-    "Take more photographs with a step aside between them, so that each shows most of what its neighbours show, of "
-    "textured surfaces, sharp and without zoom."
+    "Take more sharp photographs of textured surfaces, without zoom. Step aside between them and let neighbouring "
+    "photographs overlap."
 )
 
 
@@ -177,8 +177,8 @@ def _check_motion(database: Path, count: int, what: Path) -> None:
         longest = max(max(camera.width, camera.height) for camera in opened.read_all_cameras())
     if ways and np.median(ways) < STILL * longest:
         raise BadScene(
-            f"The {count} photographs of {what} are all alike: what they show moves by {np.median(ways):.1f} pixels at "
-            f"most sizes of {longest}, so nothing tells distances.",
+            f"The {count} photographs of {what} are too similar: their features move by {np.median(ways):.1f} pixels "
+            f"at an image size of {longest}, so depth cannot be computed.",
             "Walk around the scene while you take photographs.",
         )
 
@@ -228,8 +228,8 @@ def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[P
     left_out = [photograph.name for number, photograph in enumerate(photographs) if number not in placed]
     if len(placed) < max(FEWEST, SHARE * count):
         raise BadScene(
-            f"Of the {count} photographs of {what} only {len(placed)} can be placed together, the others share too few "
-            f"features with them: {shown(left_out)}.",
+            f"Of the {count} photographs of {what} only {len(placed)} have matching features and get a pose; the "
+            f"others do not: {shown(left_out)}.",
             ADVICE,
         )
     model = ordered[0]

@@ -130,7 +130,7 @@ def check_place(source: Unposed, folder: Path) -> None:
     root = source.root.resolve()
     if root.is_dir() and folder.resolve().is_relative_to(root):
         raise BadArgument(
-            f"The output {folder} lies in the folder of the photographs, {source.root}.", "Name a place outside."
+            f"The output {folder} lies in the folder of the photographs, {source.root}.", "Choose a folder outside it."
         )
 
 
@@ -198,16 +198,13 @@ def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Pr
     if unreadable:
         first, reason = unreadable[0]
         said.append(
-            f"{len(unreadable)} of {given} photographs cannot be read and were left out: "
+            f"{len(unreadable)} of {given} photographs cannot be read and were skipped: "
             f"{shown([path for path, _ in unreadable])} ({first}: {reason})."
         )
     if mapped.left_out:
         left = [origins[each] or each for each in mapped.left_out]
-        rest = f"; {', '.join(map(str, mapped.others))} were placed apart from the rest" if mapped.others else ""
-        said.append(
-            f"{len(left)} of {given} photographs could not be placed with the others and were left out: "
-            f"{shown(left)}{rest}."
-        )
+        rest = f"; {', '.join(map(str, mapped.others))} form a separate group" if mapped.others else ""
+        said.append(f"{len(left)} of {given} photographs got no pose and were skipped: {shown(left)}{rest}.")
     kept = {each: origin for each, origin in origins.items() if each not in set(mapped.left_out)}
-    progress("poses", 1.0, f"{len(kept)} of {given} photographs placed")
+    progress("poses", 1.0, f"{len(kept)} of {given} photographs got a pose")
     return _Note(FORMAT, digest, seed, given, kept, said)

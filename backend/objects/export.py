@@ -58,7 +58,7 @@ def export_objects(
     chosen = format_of(to, name)
     check_here(chosen)
     if labels and chosen.kind != "gaussians":
-        raise BadArgument(f"The format {chosen.name} is not one of Gaussians.", "Leave out --labels.")
+        raise BadArgument(f"The format {chosen.name} does not store Gaussians.", "Remove --labels.")
     table = read_table(folder)
     ids = _ids_of(table, wanted, folder)
     if chosen.kind == "masks":
@@ -69,13 +69,13 @@ def export_objects(
         write_splats(splats, to, chosen, labels=labels)
         return Exported(len(splats), "Gaussians")
     if not len(splats):
-        raise BadArgument(f"The objects {', '.join(wanted)} have no Gaussians.", "Choose others.")
+        raise BadArgument(f"The objects {', '.join(wanted)} have no Gaussians.", "Choose other objects.")
     if chosen.kind == "labels":
         _write_labels(splats.extra[LABEL], to)
         return Exported(len(splats), "labels")
     mesh = mesh_of(splats.without_columns(), cells=CELLS)
     if mesh is None:
-        raise BadArgument(f"The objects {', '.join(wanted)} are too thin for a surface.", "Export them as .ply.")
+        raise BadArgument(f"The objects {', '.join(wanted)} have too few Gaussians for a mesh.", "Export them as .ply.")
     write_mesh(mesh, to, chosen)
     return Exported(len(mesh.faces), "triangles")
 
@@ -96,14 +96,17 @@ def write_mesh(mesh: Mesh, to: Path, chosen: Format) -> None:
             data = shape.export(file_type=chosen.name.removeprefix("mesh-"))
             part.write_bytes(data if isinstance(data, bytes) else str(data).encode())
     if chosen.lacks:
-        warnings.warn(f"{to}: {chosen.title} holds no {chosen.lacks}; they were left out.", stacklevel=2)
+        warnings.warn(f"{to}: {chosen.title} does not support {chosen.lacks}; they were dropped.", stacklevel=2)
 
 
 def _export_masks(folder: Path, table: ObjectTable, ids: Sequence[int], to: Path, chosen: Format) -> Exported:
     rows = [row for row in table.objects if row.id in ids]
     moved = [row.name for row in rows if row.matrix is not None]
     if moved:
-        warnings.warn(f"{to}: the masks show {', '.join(moved)} where the photographs do, not moved.", stacklevel=3)
+        warnings.warn(
+            f"{to}: the masks show {', '.join(moved)} at the place in the photographs, not where they were moved to.",
+            stacklevel=3,
+        )
     write = export_masks.write_pictures if chosen.name == "masks-png" else export_masks.write_coco
     return Exported(write(folder, rows, to), "masks")
 
@@ -118,7 +121,7 @@ def _ids_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int
     ids: dict[int, None] = {}
     for word in wanted:
         if word not in by_word and word != "all":
-            raise NotFound(f"{folder} has no object {word!r}.", f"It has 1 to {len(table.objects)}.")
+            raise NotFound(f"{folder} has no object {word!r}.", f"Choose an object from 1 to {len(table.objects)}.")
         ids |= dict.fromkeys(row.id for row in table.objects) if word == "all" else {by_word[word]: None}
     return list(ids)
 

@@ -31,7 +31,7 @@ def write_pictures(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
     """
     views = _views(folder)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise BadArgument(f"The output {to} is there already.", "Choose a folder that does not exist yet.")
+        raise BadArgument(f"The output {to} already exists.", "Choose a folder that does not exist yet.")
     count = 0
     try:
         with whole_folder(to) as part:
@@ -39,7 +39,7 @@ def write_pictures(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
                 Image.fromarray(ids.astype(np.uint16)).save(part / file.name)
                 count += np.count_nonzero(np.unique(ids))
     except OSError as error:
-        raise BadArgument(f"The folder {to} cannot be written: {error.strerror}.", "Name another folder.") from error
+        raise BadArgument(f"The folder {to} cannot be written: {error.strerror}.", "Choose another folder.") from error
     return count
 
 
@@ -82,7 +82,7 @@ def _views(folder: Path) -> list[Path]:
     views = sorted((folder / LABELS).glob("*.png"))
     if not views:
         raise BadResult(
-            f"{folder} has no label maps of its views, which edits in Blender take away.",
+            f"{folder} has no label maps of its views. Edits in Blender remove them.",
             "Export from the result before the edits: its folder before-edits.",
         )
     return views

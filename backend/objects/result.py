@@ -97,7 +97,9 @@ def write_labels(folder: Path, maps: Mapping[str, NDArray[np.int32]]) -> None:
     (folder / LABELS).mkdir()
     for name, ids in maps.items():
         if ids.max(initial=0) > MAX_LABEL:
-            raise BadArgument(f"{ids.max()} objects do not fit the 16-bit id maps of a result.", "Use coarser masks.")
+            raise BadArgument(
+                f"{ids.max()} objects are too many for the 16-bit id maps of a result.", "Use coarser masks."
+            )
         Image.fromarray(ids.astype(np.uint16)).save(label_map_path(folder, name))
 
 

@@ -143,7 +143,7 @@ def prepare(
     """
     engine = device = device_of(device)
     if not train_views:
-        raise BadScene(f"{scene.root} leaves no view to train on.", "Hold fewer views out of training.")
+        raise BadScene(f"{scene.root} has no view left for training.", "Hold out fewer views.")
     changes = dict(settings or {})
     long_side = int(changes.pop("long_side", LONG_SIDE[engine]))
     each = changes.pop("pixels_per_gaussian", None)
@@ -161,7 +161,7 @@ def prepare(
     home = place_photographs(wants, device, folder, swept=len(scene.points) < FEWEST, copies=count)
     shelved = folder if home == DISK else None
     if shelved is not None:
-        log.warning("Memory cannot hold the photographs: they lie in %s, %s.", folder, gib(wants.photographs))
+        log.warning("The photographs do not fit in memory; they are cached in %s, %s.", folder, gib(wants.photographs))
     photos = load_photographs(
         train_views,
         long_side=long_side,
@@ -329,7 +329,7 @@ class Training:
         """Return the Gaussians; any with a value that is not finite is left out, and the log says so."""
         good = finite(self.adam.columns)
         if not good.all():
-            log.warning("Left out %d Gaussians with values that are not finite.", int((~good).sum()))
+            log.warning("Dropped %d Gaussians with values that are not finite.", int((~good).sum()))
         splats = _as_splats({name: column[good] for name, column in self.adam.columns.items()})
         if self.origin.any():
             splats = dataclasses.replace(splats, means=(splats.means + self.origin).astype(np.float32))
@@ -351,7 +351,7 @@ class Training:
         if arrays is None:
             return False
         if not self._fits(arrays):
-            log.warning("The checkpoint %s does not hold what it should; starting afresh.", path)
+            log.warning("The checkpoint %s is incomplete; training starts from the beginning.", path)
             return False
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         names = list(self.adam.columns)

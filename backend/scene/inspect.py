@@ -118,7 +118,7 @@ def _fill_in(findings: Findings, unposed: Unposed) -> list[str]:
         try:
             sizes[image_size(file)] = file
         except BadScene as error:
-            bad[unposed.path_below_root(file)] = f"It will be left out: {error.sentence}"
+            bad[unposed.path_below_root(file)] = f"It will be skipped: {error.sentence}"
     if unposed.video is not None:
         sizes[frame_size(unposed.video)] = unposed.video
     kind = "photographs" if unposed.video is None else "video"

@@ -61,9 +61,9 @@ def _focal_factor(lens: Lens) -> float:
         )
     if not (np.isfinite(factors).all() and (factors > 0).all()):
         raise BadScene(
-            f"The distortion of the {lens.model} camera with parameters {list(lens.params)} cannot be undone "
-            f"at the border of a {lens.width} x {lens.height} photograph.",
-            "Undistort the photographs with COLMAP and load the result.",
+            f"The distortion of the {lens.model} camera with parameters {list(lens.params)} cannot be inverted at "
+            f"the border of a {lens.width} x {lens.height} photograph.",
+            "Undistort the photographs with COLMAP and use the result.",
         )
     return float(factors.max())
 

@@ -172,9 +172,9 @@ def load_parts(files: Sequence[Path], photograph: Size | None = None) -> NDArray
         present = np.unique(ids[ids > 0])
         if len(present) > 1:
             raise BadMask(
-                f"The mask {file} is one of {len(files)} of its photograph and holds {len(present)} ids; "
-                "each file shows one instance.",
-                "Keep one file with all ids for each photograph.",
+                f"The mask {file} is one of {len(files)} masks of its photograph and contains {len(present)} ids; "
+                "each file must show one instance.",
+                "Keep one file with all ids per photograph.",
             )
         if slices and ids.shape != slices[0].shape:
             raise BadMask(
@@ -196,9 +196,9 @@ def assumption(file: Path) -> str | None:
             return None
         with Image.open(file, formats=FORMATS) as image:
             if _is_lossy(image, file):
-                return "black and white, compressed; white was taken for one instance"
+                return "black and white with lossy compression; white was treated as one instance"
             if image.mode in ("LA", "RGB", "RGBA") and _page(image, file).dtype != np.uint8:
-                return "in colours; each colour was taken for an instance, black for nothing"
+                return "in colour; each colour was treated as an instance, black as background"
     return None
 
 
@@ -207,7 +207,7 @@ def _explained(file: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        raise BadMask(f"The mask {file} cannot be read: {error}.", "Make the file again, or take it away.") from error
+        raise BadMask(f"The mask {file} cannot be read: {error}.", "Create the file again, or delete it.") from error
 
 
 # Pictures
@@ -218,12 +218,12 @@ def _read_picture(file: Path) -> NDArray:
     with Image.open(file, formats=FORMATS) as image:
         pixels = image.width * image.height * getattr(image, "n_frames", 1)
         if pixels > MAX_VALUES:
-            raise BadMask(f"The mask {file} claims {pixels} values; {MAX_VALUES} are allowed.")
+            raise BadMask(f"The mask {file} declares {pixels} values; at most {MAX_VALUES} are allowed.")
         if _is_lossy(image, file):
             return _black_and_white(image, file)
         pages = [_page(page, file) for page in ImageSequence.Iterator(image)]
     if len({page.shape for page in pages}) > 1:
-        raise BadMask(f"The mask {file} holds pages of several sizes.", "Write one mask to each file.")
+        raise BadMask(f"The mask {file} contains pages of different sizes.", "Write one mask per file.")
     return pages[0] if len(pages) == 1 else np.stack(pages)
 
 
@@ -237,8 +237,8 @@ def _page(image: Image.Image, file: Path) -> NDArray:
         return _whole_numbers(np.asarray(image), file)
     if image.mode not in ("LA", "RGB", "RGBA") or deep:
         raise BadMask(
-            f"The mask {file} holds {'16-bit ' if deep else ''}{image.mode} colours, which name no instance ids.",
-            "Write it as 8-bit or 16-bit grey, or with a palette.",
+            f"The mask {file} holds {'16-bit ' if deep else ''}{image.mode} colours, which are not instance ids.",
+            "Save it as 8-bit or 16-bit greyscale, or with a palette.",
         )
     pixels = np.array(image.convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0
@@ -268,8 +268,8 @@ def _colour_ids(pixels: NDArray[np.uint8], file: Path) -> NDArray:
     count = int(np.count_nonzero(there))
     if count > max(PIXELS_A_COLOUR, min(MOST_COLOURS, packed.size // PIXELS_A_COLOUR)):
         raise BadMask(
-            f"The mask {file} holds {count} colours, as a photograph does; a mask has one for each instance.",
-            "Write instance ids as 8-bit or 16-bit grey, without blurred edges.",
+            f"The mask {file} holds {count} colours, like a photograph; a mask has one colour per instance.",
+            "Save instance ids as 8-bit or 16-bit greyscale without anti-aliasing.",
         )
     return packed
 
@@ -301,7 +301,7 @@ def _black_and_white(image: Image.Image, file: Path) -> NDArray[np.uint8]:
     if between > GREYS * grey.size or dark:
         raise BadMask(
             f"The mask {file} is compressed as {image.format}, which changes ids, and is not black and white.",
-            "Write ids as PNG, or one black and white picture for each instance.",
+            "Save ids as PNG, or one black and white image per instance.",
         )
     return (grey >= 128).astype(np.uint8)
 
@@ -345,9 +345,9 @@ def _array_stream(file: Path) -> Iterator[BinaryIO]:
         named = [f"{name}.npy" for name in ARRAY_NAMES if f"{name}.npy" in names]
         if not named and len(names) != 1:
             raise BadMask(
-                f"The mask {file} holds {len(names)} arrays ({', '.join(names[:5])}), none of which is named "
+                f"The mask {file} holds {len(names)} arrays ({', '.join(names[:5])}); no array is named "
                 f"{', '.join(ARRAY_NAMES)}.",
-                "Write one array to each file.",
+                "Save one array per file.",
             )
         with archive.open((named or names)[0]) as stream:
             yield stream  # pyright: ignore[reportReturnType]
@@ -364,8 +364,8 @@ def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
     shape, _, dtype = read(stream)
     if dtype.kind not in "biuf":
         raise BadMask(
-            f"The mask {file} holds {dtype} values; integers or booleans were looked for.",
-            "Of the list that SAM returns save numpy.stack([mask['segmentation'] for mask in masks]).",
+            f"The mask {file} holds {dtype} values; integers or booleans are expected.",
+            "Save the list that SAM returns with numpy.stack([mask['segmentation'] for mask in masks]).",
         )
     squeezed = _squeezed(shape)
     if len(squeezed) not in (2, 3):
@@ -379,7 +379,9 @@ def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
     if 0 in plan.size:
         raise _no_mask(file, dtype, shape)
     if np.prod(shape, dtype=object) > MAX_VALUES:
-        raise BadMask(f"The mask {file} claims {np.prod(shape, dtype=object)} values; {MAX_VALUES} are allowed.")
+        raise BadMask(
+            f"The mask {file} declares {np.prod(shape, dtype=object)} values; at most {MAX_VALUES} are allowed."
+        )
     return plan
 
 
@@ -394,7 +396,7 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _no_mask(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> BadMask:
     return BadMask(
         f"The mask {file} holds {dtype} of shape {shape}.",
-        "Write whole numbers of shape (H, W), or booleans of shape (N, H, W).",
+        "Save integers of shape (H, W), or booleans of shape (N, H, W).",
     )
 
 
@@ -403,12 +405,12 @@ def _whole_numbers(values: NDArray, file: Path) -> NDArray[np.int64]:
     if not finite.all():
         raise BadMask(
             f"The mask {file} holds NaN or infinite values, {np.count_nonzero(~finite)} of {values.size}.",
-            "Write 0 where there is no object, and -1 where nothing is known.",
+            "Use 0 for background and -1 for unknown pixels.",
         )
     if not ((np.abs(values) < 2**53).all() and (values == np.rint(values)).all()):
         raise BadMask(
-            f"The mask {file} holds {values.dtype} values; integers or booleans were looked for, or whole numbers.",
-            "Of scores or probabilities save those above a threshold, as booleans.",
+            f"The mask {file} holds {values.dtype} values; integers, booleans or whole numbers are expected.",
+            "Apply a threshold to scores or probabilities and save booleans.",
         )
     return values.astype(np.int64)
 
@@ -434,8 +436,8 @@ def _check_stack(stack: NDArray, file: Path) -> None:
     top = stack.max(initial=0)
     if stack.dtype != bool and any(((part != 0) & (part != top)).any() for part in stack):
         raise BadMask(
-            f"The mask {file} is a stack whose values reach {top}; a slice shows one instance as 0 and 1.",
-            "Write ids as one (H, W) map instead.",
+            f"The mask {file} is a stack with values up to {top}; each slice must show one instance as 0 and 1.",
+            "Save ids as one (H, W) map instead.",
         )
 
 

@@ -26,7 +26,7 @@ MAX_PIXELS = 1 << 28
 LARGEST_SCORE = 1e6
 _HEAD = 1 << 16
 _SIZE = re.compile(rb'"size"\s*:\s*\[\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\]')
-FORM = 'It should hold a list of {"segmentation": {"size": [height, width], "counts": [...]}}.'
+FORM = 'It must contain a list of {"segmentation": {"size": [height, width], "counts": [...]}}.'
 
 
 class _Runs(msgspec.Struct):
@@ -126,7 +126,7 @@ def _content(file: Path) -> Any:
 def _instances(items: list[Any], file: Path) -> list[Instance]:
     masks = [_instance(_runs(item), file) for item in items]
     if len({(mask.height, mask.width) for mask in masks}) > 1:
-        raise BadMask(f"The mask {file} holds masks of several sizes.", "Write masks of one size to each file.")
+        raise BadMask(f"The mask {file} contains masks of different sizes.", "Write masks of one size per file.")
     return masks
 
 
@@ -168,7 +168,7 @@ def _items(content: Any, file: Path) -> list[Any]:
         raise _no_runs(file)
     pictures = {str(item["image_id"]) for item in content if isinstance(item, dict) and "image_id" in item}
     if len(pictures) > 1:
-        raise BadMask(f"The mask {file} holds masks of {len(pictures)} photographs.", "Write one file for each.")
+        raise BadMask(f"The mask {file} holds masks of {len(pictures)} photographs.", "Write one file per photograph.")
     return content
 
 
@@ -198,13 +198,14 @@ def _instance(item: Any, file: Path) -> Instance:
     is_filled = sum(counts) == pixels and all(0 <= count <= pixels for count in counts)
     if not (height > 0 and width > 0 and pixels <= MAX_PIXELS and is_filled):
         raise BadMask(
-            f"The mask {file} holds run lengths that do not fill {width} x {height} pixels.", "Write the file again."
+            f"The mask {file} contains run lengths that do not match {width} x {height} pixels.",
+            "Write the file again.",
         )
     return Instance(height, width, np.array(counts, np.int64))
 
 
 def _no_runs(file: Path) -> BadMask:
-    return BadMask(f"The mask {file} holds no run-length encoded masks.", FORM)
+    return BadMask(f"The mask {file} contains no run-length encoded masks.", FORM)
 
 
 def unpack_counts(text: str) -> list[int] | None:

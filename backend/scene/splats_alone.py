@@ -33,6 +33,6 @@ def find_splats_alone(root: Path) -> Path | None:
     if len(files) > 1:
         listed = ", ".join(file.relative_to(root).as_posix() for file in files[:3])
         raise BadScene(
-            f"{root} holds {len(files)} splat files without photographs (first: {listed}).", "Name one of them."
+            f"{root} holds {len(files)} splat files without photographs (first: {listed}).", "Give one of them."
         )
     return files[0] if files else None

@@ -40,7 +40,7 @@ def find_unposed(root: Path) -> Unposed | None:
     photographs = sorted(found.photographs, key=lambda path: natural_key(found.path_below_root(path)))
     links = names.of(found.folder).outside
     first = f"(first: {links[0]})" if links else ""
-    said = (f"{len(links)} links lead out of the scene folder and were not followed {first}.",) if links else ()
+    said = (f"{len(links)} links lead out of the scene folder and were ignored {first}.",) if links else ()
     return replace(found, photographs=tuple(photographs), warnings=(*found.warnings, *said))
 
 
@@ -76,9 +76,10 @@ def given_masks(source: Unposed, folder: Path) -> int:
     if not count:
         found = f" (found {files[0]})" if files else ""
         named = (
-            f"a photograph of {source.root}" if source.folder else f"a frame of {source.video}, as {frame_name(0)} is"
+            f"a photograph of {source.root}" if source.folder else f"a frame of {source.video}, such as {frame_name(0)}"
         )
         raise BadMask(
-            f"The folder {folder} holds no mask named after {named}{found}.", "Name the masks so, or leave them out."
+            f"The folder {folder} contains no mask with the name of {named}{found}.",
+            "Rename the masks, or remove them.",
         )
     return count

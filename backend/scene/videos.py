@@ -32,7 +32,7 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
-                raise BadScene(f"{file} holds no video stream.", "Name a video file.")
+                raise BadScene(f"{file} contains no video stream.", "Give a video file.")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             length = float(container.duration or 0) / 1e6
@@ -46,9 +46,11 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
                 # The rotation is in degrees, counterclockwise.
                 yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), np.uint8)
     except (FFmpegError, OSError, ValueError) as error:
-        raise BadScene(f"The video {file} cannot be read: {error}.", "Convert it to MP4, or name another.") from error
+        raise BadScene(
+            f"The video {file} cannot be read: {error}.", "Convert it to MP4, or give another video file."
+        ) from error
     if number < 0:
-        raise BadScene(f"The video {file} holds no frames.", "Name another video.")
+        raise BadScene(f"The video {file} contains no frames.", "Give another video file.")
 
 
 def frame_size(file: Path) -> tuple[int, int]:

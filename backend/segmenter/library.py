@@ -19,19 +19,24 @@ def is_installed() -> bool:
     return importlib.util.find_spec("transformers") is not None
 
 
+def check_installed() -> None:
+    """Raise :class:`protocol.errors.Unavailable` if transformers is not installed."""
+    if not is_installed():
+        raise Unavailable("Segmentation models need the package transformers, which is not installed.", INSTALL)
+
+
 def transformers() -> ModuleType:
     """Return the module ``transformers``, without its progress bars and messages.
 
     Raises:
         Unavailable: if it is not installed, or cannot be imported.
     """
-    if not is_installed():
-        raise Unavailable("Masks by a model need the package transformers, which is not installed.", INSTALL)
+    check_installed()
     try:
         module = importlib.import_module("transformers")
     except (ImportError, RuntimeError) as error:
         raise Unavailable(
-            f"The package transformers cannot be imported: {first_line(error)}.", "Install versions that fit together."
+            f"The package transformers cannot be imported: {first_line(error)}.", "Install compatible versions."
         ) from error
     module.utils.logging.set_verbosity_error()
     module.utils.logging.disable_progress_bar()

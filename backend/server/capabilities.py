@@ -111,7 +111,9 @@ class CapabilityProbe:
         except (msgspec.DecodeError, UnicodeDecodeError):
             words = self._log.read_bytes()[-4096:].decode(errors="replace").strip().rpartition("\n")[2]
             quote = f": {clip(words.strip(), 300)}" if words else "."
-            answer = Error(Unavailable.code, f"The server cannot tell what it works on{quote}", f"See {self._log}.")
+            answer = Error(
+                Unavailable.code, f"The server cannot read the capabilities of this machine{quote}", f"See {self._log}."
+            )
         waiting, self._waiting = self._waiting, []
         for deliver in waiting:
             deliver(answer)
@@ -135,7 +137,7 @@ def check_settings(method: str, given: Mapping[str, Value], declared: Sequence[S
     known = {setting.name: setting for setting in declared}
     for name, value in given.items():
         if name not in known:
-            raise BadArgument(f"Method {method} has no setting {name!r}.", f"Known settings: {', '.join(known)}.")
+            raise BadArgument(f"The method {method} has no setting {name!r}.", f"Known settings: {', '.join(known)}.")
         if (wanted := _wrong(known[name], value)) is not None:
             raise BadArgument(f"The setting {name} of method {method} cannot be {value!r}.", wanted)
 
@@ -143,15 +145,15 @@ def check_settings(method: str, given: Mapping[str, Value], declared: Sequence[S
 def _wrong(setting: Setting, value: Value) -> str | None:
     """Return what a value of the setting has to be, or None where it is that."""
     if setting.kind == "bool":
-        return None if isinstance(value, bool) else "It is on or off: true or false."
+        return None if isinstance(value, bool) else "It must be true or false."
     if setting.kind == "choice":
         return None if value in setting.choices else f"Choose one of {', '.join(setting.choices)}."
     if setting.kind == "text":
-        return None if isinstance(value, str) else "It is a text."
+        return None if isinstance(value, str) else "It must be a text."
     if isinstance(value, bool) or not isinstance(value, int if setting.kind == "int" else int | float):
-        return "It is a whole number." if setting.kind == "int" else "It is a number."
+        return "It must be a whole number." if setting.kind == "int" else "It must be a number."
     if setting.least is not None and value < setting.least:
-        return f"It is at least {setting.least:g}."
+        return f"It must be at least {setting.least:g}."
     if setting.most is not None and value > setting.most:
-        return f"It is at most {setting.most:g}."
+        return f"It must be at most {setting.most:g}."
     return None

@@ -51,7 +51,7 @@ class Selections:
             Unavailable: if the process cannot be started.
         """
         if len(self._waiting) >= MAX_WAITING:
-            raise Refused(f"{MAX_WAITING} selections are under way already.", "Wait for one of them.")
+            raise Refused(f"{MAX_WAITING} selections are already running.", "Wait until one of them is finished.")
         process = self._process or self._start()
         self._number += 1
         self._waiting[self._number] = deliver

@@ -155,7 +155,7 @@ def _take_lock(path: Path) -> BinaryIO:
     while held is None:
         if time.monotonic() > deadline:
             raise Unavailable(
-                f"A worker of an earlier server still holds {path.parent}.", "End that process and submit again."
+                f"A worker of an earlier server still uses {path.parent}.", "End that process and submit again."
             )
         if orphan is not None:
             # Whoever holds the lock keeps its process group alive, so the number cannot have become another's.

@@ -30,7 +30,7 @@ STORE_SLICE = 0.01
 STOP_AFTER = 1.0
 """Seconds that workers have to end when the server stops."""
 
-_STOPPED = "The server was stopped; the job goes on from its last checkpoint."
+_STOPPED = "The server was stopped; the job continues from its last checkpoint."
 
 
 class Run:
@@ -271,7 +271,7 @@ def _manner(status: int | None) -> str:
     except ValueError:
         name = f"signal {-status}"
     if name == "SIGKILL":
-        return "The worker was killed by SIGKILL, as the system does where memory runs out"
+        return "The worker was killed by SIGKILL, probably because memory ran out"
     return f"The worker was killed by {name}"
 
 

@@ -154,7 +154,11 @@ class Job:
             raise Refused(f"The job {self.title} was cancelled and has no result.", "Start it again.")
         if not in_time:
             raise Unavailable(f"The job {self.title} had no result after {timeout:g} s.", "Ask again later.")
-        raise self.error or connection.error or Unavailable("There is no connection to a server.", "Connect first.")
+        raise (
+            self.error
+            or connection.error
+            or Unavailable("There is no connection to a server.", "Connect to a server first.")
+        )
 
     def cancel(self) -> None:
         """Stop: at once while files are on their way, by asking the server while it has the job."""
@@ -185,10 +189,10 @@ class Job:
         except Fault as reason:
             self.fail(reason)
         except OSError as error:
-            self.fail(Unavailable(f"The job {self.title} cannot go on: {error}."))
+            self.fail(Unavailable(f"The job {self.title} cannot continue: {error}."))
         except Exception as bug:
             # Shown in the panel too, as few people look at Blender's console.
-            self.fail(Fault(f"SplatLift has a fault of its own: {bug!r}.", "Please report what the console shows."))
+            self.fail(Fault(f"SplatLift has a bug: {bug!r}.", "Please report the error message in the console."))
             raise
         return False
 
@@ -213,9 +217,12 @@ class Job:
             BadFrames: if that is no picture.
         """
         if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 3 or arrays[0].shape[2] != 3:
-            raise BadFrames("The server sent a picture that is none.")
+            raise BadFrames("The server sent an invalid preview image.")
         if min(arrays[0].shape) == 0 or max(arrays[0].shape) > MAX_SIDE:
-            raise BadFrames(f"The server sent a picture of {arrays[0].shape[1]} x {arrays[0].shape[0]} pixels.")
+            raise BadFrames(
+                f"The server sent a preview image with an invalid size, {arrays[0].shape[1]} x {arrays[0].shape[0]} "
+                "pixels."
+            )
         if not self.final:
             self.picture, self.pictures = arrays[0].copy(), self.pictures + 1
             self._connection.changed()

@@ -75,7 +75,7 @@ def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, 
     single = scene if scene.is_file() else None
     if not root.is_dir() or (single is not None and not is_one_of(single.name, (*VIDEO_ENDINGS, *SPLAT_ENDINGS))):
         raise BadScene(
-            f"{scene} is not a folder, a video or a splat file.", "Choose the folder that holds the photographs."
+            f"{scene} is not a folder, a video or a splat file.", "Choose the folder that contains the photographs."
         )
     found = SceneFiles(folder)
     asked = frozenset(Path(name) for name in also)
@@ -92,8 +92,8 @@ def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, 
         _choose(found, {folder / name for name in asked})
     if not found.files:
         raise BadScene(
-            f"The folder {folder} holds no photographs, cameras or masks, and no video.",
-            "Choose the folder that holds the photographs.",
+            f"The folder {folder} contains no photographs, cameras, masks or video.",
+            "Choose the folder that contains the photographs.",
         )
     found.files = sorted(set(found.files))
     found.bytes = sum(path.stat().st_size for path in found.files)
@@ -118,7 +118,7 @@ def _choose(found: SceneFiles, asked: set[Path]) -> None:
         if len(splats) > 1:
             listed = ", ".join(path.relative_to(folder).as_posix() for path in splats[:3])
             raise BadScene(
-                f"{folder} holds {len(splats)} splat files without photographs (first: {listed}).", "Name one of them."
+                f"{folder} holds {len(splats)} splat files without photographs (first: {listed}).", "Give one of them."
             )
         if splats:
             found.alone, kept = splats[0], {splats[0]}
@@ -175,10 +175,10 @@ def inside(scene: Path, path: str | Path, what: str) -> str:
     folder = root_of(scene)
     full = folder / path
     if not full.exists():
-        raise BadArgument(f"There is no {what} at {full}.")
+        raise BadArgument(f"The {what} {full} does not exist.")
     if not full.resolve().is_relative_to(folder.resolve()):
         raise BadArgument(
-            f"The {what} at {full} is outside the scene folder {folder}, which alone is sent.",
+            f"The {what} {full} is outside the scene folder {folder}. Only files in the scene folder are sent.",
             "Copy it into the scene folder.",
         )
     return full.resolve().relative_to(folder.resolve()).as_posix()

@@ -168,14 +168,18 @@ def _of_cameras(folder: Path, found: SceneFiles) -> Generator[int, None, Survey]
 
 def _problem(folder: Path, layout: str | None, part: bool, photographs: bool, rivals: Sequence[str]) -> Fault | None:
     if layout is None:
-        sentence = f"{folder} holds a part of a reconstruction." if part else f"{folder} holds no photographs or video."
-        return BadScene(sentence, "Choose a folder of photographs, or one with the whole result of COLMAP.")
+        sentence = (
+            f"{folder} contains only a part of a reconstruction."
+            if part
+            else f"{folder} contains no photographs or video."
+        )
+        return BadScene(sentence, "Choose a folder of photographs, or a folder with the complete result of COLMAP.")
     if not photographs:
-        return BadScene(f"{folder} holds cameras and no photographs.", "Put the photographs there.")
+        return BadScene(f"{folder} contains cameras but no photographs.", "Copy the photographs there.")
     if rivals:
         return BadMask(
-            f"Several files may be the mask of one photograph: {', '.join(rivals[:3])}.",
-            "Keep one of them for each photograph.",
+            f"Several files match one photograph as its mask: {', '.join(rivals[:3])}.",
+            "Keep one of them per photograph.",
         )
     return None
 

@@ -57,7 +57,7 @@ class OfferedFolder:
             return _whole(self._manifest[get.offset : get.offset + get.length], get, "manifest")
         path = self._paths.get(get.digest)
         if path is None:
-            raise BadFrames(f"The server asked for a file {get.digest[:12]}… that was not offered to it.")
+            raise BadFrames(f"The server asked for a file {get.digest[:12]}… that was not offered.")
         try:
             with path.open("rb") as file:
                 file.seek(get.offset)
@@ -71,7 +71,8 @@ class OfferedFolder:
 def _whole(data: bytes, get: Get, name: str) -> bytes:
     if len(data) != get.length:
         raise NotFound(
-            f"The file {name} has no bytes {get.offset} to {get.offset + get.length} any more.", "Start the job again."
+            f"The file {name} became shorter: bytes {get.offset} to {get.offset + get.length} are missing.",
+            "Start the job again.",
         )
     return data
 
@@ -119,7 +120,7 @@ def upload(offered: OfferedFolder, dispatcher: Dispatcher, observer: Observer) -
                 if received is not None and isinstance(received[0], Wanted):
                     total = received[0].bytes
                     there = received[0].total_bytes - total
-                    note = f"{there / 1e6:.1f} MB are there already" if there else ""
+                    note = f"{there / 1e6:.1f} MB already on the server" if there else ""
                     observer.show(bytes_total=total, note=note)
                 elif received is not None:
                     over = True

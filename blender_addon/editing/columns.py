@@ -155,7 +155,7 @@ def _kinds(data: Any) -> Iterator[tuple[str, str]]:
         if attribute.data_type not in KINDS:
             raise BadSplats(
                 f"{data.name!r} cannot be edited: its attribute {attribute.name!r} has the type {attribute.data_type}.",
-                "Remove it, or convert it to Float.",
+                "Remove the attribute, or convert it to Float.",
             )
         yield attribute.name, attribute.data_type
 

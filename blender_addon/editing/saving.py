@@ -115,10 +115,10 @@ class Original:
             BadSplats: if one was not there.
         """
         if ROW not in splats.extra:
-            raise BadSplats(f"Gaussians have lost the attribute {ROW}.", "Import the result again.")
+            raise BadSplats(f"Gaussians no longer have the attribute {ROW}.", "Import the result again.")
         places = places_of(splats.extra[ROW], self.count, self.places)
         if (places < 0).any():
-            raise BadSplats("Gaussians have come from another result.", "Export the scene instead.")
+            raise BadSplats("Gaussians come from another result.", "Export the scene instead.")
         return places
 
 
@@ -155,7 +155,7 @@ def save_edits(scene: Any) -> Path:
             rewrite_table(new, rows, present=folder, original=before.folder)
     except OSError as error:
         raise Unavailable(
-            f"The edits cannot be written to {folder}: {error.strerror}.", "The result is as it was."
+            f"The edits cannot be written to {folder}: {error.strerror}.", "The result is unchanged."
         ) from error
     return folder
 
@@ -185,7 +185,7 @@ def _separate_labels(parts: list[Any]) -> None:
             known.label = 1 + max(each.splatlift.label for each in parts)
             known.object_id = str(uuid.uuid4())
             if known.label > MAX_LABEL:
-                raise BadSplats(f"A result cannot have labels beyond {MAX_LABEL}.", "Merge objects first.")
+                raise BadSplats(f"A result cannot have labels above {MAX_LABEL}.", "Merge objects first.")
             recolour(part, colour_of(known.label))
             settle(part)
         used.add(known.label)

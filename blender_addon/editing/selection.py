@@ -68,7 +68,7 @@ def check_shown(pieces: list[Piece]) -> list[Piece]:
     covered = next((piece for piece in pieces if piece.surface is not None), None)
     if covered is not None:
         raise BadArgument(
-            f"{covered.surface.name!r} is shown as a mesh, and its Gaussians cannot be seen to be selected.",
-            "Import the result as points or splats for that.",
+            f"{covered.surface.name!r} is shown as a mesh, so its Gaussians cannot be selected.",
+            "Import the result as points or splats.",
         )
     return pieces

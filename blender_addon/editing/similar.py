@@ -79,7 +79,7 @@ def select_like(
     pieces = check_shown([piece for part in several for piece in pieces_of(part)])
     seeds = [_seeds(piece, like) for piece in pieces]
     if not any(each.any() for each in seeds):
-        raise BadArgument("Nothing is selected to compare with.", "Click a Gaussian in Edit Mode.")
+        raise BadArgument("No Gaussian is selected for the comparison.", "Click a Gaussian in Edit Mode.")
     folder = Path(scene_of(several[0]).splatlift.source)
     if (folder / SPLATS).is_file():
         alike = _by_embedding(pieces, seeds, folder, threshold)
@@ -128,7 +128,10 @@ def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
     rows = np.zeros_like(selection)
     if piece.thing == like.thing:
         if not 0 <= like.index < len(rows):
-            raise BadArgument(f"There is no Gaussian {like.index}.", f"{like.thing.name} has 0 to {len(rows) - 1}.")
+            raise BadArgument(
+                f"The Gaussian {like.index} does not exist.",
+                f"Choose a row of {like.thing.name} from 0 to {len(rows) - 1}.",
+            )
         rows[like.index] = True
     return rows
 
@@ -145,7 +148,9 @@ def _by_embedding(
     features = [_unit(embedding, places_of(read_column(piece.thing.data, ROW), count, places)) for piece in pieces]
     wanted = np.concatenate([each[own] for each, own in zip(features, seeds, strict=True)]).mean(0)
     if not np.linalg.norm(wanted) > 0:
-        raise BadArgument("What is selected has no embedding.", "Choose a Gaussian that the photographs show.")
+        raise BadArgument(
+            "The selected Gaussians have no embedding.", "Choose a Gaussian that is visible in the photographs."
+        )
     wanted /= np.linalg.norm(wanted)
     return [each @ wanted >= threshold for each in features]
 

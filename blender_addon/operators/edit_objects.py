@@ -30,7 +30,7 @@ class _Edit:
 
 
 class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
-    """Give the selected objects a name; several are numbered"""
+    """Rename the selected objects. Several objects are numbered"""
 
     bl_idname = "splatlift.rename"
     bl_label = "Rename"
@@ -50,7 +50,7 @@ class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
-    """Give the selected objects a colour, which the list shows, and views where they show the colours of labels"""
+    """Set the colour of the selected objects, for the list and for views that show label colours"""
 
     bl_idname = "splatlift.recolour"
     bl_label = "Colour"
@@ -72,7 +72,7 @@ class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_merge(_Edit, bpy.types.Operator):
-    """Merge the selected objects into the active one, where they lie"""
+    """Merge the selected objects into the active one without moving them"""
 
     bl_idname = "splatlift.merge"
     bl_label = "Merge"
@@ -103,7 +103,7 @@ class SPLATLIFT_OT_delete(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_duplicate(_Edit, bpy.types.Operator):
-    """Copy the selected objects, each into a collection of its own; the copies are selected then, to be moved"""
+    """Copy each selected object to a new collection and select the copies"""
 
     bl_idname = "splatlift.duplicate"
     bl_label = "Duplicate"
@@ -115,7 +115,7 @@ class SPLATLIFT_OT_duplicate(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_isolate(_Edit, bpy.types.Operator):
-    """Hide everything else of the scene"""
+    """Hide everything else in the scene"""
 
     bl_idname = "splatlift.isolate"
     bl_label = "Isolate"
@@ -127,7 +127,7 @@ class SPLATLIFT_OT_isolate(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_show_others(bpy.types.Operator):
-    """Show again what Isolate hid"""
+    """Show everything that Isolate has hidden"""
 
     bl_idname = "splatlift.show_others"
     bl_label = "Show Others"

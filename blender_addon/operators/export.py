@@ -24,9 +24,9 @@ from ..splats.export_mesh import ENDINGS, export_meshes
 from .reporting import reporting
 
 WHAT = (
-    ("OBJECT", "Object", "The object that is chosen in the list"),
-    ("SELECTED", "Selected", "All objects of which something is selected in the view"),
-    ("SCENE", "Scene", "The whole scene as it stands now: what was deleted is gone, what was moved has moved"),
+    ("OBJECT", "Object", "The active object in the list"),
+    ("SELECTED", "Selected", "All objects that are selected in the view"),
+    ("SCENE", "Scene", "The whole scene with all edits"),
 )
 BY_ENDING = "BY_ENDING"
 FORMATS = (
@@ -75,13 +75,13 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
         name="Labels", description="Write the label of each Gaussian too, in the file or, if it holds none, beside it"
     )
     background: bpy.props.BoolProperty(
-        name="Background", description="Write also what belongs to no object of the scene", default=True
+        name="Background", description="Also write Gaussians that belong to no object", default=True
     )
     frame: bpy.props.EnumProperty(
         name="Frame",
         items=(
-            ("CAPTURE", "Capture", "The axes and the scale of the capture: an untouched object is the file it was"),
-            ("WORLD", "World", "The axes and the scale of Blender, with Z up"),
+            ("CAPTURE", "Capture", "Axes and scale of the capture. An unedited object is written unchanged"),
+            ("WORLD", "World", "Axes and scale of Blender, with Z up"),
         ),
     )
     # Blender sets it where a collection is exported by its own exporter.
@@ -135,7 +135,7 @@ class SPLATLIFT_FH_gaussians(bpy.types.FileHandler):
 
 
 class SPLATLIFT_OT_export_mesh(_Export, bpy.types.Operator):
-    """Write the surfaces of objects to a mesh file"""
+    """Write object surfaces to a mesh file"""
 
     bl_idname = "splatlift.export_mesh"
     bl_label = "Export Mesh"
@@ -175,13 +175,13 @@ def chosen(what: str, context: Any) -> list[Any]:
     if what == "OBJECT":
         part = chosen_object(context)
         if part is None:
-            raise BadArgument("No object is chosen in the list.", "Click one, or export the scene.")
+            raise BadArgument("No object is active in the list.", "Click an object in the list, or export the scene.")
         return [part]
     selected = set(context.selected_objects)
     parts = [part for scene in session.scenes() for part in scene.children_recursive]
     touched = [part for part in parts if not selected.isdisjoint(part.objects)]
     if not touched:
-        raise BadArgument("No imported object is selected.", "Select some in the view, or export the scene.")
+        raise BadArgument("No imported object is selected.", "Select objects in the view, or export the scene.")
     return touched
 
 

@@ -24,7 +24,7 @@ FROM_PANEL = ("display", "up", "scale")
 
 
 class SPLATLIFT_OT_import_result(bpy.types.Operator):
-    """Bring a result into the scene, one collection per object"""
+    """Import a result, with one collection per object"""
 
     bl_idname = "splatlift.import_result"
     bl_label = "Import"
@@ -40,12 +40,12 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     )
     scale: bpy.props.FloatProperty(**SCALE, options={"SKIP_SAVE"})
     cameras: bpy.props.BoolProperty(
-        name="Cameras", description="Bring the capture's cameras too, where the result has them", default=True
+        name="Cameras", description="Also import the capture's cameras, if the result has them", default=True
     )
     photographs: bpy.props.StringProperty(
         name="Photographs",
-        description="The capture's folder, for its photographs behind what the cameras see; "
-        "empty for the panel's capture, if the result is of that",
+        description="Folder of the capture, for photographs as camera backgrounds. If empty, the capture in the "
+        "panel is used if it matches the result",
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
@@ -53,7 +53,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         if timer.importing is not None:
-            cls.poll_message_set("One result is being imported already")
+            cls.poll_message_set("Another result is being imported")
             return False
         return True
 
@@ -69,7 +69,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         if not self.directory:
-            raise BadArgument("No result folder was named.", "Name one with directory=...")
+            raise BadArgument("No result folder was named.", "Give the argument directory.")
         folder = Path(bpy.path.abspath(self.directory))
         cameras = self.cameras and (folder / CAMERAS).is_file()
         steps = session.import_steps(
@@ -90,7 +90,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_stop_import(bpy.types.Operator):
-    """Stop the import; nothing of it has reached the scene yet"""
+    """Cancel the import. The scene is unchanged"""
 
     bl_idname = "splatlift.stop_import"
     bl_label = "Cancel"

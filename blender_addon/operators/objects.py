@@ -21,12 +21,12 @@ class SPLATLIFT_OT_select_object(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     object_id: bpy.props.StringProperty(name="Object Id")
-    extend: bpy.props.BoolProperty(name="Extend", description="Keep what is selected")
+    extend: bpy.props.BoolProperty(name="Extend", description="Add to the current selection")
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         if context.mode != "OBJECT":
-            cls.poll_message_set("Objects are selected in Object Mode")
+            cls.poll_message_set("Objects can only be selected in Object Mode")
             return False
         return True
 

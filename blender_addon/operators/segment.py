@@ -24,7 +24,7 @@ DROPPED = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS, *VIDEO_ENDINGS, *SPLAT_ENDINGS, "
 
 
 class SPLATLIFT_OT_segment(bpy.types.Operator):
-    """Send the capture to the server and have it taken apart into objects; several wait for one another there"""
+    """Send the capture to the server and segment it into objects. Several captures are queued"""
 
     bl_idname = "splatlift.segment"
     bl_label = "Segment"
@@ -45,7 +45,9 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         folder = capture_folder(context)
         if folder is None or not folder.exists():
-            raise BadArgument(f"The folder {folder} does not exist.", "Choose the one that holds the photographs.")
+            raise BadArgument(
+                f"The folder {folder} does not exist.", "Choose the folder that contains the photographs."
+            )
         job = timer.job_list.submit(folder, request_of(settings(context), folder))
         timer.start()
         if bpy.app.background:
@@ -55,13 +57,13 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_cancel(bpy.types.Operator):
-    """Stop this capture, here and at the server"""
+    """Cancel this capture here and on the server"""
 
     bl_idname = "splatlift.cancel"
     bl_label = "Cancel"
     bl_options = {"INTERNAL"}
 
-    job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
+    job: bpy.props.StringProperty(name="Job", description="Id of the job; default: the newest", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -75,13 +77,13 @@ class SPLATLIFT_OT_cancel(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_forget(bpy.types.Operator):
-    """Take this capture off the list; what was imported of it stays"""
+    """Remove this capture from the list. Imported objects are kept"""
 
     bl_idname = "splatlift.forget"
-    bl_label = "Take Off the List"
+    bl_label = "Remove from List"
     bl_options = {"INTERNAL"}
 
-    job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
+    job: bpy.props.StringProperty(name="Job", description="Id of the job; default: the newest", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -115,7 +117,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         if not self.filepath or not path.exists():
-            raise BadArgument(f"The file {self.filepath} does not exist.", "Choose one of a capture.")
+            raise BadArgument(f"The file {self.filepath} does not exist.", "Choose a file of a capture.")
         settings(context).folder = str(scene_of(path))
         redraw_panels()  # Blender does not by itself, where the file was dropped beside the panel
         return {"FINISHED"}
@@ -136,13 +138,13 @@ class SPLATLIFT_OT_choose_value(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         value = _value(context, self.method, self.setting)
         if self.choice not in value.choices.split("\n"):
-            raise BadArgument(f"{value.title} cannot be {self.choice!r}.", "Choose one that the server offers.")
+            raise BadArgument(f"{value.title} cannot be {self.choice!r}.", "Choose a value that the server offers.")
         value.text = self.choice
         return {"FINISHED"}
 
 
 class SPLATLIFT_OT_reset_value(bpy.types.Operator):
-    """Set this back to what the method itself uses"""
+    """Reset this setting to the default of the method"""
 
     bl_idname = "splatlift.reset_value"
     bl_label = "Reset"
@@ -156,7 +158,7 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
         """Say what the setting is: the text is the server's."""
         found = values.values_of(settings(context), properties.method)
         told = next((each.help for each in found if each.name == properties.setting), "")
-        return f"{told}\n\nClick to set it back to what the method itself uses" if told else cls.__doc__ or ""
+        return f"{told}\n\nClick to reset it to the default of the method" if told else cls.__doc__ or ""
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -201,7 +203,7 @@ def _job(id: str) -> Job:
 def _value(context: Any, method: str, setting: str) -> Any:
     found = [each for each in values.values_of(settings(context), method) if each.name == setting]
     if not found:
-        raise NotFound(f"The server has no setting {setting} any more.")
+        raise NotFound(f"The server no longer has the setting {setting}.")
     return found[0]
 
 
@@ -217,7 +219,7 @@ CLASSES = [
 if hasattr(bpy.types, "FileHandler"):
 
     class SPLATLIFT_FH_capture(bpy.types.FileHandler):
-        """A file of a capture that is dropped on a 3D view whose side panel shows SplatLift."""
+        """Drop a file of a capture on a 3D view with the SplatLift side panel."""
 
         bl_idname = "SPLATLIFT_FH_capture"
         bl_label = "SplatLift Capture"

@@ -94,7 +94,7 @@ def add_scene_cameras(scene: Any, cameras: Sequence[CameraRow], capture: Path | 
         upright = placement_of(scene)
         if upright is None:
             raise BadArgument(
-                f"The scene {scene.name} has lost the object that places it.", "Import the result again, with cameras."
+                f"The placement object of the scene {scene.name} was deleted.", "Import the result again, with cameras."
             )
         made = add_cameras(scene, upright, cameras, capture)
         known = made.splatlift

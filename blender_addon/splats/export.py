@@ -66,10 +66,10 @@ def export_objects(
     """
     path = Path(path)
     if not path.absolute().parent.is_dir() or path.is_dir():
-        raise BadArgument(f"Gaussians cannot be exported to {path}.", "Name a file in a folder that exists.")
+        raise BadArgument(f"Gaussians cannot be exported to {path}.", "Choose a file name in an existing folder.")
     wanted = format_of(path, name, ("gaussians",))
     if frame not in get_args(Frame):
-        raise BadArgument(f"There is no frame {frame!r}.", f"Choose one of {', '.join(get_args(Frame))}.")
+        raise BadArgument(f"The frame {frame!r} does not exist.", f"Choose one of {', '.join(get_args(Frame))}.")
     bpy.context.view_layer.update()
     things = {
         thing: collection for collection in collections for thing in exported_objects(collection, background=background)

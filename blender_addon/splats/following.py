@@ -26,7 +26,7 @@ PLACE = "splatlift_place"
 _ROUNDING = 4e-6
 """How far float32 may be off after a few steps, of the largest coordinate."""
 _DETERMINED = 1000.0
-"""How many times as far apart points are at least as they may be off, or nothing can be told from them."""
+"""Number of repetitions as far apart points are at least as they may be off, or nothing can be told from them."""
 
 
 def followed(data: Any, splats: Splats) -> Splats:

@@ -119,7 +119,7 @@ def read_native(data: Any) -> Splats:
         higher += 1
     if higher + 1 not in SH_COUNTS:
         raise BadSplats(
-            f"The splat has {higher} attributes {_HIGHER}; a full degree of up to 3 has 0, 3, 8 or 15.",
+            f"The splat has {higher} attributes {_HIGHER}; expected 0, 3, 8 or 15.",
             "Import the object again.",
         )
     sh = np.empty((n, 1 + higher, 3), np.float32)

@@ -89,5 +89,7 @@ def bounded(values: Floats, low: float, high: float, what: str, said: list[str])
     count = int(np.count_nonzero(beyond.reshape(len(values), -1).any(1)))
     if not count:
         return values
-    said.append(f"{count} Gaussians have {what} beyond {low:g} to {high:g}, which is all it holds; they were bounded.")
+    said.append(
+        f"{count} Gaussians have {what} outside the range {low:g} to {high:g} of the format; the values were clipped."
+    )
     return np.clip(values, low, high)

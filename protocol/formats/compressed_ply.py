@@ -46,7 +46,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
     """Return the Gaussians of an open file.
 
     Raises:
-        BadSplats: if its elements are not those of the format, or it is cut short.
+        BadSplats: if its elements are not those of the format, or it is truncated.
     """
     table = parse_header(file, path)
     _check(table, path)
@@ -55,9 +55,9 @@ def read(file: BinaryIO, path: Path) -> Splats:
     file.seek(start)
     promised = sum(element.count * _dtype(element, table).itemsize for element in table)
     if left < promised:
-        raise BadSplats(f"{path} is cut short: its header promises {promised} bytes and {left} are there.", AGAIN)
+        raise BadSplats(f"{path} is truncated: its header declares {promised} bytes and it contains {left}.", AGAIN)
     if left > promised:
-        warnings.warn(f"{path} has {left - promised} bytes after its last row; they were ignored.", stacklevel=3)
+        warnings.warn(f"{path} has {left - promised} extra bytes after its last row; they were ignored.", stacklevel=3)
     rows = {element.name: _rows(file, element, table, path) for element in table}
     return _decode(rows["chunk"], rows["vertex"], rows.get("sh"))
 
@@ -72,11 +72,13 @@ def _check(table: PlyData, path: Path) -> None:
     }
     known = names in (["chunk", "vertex"], ["chunk", "vertex", "sh"]) and not table.text
     if not known or any(_types(element) not in allowed[element.name] for element in table):
-        raise BadSplats(f"{path} is a compressed PLY of a kind that is not known here.", "Export an uncompressed PLY.")
+        raise BadSplats(f"{path} is a compressed PLY of an unsupported type.", "Export an uncompressed PLY.")
     count = table["vertex"].count
     short = table["chunk"].count * CHUNK < count or ("sh" in names and table["sh"].count != count)
     if count < 0 or short:
-        raise BadSplats(f"{path} contradicts itself: its chunks do not hold the {count} Gaussians it promises.", AGAIN)
+        raise BadSplats(
+            f"{path} is inconsistent: its chunks do not contain the {count} Gaussians that its header declares.", AGAIN
+        )
 
 
 def _types(element: PlyElement) -> dict[str, str]:

@@ -125,11 +125,11 @@ def read(file: BinaryIO, path: Path) -> Splats:
         document, data = _chunks(file, path)
         pieces = list(_pieces(document, data, path))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, struct.error) as error:
-        raise BadSplats(f"{path} is no GLB file that can be read: {error}.", AGAIN) from error
+        raise BadSplats(f"{path} is not a readable GLB file: {error}.", AGAIN) from error
     except (IndexError, KeyError, TypeError) as error:
-        raise BadSplats(f"{path} is a damaged GLB file: it refers to what it does not have.", AGAIN) from error
+        raise BadSplats(f"{path} is a damaged GLB file: it refers to missing data.", AGAIN) from error
     if not pieces:
-        raise BadSplats(f"{path} holds no Gaussians as {EXTENSION} describes them.", "Name a file of 3D Gaussians.")
+        raise BadSplats(f"{path} contains no Gaussians in the form of {EXTENSION}.", "Give a file of 3D Gaussians.")
     return pieces[0] if len(pieces) == 1 else merge(pieces)
 
 
@@ -137,13 +137,13 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
     """Return the JSON and the bytes of the one buffer that a file brings along."""
     start = take(file, 20)
     if start is None:
-        raise BadSplats(f"{path} is cut short.", AGAIN)
+        raise BadSplats(f"{path} is truncated.", AGAIN)
     _, version, _, length, kind = struct.unpack("<4sIII4s", start)
     if version != 2 or kind != JSON or length > MAX_JSON:
-        raise BadSplats(f"{path} is no GLB file of version 2 with a JSON of at most {MAX_JSON} bytes.", AGAIN)
+        raise BadSplats(f"{path} is not a GLB file of version 2 with at most {MAX_JSON} bytes of JSON.", AGAIN)
     text, head = take(file, length), file.read(8)
     if text is None:
-        raise BadSplats(f"{path} is cut short.", AGAIN)
+        raise BadSplats(f"{path} is truncated.", AGAIN)
     document = msgspec.json.decode(text, type=Document)
     if len(head) < 8:
         return document, memoryview(b"")
@@ -152,7 +152,7 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
     left = file.seek(0, os.SEEK_END) - here
     file.seek(here)
     if kind != BIN or size > left:
-        raise BadSplats(f"{path} is cut short: its buffer has {size} bytes and {left} are there.", AGAIN)
+        raise BadSplats(f"{path} is truncated: its buffer should have {size} bytes and has {left}.", AGAIN)
     return document, memoryview(take(file, size) or b"")
 
 
@@ -166,13 +166,23 @@ def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats
         if EXTENSION in primitive.extensions and primitive.mode == POINTS
     ]
     if sum(document.accessors[primitive.attributes["POSITION"]].count for _, primitive in shown) > MOST:
-        raise BadSplats(f"{path} promises more than {MOST} Gaussians; GLB files of at most {MOST} are read.")
+        raise BadSplats(f"{path} declares more than {MOST} Gaussians; GLB files are limited to {MOST}.")
+    spaces = {primitive.extensions[EXTENSION].get("colorSpace", COLOUR_SPACE) for _, primitive in shown}
+    if spaces - {COLOUR_SPACE}:
+        warnings.warn(
+            f"{path} has colours in the space {' and '.join(sorted(spaces))}; they were read as sRGB.", stacklevel=4
+        )
+    logarithmic = any(_is_negative(primitive, document, data, path) for _, primitive in shown)
+    if logarithmic:
+        warnings.warn(f"{path} has sizes below 0; they were read as logarithms, as drafts had it.", stacklevel=4)
     for matrix, primitive in shown:
-        splats = _gaussians(document, data, primitive, path)
+        splats = _gaussians(document, data, primitive, logarithmic, path)
         try:
             yield to_ply_axes(splats if np.array_equal(matrix, np.eye(4)) else transform(splats, matrix), AXES)
         except BadSplats as error:
-            raise BadSplats(f"A node of {path} cannot place Gaussians: {error.sentence}", AGAIN) from error
+            raise BadSplats(
+                f"The transform of a node in {path} cannot be applied to Gaussians: {error.sentence}", AGAIN
+            ) from error
 
 
 def _placed(document: Document, path: Path) -> Iterator[tuple[NDArray[np.float64], int]]:
@@ -183,7 +193,7 @@ def _placed(document: Document, path: Path) -> Iterator[tuple[NDArray[np.float64
     while waiting:
         above, index = waiting.pop()
         if index in seen:
-            raise BadSplats(f"{path} is a damaged GLB file: a node is in its scene twice.", AGAIN)
+            raise BadSplats(f"{path} is a damaged GLB file: a node is listed twice in its scene.", AGAIN)
         seen.add(index)
         node = document.nodes[index]
         matrix = above @ _matrix(node)
@@ -207,13 +217,17 @@ def _matrix(node: Node) -> NDArray[np.float64]:
     return matrix
 
 
-def _gaussians(document: Document, data: memoryview, primitive: Primitive, path: Path) -> Splats:
+def _is_negative(primitive: Primitive, document: Document, data: memoryview, path: Path) -> bool:
+    """Whether sizes are below 0, which those of the ratified extension are not."""
+    accessor = document.accessors[primitive.attributes[f"{EXTENSION}:SCALE"]]
+    return accessor.bufferView is not None and bool((_values(accessor, document, data, path) < 0).any())
+
+
+def _gaussians(document: Document, data: memoryview, primitive: Primitive, logarithmic: bool, path: Path) -> Splats:
     """Return the Gaussians of a primitive in the axes that the file has there."""
     about = primitive.extensions[EXTENSION]
     if about.get("kernel", "ellipse") != "ellipse":
-        raise BadSplats(f"{path} holds Gaussians of the kernel {about['kernel']!r}, which is not known here.")
-    if about.get("colorSpace", COLOUR_SPACE) != COLOUR_SPACE:
-        warnings.warn(f"{path} has colours of {about['colorSpace']!r}; they were read as sRGB.", stacklevel=5)
+        raise BadSplats(f"{path} contains Gaussians with the kernel {about['kernel']!r}, which is not supported.")
     packed = [about["extensions"][name] for name in SPZ_EXTENSIONS if name in about.get("extensions", {})]
     if packed:
         blob = _bytes(document.bufferViews[packed[0]["bufferView"]], data, path)
@@ -225,15 +239,16 @@ def _gaussians(document: Document, data: memoryview, primitive: Primitive, path:
     missing = [name for name in required if name not in columns]
     if terms not in SH_COUNTS or missing:
         raise BadSplats(
-            f"{path} does not hold whole Gaussians: it lacks {', '.join(missing) or 'coefficients'}.", AGAIN
+            f"{path} contains incomplete Gaussians: {', '.join(missing) or 'coefficients'} is missing.", AGAIN
         )
     count = len(columns["POSITION"])
     widths = {"ROTATION": 4, "SCALE": 3, "OPACITY": 1}
     wrong = [name for name in required if columns[name].shape != (count, widths.get(name.split(":")[1], 3))]
     if wrong or columns["POSITION"].shape != (count, 3):
-        raise BadSplats(f"{path} is a damaged GLB file: {(wrong or ['POSITION'])[0]} does not fit its points.", AGAIN)
+        raise BadSplats(f"{path} is a damaged GLB file: {(wrong or ['POSITION'])[0]} does not match its points.", AGAIN)
     with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 is minus infinity, a negative one is no number
-        scales = np.log(columns[f"{EXTENSION}:SCALE"])
+        sizes = columns[f"{EXTENSION}:SCALE"]
+        scales = sizes if logarithmic else np.log(sizes)
         alphas = columns[f"{EXTENSION}:OPACITY"][:, 0]
         opacities = np.log(alphas) - np.log1p(-alphas)
     return Splats(
@@ -257,7 +272,7 @@ def _coefficients(terms: int) -> list[str]:
 
 def _bytes(view: View, data: memoryview, path: Path) -> memoryview:
     if view.buffer or view.byteOffset + view.byteLength > len(data):
-        raise BadSplats(f"{path} refers to bytes that are not in it.", "Export it as one GLB file.")
+        raise BadSplats(f"{path} refers to data in another file.", "Export it as a single GLB file.")
     return data[view.byteOffset : view.byteOffset + view.byteLength]
 
 
@@ -265,7 +280,7 @@ def _values(accessor: Accessor, document: Document, data: memoryview, path: Path
     """Return the values (N, width) of an accessor as float32."""
     kind, width = np.dtype(TYPES[accessor.componentType]), WIDTHS[accessor.type]
     if accessor.sparse is not None or accessor.bufferView is None:
-        raise BadSplats(f"{path} has sparse values, which are not read here.", "Export it without them.")
+        raise BadSplats(f"{path} has sparse accessors, which are not supported.", "Export it without them.")
     view = document.bufferViews[accessor.bufferView]
     held = _bytes(view, data, path)
     stride = view.byteStride or kind.itemsize * width

@@ -37,7 +37,7 @@ def read_splats(path: Path | str) -> Splats:
     path = Path(path)
     try:
         if not path.is_file():
-            raise BadSplats(f"The file {path} does not exist.", "Name a file of 3D Gaussians.")
+            raise BadSplats(f"The file {path} does not exist.", "Give a file of 3D Gaussians.")
         with path.open("rb") as file:
             start = file.read(4)
             file.seek(0)
@@ -54,9 +54,7 @@ def read_splats(path: Path | str) -> Splats:
             elif path.suffix.lower() == ".splat":
                 splats = splat.read(file, path)
             else:
-                raise BadSplats(
-                    f"{path} is no splat file that is known here.", f"Convert it to one of {', '.join(ENDINGS)}."
-                )
+                raise BadSplats(f"{path} is not a supported splat file.", f"Convert it to one of {', '.join(ENDINGS)}.")
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror or error}.") from error
     tally = Tally()

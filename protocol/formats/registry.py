@@ -64,7 +64,7 @@ class Format:
 
 FORMATS = (
     Format(
-        "ply", "3DGS PLY", "gaussians", (".ply",), "everything, bit for bit",
+        "ply", "3DGS PLY", "gaussians", (".ply",), "everything, lossless",
         exact=True, degree=3, labels=True, reads=True, module="ply",
     ),
     Format(
@@ -145,11 +145,14 @@ def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -
     if name is not None:
         found = next((each for each in offered if each.name == name), None)
         if found is None:
-            raise BadArgument(f"There is no format {name!r}.", f"Choose one of {', '.join(f.name for f in offered)}.")
+            raise BadArgument(
+                f"The format {name!r} does not exist.", f"Choose one of {', '.join(f.name for f in offered)}."
+            )
         # A compressed PLY, or one of a mesh, may be called .ply alone.
         if found.endings and not any(file.endswith(ending.rpartition(".")[2]) for ending in found.endings):
             raise BadArgument(
-                f"The ending of {path} is not one of {found.title}.", f"Let it end in {', '.join(found.endings)}."
+                f"The file name {path} does not have the ending of {found.title}.",
+                f"Use a name that ends in {', '.join(found.endings)}.",
             )
         return found
     shared = [BY_NAME[SHARED[path.suffix.lower()]]] if path.suffix.lower() in SHARED else []
@@ -158,7 +161,9 @@ def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -
     for each in (*(each for each in shared if each in offered), *longest):
         return each
     endings = dict.fromkeys(ending for each in offered for ending in each.endings)
-    raise BadArgument(f"The ending of {path} is not known.", f"Use one of {', '.join(endings)}, or name the format.")
+    raise BadArgument(
+        f"The file type of {path} is not supported.", f"Use one of {', '.join(endings)}, or give the format."
+    )
 
 
 def with_ending(path: Path, wanted: Format) -> Path:

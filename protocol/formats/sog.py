@@ -99,7 +99,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
             record = msgspec.json.decode(_entry(archive, META, MAX_META, path), type=Record)
             return _decode(archive, record, path)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadSplats(f"{path} is no SOG archive of version 2: {META} cannot be read: {error}.", AGAIN) from error
+        raise BadSplats(f"{path} is not a SOG archive of version 2: {META} cannot be read: {error}.", AGAIN) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BadSplats(f"{path} is a damaged SOG archive: {error}.", AGAIN) from error
 
@@ -109,9 +109,9 @@ def _entry(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
         with archive.open(name) as stream:
             data = stream.read(most + 1)
     except KeyError:
-        raise BadSplats(f"{path} is no whole SOG archive: it has no {name}.", AGAIN) from None
+        raise BadSplats(f"{path} is not a complete SOG archive: {name} is missing.", AGAIN) from None
     if len(data) > most:
-        raise BadSplats(f"{path} is no SOG archive: its {name} has more than {most} bytes.", AGAIN)
+        raise BadSplats(f"{path} is not a SOG archive: its {name} has more than {most} bytes.", AGAIN)
     return data
 
 
@@ -129,7 +129,7 @@ def _decode(archive: zipfile.ZipFile, record: Record, path: Path) -> Splats:
         means = (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
     quats = pixels(record.quats.files[0])
     if (quats[:, 3] < TAG).any():
-        raise BadSplats(f"{path} is a damaged SOG archive: {record.quats.files[0]} holds other than rotations.", AGAIN)
+        raise BadSplats(f"{path} is a damaged SOG archive: {record.quats.files[0]} contains invalid rotations.", AGAIN)
     three = (quats[:, :3] / np.float32(255) - np.float32(0.5)) * np.float32(np.sqrt(2))
     colours = pixels(record.sh0.files[0])
     sh = _looked_up(record.sh0.codebook, colours[:, :3], path)[:, None]
@@ -147,13 +147,15 @@ def _decode(archive: zipfile.ZipFile, record: Record, path: Path) -> Splats:
 def _picture(archive: zipfile.ZipFile, name: str, most: int, least: int, path: Path) -> NDArray[np.uint8]:
     picture = webp.decode(_entry(archive, name, MAX_PICTURE, path), most)
     if picture is None or picture.shape[0] * picture.shape[1] < least:
-        raise BadSplats(f"{path} is a damaged SOG archive: {name} is no picture of {least} values.", AGAIN)
+        raise BadSplats(f"{path} is a damaged SOG archive: {name} is not an image of {least} values.", AGAIN)
     return picture
 
 
 def _looked_up(codes: list[float], indices: NDArray[np.uint8], path: Path) -> Floats:
     if indices.size and int(indices.max()) >= len(codes):
-        raise BadSplats(f"{path} is a damaged SOG archive: a codebook is shorter than its pictures ask for.", AGAIN)
+        raise BadSplats(
+            f"{path} is a damaged SOG archive: a codebook has fewer entries than its images refer to.", AGAIN
+        )
     with np.errstate(over="ignore"):
         return np.array(codes).astype(np.float32)[indices]
 
@@ -168,7 +170,7 @@ def _beyond(archive: zipfile.ZipFile, found: Palette, labels: NDArray[np.uint8],
     entries = centroids.reshape(-1, terms, 4)[: found.count, :, :3]
     which = labels[:, 0] + labels[:, 1].astype(np.int64) * 256
     if int(which.max()) >= len(entries):
-        raise BadSplats(f"{path} is a damaged SOG archive: its palette is shorter than it says.", AGAIN)
+        raise BadSplats(f"{path} is a damaged SOG archive: its palette is shorter than declared.", AGAIN)
     return _looked_up(found.codebook, entries, path)[which]
 
 
@@ -181,7 +183,7 @@ def write(splats: Splats, path: Path) -> list[str]:
     """
     count = len(splats)
     if count > MOST:
-        raise BadSplats(f"{path} cannot be written: SOG holds at most {MOST} Gaussians, and these are {count}.")
+        raise BadSplats(f"{path} cannot be written: SOG is limited to {MOST} Gaussians, and there are {count}.")
     logs = np.sign(splats.means) * np.log1p(np.abs(splats.means.astype(np.float64)))
     low, high = logs.min(0), logs.max(0)
     steps = in_steps((logs - low) / np.where(high > low, high - low, 1), STEPS)

@@ -28,7 +28,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
     data = file.read()
     if not data or len(data) % ROW.itemsize:
         raise BadSplats(
-            f"{path} is not a whole .splat file: its {len(data)} bytes are not a multiple of {ROW.itemsize}.",
+            f"{path} is not a complete .splat file: its size, {len(data)} bytes, is not a multiple of {ROW.itemsize}.",
             "Copy or export it again.",
         )
     rows = np.frombuffer(data, ROW)

@@ -108,7 +108,7 @@ def _read_gzip(file: BinaryIO, path: Path) -> Contents:
         sections = [_section(stream, size, path) for size in header.sections]
         extensions = stream.read(MOST_EXTENSIONS + 1) if header.flags & HAS_EXTENSIONS else b""
         if not extensions and stream.read(1):
-            warnings.warn(f"{path} has extra extra bytes after its last Gaussian; they were ignored.", stacklevel=4)
+            warnings.warn(f"{path} has extra bytes after its last Gaussian; they were ignored.", stacklevel=4)
     return header, sections, extensions
 
 
@@ -123,12 +123,12 @@ def _read_streams(file: BinaryIO, path: Path) -> Contents:
     file.seek(table)
     entries = take(file, 16 * len(sizes)) if streams == len(sizes) and table >= 32 else None
     if entries is None or [size for _, size in struct.iter_unpack("<QQ", entries)] != sizes:
-        raise BadSplats(f"{path} is a damaged SPZ file: its table does not fit its {header.count} Gaussians.", AGAIN)
+        raise BadSplats(f"{path} is a damaged SPZ file: its table does not match its {header.count} Gaussians.", AGAIN)
     found = []
     for packed, size in struct.iter_unpack("<QQ", entries):
         data = take(file, packed) if packed < 2**63 else None
         if data is None:
-            raise BadSplats(f"{path} is cut short.", AGAIN)
+            raise BadSplats(f"{path} is truncated.", AGAIN)
         # Not decompress(): that believes the size which the stream itself claims.
         stream = zstandard.ZstdDecompressor().stream_reader(bytes(data))
         try:
@@ -156,35 +156,35 @@ def _axes(extensions: bytes, path: Path) -> str:
         kind, length = struct.unpack_from("<II", extensions, at) if at + 8 <= len(extensions) else (0, len(extensions))
         payload = extensions[at + 8 : at + 8 + length]
         if len(payload) < length or len(extensions) > MOST_EXTENSIONS:
-            raise BadSplats(f"{path} is a damaged SPZ file: its extensions are cut short or too long.", AGAIN)
+            raise BadSplats(f"{path} is a damaged SPZ file: its extensions are truncated or too long.", AGAIN)
         if kind == AXES_EXTENSION:
             number = int.from_bytes(payload, "little")
             if length != 4 or number >= len(AXES):
-                raise BadSplats(f"{path} declares axes of the number {number}, which are not known here.", AGAIN)
+                raise BadSplats(f"{path} declares the axes number {number}, which is not supported.", AGAIN)
             axes = AXES[number]
         elif kind not in ABOUT_VIEWING:
-            warnings.warn(f"{path} has an extension 0x{kind:08X} that is not known here; it was ignored.", stacklevel=4)
+            warnings.warn(f"{path} has the unsupported extension 0x{kind:08X}; it was ignored.", stacklevel=4)
         at += 8 + length
     return axes
 
 
 def _header(start: bytearray | None, path: Path, versions: tuple[int, ...]) -> Header:
     if start is None or start[:4] != MAGIC:
-        raise BadSplats(f"{path} is compressed as an SPZ file is, but holds none.", "Name a file of 3D Gaussians.")
+        raise BadSplats(f"{path} is compressed with gzip but is not an SPZ file.", "Give a file of 3D Gaussians.")
     header = Header(*struct.unpack_from("<IIBBB", start, 4))
     if header.version not in versions:
         raise BadSplats(f"{path} is an SPZ file of version {header.version}; versions 2 to 4 can be read.")
     if header.count > MOST:
-        raise BadSplats(f"{path} promises {header.count} Gaussians; SPZ files of at most {MOST} are read.")
+        raise BadSplats(f"{path} declares {header.count} Gaussians; SPZ files are limited to {MOST}.")
     if header.degree >= len(TERMS) or not 1 <= header.fraction_bits <= 24:
-        raise BadSplats(f"{path} is a damaged SPZ file: its header does not make sense.", AGAIN)
+        raise BadSplats(f"{path} is a damaged SPZ file: its header is invalid.", AGAIN)
     return header
 
 
 def _section(stream: Stream, size: int, path: Path) -> NDArray[np.uint8]:
     data = take(stream, size)
     if data is None:
-        raise BadSplats(f"{path} is cut short.", AGAIN)
+        raise BadSplats(f"{path} is truncated.", AGAIN)
     return np.frombuffer(data, np.uint8)
 
 
@@ -261,8 +261,9 @@ def _encode(splats: Splats, version: int, path: Path) -> tuple[Header, list[byte
     bits = FINEST if furthest == 0 else min(FINEST, int(np.floor(np.log2((2**POSITIONS - 1) / furthest))))
     if bits < 1 or len(splats) > MOST:
         raise BadSplats(
-            f"{path} cannot be written: SPZ holds at most {MOST} Gaussians, at most {2 ** (POSITIONS - 1)} units out.",
-            "Export them in another format, or fewer of them.",
+            f"{path} cannot be written: SPZ is limited to {MOST} Gaussians within {2 ** (POSITIONS - 1)} units of "
+            "the origin.",
+            "Choose another format, or export fewer Gaussians.",
         )
     steps = np.rint(stored.means.astype(np.float64) * 2**bits).astype("<i4")
     scales = bounded(stored.scales, *SIZES, "log-scales", said)

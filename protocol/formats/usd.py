@@ -93,7 +93,9 @@ class _Stage:
         try:
             self._layer = self._sdf.Layer.CreateNew(str(path))
         except self._refused as error:
-            raise BadSplats(f"USD cannot write the file {path}.", "Name a file in a folder that exists.") from error
+            raise BadSplats(
+                f"USD cannot write the file {path}.", "Choose a file name in an existing folder."
+            ) from error
         root = self._sdf.PrimSpec(self._layer, "Root", self._sdf.SpecifierDef, "Xform")
         self._layer.defaultPrim = root.name
         self._layer.pseudoRoot.SetInfo("upAxis", "Y")
@@ -123,4 +125,4 @@ class _Stage:
         try:
             self._layer.Save()
         except self._refused as error:
-            raise BadSplats(f"USD cannot write the file {self._path}.", "Look whether the disk is full.") from error
+            raise BadSplats(f"USD cannot write the file {self._path}.", "Check whether the disk is full.") from error

@@ -37,7 +37,7 @@ def write_splats(splats: Splats, path: Path, wanted: Format, *, labels: bool = F
     """
     check_here(wanted)
     if not len(splats):
-        raise BadSplats(f"There are no Gaussians to write to {path}.", "Choose an object that has some.")
+        raise BadSplats(f"There are no Gaussians to write to {path}.", "Choose an object that has Gaussians.")
     kept = {name: splats.extra[name] for name in (LABEL, CONFIDENCE) if labels and name in splats.extra}
     splats = splats.without_columns().with_columns(**kept)
     if not wanted.exact:
@@ -82,7 +82,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise BadSplats(
             f"The file {path} cannot be written: {error.strerror or error}.",
-            "Name a file in a folder you may write to.",
+            "Choose a folder with write permission.",
         ) from error
     finally:
         if part.parent.is_dir():
@@ -94,7 +94,7 @@ def _writer(wanted: Format) -> Callable[[Splats, Path], list[str]]:
         from protocol.ply import write_ply
 
         return lambda splats, path: write_ply(splats, path) or []
-    return getattr(import_module(f"protocol.formats.{wanted.module}"), wanted.function)
+    return getattr(import_module(f"{__package__}.{wanted.module}"), wanted.function)
 
 
 def _usable(splats: Splats, path: Path) -> Splats:
@@ -111,15 +111,15 @@ def _left_out(splats: Splats, wanted: Format) -> list[str]:
         said.append(f"{wanted.title} keeps {wanted.keeps}.")
     if splats.sh_degree > wanted.degree:
         said.append(
-            f"{wanted.title} holds spherical harmonics up to degree {wanted.degree}; "
-            f"those of degree {wanted.degree + 1} to {splats.sh_degree} were left out."
+            f"{wanted.title} supports spherical harmonics up to degree {wanted.degree}; those of degree "
+            f"{wanted.degree + 1} to {splats.sh_degree} were dropped."
         )
     if not wanted.labels and LABEL in splats.extra:
-        said.append(f"{wanted.title} holds no labels; they are in a file beside it that ends in .labels.npy.")
+        said.append(f"{wanted.title} has no labels; they are in a separate file that ends in .labels.npy.")
     if not wanted.labels and CONFIDENCE in splats.extra:
-        said.append(f"{wanted.title} holds no confidences; they were left out.")
+        said.append(f"{wanted.title} has no confidences; they were dropped.")
     if wanted.experimental:
-        said.append(f"{wanted.title} is experimental: its specification is a draft, and few programs read it.")
+        said.append(f"{wanted.title} is experimental: its specification is a draft, and few programs support it.")
     return said
 
 

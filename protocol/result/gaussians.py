@@ -30,10 +30,10 @@ def read_splats_steps(folder: Path, remedy: str = REMEDY) -> Generator[float, No
     if not path.is_file():
         raise BadResult(f"The result has no file {path}.", remedy)
     splats = yield from read_ply_steps(path)
-    for name, numbers in ((LABEL, "integers"), (CONFIDENCE, "numbers")):
+    for name, numbers in ((LABEL, "integer"), (CONFIDENCE, "numeric")):
         column = splats.extra.get(name)
         if column is None or (name == LABEL and column.dtype.kind not in "iu"):
-            raise BadResult(f"{path} has no column {name} of type {numbers}.", remedy)
+            raise BadResult(f"{path} has no {numbers} column {name}.", remedy)
     return splats
 
 

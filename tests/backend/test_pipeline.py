@@ -12,9 +12,12 @@ import pytest
 from backend.demo.scene import write_scene
 from backend.pipeline import BY_GEOMETRY, SegmentRequest, reconstruct_to_file, segment
 from backend.reconstruct import reconstruct
-from backend.scene import load_scene
+from backend.scene import load_scene, read_mask
+from backend.scene.images import read_stored
 from backend.scene.types import MaskIds
-from protocol.errors import BadArgument, BadMask
+from backend.segmenter import find_weights
+from backend.segmenter.found import ScoredMask
+from protocol.errors import BadArgument, BadMask, Unavailable
 from protocol.ply import read_ply, write_ply
 
 
@@ -42,7 +45,7 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_
     assert report["gaussians"] == len(splats) - 1
     *of_scene, of_file = report["warnings"]
     assert of_scene[-2:] == [
-        "1 files of masks belong to no photograph and were left out (first: other.png).",
+        "1 files in masks do not match any photograph and were ignored (first: other.png).",
         "1 of 6 photographs have no mask (first: images/0001.png).",
     ]
     assert of_file == "given.ply has 1 Gaussians with a zero quaternion; they were dropped."
@@ -91,5 +94,91 @@ def test_a_scene_without_masks_is_segmented_by_geometry_alone(request_small, tmp
     assert splats.extra["label"].max() == report["objects"]
     with pytest.raises(BadMask, match="has an instance mask"):
         segment(replace(asked, out=tmp_path / "no", method="consensus"))
-    with pytest.raises(BadArgument, match="reads no masks"):
+    with pytest.raises(BadArgument, match="does not use masks"):
         segment(replace(asked, out=tmp_path / "no", method="consensus", geometry=True))
+
+
+class KnownMasks:
+    """Stands for a model: the masks that a scene had, by its photographs."""
+
+    def __init__(self, scene: Path) -> None:
+        self.ids = {read_stored(view).tobytes(): read_mask(view) for view in load_scene(scene).views}
+        self.shown = 0
+
+    def __call__(self, photographs, size, tell) -> list[list[ScoredMask]]:
+        self.shown += len(photographs)
+        maps = [self.ids[pixels.tobytes()] for pixels in photographs]
+        assert all(ids is not None and ids.shape == size for ids in maps)
+        return [[ScoredMask(ids == i, predicted_iou=0.9) for i in np.unique(ids) if i > 0] for ids in maps]
+
+
+@pytest.fixture
+def by_model(request_small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SegmentRequest, KnownMasks]:
+    """A scene without masks, and what stands for a model that makes them."""
+    room = tmp_path / "room"
+    shutil.copytree(request_small.scene, room)
+    model = KnownMasks(room)
+    shutil.rmtree(room / "masks")
+    for name, content in (("config.json", "{}"), ("model.safetensors", "12345")):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_text(content)
+    monkeypatch.setattr("backend.segmenter.run.load_segmenter", lambda *args: (model, ()))
+    asked = replace(
+        request_small, scene=room, out=tmp_path / "out", steps=100, test_views="last:0.2",
+        masks_model=str(tmp_path / "model"),
+    )  # fmt: skip
+    return asked, model
+
+
+def test_a_model_makes_masks_of_the_training_views_beside_the_result(by_model, tmp_path: Path):
+    asked, model = by_model
+    before = sorted(path.name for path in asked.scene.rglob("*"))
+    report = segment(asked)
+    assert report["method"] == "consensus"
+    assert report["objects"] > 0
+    assert report["masks"] == {"model": str(tmp_path / "model"), "licence": "not stated", "bytes": 5}
+    assert model.shown == 5
+    assert any("Masks of 5 of 6 photographs were made by the model" in said for said in report["warnings"])
+    assert not any("have no mask" in said for said in report["warnings"])
+    assert len(list((asked.out / "masks").glob("*.json"))) == 6, "five photographs and a hidden note"
+    assert sorted(path.name for path in asked.scene.rglob("*")) == before, "the user's folder is as it was"
+    assert not (tmp_path / ".out.masks").exists()
+    assert segment(asked)["objects"] == report["objects"]
+    assert model.shown == 5, "masks of the earlier result are used again"
+
+
+def test_masks_that_were_made_are_kept_where_a_later_step_fails(by_model, tmp_path: Path, monkeypatch):
+    asked, model = by_model
+
+    def fails(*args, **named):
+        raise BadArgument("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.pipeline.lift", fails)
+        with pytest.raises(BadArgument, match="no"):
+            segment(asked)
+    assert not asked.out.exists()
+    segment(asked)
+    assert model.shown == 5
+
+
+def test_a_known_model_of_this_machine_is_used_by_itself_and_not_where_geometry_is_asked_for(by_model, monkeypatch):
+    asked, model = by_model
+    weights = find_weights(asked.masks_model)
+    monkeypatch.setattr("backend.pipeline.find_known", lambda: weights)
+    assert segment(replace(asked, masks_model=None, geometry=True))["masks"] is None
+    assert model.shown == 0
+    assert segment(replace(asked, masks_model=None))["method"] == "consensus"
+    assert model.shown == 5
+
+
+def test_a_model_that_cannot_be_used_is_told_before_anything_is_computed(by_model, request_small, tmp_path: Path):
+    asked, _ = by_model
+    with pytest.raises(Unavailable, match="owner/none is not on this machine"):
+        segment(replace(asked, masks_model="owner/none"))
+    with pytest.raises(BadArgument, match="mask folder were both given"):
+        segment(replace(asked, geometry=True))
+    with pytest.raises(BadArgument, match="mask folder were both given"):
+        segment(replace(asked, masks=tmp_path))
+    with pytest.raises(BadArgument, match="already has masks in"):
+        segment(replace(asked, scene=request_small.scene))

@@ -58,7 +58,7 @@ def test_up_is_that_of_a_tilted_floor(tmp_path: Path) -> None:
 def test_segment_takes_a_splat_file_and_a_folder_with_nothing_else(file: Path, tmp_path: Path, named: str) -> None:
     request = SegmentRequest(file.parent / named, tmp_path / "out", device="cpu", gallery=False, meshes=False)
     assert segment(request)["objects"] == 2
-    with pytest.raises(BadArgument, match="comes without photographs"):
+    with pytest.raises(BadArgument, match="has no photographs"):
         segment(SegmentRequest(file, tmp_path / "other", method="consensus", device="cpu"))
 
 

@@ -172,7 +172,7 @@ def test_broken_cameras_are_refused_and_leave_nothing(tmp_path: Path, text: str 
 @pytest.mark.parametrize(
     ("choice", "says"),
     [
-        ({"up": "W"}, "no axis 'W'"),
+        ({"up": "W"}, "up axis 'W' does not exist"),
         ({"scale": 0.0}, "scale 0.0"),
         ({"scale": float("nan")}, "scale nan"),
         ({"cameras": True, "photographs": Path("/nowhere")}, "no folder /nowhere"),

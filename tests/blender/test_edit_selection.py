@@ -265,7 +265,7 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     write_clumps(folder, embedding=True, meshes=True)
     session.import_folder(folder)
-    with pytest.raises(BadArgument, match="Nothing is selected"):
+    with pytest.raises(BadArgument, match="No Gaussian is selected"):
         select_like([part("mug")])
     with pytest.raises(BadArgument, match="no Gaussian 300"):
         select_like([part("mug")], Point(thing("mug"), 300))

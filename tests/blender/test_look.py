@@ -142,7 +142,7 @@ def test_photographs_that_are_not_found_are_asked_for(tmp_path: Path, capfd: pyt
     imported(tmp_path / "in")
     assert "<Find Photographs>" in draw("SPLATLIFT_PT_look")
     bpy.ops.splatlift.add_cameras()
-    assert "choose the folder 'kitchen' under Capture" in capfd.readouterr().out
+    assert "Choose the folder 'kitchen' under Capture" in capfd.readouterr().out
     (tmp_path / "in" / "capture").rename(tmp_path / "in" / "kitchen")
     bpy.context.scene.splatlift.folder = str(tmp_path / "in" / "kitchen")
     bpy.ops.splatlift.add_cameras()

@@ -159,7 +159,7 @@ def test_unregistering_leaves_blender_as_it_was() -> None:
 
 def test_an_unknown_display_is_refused(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
-    with pytest.raises(BadArgument, match="no display 'CUBES'"):
+    with pytest.raises(BadArgument, match="display 'CUBES' does not exist"):
         session.import_folder(tmp_path / "in", "CUBES")  # pyright: ignore[reportArgumentType]
 
 
@@ -260,16 +260,19 @@ MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
     "label negative": (columns_with(label=np.full(400, -1, np.int32)), "labels from -1 to -1"),
     "label beyond 16 bits": (columns_with(label=np.full(400, 65537, np.int32)), "labels from 65537 to 65537"),
     "label is a float": (columns_with(label=np.zeros(400, np.float32)), "no integer column label"),
-    "no labels": (columns_with(label=None), "no column label"),
-    "no confidence": (columns_with(confidence=None), "no column confidence"),
-    "splats cut short": (cut_splats, "cut short"),
+    "no labels": (columns_with(label=None), "no integer column label"),
+    "no confidence": (columns_with(confidence=None), "no numeric column confidence"),
+    "splats cut short": (cut_splats, "is truncated"),
     "splats of another run": (splats_of_another_run, "lists .* Gaussians for object"),
     "splats without a place": (nan_means, "lists .* Gaussians for object"),
     "splats are text": (lambda folder: (folder / "splats.ply").write_text("hello"), "not a PLY file"),
     "splats are a folder": (splats_is_a_folder, "has no file"),
     "splats are a pipe": (splats_is_a_pipe, "has no file"),
     "splats lead elsewhere": (splats_lead_elsewhere, "not a PLY file"),
-    "splats have no label at all": (lambda folder: write_ply(some_splats(9), folder / "splats.ply"), "no column label"),
+    "splats have no label at all": (
+        lambda folder: write_ply(some_splats(9), folder / "splats.ply"),
+        "no integer column label",
+    ),
 }
 
 

@@ -54,16 +54,16 @@ def test_most_photographs_win_among_customary_folders_and_the_rest_is_told():
     unposed = taken(*pictures("images/", 6), *pictures("photos/", 7), "a.jpg", "clip.mp4")
     assert unposed.folder == ROOT / "photos"
     assert unposed.warnings == (
-        f"1 photographs in {ROOT} were left out; those in {ROOT}/photos are used.",
-        f"6 photographs in {ROOT}/images were left out; those in {ROOT}/photos are used.",
-        f"1 videos in {ROOT} were left out; the photographs are used (first: clip.mp4).",
+        f"1 photographs in {ROOT} were skipped; those in {ROOT}/photos are used.",
+        f"6 photographs in {ROOT}/images were skipped; those in {ROOT}/photos are used.",
+        f"1 videos in {ROOT} were skipped; the photographs are used (first: clip.mp4).",
     )
 
 
 def test_several_other_folders_are_refused():
     with pytest.raises(BadScene, match="in several folders: a, b, c and 1 more") as refused:
         found(*(name for folder in "abcd" for name in pictures(f"{folder}/")))
-    assert refused.value.remedy == "Name one of them."
+    assert refused.value.remedy == "Give one of them."
 
 
 def test_a_video_goes_before_photographs_of_any_folder_but_customary_ones():
@@ -95,7 +95,7 @@ def test_masks_of_no_photograph_are_told():
     unposed = taken(*pictures("images/"), "masks/frame_1.png")
     assert unposed.masked == 0
     assert below(unposed.strays) == ["masks/frame_1.png"]
-    assert "holds no mask named after a photograph (first: frame_1.png)" in unposed.warnings[0]
+    assert "contains no mask with the name of a photograph (first: frame_1.png)" in unposed.warnings[0]
 
 
 def test_what_is_sent_is_what_is_read():

@@ -43,9 +43,7 @@ def test_other_values_that_are_not_finite_are_dropped(tmp_path: Path, column: st
     drawn = random_splats(4, 1)
     getattr(drawn, column).reshape(4, -1)[2, 0] = value
     write_ply(drawn, tmp_path / "a.ply")
-    with pytest.warns(
-        UserWarning, match="has 1 Gaussians with values with values that are not finite; they were dropped"
-    ):
+    with pytest.warns(UserWarning, match="has 1 Gaussians with values that are not finite; they were dropped"):
         same(read_ply(tmp_path / "a.ply"), drawn.pick(np.array([0, 1, 3])))
 
 

@@ -136,7 +136,7 @@ BAD_FRAMES: dict[str, tuple[list[bytes], str]] = {
     ),
     "bottomless JSON": (frames(b'{"v":%d,"x":' % MAJOR + b"[" * 60_000), "recursion"),
     "a negative id": (frames(id=-1), r"Expected `int` >= 0 - at `\$.id`"),
-    "an unknown message": (message("explode"), "message is not part of this protocol .* 'explode'"),
+    "an unknown message": (message("explode"), "message is not part of this protocol: .* 'explode'"),
     "an unknown field": (message("heartbeat", load="__import__('os')"), "unknown field `load`"),
     "an unknown header field": (frames(pickle="gASV"), "unknown field `pickle`"),
     "a missing field": (message("cancel"), "missing required field `job`"),

@@ -107,7 +107,7 @@ def masked_views(views: Sequence[AnyView]) -> Iterator[MaskedView]:
         if mask.ndim != 2 or 0 in mask.shape or not np.issubdtype(mask.dtype, np.integer):
             raise BadMask(
                 f"The mask of view {view.name} has shape {mask.shape} and dtype {mask.dtype}; "
-                "a map of integer ids with rows and columns is needed."
+                "a 2D map of integer ids is expected."
             )
         height, width = mask.shape
         yield MaskedView(view.name, camera.resized(width, height), compact(mask))

@@ -78,7 +78,12 @@ class Look:
 
 
 def looks_at(
-    box: Box, cameras: Sequence[Camera], pixel: float, own: DepthRenderer, whole: DepthRenderer, is_own: NDArray[np.bool_]
+    box: Box,
+    cameras: Sequence[Camera],
+    pixel: float,
+    own: DepthRenderer,
+    whole: DepthRenderer,
+    is_own: NDArray[np.bool_],
 ) -> list[Look]:
     """Return what cameras of the capture, and virtual ones among them, see of the object in a box.
 
@@ -145,7 +150,9 @@ def _looking_at(target: NDArray, eye: NDArray, distance: float) -> Camera:
     viewmat[:3, :3] = np.stack([side, np.cross(forward, side), forward])
     viewmat[:3, 3] = -viewmat[:3, :3] @ eye
     # The whole box fits: it is seen from ORBIT_DISTANCE times its half diagonal.
-    return Camera(viewmat, np.array([[LONGEST, 0, LONGEST / 2], [0, LONGEST, LONGEST / 2], [0, 0, 1.0]]), LONGEST, LONGEST)
+    return Camera(
+        viewmat, np.array([[LONGEST, 0, LONGEST / 2], [0, LONGEST, LONGEST / 2], [0, 0, 1.0]]), LONGEST, LONGEST
+    )
 
 
 def _look(camera: Camera, own: DepthRenderer, whole: DepthRenderer, is_own: NDArray[np.bool_], captured: bool) -> Look:

@@ -33,14 +33,14 @@ def object_box(splats: Splats) -> Box | None:
 
 def cell_size(box: Box, cameras: Sequence[Camera]) -> float:
     """Size of a grid cell: fine enough for the largest box side, not finer than photographs show."""
-    sizes = [
-        (camera.viewmat[2, :3] @ box.middle + camera.viewmat[2, 3]) / camera.K[0, 0] for camera in cameras
-    ]
+    sizes = [(camera.viewmat[2, :3] @ box.middle + camera.viewmat[2, 3]) / camera.K[0, 0] for camera in cameras]
     pixel = min((size for size in sizes if size > 0), default=0.0)
     return max(float((box.high - box.low).max()) / CELLS, FINEST * pixel)
 
 
-def fused(splats: Splats, is_own: NDArray[np.bool_], whole: DepthRenderer, cameras: Sequence[Camera]) -> tuple[Field, list[Look]]:
+def fused(
+    splats: Splats, is_own: NDArray[np.bool_], whole: DepthRenderer, cameras: Sequence[Camera]
+) -> tuple[Field, list[Look]]:
     own = splats.pick(np.flatnonzero(is_own))
     box = object_box(own)
     cell = cell_size(box, cameras)

@@ -63,7 +63,7 @@ def test_plain_masks_are_left_to_the_method(case: Case):
     view = case.test[0]
     assert not is_layered([view, LayeredView(view.name, view.camera, view.mask[None])])
     assert is_layered([view, case.train[0]])
-    with pytest.raises(BadArgument, match="no level 'half'"):
+    with pytest.raises(BadArgument, match="level 'half' does not exist"):
         choose(case.splats, [view], level="half")
 
 

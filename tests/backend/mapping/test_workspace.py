@@ -48,7 +48,7 @@ def test_what_is_left_out_is_told(made: Workspace) -> None:
     assert made.given == VIEWS + 2
     assert len(made.origins) >= 0.9 * VIEWS
     assert any("broken.png" in said and "cannot be read" in said for said in made.warnings)
-    assert any("elsewhere.png" in said and "could not be placed" in said for said in made.warnings)
+    assert any("elsewhere.png" in said and "got no pose" in said for said in made.warnings)
     assert not (made.folder / "images" / "elsewhere.png").exists()
     assert made.origins["0000.png"] == "images/0000.png"
     assert load_scene(made.folder).warnings == ()

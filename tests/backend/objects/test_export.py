@@ -86,7 +86,7 @@ def test_meshes_are_where_the_object_is(name: str, tmp_path: Path):
     written, said = export(tmp_path / "out", ["Object 1"], to, name)
     assert written.what == "triangles"
     assert written.count > 1000
-    assert ("no colours" in said) == (name == "mesh-stl")
+    assert ("does not support colours" in said) == (name == "mesh-stl")
     mesh = trimesh.load(to, force="mesh", process=False)
     assert isinstance(mesh, trimesh.Trimesh)
     assert len(mesh.faces) == written.count
@@ -170,7 +170,7 @@ def test_an_object_without_gaussians(tmp_path: Path):
     [
         ("out", ["7"], "x.ply", None, NotFound, "no object '7'"),
         ("out", ["1"], "x.docx", None, BadArgument, "ending of .*x.docx is not known"),
-        ("out", ["1"], "x.ply", "fbx", BadArgument, "no format 'fbx'"),
+        ("out", ["1"], "x.ply", "fbx", BadArgument, "format 'fbx' does not exist"),
         ("out", ["1"], "x.ply", "spz", BadArgument, "ending of .*x.ply is not one of SPZ 4"),
         ("out", ["1"], "nowhere/x.ply", None, BadSplats, "its folder does not exist"),
         ("out", ["1"], "nowhere/x.obj", None, BadSplats, "its folder does not exist"),
@@ -193,7 +193,7 @@ def test_bad_exports_end_in_a_sentence(tmp_path: Path, folder, objects, to, name
 
 def test_labels_of_a_mesh_are_refused(tmp_path: Path):
     write(tmp_path / "out")
-    with pytest.raises(BadArgument, match="not one of Gaussians"):
+    with pytest.raises(BadArgument, match="does not store Gaussians"):
         export_objects(tmp_path / "out", ["1"], tmp_path / "x.obj", labels=True)
 
 

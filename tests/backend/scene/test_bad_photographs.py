@@ -59,12 +59,20 @@ def splats(root: Path) -> None:
 
 BAD_PHOTOGRAPHS: dict[str, tuple[Callable[[Path], object], str | None, str]] = {
     "four photographs": (lambda root: photographs(root, 4), None, "holds 4 photographs; poses need at least 5"),
-    "half of the photographs cannot be read": (broken, None, r"holds 3 photographs that can be read \(0.jpg, 1.jpg"),
+    "half of the photographs cannot be read": (broken, None, r"holds 3 photographs that are readable \(0.jpg, 1.jpg"),
     "photographs in two folders": (in_two_folders, None, "in several folders: left, right"),
     "two files may be a mask": (masks("masks/0.png", "masks/0_mask.png"), None, "may be the mask of one photograph"),
-    "a folder of other masks": (masks("ids/other.png"), "ids", r"ids holds no mask named after a photograph of"),
+    "a folder of other masks": (
+        masks("ids/other.png"),
+        "ids",
+        r"ids contains no mask with the name of a photograph of",
+    ),
     "two videos": (videos("a.mp4", "b.mp4"), None, r"holds 2 videos \(first: a.mp4\)"),
-    "masks of no frame": (videos("a.mp4"), "ids", "no mask named after a frame of .*a.mp4, as frame_000000.jpg is"),
+    "masks of no frame": (
+        videos("a.mp4"),
+        "ids",
+        "no mask with the name of a frame of .*a.mp4, such as frame_000000.jpg",
+    ),
     "a video that is none": (lambda root: (root / "a.mp4").write_bytes(b"none"), None, "a.mp4 cannot be read"),
     "two splat files": (splats, None, r"holds 2 splat files without photographs \(first: a.ply, b.ply\)"),
 }

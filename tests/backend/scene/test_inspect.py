@@ -59,10 +59,10 @@ def test_what_is_found(tmp_path: Path) -> None:
         "points": 2,
         "splats": "point_cloud.ply",
         "warnings": [
-            "1 files of masks belong to no photograph and were left out (first: other.png).",
+            "1 files in masks do not match any photograph and were ignored (first: other.png).",
             "1 of 3 photographs have no mask (first: images/v_10.png).",
-            "The id 5 holds most of the rim in 2 of 2 masks that were looked at, as background does, and was taken for "
-            "an object; if it is background, say --background-id 5.",
+            "The id 5 covers most of the image border in 2 of 2 inspected masks, but was treated as an object. If it "
+            "is background, use --background-id 5.",
         ],
     }
     assert sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*")) == before
@@ -75,7 +75,7 @@ def test_what_is_found(tmp_path: Path) -> None:
         "splats: point_cloud.ply",
     ]
     said = inspect_scene(root, mask_ids=MaskIds(background=(5,)))[0]["warnings"]
-    assert said == [*findings["warnings"][:2], "None of the 2 masks that were looked at shows an object."]
+    assert said == [*findings["warnings"][:2], "None of the 2 inspected masks shows an object."]
 
 
 def test_a_mask_folder_elsewhere(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_photographs_without_cameras(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / "day" / f"{number}.jpg").write_bytes(b"none")
     _, fault = inspect_scene(tmp_path)
-    assert "holds 4 photographs that can be read (day/0.jpg, day/1.jpg, day/2.jpg and 1 more cannot)" in str(fault)
+    assert "holds 4 photographs that are readable (day/0.jpg, day/1.jpg, day/2.jpg and 1 more are not)" in str(fault)
 
 
 def test_a_splat_file_alone(tmp_path: Path) -> None:

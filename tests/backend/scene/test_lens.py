@@ -140,7 +140,7 @@ def test_without_distortion_there_is_no_lens() -> None:
 
 
 def test_a_lens_that_folds_is_refused() -> None:
-    with pytest.raises(BadScene, match="cannot be undone at the border"):
+    with pytest.raises(BadScene, match="cannot be inverted at the border"):
         pinhole(Lens("SIMPLE_RADIAL", (50.0, 50.0, 50.0, -3.0), 100, 100))
 
 

@@ -68,7 +68,7 @@ def test_a_model_with_pickled_weights_only_is_not_offered(tmp_path, online, monk
     (tmp_path / "config.json").write_text("{}")
     with running_hub(tmp_path) as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-        with pytest.raises(BadArgument, match="no weights as safetensors"):
+        with pytest.raises(BadArgument, match="no weights in safetensors format"):
             look_up("owner/tiny")
 
 

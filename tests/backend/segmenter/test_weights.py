@@ -74,7 +74,7 @@ def test_several_files_of_weights_are_all_needed(model, tmp_path):
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     weight_map = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    with pytest.raises(BadArgument, match="lists weights that are not in"):
+    with pytest.raises(BadArgument, match="lists weight files that are not in"):
         find_weights(str(folder))
     (folder / "model-00002-of-00002.safetensors").write_bytes(b"12345")
     found = find_weights(str(folder))
@@ -87,7 +87,7 @@ def test_an_index_leads_nowhere_else(model, tmp_path):
     shutil.copytree(model("sam2"), folder)
     (folder / "model.safetensors").rename(tmp_path / "elsewhere.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../elsewhere.safetensors"}}))
-    with pytest.raises(BadArgument, match="lists weights"):
+    with pytest.raises(BadArgument, match="lists weight files"):
         find_weights(str(folder))
 
 
@@ -101,7 +101,7 @@ def test_pickled_weights_are_never_read(model, tmp_path):
     folder = tmp_path / "sam2"
     shutil.copytree(model("sam2"), folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(BadArgument, match=r"pickle only \(pytorch_model.bin\)"):
+    with pytest.raises(BadArgument, match=r"pickle format only \(pytorch_model.bin\)"):
         find_weights(str(folder))
 
 

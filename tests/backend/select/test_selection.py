@@ -79,7 +79,7 @@ def test_it_says_what_decided(tmp_path: Path) -> None:
     by_label = open_result(write(tmp_path / "b", False))
     said = [describe(opened, select_pixel(opened, "a", *LARGE)) for opened in (by_embedding, by_label)]
     assert said[0] == "900 of 1,400 Gaussians by the embedding of contrastive, cosine at least 0.7"
-    assert said[1] == "900 of 1,400 Gaussians by their label, object 1: consensus keeps no embedding"
+    assert said[1] == "900 of 1,400 Gaussians by their label, object 1: consensus has no embedding"
 
 
 def test_the_threshold_is_of_the_cosine(tmp_path: Path) -> None:

@@ -212,12 +212,12 @@ def test_a_refused_submission_fails_the_job(stage, capture):
     stage.connect()
 
     def refuse(_):
-        raise Refused("This server works on cuda only.", "Ask for it.")
+        raise Refused("This server only supports the device cuda.", "Ask for it.")
 
     stage.server.answers[Submit] = refuse
     job = stage.job_list.submit(capture())
     stage.play(lambda: job.final)
-    assert job.error.sentence == "This server works on cuda only."
+    assert job.error.sentence == "This server only supports the device cuda."
 
 
 # Cancel

@@ -154,7 +154,7 @@ def test_what_cannot_be_sent(tmp_path):
     for name, said in (
         ("nowhere", "nowhere does not exist"),
         ("file.png", "does not exist"),
-        ("empty", "holds no photographs"),
+        ("empty", "contains no photographs"),
     ):
         with pytest.raises(BadScene, match=said) as refused:
             found(tmp_path / name)

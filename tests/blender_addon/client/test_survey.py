@@ -81,11 +81,11 @@ def test_a_folder_that_is_no_scene_is_still_told(tmp_path):
     assert "holds 3 photographs; poses need at least 5" in str(found.problem)
     found = api.survey(make(tmp_path / "other", "masks/0.png", "notes.txt"))
     assert (found.layout, found.masks_from, found.poses_from) == (None, None, None)
-    assert "holds no photographs or video" in str(found.problem)
+    assert "contains no photographs or video" in str(found.problem)
     with pytest.raises(BadScene):
         api.survey(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadScene, match="holds no photographs"):
+    with pytest.raises(BadScene, match="contains no photographs"):
         api.survey(tmp_path / "empty")
 
 
@@ -282,7 +282,7 @@ def test_files_that_may_be_one_mask_are_told(tmp_path):
     assert found.rivals == ("v_1.png", "v_1_mask.png")
     assert fault is not None
     assert "masks/v_1.png, " in str(fault)
-    assert "masks/v_1_mask.png; so it is with 3 of 3" in str(fault)
+    assert "masks/v_1_mask.png; this affects 3 of 3" in str(fault)
     assert api.survey(capture(tmp_path / "other")).rivals == ()
 
 

@@ -118,8 +118,8 @@ def test_there_and_back(name: str, count: int, degree: int, seed: int, scale: fl
     got, said = written(drawn, path, name)
     held = drawn if BY_NAME[name].degree else Splats(*_columns(drawn), drawn.sh[:, :1])
     check(got, in_order(held, name), STEPS[name](drawn))
-    assert not [sentence for sentence in said if "bounded" in sentence]
-    assert any("were left out" in sentence for sentence in said) == (degree > BY_NAME[name].degree)
+    assert not [sentence for sentence in said if "clipped" in sentence]
+    assert any("were dropped" in sentence for sentence in said) == (degree > BY_NAME[name].degree)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
@@ -162,19 +162,19 @@ def test_labels_go_along_or_beside(name: str, tmp_path: Path):
     else:
         beside = np.load(labels_beside(path), allow_pickle=False)
         assert np.array_equal(beside, in_order(drawn, name).extra["label"])
-        assert any("holds no labels" in sentence for sentence in said)
-        assert any("holds no confidences" in sentence for sentence in said)
+        assert any("has no labels" in sentence for sentence in said)
+        assert any("has no confidences" in sentence for sentence in said)
     assert not written(drawn, path, name)[0].extra
 
 
 @pytest.mark.parametrize(
     ("name", "change", "sentence"),
     [
-        ("spz", {"scales": -12}, "7 Gaussians have log-scales beyond -10 to 5.9375"),
-        ("spz", {"sh": 5}, "7 Gaussians have coefficients of the constant colour beyond"),
-        ("splat", {"sh": 5}, "7 Gaussians have colours beyond 0 to 1"),
-        ("compressed-ply", {"scales": -30}, "7 Gaussians have log-scales beyond -20 to 20"),
-        ("gaussians-glb", {"scales": -100}, "7 Gaussians have log-scales beyond -87 to 88"),
+        ("spz", {"scales": -12}, "7 Gaussians have log-scales outside the range -10 to 5.9375"),
+        ("spz", {"sh": 5}, "7 Gaussians have coefficients of the constant colour outside the range"),
+        ("splat", {"sh": 5}, "7 Gaussians have colours outside the range 0 to 1"),
+        ("compressed-ply", {"scales": -30}, "7 Gaussians have log-scales outside the range -20 to 20"),
+        ("gaussians-glb", {"scales": -100}, "7 Gaussians have log-scales outside the range -87 to 88"),
     ],
 )
 def test_values_beyond_the_range_are_bounded_and_said(name: str, change: dict, sentence: str, tmp_path: Path):
@@ -198,7 +198,7 @@ def test_what_cannot_be_used_is_dropped_and_said(name: str, tmp_path: Path):
         write_splats(drawn, path, BY_NAME[name])
     assert len(read_splats(path)) == 18
     said = " ".join(str(each.message) for each in caught)
-    assert "1 Gaussians that are not finite" in said
+    assert "1 Gaussians with values that are not finite" in said
     assert "1 Gaussians with a quaternion of zeros" in said
     assert np.isnan(drawn.means[3]).all(), "what was given is left as it was"
     assert np.isneginf(drawn.scales[5]).all()
@@ -231,7 +231,7 @@ def test_nothing_is_refused(name: str, tmp_path: Path):
 def test_gaussians_beyond_the_numbers_of_spz(tmp_path: Path):
     drawn = storable(3)
     drawn.means[0] = 5e6
-    with pytest.raises(BadSplats, match="at most 4194304 units out"):
+    with pytest.raises(BadSplats, match="within 4194304 units of the origin"):
         write_splats(drawn, tmp_path / "a.spz", BY_NAME["spz"])
     assert not list(tmp_path.iterdir())
 
@@ -294,10 +294,10 @@ def test_among_gaussians_alone_glb_means_gaussians():
 @pytest.mark.parametrize(
     ("file", "name", "sentence"),
     [
-        ("a.docx", None, "ending of a.docx is not known"),
-        ("a", None, "ending of a is not known"),
-        ("a.ply", "fbx", "no format 'fbx'"),
-        ("a.obj", "spz", "ending of a.obj is not one of SPZ 4"),
+        ("a.docx", None, "file type of a.docx is not supported"),
+        ("a", None, "file type of a is not supported"),
+        ("a.ply", "fbx", "format 'fbx' does not exist"),
+        ("a.obj", "spz", "a.obj does not have the ending of SPZ 4"),
     ],
 )
 def test_other_formats_are_refused(file: str, name: str | None, sentence: str):

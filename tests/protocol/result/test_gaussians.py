@@ -83,7 +83,7 @@ def test_gaussians_come_with_label_and_confidence(tmp_path: Path) -> None:
     [
         ({}, "no integer column label"),
         ({"label": np.zeros(COUNT, np.float32)}, "no integer column label"),
-        ({"label": np.zeros(COUNT, np.int32)}, "no column confidence of type numbers"),
+        ({"label": np.zeros(COUNT, np.int32)}, "no numeric column confidence"),
     ],
 )
 def test_gaussians_without_their_columns_are_refused(tmp_path: Path, columns: dict, says: str) -> None:

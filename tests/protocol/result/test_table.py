@@ -103,7 +103,7 @@ def test_any_values_are_either_refused_in_a_sentence_or_within_their_limits(chan
 def test_any_bytes_are_refused_in_a_sentence(data: bytes) -> None:
     with TemporaryDirectory() as name:
         (Path(name) / TABLE).write_bytes(data)
-        with pytest.raises(BadResult, match="cannot be read, it is not a valid table of objects"):
+        with pytest.raises(BadResult, match="is not a valid table of objects"):
             read_table(Path(name))
 
 
