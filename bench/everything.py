@@ -8,10 +8,11 @@
 
 The masks simulate a model that segments everything, from exact ids: in each view an object has a mask of the whole,
 masks of its parts and now and then one mask with its neighbour, each by chance; parts follow the colours of the
-photograph, or in the profiles "poor" and "halves" the left and right half of each object; floor and walls are
-cut into pieces of one colour. Scores are drawn about a mean of each kind. Columns: "flat" paints smaller masks on larger ones; then all that
-:mod:`backend.levels` does, and the same without scores, without nesting (of the masks painted flat) and without the
-planes that bound the scene. "parts" scores ``level="part"`` against the exact halves, where the scene has them.
+photograph, or in the profiles "poor" and "halves" the left and right half of each object; floor and walls are cut into
+pieces of one colour. Scores are drawn about a mean of each kind. Columns: "flat" paints smaller masks on larger ones;
+"levels" is all that :mod:`backend.levels` does, then the same without scores, without nesting (of the masks painted
+flat) and without the planes that bound the scene. "parts" scores ``level="part"`` against the exact halves, where the
+scene has them.
 The Gaussians of all columns are the same, and the last 20 % of a room's views are held out.
 """
 
