@@ -314,7 +314,7 @@ def masks(
     out.mkdir(parents=True, exist_ok=True)
     for number, view in enumerate(load_scene(room).views):
         exact = with_truth(view, folder).mask
-        photograph = np.asarray(Image.fromarray(read_image(view)).resize(exact.shape[::-1]))
+        photograph = np.asarray(Image.fromarray(read_image(view)).resize((exact.shape[1], exact.shape[0])))
         found = simulated(photograph, exact, None, PROFILES[profile], np.random.default_rng([seed, number]))
         items = [{"segmentation": _run_lengths(m), "score": round(s, 4)} for m, s in zip(*found, strict=True)]
         (out / f"{view.image_path.stem}.json").write_text(json.dumps(items))
