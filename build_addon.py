@@ -3,11 +3,15 @@
 One zip per platform holds the add-on, this project's ``protocol`` as a wheel of its own, and the wheels of pyzmq,
 msgspec, blake3 and plyfile for the Pythons of all supported Blenders (3.11 for 4.2 to 5.0, 3.13 from 5.1 on). numpy is
 not among them, as Blender brings its own. The zip is built and validated by Blender's own tool, from the bpy package.
+
+All extensions of a Blender share one site-packages, so there ``protocol`` is called ``splatlift_protocol``: the wheel
+and the add-on in the zip import it by that name.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import base64
 import hashlib
 import importlib.util
@@ -24,6 +28,8 @@ from pathlib import Path
 from protocol.errors import Fault, Unavailable
 
 ROOT = Path(__file__).resolve().parent
+PROTOCOL = "splatlift_protocol"
+"""What the package ``protocol`` is called in Blender."""
 BUNDLED = {"pyzmq": "", "msgspec": "", "blake3": "", "plyfile": ",<1.1.4"}
 """What travels in the zip, and its limits beyond pyproject.toml: plyfile 1.1.4 wants a newer numpy than Blender has."""
 PYTHONS = ("3.11", "3.13")
@@ -49,6 +55,8 @@ def build(out: Path, target: str) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source"
         shutil.copytree(ROOT / "blender_addon", source, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in source.rglob("*.py"):
+            path.write_bytes(with_protocol_renamed(path.read_bytes()))
         shutil.copy(ROOT / "LICENSE", source)
         wheels = source / "wheels"
         protocol_wheel(wheels)
@@ -69,10 +77,12 @@ def build(out: Path, target: str) -> Path:
 
 def protocol_wheel(folder: Path) -> Path:
     """Write ``protocol`` into ``folder`` as a pure wheel, the same bytes from the same source, and return it."""
-    project = _project()
-    name = f"{project['name']}_protocol"
+    project, name = _project(), PROTOCOL
     sources = sorted((ROOT / "protocol").rglob("*.py"))
-    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sources}
+    files = {
+        f"{PROTOCOL}/{path.relative_to(ROOT / 'protocol').as_posix()}": with_protocol_renamed(path.read_bytes())
+        for path in sources
+    }
     # Blender keeps an installed wheel whose version it knows, so another content must be another version.
     version = f"{project['version']}+{hashlib.sha256(repr(files).encode()).hexdigest()[:8]}"
     requires = "".join(f"Requires-Dist: {_requirement(each)}\n" for each in ("numpy", "msgspec", "blake3", "plyfile"))
@@ -83,6 +93,29 @@ def protocol_wheel(folder: Path) -> Path:
     ).encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: build_addon\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     return write_wheel(folder / f"{name}-{version}-py3-none-any.whl", files)
+
+
+def with_protocol_renamed(source: bytes) -> bytes:
+    """Return Python source, UTF-8, that imports from :data:`PROTOCOL` what it imports from ``protocol``.
+
+    Raises:
+        Fault: at an import that is not of the form ``from protocol... import ...``.
+    """
+    lines = source.splitlines(keepends=True)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    # The last one first, so that the places of the others stay what they are.
+    for node in sorted(nodes, key=lambda each: (each.lineno, each.col_offset), reverse=True):
+        if isinstance(node, ast.Import) and any(_is_protocol(each.name) for each in node.names):
+            raise Fault(f"Line {node.lineno} imports protocol as a name of its own.", "Use from protocol.x import y.")
+        if isinstance(node, ast.ImportFrom) and not node.level and _is_protocol(node.module or ""):
+            line, start = lines[node.lineno - 1], node.col_offset
+            before, after = line[:start], line[start:]
+            lines[node.lineno - 1] = before + re.sub(rb"\bprotocol\b", PROTOCOL.encode(), after, count=1)
+    return b"".join(lines)
+
+
+def _is_protocol(module: str) -> bool:
+    return module.split(".")[0] == "protocol"
 
 
 def download_wheels(folder: Path, target: str, python: str) -> None:

@@ -1,7 +1,8 @@
-"""The Blender tests in every Blender that is a Python package: `nox` runs them all, `nox -s blender-5.2` in one.
+"""The Blender tests in every Blender that is a Python package: `nox` runs them all, `nox -s blender-5.3` in one.
 
 Each runs in an environment of its own, without torch: the add-on must not need the backend. What tests the two together
 starts a server with the Python that nox itself runs in, so install nox where the backend is: `pip install -e .[dev]`.
+`--force-python PATH` names a Python that is not on the search path.
 """
 
 import sys
@@ -13,6 +14,7 @@ BLENDERS = {
     "4.5": ("3.11", "bpy==4.5.15", "numpy<2"),
     "5.0": ("3.11", "bpy==5.0.1", "numpy<2"),
     "5.2": ("3.13", "bpy==5.2.3", "numpy>=2.2"),
+    "5.3": ("3.13", "bpy==5.3.0", "numpy>=2.2"),
 }
 """Of each Blender its Python, its package, and the numpy that it is built against."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
+from backend.cli_options import job_options
 from backend.progress import Cancelled
 from protocol.errors import BadArgument, Fault, Unavailable
+from protocol.job_request import JobRequest, check
 
 if TYPE_CHECKING:
     from backend.scene.types import MaskIds
@@ -31,100 +34,61 @@ app = typer.Typer(
     help="Lift inconsistent 2D masks to one label per Gaussian, and hand each object to Blender.",
 )
 
-SceneFolder = Annotated[
-    Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, or photographs, or a video.")
+SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="Scene folder, folder of photographs, or video.")]
+Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Device for computations.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+MaskFolder = Annotated[Path | None, typer.Option(help="Mask folder. Default: the folder of the layout.")]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|geometry",
+        help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
+    ),
 ]
-Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Where to compute.")]
-TestViews = Annotated[str, typer.Option(metavar="none|last:F|every:N", help="Views held out of everything.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps; left out, those of the quality.")]
-Quality = Annotated[
-    Literal["draft", "standard", "high"],
-    typer.Option(help="What a reconstruction may take; a draft takes at most a third of the time of standard."),
-]
-Gpus = Annotated[int, typer.Option(min=1, help="Experimental: GPUs of this machine that reconstruct together.")]
-MaskFolder = Annotated[Path | None, typer.Option(help="The mask folder, where it is not the layout's own.")]
 BackgroundIds = Annotated[
-    list[int] | None, typer.Option("--background-id", metavar="ID", help="A mask id that is background; repeatable.")
+    list[int] | None, typer.Option("--background-id", metavar="ID", help="Mask id of background; repeatable.")
 ]
 VoidIds = Annotated[
-    list[int] | None, typer.Option("--void-id", metavar="ID", help="A mask id that says nothing is known; repeatable.")
+    list[int] | None, typer.Option("--void-id", metavar="ID", help="Mask id of unknown pixels; repeatable.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Fetch the model without a question, if it is not here.")]
-Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Grow more Gaussians where masks show objects.")]
+OF_RECONSTRUCT = (
+    "quality",
+    "steps",
+    "test_views",
+    "device",
+    "seed",
+    "masks",
+    "background_ids",
+    "void_ids",
+    "long_side",
+    "max_gaussians",
+    "steer",
+    "gpus",
+)
+"""Options of a job that decide what Gaussians become."""
+Yes = Annotated[bool, typer.Option("--yes", help="Download the model without asking.")]
 
 
 @app.command()
+@job_options()
 def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
-    splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .splat")] = None,
-    masks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|geometry",
-            help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
-        ),
-    ] = None,
-    background_id: BackgroundIds = None,
-    void_id: VoidIds = None,
-    method: Annotated[str | None, typer.Option(help="The lifting method; left out, the best.")] = None,
-    test_views: TestViews = "none",
-    device: Device = "auto",
-    seed: Seed = 0,
-    quality: Quality = "standard",
-    steps: Steps = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
-    ] = None,
-    gallery: Annotated[bool, typer.Option(help="Make the pictures of gallery/, a few seconds' work.")] = True,
-    refine: Annotated[
-        bool | None,
-        typer.Option(
-            "--refine/--no-refine", help="Let labels sharpen the Gaussians' edges; by default not of --splats."
-        ),
-    ] = None,
-    gpus: Gpus = 1,
-    steer: Steer = True,
-    masks_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|DIR", help="Where the scene has no masks: the model to make them, as in masks."),
-    ] = None,
+    request: JobRequest,
     yes: Yes = False,
 ) -> None:
     """Turn a scene folder into labelled objects, in this process, without a server."""
-    from backend.pipeline import SegmentRequest
     from backend.pipeline import segment as run
     from backend.terminal import progress_bars
 
     checkpoint = out.with_name(f".{out.name}.checkpoint")
-    request = SegmentRequest(
-        scene=scene,
-        out=out,
-        splats=splats,
-        masks=None if masks is None or masks == "geometry" else Path(masks),
-        geometry=masks == "geometry",
-        mask_ids=_mask_ids(background_id, void_id),
-        method=method,
-        test_views=test_views,
-        device=device,
-        seed=seed,
-        steps=steps,
-        quality=quality,
-        checkpoint=checkpoint,
-        gallery=gallery,
-        settings=parse_settings(setting or []),
-        refine=refine,
-        gpus=gpus,
-        steer=steer,
-        masks_model=masks_model,
-    )
     with progress_bars() as progress:
-        if masks_model is not None and masks is None:
+        if request.masks_model is not None:
+            check(request)
             from backend.segmenter import get_weights
 
-            get_weights(masks_model, _agree(yes), progress)
-        report = run(request, progress)
+            get_weights(request.masks_model, _agree(yes), progress)
+        report = run(scene, out, request, checkpoint=checkpoint, progress=progress)
     checkpoint.unlink(missing_ok=True)
     _warn(report["warnings"])
     typer.echo(_how_solid(report))
@@ -150,21 +114,22 @@ def _how_solid(report: dict) -> str:
     said = f"{solidity['surface_light']:.0%} of the light from surfaces, median opacity {solidity['opacity']:.2f}"
     if psnr is None:
         return said
-    return f"{said}, {psnr:.1f} dB on held-out photographs, {solidity['psnr_training']:.1f} dB on those of the training"
+    return f"{said}, {psnr:.1f} dB on held-out photographs, {solidity['psnr_training']:.1f} dB on training photographs"
 
 
 @app.command()
 def inspect(
     scene: SceneFolder,
-    masks: MaskFolder = None,
+    masks: Masks = None,
     background_id: BackgroundIds = None,
     void_id: VoidIds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a scene folder is read as, before anything is computed; it is left as it is."""
+    """Print how a scene folder is read. The folder is not changed."""
     from backend.scene.inspect import as_lines, inspect_scene
 
-    findings, fault = inspect_scene(scene, masks, _mask_ids(background_id, void_id))
+    folder = None if masks is None or masks == "geometry" else Path(masks)
+    findings, fault = inspect_scene(scene, folder, _mask_ids(background_id, void_id), geometry=masks == "geometry")
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:
@@ -185,29 +150,32 @@ def poses(
     source = find_unposed(photographs)
     if source is None:
         raise BadArgument(
-            f"{photographs} is no folder of photographs without cameras and no video.",
-            "Name a folder that holds photographs or images/, or a video file; backend inspect says what is there.",
+            f"{photographs} is neither a video nor a folder of photographs without cameras.",
+            "Give a video file or a folder that contains photographs or images/. backend inspect lists what a folder "
+            "contains.",
         )
     with progress_bars() as progress:
         made = write_workspace(source, out, seed, progress)
     _warn((*source.warnings, *made.warnings))
-    typer.echo(f"{len(made.origins)} of {made.given} photographs placed: {out}")
+    typer.echo(f"{len(made.origins)} of {made.given} photographs got a pose: {out}")
 
 
 @app.command()
 def masks(
-    scene: Annotated[Path, typer.Argument(metavar="SCENE", help="A scene folder in any known layout, with cameras.")],
+    scene: Annotated[Path, typer.Argument(metavar="SCENE", help="Scene folder with cameras.")],
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="A model of the hub, or its folder; left out, a known one that is here."),
+        typer.Option(
+            metavar="NAME|DIR", help="Hub model or folder of a model. Default: a known model on this machine."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The mask folder; left out, masks in the scene.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Mask folder. Default: masks in the scene.")] = None,
     views: Annotated[
         str | None,
-        typer.Option(metavar="N|all", help="How many photographs get masks; left out, as many as the lift needs."),
+        typer.Option(metavar="N|all", help="Number of photographs that get masks. Default: as many as lifting needs."),
     ] = None,
     points: Annotated[
-        int, typer.Option(min=1, max=128, help="Points along a side that SAM and its successors are asked about.")
+        int, typer.Option(min=1, max=128, help="Points per image side, for SAM and its successors.")
     ] = 32,
     yes: Yes = False,
     device: Device = "auto",
@@ -226,7 +194,7 @@ def masks(
             candidates, folder, weights, count=count, device=device_of(device), per_side=points, progress=progress
         )
     _warn(made.warnings)
-    kept = f", {made.kept} of them kept from before" if made.kept else ""
+    kept = f", {made.kept} of them from an earlier run" if made.kept else ""
     typer.echo(f"{made.masks:,} masks made; {made.photographs} photographs have masks{kept}: {folder}")
 
 
@@ -243,33 +211,21 @@ def _agree(yes: bool) -> Agree:
 
 
 @app.command()
+@job_options(only=OF_RECONSTRUCT)
 def reconstruct(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(metavar="FILE.ply", help="The splat file to write.")],
-    quality: Quality = "standard",
-    steps: Steps = None,
-    test_views: TestViews = "none",
-    device: Device = "auto",
-    seed: Seed = 0,
-    masks: MaskFolder = None,
-    background_id: BackgroundIds = None,
-    void_id: VoidIds = None,
-    gpus: Gpus = 1,
-    steer: Steer = True,
+    request: JobRequest,
 ) -> None:
     """Turn photographs into Gaussians."""
     from backend.pipeline import reconstruct_to_file
     from backend.terminal import progress_bars
 
     if out.suffix.lower() != ".ply":
-        raise BadArgument(f"The output {out} does not end in .ply.", "Name a .ply file.")
+        raise BadArgument(f"The output {out} does not end in .ply.", "Give a file name that ends in .ply.")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     with progress_bars() as progress:
-        count, psnr, warnings = reconstruct_to_file(
-            scene, out, masks, steps=steps, quality=quality, test_views=test_views, device=device, seed=seed,
-            checkpoint=checkpoint, gpus=gpus, steer=steer, progress=progress,
-            mask_ids=_mask_ids(background_id, void_id),
-        )  # fmt: skip
+        count, psnr, warnings = reconstruct_to_file(scene, out, request, checkpoint=checkpoint, progress=progress)
     checkpoint.unlink(missing_ok=True)
     _warn(warnings)
     held_out = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
@@ -277,20 +233,41 @@ def reconstruct(
 
 
 @app.command()
+def objects(
+    splats: Annotated[Path, typer.Argument(metavar="FILE", help="Gaussians without cameras: .ply .spz .splat")],
+    out: Annotated[Path, typer.Option(help="The result folder.")],
+    device: Device = "auto",
+    seed: Seed = 0,
+    gallery: Annotated[bool, typer.Option(help="Write images to gallery/; takes a few seconds.")] = True,
+) -> None:
+    """Find the objects in a splat file by geometry alone, without cameras, photographs or masks."""
+    from backend.splats_alone import objects_of_splats
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        report = objects_of_splats(splats, out, device=device, seed=seed, gallery=gallery, progress=progress)
+    _warn(report["warnings"])
+    count, total = report["gaussians"], report["seconds"]["total"]
+    typer.echo(f"{report['objects']} objects in {count:,} Gaussians, {total:.0f} s: {out}")
+
+
+@app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder, or a folder of id maps or masks.")],
-    truth: Annotated[Path, typer.Option(help="A folder of exact id maps with the same names, or a data set's scene.")],
+    truth: Annotated[
+        Path, typer.Option(help="Folder of ground-truth id maps with the same names, or scene of a data set.")
+    ],
     protocol: Annotated[
         Literal["scene", "messy-rooms", "lerf-mask", "3d-ovs"] | None,
-        typer.Option(help="Score as the papers on a data set do; left out, objects alone at the size of the truth."),
+        typer.Option(help="Protocol of a data set. Default: objects only, at the size of the ground truth."),
     ] = None,
     missing: Annotated[
         Literal["zero", "skip"] | None,
-        typer.Option(help="lerf-mask and 3d-ovs: what a mask that was not predicted counts; left out, zero."),
+        typer.Option(help="lerf-mask and 3d-ovs: how to score missing predictions. Default: zero."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score labels against exact ids, over the whole scene."""
+    """Score labels against ground-truth ids over the whole scene."""
     from backend.evaluate.protocols import as_lines, evaluate_by
 
     score = evaluate_by(protocol, folder, truth, missing)
@@ -301,14 +278,55 @@ def evaluate(
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
-    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
-    to: Annotated[Path, typer.Option(metavar="FILE", help="A .ply splat file, or a mesh: .obj .glb .stl")],
+    objects: Annotated[
+        list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, all, or background.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Output file. Its ending sets the format.")],
+    format_name: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="Format listed by `backend formats`.")
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Also write the label of each Gaussian.")] = False,
 ) -> None:
-    """Write one or several objects of a result to a file; the ending says which kind."""
+    """Export objects of a result as Gaussians, mesh, masks or labels."""
     from backend.objects.export import export_objects
 
-    count = export_objects(folder, objects, to)
-    typer.echo(f"{count:,} {'Gaussians' if to.suffix.lower() == '.ply' else 'triangles'}: {to}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        written = export_objects(folder, objects, to, format_name, labels=labels)
+    _warn(str(each.message) for each in caught if issubclass(each.category, UserWarning))
+    typer.echo(f"{written.count:,} {written.what}: {to}")
+
+
+@app.command()
+def formats() -> None:
+    """List export formats and what each of them stores."""
+    from protocol.formats.registry import FORMATS
+
+    for each in FORMATS:
+        lacking = f" (needs {', '.join(each.missing)}, which is not installed)" if each.missing else ""
+        typer.echo(f"{each.name:18} {' '.join(each.endings) or 'a folder':18} {each.keeps}{lacking}")
+
+
+@app.command()
+def mesh(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
+    watertight: Annotated[
+        bool, typer.Option("--watertight", help="Close surfaces where no camera saw them, for print and physics.")
+    ] = False,
+    triangles: Annotated[int, typer.Option(metavar="N", help="Triangles of a mesh, at most.")] = 40_000,
+    device: Device = "auto",
+) -> None:
+    """Make the meshes of objects of a result anew."""
+    from backend.objects.remesh import remesh
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        count, notes = remesh(
+            folder, objects, watertight=watertight, triangles=triangles, device=device, progress=progress
+        )
+    _warn(notes)
+    typer.echo(f"{count} objects meshed: {folder / 'meshes'}")
 
 
 @app.command()
@@ -319,18 +337,18 @@ def select(
         typer.Option(metavar="VIEW X Y", help="A pixel of a view: column and row in its label map."),
     ] = None,
     gaussian: Annotated[int | None, typer.Option(help="A Gaussian: its row in splats.ply, from 0.")] = None,
-    threshold: Annotated[float, typer.Option(min=-1, max=1, help="Cosine of embeddings, at least.")] = 0.7,
-    hull: Annotated[bool, typer.Option(help="Take all Gaussians inside the convex hull of those.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Write selection.ply and a mask of every view here.")] = None,
+    threshold: Annotated[float, typer.Option(min=-1, max=1, help="Minimum cosine similarity of embeddings.")] = 0.7,
+    hull: Annotated[bool, typer.Option(help="Also select Gaussians inside the convex hull.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder for selection.ply and a mask of every view.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Select the object that a pixel or a Gaussian is part of."""
+    """Select the object at a pixel or of a Gaussian."""
     from backend.select import open_result, select_gaussian, select_pixel
     from backend.select.write import check_empty, describe, write_selection
     from backend.terminal import progress_bars
 
     if (pixel is None) == (gaussian is None):
-        raise BadArgument("Nothing, or two things, are to be selected from.", "Give --pixel or --gaussian.")
+        raise BadArgument("Exactly one starting point is needed.", "Give exactly one of --pixel and --gaussian.")
     if out is not None:
         check_empty(out)
     opened = open_result(folder, device)
@@ -349,21 +367,24 @@ def select(
 @app.command()
 def serve(
     bind: Annotated[
-        str, typer.Option(metavar="tcp://HOST:PORT", help="Where to listen; beyond this machine it encrypts.")
+        str,
+        typer.Option(
+            metavar="tcp://HOST:PORT", help="Address to listen at. Connections from other machines are encrypted."
+        ),
     ] = "tcp://127.0.0.1:5757",
-    data: Annotated[Path | None, typer.Option(help="Where uploads, jobs and results are kept.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of uploads, jobs and results.")] = None,
     device: Device = "auto",
-    encrypt: Annotated[bool, typer.Option("--encrypt", help="Encrypt on this machine too.")] = False,
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="Also encrypt connections from this machine.")] = False,
     keep: Annotated[
-        float, typer.Option(min=0, metavar="GB", help="What the store may hold; past that the oldest captures go.")
+        float, typer.Option(min=0, metavar="GB", help="Size limit of the store. The oldest captures are deleted first.")
     ] = 200.0,
     end_with_input: Annotated[
-        bool, typer.Option("--end-with-input", help="End when standard input does, as with the program that starts it.")
+        bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
 ) -> None:
-    """Serve Blender over ZeroMQ until interrupted."""
+    """Run a server for Blender until interrupted."""
     if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
+        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server.server import serve as run
 
     run(
@@ -378,27 +399,27 @@ def serve(
 
 @app.command()
 def pairing(
-    data: Annotated[Path | None, typer.Option(help="The server's --data.")] = None,
-    renew: Annotated[bool, typer.Option("--renew", help="Make a new one; the old one is of no use then.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Value of --data of the server.")] = None,
+    renew: Annotated[bool, typer.Option("--renew", help="Make a new string. The old one becomes invalid.")] = False,
 ) -> None:
-    """Print the pairing string, a secret, with which Blender on another machine may connect to the server here."""
+    """Print the secret pairing string that Blender on another machine needs to connect to this server."""
     if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Serve from Linux, macOS or WSL.")
+        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server import keys
 
     folder = data or _data_folder()
     known = keys.renew(folder) if renew else keys.load_or_make(folder)[0]
     typer.echo(known.pairing.text())
     if renew:
-        typer.echo("A server that runs on this folder takes the old one until it is started again.", err=True)
+        typer.echo("A running server on this folder accepts the old string until it is restarted.", err=True)
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where everything is left.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"),
     seed: Seed = 0,
 ) -> None:
-    """Run the whole line on a small scene made on the spot: no network, no GPU, no Blender window."""
+    """Run the whole pipeline on a small generated scene, without network, GPU or Blender window."""
     from backend.demo.run import run_demo
     from backend.terminal import progress_bars
 
@@ -410,32 +431,13 @@ def demo(
 
 @app.command()
 def doctor() -> None:
-    """Tell what this machine has, and what to do about what is missing."""
+    """Check what is installed on this machine and how to add what is missing."""
     from backend.doctor import examine
 
     for finding in examine():
         typer.echo(f"{'ok ' if finding.good else 'NO '} {finding.what}: {finding.found}")
         if finding.remedy:
             typer.echo(f"      {finding.remedy}")
-
-
-def parse_settings(pairs: list[str]) -> dict[str, float | int | str | bool]:
-    """Return settings written NAME=VALUE with their values as numbers or truth values where they read as such.
-
-    Raises:
-        BadArgument: if a pair has no name or no value.
-    """
-    settings: dict[str, float | int | str | bool] = {}
-    for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not name or not sign or not text:
-            raise BadArgument(f"The setting {pair!r} is not of the form NAME=VALUE.")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        settings[name] = value if isinstance(value, int | float | bool) else text
-    return settings
 
 
 def main() -> None:
@@ -452,7 +454,7 @@ def main() -> None:
     except (KeyboardInterrupt, Cancelled, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
-        _complain("Interrupted; what was finished is kept, and the same command goes on from there.")
+        _complain("Interrupted. Finished work is kept; run the same command to continue.")
     sys.exit(status)
 
 

@@ -37,7 +37,7 @@ def _cuda() -> Finding:
         return Finding(
             "CUDA", True, f"{torch.cuda.get_device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
         )
-    why = "this torch was built without it" if torch.version.cuda is None else "no device answers"
+    why = "this torch was built without CUDA" if torch.version.cuda is None else "no device responds"
     return Finding("CUDA", False, why, "Everything runs on the CPU; install a CUDA build of torch to use a GPU.")
 
 
@@ -45,7 +45,7 @@ def _gsplat() -> Finding:
     found = version("gsplat")
     state = kernels.look()
     if not torch.cuda.is_available():
-        return Finding("gsplat", True, f"{found}, its kernels are not needed: {state.sentence}")
+        return Finding("gsplat", True, f"{found}, kernels not needed: {state.sentence}")
     remedy = "" if state.usable else f"Install a CUDA toolkit of version {torch.version.cuda} with nvcc."
     return Finding("gsplat", state.usable, f"{found}, kernels {state.sentence}", remedy)
 

@@ -53,7 +53,7 @@ def require(wanted: int, free: int | None, what: str, remedy: str) -> None:
         Unavailable: if more is wanted than is free.
     """
     if free is not None and wanted > free:
-        raise Unavailable(f"{what} needs about {gib(wanted)} of memory and {gib(free)} are free.", remedy)
+        raise Unavailable(f"{what} needs about {gib(wanted)} of memory, but only {gib(free)} are free.", remedy)
 
 
 def gib(count: int) -> str:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from backend.likeness import likeness
 from backend.scene.json_files import read_json
 from backend.scene.types import View
-from backend.splat_files.axes import to_ply_axes
 from protocol.errors import BadSplats
+from protocol.formats.axes import to_ply_axes
 from protocol.splats import Splats
 from protocol.transform import transform
 
@@ -64,23 +64,21 @@ def in_frame_of(
         return splats, ()
     turned = to_ply_axes(splats, "RUB")
     if likeness(turned, views, device) >= SURE:
-        said = (
-            f"{file} was turned by half a turn about x, without which its Gaussians do not look like the photographs."
-        )
+        said = f"{file} was rotated by 180 degrees about x, because only then its Gaussians match the photographs."
         return turned, (said,)
     files = list(_transform_files(root, file))
     for path in files:
         for matrix in _to_capture(path, root):
             moved = transform(splats, matrix)
             if likeness(moved, views, device) >= SURE:
-                said = f"The Gaussians of {file} were moved back to the frame of the cameras, as {path} says."
+                said = f"The Gaussians of {file} were transformed to the frame of the cameras, according to {path}."
                 return moved, (said,)
-    tried = f", also where {' and '.join(map(str, files))} would have them" if files else ""
+    tried = f", not even after the transform of {' and '.join(map(str, files))}" if files else ""
     raise BadSplats(
-        f"The Gaussians of {file} do not look like the photographs of {root} from its cameras{tried} (likeness "
-        f"{given:.2f} of 1): they are in another frame.",
-        f"Put nerfstudio's {TRANSFORMS} beside the file, or train with the world as it is "
-        "(gsplat: --no-normalize-world-space).",
+        f"The Gaussians of {file} do not match the photographs of {root} from its cameras{tried} (similarity "
+        f"{given:.2f} of 1). They are in another coordinate frame.",
+        f"Put nerfstudio's {TRANSFORMS} next to the file, or train without normalization (gsplat: "
+        "--no-normalize-world-space).",
     )
 
 
@@ -100,7 +98,7 @@ def _to_capture(path: Path, root: Path) -> Iterator[NDArray[np.float64]]:
     forward = content.scale * _matrix(content.transform, path)
     forward[3] = [0, 0, 0, 1]
     if not (np.isfinite(forward).all() and abs(np.linalg.det(forward)) > 0):
-        raise BadSplats(f"The transform of {path} cannot be undone.", "Copy it again from nerfstudio's output.")
+        raise BadSplats(f"The transform of {path} cannot be inverted.", "Copy it again from nerfstudio's output.")
     back = np.linalg.inv(forward)
     yield back
     listing = root / "transforms.json"
@@ -111,5 +109,5 @@ def _to_capture(path: Path, root: Path) -> Iterator[NDArray[np.float64]]:
 
 def _matrix(rows: list[list[float]], file: Path) -> NDArray[np.float64]:
     if len(rows) != 3 or any(len(row) != 4 for row in rows):
-        raise BadSplats(f"The transform in {file} has not three rows of four numbers.", "Copy it again.")
+        raise BadSplats(f"The transform in {file} is not a 3 x 4 matrix.", "Copy it again.")
     return np.vstack([np.array(rows, np.float64), [0, 0, 0, 1]])

@@ -15,19 +15,20 @@ from unittest.mock import patch
 
 from backend.cli import main
 from backend.lift import METHODS
-from backend.splat_files import read_splats
 from bench.scenes import MadeScene, make_scene
 from protocol.errors import Fault
+from protocol.formats.read import read_splats
 from protocol.ply import read_ply
 from protocol.wire import decode
 from tests.backend.lift.test_bad_lifts import BAD_LIFTS, attempt
+from tests.backend.scene.test_bad_photographs import BAD_PHOTOGRAPHS, look
 from tests.backend.scene.test_bad_scenes import BAD_SCENES, load_all
 from tests.backend.segmenter.test_fetch import BAD_FETCHES
 from tests.backend.segmenter.test_weights import BAD_MODELS, spoil
 from tests.backend.segmenter.test_weights import load as load_model
 from tests.backend.segmenter.tiny import build
-from tests.backend.splat_files.test_read import BAD_FILES
 from tests.backend.test_cli import BAD_ARGUMENTS, write_scene
+from tests.protocol.formats.test_read import BAD_FILES
 from tests.protocol.test_ply import BAD_PLY
 from tests.protocol.test_wire import BAD_FRAMES
 
@@ -37,6 +38,11 @@ Case = tuple[str, Callable[[Path], object]]
 def scenes() -> Iterator[Case]:
     for name, (write, _, _) in BAD_SCENES.items():
         yield name, lambda folder, write=write: (write(folder), load_all(folder))
+
+
+def photographs() -> Iterator[Case]:
+    for name, (write, masks, _) in BAD_PHOTOGRAPHS.items():
+        yield name, lambda folder, write=write, masks=masks: (write(folder), look(folder, masks))
 
 
 def splat_files() -> Iterator[Case]:
@@ -118,6 +124,7 @@ def table(title: str, cases: Iterator[Case]) -> None:
 if __name__ == "__main__":
     print("# Bad input that was tried\n\nPrinted by `python -m bench.bad_input`; the tests hold each of these.")
     table("Scenes and masks", scenes())
+    table("Photographs without cameras", photographs())
     table("Splat files", splat_files())
     lifts()
     table("Models", models())

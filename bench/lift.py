@@ -114,14 +114,19 @@ def room_case(room: Path, splats: Path) -> Case:
     from backend.scene import load_scene, split_views
 
     views = split_views(load_scene(room).views, "last:0.2")
-    folder = next(f for f in (room / "gt" / "instance", room / "instance") if f.is_dir())
-    train, test = ([_with_truth(view, folder) for view in part if view.mask_path] for part in views)
+    folder = truth_folder(room)
+    train, test = ([with_truth(view, folder) for view in part if view.mask_path] for part in views)
     masks = list(masked_views([view for view in views[0] if view.mask_path]))
     name = splats.parent.name if splats.stem == "splats" else splats.stem
     return Case(room.name, name, read_ply(splats).without_columns(), masks, [view.mask for view in train], test)
 
 
-def _with_truth(view: View, folder: Path) -> MaskedView:
+def truth_folder(room: Path) -> Path:
+    """Return where a room keeps its exact ids."""
+    return next(f for f in (room / "gt" / "instance", room / "instance") if f.is_dir())
+
+
+def with_truth(view: View, folder: Path) -> MaskedView:
     """The view with its exact ids as they are on disk, for those mean the same in all views."""
     from backend.scene import read_mask
 

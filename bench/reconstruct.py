@@ -2,8 +2,10 @@
 
 Each scene is reconstructed once for every `--steps`, so that quality stands beside time: a short run is a whole run
 with a short schedule, not a long one looked at early. Seconds leave out reading the cameras and scoring; they hold
-reading photographs. Processor seconds sum all threads, so on a busy machine they are the figure to compare. "peak" is
-the most memory that the process has held so far.
+reading photographs. Processor seconds sum all threads, so on a busy machine they are the figure to compare. "GiB" is
+the most memory that the process has held so far. "exposed" is the PSNR after the best factor for each colour channel of
+a held-out view, whose exposure nobody can know. `--cameras FOLDER` draws where the cameras stand, and how well held-out
+views come out there.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from backend.reconstruct.held_out import qualities
 from backend.reconstruct.schedule import STEPS
 from backend.render import device_of
 from backend.scene import load_scene, split_views
+from bench.camera_map import draw_cameras
 
 DATA = Path(os.environ.get("SPLATLIFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -48,11 +51,23 @@ def main(
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE of the schedule, or long_side, in which views are scored."),
     ] = None,
+    cameras: Annotated[Path | None, typer.Option(help="Draw the cameras of each scene into this folder.")] = None,
 ) -> None:
     """Reconstruct each scene and print a table of size, quality and time."""
     settings = {name: json.loads(value) for name, value in (text.split("=", 1) for text in change or [])}
     table = Table(
-        "scene", "train", "held out", "Gaussians", "steps", "PSNR", "worst", "SSIM", "wall s", "cpu s", "peak"
+        "scene",
+        "train",
+        "held out",
+        "Gaussians",
+        "steps",
+        "PSNR",
+        "exposed",
+        "worst",
+        "SSIM",
+        "wall s",
+        "cpu s",
+        "peak",
     )
     console = Console()
     # Here already: it may compile kernels, which is no part of a reconstruction's time.
@@ -73,6 +88,9 @@ def main(
                 )
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             scores = qualities(splats, test, device, long_side=settings.get("long_side"))
+            if cameras is not None:
+                cameras.mkdir(parents=True, exist_ok=True)
+                draw_cameras(cameras / f"{root.name}-cameras.png", train, test, [score.psnr for score in scores])
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             table.add_row(
                 root.name,
@@ -81,11 +99,12 @@ def main(
                 f"{len(splats):,}",
                 f"{count:,}",
                 f"{np.mean([score.psnr for score in scores]):.2f}" if scores else "-",
+                f"{np.mean([score.exposed for score in scores]):.2f}" if scores else "-",
                 f"{min(score.psnr for score in scores):.2f}" if scores else "-",
                 f"{np.mean([score.ssim for score in scores]):.3f}" if scores else "-",
                 f"{wall:.0f}",
                 f"{cpu:.0f}",
-                f"{peak:.2f} GiB",
+                f"{peak:.2f}",
             )
     console.print(table)
 

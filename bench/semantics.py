@@ -56,7 +56,7 @@ def score_with_classes(result: Path, scene: Path, device: str = "auto") -> Scene
     train, test = split_views(load_scene(scene).views, "own")
     splats = read_ply(result / SPLATS)
     if LABEL not in splats.extra:
-        raise BadResult(f"{result / SPLATS} has no labels.", "Name a folder that segment wrote.")
+        raise BadResult(f"{result / SPLATS} has no labels.", "Give a result folder written by backend segment.")
     labels = splats.extra[LABEL].astype(np.int64)
     renderer = Renderer(splats.without_columns(), device)
     weights = class_weights(renderer, len(splats), semantic_views(scene, train))

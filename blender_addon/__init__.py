@@ -12,6 +12,7 @@ MODULES = (
     "preferences",
     "settings",
     "timer",
+    "native_moves",
     "operators.connect",
     "operators.segment",
     "operators.importing",

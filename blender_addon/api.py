@@ -11,12 +11,12 @@ Works in a window, in ``blender -b --python script.py`` and in the bpy module. E
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from protocol.address import parse
 from protocol.coroutines import finish
 from protocol.errors import BadArgument, Fault, Unavailable
-from protocol.messages import JobRequest, MethodInfo, Select
+from protocol.job_request import JobRequest
+from protocol.messages import MethodInfo, Select
 
 from .client.cache import Cache
 from .client.connection import Connection
@@ -34,6 +35,19 @@ from .client.local_server import LocalServer
 from .client.selection import job_of, select
 from .client.survey import Survey
 from .client.survey import survey as look_through_folder
+
+if TYPE_CHECKING:  # they need Blender, which this module does without; editors find them here
+    from .editing.assign import assign, assign_to_background
+    from .editing.duplicate import duplicate
+    from .editing.floaters import remove_floaters
+    from .editing.grow import grow, shrink
+    from .editing.isolate import isolate, show_others
+    from .editing.merge import merge
+    from .editing.naming import recolour, rename
+    from .editing.remove import delete, delete_selection
+    from .editing.saving import save_edits
+    from .editing.similar import select_like
+    from .editing.split import split_pieces, split_selection
 
 PATIENCE = 10.0
 """Seconds that :func:`connect` waits for a server unless told otherwise."""
@@ -180,47 +194,90 @@ def segment(
     folder: Path | str,
     method: str | None = None,
     *,
-    masks: Path | str | None = None,
     splats: Path | str | None = None,
+    masks: Path | str | None = None,
     test_views: str = "none",
     device: Literal["auto", "cuda", "cpu"] = "auto",
     seed: int = 0,
     steps: int | None = None,
     quality: Literal["draft", "standard", "high"] = "standard",
     settings: Mapping[str, bool | int | float | str] | None = None,
+    masks_from: Literal["capture", "geometry"] = "capture",
+    masks_model: str | None = None,
+    level: Literal["whole", "part"] = "whole",
+    background_ids: Sequence[int] = (),
+    void_ids: Sequence[int] = (),
+    long_side: int | None = None,
+    max_gaussians: int | None = None,
+    steer: bool = True,
+    refine: bool | None = None,
+    meshes: bool = True,
+    gallery: bool = True,
+    gpus: int = 1,
     on_progress: Progress | None = None,
 ) -> Segmentation:
     """Send a scene folder to be segmented and return the job at once.
 
+    The options are the fields of :class:`protocol.job_request.JobRequest`, and the same as on the command line.
+
     Args:
         folder: the scene, in a layout that the server reads.
-        method: a lifting method of the server; left out, its best.
+        method: a lifting method of the server; None for its best.
+        splats: a file of Gaussians inside the scene folder, used instead of a reconstruction.
         masks: a mask folder inside the scene folder, where it is not the layout's own.
-        splats: a file of Gaussians inside the scene folder, to be used instead of reconstructing.
-        test_views: views held out of everything: "none", "last:0.2", "every:8".
+        test_views: test views, not used for training or lifting: "none", "last:0.2" (a fraction), "every:8", or "own"
+            for those that the capture names.
         device: where the server computes.
         seed: of every random choice, below 2**32.
-        steps: of the reconstruction; left out, those of the quality.
-        quality: what the reconstruction may take; a draft takes at most a third of the time of standard.
-        settings: values in place of the method's own.
+        steps: of the reconstruction; None for those of the quality.
+        quality: how long the reconstruction may take; a draft takes at most a third of the time of standard.
+        settings: of the method, in place of its own.
+        masks_from: "geometry" finds objects by the shape of the scene alone and reads no masks.
+        masks_model: where the scene has no masks, the segmentation model of the server that makes them, "owner/name";
+            None for a known one that it has.
+        level: whether overlapping masks give whole objects or their parts.
+        background_ids: mask ids that mean background.
+        void_ids: mask ids of pixels where nothing is known.
+        long_side: longest side of the photographs in the reconstruction, in pixels; None for that of the quality.
+        max_gaussians: Gaussians of the reconstruction, at most; None for as many as quality and photographs give.
+        steer: whether more Gaussians grow where masks show objects.
+        refine: whether labels then sharpen the edges of objects; None for yes, unless splats are given, the quality is
+            draft or there are no masks.
+        meshes: whether each object gets a mesh.
+        gallery: whether the result holds pictures of the course of the training, of test views and of a turn around
+            the objects.
+        gpus: of the server that reconstruct together; experimental.
         on_progress: called while :meth:`Segmentation.result` waits.
 
     Raises:
-        BadArgument: if ``method`` is none of the server's, or ``masks`` or ``splats`` are not inside the scene folder.
+        BadArgument: if ``method`` is none of the server's, an option is out of range, two exclude one another, or
+            ``masks`` or ``splats`` are not inside the scene folder.
     """
     names = [each.name for each in client.methods]
     if method is not None and method not in names:
-        raise BadArgument(f"There is no method {method!r}.", f"Choose one of {', '.join(names)}.")
+        raise BadArgument(f"The method {method!r} does not exist.", f"Choose one of {', '.join(names)}.")
     request = JobRequest(
         method=method,
-        masks=None if masks is None else str(masks),
         splats=None if splats is None else str(splats),
+        masks=None if masks is None else str(masks),
         test_views=test_views,
         device=device,
         seed=seed,
         steps=steps,
         quality=quality,
         settings=dict(settings or {}),
+        masks_from=masks_from,
+        masks_model=masks_model,
+        level=level,
+        background_ids=list(background_ids),
+        void_ids=list(void_ids),
+        long_side=long_side,
+        max_gaussians=max_gaussians,
+        steer=steer,
+        refine=refine,
+        meshes=meshes,
+        gallery=gallery,
+        gpus=gpus,
     )
     return Segmentation(client.job_list.submit(Path(folder), request), on_progress)
 
@@ -320,7 +377,7 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     from .splats.display import show_labels
 
     if colours not in ("PHOTOGRAPHS", "LABELS"):
-        raise BadArgument(f"There are no colours {colours!r}.", "Choose PHOTOGRAPHS or LABELS.")
+        raise BadArgument(f"The colours {colours!r} do not exist.", "Choose PHOTOGRAPHS or LABELS.")
     show_labels(colours == "LABELS")
 
 
@@ -336,34 +393,55 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     from .splats import collections
 
     if display not in ("POINTS", "SPLATS"):
-        raise BadArgument(f"There is no display {display!r}.", "Choose POINTS or SPLATS.")
+        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS or SPLATS.")
     if budget is not None and budget < 1:
-        raise BadArgument(f"{budget} is no number of ellipsoids to draw.", "Choose 1 or more.")
+        raise BadArgument(f"{budget} is not a valid number of ellipsoids.", "Choose 1 or more.")
     collections.show_as(scene, display, budget)
 
 
-def export_object(collections: Any, path: Path | str, *, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE") -> int:
+def export_object(
+    collections: Any,
+    path: Path | str,
+    *,
+    frame: Literal["CAPTURE", "WORLD"] = "CAPTURE",
+    name: str | None = None,
+    labels: bool = False,
+) -> int:
     """Export a collection, or several into one file, with what was moved baked in; return how many Gaussians they hold.
+
+    Warns of what the format cannot hold.
+
+    Args:
+        name: a format for Gaussians, such as "spz"; left out, the ending of ``path`` says which.
+        labels: whether labels are written too, in the file or, where the format holds none, beside it.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
     """
     from .splats.export import export_objects
 
-    return export_objects(_several(collections), Path(path), frame=frame)
+    return export_objects(_several(collections), Path(path), frame=frame, name=name, labels=labels)
 
 
 def export_scene(
-    scene: Any, path: Path | str, *, background: bool = True, frame: Literal["CAPTURE", "WORLD"] = "CAPTURE"
+    scene: Any,
+    path: Path | str,
+    *,
+    background: bool = True,
+    frame: Literal["CAPTURE", "WORLD"] = "CAPTURE",
+    name: str | None = None,
+    labels: bool = False,
 ) -> int:
     """Export a whole scene as it stands now, with or without its background; return how many Gaussians it holds.
+
+    Args and warnings are those of :func:`export_object`.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
     """
     from .splats.export import export_objects
 
-    return export_objects([scene], Path(path), background=background, frame=frame)
+    return export_objects([scene], Path(path), background=background, frame=frame, name=name, labels=labels)
 
 
 def export_mesh(collections: Any, path: Path | str) -> int:
@@ -399,11 +477,17 @@ EDITS = {
 """Edits of imported objects, and the module of :mod:`blender_addon.editing` that documents each."""
 
 
-def __getattr__(name: str) -> Any:
-    """Return an edit. They need Blender, which this module does without."""
-    if name not in EDITS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
+if not TYPE_CHECKING:  # or every name would be taken for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """Return an edit, imported now."""
+        if name not in EDITS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _cache(chosen: Path | str | None) -> Path:
@@ -423,16 +507,33 @@ __all__ = [
     "Fault",
     "Segmentation",
     "add_cameras",
+    "assign",
+    "assign_to_background",
     "connect",
+    "delete",
+    "delete_selection",
+    "duplicate",
     "export_mesh",
     "export_object",
     "export_scene",
+    "grow",
     "import_result",
+    "isolate",
     "look_through",
+    "merge",
+    "recolour",
+    "remove_floaters",
+    "rename",
+    "save_edits",
     "segment",
+    "select_like",
     "select_similar",
     "server_here",
     "show_as",
     "show_colours",
+    "show_others",
+    "shrink",
+    "split_pieces",
+    "split_selection",
     "survey",
 ]

@@ -1,17 +1,18 @@
 """The side panel in the 3D view. It reads what is known and draws it; it asks neither network nor disk."""
 
 import textwrap
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, cast
 
 import bpy
 
 from protocol.errors import Fault
+from protocol.job_request import FEATURE
 
-from . import session, values
+from . import options, session, values
 from .client.connection import Connection
 from .client.job import Job
 from .client.rate import format_duration
-from .client.survey import Survey
+from .client.survey import GEOMETRY, PHOTOGRAPHS, Survey
 from .editing.parts import points_of
 from .preferences import PACKAGE, address, pairing, preferences
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
@@ -26,19 +27,20 @@ MARGIN = 44
 BOX = 24
 """Pixels more of it that the box of a job takes."""
 STAGES = {
-    "prepare": "Looking at the files",
-    "upload": "Sending",
+    "prepare": "Reading the folder",
+    "upload": "Uploading",
     "queued": "Waiting",
     "scene": "Reading the capture",
-    "poses": "Checking the cameras",
+    "poses": "Computing poses",
     "masks": "Making masks",
-    "reconstruct": "Building the scene",
+    "reconstruct": "Reconstructing",
     "contributions": "Reading the masks",
     "lift": "Finding objects",
+    "geometry": "Finding objects",
     "refine": "Sharpening edges",
-    "objects": "Gathering objects",
+    "objects": "Collecting objects",
     "write": "Writing",
-    "download": "Fetching",
+    "download": "Downloading",
 }
 """Stages in words for people; a stage that a newer server has is shown by its own name."""
 FINAL = {"finished": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
@@ -46,18 +48,22 @@ JOBS = 8
 """Jobs that the list shows; older ones are counted."""
 PICTURE = 5.0
 """How large the picture of a running job is, in the interface's units."""
-LOCAL = {"starting": "Starting a server here", "stopping": "Stopping the server here"}
+LOCAL = {"starting": "Starting the server", "stopping": "Stopping the server"}
 
 
 class _SidePanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
 
 class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
-    """The connection: its state, and the one button that is of use."""
+    """Connection to the server."""
 
     bl_label = "Server"
 
@@ -76,7 +82,7 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
             _draw_end(row)
             _draw_machine(self.layout, context, known)
         elif known is not None and known.wanted:
-            row.label(text=f"Calling {known.address}", icon="SORTTIME")
+            row.label(text=f"Connecting to {known.address}", icon="SORTTIME")
             _draw_end(row)
         else:
             row.label(text="Not connected", icon="UNLINKED")
@@ -112,7 +118,7 @@ def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
 
 
 class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
-    """The capture, how it is to be segmented, and what became of it and those before."""
+    """Capture, settings and jobs."""
 
     bl_label = "Capture"
 
@@ -121,29 +127,56 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
         column = self.layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
-        column.prop(chosen, "folder")
+        row = column.row(align=True)
+        row.prop(chosen, "folder")
+        row.operator_context = "INVOKE_DEFAULT"
+        row.operator("splatlift.drop_capture", text="", icon="FILE_MOVIE")
         folder = capture_folder(context)
         timer.notice(folder)
         if folder is not None:
             draw_survey(column, context, timer.surveyed)
         split = column.split(factor=0.4)
+        split.enabled = chosen.masks_from != "geometry"
         split.alignment = "RIGHT"
         split.label(text="Method")
         split.menu("SPLATLIFT_MT_method", text=method_title(chosen.method))
-        column.prop(chosen, "quality")
         self.layout.operator("splatlift.segment", icon="PLAY")
 
 
+class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
+    """The options of the next job; those that it would not use are greyed out."""
+
+    bl_label = "Quality and Options"
+    bl_parent_id = "SPLATLIFT_PT_capture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        chosen = settings(context)
+        known = timer.known_connection
+        server = known.server if known is not None else None
+        column = self.layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        usable = options.usable(chosen, timer.surveyed, server.features if server is not None else None)
+        for name in options.SHOWN:
+            row = column.row()
+            row.enabled = name in usable
+            row.prop(chosen, name)
+        if server is not None and FEATURE not in server.features:
+            draw_text(self.layout, context, "The server is too old for some options. Update it.", "INFO")
+
+
 class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
-    """The settings of the chosen method, as the server declares them."""
+    """Settings of the chosen method."""
 
     bl_label = "Settings"
     bl_parent_id = "SPLATLIFT_PT_capture"
-    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return bool(values.values_of(settings(context), chosen_method(settings(context))))
+        chosen = settings(context)
+        return chosen.masks_from != "geometry" and bool(values.values_of(chosen, chosen_method(chosen)))
 
     def draw(self, context: Any) -> None:
         column = self.layout.column()
@@ -170,7 +203,7 @@ class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
 
 
 class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
-    """What was sent: what it is at, and the way on."""
+    """Captures sent to the server."""
 
     bl_label = "Sent Captures"
     bl_parent_id = "SPLATLIFT_PT_capture"
@@ -184,11 +217,11 @@ class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
         for job in reversed(jobs[-JOBS:]):
             draw_job(self.layout, context, job)
         if len(jobs) > JOBS:
-            self.layout.label(text=f"and {len(jobs) - JOBS} before")
+            self.layout.label(text=f"{len(jobs) - JOBS} older captures")
 
 
 class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
-    """Results: import, the objects, export."""
+    """Import, objects and export."""
 
     bl_label = "Objects"
 
@@ -197,7 +230,7 @@ class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
         draw_import(self.layout, context)
         shown = shown_scene(context)
         if shown is None:
-            self.layout.label(text="Nothing is imported yet", icon="INFO")
+            self.layout.label(text="No result imported", icon="INFO")
             return
         self.layout.menu("SPLATLIFT_MT_scene", text=shown.name, icon="OUTLINER_COLLECTION")
         self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=4)
@@ -213,7 +246,16 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
     """One row an object: colour, name, count, select, hide."""
 
     def draw_item(
-        self, context: Any, layout: Any, data: Any, item: Any, icon: int, active_data: Any, active_property: str
+        self,
+        context: Any,
+        layout: Any,
+        data: Any,
+        item: Any,
+        icon: Any,
+        active_data: Any,
+        active_property: Any,
+        index: Any,
+        flt_flag: Any,
     ) -> None:
         known = item.splatlift
         row = layout.row(align=True)
@@ -230,7 +272,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         ).object_id = known.object_id
         row.prop(item, "hide_viewport", text="", emboss=False)
 
-    def filter_items(self, context: Any, data: Any, property: str) -> tuple[list[int], list[int]]:
+    def filter_items(self, context: Any, data: Any, property: Any) -> Any:
         """Show what SplatLift made and the search matches, in order of label, the background last."""
         children = list(getattr(data, property))
         wanted = self.filter_name.lower()
@@ -243,7 +285,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
 
 
 class SPLATLIFT_MT_method(bpy.types.Menu):
-    """The methods that the server offers."""
+    """Methods of the server."""
 
     bl_label = "Method"
 
@@ -255,14 +297,14 @@ class SPLATLIFT_MT_method(bpy.types.Menu):
 
 
 class SPLATLIFT_MT_choice(bpy.types.Menu):
-    """What a setting can be."""
+    """Values of the setting."""
 
     bl_label = "Value"
 
     def draw(self, context: Any) -> None:
-        value = context.splatlift_value
+        value, layout = context.splatlift_value, cast(Any, self.layout)
         for choice in value.choices.split("\n"):
-            button = self.layout.operator("splatlift.choose_value", text=choice)
+            button = layout.operator("splatlift.choose_value", text=choice)
             button.method, button.setting, button.choice = value.method, value.name, choice
 
 
@@ -298,23 +340,42 @@ def chosen_method(chosen: Any) -> str:
 def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None:
     """Draw what is in the chosen folder."""
     if found is None:
-        layout.label(text="Looking at the folder", icon="SORTTIME")
+        layout.label(text="Reading the folder", icon="SORTTIME")
         return
     if isinstance(found, Fault):
         draw_fault(layout, context, found)
         return
     column = layout.column(align=True)
-    column.label(text=found.layout or "No cameras found here", icon="CHECKMARK" if found.layout else "ERROR")
-    column.label(text=f"{found.photographs} photographs", icon="IMAGE_DATA")
-    masks = f"{found.masks} masks in {found.mask_folder}" if found.masks else "No masks found"
-    if found.strays:
-        masks = f"No masks found: {found.strays} files are named after no photograph"
-    if found.rivals:
-        masks = f"Each of these may be one mask: {', '.join(found.rivals[:2])}"
-    column.label(text=masks, icon="MOD_MASK" if found.masks and not found.rivals else "ERROR")
+    if found.layout not in (None, PHOTOGRAPHS):
+        column.label(text=found.layout, icon="CHECKMARK" if found.problem is None else "ERROR")
+    for text, icon in plan_of(found):
+        column.label(text=text, icon=icon)
     column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
-    if found.splats is not None:
+    if found.splats is not None and found.poses_from == "cameras":
         column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
+    for warning in found.warnings:
+        draw_text(column, context, warning, "INFO")
+    if found.above is not None:
+        draw_text(column, context, f"Cameras of these photographs are in {found.above.name}.", "INFO")
+        _choice(column, "scene.splatlift.folder", str(found.above), f"Choose {found.above.name}")
+    if found.problem is not None:
+        draw_fault(layout, context, found.problem)
+
+
+def plan_of(found: Survey) -> list[tuple[str, str]]:
+    """Return what is there and what will be done for what is missing, each as a text and an icon."""
+    lines = []
+    if found.photographs:
+        lines.append((f"{found.photographs} photographs", "IMAGE_DATA"))
+    if found.poses_from != "cameras" and found.poses_from is not None:
+        lines.append(("Poses will be computed", "CAMERA_DATA"))
+    if found.masks:
+        lines.append((f"{found.masks} masks in {found.mask_folder}", "MOD_MASK"))
+    elif found.strays:
+        lines.append((f"{found.strays} mask files match no photograph", "ERROR"))
+    if found.masks_from == GEOMETRY:
+        lines.append(("No masks: objects found by geometry", "MESH_DATA"))
+    return lines
 
 
 def draw_job(layout: Any, context: Any, job: Job) -> None:
@@ -339,7 +400,7 @@ def draw_job(layout: Any, context: Any, job: Job) -> None:
     for warning in job.warnings:
         draw_text(box, context, warning, "INFO", BOX)
     if job.left_out:
-        draw_text(box, context, f"{job.left_out} links out of the folder were not sent.", "INFO", BOX)
+        draw_text(box, context, f"{job.left_out} links to files outside the folder were not sent.", "INFO", BOX)
     if job.error is not None:
         draw_text(box, context, job.error.sentence, "BLANK1", BOX)
         draw_text(box, context, job.error.remedy, "INFO", BOX)
@@ -358,7 +419,7 @@ def details_of(job: Job) -> list[str]:
     if _is_cut_off(job):
         return lines
     if job.state == "queued" and job.ahead:
-        lines.append("1 capture is before it" if job.ahead == 1 else f"{job.ahead} captures are before it")
+        lines.append("1 capture ahead in the queue" if job.ahead == 1 else f"{job.ahead} captures ahead in the queue")
     parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
     parts += [f"{format_duration(job.left)} left"] if job.left is not None else []
     return [*lines, ", ".join(parts)] if parts else lines
@@ -433,6 +494,7 @@ CLASSES = (
     SPLATLIFT_MT_scene,
     SPLATLIFT_PT_server,
     SPLATLIFT_PT_capture,
+    SPLATLIFT_PT_options,
     SPLATLIFT_PT_values,
     SPLATLIFT_PT_jobs,
     SPLATLIFT_PT_objects,

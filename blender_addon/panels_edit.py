@@ -1,6 +1,6 @@
 """The Edit panel: what the edits act on, and a button for each. It only draws."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -14,13 +14,17 @@ NAMED = 4
 
 
 class SPLATLIFT_PT_edit(bpy.types.Panel):
-    """Edits of the objects that are selected in the view, or of the one chosen in the list."""
+    """Edit the objects selected in the view, or the active one in the list."""
 
     bl_label = "Edit"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -54,7 +58,7 @@ def _draw_objects(layout: Any, scene: Any) -> None:
     column = layout.column(align=True)
     column.operator("splatlift.split_pieces", text="Split into Pieces")
     column.operator("splatlift.remove_floaters", text="Remove Floaters")
-    layout.label(text="Parts of one: Edit Mode (Tab)", icon="EDITMODE_HLT")
+    layout.label(text="Edit parts: Edit Mode (Tab)", icon="EDITMODE_HLT")
 
 
 def _draw_gaussians(layout: Any) -> None:

@@ -1,6 +1,6 @@
 """Below the list of objects: how they are looked at, and what else can be exported."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -8,7 +8,7 @@ from . import session
 from .panels import CATEGORY
 from .settings import settings, shown_scene
 from .splats.cameras import is_camera, photographs_of
-from .splats.collections import shown_as
+from .splats.collections import has_ellipsoids, shown_as
 from .splats.colours import labels_shown
 
 
@@ -17,7 +17,11 @@ class _Below:
     bl_region_type = "UI"
     bl_category = CATEGORY
     bl_parent_id = "SPLATLIFT_PT_objects"
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -25,7 +29,7 @@ class _Below:
 
 
 class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
-    """Colours, points or ellipsoids, cameras."""
+    """Colours, display and cameras."""
 
     bl_label = "View"
 
@@ -40,7 +44,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         display, share = shown_as(scene)
         row.operator("splatlift.show_as", text="Points", depress=display == "POINTS").display = "POINTS"
         row.operator("splatlift.show_as", text="Splats", depress=display == "SPLATS").display = "SPLATS"
-        if display == "SPLATS":
+        if has_ellipsoids(scene):
             row = layout.row(align=True)
             row.prop(settings(context), "budget")
             row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "SPLATS"
@@ -72,10 +76,10 @@ def labels_seen(context: Any) -> bool:
 
 
 class SPLATLIFT_PT_export(_Below, bpy.types.Panel):
-    """What is exported less often than an object or the scene."""
+    """Further export options."""
 
     bl_label = "More to Export"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
         column = self.layout.column(align=True)

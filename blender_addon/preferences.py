@@ -17,37 +17,37 @@ PACKAGE = __package__ or "blender_addon"
 
 
 class SplatLiftPreferences(bpy.types.AddonPreferences):
-    """Where the server is, and where downloads go."""
+    """Server address and download folder."""
 
     bl_idname = PACKAGE
 
     address: bpy.props.StringProperty(
         name="Server",
-        description="Address of the server, as it prints it when it starts",
+        description="Address of the server, as printed when it starts",
         default=DEFAULT,
     )
     pairing: bpy.props.StringProperty(
         name="Pairing String",
-        description="What a server on another machine prints when it first starts, and 'backend pairing' again. "
-        "Kept with Blender's preferences, in the clear; not needed for a server on this machine",
+        description="Printed by a server on another machine at its first start, and by 'backend pairing'. Stored "
+        "unencrypted in Blender's preferences. Not needed for a server on this machine",
         subtype="PASSWORD",
     )
     environment: bpy.props.StringProperty(
         name="Backend",
-        description="Python that SplatLift's backend is installed for, or its program 'backend': "
-        "what Start a Server Here runs",
+        description="Python in which SplatLift's backend is installed, or its program 'backend'. Used by Start a "
+        "Server Here",
         subtype="FILE_PATH",
     )
     cache: bpy.props.StringProperty(
         name="Cache",
-        description="Folder for downloaded results; left empty, one of Blender's own",
+        description="Folder for downloaded results. If empty, a folder of Blender is used",
         subtype="DIR_PATH",
     )
 
     cache_limit: bpy.props.FloatProperty(
         name="Keep at Most (GB)",
-        description="Downloads past this go, the oldest first; "
-        "never those of captures on the list, or of scenes that the open file has imported",
+        description="Size limit of downloads. The oldest are deleted first, except those of listed captures and of "
+        "scenes in the open file",
         default=20.0,
         min=0.0,
         soft_max=1000.0,
@@ -87,8 +87,8 @@ def check_online(where: Address) -> None:
     """
     if not where.is_loopback and not bpy.app.online_access:
         raise Refused(
-            f"Blender is not allowed to go online, and the server at {where} is on another machine.",
-            "Turn on Preferences > System > Network > Allow Online Access.",
+            f"Online access is disabled in Blender, but the server at {where} is on another machine.",
+            "Enable Preferences > System > Network > Allow Online Access.",
         )
 
 
@@ -112,7 +112,9 @@ def cache_folder() -> Path:
             return Path(bpy.utils.extension_path_user(PACKAGE, path="cache"))
         return Path(bpy.utils.user_resource("DATAFILES", path="splatlift"))
     except (OSError, ValueError) as error:
-        raise Unavailable(f"Blender has no folder for downloads: {error}.", "Name one in the preferences.") from error
+        raise Unavailable(
+            f"Blender has no folder for downloads: {error}.", "Choose a folder in the preferences."
+        ) from error
 
 
 def cache_limit() -> int:

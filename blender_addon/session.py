@@ -8,6 +8,7 @@ There is no state in Python to bring back in step, and hence no handler on loadi
 # Blender takes the properties of a group from its annotations.
 
 import atexit
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -45,24 +46,24 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
     kind: bpy.props.EnumProperty(
         name="Kind",
         items=(
-            ("NONE", "None", "Not of SplatLift"),
+            ("NONE", "None", "Not part of SplatLift"),
             ("SCENE", "Scene", "An imported scene; its objects are the collections in it"),
             ("OBJECT", "Object", "One object of a scene"),
-            ("BACKGROUND", "Background", "What belongs to no object of a scene"),
+            ("BACKGROUND", "Background", "Gaussians that belong to no object"),
             ("CAMERAS", "Cameras", "The cameras of a scene's capture"),
         ),
         default="NONE",
     )
-    scene_id: bpy.props.StringProperty(name="Scene Id", description="Drawn afresh at each import")
-    object_id: bpy.props.StringProperty(name="Object Id", description="Drawn afresh at each import")
+    scene_id: bpy.props.StringProperty(name="Scene Id", description="New at each import")
+    object_id: bpy.props.StringProperty(name="Object Id", description="New at each import")
     label: bpy.props.IntProperty(name="Label", description="Number of the object in its result; 0 is background")
     label_name: bpy.props.StringProperty(name="Name", description="The object's name in its result")
     colour: bpy.props.FloatVectorProperty(name="Colour", size=3, min=0, max=1, subtype="COLOR_GAMMA")
-    count: bpy.props.IntProperty(name="Gaussians", description="How many were imported")
+    count: bpy.props.IntProperty(name="Gaussians", description="Number of imported Gaussians")
     confidence: bpy.props.FloatProperty(name="Confidence", min=0, max=1)
     source: bpy.props.StringProperty(name="Source", description="The result folder", subtype="DIR_PATH")
     placement: bpy.props.FloatVectorProperty(
-        name="Placement", size=16, default=_IDENTITY, description="Capture to world at the import, row by row"
+        name="Placement", size=16, default=_IDENTITY, description="Capture-to-world matrix at the import, row by row"
     )
 
 
@@ -118,7 +119,7 @@ def import_steps(
         how much is done, 0 to 1, and a few words on what is being done.
     """
     if display not in get_args(Display):
-        raise BadArgument(f"There is no display {display!r}.", f"Choose one of {', '.join(get_args(Display))}.")
+        raise BadArgument(f"The display {display!r} does not exist.", f"Choose one of {', '.join(get_args(Display))}.")
     _check_placing(up, scale, photographs)
     register()
     reading = read_result(Path(folder))
@@ -129,7 +130,7 @@ def import_steps(
     surfaces: dict[int, Mesh] = {}
     if display == "MESH":
         surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
-    yield 0.8, "Placing them in the scene"
+    yield 0.8, "Placing objects"
     into = (context or bpy.context).scene.collection
     return add_scene(result, display, surfaces, into, scale, rows, photographs)
 
@@ -155,7 +156,7 @@ def cameras_of(scene_collection: Any) -> Any:
 
 def scenes() -> list[Any]:
     """Return the collections of the imported scenes that the file still uses, in order of name."""
-    return [each for each in bpy.data.collections if each.splatlift.kind == "SCENE" and each.users]
+    return [each for each in _collections() if each.splatlift.kind == "SCENE" and each.users]
 
 
 def objects_of(scene_collection: Any) -> list[Any]:
@@ -172,7 +173,7 @@ def background_of(scene_collection: Any) -> Any:
 
 def find(object_id: str) -> Any:
     """Return the collection of an object or background by its id, whatever its name is now, or None."""
-    used = (each for each in bpy.data.collections if each.users and each.splatlift.object_id)
+    used = (each for each in _collections() if each.users and each.splatlift.object_id)
     return next((each for each in used if each.splatlift.object_id == object_id), None)
 
 
@@ -181,7 +182,8 @@ def register() -> None:
     if hasattr(bpy.types.Collection, "splatlift"):
         return
     bpy.utils.register_class(SplatLiftCollection)
-    bpy.types.Collection.splatlift = bpy.props.PointerProperty(type=SplatLiftCollection)
+    kind: Any = bpy.types.Collection
+    kind.splatlift = bpy.props.PointerProperty(type=SplatLiftCollection)
     # The bpy modules of 4.2 and 4.5 crash or hang at exit while a class is registered; Blender itself unregisters.
     if not bpy.app.binary_path:
         atexit.register(unregister)
@@ -191,18 +193,26 @@ def unregister() -> None:
     """Take the properties away again; what the file stores of them stays in the file."""
     if not hasattr(bpy.types.Collection, "splatlift"):
         return
-    del bpy.types.Collection.splatlift
+    kind: Any = bpy.types.Collection
+    del kind.splatlift
     bpy.utils.unregister_class(SplatLiftCollection)
     atexit.unregister(unregister)
 
 
+def _collections() -> Iterable[Any]:
+    """Those of the file, with the properties that :func:`register` gives them."""
+    return bpy.data.collections
+
+
 def _check_placing(up: str, scale: float, photographs: Path | None) -> None:
     if up not in get_args(Up):
-        raise BadArgument(f"There is no axis {up!r} to point up.", f"Choose one of {', '.join(get_args(Up))}.")
+        raise BadArgument(f"The up axis {up!r} does not exist.", f"Choose one of {', '.join(get_args(Up))}.")
     if not 1e-6 <= scale <= 1e6:
-        raise BadArgument(f"The scale {scale} is not between 0.000001 and 1000000.", "Choose one that is, such as 1.")
+        raise BadArgument(
+            f"The scale {scale} is not between 0.000001 and 1000000.", "Choose a scale in this range, such as 1."
+        )
     if photographs is not None and not photographs.is_dir():
-        raise BadArgument(f"There is no folder {photographs} of photographs.", "Name the folder of the capture.")
+        raise BadArgument(f"The folder of photographs {photographs} does not exist.", "Give the folder of the capture.")
 
 
 def _read_surfaces(result: Result) -> Steps[dict[int, Mesh]]:

@@ -8,29 +8,24 @@ from typing import Any
 
 import bpy
 
-from . import session
+from . import options, session
 from .splats.collections import splat_objects
 from .splats.display import ELLIPSOID_BUDGET
 from .values import SplatLiftValue
 
 DISPLAYS = (
-    ("POINTS", "Points", "Every Gaussian as a point of its colour: the quickest"),
-    ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape and colour"),
-    ("MESH", "Mesh", "A surface per object, its Gaussians hidden beneath"),
+    ("POINTS", "Points", "Each Gaussian as a coloured point; fastest"),
+    ("SPLATS", "Splats", "Gaussians as coloured ellipsoids"),
+    ("MESH", "Mesh", "One surface mesh per object; its Gaussians are hidden"),
 )
 UP = (
-    ("AUTO", "Automatic", "As the cameras were held, which the result says"),
+    ("AUTO", "Automatic", "Up direction of the cameras, from the result"),
     *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
-)
-QUALITIES = (
-    ("draft", "Draft", "Small photographs and few steps: at most a third of the time of Standard"),
-    ("standard", "Standard", "Minutes on a processor"),
-    ("high", "High", "Larger photographs, more steps and more Gaussians: several times as long as Standard"),
 )
 
 SCALE: dict[str, Any] = {
     "name": "Scale",
-    "description": "Metres that one unit of the capture becomes",
+    "description": "Metres per unit of the capture",
     "default": 1.0,
     "min": 1e-6,
     "max": 1e6,
@@ -38,41 +33,41 @@ SCALE: dict[str, Any] = {
 
 
 class SplatLiftSettings(bpy.types.PropertyGroup):
-    """At ``scene.splatlift``."""
+    """At ``scene.splatlift``; it also has the options of a job, see :mod:`.options`."""
 
     folder: bpy.props.StringProperty(
         name="Capture",
-        description="Folder with the photographs, cameras and masks of a captured scene",
+        description="Folder of photographs, optionally with cameras and masks, or a video or a splat file",
         subtype="DIR_PATH",
     )
     use_splats: bpy.props.BoolProperty(
         name="Use Its Splats",
-        description="Take the Gaussians that were found in the folder, instead of building the scene from photographs",
+        description="Use the Gaussians found in the folder instead of a reconstruction from photographs",
         default=True,
     )
-    quality: bpy.props.EnumProperty(
-        name="Quality", description="How long the scene may take to build", items=QUALITIES, default="standard"
-    )
     method: bpy.props.StringProperty(
-        name="Method", description="How masks are lifted to objects; empty for the server's best"
+        name="Method", description="Method that lifts masks to objects. If empty, the server's best is used"
     )
     values: bpy.props.CollectionProperty(type=SplatLiftValue)
-    declared: bpy.props.StringProperty(description="Which declaration of a server the values were made from")
-    display: bpy.props.EnumProperty(name="Show As", description="What imported objects look like", items=DISPLAYS)
+    declared: bpy.props.StringProperty(description="Declaration of the server that the values belong to")
+    display: bpy.props.EnumProperty(name="Show As", description="Display of imported objects", items=DISPLAYS)
     up: bpy.props.EnumProperty(name="Up", description="Which axis of the capture points up", items=UP)
     scale: bpy.props.FloatProperty(**SCALE)
     budget: bpy.props.IntProperty(
         name="Draw at Most",
-        description="How many ellipsoids are drawn of the scene; of more Gaussians a random share is seen, "
-        "and all are edited and exported",
+        description="Largest number of ellipsoids drawn. Of more Gaussians a random subset is drawn; all are edited "
+        "and exported",
         default=ELLIPSOID_BUDGET,
         min=1,
         soft_min=10_000,
         soft_max=5_000_000,
         step=50_000,
     )
-    scene_id: bpy.props.StringProperty(name="Scene", description="The imported scene that the list shows")
-    row: bpy.props.IntProperty(name="Object", description="The chosen row of the list")
+    scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
+    row: bpy.props.IntProperty(name="Object", description="Active row of the list")
+
+
+SplatLiftSettings.__annotations__ |= options.properties()
 
 
 def settings(context: Any) -> Any:
@@ -80,7 +75,7 @@ def settings(context: Any) -> Any:
 
 
 def capture_folder(context: Any) -> Path | None:
-    """Return the chosen scene folder, absolute, or None while none is chosen."""
+    """Return the chosen scene folder, or video or splat file, absolute; None while none is chosen."""
     chosen = settings(context).folder
     return Path(bpy.path.abspath(chosen)) if chosen else None
 
@@ -113,10 +108,12 @@ CLASSES = (SplatLiftValue, SplatLiftSettings)
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.splatlift = bpy.props.PointerProperty(type=SplatLiftSettings)
+    kind: Any = bpy.types.Scene
+    kind.splatlift = bpy.props.PointerProperty(type=SplatLiftSettings)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.splatlift
+    kind: Any = bpy.types.Scene
+    del kind.splatlift
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

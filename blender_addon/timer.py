@@ -218,6 +218,7 @@ class Timer:
         if self._job_list is None:
             return
         if declared := self._job_list.connection.info.settings:
+            scene: Any
             for scene in bpy.data.scenes:
                 values.declare(scene.splatlift, declared)
         self.pictures.show({job.id: (job.pictures, job.picture) for job in self.jobs if not job.final})

@@ -14,7 +14,8 @@ from typing import Any
 import bpy
 import msgspec
 
-from protocol.messages import Setting, Value
+from protocol.field_types import Value
+from protocol.settings import Setting
 
 KINDS = (("BOOL", "On or off", ""), ("INT", "Whole number", ""), ("FLOAT", "Number", ""))
 KINDS += (("CHOICE", "Choice", ""), ("TEXT", "Text", ""))
@@ -31,15 +32,15 @@ class SplatLiftValue(bpy.types.PropertyGroup):
     kind: bpy.props.EnumProperty(items=KINDS)
     title: bpy.props.StringProperty()
     help: bpy.props.StringProperty()
-    choices: bpy.props.StringProperty(description="One a line")
+    choices: bpy.props.StringProperty(description="One value per line")
     least: bpy.props.FloatProperty()
     most: bpy.props.FloatProperty()
     default: bpy.props.StringProperty(description="As JSON")
-    flag: bpy.props.BoolProperty(name="Value", description="What the method is to use")
+    flag: bpy.props.BoolProperty(name="Value", description="Value of the setting")
     # Bounds of their own they cannot have, and a function for updates crashes the bpy module of 4.2 at its exit.
-    whole: bpy.props.IntProperty(name="Value", description="What the method is to use")
-    number: bpy.props.FloatProperty(name="Value", description="What the method is to use", precision=4)
-    text: bpy.props.StringProperty(name="Value", description="What the method is to use")
+    whole: bpy.props.IntProperty(name="Value", description="Value of the setting")
+    number: bpy.props.FloatProperty(name="Value", description="Value of the setting", precision=4)
+    text: bpy.props.StringProperty(name="Value", description="Value of the setting")
 
 
 def declare(chosen: Any, methods: Mapping[str, Sequence[Setting]]) -> None:

@@ -56,7 +56,7 @@ def parse(text: str) -> Address:
     if match is None or not 0 < port < 65536 or not _is_host(match["v6"], match["host"]):
         raise BadArgument(
             f"The address {text[:200]!r} is not of the form tcp://HOST:PORT.",
-            f"The server prints its address when it starts; usually it is {DEFAULT}.",
+            f"Copy the address that the server prints when it starts, usually {DEFAULT}.",
         )
     host = match["v6"] or match["host"]
     return Address("127.0.0.1" if host.lower() == "localhost" else host, port)
@@ -70,10 +70,15 @@ def parse_bind(text: str) -> Address:
     """
     match = _BIND.fullmatch(text)
     if match is None:
-        raise BadArgument(f"The address {text!r} is not of the form tcp://HOST:PORT.", f"Try {DEFAULT}.")
+        raise BadArgument(
+            f"The address {text!r} is not of the form tcp://HOST:PORT.", f"The usual address is {DEFAULT}."
+        )
     port = 0 if match["port"] == "*" else int(match["port"])
     if port > 65534:
-        raise BadArgument(f"The port {port} of {text} leaves no next port for files.", "Choose one from 1 to 65534.")
+        raise BadArgument(
+            f"The port {port} of {text} is too high: the next port is needed for files.",
+            "Choose a port from 1 to 65534.",
+        )
     host = "127.0.0.1" if match["host"] == "localhost" else match["v6"] or match["host"]
     return Address("0.0.0.0" if host == "*" else host, port)
 

@@ -62,7 +62,7 @@ TRUTH = "gt"
 """Folders of this name hold what results are scored against, which no job may see."""
 LITTER = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"})
 """Folders that systems and storage boxes make, with copies and small previews of what is beside them."""
-SPLAT_ENDINGS = (".ply", ".spz", ".splat")
+SPLAT_ENDINGS = (".ply", ".spz", ".sog", ".splat")
 
 MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")
 MASK_FOLDERS_OF_SCANS = ("m2f_instance", "masks")

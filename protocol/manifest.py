@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Generator, Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 from blake3 import blake3
 
 from protocol.errors import BadFrames, BadScene
 from protocol.messages import FileEntry, Manifest
+from protocol.safe_path import safe_path
 
 MAX_MANIFEST = 64 << 20
 MAX_FILES = 100_000
-MAX_NAME = 255
-"""Bytes of one name in a path, as the usual file systems have it."""
 
 _BLOCK = 1 << 20
 """Bytes hashed at a time."""
-_FORBIDDEN = frozenset('\\:*?"<>|')
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
-"""What Windows takes for a device, with any ending."""
 
 _manifest = msgspec.json.Decoder(Manifest, strict=True)
-
-
-def safe_path(path: str) -> PurePosixPath:
-    """Return ``path`` if it names something inside a folder on any system.
-
-    Raises:
-        BadFrames: if it is absolute, leaves its folder, or holds a character that some system treats specially.
-    """
-    if not all(map(_safe_name, path.split("/"))):
-        raise BadFrames(f"The path {path!r} in a manifest does not name a file inside its folder.")
-    return PurePosixPath(path)
-
-
-def _safe_name(name: str) -> bool:
-    if name in ("", ".", "..") or name[-1] in ". " or not name.isprintable() or _FORBIDDEN & set(name):
-        return False
-    return len(name.encode()) <= MAX_NAME and name.partition(".")[0].strip().lower() not in _DEVICES
 
 
 def check_entries(files: list[FileEntry]) -> None:
@@ -51,14 +30,17 @@ def check_entries(files: list[FileEntry]) -> None:
             folder, or one content is given two sizes.
     """
     if len(files) > MAX_FILES:
-        raise BadFrames(f"A manifest of {len(files)} files was received; {MAX_FILES} are allowed.")
+        raise BadFrames(f"The received manifest has {len(files)} files; at most {MAX_FILES} are allowed.")
     names = {_folded(str(safe_path(entry.path))) for entry in files}
     if len(names) != len(files):
-        raise BadFrames("A manifest names one path twice.", "Some systems do not tell capital letters from small ones.")
+        raise BadFrames(
+            "A manifest lists the same path twice.",
+            "Rename one of the two files; some systems ignore case in file names.",
+        )
     if names & {parent for name in names for parent in _folders(name)}:
-        raise BadFrames("A manifest names one path as a file and as a folder.")
+        raise BadFrames("A manifest lists the same path as a file and as a folder.")
     if len({entry.digest for entry in files}) != len({(entry.digest, entry.size) for entry in files}):
-        raise BadFrames("A manifest gives one content two sizes.")
+        raise BadFrames("A manifest lists two sizes for the same content.")
 
 
 def _folders(path: str) -> Iterator[str]:
@@ -85,7 +67,7 @@ def unpack_manifest(data: bytes) -> list[FileEntry]:
     try:
         files = _manifest.decode(data).files
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFrames(f"A manifest that cannot be read was received: {error}.") from error
+        raise BadFrames(f"The received manifest cannot be read: {error}.") from error
     check_entries(files)
     return files
 

@@ -20,7 +20,7 @@ CHECK = 8
 
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _DIGITS = {character: value for value, character in enumerate(_Z85)}
-_REMEDY = "Copy all of it from the server's machine, where this prints it: backend pairing."
+_REMEDY = "Run 'backend pairing' on the server's machine and copy the whole string."
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ def parse(text: str) -> Pairing:
     """
     text = "".join(text.split())
     if not text.startswith(PREFIX):
-        raise BadArgument(f"What was given as the pairing string is none: it does not begin with '{PREFIX}'.", _REMEDY)
+        raise BadArgument(f"The pairing string is not valid: it does not begin with '{PREFIX}'.", _REMEDY)
     if len(text) != len(PREFIX) + 2 * KEY + CHECK:
         raise BadArgument(
-            f"The pairing string has {len(text)} characters instead of {len(PREFIX) + 2 * KEY + CHECK}.", _REMEDY
+            f"The pairing string has {len(text)} characters; {len(PREFIX) + 2 * KEY + CHECK} are expected.", _REMEDY
         )
     body, check = text[:-CHECK], text[-CHECK:]
     if not hmac.compare_digest(_check(body).encode(), check.encode("utf-8", "backslashreplace")):
-        raise BadArgument("The pairing string was not copied right: its checksum does not fit.", _REMEDY)
+        raise BadArgument("The pairing string was copied incorrectly: its checksum does not match.", _REMEDY)
     server, client = body[len(PREFIX) : -KEY], body[-KEY:]
     if not (is_key(server) and is_key(client)):
-        raise BadArgument("The pairing string holds no keys.", _REMEDY)
+        raise BadArgument("The pairing string contains no valid keys.", _REMEDY)
     return Pairing(server, client)
 
 

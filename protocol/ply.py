@@ -79,7 +79,7 @@ def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
     path = Path(path)
     try:
         if not path.is_file():
-            raise BadSplats(f"There is no file {path}.", "Name a PLY file of 3D Gaussians.")
+            raise BadSplats(f"The file {path} does not exist.", "Give a PLY file of 3D Gaussians.")
         with path.open("rb") as file:
             header = _read_header(file, path)
             splats, usable, tally = yield from _read_rows(file, header)
@@ -87,9 +87,9 @@ def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror}.") from error
     if trailing:
-        warnings.warn(f"{path} has {trailing} bytes after its last Gaussian; they were ignored.", stacklevel=2)
+        warnings.warn(f"{path} has {trailing} extra bytes after its last Gaussian; they were ignored.", stacklevel=2)
     if header.terms > KEPT_TERMS:
-        warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was left out.", stacklevel=2)
+        warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was ignored.", stacklevel=2)
     return usable_ones(splats, usable, tally, path)
 
 
@@ -167,9 +167,9 @@ def parse_header(file: BinaryIO, path: Path) -> PlyData:
     """
     head = file.read(MAX_HEADER)
     if head[:3] != b"ply":
-        raise BadSplats(f"{path} is not a PLY file: it does not begin with 'ply'.", "Name a PLY file of 3D Gaussians.")
+        raise BadSplats(f"{path} is not a PLY file: it does not begin with 'ply'.", "Give a PLY file of 3D Gaussians.")
     if b"end_header" not in head:
-        raise BadSplats(f"{path} has a PLY header that does not end.", AGAIN)
+        raise BadSplats(f"{path} has a PLY header without end_header.", AGAIN)
     # plyfile takes headers for ASCII, and people write their own language into comments.
     stream = io.BytesIO(head.translate(bytes(range(128)) + b"?" * 128))
     try:
@@ -202,27 +202,27 @@ def _refuse_other_kinds(table: PlyData, path: Path) -> None:
             "Give it to backend segment --splats, or export it from SuperSplat as an uncompressed PLY.",
         )
     if "vertex" not in table:
-        raise BadSplats(f"{path} is a PLY file without an element named vertex.", "Name a PLY file of 3D Gaussians.")
+        raise BadSplats(f"{path} has no element named vertex in its PLY header.", "Give a PLY file of 3D Gaussians.")
     for element in table:
         if element.count < 0:
-            raise BadSplats(f"{path} promises {element.count} rows of {element.name}.", AGAIN)
+            raise BadSplats(f"{path} declares an invalid number of rows for {element.name}: {element.count}.", AGAIN)
         lists = [p.name for p in element.properties if isinstance(p, PlyListProperty)]
         if lists and (element.name == "vertex" or element.count):
             raise BadSplats(
                 f"{path} holds lists ({element.name}: {', '.join(lists)}), which a PLY file of 3D Gaussians does not.",
-                "Name a PLY file of 3D Gaussians, not of a mesh.",
+                "Give a PLY file of 3D Gaussians, not of a mesh.",
             )
     present = {p.name for p in table["vertex"].properties}
     rest = _count_rest(present)
     if rest not in [3 * (terms - 1) for terms in (*SH_COUNTS, SH_COUNT_4)]:
-        raise BadSplats(f"{path} has {rest} f_rest columns; 0, 9, 24 or 45 make SH degree 0, 1, 2 or 3, 72 degree 4.")
+        raise BadSplats(f"{path} has {rest} f_rest columns; expected 0, 9, 24, 45 or 72, for SH degree 0 to 4.")
     present |= set(_painted(table["vertex"]))
     wanted = [*_columns(_empty(0, 1, {})), *(f"f_rest_{i}" for i in range(rest))]
     missing = [name for name in wanted if name not in present]
     if missing:
         raise BadSplats(
-            f"{path} does not hold 3D Gaussians: it lacks the columns {', '.join(missing)}.",
-            "Name a PLY file as 3D Gaussian splatting trainers write it.",
+            f"{path} does not contain 3D Gaussians: these columns are missing: {', '.join(missing)}.",
+            "Give a PLY file written by a 3D Gaussian splatting trainer.",
         )
 
 
@@ -251,7 +251,9 @@ def _check_size(file: BinaryIO, header: _Header) -> None:
         there = (left - sum(_bytes_of(element) for element in header.before)) // header.dtype.itemsize
     if there < header.vertex.count:
         raise BadSplats(
-            f"{header.path} is cut short: it promises {header.vertex.count} Gaussians and holds {max(there, 0)}.", AGAIN
+            f"{header.path} is truncated: its header declares {header.vertex.count} Gaussians and it contains "
+            f"{max(there, 0)}.",
+            AGAIN,
         )
 
 
@@ -295,7 +297,7 @@ def _binary_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
     for start in range(0, count, BLOCK):
         rows = buffer[: count - start]
         if file.readinto(rows.view(np.uint8)) != rows.nbytes:  # pyright: ignore[reportAttributeAccessIssue]
-            raise BadSplats(f"{header.path} became shorter while it was read.", AGAIN)
+            raise BadSplats(f"{header.path} was truncated while it was being read.", AGAIN)
         yield rows
 
 
@@ -307,8 +309,8 @@ def _text_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
         rows = _parse_lines([line.decode("latin-1") for line in islice(file, wanted)], header.dtype)
         if rows is None or len(rows) != wanted:
             raise BadSplats(
-                f"{header.path} has a line among its Gaussians {start + 1} to {start + wanted} that is not "
-                f"{len(header.vertex.properties)} numbers.",
+                f"{header.path} has a malformed line between Gaussians {start + 1} and {start + wanted}; every line "
+                f"must have {len(header.vertex.properties)} numbers.",
                 AGAIN,
             )
         yield rows
@@ -360,13 +362,18 @@ def _check_extra(splats: Splats, path: Path) -> None:
     stock = (*_columns(splats.without_columns()), *NORMALS)
     for name, column in splats.extra.items():
         if not name or not name.isascii() or not name.isprintable() or " " in name:
-            raise BadSplats(f"The column name {name!r} cannot stand in {path}: PLY names are ASCII without spaces.")
+            raise BadSplats(
+                f"The column name {name!r} cannot be written to {path}: PLY names must be ASCII without spaces."
+            )
         if name in stock or name.startswith("f_rest_"):
-            raise BadSplats(f"The extra column {name} cannot stand in {path}: 3D Gaussians have one of that name.")
+            raise BadSplats(
+                f"The extra column {name} cannot be written to {path}: that name is reserved for 3D Gaussians."
+            )
         if column.dtype.kind not in "iuf" or column.dtype.itemsize not in (
             (4, 8) if column.dtype.kind == "f" else (1, 2, 4)
         ):
             raise BadSplats(
-                f"The column {name} of type {column.dtype} cannot stand in {path}: PLY has no such type.",
+                f"The column {name} of type {column.dtype} cannot be written to {path}: PLY does not support this "
+                "type.",
                 "Convert it to int32 or float32.",
             )

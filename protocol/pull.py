@@ -56,7 +56,8 @@ class Pull:
         self.closed = False
         if self.bytes_total - self._bytes_resumed() > store.free_bytes():
             raise Unavailable(
-                f"The disk of {store.root} has no room for {self.bytes_total / 1e6:.0f} MB.", "Free some space there."
+                f"The disk of {store.root} is full; {self.bytes_total / 1e6:.0f} MB are needed.",
+                "Free some space there.",
             )
 
     @property
@@ -93,7 +94,7 @@ class Pull:
         wanted = next((g for g in self.expected if g.digest == digest and g.offset == offset), None)
         view = memoryview(data)
         if wanted is None or wanted.length != view.nbytes:
-            raise BadFrames(f"{view.nbytes} bytes of {digest[:12]}… at {offset} arrived that nobody asked for.")
+            raise BadFrames(f"{view.nbytes} bytes of {digest[:12]}… at {offset} arrived without a request.")
         self.expected.remove(wanted)
         incoming = self.incoming[digest]
         with self._disk():
@@ -168,8 +169,8 @@ class Pull:
                 return
             self.close()
             raise BadFrames(
-                f"The file {incoming.entry.path} arrived with another content than promised.",
-                "It may have changed while it was sent; send it again.",
+                f"The file {incoming.entry.path} arrived with different content than its hash says.",
+                "The file may have changed while it was being sent. Send it again.",
             )
         self.store.complete(digest)
 
@@ -179,7 +180,7 @@ class Pull:
             yield
         except OSError as error:
             raise Unavailable(
-                f"The disk of {self.store.root} cannot take what arrives: {error.strerror}.", "Free some space there."
+                f"Received data cannot be written to {self.store.root}: {error.strerror}.", "Free some space there."
             ) from error
 
 
@@ -223,7 +224,9 @@ class _Incoming:
 
     def write(self, offset: int, data: memoryview) -> None:
         if offset != self.written:
-            raise BadFrames(f"Bytes at {offset} of {self.entry.path} arrived before those at {self.written}.")
+            raise BadFrames(
+                f"Bytes at {offset} of {self.entry.path} arrived out of order; offset {self.written} was expected."
+            )
         self.file.write(data)
         self.file.flush()
         self.hasher.update(data)

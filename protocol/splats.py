@@ -74,6 +74,12 @@ class Splats:
         with np.errstate(over="ignore"):  # exp of a very transparent logit is inf, and 1 / inf is the right answer
             return 1.0 / (1.0 + np.exp(-self.opacities))
 
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """(N,) bool, Gaussians of which every stored value is finite."""
+        columns = (self.means, self.quats, self.scales, self.opacities, self.sh)
+        return np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
+
     def pick(self, rows: NDArray) -> Splats:
         """Return the Gaussians of ``rows``, a boolean mask (N,) or an index array."""
         return Splats(

@@ -12,8 +12,9 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from protocol.errors import BadResult, NotFound
-from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, safe_path, unpack_manifest
+from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpack_manifest
 from protocol.messages import FileEntry
+from protocol.safe_path import safe_path
 
 STALE = 24 * 3600.0
 """Seconds after which a temporary file of a store is taken for one that a crash has left."""
@@ -48,7 +49,7 @@ class Store:
             NotFound: if ``digest`` is no hash, and so might name something outside the store.
         """
         if not _DIGEST.fullmatch(digest):
-            raise NotFound(f"{digest[:80]!r} is no BLAKE3 hash of a stored file.")
+            raise NotFound(f"{digest[:80]!r} is not a BLAKE3 hash of a stored file.")
         return self.root / digest[:2] / digest
 
     def has(self, digest: str, size: int | None = None) -> bool:
@@ -66,7 +67,9 @@ class Store:
             with self.path(digest).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 if not 0 <= offset <= offset + length <= size:
-                    raise NotFound(f"The file {digest[:12]}… has no bytes {offset} to {offset + length}.")
+                    raise NotFound(
+                        f"The file {digest[:12]}… is too short: bytes {offset} to {offset + length} were requested."
+                    )
                 file.seek(offset)
                 return file.read(length)
         except FileNotFoundError as error:
@@ -162,8 +165,8 @@ class Store:
         return shutil.disk_usage(self.root).free
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as ``source``, or a copy where hard links are not to be had."""
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Make ``target`` the same file as ``source``, or a copy where the disk has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -196,5 +199,5 @@ def read_manifest(store: Store, digest: str) -> list[FileEntry]:
     path = store.path(digest)
     size = path.stat().st_size if path.is_file() else 0
     if size > MAX_MANIFEST:
-        raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; {MAX_MANIFEST} are allowed.")
+        raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; at most {MAX_MANIFEST} are allowed.")
     return unpack_manifest(store.read(digest, 0, size))

@@ -14,7 +14,7 @@ from protocol.splats import Floats, Splats
 TOLERANCE = 1e-4
 """How far axes may be from equal length and right angles: a chain of float32 parent matrices is off by about 1e-6."""
 
-APPLY = "Undo that, or export the surface as a mesh, which can follow."
+APPLY = "Undo that transform, or export the object as a mesh."
 
 
 def transform(splats: Splats, matrix: NDArray) -> Splats:
@@ -36,7 +36,7 @@ def transform(splats: Splats, matrix: NDArray) -> Splats:
     with np.errstate(over="ignore"):
         means = (splats.means @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
     if not np.isfinite(means).all():
-        raise BadSplats("The matrix moves Gaussians beyond the range of float32.", "Move or scale them less.")
+        raise BadSplats("The matrix moves Gaussians out of the range of float32.", "Move or scale them less.")
     return replace(
         splats,
         means=means,
@@ -54,27 +54,29 @@ def decompose(matrix: NDArray) -> tuple[NDArray[np.float64], float]:
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.shape != (4, 4):
-        raise BadSplats(f"A matrix of shape {matrix.shape} cannot move Gaussians; (4, 4) is expected.")
+        raise BadSplats(f"A matrix has shape {matrix.shape}; (4, 4) is expected.")
     if not np.isfinite(matrix).all():
-        raise BadSplats("The matrix holds a NaN or an infinity.", "Reset the object's transform.")
+        raise BadSplats("The matrix contains NaN or infinity.", "Reset the object's transform.")
     if np.abs(matrix[3] - [0, 0, 0, 1]).max() > TOLERANCE:
-        raise BadSplats("The matrix holds a perspective projection, which Gaussians cannot follow.", APPLY)
+        raise BadSplats("The matrix contains a perspective projection, which cannot be applied to Gaussians.", APPLY)
     largest = np.abs(matrix[:3, :3]).max()
     if largest == 0:
-        raise BadSplats("The matrix has a scale of zero, which leaves nothing of the Gaussians.", APPLY)
+        raise BadSplats("The matrix has a scale of zero.", APPLY)
     axes = matrix[:3, :3] / largest  # so that no product under- or overflows
     left, stretches, right = np.linalg.svd(axes)
     if stretches[2] < 1e-6 * stretches[0]:
-        raise BadSplats("The matrix has a scale of zero along an axis, which flattens the Gaussians.", APPLY)
+        raise BadSplats("The matrix has a scale of zero along one axis.", APPLY)
     if np.linalg.det(axes) < 0:
-        raise BadSplats("The matrix mirrors, and a mirrored Gaussian has no rotation.", APPLY)
+        raise BadSplats("The matrix mirrors, which cannot be applied to Gaussians.", APPLY)
     scale = float(np.cbrt(stretches.prod()))
     gram = axes.T @ axes / scale**2 - np.eye(3)
     if np.abs(gram[~np.eye(3, dtype=bool)]).max() > TOLERANCE:
-        raise BadSplats("The matrix shears, and a sheared Gaussian keeps no right angles.", APPLY)
+        raise BadSplats("The matrix shears, which cannot be applied to Gaussians.", APPLY)
     if np.abs(gram).max() > TOLERANCE:
         lengths = ", ".join(f"{length:.6g}" for length in np.linalg.norm(matrix[:3, :3], axis=0))
-        raise BadSplats(f"The matrix scales its axes unevenly ({lengths}); spherical harmonics cannot follow.", APPLY)
+        raise BadSplats(
+            f"The matrix has a non-uniform scale ({lengths}), which cannot be applied to spherical harmonics.", APPLY
+        )
     rotation = axes if np.array_equal(axes, np.eye(3)) else left @ right
     return rotation, scale * float(largest)
 

@@ -58,15 +58,15 @@ def usable_ones(splats: Splats, usable: NDArray[np.bool_], tally: Tally, path: P
     """
     if len(splats) and not usable.any():
         raise BadSplats(
-            f"None of the {len(splats)} Gaussians of {path} can be used: {tally.not_finite} are not finite, "
-            f"{tally.unturned} have a quaternion of zeros.",
+            f"None of the {len(splats)} Gaussians of {path} is usable: {tally.not_finite} are not finite, "
+            f"{tally.unturned} have a zero quaternion.",
             "Copy or export it again.",
         )
     for count, said in (
-        (tally.bounded, "with a size of 0 or an opacity of exactly 0 or 1; they were kept with a log-scale of "
+        (tally.bounded, "with size 0 or with opacity 0 or 1; they were kept, with a log-scale of "
          f"{SMALLEST:g} or a logit of {CERTAIN:g}"),
-        (tally.not_finite, "that are not finite; they were dropped"),
-        (tally.unturned, "with a quaternion of zeros, which is no rotation; they were dropped"),
+        (tally.not_finite, "with values that are not finite; they were dropped"),
+        (tally.unturned, "with a zero quaternion; they were dropped"),
     ):  # fmt: skip
         if count:
             warnings.warn(f"{path} has {count} Gaussians {said}.", stacklevel=3)

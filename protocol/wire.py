@@ -77,19 +77,19 @@ def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> 
     """
     kind = type(message).__name__
     if len(arrays) > MAX_ARRAYS or any(a.nbytes > MAX_ARRAY or a.ndim > MAX_DIMENSIONS for a in arrays):
-        raise BadFrames(f"A {kind} carries more than {MAX_ARRAYS} arrays of {MAX_ARRAY} bytes.")
+        raise BadFrames(f"A {kind} has more than {MAX_ARRAYS} arrays or an array of more than {MAX_ARRAY} bytes.")
     strange = [str(a.dtype) for a in arrays if a.dtype.name not in DTYPES]
     if strange:
-        raise BadFrames(f"A {kind} carries an array of type {strange[0]}, which the wire has not.")
+        raise BadFrames(f"A {kind} has an array of type {strange[0]}, which the protocol does not support.")
     specs = [ArraySpec(a.dtype.name, list(a.shape)) for a in arrays]  # pyright: ignore[reportArgumentType]
     try:
         header = _encoder.encode(Header(MAJOR, id, message, specs))  # pyright: ignore[reportArgumentType]
         # msgspec checks a struct's limits when it is read, not when it is made.
         _header.decode(header)
     except (msgspec.MsgspecError, UnicodeError, OverflowError, TypeError) as error:
-        raise BadFrames(f"A {kind} has a field that its receiver would refuse: {error}.") from error
+        raise BadFrames(f"A {kind} has a field with an invalid value: {error}.") from error
     if len(header) > MAX_HEADER:
-        raise BadFrames(f"A {kind} header of {len(header)} bytes exceeds the limit of {MAX_HEADER}.")
+        raise BadFrames(f"A {kind} has a header of {len(header)} bytes; at most {MAX_HEADER} are allowed.")
     return [header, *map(_frame, arrays)]
 
 
@@ -107,25 +107,25 @@ def decode(frames: Sequence[Frame]) -> tuple[AnyMessage, list[NDArray], int]:
         BadFrames: if the frames break the format or a limit.
     """
     if not 1 <= len(frames) <= 1 + MAX_ARRAYS:
-        raise BadFrames(f"A message of {len(frames)} frames was received; 1 to {1 + MAX_ARRAYS} are allowed.")
+        raise BadFrames(f"The received message has {len(frames)} frames; 1 to {1 + MAX_ARRAYS} are allowed.")
     first, *rest = (memoryview(frame).cast("B") for frame in frames)
     if len(first) > MAX_HEADER:
-        raise BadFrames(f"A header of {len(first)} bytes was received; {MAX_HEADER} are allowed.")
+        raise BadFrames(f"The received header has {len(first)} bytes; at most {MAX_HEADER} are allowed.")
     try:
         version = _letterhead.decode(first).v
     except _NOT_JSON as error:
-        raise BadFrames(f"A header that is not the JSON of this protocol was received: {error}.") from error
+        raise BadFrames(f"The received header is not valid JSON of this protocol: {error}.") from error
     if version != MAJOR:
         raise VersionMismatch(
-            f"The other side speaks protocol {version}, this side speaks protocol {MAJOR}.",
-            "Update the older of the two, the add-on or the backend.",
+            f"The other side uses protocol {version}, this side uses protocol {MAJOR}.",
+            "Update the add-on or the backend, whichever is older.",
         )
     try:
         header = _header.decode(first)
     except _NOT_JSON as error:
-        raise BadFrames(f"A message that this protocol does not know was received: {error}.") from error
+        raise BadFrames(f"The received message is not part of this protocol: {error}.") from error
     if len(header.arrays) != len(rest):
-        raise BadFrames(f"The header names {len(header.arrays)} arrays, {len(rest)} frames followed.")
+        raise BadFrames(f"The header lists {len(header.arrays)} arrays, but {len(rest)} frames followed.")
     arrays = [_array(spec, frame) for spec, frame in zip(header.arrays, rest, strict=True)]
     return header.message, arrays, header.id
 
@@ -137,7 +137,7 @@ def _array(spec: ArraySpec, frame: memoryview) -> NDArray:
     span = math.prod(max(length, 1) for length in spec.shape) * dtype.itemsize
     if expected != len(frame) or span > MAX_ARRAY:
         raise BadFrames(
-            f"An array frame of {len(frame)} bytes was received for {spec.dtype} of shape {spec.shape}, "
-            f"which takes {expected} (limit {MAX_ARRAY})."
+            f"The received array has {len(frame)} bytes, but {spec.dtype} of shape {spec.shape} needs {expected} "
+            f"(limit {MAX_ARRAY})."
         )
     return np.frombuffer(frame.toreadonly(), dtype).reshape(spec.shape)

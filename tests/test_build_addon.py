@@ -37,18 +37,55 @@ def check_record(wheel: Path) -> dict[str, bytes]:
 def test_the_protocol_wheel_is_valid_and_installs(tmp_path: Path) -> None:
     wheel = build_addon.protocol_wheel(tmp_path)
     files = check_record(wheel)
-    there = {path.relative_to(build_addon.ROOT).as_posix() for path in (build_addon.ROOT / "protocol").rglob("*.py")}
-    assert {name for name in files if name.startswith("protocol/")} == there
+    protocol = build_addon.ROOT / "protocol"
+    there = {f"splatlift_protocol/{path.relative_to(protocol).as_posix()}" for path in protocol.rglob("*.py")}
+    assert {name for name in files if ".dist-info/" not in name} == there
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
     subprocess.run([*command, str(tmp_path / "site"), str(wheel)], check=True, capture_output=True)
-    assert (tmp_path / "site" / "protocol" / "splats.py").is_file()
-    assert (tmp_path / "site" / "protocol" / "result" / "names.py").is_file()
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import pkgutil, importlib, splatlift_protocol as package\n"
+    script += "for each in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):\n"
+    script += "    importlib.import_module(each.name)\n"
+    script += "print([name for name in sys.modules if name.split('.')[0] == 'protocol'], len(package.__path__))"
+    # Isolated and elsewhere: the source tree cannot be imported.
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, str(tmp_path / "site")], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "[] 1\n", done.stderr
 
 
 def test_the_protocol_wheel_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     first, second = (build_addon.protocol_wheel(tmp_path / name) for name in "ab")
     assert first.name == second.name
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_imports_of_the_protocol_are_renamed_and_nothing_else_is() -> None:
+    source = b'''"""Reads protocol.ply; from protocol.ply import read_ply would do."""
+import sys
+from protocol.ply import read_ply, write_ply
+from protocol import protocol; from protocol.result.protocol import (
+    protocol,
+)
+from .protocol import protocol as other
+from protocols.ply import nothing
+def read(protocol="from protocol import x"):
+    from protocol.splats import Splats
+    return protocol.ply
+'''
+    renamed = build_addon.with_protocol_renamed(source).decode()
+    changed = [line for line in renamed.splitlines() if "splatlift_protocol" in line]
+    assert changed == [
+        "from splatlift_protocol.ply import read_ply, write_ply",
+        "from splatlift_protocol import protocol; from splatlift_protocol.result.protocol import (",
+        "    from splatlift_protocol.splats import Splats",
+    ]
+    assert renamed.replace("splatlift_protocol", "protocol").encode() == source
+
+
+@pytest.mark.parametrize("line", ["import protocol", "import sys, protocol.ply as ply"])
+def test_imports_of_the_protocol_that_bind_its_name_are_refused(line: str) -> None:
+    with pytest.raises(Fault, match="Line 2 imports protocol as a name"):
+        build_addon.with_protocol_renamed(f"import os\n{line}\n".encode())
 
 
 def test_a_stable_abi_wheel_becomes_one_for_a_single_python(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from blender_addon.api import EDITS
 from docs.hooks import PAGES
+from protocol.formats.registry import table
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")])
@@ -76,3 +77,7 @@ def test_functions_that_the_architecture_names_exist() -> None:
 def test_the_reference_has_every_edit() -> None:
     reference = (ROOT / "docs" / "reference.md").read_text()
     assert not [module for module in EDITS.values() if f"::: blender_addon.editing.{module}\n" not in reference]
+
+
+def test_the_table_of_formats_is_that_of_the_registry() -> None:
+    assert f"\n{table()}\n" in (ROOT / "docs" / "formats.md").read_text()

@@ -53,7 +53,7 @@ def run_demo(out: Path, *, seed: int = 0, progress: Progress) -> list[str]:
     shutil.copy(out / "result" / OVERVIEW, out / OVERVIEW)
     score = evaluate_folder(out / "result", out / "scene" / "gt" / "instance")
     return [
-        f"{ended['objects']} objects were found where the held-out views show {score.tp + score.fn}.",
+        f"{ended['objects']} objects were found; the held-out views show {score.tp + score.fn}.",
         f"Panoptic quality on {score.views} held-out views: {score.pq_things:.1f} (objects), "
         f"{score.pq_scene:.1f} (objects and background); mean IoU {score.mean_iou:.1f}.",
         f"Blender file      {out / 'demo.blend'}",
@@ -67,7 +67,9 @@ def run_demo(out: Path, *, seed: int = 0, progress: Progress) -> list[str]:
 def _clear(out: Path) -> None:
     """Make ``out`` an empty folder marked as a demonstration."""
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MARK).is_file())):
-        raise BadArgument(f"{out} holds something that is no earlier demonstration.", "Name a new folder with --out.")
+        raise BadArgument(
+            f"{out} contains files that are not from an earlier demonstration.", "Choose a new folder with --out."
+        )
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
@@ -83,7 +85,7 @@ def _server(data: Path) -> Iterator[str]:
         assert server.stdout is not None
         line = server.stdout.readline().strip()
         if not line:
-            raise JobFailed(f"The server ended at its start with status {server.wait(10)}.")
+            raise JobFailed(f"The server failed to start, with status {server.wait(10)}.")
         yield line.rpartition(" ")[2]
     finally:
         server.terminate()

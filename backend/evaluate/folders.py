@@ -30,8 +30,8 @@ def evaluate_folder(result: Path, truth: Path) -> Score:
     common = sorted(set(predicted) & set(exact))
     if not common:
         raise BadArgument(
-            f"None of the {len(predicted)} id maps of {result} has a namesake in {truth}.",
-            "Name the folder whose files are called as the photographs are.",
+            f"None of the {len(predicted)} id maps of {result} has the same file name as a map in {truth}.",
+            "Give the folder whose files have the names of the photographs.",
         )
     return panoptic_quality([read_ids(predicted[n]) for n in common], [read_ids(exact[n]) for n in common])
 
@@ -60,7 +60,9 @@ def find_predicted(result: Path) -> dict[str, Path]:
     labels = result / LABELS if (result / LABELS).is_dir() else result
     found = find_maps(labels)
     if not found:
-        raise BadResult(f"No id maps (*.png or *.npy) were found in {labels}.", "Name a folder that segment wrote.")
+        raise BadResult(
+            f"No id maps (*.png or *.npy) were found in {labels}.", "Give a result folder written by backend segment."
+        )
     return found
 
 

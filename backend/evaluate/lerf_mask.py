@@ -80,20 +80,20 @@ def score_lerf_mask(predicted: Path, truth: Path, missing: Missing = "zero") -> 
     true = mask_files(_views(truth))
     if not true:
         raise BadArgument(
-            f"No true masks were found in {truth}: looked for test_mask/<view>/<prompt>.png.",
-            "Name a scene folder of LERF-Mask.",
+            f"No ground-truth masks were found in {truth}; expected test_mask/<view>/<prompt>.png.",
+            "Give a scene folder of LERF-Mask.",
         )
     found = mask_files(_views(predicted))
     if not set(found) & set(true):
         view, prompt = next(iter(true))
         raise BadResult(
-            f"None of the {len(true)} true masks has a prediction in {predicted}.",
-            f"Name predictions as the truth is: {view}/{prompt}.png and so on.",
+            f"None of the {len(true)} ground-truth masks has a prediction in {predicted}.",
+            f"Give predictions the names of the ground truth, such as {view}/{prompt}.png.",
         )
     compared = list(compare(found, true, at_size_of="truth"))
     scored = counted(compared, missing)
     if not scored:
-        raise BadResult(f"All masks of {predicted} and {truth} are empty.", "Save masks as white on black.")
+        raise BadResult(f"All masks of {predicted} and {truth} are empty.", "Save masks as white objects on black.")
     return LerfMaskScore(
         per_prompt(scored, "iou"),
         per_prompt(scored, "boundary_iou"),

@@ -68,19 +68,20 @@ def score_ovs(predicted: Path, truth: Path, missing: Missing = "zero") -> OvsSco
     if lost or not wanted:
         view, name = lost[0] if lost else ("<view>", "<class>")
         raise BadArgument(
-            f"The true mask {folder / view / name}.png does not exist.", "Name a scene folder of 3D-OVS, whole."
+            f"The ground-truth mask {folder / view / name}.png does not exist.",
+            "Give a complete scene folder of 3D-OVS.",
         )
     found = mask_files(_views(predicted))
     if not set(found) & set(wanted):
         view, name = wanted[0]
         raise BadResult(
-            f"None of the {len(wanted)} true masks has a prediction in {predicted}.",
-            f"Name predictions as the truth is: {view}/{name}.png and so on.",
+            f"None of the {len(wanted)} ground-truth masks has a prediction in {predicted}.",
+            f"Give predictions the names of the ground truth, such as {view}/{name}.png.",
         )
     compared = list(compare(found, {pair: files[pair] for pair in wanted}, at_size_of="prediction"))
     scored = counted(compared, missing)
     if not scored:
-        raise BadResult(f"All masks of {predicted} and {truth} are empty.", "Save masks as white on black.")
+        raise BadResult(f"All masks of {predicted} and {truth} are empty.", "Save masks as white objects on black.")
     return OvsScore(
         float(np.mean([one.iou for one in scored])),
         per_prompt(scored, "iou"),
@@ -93,17 +94,19 @@ def read_classes(file: Path) -> list[str]:
     """Return the classes of ``classes.txt``, one a line, in their order.
 
     Raises:
-        BadArgument: if the file cannot be read as text or names no class.
+        BadArgument: if the file cannot be read as text or contains no class.
     """
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise BadArgument(f"{file} is larger than {MAX_BYTES} bytes.", "It should hold one class a line.")
+            raise BadArgument(f"{file} is larger than {MAX_BYTES} bytes.", "It must contain one class per line.")
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadArgument(f"The classes {file} cannot be read: {error}.", "Name a scene folder of 3D-OVS.") from error
+        raise BadArgument(
+            f"The class list {file} cannot be read: {error}.", "Give a scene folder of 3D-OVS."
+        ) from error
     names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not names:
-        raise BadArgument(f"{file} names no class.", "It should hold one class a line.")
+        raise BadArgument(f"{file} contains no class.", "It must contain one class per line.")
     return names
 
 

@@ -62,7 +62,7 @@ def panoptic_quality(predicted: Sequence[NDArray[np.integer]], truth: Sequence[N
         BadArgument: if there are no views or the two lists differ in length.
     """
     if not truth or len(predicted) != len(truth):
-        raise BadArgument(f"{len(predicted)} predicted and {len(truth)} true id maps cannot be compared.")
+        raise BadArgument(f"{len(predicted)} predicted and {len(truth)} ground-truth id maps cannot be compared.")
     fitted = [resize_nearest(p, t.shape) for p, t in zip(predicted, truth, strict=True)]
     area, overlap, edge_area, edge_overlap = _counts(fitted, truth)
 

@@ -31,8 +31,8 @@ def evaluate_by(protocol: Protocol | None, folder: Path, truth: Path, missing: M
     """
     if missing is not None and protocol not in ("lerf-mask", "3d-ovs"):
         raise BadArgument(
-            f"Missing predictions counting as {missing} is no choice of the protocol {protocol or 'for id maps'}.",
-            "Leave it out, or ask for lerf-mask or 3d-ovs.",
+            f"The value {missing} of --missing is not supported by the protocol {protocol or 'for id maps'}.",
+            "Remove it, or use the protocol lerf-mask or 3d-ovs.",
         )
     if protocol is None:
         return evaluate_folder(folder, truth).as_dict()

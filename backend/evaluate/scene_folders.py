@@ -45,7 +45,7 @@ class Folder:
         if self.semantics is None:
             return View(np.minimum(np.maximum(instance, 0), 1), instance)
         if name not in self.semantics:
-            raise BadMask(f"The id map {self.instances[name]} has no semantic map beside it.", "Copy the folder again.")
+            raise BadMask(f"The id map {self.instances[name]} has no matching semantic map.", "Copy the folder again.")
         return View(read_ids(self.semantics[name]), instance)
 
 
@@ -92,16 +92,16 @@ def score_panoptic_lifting(result: Path, truth: Path) -> tuple[SceneScore, int]:
     if not (truth / SCANNET_TRUTH.instance).is_dir():
         raise BadArgument(
             f"{truth} has no {SCANNET_TRUTH.instance} folder.",
-            "Name a ScanNet or Replica scene as Panoptic-Lifting prepares it.",
+            "Give a ScanNet or Replica scene prepared for Panoptic-Lifting.",
         )
     true = _both(truth, SCANNET_TRUTH)
     frames = split_frames(truth / "splits.json", list(true.instances))
     predicted = _predicted(result)
     if predicted is None:
         raise BadResult(
-            f"{result} has no class per pixel: looked for pred_semantics with pred_surrogateid, and semantic with "
-            "instance.",
-            "This protocol scores classes; for instances alone ask for messy-rooms.",
+            f"{result} has no semantic maps; expected the folders pred_semantics and pred_surrogateid, or semantic "
+            "and instance.",
+            "This protocol scores classes. To score instances only, use --protocol messy-rooms.",
         )
     common = _common(predicted, frames, result, truth)
     return score_scene(_pairs(predicted, true, common), SCANNET), len(frames) - len(common)
@@ -126,11 +126,11 @@ def split_frames(splits: Path, names: list[str]) -> list[str]:
             raise BadArgument(f"{splits} is larger than {MAX_BYTES} bytes.")
         listed = json.loads(splits.read_bytes())["test"]
         if not isinstance(listed, list):
-            raise TypeError("test is no list")
+            raise TypeError("test is not a list")
         chosen = {str(name) for name in listed}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadArgument(
-            f"The test frames cannot be read from {splits}: {error}.", 'It should hold {"test": [names of frames]}.'
+            f"The test frames cannot be read from {splits}: {error}.", 'It must contain {"test": [names of frames]}.'
         ) from error
     return [name for name in names if name in chosen]
 
@@ -144,9 +144,9 @@ def _common(predicted: Folder, frames: list[str], result: Path, truth: Path) -> 
     common = [name for name in frames if name in predicted.instances]
     if not common:
         raise BadArgument(
-            f"None of the {len(predicted.instances)} predicted maps of {result} is of the {len(frames)} test frames "
-            f"of {truth}.",
-            "Segment with the test views of the data set held out, and name maps as its photographs.",
+            f"None of the {len(predicted.instances)} predicted maps of {result} belongs to one of the {len(frames)} "
+            f"test frames of {truth}.",
+            "Segment with the test views of the data set held out, and give maps the names of its photographs.",
         )
     return common
 

@@ -169,12 +169,12 @@ def score_scene(pairs: Iterable[tuple[View, View]], classes: Classes = MESSY_ROO
         overlaps.update(count_overlaps(predicted, truth, classes.without_truth))
         views += 1
     if not overlaps:
-        raise BadArgument(f"{views} views hold no pixel to score.", "Name folders that hold the same views.")
+        raise BadArgument(f"{views} views have no pixel to score.", "Give folders that contain the same views.")
     scored, dropped = robust_classes(overlaps, classes)
     if not scored:
         raise BadArgument(
-            f"None of the {len(classes.names)} classes holds {SMALLEST_SHARE:.1%} of the pixels on either side.",
-            "Check that the semantic maps number the classes as this protocol does.",
+            f"None of the {len(classes.names)} classes covers {SMALLEST_SHARE:.1%} of the pixels, predicted or true.",
+            "Check that the semantic maps use the class numbers of this protocol.",
         )
     merged = _merge(overlaps, scored, classes.things)
     return SceneScore(match(merged, scored), dropped, semantic_iou(overlaps, len(classes.names)), views, classes)

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.geometry.labelling import GeometrySettings, label_samples
-from backend.geometry.surface import centre_samples, seen_samples
+from backend.geometry.planes import bounding_planes
+from backend.geometry.surface import centre_samples, seen_samples, voxels
 from backend.lift.labels import largest_first
 from backend.lift.types import Lift
 from backend.progress import Progress, silent
 from backend.scene.types import View
 from protocol.splats import Splats
 
-__all__ = ["GeometrySettings", "label"]
+__all__ = ["GeometrySettings", "ground_normal", "label"]
 
 
 def label(
@@ -50,8 +52,7 @@ def label(
         Cancelled: from ``progress``.
     """
     how = how or GeometrySettings()
-    columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
-    finite = np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
+    finite = splats.finite
     whole = splats.pick(finite)
     if views is not None and len(views) and len(whole):
         samples = seen_samples(whole, [view.camera for view in views], device, progress)
@@ -64,3 +65,17 @@ def label(
     labels, confidence = np.zeros(len(splats), np.int32), np.zeros(len(splats), np.float32)
     labels[finite], confidence[finite] = largest_first(found), share
     return Lift(labels, confidence, np.zeros(int(labels.max(initial=0)) + 1, np.int32), "geometry", asdict(how))
+
+
+def ground_normal(splats: Splats, seed: int = 0) -> NDArray[np.float64]:
+    """Return the unit normal (3,) of the largest plane that bounds the scene, towards the scene; zeros without one.
+
+    Where there are no cameras, that is the best guess at which way is up: objects stand on a floor or a table.
+
+    Args:
+        splats: N finite Gaussians.
+        seed: of the planes that are drawn.
+    """
+    surface = voxels(centre_samples(splats), 1)
+    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
+    return planes[0].normal if planes else np.zeros(3)

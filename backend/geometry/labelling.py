@@ -61,7 +61,7 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
     normals = surface.normals[rows] * surface.sided
     group = join(surface.points[rows], normals, surface.colours[rows], surface.edge, joining)
     if planes:
-        group = merge_weak(surface.points[rows], group, grounded[rows], how.weak, how.reach * surface.edge)
+        group = merge_weak(surface.points[rows], normals, group, grounded[rows], how.weak, how.reach * surface.edge)
     size = np.bincount(group, minlength=1)
     depth = np.bincount(group, surface.depths[rows], len(size)) / np.maximum(size, 1)
     kept = (size >= how.smallest) & (depth < how.far)

@@ -18,6 +18,11 @@ from backend.lift.consensus.merging import RegionGraph, contract
 
 GROUNDED = 4
 """Voxels just above a plane that a part has at least where it stands there."""
+LEANING = 1.7
+"""Pairs of neighbouring voxels across a border, each counted less the more the surface folds inwards there, over the
+root of the voxels of the smaller part: below this two parts only touch."""
+GROWN = 5.0
+"""The same, above which two parts are one thing, whatever they stand on."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,7 @@ def join(
         return np.zeros(len(points), np.int64)
     pairs = KDTree(points).query_pairs(how.reach * edge, output_type="ndarray")
     first, second = pairs[:, 0], pairs[:, 1]
-    step = points[second] - points[first]
-    step /= np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-12)
-    fold = np.maximum(0, -((normals[second] - normals[first]) * step).sum(1))
+    fold = _folds(points, normals, first, second)
     contrast = np.linalg.norm(colours[second] - colours[first], axis=1)
     weight = how.tie - how.concave * fold - how.contrast * contrast
     both = np.concatenate([first, second]), np.concatenate([second, first])
@@ -68,15 +71,32 @@ def join(
     return np.unique(group, return_inverse=True)[1]
 
 
+def _folds(
+    points: NDArray[np.float64], normals: NDArray[np.float32], first: NDArray[np.intp], second: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return (P,) float64, how far the surface folds inwards between pairs of voxels, about in radians; 0 outwards."""
+    step = points[second] - points[first]
+    step /= np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-12)
+    return np.maximum(0, -((normals[second] - normals[first]) * step).sum(1))
+
+
 def merge_weak(
-    points: NDArray[np.float64], group: NDArray[np.int64], grounded: NDArray[np.bool_], smallest: int, reach: float
+    points: NDArray[np.float64],
+    normals: NDArray[np.float32],
+    group: NDArray[np.int64],
+    grounded: NDArray[np.bool_],
+    smallest: int,
+    reach: float,
 ) -> NDArray[np.int64]:
     """Join each part that is small, or stands on nothing, to the neighbour with which it shares most of its border.
 
-    Smallest parts go first. A part without neighbours stays.
+    Smallest parts go first. A part without neighbours stays as it is. So does a part that is not small and only touches
+    its neighbour: it leans on another object, or stands on it. A part that stands on the ground and is not small is
+    joined only along a long border.
 
     Args:
         points: (V, 3) float64.
+        normals: (V, 3) float32, outward; 0 where that is unknown.
         group: (V,) int64, the part of each, numbered from 0.
         grounded: (V,) bool, voxels just above a plane that bounds the scene.
         smallest: parts of fewer voxels are small.
@@ -87,10 +107,11 @@ def merge_weak(
     """
     if len(points) < 2:
         return group
-    pairs = group[KDTree(points).query_pairs(reach, output_type="ndarray")]
-    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
-    borders, shared = np.unique(pairs, axis=0, return_counts=True)
-    beside: dict[int, dict[int, int]] = {}
+    rows = KDTree(points).query_pairs(reach, output_type="ndarray")
+    rows = rows[group[rows[:, 0]] != group[rows[:, 1]]]
+    borders, border = np.unique(np.sort(group[rows], axis=1), axis=0, return_inverse=True)
+    shared = np.bincount(border.ravel(), np.maximum(0, 1 - _folds(points, normals, *rows.T)), len(borders))
+    beside: dict[int, dict[int, float]] = {}
     for (a, b), count in zip(borders.tolist(), shared.tolist(), strict=True):
         beside.setdefault(a, {})[b] = count
         beside.setdefault(b, {})[a] = count
@@ -102,9 +123,12 @@ def merge_weak(
         part = min(waiting, key=lambda each: (size[each], each))
         waiting.remove(part)
         near = beside.get(part)
-        if near is None or not near or (size[part] >= smallest and stands[part] >= GROUNDED):
+        if not near:
             continue
         other = max(near, key=lambda each, near=near: (near[each], -each))
+        border = near[other] / min(size[part], size[other]) ** 0.5
+        if size[part] >= smallest and border < (GROWN if stands[part] >= GROUNDED else LEANING):
+            continue
         into[into == part] = other
         size[other] += size[part]
         stands[other] += stands[part]

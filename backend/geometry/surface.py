@@ -25,6 +25,9 @@ VIEWS = 120
 """Views that are looked at; of more, some evenly apart."""
 PIXELS = 10_000
 """Pixels of a view that are looked at, on a grid."""
+LEAST_STEP = 4
+"""Pixels between two that are looked at, at most: larger views are looked at reduced. A voxel is of a few pixels, and
+would hold no second one."""
 STRONGEST = 12
 """Gaussians of a pixel that are looked at."""
 COVERED = 0.5
@@ -33,6 +36,10 @@ PIXELS_PER_VOXEL = 2.5
 """Edge of a voxel in pixels of the median point."""
 LEAST_POINTS = 3
 """A voxel with fewer points is an outlier of depth."""
+KEPT, COARSER, COARSEST = 0.6, 1.2, 2.0
+"""Voxels must hold this share of the samples. Until they do, their edges grow by the factor COARSER, to at most
+COARSEST times their size. Where cameras see a scene from afar, few samples fall on each piece of it, and small voxels
+show noise."""
 NEAREST = 16
 """Voxels that a normal is fitted to."""
 OPAQUE = 0.3
@@ -91,6 +98,7 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
     chosen = evenly_spread(cameras, VIEWS)
     for number, camera in enumerate(chosen):
         progress("geometry", 0.6 * number / len(chosen), "surfaces")
+        camera = _reduced(camera)
         pixels = _grid(camera)
         light = source.light(camera, pixels, STRONGEST)
         whole = light.weights.sum(1)
@@ -144,6 +152,27 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
     if not len(points):
         none = np.zeros((0, 3), np.float32)
         return Voxels(points, none, none, np.zeros(0, np.float32), edge, np.zeros(0, np.int64))
+    most = COARSEST * edge
+    of_sample = _gathered(points, edge, least)
+    while (of_sample >= 0).mean() < KEPT and COARSER * edge <= most:
+        edge *= COARSER
+        of_sample = _gathered(points, edge, least)
+    used = of_sample >= 0
+    total = np.bincount(of_sample[used]).astype(np.float64)
+
+    def mean(values: NDArray) -> NDArray[np.float64]:
+        sums = [np.bincount(of_sample[used], values[used, axis], len(total)) for axis in range(3)]
+        return np.stack(sums, 1) / total[:, None]
+
+    centre = mean(points)
+    normals = _normals(centre, mean(samples.outward))
+    depths = np.bincount(of_sample[used], samples.depths[used], len(total)) / total / np.median(samples.depths)
+    colours = mean(samples.colours).astype(np.float32)
+    return Voxels(centre, normals, colours, depths.astype(np.float32), edge, of_sample)
+
+
+def _gathered(points: NDArray[np.float64], edge: float, least: int) -> NDArray[np.int64]:
+    """Return (P,) int64, the number of the voxel that holds each point; -1 where it holds fewer than ``least``."""
     # Wide of what most points show, far points would need too many bits.
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     reach = (high - low).max()
@@ -153,18 +182,13 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
     _, number, count = np.unique(code, return_inverse=True, return_counts=True)
     kept = count >= least
     kept[0] &= bool(inside.all())
-    of_sample = np.where(kept, np.cumsum(kept) - 1, -1)[number]
-    used = of_sample >= 0
-    total = np.bincount(of_sample[used], minlength=int(kept.sum())).astype(np.float64)
+    return np.where(kept, np.cumsum(kept) - 1, -1)[number]
 
-    def mean(values: NDArray) -> NDArray[np.float64]:
-        sums = [np.bincount(of_sample[used], values[used, axis], len(total)) for axis in range(3)]
-        return np.stack(sums, 1) / total[:, None]
 
-    centre = mean(points)
-    normals = _normals(centre, mean(samples.outward))
-    depths = np.bincount(of_sample[used], samples.depths[used], len(total)) / total / np.median(samples.depths)
-    return Voxels(centre, normals, mean(samples.colours).astype(np.float32), depths.astype(np.float32), edge, of_sample)
+def _reduced(camera: Camera) -> Camera:
+    """Return the camera at a size at which the grid of pixels is :data:`LEAST_STEP` wide, or as it is if smaller."""
+    factor = min(1.0, LEAST_STEP * np.sqrt(PIXELS / (camera.width * camera.height)))
+    return camera.resized(max(1, round(factor * camera.width)), max(1, round(factor * camera.height)))
 
 
 def _grid(camera: Camera) -> NDArray[np.int64]:

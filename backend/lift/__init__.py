@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.lift.evidence.gather import gather_evidence
-from backend.lift.evidence.views import MaskedView, masked_views
+from backend.lift.evidence.views import AnyView, MaskedView, masked_views
 from backend.lift.label_maps import label_map, photograph_label_map
 from backend.lift.labels import as_lift
 from backend.lift.methods import METHODS, Value, find_method, read_settings, settings_dict
 from backend.lift.task import Labelling, LiftTask, Rendering
 from backend.lift.types import Lift
 from backend.progress import Progress, Watch, silent, unwatched
-from backend.scene.types import View
 from protocol.errors import BadMask, BadSplats
 from protocol.splats import Splats
 
@@ -29,7 +27,7 @@ __all__ = ["METHODS", "Lift", "MaskedView", "label_map", "lift", "photograph_lab
 
 def lift(
     splats: Splats,
-    views: Sequence[View | MaskedView],
+    views: Sequence[AnyView],
     *,
     method: str | None = None,
     device: str = "cpu",
@@ -59,15 +57,15 @@ def lift(
     """
     name, chosen = find_method(method)
     values = read_settings(name, chosen, settings)
-    finite = _finite(splats)
+    finite = splats.finite
     if not finite.any():
-        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: there is none with finite values.")
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: no Gaussian has finite values.")
     whole = splats if finite.all() else splats.pick(finite)
     renderer = _renderer(whole, device)
     evidence = gather_evidence(renderer, masked_views(views), len(whole), progress, len(views))
     if evidence.views == 0:
         raise BadMask(
-            f"None of the {len(views)} views has a mask.", "Put one instance mask per photograph in the mask folder."
+            f"None of the {len(views)} views has a mask.", "Put one instance mask per photograph into the mask folder."
         )
     progress("lift", 0.0)
     if evidence.masks == 0:
@@ -84,8 +82,3 @@ def _renderer(splats: Splats, device: str) -> Rendering:
     from backend.render import Renderer
 
     return Renderer(splats, device)
-
-
-def _finite(splats: Splats) -> NDArray[np.bool_]:
-    columns = (splats.means, splats.quats, splats.scales, splats.opacities, splats.sh)
-    return np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])

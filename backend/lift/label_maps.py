@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backend.compiled import kernel
 from backend.render.types import Contributions
-from backend.scene.lens import cover
+from backend.scene.cover import cover
 from backend.scene.types import Camera, View
 from backend.threads import spread
 

@@ -62,7 +62,7 @@ def find_method(name: str | None) -> tuple[str, Method]:
     """
     name = name or DEFAULT
     if name not in METHODS:
-        raise BadArgument(f"There is no lifting method {name!r}.", f"Known methods: {', '.join(METHODS)}.")
+        raise BadArgument(f"The lifting method {name!r} does not exist.", f"Known methods: {', '.join(METHODS)}.")
     return name, METHODS[name]
 
 
@@ -75,9 +75,9 @@ def read_settings(name: str, method: Method, given: Mapping[str, Value] | None) 
     known = [field.name for field in fields(method.settings)]
     for key, value in (given or {}).items():
         if key not in known:
-            raise BadArgument(f"Method {name} has no setting {key!r}.", f"Known settings: {', '.join(known)}.")
+            raise BadArgument(f"The method {name} has no setting {key!r}.", f"Known settings: {', '.join(known)}.")
         if isinstance(value, float) and not math.isfinite(value):
-            raise BadArgument(f"The setting {key} of method {name} is {value}; a finite number is needed.")
+            raise BadArgument(f"The setting {key} of method {name} is {value}; it must be a finite number.")
     try:
         return msgspec.convert(dict(given or {}), method.settings)
     except msgspec.ValidationError as error:
@@ -85,7 +85,7 @@ def read_settings(name: str, method: Method, given: Mapping[str, Value] | None) 
         where = where.rstrip("`")
         choices = get_args(get_type_hints(method.settings)[where])
         remedy = f"Choose one of {', '.join(choices)}." if choices else ""
-        raise BadArgument(f"The setting {where} of method {name} is wrong: {reason}.", remedy) from error
+        raise BadArgument(f"The setting {where} of method {name} is invalid: {reason}.", remedy) from error
 
 
 def settings_dict(settings: Any) -> dict[str, Value]:

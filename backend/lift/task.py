@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.lift.evidence.gather import Voter
-from backend.lift.evidence.views import MaskedView
+from backend.lift.evidence.views import AnyView
 from backend.lift.evidence.votes import Evidence
 from backend.lift.label_maps import Contributor
 from backend.progress import Progress, Watch, unwatched
-from backend.scene.types import View
 from protocol.splats import Splats
 
 
@@ -40,7 +39,7 @@ class LiftTask:
     """
 
     splats: Splats
-    views: Sequence[View | MaskedView]
+    views: Sequence[AnyView]
     renderer: Rendering
     evidence: Evidence
     device: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,3 +28,15 @@ class Lift:
     method: str
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     embedding: NDArray[np.float32] | None = None
+
+
+class Parts(NamedTuple):
+    """Which part belongs to which object.
+
+    Attributes:
+        part: (N,) int32, the part of each Gaussian, 1 to P; 0 for background and for objects that have no parts.
+        whole: (P + 1,) int32, the object of each part; 0 for part 0.
+    """
+
+    part: NDArray[np.int32]
+    whole: NDArray[np.int32]

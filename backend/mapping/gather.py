@@ -13,10 +13,10 @@ from PIL import Image
 from backend.mapping.frames import choose_frames
 from backend.progress import Progress
 from backend.scene.images import BROKEN, read_pixels
-from backend.scene.unposed import Unposed
-from backend.scene.videos import read_frames
+from backend.scene.videos import frame_name, read_frames
 from protocol.capture_names import HEIF_ENDINGS, is_one_of
 from protocol.errors import BadScene
+from protocol.unposed import Unposed
 
 LONG_SIDE = 1000
 ENLARGED = 4.0
@@ -70,7 +70,7 @@ def gather(
         pillow_heif.register_heif_opener()
     photographs: list[Photograph] = []
     unreadable: list[tuple[str, str]] = []
-    top = _common(source)
+    top = source.folder or source.root
     taken: set[str] = set()
     for number, file in enumerate(source.photographs):
         progress("poses", 0.15 * number / len(source.photographs), f"photograph {number + 1}")
@@ -84,8 +84,8 @@ def gather(
             _copy(file, target)
             pixels = read_pixels(target)
         except (BadScene, *BROKEN) as error:
-            # The user knows the photograph, not the copy that was read.
-            reason = str(error.__cause__ or error).replace(str(target), str(file))
+            # The user knows the photograph, not the copy that was read; the folder may be called otherwise next time.
+            reason = str(error.__cause__ or error).replace(str(target), source.path_below_root(file))
             unreadable.append((source.path_below_root(file), reason))
             target.unlink(missing_ok=True)
             continue
@@ -97,12 +97,6 @@ def gather(
     for file in source.masks_beside:
         shutil.copyfile(file, images / file.relative_to(top))
     return photographs, unreadable
-
-
-def _common(source: Unposed) -> Path:
-    """Return the folder of the photographs: the user's own, or a customary one in it."""
-    first = source.photographs[0].relative_to(source.root).parts
-    return source.root / first[0] if len(first) > 1 else source.root
 
 
 def _utf8(name: str, number: int) -> str:
@@ -146,7 +140,7 @@ def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> list
         if number not in wanted:
             continue
         progress("poses", 0.1 + 0.05 * len(photographs) / len(chosen), f"frame {number + 1:,} of the video")
-        name = f"frame_{number:06d}.jpg"
+        name = frame_name(number)
         image = Image.fromarray(pixels)
         image.save(images / name, quality=JPEG_QUALITY, subsampling=0)
         _resize(image, copies / f"{len(photographs):06d}.png")

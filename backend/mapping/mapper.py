@@ -15,6 +15,7 @@ from backend.mapping.gather import Photograph, matched_size
 from backend.mapping.pairs import choose_pairs
 from backend.progress import Progress
 from protocol.errors import BadScene
+from protocol.unposed import FEWEST
 
 # It tells of every image and every pair, on standard error.
 pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
@@ -23,8 +24,6 @@ FEATURES = 2048
 """Most features of a photograph. Twice as many cost four times as much to match."""
 AT_ONCE = {"photographs": 8, "pairs": 100}
 """How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
-FEWEST = 5
-"""Photographs, and placed photographs, below which nothing is computed."""
 OFTEN = 10
 """Photographs of one camera from which on its pixels need not be square and its lens has four coefficients. In a video
 of a desk whose pixels are not quite square that halved the error of rotations, from 0.45 to 0.21 degrees."""
@@ -33,8 +32,8 @@ SHARE = 0.5
 STILL = 0.003
 """Median way of a matched feature, as a share of the longest side, below which the photographs are all alike."""
 ADVICE = (
-    "Take more photographs with a step aside between them, so that each shows most of what its neighbours show, of "
-    "textured surfaces, sharp and without zoom."
+    "Take more sharp photographs of textured surfaces, without zoom. Step aside between them and let neighbouring "
+    "photographs overlap."
 )
 
 
@@ -63,7 +62,7 @@ def map_photographs(
     size and one lens share a camera, SIMPLE_RADIAL, and OPENCV in a last adjustment where :data:`OFTEN` of them do.
 
     Args:
-        photographs: at least :data:`FEWEST`.
+        photographs: at least :data:`protocol.unposed.FEWEST`.
         folder: holds the reduced copies ``000000.png`` and so on; a database is added.
         what: the user's folder or video, for error sentences.
         video: whether the photographs are frames in order.
@@ -178,8 +177,8 @@ def _check_motion(database: Path, count: int, what: Path) -> None:
         longest = max(max(camera.width, camera.height) for camera in opened.read_all_cameras())
     if ways and np.median(ways) < STILL * longest:
         raise BadScene(
-            f"The {count} photographs of {what} are all alike: what they show moves by {np.median(ways):.1f} pixels at "
-            f"most sizes of {longest}, so nothing tells distances.",
+            f"The {count} photographs of {what} are too similar: their features move by {np.median(ways):.1f} pixels "
+            f"at an image size of {longest}, so depth cannot be computed.",
             "Walk around the scene while you take photographs.",
         )
 
@@ -229,8 +228,8 @@ def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[P
     left_out = [photograph.name for number, photograph in enumerate(photographs) if number not in placed]
     if len(placed) < max(FEWEST, SHARE * count):
         raise BadScene(
-            f"Of the {count} photographs of {what} only {len(placed)} can be placed together, the others share too few "
-            f"features with them: {shown(left_out)}.",
+            f"Of the {count} photographs of {what} only {len(placed)} have matching features and get a pose; the "
+            f"others do not: {shown(left_out)}.",
             ADVICE,
         )
     model = ordered[0]

@@ -7,15 +7,16 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from blake3 import blake3
 
 from backend.mapping.gather import gather
-from backend.mapping.mapper import FEWEST, map_photographs, shown
+from backend.mapping.mapper import map_photographs, shown
 from backend.progress import Progress, silent
-from backend.scene.unposed import Unposed
 from protocol.errors import BadArgument, BadScene
+from protocol.unposed import FEWEST, Unposed, too_few
 
 FORMAT = 1
 NOTE = "poses.json"
@@ -50,11 +51,32 @@ class Workspace:
     warnings: tuple[str, ...]
 
 
-def make_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent) -> Workspace:
+class KeptPoses(Protocol):
+    """Where workspaces are kept beyond the work that made them, by the hash of their photographs and the seed."""
+
+    def restore(self, source: str, seed: int, folder: Path) -> None:
+        """Lay out the workspace as ``folder``, which does not exist, if it was kept."""
+        ...
+
+    def keep(self, source: str, seed: int, folder: Path) -> None:
+        """Keep the workspace ``folder``, which stays as it is."""
+        ...
+
+
+def make_workspace(
+    source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent, kept: KeptPoses | None = None
+) -> Workspace:
     """Return the workspace ``folder`` of these photographs; poses are computed unless they are there already.
 
     The same photographs and seed give the same poses. What is in ``folder`` of other photographs is replaced, if it is
     a workspace; nothing is written below ``source.root``.
+
+    Args:
+        source: photographs or a video.
+        folder: the workspace.
+        seed: of all random choices.
+        progress: told under the stage "poses".
+        kept: where workspaces are looked for and kept; None for nowhere.
 
     Raises:
         BadScene: if too few photographs can be read or placed, or a video cannot be read.
@@ -63,11 +85,13 @@ def make_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progr
     """
     check_place(source, folder)
     digest = _digest(source, progress)
+    if kept is not None and not folder.exists():
+        kept.restore(digest, seed, folder)
     known = _read_note(folder)
     if known is not None and (known.source, known.seed) == (digest, seed):
         return _workspace(folder, known)
     if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadArgument(f"The output folder {folder} holds other files.", "Name a new or an empty folder.")
+        raise BadArgument(f"The output folder {folder} holds other files.", "Choose a new or empty folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name.lstrip('.')}.", suffix=".part", dir=folder.parent))
     try:
@@ -79,6 +103,8 @@ def make_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progr
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    if kept is not None:
+        kept.keep(digest, seed, folder)
     return _workspace(folder, note)
 
 
@@ -104,7 +130,7 @@ def check_place(source: Unposed, folder: Path) -> None:
     root = source.root.resolve()
     if root.is_dir() and folder.resolve().is_relative_to(root):
         raise BadArgument(
-            f"The output {folder} lies in the folder of the photographs, {source.root}.", "Name a place outside."
+            f"The output {folder} lies in the folder of the photographs, {source.root}.", "Choose a folder outside it."
         )
 
 
@@ -148,9 +174,9 @@ def _digest(source: Unposed, progress: Progress) -> str:
 
 
 def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Progress) -> _Note:
-    count = len(source.photographs)
-    if source.video is None and count < FEWEST:
-        raise _too_few(source, count)
+    refusal = source.refusal()
+    if refusal is not None:
+        raise refusal
     images = folder / "images"
     images.mkdir()
     with tempfile.TemporaryDirectory(prefix="splatlift-mapping-") as name:
@@ -158,7 +184,8 @@ def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Pr
         photographs, unreadable = gather(source, images, copies, progress)
         given = len(photographs) + len(unreadable)
         if len(photographs) < FEWEST:
-            raise _too_few(source, len(photographs), unreadable)
+            kind = "frames" if source.video is not None else "photographs"
+            raise too_few(source.root, len(photographs), kind, [path for path, _ in unreadable])
         mapped = map_photographs(
             photographs, copies, what=source.root, video=source.video is not None, seed=seed, progress=progress
         )
@@ -171,25 +198,13 @@ def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Pr
     if unreadable:
         first, reason = unreadable[0]
         said.append(
-            f"{len(unreadable)} of {given} photographs cannot be read and were left out: "
+            f"{len(unreadable)} of {given} photographs cannot be read and were skipped: "
             f"{shown([path for path, _ in unreadable])} ({first}: {reason})."
         )
     if mapped.left_out:
         left = [origins[each] or each for each in mapped.left_out]
-        rest = f"; {', '.join(map(str, mapped.others))} were placed apart from the rest" if mapped.others else ""
-        said.append(
-            f"{len(left)} of {given} photographs could not be placed with the others and were left out: "
-            f"{shown(left)}{rest}."
-        )
+        rest = f"; {', '.join(map(str, mapped.others))} form a separate group" if mapped.others else ""
+        said.append(f"{len(left)} of {given} photographs got no pose and were skipped: {shown(left)}{rest}.")
     kept = {each: origin for each, origin in origins.items() if each not in set(mapped.left_out)}
-    progress("poses", 1.0, f"{len(kept)} of {given} photographs placed")
+    progress("poses", 1.0, f"{len(kept)} of {given} photographs got a pose")
     return _Note(FORMAT, digest, seed, given, kept, said)
-
-
-def _too_few(source: Unposed, count: int, unreadable: list[tuple[str, str]] | None = None) -> BadScene:
-    kind = "frames" if source.video is not None else "photographs"
-    bad = f" that can be read ({shown([path for path, _ in unreadable])} cannot)" if unreadable else ""
-    return BadScene(
-        f"{source.root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
-        "Take 30 or more, all around the scene.",
-    )

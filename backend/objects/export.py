@@ -1,67 +1,132 @@
-"""One or several objects of a result folder as a file for other programs."""
+"""One or several objects of a result folder as files for other programs."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import trimesh
+from numpy.typing import NDArray
 
-from backend.objects.mesh import mesh_of
+from backend.objects import export_masks
+from backend.objects.mesh.stored import stored_mesh
 from protocol.errors import BadArgument, NotFound
-from protocol.ply import write_ply
+from protocol.formats import glb, usd
+from protocol.formats.registry import Format, check_here, format_of
+from protocol.formats.write import whole_file, write_splats
 from protocol.result.gaussians import read_splats
+from protocol.result.meshes import Mesh
 from protocol.result.names import LABEL
 from protocol.result.table import ObjectTable, read_table
 from protocol.splats import Splats
 from protocol.transform import transform
 
-MESH_ENDINGS = (".obj", ".glb", ".stl")
+BACKGROUND = "background"
 
 
-def export_objects(folder: Path, wanted: Sequence[str], to: Path) -> int:
-    """Write objects of a result to ``to`` and return how many Gaussians (splats) or triangles (meshes) it holds.
+class Exported(NamedTuple):
+    """How many of what were written."""
+
+    count: int
+    what: str
+
+
+def export_objects(
+    folder: Path, wanted: Sequence[str], to: Path, name: str | None = None, *, labels: bool = False
+) -> Exported:
+    """Write objects of a result to ``to``, where they were moved to in Blender.
+
+    Warns of what the format cannot hold.
 
     Args:
         folder: a result folder.
-        wanted: ids or names from ``objects.json``; "all" stands for every object. Objects that were moved in Blender
-            are written where they are now.
-        to: ``.ply`` for a stock 3DGS splat, ``.obj``, ``.glb`` or ``.stl`` for one mesh.
+        wanted: ids or names from ``objects.json``; "all" stands for every object, "background" for the rest.
+        to: a file, or a folder for formats that are one.
+        name: of one of :data:`protocol.formats.registry.FORMATS`; left out, the ending says which.
+        labels: whether the label of each Gaussian is written too, as :func:`protocol.formats.write.write_splats` does.
 
     Raises:
         BadResult: if the folder is no result. NotFound: if an object is not in it. BadSplats: if one was scaled
-            unevenly. BadArgument: if the ending is unknown or the objects have no surface.
+            unevenly, they have no Gaussians, or the file cannot be written. BadArgument: if the format is unknown, or
+            the objects have no surface. Unavailable: if the format needs a package that is not installed.
     """
-    ending = to.suffix.lower()
-    if ending != ".ply" and ending not in MESH_ENDINGS:
-        raise BadArgument(f"The ending of {to} is not known.", f"Use .ply or one of {', '.join(MESH_ENDINGS)}.")
+    chosen = format_of(to, name)
+    check_here(chosen)
+    if labels and chosen.kind != "gaussians":
+        raise BadArgument(f"The format {chosen.name} does not store Gaussians.", "Remove --labels.")
     table = read_table(folder)
-    labels = _labels_of(table, wanted, folder)
+    ids = ids_of(table, wanted, folder)
+    if chosen.kind == "masks":
+        return _export_masks(folder, table, ids, to, chosen)
     splats = read_splats(folder)
-    chosen = _placed(splats.pick(np.isin(splats.extra[LABEL], labels)), table).without_columns()
-    if ending == ".ply":
-        write_ply(chosen, to)
-        return len(chosen)
-    mesh = mesh_of(chosen, cells=96)
+    splats = _placed(splats.pick(np.isin(splats.extra[LABEL], ids)), table)
+    if chosen.kind == "gaussians":
+        write_splats(splats, to, chosen, labels=labels)
+        return Exported(len(splats), "Gaussians")
+    if not len(splats):
+        raise BadArgument(f"The objects {', '.join(wanted)} have no Gaussians.", "Choose other objects.")
+    if chosen.kind == "labels":
+        _write_labels(splats.extra[LABEL], to)
+        return Exported(len(splats), "labels")
+    mesh = stored_mesh(folder, table, ids, splats)
     if mesh is None:
-        raise BadArgument(f"The objects {', '.join(wanted)} are too thin for a surface.", "Export them as .ply.")
-    shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
-    data = shape.export(file_type=ending[1:])
-    _write_whole(to, data if isinstance(data, bytes) else str(data).encode())
-    return len(mesh.faces)
+        raise BadArgument(f"The objects {', '.join(wanted)} have too few Gaussians for a mesh.", "Export them as .ply.")
+    write_mesh(mesh, to, chosen)
+    return Exported(len(mesh.faces), "triangles")
 
 
-def _labels_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
-    if "all" in wanted:
-        return [row.id for row in table.objects]
-    by_word = {word: row.id for row in table.objects for word in (str(row.id), row.name)}
+def write_mesh(mesh: Mesh, to: Path, chosen: Format) -> None:
+    """Write a mesh in one of the formats for them; warns of what the format cannot hold.
+
+    Raises:
+        BadSplats: if the file cannot be written. Unavailable: if a package is missing.
+    """
+    with whole_file(to) as part:
+        if chosen.name == "mesh-glb":
+            glb.write_mesh(mesh, part)
+        elif chosen.name == "mesh-usd":
+            usd.write_mesh(mesh, part)
+        else:
+            shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
+            data = shape.export(file_type=chosen.name.removeprefix("mesh-"))
+            part.write_bytes(data if isinstance(data, bytes) else str(data).encode())
+    if chosen.lacks:
+        warnings.warn(f"{to}: {chosen.title} does not support {chosen.lacks}; they were dropped.", stacklevel=2)
+
+
+def _export_masks(folder: Path, table: ObjectTable, ids: Sequence[int], to: Path, chosen: Format) -> Exported:
+    rows = [row for row in table.objects if row.id in ids]
+    moved = [row.name for row in rows if row.matrix is not None]
+    if moved:
+        warnings.warn(
+            f"{to}: the masks show {', '.join(moved)} at the place in the photographs, not where they were moved to.",
+            stacklevel=3,
+        )
+    write = export_masks.write_pictures if chosen.name == "masks-png" else export_masks.write_coco
+    return Exported(write(folder, rows, to), "masks")
+
+
+def _write_labels(labels: NDArray, to: Path) -> None:
+    with whole_file(to) as part, part.open("wb") as file:
+        np.save(file, labels.astype(np.int32), allow_pickle=False)
+
+
+def ids_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
+    """Return the labels of objects named by id or name; "all" stands for every object, "background" for the rest.
+
+    Raises:
+        NotFound: if one is not in the table.
+    """
+    by_word = {BACKGROUND: 0} | {word: row.id for row in table.objects for word in (str(row.id), row.name)}
+    ids: dict[int, None] = {}
     for word in wanted:
-        if word not in by_word:
-            raise NotFound(f"{folder} has no object {word!r}.", f"It has 1 to {len(table.objects)}.")
-    return [by_word[word] for word in wanted]
+        if word not in by_word and word != "all":
+            raise NotFound(f"{folder} has no object {word!r}.", f"Choose an object from 1 to {len(table.objects)}.")
+        ids |= dict.fromkeys(row.id for row in table.objects) if word == "all" else {by_word[word]: None}
+    return list(ids)
 
 
 def _placed(splats: Splats, table: ObjectTable) -> Splats:
@@ -73,10 +138,3 @@ def _placed(splats: Splats, table: ObjectTable) -> Splats:
         for name in ("means", "quats", "scales", "sh"):
             getattr(splats, name)[rows] = getattr(own, name)
     return splats
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    handle, part = tempfile.mkstemp(dir=path.absolute().parent, suffix=path.suffix)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.replace(part, path)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 CELL = 320
 """Longest side of one picture, pixels."""
-TITLES = ("photograph", "input mask, ids of its own", "lifted labels")
+TITLES = ("photograph", "input mask (its own ids)", "lifted labels")
 
 
 class Row(NamedTuple):

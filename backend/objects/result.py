@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.lift.types import Lift
-from backend.objects.mesh import mesh_of
+from backend.lift.types import Lift, Parts
+from backend.objects.mesh.make import TRIANGLES, MeshMaker
 from backend.progress import Progress, silent
 from backend.scene.types import Camera
 from protocol.errors import BadArgument
@@ -29,34 +30,74 @@ from protocol.result.names import (
     MAX_LABEL,
     MESHES,
     OBJECTS,
+    PART,
     SPLATS,
     label_map_path,
     mesh_path,
     object_path,
 )
+from protocol.result.parts import PartRow, PartTable
+from protocol.result.parts import write_parts as write_part_table
 from protocol.result.table import ObjectRow, ObjectTable, write_table
 from protocol.splats import Splats
 
 
-def write_gaussians(folder: Path, splats: Splats, lift: Lift, progress: Progress = silent, meshes: bool = True) -> None:
-    """Write ``splats.ply`` with label and confidence, ``objects/NNNN.ply`` and ``meshes/NNNN.ply``.
+def write_gaussians(
+    folder: Path,
+    splats: Splats,
+    lift: Lift,
+    progress: Progress = silent,
+    parts: NDArray[np.int32] | None = None,
+) -> None:
+    """Write ``splats.ply`` with label, confidence and (N,) parts, and ``objects/NNNN.ply``.
 
     And ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, where the method trained one.
     """
-    write_ply(splats.with_columns(**{LABEL: lift.labels, CONFIDENCE: lift.confidence}), folder / SPLATS)
+    columns = {LABEL: lift.labels, CONFIDENCE: lift.confidence} | ({} if parts is None else {PART: parts})
+    write_ply(splats.with_columns(**columns), folder / SPLATS)
     if lift.embedding is not None:
         write_embedding(folder, lift.embedding.astype(np.float16))
     (folder / OBJECTS).mkdir()
-    (folder / MESHES).mkdir()
     stock = splats.without_columns()
     groups = [(label, rows) for label, rows in rows_of_labels(lift.labels).items() if label > 0]
     for done, (label, rows) in enumerate(groups):
         progress("objects", done / len(groups), f"object {label} of {len(groups)}")
-        piece = stock.pick(rows)
-        write_ply(piece, object_path(folder, label))
-        surface = mesh_of(piece) if meshes else None
-        if surface is not None:
-            write_mesh(surface, mesh_path(folder, label))
+        write_ply(stock.pick(rows), object_path(folder, label))
+
+
+def write_meshes(
+    folder: Path,
+    splats: Splats,
+    labels: NDArray[np.integer],
+    cameras: Sequence[Camera],
+    device: str = "auto",
+    progress: Progress = silent,
+    *,
+    only: Sequence[int] | None = None,
+    watertight: bool = False,
+    triangles: int = TRIANGLES,
+) -> list[str]:
+    """Write ``meshes/NNNN.ply`` and return sentences about objects that got none, or not of all their Gaussians.
+
+    Args:
+        labels: (N,), see :class:`backend.objects.mesh.make.MeshMaker`; so are ``cameras`` and ``device``.
+        only: the objects; None for all.
+        watertight, triangles: see :meth:`backend.objects.mesh.make.MeshMaker.make`.
+    """
+    (folder / MESHES).mkdir(exist_ok=True)
+    maker = MeshMaker(splats, labels, cameras, device)
+    chosen = maker.objects if only is None else only
+    notes = []
+    for done, label in enumerate(chosen):
+        progress("objects", done / len(chosen), f"mesh {done + 1} of {len(chosen)}")
+        made = maker.make(label, watertight=watertight, triangles=triangles)
+        if made.note:
+            notes.append(made.note)
+        if made.mesh is not None:
+            write_mesh(made.mesh, mesh_path(folder, label))
+        else:
+            mesh_path(folder, label).unlink(missing_ok=True)
+    return notes
 
 
 def write_objects(
@@ -70,12 +111,24 @@ def write_objects(
     write_table(folder, table)
 
 
+def write_parts(folder: Path, level: Literal["whole", "part"], parts: Parts) -> None:
+    """Write ``parts.json``; ``level`` is what the objects of the result are."""
+    counts = np.bincount(parts.part, minlength=len(parts.whole))
+    rows = [
+        PartRow(id=number, whole=int(parts.whole[number]), count=int(counts[number]))
+        for number in range(1, len(parts.whole))
+    ]
+    write_part_table(folder, PartTable(format=FORMAT, level=level, parts=rows))
+
+
 def write_labels(folder: Path, maps: Mapping[str, NDArray[np.int32]]) -> None:
     """Write ``labels/NAME.png``, one 16-bit id map per view."""
     (folder / LABELS).mkdir()
     for name, ids in maps.items():
         if ids.max(initial=0) > MAX_LABEL:
-            raise BadArgument(f"{ids.max()} objects do not fit the 16-bit id maps of a result.", "Use coarser masks.")
+            raise BadArgument(
+                f"{ids.max()} objects are too many for the 16-bit id maps of a result.", "Use coarser masks."
+            )
         Image.fromarray(ids.astype(np.uint16)).save(label_map_path(folder, name))
 
 

@@ -111,7 +111,7 @@ def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Sce
         progress("poses", 0.9, "triangulating")
         given = _triangulate(reconstruction(scene.views), database, folder, seed, LOOSE)
         if given.num_points3D() < FEWEST_POINTS:
-            log.warning("The photographs of %s share too few features to find points.", scene.root)
+            log.warning("The photographs of %s share too few features to compute sparse points.", scene.root)
             return scene, None
         before = _errors(given)
         found = Placement(given.num_points3D(), float(np.nanmedian(before)), None, False)

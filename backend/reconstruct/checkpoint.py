@@ -63,9 +63,12 @@ def load(path: Path, mark: str) -> Arrays | None:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"][()]))
             if header.get("version") != VERSION or header.get("fingerprint") != mark:
-                log.warning("The checkpoint %s is of another scene or other settings; starting afresh.", path)
+                log.warning(
+                    "The checkpoint %s is from another scene or other settings; training starts from the beginning.",
+                    path,
+                )
                 return None
             return {name: file[name] for name in file.files if name != "header"}
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        log.warning("The checkpoint %s cannot be read (%s); starting afresh.", path, error)
+        log.warning("The checkpoint %s cannot be read (%s); training starts from the beginning.", path, error)
         return None

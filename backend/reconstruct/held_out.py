@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from backend.progress import Progress, silent
+from backend.reconstruct.exposure import logs_of
 from backend.reconstruct.losses import psnr, ssim
 from backend.reconstruct.schedule import LONG_SIDE
 from backend.render import Renderer
@@ -18,11 +19,20 @@ from protocol.splats import Splats
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one view: its name, peak signal-to-noise ratio in dB, and structural similarity (at most 1)."""
+    """Of one view.
+
+    Attributes:
+        view: its name.
+        psnr: peak signal-to-noise ratio in dB.
+        ssim: structural similarity, at most 1.
+        exposed: PSNR in dB after the factor for each channel that brings the image closest to the photograph: the
+            exposure of a view that was not trained on is unknown.
+    """
 
     view: str
     psnr: float
     ssim: float
+    exposed: float
 
 
 def qualities(
@@ -41,7 +51,8 @@ def qualities(
         size = view.camera.size_within(long_side or LONG_SIDE[renderer.device])
         photo = torch.from_numpy(read_image(view, size).copy())
         image = torch.as_tensor(renderer.image(view.camera.resized(*size))).cpu().clamp(0, 1)
-        found.append(Quality(view.name, psnr(image, photo), float(ssim(image, photo / 255))))
+        exposed = image * logs_of(image, photo).exp()
+        found.append(Quality(view.name, psnr(image, photo), float(ssim(image, photo / 255)), psnr(exposed, photo)))
     return found
 
 

@@ -66,7 +66,7 @@ def initial_points(
     points, colours = points[usable], colours[usable]
     if len(points) < FEWEST or _shown(points, [photo.camera for photo in photos], seed) < FEWEST:
         if len(points) >= FEWEST:
-            log.warning("The photographs show too few different sparse points; surfaces are sought in their place.")
+            log.warning("There are too few sparse points; surfaces are estimated from the photographs instead.")
         return surface_points(photos, most, seed, progress)
     if len(points) > most:
         chosen = np.random.default_rng(seed).choice(len(points), most, replace=False)

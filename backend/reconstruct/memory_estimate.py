@@ -100,15 +100,15 @@ def place_photographs(wanted: MemoryEstimate, device: str, folder: Path, swept: 
         memory.require(working, free, "Reconstructing this scene on the GPU", remedy)
         if wanted.photographs <= min(free // SHARE, free - working):
             return device
-        taken, what = 0, "Looking for surfaces in the photographs of this scene"
+        taken, what = 0, "Estimating surfaces from the photographs of this scene"
     if host is None or taken + photographs <= host:
         return "cpu"
     memory.require(max(taken, round(SWEPT * photographs) if swept else 0), host, what, remedy)
     room = shutil.disk_usage(folder).free
     if photographs > room:
         raise Unavailable(
-            f"The photographs of this scene take {memory.gib(photographs)}: more than is free of memory, "
-            f"{memory.gib(max(0, host - taken))}, and in {folder}, {memory.gib(room)}.",
-            "Make room on that disk, or use fewer or smaller photographs.",
+            f"The photographs of this scene take {memory.gib(photographs)}: more than the free memory, "
+            f"{memory.gib(max(0, host - taken))}, and the free disk space in {folder}, {memory.gib(room)}.",
+            "Free some space on that disk, or use fewer or smaller photographs.",
         )
     return DISK

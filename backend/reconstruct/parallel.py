@@ -48,7 +48,7 @@ class Peers:
     def check(self) -> None:
         """Raise Unavailable if another process has failed: not every wait for it would end."""
         if any(other.exitcode for other in self._others):
-            raise Unavailable("A process of another GPU has ended before its time.", "Look for its error.")
+            raise Unavailable("The process of another GPU ended unexpectedly.", "Read its error message in the log.")
 
     def share(
         self, columns: Columns, growth: Growth, rendered: Rendered, photo: Photograph, mask_weight: float
@@ -91,7 +91,9 @@ def _sum(tensor: torch.Tensor) -> torch.Tensor:
     try:
         distributed.all_reduce(tensor)
     except RuntimeError as error:
-        raise Unavailable(f"A process of another GPU could not be reached: {error}", "Look for its error.") from error
+        raise Unavailable(
+            f"The process of another GPU cannot be reached: {error}", "Read its error message in the log."
+        ) from error
     return tensor
 
 
@@ -115,10 +117,12 @@ def together(count: int, device: str, follow: Callable[..., object], job: tuple[
         return
     if device == "cuda" and torch.cuda.device_count() < count:
         raise Unavailable(
-            f"{count} GPUs were asked for, and {torch.cuda.device_count()} are here.", "Ask for fewer GPUs."
+            f"{count} GPUs were requested, but this machine has {torch.cuda.device_count()}.", "Request fewer GPUs."
         )
     if not distributed.is_available() or (device == "cuda" and not distributed.is_nccl_available()):
-        raise Unavailable("This torch cannot join several GPUs.", "Use one GPU, or a build of torch with NCCL.")
+        raise Unavailable(
+            "This build of torch cannot use several GPUs.", "Use one GPU, or install a build of torch with NCCL."
+        )
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         others = tuple(

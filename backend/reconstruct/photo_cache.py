@@ -55,8 +55,8 @@ class PhotoCache:
             self._file.flush()
         except OSError as error:
             raise Unavailable(
-                f"Photographs that memory cannot hold could not be kept in {self._folder}: {error.strerror}.",
-                "Make room on that disk, or use fewer or smaller photographs.",
+                f"Photographs that do not fit in memory cannot be cached in {self._folder}: {error.strerror}.",
+                "Free some space on that disk, or use fewer or smaller photographs.",
             ) from error
         self._ends.append(self._ends[-1] + sum(array.nbytes for array in arrays))
         self._rows.append([(array.shape, array.dtype) for array in arrays])

@@ -21,7 +21,8 @@ from PIL import Image
 
 from backend.progress import Progress, silent
 from backend.reconstruct.photo_cache import PhotoCache
-from backend.scene import read_image, read_mask
+from backend.scene import read_image
+from backend.scene.mask_sets import object_pixels
 from backend.scene.types import Camera, View
 
 SMALLEST_HALF = 64
@@ -153,17 +154,17 @@ def _decode(view: View, long_side: int) -> Decoded:
     width, height = size = view.camera.size_within(long_side)
     image = read_image(view, size)
     if min(size) < 2 * SMALLEST_HALF:
-        return image, None, read_mask(view)
+        return image, None, object_pixels(view)
     smaller = Image.fromarray(image).resize((width // 2, height // 2), Image.Resampling.BOX)
-    return image, np.asarray(smaller), read_mask(view)
+    return image, np.asarray(smaller), object_pixels(view)
 
 
-def _photograph(camera: Camera, image: NDArray[np.uint8], mask: NDArray[np.int32] | None) -> Photograph:
+def _photograph(camera: Camera, image: NDArray[np.uint8], mask: NDArray[np.bool_] | None) -> Photograph:
     height, width = image.shape[:2]
     on_object = None
     if mask is not None:
         rows = (np.arange(height) + 0.5) * mask.shape[0] / height
         cols = (np.arange(width) + 0.5) * mask.shape[1] / width
-        nearest = mask[np.ix_(rows.astype(int), cols.astype(int))] > 0
+        nearest = mask[np.ix_(rows.astype(int), cols.astype(int))]
         on_object = torch.from_numpy(np.ascontiguousarray(nearest))
     return Photograph(camera.resized(width, height), torch.from_numpy(np.array(image, np.uint8)), on_object)

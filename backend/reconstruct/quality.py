@@ -86,23 +86,25 @@ def doubt(found: Quality, views: int, placement: Placement | None) -> str | None
         return None
     if found.solidity.is_fog:
         said = (
-            f"The reconstruction is fog: {found.solidity.surface_light:.0%} of the light comes from within 1 % of the "
-            f"surfaces, where a solid one has {1.5 * FOG:.0%} and more"
+            f"The reconstruction has no clear surfaces: {found.solidity.surface_light:.0%} of the light comes from "
+            f"within 1 % of a surface; a good one has at least {1.5 * FOG:.0%}"
         )
     else:
-        said = f"Held-out photographs are {found.gap:.1f} dB worse than those of the training"
-    return f"{said}, so labels may be wrong where pictures look right. {_likely_cause(views, placement)}"
+        said = f"Held-out photographs are {found.gap:.1f} dB worse than training photographs"
+    return f"{said}, so labels may be wrong even where renders look right. {_likely_cause(views, placement)}"
 
 
 def _likely_cause(views: int, placement: Placement | None) -> str:
     if placement is not None and placement.error > FAR_OFF:
         return (
-            f"Likely cause: the poses are off by {placement.error:.1f} pixels. Pose the photographs again, for example "
-            "with COLMAP."
+            f"Likely cause: the poses have an error of {placement.error:.1f} pixels. "
+            "Compute them again, for example with COLMAP."
         )
     if views < FEW_VIEWS:
-        return f"Likely cause: {views} photographs are few. Take more, all around and from several heights."
+        return (
+            f"Likely cause: {views} photographs are too few. Take more, all around the scene and from several heights."
+        )
     return (
-        "Likely causes: photographs that are blurred, things or shadows that moved, or views of a side that no other "
-        "photograph shows. Leave such photographs out, or take more of that side."
+        "Likely causes: blurred photographs, moving objects or shadows, or a side that only one photograph shows. "
+        "Remove these photographs, or take more of that side."
     )

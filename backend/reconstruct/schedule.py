@@ -228,7 +228,7 @@ class Schedule:
         unknown = sorted(changes.keys() - values.keys())
         if unknown:
             raise BadArgument(
-                f"Reconstruction has no setting called {', '.join(unknown)}.", f"It has {', '.join(values)}."
+                f"Reconstruction has no setting {', '.join(unknown)}.", f"Known settings: {', '.join(values)}."
             )
         return cls(**(values | changes))
 
@@ -236,7 +236,7 @@ class Schedule:
         if not 0 <= self.sh_degree <= 3:
             raise BadArgument(f"The spherical-harmonic degree is {self.sh_degree}.", "Give 0, 1, 2 or 3.")
         if self.cap < 1:
-            raise BadArgument(f"The most Gaussians allowed are {self.cap}.", "Give 1 or more.")
+            raise BadArgument(f"The maximum number of Gaussians is {self.cap}.", "Give 1 or more.")
         for field in dataclasses.fields(self):
             if not getattr(self, field.name) >= 0:
                 raise BadArgument(f"The setting {field.name} is {getattr(self, field.name)}.", "Give 0 or more.")

@@ -175,7 +175,7 @@ def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np
     best, cost, usual = (np.empty(len(rays.view), np.float32) for _ in range(3))
     chunk = 4096  # rays between two looks at the progress, a fraction of a second
     for start in range(0, len(rays.view), chunk):
-        progress("reconstruct", 0.0, f"looking for surfaces, {100 * start // len(rays.view)} %")
+        progress("reconstruct", 0.0, f"estimating surfaces, {100 * start // len(rays.view)} %")
         rows = slice(start, start + chunk)
         view = rays.view[rows]
         spread(

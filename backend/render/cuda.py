@@ -51,7 +51,7 @@ def require() -> None:
     """Raise Unavailable unless CUDA can be used."""
     reason = missing()
     if reason is not None:
-        raise Unavailable(f"CUDA cannot be used: {reason}.", "Choose the device cpu, or install what is missing.")
+        raise Unavailable(f"CUDA cannot be used: {reason}.", "Use --device cpu, or install the missing part.")
 
 
 @dataclass(frozen=True)

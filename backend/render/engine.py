@@ -34,9 +34,9 @@ def device_of(name: str) -> str:
     if name == "auto":
         reason = cuda.missing()
         if reason is not None and torch.cuda.is_available():
-            log.warning("There is a GPU, and it is not used: %s.", reason)
+            log.warning("The GPU is not used: %s.", reason)
         return "cuda" if reason is None else "cpu"
-    raise BadArgument(f"Device {name!r} is not known.", "Choose auto, cpu or cuda.")
+    raise BadArgument(f"The device {name!r} does not exist.", "Choose auto, cpu or cuda.")
 
 
 def rasterize(

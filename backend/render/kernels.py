@@ -51,13 +51,15 @@ class State(NamedTuple):
 def look() -> State:
     """Say how the kernels stand, at once."""
     if not torch.cuda.is_available():
-        return State(False, "torch was built without CUDA" if torch.version.cuda is None else "no CUDA device answers")
+        return State(False, "torch was built without CUDA" if torch.version.cuda is None else "no CUDA device responds")
     compiled = _compiled()
     if compiled is not None:
         return State(True, f"compiled: {compiled} ({compiled.stat().st_size / 2**20:.1f} MiB)", compiled)
     if _compiler() is None:
         return State(False, "not compiled, and no CUDA toolkit (nvcc) was found to compile them")
-    return State(True, f"not compiled yet; the first use compiles them with {_compiler()}, once, in 2 to 10 minutes")
+    return State(
+        True, f"not compiled yet; they are compiled once, at first use, with {_compiler()}, in 2 to 10 minutes"
+    )
 
 
 def load() -> str | None:
@@ -75,11 +77,11 @@ def load() -> str | None:
         with contextlib.redirect_stdout(sys.stderr), _own_tools():
             from gsplat.cuda import _backend
     except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        return f"gsplat's kernels do not compile or load: {error}"
+        return f"gsplat's kernels cannot be compiled or loaded: {error}"
     if _backend._C is None:
-        return "gsplat's kernels are not compiled and gsplat finds no CUDA toolkit (nvcc) to compile them"
+        return "gsplat loaded no kernels: they are not compiled, and it found no CUDA toolkit (nvcc) to compile them"
     if state.must_compile:
-        log.warning("Compiled in %.0f s; kept in %s.", time.perf_counter() - start, _compiled())
+        log.warning("Compiled in %.0f s and stored in %s.", time.perf_counter() - start, _compiled())
     return None
 
 

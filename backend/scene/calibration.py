@@ -45,20 +45,20 @@ def calibrate(model: str, params: list[float], width: int, height: int, what: st
     """
     if model not in MODELS:
         raise BadScene(
-            f"{what} has the camera model {model}; {', '.join(MODELS)} can be read.",
-            "Undistort the photographs with COLMAP and load the result.",
+            f"{what} has the camera model {model}; supported models are {', '.join(MODELS)}.",
+            "Undistort the photographs with COLMAP and use the result.",
         )
     if not (width > 0 and height > 0):
-        raise BadScene(f"{what} has the size {width} x {height}.")
+        raise BadScene(f"{what} has an invalid size, {width} x {height}.")
     if not all(math.isfinite(value) for value in params):
         raise BadScene(f"{what} has a parameter that is not finite.")
     lens = Lens(model, tuple(float(value) for value in params), width, height)
     camera = lens.camera
     if not camera.verify_params():
-        raise BadScene(f"{what} has {len(params)} parameters, which {model} cannot have.")
+        raise BadScene(f"{what} has {len(params)} parameters, which does not match {model}.")
     K = camera.calibration_matrix()
     if not (K[0, 0] > 0 and K[1, 1] > 0):
-        raise BadScene(f"{what} has the focal length {K[0, 0]:g}, {K[1, 1]:g}; both must be above zero.")
+        raise BadScene(f"{what} has the focal length {K[0, 0]:g}, {K[1, 1]:g}; both must be greater than zero.")
     if camera.is_undistorted():
         return Calibration(K, width, height, None)
     return Calibration(pinhole(lens), width, height, lens)
@@ -79,7 +79,8 @@ def camera_for(file: Path, viewmat: NDArray[np.float64], calibration: Calibratio
         turned = orientation(file)
         exif = f"; its EXIF orientation, {turned}, is ignored, as COLMAP ignores it" if turned != 1 else ""
         raise BadScene(
-            f"The photograph {file} is {width} x {height} pixels, its camera {camera.width} x {camera.height}{exif}.",
-            "Give photographs of the camera's size, or all scaled by one factor.",
+            f"The photograph {file} is {width} x {height} pixels, but its camera has {camera.width} x "
+            f"{camera.height}{exif}.",
+            "Use photographs of the camera's size, or scale all of them by one factor.",
         )
     return camera.resized(width, height)

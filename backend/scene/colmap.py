@@ -47,7 +47,9 @@ def found_in_part(names: Names, place: Path) -> list[str]:
     for folder in _candidates(names, place):
         there = [file for file in names.of(folder).files if folded(file) in wanted]
         if there and not _ending(names, folder):
-            found.append(f"{folder} holds {' and '.join(there)}, not all three of one ending by their exact names")
+            found.append(
+                f"{folder} contains {' and '.join(there)}, but not all three files with the same ending and exact names"
+            )
     return found
 
 
@@ -102,7 +104,8 @@ def _largest(names: Names, models: list[Path]) -> tuple[Path, tuple[str, ...]]:
     best = max(models, key=lambda model: counts[model])
     others = ", ".join(f"{model} with {counts[model]}" for model in models if model != best)
     said = (
-        f"Of {len(models)} reconstructions {best} was read, which has most photographs, {counts[best]}; not {others}."
+        f"{best} was read because it has the most photographs of {len(models)} reconstructions, {counts[best]}; "
+        f"not read: {others}."
     )
     return best, (said,)
 
@@ -127,7 +130,7 @@ def _read(names: Names, model: Path, listing: Path) -> pycolmap.Reconstruction:
     for table in (*TABLES, *FURTHER_TABLES):
         file = model / f"{table}{listing.suffix}"
         if file.exists() and not is_file_inside(file, names.root):
-            raise BadScene(f"{file} leads out of the scene folder.", "Copy it into the scene folder.")
+            raise BadScene(f"{file} is outside the scene folder.", "Copy it into the scene folder.")
     if listing.suffix == ".bin":
         check_binary(model)
     try:
@@ -166,7 +169,7 @@ def _posed_images(reconstruction: pycolmap.Reconstruction, listing: Path) -> dic
         posed = [image for image in reconstruction.images.values() if image.has_pose]
         return {whole.get(image.image_id, str(image.name)): image for image in posed}
     except UnicodeDecodeError as error:
-        raise BadScene(f"{listing} holds an image name that is not UTF-8.", "Rename the photographs.") from error
+        raise BadScene(f"{listing} contains an image name that is not UTF-8.", "Rename the photographs.") from error
 
 
 def _names_in_text(listing: Path) -> dict[int, str]:
@@ -187,8 +190,8 @@ def _names_in_text(listing: Path) -> dict[int, str]:
             # COLMAP's own reader would lose every other photograph.
             if len(points) == 10 and not _is_number(points[9].split()[0]):
                 raise BadScene(
-                    f"{listing} has no line of points after the photograph {fields[-1].strip()!r}.",
-                    "Put an empty line after the line of each photograph.",
+                    f"{listing} has no line of 2D points after the photograph {fields[-1].strip()!r}.",
+                    "Add an empty line after the line of each photograph.",
                 )
     return names
 

@@ -38,7 +38,7 @@ def check_binary(folder: Path) -> None:
         data = file.read_bytes()
         if not _is_whole(data, end_of_record):
             raise BadScene(
-                f"{file} is cut off or damaged: its {len(data)} bytes do not hold the records it counts.",
+                f"{file} is truncated or damaged: its {len(data)} bytes do not contain the declared records.",
                 "Copy the reconstruction again.",
             )
 

@@ -68,8 +68,8 @@ def read_entry(text: str, listing: Path) -> Entry:
 def outside(text: str, listing: Path) -> BadScene:
     """Return the error for a listed path that names nothing inside the scene folder."""
     return BadScene(
-        f"{listing} names the file {text[:MAX_PATH]!r}, which is no path inside the scene folder.",
-        "Make its paths relative to the scene folder.",
+        f"{listing} lists the path {text[:MAX_PATH]!r}, which is not inside the scene folder.",
+        "Use paths relative to the scene folder.",
     )
 
 
@@ -225,6 +225,6 @@ def find_listed(names: Names, folder: Path, text: str, listing: Path) -> Path | 
 def ambiguous(text: str, files: list[Path], listing: Path) -> BadScene:
     """Return the error for a listed path that may be any of several files."""
     return BadScene(
-        f"{listing} lists {text!r}, which may be {' or '.join(str(file) for file in files[:4])}.",
-        "Keep one of them, or list it by the name it has.",
+        f"{listing} lists {text!r}, which matches {' or '.join(str(file) for file in files[:4])}.",
+        "Keep one of these files, or list its exact name.",
     )

@@ -117,8 +117,8 @@ def read_stored(view: View) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     if (width, height) != (view.camera.width, view.camera.height):
         raise BadScene(
-            f"The photograph {view.image_path} is {width} x {height} pixels now; it was "
-            f"{view.camera.width} x {view.camera.height} when the scene was loaded."
+            f"The photograph {view.image_path} is {width} x {height} pixels, but was {view.camera.width} x "
+            f"{view.camera.height} when the scene was loaded."
         )
     return pixels
 
@@ -153,4 +153,4 @@ def _check_mode(image: Image.Image) -> None:
 
 
 def _unreadable(file: Path, error: Exception) -> BadScene:
-    return BadScene(f"The photograph {file} cannot be read: {error}.", "Replace the file, or take it out of the scene.")
+    return BadScene(f"The photograph {file} cannot be read: {error}.", "Replace the file, or remove it from the scene.")

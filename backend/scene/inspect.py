@@ -5,38 +5,56 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from backend.scene.files import Names, from_inside
+import pillow_heif
+
+from backend.scene.files import from_inside
 from backend.scene.images import image_size
 from backend.scene.load import load_scene
-from backend.scene.masks import no_mask
+from backend.scene.splats_alone import find_splats_alone, splat_files
 from backend.scene.types import MaskIds, Scene
-from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.unposed import find_unposed, given_masks
 from backend.scene.videos import frame_size
-from protocol.capture_names import PHOTOGRAPH_ENDINGS, TRUTH, is_one_of
+from protocol.capture_names import HEIF_ENDINGS, is_one_of
 from protocol.errors import BadScene, Fault
-from protocol.ply import may_hold_gaussians
+from protocol.unposed import FEWEST, Unposed, too_few
 
 Findings = dict[str, Any]
+GEOMETRY = "geometry"
+"""Where masks come from if there are none: objects are found by the geometry of the Gaussians."""
+BY_GEOMETRY = "none; objects are found by geometry alone"
+POSES = {
+    "cameras": "those of the capture",
+    "photographs": "computed from the photographs, which takes minutes",
+    "video": "computed from at most 200 frames of the video, which takes minutes",
+}
+"""What is said of ``poses_from``."""
 
 
 def inspect_scene(
-    root: Path, masks: Path | None = None, mask_ids: MaskIds | None = None
+    root: Path, masks: Path | None = None, mask_ids: MaskIds | None = None, geometry: bool = False
 ) -> tuple[Findings, Fault | None]:
     """Return what is recognised, and why a segmentation would not start, or None where it would.
 
-    Photographs and videos without cameras have the layout "photographs" or "video"; a warning says that poses will be
-    computed. The findings are ``layout``, ``views`` (how many), ``sizes`` (a list of width and height), ``masks``
-    (views that have one), ``masks_from`` (a folder, or the file that lists them), ``points`` (how many), ``splats`` (a
-    file of Gaussians in the folder) and ``warnings`` (sentences); paths are relative to the scene folder where they are
-    in it.
-    Where there is a fault they have ``error`` and ``remedy`` too, its two sentences.
+    The findings are ``layout``, ``views`` (how many), ``sizes`` (a list of width and height), ``poses_from``, ``masks``
+    (views that have one), ``masks_from``, ``points`` (how many), ``splats`` (a file of Gaussians in the folder) and
+    ``warnings`` (sentences); paths are relative to the scene folder where they are in it. ``poses_from`` is "cameras"
+    where the capture has them, "photographs" or "video" where they are computed from these, and None where none are
+    needed. ``masks_from`` is a folder, the file that lists the masks, or "geometry" where there are none. Where there
+    is a fault, the findings have ``error`` and ``remedy`` too, its two sentences.
 
-    Args: as :func:`backend.scene.load.load_scene`.
+    Besides the layouts of scenes there are "photographs" and "video" without cameras, and "splats", a file of Gaussians
+    alone.
+
+    Args:
+        root: a scene folder, a folder of photographs, a video or a file of Gaussians.
+        masks, mask_ids: as :func:`backend.scene.load.load_scene`.
+        geometry: whether masks are left out.
     """
     findings: Findings = {
         "layout": None,
         "views": 0,
         "sizes": [],
+        "poses_from": None,
         "masks": 0,
         "masks_from": None,
         "points": 0,
@@ -45,30 +63,45 @@ def inspect_scene(
     }
     fault: Fault | None = None
     try:
-        unposed = find_unposed(root)
-        if unposed is not None:
-            findings |= _findings_unposed(unposed)
-            if not findings["masks"] and masks is None:
-                raise unposed.no_mask()
-        else:
-            scene = load_scene(root, masks, mask_ids)
-            findings |= _findings(scene)
-            if not findings["masks"]:
-                raise no_mask(len(scene.views), root, scene.without_masks)
+        _inspect(findings, root, masks, mask_ids)
     except Fault as error:
         fault = error
-        findings |= {"error": error.sentence, "remedy": error.remedy}
-    if root.is_dir():
-        findings["splats"] = _splat_file(root)
+        findings.update(error=error.sentence, remedy=error.remedy)
+    if findings["layout"] is not None and (geometry or not findings["masks"]):
+        findings.update(masks=0, masks_from=GEOMETRY)
+    if findings["splats"] is None and root.is_dir():
+        files = splat_files(root)
+        findings["splats"] = _relative(files[0], root) if files else None
     return findings, fault
 
 
-def _findings(scene: Scene) -> Findings:
+def _inspect(findings: Findings, root: Path, masks: Path | None, mask_ids: MaskIds | None) -> None:
+    """Fill in the findings as far as a fault allows."""
+    unposed = find_unposed(root)
+    alone = find_splats_alone(root) if unposed is None else None
+    if alone is not None:
+        findings.update(layout="splats", splats=alone.name if alone == root else _relative(alone, root))
+    elif unposed is not None:
+        bad = _fill_in(findings, unposed)
+        if masks is not None:
+            findings.update(masks=given_masks(unposed, masks), masks_from=_relative(masks, root))
+        refusal = unposed.refusal()
+        if refusal is not None:
+            raise refusal
+        readable = len(unposed.photographs) - len(bad)
+        if unposed.video is None and readable < FEWEST:
+            raise too_few(root, readable, "photographs", bad)
+    else:
+        findings.update(_of_scene(load_scene(root, masks, mask_ids)))
+
+
+def _of_scene(scene: Scene) -> Findings:
     sizes = sorted({(view.camera.width, view.camera.height) for view in scene.views})
     return {
         "layout": scene.layout,
         "views": len(scene.views),
         "sizes": [list(size) for size in sizes],
+        "poses_from": "cameras",
         "masks": sum(view.mask_path is not None for view in scene.views),
         "masks_from": None if scene.masks_from is None else _relative(scene.masks_from, scene.root),
         "points": len(scene.points),
@@ -76,35 +109,29 @@ def _findings(scene: Scene) -> Findings:
     }
 
 
-def _findings_unposed(unposed: Unposed) -> Findings:
-    """Of photographs, or of a video, whose frames are not chosen yet: 0 views."""
-    said = list(unposed.warnings)
+def _fill_in(findings: Findings, unposed: Unposed) -> list[str]:
+    """Tell of photographs, or of a video, whose frames are not chosen yet; return the photographs that are broken."""
+    sizes, bad = {}, {}
+    if any(is_one_of(file.name, HEIF_ENDINGS) for file in unposed.photographs):
+        pillow_heif.register_heif_opener()
+    for file in unposed.photographs:
+        try:
+            sizes[image_size(file)] = file
+        except BadScene as error:
+            bad[unposed.path_below_root(file)] = f"It will be skipped: {error.sentence}"
     if unposed.video is not None:
-        layout, sizes = "video", {frame_size(unposed.video)}
-        said.append("Poses are computed from at most 200 frames of the video, which takes minutes.")
-    else:
-        layout, sizes = "photographs", set()
-        for file in unposed.photographs:
-            if is_one_of(file.name, PHOTOGRAPH_ENDINGS):
-                try:
-                    sizes.add(image_size(file))
-                except BadScene as error:
-                    said.append(f"It will be left out: {error.sentence}")
-        said.append("There are no cameras: poses are computed from the photographs, which takes minutes.")
-    return {
-        "layout": layout,
-        "views": len(unposed.photographs),
-        "sizes": [list(size) for size in sorted(sizes)],
-        "masks": unposed.masked or len(unposed.masks_beside),
-        "masks_from": None if unposed.masks is None else _relative(unposed.masks, unposed.root),
-        "warnings": [from_inside(warning, unposed.root) for warning in said],
-    }
-
-
-def _splat_file(root: Path) -> str | None:
-    """Return the first file of Gaussians in the scene folder, where truth to score against is passed over."""
-    below = (path for path in Names(root).below(root) if TRUTH not in path.parts)
-    return next((str(path) for path in below if may_hold_gaussians(root / path)), None)
+        sizes[frame_size(unposed.video)] = unposed.video
+    kind = "photographs" if unposed.video is None else "video"
+    findings.update(
+        layout=kind,
+        views=len(unposed.photographs),
+        sizes=[list(size) for size in sorted(sizes)],
+        poses_from=kind,
+        masks=unposed.masked,
+        masks_from=None if unposed.masks_from is None else _relative(unposed.masks_from, unposed.root),
+        warnings=[from_inside(warning, unposed.root) for warning in (*unposed.warnings, *bad.values())],
+    )
+    return list(bad)
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -116,12 +143,17 @@ def as_lines(findings: Findings) -> list[str]:
     if findings["layout"] is None:
         return [f"splats: {findings['splats']}"] if findings["splats"] else []
     sizes = ", ".join(f"{width} x {height}" for width, height in findings["sizes"])
-    source = f" from {findings['masks_from']}" if findings["masks"] else ""
+    masks = f"{findings['masks']} from {findings['masks_from']}" if findings["masks"] else BY_GEOMETRY
+    lines = [f"layout: {findings['layout']}"]
+    if findings["layout"] != "splats":
+        lines += [
+            f"views: {findings['views']} of {sizes}" if findings["views"] else f"views: frames of {sizes}",
+            f"poses: {POSES[findings['poses_from']]}",
+        ]
     return [
-        f"layout: {findings['layout']}",
-        f"views: {findings['views']} of {sizes}",
-        f"masks: {findings['masks']}{source}",
-        f"points: {findings['points']:,}",
+        *lines,
+        f"masks: {masks}",
+        *([f"points: {findings['points']:,}"] if findings["poses_from"] == "cameras" else []),
         f"splats: {findings['splats'] or 'none'}",
         *(f"warning: {warning}" for warning in findings["warnings"]),
     ]

@@ -28,6 +28,6 @@ def read_json(file: Path, kind: type[T]) -> T:
             raise BadScene(f"{file} is larger than {MAX_BYTES} bytes.")
         return msgspec.convert(json.loads(file.read_bytes()), kind)
     except msgspec.ValidationError as error:
-        raise BadScene(f"{file} is not what was expected: {error}.") from error
+        raise BadScene(f"{file} does not have the expected structure: {error}.") from error
     except (ValueError, RecursionError, OSError) as error:
         raise BadScene(f"{file} cannot be read as JSON: {error}.", "Export the capture again.") from error

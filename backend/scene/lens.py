@@ -6,7 +6,7 @@ that holds no pixel from outside the photograph, as COLMAP's undistorter does wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,14 +14,9 @@ import pycolmap
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from backend.scene.types import Camera
 from protocol.errors import BadScene
 
 BORDER_STEPS = 64
-
-WIDEST = 2.0
-"""Most times that a pinhole camera which covers all of a photograph is wider than the photograph: what a lens bends
-further in is cut off at its border."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +61,9 @@ def _focal_factor(lens: Lens) -> float:
         )
     if not (np.isfinite(factors).all() and (factors > 0).all()):
         raise BadScene(
-            f"The distortion of the {lens.model} camera with parameters {list(lens.params)} cannot be undone "
-            f"at the border of a {lens.width} x {lens.height} photograph.",
-            "Undistort the photographs with COLMAP and load the result.",
+            f"The distortion of the {lens.model} camera with parameters {list(lens.params)} cannot be inverted at "
+            f"the border of a {lens.width} x {lens.height} photograph.",
+            "Undistort the photographs with COLMAP and use the result.",
         )
     return float(factors.max())
 
@@ -95,43 +90,6 @@ def _source(lens: Lens, width: int, height: int) -> NDArray[np.float32]:
     rays = np.linalg.solve(pinhole(lens), pixels)
     drawn = lens.camera.img_from_cam(np.ascontiguousarray(rays.T)) / scale - 0.5
     return drawn.T[::-1].reshape(2, height, width).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Cover:
-    """A pinhole camera that sees all that a photograph shows, and where in it each pixel of the photograph lies.
-
-    Attributes:
-        camera: the pinhole camera, of the photograph's resolution in the middle and larger than it.
-        rows, columns: (H, W) int64, the pixel of ``camera`` that shows what the photograph's pixel shows.
-    """
-
-    camera: Camera
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-
-
-def cover(lens: Lens, camera: Camera) -> Cover:
-    """Return what a picture must be drawn with to be seen as the photograph of ``lens`` was taken.
-
-    Args:
-        camera: the undistorted camera of the photograph, at the size of the wanted picture.
-    """
-    width, height = camera.width, camera.height
-    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    taken = np.stack([columns.ravel() * lens.width / width, rows.ravel() * lens.height / height], 1)
-    seen = np.asarray(lens.camera.cam_from_img(taken))
-    drawn = seen * [camera.K[0, 0], camera.K[1, 1]] + [camera.K[0, 2], camera.K[1, 2]]
-    # An integer margin on each side, so that the pixels of both cameras coincide where nothing is bent.
-    most = (WIDEST - 1) / 2 * np.array([width, height])
-    before = np.ceil(np.clip(-drawn.min(0), 0, most)).astype(int)
-    after = np.ceil(np.clip(drawn.max(0) - [width, height], 0, most)).astype(int)
-    K = camera.K.copy()
-    K[:2, 2] += before
-    wide = replace(camera, K=K, width=width + before[0] + after[0], height=height + before[1] + after[1])
-    place = np.floor(drawn + before).astype(np.int64)
-    place = np.clip(place, 0, [wide.width - 1, wide.height - 1]).reshape(height, width, 2)
-    return Cover(wide, place[..., 1], place[..., 0])
 
 
 def undistort_image(lens: Lens, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

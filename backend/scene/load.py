@@ -172,7 +172,7 @@ def _read_place(names: Names, place: Path, layouts: Sequence[str]) -> Reading:
             continue
         others = " and ".join(other for other in layouts if other != layout)
         said = (
-            (f"{place} was read in the layout {layout}; it holds cameras in the layout {others} too.",)
+            (f"{place} was read in the layout {layout}; it also contains cameras in the layout {others}.",)
             if others
             else ()
         )
@@ -210,14 +210,17 @@ def _chosen(names: Names, read: Sequence[Reading]) -> Reading:
     said = f"The capture was read from {place}."
     if len(read) > 1:
         others = ", ".join(f"{other} with {len(each.shots)}" for _, other, each in read if other != place)
-        said = f"The capture was read from {place}, which has most photographs, {len(capture.shots)}; not {others}."
+        said = (
+            f"The capture was read from {place}, which has the most photographs, {len(capture.shots)}; "
+            f"not read: {others}."
+        )
     return layout, place, replace(capture, warnings=(said, *capture.warnings))
 
 
 def _several(names: Names, places: Sequence[Path]) -> BadScene:
     listed = ", ".join(place.relative_to(names.root).as_posix() for place in places[:5])
     more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-    return BadScene(f"{names.root} holds several captures: {listed}{more}.", "Name the folder of one of them.")
+    return BadScene(f"{names.root} contains several captures: {listed}{more}.", "Give the folder of one of them.")
 
 
 def _unknown(names: Names) -> BadScene:
@@ -226,8 +229,7 @@ def _unknown(names: Names) -> BadScene:
         each for level in ([names.root], *_below(names)) for place in level for each in found_in_part(names, place)
     ]
     links = [
-        f"{names.root / name} leads out of the scene folder and was not followed"
-        for name in names.of(names.root).outside
+        f"{names.root / name} leads out of the scene folder and was ignored" for name in names.of(names.root).outside
     ]
     here = names.of(names.root)
     entries = [*(f"{name}/" for name in here.folders), *here.files]
@@ -235,10 +237,10 @@ def _unknown(names: Names) -> BadScene:
     listed = [f"found {', '.join(entries[:SHOWN])}{more}"] if entries else []
     there = "".join(f"; {each}" for each in (parts or listed)[:SHOWN] + links[:1])
     return BadScene(
-        f"{names.root} is no scene folder that can be read: looked for cameras, images and points3D (.bin or .txt) in "
-        f"sparse/0, sparse and the folder itself, for {TRANSFORMS}, for {TRAIN}, and for {METADATA} with {FOLDER}/, "
-        f"or {INTRINSIC} with {FOLDER}/, there and in the folders below{there}.",
-        "Run COLMAP on the photographs, or name the folder that holds its result.",
+        f"{names.root} is not a readable scene folder: expected cameras, images and points3D (.bin or .txt) in "
+        f"sparse/0, sparse or the folder itself, or {TRANSFORMS}, or {TRAIN}, or {METADATA} with {FOLDER}/, "
+        f"or {INTRINSIC} with {FOLDER}/, in this folder or in its subfolders{there}.",
+        "Run COLMAP on the photographs, or give the folder with its result.",
     )
 
 
@@ -248,8 +250,8 @@ def _unlisted(capture: Capture, masks: set[Path]) -> tuple[str, ...]:
         return ()
     total = len(others) + len(capture.shots)
     return (
-        f"{len(others)} of {total} photographs have no pose in {capture.listing} and were left out "
-        f"(first: {others[0]}).",
+        f"{len(others)} of {total} photographs have no pose in {capture.listing} and were skipped (first: "
+        f"{others[0]}).",
     )
 
 
@@ -263,6 +265,6 @@ def _transparent(capture: Capture) -> tuple[str, ...]:
     if seen is None:
         return ()
     return (
-        f"Photographs have transparent pixels (such as {seen}), which are learnt as black; where that hides part of "
-        "the scene, other photographs contradict it.",
+        f"Photographs have transparent pixels (such as {seen}), which are treated as black. Reconstruction errors "
+        "occur where they hide part of the scene.",
     )

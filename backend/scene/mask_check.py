@@ -54,13 +54,13 @@ def _of_void(views: Sequence[View], maps: Sequence[NDArray[np.int32]]) -> tuple[
     seen = [view.mask_path for view, ids in zip(views, maps, strict=True) if not view.mask_ids.void and (ids < 0).any()]
     if not seen:
         return ()
-    return (f"Ids below 0 were taken for pixels of which nothing is known, 0 for background (such as in {seen[0]}).",)
+    return (f"Ids below 0 were treated as unknown, 0 as background (such as in {seen[0]}).",)
 
 
 def _of_nothing(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
     if not maps or any((ids > 0).any() for ids in maps):
         return ()
-    return (f"None of the {len(maps)} masks that were looked at shows an object.",)
+    return (f"None of the {len(maps)} inspected masks shows an object.",)
 
 
 def _of_rims(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
@@ -72,8 +72,8 @@ def _of_rims(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
     if len(maps) < 2 or count <= MOST * len(maps):
         return ()
     return (
-        f"The id {suspect} holds most of the rim in {count} of {len(maps)} masks that were looked at, as background "
-        f"does, and was taken for an object; if it is background, say --background-id {suspect}.",
+        f"The id {suspect} covers most of the image border in {count} of {len(maps)} inspected masks, but was "
+        f"treated as an object. If it is background, use --background-id {suspect}.",
     )
 
 
@@ -90,8 +90,8 @@ def _of_outlines(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
     if len(maps) < 2 or count <= MOST * len(maps):
         return ()
     return (
-        f"The id {IGNORED} is drawn as thin lines in {count} of {len(maps)} masks that were looked at, as where "
-        f"nothing is known, and was taken for an object; if so, say --void-id {IGNORED}.",
+        f"The id {IGNORED} forms thin lines in {count} of {len(maps)} inspected masks, but was treated as an object. "
+        f"If it marks unknown pixels, use --void-id {IGNORED}.",
     )
 
 

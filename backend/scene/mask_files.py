@@ -6,11 +6,13 @@
   compressed (``.jpg``, some ``.webp``) are read only if they are black and white: their greys are not what was written.
 - ``.npy``: a map of whole numbers (H, W), or a stack (N, H, W) or (H, W, N) of N instances, of two values, one of them
   0; axes of length 1 are left out. Also (H, W, 3) colours.
-- ``.npz``: one such array, or several of which one has a name of :data:`ARRAY_NAMES`.
+- ``.npz``: one such array, or several of which one has a name of :data:`ARRAY_NAMES`; scores of a stack's masks in one
+  of :data:`SCORE_NAMES`.
 - ``.json``: run lengths as COCO's tools write them, see :mod:`backend.scene.rle`.
 
-In a stack slice i is instance i + 1. Where slices overlap the smaller one is seen, as a part lies on its whole; of two
-of the same size the later one. Id 0 is nothing, and so are ids below 0. Ids beyond int32 are numbered afresh from 1.
+In a stack slice i is instance i + 1. Where slices overlap, :mod:`backend.scene.mask_sets` keeps them all; in an id map
+the smaller one is seen, as a part lies on its whole; of two of the same size the later one. Id 0 is nothing, and so are
+ids below 0. Ids beyond int32 are numbered afresh from 1.
 """
 
 from __future__ import annotations
@@ -21,20 +23,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from backend.scene import images
-from backend.scene.rle import paint, read_rle, rle_size
+from backend.scene.rle import Filled, paint, read_rle, read_scored_rle, rle_size
 from backend.scene.types import VOID
 from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
 from protocol.errors import BadMask
 
 FORMATS = ["PNG", "TIFF", "WEBP", "BMP", "JPEG"]
 ARRAY_NAMES = ("masks", "mask", "instance", "instances", "indices", "ids", "segmentation", "labels")
+SCORE_NAMES = ("scores", "score", "predicted_iou", "predicted_ious")
+"""Of arrays beside the stack that hold a score for each mask."""
 MAX_VALUES = 1 << 33
 """Values in one file: a compressed file of a few kilobytes may claim any number."""
 MOST_COLOURS = 1000
@@ -101,6 +105,62 @@ def load_ids(file: Path, photograph: Size | None = None) -> NDArray[np.int32]:
         return _flattened(values, file) if values.ndim == 3 else _as_int32(values)
 
 
+class Stack(NamedTuple):
+    """The masks of one file, each of one instance, in the order of the file.
+
+    Attributes:
+        slices: N masks (H, W); a pixel is inside where it is not 0.
+        scores: (N,) float32, where the file has one for each mask.
+        shape: height and width.
+    """
+
+    slices: Sequence[NDArray]
+    scores: NDArray[np.float32] | None
+    shape: tuple[int, int]
+
+
+def may_overlap(file: Path) -> bool:
+    """Whether a file is a stack or holds run lengths, by its header.
+
+    Raises:
+        BadMask: if it cannot be read or holds no mask.
+    """
+    with _explained(file):
+        ending = file.suffix.lower()
+        if ending == RLE_ENDING:
+            return True
+        if ending not in ARRAY_ENDINGS:
+            with Image.open(file, formats=FORMATS) as image:
+                return getattr(image, "n_frames", 1) > 1
+        with _array_stream(file) as stream:
+            plan = _array_plan(stream, file, None)
+        # Colours (H, W, 3) look like a stack by their shape; :func:`load_stack` tells them apart.
+        return plan.kind != "map"
+
+
+def load_stack(file: Path, photograph: Size | None = None) -> Stack:
+    """Return the masks of a file for which :func:`may_overlap` holds; of a picture in colours one mask for each.
+
+    Args: as :func:`mask_size`.
+
+    Raises:
+        BadMask: if it cannot be read or holds no mask, or its scores do not fit its masks.
+    """
+    with _explained(file):
+        ending = file.suffix.lower()
+        if ending == RLE_ENDING:
+            masks, scores = read_scored_rle(file)
+            width, height = (masks[0].width, masks[0].height) if masks else photograph or (1, 1)
+            return Stack(Filled(masks), scores, (height, width))
+        values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
+        if values.ndim == 2:
+            ids = _as_int32(values)
+            return Stack([np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, ids.shape)
+        _check_stack(values, file)
+        height, width = values.shape[1:]
+        return Stack(values, _read_scores(file, len(values)), (height, width))
+
+
 def load_parts(files: Sequence[Path], photograph: Size | None = None) -> NDArray[np.int32]:
     """Return the ids of several files, each the mask of one instance: that of file i has the id i + 1.
 
@@ -113,9 +173,9 @@ def load_parts(files: Sequence[Path], photograph: Size | None = None) -> NDArray
         present = np.unique(ids[ids > 0])
         if len(present) > 1:
             raise BadMask(
-                f"The mask {file} is one of {len(files)} of its photograph and holds {len(present)} ids; "
-                "each file shows one instance.",
-                "Keep one file with all ids for each photograph.",
+                f"The mask {file} is one of {len(files)} masks of its photograph and contains {len(present)} ids; "
+                "each file must show one instance.",
+                "Keep one file with all ids per photograph.",
             )
         if slices and ids.shape != slices[0].shape:
             raise BadMask(
@@ -137,9 +197,9 @@ def assumption(file: Path) -> str | None:
             return None
         with Image.open(file, formats=FORMATS) as image:
             if _is_lossy(image, file):
-                return "black and white, compressed; white was taken for one instance"
+                return "black and white with lossy compression; white was treated as one instance"
             if image.mode in ("LA", "RGB", "RGBA") and _page(image, file).dtype != np.uint8:
-                return "in colours; each colour was taken for an instance, black for nothing"
+                return "in colour; each colour was treated as an instance, black as background"
     return None
 
 
@@ -148,7 +208,7 @@ def _explained(file: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        raise BadMask(f"The mask {file} cannot be read: {error}.", "Make the file again, or take it away.") from error
+        raise BadMask(f"The mask {file} cannot be read: {error}.", "Create the file again, or delete it.") from error
 
 
 # Pictures
@@ -159,12 +219,12 @@ def _read_picture(file: Path) -> NDArray:
     with Image.open(file, formats=FORMATS) as image:
         pixels = image.width * image.height * getattr(image, "n_frames", 1)
         if pixels > MAX_VALUES:
-            raise BadMask(f"The mask {file} claims {pixels} values; {MAX_VALUES} are allowed.")
+            raise BadMask(f"The mask {file} declares {pixels} values; at most {MAX_VALUES} are allowed.")
         if _is_lossy(image, file):
             return _black_and_white(image, file)
         pages = [_page(page, file) for page in ImageSequence.Iterator(image)]
     if len({page.shape for page in pages}) > 1:
-        raise BadMask(f"The mask {file} holds pages of several sizes.", "Write one mask to each file.")
+        raise BadMask(f"The mask {file} contains pages of different sizes.", "Write one mask per file.")
     return pages[0] if len(pages) == 1 else np.stack(pages)
 
 
@@ -178,8 +238,8 @@ def _page(image: Image.Image, file: Path) -> NDArray:
         return _whole_numbers(np.asarray(image), file)
     if image.mode not in ("LA", "RGB", "RGBA") or deep:
         raise BadMask(
-            f"The mask {file} holds {'16-bit ' if deep else ''}{image.mode} colours, which name no instance ids.",
-            "Write it as 8-bit or 16-bit grey, or with a palette.",
+            f"The mask {file} holds {'16-bit ' if deep else ''}{image.mode} colours, which are not instance ids.",
+            "Save it as 8-bit or 16-bit greyscale, or with a palette.",
         )
     pixels = np.array(image.convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0
@@ -209,8 +269,8 @@ def _colour_ids(pixels: NDArray[np.uint8], file: Path) -> NDArray:
     count = int(np.count_nonzero(there))
     if count > max(PIXELS_A_COLOUR, min(MOST_COLOURS, packed.size // PIXELS_A_COLOUR)):
         raise BadMask(
-            f"The mask {file} holds {count} colours, as a photograph does; a mask has one for each instance.",
-            "Write instance ids as 8-bit or 16-bit grey, without blurred edges.",
+            f"The mask {file} holds {count} colours, like a photograph; a mask has one colour per instance.",
+            "Save instance ids as 8-bit or 16-bit greyscale without anti-aliasing.",
         )
     return packed
 
@@ -242,7 +302,7 @@ def _black_and_white(image: Image.Image, file: Path) -> NDArray[np.uint8]:
     if between > GREYS * grey.size or dark:
         raise BadMask(
             f"The mask {file} is compressed as {image.format}, which changes ids, and is not black and white.",
-            "Write ids as PNG, or one black and white picture for each instance.",
+            "Save ids as PNG, or one black and white image per instance.",
         )
     return (grey >= 128).astype(np.uint8)
 
@@ -286,9 +346,9 @@ def _array_stream(file: Path) -> Iterator[BinaryIO]:
         named = [f"{name}.npy" for name in ARRAY_NAMES if f"{name}.npy" in names]
         if not named and len(names) != 1:
             raise BadMask(
-                f"The mask {file} holds {len(names)} arrays ({', '.join(names[:5])}), none of which is named "
+                f"The mask {file} holds {len(names)} arrays ({', '.join(names[:5])}); no array is named "
                 f"{', '.join(ARRAY_NAMES)}.",
-                "Write one array to each file.",
+                "Save one array per file.",
             )
         with archive.open((named or names)[0]) as stream:
             yield stream  # pyright: ignore[reportReturnType]
@@ -305,8 +365,8 @@ def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
     shape, _, dtype = read(stream)
     if dtype.kind not in "biuf":
         raise BadMask(
-            f"The mask {file} holds {dtype} values; integers or booleans were looked for.",
-            "Of the list that SAM returns save numpy.stack([mask['segmentation'] for mask in masks]).",
+            f"The mask {file} holds {dtype} values; integers or booleans are expected.",
+            "Save the list that SAM returns with numpy.stack([mask['segmentation'] for mask in masks]).",
         )
     squeezed = _squeezed(shape)
     if len(squeezed) not in (2, 3):
@@ -320,7 +380,9 @@ def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
     if 0 in plan.size:
         raise _no_mask(file, dtype, shape)
     if np.prod(shape, dtype=object) > MAX_VALUES:
-        raise BadMask(f"The mask {file} claims {np.prod(shape, dtype=object)} values; {MAX_VALUES} are allowed.")
+        raise BadMask(
+            f"The mask {file} declares {np.prod(shape, dtype=object)} values; at most {MAX_VALUES} are allowed."
+        )
     return plan
 
 
@@ -335,7 +397,7 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _no_mask(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> BadMask:
     return BadMask(
         f"The mask {file} holds {dtype} of shape {shape}.",
-        "Write whole numbers of shape (H, W), or booleans of shape (N, H, W).",
+        "Save integers of shape (H, W), or booleans of shape (N, H, W).",
     )
 
 
@@ -344,12 +406,12 @@ def _whole_numbers(values: NDArray, file: Path) -> NDArray[np.int64]:
     if not finite.all():
         raise BadMask(
             f"The mask {file} holds NaN or infinite values, {np.count_nonzero(~finite)} of {values.size}.",
-            "Write 0 where there is no object, and -1 where nothing is known.",
+            "Use 0 for background and -1 for unknown pixels.",
         )
     if not ((np.abs(values) < 2**53).all() and (values == np.rint(values)).all()):
         raise BadMask(
-            f"The mask {file} holds {values.dtype} values; integers or booleans were looked for, or whole numbers.",
-            "Of scores or probabilities save those above a threshold, as booleans.",
+            f"The mask {file} holds {values.dtype} values; integers, booleans or whole numbers are expected.",
+            "Apply a threshold to scores or probabilities and save booleans.",
         )
     return values.astype(np.int64)
 
@@ -367,13 +429,42 @@ def _read_rle(file: Path, photograph: Size | None) -> NDArray[np.int32]:
 
 def _flattened(stack: NDArray, file: Path) -> NDArray[np.int32]:
     """Return the ids of a stack, after a check that it has two values, one of them 0."""
+    _check_stack(stack, file)
+    return _painted(stack, stack.shape[1:])
+
+
+def _check_stack(stack: NDArray, file: Path) -> None:
     top = stack.max(initial=0)
     if stack.dtype != bool and any(((part != 0) & (part != top)).any() for part in stack):
         raise BadMask(
-            f"The mask {file} is a stack whose values reach {top}; a slice shows one instance as 0 and 1.",
-            "Write ids as one (H, W) map instead.",
+            f"The mask {file} is a stack with values up to {top}; each slice must show one instance as 0 and 1.",
+            "Save ids as one (H, W) map instead.",
         )
-    return _painted(stack, stack.shape[1:])
+
+
+def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
+    """Return the scores beside the stack in a ``.npz``, or None."""
+    if file.suffix.lower() != ".npz":
+        return None
+    with zipfile.ZipFile(file) as archive:
+        names = [f"{name}.npy" for name in SCORE_NAMES if f"{name}.npy" in archive.namelist()]
+        if not names:
+            return None
+        with archive.open(names[0]) as stream:
+            major = np.lib.format.read_magic(stream)[0]
+            read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        if shape != (count,) or dtype.kind not in "iuf":
+            raise BadMask(
+                f"The mask {file} holds {count} masks, and {names[0].removesuffix('.npy')} of shape {shape} and type "
+                f"{dtype}.",
+                "Write one number for each mask.",
+            )
+        with archive.open(names[0]) as stream:
+            scores = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)
+    if not np.isfinite(scores).all():
+        raise BadMask(f"The mask {file} holds scores that are not finite.", "Write one number for each mask.")
+    return scores
 
 
 def _painted(slices: Sequence[NDArray] | NDArray, shape: tuple[int, ...]) -> NDArray[np.int32]:

@@ -35,8 +35,8 @@ def check_fit(file: Path, mask: Size, photograph: Size, turned: int = 1) -> None
         (w, h), (W, H) = mask, photograph
         exif = f" with the EXIF orientation {turned}" if turned != 1 else ""
         raise BadMask(
-            f"The mask {file} is {w} x {h} pixels, its photograph {W} x {H}{exif}.",
-            "Give masks of the photograph's size, or all scaled by one factor.",
+            f"The mask {file} is {w} x {h} pixels, but its photograph has {W} x {H}{exif}.",
+            "Use masks of the photograph's size, or scale all of them by one factor.",
         )
 
 
@@ -80,14 +80,14 @@ def _is_turned(view: View, turn: int) -> bool | None:
 def _said(turned: Sequence[str], unknown: Sequence[str], turns: dict[str, int]) -> tuple[str, ...]:
     if turned:
         return (
-            f"{len(turned)} masks were made of photographs as their EXIF orientation turns them, and were turned back "
-            f"(first: {turned[0]}, orientation {turns[turned[0]]}).",
+            f"{len(turned)} masks were made with the EXIF orientation applied; they were rotated back (first: "
+            f"{turned[0]}, orientation {turns[turned[0]]}).",
         )
     if unknown:
         return (
             f"{len(unknown)} photographs with masks have an EXIF orientation (first: {unknown[0]}, orientation "
-            f"{turns[unknown[0]]}), which poses do not follow; their masks were taken to be of the pixels as stored. "
-            "Make them again if they are of the turned photographs.",
+            f"{turns[unknown[0]]}), which poses ignore. Their masks were assumed to match the stored pixels. Create "
+            "them again if they match the rotated photographs.",
         )
     return ()
 

@@ -83,14 +83,16 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
         is_known = bool(customary([folder.name], capture.mask_folders))
         if others and not is_known:
             raise BadMask(
-                f"The masks may be those of {folder} or of {others}.", "Name one of the folders as the masks."
+                f"Masks were found in {folder} and in {others}.", "Give one of the folders as the mask folder."
             )
-        said = f"The masks were read from {folder}{f'; {others} hold masks too' if others else ''}."
+        said = f"The masks were read from {folder}{f'; {others} also contain masks' if others else ''}."
         return _settled(folder, match, names, capture, (said,) if others or not is_known else ())
     beside = _beside_photographs(names, capture, views)
     if beside is not None:
         return beside
-    warnings = tuple(f"The folder {folder} holds no mask named after a photograph{_found(m)}." for folder, m in matches)
+    warnings = tuple(
+        f"The folder {folder} contains no mask with the name of a photograph{_found(m)}." for folder, m in matches
+    )
     where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
     where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
     instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:SHOWN])
@@ -118,13 +120,13 @@ def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) 
     for up in _above(names, place, capture):
         here = names.of(up)
         links = mask_folders(here.outside, capture.mask_folders)
-        found += [f"{up / name} leads out of the scene folder and was not followed" for name in links]
+        found += [f"{up / name} leads out of the scene folder and was ignored" for name in links]
         found += [f"found the file {up / name}" for name in here.files if says_masks(name.partition(".")[0])]
         others = [up / name for name in here.folders if folded(name) != TRUTH]
         scaled = {up / name for name in customary(here.folders, PHOTOGRAPH_FOLDERS)}
         for folder in others:
             if folder not in photographs | scaled and any(_in_folder(names, folder, capture, views).masks):
-                found.append(f"{folder} holds files that are named after photographs")
+                found.append(f"{folder} contains files with the names of photographs")
     return found
 
 
@@ -153,9 +155,9 @@ def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -
     match = _in_folder(names if inside else Names(folder), folder, capture, views)
     if not any(match.masks) and not match.conflicts:
         raise BadMask(
-            f"The mask folder {folder} holds no mask of any photograph: looked for {_looked_for(capture)}"
+            f"The mask folder {folder} contains no mask of any photograph: expected {_looked_for(capture)}"
             f"{_found(match)}.",
-            "Name each mask after its photograph.",
+            "Give each mask the name of its photograph.",
         )
     return _settled(folder, match, names if inside else Names(folder), capture)
 
@@ -169,7 +171,7 @@ def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) ->
     match = match_masks([shot.path for shot in capture.shots], rest, views, marked=True)
     if not any(match.masks) and not match.conflicts:
         return None
-    said = (f"The masks were read from {folders[0]}, where the photographs are.",)
+    said = (f"The masks were read from {folders[0]}, the folder of the photographs.",)
     return _settled(names.root, replace(match, strays=[]), names, capture, said)
 
 
@@ -185,28 +187,28 @@ def _settled(
         listed = ", ".join(str(folder / file) for file in candidates[:SHOWN])
         more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
         raise BadMask(
-            f"Several files may be the mask of the photograph {capture.shots[number].file}: {listed}{more}; "
-            f"so it is with {len(match.conflicts)} of {len(capture.shots)} photographs.",
-            "Keep one of them for each photograph.",
+            f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}{more}; this "
+            f"affects {len(match.conflicts)} of {len(capture.shots)} photographs.",
+            "Keep one of them per photograph.",
         )
     if match.by_number:
         photograph, mask = capture.shots[0].file, folder / match.masks[0][0]
-        warnings += (f"Masks were matched to photographs by their numbers ({mask} is that of {photograph.name}).",)
+        warnings += (f"Masks were matched to photographs by number ({mask} belongs to {photograph.name}).",)
     several = sum(len(files) > 1 for files in match.masks)
     if several:
-        warnings += (
-            f"{several} photographs have several masks in {folder}; each file was taken for one instance of them.",
-        )
+        warnings += (f"{several} photographs have several masks in {folder}; each file was treated as one instance.",)
     links = names.of(folder).outside if folder != names.root or not warnings else []
     if links:
-        count = f"{len(links)} links in {folder} lead out of the scene folder and were not followed"
+        count = f"{len(links)} links in {folder} lead out of the scene folder and were ignored"
         warnings += (f"{count} (first: {links[0]}).",)
     if match.strays:
-        count = f"{len(match.strays)} files of {folder} belong to no photograph and were left out"
+        count = f"{len(match.strays)} files in {folder} do not match any photograph and were ignored"
         warnings += (f"{count} (first: {match.strays[0]}).",)
     if match.shared:
-        count = f"{len(match.shared)} files of {folder} may each be the mask of several photographs and were left out"
-        warnings += (f"{count} (first: {match.shared[0]}); put them into folders named as those of the photographs.",)
+        count = f"{len(match.shared)} files in {folder} match several photographs and were ignored"
+        warnings += (
+            f"{count} (first: {match.shared[0]}); put them into folders with the names of the photograph folders.",
+        )
     files = [tuple(folder / file for file in files) for files in match.masks]
     return FoundMasks(files, _common_folder(files, folder), (*warnings, *_unmasked(files, capture)))
 
@@ -218,16 +220,16 @@ def _common_folder(files: Sequence[tuple[Path, ...]], folder: Path) -> Path:
 
 
 def _looked_for(capture: Capture) -> str:
-    """Name masks of the first photograph: "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png and the like"."""
+    """Name masks of the first photograph: "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png or similar"."""
     file = capture.shots[0].file
     plain = " or ".join(file.stem + ending for ending in MASK_ENDINGS[:3])
-    return f"{plain}, {file.name}.png, {file.stem}_mask.png and the like"
+    return f"{plain}, {file.name}.png, {file.stem}_mask.png or similar"
 
 
 def _found(match: MaskMatch) -> str:
     """Say what lies there instead."""
     found = ""
-    for files, what in ((match.shared, ", which may each be of several photographs"), (match.strays, "")):
+    for files, what in ((match.shared, ", each of which matches several photographs"), (match.strays, "")):
         if files:
             more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
             found += f", found {', '.join(files[:SHOWN])}{more}{what}"
@@ -238,7 +240,7 @@ def no_mask(views: int, root: Path, without: str) -> BadMask:
     """Return the error for views of which none has a mask; ``without`` says what was looked for and found."""
     return BadMask(
         f"None of the {views} views of {root} has an instance mask{without}.",
-        "Put id maps, named as the photographs are, into a folder masks beside those.",
+        "Put id maps with the names of the photographs into a folder named masks next to them.",
     )
 
 

@@ -54,7 +54,7 @@ def read_messy_rooms(names: Names, place: Path) -> Capture:
     folder = place / FOLDER
     files = [folder / name for name in names.of(folder).files if is_one_of(name, PHOTOGRAPH_ENDINGS)]
     if not files:
-        raise NoPhotographs(f"{folder} holds no photograph: looked for 0000.png and the like.")
+        raise NoPhotographs(f"{folder} contains no photograph: expected 0000.png or similar.")
     shots = [_shot(file, camera, listing) for file in sorted(files, key=_order)]
     there = {int(file.stem) for file in files}
     absent = tuple(f"{i:0{len(files[0].stem)}}" for i in range(poses) if i not in there)
@@ -69,14 +69,14 @@ def _order(file: Path):
 def _missing(count: int, poses: int, folder: Path) -> tuple[str, ...]:
     if not count:
         return ()
-    return (f"{count} of {poses} listed photographs are not in {folder} and were left out.",)
+    return (f"{count} of {poses} listed photographs are not in {folder} and were skipped.",)
 
 
 def _shot(file: Path, camera: KubricCamera, listing: Path) -> Shot:
     if not (file.stem.isascii() and file.stem.isdigit() and int(file.stem) < len(camera.positions)):
         raise BadScene(
             f"The photograph {file} has no pose: {listing} has poses 0 to {len(camera.positions) - 1}.",
-            "Name photographs after the number of their pose.",
+            "Name each photograph after the number of its pose.",
         )
     i = int(file.stem)
     width, height = image_size(file)
@@ -95,9 +95,9 @@ def _pinhole(camera: KubricCamera, width: int, height: int, listing: Path) -> li
 
 def _camera_to_world(position: list[float], quaternion: list[float], what: str) -> np.ndarray:
     if len(position) != 3 or len(quaternion) != 4:
-        raise BadScene(f"{what} has {len(position)} and {len(quaternion)} values; 3 and 4 were looked for.")
+        raise BadScene(f"{what} has {len(position)} and {len(quaternion)} values; 3 and 4 are expected.")
     w, x, y, z = quaternion
     if not 0.5 < np.hypot.reduce(quaternion) < 2:
-        raise BadScene(f"{what} has the quaternion {quaternion}, which is no rotation.")
+        raise BadScene(f"{what} has the quaternion {quaternion}, which is not a rotation.")
     R = Rotation.from_quat([x, y, z, w]).as_matrix()
     return rigid(np.column_stack([R, position]), what)

@@ -75,16 +75,16 @@ def _matrix(file: Path) -> NDArray[np.float64]:
     """Read a (4, 4) matrix, row by row."""
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise BadScene(f"{file} is larger than {MAX_BYTES} bytes.", "It should hold one 4 x 4 matrix.")
+            raise BadScene(f"{file} is larger than {MAX_BYTES} bytes.", "It must contain one 4 x 4 matrix.")
         matrix = np.array(file.read_text(encoding="ascii").split(), np.float64)
     except (OSError, ValueError) as error:
-        raise BadScene(f"The matrix {file} cannot be read: {error}.", "It should hold one 4 x 4 matrix.") from error
+        raise BadScene(f"The matrix {file} cannot be read: {error}.", "It must contain one 4 x 4 matrix.") from error
     if matrix.size != 16:
-        raise BadScene(f"{file} holds {matrix.size} numbers.", "It should hold one 4 x 4 matrix.")
+        raise BadScene(f"{file} contains {matrix.size} numbers.", "It must contain one 4 x 4 matrix.")
     return matrix.reshape(4, 4)
 
 
 def _left_out(count: int, photographs: int, folder: Path) -> tuple[str, ...]:
     if not count:
         return ()
-    return (f"{count} of {photographs} photographs of {folder} have no pose and were left out.",)
+    return (f"{count} of {photographs} photographs of {folder} have no pose and were skipped.",)

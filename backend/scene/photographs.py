@@ -182,8 +182,8 @@ def _settled(
         if count > 1:
             first, second = [text for text in files if files[text] == file][:2]
             raise BadScene(
-                f"{listing} lists {first!r} and {second!r}, which may both be {file}.",
-                "Put the photographs into the folders that the list names.",
+                f"{listing} lists {first!r} and {second!r}, which both match {file}.",
+                "Put the photographs into the listed folders.",
             )
     missing = [text for text in paths if text not in files]
     strangers = [text for text in missing if paths[text].leaves]
@@ -209,7 +209,7 @@ def _missing(entries: Sequence[str], listed: int, folder: Path) -> tuple[str, ..
     if not entries:
         return ()
     return (
-        f"{len(entries)} of {listed} listed photographs are not in {folder} and were left out (first: {entries[0]!r}).",
+        f"{len(entries)} of {listed} listed photographs are not in {folder} and were skipped (first: {entries[0]!r}).",
     )
 
 
@@ -221,8 +221,8 @@ def _renamed(entries: Sequence[str], listed: int, files: dict[str, Path], listin
     alike = any(_nfc(text) != text for text in (first, str(file)))
     shown = f"{first!a} is {str(file)!a}" if alike else f"{first!r} is {file}"
     return (
-        f"{len(entries)} of {listed} photographs that {listing} lists have another name or place here and were taken "
-        f"to be the same (first: {shown}).",
+        f"{len(entries)} of {listed} photographs that {listing} lists were matched to files with another name or "
+        f"folder (first: {shown}).",
     )
 
 
@@ -234,7 +234,7 @@ def _links(names: Names, folder: Path, used: set[Path]) -> tuple[str, ...]:
     links = [each / name for each in sorted({folder, *used}) for name in names.of(each).outside]
     if not links:
         return ()
-    return (f"{len(links)} links lead out of the scene folder and were not followed (first: {links[0]}).",)
+    return (f"{len(links)} links lead out of the scene folder and were ignored (first: {links[0]}).",)
 
 
 def _others(names: Names, folder: Path, files: Iterable[Path], place: Path) -> tuple[Path, ...]:
@@ -255,9 +255,9 @@ def _none(names: Names, paths: dict[str, Entry], looked: Sequence[Path], listing
     packed = [name for name in names.of(names.root).files if customary([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
     lies = f"; {pictures[0]} and {len(pictures) - 1} more lie there" if pictures else ""
     lies += f"; found the file {names.root / packed[0]}" if packed else ""
-    led = f"; {links[0]} leads out of the scene folder and was not followed" if links else ""
+    led = f"; {links[0]} leads out of the scene folder and was ignored" if links else ""
     return NoPhotographs(
         f"None of the {len(paths)} photographs that {listing} lists is in "
         f"{' or '.join(str(folder) for folder in looked)} (the first is {first!r}){lies}{led}.",
-        "Put the photographs there, by the names that the list has.",
+        "Put the photographs there, with the names in the list.",
     )

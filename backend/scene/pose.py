@@ -28,9 +28,9 @@ def rigid(matrix: ArrayLike, what: str) -> NDArray[np.float64]:
     except (ValueError, TypeError) as error:
         raise BadScene(f"{what} is not a matrix: its rows differ in length.") from error
     if pose.shape not in ((3, 4), (4, 4)):
-        raise BadScene(f"{what} has shape {pose.shape}; (4, 4) or (3, 4) was looked for.")
+        raise BadScene(f"{what} has shape {pose.shape}; (4, 4) or (3, 4) is expected.")
     if not np.isfinite(pose).all():
-        raise BadScene(f"{what} holds a value that is not finite.", "Leave the photograph out of the capture.")
+        raise BadScene(f"{what} contains a value that is not finite.", "Remove the photograph from the capture.")
     R = pose[:3, :3]
     # The first bound keeps the products below finite.
     if np.abs(R).max() > 2 or np.abs(R @ R.T - np.eye(3)).max() > TOLERANCE or np.linalg.det(R) < 0:

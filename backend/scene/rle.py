@@ -8,8 +8,9 @@ that says whether more follow; from the third on it is the difference to the cou
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from protocol.errors import BadMask
 
 MAX_BYTES = 1 << 28
 MAX_PIXELS = 1 << 28
+LARGEST_SCORE = 1e6
 _HEAD = 1 << 16
 _SIZE = re.compile(rb'"size"\s*:\s*\[\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\]')
-FORM = 'It should hold a list of {"segmentation": {"size": [height, width], "counts": [...]}}.'
+FORM = 'It must contain a list of {"segmentation": {"size": [height, width], "counts": [...]}}.'
 
 
 class _Runs(msgspec.Struct):
@@ -44,10 +46,30 @@ class Instance:
     def area(self) -> int:
         return int(self.counts[1::2].sum())
 
+    def filled(self) -> NDArray[np.bool_]:
+        """Return the mask as (H, W) bool."""
+        flat = np.zeros(self.height * self.width, bool)
+        for run in self.runs():
+            flat[run] = True
+        return np.ascontiguousarray(flat.reshape(self.width, self.height).T)
+
     def runs(self) -> Iterator[slice]:
         """Yield where the instance is, in the pixels counted down the columns."""
         ends = np.cumsum(self.counts)
         yield from (slice(int(end - count), int(end)) for count, end in zip(self.counts[1::2], ends[1::2], strict=True))
+
+
+class Filled(Sequence[NDArray[np.bool_]]):
+    """Masks as (H, W) bool, each made when it is asked for: hundreds of large ones fill the memory."""
+
+    def __init__(self, masks: Sequence[Instance]) -> None:
+        self._masks = masks
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __getitem__(self, i):
+        return self._masks[i].filled()
 
 
 def rle_size(file: Path) -> tuple[int, int] | None:
@@ -70,15 +92,41 @@ def read_rle(file: Path) -> list[Instance]:
     Raises:
         BadMask: if the file is no such JSON, or counts do not fill their mask.
     """
+    return _instances(_items(_content(file), file), file)
+
+
+def read_scored_rle(file: Path) -> tuple[list[Instance], NDArray[np.float32] | None]:
+    """As :func:`read_rle`, with the (N,) float32 scores of the masks; None where they have none.
+
+    A score is ``score``, or ``predicted_iou`` times ``stability_score``, or one of these.
+
+    Raises:
+        BadMask: also if only some masks have a score, or one is no finite number.
+    """
+    items = _items(_content(file), file)
+    scores = [_score(item, file) for item in items]
+    known = [score for score in scores if score is not None]
+    if known and len(known) < len(scores):
+        raise BadMask(
+            f"The mask {file} holds {len(scores)} masks, of which {len(known)} have a score.",
+            "Give each mask a score, or none.",
+        )
+    return _instances(items, file), np.array(known, np.float32) if known else None
+
+
+def _content(file: Path) -> Any:
     if file.stat().st_size > MAX_BYTES:
         raise BadMask(f"The mask {file} is larger than {MAX_BYTES} bytes.")
     try:
-        content = json.loads(file.read_bytes())
+        return json.loads(file.read_bytes())
     except RecursionError as error:
         raise BadMask(f"The mask {file} cannot be read as JSON: {error}.") from error
-    masks = [_instance(item, file) for item in _items(content, file)]
+
+
+def _instances(items: list[Any], file: Path) -> list[Instance]:
+    masks = [_instance(_runs(item), file) for item in items]
     if len({(mask.height, mask.width) for mask in masks}) > 1:
-        raise BadMask(f"The mask {file} holds masks of several sizes.", "Write masks of one size to each file.")
+        raise BadMask(f"The mask {file} contains masks of different sizes.", "Write masks of one size per file.")
     return masks
 
 
@@ -91,6 +139,27 @@ def paint(masks: list[Instance], height: int, width: int) -> NDArray[np.int32]:
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 
+def runs_of(mask: NDArray[np.bool_]) -> list[int]:
+    """Return the run lengths of a mask (H, W), those of pixels outside first."""
+    flat = mask.ravel(order="F")
+    ends = np.flatnonzero(np.diff(flat, prepend=False))
+    return np.diff(ends, prepend=0, append=flat.size).tolist()
+
+
+def pack_counts(counts: list[int]) -> str:
+    """Return run lengths as COCO's string, which :func:`unpack_counts` reads."""
+    characters = []
+    for i, count in enumerate(counts):
+        value = count - counts[i - 2] if i > 2 else count
+        more = True
+        while more:
+            bits = value & 31
+            value >>= 5
+            more = value != (-1 if bits & 16 else 0)
+            characters.append(chr(bits + 32 * more + 48))
+    return "".join(characters)
+
+
 def _items(content: Any, file: Path) -> list[Any]:
     """Return the run lengths of each mask: of a list of them, of one alone, or of what is called its annotations."""
     if isinstance(content, dict):
@@ -99,8 +168,22 @@ def _items(content: Any, file: Path) -> list[Any]:
         raise _no_runs(file)
     pictures = {str(item["image_id"]) for item in content if isinstance(item, dict) and "image_id" in item}
     if len(pictures) > 1:
-        raise BadMask(f"The mask {file} holds masks of {len(pictures)} photographs.", "Write one file for each.")
-    return [item.get("segmentation", item) if isinstance(item, dict) else item for item in content]
+        raise BadMask(f"The mask {file} holds masks of {len(pictures)} photographs.", "Write one file per photograph.")
+    return content
+
+
+def _runs(item: Any) -> Any:
+    return item.get("segmentation", item) if isinstance(item, dict) else item
+
+
+def _score(item: Any, file: Path) -> float | None:
+    if not isinstance(item, dict):
+        return None
+    names = ("score",) if "score" in item else ("predicted_iou", "stability_score")
+    values = [item[name] for name in names if item.get(name) is not None]
+    if not all(type(value) in (int, float) and abs(value) <= LARGEST_SCORE for value in values):
+        raise BadMask(f"The mask {file} holds a score that is no finite number.", "Give each mask a number.")
+    return math.prod(values) if values else None
 
 
 def _instance(item: Any, file: Path) -> Instance:
@@ -115,13 +198,14 @@ def _instance(item: Any, file: Path) -> Instance:
     is_filled = sum(counts) == pixels and all(0 <= count <= pixels for count in counts)
     if not (height > 0 and width > 0 and pixels <= MAX_PIXELS and is_filled):
         raise BadMask(
-            f"The mask {file} holds run lengths that do not fill {width} x {height} pixels.", "Write the file again."
+            f"The mask {file} contains run lengths that do not match {width} x {height} pixels.",
+            "Write the file again.",
         )
     return Instance(height, width, np.array(counts, np.int64))
 
 
 def _no_runs(file: Path) -> BadMask:
-    return BadMask(f"The mask {file} holds no run-length encoded masks.", FORM)
+    return BadMask(f"The mask {file} contains no run-length encoded masks.", FORM)
 
 
 def unpack_counts(text: str) -> list[int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 from backend.scene.types import View
 from protocol.errors import BadArgument
 
-SPECS = 'It takes "none", "last:0.2" (a fraction), "every:8" (a count of at least 2) or "own".'
+SPECS = 'Use "none", "last:0.2" (a fraction), "every:8" (a count of at least 2) or "own".'
 
 
 T = TypeVar("T")
@@ -48,11 +48,11 @@ def split_views(views: Sequence[View], spec: str) -> tuple[list[View], list[View
     elif spec == "own":
         tested = {i for i, view in enumerate(views) if view.held_out}
         if not tested:
-            raise BadArgument('The test views "own" were asked for; this capture names no test views.', SPECS)
+            raise BadArgument('The test views "own" were requested, but this capture defines no test views.', SPECS)
     else:
         raise _bad(spec)
     if len(tested) >= len(views):
-        raise BadArgument(f'The test views "{spec}" leave none of {len(views)} views to train on.', SPECS)
+        raise BadArgument(f'The test views "{spec}" leave no view of {len(views)} for training.', SPECS)
     train = [view for i, view in enumerate(views) if i not in tested]
     return train, [view for i, view in enumerate(views) if i in tested]
 
@@ -75,4 +75,4 @@ def _count(value: str, spec: str) -> int:
 
 
 def _bad(spec: str) -> BadArgument:
-    return BadArgument(f'"{spec}" does not say which views are for testing.', SPECS)
+    return BadArgument(f'"{spec}" is not a valid choice of test views.', SPECS)

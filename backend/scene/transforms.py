@@ -74,8 +74,8 @@ def read_transforms(names: Names, place: Path) -> Capture:
     warnings = capture.warnings
     if any(shot.mask for shot in capture.shots):
         warnings += (
-            f"The masks that {listing} names in mask_path are read as instance ids, 0 for nothing; nerfstudio "
-            "itself hides pixels with them.",
+            f"The masks that {listing} names in mask_path are read as instance ids, with 0 for background; "
+            "nerfstudio uses them to exclude pixels.",
         )
     if content.ply_file_path is None:
         return replace(capture, warnings=warnings)
@@ -114,7 +114,9 @@ def read_frames(names: Names, place: Path, listing: Path, content: Transforms) -
         shots.append(Shot(path, file, camera, calibration.lens, masks.get(entry), entry in tested))
     unknown = sorted(tested - frames.keys())
     if unknown:
-        warnings += (f"{len(unknown)} of {len(tested)} test_filenames of {listing} name no frame: {unknown[0]!r}.",)
+        warnings += (
+            f"{len(unknown)} of {len(tested)} test_filenames of {listing} do not match any frame: {unknown[0]!r}.",
+        )
     said = (*found.warnings, *warnings)
     return Capture(shots, listing, others=found.others, absent=found.absent, warnings=said)
 
@@ -150,23 +152,23 @@ def _elsewhere(entries: Sequence[str], files: Sequence[Path], place: Path, listi
     if not moved:
         return ()
     entry, file = moved[0]
-    return (f"{len(moved)} files that {listing} lists lie elsewhere here (first: {entry!r} is {file}).",)
+    return (f"{len(moved)} files that {listing} lists were found in another folder (first: {entry!r} is {file}).",)
 
 
 def _calibration(own: Intrinsics, file: Path, what: str) -> Calibration:
     w, h = image_size(file) if own.w is None or own.h is None else (own.w, own.h)
     if not (1 <= w < MAX_SIDE and 1 <= h < MAX_SIDE):
-        raise BadScene(f"{what} has the size {w:g} x {h:g}.")
+        raise BadScene(f"{what} has an invalid size, {w:g} x {h:g}.")
     fx = _focal(own.camera_angle_x, w) if own.fl_x is None else own.fl_x
     fy = _focal(own.camera_angle_y, h) if own.fl_y is None else own.fl_y
     fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
     if fx is None or fy is None:
-        raise BadScene(f"{what} has no focal length: looked for fl_x, fl_y, camera_angle_x and camera_angle_y.")
+        raise BadScene(f"{what} has no focal length: expected fl_x, fl_y, camera_angle_x and camera_angle_y.")
     cx, cy = (w / 2 if own.cx is None else own.cx), (h / 2 if own.cy is None else own.cy)
     if own.is_fisheye or own.k4 or own.camera_model not in (None, *PERSPECTIVE):
         raise BadScene(
             f"{what} is a {own.camera_model or 'fisheye'} camera with k4 = {own.k4 or 0:g}; {', '.join(PERSPECTIVE)} "
-            "with k1, k2, k3, p1 and p2 can be read.",
+            "with k1, k2, k3, p1 and p2 is supported.",
             "Undistort the photographs and export the capture again.",
         )
     # Every perspective model is written with the names of OpenCV's coefficients, and FULL_OPENCV holds them all.

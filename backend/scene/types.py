@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from backend.scene.lens import Lens
+from backend.scene.lens import Lens
 
 VOID = -1
 """The id of mask pixels about which nothing is known, neither an object nor background."""

@@ -2,80 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from backend.scene.files import Names
 from backend.scene.load import holds_cameras
 from backend.scene.masks import no_mask
 from backend.scene.names import natural_key
-from protocol.capture_names import (
-    HEIF_ENDINGS,
-    MASK_ENDINGS,
-    MASK_FOLDERS,
-    PHOTOGRAPH_ENDINGS,
-    PHOTOGRAPH_FOLDERS,
-    VIDEO_ENDINGS,
-    customary,
-    folded,
-    is_one_of,
-    mask_folders,
-    match_masks,
-)
-from protocol.errors import BadMask, BadScene
+from backend.scene.videos import frame_name
+from protocol.capture_names import MASK_ENDINGS, MASK_FOLDERS, VIDEO_ENDINGS, is_one_of, match_masks
+from protocol.errors import BadArgument, BadMask
+from protocol.unposed import Unposed, find_in
 
-
-@dataclass(frozen=True)
-class Unposed:
-    """Photographs or a video without cameras.
-
-    Attributes:
-        root: the folder or the video file that the user named.
-        photographs: sorted by name, numbers by value; empty for a video.
-        video: the video file, or None.
-        masks: the folder of masks named after the photographs, or None.
-        masks_beside: masks in the photographs' own folder, named as masks.
-        masked: how many photographs have a mask.
-        warnings: sentences for the user.
-    """
-
-    root: Path
-    photographs: tuple[Path, ...] = ()
-    video: Path | None = None
-    masks: Path | None = None
-    masks_beside: tuple[Path, ...] = ()
-    masked: int = 0
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """What a result calls the capture."""
-        whole = self.root.resolve()
-        return whole.stem if whole.is_file() else whole.name
-
-    def path_below_root(self, photograph: Path) -> str:
-        """Return the path of a photograph below the folder, with forward slashes."""
-        return photograph.relative_to(self.root).as_posix()
-
-    def no_mask(self) -> BadMask:
-        """Return the error for a segmentation without masks."""
-        if self.video is not None:
-            return BadMask(
-                f"The video {self.video} has no instance masks.",
-                f"Run backend poses {self.root} --out FOLDER, put masks of FOLDER/images into FOLDER/masks, and "
-                "segment FOLDER.",
-            )
-        return no_mask(len(self.photographs), self.root, f": looked in folders such as {', '.join(MASK_FOLDERS[:4])}")
+_FRAME = re.compile(r"frame_(\d{6})")
 
 
 def find_unposed(root: Path) -> Unposed | None:
     """Return the photographs or the video at ``root``; None where it is neither, or holds cameras.
 
-    Photographs lie in the folder itself or in a customary folder such as ``images``. A folder without photographs may
-    hold one video. Names alone are read.
+    :func:`protocol.unposed.find_in` says which are taken. Photographs are sorted by name, numbers by value. Names alone
+    are read.
 
     Raises:
-        BadScene: if the folder holds several videos and no photographs, or cannot be read.
+        BadScene: if it may be one of several videos or folders, or cannot be read.
     """
     if root.is_file():
         return Unposed(root, video=root) if is_one_of(root.name, VIDEO_ENDINGS) else None
@@ -84,56 +34,52 @@ def find_unposed(root: Path) -> Unposed | None:
     names = Names(root)
     if holds_cameras(names):
         return None
-    usual = [name for name in names.of(root).folders if folded(name) in PHOTOGRAPH_FOLDERS]
-    folders = [root, *(root / name for name in customary(usual, PHOTOGRAPH_FOLDERS))]
-    found = {folder: _photographs(names, folder, deep=folder != root) for folder in folders}
-    best = max(folders, key=lambda folder: len(found[folder]))
-    photographs = found[best]
-    videos = [name for name in names.of(root).files if is_one_of(name, VIDEO_ENDINGS)]
-    if not photographs:
-        if len(videos) > 1:
-            raise BadScene(f"{root} holds {len(videos)} videos (first: {videos[0]}).", "Name one of them.")
-        return Unposed(root, video=root / videos[0]) if videos else None
-    beside = _beside(names, root, photographs)
-    taken = tuple(file for file in photographs if file not in set(beside))
-    said = [
-        f"{len(others)} photographs in {folder} were left out; those in {best} are used."
-        for folder, others in found.items()
-        if others and folder != best
-    ]
-    if videos:
-        said.append(f"{len(videos)} videos in {root} were left out; the photographs are used (first: {videos[0]}).")
-    links = names.of(best).outside
-    if links:
-        said.append(f"{len(links)} links lead out of the scene folder and were not followed (first: {links[0]}).")
-    masks, masked = _masks(names, best, taken)
-    return Unposed(root, taken, None, masks, beside, masked, tuple(said)) if taken else None
+    found = find_in(root, names.below(root))
+    if found is None or found.folder is None:
+        return found
+    photographs = sorted(found.photographs, key=lambda path: natural_key(found.path_below_root(path)))
+    links = names.of(found.folder).outside
+    first = f"(first: {links[0]})" if links else ""
+    said = (f"{len(links)} links lead out of the scene folder and were ignored {first}.",) if links else ()
+    return replace(found, photographs=tuple(photographs), warnings=(*found.warnings, *said))
 
 
-def _photographs(names: Names, folder: Path, *, deep: bool) -> list[Path]:
-    within = set(mask_folders(names.of(folder).folders, MASK_FOLDERS))
-    files = names.below(folder) if deep else names.of(folder).files
-    paths = [folder / file for file in files]
-    endings = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS)
-    taken = [p for p in paths if is_one_of(p.name, endings) and p.relative_to(folder).parts[0] not in within]
-    return sorted(taken, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+def without_masks(source: Unposed) -> BadMask:
+    """Return the error for a segmentation that was to use masks, and has none."""
+    if source.video is not None:
+        return BadMask(
+            f"The video {source.video} has no instance masks.",
+            f"Run backend poses {source.root} --out FOLDER, put masks of FOLDER/images into FOLDER/masks, and "
+            "segment FOLDER.",
+        )
+    looked = f": looked in folders such as {', '.join(MASK_FOLDERS[:4])}"
+    return no_mask(len(source.photographs), source.root, looked)
 
 
-def _beside(names: Names, root: Path, photographs: list[Path]) -> tuple[Path, ...]:
-    """Return the files in the photographs' folders that are masks of the photographs by their names."""
-    files = [folder / name for folder in sorted({p.parent for p in photographs}) for name in names.of(folder).files]
-    paths = [file.relative_to(root).as_posix() for file in files if is_one_of(file.name, MASK_ENDINGS)]
-    match = match_masks([p.relative_to(root).as_posix() for p in photographs], paths, marked=True)
-    return tuple(sorted(root / file for files in match.masks for file in files))
+def given_masks(source: Unposed, folder: Path) -> int:
+    """Return how many photographs, or frames of the video, have a mask in the folder that the user named.
 
-
-def _masks(names: Names, folder: Path, photographs: tuple[Path, ...]) -> tuple[Path | None, int]:
-    """Return the folder of masks, and how many photographs have one."""
-    paths = [path.relative_to(folder).as_posix() for path in photographs]
-    for up in dict.fromkeys((names.root, folder)):
-        for name in mask_folders(names.of(up).folders, MASK_FOLDERS):
-            files = [file.as_posix() for file in names.below(up / name)]
-            match = match_masks(paths, [file for file in files if is_one_of(file, MASK_ENDINGS)])
-            if any(match.masks) or match.conflicts:
-                return up / name, sum(map(bool, match.masks))
-    return None, 0
+    Raises:
+        BadArgument: if there is no such folder.
+        BadMask: if it holds no mask named after one.
+    """
+    if not folder.is_dir():
+        raise BadArgument(f"The mask folder {folder} does not exist.")
+    files = [str(path) for path in Names(folder).below(folder) if is_one_of(path.name, MASK_ENDINGS)]
+    if source.folder is None:
+        numbers = {int(number) for file in files for number in _FRAME.findall(file)}
+        names = [frame_name(number) for number in sorted(numbers)]
+    else:
+        names = [path.relative_to(source.folder).as_posix() for path in source.photographs]
+    match = match_masks(names, files)
+    count = sum(map(bool, match.masks)) + len(match.conflicts)
+    if not count:
+        found = f" (found {files[0]})" if files else ""
+        named = (
+            f"a photograph of {source.root}" if source.folder else f"a frame of {source.video}, such as {frame_name(0)}"
+        )
+        raise BadMask(
+            f"The folder {folder} contains no mask with the name of {named}{found}.",
+            "Rename the masks, or remove them.",
+        )
+    return count

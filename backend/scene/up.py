@@ -1,21 +1,36 @@
-"""Which way is up in a capture: people hold cameras upright, so the mean of the cameras' up says it."""
+"""Which way is up in a capture: people hold cameras upright, so the mean of the cameras' up says it.
+
+Poses belong to the pixels as stored. A camera that was held on its side says so in the EXIF orientation of its
+photograph.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from backend.scene.images import orientation
 from backend.scene.types import View
 
 FALLBACK = (0.0, -1.0, 0.0)
 """Up where the cameras do not agree on any: that of a single COLMAP camera at the origin."""
+UPWARDS = {1: (0, -1), 2: (0, -1), 3: (0, 1), 4: (0, 1), 5: (-1, 0), 6: (-1, 0), 7: (1, 0), 8: (1, 0)}
+"""By EXIF orientation: up of the photograph as it is shown, in the x (right) and y (down) of its pixels as stored."""
 
 
 def up_direction(views: Sequence[View]) -> tuple[float, float, float]:
-    """Return a unit vector in the frame of the capture, snapped to an axis that it misses by less than 10 degrees."""
-    # Camera y points down, and the rows of the rotation are the camera's axes in the world.
-    mean = -np.mean([view.camera.viewmat[1, :3] for view in views], axis=0)
+    """Return a unit vector in the frame of the capture, snapped to an axis that it misses by less than 10 degrees.
+
+    Raises:
+        BadScene: if a photograph is not an image.
+    """
+    return snapped(np.mean([_up(view) for view in views], axis=0))
+
+
+def snapped(mean: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the direction of (3,), snapped to an axis that it misses by less than 10 degrees; of a short one -y."""
     length = float(np.linalg.norm(mean))
     if length < 0.2:
         return FALLBACK
@@ -25,3 +40,9 @@ def up_direction(views: Sequence[View]) -> tuple[float, float, float]:
         up = np.sign(up[axis]) * np.eye(3)[axis]
     x, y, z = (round(float(value), 6) + 0.0 for value in up)
     return (x, y, z)
+
+
+def _up(view: View) -> NDArray[np.float64]:
+    """(3,), up of one photograph: the rows of the rotation are the camera's axes in the world."""
+    right, down = UPWARDS[orientation(view.image_path)]
+    return right * view.camera.viewmat[0, :3] + down * view.camera.viewmat[1, :3]

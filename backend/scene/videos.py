@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from protocol.errors import BadScene
 
 
+def frame_name(number: int) -> str:
+    """Return what the picture of a frame is called."""
+    return f"frame_{number:06d}.jpg"
+
+
 def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield number, fraction of the video and pixels of each frame, turned as the metadata of the video say.
 
@@ -27,7 +32,7 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
-                raise BadScene(f"{file} holds no video stream.", "Name a video file.")
+                raise BadScene(f"{file} contains no video stream.", "Give a video file.")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             length = float(container.duration or 0) / 1e6
@@ -41,9 +46,11 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
                 # The rotation is in degrees, counterclockwise.
                 yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), np.uint8)
     except (FFmpegError, OSError, ValueError) as error:
-        raise BadScene(f"The video {file} cannot be read: {error}.", "Convert it to MP4, or name another.") from error
+        raise BadScene(
+            f"The video {file} cannot be read: {error}.", "Convert it to MP4, or give another video file."
+        ) from error
     if number < 0:
-        raise BadScene(f"The video {file} holds no frames.", "Name another video.")
+        raise BadScene(f"The video {file} contains no frames.", "Give another video file.")
 
 
 def frame_size(file: Path) -> tuple[int, int]:

@@ -70,13 +70,13 @@ def get_weights(name: str, agree: Agree = never, progress: Progress = silent) ->
     offer = look_up(name)
     if not agree(offer):
         raise Refused(
-            f"The model {name} is not on this machine, and nobody agreed to fetch it ({offer}).",
-            "Give --yes to fetch it, or name a folder that holds the model.",
+            f"The model {name} is not on this machine and needs a download ({offer}).",
+            "Use --yes to download it, or give the folder of a local copy.",
         )
     fetch(offer, progress)
     found = find_weights(name)
     if found is None:
-        raise Unavailable(f"The model {name} was not fetched as a whole.", "Try again.")
+        raise Unavailable(f"The model {name} was only partly downloaded.", "Try again.")
     return found
 
 
@@ -94,8 +94,9 @@ def look_up(name: str) -> Offer:
     files = [(each.rfilename, each.size or 0) for each in info.siblings or [] if _is_needed(each.rfilename)]
     if not any(file in (WEIGHTS, INDEX) for file, _ in files):
         raise BadArgument(
-            f"The model {name} has no weights as safetensors; pickled ones can run code and are never read.",
-            "Name another model.",
+            f"The model {name} has no weights in safetensors format. Pickled weights can run code and are not "
+            "supported.",
+            "Choose another model.",
         )
     files.sort(key=lambda file: file[0].endswith(".safetensors"))
     licence = getattr(info.card_data, "license", None) or UNKNOWN_LICENCE
@@ -152,7 +153,7 @@ def _check_space(cache: Path, offer: Offer) -> None:
 
 def _disk_full(name: str, why: str) -> Unavailable:
     return Unavailable(
-        f"The model {name} does not fit on the disk: {why}.",
+        f"The model {name} does not fit on this disk: {why}.",
         "Free space, or set HF_HUB_CACHE to a folder on another disk.",
     )
 
@@ -166,22 +167,22 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         raise Unavailable(
-            f"The model {name} is given only to people who accept its licence.",
-            "Accept it on the model's page on the hub, run hf auth login, and try again.",
+            f"The model {name} is only available to users who accept its licence.",
+            "Accept the licence on the model's hub page, run hf auth login, and try again.",
         ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
         raise BadArgument(
-            f"There is no folder {name} here and no model {name} that the hub gives to you.", "Check the name."
+            f"No folder {name} and no accessible hub model {name} was found.", "Check the name."
         ) from error
     except errors.OfflineModeIsEnabled as error:
         raise Unavailable(
-            f"The model {name} is not on this machine, and HF_HUB_OFFLINE forbids fetching it.",
-            "Unset it, or name a folder that holds the model.",
+            f"The model {name} is not on this machine, and HF_HUB_OFFLINE prevents the download.",
+            "Unset HF_HUB_OFFLINE, or give the folder of a local copy.",
         ) from error
     except (errors.HTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(name, "no space is left") from error
         raise Unavailable(
             f"The model {name} is not on this machine, and the hub cannot be reached: {first_line(error)}.",
-            "Connect to the network, or name a folder that holds the model.",
+            "Check the network connection, or give the folder of a local copy.",
         ) from error

@@ -90,11 +90,11 @@ class MaskFolder:
             self.note.digests.pop(view, None)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise Unavailable(
-                f"The masks of {view} cannot be written into {self.path}: "
+                f"The masks of {view} cannot be written to {self.path}: "
                 f"{'no space is left on the disk' if full else error.strerror}.",
-                "Free space and give the same command again; the masks that are there are kept."
+                "Free some space and run the same command again; finished masks are kept."
                 if full
-                else "Check its permissions, or name another folder with --out.",
+                else "Check its permissions, or choose another folder with --out.",
             ) from error
 
 
@@ -105,18 +105,19 @@ def open_folder(path: Path, maker: Maker, licence: str) -> MaskFolder:
         BadArgument: if it is a file, or holds something else, or masks that another model or other settings made.
     """
     if path.exists() and not path.is_dir():
-        raise BadArgument(f"The mask folder {path} is a file.", "Name another folder with --out.")
+        raise BadArgument(f"The mask folder {path} is a file.", "Choose another folder with --out.")
     note = read_note(path)
     if note is not None and note.maker == maker:
         return MaskFolder(path, note)
     if note is not None:
         raise BadArgument(
-            f"The masks in {path} were made by {note.maker.model} with {note.maker.per_side} points along a side.",
-            "Name another folder with --out, or remove this one.",
+            f"The masks in {path} were made by {note.maker.model} with {note.maker.per_side} points per side.",
+            "Choose another folder with --out, or delete this one.",
         )
     if path.is_dir() and any(path.iterdir()):
         raise BadArgument(
-            f"The folder {path} holds files that no model wrote here.", "Name another folder with --out, or remove it."
+            f"The folder {path} contains files that were not written by backend masks.",
+            "Choose another folder with --out, or delete this one.",
         )
     return MaskFolder(path, _Note(FORMAT, maker, licence))
 

@@ -38,7 +38,7 @@ def read_config(weights: Weights) -> Any:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadArgument(
             f"The configuration of the model {weights.name} cannot be read: {first_line(error)}.",
-            "Name a model of a class of transformers.",
+            "Choose a model that transformers supports.",
         ) from error
 
 
@@ -56,7 +56,7 @@ def kind_of(weights: Weights, config: Any) -> Kind:
     if kind in modeling_auto.MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING_NAMES and kind not in VIDEOS_ONLY:
         return Kind.QUERIES
     raise BadArgument(
-        f"The model {weights.name} is of the kind {kind!r}, which is neither for mask generation nor for universal "
-        "segmentation of photographs.",
-        "Name a model such as SAM 2.1, SAM-HQ, EdgeTAM, Mask2Former, OneFormer or EoMT.",
+        f"The model {weights.name} has the type {kind!r}. Only mask generation and universal segmentation are "
+        "supported.",
+        "Choose a model such as SAM 2.1, SAM-HQ, EdgeTAM, Mask2Former, OneFormer or EoMT.",
     )

@@ -22,7 +22,7 @@ def is_installed() -> bool:
 def check_installed() -> None:
     """Raise :class:`protocol.errors.Unavailable` if transformers is not installed."""
     if not is_installed():
-        raise Unavailable("Masks by a model need the package transformers, which is not installed.", INSTALL)
+        raise Unavailable("Segmentation models need the package transformers, which is not installed.", INSTALL)
 
 
 def transformers() -> ModuleType:
@@ -36,7 +36,7 @@ def transformers() -> ModuleType:
         module = importlib.import_module("transformers")
     except (ImportError, RuntimeError) as error:
         raise Unavailable(
-            f"The package transformers cannot be imported: {first_line(error)}.", "Install versions that fit together."
+            f"The package transformers cannot be imported: {first_line(error)}.", "Install compatible versions."
         ) from error
     module.utils.logging.set_verbosity_error()
     module.utils.logging.disable_progress_bar()

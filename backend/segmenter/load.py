@@ -75,13 +75,13 @@ def _load(auto: Any, weights: Weights, config: Any, device: str) -> tuple[Any, t
         raise missing_package(weights.name, error) from error
     except torch.OutOfMemoryError as error:
         raise Unavailable(
-            f"The model {weights.name} does not fit into the memory of the device.",
+            f"The model {weights.name} does not fit in the memory of the device.",
             "Use --device cpu or a smaller model.",
         ) from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise BadArgument(
             f"The weights of the model {weights.name} cannot be read: {first_line(error)}.",
-            f"Remove {weights.folder} and fetch or copy the model again.",
+            f"Delete {weights.folder} and download or copy the model again.",
         ) from error
     return model, _missing(weights, model, sorted(said["missing_keys"]))
 
@@ -90,10 +90,13 @@ def _missing(weights: Weights, model: Any, missing: Sequence[str]) -> tuple[str,
     if not missing:
         return ()
     total = len(model.state_dict())
-    count = f"The weights of the model {weights.name} lack {len(missing)} of {total} parameters (first: {missing[0]})"
+    count = (
+        f"The weights of the model {weights.name} are missing {len(missing)} of {total} parameters "
+        f"(first: {missing[0]})"
+    )
     if len(missing) > MOST_MISSING * total:
-        raise BadArgument(f"{count}.", "Name a model that was trained for this class.")
-    return (f"{count}, which are random now; masks may be wrong.",)
+        raise BadArgument(f"{count}.", "Choose a model that was trained for this task.")
+    return (f"{count}, which were initialised at random. Masks may be wrong.",)
 
 
 def _task(weights: Weights, config: Any) -> Mapping[str, torch.Tensor]:

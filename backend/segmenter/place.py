@@ -24,16 +24,16 @@ def scene_to_mask(root: Path, out: Path | None) -> tuple[Scene, Path]:
     """
     if find_unposed(root) is not None:
         raise BadArgument(
-            f"{root} holds no cameras, which tell the photographs that cover the scene.",
-            f"Run backend poses {root} --out FOLDER and make the masks of FOLDER; backend segment does both by itself.",
+            f"{root} has no cameras, which are needed to choose photographs that cover the scene.",
+            f"Run backend poses {root} --out FOLDER and make masks of FOLDER, or run backend segment, which does both.",
         )
     scene = load_scene(root)
     place = root / FOLDER if out is None else out
     others = scene.masks_from is not None and scene.masks_from != place
     if out is None and (others or (place.exists() and read_note(place) is None)):
         raise BadArgument(
-            f"{root} has masks already, in {scene.masks_from or place}.",
-            "Name another folder for the new ones with --out.",
+            f"{root} already has masks in {scene.masks_from or place}.",
+            "Choose another folder for the new masks with --out.",
         )
     return scene, place
 
@@ -54,5 +54,5 @@ def views_to_mask(scene: Scene, wanted: str | None) -> tuple[Sequence[View], int
     if wanted is None:
         return views, None
     if not (wanted.isascii() and wanted.isdigit() and int(wanted[:9]) > 0 and len(wanted) < 10):
-        raise BadArgument(f"{wanted!r} is no number of photographs.", 'Give a number from 1 on, or "all".')
+        raise BadArgument(f"{wanted!r} is not a number of photographs.", 'Give a number of at least 1, or "all".')
     return views, int(wanted)

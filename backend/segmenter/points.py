@@ -113,7 +113,7 @@ class PointSegmenter:
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
                     raise Unavailable(
-                        "The model does not fit into the memory of the device.", "Use --device cpu or a smaller model."
+                        "The model does not fit in the memory of the device.", "Use --device cpu or a smaller model."
                     ) from error
                 at_once = max(1, len(batch) // 2)
                 torch.cuda.empty_cache()

@@ -106,7 +106,7 @@ def read_recipe(folder: Path, kind: str) -> Recipe:
         if file.is_file() and file.stat().st_size <= MAX_JSON:
             break
     else:
-        raise BadArgument(f"The model folder {folder} holds no {PREPROCESSOR}.", "Copy the model again.")
+        raise BadArgument(f"The model folder {folder} has no file {PREPROCESSOR}.", "Copy the model again.")
     try:
         content = msgspec.json.decode(file.read_bytes())
         content = content.get("image_processor", content) if isinstance(content, dict) else content
@@ -114,14 +114,15 @@ def read_recipe(folder: Path, kind: str) -> Recipe:
         recipe = _recipe(read, kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError) as error:
         raise BadArgument(
-            f"{file} does not say how photographs are prepared: {error}.", "Copy the model again."
+            f"{file} is not a valid preprocessor configuration: {error}.", "Copy the model again."
         ) from error
     if recipe is None:
-        raise BadArgument(f"{file} names no size of photographs that is known.", "Name another model.")
+        raise BadArgument(f"{file} contains no supported image size.", "Choose another model.")
     if read.do_split_image:
         raise BadArgument(
-            f"The model in {folder} cuts photographs up, as models of semantic classes do; it finds no objects.",
-            "Name a model for panoptic or instance segmentation.",
+            f"The model in {folder} splits photographs into crops, as models for semantic classes do; it does not "
+            "find objects.",
+            "Choose a model for panoptic or instance segmentation.",
         )
     return recipe
 

@@ -177,11 +177,13 @@ def upright(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
 def _unreadable(errors: Sequence[BadScene], total: int) -> tuple[str, ...]:
     if not errors:
         return ()
-    return (f"{len(errors)} of {total} photographs got no masks, as they cannot be read. First: {errors[0].sentence}",)
+    return (
+        f"{len(errors)} of {total} photographs got no masks because they cannot be read. First: {errors[0].sentence}",
+    )
 
 
 def _empty(views: Sequence[str], total: int, model: str) -> tuple[str, ...]:
     if not views:
         return ()
     more = f" and {len(views) - SHOWN} more" if len(views) > SHOWN else ""
-    return (f"{model} found no mask in {len(views)} of {total} photographs: {', '.join(views[:SHOWN])}{more}.",)
+    return (f"{model} found no masks in {len(views)} of {total} photographs: {', '.join(views[:SHOWN])}{more}.",)

@@ -54,7 +54,7 @@ def find_weights(name: str) -> Weights | None:
         return _of_folder(name, Path(name))
     if not _HUB_NAME.fullmatch(name):
         raise BadArgument(
-            f"The model {name!r} is neither a folder nor a name of the model hub.", "Name it as owner/name."
+            f"The model {name!r} is neither a folder nor a hub model name.", "Give the name as owner/name."
         )
     snapshot = _cached(name)
     if snapshot is None or _weight_files(snapshot) is None:
@@ -86,7 +86,7 @@ def _cached(name: str) -> Path | None:
 
 def _of_folder(name: str, folder: Path) -> Weights:
     if not (folder / CONFIG).is_file():
-        raise BadArgument(f"The model folder {folder} holds no {CONFIG}.", "Name the folder that a model was saved to.")
+        raise BadArgument(f"The model folder {folder} has no file {CONFIG}.", "Give the folder of a saved model.")
     files = _weight_files(folder)
     if files is None:
         raise _no_weights(folder)
@@ -114,13 +114,13 @@ def _no_weights(folder: Path) -> BadArgument | Unavailable:
     pickled = [name for name in names if name.endswith(PICKLED)]
     if pickled:
         return BadArgument(
-            f"The model folder {folder} holds its weights as pickle only ({pickled[0]}); pickle can run code and is "
-            "never read.",
-            "Save the model again as safetensors, or name a model that has them.",
+            f"The model folder {folder} has its weights in pickle format only ({pickled[0]}). Pickle can run code "
+            "and is not supported.",
+            "Save the model again as safetensors, or choose a model that has them.",
         )
     if INDEX in names:
-        return BadArgument(f"{folder / INDEX} lists weights that are not in {folder}.", "Copy the model again.")
-    return BadArgument(f"The model folder {folder} holds no {WEIGHTS}.", "Copy the model again.")
+        return BadArgument(f"{folder / INDEX} lists weight files that are not in {folder}.", "Copy the model again.")
+    return BadArgument(f"The model folder {folder} has no file {WEIGHTS}.", "Copy the model again.")
 
 
 def _licence(folder: Path) -> str:
@@ -139,7 +139,7 @@ def not_here(name: str) -> Unavailable:
     """Return the error for a model that is not on this machine, where nothing may be fetched."""
     return Unavailable(
         f"The model {name} is not on this machine.",
-        f"Give --yes to fetch it, run backend masks SCENE --model {name} once, or name a folder that holds it.",
+        f"Use --yes to download it, run backend masks SCENE --model {name} once, or give the folder of a local copy.",
     )
 
 

@@ -116,7 +116,9 @@ def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD,
         BadArgument: if there is no such Gaussian, or it belongs to nothing.
     """
     if not 0 <= gaussian < len(opened.labels):
-        raise BadArgument(f"There is no Gaussian {gaussian}.", f"The result has 0 to {len(opened.labels) - 1}.")
+        raise BadArgument(
+            f"The Gaussian {gaussian} does not exist.", f"Choose a row from 0 to {len(opened.labels) - 1}."
+        )
     if opened.embedding is None:
         return _by_label(opened, int(opened.labels[gaussian]), f"Gaussian {gaussian}")
     return _by_feature(opened, opened.embedding[gaussian], f"Gaussian {gaussian}", threshold, hull)
@@ -139,7 +141,7 @@ def select_pixel(
     what = f"Pixel {x} {y} of view {view}"
     found = opened.renderer.contributions(camera, np.array([y * camera.width + x], np.int64), STRONGEST)
     if found.weights.max() <= 0:
-        raise BadArgument(f"{what} shows no Gaussian.", "Choose a pixel on an object.")
+        raise BadArgument(f"{what} does not show a Gaussian.", "Choose a pixel on an object.")
     if opened.embedding is None:
         return _by_label(opened, int(label_map(found, opened.labels, camera)[y, x]), what)
     return _by_feature(opened, found.weights[0] @ opened.embedding[found.ids[0]], what, threshold, hull)
@@ -169,14 +171,14 @@ def alike(
 def _by_feature(opened: Opened, feature: NDArray[np.float32], what: str, threshold: float, hull: bool) -> Selection:
     assert opened.embedding is not None
     if not np.linalg.norm(feature) > 0:
-        raise BadArgument(f"{what} has no embedding.", "Choose one that the views show.")
+        raise BadArgument(f"{what} has no embedding.", "Choose a Gaussian that the views show.")
     gaussians = alike(opened.embedding, opened.lengths, feature, threshold)
     return Selection(inside_hull(opened.splats.means, gaussians) if hull else gaussians, feature, threshold)
 
 
 def _by_label(opened: Opened, label: int, what: str) -> Selection:
     if label == 0:
-        raise BadArgument(f"{what} is background.", "Choose one on an object.")
+        raise BadArgument(f"{what} is background.", "Choose a Gaussian or a pixel of an object.")
     return Selection(opened.labels == label, label=label)
 
 

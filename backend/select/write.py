@@ -19,7 +19,7 @@ def describe(opened: Opened, selection: Selection) -> str:
     count = f"{np.count_nonzero(selection.gaussians):,} of {len(opened.labels):,} Gaussians"
     if selection.feature is not None:
         return f"{count} by the embedding of {opened.method}, cosine at least {selection.threshold:g}"
-    return f"{count} by their label, object {selection.label}: {opened.method} keeps no embedding"
+    return f"{count} by their label, object {selection.label}: {opened.method} has no embedding"
 
 
 def write_selection(opened: Opened, selection: Selection, out: Path, progress: Progress = silent) -> None:
@@ -45,4 +45,4 @@ def check_empty(out: Path) -> None:
         BadArgument: if ``out`` exists and is no empty folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadArgument(f"The output {out} exists.", "Name a folder that does not exist yet.")
+        raise BadArgument(f"The output {out} already exists.", "Choose a folder that does not exist yet.")

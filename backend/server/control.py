@@ -19,7 +19,7 @@ from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
-from protocol.manifest import safe_path
+from protocol.job_request import JobRequest, check, check_paths
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -33,7 +33,6 @@ from protocol.messages import (
     Heartbeat,
     Hello,
     JobInfo,
-    JobRequest,
     Locate,
     Located,
     Message,
@@ -54,7 +53,7 @@ from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "picture", "select")
+FEATURES = ("facts", "options", "picture", "select")
 """What this server can beyond the first version of the protocol."""
 NEARBY = "nearby"
 """The feature of one that only this machine can reach."""
@@ -118,7 +117,7 @@ class Control:
         if isinstance(message, Error):
             return None  # an error answered with an error would never end
         if received.arrays:
-            raise BadFrames(f"A {type(message).__name__} message carries no arrays.")
+            raise BadFrames(f"A {type(message).__name__} message must not contain arrays.")
         now = time.monotonic()
         session = self.sessions.on_control(received.peer)
         if isinstance(message, Hello):
@@ -154,14 +153,14 @@ class Control:
             case Bye():
                 self.drop(session)
                 return None
-        raise BadFrames(f"A {type(message).__name__} message does not belong on the control socket.")
+        raise BadFrames(f"A {type(message).__name__} message must not be sent on the control socket.")
 
     def _hello(self, hello: Hello, peer: bytes, earlier: Session | None, now: float) -> Welcome:
         if hello.protocol[0] != MAJOR:
             raise VersionMismatch(
                 f"{hello.client} speaks protocol {hello.protocol[0]}.{hello.protocol[1]}, "
                 f"{self.name} speaks protocol {MAJOR}.{MINOR}.",
-                "Update the older of the two, the add-on or the backend.",
+                "Update the add-on or the backend, whichever is older.",
             )
         if earlier is not None:
             self.drop(earlier)
@@ -188,7 +187,7 @@ class Control:
     def _stored_result(self, job: str) -> Result:
         result = _result(self.jobs.get(job))
         if not self.store.has(result.manifest):
-            raise NotFound("The result was removed from the server to make room for newer ones.", "Segment again.")
+            raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
         return result
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
@@ -206,7 +205,7 @@ class Control:
             if answer.error is not None:
                 socket.send(received.peer, answer.error, id=received.id)
             elif len(answer.bits) > MAX_ARRAYS * MAX_ARRAY:
-                reason = f"The result has {answer.total} Gaussians; selections among at most 2^26 can be sent."
+                reason = f"The result has {answer.total} Gaussians; selections are limited to 2^26 Gaussians."
                 socket.send(received.peer, Error(Refused.code, reason), id=received.id)
             else:
                 bits = np.frombuffer(answer.bits, np.uint8)
@@ -218,30 +217,36 @@ class Control:
 
     def _check(self, request: JobRequest, scene: str) -> None:
         """Refuse what could only fail later."""
+        check(request)
+        check_paths(request)
         names = [method.name for method in self.methods]
         if request.method is not None and request.method not in names:
-            raise BadArgument(f"There is no method {request.method!r}.", f"Choose one of {', '.join(names)}.")
+            raise BadArgument(f"The method {request.method!r} does not exist.", f"Choose one of {', '.join(names)}.")
         if self.workers.device not in ("auto", request.device) and request.device != "auto":
-            raise Refused(f"This server works on {self.workers.device} only.", "Submit the job with device 'auto'.")
+            raise Refused(
+                f"This server only supports the device {self.workers.device}.", "Submit the job with device 'auto'."
+            )
         if request.settings and self.capabilities.known:
             method = request.method or names[0]
             check_settings(method, request.settings, self.capabilities.known.methods.get(method, []))
         paths = self._stored_scene(scene)
-        if request.splats is not None and _inside(request.splats, "splats") not in paths:
+        if request.splats is not None and request.splats not in paths:
             raise BadArgument(
-                f"The scene has no file {request.splats!r}.", "Name a splat file inside the scene folder."
+                f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
             )
-        if request.masks is not None:
-            folder = _inside(request.masks, "masks") + "/"
-            if not any(path.startswith(folder) for path in paths):
-                raise BadArgument(f"The scene has no folder {request.masks!r}.", "Name one inside the scene folder.")
+        if request.masks is not None and not any(path.startswith(f"{request.masks}/") for path in paths):
+            raise BadArgument(
+                f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
+            )
 
     def _stored_scene(self, scene: str) -> set[str]:
         """Return the paths in a stored scene."""
         entries = read_manifest(self.store, scene)
         missing = sum(not self.store.has(entry.digest) for entry in entries)
         if missing:
-            raise NotFound(f"{missing} files of the scene {scene[:12]}… are not stored here.", "Send the folder again.")
+            raise NotFound(
+                f"{missing} files of the scene {scene[:12]}… are not on the server.", "Send the folder again."
+            )
         return {entry.path for entry in entries}
 
     def publish(self, job: Job) -> None:
@@ -292,15 +297,8 @@ def _described(found: Found | Error, question: Describe | DescribeMethod) -> Mes
         return found.facts
     if question.method not in found.methods:
         known = f"Known methods: {', '.join(found.methods)}."
-        return Error(BadArgument.code, f"There is no method {question.method[:100]!r}.", known[:2000])
+        return Error(BadArgument.code, f"The method {question.method[:100]!r} does not exist.", known[:2000])
     return MethodSettings(question.method, found.methods[question.method])
-
-
-def _inside(path: str, field: str) -> str:
-    try:
-        return str(safe_path(path))
-    except BadFrames as fault:
-        raise BadArgument(f"The path {path!r} of {field} does not stay inside the scene folder.") from fault
 
 
 def _result(job: Job) -> Result:
@@ -313,8 +311,8 @@ def _result(job: Job) -> Result:
             assert job.error is not None
             raise JobFailed(job.error.sentence, job.error.remedy)
         case "cancelled":
-            raise Refused(f"The job {job.id} was cancelled and has no result.", "Submit it under a new id.")
-    raise Refused(f"The job {job.id} is {job.state} and has no result yet.", "Ask again when it is done.")
+            raise Refused(f"The job {job.id} was cancelled and has no result.", "Submit it again with a new id.")
+    raise Refused(f"The job {job.id} is {job.state} and has no result yet.", "Try again when it is finished.")
 
 
 def _that_fit(infos: list[JobInfo]) -> list[JobInfo]:

@@ -16,14 +16,8 @@ import msgspec
 
 from backend.server.worker_protocol import clip
 from protocol.errors import NotFound, Refused, Unavailable
-from protocol.messages import (
-    Error,
-    JobInfo,
-    JobRequest,
-    JobState,
-    Progress,
-    Submit,
-)
+from protocol.job_request import JobRequest
+from protocol.messages import Error, JobInfo, JobState, Progress, Submit
 
 LAYOUT = 2
 """Written into the database; a server that meets another refuses it. Since 2 what is stored is named by BLAKE3."""
@@ -109,14 +103,15 @@ class Jobs:
             layout = self._db.execute("PRAGMA user_version").fetchone()[0]
             if layout not in (0, LAYOUT):
                 raise Unavailable(
-                    f"The jobs in {path} have layout {layout}; this server reads layout {LAYOUT}.",
-                    "Serve another data folder, or update the backend.",
+                    f"The jobs in {path} have format {layout}; this server reads format {LAYOUT}.",
+                    "Choose another folder with --data, or update the backend.",
                 )
             self._db.execute(_TABLE)
             self._db.execute(f"PRAGMA user_version = {LAYOUT}")
         except sqlite3.Error as error:
             raise Unavailable(
-                f"The jobs in {path} cannot be read: {error}.", "Serve another data folder, or move that file away."
+                f"The jobs in {path} cannot be read: {error}.",
+                "Choose another folder with --data, or move that file away.",
             ) from error
 
     def close(self) -> None:
@@ -138,9 +133,7 @@ class Jobs:
         )
         job = self.get(wanted.job)
         if (job.title, job.scene, job.request) != (title, wanted.scene, wanted.request):
-            raise Refused(
-                f"The job {job.id} was submitted before with another content.", "Submit it under an id of its own."
-            )
+            raise Refused(f"The job {job.id} was already submitted with different content.", "Submit it with a new id.")
         return job
 
     def get(self, job: str) -> Job:
@@ -151,7 +144,7 @@ class Jobs:
         """
         found = self._select("WHERE id = ?", job)
         if not found:
-            raise NotFound(f"The server knows no job {job}.", "Submit it first.")
+            raise NotFound(f"The server has no job {job}.", "Submit it first.")
         return found[0]
 
     def knows(self, job: str) -> bool:

@@ -58,7 +58,7 @@ def load(data: Path) -> Keys | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Unavailable(f"The keys in {path} cannot be read: {error.strerror}.", "See to its permissions.") from error
+        raise Unavailable(f"The keys in {path} cannot be read: {error.strerror}.", "Check its permissions.") from error
     if mode & 0o077:
         raise Unavailable(
             f"The keys in {path} can be read or changed by other users of this machine.",
@@ -66,7 +66,7 @@ def load(data: Path) -> Keys | None:
         )
     if len(lines) != 3 or not all(map(is_key, lines[:2])) or lines[2]:
         raise Unavailable(
-            f"The file {path} does not hold a server's keys.",
+            f"The file {path} does not contain a server's keys.",
             f"Make new ones with: backend pairing --renew --data {data}.",
         )
     return Keys(*lines[:2])
@@ -83,7 +83,9 @@ def renew(data: Path) -> Keys:
 
 def _make(data: Path, *, replace: bool) -> tuple[Keys, bool]:
     if not zmq.has("curve"):
-        raise Unavailable("The pyzmq installed here cannot encrypt.", "Install the one from PyPI: pip install pyzmq.")
+        raise Unavailable(
+            "The installed pyzmq does not support encryption.", "Install pyzmq from PyPI: pip install pyzmq."
+        )
     keys = Keys(zmq.curve_keypair()[1].decode(), zmq.curve_keypair()[1].decode())
     part = data / f".{FILE}.{os.getpid()}"
     try:
@@ -106,6 +108,6 @@ def _make(data: Path, *, replace: bool) -> tuple[Keys, bool]:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise Unavailable(
-            f"No keys can be kept in {data}: {error.strerror}.", "Choose another folder with --data."
+            f"Keys cannot be stored in {data}: {error.strerror}.", "Choose another folder with --data."
         ) from error
     return keys, True

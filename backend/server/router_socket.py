@@ -64,8 +64,9 @@ class RouterSocket:
     ) -> None:
         if keys is None and not address.is_loopback:
             raise Refused(
-                f"The server does not listen at {address}, as others could reach it there and it is not encrypted.",
-                "Encrypt, or listen at tcp://127.0.0.1:5757 and reach it from elsewhere through an SSH tunnel.",
+                f"The server does not listen at {address}: other machines can reach that address, and the connection "
+                "is not encrypted.",
+                "Enable encryption, or listen at tcp://127.0.0.1:5757 and use an SSH tunnel.",
             )
         self.socket = context.socket(zmq.ROUTER)
         self._lost = lost
@@ -97,17 +98,17 @@ class RouterSocket:
             if error.errno == zmq.EADDRINUSE:
                 raise Unavailable(
                     f"Port {address.port} of {address.host} is in use by another program.",
-                    "Stop that program, or serve at another port with --bind.",
+                    "Stop that program, or choose another port with --bind.",
                 ) from error
             if error.errno == errno.EACCES:
                 raise Unavailable(
-                    f"This system does not let the server listen at port {address.port} of {address.host}.",
-                    "Serve at another port with --bind, such as tcp://127.0.0.1:5757; ports below 1024 are often for "
-                    "administrators alone.",
+                    f"The server is not permitted to listen at port {address.port} of {address.host}.",
+                    "Choose another port with --bind, such as tcp://127.0.0.1:5757. Ports below 1024 often need "
+                    "administrator rights.",
                 ) from error
             raise Unavailable(
                 f"The server cannot listen at {address}: {error.strerror}.",
-                "Choose an address of this machine with --bind, or tcp://0.0.0.0:5757 for all that it has.",
+                "Choose an address of this machine with --bind, or tcp://0.0.0.0:5757 for all its addresses.",
             ) from error
         bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self.address = address.at(int(bound.rpartition(":")[2]))

@@ -100,7 +100,7 @@ def serve(
         if server.paired_anew and server.keys is not None:
             announce(f"Pairing string, a secret, for the add-on's preferences: {server.keys.pairing.text()}")
         elif server.keys is not None:
-            announce(f"The pairing string is as before; this prints it: backend pairing --data {data}")
+            announce(f"The pairing string has not changed. To print it: backend pairing --data {data}")
         # Whoever started this process may wait for that line at the other end of a pipe.
         sys.stdout.flush()
         if end_with_input:
@@ -311,7 +311,7 @@ def _data_folder(data: Path) -> Iterator[None]:
         held = lock.hold(data / "lock")
     except OSError as error:
         raise Unavailable(
-            f"The data folder {data} cannot be used: {error.strerror}.", "Choose another with --data."
+            f"The data folder {data} cannot be used: {error.strerror}.", "Choose another folder with --data."
         ) from error
     if held is None:
         owner = lock.signature(data / "lock")

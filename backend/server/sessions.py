@@ -12,7 +12,7 @@ LIFETIME = 30.0
 """Seconds of silence after which a session is forgotten."""
 MAX_SESSIONS = 256
 
-_SAY_HELLO = "Connect again: say hello on control, then attach on bulk."
+_SAY_HELLO = "Reconnect: send Hello on the control socket, then Attach on the bulk socket."
 
 
 class Session:
@@ -61,7 +61,7 @@ class Sessions:
             Refused: if there are too many.
         """
         if len(self) >= MAX_SESSIONS:
-            raise Refused(f"The server has {MAX_SESSIONS} clients already.", "Try again later.")
+            raise Refused(f"The server already has {MAX_SESSIONS} clients.", "Try again later.")
         session = Session(control, now)
         self._by_token[session.token] = session
         self._by_control[control] = session
@@ -83,7 +83,7 @@ class Sessions:
             Refused: if the peer has none.
         """
         if session is None:
-            raise Refused("The server does not know this connection, or has forgotten it.", _SAY_HELLO)
+            raise Refused("The connection is unknown or has expired.", _SAY_HELLO)
         session.seen = now
         return session
 

@@ -35,10 +35,10 @@ def _files(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder):
         for path in (Path(place, name) for name in folders + names):
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise BadResult(f"The result holds {path.relative_to(folder)}, which is no plain file.")
+                raise BadResult(f"The result holds {path.relative_to(folder)}, which is not a regular file.")
         files += [Path(place, name) for name in names]
     if not files:
-        raise BadResult("The worker said it was done and left no result.")
+        raise BadResult("The worker finished without writing a result.")
     return files
 
 

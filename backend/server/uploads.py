@@ -95,7 +95,7 @@ class Uploads:
         now = time.monotonic()
         message = received.message
         if received.arrays and not isinstance(message, Chunk):
-            raise BadFrames(f"A {type(message).__name__} message carries no arrays.")
+            raise BadFrames(f"A {type(message).__name__} message must not contain arrays.")
         if isinstance(message, Attach):
             self._attach(message, received.peer, now)
             return Attached(), []
@@ -114,7 +114,7 @@ class Uploads:
             case Error():
                 self._cannot_send(message, received, socket)
             case _:
-                raise BadFrames(f"A {type(message).__name__} message does not belong on the bulk socket.")
+                raise BadFrames(f"A {type(message).__name__} message must not be sent on the bulk socket.")
         return None, []
 
     def _attach(self, attach: Attach, peer: bytes, now: float) -> None:
@@ -127,13 +127,13 @@ class Uploads:
     def _offer(self, offer: Offer, received: Received) -> None:
         if offer.size > MAX_MANIFEST:
             raise Refused(
-                f"A manifest of {offer.size} bytes was offered; {MAX_MANIFEST} are allowed.", "Send fewer files."
+                f"The offered manifest has {offer.size} bytes; at most {MAX_MANIFEST} are allowed.", "Send fewer files."
             )
         self._offered[offer.manifest] = time.monotonic()
         for upload in [u for u in self.uploads if u.peer == received.peer and u.manifest == offer.manifest]:
             self._end(upload)
         if sum(u.peer == received.peer for u in self.uploads) >= MAX_UPLOADS:
-            raise Refused(f"{MAX_UPLOADS} uploads are under way already.", "Wait until one of them is stored.")
+            raise Refused(f"{MAX_UPLOADS} uploads are already running.", "Wait until one of them is finished.")
         entry = FileEntry("manifest", offer.size, offer.manifest)
         self.uploads.append(Upload(received.peer, offer, received.id, self._pull([entry])))
 
@@ -142,7 +142,7 @@ class Uploads:
         promised = sum(upload.missing for upload in self.uploads)
         if pull.bytes_total and pull.bytes_total + promised + RESERVE > self.store.free_bytes():
             raise Unavailable(
-                f"The server's disk has no room for another {pull.bytes_total / 1e6:.0f} MB.",
+                f"The server's disk is full; {pull.bytes_total / 1e6:.0f} MB are needed.",
                 f"Free some space at {self.store.root} on the server.",
             )
         return pull
@@ -153,7 +153,7 @@ class Uploads:
             return  # asked for by an upload that has ended meanwhile
         try:
             if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
-                raise BadFrames("A chunk of a file carries one array of bytes.")
+                raise BadFrames("A chunk of a file must contain exactly one array of bytes.")
             upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, received.arrays[0].data))
         except (Fault, OSError) as error:
             self._fail(upload, error, socket)

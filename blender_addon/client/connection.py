@@ -109,16 +109,19 @@ class Connection:
         keys = pairing_string.parse(pairing) if pairing is not None and pairing.strip() else None
         if keys is None and not where.is_loopback:
             raise Refused(
-                f"The server at {where} is on another machine, and without its pairing string nothing is encrypted.",
-                "Enter the pairing string, which 'backend pairing' prints on that machine; or use an SSH tunnel: "
+                f"The server at {where} is on another machine, and the connection is not encrypted without its "
+                "pairing string.",
+                "Enter the pairing string that 'backend pairing' prints on that machine. Or use an SSH tunnel: "
                 "ssh -L 5757:127.0.0.1:5757 -L 5758:127.0.0.1:5758 HOST, then connect to tcp://127.0.0.1:5757.",
             )
         if keys is not None and not zmq.has("curve"):
-            raise Unavailable("The pyzmq installed here cannot encrypt.", "Install the one from PyPI: pyzmq.")
+            raise Unavailable("The installed pyzmq does not support encryption.", "Install pyzmq from PyPI.")
         self.close()
         is_same = self.address in (None, where) or (started_here and self.started_here)
         if not is_same:
-            self.on_other_server(Unavailable(f"The job ran at {self.address}, and {where} was connected to instead."))
+            self.on_other_server(
+                Unavailable(f"The job runs on the server {self.address}, but the add-on is connected to {where}.")
+            )
             self.server = None
             self.info = ServerInfo(self.changed)
         self.address, self.started_here = where, started_here
@@ -251,8 +254,8 @@ class Connection:
         welcome = yield from dispatcher.ask(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Welcome)
         if welcome.protocol[0] != MAJOR:
             raise VersionMismatch(
-                f"{welcome.server} speaks protocol {welcome.protocol[0]}, this add-on speaks protocol {MAJOR}.",
-                "Update the older of the two, the add-on or the backend.",
+                f"{welcome.server} uses protocol {welcome.protocol[0]}, this add-on uses protocol {MAJOR}.",
+                "Update the add-on or the backend, whichever is older.",
             )
         self._files_port = _port(welcome.bulk)
         sockets.open_bulk(self._files_port)
@@ -299,16 +302,17 @@ class Connection:
 
     def _no_answer(self) -> Unavailable:
         if self._is_connected:
-            return Unavailable(f"The server at {self.address} no longer answers.", "It is tried again by itself.")
+            return Unavailable(f"The server at {self.address} no longer answers.", "Reconnecting.")
         if self._files_port is not None and self.address is not None:
             return Unavailable(
-                f"The server at {self.address} answers, but its second port, {self._files_port}, for files, does not.",
-                f"Open both ports in the firewall of that machine, or pass both through the tunnel: ssh -L "
+                f"The server at {self.address} answers, but its second port, {self._files_port}, does not. It is "
+                "needed for files.",
+                f"Open both ports in the firewall of that machine, or forward both through the tunnel: ssh -L "
                 f"{self.address.port}:127.0.0.1:{self.address.port} -L {self._files_port}:127.0.0.1:{self._files_port} "
-                "HOST; it is tried again.",
+                "HOST. Reconnecting.",
             )
         return Unavailable(
-            f"No SplatLift server answers at {self.address}.", "Start one there with: backend serve; it is tried again."
+            f"No SplatLift server answers at {self.address}.", "Start one there with: backend serve. Reconnecting."
         )
 
     def _pause(self, seconds: float) -> Steps[None]:
@@ -343,16 +347,17 @@ def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted
     if refusal == "pairing":
         return _EncryptionMismatch(
             f"The server at {address} does not accept this pairing string.",
-            "It is another server's, or was renewed. On the server's machine, this prints it: backend pairing.",
+            "The string belongs to another server or was renewed. To print the current one, run 'backend pairing' on "
+            "the server's machine.",
         )
     if encrypted:
         return _EncryptionMismatch(
-            f"The server at {address} does not encrypt, and a pairing string was given.",
-            "Leave the pairing string empty, or start the server with: backend serve --encrypt.",
+            f"The server at {address} does not use encryption, but a pairing string was entered.",
+            "Clear the pairing string, or start the server with: backend serve --encrypt.",
         )
     return _EncryptionMismatch(
-        f"The server at {address} lets in encrypted connections only, and no pairing string was given.",
-        "Enter the pairing string; on the server's machine this prints it: backend pairing.",
+        f"The server at {address} only accepts encrypted connections, but no pairing string was entered.",
+        "Enter the pairing string. To print it, run 'backend pairing' on the server's machine.",
     )
 
 
@@ -364,4 +369,4 @@ def _port(bulk: str) -> int:
     try:
         return parse(bulk).port
     except Fault as error:
-        raise BadFrames(f"The server names {bulk!r} as its address for files.") from error
+        raise BadFrames(f"The server sent an invalid address for files: {bulk!r}.") from error

@@ -174,5 +174,5 @@ def expect(message: AnyMessage, kind: type[M]) -> M:
     if isinstance(message, Error):
         raise errors.fault(message.code, message.sentence, message.remedy)
     if not isinstance(message, kind):
-        raise BadFrames(f"The server answered with a {type(message).__name__}, not with a {kind.__name__}.")
+        raise BadFrames(f"The server answered with a {type(message).__name__} instead of a {kind.__name__}.")
     return message

@@ -42,7 +42,7 @@ def download(
     if folder.is_dir():
         return folder
     if result.size > MAX_MANIFEST:
-        raise BadResult(f"The result has a manifest of {result.size} bytes; {MAX_MANIFEST} are allowed.")
+        raise BadResult(f"The result has a manifest of {result.size} bytes; at most {MAX_MANIFEST} are allowed.")
     store = cache.store
     manifest = [FileEntry("manifest", result.size, result.manifest)]
     yield from _fetch(manifest, dispatcher, store, local, lambda done, total: None)
@@ -84,5 +84,5 @@ def _accept(pull: Pull, received: Received) -> None:
     message, arrays, _ = received
     chunk = expect(message, Chunk)
     if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 1:
-        raise BadFrames("The server sent a range of a file that is not one array of bytes.")
+        raise BadFrames("The server sent a part of a file that is not an array of bytes.")
     pull.accept(chunk.digest, chunk.offset, arrays[0].data)

@@ -12,18 +12,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from protocol.errors import BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, fault
-from protocol.messages import (
-    FINAL_STATES,
-    MAX_SIDE,
-    Accepted,
-    Cancel,
-    GetResult,
-    JobRequest,
-    Progress,
-    Result,
-    Submit,
-    Sync,
-)
+from protocol.job_request import JobRequest, check, check_features
+from protocol.messages import FINAL_STATES, MAX_SIDE, Accepted, Cancel, GetResult, Progress, Result, Submit, Sync
 from protocol.result.report import read_warnings
 
 from .cache import Cache
@@ -49,15 +39,15 @@ class _Cancelled(Exception):
 
 
 class Job:
-    """A scene folder on its way to labelled objects. It is a task of the connection's runner.
+    """A scene on its way to labelled objects. It is a task of the connection's runner.
 
     The folder is hashed and offered, the server pulls what it lacks and works, the result is pulled into the cache and
     laid out as a folder. When the connection is lost in between, the job waits for the next one and resumes.
 
     Attributes:
         id: a UUID4 in hex, the same on the server.
-        title: the folder's name.
-        scene: the folder, absolute.
+        title: the name of the scene.
+        scene: the folder, the video or the splat file, absolute.
         state: where the job is; the last three are final.
         stage: what is being done, "prepare", "upload", "download" or the server's word.
         fraction: how much of that stage is done, below 1 until the job is finished.
@@ -74,14 +64,16 @@ class Job:
         folder: the result, once finished.
 
     Raises:
-        BadArgument: if the request names a path that is not inside the scene folder.
+        BadArgument: if an option of the request is out of range, two exclude one another, or a path that it names is
+            not inside the scene folder.
     """
 
     def __init__(self, connection: Connection, cache: Cache, scene: Path, request: JobRequest) -> None:
+        check(request)
         splats = inside(scene, request.splats, "splat file") if request.splats else None
         masks = inside(scene, request.masks, "mask folder") if request.masks else None
         self.id = uuid.uuid4().hex
-        self.title = scene.name.encode("utf-8", "backslashreplace").decode()[:200]
+        self.title = (scene.stem if scene.is_file() else scene.name).encode("utf-8", "backslashreplace").decode()[:200]
         self.scene = scene
         self.request = replace(request, splats=splats, masks=masks)
         self.state: State = "preparing"
@@ -154,7 +146,11 @@ class Job:
             raise Refused(f"The job {self.title} was cancelled and has no result.", "Start it again.")
         if not in_time:
             raise Unavailable(f"The job {self.title} had no result after {timeout:g} s.", "Ask again later.")
-        raise self.error or connection.error or Unavailable("There is no connection to a server.", "Connect first.")
+        raise (
+            self.error
+            or connection.error
+            or Unavailable("There is no connection to a server.", "Connect to a server first.")
+        )
 
     def cancel(self) -> None:
         """Stop: at once while files are on their way, by asking the server while it has the job."""
@@ -185,10 +181,10 @@ class Job:
         except Fault as reason:
             self.fail(reason)
         except OSError as error:
-            self.fail(Unavailable(f"The job {self.title} cannot go on: {error}."))
+            self.fail(Unavailable(f"The job {self.title} cannot continue: {error}."))
         except Exception as bug:
             # Shown in the panel too, as few people look at Blender's console.
-            self.fail(Fault(f"SplatLift has a fault of its own: {bug!r}.", "Please report what the console shows."))
+            self.fail(Fault(f"SplatLift has a bug: {bug!r}.", "Please report the error message in the console."))
             raise
         return False
 
@@ -213,9 +209,12 @@ class Job:
             BadFrames: if that is no picture.
         """
         if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 3 or arrays[0].shape[2] != 3:
-            raise BadFrames("The server sent a picture that is none.")
+            raise BadFrames("The server sent an invalid preview image.")
         if min(arrays[0].shape) == 0 or max(arrays[0].shape) > MAX_SIDE:
-            raise BadFrames(f"The server sent a picture of {arrays[0].shape[1]} x {arrays[0].shape[0]} pixels.")
+            raise BadFrames(
+                f"The server sent a preview image with an invalid size, {arrays[0].shape[1]} x {arrays[0].shape[0]} "
+                "pixels."
+            )
         if not self.final:
             self.picture, self.pictures = arrays[0].copy(), self.pictures + 1
             self._connection.changed()
@@ -255,6 +254,7 @@ class Job:
                     offered = yield from prepare(self.scene, also, self)
                 dispatcher = yield from self._connection.connected()
                 if not (yield from self._is_known(dispatcher)):
+                    self._check_server()
                     if offered is None:  # it was submitted by an earlier Blender
                         continue
                     self._begin("uploading", "upload")
@@ -270,6 +270,12 @@ class Job:
                 return
             except ConnectionLost:
                 continue
+
+    def _check_server(self) -> None:
+        """Refuse options that the server does not take, before anything is sent."""
+        server = self._connection.server
+        if server is not None:
+            check_features(self.request, server.features, server.server)
 
     def _is_known(self, dispatcher: Dispatcher) -> Steps[bool]:
         """Return whether the server has the job already; if so, its news is shown from now on."""

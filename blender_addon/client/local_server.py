@@ -57,7 +57,7 @@ class LocalServer:
             Unavailable: if it cannot be started.
         """
         if sys.platform == "win32":
-            raise Unavailable("The server does not run on Windows.", "Start it in WSL, and connect to it.")
+            raise Unavailable("The server does not run on Windows.", "Start it in WSL and connect to it.")
         self.stop(wait=True)
         command = [*_command(program), "serve", "--bind", "tcp://127.0.0.1:*", "--end-with-input", *arguments]
         # What Blender sets for its own Python would mislead another.
@@ -76,7 +76,7 @@ class LocalServer:
                 )
         except OSError as error:
             raise Unavailable(
-                f"{program} cannot be started: {error.strerror}.", "Choose another in the preferences."
+                f"{program} cannot be started: {error.strerror}.", "Choose another program in the preferences."
             ) from error
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -97,8 +97,8 @@ class LocalServer:
         status = self._process.poll()
         if status is not None:
             if self.state != "stopping":
-                last = self._last_line() or f"it said nothing, and its status was {status}"
-                self.error = Unavailable(f"The server on this machine has ended: {last}", f"Its log is {self._log}.")
+                last = self._last_line() or f"no output, exit status {status}"
+                self.error = Unavailable(f"The server on this machine stopped: {last}", f"Its log is {self._log}.")
             self._forget()
 
     def stop(self, *, wait: bool = False) -> None:
@@ -170,6 +170,6 @@ def _command(program: Path) -> list[str]:
         program = program / "bin" / "python"
     if not program.is_file():
         raise BadArgument(
-            f"There is no program {program}.", "Choose the Python that SplatLift's backend is installed for."
+            f"The program {program} does not exist.", "Choose the Python in which SplatLift's backend is installed."
         )
     return [str(program), "-m", "backend"] if program.name.startswith("python") else [str(program)]

@@ -1,54 +1,134 @@
-"""Which files of a scene folder are sent: those that the backend's readers know, and none from outside the folder."""
+"""Which files of a scene folder are sent: those that the backend's readers know, and none from outside the folder.
+
+Of a folder of photographs or with a video that has no cameras, only what a segmentation reads is sent: there may lie
+much else.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from protocol.capture_names import MASK_ENDINGS, PHOTOGRAPH_ENDINGS, SPLAT_ENDINGS, TRUTH, is_passed_over
+from protocol.capture_names import (
+    HEIF_ENDINGS,
+    MASK_ENDINGS,
+    PHOTOGRAPH_ENDINGS,
+    SPLAT_ENDINGS,
+    TRUTH,
+    VIDEO_ENDINGS,
+    is_one_of,
+    is_passed_over,
+)
 from protocol.errors import BadArgument, BadScene
+from protocol.ply import may_hold_gaussians
+from protocol.unposed import Unposed, find_in
+
+from .layouts import holds_cameras
 
 ENDINGS = frozenset({*PHOTOGRAPH_ENDINGS, *MASK_ENDINGS, *SPLAT_ENDINGS, ".json", ".txt", ".bin"})
+UNPOSED_ENDINGS = frozenset({*HEIF_ENDINGS, *VIDEO_ENDINGS})
+"""Of files that are read where there are no cameras, and only there."""
 
 _NAMES_A_STEP = 200
 
 
 @dataclass
 class SceneFiles:
-    """The files to send, sorted, their bytes, and how many links out of the folder were left out."""
+    """What is to be sent.
 
+    Attributes:
+        root: the folder that holds the files.
+        files: sorted.
+        bytes: of all files.
+        links: links out of the folder, relative to it, which are left out.
+        unposed: photographs or a video without cameras, or None.
+        alone: the file of Gaussians, where there is nothing else, or None.
+    """
+
+    root: Path
     files: list[Path] = field(default_factory=list)
     bytes: int = 0
-    links_left_out: int = 0
+    links: list[Path] = field(default_factory=list)
+    unposed: Unposed | None = None
+    alone: Path | None = None
 
 
-def find_files(folder: Path, also: tuple[str, ...] = ()) -> Generator[int, None, SceneFiles]:
+def root_of(scene: Path) -> Path:
+    """Return the folder of a scene, which may be a single video or splat file."""
+    return scene.parent if scene.is_file() else scene
+
+
+def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, SceneFiles]:
     """List a scene folder a few names at a time: yields how many files were found; returns them.
 
     Files with other endings than :data:`ENDINGS`, hidden ones, and folders called "gt" are passed over, except below
-    the paths ``also``, which the request names. Links are followed inside the folder only.
+    the paths ``also``, which the request names. Links are followed inside the folder only. A scene may also be a video
+    or a splat file.
 
     Raises:
-        BadScene: if the folder cannot be read, or holds nothing to send.
+        BadScene: if the folder cannot be read, holds nothing to send, or may be one of several captures.
     """
+    folder = root_of(scene)
     root = folder.resolve()
-    if not root.is_dir():
-        raise BadScene(f"There is no folder {folder}.", "Choose the folder that holds the photographs and cameras.")
-    found = SceneFiles()
-    for count, entry in enumerate(_walk(root, root, frozenset(Path(name) for name in also), found, frozenset()), 1):
-        if entry is not None:
-            found.files.append(folder / entry)
-        if count % _NAMES_A_STEP == 0:
-            yield len(found.files)
+    single = scene if scene.is_file() else None
+    if not root.is_dir() or (single is not None and not is_one_of(single.name, (*VIDEO_ENDINGS, *SPLAT_ENDINGS))):
+        raise BadScene(
+            f"{scene} is not a folder, a video or a splat file.", "Choose the folder that contains the photographs."
+        )
+    found = SceneFiles(folder)
+    asked = frozenset(Path(name) for name in also)
+    if single is not None:
+        found.files = [single, *(path for name in also for path in _below(folder / name))]
+        found.unposed = Unposed(single, video=single) if is_one_of(single.name, VIDEO_ENDINGS) else None
+        found.alone = single if found.unposed is None else None
+    else:
+        for count, entry in enumerate(_walk(root, root, asked, found, frozenset()), 1):
+            if entry is not None:
+                found.files.append(folder / entry)
+            if count % _NAMES_A_STEP == 0:
+                yield len(found.files)
+        _choose(found, {folder / name for name in asked})
     if not found.files:
         raise BadScene(
-            f"The folder {folder} holds no photographs, cameras or masks.",
-            "Choose the folder that holds the photographs and cameras.",
+            f"The folder {folder} contains no photographs, cameras, masks or video.",
+            "Choose the folder that contains the photographs.",
         )
     found.files = sorted(set(found.files))
+    found.bytes = sum(path.stat().st_size for path in found.files)
     return found
+
+
+def _choose(found: SceneFiles, asked: set[Path]) -> None:
+    """Keep only what a segmentation reads, and what was asked for.
+
+    Raises:
+        BadScene: if it may be one of several captures.
+    """
+    folder = found.root
+    paths = [PurePosixPath(path.relative_to(folder).as_posix()) for path in found.files]
+    kept: set[Path] | None = None
+    if holds_cameras(paths, found.links):
+        kept = {path for path in found.files if not is_one_of(path.name, tuple(UNPOSED_ENDINGS))}
+    elif (unposed := find_in(folder, paths)) is not None:
+        found.unposed, kept = unposed, set(unposed.files)
+    else:
+        splats = sorted(path for path in found.files if TRUTH not in path.parts and may_hold_gaussians(path))
+        if len(splats) > 1:
+            listed = ", ".join(path.relative_to(folder).as_posix() for path in splats[:3])
+            raise BadScene(
+                f"{folder} holds {len(splats)} splat files without photographs (first: {listed}).", "Give one of them."
+            )
+        if splats:
+            found.alone, kept = splats[0], {splats[0]}
+    if kept is not None:
+        found.files = [path for path in found.files if path in kept or asked & {path, *path.parents}]
+
+
+def _below(path: Path) -> list[Path]:
+    """Return a file, or the files below a folder."""
+    return [each for each in path.rglob("*") if each.is_file()] if path.is_dir() else [path]
 
 
 def _walk(
@@ -68,12 +148,11 @@ def _walk(
         if not _wanted(name, entry, also):
             yield None
         elif entry.is_symlink() and not path.resolve().is_relative_to(root):
-            found.links_left_out += 1
+            found.links.append(name)
             yield None
         elif entry.is_dir():
             yield from _walk(root, path, also, found, above | {real})
         elif entry.is_file():
-            found.bytes += path.stat().st_size
             yield name
         else:
             yield None  # a dead link, a pipe
@@ -84,21 +163,22 @@ def _wanted(name: Path, entry: os.DirEntry[str], also: frozenset[Path]) -> bool:
     passed_over = any(part == TRUTH or is_passed_over(part) for part in name.parts) and not asked_for
     if entry.is_dir():
         return not passed_over or any(name in each.parents for each in also)
-    return name in also or (not passed_over and name.suffix.lower() in ENDINGS)
+    return name in also or (not passed_over and name.suffix.lower() in ENDINGS | UNPOSED_ENDINGS)
 
 
-def inside(folder: Path, path: str | Path, what: str) -> str:
-    """Return ``path``, absolute or relative to ``folder``, as a request names it: relative, with forward slashes.
+def inside(scene: Path, path: str | Path, what: str) -> str:
+    """Return ``path``, absolute or relative to the scene, as a request names it: relative, with forward slashes.
 
     Raises:
         BadArgument: if there is no such file or folder, or it lies outside the scene folder and so would not be sent.
     """
+    folder = root_of(scene)
     full = folder / path
     if not full.exists():
-        raise BadArgument(f"There is no {what} at {full}.")
+        raise BadArgument(f"The {what} {full} does not exist.")
     if not full.resolve().is_relative_to(folder.resolve()):
         raise BadArgument(
-            f"The {what} at {full} is outside the scene folder {folder}, which alone is sent.",
+            f"The {what} {full} is outside the scene folder {folder}. Only files in the scene folder are sent.",
             "Copy it into the scene folder.",
         )
     return full.resolve().relative_to(folder.resolve()).as_posix()

@@ -26,7 +26,8 @@ def job_of(result: Path | str) -> str:
     name = Path(result).name
     if not _JOB.fullmatch(name):
         raise NotFound(
-            f"The result {result} was not fetched from a server.", "Choose one from the list of captures in the panel."
+            f"The result {result} was not downloaded from a server.",
+            "Choose one from the list of captures in the panel.",
         )
     return name
 
@@ -40,17 +41,17 @@ def select(connection: Connection, wanted: Select) -> Steps[NDArray[np.bool_]]:
         ConnectionLost: with the link.
     """
     if connection.state != "connected" or connection.server is None:
-        raise Unavailable("There is no connection to a server.", "Connect first.")
+        raise Unavailable("There is no connection to a server.", "Connect to a server first.")
     if "select" not in connection.server.features:
-        raise Unavailable(f"{connection.server.server} cannot select yet.", "Update the backend.")
+        raise Unavailable(f"{connection.server.server} does not support selections.", "Update the backend.")
     dispatcher = yield from connection.connected()
     answer, arrays = yield from dispatcher.ask_for_arrays(wanted, Selected)
     if any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays):
-        raise BadFrames("The server sent a selection that is not made of bits.")
+        raise BadFrames("The server sent a selection of the wrong type.")
     bits = np.concatenate(arrays) if arrays else np.zeros(0, np.uint8)
     if len(bits) != (answer.total + 7) // 8:
-        raise BadFrames(f"The server sent {len(bits)} bytes for a selection among {answer.total} Gaussians.")
+        raise BadFrames(f"The server sent {len(bits)} bytes for a selection of {answer.total} Gaussians.")
     chosen = np.unpackbits(bits, count=answer.total).astype(bool)
     if np.count_nonzero(chosen) != answer.count:
-        raise BadFrames(f"The server sent a selection of other than the {answer.count} Gaussians that it names.")
+        raise BadFrames(f"The server sent a selection that does not have the declared {answer.count} Gaussians.")
     return chosen

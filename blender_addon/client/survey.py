@@ -20,6 +20,7 @@ from protocol.capture_names import (
     MASK_FOLDERS_OF_SCANS,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
+    VIDEO_ENDINGS,
     customary,
     folded,
     is_one_of,
@@ -27,27 +28,19 @@ from protocol.capture_names import (
     match_masks,
     says_masks,
 )
+from protocol.errors import BadMask, BadScene, Fault
 from protocol.ply import may_hold_gaussians
+from protocol.unposed import Unposed
 
+from .layouts import COLMAP, ROOMS, SCANS, SYNTHETIC, holds_cameras, layout_of, models, place_of, scene_above
 from .scene_files import SceneFiles, find_files
 
-COLMAP = "COLMAP"
-SYNTHETIC, ROOMS, SCANS = "NeRF-synthetic", "Messy-Rooms", "ScanNet or Replica"
-SPARSE = "sparse"
-CAMERAS = ("cameras.bin", "cameras.txt")
-LAYOUTS = (
-    ("Nerfstudio or Instant-NGP", ("transforms.json",)),
-    (SYNTHETIC, ("transforms_train.json", "transforms_test.json")),
-    (SCANS, ("intrinsic/intrinsic_color.txt",)),
-    (ROOMS, ("metadata.json",)),
-)
-"""What a layout other than COLMAP's is called, and the files by any of which it is known."""
+PHOTOGRAPHS, VIDEO, SPLATS = "Photographs", "Video", "Splats"
+"""What a scene without cameras is called."""
+GEOMETRY = "geometry"
+"""Where masks come from if there are none: objects are found by the geometry of the Gaussians."""
 LISTS = ("transforms.json", "transforms_train.json", "transforms_test.json")
 MASKS_OF = {ROOMS: MASK_FOLDERS_OF_ROOMS, SCANS: MASK_FOLDERS_OF_SCANS}
-CLIMB = 3
-"""How many folders above a file its scene folder is looked for."""
-DEPTH = 3
-"""How many folders below a scene folder its capture is looked for."""
 
 _MAX_LIST = 64 << 20
 
@@ -64,14 +57,19 @@ class Survey:
     """What was found.
 
     Attributes:
-        folder: the scene folder.
+        folder: the scene folder, or the video or splat file that was named instead.
         layout: what its layout is called, or None where it is none that is known.
-        photographs: how many there are, of those that have cameras.
+        photographs: how many there are, of those that have cameras if any have; 0 for a video.
         masks: how many photographs have one in :attr:`mask_folder`, which is None where there is none.
         splats: a file of Gaussians, relative to the folder, or None.
         files, bytes: what would be sent.
+        poses_from: "cameras" where the capture has them, "photographs" or "video" where they are computed from these,
+            else None.
         strays: where no photograph has a mask, how many files lie where masks are looked for.
         rivals: files in :attr:`mask_folder` each of which might be the mask of one photograph, which is refused.
+        above: a folder above the photographs that has cameras, or None.
+        warnings: sentences on what is left out.
+        problem: why a segmentation would not start, as far as names tell; None where it would.
     """
 
     folder: Path
@@ -82,8 +80,17 @@ class Survey:
     splats: str | None
     files: int
     bytes: int
+    poses_from: str | None = None
     strays: int = 0
     rivals: tuple[str, ...] = ()
+    above: Path | None = None
+    warnings: tuple[str, ...] = ()
+    problem: Fault | None = None
+
+    @property
+    def masks_from(self) -> str | None:
+        """The folder of the masks; "geometry" where there are none, and None where the layout is not known."""
+        return self.mask_folder or (GEOMETRY if self.layout else None)
 
 
 @dataclass(frozen=True)
@@ -94,15 +101,44 @@ class _Masks:
     rivals: tuple[str, ...] = ()
 
 
-def survey(folder: Path) -> Generator[int, None, Survey]:
-    """Look through a scene folder a few names at a time: yields how many files were found; returns the survey.
+def survey(scene: Path) -> Generator[int, None, Survey]:
+    """Look through a scene a few names at a time: yields how many files were found; returns the survey.
 
     Raises:
         BadScene: as :func:`.scene_files.find_files`.
     """
-    found: SceneFiles = yield from find_files(folder)
+    found: SceneFiles = yield from find_files(scene)
+    if found.unposed is not None:
+        return _of_unposed(scene, found, found.unposed)
+    if found.alone is not None:
+        splats = found.alone.relative_to(found.root).as_posix()
+        return Survey(scene, SPLATS, 0, 0, None, splats, len(found.files), found.bytes)
+    return (yield from _of_cameras(scene, found))
+
+
+def _of_unposed(scene: Path, found: SceneFiles, unposed: Unposed) -> Survey:
+    masks = unposed.masks_from
+    return Survey(
+        scene,
+        PHOTOGRAPHS if unposed.video is None else VIDEO,
+        len(unposed.photographs),
+        unposed.masked,
+        None if masks is None else masks.relative_to(found.root).as_posix(),
+        None,
+        len(found.files),
+        found.bytes,
+        poses_from="photographs" if unposed.video is None else "video",
+        strays=len(unposed.strays),
+        rivals=tuple(path.name for path in unposed.rivals),
+        above=scene_above(scene) if scene.is_dir() else None,
+        warnings=unposed.warnings,
+        problem=unposed.refusal(),
+    )
+
+
+def _of_cameras(folder: Path, found: SceneFiles) -> Generator[int, None, Survey]:
     paths = [PurePosixPath(path.relative_to(folder).as_posix()) for path in found.files]
-    layout, place = _layout(paths)
+    layout, place = layout_of(paths)
     pictures = _photographs(paths, place, layout)
     yield len(paths)
     beside = _beside(paths, pictures)
@@ -114,67 +150,57 @@ def survey(folder: Path) -> Generator[int, None, Survey]:
             splats = str(path)
         yield len(paths)
     posed = _posed(folder, place, paths, layout)
-    count = len(photographs) if posed is None else posed
     return Survey(
         folder,
         layout,
-        count,
+        len(photographs) if posed is None else posed,
         masks.count,
         masks.folder,
         splats,
         len(paths),
         found.bytes,
-        masks.strays,
-        masks.rivals,
+        poses_from=None if layout is None else "cameras",
+        strays=masks.strays,
+        rivals=masks.rivals,
+        problem=_problem(folder, layout, holds_cameras(paths, found.links), bool(photographs), masks.rivals),
     )
 
 
+def _problem(folder: Path, layout: str | None, part: bool, photographs: bool, rivals: Sequence[str]) -> Fault | None:
+    if layout is None:
+        sentence = (
+            f"{folder} contains only a part of a reconstruction."
+            if part
+            else f"{folder} contains no photographs or video."
+        )
+        return BadScene(sentence, "Choose a folder of photographs, or a folder with the complete result of COLMAP.")
+    if not photographs:
+        return BadScene(f"{folder} contains cameras but no photographs.", "Copy the photographs there.")
+    if rivals:
+        return BadMask(
+            f"Several files match one photograph as its mask: {', '.join(rivals[:3])}.",
+            "Keep one of them per photograph.",
+        )
+    return None
+
+
 def scene_of(path: Path) -> Path:
-    """Return the folder of the scene that a file or folder belongs to.
+    """Return the scene that a file or folder belongs to: the folder above it that has a known layout.
 
-    That is the outermost of the few above it that has a known layout, as COLMAP's tables may lie in a folder of their
-    own; where there is none, the folder itself or the file's own.
+    Where there is none, that is the file itself if it is a video or a splat file, else the folder of the photographs,
+    or the one above that if it holds their masks.
     """
-    start = path if path.is_dir() else path.parent
-    near = (start, *start.parents[:CLIMB])
-    known = [folder for folder in near if _is_scene(folder)]
-    return known[-1] if known else start
-
-
-def _is_scene(folder: Path) -> bool:
-    marked = any((folder / mark).is_file() for _, marks in LAYOUTS for mark in marks)
-    places = (f"{SPARSE}/*", SPARSE, ".")
-    return marked or any(next(folder.glob(f"{place}/{name}"), None) for place in places for name in CAMERAS)
-
-
-def _layout(paths: Sequence[PurePosixPath]) -> tuple[str | None, PurePosixPath]:
-    """Return what the layout is called and the folder that has it: the scene folder, else the nearest below."""
-    models = {_place_of(model) for model in _models(paths)}
-    names = set(paths)
-    places = sorted({parent for path in paths for parent in path.parents if len(parent.parts) <= DEPTH}, key=_depth)
-    for place in places:
-        if place in models:
-            return COLMAP, place
-        for title, marks in LAYOUTS:
-            if any(place / mark in names for mark in marks):
-                return title, place
-    return None, PurePosixPath()
-
-
-def _depth(place: PurePosixPath) -> tuple[int, PurePosixPath]:
-    return len(place.parts), place
-
-
-def _models(paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-    """Return the folders that hold a reconstruction, known by its cameras."""
-    return sorted({path.parent for path in paths if path.name in CAMERAS})
-
-
-def _place_of(model: PurePosixPath) -> PurePosixPath:
-    """Return the folder of the capture that a reconstruction belongs to: it may lie in ``sparse/0`` or ``sparse``."""
-    if folded(model.parent.name) == SPARSE:
-        return model.parent.parent
-    return model.parent if folded(model.name) == SPARSE else model
+    known = scene_above(path)
+    if known is not None or path.is_dir():
+        return known or path
+    if is_one_of(path.name, VIDEO_ENDINGS) or may_hold_gaussians(path):
+        return path
+    folder = path.parent
+    if folded(folder.name) in PHOTOGRAPH_FOLDERS:
+        beside = [each.name for each in folder.parent.iterdir() if each.is_dir()]
+        if mask_folders(beside, MASK_FOLDERS):
+            return folder.parent
+    return folder
 
 
 def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, layout: str | None) -> list[str]:
@@ -246,7 +272,7 @@ def _posed(folder: Path, place: PurePosixPath, paths: Sequence[PurePosixPath], l
     """Return how many photographs have cameras, from the list of them; None where it does not say."""
     names = set(paths)
     if layout == COLMAP:
-        tables = [model / "images.bin" for model in _models(paths) if _place_of(model) == place]
+        tables = [model / "images.bin" for model in models(paths) if place_of(model) == place]
         counts = [_counted(folder / table) for table in tables if table in names]
         return max((count for count in counts if count), default=None)
     return sum(_frames(folder / place / name) for name in LISTS if place / name in names) or None

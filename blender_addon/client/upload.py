@@ -57,7 +57,7 @@ class OfferedFolder:
             return _whole(self._manifest[get.offset : get.offset + get.length], get, "manifest")
         path = self._paths.get(get.digest)
         if path is None:
-            raise BadFrames(f"The server asked for a file {get.digest[:12]}… that was not offered to it.")
+            raise BadFrames(f"The server asked for a file {get.digest[:12]}… that was not offered.")
         try:
             with path.open("rb") as file:
                 file.seek(get.offset)
@@ -71,13 +71,14 @@ class OfferedFolder:
 def _whole(data: bytes, get: Get, name: str) -> bytes:
     if len(data) != get.length:
         raise NotFound(
-            f"The file {name} has no bytes {get.offset} to {get.offset + get.length} any more.", "Start the job again."
+            f"The file {name} became shorter: bytes {get.offset} to {get.offset + get.length} are missing.",
+            "Start the job again.",
         )
     return data
 
 
-def prepare(folder: Path, also: tuple[str, ...], observer: Observer) -> Steps[OfferedFolder]:
-    """List and hash the files of a scene folder, and those ``also``.
+def prepare(scene: Path, also: tuple[str, ...], observer: Observer) -> Steps[OfferedFolder]:
+    """List and hash the files of a scene, and those ``also``.
 
     Raises:
         BadScene: if there is nothing to send, or a file that cannot be.
@@ -91,10 +92,10 @@ def prepare(folder: Path, also: tuple[str, ...], observer: Observer) -> Steps[Of
         observer.transferred(done, found.bytes)
         return True
 
-    found = yield from map_steps(show_count, find_files(folder, also))
-    observer.show(left_out=found.links_left_out)
-    entries = yield from map_steps(show_hashed, scan(folder, found.files))
-    return OfferedFolder(folder, entries)
+    found = yield from map_steps(show_count, find_files(scene, also))
+    observer.show(left_out=len(found.links))
+    entries = yield from map_steps(show_hashed, scan(found.root, found.files))
+    return OfferedFolder(found.root, entries)
 
 
 def upload(offered: OfferedFolder, dispatcher: Dispatcher, observer: Observer) -> Steps[None]:
@@ -119,7 +120,7 @@ def upload(offered: OfferedFolder, dispatcher: Dispatcher, observer: Observer) -
                 if received is not None and isinstance(received[0], Wanted):
                     total = received[0].bytes
                     there = received[0].total_bytes - total
-                    note = f"{there / 1e6:.1f} MB are there already" if there else ""
+                    note = f"{there / 1e6:.1f} MB already on the server" if there else ""
                     observer.show(bytes_total=total, note=note)
                 elif received is not None:
                     over = True

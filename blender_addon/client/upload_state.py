@@ -50,4 +50,4 @@ class UploadState:
         """
         self.gets.append((get, id))
         if len(self.gets) > MAX_GETS:
-            raise BadFrames(f"The server asked for more than {MAX_GETS} ranges at once.")
+            raise BadFrames(f"The server asked for more than {MAX_GETS} ranges at the same time.")

@@ -27,9 +27,7 @@ def assign(parts: Iterable[Any], to: Any) -> int:
     chosen = [(piece, selected(piece)) for part in several for piece in pieces_of(part)]
     taken = [(piece, rows) for piece, rows in chosen if rows.any()]
     if not taken:
-        raise BadArgument(
-            f"No Gaussians are selected that do not belong to {to.name} already.", "Select some in Edit Mode."
-        )
+        raise BadArgument(f"All selected Gaussians already belong to {to.name}.", "Select Gaussians in Edit Mode.")
     moved = sum(int(rows.sum()) for _, rows in taken)
     there = pieces_of(to)
     if not there:
@@ -47,5 +45,5 @@ def assign_to_background(parts: Iterable[Any]) -> int:
     """As :func:`assign`, to the background of the scene, which is made if there is none."""
     several = check_parts(parts)
     if not any(selected(piece).any() for part in several for piece in pieces_of(part)):
-        raise BadArgument("No Gaussians are selected.", "Select some in Edit Mode.")
+        raise BadArgument("No Gaussians are selected.", "Select Gaussians in Edit Mode.")
     return assign(several, background_for(several[0]))

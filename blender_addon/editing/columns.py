@@ -155,7 +155,7 @@ def _kinds(data: Any) -> Iterator[tuple[str, str]]:
         if attribute.data_type not in KINDS:
             raise BadSplats(
                 f"{data.name!r} cannot be edited: its attribute {attribute.name!r} has the type {attribute.data_type}.",
-                "Remove it, or convert it to Float.",
+                "Remove the attribute, or convert it to Float.",
             )
         yield attribute.name, attribute.data_type
 
@@ -190,6 +190,7 @@ def _keep_properties(new: Any, like: Any, sources: Sequence[Source]) -> None:
         new[PADDED] = True
     elif PADDED in new:
         del new[PADDED]
-    colours = getattr(like, "color_attributes", None)
-    if colours is not None and colours.active_color_name in new.attributes:
-        new.color_attributes.active_color_name = colours.active_color_name
+    # From 5.3 on point clouds have colours as well, and none of them is the active one.
+    active = getattr(getattr(like, "color_attributes", None), "active_color_name", None)
+    if active is not None and active in new.attributes:
+        new.color_attributes.active_color_name = active

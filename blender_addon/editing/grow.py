@@ -42,7 +42,7 @@ def shrink(parts: Iterable[Any], *, steps: int = 1, reach: float = 1.0) -> int:
 def _change(parts: Iterable[Any], steps: int, reach: float, growing: bool) -> int:
     pieces = check_shown([piece for part in check_parts(parts) for piece in pieces_of(part)])
     if not any(read_selection(piece.thing.data).any() for piece in pieces):
-        raise BadArgument("No Gaussians are selected.", "Select some in Edit Mode.")
+        raise BadArgument("No Gaussians are selected.", "Select Gaussians in Edit Mode.")
     count = 0
     for piece in pieces:
         data = piece.thing.data

@@ -24,7 +24,7 @@ def merge(parts: Iterable[Any], into: Any = None) -> Any:
     """
     several = check_parts([*parts, *([into] if into is not None else [])])
     if len(several) < 2:
-        raise BadArgument("One object alone cannot be merged.", "Select two objects or more.")
+        raise BadArgument("At least two objects are needed to merge.", "Select two or more objects.")
     pieces = {part: pieces_of(part) for part in several}
     if into is None:
         into = max(several, key=lambda part: part.splatlift.count)

@@ -25,7 +25,7 @@ def rename(parts: Iterable[Any], name: str) -> None:
     several = check_parts(parts)
     names = [name.strip()] if len(several) == 1 else [f"{name.strip()} {n}" for n in range(1, 1 + len(several))]
     if not name.strip() or len(names[-1].encode()) > LONGEST_NAME:
-        raise BadArgument(f"{name!r} is no name for an object.", f"Type 1 to {LONGEST_NAME} characters.")
+        raise BadArgument(f"{name!r} is not a valid object name.", f"Type 1 to {LONGEST_NAME} characters.")
     for part, each in zip(several, names, strict=True):
         name_part(part, each)
 
@@ -38,6 +38,6 @@ def recolour(parts: Iterable[Any], colour: Sequence[float]) -> None:
     """
     several = check_parts(parts)
     if len(colour) != 3 or not all(0 <= channel <= 1 for channel in colour):
-        raise BadArgument(f"{tuple(colour)} is no colour.", "Give red, green and blue from 0 to 1.")
+        raise BadArgument(f"{tuple(colour)} is not a valid colour.", "Give red, green and blue values from 0 to 1.")
     for part in several:
         recolour_part(part, colour)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import bmesh  # pyright: ignore[reportMissingImports]
+import bmesh
 import bpy
 
 from protocol.errors import BadArgument, BadSplats
@@ -60,7 +60,7 @@ def scene_of(part: Any) -> Any:
     scenes = [each for each in session.scenes() if each.splatlift.scene_id == part.splatlift.scene_id]
     scene = next((each for each in scenes if part in each.children_recursive), None)
     if scene is None or part.splatlift.kind not in KINDS:
-        raise BadArgument(f"{part.name!r} is no object of an imported scene.", "Choose a collection that was imported.")
+        raise BadArgument(f"{part.name!r} is not an object of an imported scene.", "Choose an imported collection.")
     return scene
 
 
@@ -72,9 +72,11 @@ def check_parts(parts: Iterable[Any]) -> list[Any]:
     """
     several = list(dict.fromkeys(parts))
     if not several:
-        raise BadArgument("There is no object to edit.", "Select one in the view or in the list.")
+        raise BadArgument("No object is selected.", "Select an object in the view or in the list.")
     if len({scene_of(part) for part in several}) > 1:
-        raise BadArgument("The objects belong to different imported scenes.", "Edit those of one scene at a time.")
+        raise BadArgument(
+            "The objects belong to different imported scenes.", "Edit the objects of one scene at a time."
+        )
     return several
 
 
@@ -87,7 +89,7 @@ def new_part(like: Any, name: str) -> Any:
     scene = scene_of(like)
     label = 1 + max(each.splatlift.label for each in scene.children_recursive)
     if label > MAX_LABEL:
-        raise BadArgument(f"A scene cannot have labels beyond {MAX_LABEL}.", "Merge objects first.")
+        raise BadArgument(f"A scene cannot have labels above {MAX_LABEL}.", "Merge objects first.")
     part = _add(scene, like, "OBJECT", name)
     part.splatlift.label = label
     part.splatlift.confidence = like.splatlift.confidence

@@ -74,4 +74,4 @@ def _delete(parts: list[Any]) -> int:
 
 def _check_any(count: int) -> None:
     if not count:
-        raise BadArgument("No Gaussians are selected.", "Select some in Edit Mode.")
+        raise BadArgument("No Gaussians are selected.", "Select Gaussians in Edit Mode.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import bmesh  # pyright: ignore[reportMissingImports]
+import bmesh
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,9 +50,7 @@ def write_selection(data: Any, rows: NDArray[np.bool_]) -> None:
 
 def active_point(thing: Any) -> int | None:
     """Return the point that was selected last in Edit Mode, or None where Blender does not know one."""
-    if not hasattr(thing.data, "vertices"):
-        return None
-    if thing.mode == "EDIT":
+    if thing.mode == "EDIT" and hasattr(thing.data, "vertices"):
         mesh = bmesh.from_edit_mesh(thing.data)
         mesh.verts.index_update()
         last = mesh.select_history.active
@@ -70,7 +68,7 @@ def check_shown(pieces: list[Piece]) -> list[Piece]:
     covered = next((piece for piece in pieces if piece.surface is not None), None)
     if covered is not None:
         raise BadArgument(
-            f"{covered.surface.name!r} is shown as a mesh, and its Gaussians cannot be seen to be selected.",
-            "Import the result as points or splats for that.",
+            f"{covered.surface.name!r} is shown as a mesh, so its Gaussians cannot be selected.",
+            "Import the result as points or splats.",
         )
     return pieces

@@ -7,16 +7,17 @@ The embedding says what belongs to the same thing, as object selection of Contra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import BadArgument
 from protocol.result.embedding import read_embedding
-from protocol.result.gaussians import map_rows
 from protocol.result.names import EMBEDDING, ROW, SPLATS
+from protocol.result.rows import read_rows
 
 from ..splats.columns import COLOUR, read_positions
 from .columns import read_column
@@ -33,14 +34,16 @@ Ask = Callable[[Path, int, float], "NDArray[np.bool_] | None"]
 """Asks a server: result folder, row, threshold -> (N,) bool by row, or None where no server can answer."""
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True)
+class Point:
     """One Gaussian: the object of Blender that holds it, and its number there."""
 
     thing: Any
     index: int
 
 
-class Similar(NamedTuple):
+@dataclass(frozen=True)
+class Similar:
     """How many Gaussians were selected, and by what: "embedding" or "colour"."""
 
     count: int
@@ -76,7 +79,7 @@ def select_like(
     pieces = check_shown([piece for part in several for piece in pieces_of(part)])
     seeds = [_seeds(piece, like) for piece in pieces]
     if not any(each.any() for each in seeds):
-        raise BadArgument("Nothing is selected to compare with.", "Click a Gaussian in Edit Mode.")
+        raise BadArgument("No Gaussian is selected for the comparison.", "Click a Gaussian in Edit Mode.")
     folder = Path(scene_of(several[0]).splatlift.source)
     if (folder / SPLATS).is_file():
         alike = _by_embedding(pieces, seeds, folder, threshold)
@@ -91,33 +94,6 @@ def select_like(
     return Similar(count, "embedding" if alike else "colour")
 
 
-def row_places(folder: Path) -> tuple[int, NDArray[np.intp] | None]:
-    """Return how many Gaussians ``splats.ply`` of a result has, and where in it each row of the first import is.
-
-    The places are (highest row + 1,), -1 for a row that is gone; None where rows are places, as in a result that was
-    never edited.
-
-    Raises:
-        BadResult: if the file is missing or broken.
-    """
-    stored = map_rows(folder)
-    if ROW not in (stored.dtype.names or ()):
-        return len(stored), None
-    rows = np.asarray(stored[ROW], np.intp)
-    places = np.full(int(rows.max(initial=-1)) + 1, -1)
-    places[rows] = np.arange(len(rows))
-    return len(stored), places
-
-
-def places_of(rows: NDArray, count: int, places: NDArray[np.intp] | None) -> NDArray[np.intp]:
-    """Return the places (N,) of ``rows`` in a result, as :func:`row_places` tells them; -1 where one is gone."""
-    limit = count if places is None else len(places)
-    known = (rows >= 0) & (rows < limit)
-    safe = np.where(known, rows, 0).astype(np.intp)
-    found = safe if places is None or not len(places) else places[safe]
-    return np.where(known, found, -1)
-
-
 def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
     selection = read_selection(piece.thing.data)
     if like is None:
@@ -125,7 +101,10 @@ def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
     rows = np.zeros_like(selection)
     if piece.thing == like.thing:
         if not 0 <= like.index < len(rows):
-            raise BadArgument(f"There is no Gaussian {like.index}.", f"{like.thing.name} has 0 to {len(rows) - 1}.")
+            raise BadArgument(
+                f"The Gaussian {like.index} does not exist.",
+                f"Choose a row of {like.thing.name} from 0 to {len(rows) - 1}.",
+            )
         rows[like.index] = True
     return rows
 
@@ -135,14 +114,16 @@ def _by_embedding(
 ) -> list[NDArray[np.bool_]] | None:
     if not (folder / EMBEDDING).exists():
         return None
-    count, places = row_places(folder)
-    embedding = read_embedding(folder, count)
+    known = read_rows(folder)
+    embedding = read_embedding(folder, known.count)
     if embedding is None:
         return None
-    features = [_unit(embedding, places_of(read_column(piece.thing.data, ROW), count, places)) for piece in pieces]
+    features = [_unit(embedding, known.places_of(read_column(piece.thing.data, ROW))) for piece in pieces]
     wanted = np.concatenate([each[own] for each, own in zip(features, seeds, strict=True)]).mean(0)
     if not np.linalg.norm(wanted) > 0:
-        raise BadArgument("What is selected has no embedding.", "Choose a Gaussian that the photographs show.")
+        raise BadArgument(
+            "The selected Gaussians have no embedding.", "Choose a Gaussian that is visible in the photographs."
+        )
     wanted /= np.linalg.norm(wanted)
     return [each @ wanted >= threshold for each in features]
 

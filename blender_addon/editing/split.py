@@ -40,7 +40,7 @@ def split_selection(parts: Iterable[Any]) -> list[Any]:
         settle(new)
     if not made:
         raise BadArgument(
-            "All of the object is selected." if any_selected else "No Gaussians are selected.",
+            "The whole object is selected." if any_selected else "No Gaussians are selected.",
             "Select a part of an object in Edit Mode.",
         )
     return made
@@ -73,5 +73,5 @@ def split_pieces(parts: Iterable[Any], *, gap: float = 1.0, smallest: int = 50) 
                 made.append(new)
         settle(part)
     if not made:
-        raise BadArgument("There are no pieces that stand apart.", "Try a smaller gap, or smaller pieces.")
+        raise BadArgument("The object has no separate pieces.", "Try a smaller gap or smaller pieces.")
     return made

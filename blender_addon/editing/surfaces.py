@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import bmesh  # pyright: ignore[reportMissingImports]
+import bmesh
 import bpy
 import numpy as np
 from mathutils import Matrix
-from mathutils.kdtree import KDTree  # pyright: ignore[reportMissingImports]
+from mathutils.kdtree import KDTree
 from numpy.typing import NDArray
 
 from ..splats.columns import read_positions

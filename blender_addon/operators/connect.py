@@ -1,6 +1,6 @@
 """Connect to the server, and disconnect."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -14,11 +14,11 @@ from .reporting import reporting
 
 
 class SPLATLIFT_OT_connect(bpy.types.Operator):
-    """Connect to the server, and again whenever it is lost"""
+    """Connect to the server, and reconnect when the connection is lost"""
 
     bl_idname = "splatlift.connect"
     bl_label = "Connect"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -37,11 +37,11 @@ class SPLATLIFT_OT_connect(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_disconnect(bpy.types.Operator):
-    """Disconnect; a running job goes on at the server and is followed again after the next Connect"""
+    """Disconnect. A running job continues on the server and is shown again after the next Connect"""
 
     bl_idname = "splatlift.disconnect"
     bl_label = "Disconnect"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -55,16 +55,16 @@ class SPLATLIFT_OT_disconnect(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_start_server(bpy.types.Operator):
-    """Start a server on this machine and connect to it; it ends with Blender"""
+    """Start a server on this machine and connect to it. It stops when Blender closes"""
 
     bl_idname = "splatlift.start_server"
     bl_label = "Start a Server Here"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         if environment() is None:
-            cls.poll_message_set("Choose the backend's Python in the add-on's preferences first")
+            cls.poll_message_set("First choose the backend's Python in the add-on's preferences")
             return False
         return True
 
@@ -80,11 +80,11 @@ class SPLATLIFT_OT_start_server(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_stop_server(bpy.types.Operator):
-    """Stop the server on this machine; what it was at goes on when one is started here again"""
+    """Stop the server on this machine. Its jobs continue when it is started again"""
 
     bl_idname = "splatlift.stop_server"
     bl_label = "Stop the Server Here"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:

@@ -3,7 +3,7 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -22,7 +22,7 @@ from .reporting import reporting
 
 
 class _Edit:
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
     report: Any
 
     @classmethod
@@ -31,7 +31,7 @@ class _Edit:
 
 
 class SPLATLIFT_OT_split_selection(_Edit, bpy.types.Operator):
-    """Make what is selected in Edit Mode an object of its own, one for each object that it is selected in"""
+    """Move the Gaussians selected in Edit Mode to a new object, one for each edited object"""
 
     bl_idname = "splatlift.split_selection"
     bl_label = "Split Selection"
@@ -45,21 +45,24 @@ class SPLATLIFT_OT_split_selection(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_split_pieces(_Edit, bpy.types.Operator):
-    """Make every piece that stands apart an object of its own; the largest stays what it was"""
+    """Make every separate piece a new object. The largest piece stays in the object"""
 
     bl_idname = "splatlift.split_pieces"
     bl_label = "Split into Pieces"
 
     gap: bpy.props.FloatProperty(
         name="Gap",
-        description="How far apart pieces are at least, as a multiple of the distance that is usual between Gaussians",
+        description="Smallest distance between pieces, as a multiple of the typical distance between Gaussians",
         default=1.0,
         min=0.1,
         soft_max=10.0,
         max=1000.0,
     )
     smallest: bpy.props.IntProperty(
-        name="Smallest", description="Gaussians of a piece; smaller ones stay with the largest", default=50, min=1
+        name="Smallest",
+        description="Smallest number of Gaussians in a piece. Smaller pieces stay with the largest one",
+        default=50,
+        min=1,
     )
 
     @reporting
@@ -71,27 +74,25 @@ class SPLATLIFT_OT_split_pieces(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_assign(_Edit, bpy.types.Operator):
-    """Give what is selected in Edit Mode to another object"""
+    """Assign the Gaussians selected in Edit Mode to another object"""
 
     bl_idname = "splatlift.assign"
     bl_label = "Assign to Object"
 
-    object_id: bpy.props.StringProperty(
-        name="Object Id", description="Of the object that gets them", options={"SKIP_SAVE"}
-    )
+    object_id: bpy.props.StringProperty(name="Object Id", description="Id of the target object", options={"SKIP_SAVE"})
 
     @reporting
     def execute(self, context: Any) -> set[str]:
         to = session.find(self.object_id)
         if to is None:
-            raise NotFound("The object to assign to is not in this file.", "Choose one from the menu.")
+            raise NotFound("The target object is not in this file.", "Choose an object from the menu.")
         moved = assign(need_targets(context), to)
         self.report({"INFO"}, f"{moved:,} Gaussians now belong to {to.name}")
         return {"FINISHED"}
 
 
 class SPLATLIFT_OT_assign_to_background(_Edit, bpy.types.Operator):
-    """Give what is selected in Edit Mode to the background"""
+    """Assign the Gaussians selected in Edit Mode to the background"""
 
     bl_idname = "splatlift.assign_to_background"
     bl_label = "Assign to Background"
@@ -104,7 +105,7 @@ class SPLATLIFT_OT_assign_to_background(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_delete_selection(_Edit, bpy.types.Operator):
-    """Delete what is selected in Edit Mode"""
+    """Delete the Gaussians selected in Edit Mode"""
 
     bl_idname = "splatlift.delete_selection"
     bl_label = "Delete Selection"
@@ -117,14 +118,14 @@ class SPLATLIFT_OT_delete_selection(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_remove_floaters(_Edit, bpy.types.Operator):
-    """Delete small pieces that stand far off the rest of the selected objects"""
+    """Delete small pieces far from the rest of the selected objects"""
 
     bl_idname = "splatlift.remove_floaters"
     bl_label = "Remove Floaters"
 
     gap: bpy.props.FloatProperty(
         name="Distance",
-        description="How far off floaters are, as a multiple of the distance that is usual between Gaussians",
+        description="Smallest distance of a floater, as a multiple of the typical distance between Gaussians",
         default=GAP,
         min=0.1,
         soft_max=20.0,
@@ -132,7 +133,7 @@ class SPLATLIFT_OT_remove_floaters(_Edit, bpy.types.Operator):
     )
     largest: bpy.props.FloatProperty(
         name="Largest",
-        description="Share of its object that a floater has at most; larger pieces stay",
+        description="Largest share of its object that a floater can have. Larger pieces are kept",
         default=100 * LARGEST,
         min=0.0,
         max=50.0,
@@ -142,15 +143,19 @@ class SPLATLIFT_OT_remove_floaters(_Edit, bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         removed = remove_floaters(need_targets(context), gap=self.gap, largest=self.largest / 100)
-        self.report({"INFO"}, f"{removed:,} Gaussians removed" if removed else "There are no floaters")
+        self.report({"INFO"}, f"{removed:,} Gaussians removed" if removed else "No floaters found")
         return {"FINISHED"}
 
 
 class SPLATLIFT_MT_assign(bpy.types.Menu):
-    """The objects that the selection can be given to."""
+    """Objects that the selection can be assigned to."""
 
     bl_label = "Assign to Object"
-    layout: Any
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """Blender's, which is always there while something is drawn."""
 
     def draw(self, context: Any) -> None:
         scene = shown_scene(context)

@@ -3,7 +3,7 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -17,11 +17,11 @@ from ..editing.parts import pieces_of
 from ..editing.remove import delete
 from ..settings import shown_scene
 from .edit_targets import can_edit, need_scene, need_targets, targets
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 
 class _Edit:
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
     report: Any
 
     @classmethod
@@ -30,14 +30,14 @@ class _Edit:
 
 
 class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
-    """Give the selected objects a name; several are numbered"""
+    """Rename the selected objects. Several objects are numbered"""
 
     bl_idname = "splatlift.rename"
     bl_label = "Rename"
 
     name: bpy.props.StringProperty(name="Name", options={"SKIP_SAVE"})
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         found = targets(context)
         if found and not self.properties.is_property_set("name"):
             self.name = found[0].name
@@ -50,7 +50,7 @@ class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
-    """Give the selected objects a colour, which the list shows, and views where they show the colours of labels"""
+    """Set the colour of the selected objects, for the list and for views that show label colours"""
 
     bl_idname = "splatlift.recolour"
     bl_label = "Colour"
@@ -59,7 +59,7 @@ class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
         name="Colour", size=3, min=0, max=1, default=(0.8, 0.8, 0.8), subtype="COLOR_GAMMA", options={"SKIP_SAVE"}
     )
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         found = targets(context)
         if found and not self.properties.is_property_set("colour"):
             self.colour = found[0].splatlift.colour
@@ -72,7 +72,7 @@ class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_merge(_Edit, bpy.types.Operator):
-    """Merge the selected objects into the active one, where they lie"""
+    """Merge the selected objects into the active one without moving them"""
 
     bl_idname = "splatlift.merge"
     bl_label = "Merge"
@@ -103,7 +103,7 @@ class SPLATLIFT_OT_delete(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_duplicate(_Edit, bpy.types.Operator):
-    """Copy the selected objects, each into a collection of its own; the copies are selected then, to be moved"""
+    """Copy each selected object to a new collection and select the copies"""
 
     bl_idname = "splatlift.duplicate"
     bl_label = "Duplicate"
@@ -115,7 +115,7 @@ class SPLATLIFT_OT_duplicate(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_isolate(_Edit, bpy.types.Operator):
-    """Hide everything else of the scene"""
+    """Hide everything else in the scene"""
 
     bl_idname = "splatlift.isolate"
     bl_label = "Isolate"
@@ -127,11 +127,11 @@ class SPLATLIFT_OT_isolate(_Edit, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_show_others(bpy.types.Operator):
-    """Show again what Isolate hid"""
+    """Show everything that Isolate has hidden"""
 
     bl_idname = "splatlift.show_others"
     bl_label = "Show Others"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:

@@ -1,6 +1,6 @@
 """Write edits back to the result folder."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -13,19 +13,19 @@ from .reporting import reporting
 
 
 class SPLATLIFT_OT_save_edits(bpy.types.Operator):
-    """Write the scene as it is now to the result folder it came from, where the first state is kept as a backup"""
+    """Write the edited scene to its result folder. The original state is kept there as a backup"""
 
     bl_idname = "splatlift.save_edits"
     bl_label = "Save Edits to Result"
     # Undo reaches labels that had to be given anew; what is on disk stays as it was saved.
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         if not session.scenes():
             cls.poll_message_set("Import a result first")
         elif context.mode not in ("OBJECT", "EDIT_MESH", "EDIT_POINTCLOUD"):
-            cls.poll_message_set("Edits are saved in Object Mode and in Edit Mode")
+            cls.poll_message_set("Edits can be saved in Object Mode and in Edit Mode")
         else:
             return True
         return False
@@ -33,7 +33,7 @@ class SPLATLIFT_OT_save_edits(bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         folder = save_edits(need_scene(context))
-        self.report({"INFO"}, f"Edits saved to {folder}; what was there before is in {BACKUP}")
+        self.report({"INFO"}, f"Edits saved to {folder}; the original state is in {BACKUP}")
         return {"FINISHED"}
 
 

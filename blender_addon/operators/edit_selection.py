@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 import numpy as np
@@ -26,7 +26,7 @@ PATIENCE = 10.0
 
 
 class _Select:
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
     report: Any
 
     @classmethod
@@ -35,21 +35,21 @@ class _Select:
 
 
 class SPLATLIFT_OT_select_similar(_Select, bpy.types.Operator):
-    """Select what is like the active Gaussian, or like the selected ones: by what the result's method learnt of them
-    where it learnt that, elsewhere by their colour, as far as it spreads without a gap"""
+    """Select Gaussians similar to the active or selected ones. Compares trained embeddings where the result has "
+    "them, otherwise colours of connected Gaussians"""
 
     bl_idname = "splatlift.select_similar"
     bl_label = "Select Similar"
 
     threshold: bpy.props.FloatProperty(
-        name="Likeness",
-        description="How much alike, from 0 to 1; the higher, the fewer",
+        name="Similarity",
+        description="Similarity threshold; higher selects fewer Gaussians",
         default=THRESHOLD,
         min=0.0,
         max=1.0,
         subtype="FACTOR",
     )
-    extend: bpy.props.BoolProperty(name="Extend", description="Keep what is selected")
+    extend: bpy.props.BoolProperty(name="Extend", description="Add to the current selection")
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -62,10 +62,12 @@ class SPLATLIFT_OT_select_similar(_Select, bpy.types.Operator):
 
 
 class _Spread(_Select):
-    steps: bpy.props.IntProperty(name="Steps", description="How many times", default=1, min=1, soft_max=10, max=100)
+    steps: bpy.props.IntProperty(
+        name="Steps", description="Number of repetitions", default=1, min=1, soft_max=10, max=100
+    )
     reach: bpy.props.FloatProperty(
         name="Reach",
-        description="How near is near, as a multiple of the distance that is usual between Gaussians",
+        description="Distance of each step, as a multiple of the typical distance between Gaussians",
         default=1.0,
         min=0.1,
         soft_max=10.0,
@@ -74,7 +76,7 @@ class _Spread(_Select):
 
 
 class SPLATLIFT_OT_grow_selection(_Spread, bpy.types.Operator):
-    """Select what is near the selected Gaussians as well"""
+    """Extend the selection to nearby Gaussians"""
 
     bl_idname = "splatlift.grow_selection"
     bl_label = "Grow"
@@ -87,7 +89,7 @@ class SPLATLIFT_OT_grow_selection(_Spread, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_shrink_selection(_Spread, bpy.types.Operator):
-    """Deselect what is near Gaussians that are not selected"""
+    """Deselect Gaussians near the border of the selection"""
 
     bl_idname = "splatlift.shrink_selection"
     bl_label = "Shrink"

@@ -38,7 +38,7 @@ def need_targets(context: Any) -> list[Any]:
     """
     found = targets(context)
     if not found:
-        raise BadArgument("Nothing imported is selected.", f"{NOTHING}.")
+        raise BadArgument("No imported object is selected.", f"{NOTHING}.")
     return found
 
 
@@ -50,7 +50,7 @@ def need_scene(context: Any) -> Any:
     """
     shown = shown_scene(context)
     if shown is None:
-        raise BadArgument("Nothing is imported yet.", "Import a result first.")
+        raise BadArgument("No result is imported.", "Import a result first.")
     return shown
 
 

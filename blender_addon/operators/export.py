@@ -1,8 +1,13 @@
-"""Export objects to a splat file or a mesh file, with what was moved baked in."""
+"""Export objects to a file of Gaussians or of a mesh, with what was moved baked in.
+
+The Gaussians are also in Blender's File > Export, and an exporter of collections.
+"""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
+import textwrap
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +15,26 @@ import bpy
 from bpy_extras.io_utils import ExportHelper
 
 from protocol.errors import BadArgument
+from protocol.formats.registry import BY_NAME, format_of, with_ending
 
 from .. import session
 from ..settings import chosen_object, shown_scene
-from ..splats.export import export_objects
+from ..splats.export import export_objects, formats_here
 from ..splats.export_mesh import ENDINGS, export_meshes
 from .reporting import reporting
 
 WHAT = (
-    ("OBJECT", "Object", "The object that is chosen in the list"),
-    ("SELECTED", "Selected", "All objects of which something is selected in the view"),
-    ("SCENE", "Scene", "The whole scene as it stands now: what was deleted is gone, what was moved has moved"),
+    ("OBJECT", "Object", "The active object in the list"),
+    ("SELECTED", "Selected", "All objects that are selected in the view"),
+    ("SCENE", "Scene", "The whole scene with all edits"),
 )
+BY_ENDING = "BY_ENDING"
+FORMATS = (
+    (BY_ENDING, "By Ending", "What the ending of the file says"),
+    *((each.name, each.title, f"Keeps {each.keeps}") for each in formats_here()),
+)
+WIDTH = 44
+"""Characters of a line beside the file dialog."""
 
 
 class _Export(ExportHelper):
@@ -38,7 +51,7 @@ class _Export(ExportHelper):
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Any:
         chosen = chosen_object(context) if self.what == "OBJECT" else shown_scene(context)
         if chosen is not None:
             # In the folder of the last export, but under this object's name.
@@ -47,37 +60,82 @@ class _Export(ExportHelper):
 
 
 class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
-    """Write Gaussians to a PLY file that splat viewers open"""
+    """Write Gaussians to a file for viewers and other programs"""
 
     bl_idname = "splatlift.export"
     bl_label = "Export"
 
     filename_ext = ".ply"
-    filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(
+        default=";".join(f"*{ending}" for each in formats_here() for ending in each.endings), options={"HIDDEN"}
+    )
     what: bpy.props.EnumProperty(name="Export", items=WHAT)
+    format: bpy.props.EnumProperty(name="Format", items=FORMATS)
+    labels: bpy.props.BoolProperty(
+        name="Labels", description="Write the label of each Gaussian too, in the file or, if it holds none, beside it"
+    )
     background: bpy.props.BoolProperty(
-        name="Background", description="Write also what belongs to no object of the scene", default=True
+        name="Background", description="Also write Gaussians that belong to no object", default=True
     )
     frame: bpy.props.EnumProperty(
         name="Frame",
         items=(
-            ("CAPTURE", "Capture", "The axes and the scale of the capture: an untouched object is the file it was"),
-            ("WORLD", "World", "The axes and the scale of Blender, with Z up"),
+            ("CAPTURE", "Capture", "Axes and scale of the capture. An unedited object is written unchanged"),
+            ("WORLD", "World", "Axes and scale of Blender, with Z up"),
         ),
     )
+    # Blender sets it where a collection is exported by its own exporter.
+    collection: bpy.props.StringProperty(options={"HIDDEN"})
+
+    def check(self, context: Any) -> bool:
+        if self.format == BY_ENDING:
+            return False
+        before = self.filepath
+        self.filepath = str(with_ending(Path(before), BY_NAME[self.format]))
+        return self.filepath != before
+
+    def draw(self, context: Any) -> None:
+        self.layout.use_property_split = True
+        if not self.collection:
+            self.layout.prop(self, "what")
+        for name in ("format", "labels", "background", "frame"):
+            self.layout.prop(self, name)
+        if self.format != BY_ENDING:
+            for line in textwrap.wrap(f"Keeps {BY_NAME[self.format].keeps}", WIDTH):
+                self.layout.label(text=line)
 
     @reporting
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
-        # An object that was asked for by itself is written, be it the background.
-        background = self.background or self.what != "SCENE"
-        count = export_objects(chosen(self.what, context), path, background=background, frame=self.frame)
+        name = None if self.format == BY_ENDING else self.format
+        format_of(path, name, ("gaussians",))
+        if self.collection:
+            parts, background = [_collection(self.collection)], self.background
+        else:
+            # An object that was asked for by itself is written, be it the background.
+            parts, background = chosen(self.what, context), self.background or self.what != "SCENE"
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            count = export_objects(parts, path, background=background, frame=self.frame, name=name, labels=self.labels)
+        for each in caught:
+            self.report({"WARNING"}, str(each.message))
         self.report({"INFO"}, f"{count:,} Gaussians written to {path}")
         return {"FINISHED"}
 
 
+class SPLATLIFT_FH_gaussians(bpy.types.FileHandler):
+    """By which Blender offers the export in the properties of a collection."""
+
+    bl_idname = "SPLATLIFT_FH_gaussians"
+    bl_label = "SplatLift Gaussians"
+    bl_export_operator = SPLATLIFT_OT_export.bl_idname
+    bl_file_extensions = ";".join(
+        dict.fromkeys(Path(ending).suffix or ending for each in formats_here() for ending in each.endings)
+    )
+
+
 class SPLATLIFT_OT_export_mesh(_Export, bpy.types.Operator):
-    """Write the surfaces of objects to a mesh file"""
+    """Write object surfaces to a mesh file"""
 
     bl_idname = "splatlift.export_mesh"
     bl_label = "Export Mesh"
@@ -99,6 +157,13 @@ class SPLATLIFT_OT_export_mesh(_Export, bpy.types.Operator):
         return {"FINISHED"}
 
 
+def _collection(name: str) -> Any:
+    collection = bpy.data.collections.get(name)
+    if collection is None:
+        raise BadArgument(f"There is no collection {name}.", "Export it by hand.")
+    return collection
+
+
 def chosen(what: str, context: Any) -> list[Any]:
     """Return the collections that one of :data:`WHAT` names.
 
@@ -110,16 +175,31 @@ def chosen(what: str, context: Any) -> list[Any]:
     if what == "OBJECT":
         part = chosen_object(context)
         if part is None:
-            raise BadArgument("No object is chosen in the list.", "Click one, or export the scene.")
+            raise BadArgument("No object is active in the list.", "Click an object in the list, or export the scene.")
         return [part]
     selected = set(context.selected_objects)
     parts = [part for scene in session.scenes() for part in scene.children_recursive]
     touched = [part for part in parts if not selected.isdisjoint(part.objects)]
     if not touched:
-        raise BadArgument("No imported object is selected.", "Select some in the view, or export the scene.")
+        raise BadArgument("No imported object is selected.", "Select objects in the view, or export the scene.")
     return touched
 
 
-CLASSES = (SPLATLIFT_OT_export, SPLATLIFT_OT_export_mesh)
+def draw_in_menu(self: Any, context: Any) -> None:
+    """Add the export of Gaussians to File > Export."""
+    self.layout.operator(SPLATLIFT_OT_export.bl_idname, text="Gaussians of SplatLift").what = "SCENE"
 
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+
+CLASSES = (SPLATLIFT_OT_export, SPLATLIFT_OT_export_mesh, SPLATLIFT_FH_gaussians)
+
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)
+
+
+def register() -> None:
+    _register()
+    bpy.types.TOPBAR_MT_file_export.append(draw_in_menu)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_export.remove(draw_in_menu)
+    _unregister()

@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -15,20 +15,20 @@ from protocol.result.table import read_table
 
 from .. import session
 from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
-from ..splats.collections import show_as, shown_as
+from ..splats.collections import drawn_by_blender, show_as, shown_as
 from ..timer import timer
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 FROM_PANEL = ("display", "up", "scale")
 """Properties of an import that the panel has, for a click that does not give them."""
 
 
 class SPLATLIFT_OT_import_result(bpy.types.Operator):
-    """Bring a result into the scene, one collection per object"""
+    """Import a result, with one collection per object"""
 
     bl_idname = "splatlift.import_result"
     bl_label = "Import"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     # What is not given is to be asked for, and not taken from the last time.
     directory: bpy.props.StringProperty(
@@ -40,12 +40,12 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     )
     scale: bpy.props.FloatProperty(**SCALE, options={"SKIP_SAVE"})
     cameras: bpy.props.BoolProperty(
-        name="Cameras", description="Bring the capture's cameras too, where the result has them", default=True
+        name="Cameras", description="Also import the capture's cameras, if the result has them", default=True
     )
     photographs: bpy.props.StringProperty(
         name="Photographs",
-        description="The capture's folder, for its photographs behind what the cameras see; "
-        "empty for the panel's capture, if the result is of that",
+        description="Folder of the capture, for photographs as camera backgrounds. If empty, the capture in the "
+        "panel is used if it matches the result",
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
@@ -53,11 +53,11 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         if timer.importing is not None:
-            cls.poll_message_set("One result is being imported already")
+            cls.poll_message_set("Another result is being imported")
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         for name in FROM_PANEL:
             if not self.properties.is_property_set(name):
                 setattr(self, name, getattr(settings(context), name))
@@ -69,7 +69,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         if not self.directory:
-            raise BadArgument("No result folder was named.", "Name one with directory=...")
+            raise BadArgument("No result folder was named.", "Give the argument directory.")
         folder = Path(bpy.path.abspath(self.directory))
         cameras = self.cameras and (folder / CAMERAS).is_file()
         steps = session.import_steps(
@@ -90,17 +90,17 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_stop_import(bpy.types.Operator):
-    """Stop the import; nothing of it has reached the scene yet"""
+    """Cancel the import. The scene is unchanged"""
 
     bl_idname = "splatlift.stop_import"
     bl_label = "Cancel"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         return timer.importing is not None
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         timer.stop_import()
         return {"FINISHED"}
 
@@ -119,16 +119,20 @@ def photographs_of(result: Path, chosen: str, context: Any) -> Path | None:
 
 
 def show(collection: Any) -> None:
-    """Have the panel's list show a scene that has just been imported, and solid views its objects' colours."""
+    """Have the panel's list show a scene that has just been imported, and solid views its objects' colours.
+
+    Of Gaussians that Blender draws by itself solid views show the photographs' colours as they are.
+    """
     chosen = bpy.context.scene.splatlift
     chosen.scene_id = collection.splatlift.scene_id
     chosen.row = 0
     if shown_as(collection)[0] == "SPLATS":
         show_as(collection, "SPLATS", chosen.budget)
+    plain = not drawn_by_blender(collection)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             # Blender's own choice shows every object in the same grey; another choice is a person's.
-            if area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
+            if plain and area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
                 area.spaces.active.shading.color_type = "OBJECT"
             if area.type == "VIEW_3D" and session.cameras_of(collection) is not None:
                 # From every camera a line would lead to the scene's placement.
@@ -140,8 +144,9 @@ def in_one_undo_step(collection: Any) -> None:
     show(collection)
     window = next(iter(bpy.context.window_manager.windows), None)
     with bpy.context.temp_override(window=window):
-        if bpy.ops.ed.undo_push.poll():
-            bpy.ops.ed.undo_push(message="Import Objects")
+        push: Any = bpy.ops.ed.undo_push
+        if push.poll():
+            push(message="Import Objects")
 
 
 CLASSES = (SPLATLIFT_OT_import_result, SPLATLIFT_OT_stop_import)

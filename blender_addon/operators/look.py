@@ -4,7 +4,7 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
@@ -14,16 +14,16 @@ from protocol.result.table import read_table
 from .. import session
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
-from ..splats.collections import show_as
+from ..splats.collections import drawn_by_blender, show_as
 from ..splats.display import show_labels
 from . import importing
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 
 class _OfScene:
     """An operator on the scene that the list shows."""
 
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -34,7 +34,7 @@ class _OfScene:
 
 
 class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
-    """See everything that was imported in these colours"""
+    """Show all imported objects in these colours"""
 
     bl_idname = "splatlift.show_colours"
     bl_label = "Show Colours"
@@ -42,16 +42,20 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
     colours: bpy.props.EnumProperty(
         name="Colours",
         items=(
-            ("PHOTOGRAPHS", "Photographs", "The colours that were photographed"),
-            ("LABELS", "Objects", "Every object in one colour of its own"),
+            ("PHOTOGRAPHS", "Photographs", "Colours of the photographs"),
+            ("LABELS", "Objects", "One colour per object"),
         ),
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         show_labels(self.colours == "LABELS")
+        native = drawn_by_blender(shown_scene(context))
         for shading in _shadings(context):
-            # A solid view has the colours of objects alone; those of photographs are in the material.
-            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
+            # A solid view has the colours of objects alone, except of Blender's own Gaussians; those of photographs are
+            # in the material.
+            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and native:
+                shading.color_type = "MATERIAL"
+            elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
                 shading.type = "MATERIAL"
             if self.colours == "LABELS" and shading.color_type == "MATERIAL":
                 shading.color_type = "OBJECT"
@@ -59,7 +63,7 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
-    """See the Gaussians of the scene like this; objects that were imported as meshes stay meshes"""
+    """Show the Gaussians of the scene this way. Objects imported as meshes are not changed"""
 
     bl_idname = "splatlift.show_as"
     bl_label = "Show As"
@@ -67,25 +71,25 @@ class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
     display: bpy.props.EnumProperty(
         name="Show As",
         items=(
-            ("POINTS", "Points", "Every Gaussian as a point: the quickest"),
-            ("SPLATS", "Splats", "Gaussians as ellipsoids of their shape"),
+            ("POINTS", "Points", "Each Gaussian as a point; fastest"),
+            ("SPLATS", "Splats", "Gaussians as ellipsoids, or as native Gaussians if this Blender supports them"),
         ),
     )
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         show_as(shown_scene(context), self.display, settings(context).budget)
         return {"FINISHED"}
 
 
 class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
-    """Bring the cameras of the capture into the scene, in place of those that are there"""
+    """Import the cameras of the capture and replace existing ones"""
 
     bl_idname = "splatlift.add_cameras"
     bl_label = "Add Cameras"
 
     photographs: bpy.props.StringProperty(
         name="Photographs",
-        description="The capture's folder; empty for the panel's capture, if the scene is of that",
+        description="Folder of the capture. If empty, the capture in the panel is used if it matches the scene",
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
@@ -102,20 +106,20 @@ class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
             space.overlay.show_relationship_lines = False
         if capture is None:
             wanted = read_table(source).scene
-            self.report({"WARNING"}, f"No photographs: choose the folder {wanted!r} under Capture, and find them again")
+            self.report({"WARNING"}, f"No photographs found. Choose the folder {wanted!r} under Capture and try again")
         else:
             self.report({"INFO"}, f"{len(cameras.objects)} cameras, {found} with their photograph")
         return {"FINISHED"}
 
 
 class SPLATLIFT_OT_look_through(_OfScene, bpy.types.Operator):
-    """Look through this camera of the capture, with its size for rendering"""
+    """Look through this camera of the capture and use its render size"""
 
     bl_idname = "splatlift.look_through"
     bl_label = "Look Through Camera"
 
     step: bpy.props.IntProperty(
-        name="Step", description="How many cameras on; 0 for the active one", options={"SKIP_SAVE"}
+        name="Step", description="Number of cameras to go forward; 0 for the active camera", options={"SKIP_SAVE"}
     )
 
     @reporting
@@ -123,12 +127,12 @@ class SPLATLIFT_OT_look_through(_OfScene, bpy.types.Operator):
         collection = session.cameras_of(shown_scene(context))
         cameras = [each for each in collection.objects if is_camera(each)] if collection else []
         if not cameras:
-            raise NotFound("The scene has no cameras of its capture.", "Add them first.")
+            raise NotFound("The scene has no cameras of the capture.", "Add the cameras first.")
         now = context.active_object if context.active_object in cameras else context.scene.camera
         at = (cameras.index(now) + self.step) % len(cameras) if now in cameras else 0
         camera = cameras[at]
         if camera.name not in context.view_layer.objects:
-            raise BadArgument(f"The camera {camera.name} is hidden.", "Show the collection Cameras in the outliner.")
+            raise BadArgument(f"The camera {camera.name} is hidden.", "Unhide the collection Cameras in the outliner.")
         look_through(camera, context.scene)
         context.view_layer.objects.active = camera
         for space in _spaces(context):

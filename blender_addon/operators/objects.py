@@ -3,14 +3,14 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
 from protocol.errors import NotFound
 
 from .. import session
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 
 class SPLATLIFT_OT_select_object(bpy.types.Operator):
@@ -18,19 +18,19 @@ class SPLATLIFT_OT_select_object(bpy.types.Operator):
 
     bl_idname = "splatlift.select_object"
     bl_label = "Select"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     object_id: bpy.props.StringProperty(name="Object Id")
-    extend: bpy.props.BoolProperty(name="Extend", description="Keep what is selected")
+    extend: bpy.props.BoolProperty(name="Extend", description="Add to the current selection")
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         if context.mode != "OBJECT":
-            cls.poll_message_set("Objects are selected in Object Mode")
+            cls.poll_message_set("Objects can only be selected in Object Mode")
             return False
         return True
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         self.extend = event.shift
         return self.execute(context)
 

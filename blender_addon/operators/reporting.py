@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Literal
 
 from protocol.errors import Fault
 
+Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+"""What an operator returns to Blender."""
 
-def reporting(execute: Callable[[Any, Any], set[str]]) -> Callable[[Any, Any], set[str]]:
+
+def reporting(execute: Callable[[Any, Any], set[str]]) -> Any:
     """Make an operator's ``execute`` report a :class:`Fault` and cancel, instead of showing a traceback."""
 
     @wraps(execute)

@@ -4,27 +4,31 @@
 # Blender takes the properties of an operator from its annotations.
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 
+from protocol.capture_names import HEIF_ENDINGS, PHOTOGRAPH_ENDINGS, SPLAT_ENDINGS, VIDEO_ENDINGS
 from protocol.errors import BadArgument, NotFound
-from protocol.messages import JobRequest
+from protocol.job_request import JobRequest
 
-from .. import values
+from .. import options, values
 from ..client.job import Job
 from ..client.survey import Survey, scene_of
 from ..settings import capture_folder, settings
 from ..timer import redraw_panels, timer
-from .reporting import reporting
+from .reporting import Outcome, reporting
+
+DROPPED = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS, *VIDEO_ENDINGS, *SPLAT_ENDINGS, ".json", ".bin", ".txt")
+"""Endings of the files that belong to a capture."""
 
 
 class SPLATLIFT_OT_segment(bpy.types.Operator):
-    """Send the capture to the server and have it taken apart into objects; several wait for one another there"""
+    """Send the capture to the server and segment it into objects. Several captures are queued"""
 
     bl_idname = "splatlift.segment"
     bl_label = "Segment"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -40,8 +44,10 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         folder = capture_folder(context)
-        if folder is None or not folder.is_dir():
-            raise BadArgument(f"There is no folder {folder}.", "Choose the one that holds the photographs.")
+        if folder is None or not folder.exists():
+            raise BadArgument(
+                f"The folder {folder} does not exist.", "Choose the folder that contains the photographs."
+            )
         job = timer.job_list.submit(folder, request_of(settings(context), folder))
         timer.start()
         if bpy.app.background:
@@ -51,13 +57,13 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_cancel(bpy.types.Operator):
-    """Stop this capture, here and at the server"""
+    """Cancel this capture here and on the server"""
 
     bl_idname = "splatlift.cancel"
     bl_label = "Cancel"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_options = {"INTERNAL"}
 
-    job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
+    job: bpy.props.StringProperty(name="Job", description="Id of the job; default: the newest", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -71,13 +77,13 @@ class SPLATLIFT_OT_cancel(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_forget(bpy.types.Operator):
-    """Take this capture off the list; what was imported of it stays"""
+    """Remove this capture from the list. Imported objects are kept"""
 
     bl_idname = "splatlift.forget"
-    bl_label = "Take Off the List"
-    bl_options: ClassVar = {"INTERNAL"}
+    bl_label = "Remove from List"
+    bl_options = {"INTERNAL"}
 
-    job: bpy.props.StringProperty(name="Job", description="Its id; left out, the newest", options={"SKIP_SAVE"})
+    job: bpy.props.StringProperty(name="Job", description="Id of the job; default: the newest", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -91,19 +97,27 @@ class SPLATLIFT_OT_forget(bpy.types.Operator):
 
 
 class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
-    """Choose the capture that this file or folder belongs to"""
+    """Choose a video, a splat file, or any file of a capture"""
 
     bl_idname = "splatlift.drop_capture"
     bl_label = "Choose Capture"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
     filepath: bpy.props.StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: bpy.props.StringProperty(default=";".join(f"*{ending}" for ending in DROPPED), options={"HIDDEN"})
+
+    def invoke(self, context: Any, event: Any) -> Outcome:
+        """Ask for a file, unless one was dropped."""
+        if self.filepath:
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
 
     @reporting
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
         if not self.filepath or not path.exists():
-            raise BadArgument(f"There is no file {self.filepath}.", "Choose one of a capture.")
+            raise BadArgument(f"The file {self.filepath} does not exist.", "Choose a file of a capture.")
         settings(context).folder = str(scene_of(path))
         redraw_panels()  # Blender does not by itself, where the file was dropped beside the panel
         return {"FINISHED"}
@@ -114,7 +128,7 @@ class SPLATLIFT_OT_choose_value(bpy.types.Operator):
 
     bl_idname = "splatlift.choose_value"
     bl_label = "Choose"
-    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+    bl_options = {"INTERNAL", "UNDO"}
 
     method: bpy.props.StringProperty()
     setting: bpy.props.StringProperty()
@@ -124,17 +138,17 @@ class SPLATLIFT_OT_choose_value(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         value = _value(context, self.method, self.setting)
         if self.choice not in value.choices.split("\n"):
-            raise BadArgument(f"{value.title} cannot be {self.choice!r}.", "Choose one that the server offers.")
+            raise BadArgument(f"{value.title} cannot be {self.choice!r}.", "Choose a value that the server offers.")
         value.text = self.choice
         return {"FINISHED"}
 
 
 class SPLATLIFT_OT_reset_value(bpy.types.Operator):
-    """Set this back to what the method itself uses"""
+    """Reset this setting to the default of the method"""
 
     bl_idname = "splatlift.reset_value"
     bl_label = "Reset"
-    bl_options: ClassVar = {"INTERNAL", "UNDO"}
+    bl_options = {"INTERNAL", "UNDO"}
 
     method: bpy.props.StringProperty()
     setting: bpy.props.StringProperty()
@@ -144,7 +158,7 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
         """Say what the setting is: the text is the server's."""
         found = values.values_of(settings(context), properties.method)
         told = next((each.help for each in found if each.name == properties.setting), "")
-        return f"{told}\n\nClick to set it back to what the method itself uses" if told else cls.__doc__ or ""
+        return f"{told}\n\nClick to reset it to the default of the method" if told else cls.__doc__ or ""
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -154,17 +168,16 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
 
 def request_of(chosen: Any, folder: Path) -> JobRequest:
-    """Return what the panel asks for: the method, what was set otherwise, and splats where they are to be used."""
-    found = timer.look_at(folder) if bpy.app.background else timer.surveyed
+    """Return what the panel asks for: the method, what was set otherwise, and splats where they are to be used.
+
+    Of photographs or splats without masks, no method is asked for, as it would ask for masks.
+    """
+    looked = timer.look_at(folder) if bpy.app.background else timer.surveyed
+    found = looked if isinstance(looked, Survey) and looked.folder == folder else None
     known = timer.known_connection
     offered = known.server.methods if known is not None and known.server is not None else ()
     method = chosen.method or (offered[0].name if offered else "")
-    return JobRequest(
-        method=chosen.method or None,
-        splats=found.splats if chosen.use_splats and isinstance(found, Survey) and found.folder == folder else None,
-        quality=chosen.quality,
-        settings=values.changed(chosen, method),
-    )
+    return options.request(chosen, found, chosen.method or None, values.changed(chosen, method))
 
 
 def _job(id: str) -> Job:
@@ -182,7 +195,7 @@ def _job(id: str) -> Job:
 def _value(context: Any, method: str, setting: str) -> Any:
     found = [each for each in values.values_of(settings(context), method) if each.name == setting]
     if not found:
-        raise NotFound(f"The server has no setting {setting} any more.")
+        raise NotFound(f"The server no longer has the setting {setting}.")
     return found[0]
 
 
@@ -198,12 +211,12 @@ CLASSES = [
 if hasattr(bpy.types, "FileHandler"):
 
     class SPLATLIFT_FH_capture(bpy.types.FileHandler):
-        """A file of a capture that is dropped on a 3D view whose side panel shows SplatLift."""
+        """Drop a file of a capture on a 3D view with the SplatLift side panel."""
 
         bl_idname = "SPLATLIFT_FH_capture"
         bl_label = "SplatLift Capture"
         bl_import_operator = "splatlift.drop_capture"
-        bl_file_extensions = ".json;.ply;.bin;.txt;.png;.jpg;.jpeg"
+        bl_file_extensions = ";".join(DROPPED)
 
         @classmethod
         def poll_drop(cls, context: Any) -> bool:

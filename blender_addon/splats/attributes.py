@@ -119,6 +119,9 @@ def catch_up(data: Any) -> None:
     if not count_of(data) or not has_moved(data):
         return
     splats = read_splats(data)
+    if native.is_native(data):
+        native.write_turned(data, splats)
+        return
     for name, column in _float_columns(splats):
         write(data.attributes, name, column)
     write(data.attributes, PLACE, splats.means)
@@ -160,7 +163,7 @@ def _rest_count(attributes: Any) -> int:
         count += 1
     if count // 3 + 1 not in SH_COUNTS or count % 3:
         raise BadSplats(
-            f"The splat has {count} f_rest attributes; a full degree has 0, 9, 24 or 45.",
+            f"The splat has {count} f_rest attributes; expected 0, 9, 24 or 45.",
             "Import the object again, or remove all f_rest attributes.",
         )
     return count

@@ -21,9 +21,9 @@ from protocol.result.meshes import Mesh
 
 from .attributes import is_splats
 from .cameras import NAME, add_cameras, remove_cameras
-from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, ellipsoid_nodes, points_nodes
+from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, dress_cloud, ellipsoid_nodes, points_nodes
 from .mesh import add_surface
-from .native import can_draw_splats
+from .native import TYPE, can_draw_splats, is_native
 from .points import add_cloud, add_points
 from .result import Part, Result
 
@@ -94,7 +94,7 @@ def add_scene_cameras(scene: Any, cameras: Sequence[CameraRow], capture: Path | 
         upright = placement_of(scene)
         if upright is None:
             raise BadArgument(
-                f"The scene {scene.name} has lost the object that places it.", "Import the result again, with cameras."
+                f"The placement object of the scene {scene.name} was deleted.", "Import the result again, with cameras."
             )
         made = add_cameras(scene, upright, cameras, capture)
         known = made.splatlift
@@ -114,18 +114,20 @@ def placement_of(scene: Any) -> Any:
 
 
 def show_as(scene: Any, display: str, budget: int | None = None) -> None:
-    """Have the Gaussians of a scene's collection seen as "POINTS" or "SPLATS", which are ellipsoids.
+    """Have the Gaussians of a scene's collection seen as "POINTS" or "SPLATS".
 
-    Those that Blender draws by itself are left to it.
+    Splats are ellipsoids, or Blender's own Gaussians where the scene was imported as those.
 
     Args:
         budget: how many ellipsoids are drawn at most, a random share of more Gaussians; None for the usual number.
     """
     things = _drawn(scene)
     total = sum(len(thing.data.vertices) for thing in things)
-    nodes = ellipsoid_nodes(_share(total, budget)) if display == "SPLATS" else points_nodes()
     for thing in things:
+        nodes = ellipsoid_nodes(_share(total, budget)) if display == "SPLATS" else points_nodes()
         thing.modifiers[MODIFIER].node_group = nodes
+    for cloud in _clouds(scene):
+        dress_cloud(cloud, display)
 
 
 def shown_as(scene: Any) -> tuple[str, float]:
@@ -133,12 +135,29 @@ def shown_as(scene: Any) -> tuple[str, float]:
 
     That is "POINTS" or "SPLATS"; "" where nothing of ours draws them.
     """
-    return next((drawn_by(thing.modifiers[MODIFIER].node_group) for thing in _drawn(scene)), ("", 1.0))
+    for thing in _drawn(scene):
+        return drawn_by(thing.modifiers[MODIFIER].node_group)
+    return next((("SPLATS" if cloud.type == TYPE else "POINTS", 1.0) for cloud in _clouds(scene)), ("", 1.0))
+
+
+def has_ellipsoids(scene: Any) -> bool:
+    """Whether Gaussians of a scene's collection are seen as ellipsoids, whose number is chosen."""
+    return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "SPLATS" for thing in _drawn(scene))
+
+
+def drawn_by_blender(scene: Any) -> bool:
+    """Whether Gaussians of a scene's collection are drawn by Blender itself."""
+    return any(cloud.type == TYPE for cloud in _clouds(scene))
 
 
 def _drawn(scene: Any) -> list[Any]:
     """The objects of a scene whose Gaussians are drawn by a modifier of ours."""
     return [thing for thing in splat_objects(scene) if MODIFIER in thing.modifiers]
+
+
+def _clouds(scene: Any) -> list[Any]:
+    """The point clouds of a scene that hold Blender's own Gaussians."""
+    return [thing.data for thing in splat_objects(scene) if is_native(thing.data)]
 
 
 def splat_objects(collection: Any) -> list[Any]:

@@ -30,17 +30,18 @@ def switch_to(labels: bool) -> None:
     _value(_switch()).default_value = float(labels)
 
 
-def chosen_colour(tree: Any, source: str, gamma: float) -> tuple[Any, Any]:
+def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR) -> tuple[Any, Any]:
     """Add the nodes that find a point's colour to a material and return the sockets of colour, linear, and opacity.
 
     Args:
         source: "GEOMETRY" where the points or faces themselves are drawn, "INSTANCER" where something stands on them.
         gamma: of the attribute's values: 2.2 where they are sRGB numbers, 1 where Blender has made them linear.
+        attribute: that holds the photographed colour.
     """
     nodes, links = tree.nodes, tree.links
     photographed = nodes.new("ShaderNodeAttribute")
     photographed.attribute_type = source
-    photographed.attribute_name = COLOUR
+    photographed.attribute_name = attribute
     linear = nodes.new("ShaderNodeGamma")
     linear.inputs["Gamma"].default_value = gamma
     switch = nodes.new("ShaderNodeGroup")
@@ -67,10 +68,10 @@ def enabled(sockets: Any, name: str) -> Any:
 
 
 def _switch() -> Any:
-    group = marked(bpy.data.node_groups, _SWITCH)
-    if group is not None:
-        return group
-    group = bpy.data.node_groups.new("SplatLift Colours", "ShaderNodeTree")
+    known = marked(bpy.data.node_groups, _SWITCH)
+    if known is not None:
+        return known
+    group: Any = bpy.data.node_groups.new("SplatLift Colours", "ShaderNodeTree")
     group[MARK] = _SWITCH
     group.interface.new_socket("Labels", in_out="OUTPUT", socket_type="NodeSocketFloat")
     value, end = group.nodes.new("ShaderNodeValue"), group.nodes.new("NodeGroupOutput")

@@ -44,7 +44,9 @@ def make(attributes: Any, kinds: dict[str, str]) -> None:
     """
     for name, kind in kinds.items():
         if attributes.new(name, kind, "POINT") is None:
-            raise BadSplats(f"Blender takes no attribute of the name {name!r}.", "Rename that column of the PLY file.")
+            raise BadSplats(
+                f"Blender does not accept the attribute name {name!r}.", "Rename that column of the PLY file."
+            )
 
 
 def write(attributes: Any, name: str, values: NDArray) -> None:
@@ -113,7 +115,7 @@ def storable(splats: Splats, reserved: Sequence[str], prefixes: tuple[str, ...])
     for name, column in splats.extra.items():
         if name in reserved or name.startswith((".", *prefixes)) or len(name.encode()) > MAX_NAME:
             raise BadSplats(
-                f"The extra column {name[:80]!r} of a splat has a name that Blender or the splat itself needs.",
+                f"The extra column {name[:80]!r} of a splat has a reserved name.",
                 "Rename or drop that column of the PLY file.",
             )
         kept[name] = _exactly(name, column)
@@ -148,7 +150,7 @@ def _exactly(name: str, column: NDArray) -> NDArray:
         kept = np.ascontiguousarray(column, kind)
     if not np.array_equal(kept, column, equal_nan=column.dtype.kind == "f"):
         raise BadSplats(
-            f"The extra column {name!r} of a splat holds numbers that a 32-bit attribute cannot keep.",
+            f"The extra column {name!r} of a splat has values that do not fit in a 32-bit attribute.",
             "Drop that column of the PLY file or store it with 32 bits.",
         )
     return kept

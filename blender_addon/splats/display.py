@@ -13,7 +13,7 @@ import bpy
 
 from . import native
 from .attributes import QUATS, SCALES
-from .colours import MARK, chosen_colour, enabled, labels_shown, marked, switch_to
+from .colours import MARK, chosen_colour, enabled, marked, switch_to
 
 MODIFIER = "SplatLift Display"
 ELLIPSOID_BUDGET = 200_000
@@ -29,21 +29,14 @@ _ELLIPSOIDS = "ellipsoids"
 def show_labels(shown: bool) -> None:
     """Have everything in the file seen in the colours of labels, or of the photographs."""
     switch_to(labels=shown)
-    for cloud in bpy.data.pointclouds:
-        if native.is_native(cloud) and cloud.library is None:
-            dress_cloud(cloud)
 
 
-def dress_cloud(cloud: Any) -> None:
-    """Have a point cloud of Blender's own Gaussians drawn as such, or as points while labels are shown.
-
-    Gaussians that Blender draws by itself have no material that could mix the colours.
-    """
-    labels = labels_shown()
+def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:
+    """Have a point cloud of Blender's own Gaussians drawn as "SPLATS" by Blender itself, or as "POINTS"."""
+    material = native_material() if display == "SPLATS" else splat_material("GEOMETRY")
     cloud.materials.clear()
-    if labels:
-        cloud.materials.append(splat_material("GEOMETRY"))
-    cloud.type = "POINTS" if labels else native.TYPE
+    cloud.materials.append(material)
+    cloud.type = native.TYPE if display == "SPLATS" else "POINTS"
 
 
 def drawn_by(group: Any) -> tuple[str, float]:
@@ -125,16 +118,35 @@ def splat_material(source: str) -> Any:
     return material
 
 
+def native_material() -> Any:
+    """Return the material of Gaussians that Blender draws by itself: they glow in the chosen colour.
+
+    Blender has their view-dependent colour in the attribute "radiance", and sees to their opacity.
+    """
+    material = marked(bpy.data.materials, "native")
+    if material is not None:
+        return material
+    material, nodes, links = _new_material("SplatLift Gaussians", "native")
+    colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0, attribute=native.RADIANCE)
+    glow = nodes.new("ShaderNodeEmission")
+    links.new(colour, glow.inputs["Color"])
+    links.new(glow.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    return material
+
+
 def mesh_material() -> Any:
-    """Return the material of object meshes: a plain surface with the mesh's own colours, or the label's."""
+    """Return the material of object meshes: it glows in the mesh's own colours, or the label's.
+
+    The colours are those of photographs, which hold the light of the capture already: lamps of Blender's would light
+    them a second time, and without lamps they would be dark.
+    """
     material = marked(bpy.data.materials, "mesh")
     if material is not None:
         return material
     material, nodes, links = _new_material("SplatLift Mesh", "mesh")
     colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0)
-    surface = nodes.new("ShaderNodeBsdfPrincipled")
-    surface.inputs["Roughness"].default_value = 0.8
-    links.new(colour, surface.inputs["Base Color"])
+    surface = nodes.new("ShaderNodeEmission")
+    links.new(colour, surface.inputs["Color"])
     links.new(surface.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
     return material
 

@@ -1,4 +1,4 @@
-"""Objects of Blender -> a 3DGS PLY file, with what was moved, turned and scaled baked into the Gaussians."""
+"""Objects of Blender -> a file of Gaussians, with what was moved, turned and scaled baked into them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import BadArgument, BadSplats
-from protocol.ply import write_ply
+from protocol.formats.registry import FORMATS, Format, format_of
+from protocol.formats.write import write_splats
 from protocol.splats import Splats, merge
 from protocol.transform import transform
 
@@ -23,29 +24,52 @@ UNMOVED = 1e-6
 """Entries of a matrix as near to the identity as this are rounding of Blender's float32, not somebody's move."""
 
 
-def export_objects(collections: Sequence[Any], path: Path, *, background: bool = True, frame: Frame = "CAPTURE") -> int:
-    """Write the Gaussians of collections as one stock 3DGS PLY and return how many they are.
+UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+"""From Blender's axes, right, front and up, to those of a capture: right, down, front."""
 
-    What was deleted is not there, what was moved is at its new place, and a duplicate is there twice. Columns that no
-    splat viewer knows, such as ``label``, are left out.
+
+def formats_here() -> list[Format]:
+    """Return the formats of Gaussians that this Blender can write."""
+    return [each for each in FORMATS if each.kind == "gaussians" and not each.missing]
+
+
+def export_objects(
+    collections: Sequence[Any],
+    path: Path,
+    *,
+    background: bool = True,
+    frame: Frame = "CAPTURE",
+    name: str | None = None,
+    labels: bool = False,
+) -> int:
+    """Write the Gaussians of collections as one file and return how many they are.
+
+    What was deleted is not there, what was moved is at its new place, and a duplicate is there twice. Warns of what the
+    format cannot hold.
 
     Args:
         collections: of objects, backgrounds or whole scenes; an object in several of them is written once.
-        path: ends in ``.ply``; its folder exists. An earlier file of that name is replaced.
+        path: its folder exists. An earlier file of that name is replaced.
         background: whether the backgrounds of scenes are written too.
+        name: of a format for Gaussians in :data:`protocol.formats.registry.FORMATS`; left out, the ending says which.
+        labels: whether labels and confidences are written too; where the format has no place for them, labels beside.
         frame: "CAPTURE": an object's world matrix counts relative to the placement it was imported with, so an object
             nobody moved comes out bit for bit as it came in, and a moved one at its new place among the others.
-            "WORLD": everything is where Blender has it, with z up.
+            "WORLD": everything is where Blender has it, with z up; in formats that say which way is up, upright.
 
     Raises:
-        BadArgument: if there is nothing to write, ``path`` is no PLY file in an existing folder, or ``frame`` neither.
-        BadSplats: if an object is scaled by different factors along its axes, is mirrored, or lost splat attributes.
+        BadArgument: if there is nothing to write, ``path`` is no file in an existing folder, the format is none, or
+            ``frame`` neither.
+        BadSplats: if an object is scaled by different factors along its axes, is mirrored, or lost splat attributes, or
+            the file cannot be written.
+        Unavailable: if the format needs a package that is not installed.
     """
     path = Path(path)
-    if path.suffix.lower() != ".ply" or not path.absolute().parent.is_dir() or path.is_dir():
-        raise BadArgument(f"Gaussians cannot be exported to {path}.", "Name a .ply file in a folder that exists.")
+    if not path.absolute().parent.is_dir() or path.is_dir():
+        raise BadArgument(f"Gaussians cannot be exported to {path}.", "Choose a file name in an existing folder.")
+    wanted = format_of(path, name, ("gaussians",))
     if frame not in get_args(Frame):
-        raise BadArgument(f"There is no frame {frame!r}.", f"Choose one of {', '.join(get_args(Frame))}.")
+        raise BadArgument(f"The frame {frame!r} does not exist.", f"Choose one of {', '.join(get_args(Frame))}.")
     bpy.context.view_layer.update()
     things = {
         thing: collection for collection in collections for thing in exported_objects(collection, background=background)
@@ -55,7 +79,9 @@ def export_objects(collections: Sequence[Any], path: Path, *, background: bool =
         names = ", ".join(collection.name for collection in collections[:5]) or "nothing"
         raise BadArgument(f"There are no Gaussians to export in {names}.", "Choose objects that SplatLift imported.")
     splats = pieces[0] if len(pieces) == 1 else merge(pieces)
-    write_ply(splats.without_columns(), path)
+    if frame == "WORLD" and wanted.upright:
+        splats = transform(splats, UPRIGHT)
+    write_splats(splats, path, wanted, labels=labels)
     return len(splats)
 
 

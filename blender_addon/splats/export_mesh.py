@@ -35,7 +35,8 @@ def export_meshes(collections: Sequence[Any], path: Path) -> int:
     ending = path.suffix.lower()
     if ending not in ENDINGS or not path.parent.is_dir() or path.is_dir():
         raise BadArgument(
-            f"Meshes cannot be exported to {path}.", f"Name a file that ends in {', '.join(ENDINGS)}, in a folder."
+            f"Meshes cannot be exported to {path}.",
+            f"Choose a file name that ends in {', '.join(ENDINGS)} in an existing folder.",
         )
     things = surfaces_of(collections)
     if not things:

@@ -2,8 +2,8 @@
 
 Those move the points of data and know nothing of rotations, scales and spherical harmonics. So data remember where each
 point was written. Where points are elsewhere when they are read, the one move that took them all there is found and
-carried out on the Gaussians. Points that were moved by themselves have moved, and that is all. Gaussians that Blender
-draws by itself are its own, and what its tools make of them is taken as it is.
+carried out on the Gaussians. Points that were moved by themselves have moved, and that is all. That holds for the
+Gaussians that Blender 5.3 draws by itself as well: its tools move their points and nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLACE = "splatlift_place"
 _ROUNDING = 4e-6
 """How far float32 may be off after a few steps, of the largest coordinate."""
 _DETERMINED = 1000.0
-"""How many times as far apart points are at least as they may be off, or nothing can be told from them."""
+"""Number of repetitions as far apart points are at least as they may be off, or nothing can be told from them."""
 
 
 def followed(data: Any, splats: Splats) -> Splats:

@@ -2,20 +2,22 @@
 
 Blender's attributes hold activated values: ``scale`` linear, ``rotation`` w, x, y, z of unit length, ``radiance:base``
 the three constant coefficients and the opacity from 0 to 1, and ``radiance:sh_0`` and on one RGB triple per higher
-coefficient. So what comes back has the precision of float32, not the bits of the file, and quaternions of length 1.
-Whether Blender can is asked of Blender, never of its version.
+coefficient. The values of the file are kept beside them, see :mod:`.originals`, so what was not edited comes back bit
+for bit. Apply, Join and moves in Edit Mode change the points only; the Gaussians follow when they are read, see
+:mod:`.following`. Whether Blender draws Gaussians is asked of Blender, never of its version.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
 
 from protocol.errors import BadSplats
-from protocol.splats import SH_COUNTS, Floats, Splats
+from protocol.splats import SH_COUNTS, Splats
 
+from . import originals
 from .columns import (
     COLOUR,
     count_of,
@@ -30,28 +32,30 @@ from .columns import (
     write,
     write_positions,
 )
+from .following import PLACE, followed
 
 TYPE = "GAUSSIAN_SPLAT"
 BASE = "radiance:base"
 SCALE = "scale"
 ROTATION = "rotation"
+RADIANCE = "radiance"
+"""Of Blender's shaders: the colour of a Gaussian from where it is seen, linear."""
 RADIUS = "radius"
-"""Of the points that are seen where Blender does not draw Gaussians: the mean of a Gaussian's size, times root two."""
+"""Of the points, where Gaussians are shown as such: the mean of a Gaussian's size, times root two."""
 
 _HIGHER = "radiance:sh_"
-_RESERVED = ("position", RADIUS, COLOUR, BASE, SCALE, ROTATION)
-_LARGEST_LOGIT = 16.0
-"""From here on float32 cannot tell an opacity from 1."""
+_RESERVED = ("position", RADIUS, COLOUR, BASE, SCALE, ROTATION, PLACE, *originals.KINDS)
 
 
 def can_draw_splats() -> bool:
     """Whether this Blender draws Gaussians by itself, from a point cloud that a script can fill."""
-    kinds = bpy.types.PointCloud.bl_rna.properties.get("type")
+    cloud, attribute = cast(Any, bpy.types.PointCloud.bl_rna), cast(Any, bpy.types.Attribute.bl_rna)
+    kinds = cloud.properties.get("type")
     return (
         kinds is not None
         and TYPE in {item.identifier for item in kinds.enum_items}
-        and "resize" in bpy.types.PointCloud.bl_rna.functions
-        and "FLOAT4" in {item.identifier for item in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items}
+        and "resize" in cloud.functions
+        and "FLOAT4" in {item.identifier for item in attribute.properties["data_type"].enum_items}
     )
 
 
@@ -69,31 +73,42 @@ def new_native(name: str, splats: Splats) -> Any:
     extra = storable(splats, _RESERVED, (_HIGHER,))
     data: Any = bpy.data.pointclouds.new(name)
     resize(data, len(splats))
-    higher = [f"{_HIGHER}{k}" for k in range(splats.sh.shape[1] - 1)]
     kinds = {BASE: "FLOAT4", SCALE: "FLOAT_VECTOR", ROTATION: "QUATERNION", COLOUR: "FLOAT_COLOR", RADIUS: "FLOAT"}
-    kinds |= {**dict.fromkeys(higher, "FLOAT_VECTOR"), **kinds_of(extra)}
+    kinds |= dict.fromkeys(_higher_names(splats), "FLOAT_VECTOR") | {PLACE: "FLOAT_VECTOR"}
+    kinds |= {**originals.KINDS, **kinds_of(extra)}
     attributes = data.attributes
     make(attributes, {name: kind for name, kind in kinds.items() if name not in attributes})
     write_positions(data, splats.means)
-    write(attributes, SCALE, splats.sizes)
-    write(attributes, ROTATION, _unit(splats.quats))
-    write(attributes, BASE, np.column_stack([splats.sh[:, 0], splats.alphas]))
+    write(attributes, BASE, np.column_stack([splats.sh[:, 0], originals.alphas_of(splats.opacities)]))
     write(attributes, COLOUR, display_colours(splats))
-    write(attributes, RADIUS, np.sqrt(np.float32(2)) * np.exp(splats.scales.mean(1)))
-    for k, each in enumerate(higher, 1):
-        write(attributes, each, splats.sh[:, k])
     for each, column in extra.items():
         write(attributes, each, column)
     data.type = TYPE
-    data.update_tag()
+    write_turned(data, splats)
     return data
+
+
+def write_turned(data: Any, splats: Splats) -> None:
+    """Write what a rotation or scale changes: sizes, rotations and higher coefficients; and remember the positions."""
+    attributes = data.attributes
+    write(attributes, SCALE, originals.sizes_of(splats.scales))
+    write(attributes, ROTATION, originals.units_of(splats.quats))
+    write(attributes, RADIUS, np.sqrt(np.float32(2)) * np.exp(splats.scales.mean(1)))
+    for k, each in enumerate(_higher_names(splats), 1):
+        write(attributes, each, splats.sh[:, k])
+    originals.write_originals(attributes, splats)
+    write(attributes, PLACE, splats.means)
+    data.update_tag()
 
 
 def read_native(data: Any) -> Splats:
     """Return the Gaussians of a point cloud that :func:`new_native` or Blender's own importer made.
 
+    Those whose points were moved follow, see :func:`.following.follow`.
+
     Raises:
-        BadSplats: if an attribute is missing or of another type, or the coefficients make no full degree.
+        BadSplats: if an attribute is missing or of another type, the coefficients make no full degree, or points were
+            scaled unevenly.
     """
     attributes, n = data.attributes, count_of(data)
     base = read(attributes, BASE, "FLOAT4", n)
@@ -104,26 +119,19 @@ def read_native(data: Any) -> Splats:
         higher += 1
     if higher + 1 not in SH_COUNTS:
         raise BadSplats(
-            f"The splat has {higher} attributes {_HIGHER}; a full degree of up to 3 has 0, 3, 8 or 15.",
+            f"The splat has {higher} attributes {_HIGHER}; expected 0, 3, 8 or 15.",
             "Import the object again.",
         )
     sh = np.empty((n, 1 + higher, 3), np.float32)
     sh[:, 0] = base[:, :3]
     for k in range(higher):
         sh[:, 1 + k] = read(attributes, f"{_HIGHER}{k}", "FLOAT_VECTOR", n)
-    with np.errstate(divide="ignore"):
-        scales = np.maximum(np.log(sizes), np.float32(np.log(np.finfo(np.float32).tiny)))
+    scales = originals.scales_from(attributes, sizes)
+    quats = originals.quats_from(attributes, quats)
+    opacities = originals.opacities_from(attributes, base[:, 3])
     extra = read_extra(attributes, n, _RESERVED, (_HIGHER,))
-    return Splats(read_positions(data), quats, scales, _logit(base[:, 3]), sh, extra)
+    return followed(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
 
 
-def _unit(quats: Floats) -> Floats:
-    lengths = np.linalg.norm(quats.astype(np.float64), axis=1, keepdims=True)
-    return np.where(lengths > 0, quats / np.maximum(lengths, 1e-300), [1, 0, 0, 0]).astype(np.float32)
-
-
-def _logit(alphas: Floats) -> Floats:
-    exact = alphas.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        logits = np.log(exact) - np.log1p(-exact)
-    return np.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT).astype(np.float32)
+def _higher_names(splats: Splats) -> list[str]:
+    return [f"{_HIGHER}{k}" for k in range(splats.sh.shape[1] - 1)]

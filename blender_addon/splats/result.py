@@ -46,7 +46,7 @@ class Result:
 
 
 Kind = TypeVar("Kind")
-SORTING = "Telling the objects apart"
+SORTING = "Separating objects"
 """What is said when the file is read and its rows are about to be sorted by label."""
 
 Steps = Generator[tuple[float, str], None, Kind]
@@ -65,7 +65,7 @@ def read_result(folder: Path) -> Steps[Result]:
     splats = yield from map_steps(lambda share: (0.5 * share, "Reading the result"), read_splats_steps(folder))
     yield 0.5, SORTING
     rows_of = rows_of_objects(splats.extra[LABEL], table, folder)
-    yield 0.5, "Gathering the objects"
+    yield 0.5, "Collecting objects"
     objects = {row.id: row for row in table.objects}
     parts: list[Part] = []
     for label in [*sorted(rows_of.keys() - {0}), *(rows_of.keys() & {0})]:

@@ -59,7 +59,7 @@ def read_cameras(folder: Path, remedy: str = REMEDY) -> list[CameraRow]:
     rows = read_record(path, CamerasFile, WHAT, remedy).views
     for name, count in Counter(row.name for row in rows).most_common(1):
         if count > 1:
-            raise BadResult(f"{path} names the view {name!r} {count} times.", remedy)
+            raise BadResult(f"{path} lists the view {name!r} {count} times.", remedy)
     return rows
 
 

@@ -25,16 +25,16 @@ def read_embedding(folder: Path, gaussians: int, remedy: str = REMEDY) -> NDArra
     if not path.exists():
         return None
     if not path.is_file():
-        raise BadResult(f"{path} cannot be read: it is not a file.", remedy)
+        raise BadResult(f"{path} is not a file.", remedy)
     try:
         # Only numbers of a plain .npy can be mapped: no pickled object, and no more of them than the file has.
         values = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError, OverflowError) as error:
         raise BadResult(f"{path} cannot be read: {error}.", remedy) from error
     if values.dtype not in (np.float16, np.float32) or values.ndim != 2:
-        raise BadResult(f"{path} does not hold an embedding.", remedy)
+        raise BadResult(f"{path} does not contain an embedding.", remedy)
     if len(values) != gaussians:
-        raise BadResult(f"{path} is of {len(values)} Gaussians, {SPLATS} has {gaussians}.", remedy)
+        raise BadResult(f"{path} has rows for {len(values)} Gaussians, but {SPLATS} has {gaussians}.", remedy)
     return values
 
 

@@ -20,10 +20,11 @@ def check_out(out: Path) -> None:
         BadArgument: if ``out`` is a file, or a folder with anything but an earlier result in it.
     """
     if out.exists() and not out.is_dir():
-        raise BadArgument(f"The output {out} is a file.", "Name a folder that does not exist yet.")
+        raise BadArgument(f"The output {out} is a file.", "Choose a folder that does not exist yet.")
     if out.is_dir() and any(out.iterdir()) and not (out / TABLE).is_file():
         raise BadArgument(
-            f"The output folder {out} holds files that no segmentation wrote.", "Name a new or an empty folder."
+            f"The output folder {out} contains files that were not written by a segmentation.",
+            "Choose a new or empty folder.",
         )
 
 
@@ -63,4 +64,4 @@ def _take_the_place_of(out: Path, part: Path) -> None:
     try:
         shutil.rmtree(old)
     except OSError as error:
-        warnings.warn(f"The earlier folder {old} cannot be removed: {error.strerror}. Delete it.", stacklevel=2)
+        warnings.warn(f"The old folder {old} cannot be removed: {error.strerror}. Delete it by hand.", stacklevel=2)

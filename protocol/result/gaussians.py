@@ -30,10 +30,10 @@ def read_splats_steps(folder: Path, remedy: str = REMEDY) -> Generator[float, No
     if not path.is_file():
         raise BadResult(f"The result has no file {path}.", remedy)
     splats = yield from read_ply_steps(path)
-    for name, numbers in ((LABEL, "integers"), (CONFIDENCE, "numbers")):
+    for name, numbers in ((LABEL, "integer"), (CONFIDENCE, "numeric")):
         column = splats.extra.get(name)
         if column is None or (name == LABEL and column.dtype.kind not in "iu"):
-            raise BadResult(f"{path} has no column {name} of {numbers}.", remedy)
+            raise BadResult(f"{path} has no {numbers} column {name}.", remedy)
     return splats
 
 
@@ -63,7 +63,7 @@ def map_rows(folder: Path, remedy: str = REMEDY) -> NDArray:
     except (PlyParseError, KeyError, ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
         raise BadResult(f"{path} cannot be read: {error}.", remedy) from error
     if LABEL not in (rows.dtype.names or ()) or rows.dtype[LABEL].kind not in "iu":
-        raise BadResult(f"{path} has no column {LABEL} of integers.", remedy)
+        raise BadResult(f"{path} has no integer column {LABEL}.", remedy)
     return rows
 
 
@@ -85,18 +85,18 @@ def rows_of_objects(labels: NDArray, table: ObjectTable, folder: Path) -> dict[i
     Raises:
         BadResult: if an object has another number of Gaussians in ``splats.ply`` than in ``objects.json``.
     """
-    remedy = "The two files are of different runs: download or segment the result again."
+    remedy = "The two files come from different runs. Download or segment the result again."
     low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
     listed = {row.id: row.count for row in table.objects}
     rows_of = rows_of_labels(labels) if low >= 0 and high <= MAX_LABEL else None
     if rows_of is None or not rows_of.keys() <= {0, *listed}:
         raise BadResult(
-            f"{folder / SPLATS} has labels from {low} to {high}, some of which {TABLE} does not list.", remedy
+            f"{folder / SPLATS} has labels from {low} to {high}, but {TABLE} does not list all of them.", remedy
         )
     for label, count in listed.items():
         found = len(rows_of.get(label, ()))
         if count != found:
             raise BadResult(
-                f"{folder / TABLE} counts {count} Gaussians of object {label}, {SPLATS} has {found}.", remedy
+                f"{folder / TABLE} lists {count} Gaussians for object {label}, but {SPLATS} has {found}.", remedy
             )
     return rows_of

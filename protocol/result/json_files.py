@@ -29,10 +29,10 @@ def read_record(path: Path, kind: type[T], what: str, remedy: str) -> T:
         with path.open("rb") as file:
             data = file.read(MAX_JSON + 1)
         if len(data) > MAX_JSON:
-            raise BadResult(f"{path} has more than {MAX_JSON} bytes, which no {what} takes.", remedy)
+            raise BadResult(f"{path} is larger than {MAX_JSON} bytes, too large for a {what}.", remedy)
         return msgspec.json.decode(data, type=kind)
     except UNREADABLE as error:
-        raise BadResult(f"{path} cannot be read, it is no {what}: {error}.", remedy) from error
+        raise BadResult(f"{path} is not a valid {what}: {error}.", remedy) from error
 
 
 def write_record(path: Path, record: dict[str, Any], kind: type[msgspec.Struct]) -> None:

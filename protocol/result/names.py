@@ -12,6 +12,7 @@ FORMAT = 1
 
 TABLE = "objects.json"
 """A folder with this file is a result."""
+PARTS = "parts.json"
 SPLATS = "splats.ply"
 CAMERAS = "cameras.json"
 EMBEDDING = "embedding.npy"
@@ -28,6 +29,9 @@ LABEL = "label"
 """Column of ``splats.ply``, an integer: the object that a Gaussian belongs to, 0 for the background."""
 CONFIDENCE = "confidence"
 """Column of ``splats.ply``, 0 to 1: how sure that label is."""
+PART = "part"
+"""Column of ``splats.ply``, an integer, where objects have parts: the part of its object that a Gaussian belongs to, 0
+for none."""
 ROW = "splat_row"
 """Column of the ``splats.ply`` of an edited result: the row that a Gaussian had before all edits."""
 
@@ -61,10 +65,10 @@ def label_map_path(folder: Path, view: str) -> Path:
     """Return where the id map of a view is.
 
     Raises:
-        BadArgument: if ``view`` cannot be the name of a file.
+        BadArgument: if ``view`` cannot be used as a file name.
     """
     if not re.fullmatch(VIEW_NAME, view):
-        raise BadArgument(f"The view {view!r} cannot be the name of a file.", "Rename its photograph.")
+        raise BadArgument(f"The view {view!r} cannot be used as a file name.", "Rename its photograph.")
     return folder / LABELS / f"{view}.png"
 
 

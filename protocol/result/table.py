@@ -16,7 +16,7 @@ from protocol.result.json_files import read_record, write_record
 from protocol.result.names import FORMAT, MAX_LABEL, MAX_TEXT, SPLATS, TABLE
 
 WHAT = "table of objects"
-REMEDY = f"Choose the folder that a segmentation wrote, with {SPLATS} and {TABLE} in it."
+REMEDY = f"Choose a result folder written by a segmentation; it contains {SPLATS} and {TABLE}."
 
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -117,14 +117,14 @@ def read_table(folder: Path, remedy: str = REMEDY) -> ObjectTable:
     """
     path = folder / TABLE
     if not folder.is_dir():
-        raise BadResult(f"There is no folder {folder}.", remedy)
+        raise BadResult(f"The folder {folder} does not exist.", remedy)
     if not path.is_file():
-        raise BadResult(f"{folder} is no result folder: it has no {TABLE}.", remedy)
+        raise BadResult(f"{folder} is not a result folder: {TABLE} is missing.", remedy)
     table = read_record(path, ObjectTable, WHAT, remedy)
     if len({row.id for row in table.objects}) != len(table.objects):
-        raise BadResult(f"{path} names an object id twice.", remedy)
+        raise BadResult(f"{path} lists an object id twice.", remedy)
     if not 1e-6 < np.linalg.norm(table.up) < 1e6:
-        raise BadResult(f"{path} names the direction up as {list(table.up)}, which is no direction.", remedy)
+        raise BadResult(f"{path} has an invalid up direction: {list(table.up)}.", remedy)
     return table
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.cli import main, parse_settings
+from backend.cli import main
+from backend.cli_options import parse_settings
 from backend.demo.scene import write_scene as write_demo_scene
 from protocol.errors import BadArgument
 
@@ -56,10 +57,17 @@ BAD_ARGUMENTS = {
     "setting without value": (SEGMENT + "--set tau", "NAME=VALUE"),
     "unknown setting": (SEGMENT + "--set colour=1", "colour"),
     "output is a file": ("segment {scene} --out {scene}/images/a.png", "is a file"),
-    "output holds something else": ("segment {scene} --out {scene}", "no segmentation wrote"),
+    "output holds something else": ("segment {scene} --out {scene}", "not written by a segmentation"),
     "splats are not there": (SEGMENT + "--splats {tmp}/no.ply", "no.ply"),
     "inspect nothing": ("inspect {tmp}/nowhere", "nowhere"),
     "inspect masks that are not there": ("inspect {scene} --masks {tmp}/no", "no"),
+    "inspect photographs with masks of others": (
+        "inspect {scene}/images --masks {scene}/sparse",
+        "no mask named after",
+    ),
+    "inspect too few photographs": ("inspect {scene}/images", "holds 1 photographs"),
+    "objects of nothing": ("objects {tmp}/no.ply --out {tmp}/out", "no.ply"),
+    "objects of a photograph": ("objects {scene}/images/a.png --out {tmp}/out", "a.png"),
     "an id in words": (SEGMENT + "--void-id none", "void-id"),
     "masks of nothing": ("masks {tmp}/nowhere", "nowhere"),
     "masks by a model that is nowhere": ("masks {scene} --out {tmp}/m --model owner/none", "HF_HUB_OFFLINE"),
@@ -74,7 +82,7 @@ BAD_ARGUMENTS = {
     "evaluate by no known protocol": ("evaluate {scene}/masks --truth {scene}/masks --protocol coco", "coco"),
     "evaluate id maps passing over missing masks": ("evaluate {scene} --truth {scene}/masks --missing skip", "skip"),
     "evaluate masks without truth": ("evaluate {scene} --truth {tmp}/no --protocol lerf-mask", "no"),
-    "select by nothing": ("select {scene}", "--pixel or --gaussian"),
+    "select by nothing": ("select {scene}", "exactly one of --pixel and --gaussian"),
     "select from no result": ("select {scene} --gaussian 1", "objects.json"),
     "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
     "serve without a next port": ("serve --bind tcp://0.0.0.0:65535 --data {tmp}/data", "65535"),

@@ -13,9 +13,9 @@ from backend.demo.scene import write_scene
 from backend.likeness import likeness
 from backend.reconstruct import reconstruct
 from backend.scene import Scene, load_scene
-from backend.splat_files.axes import to_ply_axes
 from backend.splat_frame import LEAST, SURE, TRANSFORMS, in_frame_of
 from protocol.errors import BadScene, BadSplats
+from protocol.formats.axes import to_ply_axes
 from protocol.splats import Splats
 from protocol.transform import transform
 
@@ -55,7 +55,7 @@ def test_what_is_in_the_frame_is_left_alone(scene: Scene, splats: Splats, tmp_pa
 def test_another_frame_is_refused(scene: Scene, splats: Splats, tmp_path: Path, change: dict[str, float]) -> None:
     elsewhere = transform(splats, moved(**change))
     assert likeness(elsewhere, scene.views) < LEAST
-    with pytest.raises(BadSplats, match=r"moved\.ply do not look like the photographs") as caught:
+    with pytest.raises(BadSplats, match=r"moved\.ply do not match the photographs") as caught:
         in_frame_of(scene.root, scene.views, elsewhere, tmp_path / "moved.ply")
     assert TRANSFORMS in str(caught.value)
     assert "normalize-world-space" in str(caught.value)
@@ -88,7 +88,7 @@ def test_a_transform_that_does_not_help_is_named(scene: Scene, splats: Splats, t
     write_transform(tmp_path, moved(turn=45), 1.0)
     with pytest.raises(BadSplats, match=TRANSFORMS) as caught:
         in_frame_of(scene.root, scene.views, transform(splats, moved(turn=90)), tmp_path / "splat.ply")
-    assert f"also where {tmp_path / TRANSFORMS} would have them" in str(caught.value)
+    assert f"not even after the transform of {tmp_path / TRANSFORMS}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -112,4 +112,4 @@ def test_axes_of_spz_that_were_not_converted_are_turned_back(scene: Scene, splat
     back, (said,) = in_frame_of(scene.root, scene.views, to_ply_axes(splats, "RUB"), tmp_path / "moved.ply")
     np.testing.assert_allclose(back.means, splats.means)
     np.testing.assert_allclose(back.quats, splats.quats)
-    assert "moved.ply was turned by half a turn about x" in said
+    assert "moved.ply was rotated by 180 degrees about x" in said

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import bpy
 
@@ -126,10 +126,10 @@ class Layout:
         for place in range(len(everything)):
             n = places.index(place)
             if flags[n]:
-                cls.draw_item(None, None, self, data, everything[n], 0, active, index)
+                cls.draw_item(None, None, self, data, everything[n], 0, active, index, n, 0)
 
     def _icon(self, icon: str) -> None:
-        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        assert icon in cast(Any, bpy.types.UILayout.bl_rna).functions["label"].parameters["icon"].enum_items
 
 
 class _Properties:

@@ -18,6 +18,25 @@ def empty_file() -> None:
     bpy.ops.wm.read_homefile(use_empty=True)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "every_form" in metafunc.fixturenames:
+        from blender_addon.splats.native import can_draw_splats
+
+        forms = ["POINTS", "SPLATS"] if can_draw_splats() else ["POINTS"]
+        metafunc.parametrize("every_form", forms, indirect=True)
+
+
+@pytest.fixture
+def every_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have tests that do not say how they import do so as meshes of points, and as Gaussians of Blender's own."""
+    from blender_addon import session
+
+    for function in (session.import_folder, session.import_steps):
+        others = (function.__defaults__ or ())[1:]
+        monkeypatch.setattr(function, "__defaults__", (request.param, *others))
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def backend_python() -> str:
     """A Python that has the backend: the one that SPLATLIFT_BACKEND_PYTHON names, or this one."""

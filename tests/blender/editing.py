@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import bmesh  # pyright: ignore[reportMissingImports]
+import bmesh
 import bpy  # before bmesh, which it brings
 import numpy as np
 from plyfile import PlyData, PlyElement

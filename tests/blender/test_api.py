@@ -79,14 +79,14 @@ def test_every_way_to_look_and_to_export(tmp_path):
     api.show_as(scene, "SPLATS")
     api.show_as(scene, "SPLATS", budget=len(splats) // 2)
     assert shown_as(scene)[1] < 1
-    with pytest.raises(BadArgument, match="0 is no number"):
+    with pytest.raises(BadArgument, match="0 is not a valid number"):
         api.show_as(scene, "SPLATS", budget=0)
     for colours in ("LABELS", "PHOTOGRAPHS"):
         api.show_colours(colours)
         assert labels_shown() == (colours == "LABELS")
-    with pytest.raises(BadArgument, match="no colours 'GREY'"):
+    with pytest.raises(BadArgument, match="colours 'GREY' do not exist"):
         api.show_colours("GREY")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(BadArgument, match="no display 'MESH'"):
+    with pytest.raises(BadArgument, match="display 'MESH' does not exist"):
         api.show_as(scene, "MESH")  # pyright: ignore[reportArgumentType]
 
 
@@ -100,6 +100,7 @@ def test_every_edit_is_there_for_scripts(tmp_path):
     api.delete([lamp])
     assert api.save_edits(scene) == tmp_path / "made"
     assert [each.name for each in scene.children] == ["cup", "background", copy.name]
-    assert all(callable(getattr(api, name)) for name in api.EDITS)
+    assert set(api.EDITS) < set(api.__all__) == set(dir(api))
+    assert all(getattr(api, name).__name__ == name for name in api.__all__)
     with pytest.raises(AttributeError, match="no attribute 'sculpt'"):
         _ = api.sculpt  # pyright: ignore[reportAttributeAccessIssue]

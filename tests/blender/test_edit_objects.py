@@ -24,7 +24,7 @@ from blender_addon.editing.selection import read_selection, write_selection  # n
 from blender_addon.editing.split import split_pieces, split_selection  # noqa: E402
 from blender_addon.splats.attributes import read_splats  # noqa: E402
 from blender_addon.splats.collections import linear  # noqa: E402
-from blender_addon.splats.columns import read_positions  # noqa: E402
+from blender_addon.splats.columns import count_of, read_positions  # noqa: E402
 from blender_addon.splats.export import export_objects, world_matrix  # noqa: E402
 from protocol.errors import BadArgument, BadSplats  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
@@ -33,6 +33,8 @@ from protocol.splats import merge as merge_splats  # noqa: E402
 from protocol.transform import transform  # noqa: E402
 from tests.blender.editing import clumps, part, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("every_form")
 
 
 @pytest.fixture(params=["POINTS", "MESH"])
@@ -81,7 +83,7 @@ def test_rename_one_and_several(scene: Any) -> None:
     rename([part("cup"), part("lamp")], "Thing")
     assert [each.name for each in scene.children] == ["Thing 1", "plant", "Thing 2", "background"]
     for name in ("", "  ", "x" * 64):
-        with pytest.raises(BadArgument, match="no name"):
+        with pytest.raises(BadArgument, match="not a valid object name"):
             rename([part("plant")], name)
     assert part("plant")
 
@@ -93,7 +95,7 @@ def test_recolour_changes_what_is_seen_and_what_is_kept(scene: Any) -> None:
         assert part(name).color_tag == "COLOR_06"
         assert tuple(pieces_of(part(name))[0].seen.color) == pytest.approx(linear((0.5, 0.25, 1.0)))
     assert tuple(part("lamp").splatlift.colour) != (0.5, 0.25, 1.0)
-    with pytest.raises(BadArgument, match="no colour"):
+    with pytest.raises(BadArgument, match="not a valid colour"):
         recolour([part("mug")], (1.0, 2.0, 0.0))
 
 
@@ -130,12 +132,12 @@ def test_a_moved_object_stays_in_its_place_when_it_is_merged(scene: Any, tmp_pat
 def test_what_cannot_be_merged_changes_nothing(points: Any) -> None:
     pieces_of(part("plant"))[0].thing.scale = (1, 2, 1)
     before = held("mug")
-    with pytest.raises(BadSplats, match=r"'plant' cannot be joined: .*unevenly"):
+    with pytest.raises(BadSplats, match=r"'plant' cannot be joined: .*non-uniform"):
         merge([part("mug"), part("plant")], part("mug"))
     assert same(held("mug"), before)
-    with pytest.raises(BadArgument, match="One object alone"):
+    with pytest.raises(BadArgument, match="At least two objects"):
         merge([part("mug"), part("mug")])
-    with pytest.raises(BadArgument, match="no object to edit"):
+    with pytest.raises(BadArgument, match="No object is selected"):
         merge([])
 
 
@@ -143,7 +145,7 @@ def test_objects_of_different_scenes_are_not_mixed(points: Any) -> None:
     session.import_folder(Path(points.splatlift.source))
     with pytest.raises(BadArgument, match="different imported scenes"):
         merge([part("mug"), part("mug.001")])
-    with pytest.raises(BadArgument, match="no object of an imported scene"):
+    with pytest.raises(BadArgument, match="not an object of an imported scene"):
         delete([points])
 
 
@@ -183,7 +185,7 @@ def test_nothing_and_everything_are_no_parts(points: Any) -> None:
     with pytest.raises(BadArgument, match="No Gaussians are selected"):
         split_selection([part("mug")])
     select("mug", np.ones(300, bool))
-    with pytest.raises(BadArgument, match="All of the object"):
+    with pytest.raises(BadArgument, match="The whole object is selected"):
         split_selection([part("mug")])
     with pytest.raises(BadArgument, match="No Gaussians are selected"):
         delete_selection([part("plant")])
@@ -199,7 +201,7 @@ def test_split_into_pieces_that_stand_apart(points: Any) -> None:
     assert places == {(0, 0, 0), (10, 0, 0), (0, 10, 0)}
     assert {len(held(each.name)) for each in made} == {300}
     assert len(whole) == 1200
-    with pytest.raises(BadArgument, match="stand apart"):
+    with pytest.raises(BadArgument, match="no separate pieces"):
         split_pieces([part("mug")], gap=2.0)
 
 
@@ -211,7 +213,7 @@ def test_assign_to_another_object(scene: Any) -> None:
     assert part("lamp").splatlift.count == 300 + moved
     assert labels_are_right(scene)
     assert (held("mug").means[:, 0] < 0.5).all()
-    with pytest.raises(BadArgument, match="do not belong to lamp already"):
+    with pytest.raises(BadArgument, match="already belong to lamp"):
         assign([part("lamp")], part("lamp"))
 
 
@@ -320,8 +322,8 @@ def test_an_edit_of_a_linked_copy_leaves_the_other_alone(points: Any) -> None:
     assert other.data == one.data
     select("mug", np.arange(300) < 100)
     delete_selection([part("mug")])
-    assert len(one.data.vertices) == 200
-    assert len(other.data.vertices) == 300
+    assert count_of(one.data) == 200
+    assert count_of(other.data) == 300
 
 
 def test_attributes_that_a_person_added_go_along(points: Any) -> None:

@@ -26,6 +26,8 @@ from protocol.errors import BadArgument, BadResult  # noqa: E402
 from protocol.splats import merge as merge_splats  # noqa: E402
 from tests.blender.editing import clump, clumps, part, write_clumps  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("every_form")
+
 
 def thing(name: str) -> Any:
     return pieces_of(part(name))[0].thing
@@ -263,12 +265,12 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     write_clumps(folder, embedding=True, meshes=True)
     session.import_folder(folder)
-    with pytest.raises(BadArgument, match="Nothing is selected"):
+    with pytest.raises(BadArgument, match="No Gaussian is selected"):
         select_like([part("mug")])
-    with pytest.raises(BadArgument, match="no Gaussian 300"):
+    with pytest.raises(BadArgument, match="Gaussian 300 does not exist"):
         select_like([part("mug")], Point(thing("mug"), 300))
     np.save(folder / "embedding.npy", np.zeros((3, 4), np.float16))
-    with pytest.raises(BadResult, match="of 3 Gaussians"):
+    with pytest.raises(BadResult, match="has rows for 3 Gaussians"):
         select_like([part("mug")], Point(thing("mug"), 1))
     np.save(folder / "embedding.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(BadResult, match="cannot be read"):

@@ -14,6 +14,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon.editing.parts import pieces_of  # noqa: E402
 from blender_addon.editing.selection import write_selection  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
+from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
 from tests.blender.editing import REAL, part, pick_parts, state, write_clumps  # noqa: E402
 
@@ -111,6 +112,13 @@ def test_twenty_edits_of_points_are_undone_and_redone(addon: None, tmp_path: Pat
     steps = [*edits_of_objects(), *selecting()]
     assert len(steps) == STEPS
     go_back_and_forth(run(steps))
+
+
+def test_twenty_edits_of_gaussians_that_blender_draws_are_undone_and_redone(addon: None, tmp_path: Path) -> None:
+    if not can_draw_splats():
+        pytest.skip("this Blender draws no Gaussians")
+    bring_in(tmp_path / "in", "SPLATS")
+    go_back_and_forth(run([*edits_of_objects(), *selecting()]))
 
 
 def test_twenty_edits_of_meshes_are_undone_and_redone(addon: None, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from protocol.errors import BadArgument
+from protocol.formats import glb, usd
+from protocol.result.meshes import Mesh
 from tests.blender.example import write_example
 
 bpy = pytest.importorskip("bpy")
@@ -18,11 +20,12 @@ from blender_addon import session  # noqa: E402
 from blender_addon.splats.export_mesh import export_meshes  # noqa: E402
 
 READ = {".obj": "wm.obj_import", ".stl": "wm.stl_import", ".ply": "wm.ply_import", ".glb": "import_scene.gltf"}
+IMPORT = READ | {".usdc": "wm.usd_import"}
 
 
 def read_back(path: Path) -> list:
     before = set(bpy.data.objects)
-    group, _, call = READ[path.suffix].partition(".")
+    group, _, call = IMPORT[path.suffix].partition(".")
     assert getattr(getattr(bpy.ops, group), call)(filepath=str(path)) == {"FINISHED"}
     bpy.context.view_layer.update()
     return [each for each in bpy.data.objects if each not in before and each.type == "MESH"]
@@ -72,6 +75,27 @@ def test_colours_come_back(tmp_path: Path, ending: str) -> None:
     expected = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)])
     assert len(got) == 4
     assert all(np.abs(expected - each).max(1).min() <= 1 for each in got)
+
+
+@pytest.mark.parametrize("ending", [".glb", ".usdc"])
+def test_meshes_of_the_command_line_open_in_blender(tmp_path: Path, ending: str) -> None:
+    """Upright, as both formats have y up, and in their colours, which both hold as linear ones."""
+    if ending == ".usdc":
+        pytest.importorskip("pxr.Sdf")
+    colours = np.array([(255, 0, 0), (0, 255, 0), (10, 60, 200), (128, 128, 128)], np.uint8)
+    points = np.array([(0, 0, 0), (1, 0, 0), (0, 2, 0), (0, 0, 3)], np.float32)
+    faces = np.array([(0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2)], np.int32)
+    write = glb.write_mesh if ending == ".glb" else usd.write_mesh
+    write(Mesh(points, faces, colours), tmp_path / f"a{ending}")
+    (thing,) = read_back(tmp_path / f"a{ending}")
+    assert len(thing.data.polygons) == 4
+    # A capture's x right, y down, z front are Blender's x, -z, y.
+    assert corners([thing]) == {(0, 0, 0), (1, 0, 0), (0, 0, -2), (0, 3, 0)}
+    attribute = thing.data.color_attributes[0]
+    got = np.empty(4 * len(attribute.data), np.float32)
+    attribute.data.foreach_get("color_srgb", got)
+    seen = {tuple(row) for row in np.rint(got.reshape(-1, 4)[:, :3] * 255).astype(int).tolist()}
+    assert seen == {tuple(row) for row in colours.tolist()}
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from blender_addon.splats.cameras import photographs_of  # noqa: E402
 from blender_addon.splats.collections import placement_of, shown_as  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
 from blender_addon.splats.display import MODIFIER  # noqa: E402
+from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
 
 
@@ -94,7 +95,12 @@ def test_how_many_ellipsoids_are_drawn_is_chosen_and_told(tmp_path: Path) -> Non
     again = bpy.data.collections["kitchen"]
     assert bpy.ops.splatlift.import_result(directory=str(tmp_path / "in"), display="SPLATS") == {"FINISHED"}
     (second,) = [each for each in session.scenes() if each != again]
-    assert shown_as(second) == ("SPLATS", pytest.approx(0.5, abs=1e-3)), "an import keeps to it too"
+    if can_draw_splats():
+        assert shown_as(second) == ("SPLATS", 1.0), "Blender draws them all"
+        bpy.context.scene.splatlift.scene_id = second.splatlift.scene_id
+        assert "[Draw at Most]" not in draw("SPLATLIFT_PT_look")
+    else:
+        assert shown_as(second) == ("SPLATS", pytest.approx(0.5, abs=1e-3)), "an import keeps to it too"
 
 
 def test_the_background_is_hidden_by_a_click(tmp_path: Path) -> None:
@@ -136,7 +142,7 @@ def test_photographs_that_are_not_found_are_asked_for(tmp_path: Path, capfd: pyt
     imported(tmp_path / "in")
     assert "<Find Photographs>" in draw("SPLATLIFT_PT_look")
     bpy.ops.splatlift.add_cameras()
-    assert "choose the folder 'kitchen' under Capture" in capfd.readouterr().out
+    assert "Choose the folder 'kitchen' under Capture" in capfd.readouterr().out
     (tmp_path / "in" / "capture").rename(tmp_path / "in" / "kitchen")
     bpy.context.scene.splatlift.folder = str(tmp_path / "in" / "kitchen")
     bpy.ops.splatlift.add_cameras()

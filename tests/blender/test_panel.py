@@ -17,9 +17,10 @@ from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
 from blender_addon.timer import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, tick, timer  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
-from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
+from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
 from protocol.pull import CHUNK  # noqa: E402
+from protocol.settings import Setting  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
@@ -53,13 +54,13 @@ def result(tmp_path: Path) -> Path:
 def test_the_server_panel_in_each_state(stage):
     assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
     stage.connection.connect(stage.server.address)
-    assert draw("SPLATLIFT_PT_server") == [f"Calling {stage.server.address}", "<splatlift.disconnect>"]
+    assert draw("SPLATLIFT_PT_server") == [f"Connecting to {stage.server.address}", "<splatlift.disconnect>"]
     stage.play(lambda: stage.connection.state == "connected")
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<splatlift.disconnect>"]
     stage.vanish()
     stage.play(lambda: stage.connection.state == "disconnected")
     drawn = draw("SPLATLIFT_PT_server")
-    assert drawn[0].startswith("Calling")
+    assert drawn[0].startswith("Connecting")
     assert says(drawn, "no longer answers")
     stage.connection.close()
     assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
@@ -172,10 +173,15 @@ def test_the_methods_are_the_servers(stage):
 def test_a_job_in_each_state(stage, capture):  # noqa: F811
     stage.connect()
     job = stage.job_list.submit(capture())
-    assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Looking at the files 0%}", "<splatlift.cancel>"]
+    assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Reading the folder 0%}", "<splatlift.cancel>"]
     stage.play(lambda: job.state == "queued")
     job.ahead = 1
-    assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Waiting 0%}", "<splatlift.cancel>", "1 capture is before it"]
+    assert draw("SPLATLIFT_PT_jobs") == [
+        "kitchen",
+        "{Waiting 0%}",
+        "<splatlift.cancel>",
+        "1 capture ahead in the queue",
+    ]
     stage.server.push(job.id, state="running", stage="lift", fraction=0.5, note="29.8 dB")
     stage.play(lambda: job.state == "running")
     assert draw("SPLATLIFT_PT_jobs") == ["kitchen", "{Finding objects 50%}", "<splatlift.cancel>", "29.8 dB"]
@@ -196,7 +202,7 @@ def test_a_job_in_each_state(stage, capture):  # noqa: F811
     job.error = BadScene("The folder has no cameras, and so on for longer than one line of a panel is.", "Add them.")
     drawn = draw("SPLATLIFT_PT_jobs")[2:]
     assert len(drawn) > 3
-    assert says(drawn, "2 links out of the folder were not sent.")
+    assert says(drawn, "2 links to files outside the folder were not sent.")
     assert says(drawn, f"{job.error.sentence} {job.error.remedy}")
     assert bpy.ops.splatlift.forget(job=job.id) == {"FINISHED"}
     assert not bpy.types.SPLATLIFT_PT_jobs.poll(bpy.context)
@@ -216,7 +222,7 @@ def test_several_jobs_and_the_picture_of_one(stage, capture, monkeypatch):  # no
     assert drawn[-1] == "(picture)"
     for n in range(panels.JOBS):
         stage.job_list.submit(capture(f"more{n}"))
-    assert draw("SPLATLIFT_PT_jobs")[-1] == "and 2 before"
+    assert draw("SPLATLIFT_PT_jobs")[-1] == "2 older captures"
     first.stop()
     timer.settle()
     assert not timer.pictures._shown, "a job that has ended shows no picture"
@@ -249,7 +255,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     chosen = bpy.context.scene.splatlift
     assert bpy.ops.splatlift.drop_capture(filepath=str(scene / "images" / "0.jpg")) == {"FINISHED"}
     assert chosen.folder == str(scene)
-    assert "Looking at the folder" in draw("SPLATLIFT_PT_capture")
+    assert "Reading the folder" in draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
     drawn = draw("SPLATLIFT_PT_capture")
     for line in ("COLMAP", "2 photographs", "1 masks in masks", "5 files, 0 MB", "[Use room.ply]"):
@@ -260,15 +266,83 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
-    assert says(draw("SPLATLIFT_PT_capture"), f"There is no folder {tmp_path / 'nowhere'}")
+    assert says(draw("SPLATLIFT_PT_capture"), f"{tmp_path / 'nowhere'} is not a folder, a video")
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
-    assert {"No cameras found here", "1 photographs", "No masks found"} <= set(draw("SPLATLIFT_PT_capture"))
-    with pytest.raises(RuntimeError, match="no file"):
+    drawn = draw("SPLATLIFT_PT_capture")
+    assert {"1 photographs", "Poses will be computed", "No masks: objects found by geometry"} <= set(drawn)
+    assert says(drawn, f"{tmp_path / 'holiday'} holds 1 photographs; poses need at least 5.")
+    with pytest.raises(RuntimeError, match="gone.json does not exist"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
+
+
+def shown(scene: Path) -> list[str]:
+    """What the panel says of a scene, without what it says of any."""
+    bpy.context.scene.splatlift.folder = str(scene)
+    draw("SPLATLIFT_PT_capture")
+    tick_until(lambda: timer.surveyed is not None)
+    drawn = draw("SPLATLIFT_PT_capture")
+    assert drawn[:2] == ["[Capture]", "<splatlift.drop_capture>"]
+    return drawn[2 : drawn.index("Method")]
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+    return root
+
+
+JPEGS = [f"images/{number}.jpg" for number in range(29)]
+GEOMETRY = "No masks: objects found by geometry"
+
+
+def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
+    plain = touch(tmp_path / "plain", *JPEGS)
+    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB"]
+    masked = touch(tmp_path / "masked", *JPEGS, "masks/0.png")
+    lines = ["29 photographs", "Poses will be computed", "1 masks in masks", "30 files, 0 MB"]
+    assert shown(masked) == lines
+    posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
+    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB"]
+    clip = touch(tmp_path / "video", "clip.mp4") / "clip.mp4"
+    for named in (clip, clip.parent):
+        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 files, 0 MB"]
+    (tmp_path / "splats").mkdir()
+    write_ply(some_splats(2, 0), tmp_path / "splats" / "room.ply")
+    assert shown(tmp_path / "splats") == ["Splats", GEOMETRY, "1 files, 0 MB"]
+    strays = shown(touch(tmp_path / "strays", *JPEGS, "masks/frame_x.png"))
+    assert strays[2:5] == ["1 mask files match no photograph", GEOMETRY, "29 files, 0 MB"]
+    assert says(strays, "contains no mask with the name of a photograph (first: frame_x.png)")
+
+
+def test_what_is_wrong_with_a_capture_is_said_with_a_way_out(stage, tmp_path):
+    posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
+    drawn = shown(posed / "images")
+    assert says(drawn, "Cameras of these photographs are in posed.")
+    assert drawn[-1] == "<Choose posed>"
+    touch(tmp_path / "videos", "a.mp4", "b.mp4")
+    assert says(shown(tmp_path / "videos"), "holds 2 videos (first: a.mp4). Give one of them.")
+    assert bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "videos" / "b.mp4")) == {"FINISHED"}
+    assert bpy.context.scene.splatlift.folder == str(tmp_path / "videos" / "b.mp4")
+    rivals = touch(tmp_path / "rivals", *JPEGS, "masks/0.png", "masks/0_mask.png")
+    assert says(shown(rivals), "Several files match one photograph as its mask")
+    assert says(shown(touch(tmp_path / "none", "a.txt")), "contains no photographs or video.")
+
+
+def test_no_method_is_asked_for_where_there_are_no_masks(stage, tmp_path):
+    chosen = bpy.context.scene.splatlift
+    chosen.method = "novel"
+    plain = touch(tmp_path / "plain", *JPEGS)
+    assert segment.request_of(chosen, plain).method is None
+    write_ply(some_splats(2, 0), tmp_path / "room.ply")
+    request = segment.request_of(chosen, tmp_path / "room.ply")
+    assert (request.method, request.splats) == (None, None)
+    assert segment.request_of(chosen, touch(plain, "masks/0.png")).method == "novel"
+    assert segment.request_of(chosen, touch(plain, "transforms.json")).method == "novel"
 
 
 def test_files_are_dropped_on_a_view_that_shows_the_panel():
@@ -289,7 +363,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     assert not bpy.ops.splatlift.start_server.poll(), "nobody has said what runs it"
     monkeypatch.setattr(connect, "environment", lambda: tmp_path / "backend")
     assert draw("SPLATLIFT_PT_server")[-1] == "<Start a Server Here>"
-    with pytest.raises(RuntimeError, match="no program"):
+    with pytest.raises(RuntimeError, match=r"program .* does not exist"):
         bpy.ops.splatlift.start_server()
     program(tmp_path, "print('serves at', sys.argv[0], flush=True)", "sys.exit('It is full')")
     with pytest.raises(RuntimeError, match=r"not of the form|It is full"):
@@ -298,12 +372,12 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     while timer.local.state != "stopped":
         assert time.monotonic() < end
         timer.local.tick()
-    assert says(draw("SPLATLIFT_PT_server"), "has ended: It is full")
+    assert says(draw("SPLATLIFT_PT_server"), "stopped: It is full")
 
     address = stage.server.address
     program(tmp_path, f"print('serves at {address}', flush=True)", "time.sleep(60)")
     timer.start_local(tmp_path / "backend")
-    assert draw("SPLATLIFT_PT_server") == ["Starting a server here", "<splatlift.stop_server>"]
+    assert draw("SPLATLIFT_PT_server") == ["Starting the server", "<splatlift.stop_server>"]
 
     def moved() -> bool:
         timer.tick()
@@ -318,7 +392,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     drawn = draw("SPLATLIFT_PT_server")
     assert drawn[0] == "Not connected", "one that has died is not called for ever"
     assert "<Start a Server Here>" in drawn
-    assert says(drawn, "has ended")
+    assert says(drawn, "The server on this machine stopped")
     timer.start_local(tmp_path / "backend")
     stage.play(moved)
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
@@ -434,7 +508,7 @@ def test_errors_of_operators_are_sentences(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="not of the form"):
         bpy.ops.splatlift.connect()
     monkeypatch.setattr(connect, "address", lambda: "tcp://10.0.0.1:5757")
-    with pytest.raises(RuntimeError, match="encrypted" if bpy.app.online_access else "go online"):
+    with pytest.raises(RuntimeError, match="encrypted" if bpy.app.online_access else "Online access is disabled"):
         bpy.ops.splatlift.connect()
 
 
@@ -512,7 +586,7 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     monkeypatch.setattr("builtins.open", touched)
     monkeypatch.setattr("os.scandir", touched)
     bpy.context.scene.splatlift.folder = "/nowhere"
-    names = ("server", "capture", "values", "jobs", "objects")
+    names = ("server", "capture", "options", "values", "jobs", "objects")
     for name in (*(f"SPLATLIFT_PT_{each}" for each in names), "SPLATLIFT_MT_method"):
         draw(name)
     assert timer.known_connection is None

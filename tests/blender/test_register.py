@@ -47,6 +47,7 @@ def ours() -> set[str]:
 def test_twenty_times_leave_nothing_behind():
     before = ours()
     assert not before
+    during: set[str] = set()
     for _ in range(20):
         with registered():
             during = ours()

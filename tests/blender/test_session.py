@@ -159,7 +159,7 @@ def test_unregistering_leaves_blender_as_it_was() -> None:
 
 def test_an_unknown_display_is_refused(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
-    with pytest.raises(BadArgument, match="no display 'CUBES'"):
+    with pytest.raises(BadArgument, match="display 'CUBES' does not exist"):
         session.import_folder(tmp_path / "in", "CUBES")  # pyright: ignore[reportArgumentType]
 
 
@@ -231,45 +231,48 @@ def nan_means(folder: Path) -> None:
 
 
 MALFORMED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no objects.json": (lambda folder: (folder / "objects.json").unlink(), "has no objects.json"),
+    "no objects.json": (lambda folder: (folder / "objects.json").unlink(), "objects.json is missing"),
     "no splats.ply": (lambda folder: (folder / "splats.ply").unlink(), "has no file .*splats.ply"),
-    "table is empty": (text(b""), "no table of objects"),
-    "table is not JSON": (text(b"{objects: 1"), "no table of objects"),
-    "table is not UTF-8": (text(b'{"format": 1, "scene": "\xff\xfe"}'), "no table of objects"),
-    "table is a list": (text(b"[]"), "no table of objects"),
-    "table is very deep": (text(b"[" * 200_000), "no table of objects"),
-    "table has a NaN": (row_with(confidence=float("nan")), "no table of objects"),
-    "table of another format": (table_with(format=2), "no table of objects"),
-    "no objects in the table": (table_with(objects=None), "no table of objects"),
-    "scene is a number": (table_with(scene=7), "no table of objects"),
-    "up is nowhere": (table_with(up=[0, 0, 0]), "no direction"),
-    "up is huge": (table_with(up=[1e300, 1e300, 0]), "no direction"),
-    "id is a path": (row_with(id="../../../etc/passwd"), "no table of objects"),
-    "id is zero": (row_with(id=0), "no table of objects"),
-    "id is negative": (row_with(id=-1), "no table of objects"),
-    "id is huge": (row_with(id=2**70), "no table of objects"),
+    "table is empty": (text(b""), "not a valid table of objects"),
+    "table is not JSON": (text(b"{objects: 1"), "not a valid table of objects"),
+    "table is not UTF-8": (text(b'{"format": 1, "scene": "\xff\xfe"}'), "not a valid table of objects"),
+    "table is a list": (text(b"[]"), "not a valid table of objects"),
+    "table is very deep": (text(b"[" * 200_000), "not a valid table of objects"),
+    "table has a NaN": (row_with(confidence=float("nan")), "not a valid table of objects"),
+    "table of another format": (table_with(format=2), "not a valid table of objects"),
+    "no objects in the table": (table_with(objects=None), "not a valid table of objects"),
+    "scene is a number": (table_with(scene=7), "not a valid table of objects"),
+    "up is nowhere": (table_with(up=[0, 0, 0]), "invalid up direction"),
+    "up is huge": (table_with(up=[1e300, 1e300, 0]), "invalid up direction"),
+    "id is a path": (row_with(id="../../../etc/passwd"), "not a valid table of objects"),
+    "id is zero": (row_with(id=0), "not a valid table of objects"),
+    "id is negative": (row_with(id=-1), "not a valid table of objects"),
+    "id is huge": (row_with(id=2**70), "not a valid table of objects"),
     "id twice": (row_with(id=2), "an object id twice"),
-    "count is wrong": (row_with(count=1), "counts 1 Gaussians of object 1"),
-    "count is a text": (row_with(count="many"), "no table of objects"),
-    "name is missing": (row_with(name=None), "no table of objects"),
-    "name is a book": (row_with(name="x" * 100_000), "no table of objects"),
-    "colour of two": (row_with(colour=[0.1, 0.2]), "no table of objects"),
-    "colour beyond one": (row_with(colour=[255, 0, 0]), "no table of objects"),
-    "confidence beyond one": (row_with(confidence=1.5), "no table of objects"),
+    "count is wrong": (row_with(count=1), "lists 1 Gaussians for object 1"),
+    "count is a text": (row_with(count="many"), "not a valid table of objects"),
+    "name is missing": (row_with(name=None), "not a valid table of objects"),
+    "name is a book": (row_with(name="x" * 100_000), "not a valid table of objects"),
+    "colour of two": (row_with(colour=[0.1, 0.2]), "not a valid table of objects"),
+    "colour beyond one": (row_with(colour=[255, 0, 0]), "not a valid table of objects"),
+    "confidence beyond one": (row_with(confidence=1.5), "not a valid table of objects"),
     "label beyond the table": (columns_with(label=np.full(400, 4, np.int32)), "labels from 4 to 4"),
     "label negative": (columns_with(label=np.full(400, -1, np.int32)), "labels from -1 to -1"),
     "label beyond 16 bits": (columns_with(label=np.full(400, 65537, np.int32)), "labels from 65537 to 65537"),
-    "label is a float": (columns_with(label=np.zeros(400, np.float32)), "no column label of integers"),
-    "no labels": (columns_with(label=None), "no column label"),
-    "no confidence": (columns_with(confidence=None), "no column confidence"),
-    "splats cut short": (cut_splats, "cut short"),
-    "splats of another run": (splats_of_another_run, "counts .* Gaussians of object"),
-    "splats without a place": (nan_means, "counts .* Gaussians of object"),
+    "label is a float": (columns_with(label=np.zeros(400, np.float32)), "no integer column label"),
+    "no labels": (columns_with(label=None), "no integer column label"),
+    "no confidence": (columns_with(confidence=None), "no numeric column confidence"),
+    "splats cut short": (cut_splats, "is truncated"),
+    "splats of another run": (splats_of_another_run, "lists .* Gaussians for object"),
+    "splats without a place": (nan_means, "lists .* Gaussians for object"),
     "splats are text": (lambda folder: (folder / "splats.ply").write_text("hello"), "not a PLY file"),
     "splats are a folder": (splats_is_a_folder, "has no file"),
     "splats are a pipe": (splats_is_a_pipe, "has no file"),
     "splats lead elsewhere": (splats_lead_elsewhere, "not a PLY file"),
-    "splats have no label at all": (lambda folder: write_ply(some_splats(9), folder / "splats.ply"), "no column label"),
+    "splats have no label at all": (
+        lambda folder: write_ply(some_splats(9), folder / "splats.ply"),
+        "no integer column label",
+    ),
 }
 
 
@@ -288,7 +291,7 @@ def test_a_malformed_result_is_refused_and_leaves_nothing(tmp_path: Path, case: 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for name in ("nowhere", "file"):
-        with pytest.raises(Fault, match="There is no folder"):
+        with pytest.raises(Fault, match=r"The folder .* does not exist"):
             session.import_folder(tmp_path / name)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from protocol.errors import BadResult
+from protocol.result.meshes import Mesh, read_mesh, write_mesh
 from protocol.splats import Splats
 from tests.blender.example import labelled_splats, object_of, write_example, write_tetrahedron
 
@@ -18,7 +19,9 @@ from mathutils import Quaternion, Vector  # noqa: E402
 from blender_addon import session  # noqa: E402
 from blender_addon.splats import collections  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
+from blender_addon.splats.columns import count_of  # noqa: E402
 from blender_addon.splats.display import show_labels  # noqa: E402
+from blender_addon.splats.native import can_draw_splats  # noqa: E402
 
 
 def instances_of(thing) -> list:
@@ -26,6 +29,15 @@ def instances_of(thing) -> list:
     graph = bpy.context.evaluated_depsgraph_get()
     every = graph.object_instances
     return [each.matrix_world.copy() for each in every if each.is_instance and each.parent.original == thing]
+
+
+def as_ellipsoids(folder: Path):
+    """Import a result whose Gaussians are drawn as ellipsoids, which a Blender that draws Gaussians is told to."""
+    if not can_draw_splats():
+        return session.import_folder(folder, "SPLATS")
+    scene = session.import_folder(folder)
+    collections.show_as(scene, "SPLATS")
+    return scene
 
 
 def evaluated_points(thing) -> dict[str, np.ndarray]:
@@ -62,7 +74,7 @@ def test_points_have_the_mean_size_and_the_colour_of_their_gaussians(tmp_path: P
 
 def test_ellipsoids_have_the_axes_of_their_gaussians(tmp_path: Path) -> None:
     splats = object_of(write_example(tmp_path / "in"), 1)
-    scene = session.import_folder(tmp_path / "in", "SPLATS")
+    scene = as_ellipsoids(tmp_path / "in")
     thing = scene.children[0].objects[0]
     bpy.context.view_layer.update()
     seen = {_place(matrix.translation): matrix for matrix in instances_of(thing)}
@@ -125,13 +137,13 @@ def test_the_choice_of_colours_is_saved_and_holds_for_what_comes_later(tmp_path:
 
 def written(data) -> bytes:
     """All that a script could have written to the points of data."""
-    values = np.empty(len(data.vertices) * 4, np.float32)
+    values = np.empty(count_of(data) * 4, np.float32)
     data.attributes["Col"].data.foreach_get("color", values)
     return values.tobytes()
 
 
-def rendered(path: Path) -> np.ndarray:
-    """What a camera above the origin sees, (16, 16, 4)."""
+def rendered(path: Path, samples: int = 1) -> np.ndarray:
+    """What a camera above the origin sees, (16, 16, 4): sRGB in a PNG file, or linear and without a world in an EXR."""
     scene = bpy.context.scene
     if scene.camera is None:
         camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
@@ -139,9 +151,12 @@ def rendered(path: Path) -> np.ndarray:
         scene.collection.objects.link(camera)
         scene.camera = camera
         scene.render.engine = "CYCLES"
-        scene.cycles.samples, scene.cycles.use_denoising = 1, False
+        scene.cycles.use_denoising = False
         scene.render.resolution_x = scene.render.resolution_y = 16
         scene.view_settings.view_transform = "Standard"
+    scene.cycles.samples = samples
+    scene.render.film_transparent = path.suffix == ".exr"
+    scene.render.image_settings.file_format = "OPEN_EXR" if path.suffix == ".exr" else "PNG"
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
     return np.array(bpy.data.images.load(str(path)).pixels[:]).reshape(16, 16, 4)
@@ -162,7 +177,7 @@ def one_gaussian(colour: np.ndarray) -> Splats:
 def test_a_large_scene_shows_a_share_of_its_ellipsoids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collections, "ELLIPSOID_BUDGET", 500)
     splats = write_example(tmp_path / "in", labelled_splats(4000))
-    scene = session.import_folder(tmp_path / "in", "SPLATS")
+    scene = as_ellipsoids(tmp_path / "in")
     shown = [len(instances_of(child.objects[0])) for child in scene.children]
     assert 400 < sum(shown) < 600
     counts = np.bincount(splats.extra["label"])[[1, 2, 3, 0]]
@@ -181,10 +196,31 @@ def test_a_mesh_stands_for_its_gaussians(tmp_path: Path) -> None:
     assert beneath.hide_viewport
     assert beneath.hide_render
     assert beneath.parent == seen
+    assert "invented" not in seen.data.attributes
     # The third object is too thin for a surface and the background has none: both are points to be seen.
     for child in scene.children[2:]:
         (thing,) = child.objects
         assert not thing.hide_viewport
+
+
+def test_faces_that_no_camera_saw_are_marked(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    path = tmp_path / "in" / "meshes" / "0001.ply"
+    write_mesh(read_mesh(path)._replace(invented=np.array([False, True, False, True])), path)
+    scene = session.import_folder(tmp_path / "in", "MESH")
+    marks = np.empty(4, bool)
+    scene.children[0].objects[0].data.attributes["invented"].data.foreach_get("value", marks)
+    assert marks.tolist() == [False, True, False, True]
+
+
+def test_a_mesh_is_rendered_in_its_colours_without_a_lamp(tmp_path: Path) -> None:
+    write_example(tmp_path / "in", one_gaussian(np.array([0.5, 0.5, 0.5])))
+    corners = np.array([[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], np.float32)
+    grey = np.tile(np.array([[200, 100, 40]], np.uint8), (4, 1))
+    write_mesh(Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32), grey), tmp_path / "in" / "meshes" / "0001.ply")
+    session.import_folder(tmp_path / "in", "MESH")
+    seen = rendered(tmp_path / "mesh.png")[8, 8, :3]
+    np.testing.assert_allclose(255 * seen, [200, 100, 40], atol=2)
 
 
 def test_a_result_without_meshes_is_refused_as_meshes(tmp_path: Path) -> None:
@@ -218,7 +254,7 @@ def test_a_broken_mesh_is_refused_and_leaves_nothing(tmp_path: Path, broken: byt
 def test_a_mesh_whose_faces_lead_nowhere_is_refused(tmp_path: Path, face: tuple) -> None:
     write_example(tmp_path / "in")
     write_tetrahedron(tmp_path / "in" / "meshes" / "0001.ply", [(0, 1, 2), face])
-    with pytest.raises(BadResult, match="a vertex that is not there"):
+    with pytest.raises(BadResult, match="a vertex that does not exist"):
         session.import_folder(tmp_path / "in", "MESH")
 
 
@@ -236,7 +272,8 @@ def test_scenes_share_their_nodes_and_materials(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     for display in ("POINTS", "SPLATS", "MESH", "POINTS", "SPLATS", "MESH"):
         session.import_folder(tmp_path / "in", display)
-    assert (len(bpy.data.node_groups), len(bpy.data.materials)) == (3, 3)
+    # Gaussians that Blender draws have a material and no nodes.
+    assert (len(bpy.data.node_groups), len(bpy.data.materials)) == (2 if can_draw_splats() else 3, 3)
 
 
 def test_a_saved_scene_finds_its_nodes_again(tmp_path: Path) -> None:

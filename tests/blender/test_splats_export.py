@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from protocol.errors import BadArgument, BadSplats
+from protocol.formats.read import read_splats
+from protocol.formats.registry import Format
 from protocol.ply import read_ply
 from protocol.splats import Splats, merge
 from protocol.transform import transform
@@ -18,7 +21,9 @@ bpy = pytest.importorskip("bpy")
 from mathutils import Matrix  # noqa: E402
 
 from blender_addon import session  # noqa: E402
-from blender_addon.splats.export import export_objects  # noqa: E402
+from blender_addon.operators import export as export_operator  # noqa: E402
+from blender_addon.splats.export import export_objects, formats_here  # noqa: E402
+from tests.blender.addon import registered  # noqa: E402
 
 MOVE = Matrix.Translation((0.5, -2, 3)) @ Matrix.Rotation(0.7, 4, (1, 2, 3)) @ Matrix.Scale(1.5, 4)
 
@@ -121,7 +126,7 @@ def test_joined_objects_are_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "word"), [((1, 2, 1), "unevenly"), ((-1, 1, 1), "mirrors"), ((0, 0, 0), "zero"), ((1, 1, 0), "zero")]
+    ("scale", "word"), [((1, 2, 1), "non-uniform"), ((-1, 1, 1), "mirrors"), ((0, 0, 0), "zero"), ((1, 1, 0), "zero")]
 )
 @pytest.mark.parametrize("display", ["POINTS", "MESH"])
 def test_a_scale_that_gaussians_cannot_follow_is_refused(
@@ -149,12 +154,20 @@ def test_a_deleted_object_is_gone(tmp_path: Path, display: session.Display) -> N
         export_objects([scene.children[0]], tmp_path / "out.ply")
 
 
-@pytest.mark.parametrize("name", ["out.obj", "nowhere/out.ply", "out", "folder.ply"])
-def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("out.obj", "file type of .*out.obj is not supported"),
+        ("nowhere/out.ply", "cannot be exported to"),
+        ("out", "file type of .*out is not supported"),
+        ("folder.ply", "cannot be exported to"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, name: str, says: str) -> None:
     write_example(tmp_path / "in")
     (tmp_path / "folder.ply").mkdir()
     scene = session.import_folder(tmp_path / "in")
-    with pytest.raises(BadArgument, match="cannot be exported to"):
+    with pytest.raises(BadArgument, match=says):
         export_objects([scene], tmp_path / name)
 
 
@@ -199,7 +212,7 @@ def test_in_the_worlds_frame_everything_is_where_blender_has_it(tmp_path: Path) 
     export_objects([scene.children[1]], tmp_path / "out.ply", frame="WORLD")
     expected = transform(object_of(splats, 2), np.array(thing.matrix_world))
     assert close(read_ply(tmp_path / "out.ply"), expected)
-    with pytest.raises(BadArgument, match="no frame 'MOON'"):
+    with pytest.raises(BadArgument, match="frame 'MOON' does not exist"):
         export_objects([scene], tmp_path / "out.ply", frame="MOON")  # pyright: ignore[reportArgumentType]
 
 
@@ -220,3 +233,81 @@ def test_parents_are_baked_in(tmp_path: Path) -> None:
     handle.matrix_world = MOVE @ handle.matrix_world
     got = exported([scene.children[1]], tmp_path)
     assert close(got, transform(object_of(splats, 2), in_capture(scene, MOVE)))
+
+
+# Other formats
+
+HERE = [each for each in formats_here() if each.reads]
+
+
+@pytest.mark.parametrize("wanted", HERE, ids=lambda each: each.name)
+def test_every_format_holds_what_was_moved(tmp_path: Path, wanted: Format) -> None:
+    splats = write_example(tmp_path / "in")
+    child = session.import_folder(tmp_path / "in").children[0]
+    bpy.context.view_layer.update()
+    child.objects[0].matrix_world = MOVE @ child.objects[0].matrix_world
+    path = tmp_path / f"out{wanted.endings[0]}"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert export_objects([child], path, name=wanted.name) == len(object_of(splats, 1))
+    assert any(f"{wanted.title} keeps" in str(each.message) for each in caught) == (not wanted.exact)
+    export_objects([child], tmp_path / "plain.ply")
+    plain, got = read_ply(tmp_path / "plain.ply"), read_splats(path)
+    assert len(got) == len(plain)
+    size = float(np.ptp(plain.means))
+    assert np.abs(np.sort(got.means, 0) - np.sort(plain.means, 0)).max() < 2e-3 * size
+    if wanted.degree:
+        assert np.abs(np.sort(got.sh, 0) - np.sort(plain.sh, 0)).max() < 0.05
+
+
+def test_in_the_worlds_frame_upright_formats_stand_upright(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    export_objects([scene.children[0]], tmp_path / "out.ply", frame="WORLD")
+    export_objects([scene.children[0]], tmp_path / "out.glb", frame="WORLD")
+    world, upright = read_ply(tmp_path / "out.ply").means, read_splats(tmp_path / "out.glb").means
+    # Read as a capture the file is right, down, front.
+    np.testing.assert_allclose(upright, world[:, [0, 2, 1]] * [1, -1, 1], atol=1e-5)
+
+
+def test_labels_go_along(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    export_objects([scene], tmp_path / "out.ply", labels=True)
+    count = export_objects(list(scene.children[:2]), tmp_path / "out.splat", labels=True)
+    assert set(read_ply(tmp_path / "out.ply").extra["label"].tolist()) == {0, 1, 2, 3}
+    beside = np.load(tmp_path / "out.splat.labels.npy")
+    assert (len(beside), set(beside.tolist())) == (count, {1, 2})
+
+
+def test_a_mesh_format_is_none_of_gaussians(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    scene = session.import_folder(tmp_path / "in")
+    with pytest.raises(BadArgument, match="format 'mesh-obj' does not exist"):
+        export_objects([scene], tmp_path / "out.obj", name="mesh-obj")
+
+
+def test_the_operator_reports_what_was_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_example(tmp_path / "in")
+    with registered():
+        session.import_folder(tmp_path / "in")
+        assert "gaussians-glb" in [row[0] for row in export_operator.FORMATS]
+        done = bpy.ops.splatlift.export(filepath=str(tmp_path / "out.splat"), what="SCENE", format="splat")
+        assert done == {"FINISHED"}
+        with pytest.raises(RuntimeError, match=r"does not have the ending of"):
+            bpy.ops.splatlift.export(filepath=str(tmp_path / "out.spz"), what="SCENE", format="splat")
+    assert "supports spherical harmonics up to degree 0" in capsys.readouterr().out
+    assert (tmp_path / "out.splat").stat().st_size == 400 * 32
+
+
+def test_a_collection_is_exported_by_blenders_own_exporter(tmp_path: Path) -> None:
+    splats = write_example(tmp_path / "in")
+    with registered():
+        scene = session.import_folder(tmp_path / "in")
+        layers = bpy.context.view_layer.layer_collection.children
+        bpy.context.view_layer.active_layer_collection = layers[scene.name].children["mug"]
+        assert bpy.ops.collection.exporter_add(name="SPLATLIFT_FH_gaussians") == {"FINISHED"}
+        (exporter,) = scene.children["mug"].exporters
+        exporter.export_properties.filepath = str(tmp_path / "mug.splat")
+        assert bpy.ops.collection.export_all() == {"FINISHED"}
+    assert (tmp_path / "mug.splat").stat().st_size == 32 * len(object_of(splats, 1))

@@ -15,12 +15,13 @@ pytest.importorskip("bpy")
 SCRIPT = """
 result, out = arguments
 from bl_ext.user_default.splatlift import api
-import blake3, msgspec, plyfile, protocol, zmq
+import blake3, msgspec, plyfile, splatlift_protocol, zmq
 
 user = bpy.utils.resource_path("USER")
-for module in (api, blake3, msgspec, plyfile, protocol, zmq):
+for module in (api, blake3, msgspec, plyfile, splatlift_protocol, zmq):
     assert module.__file__.startswith(user), module.__file__
-assert "torch" not in sys.modules and "backend" not in sys.modules
+assert not {"torch", "backend", "protocol"} & sys.modules.keys()
+assert api.Fault.__module__ == "splatlift_protocol.errors"
 
 from pathlib import Path
 

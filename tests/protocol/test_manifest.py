@@ -28,10 +28,10 @@ def raw(**fields: object) -> bytes:
 
 
 BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "manifest that cannot be read"),
-    "no JSON": (b"\x80\x04\x95", "manifest that cannot be read"),
-    "no UTF-8": (b'{"files":[{"path":"\xff"}]}', "manifest that cannot be read"),
-    "bottomless": (b'{"files":' + b"[" * 100_000, "manifest that cannot be read"),
+    "empty": (b"", "manifest cannot be read"),
+    "no JSON": (b"\x80\x04\x95", "manifest cannot be read"),
+    "no UTF-8": (b'{"files":[{"path":"\xff"}]}', "manifest cannot be read"),
+    "bottomless": (b'{"files":' + b"[" * 100_000, "manifest cannot be read"),
     "unknown field": (b'{"files":[],"run":"rm"}', "unknown field `run`"),
     "negative size": (raw(size=-1), "Expected `int` >= 0"),
     "endless size": (raw(size=2**60), "Expected `int` <="),
@@ -39,29 +39,32 @@ BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
     "hash with a line end": (raw(digest=hash_of(b"x") + "\n"), "matching regex"),
     "no path": (raw(path=""), "length >= 1"),
     "endless path": (raw(path="a" * 1025), "length <= 1024"),
-    "absolute": (manifest("/etc/passwd"), "'/etc/passwd' in a manifest does not name a file inside its folder"),
-    "parent": (manifest("../a"), "does not name a file inside"),
-    "parent within": (manifest("a/../../b"), "does not name a file inside"),
-    "here": (manifest("./a"), "does not name a file inside"),
-    "empty part": (manifest("a//b"), "does not name a file inside"),
-    "a folder": (manifest("a/"), "does not name a file inside"),
-    "backslash": (manifest("..\\a"), "does not name a file inside"),
-    "drive": (manifest("C:/a"), "does not name a file inside"),
-    "stream": (manifest("a.txt:hidden"), "does not name a file inside"),
-    "device": (manifest("images/CON"), "does not name a file inside"),
-    "device with an ending": (manifest("nul.png"), "does not name a file inside"),
-    "device with a number": (manifest("Com1.tar.gz"), "does not name a file inside"),
-    "trailing dot": (manifest("a./b"), "does not name a file inside"),
-    "trailing space": (manifest("a /b"), "does not name a file inside"),
-    "line end": (manifest("a\nb"), "does not name a file inside"),
-    "no byte": (manifest("a\0b"), "does not name a file inside"),
-    "reversed text": (manifest("a\u202egnp.exe"), "does not name a file inside"),
-    "long name": (manifest("ä" * 128), "does not name a file inside"),
-    "one path twice": (manifest("a", "a"), "names one path twice"),
-    "one path in two cases": (manifest("Images/A.PNG", "images/a.png"), "names one path twice"),
-    "one path in two compositions": (manifest("caf\u00e9", "cafe\u0301"), "names one path twice"),
+    "absolute": (manifest("/etc/passwd"), "'/etc/passwd' in a manifest is not a path inside its folder"),
+    "parent": (manifest("../a"), "not a path inside its folder"),
+    "parent within": (manifest("a/../../b"), "not a path inside its folder"),
+    "here": (manifest("./a"), "not a path inside its folder"),
+    "empty part": (manifest("a//b"), "not a path inside its folder"),
+    "a folder": (manifest("a/"), "not a path inside its folder"),
+    "backslash": (manifest("..\\a"), "not a path inside its folder"),
+    "drive": (manifest("C:/a"), "not a path inside its folder"),
+    "stream": (manifest("a.txt:hidden"), "not a path inside its folder"),
+    "device": (manifest("images/CON"), "not a path inside its folder"),
+    "device with an ending": (manifest("nul.png"), "not a path inside its folder"),
+    "device with a number": (manifest("Com1.tar.gz"), "not a path inside its folder"),
+    "trailing dot": (manifest("a./b"), "not a path inside its folder"),
+    "trailing space": (manifest("a /b"), "not a path inside its folder"),
+    "line end": (manifest("a\nb"), "not a path inside its folder"),
+    "no byte": (manifest("a\0b"), "not a path inside its folder"),
+    "reversed text": (manifest("a\u202egnp.exe"), "not a path inside its folder"),
+    "long name": (manifest("ä" * 128), "not a path inside its folder"),
+    "the same path twice": (manifest("a", "a"), "lists the same path twice"),
+    "one path in two cases": (manifest("Images/A.PNG", "images/a.png"), "lists the same path twice"),
+    "one path in two compositions": (manifest("caf\u00e9", "cafe\u0301"), "lists the same path twice"),
     "a file and a folder": (manifest("a/b/c", "A"), "as a file and as a folder"),
-    "two sizes": (pack_manifest([entry(b"x", "a"), FileEntry("b", 2, hash_of(b"x"))]), "gives one content two sizes"),
+    "two sizes": (
+        pack_manifest([entry(b"x", "a"), FileEntry("b", 2, hash_of(b"x"))]),
+        "lists two sizes for the same content",
+    ),
 }
 
 
@@ -115,13 +118,16 @@ def test_garbage_is_no_manifest(garbage: bytes):
 def test_too_many_files_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(manifests, "MAX_FILES", 3)
     assert len(unpack_manifest(manifest("a", "b", "c"))) == 3
-    with pytest.raises(BadFrames, match="manifest of 4 files was received; 3 are allowed"):
+    with pytest.raises(BadFrames, match="manifest has 4 files; at most 3 are allowed"):
         unpack_manifest(manifest("a", "b", "c", "d"))
 
 
 BAD_FOLDERS: dict[str, tuple[list[str], str]] = {
     "a name no other system takes": (["a:b.png"], r"The file .*a:b\.png cannot be sent"),
-    "two names for one file": (["a.png", "A.png"], "The folder .* cannot be sent: A manifest names one path twice"),
+    "two names for one file": (
+        ["a.png", "A.png"],
+        "The folder .* cannot be sent: A manifest lists the same path twice",
+    ),
 }
 
 

@@ -42,7 +42,7 @@ def test_no_picture_of_it_shows_the_secret():
 MALFORMED = {
     "nothing": ("", "does not begin with"),
     "another prefix": ("SL2:" + TEXT[4:], "does not begin with"),
-    "the end is missing": (TEXT[:-1], "91 characters instead of 92"),
+    "the end is missing": (TEXT[:-1], "91 characters; 92 are expected"),
     "twice": (TEXT + TEXT, "184 characters"),
     "two swapped": (TEXT[:10] + TEXT[11] + TEXT[10] + TEXT[12:], "checksum"),
     "not ASCII": (TEXT[:-8] + "\u0667" * 8, "checksum"),
@@ -80,5 +80,5 @@ def test_other_texts_are_refused_in_a_sentence(text):
 def test_what_is_no_key_is_refused_even_with_its_checksum(key):
     assert not pairing.is_key(key)
     body = f"{pairing.PREFIX}{SERVER}{key}"
-    with pytest.raises(BadArgument, match="no keys"):
+    with pytest.raises(BadArgument, match="no valid keys"):
         pairing.parse(body + hashlib.sha256(body.encode()).hexdigest()[:8])

@@ -185,7 +185,7 @@ def test_trailing_bytes_are_counted_and_ignored(tmp_path: Path):
     write_ply(random_splats(3), tmp_path / "a.ply")
     with (tmp_path / "a.ply").open("ab") as file:
         file.write(b"\0" * 11)
-    with pytest.warns(UserWarning, match=r"a\.ply has 11 bytes after its last Gaussian"):
+    with pytest.warns(UserWarning, match=r"a\.ply has 11 extra bytes after its last Gaussian"):
         same(read_ply(tmp_path / "a.ply"), random_splats(3))
 
 
@@ -193,7 +193,7 @@ def test_trailing_text_is_counted_and_ignored(tmp_path: Path):
     (tmp_path / "a.ply").write_bytes(
         ply(floats(STOCK), 2, b"1 " * 13 + b"1\n" + b"1 " * 13 + b"1\n\xffrubbish", "ascii")
     )
-    with pytest.warns(UserWarning, match="has 8 bytes after"):
+    with pytest.warns(UserWarning, match="has 8 extra bytes after"):
         assert len(read_ply(tmp_path / "a.ply")) == 2
 
 
@@ -204,7 +204,7 @@ def test_gaussians_that_are_not_finite_are_counted_and_dropped(tmp_path: Path):
     broken.quats[3, 0] = np.nan
     broken.opacities[BLOCK + 5] = np.nan
     write_ply(broken, tmp_path / "a.ply")
-    with pytest.warns(UserWarning, match="has 3 Gaussians that are not finite"):
+    with pytest.warns(UserWarning, match="has 3 Gaussians with values that are not finite"):
         kept = read_ply(tmp_path / "a.ply")
     same(kept, broken.pick(np.setdiff1d(np.arange(BLOCK + 6), [1, 3, BLOCK + 5])))
 
@@ -213,7 +213,7 @@ def test_a_double_beyond_float32_counts_as_not_finite(tmp_path: Path):
     rows = np.ones(2, [(name, "<f8") for name in STOCK])
     rows["x"][0] = 1e300
     (tmp_path / "a.ply").write_bytes(ply([f"double {name}" for name in STOCK], 2, rows.tobytes()))
-    with pytest.warns(UserWarning, match="has 1 Gaussians that are not finite"):
+    with pytest.warns(UserWarning, match="has 1 Gaussians with values that are not finite"):
         assert len(read_ply(tmp_path / "a.ply")) == 1
 
 
@@ -227,7 +227,7 @@ def test_the_splats_of_other_programs_are_read(data: Path):
     assert (len(read), read.sh_degree) == (3, 3)
     rows = PlyData.read(str(train))["vertex"].data
     assert np.array_equal(read.sh[:, 15, 2], rows["f_rest_44"])
-    with pytest.warns(UserWarning, match="has 14029 bytes after"):
+    with pytest.warns(UserWarning, match="has 14029 extra bytes after"):
         short = read_ply(fixtures / "pc_short.ply")
     assert (len(short), short.sh_degree) == (100, 3)
     for path in (fixtures / "playcanvas-test/test.ply", data / "playcanvas-splats/biker.compressed.ply"):
@@ -244,51 +244,72 @@ TEXT_ROW = b"1 " * 13 + b"1\n"
 BAD_PLY: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is not a PLY file: it does not begin with 'ply'"),
     "another format": (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "is not a PLY file: it does not begin with 'ply'"),
-    "four bytes": (b"ply\n", "has a PLY header that does not end"),
-    "header without end": (b"ply\nformat ascii 1.0\nelement vertex 3\n", "has a PLY header that does not end"),
-    "endless header": (b"ply\n" + b"comment so long\n" * 20_000, "has a PLY header that does not end"),
+    "four bytes": (b"ply\n", "has a PLY header without end_header"),
+    "header without end": (b"ply\nformat ascii 1.0\nelement vertex 3\n", "has a PLY header without end_header"),
+    "endless header": (b"ply\n" + b"comment so long\n" * 20_000, "has a PLY header without end_header"),
     "header ends in a line": (b"ply\nformat ascii 1.0\ncomment end_header", "header that cannot be read: .*early end"),
     "no format": (b"ply\nelement vertex 3\nend_header\n", "header that cannot be read: line 2: expected one of"),
     "unknown format": (ply(floats(STOCK), 1, ROW, "binary_pdp"), "header that cannot be read: .*binary_pdp"),
     "unknown type": (ply([*floats(STOCK), "float128 w"], 1, ROW), "header that cannot be read: .*float128"),
     "one column twice": (ply(floats([*STOCK, "x"]), 1, ROW), "header that cannot be read: two properties"),
     "count in words": (ply(floats(STOCK), "three", ROW), "header that cannot be read: .*expected integer count"),
-    "negative count": (ply(floats(STOCK), -1, ROW), "promises -1 rows of vertex"),
-    "absurd count": (ply(floats(STOCK), 10**18, ROW), f"cut short: it promises {10**18} Gaussians and holds 1"),
-    "absurd count as text": (ply(floats(STOCK), 10**18, TEXT_ROW, "ascii"), f"promises {10**18} Gaussians and holds 1"),
-    "no row": (ply(floats(STOCK), 1), "cut short: it promises 1 Gaussians and holds 0"),
-    "one byte short": (ply(floats(STOCK), 3, (3 * ROW)[:-1]), "cut short: it promises 3 Gaussians and holds 2"),
-    "text cut short": (ply(floats(STOCK), 3, TEXT_ROW, "ascii"), "cut short: it promises 3 Gaussians and holds 1"),
+    "negative count": (ply(floats(STOCK), -1, ROW), "invalid number of rows for vertex: -1"),
+    "absurd count": (
+        ply(floats(STOCK), 10**18, ROW),
+        f"truncated: its header declares {10**18} Gaussians and it contains 1",
+    ),
+    "absurd count as text": (
+        ply(floats(STOCK), 10**18, TEXT_ROW, "ascii"),
+        f"declares {10**18} Gaussians and it contains 1",
+    ),
+    "no row": (ply(floats(STOCK), 1), "truncated: its header declares 1 Gaussians and it contains 0"),
+    "one byte short": (
+        ply(floats(STOCK), 3, (3 * ROW)[:-1]),
+        "truncated: its header declares 3 Gaussians and it contains 2",
+    ),
+    "text cut short": (
+        ply(floats(STOCK), 3, TEXT_ROW, "ascii"),
+        "truncated: its header declares 3 Gaussians and it contains 1",
+    ),
     "text that is words": (
         ply(floats(STOCK), 1, b"a b c d e f g h i j k l m n\n", "ascii"),
-        "line among its Gaussians 1 to 1 that is not 14 numbers",
+        "malformed line between Gaussians 1 and 1; every line must have 14 numbers",
     ),
     "text with a short row": (
         ply(floats(STOCK), 2, b"1 1 1\n" + 9 * TEXT_ROW, "ascii"),
-        "line among its Gaussians 1 to 2 that is not 14",
+        "malformed line between Gaussians 1 and 2; every line must have 14 numbers",
     ),
     "text with an empty row": (
         ply(floats(STOCK), 2, b"\n" + 9 * TEXT_ROW, "ascii"),
-        "line among its Gaussians 1 to 2 that is not 14",
+        "malformed line between Gaussians 1 and 2; every line must have 14 numbers",
     ),
-    "no vertices": (b"ply\nformat ascii 1.0\nelement face 0\nend_header\n", "without an element named vertex"),
-    "point cloud": (ply(floats(["x", "y", "z"]), 1, ROW[:12]), "lacks the columns f_dc_0, .*, opacity, .*, rot_3"),
-    "2D Gaussians": (ply(without("scale_2"), 1, ROW[:52]), "does not hold 3D Gaussians: it lacks the columns scale_2"),
-    "no columns": (ply([], 5), "it lacks the columns x, y, z"),
+    "no vertices": (b"ply\nformat ascii 1.0\nelement face 0\nend_header\n", "no element named vertex"),
+    "point cloud": (ply(floats(["x", "y", "z"]), 1, ROW[:12]), "columns are missing: f_dc_0, .*, opacity, .*, rot_3"),
+    "2D Gaussians": (
+        ply(without("scale_2"), 1, ROW[:52]),
+        "does not contain 3D Gaussians: these columns are missing: scale_2",
+    ),
+    "no columns": (ply([], 5), "these columns are missing: x, y, z"),
     "SH degree 5": (ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(105))]), 0), "has 105 f_rest columns"),
     "SH degree 4 with a gap": (
         ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(73) if i != 70)]), 0),
-        "lacks the columns f_rest_70",
+        "columns are missing: f_rest_70",
     ),
     "nothing that can be used": (
         ply(floats(STOCK), 2, bytes(2 * 14 * 4)),
-        "None of the 2 Gaussians of .* can be used: 0 are not finite, 2 have a quaternion of zeros",
+        "None of the 2 Gaussians of .* is usable: 0 are not finite, 2 have a zero quaternion",
     ),
-    "odd SH columns": (ply(floats([*STOCK, "f_rest_0"]), 1, ROW + b"\0" * 4), "has 1 f_rest columns; 0, 9, 24 or 45"),
-    "SH with a gap": (ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(1, 10))]), 0), "lacks the columns f_rest_0"),
+    "odd SH columns": (
+        ply(floats([*STOCK, "f_rest_0"]), 1, ROW + b"\0" * 4),
+        "has 1 f_rest columns; expected 0, 9, 24, 45 or 72",
+    ),
+    "SH with a gap": (
+        ply(floats([*STOCK, *(f"f_rest_{i}" for i in range(1, 10))]), 0),
+        "columns are missing: f_rest_0",
+    ),
     "text with empty rows alone": (
         ply(floats(STOCK), 2, b"\n\n" + b" " * 99, "ascii"),
-        "Gaussians 1 to 2 that is not 14",
+        "Gaussians 1 and 2; every line must have 14 numbers",
     ),
     "list of a vertex": (ply([*floats(STOCK), "list uchar int ids"], 1, ROW + b"\0"), r"holds lists \(vertex: ids\)"),
     "mesh": (
@@ -317,10 +338,10 @@ def test_a_bad_file_is_refused_with_a_sentence(name: str, tmp_path: Path):
 
 
 BAD_PLACES: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "a file that is not there": (lambda folder: folder / "none.ply", "There is no file .*none.ply"),
-    "a folder": (lambda folder: folder, "There is no file"),
-    "a device": (lambda _: Path("/dev/zero"), "There is no file /dev/zero"),
-    "a name no system takes": (lambda folder: folder / "a\0b.ply", "There is no file"),
+    "a file that is not there": (lambda folder: folder / "none.ply", "The file .*none.ply does not exist"),
+    "a folder": (lambda folder: folder, "does not exist"),
+    "a device": (lambda _: Path("/dev/zero"), "The file /dev/zero does not exist"),
+    "a name no system takes": (lambda folder: folder / "a\0b.ply", "does not exist"),
 }
 
 
@@ -379,18 +400,22 @@ def test_a_file_cut_anywhere_is_refused(cut: int, tmp_path: Path):
 # What is not written
 
 BAD_COLUMNS: dict[str, tuple[str, np.ndarray, str]] = {
-    "64-bit labels": ("label", np.zeros(2, np.int64), "column label of type int64 cannot stand in"),
-    "half floats": ("half", np.zeros(2, np.float16), "column half of type float16 cannot stand in"),
-    "truth values": ("seen", np.zeros(2, bool), "column seen of type bool cannot stand in"),
-    "text": ("name", np.array(["a", "b"]), "column name of type <U1 cannot stand in"),
-    "complex numbers": ("wave", np.zeros(2, np.complex64), "column wave of type complex64 cannot stand in"),
-    "a stock name": ("opacity", np.zeros(2, np.float32), "extra column opacity cannot stand in"),
-    "a normal": ("nx", np.zeros(2, np.float32), "extra column nx cannot stand in"),
-    "a stock name of another degree": ("f_rest_9", np.zeros(2, np.float32), "extra column f_rest_9 cannot stand in"),
-    "a name with a space": ("my label", np.zeros(2, np.int32), "name 'my label' cannot stand in"),
-    "a name with a line end": ("a\nelement", np.zeros(2, np.int32), "cannot stand in"),
-    "a name in another script": ("größe", np.zeros(2, np.int32), "name 'größe' cannot stand in"),
-    "no name": ("", np.zeros(2, np.int32), "name '' cannot stand in"),
+    "64-bit labels": ("label", np.zeros(2, np.int64), "column label of type int64 cannot be written to"),
+    "half floats": ("half", np.zeros(2, np.float16), "column half of type float16 cannot be written to"),
+    "truth values": ("seen", np.zeros(2, bool), "column seen of type bool cannot be written to"),
+    "text": ("name", np.array(["a", "b"]), "column name of type <U1 cannot be written to"),
+    "complex numbers": ("wave", np.zeros(2, np.complex64), "column wave of type complex64 cannot be written to"),
+    "a stock name": ("opacity", np.zeros(2, np.float32), "extra column opacity cannot be written to"),
+    "a normal": ("nx", np.zeros(2, np.float32), "extra column nx cannot be written to"),
+    "a stock name of another degree": (
+        "f_rest_9",
+        np.zeros(2, np.float32),
+        "extra column f_rest_9 cannot be written to",
+    ),
+    "a name with a space": ("my label", np.zeros(2, np.int32), "name 'my label' cannot be written to"),
+    "a name with a line end": ("a\nelement", np.zeros(2, np.int32), "cannot be written to"),
+    "a name in another script": ("größe", np.zeros(2, np.int32), "name 'größe' cannot be written to"),
+    "no name": ("", np.zeros(2, np.int32), "name '' cannot be written to"),
 }
 
 

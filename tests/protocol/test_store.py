@@ -19,7 +19,7 @@ def test_ranges_outside_a_file_or_of_no_file_are_not_found(store: Store):
     store.put(b"0123456789")
     assert store.read(hash_of(b"0123456789"), 3, 4) == b"3456"
     for offset, length in ((0, 11), (10, 1), (2**53, 1), (-1, 2)):
-        with pytest.raises(NotFound, match=f"has no bytes {offset} to {offset + length}"):
+        with pytest.raises(NotFound, match=f"is too short: bytes {offset} to {offset + length}"):
             store.read(hash_of(b"0123456789"), offset, length)
     with pytest.raises(NotFound, match=r"The file 486ea4622[0-9a-f]{3}… is not stored here"):
         store.read("486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7", 0, 1)
@@ -28,7 +28,7 @@ def test_ranges_outside_a_file_or_of_no_file_are_not_found(store: Store):
 @pytest.mark.parametrize("name", ["", "../../../etc/passwd", "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", "/" * 64])
 def test_what_is_no_hash_names_nothing_in_a_store(store: Store, name: str):
     for use in (store.path, store.has, store.part, lambda digest: store.read(digest, 0, 1)):
-        with pytest.raises(NotFound, match="is no BLAKE3 hash"):
+        with pytest.raises(NotFound, match="is not a BLAKE3 hash"):
             use(name)
 
 
@@ -86,5 +86,5 @@ def test_a_stored_manifest_is_read_within_its_limit(store: Store, monkeypatch: p
     with pytest.raises(NotFound, match="is not stored here"):
         read_manifest(store, hash_of(b"absent"))
     monkeypatch.setattr(stores, "MAX_MANIFEST", 10)
-    with pytest.raises(BadResult, match=r"has \d+ bytes; 10 are allowed"):
+    with pytest.raises(BadResult, match=r"has \d+ bytes; at most 10 are allowed"):
         read_manifest(store, hash_of(content))

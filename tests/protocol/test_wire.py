@@ -117,26 +117,26 @@ def message(kind: str, **fields: object) -> list[bytes]:
 
 # Name, the frames, the sentence that goes back to whoever sent them.
 BAD_FRAMES: dict[str, tuple[list[bytes], str]] = {
-    "no frames": ([], "message of 0 frames was received; 1 to 9 are allowed"),
-    "ten frames": ([b"{}"] * 10, "message of 10 frames was received"),
-    "an empty header": ([b""], "header that is not the JSON of this protocol"),
-    "an oversize header": ([b" " * (MAX_HEADER + 1)], f"header of {MAX_HEADER + 1} bytes was received"),
-    "no JSON": ([b"GET / HTTP/1.1\r\n"], "not the JSON of this protocol was received: JSON is malformed"),
+    "no frames": ([], "message has 0 frames; 1 to 9 are allowed"),
+    "ten frames": ([b"{}"] * 10, "message has 10 frames"),
+    "an empty header": ([b""], "header is not valid JSON of this protocol"),
+    "an oversize header": ([b" " * (MAX_HEADER + 1)], f"header has {MAX_HEADER + 1} bytes"),
+    "no JSON": ([b"GET / HTTP/1.1\r\n"], "not valid JSON of this protocol: JSON is malformed"),
     "no object": ([b"[1]"], "Expected `object`, got `array`"),
     "no version": ([b'{"id": 0}'], "missing required field `v`"),
     "a version in words": (frames(v="one"), "Expected `int`, got `str`"),
-    "an endless version": ([b'{"v": ' + b"9" * 5000 + b"}"], "not the JSON of this protocol"),
+    "an endless version": ([b'{"v": ' + b"9" * 5000 + b"}"], "not valid JSON of this protocol"),
     "bytes that are no UTF-8": (
         frames(b'{"v":%d,"id":0,"message":{"type":"\xff"}}' % MAJOR),
         "'utf-8' codec can't decode",
     ),
     "half a surrogate": (
         frames(b'{"v":%d,"id":0,"message":{"type":"\\ud800"}}' % MAJOR),
-        "header that is not the JSON",
+        "header is not valid JSON",
     ),
     "bottomless JSON": (frames(b'{"v":%d,"x":' % MAJOR + b"[" * 60_000), "recursion"),
     "a negative id": (frames(id=-1), r"Expected `int` >= 0 - at `\$.id`"),
-    "an unknown message": (message("explode"), "message that this protocol does not know .* 'explode'"),
+    "an unknown message": (message("explode"), "message is not part of this protocol: .* 'explode'"),
     "an unknown field": (message("heartbeat", load="__import__('os')"), "unknown field `load`"),
     "an unknown header field": (frames(pickle="gASV"), "unknown field `pickle`"),
     "a missing field": (message("cancel"), "missing required field `job`"),
@@ -145,19 +145,19 @@ BAD_FRAMES: dict[str, tuple[list[bytes], str]] = {
     "a job with a line end": (message("cancel", job=JOB + "\n"), "Expected `str` matching regex"),
     "a range beyond a chunk": (message("get", digest=DIGEST, offset=0, length=2**20 + 1), "Expected `int` <= 1048576"),
     "a range before the file": (message("get", digest=DIGEST, offset=-1, length=1), "Expected `int` >= 0"),
-    "an array that is missing": (frames(arrays=[array("uint8", 1)]), "names 1 arrays, 0 frames followed"),
-    "an array too many": (frames(None, b"1"), "names 0 arrays, 1 frames followed"),
+    "an array that is missing": (frames(arrays=[array("uint8", 1)]), "lists 1 arrays, but 0 frames followed"),
+    "an array too many": (frames(None, b"1"), "lists 0 arrays, but 1 frames followed"),
     "nine arrays": (frames(None, *[b""] * 8, arrays=[array("uint8", 0)] * 9), "Expected `array` of length <= 8"),
     "objects": (frames(None, b"12345678", arrays=[array("object", 1)]), "Invalid enum value 'object'"),
     "a negative length": (frames(None, b"", arrays=[array("uint8", -1)]), "Expected `int` >= 0"),
     "nine dimensions": (frames(None, b"1", arrays=[array("uint8", *[1] * 9)]), "Expected `array` of length <= 8"),
     "a shape beyond its bytes": (
         frames(None, b"1234", arrays=[array("float32", 2**40, 2**40)]),
-        r"array frame of 4 bytes was received for float32 of shape \[1099511627776, 1099511627776\]",
+        r"array has 4 bytes, but float32 of shape \[1099511627776, 1099511627776\]",
     ),
-    "bytes beyond their shape": (frames(None, b"12345", arrays=[array("float32", 1)]), "array frame of 5 bytes"),
+    "bytes beyond their shape": (frames(None, b"12345", arrays=[array("float32", 1)]), "array has 5 bytes"),
     "an oversize array": (frames(None, bytes(2**20 + 1), arrays=[array("uint8", 2**20 + 1)]), r"\(limit 1048576\)"),
-    "nothing of great extent": (frames(None, b"", arrays=[array("uint8", 0, 2**40, 2**40)]), "frame of 0 bytes"),
+    "nothing of great extent": (frames(None, b"", arrays=[array("uint8", 0, 2**40, 2**40)]), "array has 0 bytes"),
 }
 
 
@@ -180,7 +180,7 @@ def test_bad_frames_are_refused_with_a_sentence_and_cost_nothing(name: str):
 @pytest.mark.parametrize("theirs", [0, MAJOR - 1, MAJOR + 1, -1, 10**30])
 def test_another_version_is_named_beside_ours(theirs: int):
     header = {"v": theirs, "whatever": "a later version says"}
-    with pytest.raises(VersionMismatch, match=f"speaks protocol {theirs}, this side speaks protocol {MAJOR}"):
+    with pytest.raises(VersionMismatch, match=f"uses protocol {theirs}, this side uses protocol {MAJOR}"):
         decode([json.dumps(header).encode()])
 
 
@@ -210,21 +210,21 @@ def test_garbage_raises_nothing_but_bad_frames(garbage: list[bytes]):
 # What is not sent
 
 BAD_MESSAGES: dict[str, tuple[Message, list[np.ndarray], str]] = {
-    "nine arrays": (Heartbeat(), [np.zeros(1, np.uint8)] * 9, "Heartbeat carries more than 8 arrays"),
-    "an oversize array": (Heartbeat(), [np.zeros(2**20 + 1, np.uint8)], "arrays of 1048576 bytes"),
-    "nine dimensions": (Heartbeat(), [np.zeros([1] * 9)], "carries more than"),
-    "objects": (Heartbeat(), [np.array([{}])], "array of type object, which the wire has not"),
-    "truth values": (Heartbeat(), [np.zeros(1, bool)], "array of type bool, which the wire has not"),
+    "nine arrays": (Heartbeat(), [np.zeros(1, np.uint8)] * 9, "Heartbeat has more than 8 arrays"),
+    "an oversize array": (Heartbeat(), [np.zeros(2**20 + 1, np.uint8)], "array of more than 1048576 bytes"),
+    "nine dimensions": (Heartbeat(), [np.zeros([1] * 9)], "has more than"),
+    "objects": (Heartbeat(), [np.array([{}])], "array of type object, which the protocol does not support"),
+    "truth values": (Heartbeat(), [np.zeros(1, bool)], "array of type bool, which the protocol does not support"),
     "a long name": (Hello((1, 0), "x" * 201), [], "Hello has a field .*Expected `str` of length <= 200"),
     "a long range": (Get(DIGEST, 0, 2**20 + 1), [], "Get has a field .*Expected `int` <= 1048576"),
     "no fraction": (Progress(JOB, 1, "running", fraction=float("nan")), [], "Expected `float`, got `null`"),
-    "a hash that is none": (Chunk("x", 0), [], "Chunk has a field that its receiver would refuse"),
+    "a hash that is none": (Chunk("x", 0), [], "Chunk has a field with an invalid value"),
     "a number beyond JSON": (Cancel(2**200), [], "Cancel has a field"),  # pyright: ignore[reportArgumentType]
     "half a surrogate": (Hello((1, 0), "\udcff"), [], "Hello has a field"),
     "a long list": (
         Jobs([JobInfo(JOB, "t" * 200, "done", "s" * 200, 1.0, 0.0)] * 200),
         [],
-        "Jobs header of .* bytes exceeds the limit of 65536",
+        "Jobs has a header of .* bytes; at most 65536 are allowed",
     ),
 }
 

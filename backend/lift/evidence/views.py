@@ -28,7 +28,61 @@ class MaskedView:
     mask: NDArray[np.int32]
 
 
-def masked_views(views: Sequence[View | MaskedView]) -> Iterator[MaskedView]:
+@dataclass(frozen=True)
+class LayeredView:
+    """A camera and masks seen through it that may lie on one another.
+
+    Attributes:
+        name: which view this is.
+        camera: the camera, at the masks' size.
+        layers, scores: as in :class:`backend.scene.mask_sets.MaskSet`.
+    """
+
+    name: str
+    camera: Camera
+    layers: NDArray[np.int32]
+    scores: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class ChosenView:
+    """A view with masks that lie on one another, of which some are chosen.
+
+    Attributes:
+        view: on disk or in memory.
+        numbers: (N + 1,) int32, the id that mask 1 to N gets; 0 where it is left out. Entry 0 is not used.
+    """
+
+    view: View | MaskedView | LayeredView
+    numbers: NDArray[np.int32]
+
+    @property
+    def name(self) -> str:
+        """Which view this is."""
+        return self.view.name
+
+
+AnyView = View | MaskedView | LayeredView | ChosenView
+"""What a lift reads masks of."""
+
+
+def layered_view(view: View | MaskedView | LayeredView) -> LayeredView | None:
+    """Return a view with all its masks, read where it is on disk; None where it has none."""
+    if isinstance(view, LayeredView):
+        return view
+    if isinstance(view, MaskedView):
+        return LayeredView(view.name, view.camera, view.mask[None])
+    # Imported here because only masks on disk need the readers.
+    from backend.scene.mask_sets import read_mask_set
+
+    found = read_mask_set(view)
+    if found is None:
+        return None
+    height, width = found.layers.shape[1:]
+    return LayeredView(view.name, view.camera.resized(width, height), found.layers, found.scores)
+
+
+def masked_views(views: Sequence[AnyView]) -> Iterator[MaskedView]:
     """Yield the views that have a mask, reading each when it is asked for and keeping none.
 
     Ids are renumbered 1, 2, ... within their view, so that any int32 id is welcome; ids below 0 become ``VOID``.
@@ -39,6 +93,8 @@ def masked_views(views: Sequence[View | MaskedView]) -> Iterator[MaskedView]:
     for view in views:
         if isinstance(view, MaskedView):
             mask, camera = view.mask, view.camera
+        elif isinstance(view, LayeredView | ChosenView):
+            mask, camera = _flat(view)
         else:
             if view.mask_path is None:
                 continue
@@ -51,10 +107,21 @@ def masked_views(views: Sequence[View | MaskedView]) -> Iterator[MaskedView]:
         if mask.ndim != 2 or 0 in mask.shape or not np.issubdtype(mask.dtype, np.integer):
             raise BadMask(
                 f"The mask of view {view.name} has shape {mask.shape} and dtype {mask.dtype}; "
-                "a map of integer ids with rows and columns is needed."
+                "a 2D map of integer ids is expected."
             )
         height, width = mask.shape
         yield MaskedView(view.name, camera.resized(width, height), compact(mask))
+
+
+def _flat(view: LayeredView | ChosenView) -> tuple[NDArray[np.int32], Camera]:
+    from backend.scene.mask_sets import flattened
+
+    whole = view if isinstance(view, LayeredView) else layered_view(view.view)
+    if whole is None:
+        raise BadMask(f"The view {view.name} no longer has a mask.")
+    if isinstance(view, ChosenView):
+        return flattened(whole.layers, view.numbers), whole.camera
+    return flattened(whole.layers, np.arange(int(whole.layers.max(initial=0)) + 1, dtype=np.int32)), whole.camera
 
 
 def compact(mask: NDArray[np.integer]) -> NDArray[np.int32]:

@@ -70,7 +70,7 @@ def no_truth(tmp_path):
         (bad_png, BadMask, "a.png cannot be read"),
         (colour_png, BadMask, r"shape \(2, 2, 3\)"),
         (pickled_npy, BadMask, "a.npy cannot be read"),
-        (no_namesake, BadArgument, "has a namesake"),
+        (no_namesake, BadArgument, "has the same file name"),
         (nothing_predicted, BadResult, "No id maps"),
         (no_truth, BadArgument, "does not exist"),
     ],

@@ -179,8 +179,8 @@ def test_shares_are_counted_over_all_views():
 @pytest.mark.parametrize(
     ("pairs", "classes", "says"),
     [
-        ([], MESSY_ROOMS, "0 views hold no pixel"),
-        ([(rows((1, 1, 512)), rows((0, 0, 512)))], SCANNET, "1 views hold no pixel"),
+        ([], MESSY_ROOMS, "0 views have no pixel"),
+        ([(rows((1, 1, 512)), rows((0, 0, 512)))], SCANNET, "1 views have no pixel"),
         ([(rows((9, 1, 512)), rows((9, 1, 512)))], MESSY_ROOMS, "None of the 2 classes"),
     ],
 )

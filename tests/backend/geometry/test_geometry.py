@@ -10,6 +10,8 @@ from backend.geometry import label
 from backend.geometry.labelling import GeometrySettings
 from backend.geometry.parts import Joining, join
 from backend.geometry.planes import bounding_planes
+from backend.geometry.surface import seen_samples
+from backend.scene.types import Camera
 from protocol.splats import Splats
 
 
@@ -122,3 +124,25 @@ def test_a_concave_fold_parts_and_a_convex_one_does_not() -> None:
 def test_small_parts_are_no_objects() -> None:
     splats, _ = scene()
     assert label(splats, how=GeometrySettings(smallest=100_000)).labels.max() == 0
+
+
+def looking_at(eye: tuple[float, float, float], size: int) -> Camera:
+    """A square camera of ``size`` pixels towards the origin, z up."""
+    place = np.array(eye)
+    ahead = -place / np.linalg.norm(place)
+    right = np.cross(ahead, [0, 0, 1])
+    right /= np.linalg.norm(right)
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = [right, np.cross(ahead, right), ahead]
+    viewmat[:3, 3] = -viewmat[:3, :3] @ place
+    K = np.array([[1.2 * size, 0, size / 2], [0, 1.2 * size, size / 2], [0, 0, 1]])
+    return Camera(viewmat, K, size, size)
+
+
+def test_voxels_are_as_large_in_large_photographs() -> None:
+    splats, _ = scene()
+    eyes = [(2.0, 0.0, 2.0), (-1.0, 1.5, 2.0)]
+    small, large = (seen_samples(splats, [looking_at(eye, size) for eye in eyes], "cpu") for size in (400, 1600))
+    assert len(small.points) > 5000
+    assert len(large.points) == len(small.points)
+    assert large.spacing == pytest.approx(small.spacing)

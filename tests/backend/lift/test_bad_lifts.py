@@ -75,7 +75,7 @@ BAD_LIFTS: dict[str, tuple[Callable[[MadeScene, Path], Input], str]] = {
     "one object": (masks(lambda mask: (mask == 1).astype(np.int32)), ""),
     "ids above 65,535 in .npy files": (from_files, ""),
     "Gaussians that are not numbers": (not_numbers, ""),
-    "no Gaussian is a number": (nothing_but_nan, "none with finite values"),
+    "no Gaussian is a number": (nothing_but_nan, "no Gaussian has finite values"),
     "one Gaussian": (lambda made, folder: (made.splats.pick(np.array([5])), list(made.train)), ""),
     "no Gaussian": (lambda made, folder: (made.splats.pick(np.zeros(0, np.int64)), list(made.train)), "0 Gaussians"),
     "no view": (lambda made, folder: (made.splats, []), "None of the 0 views has a mask"),

@@ -14,9 +14,10 @@ from backend.mapping.workspace import is_current
 from backend.progress import Cancelled
 from backend.scene import load_scene, read_mask
 from backend.scene.inspect import inspect_scene
-from backend.scene.unposed import Unposed, find_unposed
+from backend.scene.unposed import find_unposed
 from bench.poses import errors
 from protocol.errors import BadArgument, BadScene
+from protocol.unposed import Unposed
 from tests.backend.mapping.conftest import VIEWS
 
 
@@ -47,7 +48,7 @@ def test_what_is_left_out_is_told(made: Workspace) -> None:
     assert made.given == VIEWS + 2
     assert len(made.origins) >= 0.9 * VIEWS
     assert any("broken.png" in said and "cannot be read" in said for said in made.warnings)
-    assert any("elsewhere.png" in said and "could not be placed" in said for said in made.warnings)
+    assert any("elsewhere.png" in said and "got no pose" in said for said in made.warnings)
     assert not (made.folder / "images" / "elsewhere.png").exists()
     assert made.origins["0000.png"] == "images/0000.png"
     assert load_scene(made.folder).warnings == ()
@@ -92,13 +93,23 @@ def test_inspect_says_that_poses_are_computed(plain: Path) -> None:
     findings, fault = inspect_scene(plain)
     assert fault is None
     assert (findings["layout"], findings["views"], findings["masks"]) == ("photographs", VIEWS + 2, VIEWS)
-    assert any("poses are computed" in warning for warning in findings["warnings"])
+    assert (findings["poses_from"], findings["masks_from"]) == ("photographs", "masks")
     assert any("broken.png" in warning for warning in findings["warnings"])
 
 
 def test_a_folder_with_cameras_is_none_of_these(room: Path, made: Workspace) -> None:
     assert find_unposed(room) is None
     assert find_unposed(made.folder) is None
+
+
+def test_the_same_seed_gives_the_same_poses(made: Workspace, plain: Path, tmp_path: Path) -> None:
+    again = make_workspace(unposed(plain), tmp_path / "workspace")
+    before, after = (load_scene(folder) for folder in (made.folder, again.folder))
+    assert [view.name for view in before.views] == [view.name for view in after.views]
+    for one, other in zip(before.views, after.views, strict=True):
+        np.testing.assert_array_equal(one.camera.viewmat, other.camera.viewmat)
+        np.testing.assert_array_equal(one.camera.K, other.camera.K)
+    np.testing.assert_array_equal(before.points, after.points)
 
 
 def test_it_can_be_cancelled_and_leaves_nothing(plain: Path, tmp_path: Path) -> None:

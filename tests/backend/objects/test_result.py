@@ -9,11 +9,10 @@ import pytest
 from PIL import Image
 
 from backend.objects import result
-from backend.objects.export import export_objects
 from backend.objects.table import object_table
 from backend.progress import Cancelled
 from backend.scene.types import Camera
-from protocol.errors import BadArgument, BadResult, Fault, NotFound
+from protocol.errors import BadArgument
 from protocol.ply import read_ply
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.table import read_table
@@ -24,6 +23,7 @@ def write(out, progress=lambda *a: None):
     splats, lift = two_balls()
     with whole_folder(out) as folder:
         result.write_gaussians(folder, splats, lift, progress)
+        result.write_meshes(folder, splats, lift.labels, [], "cpu", progress)
         result.write_objects(folder, "kitchen", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
         result.write_labels(folder, {"a": np.array([[0, 2], [1, 300]], np.int32)})
     return splats, lift
@@ -68,35 +68,6 @@ def test_cancelled_half_way_nothing_is_left(tmp_path):
 def test_too_many_objects_for_the_id_maps(tmp_path):
     with pytest.raises(BadArgument, match="70000 objects"):
         result.write_labels(tmp_path, {"a": np.array([[70_000]], np.int32)})
-
-
-def test_export_of_objects_as_splats_and_mesh(tmp_path):
-    splats, lift = write(tmp_path / "out")
-    assert export_objects(tmp_path / "out", ["2"], tmp_path / "two.ply") == 400
-    assert np.array_equal(read_ply(tmp_path / "two.ply").means, splats.means[lift.labels == 2])
-    assert export_objects(tmp_path / "out", ["all"], tmp_path / "all.ply") == 1300
-    for ending in (".obj", ".glb", ".stl"):
-        assert export_objects(tmp_path / "out", ["Object 1"], tmp_path / f"one{ending}") > 1000
-        assert (tmp_path / f"one{ending}").stat().st_size > 10_000
-
-
-@pytest.mark.parametrize(
-    ("folder", "objects", "to", "kind", "says"),
-    [
-        ("out", ["7"], "x.ply", NotFound, "no object '7'"),
-        ("out", ["1"], "x.docx", BadArgument, "ending of .*x.docx is not known"),
-        ("nowhere", ["1"], "x.ply", BadResult, "There is no folder .*nowhere"),
-        (".", ["1"], "x.ply", BadResult, "no result folder"),
-        ("broken", ["1"], "x.ply", BadResult, "objects.json cannot be read"),
-    ],
-)
-def test_bad_exports_end_in_a_sentence(tmp_path, folder, objects, to, kind: type[Fault], says):
-    write(tmp_path / "out")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "objects.json").write_text("{")
-    with pytest.raises(kind, match=says):
-        export_objects(tmp_path / folder, objects, tmp_path / to)
-    assert not (tmp_path / to).exists()
 
 
 def test_names_are_unique_words_for_export(tmp_path):

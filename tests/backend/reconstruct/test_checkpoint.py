@@ -48,7 +48,7 @@ def test_a_checkpoint_that_cannot_be_used_is_passed_over_with_a_sentence(tmp_pat
     with caplog.at_level(logging.WARNING):
         assert load(path, "abc") is None
     assert str(path) in caplog.text
-    assert "starting afresh" in caplog.text
+    assert "training starts from the beginning" in caplog.text
 
 
 def test_the_fingerprint_tells_scenes_and_settings_apart(tmp_path):

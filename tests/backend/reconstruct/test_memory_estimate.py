@@ -66,7 +66,7 @@ def test_photographs_lie_on_disk_where_memory_cannot_hold_them(monkeypatch, disk
     monkeypatch.setattr(memory, "free_host", lambda: GIB)
     assert place_photographs(wanted, "cpu", tmp_path) == DISK
     disk(wanted.photographs - 1)
-    sentence = f"take 0.6 GiB: more than is free of memory, 0.2 GiB, and in {tmp_path}, 0"
+    sentence = f"take 0.6 GiB: more than the free memory, 0.2 GiB, and in {tmp_path}, 0"
     with pytest.raises(Unavailable, match=re.escape(sentence)):
         place_photographs(wanted, "cpu", tmp_path)
 
@@ -101,7 +101,7 @@ def test_photographs_stay_in_host_memory_where_the_device_has_little(monkeypatch
     monkeypatch.setattr(memory, "free_host", lambda: 4 * GIB)
     assert place_photographs(wanted, "cuda", tmp_path) == DISK
     disk(GIB)
-    with pytest.raises(Unavailable, match="more than is free of memory, 4"):
+    with pytest.raises(Unavailable, match="more than the free memory, 4"):
         place_photographs(wanted, "cuda", tmp_path)
 
 

@@ -60,6 +60,7 @@ class Pair(Training):
         self.expose(seen)
         self.step += 1
         self.choose_gaussians()
+        _, image, photo = seen[-1]
         return photo, image
 
 
@@ -132,5 +133,5 @@ def test_what_cannot_be_joined_is_refused():
     with pytest.raises(BadArgument, match="number of GPUs is 0"), together(0, "cpu", _ends, ()):
         pass
     if torch.cuda.device_count() < 9:
-        with pytest.raises(Unavailable, match="9 GPUs were asked for"), together(9, "cuda", _ends, ()):
+        with pytest.raises(Unavailable, match="9 GPUs were requested"), together(9, "cuda", _ends, ()):
             pass

@@ -119,7 +119,7 @@ def test_photographs_on_disk_change_no_bit_resumed_or_not(scene, tmp_path, monke
     monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
     with caplog.at_level(logging.WARNING):
         assert same(reconstruct(scene, large, steps=steps, settings=settings), undisturbed)
-    assert "Memory cannot hold the photographs" in caplog.text
+    assert "The photographs do not fit in memory" in caplog.text
     path = tmp_path / "training" / "training.npz"
     with pytest.raises(Cancelled):
         reconstruct(scene, large, steps=steps, settings=settings, checkpoint=path, progress=StopAt(0.5))

@@ -165,5 +165,5 @@ def test_a_gpu_that_cannot_be_used_is_said_where_the_device_is_chosen(monkeypatc
     caplog.clear()
     assert device_of("auto") == "cpu"
     assert [record.getMessage() for record in caplog.records] == [
-        "There is a GPU, and it is not used: gsplat's kernels: not compiled."
+        "The GPU is not used: gsplat's kernels: not compiled."
     ]

@@ -131,32 +131,35 @@ def without_empty_lines(root: Path) -> None:
 
 BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     # the folder
-    "nothing in the folder": (lambda root: None, BadScene, "looked for cameras, images and points3D"),
+    "nothing in the folder": (lambda root: None, BadScene, "expected cameras, images and points3D"),
     "photographs without cameras": (
         lambda root: writing.write_photographs(root / "images"),
         BadScene,
-        "for transforms.json, for transforms_train.json, and for metadata.json with color/",
+        "or transforms.json, or transforms_train.json, or metadata.json with color/",
     ),
     # COLMAP
     "a table is missing": (
         after(colmap(), lambda root: (root / "sparse/0/points3D.bin").unlink()),
         BadScene,
-        r"looked for cameras, images and points3D .*; .*sparse/0 holds cameras\.bin and images\.bin, not all three of",
+        r"expected cameras, images and points3D .*; .*sparse/0 contains cameras\.bin and images\.bin, "
+        "but not all three files with",
     ),
     "tables of two endings": (
         after(colmap(), lambda root: (root / "sparse/0/images.bin").rename(root / "sparse/0/images.txt")),
         BadScene,
-        r"sparse/0 holds cameras\.bin and images\.txt and points3D\.bin, not all three of one ending",
+        r"sparse/0 contains cameras\.bin and images\.txt and points3D\.bin, but not all three files with the same "
+        "ending",
     ),
     "a table of another case": (
         after(colmap(), lambda root: (root / "sparse/0/points3D.bin").rename(root / "sparse/0/points3d.bin")),
         BadScene,
-        r"holds cameras\.bin and images\.bin and points3d\.bin, not all three of one ending by their exact names",
+        r"contains cameras\.bin and images\.bin and points3d\.bin, but not all three files with the same ending and "
+        r"exact names",
     ),
     "photographs alone": (
         lambda root: (writing.write_photographs(root / "images"), (root / "poses_bounds.npy").write_bytes(b"")),
         BadScene,
-        r"in the folders below; found images/, poses_bounds\.npy\.",
+        r"in its subfolders; found images/, poses_bounds\.npy\.",
     ),
     "photographs in an archive": (
         after(colmap(), lambda root: (shutil.rmtree(root / "images"), (root / "images.zip").write_bytes(b""))),
@@ -166,12 +169,12 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "a text without lines of points": (
         after(colmap(text=True), without_empty_lines),
         BadScene,
-        r"images\.txt has no line of points after the photograph 'v_1\.png'",
+        r"images\.txt has no line of 2D points after the photograph 'v_1\.png'",
     ),
     "cameras behind a link": (
         after(colmap(), lambda root: (shutil.rmtree(root / "sparse"), (root / "sparse").symlink_to("/"))),
         BadScene,
-        r"sparse leads out of the scene folder and was not followed",
+        r"sparse leads out of the scene folder and was ignored",
     ),
     "no photograph is there": (
         after(colmap(), no_photographs),
@@ -186,47 +189,47 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "an image that may be either of two": (
         after(colmap(names=("v_1.tif",)), lambda root: writing.photograph(0).save(root / "images" / "v_1.jpg")),
         BadScene,
-        r"lists 'v_1\.tif', which may be .*v_1\.jpg or .*v_1\.png",
+        r"lists 'v_1\.tif', which matches .*v_1\.jpg or .*v_1\.png",
     ),
     "two images that may be one": (
         colmap(names=("a/v_1.png", "b/v_1.png")),
         BadScene,
-        r"lists 'a/v_1\.png' and 'b/v_1\.png', which may both be .*v_1\.png",
+        r"lists 'a/v_1\.png' and 'b/v_1\.png', which both match .*v_1\.png",
     ),
     "photographs behind a link": (
         after(colmap(), lambda root: ((root / "images").rename(root / "a"), (root / "images").symlink_to("/"))),
         BadScene,
-        r"None of the 3 photographs .*images leads out of the scene folder and was not followed",
+        r"None of the 3 photographs .*images leads out of the scene folder and was ignored",
     ),
     "two captures": (
         lambda root: (writing.write_colmap(root / "garden"), writing.write_colmap(root / "kitchen")),
         BadScene,
-        r"holds several captures: garden, kitchen\.",
+        r"contains several captures: garden, kitchen\.",
     ),
     "a fisheye lens": (
         colmap(camera="OPENCV_FISHEYE", params=(FOCAL, FOCAL, 20.0, 15.0, 0.1, 0.0, 0.0, 0.0)),
         BadScene,
-        "has the camera model OPENCV_FISHEYE; SIMPLE_PINHOLE, PINHOLE, .* can be read",
+        "has the camera model OPENCV_FISHEYE; supported models are SIMPLE_PINHOLE, PINHOLE, .*",
     ),
     "zero focal length": (colmap(params=(0.0, 0.0, 20.0, 15.0)), BadScene, "has the focal length 0, 0; both must be"),
     "infinite principal point": (colmap(params=(9.0, 9.0, math.inf, 15.0)), BadScene, "parameter that is not finite"),
-    "cameras.bin cut off": (damaged("cameras.bin", lambda data: data[:-9]), BadScene, r"cameras\.bin is cut off"),
-    "images.bin cut off": (damaged("images.bin", lambda data: data[:-30]), BadScene, r"images\.bin is cut off"),
-    "points3D.bin cut off": (damaged("points3D.bin", lambda data: data[:40]), BadScene, r"points3D\.bin is cut off"),
-    "frames.bin cut off": (damaged("frames.bin", lambda data: data[:-1]), BadScene, r"frames\.bin is cut off"),
-    "rigs.bin is empty": (damaged("rigs.bin", lambda data: b""), BadScene, r"rigs\.bin is cut off"),
-    "images.bin goes on": (damaged("images.bin", lambda data: data + b"\0"), BadScene, r"images\.bin is cut off"),
+    "cameras.bin cut off": (damaged("cameras.bin", lambda data: data[:-9]), BadScene, r"cameras\.bin is truncated"),
+    "images.bin cut off": (damaged("images.bin", lambda data: data[:-30]), BadScene, r"images\.bin is truncated"),
+    "points3D.bin cut off": (damaged("points3D.bin", lambda data: data[:40]), BadScene, r"points3D\.bin is truncated"),
+    "frames.bin cut off": (damaged("frames.bin", lambda data: data[:-1]), BadScene, r"frames\.bin is truncated"),
+    "rigs.bin is empty": (damaged("rigs.bin", lambda data: b""), BadScene, r"rigs\.bin is truncated"),
+    "images.bin goes on": (damaged("images.bin", lambda data: data + b"\0"), BadScene, r"images\.bin is truncated"),
     "points3D.bin counts too many": (
         damaged("points3D.bin", poke(0, "<Q", 2**60)),
         BadScene,
-        r"points3D\.bin is cut off or damaged: its \d+ bytes do not hold the records it counts",
+        r"points3D\.bin is truncated or damaged: its \d+ bytes do not contain the declared records",
     ),
-    "an unknown camera model": (damaged("cameras.bin", poke(12, "<i", 99)), BadScene, r"cameras\.bin is cut off"),
+    "an unknown camera model": (damaged("cameras.bin", poke(12, "<i", 99)), BadScene, r"cameras\.bin is truncated"),
     "images.txt is prose": (damaged("images.txt", lambda data: b"a b c\n\n"), BadScene, "COLMAP cannot read"),
     "an image name in no alphabet": (
         damaged("images.bin", lambda data: data.replace(b"v_1.png", b"v_\xff.png")),
         BadScene,
-        r"images\.bin holds an image name that is not UTF-8",
+        r"images\.bin contains an image name that is not UTF-8",
     ),
     "cameras.txt names no camera": (damaged("cameras.txt", lambda data: b""), BadScene, "COLMAP cannot read"),
     "images.txt lists nothing": (
@@ -238,7 +241,7 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "a photograph of another shape": (
         first_photograph(lambda file: writing.photograph(0, (WIDTH, WIDTH)).save(file)),
         BadScene,
-        r"v_1\.png is 40 x 40 pixels, its camera 40 x 30",
+        r"v_1\.png is 40 x 40 pixels, but its camera has 40 x 30",
     ),
     "a photograph that is none": (
         first_photograph(lambda file: file.write_bytes(b"no image")),
@@ -248,13 +251,17 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     # transforms.json
     "broken JSON": (text("transforms.json", '{"frames": ['), BadScene, r"transforms\.json cannot be read as JSON"),
     "JSON nested without end": (text("transforms.json", "[" * 100_000), BadScene, "cannot be read as JSON"),
-    "JSON without frames": (text("transforms.json", "{}"), BadScene, "is not what was expected: .*`frames`"),
+    "JSON without frames": (
+        text("transforms.json", "{}"),
+        BadScene,
+        "does not have the expected structure: .*`frames`",
+    ),
     "a path that is a number": (frame(file_path=7), BadScene, r"Expected `str`, got `int` - at `\$\.frames"),
-    "an absolute path": (frame(file_path="/etc/passwd"), BadScene, "'/etc/passwd', which is no path inside"),
-    "a path to another drive": (frame(file_path="C:\\a.png"), BadScene, "which is no path inside"),
-    "a path that is too long": (frame(file_path="a" * 300), BadScene, "which is no path inside"),
-    "a mask outside": (frame(mask_path="../../m.png"), BadScene, r"'\.\./\.\./m\.png', which is no path inside"),
-    "points outside": (changed(ply_file_path="../p.ply"), BadScene, r"'\.\./p\.ply', which is no path inside"),
+    "an absolute path": (frame(file_path="/etc/passwd"), BadScene, "'/etc/passwd', which is not inside"),
+    "a path to another drive": (frame(file_path="C:\\a.png"), BadScene, "which is not inside"),
+    "a path that is too long": (frame(file_path="a" * 300), BadScene, "which is not inside"),
+    "a mask outside": (frame(mask_path="../../m.png"), BadScene, r"'\.\./\.\./m\.png', which is not inside"),
+    "points outside": (changed(ply_file_path="../p.ply"), BadScene, r"'\.\./p\.ply', which is not inside"),
     "points that are none": (
         after(changed(ply_file_path="p.ply"), text("p.ply", "ply\nformat ascii 1.0\nelement vertex 1\nend_header\n")),
         BadScene,
@@ -269,13 +276,17 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "a mirrored pose": (pose(lambda m: m.__imul__([-1.0, 1.0, 1.0, 1.0])), BadScene, "is not a rotation"),
     "a pose of two rows": (frame(transform_matrix=[[1, 0, 0, 0]] * 2), BadScene, r"has shape \(2, 4\)"),
     "a ragged pose": (frame(transform_matrix=[[1, 0], [1]]), BadScene, "its rows differ in length"),
-    "zero focal length in JSON": (changed(fl_x=0.0), BadScene, "has the focal length 0, 35; both must be above zero"),
-    "no focal length": (changed(fl_x=None, fl_y=None), BadScene, "has no focal length: looked for fl_x, fl_y"),
+    "zero focal length in JSON": (
+        changed(fl_x=0.0),
+        BadScene,
+        "has the focal length 0, 35; both must be greater than zero",
+    ),
+    "no focal length": (changed(fl_x=None, fl_y=None), BadScene, "has no focal length: expected fl_x, fl_y"),
     "an angle of no camera": (changed(fl_x=None, camera_angle_x=7.0), BadScene, "parameter that is not finite"),
-    "a size of nothing": (changed(w=0), BadScene, "has the size 0 x 30"),
+    "a size of nothing": (changed(w=0), BadScene, "has an invalid size, 0 x 30"),
     "a fisheye in JSON": (changed(is_fisheye=True), BadScene, "is a fisheye camera"),
     "another model in JSON": (changed(camera_model="EQUIRECTANGULAR"), BadScene, "is a EQUIRECTANGULAR camera"),
-    "a lens that folds": (changed(k1=-5.0), BadScene, "cannot be undone at the border"),
+    "a lens that folds": (changed(k1=-5.0), BadScene, "cannot be inverted at the border"),
     # Messy-Rooms
     "positions without quaternions": (
         room(lambda c: c["quaternions"].pop()),
@@ -285,7 +296,7 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "a quaternion of zeros": (
         room(lambda c: c["quaternions"].__setitem__(1, [0, 0, 0, 0])),
         BadScene,
-        "which is no rotation",
+        "which is not a rotation",
     ),
     "a position that is not finite": (
         room(lambda c: c["positions"][0].__setitem__(1, math.inf)),
@@ -303,15 +314,15 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "a mask of another shape": (
         masked(MASK, np.ones((HEIGHT, WIDTH + 3), np.uint8)),
         BadMask,
-        r"v_1\.png is 43 x 30 pixels, its photograph 40 x 30",
+        r"v_1\.png is 43 x 30 pixels, but its photograph has 40 x 30",
     ),
     "a mask scaled differently in x and y": (
         masked(MASK, np.ones((HEIGHT, WIDTH * 2), np.uint8)),
         BadMask,
-        "is 80 x 30 pixels, its photograph 40 x 30",
+        "is 80 x 30 pixels, but its photograph has 40 x 30",
     ),
     "a mask of another aspect": (masked(MASK, np.ones((24, 27), np.uint8)), BadMask, "is 27 x 24 pixels"),
-    "a mask that is a photograph": (masked(MASK, SHADES), BadMask, "holds 256 colours, as a photograph does"),
+    "a mask that is a photograph": (masked(MASK, SHADES), BadMask, "holds 256 colours, like a photograph"),
     "a mask compressed with loss": (
         masked("v_1.jpg", SHADES[..., 0]),
         BadMask,
@@ -320,28 +331,32 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "two masks of a photograph": (
         after(masked(MASK, FULL), lambda root: writing.write_mask(root / "masks" / "v_1.npy", FULL)),
         BadMask,
-        r"Several files may be the mask of the photograph .*v_1\.png: .*v_1\.npy, .*v_1\.png; so it is with 1 of 3",
+        r"Several files match the photograph .*v_1\.png as its mask: .*v_1\.npy, .*v_1\.png; this affects 1 of 3",
     ),
     "several masks of a photograph with several ids": (
         after(masked("v_1_0.png", FULL), lambda root: writing.write_mask(root / "masks" / "v_1_1.png", SHADES[..., 0])),
         BadMask,
-        r"v_1_1\.png is one of 2 of its photograph and holds \d+ ids; each file shows one instance",
+        r"v_1_1\.png is one of 2 masks of its photograph and contains \d+ ids; each file must show one instance",
     ),
     "a mask of polygons": (
         masked("v_1.json", b'[{"segmentation": [[1, 2, 3, 4, 5, 6]]}]'),
         BadMask,
-        "holds no run-length encoded masks",
+        "contains no run-length encoded masks",
     ),
     "run lengths that fill nothing": (
         masked("v_1.json", b'[{"segmentation": {"size": [30, 40], "counts": [100, 50]}}]'),
         BadMask,
-        "holds run lengths that do not fill 40 x 30 pixels",
+        "contains run lengths that do not match 40 x 30 pixels",
     ),
     "a mask that is no PNG": (masked(MASK, b"PNG"), BadMask, r"The mask .*v_1\.png cannot be read"),
-    "a mask of fractions": (masked("v_1.npy", FULL * 0.5), BadMask, "holds float64 values; integers or booleans"),
+    "a mask of fractions": (
+        masked("v_1.npy", FULL * 0.5),
+        BadMask,
+        "holds float64 values; integers, booleans or whole numbers",
+    ),
     "a mask of objects": (masked("v_1.npy", FULL.astype(object)), BadMask, "holds object values"),
     "a mask of one dimension": (masked("v_1.npy", FULL[0]), BadMask, r"holds uint8 of shape \(40,\)"),
-    "a stack of ids": (masked("v_1.npy", np.stack([FULL * 3, FULL])), BadMask, "a stack whose values reach 3"),
+    "a stack of ids": (masked("v_1.npy", np.stack([FULL * 3, FULL])), BadMask, "a stack with values up to 3"),
     "an empty mask": (masked("v_1.npy", FULL[:0]), BadMask, r"of shape \(0, 40\)"),
     "a mask of no bytes": (masked("v_1.npy", b""), BadMask, r"v_1\.npy cannot be read"),
     "a mask that is no archive": (masked("v_1.npz", b"PK\3\4"), BadMask, r"v_1\.npz cannot be read"),
@@ -381,7 +396,7 @@ def test_no_mask_folder(tmp_path: Path) -> None:
 def test_mask_folder_of_another_scene(tmp_path: Path) -> None:
     writing.write_colmap(tmp_path)
     writing.write_mask(tmp_path / "other" / "frame_7.png", FULL)
-    with pytest.raises(BadMask, match=r"holds no mask of any photograph: looked for v_1\.png or v_1\.npy or v_1\.npz"):
+    with pytest.raises(BadMask, match=r"contains no mask of any photograph: expected v_1\.png or v_1\.npy or v_1\.npz"):
         load_scene(tmp_path, tmp_path / "other")
 
 
@@ -389,7 +404,7 @@ def test_several_arrays_without_a_known_name(tmp_path: Path) -> None:
     writing.write_colmap(tmp_path)
     (tmp_path / "masks").mkdir()
     np.savez(tmp_path / "masks" / "v_1.npz", a=FULL, b=FULL)
-    with pytest.raises(BadMask, match=r"holds 2 arrays \(a\.npy, b\.npy\), none of which is named masks"):
+    with pytest.raises(BadMask, match=r"holds 2 arrays \(a\.npy, b\.npy\); no array is named masks"):
         load_scene(tmp_path)
 
 

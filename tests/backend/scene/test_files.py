@@ -35,7 +35,7 @@ def test_entries(text: str, parts: tuple[str, ...], leaves: bool) -> None:
 
 @pytest.mark.parametrize("text", ["", ".", "/", "..", "a/..", "C:", "a" * 251, "é" * 126, "/".join(["a" * 200] * 6)])
 def test_paths_that_name_nothing(text: str) -> None:
-    with pytest.raises(BadScene, match="which is no path inside the scene folder"):
+    with pytest.raises(BadScene, match="which is not inside the scene folder"):
         read_entry(text, LISTING)
 
 
@@ -73,14 +73,14 @@ def test_listed_files(folder: Path, text: str, found: str | None) -> None:
 
 @pytest.mark.parametrize("text", ["../secret.ply", "/secret.ply", "../up/secret.ply"])
 def test_listed_files_outside(folder: Path, text: str) -> None:
-    with pytest.raises(BadScene, match="which is no path inside the scene folder"):
+    with pytest.raises(BadScene, match="which is not inside the scene folder"):
         find_listed(Names(folder), folder, text, LISTING)
 
 
 def test_a_listed_file_that_may_be_either_of_two(folder: Path) -> None:
     (folder / "y.ply").touch()
     (folder / "Y.ply").touch()
-    with pytest.raises(BadScene, match=r"lists 'y\.PLY', which may be .*Y\.ply or .*y\.ply"):
+    with pytest.raises(BadScene, match=r"lists 'y\.PLY', which matches .*Y\.ply or .*y\.ply"):
         find_listed(Names(folder), folder, "y.PLY", LISTING)
 
 

@@ -77,7 +77,7 @@ def test_cut_off_photograph(tmp_path: Path) -> None:
 def test_photograph_that_changed(tmp_path: Path) -> None:
     view = view_of(tmp_path / "a.png", Image.new("RGB", (8, 4)))
     Image.new("RGB", (4, 4)).save(view.image_path)
-    with pytest.raises(BadScene, match="is 4 x 4 pixels now; it was 8 x 4"):
+    with pytest.raises(BadScene, match="is 4 x 4 pixels, but was 8 x 4"):
         read_image(view)
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from backend.scene import load_scene, read_image, read_mask
 from backend.scene.calibration import calibrate, camera_for
-from backend.scene.lens import Lens, _source, cover, pinhole
-from backend.scene.types import Camera, View
+from backend.scene.lens import Lens, _source, pinhole
+from backend.scene.types import View
 from protocol.errors import BadScene
 from tests.backend.scene import writing
 from tests.backend.scene.writing import HEIGHT, STEMS, WIDTH
@@ -140,7 +140,7 @@ def test_without_distortion_there_is_no_lens() -> None:
 
 
 def test_a_lens_that_folds_is_refused() -> None:
-    with pytest.raises(BadScene, match="cannot be undone at the border"):
+    with pytest.raises(BadScene, match="cannot be inverted at the border"):
         pinhole(Lens("SIMPLE_RADIAL", (50.0, 50.0, 50.0, -3.0), 100, 100))
 
 
@@ -169,26 +169,3 @@ def test_a_scaled_photograph_has_the_scaled_lens(tmp_path: Path) -> None:
     sure = off_edges(half.camera.K, W // 2, H // 2, 1.5)
     expected = 255 * checker(*rays_of(half.camera.K, W // 2, H // 2))
     np.testing.assert_allclose(read_image(half)[..., 0][sure], expected[sure], atol=8)
-
-
-@pytest.mark.parametrize("name", LENSES)
-def test_a_cover_shows_every_pixel_of_the_photograph_where_it_was_taken(name: str) -> None:
-    model, params = LENSES[name]
-    lens = Lens(model, params, W, H)
-    whole = cover(lens, Camera(np.eye(4), pinhole(lens), W, H))
-    assert whole.rows.shape == whole.columns.shape == (H, W)
-    # The ray of each covering pixel is drawn within a pixel, and some, of the photograph's.
-    K = whole.camera.K
-    x = (whole.columns + 0.5 - K[0, 2]) / K[0, 0]
-    y = (whole.rows + 0.5 - K[1, 2]) / K[1, 1]
-    u, v = drawn(model, params, x, y)
-    columns, rows = np.meshgrid(np.arange(W) + 0.5, np.arange(H) + 0.5)
-    assert max(np.abs(u - columns).max(), np.abs(v - rows).max()) < 1.0
-
-
-def test_a_cover_without_distortion_is_the_photograph() -> None:
-    lens = Lens("SIMPLE_RADIAL", (128.0, 80.0, 60.0, 0.0), W, H)
-    whole = cover(lens, Camera(np.eye(4), pinhole(lens), W, H))
-    assert (whole.camera.width, whole.camera.height) == (W, H)
-    assert np.array_equal(whole.rows[:, 0], np.arange(H))
-    assert np.array_equal(whole.columns[0], np.arange(W))

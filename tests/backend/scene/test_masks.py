@@ -137,7 +137,7 @@ def test_masks_below_the_photographs_folders_or_by_the_views_name(tmp_path: Path
     writing.write_mask(tmp_path / "masks" / "v_2.png", np.full((HEIGHT, WIDTH), 3, np.uint8))
     scene = load_scene(tmp_path)
     assert "1 files of" in scene.warnings[0]
-    assert "may each be the mask of several photographs and were left out (first: v_2.png)" in scene.warnings[0]
+    assert "match several photographs and were ignored (first: v_2.png)" in scene.warnings[0]
     ids = {view.name: read_mask(view) for view in scene.views}
     assert {name: int(each[0, 0]) for name, each in ids.items() if each is not None} == {
         "train_v_1": 1,
@@ -149,7 +149,7 @@ def test_a_customary_folder_without_any_mask_is_a_warning(tmp_path: Path) -> Non
     writing.write_colmap(tmp_path)
     (tmp_path / "masks").mkdir()
     scene = load_scene(tmp_path)
-    assert scene.warnings == (f"The folder {tmp_path / 'masks'} holds no mask named after a photograph.",)
+    assert scene.warnings == (f"The folder {tmp_path / 'masks'} contains no mask with the name of a photograph.",)
 
 
 def test_a_claimed_size_is_not_allocated(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_cameras_masks_and_split(tmp_path):
 def test_without_a_split_nothing_is_held_out(tmp_path):
     write_panoptic_lifting(tmp_path)
     (tmp_path / "splits.json").unlink()
-    with pytest.raises(BadArgument, match="names no test views"):
+    with pytest.raises(BadArgument, match="defines no test views"):
         split_views(load_scene(tmp_path).views, "own")
 
 
@@ -63,13 +63,13 @@ def no_poses(root: Path) -> None:
 
 BAD_PANOPTIC_LIFTING = {
     "no pose at all": (no_poses, "None of the 3 photographs"),
-    "a lost pose": (pose(lambda m: m.fill(-np.inf)), r"pose/0\.txt holds a value that is not finite"),
+    "a lost pose": (pose(lambda m: m.fill(-np.inf)), r"pose/0\.txt contains a value that is not finite"),
     "a mirrored pose": (pose(lambda m: m.__imul__([-1.0, 1.0, 1.0, 1.0])), r"0\.txt is not a rotation"),
-    "a pose of twelve numbers": (write("pose/0.txt", "1 0 0 0\n" * 3), "holds 12 numbers"),
+    "a pose of twelve numbers": (write("pose/0.txt", "1 0 0 0\n" * 3), "contains 12 numbers"),
     "a pose in words": (write("pose/0.txt", "up and away"), r"0\.txt cannot be read"),
     "a pose of great length": (write("pose/0.txt", "1 " * 40_000), "is larger than"),
     "no focal length": (write("intrinsic/intrinsic_color.txt", "0 0 0 0\n" * 4), "has the focal length 0, 0"),
-    "an empty camera": (write("intrinsic/intrinsic_color.txt", ""), "holds 0 numbers"),
+    "an empty camera": (write("intrinsic/intrinsic_color.txt", ""), "contains 0 numbers"),
     "a split that is broken": (write("splits.json", "{"), r"splits\.json cannot be read as JSON"),
     "a split without test": (write("splits.json", '{"train": []}'), "missing required field `test`"),
 }

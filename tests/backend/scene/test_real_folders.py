@@ -59,7 +59,7 @@ def test_of_two_layouts_the_other_is_named(tmp_path: Path) -> None:
     writing.write_colmap(tmp_path)
     scene = load_scene(tmp_path)
     assert scene.layout == "colmap"
-    only(scene, "was read in the layout colmap; it holds cameras in the layout transforms too.")
+    only(scene, "was read in the layout colmap; it also contains cameras in the layout transforms.")
 
 
 def test_of_two_layouts_the_one_with_photographs_is_read(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_of_two_layouts_the_one_with_photographs_is_read(tmp_path: Path) -> None
     scene = load_scene(tmp_path)
     assert scene.layout == "transforms"
     assert_whole(scene)
-    only(scene, "was read in the layout transforms; it holds cameras in the layout colmap too.")
+    only(scene, "was read in the layout transforms; it also contains cameras in the layout colmap.")
 
 
 def test_paths_of_urls(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_of_several_reconstructions_the_one_with_most_photographs_is_read(tmp_pa
     writing.write_colmap(tmp_path, model="sparse/1")
     scene = load_scene(tmp_path)
     assert_whole(scene)
-    only(scene, "sparse/1 was read, which has most photographs, 3", "sparse/0 with 1")
+    only(scene, "sparse/1 was read because it has the most photographs of 2 reconstructions, 3", "sparse/0 with 1")
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -314,7 +314,7 @@ def test_of_numbered_workspaces_the_largest_is_read(tmp_path: Path) -> None:
     writing.write_colmap(tmp_path / "dense" / "1", model="sparse")
     scene = load_scene(tmp_path)
     assert_whole(scene)
-    only(scene, "read from", "dense/1, which has most photographs, 3", "dense/0 with 1")
+    only(scene, "read from", "dense/1, which has the most photographs, 3", "dense/0 with 1")
 
 
 def test_cameras_without_photographs_give_way_to_those_that_have_them(tmp_path: Path) -> None:
@@ -347,9 +347,12 @@ def test_links_out_of_the_scene_folder_are_not_followed(tmp_path: Path, what: st
         scene = load_scene(tmp_path / "scene")
         assert [view.name for view in scene.views] == ["v_2", "v_10"]
         assert "1 of 3 listed photographs" in scene.warnings[0]
-        assert "1 links lead out of the scene folder and were not followed" in scene.warnings[1]
+        assert "1 links lead out of the scene folder and were ignored" in scene.warnings[1]
     else:
-        with pytest.raises(BadScene, match="images leads out of the scene folder" if what == "images" else "no scene"):
+        with pytest.raises(
+            BadScene,
+            match="images leads out of the scene folder" if what == "images" else "not a readable scene folder",
+        ):
             load_scene(tmp_path / "scene")
 
 
@@ -372,7 +375,7 @@ def test_a_list_opens_nothing_outside(tmp_path: Path, field: str, path: str) -> 
     content = writing.transforms()
     content["frames"][0][field] = path.format(name="outside", outside=outside)
     writing.write_transforms(root, content)
-    with pytest.raises(BadScene, match="which is no path inside the scene folder"):
+    with pytest.raises(BadScene, match="which is not inside the scene folder"):
         load_scene(root)
 
 
@@ -409,7 +412,7 @@ def test_transparent_pixels_are_a_warning(tmp_path: Path) -> None:
         pixels = np.array(Image.open(file).convert("RGBA"))
         pixels[-3:, :, 3] = 0
         Image.fromarray(pixels).save(file)
-    only(load_scene(tmp_path), "transparent pixels", "learnt as black")
+    only(load_scene(tmp_path), "transparent pixels", "treated as black")
 
 
 def test_an_alpha_channel_that_is_opaque_everywhere_is_none(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_files_that_belong_to_no_photograph_are_counted(tmp_path: Path) -> None:
     scene = load_scene(tmp_path)
     assert_masks(scene, IDS)
     folder = tmp_path / "masks"
-    assert scene.warnings == (f"2 files of {folder} belong to no photograph and were left out (first: frame_7.png).",)
+    assert scene.warnings == (
+        f"2 files in {folder} do not match any photograph and were ignored (first: frame_7.png).",
+    )
 
 
 def test_masks_of_photographs_without_a_pose_are_not_strays(tmp_path: Path) -> None:
@@ -151,10 +153,12 @@ def test_names_that_were_looked_for_and_found_are_said(tmp_path: Path) -> None:
         pixels(f"masks/frame{i}.png", IDS)(tmp_path, "")
     scene = load_scene(tmp_path)
     found = "found frame0.png, frame1.png, frame2.png and 2 more."
-    assert scene.warnings == (f"The folder {tmp_path / 'masks'} holds no mask named after a photograph, {found}",)
-    assert "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png and the like" in scene.without_masks
+    assert scene.warnings == (
+        f"The folder {tmp_path / 'masks'} contains no mask with the name of a photograph, {found}",
+    )
+    assert "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png or similar" in scene.without_masks
     assert found[:-1] in scene.without_masks
-    with pytest.raises(BadMask, match=r"looked for v_1\.png .* and the like, found frame0\.png"):
+    with pytest.raises(BadMask, match=r"expected v_1\.png .* or similar, found frame0\.png"):
         load_scene(tmp_path, tmp_path / "masks")
 
 
@@ -165,7 +169,7 @@ def test_two_folders_of_masks(tmp_path: Path) -> None:
     scene = load_scene(tmp_path)
     assert_masks(scene, IDS)
     assert scene.warnings == (
-        f"The masks were read from {tmp_path / 'masks'}; {tmp_path / 'sam_mask'} hold masks too.",
+        f"The masks were read from {tmp_path / 'masks'}; {tmp_path / 'sam_mask'} also contain masks.",
     )
 
 
@@ -175,7 +179,7 @@ def test_two_folders_of_masks(tmp_path: Path) -> None:
 )
 def test_several_files_that_may_be_the_mask_are_refused(tmp_path: Path, second: str) -> None:
     scene_with(tmp_path, lambda root, stem: (pixels("masks/{}.png", IDS)(root, stem), pixels(second, IDS)(root, stem)))
-    with pytest.raises(BadMask, match=r"may be the mask of the photograph .*; so it is with 3 of 3 photographs"):
+    with pytest.raises(BadMask, match=r"match the photograph .*; this affects 3 of 3 photographs"):
         load_scene(tmp_path)
 
 
@@ -196,7 +200,7 @@ def test_masks_that_only_their_numbers_tell(tmp_path: Path) -> None:
     assert [each.max() for each in ids if each is not None] == [1, 2, 3]
     masks = tmp_path / "masks"
     assert scene.warnings == (
-        f"Masks were matched to photographs by their numbers ({masks / 'Mask0001.png'} is that of Image0001.png).",
+        f"Masks were matched to photographs by number ({masks / 'Mask0001.png'} belongs to Image0001.png).",
     )
 
 
@@ -213,7 +217,7 @@ def test_a_customary_folder_above_goes_before_another_name(tmp_path: Path) -> No
         pixels("dense/masks_raw/{}.png", IDS // 3)(tmp_path, stem)
     scene = load_scene(tmp_path)
     assert_masks(scene, IDS)
-    said = f"The masks were read from {tmp_path}/masks; {tmp_path}/dense/masks_raw hold masks too."
+    said = f"The masks were read from {tmp_path}/masks; {tmp_path}/dense/masks_raw also contain masks."
     assert scene.warnings[1:] == (said,)
 
 
@@ -221,7 +225,7 @@ def test_two_folders_of_which_neither_is_customary_are_refused(tmp_path: Path) -
     scene_with(tmp_path, pixels("sam2_masks/{}.png", IDS))
     for stem in STEMS:
         pixels("masks_raw/{}.png", IDS)(tmp_path, stem)
-    with pytest.raises(BadMask, match=r"The masks may be those of .*masks_raw or of .*sam2_masks\."):
+    with pytest.raises(BadMask, match=r"Masks were found in .*masks_raw and in .*sam2_masks\."):
         load_scene(tmp_path)
     assert_masks(load_scene(tmp_path, tmp_path / "masks_raw"), IDS)
 
@@ -229,8 +233,8 @@ def test_two_folders_of_which_neither_is_customary_are_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("segmentations/{}/mug.png", "; {root}/segmentations holds files that are named after photographs"),
-        ("depth/{}.png", "; {root}/depth holds files that are named after photographs"),
+        ("segmentations/{}/mug.png", "; {root}/segmentations contains files with the names of photographs"),
+        ("depth/{}.png", "; {root}/depth contains files with the names of photographs"),
         ("masks.zip", "; found the file {root}/masks.zip"),
         ("masks.npy", "; found the file {root}/masks.npy"),
         ("instances.json", "; found the file {root}/instances.json"),
@@ -261,7 +265,7 @@ def test_links_out_of_the_scene_folder_are_not_followed(tmp_path: Path, what: st
     scene = load_scene(root)
     if what == "masks":
         assert scene.masks_from is None
-        assert "masks leads out of the scene folder and was not followed" in scene.without_masks
+        assert "masks leads out of the scene folder and was ignored" in scene.without_masks
         # A folder that is named is read, wherever it leads.
         assert_masks(load_scene(root, root / "masks"), IDS)
     else:
@@ -292,7 +296,7 @@ def test_several_masks_of_a_photograph_are_a_stack(tmp_path: Path, name: str, on
     scene = load_scene(scene_with(tmp_path, write))
     assert_masks(scene, TWO)
     assert scene.warnings == (
-        f"3 photographs have several masks in {tmp_path / 'masks'}; each file was taken for one instance of them.",
+        f"3 photographs have several masks in {tmp_path / 'masks'}; each file was treated as one instance.",
     )
 
 
@@ -302,7 +306,7 @@ def test_one_numbered_mask_is_a_map(tmp_path: Path) -> None:
 
 def test_parts_of_a_stack_that_hold_several_ids_are_refused(tmp_path: Path) -> None:
     scene_with(tmp_path, lambda root, stem: [pixels(f"masks/{stem}_{n}.png", IDS)(root, stem) for n in range(2)])
-    with pytest.raises(BadMask, match="is one of 2 of its photograph and holds 2 ids"):
+    with pytest.raises(BadMask, match="is one of 2 masks of its photograph and contains 2 ids"):
         load_scene(tmp_path)
 
 
@@ -418,7 +422,7 @@ def test_pixels_of_other_programs(tmp_path: Path, case: str) -> None:
 
 
 def test_what_is_assumed_of_pixels_is_said(tmp_path: Path) -> None:
-    for case, said in (("a colour for each instance", "in colours"), ("black and white JPEG", "black and white")):
+    for case, said in (("a colour for each instance", "in colour;"), ("black and white JPEG", "black and white")):
         ending, content, _ = GOOD_PIXELS[case]
         root = scene_with(tmp_path / case, pixels("masks/{}" + ending, content))
         (warning,) = load_scene(root).warnings
@@ -449,8 +453,8 @@ def png16(channels: int) -> bytes:
 
 NOISE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
 BAD_PIXELS: dict[str, tuple[str, NDArray | Image.Image | bytes, str]] = {
-    "a photograph": (".png", NOISE, r"holds \d+ colours, as a photograph does"),
-    "a photograph in an array": (".npy", NOISE, r"holds \d+ colours, as a photograph does"),
+    "a photograph": (".png", NOISE, r"holds \d+ colours, like a photograph"),
+    "a photograph in an array": (".npy", NOISE, r"holds \d+ colours, like a photograph"),
     "colours of 16 bits": (".png", png16(3), "holds 16-bit RGB colours"),
     "grey and alpha of 16 bits": (".png", png16(2), "holds 16-bit .* colours"),
     "four inks": (".tif", Image.new("CMYK", GREY.size), "holds CMYK colours"),
@@ -460,27 +464,27 @@ BAD_PIXELS: dict[str, tuple[str, NDArray | Image.Image | bytes, str]] = {
     "ids in pages": (
         ".tif",
         encoded(GREY, "TIFF", save_all=True, append_images=[GREY]),
-        "a stack whose values reach 7",
+        "a stack with values up to 7",
     ),
-    "scores": (".npy", IDS * 0.3, "holds float64 values; integers or booleans were looked for"),
+    "scores": (".npy", IDS * 0.3, "holds float64 values; integers, booleans or whole numbers are expected"),
     "not a number": (".npy", np.where(FIRST, np.nan, 0), "holds NaN or infinite values, 150 of 1200"),
-    "a stack of ids": (".npy", np.stack([IDS, IDS]), "a stack whose values reach 7"),
-    "a stack below zero": (".npy", np.stack([FIRST, SECOND]) * -1, "a stack whose values reach 0"),
+    "a stack of ids": (".npy", np.stack([IDS, IDS]), "a stack with values up to 7"),
+    "a stack below zero": (".npy", np.stack([FIRST, SECOND]) * -1, "a stack with values up to 0"),
     "complex numbers": (".npy", IDS * 1j, "holds complex128 values"),
     "what SAM returns": (".npy", np.array([{"segmentation": FIRST}], object), "holds object values"),
     "four axes": (".npy", np.zeros((2, 2, HEIGHT, WIDTH), bool), r"holds bool of shape \(2, 2, 30, 40\)"),
-    "a map on its side": (".npy", IDS.T.copy(), "is 30 x 40 pixels, its photograph 40 x 30"),
-    "no run lengths": (".json", b'{"label": "mug"}', "holds no run-length encoded masks"),
-    "polygons": (".json", b'[{"segmentation": [[1, 2, 3, 4]]}]', "holds no run-length encoded masks"),
+    "a map on its side": (".npy", IDS.T.copy(), "is 30 x 40 pixels, but its photograph has 40 x 30"),
+    "no run lengths": (".json", b'{"label": "mug"}', "contains no run-length encoded masks"),
+    "polygons": (".json", b'[{"segmentation": [[1, 2, 3, 4]]}]', "contains no run-length encoded masks"),
     "run lengths of another sum": (
         ".json",
         b'[{"segmentation": {"size": [30, 40], "counts": [100, 50]}}]',
-        "holds run lengths that do not fill 40 x 30 pixels",
+        "contains run lengths that do not match 40 x 30 pixels",
     ),
     "run lengths of another size": (
         ".json",
         b'[{"segmentation": {"size": [40, 30], "counts": [1200]}}]',
-        "is 30 x 40 pixels, its photograph 40 x 30",
+        "is 30 x 40 pixels, but its photograph has 40 x 30",
     ),
     "run lengths of several photographs": (
         ".json",
@@ -559,7 +563,7 @@ def test_masks_of_turned_photographs_are_turned_back(tmp_path: Path, turn: int) 
     scene = load_scene(with_orientation(tmp_path, [turn] * 3, masks_follow=True))
     assert_masks(scene, IDS)
     (said,) = scene.warnings
-    assert f"EXIF orientation turns them, and were turned back (first: v_1, orientation {turn})" in said
+    assert f"the EXIF orientation applied; they were rotated back (first: v_1, orientation {turn})" in said
     scene = load_scene(with_orientation(tmp_path / "stored", [turn] * 3, masks_follow=False))
     assert_masks(scene, IDS)
     assert scene.warnings == ()
@@ -581,7 +585,7 @@ def test_an_orientation_that_keeps_the_sides_is_a_warning(tmp_path: Path, turn: 
 def test_a_size_that_fits_neither_way_names_the_orientation(tmp_path: Path) -> None:
     with_orientation(tmp_path, [6] * 3, masks_follow=True)
     writing.write_mask(tmp_path / "masks" / "v_1.png", np.ones((9, 9), np.uint8))
-    with pytest.raises(BadMask, match="is 9 x 9 pixels, its photograph 40 x 30 with the EXIF orientation 6"):
+    with pytest.raises(BadMask, match="is 9 x 9 pixels, but its photograph has 40 x 30 with the EXIF orientation 6"):
         load_scene(tmp_path)
 
 
@@ -591,7 +595,7 @@ def test_a_size_that_fits_neither_way_names_the_orientation(tmp_path: Path) -> N
 def test_an_id_that_holds_the_rim_is_a_warning(tmp_path: Path) -> None:
     root = scene_with(tmp_path, pixels("masks/{}.png", np.where(IDS == 0, 7, IDS).astype(np.uint8)))
     (said,) = load_scene(root).warnings
-    assert "The id 7 holds most of the rim in 3 of 3 masks" in said
+    assert "The id 7 covers most of the image border in 3 of 3 inspected masks" in said
     assert "--background-id 7" in said
     named = load_scene(root, mask_ids=MaskIds(background=(7,)))
     assert named.warnings == ()
@@ -601,12 +605,12 @@ def test_an_id_that_holds_the_rim_is_a_warning(tmp_path: Path) -> None:
 def test_ids_below_0_are_a_warning(tmp_path: Path) -> None:
     scene = load_scene(scene_with(tmp_path, pixels("masks/{}.npy", IDS.astype(np.int16) - 1)))
     assert len(scene.warnings) == 1
-    assert "Ids below 0 were taken for pixels of which nothing is known, 0 for background" in scene.warnings[0]
+    assert "Ids below 0 were treated as unknown, 0 as background" in scene.warnings[0]
 
 
 def test_masks_without_any_object_are_a_warning(tmp_path: Path) -> None:
     scene = load_scene(scene_with(tmp_path, pixels("masks/{}.png", np.zeros_like(IDS))))
-    assert scene.warnings == ("None of the 3 masks that were looked at shows an object.",)
+    assert scene.warnings == ("None of the 3 inspected masks shows an object.",)
 
 
 def test_outlines_of_255_are_a_warning(tmp_path: Path) -> None:
@@ -614,7 +618,7 @@ def test_outlines_of_255_are_a_warning(tmp_path: Path) -> None:
     drawn[4:16, [4, 20]] = drawn[[4, 15], 4:21] = 255
     root = scene_with(tmp_path, pixels("masks/{}.png", drawn))
     (said,) = load_scene(root).warnings
-    assert "The id 255 is drawn as thin lines in 3 of 3 masks" in said
+    assert "The id 255 forms thin lines in 3 of 3 inspected masks" in said
     named = load_scene(root, mask_ids=MaskIds(void=(255,)))
     assert named.warnings == ()
     assert_masks(named, np.where(drawn == 255, VOID, drawn.astype(int)))

@@ -128,11 +128,11 @@ def test_lists_by_the_names_of_other_programs(tmp_path: Path, key: str) -> None:
 )
 def test_counts_that_fill_nothing(tmp_path: Path, size: list[int], counts: object) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"size": size, "counts": counts}]))
-    with pytest.raises(BadMask, match="holds run lengths that do not fill"):
+    with pytest.raises(BadMask, match="contains run lengths that do not match"):
         read_rle(tmp_path / "a.json")
 
 
 def test_masks_of_several_sizes(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"size": [2, 3], "counts": [6]}, {"size": [3, 2], "counts": [6]}]))
-    with pytest.raises(BadMask, match="holds masks of several sizes"):
+    with pytest.raises(BadMask, match="contains masks of different sizes"):
         read_rle(tmp_path / "a.json")

@@ -61,18 +61,18 @@ def test_every_view_is_in_one_part(count: int, fraction: float, step: int) -> No
      "every:1", "every:-8", "every:2.5", "every:", "every:" + "9" * 5000, "none:1", "own:1"],
 )  # fmt: skip
 def test_specs_that_say_nothing(spec: str) -> None:
-    with pytest.raises(BadArgument, match="does not say which views are for testing"):
+    with pytest.raises(BadArgument, match="is not a valid choice of test views"):
         split_views(views(10), spec)
 
 
 @pytest.mark.parametrize(("count", "spec"), [(1, "last:0.2"), (1, "every:8"), (2, "last:0.9")])
 def test_nothing_left_to_train_on(count: int, spec: str) -> None:
-    with pytest.raises(BadArgument, match=f"leave none of {count} views to train on"):
+    with pytest.raises(BadArgument, match=f"leave no view of {count} for training"):
         split_views(views(count), spec)
 
 
 def test_own_where_the_capture_names_none() -> None:
-    with pytest.raises(BadArgument, match="this capture names no test views"):
+    with pytest.raises(BadArgument, match="this capture defines no test views"):
         split_views(views(1), "own")
 
 

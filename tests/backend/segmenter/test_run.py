@@ -150,7 +150,7 @@ def test_an_unreadable_photograph_is_left_out_and_the_others_are_done(scene, bri
     made = make_masks(views, scene / "masks", WEIGHTS)
     assert made.photographs == 2
     (said,) = made.warnings
-    assert said.startswith(f"1 of 3 photographs got no masks, as they cannot be read. First: The photograph {file}")
+    assert said.startswith(f"1 of 3 photographs got no masks because they cannot be read. First: The photograph {file}")
     assert sorted(path.name for path in (scene / "masks").iterdir()) == [NOTE, "v_1.json", "v_10.json"]
 
 
@@ -166,7 +166,7 @@ def test_where_no_photograph_can_be_read_it_is_an_error_and_nothing_is_written(s
 def test_a_photograph_without_masks_is_written_and_told(scene, bright):
     Image.new("RGB", (WIDTH, HEIGHT)).save(scene / "images" / "v_2.png")
     made = run(scene, scene / "masks")
-    assert made.warnings == ("owner/tiny found no mask in 1 of 3 photographs: v_2.",)
+    assert made.warnings == ("owner/tiny found no masks in 1 of 3 photographs: v_2.",)
     assert json.loads((scene / "masks" / "v_2.json").read_text()) == []
     assert run(scene, scene / "masks").kept == 3
 
@@ -215,7 +215,7 @@ def test_a_full_disk_is_one_sentence_and_what_was_written_is_kept(scene, bright,
 def test_masks_of_others_are_not_touched(scene, bright):
     (scene / "other").mkdir()
     (scene / "other" / "mine.png").write_bytes(b"")
-    with pytest.raises(BadArgument, match="no model wrote"):
+    with pytest.raises(BadArgument, match="not written by backend masks"):
         run(scene, scene / "other")
     with pytest.raises(BadArgument, match="is a file"):
         run(scene, scene / "other" / "mine.png")

@@ -43,7 +43,7 @@ def made(embedded: bool) -> tuple[Splats, Lift]:
 def write(folder: Path, embedded: bool) -> Path:
     splats, lift = made(embedded)
     with whole_folder(folder) as part:
-        result.write_gaussians(part, splats, lift, meshes=False)
+        result.write_gaussians(part, splats, lift)
         result.write_objects(part, "balls", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
         result.write_cameras(part, {"a": CAMERA, "b": CAMERA.resized(40, 20)})
     return folder
@@ -79,7 +79,7 @@ def test_it_says_what_decided(tmp_path: Path) -> None:
     by_label = open_result(write(tmp_path / "b", False))
     said = [describe(opened, select_pixel(opened, "a", *LARGE)) for opened in (by_embedding, by_label)]
     assert said[0] == "900 of 1,400 Gaussians by the embedding of contrastive, cosine at least 0.7"
-    assert said[1] == "900 of 1,400 Gaussians by their label, object 1: consensus keeps no embedding"
+    assert said[1] == "900 of 1,400 Gaussians by their label, object 1: consensus has no embedding"
 
 
 def test_the_threshold_is_of_the_cosine(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def spoil_cameras(name: str) -> Callable[[Path], None]:
         (lambda folder: (folder / "embedding.npy").write_bytes(b"\x93NUMPY"), "embedding.npy"),
         (lambda folder: np.save(folder / "embedding.npy", np.zeros((3, 4), np.float16)), "3 Gaussians"),
         (lambda folder: np.save(folder / "embedding.npy", np.zeros((1400, 4), np.int64)), "no.? hold an embedding"),
-        (lambda folder: (folder / "objects.json").unlink(), "no result folder"),
+        (lambda folder: (folder / "objects.json").unlink(), "not a result folder"),
     ],
 )
 def test_broken_results(tmp_path: Path, spoil: Callable[[Path], None], word: str) -> None:

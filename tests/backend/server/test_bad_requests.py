@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import BadFrames, NotFound, Refused, Unavailable, VersionMismatch
+from protocol.job_request import JobRequest
 from protocol.manifest import digest_of, pack_manifest
 from protocol.messages import (
     MAJOR,
@@ -30,7 +31,6 @@ from protocol.messages import (
     GetResult,
     Heartbeat,
     Hello,
-    JobRequest,
     Jobs,
     Message,
     Offer,
@@ -75,15 +75,15 @@ def submit(**request) -> Submit:
 
 
 CONTROL = {
-    "unknown job synced": (Sync(NOBODY), "not-found", "knows no job"),
-    "unknown job cancelled": (Cancel(NOBODY), "not-found", "knows no job"),
-    "result of an unknown job": (GetResult(NOBODY), "not-found", "knows no job"),
+    "unknown job synced": (Sync(NOBODY), "not-found", "has no job"),
+    "unknown job cancelled": (Cancel(NOBODY), "not-found", "has no job"),
+    "result of an unknown job": (GetResult(NOBODY), "not-found", "has no job"),
     "scene never sent": (submit(), "not-found", "not stored"),
     "unknown method": (submit(method="magic"), "bad-argument", "no method 'magic'"),
-    "offer on control": (Offer(NOTHING, 1), "bad-frames", "does not belong"),
-    "range on control": (Get(NOTHING, 0, 1), "bad-frames", "does not belong"),
-    "attach on control": (Attach(NOBODY), "bad-frames", "does not belong"),
-    "a server's words": (Accepted(NOBODY, "done", 1), "bad-frames", "does not belong"),
+    "offer on control": (Offer(NOTHING, 1), "bad-frames", "must not be sent"),
+    "range on control": (Get(NOTHING, 0, 1), "bad-frames", "must not be sent"),
+    "attach on control": (Attach(NOBODY), "bad-frames", "must not be sent"),
+    "a server's words": (Accepted(NOBODY, "done", 1), "bad-frames", "must not be sent"),
     "hello of another major": (Hello((MAJOR + 1, 3), "add-on 9"), "version-mismatch", f"add-on 9 speaks .* {MAJOR}"),
 }
 
@@ -100,11 +100,11 @@ def test_bad_request_on_control(client: Client, case: str) -> None:
 BULK = {
     "a file nobody stored": (Get(NOTHING, 0, 1), "not-found", "not stored here"),
     "a manifest too large": (Offer(NOTHING, 2**40), "refused", "manifest of 1099511627776 bytes"),
-    "submit on bulk": (submit(), "bad-frames", "does not belong"),
-    "heartbeat on bulk": (Heartbeat(), "bad-frames", "does not belong"),
-    "hello on bulk": (Hello((MAJOR, MINOR), "x"), "bad-frames", "does not belong"),
-    "a server's words": (Stored(NOTHING), "bad-frames", "does not belong"),
-    "attach to no session": (Attach(NOBODY), "refused", "does not know this connection"),
+    "submit on bulk": (submit(), "bad-frames", "must not be sent"),
+    "heartbeat on bulk": (Heartbeat(), "bad-frames", "must not be sent"),
+    "hello on bulk": (Hello((MAJOR, MINOR), "x"), "bad-frames", "must not be sent"),
+    "a server's words": (Stored(NOTHING), "bad-frames", "must not be sent"),
+    "attach to no session": (Attach(NOBODY), "refused", "connection is unknown"),
 }
 
 
@@ -193,7 +193,7 @@ def test_another_version_is_told_both(stranger: Client, version: int) -> None:
     "message", [Heartbeat(), Status(), Sync(NOBODY), submit(), Bye()], ids=lambda message: type(message).__name__
 )
 def test_nothing_before_hello(stranger: Client, message: Message) -> None:
-    with pytest.raises(Refused, match="does not know this connection"):
+    with pytest.raises(Refused, match="connection is unknown"):
         stranger.ask(message, Message)
     assert stranger.hello().protocol == (MAJOR, MINOR)
 
@@ -201,7 +201,7 @@ def test_nothing_before_hello(stranger: Client, message: Message) -> None:
 @pytest.mark.parametrize("message", [Get(NOTHING, 0, 1), Offer(NOTHING, 1)], ids=lambda message: type(message).__name__)
 def test_nothing_before_attach(served: Serving, client: Client, message: Message) -> None:
     socket = client.connect(client.welcome.bulk)
-    with pytest.raises(Refused, match="does not know this connection"):
+    with pytest.raises(Refused, match="connection is unknown"):
         client.ask(message, Message, socket)
 
 
@@ -254,7 +254,7 @@ def test_a_frame_of_the_largest_size_is_taken(served: Serving, client: Client, t
     client.offer(tmp_path / "scene")
     digest = digest_of((tmp_path / "scene" / "photo").read_bytes())
     assert len(client.fetch(digest, MAX_FRAME)) == MAX_FRAME
-    with pytest.raises(NotFound, match="has no bytes"):
+    with pytest.raises(NotFound, match="is too short"):
         client.fetch(digest, MAX_FRAME + 1)
 
 
@@ -275,9 +275,9 @@ MANIFESTS = {
     "no manifest": (b'{"folders": []}', BadFrames, "cannot be read"),
     "a path that leaves the folder": (pack_manifest([FileEntry("../x", 3, NOTHING)]), BadFrames, "inside its folder"),
     "an absolute path": (pack_manifest([FileEntry("/etc/passwd", 3, NOTHING)]), BadFrames, "inside its folder"),
-    "a path twice": (pack_manifest([ENTRY, ENTRY]), BadFrames, "one path twice"),
+    "a path twice": (pack_manifest([ENTRY, ENTRY]), BadFrames, "the same path twice"),
     "a file that is a folder": (pack_manifest([ENTRY, FileEntry("photo/b", 3, NOTHING)]), BadFrames, "as a folder"),
-    "more than the disk": (pack_manifest([FileEntry("photo", 2**50, NOTHING)]), Unavailable, "no room"),
+    "more than the disk": (pack_manifest([FileEntry("photo", 2**50, NOTHING)]), Unavailable, "is full"),
 }
 
 
@@ -305,7 +305,7 @@ def test_room_is_reckoned_over_all_uploads(served: Serving, client: Client) -> N
             break
     while client.bulk is not None and client.bulk.poll(50):
         client.receive(client.bulk)
-    assert "no room" in str(offered(client, second))
+    assert "is full" in str(offered(client, second))
 
 
 def test_a_chunk_nobody_asked_for_is_let_fall(client: Client) -> None:
@@ -325,22 +325,22 @@ def test_a_chunk_of_another_form_ends_the_upload(client: Client, arrays: list) -
     client.bulk.send_multipart(encode(Chunk(NOTHING, 0), arrays, id=id))
     answer, _, _ = client.receive(client.bulk)
     assert isinstance(answer, Error)
-    assert answer.sentence == "A chunk of a file carries one array of bytes."
+    assert answer.sentence == "A chunk of a file must contain exactly one array of bytes."
 
 
 def test_too_many_uploads_of_one_client(client: Client) -> None:
     for digit in "1234":
         client.send(Offer(digit * 64, 10), client.bulk)
-    with pytest.raises(Refused, match="4 uploads are under way"):
+    with pytest.raises(Refused, match="4 uploads are already running"):
         client.ask(Offer("5" * 64, 10), Message, client.bulk)
 
 
 REQUESTS = {
-    "splats outside": ({"splats": "../other.ply"}, "does not stay inside"),
-    "splats absolute": ({"splats": "/etc/passwd"}, "does not stay inside"),
+    "splats outside": ({"splats": "../other.ply"}, "is not inside"),
+    "splats absolute": ({"splats": "/etc/passwd"}, "is not inside"),
     "splats missing": ({"splats": "splats.ply"}, "no file 'splats.ply'"),
     "splats a folder": ({"splats": "images"}, "no file 'images'"),
-    "masks outside": ({"masks": "masks/../.."}, "does not stay inside"),
+    "masks outside": ({"masks": "masks/../.."}, "is not inside"),
     "masks missing": ({"masks": "masks"}, "no folder 'masks'"),
     "masks a file": ({"masks": "script"}, "no folder 'script'"),
 }

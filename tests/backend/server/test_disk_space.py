@@ -82,7 +82,7 @@ def test_a_server_keeps_the_newest(tmp_path, connect, scene):
             assert time.monotonic() < end
             time.sleep(0.01)
         for job in jobs[:2]:
-            with pytest.raises(NotFound, match="make room"):
+            with pytest.raises(NotFound, match="free space"):
                 client.ask(GetResult(job), Result)
         for job in jobs[3:]:
             assert client.download(job, Store(tmp_path / "mine"))

@@ -65,12 +65,12 @@ def _gone(pid: int) -> bool:
 
 
 ENDS = {
-    "out of memory": (("log loading", "kill SIGKILL"), "killed by SIGKILL, as .* memory runs out; .* 'loading'"),
+    "out of memory": (("log loading", "kill SIGKILL"), "killed by SIGKILL, probably .* memory ran out; .* 'loading'"),
     "a crash": (("log *** boom ***", "kill SIGSEGV"), r"killed by SIGSEGV; the last line of its log is '\*\*\* boom"),
     "an exit": (("log KeyError: 'x'", "status 1"), "ended with status 1 and without a result; .*KeyError"),
     "an exit without words": (("status 3",), r"ended with status 3 and without a result\. The whole log"),
     "an end without a result": (("status 0",), "ended with status 0 and without a result"),
-    "done with nothing": (("done",), "left no result"),
+    "done with nothing": (("done",), "without writing a result"),
     "lines that mean nothing": (("raw hello", "raw {}", 'raw {"type":"done","x":1}', "status 0"), '"x":1'),
     "a fraction beyond one": (('raw {"type":"progress","stage":"lift","fraction":7}', "status 0"), "fraction"),
     "control characters": (("log \x1b[31mred", "status 1"), r" \[31mred"),
@@ -122,7 +122,7 @@ def test_a_result_that_holds_a_link_is_refused(serving, connect, scene, tmp_path
     (result / "passwords").symlink_to("/etc/passwd")
     failed = client.until(job)
     assert failed.error is not None
-    assert failed.error.sentence == "The result holds passwords, which is no plain file."
+    assert failed.error.sentence == "The result holds passwords, which is not a regular file."
 
 
 def test_after_sigkill_the_next_server_has_every_job(start, connect, scene, tmp_path):
@@ -174,7 +174,7 @@ def test_a_server_that_is_asked_to_ends_in_order(start, connect, scene, tmp_path
     assert time.monotonic() - begin < 3.0
     assert _gone(pid)
     told = client.until(job, "queued")
-    assert "goes on from its last checkpoint" in told.note
+    assert "continues from its last checkpoint" in told.note
 
 
 def test_a_silent_killing_of_a_worker_is_told_in_a_sentence(serving, connect, scene):

@@ -118,7 +118,7 @@ def test_a_port_that_the_system_forbids_is_named(tmp_path, monkeypatch):
         raise zmq.ZMQError(errno.EACCES)
 
     monkeypatch.setattr(zmq.Socket, "bind", bind)
-    with pytest.raises(Unavailable, match=r"does not let the server listen at port 80 of 127\.0\.0\.1") as caught:
+    with pytest.raises(Unavailable, match=r"is not permitted to listen at port 80 of 127\.0\.0\.1") as caught:
         serve("tcp://127.0.0.1:80", tmp_path)
     assert "another port with --bind" in caught.value.remedy
 
@@ -148,7 +148,7 @@ def test_jobs_that_are_no_database(tmp_path):
 def test_jobs_of_a_later_version(tmp_path):
     with sqlite3.connect(tmp_path / "jobs.sqlite") as db:
         db.execute("PRAGMA user_version = 7")
-    with pytest.raises(Unavailable, match=f"have layout 7; this server reads layout {LAYOUT}"):
+    with pytest.raises(Unavailable, match=f"have format 7; this server reads format {LAYOUT}"):
         serve("tcp://127.0.0.1:*", tmp_path)
 
 

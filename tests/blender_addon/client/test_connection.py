@@ -132,7 +132,10 @@ def test_a_second_port_that_is_shut_is_named(stage, silent):
         error = stage.connection.error
         assert isinstance(error, Unavailable)
         first = stage.server.port
-        said = f"The server at tcp://127.0.0.1:{first} answers, but its second port, {port}, for files, does not."
+        said = (
+            f"The server at tcp://127.0.0.1:{first} answers, but its second port, {port}, does not. "
+            "It is needed for files."
+        )
         assert error.sentence == said
         assert f"ssh -L {first}:127.0.0.1:{first} -L {port}:127.0.0.1:{port} HOST" in error.remedy
         assert stage.connection.wanted
@@ -196,7 +199,7 @@ def test_after_a_long_sleep_the_client_says_hello_again_at_once(stage):
 
 def test_a_session_that_the_server_has_forgotten_is_opened_again(stage):
     stage.connect()
-    stage.server.answers[Heartbeat] = lambda _: Error("refused", "The server does not know this connection.")
+    stage.server.answers[Heartbeat] = lambda _: Error("refused", "The connection is unknown or has expired.")
     stage.clock.now += HEARTBEAT_INTERVAL
     stage.play(lambda: stage.connection.state == "disconnected")
     del stage.server.answers[Heartbeat]

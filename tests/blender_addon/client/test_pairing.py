@@ -91,7 +91,7 @@ def test_a_key_that_is_not_the_paired_one(encrypting, pairing, tmp_path):
 def test_no_string_for_a_server_that_encrypts(encrypting, tmp_path, pairing):
     told = refusal(encrypting.address, pairing)
     assert isinstance(told, Refused)
-    assert "encrypted connections only" in told.sentence
+    assert "only accepts encrypted connections" in told.sentence
     assert "backend pairing" in told.remedy
 
 
@@ -114,7 +114,7 @@ def test_no_server_there_is_told_apart(tmp_path):
 
 def test_the_api_raises_the_sentence(encrypting, tmp_path):
     began = time.monotonic()
-    with pytest.raises(Refused, match="encrypted connections only"):
+    with pytest.raises(Refused, match="only accepts encrypted connections"):
         api.connect(encrypting.address, cache=tmp_path / "cache")
     with pytest.raises(Refused, match="does not accept"):
         api.connect(encrypting.address, keys.renew(tmp_path / "other").pairing.text(), cache=tmp_path / "cache")

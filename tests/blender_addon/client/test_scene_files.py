@@ -9,6 +9,8 @@ import pytest
 from blender_addon.client.scene_files import SceneFiles, find_files, inside
 from protocol.coroutines import finish
 from protocol.errors import BadArgument, BadScene
+from protocol.ply import write_ply
+from tests.protocol.strategies import random_splats
 
 
 def found(folder: Path, *also: str) -> SceneFiles:
@@ -62,9 +64,49 @@ def test_what_the_readers_know_is_sent_and_nothing_else(folder):
 
 def test_every_kind_of_photograph_and_mask_is_sent(tmp_path):
     photographs = ["a.webp", "a.TIF", "a.tiff", "a.bmp"]
-    for name in (*photographs, "a.png.mask.png", "rle.json", "a.npz", "a.heic"):
+    for name in (*photographs, "a.png.mask.png", "rle.json", "a.npz", "a.heic", "transforms.json"):
         (tmp_path / name).touch()
-    assert set(names(tmp_path)) == {*photographs, "a.png.mask.png", "rle.json", "a.npz"}
+    assert set(names(tmp_path)) == {*photographs, "a.png.mask.png", "rle.json", "a.npz", "transforms.json"}
+
+
+def test_of_photographs_without_cameras_only_what_is_read_is_sent(tmp_path):
+    for name in ("images/0.jpg", "images/1.HEIC", "masks/0.png", "holiday/0.png", "clip.mp4", "a.txt", "taxes.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"12345")
+    assert names(tmp_path) == ["images/0.jpg", "images/1.HEIC", "masks/0.png"]
+    assert found(tmp_path).bytes == 15
+    assert "holiday/0.png" in names(tmp_path, "holiday")
+
+
+def test_a_video_is_sent_alone(tmp_path):
+    for name in ("clip.MP4", "other.txt", "results/0.png", "private.mov"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"12345")
+    assert found(tmp_path / "clip.MP4").files == [tmp_path / "clip.MP4"]
+    assert found(tmp_path / "clip.MP4").root == tmp_path
+    with pytest.raises(BadScene, match="2 videos"):
+        found(tmp_path)
+    (tmp_path / "private.mov").unlink()
+    assert names(tmp_path) == ["clip.MP4"]
+    assert found(tmp_path / "clip.MP4", "results").files == [tmp_path / "clip.MP4", tmp_path / "results" / "0.png"]
+
+
+def test_a_splat_file_without_photographs_is_sent_alone(tmp_path):
+    write_ply(random_splats(3), tmp_path / "a.ply")
+    (tmp_path / "notes.txt").touch()
+    assert (names(tmp_path), found(tmp_path).alone) == (["a.ply"], tmp_path / "a.ply")
+    (tmp_path / "b.splat").touch()
+    assert found(tmp_path / "b.splat").files == [tmp_path / "b.splat"]
+    with pytest.raises(BadScene, match="2 splat files"):
+        found(tmp_path)
+
+
+def test_cameras_behind_a_link_are_cameras(folder, tmp_path):
+    (tmp_path / "linked" / "images").mkdir(parents=True)
+    (tmp_path / "linked" / "images" / "0.jpg").touch()
+    assert found(tmp_path / "linked").unposed is not None
+    (tmp_path / "linked" / "sparse").symlink_to(folder / "sparse")
+    assert found(tmp_path / "linked").unposed is None
 
 
 def test_what_the_request_names_is_sent_even_if_it_would_be_passed_over(folder):
@@ -85,7 +127,7 @@ def test_links_are_followed_inside_the_folder_only(folder, tmp_path):
     (folder / "in.png").symlink_to("masks/0.png")
     result = found(folder)
     assert set(names(folder)) - set(before) == {"color/0.npy", "color/1.npz", "in.png"}
-    assert result.links_left_out == 3
+    assert len(result.links) == 3
 
 
 def test_links_in_a_circle_end(folder):
@@ -109,7 +151,11 @@ def test_what_cannot_be_sent(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "readme.md").touch()
     (tmp_path / "file.png").touch()
-    for name, said in (("nowhere", "There is no folder"), ("file.png", "no folder"), ("empty", "holds no photographs")):
+    for name, said in (
+        ("nowhere", "nowhere does not exist"),
+        ("file.png", "does not exist"),
+        ("empty", "contains no photographs"),
+    ):
         with pytest.raises(BadScene, match=said) as refused:
             found(tmp_path / name)
         assert str(tmp_path / name) in refused.value.sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 
 from backend.scene import load_scene
+from backend.scene.files import from_inside
 from backend.scene.inspect import inspect_scene
 from blender_addon import api
-from blender_addon.client.survey import CLIMB, scene_of
+from blender_addon.client.layouts import CLIMB
+from blender_addon.client.survey import scene_of
 from protocol.errors import BadScene
 from protocol.ply import write_ply
+from tests.backend.mapping.test_frames import moving, write_video
 from tests.backend.scene import writing
 from tests.protocol.strategies import random_splats
 
@@ -73,11 +77,15 @@ def test_splats_are_told_from_other_points(tmp_path):
 
 def test_a_folder_that_is_no_scene_is_still_told(tmp_path):
     found = api.survey(make(tmp_path, *pictures("holiday", 3)))
-    assert (found.layout, found.photographs, found.masks, found.mask_folder) == (None, 3, 0, None)
+    assert (found.layout, found.photographs, found.masks, found.mask_folder) == ("Photographs", 3, 0, None)
+    assert "holds 3 photographs; poses need at least 5" in str(found.problem)
+    found = api.survey(make(tmp_path / "other", "masks/0.png", "notes.txt"))
+    assert (found.layout, found.masks_from, found.poses_from) == (None, None, None)
+    assert "contains no photographs or video" in str(found.problem)
     with pytest.raises(BadScene):
         api.survey(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadScene, match="holds no photographs"):
+    with pytest.raises(BadScene, match="contains no photographs"):
         api.survey(tmp_path / "empty")
 
 
@@ -148,18 +156,111 @@ CAPTURES: dict[str, Callable[[Path], Path]] = {
 }
 
 
+def photographs(root: Path, folder: str = "images", count: int = 6, ending: str = ".jpg") -> Path:
+    for number in range(count):
+        path = root / folder / f"{number:04d}{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writing.photograph(number).save(path)
+    return root
+
+
+def masks(root: Path, pattern: str, count: int = 4) -> Path:
+    for number in range(count):
+        writing.write_mask(root / pattern.format(f"{number:04d}"), ONE_PIXEL)
+    return root
+
+
+def video(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_video(file, moving(6))
+    return file
+
+
+UNPOSED: dict[str, Callable[[Path], Path]] = {
+    "photographs": lambda root: photographs(root, "."),
+    "photographs in a folder": photographs,
+    "photographs in a folder of any name": lambda root: photographs(root, "Tuesday"),
+    "photographs, and others": lambda root: photographs(photographs(root), "photos", 7),
+    "photographs with a folder of masks": lambda root: masks(photographs(root), "masks/{}.png"),
+    "photographs with masks beside": lambda root: masks(photographs(root), "images/{}.mask.png"),
+    "photographs with masks of no photograph": lambda root: masks(photographs(root), "masks/frame_{}7.png"),
+    "photographs with rival masks": lambda root: masks(masks(photographs(root), "masks/{}.png"), "masks/{}_mask.png"),
+    "few photographs": lambda root: photographs(root, count=4),
+    "photographs in two folders": lambda root: photographs(photographs(root, "a"), "b"),
+    "photographs in a list of its own": lambda root: make(photographs(root), "metadata.json"),
+    "photographs with a table of COLMAP": lambda root: make(photographs(root), "sparse/0/points3D.bin"),
+    "a video": lambda root: video(root / "clip.mp4"),
+    "a folder with a video": lambda root: video(root / "clip.mp4").parent,
+    "a folder with two videos": lambda root: (video(root / "a.mp4"), video(root / "b.mp4"))[0].parent,
+    "nothing": lambda root: make(root, "masks/0.png"),
+}
+
+
 @pytest.mark.parametrize("name", CAPTURES)
 def test_it_says_what_the_backend_finds(tmp_path, name):
     root = CAPTURES[name](tmp_path / "scene")
     write_ply(random_splats(3), root / "point_cloud.ply")
-    found, (findings, _) = api.survey(root), inspect_scene(root)
+    found, (findings, fault) = api.survey(root), inspect_scene(root)
     assert found.layout is not None
     assert findings["layout"] is not None
     assert found.photographs == findings["views"]
     assert found.masks == findings["masks"]
-    assert found.mask_folder == findings["masks_from"]
+    assert found.masks_from == findings["masks_from"]
+    assert found.poses_from == findings["poses_from"] == "cameras"
     assert found.splats == findings["splats"] == "point_cloud.ply"
     assert found.strays == (3 if name == "masks of no photograph" else 0)
+    assert found.problem is fault is None
+
+
+@pytest.mark.parametrize("name", UNPOSED)
+def test_it_says_what_the_backend_finds_without_cameras(tmp_path, name):
+    root = UNPOSED[name](tmp_path / "scene")
+    findings, fault = inspect_scene(root)
+    if fault is not None and " two " in name:
+        with pytest.raises(BadScene, match=re.escape(str(fault))):
+            api.survey(root)
+        return
+    found = api.survey(root)
+    assert (found.problem is None) == (fault is None)
+    if findings["layout"] is None:
+        return
+    assert found.layout == findings["layout"].capitalize()
+    assert found.photographs == findings["views"]
+    assert (found.masks, found.masks_from) == (findings["masks"], findings["masks_from"])
+    assert found.poses_from == findings["poses_from"]
+    assert [from_inside(said, root) for said in found.warnings] == findings["warnings"]
+    assert str(found.problem) == str(fault)
+
+
+@pytest.mark.parametrize("named", ["a.ply", "."])
+def test_it_says_what_the_backend_finds_of_a_splat_file_alone(tmp_path, named):
+    write_ply(random_splats(3), tmp_path / "a.ply")
+    found, (findings, fault) = api.survey(tmp_path / named), inspect_scene(tmp_path / named)
+    assert fault is found.problem is None
+    assert found.layout == findings["layout"].capitalize() == "Splats"
+    assert found.splats == findings["splats"] == "a.ply"
+    assert (
+        (found.masks_from, found.poses_from) == (findings["masks_from"], findings["poses_from"]) == ("geometry", None)
+    )
+
+
+def test_cameras_above_the_photographs_are_told(tmp_path):
+    root = capture(tmp_path / "scene")
+    photographs(root, "images")
+    assert api.survey(root / "images").above == root
+    assert api.survey(photographs(tmp_path / "other")).above is None
+
+
+def test_the_scene_that_a_video_a_splat_file_or_a_photograph_belongs_to(tmp_path):
+    root = masks(photographs(tmp_path / "scene"), "masks/{}.png")
+    assert scene_of(root / "images" / "0000.jpg") == root
+    assert scene_of(photographs(tmp_path / "other") / "images" / "0000.jpg") == tmp_path / "other" / "images"
+    write_ply(random_splats(3), root / "a.ply")
+    make(root, "clip.mp4")
+    assert scene_of(root / "a.ply") == root / "a.ply"
+    assert scene_of(root / "clip.mp4") == root / "clip.mp4"
+    posed = make(capture(tmp_path / "posed"), "clip.mp4")
+    assert scene_of(posed / "clip.mp4") == posed
 
 
 def test_of_a_binary_reconstruction_the_photographs_with_a_pose_are_counted(tmp_path):
@@ -181,7 +282,7 @@ def test_files_that_may_be_one_mask_are_told(tmp_path):
     assert found.rivals == ("v_1.png", "v_1_mask.png")
     assert fault is not None
     assert "masks/v_1.png, " in str(fault)
-    assert "masks/v_1_mask.png; so it is with 3 of 3" in str(fault)
+    assert "masks/v_1_mask.png; this affects 3 of 3" in str(fault)
     assert api.survey(capture(tmp_path / "other")).rivals == ()
 
 

@@ -93,7 +93,7 @@ def test_the_second_run_on_a_folder_sends_nothing(start, connect, scripted):
     told: list[tuple[str, float, str]] = []
     second = api.segment(client, folder, on_progress=lambda *progress: told.append(progress))
     assert second.result(timeout=20) != first.result()
-    assert ("upload", 0.0, "20.0 MB are there already") in told
+    assert ("upload", 0.0, "20.0 MB already on the server") in told
     assert not [note for stage, fraction, note in told if stage == "upload" and fraction > 0]
 
 
@@ -162,7 +162,7 @@ def test_what_the_api_refuses(start, connect, capture, tmp_path):
     client = connect(start().address)
     with pytest.raises(BadArgument, match="no method 'magic'"):
         api.segment(client, capture(), "magic")
-    with pytest.raises(BadArgument, match="pairing string is none"):
+    with pytest.raises(BadArgument, match="pairing string is not valid"):
         api.connect("tcp://127.0.0.1:1", pairing="key", cache=tmp_path)
     job = api.segment(client, tmp_path / "nowhere")
     with pytest.raises(BadScene, match="nowhere"):
@@ -186,12 +186,12 @@ def test_select_similar_through_the_api(start, connect, scripted, tmp_path):
     np.testing.assert_array_equal(api.select_similar(client, result, row, threshold=0.2, hull=False), labels > 0)
     with pytest.raises(BadArgument, match="no Gaussian"):
         api.select_similar(client, result, len(labels))
-    with pytest.raises(BadArgument, match="one Gaussian or from one pixel"):
+    with pytest.raises(BadArgument, match="one Gaussian or one pixel"):
         api.select_similar(client, result)
     with pytest.raises(NotFound, match="not fetched"):
         api.select_similar(client, tmp_path / "made", row)
     client.connection.close()
-    with pytest.raises(Unavailable, match="Connect first"):
+    with pytest.raises(Unavailable, match="Connect to a server first"):
         api.select_similar(client, result, row)
 
 

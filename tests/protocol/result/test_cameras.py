@@ -58,7 +58,7 @@ def test_cameras_come_back_as_they_were_written(rows: list[CameraRow]) -> None:
 def test_cameras_out_of_range_are_refused_in_both_directions(tmp_path: Path, changes: dict) -> None:
     fields = {"name": "a", "width": 32, "height": 24, "K": K, "viewmat": POSE, "photograph": None, **changes}
     (tmp_path / CAMERAS).write_text(json.dumps({"format": 1, "views": [fields]}))
-    with pytest.raises(BadResult, match="no list of cameras") as caught:
+    with pytest.raises(BadResult, match="not a valid list of cameras") as caught:
         read_cameras(tmp_path, "Do this.")
     assert caught.value.remedy == "Do this."
     (tmp_path / CAMERAS).unlink()
@@ -70,7 +70,7 @@ def test_cameras_out_of_range_are_refused_in_both_directions(tmp_path: Path, cha
 def test_a_view_named_twice_is_refused(tmp_path: Path) -> None:
     row = CameraRow("a", 32, 24, K, POSE)
     write_cameras(tmp_path, [row, CameraRow("b", 32, 24, K, POSE), row])
-    with pytest.raises(BadResult, match="names the view 'a' 2 times"):
+    with pytest.raises(BadResult, match="lists the view 'a' 2 times"):
         read_cameras(tmp_path)
 
 

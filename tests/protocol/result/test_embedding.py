@@ -25,7 +25,7 @@ def test_an_embedding_comes_back_as_it_was_written(count: int, width: int, dtype
         assert found is not None
         assert found.dtype == values.dtype
         np.testing.assert_array_equal(found, values)
-        with pytest.raises(BadResult, match=rf"is of {count} Gaussians, splats\.ply has {count + 1}"):
+        with pytest.raises(BadResult, match=rf"has rows for {count} Gaussians, but splats\.ply has {count + 1}"):
             read_embedding(Path(name), count + 1)
 
 
@@ -39,7 +39,7 @@ def test_a_result_may_have_none(tmp_path: Path) -> None:
 )
 def test_other_arrays_are_refused(tmp_path: Path, values: np.ndarray) -> None:
     np.save(tmp_path / EMBEDDING, values)
-    with pytest.raises(BadResult, match="does not hold an embedding"):
+    with pytest.raises(BadResult, match="does not contain an embedding"):
         read_embedding(tmp_path, 3)
 
 
@@ -59,5 +59,5 @@ def test_pickles_archives_and_broken_files_are_not_read(tmp_path: Path) -> None:
             read_embedding(tmp_path, 3)
     path.unlink()
     path.mkdir()
-    with pytest.raises(BadResult, match="it is not a file"):
+    with pytest.raises(BadResult, match=r"embedding\.npy is not a file"):
         read_embedding(tmp_path, 3)

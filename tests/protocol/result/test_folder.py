@@ -89,7 +89,7 @@ def test_a_folder_of_something_else_is_not_overwritten(tmp_path: Path) -> None:
     check_out(tmp_path / "nowhere")
     check_out(tmp_path)
     (tmp_path / "holiday.jpg").write_text("x")
-    with pytest.raises(BadArgument, match="no segmentation wrote"):
+    with pytest.raises(BadArgument, match="not written by a segmentation"):
         check_out(tmp_path)
     with pytest.raises(BadArgument, match="is a file"):
         check_out(tmp_path / "holiday.jpg")

@@ -54,7 +54,7 @@ def test_only_the_counts_of_the_labels_themselves_are_accepted(labels: list[int]
     if counts == {label: true[label] for label in counts} and set(labels) <= {0, *counts}:
         assert rows_of_objects(values, table(counts), Path("out")).keys() == set(labels)
     else:
-        with pytest.raises(BadResult, match=r"counts \d+ Gaussians|objects.json does not list"):
+        with pytest.raises(BadResult, match=r"lists \d+ Gaussians for|objects.json does not list"):
             rows_of_objects(values, table(counts), Path("out"))
 
 
@@ -81,9 +81,9 @@ def test_gaussians_come_with_label_and_confidence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({}, "no column label of integers"),
-        ({"label": np.zeros(COUNT, np.float32)}, "no column label of integers"),
-        ({"label": np.zeros(COUNT, np.int32)}, "no column confidence of numbers"),
+        ({}, "no integer column label"),
+        ({"label": np.zeros(COUNT, np.float32)}, "no integer column label"),
+        ({"label": np.zeros(COUNT, np.int32)}, "no numeric column confidence"),
     ],
 )
 def test_gaussians_without_their_columns_are_refused(tmp_path: Path, columns: dict, says: str) -> None:

@@ -103,7 +103,7 @@ def test_any_values_are_either_refused_in_a_sentence_or_within_their_limits(chan
 def test_any_bytes_are_refused_in_a_sentence(data: bytes) -> None:
     with TemporaryDirectory() as name:
         (Path(name) / TABLE).write_bytes(data)
-        with pytest.raises(BadResult, match="cannot be read, it is no table of objects"):
+        with pytest.raises(BadResult, match="is not a valid table of objects"):
             read_table(Path(name))
 
 
@@ -122,15 +122,18 @@ def test_what_a_row_does_not_have_is_not_written(tmp_path: Path) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no folder": (lambda folder: (folder / TABLE).rename(folder.parent / "x") and folder.rmdir(), "There is no folder"),
-    "no table": (lambda folder: (folder / TABLE).unlink(), "no result folder: it has no objects.json"),
+    "no folder": (
+        lambda folder: (folder / TABLE).rename(folder.parent / "x") and folder.rmdir(),
+        "The folder .* does not exist",
+    ),
+    "no table": (lambda folder: (folder / TABLE).unlink(), "not a result folder: objects.json"),
     "id twice": (lambda folder: put(folder, table(row(), row(name="cup"))), "an object id twice"),
-    "up is nowhere": (lambda folder: put(folder, table(row(), up=(0.0, 0.0, 0.0))), "no direction"),
-    "other format": (lambda folder: (folder / TABLE).write_text('{"format": 2}'), "no table of objects"),
-    "very deep": (lambda folder: (folder / TABLE).write_text("[" * 200_000), "no table of objects"),
+    "up is nowhere": (lambda folder: put(folder, table(row(), up=(0.0, 0.0, 0.0))), "invalid up direction"),
+    "other format": (lambda folder: (folder / TABLE).write_text('{"format": 2}'), "not a valid table of objects"),
+    "very deep": (lambda folder: (folder / TABLE).write_text("[" * 200_000), "not a valid table of objects"),
     "too many objects": (
         lambda folder: put(folder, table(*[row(id=1)] * (MAX_LABEL + 1))),
-        "no table of objects",
+        "not a valid table of objects",
     ),
 }
 
@@ -156,7 +159,7 @@ def test_a_table_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(json_files, "MAX_JSON", size)
     assert read_table(tmp_path) == table(row())
     monkeypatch.setattr(json_files, "MAX_JSON", size - 1)
-    with pytest.raises(BadResult, match=f"more than {size - 1} bytes"):
+    with pytest.raises(BadResult, match=f"larger than {size - 1} bytes"):
         read_table(tmp_path)
 
 

@@ -1,0 +1,151 @@
+"""Masks that lie on one another, to one id map a view: of whole objects, or of their parts.
+
+A model that segments everything gives wholes, their parts, and pieces of floor and wall, each with a score. ``choose``
+compares the masks of all views through the Gaussians that they show, finds what is an object, what is a part of it and
+what is background, and chooses in each view the masks that show it. Any lifting method reads what was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.levels.background import in_planes
+from backend.levels.deciding import LEVELS, Choosing, decide
+from backend.levels.tree import parts_of_wholes, wholes_of_parts
+from backend.levels.votes import gather_layer_votes
+from backend.lift.evidence.views import ChosenView, LayeredView, MaskedView, layered_view
+from backend.lift.types import Parts
+from backend.progress import Progress, silent
+from backend.render import Renderer
+from backend.scene.mask_sets import has_mask_set
+from backend.scene.types import View
+from protocol.errors import BadArgument, BadSplats
+from protocol.splats import Splats
+
+__all__ = ["LEVELS", "Choice", "Choosing", "Parts", "choose", "is_layered"]
+
+Masked = View | MaskedView | LayeredView
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        views: those that have masks, with one id map each.
+        level: of :data:`LEVELS`.
+        whole, part: (N,) int32, the object and the part of each Gaussian as the masks tell, from 0; -1 for background
+            and where the masks do not tell.
+        masks: how many masks all views have.
+        background: how many of them show floor, walls, sky and other background.
+        planes: how many planes bound the scene.
+    """
+
+    views: list[ChosenView]
+    level: str
+    whole: NDArray[np.int32]
+    part: NDArray[np.int32]
+    masks: int
+    background: int
+    planes: int
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told of the masks."""
+        return (
+            f"{self.background:,} of {self.masks:,} masks show pieces of floor, walls, ceiling or sky, and were taken "
+            "for background."
+        )
+
+    def as_dict(self) -> dict:
+        """What a report says."""
+        return {
+            "level": self.level,
+            "masks": self.masks,
+            "background_masks": self.background,
+            "planes": self.planes,
+        }
+
+    def parts(self, splats: Splats, labels: NDArray[np.int32]) -> Parts:
+        """Return which part belongs to which object, for the labels (N,) that a method made of :attr:`views`."""
+        if self.level == "part":
+            return wholes_of_parts(labels, self.whole)
+        return parts_of_wholes(splats.means, labels, self.part)
+
+
+def is_layered(views: Sequence[Masked]) -> bool:
+    """Whether some masks of a view lie on one another or have scores.
+
+    Raises:
+        BadMask: if a mask cannot be read.
+    """
+    for view in views:
+        if isinstance(view, View) and not has_mask_set(view):
+            continue
+        found = layered_view(view)
+        if found is not None and (len(found.layers) > 1 or found.scores is not None):
+            return True
+    return False
+
+
+def choose(
+    splats: Splats,
+    views: Sequence[Masked],
+    *,
+    level: str = "whole",
+    device: str = "cpu",
+    seed: int = 0,
+    how: Choosing | None = None,
+    progress: Progress = silent,
+) -> Choice:
+    """Choose the masks that show objects, or parts.
+
+    Args:
+        splats: N Gaussians in the frame of the cameras; those with a value that is not finite are in no object.
+        views: those without a mask are passed over.
+        level: one of :data:`LEVELS`.
+        device: "cpu", "cuda" or "auto"; where Gaussians are rasterised.
+        seed: of every random draw.
+        how: None for the defaults.
+        progress: told under the stage "contributions".
+
+    Raises:
+        BadArgument: if there is no such level.
+        BadMask: if a mask cannot be read.
+        BadSplats: if there is no finite Gaussian.
+        Cancelled: from ``progress``.
+    """
+    if level not in LEVELS:
+        raise BadArgument(f"The level {level!r} does not exist.", f"Choose one of {', '.join(LEVELS)}.")
+    finite = splats.finite
+    if not finite.any():
+        raise BadSplats(f"None of the {len(splats)} Gaussians can be labelled: no Gaussian has finite values.")
+    used = splats if finite.all() else splats.pick(finite)
+    renderer = Renderer(used, device)
+    masked: list[Masked] = []
+    sizes: list[int] = []
+
+    def read() -> Iterator[LayeredView]:
+        for view in views:
+            found = layered_view(view)
+            if found is not None:
+                masked.append(view)
+                sizes.append(max(int(found.layers.max(initial=0)), 0) + 1)
+                yield found
+
+    votes = gather_layer_votes(renderer, read(), len(used), progress, len(views))
+    inside, planes = in_planes(used, [view.camera for view in masked], renderer.device, seed)
+    found = decide(used.means, votes, inside, level, how or Choosing())
+    chosen = []
+    for number, (view, size) in enumerate(zip(masked, sizes, strict=True)):
+        of_view = np.flatnonzero(votes.mask_view == number)
+        ids = np.zeros(size, np.int32)
+        ids[votes.mask_id[of_view]] = found.numbers[of_view]
+        chosen.append(ChosenView(view, ids))
+    whole, part = (np.full(len(splats), -1, np.int32) for _ in range(2))
+    whole[finite], part[finite] = found.whole, found.part
+    return Choice(chosen, level, whole, part, votes.evidence.masks, found.background, len(planes))

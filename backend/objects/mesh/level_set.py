@@ -1,0 +1,96 @@
+"""The level set of the density of Gaussians: a mesh of an object that no known camera looks at."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_fill_holes
+from scipy.spatial import KDTree
+from scipy.spatial.transform import Rotation
+from skimage.measure import marching_cubes
+
+from backend.compiled import kernel
+from protocol.result.meshes import Mesh
+from protocol.sh import SH0
+from protocol.splats import Splats
+
+
+def level_set(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
+    """Return the surface where the density of the Gaussians crosses ``level``, or None where it nowhere does.
+
+    The density is the sum over Gaussians of opacity times exp(-d^2 / 2), d being the Mahalanobis distance (the level
+    set of SuGaR, Guedon and Lepetit 2024, whose level of 0.3 is kept). It is sampled on a grid of ``cells`` cells
+    along the longest side of the object's box. Gaussians thinner than a cell are thickened to one, as the grid
+    would step over them. Hollows that the surface encloses are filled.
+    """
+    box = _box(splats)
+    if box is None:
+        return None
+    low, high = box
+    cell = float((high - low).max()) / cells
+    low = low - 3 * cell
+    shape = tuple(int(n) for n in np.ceil((high - low) / cell + 3))
+    density = np.zeros(shape, np.float32)
+    sizes = np.maximum(splats.sizes, 0.6 * cell).astype(np.float32)
+    precision = _precision(splats.quats, sizes)
+    _splat_density(
+        density, (splats.means - low) / cell, precision * cell * cell, splats.alphas, 3 * sizes.max(1) / cell
+    )
+    inside = np.asarray(binary_fill_holes(density > level), bool)
+    if not inside.any():
+        return None
+    density[inside & (density <= level)] = 2 * level
+    # Where strays reach out of the box, an empty border closes the surface.
+    for axis in range(3):
+        np.moveaxis(density, axis, 0)[[0, -1]] = 0
+    # marching_cubes orders faces for a surface around low values; ours surrounds high ones.
+    vertices, faces, _, _ = marching_cubes(density, level, gradient_direction="ascent")
+    points = (vertices * cell + low).astype(np.float32)
+    return Mesh(points, faces.astype(np.int32), _colours(points, splats))
+
+
+def _box(splats: Splats) -> tuple[NDArray, NDArray] | None:
+    """The corners of what the object fills, strays beyond the outer half percent left out."""
+    if len(splats) == 0:
+        return None
+    reach = splats.sizes.max(1, keepdims=True)
+    low = np.quantile(splats.means - reach, 0.005, axis=0)
+    high = np.quantile(splats.means + reach, 0.995, axis=0)
+    margin = 0.05 * (high - low)
+    return (low - margin, high + margin) if float(margin.max()) > 0 else None
+
+
+def _precision(quats: NDArray, sizes: NDArray) -> NDArray[np.float32]:
+    """Inverse covariances (N, 3, 3) = R S^-2 R^T."""
+    # scipy takes x, y, z, w and refuses a zero quaternion.
+    xyzw = np.where(np.any(quats, axis=1, keepdims=True), quats, [1, 0, 0, 0])[:, [1, 2, 3, 0]]
+    scaled = Rotation.from_quat(xyzw).as_matrix() / sizes[:, None, :]
+    return np.einsum("nij,nkj->nik", scaled, scaled).astype(np.float32)
+
+
+@kernel()
+def _splat_density(density, centres, precision, alphas, reach):
+    for i in range(centres.shape[0]):
+        low = np.maximum(centres[i] - reach[i], 0)
+        p = precision[i]
+        for x in range(int(low[0]), min(density.shape[0], int(centres[i, 0] + reach[i]) + 2)):
+            dx = x - centres[i, 0]
+            for y in range(int(low[1]), min(density.shape[1], int(centres[i, 1] + reach[i]) + 2)):
+                dy = y - centres[i, 1]
+                for z in range(int(low[2]), min(density.shape[2], int(centres[i, 2] + reach[i]) + 2)):
+                    dz = z - centres[i, 2]
+                    diagonal = p[0, 0] * dx * dx + p[1, 1] * dy * dy + p[2, 2] * dz * dz
+                    d2 = diagonal + 2 * (p[0, 1] * dx * dy + p[0, 2] * dx * dz + p[1, 2] * dy * dz)
+                    if d2 < 9.0:
+                        density[x, y, z] += alphas[i] * np.exp(-0.5 * d2)
+
+
+def _colours(points: NDArray[np.float32], splats: Splats) -> NDArray[np.uint8]:
+    """The colour of each point: that of the nearest Gaussians, the nearer and the more opaque the more."""
+    near = min(4, len(splats))
+    distance, index = KDTree(splats.means).query(points, k=near)
+    distance, index = distance.reshape(-1, near), index.reshape(-1, near)
+    weight = splats.alphas[index] / (distance + 1e-6)
+    colour = np.clip(SH0 * splats.sh[:, 0] + 0.5, 0, 1)[index]
+    mean = (weight[..., None] * colour).sum(1) / weight.sum(1, keepdims=True)
+    return np.round(255 * mean).astype(np.uint8)

@@ -1,0 +1,184 @@
+"""What cameras see of one object: depths of its surface, and how far the view in front of it is free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from backend.render.model import NEAR
+from backend.render.opacity_depth import DepthRenderer
+from backend.scene.types import Camera
+
+CAPTURE_LOOKS = 40
+"""Cameras of the capture that look at an object, at most."""
+
+ORBIT_LOOKS = 32
+"""Virtual cameras around an object, before those are left out that look from where no camera of the capture did."""
+
+ORBIT_ANGLE = np.cos(np.radians(25))
+"""Cosine of the largest angle between a virtual camera and the nearest camera of the capture, seen from the object.
+
+From further round, the Gaussians are seen from sides that no photograph has shaped.
+"""
+
+ORBIT_DISTANCE = 2.5
+"""Of virtual cameras from the middle of the object, in halves of the diagonal of its box."""
+
+LONGEST = 512
+"""Pixels along the longer side of a look, at most."""
+
+GRAZING = 0.2
+"""Cosine between surface and view below which a depth is not used."""
+
+
+class Box(NamedTuple):
+    """An axis-aligned box: its corners (3,) float64, scene units."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def middle(self) -> NDArray[np.float64]:
+        return (self.low + self.high) / 2
+
+    @property
+    def diagonal(self) -> float:
+        return float(np.linalg.norm(self.high - self.low))
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """(8, 3)."""
+        picks = np.array(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij")).reshape(3, -1).T
+        return np.where(picks, self.high, self.low)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a camera sees of an object.
+
+    Attributes:
+        camera: cropped to the object.
+        depth: (H, W) float32, of the object's own surface along the camera's z axis, where nothing hides it; else 0.
+        facing: (H, W) float32, the cosine between the surface and the view there; 0 where the depth is not used.
+        free: (H, W) float32, the depth up to which the pixel shows that the object is not there; 0 where it has a
+            depth or where something hides the object, infinite where nothing is seen.
+        captured: whether the camera is one of the capture.
+    """
+
+    camera: Camera
+    depth: NDArray[np.float32]
+    facing: NDArray[np.float32]
+    free: NDArray[np.float32]
+    captured: bool
+
+
+def looks_at(
+    box: Box,
+    cameras: Sequence[Camera],
+    pixel: float,
+    own: DepthRenderer,
+    whole: DepthRenderer,
+    is_own: NDArray[np.bool_],
+) -> list[Look]:
+    """Return what cameras of the capture, and virtual ones among them, see of the object in a box.
+
+    Args:
+        cameras: of the capture.
+        pixel: size of a pixel on the object, scene units.
+        own: the object's Gaussians alone.
+        whole: the N Gaussians of the scene.
+        is_own: (N,) whether a Gaussian of the scene is the object's.
+    """
+    captured = [crop for camera in cameras if (crop := cropped(camera, box, pixel)) is not None]
+    step = max(1, -(-len(captured) // CAPTURE_LOOKS))
+    chosen = captured[::step]
+    looks = [_look(camera, own, whole, is_own, captured=True) for camera in chosen]
+    virtual = [crop for camera in _orbit(box, captured) if (crop := cropped(camera, box, pixel)) is not None]
+    return looks + [_look(camera, own, whole, is_own, captured=False) for camera in virtual]
+
+
+def cropped(camera: Camera, box: Box, pixel: float) -> Camera | None:
+    """Return the part of a camera's picture that shows a box, or None where none does.
+
+    Args:
+        pixel: of the returned camera, at the middle of the box, scene units.
+    """
+    there = box.corners @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    middle = float(there[:, 2].mean())
+    if middle <= NEAR:
+        return None
+    low, high = np.zeros(2), np.array([camera.width, camera.height], float)
+    if there[:, 2].min() > NEAR:  # else the box reaches beside the camera, and any part of the picture may show it
+        at = there @ camera.K.T
+        at = at[:, :2] / at[:, 2:]
+        low, high = np.maximum(low, at.min(0)), np.minimum(high, at.max(0))
+    if (high - low).min() < 1:
+        return None
+    factor = min(middle / (camera.K[0, 0] * pixel), LONGEST / (high - low).max())
+    K = camera.K.copy()
+    K[:2, 2] -= low
+    K[:2] *= factor
+    width, height = (max(1, int(n)) for n in np.ceil((high - low) * factor))
+    return replace(camera, K=K, width=width, height=height)
+
+
+def _orbit(box: Box, captured: Sequence[Camera]) -> list[Camera]:
+    """Cameras around a box, spread evenly over the directions from which the capture looked at it."""
+    if not captured:
+        return []
+    seen_from = np.stack([camera.centre for camera in captured]) - box.middle
+    seen_from /= np.linalg.norm(seen_from, axis=1, keepdims=True)
+    turn = np.arange(ORBIT_LOOKS) * np.pi * (3 - np.sqrt(5))
+    height = 1 - 2 * (np.arange(ORBIT_LOOKS) + 0.5) / ORBIT_LOOKS
+    around = np.sqrt(1 - height**2)
+    ways = np.stack([around * np.cos(turn), around * np.sin(turn), height], 1)
+    ways = ways[(ways @ seen_from.T).max(1) >= ORBIT_ANGLE]
+    distance = ORBIT_DISTANCE * box.diagonal / 2
+    return [_looking_at(box.middle, box.middle + distance * way, distance) for way in ways]
+
+
+def _looking_at(target: NDArray, eye: NDArray, distance: float) -> Camera:
+    forward = (target - eye) / distance
+    side = np.cross(forward, np.eye(3)[np.abs(forward).argmin()])
+    side /= np.linalg.norm(side)
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = np.stack([side, np.cross(forward, side), forward])
+    viewmat[:3, 3] = -viewmat[:3, :3] @ eye
+    # The whole box fits: it is seen from ORBIT_DISTANCE times its half diagonal.
+    return Camera(
+        viewmat, np.array([[LONGEST, 0, LONGEST / 2], [0, LONGEST, LONGEST / 2], [0, 0, 1.0]]), LONGEST, LONGEST
+    )
+
+
+def _look(camera: Camera, own: DepthRenderer, whole: DepthRenderer, is_own: NDArray[np.bool_], captured: bool) -> Look:
+    alone, scene = own.draw(camera), whole.draw(camera, rough=True)
+    there = alone.depth > 0
+    shown = there & (scene.ids >= 0) & is_own[scene.ids]
+    # Single pixels that look past the surface, or at a Gaussian in front of it, give way to their neighbours.
+    depth = np.where(shown, median_filter(alone.depth, 3), 0).astype(np.float32)
+    facing = _facing(camera, depth)
+    background = ~there & ~(is_own[scene.ids] & (scene.ids >= 0))
+    free = np.where(background, np.where(scene.ids >= 0, scene.depth, np.inf), 0).astype(np.float32)
+    return Look(camera, depth, facing, free, captured)
+
+
+def _facing(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cosine between the surface of a depth map and the view, by differences of neighbours; 0 where one lacks."""
+    x = (np.arange(camera.width) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
+    y = (np.arange(camera.height) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
+    points = np.stack([x[None, :] * depth, y[:, None] * depth, depth], -1)
+    facing = np.zeros(depth.shape, np.float32)
+    if min(depth.shape) < 3:
+        return facing
+    inner = points[1:-1, 1:-1]
+    normal = np.cross(points[1:-1, 2:] - points[1:-1, :-2], points[2:, 1:-1] - points[:-2, 1:-1])
+    size = np.linalg.norm(normal, axis=-1) * np.linalg.norm(inner, axis=-1)
+    cosine = np.abs((normal * inner).sum(-1)) / np.maximum(size, 1e-30)
+    whole = (depth[1:-1, 2:] > 0) & (depth[1:-1, :-2] > 0) & (depth[2:, 1:-1] > 0) & (depth[:-2, 1:-1] > 0)
+    facing[1:-1, 1:-1] = np.where(whole & (inner[..., 2] > 0) & (cosine > GRAZING), cosine, 0)
+    return facing

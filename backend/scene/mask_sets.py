@@ -1,0 +1,191 @@
+"""Masks of one photograph that lie on one another, as models give them that segment everything.
+
+Such a file is a stack or a list of run lengths, as :mod:`backend.scene.mask_files` describes them. Each mask may have a
+score: ``scores`` or ``score`` beside the stack in a ``.npz``; in run lengths ``score``, or ``predicted_iou`` times
+``stability_score`` as SAM's ``amg.py`` writes them.
+
+The masks are kept in layers. In a layer they do not overlap, but for slivers along their outlines, so each layer is an
+ordinary id map. A set of masks that do not lie on one another has one layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene.lens import undistort_mask
+from backend.scene.mask_files import Size, load_ids, load_stack, may_overlap
+from backend.scene.mask_fit import check_fit, turned_back
+from backend.scene.types import VOID, View
+from protocol.errors import BadMask
+
+SLIVER = 0.1
+"""Masks may overlap within a layer by this share of the smaller one, which then stays on top."""
+SAME = 0.95
+"""Intersection over union from which two masks are one: the one of the higher score is kept."""
+MOST_LAYERS = 16
+"""Layers of one photograph; objects, their parts and those of the parts take about four."""
+
+LARGEST_OBJECT = 0.1
+"""Masks of a larger share of the picture mostly show floor and walls."""
+
+
+@dataclass(frozen=True)
+class MaskSet:
+    """The masks of one view; numbers of masks mean nothing in another view.
+
+    Attributes:
+        layers: (L, H, W) int32, id maps; mask i of the file has the id i + 1 and lies in one layer. 0 is nothing,
+            :data:`~backend.scene.types.VOID` unknown. At least one layer, those of the largest masks first.
+        scores: (N,) float32, how sure the model is of mask 1 to N, on the model's own scale, higher is surer; None
+            where the file does not say.
+    """
+
+    layers: NDArray[np.int32]
+    scores: NDArray[np.float32] | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this says no more than one id map does."""
+        return len(self.layers) == 1 and self.scores is None
+
+
+def read_mask_set(view: View) -> MaskSet | None:
+    """Return the masks of ``view`` as its pinhole camera sees them; None where the view has no mask.
+
+    The size is that of :func:`backend.scene.read_mask`. A view with one id map has one layer, which is the same.
+
+    Raises:
+        BadMask: if a file cannot be read or does not fit the photograph.
+    """
+    if view.mask_path is None:
+        return None
+    photograph = width, height = view.camera.width, view.camera.height
+    expected = (height, width) if view.mask_turn > 4 else photograph
+    found = _stored(view.mask_path, view.mask_parts, expected)
+    layers = []
+    for layer in found.layers:
+        ids = turned_back(layer, view.mask_turn)
+        check_fit(view.mask_path, (ids.shape[1], ids.shape[0]), photograph)
+        ids = np.where(np.isin(ids, view.mask_ids.background), 0, ids) if view.mask_ids.background else ids
+        ids = np.where(np.isin(ids, view.mask_ids.void), VOID, ids) if view.mask_ids.void else ids
+        layers.append(ids if view.lens is None else undistort_mask(view.lens, ids))
+    return replace(found, layers=np.stack(layers).astype(np.int32))
+
+
+def object_pixels(view: View) -> NDArray[np.bool_] | None:
+    """Return (H, W) bool, where ``view`` may show objects, before its masks are compared with those of other views.
+
+    Of an id map these are all pixels with an id. Masks that overlap or have scores may show floor and walls as well: of
+    those, pixels in masks of at most :data:`LARGEST_OBJECT` of the picture. None where the view has no mask.
+
+    Raises: as :func:`read_mask_set`.
+    """
+    found = read_mask_set(view)
+    if found is None:
+        return None
+    if found.is_plain:
+        return found.layers[0] > 0
+    shown = np.zeros(found.layers.shape[1:], bool)
+    for layer in found.layers:
+        area = np.bincount(np.maximum(layer, 0).ravel())
+        small = area <= LARGEST_OBJECT * layer.size
+        small[0] = False
+        shown |= small[np.maximum(layer, 0)]
+    return shown
+
+
+def has_mask_set(view: View) -> bool:
+    """Whether the mask of ``view`` is of a kind in which masks can overlap or have scores; headers alone are read.
+
+    Raises:
+        BadMask: if the file cannot be read.
+    """
+    if view.mask_path is None:
+        return False
+    return len(view.mask_parts) > 1 or may_overlap(view.mask_path)
+
+
+def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
+    if parts:
+        slices = [load_ids(part, photograph) > 0 for part in parts]
+        if len({part.shape for part in slices}) > 1:
+            raise BadMask(f"The masks of one photograph, {file} and others, have several sizes.")
+        return layered(slices, None, file)
+    if not may_overlap(file):
+        return MaskSet(load_ids(file, photograph)[None])
+    stack = load_stack(file, photograph)
+    if not len(stack.slices):
+        return MaskSet(np.zeros((1, *stack.shape), np.int32), stack.scores)
+    return layered(stack.slices, stack.scores, file)
+
+
+def layered(
+    slices: Sequence[NDArray] | NDArray, scores: NDArray[np.float32] | None, file: Path | str = "of the view"
+) -> MaskSet:
+    """Return masks as layers: the largest first, each in the first layer in which it lies on no other mask.
+
+    Args:
+        slices: N masks (H, W), at least one; a pixel is inside where it is not 0.
+        scores: (N,) float32 or None.
+        file: what an error names.
+
+    Raises:
+        BadMask: if more than :data:`MOST_LAYERS` masks lie on one another.
+    """
+    shape = slices[0].shape
+    area = np.array([np.count_nonzero(part) for part in slices])
+    layers: list[NDArray[np.int32]] = []
+    kept = np.zeros(len(slices), np.float32) if scores is None else scores.astype(np.float32).copy()
+    for i in np.argsort(-area, kind="stable"):
+        if area[i] == 0:
+            continue
+        inside = np.flatnonzero(slices[i])
+        place = len(layers)
+        for number, layer in enumerate(layers):
+            count = np.bincount(layer.ravel()[inside], minlength=len(area) + 1)[1:]
+            same = np.flatnonzero((count > 0) & (count >= SAME * (area + area[i] - count)))
+            if len(same):
+                kept[same[0]] = max(kept[same[0]], kept[i])
+                place = -1
+                break
+            if count.sum() <= SLIVER * area[i]:
+                place = min(place, number)
+        if place < 0:
+            continue
+        if place == len(layers):
+            if place == MOST_LAYERS:
+                raise BadMask(
+                    f"The mask {file} holds more than {MOST_LAYERS} masks that lie on one another.",
+                    "Write fewer levels of parts.",
+                )
+            layers.append(np.zeros(shape, np.int32))
+        layers[place].ravel()[inside] = i + 1
+    if not layers:
+        layers.append(np.zeros(shape, np.int32))
+    return MaskSet(np.stack(layers), None if scores is None else kept)
+
+
+def flattened(layers: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return one (H, W) int32 id map of masks in layers (L, H, W), where smaller masks lie on larger ones.
+
+    Args:
+        layers: as in :class:`MaskSet`; where any of them is void, so is the result unless a mask is painted there.
+        numbers: (N + 1,) int32, the id that mask 1 to N gets, which may be void; 0 where it is left out. Entry 0 is not
+            used.
+    """
+    out = np.where((layers < 0).any(0), VOID, 0).astype(np.int32)
+    area = np.zeros(len(numbers), np.int64)
+    for layer in layers:
+        area += np.bincount(np.maximum(layer, 0).ravel(), minlength=len(numbers))
+    size = np.full(out.shape, np.iinfo(np.int64).max)
+    for layer in layers:
+        named = np.maximum(layer, 0)
+        over = (layer > 0) & (numbers[named] != 0) & (area[named] < size)
+        out[over] = numbers[named[over]]
+        size[over] = area[named[over]]
+    return out

@@ -1,0 +1,70 @@
+"""`read_splats`: any splat file that people have, by what it holds, to `Splats` in the axes of a 3DGS PLY.
+
+The compressed formats are decoded in this package, in numpy. The libraries that were tried are not used: gaussforge
+0.6.0 fails on every file without view-dependent colour (`std::bad_cast`); gsply 0.4.6 decodes SPZ and compressed PLY
+rightly, but leaves SPZ in its own axes, knows no `.splat`, and unpacks as much as a damaged file makes it (1 GiB from
+33 KB).
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from protocol.capture_names import SPLAT_ENDINGS
+from protocol.errors import BadSplats
+from protocol.formats import compressed_ply, glb, sog, splat, spz
+from protocol.ply import read_ply
+from protocol.splats import Splats
+from protocol.usable import Tally, settle, usable_ones
+
+ENDINGS = SPLAT_ENDINGS
+"""Of the files that can be read; only `.splat`, which has no mark of its own, is known by it."""
+
+
+def read_splats(path: Path | str) -> Splats:
+    """Return the Gaussians of a file, in the axes and conventions of the 3DGS reference implementation's PLY.
+
+    Known are 3DGS PLY with all its variants (:func:`protocol.ply.read_ply`), the compressed PLY of PlayCanvas, SPZ of
+    version 2 to 4, SOG of version 2, GLB with KHR_gaussian_splatting, and `.splat`. Warns of Gaussians that were
+    dropped or bounded (:mod:`protocol.usable`), of what is left out, and of bytes that follow the last one. Memory is
+    bounded by a small multiple of the Gaussians that the file really holds.
+
+    Raises:
+        BadSplats: if the file cannot be read, is damaged, is none of these, or holds no Gaussian that can be used.
+        Unavailable: if the format needs a package that is not installed.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise BadSplats(f"The file {path} does not exist.", "Give a file of 3D Gaussians.")
+        with path.open("rb") as file:
+            start = file.read(4)
+            file.seek(0)
+            if start[:3] == b"ply":
+                if not compressed_ply.is_compressed(file, path):
+                    return read_ply(path)
+                splats = compressed_ply.read(file, path)
+            elif start[:2] == spz.GZIP or start == spz.MAGIC:
+                splats = spz.read(file, path)
+            elif start == sog.ZIP:
+                splats = sog.read(file, path)
+            elif start == glb.MAGIC:
+                splats = glb.read(file, path)
+            elif path.suffix.lower() == ".splat":
+                splats = splat.read(file, path)
+            else:
+                raise BadSplats(f"{path} is not a supported splat file.", f"Convert it to one of {', '.join(ENDINGS)}.")
+    except OSError as error:
+        raise BadSplats(f"The file {path} cannot be read: {error.strerror or error}.") from error
+    tally = Tally()
+    usable = settle(splats, slice(None), tally)
+    return usable_ones(splats, usable, tally, path)
+
+
+def read_splats_and_warnings(path: Path | str) -> tuple[Splats, list[str]]:
+    """Return what :func:`read_splats` does, and its warnings as sentences."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        splats = read_splats(path)
+    return splats, [str(each.message) for each in caught if issubclass(each.category, UserWarning)]

@@ -1,0 +1,203 @@
+"""Every format that objects leave in: what it holds, what it loses, and what it takes to write it.
+
+The command line, the add-on and docs/formats.md read this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from protocol.errors import BadArgument, Unavailable
+from protocol.formats.packages import is_there
+
+Kind = Literal["gaussians", "mesh", "masks", "labels"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: what `--format` takes.
+        title: what people read.
+        kind: what is written: Gaussians, a mesh, masks of views, or labels of Gaussians.
+        endings: of its files; the first is the usual one. Empty where it is a folder.
+        keeps: how precisely it holds what it holds.
+        lacks: what of its kind it cannot hold beyond what the other fields say.
+        exact: whether what is read again is the same bits.
+        degree: the highest degree of spherical harmonics that it holds.
+        labels: whether it can hold the label of each Gaussian.
+        upright: whether the format says which way is up, so that the axes of the capture are turned to its own.
+        sorted: whether its Gaussians are written along a curve through space, and not in their own order.
+        reads: whether `--splats` takes it.
+        needs: packages beyond numpy and plyfile.
+        module: what writes it, in :mod:`protocol.formats`; empty where the backend or Blender does.
+        function: the name of the function there.
+        experimental: whether its specification is a draft.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    endings: tuple[str, ...]
+    keeps: str
+    lacks: str = ""
+    exact: bool = False
+    degree: int = 0
+    labels: bool = False
+    upright: bool = False
+    sorted: bool = False
+    reads: bool = False
+    needs: tuple[str, ...] = ()
+    module: str = ""
+    function: str = "write"
+    experimental: bool = False
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The packages of :attr:`needs` that are not installed here."""
+        return tuple(package for package in self.needs if not is_there(package))
+
+
+FORMATS = (
+    Format(
+        "ply", "3DGS PLY", "gaussians", (".ply",), "everything, lossless",
+        exact=True, degree=3, labels=True, reads=True, module="ply",
+    ),
+    Format(
+        "compressed-ply", "Compressed PLY", "gaussians", (".compressed.ply",),
+        "positions and sizes in 11 bits of the bounds of 256 neighbours, rotations in 10, colours and opacities in 8, "
+        "spherical harmonics to 1/32 up to 4",
+        degree=3, sorted=True, reads=True, module="compressed_ply",
+    ),
+    Format(
+        "spz", "SPZ 4", "gaussians", (".spz",),
+        "positions in 24 bits, sizes to 6 % from exp(-10) to exp(5.9), rotations in 9 bits, colours and opacities in "
+        "8, spherical harmonics to 1/128 up to 1",
+        degree=3, upright=True, reads=True, needs=("zstandard",), module="spz",
+    ),
+    Format(
+        "sog", "SOG", "gaussians", (".sog",),
+        "positions in 16 bits of a logarithm, rotations in 8, 256 sizes, 256 colours of each channel, "
+        "65,536 sets of spherical harmonics",
+        degree=3, sorted=True, reads=True, needs=("pillow",), module="sog",
+    ),
+    Format(
+        "splat", ".splat", "gaussians", (".splat",),
+        "positions and sizes in float32, rotations, colours and opacities in 8 bits",
+        reads=True, module="splat",
+    ),
+    Format(
+        "gaussians-glb", "GLB, KHR_gaussian_splatting", "gaussians", (".glb",),
+        "everything in float32; sizes, opacities and rotations to its rounding",
+        degree=3, labels=True, upright=True, reads=True, module="glb",
+    ),
+    Format(
+        "gaussians-glb-spz", "GLB with SPZ inside", "gaussians", (".glb",),
+        "what SPZ 4 holds, and rotations in 8 bits",
+        degree=3, upright=True, reads=True, module="glb", function="write_spz", experimental=True,
+    ),
+    Format(
+        "gaussians-usd", "USD, ParticleField3DGaussianSplat", "gaussians", (".usdc", ".usda", ".usd"),
+        "everything in float32; sizes, opacities and rotations to its rounding",
+        degree=3, labels=True, upright=True, needs=("usd-core",), module="usd",
+    ),
+    Format("mesh-obj", "Mesh OBJ", "mesh", (".obj",), "vertices, faces and colours of vertices as text"),
+    Format(
+        "mesh-glb", "Mesh GLB", "mesh", (".glb",), "vertices in float32, colours in 16 bits", upright=True,
+    ),
+    Format("mesh-stl", "Mesh STL", "mesh", (".stl",), "triangles in float32", "colours"),
+    Format("mesh-ply", "Mesh PLY", "mesh", (".mesh.ply",), "vertices in float32, colours in 8 bits"),
+    Format(
+        "mesh-usd", "Mesh USD", "mesh", (".usdc", ".usda", ".usd"), "vertices and colours in float32",
+        upright=True, needs=("usd-core",),
+    ),
+    Format("masks-png", "Masks, 16-bit PNG", "masks", (), "the object at each pixel of each view, its id", exact=True),
+    Format(
+        "masks-coco", "Masks, COCO RLE", "masks", (".json",), "the pixels of each object in each view as run lengths",
+        exact=True,
+    ),
+    Format("labels-npy", "Labels, NumPy", "labels", (".npy",), "the label of each Gaussian, int32", exact=True),
+)  # fmt: skip
+"""In the order in which an ending is looked up: the first that has it is meant where no format is named."""
+
+BY_NAME = {each.name: each for each in FORMATS}
+SHARED = {".glb": "mesh-glb", ".usdc": "mesh-usd", ".usda": "mesh-usd", ".usd": "mesh-usd"}
+"""Endings that Gaussians and meshes both have mean the mesh, which every program opens."""
+
+
+def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -> Format:
+    """Return the format that a file is to be written in.
+
+    Args:
+        path: the file; its ending counts where no format is named.
+        name: of one of :data:`FORMATS`.
+        kinds: those that can be written; left out, all.
+
+    Raises:
+        BadArgument: if there is no such format, or it goes by other endings.
+    """
+    offered = [each for each in FORMATS if not kinds or each.kind in kinds]
+    file = path.name.lower()
+    if name is not None:
+        found = next((each for each in offered if each.name == name), None)
+        if found is None:
+            raise BadArgument(
+                f"The format {name!r} does not exist.", f"Choose one of {', '.join(f.name for f in offered)}."
+            )
+        # A compressed PLY, or one of a mesh, may be called .ply alone.
+        if found.endings and not any(file.endswith(ending.rpartition(".")[2]) for ending in found.endings):
+            raise BadArgument(
+                f"The file name {path} does not have the ending of {found.title}.",
+                f"Use a name that ends in {', '.join(found.endings)}.",
+            )
+        return found
+    shared = [BY_NAME[SHARED[path.suffix.lower()]]] if path.suffix.lower() in SHARED else []
+    matching = [each for each in offered for ending in each.endings if file.endswith(ending)]
+    longest = sorted(matching, key=lambda each: -max(len(e) for e in each.endings if file.endswith(e)))
+    for each in (*(each for each in shared if each in offered), *longest):
+        return each
+    endings = dict.fromkeys(ending for each in offered for ending in each.endings)
+    raise BadArgument(
+        f"The file type of {path} is not supported.", f"Use one of {', '.join(endings)}, or give the format."
+    )
+
+
+def with_ending(path: Path, wanted: Format) -> Path:
+    """Return a path with the usual ending of a format in place of that of any other."""
+    endings = sorted((ending for each in FORMATS for ending in each.endings), key=len, reverse=True)
+    own = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
+    if own in wanted.endings:
+        return path
+    return path.with_name(path.name[: len(path.name) - len(own)] + (wanted.endings or ("",))[0])
+
+
+def check_here(wanted: Format) -> None:
+    """Refuse a format whose packages are not installed.
+
+    Raises:
+        Unavailable: naming them.
+    """
+    if wanted.missing:
+        raise Unavailable(
+            f"The format {wanted.name} needs the package {' and '.join(wanted.missing)}, which is not installed.",
+            f"Install it: pip install {' '.join(wanted.missing)}.",
+        )
+
+
+def table() -> str:
+    """Return all formats as a table in Markdown, for the documents."""
+    rows = ["| format | files | keeps | labels | read too | needs |", "|---|---|---|---|---|---|"]
+    for each in FORMATS:
+        files = " ".join(f"`{ending}`" for ending in each.endings) or "a folder"
+        title = f"`{each.name}`: {each.title}{', experimental' if each.experimental else ''}"
+        lacks = "view-dependent colours" if each.kind == "gaussians" and not each.degree else each.lacks
+        keeps = f"{each.keeps}; no {lacks}" if lacks else each.keeps
+        labels = "yes" if each.labels else "beside" if each.kind == "gaussians" else ""
+        rows.append(
+            f"| {title} | {files} | {keeps} | {labels} | {'yes' if each.reads else ''} | {', '.join(each.needs)} |"
+        )
+    return "\n".join(rows)

@@ -1,0 +1,128 @@
+"""`write_splats`: Gaussians to a file of any format, and what that format could not hold as warnings."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from protocol.errors import BadSplats
+from protocol.formats.order import morton_order
+from protocol.formats.registry import Format, check_here
+from protocol.result.names import CONFIDENCE, LABEL
+from protocol.splats import SH_COUNTS, Splats
+from protocol.usable import Tally, settle, usable_ones
+
+
+def write_splats(splats: Splats, path: Path, wanted: Format, *, labels: bool = False) -> None:
+    """Write Gaussians in one of the formats for them; the file appears under its name when it is whole.
+
+    Warns of what the format cannot hold: bands of spherical harmonics, values beyond its range, its precision, labels.
+
+    Args:
+        splats: at least one Gaussian, in the axes of the capture.
+        path: an earlier file of that name is replaced.
+        wanted: of the kind "gaussians".
+        labels: whether the columns ``label`` and ``confidence`` are written too. Where the format has no place for
+            them, the labels are written beside the file, as :func:`labels_beside` is called, in the order of the file.
+
+    Raises:
+        BadSplats: if there are no Gaussians, none can be used, or the file cannot be written.
+        Unavailable: if a package that the format needs is not installed.
+    """
+    check_here(wanted)
+    if not len(splats):
+        raise BadSplats(f"There are no Gaussians to write to {path}.", "Choose an object that has Gaussians.")
+    kept = {name: splats.extra[name] for name in (LABEL, CONFIDENCE) if labels and name in splats.extra}
+    splats = splats.without_columns().with_columns(**kept)
+    if not wanted.exact:
+        splats = _usable(splats, path)
+    said = _left_out(splats, wanted)
+    if splats.sh_degree > wanted.degree:
+        splats = _of_degree(splats, wanted.degree)
+    if wanted.sorted:
+        splats = splats.pick(morton_order(splats.means))
+    beside = labels_beside(path) if kept and not wanted.labels else None
+    held = splats if wanted.labels else splats.without_columns()
+    with whole_file(path) as part:
+        said += _writer(wanted)(held, part)
+        if beside is not None:
+            with whole_file(beside) as part_beside, part_beside.open("wb") as file:
+                np.save(file, splats.extra[LABEL].astype(np.int32), allow_pickle=False)
+    for sentence in said:
+        warnings.warn(f"{path}: {sentence}", stacklevel=2)
+
+
+def labels_beside(path: Path) -> Path:
+    """Return the file of labels beside a file whose format holds none."""
+    return path.with_name(f"{path.name}.labels.npy")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to. The file becomes ``path`` when the block ends well, and is removed when it does not.
+
+    Raises:
+        BadSplats: if the disk refuses, in a sentence with its reason.
+    """
+    # The ending stays, as some libraries go by it.
+    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        if not path.absolute().parent.is_dir():
+            raise FileNotFoundError(None, "its folder does not exist")
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise BadSplats(
+            f"The file {path} cannot be written: {error.strerror or error}.",
+            "Choose a folder with write permission.",
+        ) from error
+    finally:
+        if part.parent.is_dir():
+            part.unlink(missing_ok=True)
+
+
+def _writer(wanted: Format) -> Callable[[Splats, Path], list[str]]:
+    if wanted.module == "ply":
+        from protocol.ply import write_ply
+
+        return lambda splats, path: write_ply(splats, path) or []
+    return getattr(import_module(f"{__package__}.{wanted.module}"), wanted.function)
+
+
+def _usable(splats: Splats, path: Path) -> Splats:
+    """Return the Gaussians whose values mean something, finite ones, on columns of their own."""
+    own = splats.pick(np.arange(len(splats)))
+    tally = Tally()
+    return usable_ones(own, settle(own, slice(None), tally), tally, path)
+
+
+def _left_out(splats: Splats, wanted: Format) -> list[str]:
+    """Return a sentence for everything that a format has no place for."""
+    said = []
+    if not wanted.exact:
+        said.append(f"{wanted.title} keeps {wanted.keeps}.")
+    if splats.sh_degree > wanted.degree:
+        said.append(
+            f"{wanted.title} supports spherical harmonics up to degree {wanted.degree}; those of degree "
+            f"{wanted.degree + 1} to {splats.sh_degree} were dropped."
+        )
+    if not wanted.labels and LABEL in splats.extra:
+        said.append(f"{wanted.title} has no labels; they are in a separate file that ends in .labels.npy.")
+    if not wanted.labels and CONFIDENCE in splats.extra:
+        said.append(f"{wanted.title} has no confidences; they were dropped.")
+    if wanted.experimental:
+        said.append(f"{wanted.title} is experimental: its specification is a draft, and few programs support it.")
+    return said
+
+
+def _of_degree(splats: Splats, degree: int) -> Splats:
+    columns = (splats.means, splats.quats, splats.scales, splats.opacities)
+    return Splats(*columns, splats.sh[:, : SH_COUNTS[degree]], splats.extra)

@@ -1,0 +1,71 @@
+"""``parts.json``: which part belongs to which object, where the masks told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from protocol.errors import BadResult
+from protocol.result.json_files import read_record, write_record
+from protocol.result.names import MAX_LABEL, PARTS
+from protocol.result.table import Count
+
+WHAT = "table of parts"
+REMEDY = "Download or segment the result again."
+Number = Annotated[int, Meta(ge=1, le=MAX_LABEL)]
+
+
+class PartRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One part.
+
+    Attributes:
+        id: at level "whole" the number in the column ``part`` of ``splats.ply``, at level "part" the label of an
+            object.
+        whole: at level "whole" the label of the object that the part belongs to, at level "part" a number that all
+            parts of one whole share.
+        count: Gaussians.
+    """
+
+    id: Number
+    whole: Number
+    count: Count
+
+
+class PartTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file.
+
+    Attributes:
+        level: what the objects of the result are.
+        parts: no id twice. At level "whole" an object that is not named has no parts.
+    """
+
+    format: Literal[1]
+    level: Literal["whole", "part"]
+    parts: Annotated[list[PartRow], Meta(max_length=MAX_LABEL)]
+
+
+def read_parts(folder: Path, remedy: str = REMEDY) -> PartTable | None:
+    """Return the checked table of a result folder; None where it has none, as its masks did not lie on one another.
+
+    Raises:
+        BadResult: if the table is broken or names a part twice.
+    """
+    path = folder / PARTS
+    if not path.is_file():
+        return None
+    table = read_record(path, PartTable, WHAT, remedy)
+    if len({row.id for row in table.parts}) != len(table.parts):
+        raise BadResult(f"{path} names a part twice.", remedy)
+    return table
+
+
+def write_parts(folder: Path, table: PartTable) -> None:
+    """Write the table of a result.
+
+    Raises:
+        BadResult: if a value is out of range.
+    """
+    write_record(folder / PARTS, msgspec.to_builtins(table), PartTable)

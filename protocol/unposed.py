@@ -1,0 +1,248 @@
+"""Photographs or a video without cameras: which files of a folder poses are computed from, told by their names.
+
+The backend asks this before it computes anything, and the add-on before it sends anything, so that both say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from protocol.capture_names import (
+    HEIF_ENDINGS,
+    MASK_ENDINGS,
+    MASK_FOLDERS,
+    PHOTOGRAPH_ENDINGS,
+    PHOTOGRAPH_FOLDERS,
+    TRUTH,
+    VIDEO_ENDINGS,
+    MaskMatch,
+    customary,
+    folded,
+    is_one_of,
+    mask_folders,
+    match_masks,
+)
+from protocol.errors import BadMask, BadScene, Fault
+
+FEWEST = 5
+"""Photographs, and placed photographs, below which no poses are computed."""
+SHOWN = 3
+"""Names that a sentence shows."""
+HERE = PurePosixPath()
+
+
+@dataclass(frozen=True)
+class Unposed:
+    """Photographs or a video without cameras. All paths are below ``root``, or ``root`` itself where that is a video.
+
+    Attributes:
+        root: the folder or the video file that the user named.
+        photographs: sorted by name; empty for a video.
+        video: the video file, or None.
+        folder: holds the photographs.
+        masks: the folder of masks named after the photographs, or None.
+        masks_beside: masks in the photographs' own folder, named as masks; empty where there is a folder of masks.
+        mask_files: the files in ``masks``.
+        masked: how many photographs have a mask.
+        rivals: files each of which may be the mask of one photograph, which is refused.
+        strays: files in folders of masks that are named after no photograph, where no photograph has a mask.
+        warnings: sentences for the user.
+    """
+
+    root: Path
+    photographs: tuple[Path, ...] = ()
+    video: Path | None = None
+    folder: Path | None = None
+    masks: Path | None = None
+    masks_beside: tuple[Path, ...] = ()
+    mask_files: tuple[Path, ...] = ()
+    masked: int = 0
+    rivals: tuple[Path, ...] = ()
+    strays: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What a result calls the capture."""
+        whole = self.root.resolve()
+        return whole.stem if whole.is_file() else whole.name
+
+    @property
+    def masks_from(self) -> Path | None:
+        """The folder that the masks lie in, or None where there are none."""
+        return self.masks or (self.folder if self.masks_beside else None)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that a segmentation reads."""
+        video = () if self.video is None else (self.video,)
+        return (*video, *self.photographs, *self.masks_beside, *self.mask_files)
+
+    def path_below_root(self, photograph: Path) -> str:
+        """Return the path of a photograph below the folder, with forward slashes."""
+        return photograph.relative_to(self.root).as_posix()
+
+    def refusal(self) -> Fault | None:
+        """Return why no poses can be computed, or whose masks cannot be told; None where the names are in order."""
+        if self.rivals:
+            return BadMask(
+                f"Several files match one photograph as its mask: {', '.join(map(str, self.rivals[:SHOWN]))}.",
+                "Keep one of them per photograph.",
+            )
+        if self.video is None and len(self.photographs) < FEWEST:
+            return too_few(self.root, len(self.photographs), "photographs")
+        return None
+
+
+def too_few(root: Path, count: int, kind: str, unreadable: Sequence[str] = ()) -> BadScene:
+    """Return the error for fewer photographs, or frames, than poses can be computed from.
+
+    Args:
+        root: what the user named.
+        count: of those that can be read.
+        kind: "photographs" or "frames".
+        unreadable: names of those that cannot.
+    """
+    more = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
+    bad = f" that are readable ({', '.join(unreadable[:SHOWN])}{more} are not)" if unreadable else ""
+    return BadScene(
+        f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
+        "Take 30 or more photographs, all around the scene.",
+    )
+
+
+def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
+    """Return the photographs or the video among ``files``; None where there are neither.
+
+    Photographs lie in the folder itself or in a customary folder such as ``images``. Else a video in the folder is
+    taken, else the one folder in it that holds photographs, else the one video in its folders.
+
+    Args:
+        root: the folder.
+        files: all files below it, relative to it, hidden ones left out.
+
+    Raises:
+        BadScene: if it may be one of several folders or videos.
+    """
+    paths = sorted(path for path in files if TRUTH not in path.parts)
+    present = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
+    usual = [name for name in present if folded(name) in PHOTOGRAPH_FOLDERS]
+    found = {HERE: _photographs(paths, HERE, deep=False)}
+    found |= {place: _photographs(paths, place, deep=True) for place in _places(customary(usual, PHOTOGRAPH_FOLDERS))}
+    videos = [path for path in paths if is_one_of(path.name, VIDEO_ENDINGS)]
+    here = [path for path in videos if path.parent == HERE]
+    if not any(found.values()) and not here:
+        others = [name for name in present if name not in set(mask_folders(present, MASK_FOLDERS))]
+        found = {place: taken for place in _places(others) if (taken := _photographs(paths, place, deep=True))}
+        if len(found) > 1:
+            listed = ", ".join(map(str, list(found)[:SHOWN]))
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            raise BadScene(f"{root} contains photographs in several folders: {listed}{more}.", "Give one of them.")
+        here = [path for path in videos if len(path.parts) == 2]
+    if not any(found.values()):
+        return _video(root, paths, here)
+    best = max(found, key=lambda place: len(found[place]))
+    said = [
+        f"{len(others)} photographs in {root / place} were skipped; those in {root / best} are used."
+        for place, others in found.items()
+        if others and place != best
+    ]
+    if here:
+        said.append(f"{len(here)} videos in {root} were skipped; the photographs are used (first: {here[0]}).")
+    return _with_masks(root, paths, best, found[best], said)
+
+
+def _places(names: Iterable[str]) -> list[PurePosixPath]:
+    return [PurePosixPath(name) for name in names]
+
+
+def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, *, deep: bool) -> list[PurePosixPath]:
+    """Return the photographs in ``place``, and where ``deep`` those in its folders but the ones of masks."""
+    inside = [path for path in paths if path.is_relative_to(place) and (deep or path.parent == place)]
+    folders = {path.relative_to(place).parts[0] for path in inside if path.parent != place}
+    of_masks = set(mask_folders(sorted(folders), MASK_FOLDERS))
+    endings = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS)
+    return [p for p in inside if is_one_of(p.name, endings) and p.relative_to(place).parts[0] not in of_masks]
+
+
+def _video(root: Path, paths: Sequence[PurePosixPath], videos: Sequence[PurePosixPath]) -> Unposed | None:
+    if len(videos) > 1:
+        raise BadScene(f"{root} holds {len(videos)} videos (first: {videos[0]}).", "Give one of them.")
+    if not videos:
+        return None
+    present = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
+    of_masks = [name for name in mask_folders(present, MASK_FOLDERS) if PurePosixPath(name) != videos[0].parent]
+    said = tuple(
+        f"The masks in {root / name} were skipped because the frames of the video have no names yet. Run backend "
+        "poses to write the frames."
+        for name in of_masks
+    )
+    return Unposed(root, video=root / videos[0], warnings=said)
+
+
+def _with_masks(
+    root: Path,
+    paths: Sequence[PurePosixPath],
+    place: PurePosixPath,
+    pictures: Sequence[PurePosixPath],
+    said: Sequence[str],
+) -> Unposed | None:
+    """Tell masks beside photographs from photographs, and find the folder of masks."""
+    near = {path.parent for path in pictures}
+    candidates = [str(path) for path in paths if path.parent in near and is_one_of(path.name, MASK_ENDINGS)]
+    marked = match_masks(list(map(str, pictures)), candidates, marked=True)
+    is_mask = {file for files in marked.masks for file in files} | {f for c in marked.conflicts.values() for f in c}
+    rows = [number for number, path in enumerate(pictures) if str(path) not in is_mask]
+    if not rows:
+        return None
+    taken = [pictures[number] for number in rows]
+    kept = MaskMatch(
+        [marked.masks[number] for number in rows],
+        {row: marked.conflicts[number] for row, number in enumerate(rows) if number in marked.conflicts},
+        [],
+        [],
+    )
+    masks, files, match = _mask_folder(paths, place, taken)
+    if masks is None and (any(kept.masks) or kept.conflicts):
+        match, files = kept, ()
+    rivals = next(iter(match.conflicts.values()), [])
+    base = masks if masks is not None else HERE
+    strays = () if any(match.masks) or match.conflicts else tuple(root / path for path in match.strays)
+    said = list(said)
+    if strays:
+        parent = strays[0].parent
+        said.append(f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name}).")
+    beside = sorted({file for files_of in kept.masks for file in files_of}) if masks is None else []
+    return Unposed(
+        root,
+        tuple(root / path for path in taken),
+        folder=root / place,
+        masks=None if masks is None else root / masks,
+        masks_beside=tuple(root / file for file in beside),
+        mask_files=tuple(root / path for path in files),
+        masked=sum(map(bool, match.masks)) + len(match.conflicts),
+        rivals=tuple(root / base / file for file in rivals),
+        strays=strays,
+        warnings=tuple(said),
+    )
+
+
+def _mask_folder(
+    paths: Sequence[PurePosixPath], place: PurePosixPath, photographs: Sequence[PurePosixPath]
+) -> tuple[PurePosixPath | None, tuple[PurePosixPath, ...], MaskMatch]:
+    """Return the folder of masks, its files, and whose they are; without a folder what was looked through is strays."""
+    names = [str(path.relative_to(place)) for path in photographs]
+    looked: list[str] = []
+    for up in dict.fromkeys((HERE, place)):
+        inside = [path for path in paths if path.is_relative_to(up) and len(path.relative_to(up).parts) > 1]
+        present = sorted({path.relative_to(up).parts[0] for path in inside})
+        for name in mask_folders(present, MASK_FOLDERS):
+            masks = up / name
+            files = [path for path in inside if path.is_relative_to(masks) and is_one_of(path.name, MASK_ENDINGS)]
+            match = match_masks(names, [str(path.relative_to(masks)) for path in files])
+            if any(match.masks) or match.conflicts:
+                return masks, tuple(files), match
+            looked += map(str, files)
+    return None, (), MaskMatch([()] * len(photographs), {}, looked, [])

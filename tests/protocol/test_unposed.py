@@ -1,0 +1,113 @@
+"""Which photographs or video of a folder poses are computed from, by names alone."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from protocol.errors import BadScene
+from protocol.unposed import FEWEST, Unposed, find_in
+
+ROOT = Path("/captures/kitchen")
+
+
+def found(*names: str) -> Unposed | None:
+    return find_in(ROOT, [PurePosixPath(name) for name in names])
+
+
+def taken(*names: str) -> Unposed:
+    unposed = found(*names)
+    assert unposed is not None
+    return unposed
+
+
+def below(paths: tuple[Path, ...]) -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for path in paths]
+
+
+def pictures(folder: str, count: int = FEWEST, ending: str = ".jpg") -> list[str]:
+    return [f"{folder}{number}{ending}" for number in range(count)]
+
+
+@pytest.mark.parametrize("folder", ["", "images/", "Images/", "input/left/", "day 1/", "day 1/raw/"])
+def test_photographs_are_found_here_and_one_level_down(folder):
+    unposed = taken(*pictures(folder), "notes.txt", "out/report.json")
+    assert below(unposed.photographs) == pictures(folder)
+    assert unposed.folder == ROOT / folder.split("/")[0]
+    assert (unposed.video, unposed.masked, unposed.refusal(), unposed.warnings) == (None, 0, None, ())
+
+
+def test_phones_and_cameras_of_any_kind():
+    names = ["0.HEIC", "1.avif", "2.JPG", "3.webp", "4.tiff", "5.dng"]
+    assert below(taken(*names).photographs) == names[:5]
+
+
+def test_truth_and_masks_are_no_photographs():
+    unposed = taken(*pictures("images/"), *pictures("gt/", 9), *pictures("images/masks/", 9, ".png"))
+    assert below(unposed.photographs) == pictures("images/")
+    assert unposed.masks == ROOT / "images" / "masks"
+    assert unposed.masked == FEWEST
+
+
+def test_most_photographs_win_among_customary_folders_and_the_rest_is_told():
+    unposed = taken(*pictures("images/", 6), *pictures("photos/", 7), "a.jpg", "clip.mp4")
+    assert unposed.folder == ROOT / "photos"
+    assert unposed.warnings == (
+        f"1 photographs in {ROOT} were skipped; those in {ROOT}/photos are used.",
+        f"6 photographs in {ROOT}/images were skipped; those in {ROOT}/photos are used.",
+        f"1 videos in {ROOT} were skipped; the photographs are used (first: clip.mp4).",
+    )
+
+
+def test_several_other_folders_are_refused():
+    with pytest.raises(BadScene, match="in several folders: a, b, c and 1 more") as refused:
+        found(*(name for folder in "abcd" for name in pictures(f"{folder}/")))
+    assert refused.value.remedy == "Give one of them."
+
+
+def test_a_video_goes_before_photographs_of_any_folder_but_customary_ones():
+    assert taken("clip.MOV", *pictures("thumbnails/")).video == ROOT / "clip.MOV"
+    assert taken("phone/clip.mp4").video == ROOT / "phone" / "clip.mp4"
+    assert taken("clip.mp4").refusal() is None
+    assert "The masks in /captures/kitchen/masks" in taken("clip.mp4", "masks/0.png").warnings[0]
+    for names in (("a.mp4", "b.mkv"), ("x/a.mp4", "y/b.mkv")):
+        with pytest.raises(BadScene, match=f"holds 2 videos .first: {names[0]}"):
+            found(*names)
+
+
+def test_neither():
+    assert found() is None
+    assert found("notes.txt", "masks/0.png", "a/b/clip.mp4") is None
+
+
+def test_masks_in_a_folder_beside_or_among_the_photographs():
+    unposed = taken(*pictures("images/"), "masks/0.png", "masks/1.jpg.mask.png", "masks/of/9.png")
+    assert (unposed.masks, unposed.masks_from, unposed.masked) == (ROOT / "masks", ROOT / "masks", 2)
+    assert below(unposed.mask_files) == ["masks/0.png", "masks/1.jpg.mask.png", "masks/of/9.png"]
+    unposed = taken(*pictures(""), "0.mask.png", "1_mask.png", "x_mask.png")
+    assert below(unposed.photographs) == [*pictures(""), "x_mask.png"]
+    assert below(unposed.masks_beside) == ["0.mask.png", "1_mask.png"]
+    assert (unposed.masks, unposed.masks_from, unposed.masked) == (None, ROOT, 2)
+
+
+def test_masks_of_no_photograph_are_told():
+    unposed = taken(*pictures("images/"), "masks/frame_1.png")
+    assert unposed.masked == 0
+    assert below(unposed.strays) == ["masks/frame_1.png"]
+    assert "contains no mask with the name of a photograph (first: frame_1.png)" in unposed.warnings[0]
+
+
+def test_what_is_sent_is_what_is_read():
+    names = [*pictures("images/"), "masks/0.png", "clip.mp4", "holiday/1.jpg", "notes.txt"]
+    assert below(taken(*names).files) == [*pictures("images/"), "masks/0.png"]
+    assert below(taken("clip.mp4", "other/a.png").files) == ["clip.mp4"]
+
+
+def test_too_few_photographs_and_masks_that_may_be_either():
+    refusal = taken(*pictures("", FEWEST - 1)).refusal()
+    assert refusal is not None
+    assert f"holds {FEWEST - 1} photographs; poses need at least {FEWEST}" in refusal.sentence
+    unposed = taken(*pictures("images/"), "masks/0.png", "masks/0_mask.png")
+    assert below(unposed.rivals) == ["masks/0.png", "masks/0_mask.png"]
+    assert "masks/0_mask.png" in str(unposed.refusal())
