@@ -351,6 +351,8 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
     for text, icon in plan_of(found):
         column.label(text=text, icon=icon)
     column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
+    if found.masks:
+        column.prop(settings(context), "masks_from")
     if found.splats is not None and found.poses_from == "cameras":
         column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
     for warning in found.warnings:
