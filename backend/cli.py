@@ -308,6 +308,28 @@ def formats() -> None:
 
 
 @app.command()
+def mesh(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
+    watertight: Annotated[
+        bool, typer.Option("--watertight", help="Close surfaces where no camera saw them, for print and physics.")
+    ] = False,
+    triangles: Annotated[int, typer.Option(metavar="N", help="Triangles of a mesh, at most.")] = 40_000,
+    device: Device = "auto",
+) -> None:
+    """Make the meshes of objects of a result anew."""
+    from backend.objects.remesh import remesh
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        count, notes = remesh(
+            folder, objects, watertight=watertight, triangles=triangles, device=device, progress=progress
+        )
+    _warn(notes)
+    typer.echo(f"{count} objects meshed: {folder / 'meshes'}")
+
+
+@app.command()
 def select(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
     pixel: Annotated[

@@ -354,7 +354,7 @@ def main(
     lifted = lift_embedding(splats, embedding, training_views, settings, device)
     renderer = Renderer(splats, device)
     with whole_folder(out) as part:
-        result.write_gaussians(part, splats, lifted, meshes=False)
+        result.write_gaussians(part, splats, lifted)
         result.write_labels(part, {view.name: label_map(renderer, lifted.labels, view.camera) for view in test})
     quality = f", {np.mean(held_out(splats, test)):.1f} dB on held-out photographs" if test else ""
     print(f"{lifted.labels.max(initial=0)} objects in {len(splats):,} Gaussians{quality}: {out}")

@@ -66,6 +66,7 @@ from ..splats.attributes import read_splats
 from ..splats.collections import placement_of
 from ..splats.columns import COLOUR, read_positions
 from ..splats.export import UNMOVED, world_matrix
+from ..splats.mesh import INVENTED
 from .modes import outside_edit_mode
 from .parts import Piece, parts_of, pieces_of, recolour, settle
 from .surfaces import relative
@@ -256,7 +257,7 @@ def _is_whole(each: Edited, before: Original) -> bool:
 
 def _surface(pieces: list[Piece]) -> Mesh:
     """The surfaces of an object as one, in the frame of its Gaussians."""
-    corners, faces, colours = [], [], []
+    corners, faces, colours, invented = [], [], [], []
     for piece in [piece for piece in pieces if piece.surface is not None]:
         matrix = relative(pieces[0].thing, piece.surface)
         data = piece.surface.data
@@ -266,7 +267,19 @@ def _surface(pieces: list[Piece]) -> Mesh:
         faces.append(triangles + sum(len(each) for each in corners))
         corners.append(read_positions(data) @ matrix[:3, :3].T + matrix[:3, 3])
         colours.append(_surface_colours(data))
-    return Mesh(np.concatenate(corners), np.concatenate(faces), np.concatenate(colours))
+        invented.append(_invented(data))
+    return Mesh(*(np.concatenate(each) for each in (corners, faces, colours, invented)))
+
+
+def _invented(data: Any) -> NDArray[np.bool_]:
+    """Which of a surface's triangles are of faces that no camera saw."""
+    attribute = data.attributes.get(INVENTED)
+    marks = np.zeros(len(data.polygons), bool)
+    if attribute is not None and attribute.domain == "FACE" and attribute.data_type == "BOOLEAN":
+        attribute.data.foreach_get("value", marks)
+    polygons = np.empty(len(data.loop_triangles), np.int32)
+    data.loop_triangles.foreach_get("polygon_index", polygons)
+    return marks[polygons]
 
 
 def _surface_colours(data: Any) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from PIL import Image
 
 from backend.demo.scene import write_scene
 from backend.pipeline import BY_GEOMETRY, reconstruct_to_file, segment
@@ -19,6 +20,9 @@ from backend.segmenter.found import ScoredMask
 from protocol.errors import BadArgument, BadMask, Unavailable
 from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply
+from protocol.result.gaussians import read_splats
+from protocol.result.names import LABEL, PART
+from protocol.result.parts import read_parts
 
 SMALL = JobRequest(device="cpu", steps=30, meshes=False, gallery=False)
 
@@ -200,3 +204,33 @@ def test_a_model_that_cannot_be_used_is_told_before_anything_is_computed(by_mode
         segment(room, tmp_path / "out", replace(asked, masks=str(tmp_path)))
     with pytest.raises(BadArgument, match="already has masks in"):
         segment(small_room, tmp_path / "out", asked)
+
+
+def test_masks_that_lie_on_one_another_give_objects_and_what_belongs_to_them(small_room: Path, tmp_path: Path):
+    room = tmp_path / "room"
+    shutil.copytree(small_room, room)
+    for file in (room / "masks").iterdir():
+        ids = np.array(Image.open(file))
+        slices = [ids >= 0, ids == 0, *(ids == i for i in np.unique(ids[ids > 0]))]
+        np.savez(file.with_suffix(".npz"), masks=np.stack(slices), scores=np.linspace(0.5, 1, len(slices)))
+        file.unlink()
+    report = segment(room, tmp_path / "out", replace(SMALL, refine=False))
+    assert report["levels"]["level"] == "whole"
+    assert report["levels"]["masks"] > 12
+    assert report["levels"]["background_masks"] > 0
+    assert any("were taken for background" in sentence for sentence in report["warnings"])
+    table = read_parts(tmp_path / "out")
+    assert table is not None
+    assert table.level == "whole"
+    labels, parts = (read_splats(tmp_path / "out").extra[name] for name in (LABEL, PART))
+    for row in table.parts:
+        assert (labels[parts == row.id] == row.whole).all()
+        assert np.count_nonzero(parts == row.id) == row.count
+
+
+def test_masks_without_parts_have_no_part_level(small_room: Path, tmp_path: Path):
+    with pytest.raises(BadArgument, match="do not lie on one another"):
+        segment(small_room, tmp_path / "out", replace(SMALL, level="part"))
+    with pytest.raises(BadArgument, match="level"):
+        segment(small_room, tmp_path / "out", JobRequest(level="half"))  # pyright: ignore[reportArgumentType]
+    assert not (tmp_path / "out").exists()
