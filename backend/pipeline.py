@@ -478,8 +478,8 @@ def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
     layered = is_layered(train)
     if level == "part" and not layered:
         raise BadArgument(
-            f"The masks of {root} do not lie on one another, so they tell no parts.",
-            "Leave out --level, or give masks of objects and of their parts.",
+            f"The masks of {root} do not overlap, so there are no parts.",
+            "Remove --level, or give masks of objects and of their parts.",
         )
     return layered
 

@@ -57,8 +57,8 @@ class Choice:
     def sentence(self) -> str:
         """What a person is told of the masks."""
         return (
-            f"{self.background:,} of {self.masks:,} masks show pieces of floor, walls, ceiling or sky, and were taken "
-            "for background."
+            f"{self.background:,} of {self.masks:,} masks show parts of floor, walls, ceiling or sky and were treated "
+            "as background."
         )
 
     def as_dict(self) -> dict:

@@ -91,7 +91,7 @@ def make_workspace(
     if known is not None and (known.source, known.seed) == (digest, seed):
         return _workspace(folder, known)
     if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadArgument(f"The output folder {folder} holds other files.", "Choose a new or empty folder.")
+        raise BadArgument(f"The output folder {folder} contains other files.", "Choose a new or empty folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name.lstrip('.')}.", suffix=".part", dir=folder.parent))
     try:

@@ -21,7 +21,7 @@ from protocol.unposed import FEWEST, Unposed, too_few
 Findings = dict[str, Any]
 GEOMETRY = "geometry"
 """Where masks come from if there are none: objects are found by the geometry of the Gaussians."""
-BY_GEOMETRY = "none; objects are found by geometry alone"
+BY_GEOMETRY = "none; objects are found by geometry"
 POSES = {
     "cameras": "those of the capture",
     "photographs": "computed from the photographs, which takes minutes",

@@ -462,7 +462,7 @@ def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
         with archive.open(names[0]) as stream:
             scores = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)
     if not np.isfinite(scores).all():
-        raise BadMask(f"The mask {file} holds scores that are not finite.", "Write one number for each mask.")
+        raise BadMask(f"The mask {file} contains scores that are not finite.", "Write one number for each mask.")
     return scores
 
 

@@ -114,7 +114,7 @@ def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
     if parts:
         slices = [load_ids(part, photograph) > 0 for part in parts]
         if len({part.shape for part in slices}) > 1:
-            raise BadMask(f"The masks of one photograph, {file} and others, have several sizes.")
+            raise BadMask(f"The masks of one photograph, {file} and others, have different sizes.")
         return layered(slices, None, file)
     if not may_overlap(file):
         return MaskSet(load_ids(file, photograph)[None])
@@ -160,7 +160,7 @@ def layered(
         if place == len(layers):
             if place == MOST_LAYERS:
                 raise BadMask(
-                    f"The mask {file} holds more than {MOST_LAYERS} masks that lie on one another.",
+                    f"The mask {file} holds more than {MOST_LAYERS} masks that overlap.",
                     "Write fewer levels of parts.",
                 )
             layers.append(np.zeros(shape, np.int32))

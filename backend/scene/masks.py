@@ -96,7 +96,7 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
     where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
     instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:SHOWN])
-    without = f": looked for {_looked_for(capture)} in {where}{instead}"
+    without = f": expected {_looked_for(capture)} in {where}{instead}"
     return FoundMasks([()] * len(capture.shots), None, warnings, without)
 
 

@@ -107,7 +107,7 @@ def read_scored_rle(file: Path) -> tuple[list[Instance], NDArray[np.float32] | N
     known = [score for score in scores if score is not None]
     if known and len(known) < len(scores):
         raise BadMask(
-            f"The mask {file} holds {len(scores)} masks, of which {len(known)} have a score.",
+            f"The mask {file} holds {len(scores)} masks, but only {len(known)} have a score.",
             "Give each mask a score, or none.",
         )
     return _instances(items, file), np.array(known, np.float32) if known else None
@@ -181,7 +181,7 @@ def _score(item: Any, file: Path) -> float | None:
     names = ("score",) if "score" in item else ("predicted_iou", "stability_score")
     values = [item[name] for name in names if item.get(name) is not None]
     if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-        raise BadMask(f"The mask {file} holds a score that is no finite number.", "Give each mask a number.")
+        raise BadMask(f"The mask {file} contains a score that is not finite.", "Give each mask a number.")
     return math.prod(values) if values else None
 
 

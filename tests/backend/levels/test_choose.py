@@ -32,7 +32,7 @@ def test_objects_are_whole_and_the_floor_is_background(case: Case):
     quality, flat = score(case, labels), score(case, lift(case.splats, case.train).labels)
     assert quality > 85 and quality > flat + 5
     assert 0 < choice.background < choice.masks and choice.planes > 0
-    assert choice.sentence.startswith(f"{choice.background:,} of {choice.masks:,} masks show pieces of floor")
+    assert choice.sentence.startswith(f"{choice.background:,} of {choice.masks:,} masks show parts of floor")
     parts = choice.parts(case.splats, labels)
     assert ((parts.part == 0) | (parts.whole[parts.part] == labels)).all()
 
