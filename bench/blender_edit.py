@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 import numpy as np
@@ -32,7 +32,8 @@ from protocol.splats import SH_COUNTS, Splats
 TARGET = 0.5
 """Seconds that merging, splitting, assigning and deleting may take."""
 REAL = ("EXEC_DEFAULT", True)
-OPS = bpy.ops.splatlift
+_OPS: Any = bpy.ops
+OPS = _OPS.splatlift
 
 
 def write_scene(folder: Path, count: int, degree: int) -> None:
@@ -102,7 +103,7 @@ EDITS: list[Edit] = [
 ]
 
 
-def timed(folder: Path, edit: Edit, mode: str) -> tuple[float, float]:
+def timed(folder: Path, edit: Edit, mode: Literal["OBJECT", "EDIT"]) -> tuple[float, float]:
     """Return the wall seconds of an edit and those of its processor."""
     _, before, call, _ = edit
     bpy.ops.wm.read_homefile(use_empty=True)

@@ -21,6 +21,8 @@ GROUNDED = 4
 LEANING = 1.7
 """Pairs of neighbouring voxels across a border, each counted less the more the surface folds inwards there, over the
 root of the voxels of the smaller part: below this two parts only touch."""
+GROWN = 5.0
+"""The same, above which two parts are one thing, whatever they stand on."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def merge_weak(
     """Join each part that is small, or stands on nothing, to the neighbour with which it shares most of its border.
 
     Smallest parts go first. A part without neighbours stays as it is. So does a part that is not small and only touches
-    its neighbour: it leans on another object, or stands on it.
+    its neighbour: it leans on another object, or stands on it. A part that stands on the ground and is not small is
+    joined only along a long border.
 
     Args:
         points: (V, 3) float64.
@@ -120,10 +123,11 @@ def merge_weak(
         part = min(waiting, key=lambda each: (size[each], each))
         waiting.remove(part)
         near = beside.get(part)
-        if near is None or not near or (size[part] >= smallest and stands[part] >= GROUNDED):
+        if not near:
             continue
         other = max(near, key=lambda each, near=near: (near[each], -each))
-        if size[part] >= smallest and near[other] < LEANING * min(size[part], size[other]) ** 0.5:
+        border = near[other] / min(size[part], size[other]) ** 0.5
+        if size[part] >= smallest and border < (GROWN if stands[part] >= GROUNDED else LEANING):
             continue
         into[into == part] = other
         size[other] += size[part]

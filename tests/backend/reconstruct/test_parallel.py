@@ -60,6 +60,7 @@ class Pair(Training):
         self.expose(seen)
         self.step += 1
         self.choose_gaussians()
+        _, image, photo = seen[-1]
         return photo, image
 
 
