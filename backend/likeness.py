@@ -1,4 +1,4 @@
-"""How much given Gaussians look like the photographs when seen from their cameras."""
+"""The similarity of given Gaussians, rendered from the cameras, to the photographs."""
 
 from __future__ import annotations
 

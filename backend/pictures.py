@@ -1,4 +1,4 @@
-"""Small pictures of work under way, one every few seconds, for whoever waits for it."""
+"""Previews of running work, one every few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line once, in order: scene, Gaussians, contributions, labels, objects, result folder.
+"""The pipeline: scene, Gaussians, contributions, labels, objects, result folder.
 
 The command line and the server's worker both call :func:`segment`; neither knows the rooms behind it.
 """

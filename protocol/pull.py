@@ -1,4 +1,4 @@
-"""Fetching the files that a store lacks: which ranges to ask for, and what to do with what arrives.
+"""Downloading the files that a store lacks: which ranges to request, and how received data are stored.
 
 What is already in the receiver's :class:`~protocol.store.Store` costs no bytes, an interrupted file goes on where it
 stopped, and nothing has its final name before its hash has been checked. No sockets here: :class:`Pull` says what to

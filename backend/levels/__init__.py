@@ -1,4 +1,4 @@
-"""Masks that lie on one another, to one id map a view: of whole objects, or of their parts.
+"""Overlapping masks to one id map per view: of whole objects, or of their parts.
 
 A model that segments everything gives wholes, their parts, and pieces of floor and wall, each with a score. ``choose``
 compares the masks of all views through the Gaussians that they show, finds what is an object, what is a part of it and

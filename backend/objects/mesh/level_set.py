@@ -1,4 +1,4 @@
-"""A first plain mesh of an object: the level set of its Gaussians' density."""
+"""A simple mesh of an object: the level set of its Gaussians' density."""
 
 from __future__ import annotations
 
