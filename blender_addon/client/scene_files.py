@@ -75,7 +75,7 @@ def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, 
     single = scene if scene.is_file() else None
     if not root.is_dir() or (single is not None and not is_one_of(single.name, (*VIDEO_ENDINGS, *SPLAT_ENDINGS))):
         raise BadScene(
-            f"{scene} is not a folder, a video or a splat file.", "Choose the folder that contains the photographs."
+            f"{scene} is not an existing folder, video or splat file.", "Choose the folder that contains the photographs."
         )
     found = SceneFiles(folder)
     asked = frozenset(Path(name) for name in also)

@@ -59,7 +59,7 @@ def test_the_server_panel_in_each_state(stage):
     stage.vanish()
     stage.play(lambda: stage.connection.state == "disconnected")
     drawn = draw("SPLATLIFT_PT_server")
-    assert drawn[0].startswith("Calling")
+    assert drawn[0].startswith("Connecting to")
     assert says(drawn, "no longer answers")
     stage.connection.close()
     assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
@@ -265,7 +265,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
-    assert says(draw("SPLATLIFT_PT_capture"), f"The folder {tmp_path / 'nowhere'} does not exist")
+    assert says(draw("SPLATLIFT_PT_capture"), f"{tmp_path / 'nowhere'} is not an existing folder")
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
@@ -371,7 +371,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     while timer.local.state != "stopped":
         assert time.monotonic() < end
         timer.local.tick()
-    assert says(draw("SPLATLIFT_PT_server"), "has ended: It is full")
+    assert says(draw("SPLATLIFT_PT_server"), "stopped: It is full")
 
     address = stage.server.address
     program(tmp_path, f"print('serves at {address}', flush=True)", "time.sleep(60)")
@@ -507,7 +507,7 @@ def test_errors_of_operators_are_sentences(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="not of the form"):
         bpy.ops.splatlift.connect()
     monkeypatch.setattr(connect, "address", lambda: "tcp://10.0.0.1:5757")
-    with pytest.raises(RuntimeError, match="encrypted" if bpy.app.online_access else "go online"):
+    with pytest.raises(RuntimeError, match="encrypted" if bpy.app.online_access else "Online access is disabled"):
         bpy.ops.splatlift.connect()
 
 

@@ -57,7 +57,7 @@ def test_size_and_licence_are_told_before_anything_is_fetched_and_a_no_fetches_n
 def test_a_name_that_the_hub_does_not_know_is_one_sentence(tmp_path, online, monkeypatch):
     with running_hub(tmp_path) as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-        with pytest.raises(BadArgument, match="no model owner/other"):
+        with pytest.raises(BadArgument, match="no accessible hub model owner/other"):
             look_up("owner/other")
         with pytest.raises(Unavailable, match="accept its licence"):
             look_up("owner/gated")
@@ -112,7 +112,7 @@ def test_the_command_fetches_after_a_yes_and_no_network_is_asked_then(model, tmp
             [*command, "--points", "2"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
     assert done.returncode == 0, done.stderr
-    assert "Fetching owner/tiny, 0 MB, licence mit." in done.stderr
+    assert "Downloading owner/tiny, 0 MB, licence mit." in done.stderr
     assert "GET /owner/tiny/resolve/main/model.safetensors" in hub.asked
     assert load_scene(tmp_path / "scene").masks_from == tmp_path / "scene" / "masks"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
