@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.likeness import likeness
+from backend.photo_similarity import similarity
 from backend.scene.json_files import read_json
 from backend.scene.types import View
 from protocol.errors import BadSplats
@@ -59,18 +59,18 @@ def in_frame_of(
         BadSplats: if renders are not like the photographs, and nothing that is known makes them.
         BadScene: if a photograph or a transform file cannot be read.
     """
-    given = likeness(splats, views, device)
+    given = similarity(splats, views, device)
     if given >= LEAST:
         return splats, ()
     turned = to_ply_axes(splats, "RUB")
-    if likeness(turned, views, device) >= SURE:
+    if similarity(turned, views, device) >= SURE:
         said = f"{file} was rotated by 180 degrees about x, because only then its Gaussians match the photographs."
         return turned, (said,)
     files = list(_transform_files(root, file))
     for path in files:
         for matrix in _to_capture(path, root):
             moved = transform(splats, matrix)
-            if likeness(moved, views, device) >= SURE:
+            if similarity(moved, views, device) >= SURE:
                 said = f"The Gaussians of {file} were transformed to the frame of the cameras, according to {path}."
                 return moved, (said,)
     tried = f", not even after the transform of {' and '.join(map(str, files))}" if files else ""
