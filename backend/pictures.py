@@ -76,7 +76,7 @@ class Pictures:
 
 
 UNSEEN = Pictures(None)
-"""For work that nobody watches."""
+"""For work without observers."""
 
 
 def principal_colours(embedding: NDArray[np.float32]) -> NDArray[np.float32]:

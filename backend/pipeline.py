@@ -105,8 +105,7 @@ class SegmentRequest:
             are reconstructed here, unless as a draft, and not for given ones, whose geometry is the user's.
         gpus: how many GPUs reconstruct together; the rest is done on one.
         steer: whether a reconstruction grows more Gaussians where masks show objects.
-        level: of :data:`backend.levels.LEVELS`: whether objects are whole, or their parts, where masks lie on one
-            another.
+        level: of :data:`backend.levels.LEVELS`: whether objects are whole, or their parts, where masks overlap.
     """
 
     scene: Path
@@ -142,7 +141,7 @@ def segment(
     """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
 
     ``picture`` is given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
-    that a method trains, and of the labels. ``kept_poses`` is where computed poses are looked for and kept for later.
+    that a method trains, and of the labels. ``kept_poses`` is where computed poses are searched for and kept for later.
 
     Raises:
         Fault: if the scene, a mask, the splat file, a setting or the output folder is wrong.
@@ -470,7 +469,7 @@ def _asks_for_masks(request: SegmentRequest) -> bool:
 
 
 def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
-    """Whether masks of a view lie on one another or have scores.
+    """Whether masks of a view overlap or have scores.
 
     Raises:
         BadArgument: if they do not, and parts were asked for.

@@ -40,7 +40,7 @@ def silent(stage: str, fraction: float, note: str = "") -> None:
 
 
 Watch = Callable[[Callable[[], NDArray[np.float32]]], object]
-"""Told now and then by training where its (N, d) embedding can be had as it is then, if it is wanted."""
+"""Told now and then by training where its current (N, d) embedding is available, if it is wanted."""
 
 
 def unwatched(embedding: Callable[[], NDArray[np.float32]]) -> None:

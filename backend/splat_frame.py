@@ -24,7 +24,7 @@ from protocol.transform import transform
 
 TRANSFORMS = "dataparser_transforms.json"
 ABOVE = 4
-"""Folders above a splat file in which nerfstudio's transform is looked for: exports lie beside or below the run."""
+"""Folders above a splat file in which nerfstudio's transform is searched for: exports lie beside or below the run."""
 
 LEAST, SURE = 0.3, 0.6
 """Likeness below which pictures show different things, and from which they show the same. Rooms that were reconstructed
@@ -50,7 +50,7 @@ def in_frame_of(
     """Return the Gaussians of a file as the cameras see them, and a sentence about what was done to them.
 
     Args:
-        root: the scene folder; a transform is looked for here, beside the file and in the folders above it.
+        root: the scene folder; a transform is searched for here, beside the file and in the folders above it.
         views: of the scene, at least one.
         splats: read from ``file``.
         device: as of :class:`backend.render.Renderer`.

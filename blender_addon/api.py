@@ -126,7 +126,7 @@ def server_here(
         program: a Python that the backend is installed for, the folder of its environment, or the program ``backend``.
         arguments: further ones of ``backend serve``.
         timeout: seconds to wait until it says where it listens.
-        cache: folder for its log; left out, that of the add-on's preferences.
+        cache: folder for its log; default: that of the add-on's preferences.
 
     Raises:
         BadArgument: if there is no such program.
@@ -159,7 +159,7 @@ def connect(
         pairing: the server's pairing string, for an encrypted connection; needed beyond this machine, and where the
             server encrypts on this one. That of the add-on's preferences is not looked at.
         timeout: seconds to wait.
-        cache: folder for downloads; left out, that of the add-on's preferences.
+        cache: folder for downloads; default: that of the add-on's preferences.
 
     Raises:
         BadArgument: if ``address`` is no address, or ``pairing`` no pairing string.
@@ -207,13 +207,13 @@ def segment(
 
     Args:
         folder: the scene, in a layout that the server reads.
-        method: a lifting method of the server; left out, its best.
+        method: a lifting method of the server; default: its best.
         masks: a mask folder inside the scene folder, where it is not the layout's own.
         splats: a file of Gaussians inside the scene folder, to be used instead of reconstructing.
         test_views: test views, not used for training or lifting: "none", "last:0.2", "every:8".
         device: where the server computes.
         seed: of every random choice, below 2**32.
-        steps: of the reconstruction; left out, those of the quality.
+        steps: of the reconstruction; default: those of the quality.
         quality: what the reconstruction may take; a draft takes at most a third of the time of standard.
         settings: values in place of the method's own.
         on_progress: called while :meth:`Segmentation.result` waits.
@@ -341,7 +341,7 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     """Have the Gaussians of an imported scene seen as points or as ellipsoids.
 
     Args:
-        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; left out, 200,000.
+        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; default: 200,000.
 
     Raises:
         BadArgument: if ``display`` is neither, or ``budget`` not positive.
@@ -368,7 +368,7 @@ def export_object(
     Warns of what the format cannot hold.
 
     Args:
-        name: a format for Gaussians, such as "spz"; left out, the ending of ``path`` says which.
+        name: a format for Gaussians, such as "spz"; default: the ending of ``path`` says which.
         labels: whether labels are written too, in the file or, where the format holds none, beside it.
 
     Raises:

@@ -76,7 +76,7 @@ class Unavailable(Fault):
 
 
 class NotFound(Fault):
-    """A job, file or object that nobody knows."""
+    """An unknown job, file or object."""
 
     code = "not-found"
 

@@ -165,7 +165,7 @@ class Store:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as ``source``, or a copy where hard links are not to be had."""
+    """Make ``target`` the same file as ``source``, or a copy where hard links are not supported."""
     try:
         os.link(source, target)
     except OSError:

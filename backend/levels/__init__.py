@@ -78,7 +78,7 @@ class Choice:
 
 
 def is_layered(views: Sequence[Masked]) -> bool:
-    """Whether some masks of a view lie on one another or have scores.
+    """Whether some masks of a view overlap or have scores.
 
     Raises:
         BadMask: if a mask cannot be read.
@@ -106,7 +106,7 @@ def choose(
 
     Args:
         splats: N Gaussians in the frame of the cameras; those with a value that is not finite are in no object.
-        views: those without a mask are passed over.
+        views: those without a mask are skipped.
         level: one of :data:`LEVELS`.
         device: "cpu", "cuda" or "auto"; where Gaussians are rasterised.
         seed: of every random draw.

@@ -76,7 +76,7 @@ def reconstruct(
         steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
         seed: 0 or more.
         checkpoint: a file that is written every 20 s and at the end, and that a later call with the same scene and
-            settings goes on from. One of another scene or other settings is passed over with a warning in the log.
+            settings continues from. One of another scene or other settings is skipped with a warning in the log.
         progress: called several times a second; what it raises passes through, and the last checkpoint stays.
         settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
         pictures: shown an image as training renders it, now and then.

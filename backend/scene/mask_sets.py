@@ -1,11 +1,11 @@
-"""Masks of one photograph that lie on one another, as models give them that segment everything.
+"""Masks of one photograph that overlap, as models give them that segment everything.
 
 Such a file is a stack or a list of run lengths, as :mod:`backend.scene.mask_files` describes them. Each mask may have a
 score: ``scores`` or ``score`` beside the stack in a ``.npz``; in run lengths ``score``, or ``predicted_iou`` times
 ``stability_score`` as SAM's ``amg.py`` writes them.
 
 The masks are kept in layers. In a layer they do not overlap, but for slivers along their outlines, so each layer is an
-ordinary id map. A set of masks that do not lie on one another has one layer.
+ordinary id map. A set of masks that do not overlap has one layer.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def layered(
         file: what an error names.
 
     Raises:
-        BadMask: if more than :data:`MOST_LAYERS` masks lie on one another.
+        BadMask: if more than :data:`MOST_LAYERS` masks overlap.
     """
     shape = slices[0].shape
     area = np.array([np.count_nonzero(part) for part in slices])

@@ -289,7 +289,7 @@ def reconstruct_jointly(
 ) -> tuple[Splats, NDArray[np.float32]]:
     """As :func:`backend.reconstruct.reconstruct`, with the embedding of UniC-Lift trained in the same loop.
 
-    A run that goes on from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
+    A run that continues from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
 
     Args:
         unic_lift: the settings of the embedding and its losses; see :class:`EmbeddingTraining`.

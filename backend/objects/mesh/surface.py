@@ -65,7 +65,7 @@ def extract(field: Field, watertight: bool) -> Triangles | None:
 
 
 def _crossing(distance: NDArray[np.float32], mask: NDArray[np.bool_] | None):
-    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None where there is none."""
+    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None if there is none."""
     values = distance if mask is None else distance[mask]
     if not values.size or values.min() >= 0 or values.max() <= 0:
         return None
