@@ -108,7 +108,7 @@ def read_scored_rle(file: Path) -> tuple[list[Instance], NDArray[np.float32] | N
     if known and len(known) < len(scores):
         raise BadMask(
             f"The mask {file} holds {len(scores)} masks, but only {len(known)} have a score.",
-            "Give each mask a score, or none.",
+            "Give every mask a score, or remove all scores.",
         )
     return _instances(items, file), np.array(known, np.float32) if known else None
 
