@@ -172,5 +172,5 @@ def test_paths_of_a_request(folder, tmp_path):
         (tmp_path / "scene2").mkdir(exist_ok=True)
         with pytest.raises(BadArgument, match="outside the scene folder"):
             inside(folder, path, "mask folder")
-    with pytest.raises(BadArgument, match="There is no mask folder"):
+    with pytest.raises(BadArgument, match=r"The mask folder .* does not exist"):
         inside(folder, "nowhere", "mask folder")
