@@ -71,7 +71,8 @@ def objects_of_splats(
         labelled = time.perf_counter() - start
         up = snapped(ground_normal(splats, seed))
         with whole_folder(out) as folder:
-            result.write_gaussians(folder, splats, lifted, progress, meshes)
+            result.write_gaussians(folder, splats, lifted, progress)
+            notes = result.write_meshes(folder, splats, lifted.labels, [], device, progress) if meshes else []
             result.write_objects(folder, title, lifted, seed, up, object_table(splats, lifted))
             result.write_labels(folder, {})
             result.write_cameras(folder, {})
@@ -85,7 +86,7 @@ def objects_of_splats(
                 "format": FORMAT,
                 "scene": title,
                 "layout": "splats",
-                "warnings": [*warnings, SAID],
+                "warnings": [*warnings, *notes, SAID],
                 "seconds": {
                     "gaussians_to_labels": round(labelled, 2),
                     "total": round(time.perf_counter() - start, 2),

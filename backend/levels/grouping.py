@@ -79,6 +79,8 @@ def membership(votes: LayerVotes, region: NDArray[np.int32], least: float = HELD
 
 def wholes(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
     """Return (N,) int32, the whole of each Gaussian from 0; -1 for those in no region."""
+    if region.max(initial=-1) < 0:
+        return region
     group = _numbered(_touching(votes, means, region, max(tau, NEARLY)))
     while True:
         member = membership(votes, group)

@@ -10,8 +10,9 @@
   of :data:`SCORE_NAMES`.
 - ``.json``: run lengths as COCO's tools write them, see :mod:`backend.scene.rle`.
 
-In a stack slice i is instance i + 1. Where slices overlap the smaller one is seen, as a part lies on its whole; of two
-of the same size the later one. Id 0 is nothing, and so are ids below 0. Ids beyond int32 are renumbered from 1.
+In a stack slice i is instance i + 1. Where slices overlap, :mod:`backend.scene.mask_sets` keeps them all; in an id map
+the smaller one is seen, as a part lies on its whole; of two of the same size the later one. Id 0 is nothing, and so are
+ids below 0. Ids beyond int32 are renumbered from 1.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from protocol.errors import BadMask
 
 MAX_BYTES = 1 << 28
 MAX_PIXELS = 1 << 28
+LARGEST_SCORE = 1e6
 _HEAD = 1 << 16
 _SIZE = re.compile(rb'"size"\s*:\s*\[\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\]')
 FORM = 'It must contain a list of {"segmentation": {"size": [height, width], "counts": [...]}}.'
@@ -180,7 +181,7 @@ def _score(item: Any, file: Path) -> float | None:
         return None
     names = ("score",) if "score" in item else ("predicted_iou", "stability_score")
     values = [item[name] for name in names if item.get(name) is not None]
-    if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+    if not all(type(value) in (int, float) and abs(value) <= LARGEST_SCORE for value in values):
         raise BadMask(f"The mask {file} contains a score that is not finite.", "Give each mask a number.")
     return math.prod(values) if values else None
 

@@ -17,9 +17,10 @@ from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
 from blender_addon.timer import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, tick, timer  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
-from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
+from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
 from protocol.pull import CHUNK  # noqa: E402
+from protocol.settings import Setting  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
@@ -59,7 +60,7 @@ def test_the_server_panel_in_each_state(stage):
     stage.vanish()
     stage.play(lambda: stage.connection.state == "disconnected")
     drawn = draw("SPLATLIFT_PT_server")
-    assert drawn[0].startswith("Connecting to")
+    assert drawn[0].startswith("Connecting")
     assert says(drawn, "no longer answers")
     stage.connection.close()
     assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
@@ -274,7 +275,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     drawn = draw("SPLATLIFT_PT_capture")
     assert {"1 photographs", "Poses will be computed", "No masks: objects found by geometry"} <= set(drawn)
     assert says(drawn, f"{tmp_path / 'holiday'} holds 1 photographs; poses need at least 5.")
-    with pytest.raises(RuntimeError, match="no file"):
+    with pytest.raises(RuntimeError, match=r"gone.json does not exist"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
 
 
@@ -391,7 +392,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     drawn = draw("SPLATLIFT_PT_server")
     assert drawn[0] == "Not connected", "one that has died is not called for ever"
     assert "<Start a Server Here>" in drawn
-    assert says(drawn, "has ended")
+    assert says(drawn, "The server on this machine stopped")
     timer.start_local(tmp_path / "backend")
     stage.play(moved)
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
@@ -585,7 +586,7 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     monkeypatch.setattr("builtins.open", touched)
     monkeypatch.setattr("os.scandir", touched)
     bpy.context.scene.splatlift.folder = "/nowhere"
-    names = ("server", "capture", "values", "jobs", "objects")
+    names = ("server", "capture", "options", "values", "jobs", "objects")
     for name in (*(f"SPLATLIFT_PT_{each}" for each in names), "SPLATLIFT_MT_method"):
         draw(name)
     assert timer.known_connection is None

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import BadFrames, NotFound, Refused, Unavailable, VersionMismatch
+from protocol.job_request import JobRequest
 from protocol.manifest import digest_of, pack_manifest
 from protocol.messages import (
     MAJOR,
@@ -30,7 +31,6 @@ from protocol.messages import (
     GetResult,
     Heartbeat,
     Hello,
-    JobRequest,
     Jobs,
     Message,
     Offer,

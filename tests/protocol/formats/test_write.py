@@ -310,7 +310,7 @@ def test_other_formats_are_refused(file: str, name: str | None, sentence: str):
     [
         ("mug.ply", "spz", "mug.spz"),
         ("mug.compressed.ply", "compressed-ply", "mug.compressed.ply"),
-        ("mug.compressed.ply", "ply", "mug.compressed.ply"),
+        ("mug.compressed.ply", "ply", "mug.ply"),
         ("mug.2", "sog", "mug.2.sog"),
         ("mug.USDA", "gaussians-usd", "mug.USDA"),
         ("mug.mesh.ply", "spz", "mug.spz"),
