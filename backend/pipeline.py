@@ -469,16 +469,17 @@ def _reconstructed(
         seed=run.seed,
         checkpoint=checkpoint,
         progress=run.progress,
-        settings=_settings(request, run.device),
+        settings=_settings(request, train, run.device),
         pictures=run.pictures,
         course=curve,
         gpus=request.gpus,
     )
 
 
-def _settings(request: JobRequest, device: str) -> dict[str, float]:
+def _settings(request: JobRequest, train: Sequence[View], device: str) -> dict[str, float]:
     """Settings of a reconstruction: a factor of 1 leaves masks out of what grows."""
-    settings: dict[str, float] = {**QUALITIES[request.quality].settings(device)}
+    longest = max((max(view.camera.width, view.camera.height) for view in train), default=1)
+    settings: dict[str, float] = {**QUALITIES[request.quality].settings(device, longest)}
     if request.long_side is not None:
         settings["long_side"] = request.long_side
     if request.max_gaussians is not None:

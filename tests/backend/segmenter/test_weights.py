@@ -140,11 +140,11 @@ def spoil(folder: Path, name: str) -> Path:
 
 
 BAD_MODELS = {
-    "no configuration": (lambda folder: (folder / "config.json").unlink(), r"holds no config\.json"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"holds no model\.safetensors"),
-    "weights as pickle only": (pickled, r"pickle only \(pytorch_model.bin\)"),
-    "a part of the weights": (half_an_index, "lists weights that are not in"),
-    "weights outside of the folder": (outside, "lists weights that are not in"),
+    "no configuration": (lambda folder: (folder / "config.json").unlink(), r"has no file config\.json"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"has no file model\.safetensors"),
+    "weights as pickle only": (pickled, r"pickle format only \(pytorch_model.bin\)"),
+    "a part of the weights": (half_an_index, "lists weight files that are not in"),
+    "weights outside of the folder": (outside, "lists weight files that are not in"),
     "weights that are cut off": (cut_off, "cannot be read"),
     "weights of zeros": (of_zeros, "cannot be read"),
     "weights of another size": (of_another_size, "cannot be read"),
