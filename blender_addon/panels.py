@@ -144,7 +144,7 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
 
 
 class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
-    """The options of the next job; those that it would not use are greyed out."""
+    """The options of the next job; unused options are greyed out."""
 
     bl_label = "Quality and Options"
     bl_parent_id = "SPLATLIFT_PT_capture"

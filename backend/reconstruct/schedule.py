@@ -128,7 +128,7 @@ class Schedule:
         faint: opacity below which a Gaussian is removed.
         exposure_rate: share of the way to its best exposure that one look at a photograph goes, see
             :mod:`backend.reconstruct.exposure`: other photographs hold the Gaussians to theirs meanwhile. 0 for none.
-        exposure_from: step after which exposures are looked for; before, there is nothing to compare with.
+        exposure_from: step after which exposures are searched for; before, there is nothing to compare with.
         floater_checks: how often floaters are removed, see :mod:`backend.reconstruct.floaters`, evenly from
             :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each time after a densification.
         floater_share: share of a Gaussian's light in front of surfaces above which it is removed as a floater.

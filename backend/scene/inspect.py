@@ -22,7 +22,7 @@ from protocol.unposed import FEWEST, Unposed, too_few
 Findings = dict[str, Any]
 GEOMETRY = "geometry"
 """Where masks come from if there are none: objects are found by the geometry of the Gaussians."""
-BY_GEOMETRY = "none; objects are found by geometry alone"
+BY_GEOMETRY = "none; objects are found by geometry"
 POSES = {
     "cameras": "those of the capture",
     "photographs": "computed from the photographs, which takes minutes",
@@ -44,7 +44,7 @@ def inspect_scene(
     (views that have one), ``masks_from``, ``points`` (how many), ``splats`` (a file of Gaussians in the folder) and
     ``warnings`` (sentences); paths are relative to the scene folder where they are in it. ``poses_from`` is "cameras"
     where the capture has them, "photographs" or "video" where they are computed from these, and None where none are
-    needed. ``masks_from`` is a folder, the file that lists the masks, or "geometry" where there are none. Where there
+    needed. ``masks_from`` is a folder, the file that lists the masks, or "geometry" if there are none. Where there
     is a fault, the findings have ``error`` and ``remedy`` too, its two sentences.
 
     Besides the layouts of scenes there are "photographs" and "video" without cameras, and "splats", a file of Gaussians

@@ -131,7 +131,7 @@ def test_what_has_no_masks_is_taken_apart_by_geometry(
     writing.write_colmap(tmp_path)
     code, out, _ = run(monkeypatch, capsys, tmp_path)
     assert code == 0
-    assert "masks: none; objects are found by geometry alone" in out
+    assert "masks: none; objects are found by geometry" in out
     findings, fault = inspect_scene(capture(tmp_path), geometry=True)
     assert fault is None
     assert (findings["masks"], findings["masks_from"]) == (0, "geometry")

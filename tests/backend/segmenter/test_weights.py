@@ -148,7 +148,7 @@ BAD_MODELS = {
     "weights that are cut off": (cut_off, "cannot be read"),
     "weights of zeros": (of_zeros, "cannot be read"),
     "weights of another size": (of_another_size, "cannot be read"),
-    "weights of another model": (of_another_model, "are missing"),
+    "weights of another model": (of_another_model, "are missing 201 of 201 parameters"),
     "a configuration that is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
     "an unknown kind": (lambda folder: change(folder, "config.json", model_type="magic"), "cannot be read"),
     "a model of text": (lambda folder: change(folder, "config.json", model_type="bert"), "type 'bert'"),
