@@ -22,8 +22,8 @@ from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 
 SAID = (
-    "Objects were found by geometry alone, without cameras or masks: objects that touch may be one, flat ones part of "
-    "the floor."
+    "Objects were found by geometry alone, without cameras or masks. Touching objects may be joined, and flat ones may "
+    "belong to the floor."
 )
 
 
@@ -53,7 +53,7 @@ def objects_of_splats(
         progress: told under the stages "scene", "geometry", "objects" and "write".
 
     Raises:
-        BadSplats: if the file cannot be read, or holds no Gaussian.
+        BadSplats: if the file cannot be read, or contains no Gaussian.
         Fault: if the device cannot be used, or the output folder holds something else.
         Cancelled: from ``progress``. In all cases ``out`` is as it was.
     """
@@ -66,12 +66,13 @@ def objects_of_splats(
         splats, warnings = read_splats_and_warnings(file)
         splats = splats.without_columns()
         if not len(splats):
-            raise BadSplats(f"{file} holds no Gaussian.", "Give a file of 3D Gaussians.")
+            raise BadSplats(f"{file} contains no Gaussian.", "Give a file of 3D Gaussians.")
         lifted = label(splats, device=device, seed=seed, progress=progress)
         labelled = time.perf_counter() - start
         up = snapped(ground_normal(splats, seed))
         with whole_folder(out) as folder:
-            result.write_gaussians(folder, splats, lifted, progress, meshes)
+            result.write_gaussians(folder, splats, lifted, progress)
+            notes = result.write_meshes(folder, splats, lifted.labels, [], device, progress) if meshes else []
             result.write_objects(folder, title, lifted, seed, up, object_table(splats, lifted))
             result.write_labels(folder, {})
             result.write_cameras(folder, {})
@@ -85,7 +86,7 @@ def objects_of_splats(
                 "format": FORMAT,
                 "scene": title,
                 "layout": "splats",
-                "warnings": [*warnings, SAID],
+                "warnings": [*warnings, *notes, SAID],
                 "seconds": {
                     "gaussians_to_labels": round(labelled, 2),
                     "total": round(time.perf_counter() - start, 2),

@@ -79,7 +79,7 @@ def time_requests(gaussians: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         with whole_folder(root / "result") as part:
-            result.write_gaussians(part, opened.splats, lifted, meshes=False)
+            result.write_gaussians(part, opened.splats, lifted)
             result.write_objects(part, "balls", lifted, 0, (0.0, 0.0, 1.0), object_table(opened.splats, lifted))
             result.write_cameras(part, {})
         scene_files.ENDINGS = scene_files.ENDINGS | {""}

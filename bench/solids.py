@@ -1,4 +1,4 @@
-"""Solids whose surface is known exactly, and photographs of them: what meshes of reconstructed objects are held against.
+"""Solids whose surface is known exactly, and photographs of them: what meshes of objects are held against.
 
 24 solids: primitives, bodies composed of several, and displaced ones. Three stand on a textured floor in each of eight
 scenes. They are drawn by a z-buffer, so that photographs, ids and what each camera sees are exact.

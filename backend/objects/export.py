@@ -12,7 +12,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.objects import export_masks
-from backend.objects.mesh.level_set import mesh_of
+from backend.objects.mesh.stored import stored_mesh
 from protocol.errors import BadArgument, NotFound
 from protocol.formats import glb, usd
 from protocol.formats.registry import Format, check_here, format_of
@@ -24,8 +24,6 @@ from protocol.result.table import ObjectTable, read_table
 from protocol.splats import Splats
 from protocol.transform import transform
 
-CELLS = 96
-"""Along the longest side of the grid that a mesh is made on."""
 BACKGROUND = "background"
 
 
@@ -47,7 +45,7 @@ def export_objects(
         folder: a result folder.
         wanted: ids or names from ``objects.json``; "all" stands for every object, "background" for the rest.
         to: a file, or a folder for formats that are one.
-        name: of one of :data:`protocol.formats.registry.FORMATS`; left out, the ending says which.
+        name: of one of :data:`protocol.formats.registry.FORMATS`; default: the ending says which.
         labels: whether the label of each Gaussian is written too, as :func:`protocol.formats.write.write_splats` does.
 
     Raises:
@@ -60,7 +58,7 @@ def export_objects(
     if labels and chosen.kind != "gaussians":
         raise BadArgument(f"The format {chosen.name} does not store Gaussians.", "Remove --labels.")
     table = read_table(folder)
-    ids = _ids_of(table, wanted, folder)
+    ids = ids_of(table, wanted, folder)
     if chosen.kind == "masks":
         return _export_masks(folder, table, ids, to, chosen)
     splats = read_splats(folder)
@@ -73,7 +71,7 @@ def export_objects(
     if chosen.kind == "labels":
         _write_labels(splats.extra[LABEL], to)
         return Exported(len(splats), "labels")
-    mesh = mesh_of(splats.without_columns(), cells=CELLS)
+    mesh = stored_mesh(folder, table, ids, splats)
     if mesh is None:
         raise BadArgument(f"The objects {', '.join(wanted)} have too few Gaussians for a mesh.", "Export them as .ply.")
     write_mesh(mesh, to, chosen)
@@ -116,7 +114,12 @@ def _write_labels(labels: NDArray, to: Path) -> None:
         np.save(file, labels.astype(np.int32), allow_pickle=False)
 
 
-def _ids_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
+def ids_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
+    """Return the labels of objects named by id or name; "all" stands for every object, "background" for the rest.
+
+    Raises:
+        NotFound: if one is not in the table.
+    """
     by_word = {BACKGROUND: 0} | {word: row.id for row in table.objects for word in (str(row.id), row.name)}
     ids: dict[int, None] = {}
     for word in wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.lift.types import Lift, Parts
-from backend.objects.mesh.level_set import mesh_of
+from backend.objects.mesh.make import TRIANGLES, MeshMaker
 from backend.progress import Progress, silent
 from backend.scene.types import Camera
 from protocol.errors import BadArgument
@@ -47,10 +47,9 @@ def write_gaussians(
     splats: Splats,
     lift: Lift,
     progress: Progress = silent,
-    meshes: bool = True,
     parts: NDArray[np.int32] | None = None,
 ) -> None:
-    """Write ``splats.ply`` with label, confidence and (N,) parts, ``objects/NNNN.ply`` and ``meshes/NNNN.ply``.
+    """Write ``splats.ply`` with label, confidence and (N,) parts, and ``objects/NNNN.ply``.
 
     And ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, where the method trained one.
     """
@@ -59,16 +58,46 @@ def write_gaussians(
     if lift.embedding is not None:
         write_embedding(folder, lift.embedding.astype(np.float16))
     (folder / OBJECTS).mkdir()
-    (folder / MESHES).mkdir()
     stock = splats.without_columns()
     groups = [(label, rows) for label, rows in rows_of_labels(lift.labels).items() if label > 0]
     for done, (label, rows) in enumerate(groups):
         progress("objects", done / len(groups), f"object {label} of {len(groups)}")
-        piece = stock.pick(rows)
-        write_ply(piece, object_path(folder, label))
-        surface = mesh_of(piece) if meshes else None
-        if surface is not None:
-            write_mesh(surface, mesh_path(folder, label))
+        write_ply(stock.pick(rows), object_path(folder, label))
+
+
+def write_meshes(
+    folder: Path,
+    splats: Splats,
+    labels: NDArray[np.integer],
+    cameras: Sequence[Camera],
+    device: str = "auto",
+    progress: Progress = silent,
+    *,
+    only: Sequence[int] | None = None,
+    watertight: bool = False,
+    triangles: int = TRIANGLES,
+) -> list[str]:
+    """Write ``meshes/NNNN.ply`` and return sentences about objects that got none, or not of all their Gaussians.
+
+    Args:
+        labels: (N,), see :class:`backend.objects.mesh.make.MeshMaker`; so are ``cameras`` and ``device``.
+        only: the objects; None for all.
+        watertight, triangles: see :meth:`backend.objects.mesh.make.MeshMaker.make`.
+    """
+    (folder / MESHES).mkdir(exist_ok=True)
+    maker = MeshMaker(splats, labels, cameras, device)
+    chosen = maker.objects if only is None else only
+    notes = []
+    for done, label in enumerate(chosen):
+        progress("objects", done / len(chosen), f"mesh {done + 1} of {len(chosen)}")
+        made = maker.make(label, watertight=watertight, triangles=triangles)
+        if made.note:
+            notes.append(made.note)
+        if made.mesh is not None:
+            write_mesh(made.mesh, mesh_path(folder, label))
+        else:
+            mesh_path(folder, label).unlink(missing_ok=True)
+    return notes
 
 
 def write_objects(

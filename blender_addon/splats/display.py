@@ -135,15 +135,18 @@ def native_material() -> Any:
 
 
 def mesh_material() -> Any:
-    """Return the material of object meshes: a plain surface with the mesh's own colours, or the label's."""
+    """Return the material of object meshes: it glows in the mesh's own colours, or the label's.
+
+    The colours are those of photographs, which hold the light of the capture already: lamps of Blender's would light
+    them a second time, and without lamps they would be dark.
+    """
     material = marked(bpy.data.materials, "mesh")
     if material is not None:
         return material
     material, nodes, links = _new_material("SplatLift Mesh", "mesh")
     colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0)
-    surface = nodes.new("ShaderNodeBsdfPrincipled")
-    surface.inputs["Roughness"].default_value = 0.8
-    links.new(colour, surface.inputs["Base Color"])
+    surface = nodes.new("ShaderNodeEmission")
+    links.new(colour, surface.inputs["Color"])
     links.new(surface.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
     return material
 

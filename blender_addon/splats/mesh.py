@@ -1,6 +1,6 @@
 """Objects as plain meshes: the surfaces that the backend drew around their Gaussians.
 
-The level set itself is the backend's work, where scikit-image is; the result folder brings it as ``meshes/NNNN.ply``.
+The surfaces themselves are the backend's work; the result folder brings them as ``meshes/NNNN.ply``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from protocol.result.meshes import Mesh
 
 from .columns import COLOUR
 from .display import mesh_material
+
+INVENTED = "invented"
+"""Attribute of the faces of a surface: whether no camera saw them, and they were made to close it."""
 
 
 def add_surface(collection: Any, name: str, surface: Mesh, colour: tuple[float, ...]) -> Any:
@@ -30,6 +33,9 @@ def add_surface(collection: Any, name: str, surface: Mesh, colour: tuple[float, 
     colours[:, :3] = surface.colours / np.float32(255)
     data.attributes.new(COLOUR, "BYTE_COLOR", "POINT")
     data.attributes[COLOUR].data.foreach_set("color_srgb", colours.ravel())
+    if surface.invented is not None:
+        data.attributes.new(INVENTED, "BOOLEAN", "FACE")
+        data.attributes[INVENTED].data.foreach_set("value", surface.invented)
     data.validate()
     data.shade_smooth()
     data.materials.append(mesh_material())

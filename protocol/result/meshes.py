@@ -12,6 +12,8 @@ from plyfile import PlyData, PlyElement, PlyParseError
 from protocol.errors import BadResult
 
 CHANNELS = ("red", "green", "blue")
+INVENTED = "invented"
+"""Property of a face, 0 or 1."""
 
 
 class Mesh(NamedTuple):
@@ -21,15 +23,18 @@ class Mesh(NamedTuple):
         vertices: (V, 3) float32, scene units.
         faces: (F, 3) int32, counter-clockwise seen from outside.
         colours: (V, 3) uint8, sRGB.
+        invented: (F,) bool, faces that close the surface where no camera saw it; None where this is not known.
     """
 
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
     colours: NDArray[np.uint8]
+    invented: NDArray[np.bool_] | None = None
 
 
 def read_mesh(path: Path) -> Mesh:
-    """Read a triangle mesh: PLY with ``x y z red green blue`` per vertex and ``vertex_indices`` per face.
+    """Read a triangle mesh: PLY with ``x y z red green blue`` per vertex and ``vertex_indices`` per face, and perhaps
+    ``invented`` per face.
 
     Raises:
         BadResult: if the file is missing or holds no such mesh.
@@ -42,6 +47,7 @@ def read_mesh(path: Path) -> Mesh:
         vertices = np.stack([vertex[name] for name in "xyz"], axis=1).astype(np.float32)
         colours = np.stack([vertex[name] for name in CHANNELS], axis=1)
         faces = np.asarray(face["vertex_indices"]).reshape(len(face), 3)
+        invented = face[INVENTED] != 0 if INVENTED in face.dtype.names else None
     except (PlyParseError, KeyError, ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
         raise _not_a_mesh(path, str(error)) from error
     if colours.dtype != np.uint8 or faces.dtype.kind not in "iu":
@@ -50,7 +56,7 @@ def read_mesh(path: Path) -> Mesh:
         raise _not_a_mesh(path, "a face refers to a vertex that does not exist")
     if not np.isfinite(vertices).all():
         raise _not_a_mesh(path, "a vertex is not finite")
-    return Mesh(vertices, faces.astype(np.int32), colours)
+    return Mesh(vertices, faces.astype(np.int32), colours, invented)
 
 
 def write_mesh(mesh: Mesh, path: Path) -> None:
@@ -60,8 +66,11 @@ def write_mesh(mesh: Mesh, path: Path) -> None:
         vertices[name] = mesh.vertices[:, axis]
     for axis, name in enumerate(CHANNELS):
         vertices[name] = mesh.colours[:, axis]
-    faces = np.empty(len(mesh.faces), [("vertex_indices", "<i4", (3,))])
+    marks = [] if mesh.invented is None else [(INVENTED, "u1")]
+    faces = np.empty(len(mesh.faces), [("vertex_indices", "<i4", (3,)), *marks])
     faces["vertex_indices"] = mesh.faces
+    if mesh.invented is not None:
+        faces[INVENTED] = mesh.invented
     elements = [PlyElement.describe(vertices, "vertex"), PlyElement.describe(faces, "face")]
     part = path.with_name(path.name + ".part")
     PlyData(elements, byte_order="<").write(str(part))

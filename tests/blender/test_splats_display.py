@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from protocol.errors import BadResult
+from protocol.result.meshes import Mesh, read_mesh, write_mesh
 from protocol.splats import Splats
 from tests.blender.example import labelled_splats, object_of, write_example, write_tetrahedron
 
@@ -195,10 +196,31 @@ def test_a_mesh_stands_for_its_gaussians(tmp_path: Path) -> None:
     assert beneath.hide_viewport
     assert beneath.hide_render
     assert beneath.parent == seen
+    assert "invented" not in seen.data.attributes
     # The third object is too thin for a surface and the background has none: both are points to be seen.
     for child in scene.children[2:]:
         (thing,) = child.objects
         assert not thing.hide_viewport
+
+
+def test_faces_that_no_camera_saw_are_marked(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    path = tmp_path / "in" / "meshes" / "0001.ply"
+    write_mesh(read_mesh(path)._replace(invented=np.array([False, True, False, True])), path)
+    scene = session.import_folder(tmp_path / "in", "MESH")
+    marks = np.empty(4, bool)
+    scene.children[0].objects[0].data.attributes["invented"].data.foreach_get("value", marks)
+    assert marks.tolist() == [False, True, False, True]
+
+
+def test_a_mesh_is_rendered_in_its_colours_without_a_lamp(tmp_path: Path) -> None:
+    write_example(tmp_path / "in", one_gaussian(np.array([0.5, 0.5, 0.5])))
+    corners = np.array([[-9, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]], np.float32)
+    grey = np.tile(np.array([[200, 100, 40]], np.uint8), (4, 1))
+    write_mesh(Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32), grey), tmp_path / "in" / "meshes" / "0001.ply")
+    session.import_folder(tmp_path / "in", "MESH")
+    seen = rendered(tmp_path / "mesh.png")[8, 8, :3]
+    np.testing.assert_allclose(255 * seen, [200, 100, 40], atol=2)
 
 
 def test_a_result_without_meshes_is_refused_as_meshes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A first plain mesh of an object: the level set of its Gaussians' density."""
+"""The level set of the density of Gaussians: a mesh of an object that no known camera looks at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from protocol.sh import SH0
 from protocol.splats import Splats
 
 
-def mesh_of(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
+def level_set(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
     """Return the surface where the density of the Gaussians crosses ``level``, or None where it nowhere does.
 
     The density is the sum over Gaussians of opacity times exp(-d^2 / 2), d being the Mahalanobis distance (the level

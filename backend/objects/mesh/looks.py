@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from backend.render.opacity_depth import DepthRenderer, Depths
 from backend.render.model import NEAR
+from backend.render.opacity_depth import DepthRenderer
 from backend.scene.types import Camera
 
 CAPTURE_LOOKS = 40
@@ -109,16 +109,16 @@ def cropped(camera: Camera, box: Box, pixel: float) -> Camera | None:
         pixel: of the returned camera, at the middle of the box, scene units.
     """
     there = box.corners @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    if there[:, 2].max() <= NEAR:
+    middle = float(there[:, 2].mean())
+    if middle <= NEAR:
         return None
     low, high = np.zeros(2), np.array([camera.width, camera.height], float)
-    if there[:, 2].min() > NEAR:
+    if there[:, 2].min() > NEAR:  # else the box reaches beside the camera, and any part of the picture may show it
         at = there @ camera.K.T
         at = at[:, :2] / at[:, 2:]
         low, high = np.maximum(low, at.min(0)), np.minimum(high, at.max(0))
     if (high - low).min() < 1:
         return None
-    middle = max(float(there[:, 2].mean()), NEAR)
     factor = min(middle / (camera.K[0, 0] * pixel), LONGEST / (high - low).max())
     K = camera.K.copy()
     K[:2, 2] -= low

@@ -1,17 +1,23 @@
-"""Gaussians of an object and the cameras of the capture -> its mesh."""
+"""Labelled Gaussians and the cameras of the capture -> a mesh of each object."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import trimesh
 from numpy.typing import NDArray
 
-from backend.objects.mesh.fusion import Field, fuse
+from backend.objects.mesh.colours import colours_of
+from backend.objects.mesh.fusion import fuse
+from backend.objects.mesh.level_set import level_set
 from backend.objects.mesh.looks import Box, Look, looks_at
-from backend.objects.mesh.surface import Triangles, extract, finish
+from backend.objects.mesh.surface import surface_of
+from backend.render import Renderer
 from backend.render.opacity_depth import DepthRenderer
 from backend.scene.types import Camera
+from protocol.result.meshes import Mesh
 from protocol.splats import Splats
 
 CELLS = 128
@@ -20,29 +26,111 @@ CELLS = 128
 FINEST = 0.5
 """Size of a cell, in pixels of the camera that shows the object largest, at least."""
 
-BUDGET = 40_000
-"""Triangles of a mesh unless told otherwise."""
+TRIANGLES = 40_000
+"""Of a mesh, at most, unless told otherwise."""
+
+FEWEST = 4
+"""Gaussians of an object that a mesh is made of, at least."""
+
+STRAYS = 0.005
+"""Share of an object's Gaussians beyond each side of its box."""
+
+SLACK = 3.0
+"""Distance in cells from what a look shows within which a point of the mesh has its colour from there."""
 
 
-def object_box(splats: Splats) -> Box | None:
+class Made(NamedTuple):
+    """What became of an object.
+
+    Attributes:
+        mesh: None if there is none.
+        note: a sentence for the user: why there is none, or what was left out of it; else empty.
+    """
+
+    label: int
+    mesh: Mesh | None
+    note: str = ""
+
+
+class MeshMaker:
+    """Makes meshes of the objects of a scene.
+
+    Args:
+        splats: N Gaussians.
+        labels: (N,) integers, the object of each; 0 for none.
+        cameras: of the capture. Without any, a mesh is the level set of its Gaussians' density.
+        device: as of :class:`backend.render.Renderer`.
+    """
+
+    def __init__(
+        self, splats: Splats, labels: NDArray[np.integer], cameras: Sequence[Camera], device: str = "auto"
+    ) -> None:
+        self._splats, self._labels, self._cameras = splats, labels, list(cameras)
+        columns = (splats.means, splats.quats, splats.scales, splats.opacities)
+        self._finite = np.all([np.isfinite(column).reshape(len(splats), -1).all(1) for column in columns], axis=0)
+        self._whole = DepthRenderer(splats) if self._cameras else None
+        self._renderer = Renderer(splats, device) if self._cameras else None
+
+    @property
+    def objects(self) -> list[int]:
+        """Labels of the objects, in order."""
+        return [int(label) for label in np.unique(self._labels) if label > 0]
+
+    def make(self, label: int, *, watertight: bool = False, triangles: int = TRIANGLES) -> Made:
+        """Return the mesh of an object.
+
+        Args:
+            watertight: whether the surface is closed where no camera saw it, such as where the object stands: there it
+                is the convex hull of what was seen, and its faces are marked as invented.
+            triangles: the mesh has at most as many.
+        """
+        own = (self._labels == label) & self._finite
+        spoilt = int(np.count_nonzero(self._labels == label) - np.count_nonzero(own))
+        note = f"{spoilt:,} Gaussians of object {label} are not finite and were skipped for its mesh." if spoilt else ""
+        if np.count_nonzero(own) < FEWEST:
+            return Made(
+                label, None, f"Object {label} has {np.count_nonzero(own)} usable Gaussians, too few for a mesh."
+            )
+        if self._whole is None or self._renderer is None:
+            mesh = level_set(self._splats.pick(own))
+            return Made(label, mesh, note if mesh else _too_faint(label))
+        box, cell, looks = self.looks_of(label)
+        if not looks:
+            return Made(label, None, f"Object {label} has no mesh: no camera of the capture looks at it.")
+        surface = surface_of(fuse(box, cell, looks), watertight, triangles)
+        if surface is None:
+            return Made(label, None, _too_faint(label))
+        normals = trimesh.Trimesh(surface.vertices, surface.faces, process=False).vertex_normals
+        colours = colours_of(surface.vertices, normals, looks, self._renderer, SLACK * cell)
+        vertices, faces = surface.vertices.astype(np.float32), surface.faces.astype(np.int32)
+        return Made(label, Mesh(vertices, faces, colours, surface.invented), note)
+
+    def looks_of(self, label: int) -> tuple[Box, float, list[Look]]:
+        """Return an object's box, the size of its grid cells in scene units, and what cameras see of it."""
+        own = (self._labels == label) & self._finite
+        splats = self._splats.pick(own)
+        box = _box(splats)
+        cell = _cell(box, self._cameras)
+        if self._whole is None:
+            return box, cell, []
+        return box, cell, looks_at(box, self._cameras, cell, DepthRenderer(splats), self._whole, own)
+
+    def __iter__(self) -> Iterator[Made]:
+        return (self.make(label) for label in self.objects)
+
+
+def _too_faint(label: int) -> str:
+    return f"Object {label} has no mesh: no camera sees it at least half opaque."
+
+
+def _box(splats: Splats) -> Box:
     reach = splats.sizes.max(1, keepdims=True)
-    low = np.quantile(splats.means - reach, 0.005, axis=0)
-    high = np.quantile(splats.means + reach, 0.995, axis=0)
+    low, high = np.quantile(splats.means - reach, STRAYS, axis=0), np.quantile(splats.means + reach, 1 - STRAYS, axis=0)
     return Box(low.astype(np.float64), high.astype(np.float64))
 
 
-def cell_size(box: Box, cameras: Sequence[Camera]) -> float:
-    """Size of a grid cell: fine enough for the largest box side, not finer than photographs show."""
-    sizes = [(camera.viewmat[2, :3] @ box.middle + camera.viewmat[2, 3]) / camera.K[0, 0] for camera in cameras]
-    pixel = min((size for size in sizes if size > 0), default=0.0)
-    return max(float((box.high - box.low).max()) / CELLS, FINEST * pixel)
-
-
-def fused(
-    splats: Splats, is_own: NDArray[np.bool_], whole: DepthRenderer, cameras: Sequence[Camera]
-) -> tuple[Field, list[Look]]:
-    own = splats.pick(np.flatnonzero(is_own))
-    box = object_box(own)
-    cell = cell_size(box, cameras)
-    looks = looks_at(box, cameras, cell, DepthRenderer(own), whole, is_own)
-    return fuse(box, cell, looks), looks
+def _cell(box: Box, cameras: Sequence[Camera]) -> float:
+    """The size of a grid cell: a share of the box, but no finer than the photographs are."""
+    away = [(camera.viewmat[2, :3] @ box.middle + camera.viewmat[2, 3]) / camera.K[0, 0] for camera in cameras]
+    pixel = min((size for size in away if size > 0), default=0.0)
+    return max(float((box.high - box.low).max()) / CELLS, FINEST * float(pixel))

@@ -8,6 +8,8 @@ import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter, zoom
+from scipy.spatial import KDTree
 from skimage.measure import marching_cubes
 
 from backend.objects.mesh.closing import close
@@ -37,43 +39,83 @@ class Triangles(NamedTuple):
     invented: NDArray[np.bool_]
 
 
-def extract(field: Field, watertight: bool) -> Triangles | None:
-    """Return the surface where the field is 0, or None where nothing was seen of one.
+def surface_of(field: Field, watertight: bool, budget: int) -> Triangles | None:
+    """Return the smoothed surface where the field is 0, or None where nothing was seen of one.
 
     Args:
         watertight: whether what was not seen is closed too; else only small holes are.
+        budget: triangles, at most.
     """
-    seen = _crossing(field.distance, field.seen)
-    if seen is None:
+    surface = extract(field, watertight)
+    if surface is None:
         return None
-    points, faces = seen
+    finished = finish(surface, budget)
+    fine, share = surface, 1.0
+    # Collapsed edges may leave folds, where more than two faces meet. A coarser grid has a closed surface for certain.
+    while watertight and not is_closed(finished.faces):
+        share *= min(0.9, (budget / len(surface.faces)) ** 0.5)
+        coarser = extract(field, watertight, share)
+        if coarser is None:
+            break
+        # Its cells reach deeper than cameras see into the object, so what is invented is told by the fine surface.
+        surface = coarser._replace(invented=_marks(fine, coarser.vertices, coarser.faces))
+        if len(surface.faces) <= budget:
+            finished = finish(surface, budget)
+    return finished
+
+
+def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | None:
+    """Return the surface where the field is 0, or None where nothing was seen of one.
+
+    Args:
+        watertight: see :func:`surface_of`.
+        share: of the grid points along each axis that are used.
+    """
+    crossing = _crossing(field.distance, field.seen)
+    if crossing is None:
+        return None
+    points, faces = crossing
     points = points[np.unique(faces[_large_pieces(points, faces)])] * field.cell + field.low
-    closed = close(field, points)
+    closed, seen = close(field, points), field.seen
     for axis in range(3):
         np.moveaxis(closed, axis, 0)[[0, -1]] = 1  # the surface ends within the grid
+    if share < 1:
+        closed, seen = zoom(closed, share, order=1), zoom(seen.astype(np.float32), share, order=1) > 0.999
+    step = field.cell * (np.array(field.seen.shape) - 1) / (np.array(seen.shape) - 1)
     crossing = _crossing(closed, None)
     if crossing is None:
         return None
     points, faces = crossing
-    invented = ~_is_seen(points, field.seen)[faces].all(1)
+    invented = ~_is_seen(points, seen)[faces].all(1)
     kept = _large_pieces(points, faces)
     if not watertight:
         kept &= ~_caps(points, faces, invented)
     faces, invented = faces[kept], invented[kept]
     used, faces = np.unique(faces, return_inverse=True)
-    return Triangles(points[used] * field.cell + field.low, faces.reshape(-1, 3), invented)
+    return Triangles(points[used] * step + field.low, faces.reshape(-1, 3), invented)
 
 
-def _crossing(distance: NDArray[np.float32], mask: NDArray[np.bool_] | None):
-    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None where there is none."""
-    values = distance if mask is None else distance[mask]
+def _crossing(distance: NDArray[np.float32], seen: NDArray[np.bool_] | None):
+    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None if there is none.
+
+    Args:
+        seen: (X, Y, Z), grid points that count; None for all.
+    """
+    values = distance if seen is None else distance[seen]
     if not values.size or values.min() >= 0 or values.max() <= 0:
         return None
     try:
-        points, faces, _, _ = marching_cubes(distance, 0.0, mask=mask)
-    except RuntimeError:  # the mask leaves no cell that the surface crosses
+        points, faces, _, _ = marching_cubes(distance, 0.0, mask=None if seen is None else _whole_cells(seen))
+    except RuntimeError:  # no cell that counts is crossed
         return None
     return points.astype(np.float64), faces.astype(np.int64)
+
+
+def _whole_cells(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the cells of which all eight corners are seen at their last corner, where marching_cubes looks."""
+    whole = np.zeros_like(seen)
+    whole[1:, 1:, 1:] = minimum_filter(seen, size=2, origin=0)[1:, 1:, 1:]
+    return whole
 
 
 def _is_seen(points: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -108,16 +150,38 @@ def _pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDAr
 
 
 def finish(surface: Triangles, budget: int) -> Triangles:
-    """Return the surface smoothed and with at most ``budget`` triangles."""
+    """Return the surface smoothed and with at most ``budget`` triangles; a closed one may have folds then."""
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     trimesh.smoothing.filter_taubin(mesh, iterations=SMOOTHING)
     vertices, faces, invented = np.asarray(mesh.vertices), surface.faces, surface.invented
     if len(faces) <= budget:
         return Triangles(vertices, faces, invented)
-    middles = vertices[faces].mean(1)
-    fewer, fewer_faces = fast_simplification.simplify(vertices, faces, target_count=budget)
-    fewer, fewer_faces = np.asarray(fewer, np.float64), np.asarray(fewer_faces, np.int64)
-    from scipy.spatial import KDTree
+    fewer, fewer_faces = _simplified(vertices, faces, budget)
+    return Triangles(fewer, fewer_faces, _marks(Triangles(vertices, faces, invented), fewer, fewer_faces))
 
-    nearest = KDTree(middles).query(fewer[fewer_faces].mean(1))[1]
-    return Triangles(fewer, fewer_faces, invented[nearest])
+
+def _marks(surface: Triangles, vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the nearest face of a surface is invented, for each of other faces."""
+    middles = surface.vertices[surface.faces].mean(1)
+    return surface.invented[KDTree(middles).query(vertices[faces].mean(1))[1]]
+
+
+def _simplified(vertices: NDArray[np.float64], faces: NDArray[np.int64], budget: int) -> tuple[NDArray, NDArray]:
+    """Vertices and faces after collapsing edges by their quadric error (Garland and Heckbert 1997), without fins."""
+    points, corners = fast_simplification.simplify(vertices, faces, target_count=budget)
+    points, corners = np.asarray(points, np.float64), np.asarray(corners, np.int64)
+    while True:
+        ordered = np.sort(corners, axis=1)
+        _, kind, count = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)
+        # Two faces on the same corners stand back to back; a face of two corners has no area.
+        useless = (count[kind.reshape(-1)] > 1) | (ordered[:, :2] == ordered[:, 1:]).any(1)
+        if not useless.any():
+            used, corners = np.unique(corners, return_inverse=True)
+            return points[used], corners.reshape(-1, 3)
+        corners = corners[~useless]
+
+
+def is_closed(faces: NDArray[np.int64]) -> bool:
+    """Whether each edge has two faces."""
+    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    return bool((np.unique(edges, axis=0, return_counts=True)[1] == 2).all())

@@ -23,6 +23,7 @@ def write(out, progress=lambda *a: None):
     splats, lift = two_balls()
     with whole_folder(out) as folder:
         result.write_gaussians(folder, splats, lift, progress)
+        result.write_meshes(folder, splats, lift.labels, [], "cpu", progress)
         result.write_objects(folder, "kitchen", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
         result.write_labels(folder, {"a": np.array([[0, 2], [1, 300]], np.int32)})
     return splats, lift

@@ -43,7 +43,7 @@ def made(embedded: bool) -> tuple[Splats, Lift]:
 def write(folder: Path, embedded: bool) -> Path:
     splats, lift = made(embedded)
     with whole_folder(folder) as part:
-        result.write_gaussians(part, splats, lift, meshes=False)
+        result.write_gaussians(part, splats, lift)
         result.write_objects(part, "balls", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
         result.write_cameras(part, {"a": CAMERA, "b": CAMERA.resized(40, 20)})
     return folder

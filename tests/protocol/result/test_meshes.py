@@ -15,12 +15,13 @@ from protocol.errors import BadResult
 from protocol.result.meshes import Mesh, read_mesh, write_mesh
 
 
-def mesh(vertices: int, faces: int, seed: int = 0) -> Mesh:
+def mesh(vertices: int, faces: int, seed: int = 0, marked: bool = True) -> Mesh:
     rng = np.random.default_rng(seed)
     return Mesh(
         rng.normal(size=(vertices, 3)).astype(np.float32),
         rng.integers(0, max(vertices, 1), (faces, 3)).astype(np.int32),
         rng.integers(0, 256, (vertices, 3)).astype(np.uint8),
+        rng.random(faces) < 0.5 if marked else None,
     )
 
 
@@ -35,6 +36,11 @@ def test_a_mesh_comes_back_as_it_was_written(vertices: int, faces: int, seed: in
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b)
         assert [each.name for each in path.parent.iterdir()] == ["m.ply"]
+
+
+def test_a_mesh_without_marks_comes_back_without_them(tmp_path: Path) -> None:
+    write_mesh(mesh(6, 5, marked=False), tmp_path / "m.ply")
+    assert read_mesh(tmp_path / "m.ply").invented is None
 
 
 def test_other_programs_find_its_columns(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from backend.objects.mesh.level_set import mesh_of
+from backend.objects.mesh.level_set import level_set
 from protocol.splats import Splats
 from tests.backend.objects.making import ball, two_balls
 
@@ -17,7 +17,7 @@ def sphere():
 
 
 def test_a_shell_of_gaussians_becomes_one_closed_ball(sphere):
-    mesh = mesh_of(sphere)
+    mesh = level_set(sphere)
     assert mesh is not None
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces)
     assert shape.is_watertight
@@ -31,15 +31,15 @@ def test_a_shell_of_gaussians_becomes_one_closed_ball(sphere):
 
 
 def test_nothing_and_the_transparent_have_no_surface(sphere):
-    assert mesh_of(sphere.pick(np.zeros(len(sphere), bool))) is None
+    assert level_set(sphere.pick(np.zeros(len(sphere), bool))) is None
     faint = Splats(sphere.means, sphere.quats, sphere.scales, sphere.opacities * 0 - 9, sphere.sh)
-    assert mesh_of(faint) is None
+    assert level_set(faint) is None
 
 
 def test_one_gaussian_and_a_zero_quaternion():
     splats, _ = two_balls()
     one = splats.pick(np.array([3]))
     one = Splats(one.means, one.quats * 0, one.scales, one.opacities, one.sh)
-    mesh = mesh_of(one)
+    mesh = level_set(one)
     assert mesh is not None
     assert np.allclose(mesh.vertices.mean(0), one.means[0], atol=0.02)
