@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
+from backend.cli_options import job_options
 from backend.progress import Cancelled
 from protocol.errors import BadArgument, Fault, Unavailable
+from protocol.job_request import JobRequest, check
 
 if TYPE_CHECKING:
     from backend.scene.types import MaskIds
@@ -34,22 +36,13 @@ app = typer.Typer(
 
 SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="Scene folder, folder of photographs, or video.")]
 Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Device for computations.")]
-TestViews = Annotated[
-    str, typer.Option(metavar="none|last:F|every:N", help="Test views, not used for training or lifting.")
-]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Reconstruction steps. Default: set by the quality.")]
-Quality = Annotated[
-    Literal["draft", "standard", "high"],
-    typer.Option(help="Quality of the reconstruction. A draft takes at most a third of the time of standard."),
-]
-Gpus = Annotated[int, typer.Option(min=1, help="Experimental: number of GPUs for one reconstruction.")]
 MaskFolder = Annotated[Path | None, typer.Option(help="Mask folder. Default: the folder of the layout.")]
 Masks = Annotated[
     str | None,
     typer.Option(
         metavar="DIR|geometry",
-        help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
+        help='Mask folder, or "geometry" to find objects without masks. Default: the folder of the layout.',
     ),
 ]
 BackgroundIds = Annotated[
@@ -58,80 +51,44 @@ BackgroundIds = Annotated[
 VoidIds = Annotated[
     list[int] | None, typer.Option("--void-id", metavar="ID", help="Mask id of unknown pixels; repeatable.")
 ]
+OF_RECONSTRUCT = (
+    "quality",
+    "steps",
+    "test_views",
+    "device",
+    "seed",
+    "masks",
+    "background_ids",
+    "void_ids",
+    "long_side",
+    "max_gaussians",
+    "steer",
+    "gpus",
+)
+"""Options of a job that decide what Gaussians become."""
 Yes = Annotated[bool, typer.Option("--yes", help="Download the model without asking.")]
-Steer = Annotated[bool, typer.Option("--steer/--no-steer", help="Add more Gaussians where masks show objects.")]
 
 
 @app.command()
+@job_options()
 def segment(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(help="The result folder.")],
-    splats: Annotated[Path | None, typer.Option(help="Gaussians of the scene: .ply .spz .sog .splat .glb")] = None,
-    masks: Masks = None,
-    background_id: BackgroundIds = None,
-    void_id: VoidIds = None,
-    method: Annotated[str | None, typer.Option(help="Lifting method. Default: the best one.")] = None,
-    test_views: TestViews = "none",
-    device: Device = "auto",
-    seed: Seed = 0,
-    quality: Quality = "standard",
-    steps: Steps = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method; repeatable.")
-    ] = None,
-    gallery: Annotated[bool, typer.Option(help="Write images to gallery/; takes a few seconds.")] = True,
-    refine: Annotated[
-        bool | None,
-        typer.Option(
-            "--refine/--no-refine",
-            help="Refine object edges with the labels. Default: off with --splats, otherwise on.",
-        ),
-    ] = None,
-    gpus: Gpus = 1,
-    steer: Steer = True,
-    masks_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|DIR", help="Model that makes masks if the scene has none; see backend masks."),
-    ] = None,
+    request: JobRequest,
     yes: Yes = False,
-    level: Annotated[
-        Literal["whole", "part"], typer.Option(help="Where masks lie on one another: whole objects, or their parts.")
-    ] = "whole",
 ) -> None:
-    """Turn a scene folder into labelled objects, in this process, without a server."""
-    from backend.pipeline import SegmentRequest
+    """Segment a scene folder into labelled objects, without a server."""
     from backend.pipeline import segment as run
     from backend.terminal import progress_bars
 
     checkpoint = out.with_name(f".{out.name}.checkpoint")
-    request = SegmentRequest(
-        scene=scene,
-        out=out,
-        splats=splats,
-        masks=None if masks is None or masks == "geometry" else Path(masks),
-        geometry=masks == "geometry",
-        mask_ids=_mask_ids(background_id, void_id),
-        method=method,
-        test_views=test_views,
-        device=device,
-        seed=seed,
-        steps=steps,
-        quality=quality,
-        checkpoint=checkpoint,
-        gallery=gallery,
-        settings=parse_settings(setting or []),
-        refine=refine,
-        gpus=gpus,
-        steer=steer,
-        masks_model=masks_model,
-        level=level,
-    )
     with progress_bars() as progress:
-        if masks_model is not None and masks is None:
+        if request.masks_model is not None:
+            check(request)
             from backend.segmenter import get_weights
 
-            get_weights(masks_model, _agree(yes), progress)
-        report = run(request, progress)
+            get_weights(request.masks_model, _agree(yes), progress)
+        report = run(scene, out, request, checkpoint=checkpoint, progress=progress)
     checkpoint.unlink(missing_ok=True)
     _warn(report["warnings"])
     typer.echo(_how_solid(report))
@@ -172,11 +129,20 @@ def inspect(
     from backend.scene.inspect import as_lines, inspect_scene
 
     folder = None if masks is None or masks == "geometry" else Path(masks)
-    findings, fault = inspect_scene(scene, folder, _mask_ids(background_id, void_id), geometry=masks == "geometry")
+    ids, geometry = _mask_ids(background_id, void_id), masks == "geometry"
+    findings, fault = inspect_scene(scene, folder, ids, geometry, _model_here)
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:
         raise fault
+
+
+def _model_here() -> str | None:
+    """Return the model that makes masks where there are none."""
+    from backend.segmenter import find_known
+
+    found = find_known()
+    return None if found is None else found.name
 
 
 @app.command()
@@ -194,8 +160,8 @@ def poses(
     if source is None:
         raise BadArgument(
             f"{photographs} is neither a video nor a folder of photographs without cameras.",
-            "Give a video file or a folder that contains photographs or images/. backend inspect lists what a folder "
-            "contains.",
+            "Give a video file or a folder that contains photographs or images/. To list its contents, run backend "
+            "inspect.",
         )
     with progress_bars() as progress:
         made = write_workspace(source, out, seed, progress)
@@ -246,27 +212,19 @@ def _agree(yes: bool) -> Agree:
 
     def agree(offer: Offer) -> bool:
         if yes:
-            typer.echo(f"Fetching {offer}.", err=True)
+            typer.echo(f"Downloading {offer}.", err=True)
             return True
-        return sys.stdin.isatty() and typer.confirm(f"Fetch {offer}?", err=True)
+        return sys.stdin.isatty() and typer.confirm(f"Download {offer}?", err=True)
 
     return agree
 
 
 @app.command()
+@job_options(only=OF_RECONSTRUCT)
 def reconstruct(
     scene: SceneFolder,
     out: Annotated[Path, typer.Option(metavar="FILE.ply", help="The splat file to write.")],
-    quality: Quality = "standard",
-    steps: Steps = None,
-    test_views: TestViews = "none",
-    device: Device = "auto",
-    seed: Seed = 0,
-    masks: MaskFolder = None,
-    background_id: BackgroundIds = None,
-    void_id: VoidIds = None,
-    gpus: Gpus = 1,
-    steer: Steer = True,
+    request: JobRequest,
 ) -> None:
     """Turn photographs into Gaussians."""
     from backend.pipeline import reconstruct_to_file
@@ -276,11 +234,7 @@ def reconstruct(
         raise BadArgument(f"The output {out} does not end in .ply.", "Give a file name that ends in .ply.")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     with progress_bars() as progress:
-        count, psnr, warnings = reconstruct_to_file(
-            scene, out, masks, steps=steps, quality=quality, test_views=test_views, device=device, seed=seed,
-            checkpoint=checkpoint, gpus=gpus, steer=steer, progress=progress,
-            mask_ids=_mask_ids(background_id, void_id),
-        )  # fmt: skip
+        count, psnr, warnings = reconstruct_to_file(scene, out, request, checkpoint=checkpoint, progress=progress)
     checkpoint.unlink(missing_ok=True)
     _warn(warnings)
     held_out = f", {psnr:.2f} dB on the held-out views" if psnr is not None else ""
@@ -295,7 +249,7 @@ def objects(
     seed: Seed = 0,
     gallery: Annotated[bool, typer.Option(help="Write images to gallery/; takes a few seconds.")] = True,
 ) -> None:
-    """Find the objects in a splat file by geometry alone, without cameras, photographs or masks."""
+    """Find the objects in a splat file by geometry, without cameras, photographs or masks."""
     from backend.splats_alone import objects_of_splats
     from backend.terminal import progress_bars
 
@@ -369,10 +323,10 @@ def mesh(
     watertight: Annotated[
         bool, typer.Option("--watertight", help="Close surfaces where no camera saw them, for print and physics.")
     ] = False,
-    triangles: Annotated[int, typer.Option(metavar="N", help="Triangles of a mesh, at most.")] = 40_000,
+    triangles: Annotated[int, typer.Option(metavar="N", help="Largest number of triangles of a mesh.")] = 40_000,
     device: Device = "auto",
 ) -> None:
-    """Make the meshes of objects of a result anew."""
+    """Make the meshes of a result again."""
     from backend.objects.remesh import remesh
     from backend.terminal import progress_bars
 
@@ -493,25 +447,6 @@ def doctor() -> None:
         typer.echo(f"{'ok ' if finding.good else 'NO '} {finding.what}: {finding.found}")
         if finding.remedy:
             typer.echo(f"      {finding.remedy}")
-
-
-def parse_settings(pairs: list[str]) -> dict[str, float | int | str | bool]:
-    """Return settings written NAME=VALUE with their values as numbers or truth values where they read as such.
-
-    Raises:
-        BadArgument: if a pair has no name or no value.
-    """
-    settings: dict[str, float | int | str | bool] = {}
-    for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not name or not sign or not text:
-            raise BadArgument(f"The setting {pair!r} is not of the form NAME=VALUE.")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        settings[name] = value if isinstance(value, int | float | bool) else text
-    return settings
 
 
 def main() -> None:

@@ -23,6 +23,10 @@ from protocol.wire import decode
 from tests.backend.lift.test_bad_lifts import BAD_LIFTS, attempt
 from tests.backend.scene.test_bad_photographs import BAD_PHOTOGRAPHS, look
 from tests.backend.scene.test_bad_scenes import BAD_SCENES, load_all
+from tests.backend.segmenter.test_fetch import BAD_FETCHES
+from tests.backend.segmenter.test_weights import BAD_MODELS, spoil
+from tests.backend.segmenter.test_weights import load as load_model
+from tests.backend.segmenter.tiny import build
 from tests.backend.test_cli import BAD_ARGUMENTS, write_scene
 from tests.protocol.formats.test_read import BAD_FILES
 from tests.protocol.test_ply import BAD_PLY
@@ -46,6 +50,13 @@ def splat_files() -> Iterator[Case]:
         yield name, lambda folder, data=data: read_ply(written(folder / "scene.ply", data))
     for name, (file, data, _) in BAD_FILES.items():
         yield name, lambda folder, file=file, data=data: read_splats(written(folder / file, data))
+
+
+def models() -> Iterator[Case]:
+    for name in BAD_MODELS:
+        yield name, lambda folder, name=name: load_model(spoil(build("sam2", folder / "model"), name))
+    for name, (attempt_fetch, _, _) in BAD_FETCHES.items():
+        yield name, attempt_fetch
 
 
 def frames() -> Iterator[Case]:
@@ -116,5 +127,6 @@ if __name__ == "__main__":
     table("Photographs without cameras", photographs())
     table("Splat files", splat_files())
     lifts()
+    table("Models", models())
     table("Frames from the wire", frames())
     table("Command lines", command_lines())

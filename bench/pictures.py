@@ -1,8 +1,9 @@
-"""Pictures for the documents: labels of every method side by side, and an embedding on its way to the corners.
+"""Pictures for the documents: labels of every method, an embedding on its way to the corners, a way through Blender.
 
 python -m bench.pictures made                                   # docs/images/methods_made.png
 python -m bench.pictures room ROOM --splats SPLATS.ply          # docs/images/methods_room.png
 python -m bench.pictures corners                                # docs/images/corners.png
+python -m bench.pictures clicks FOLDER                          # docs/images/five_clicks.png
 """
 
 from __future__ import annotations
@@ -31,6 +32,17 @@ BAR = 20
 """Height of a title in pixels."""
 STEPS = (0, 20, 60, 150, 400, 1000)
 """Of the training whose embeddings are shown."""
+
+CLICKS = {
+    "0_empty": "an empty file",
+    "2_chosen": "connected, a folder chosen",
+    "3_working": "Segment pressed",
+    "3_finished": "done",
+    "4_imported": "imported",
+}
+"""Pictures that `docs/five_clicks.py` has made, and what is said of each."""
+PANEL, WINDOW = (844, 62, 1040, 724), (0, 24, 1056, 724)
+"""What is cut out of them: left, top, right, bottom."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 Out = Annotated[Path, typer.Option(help="Folder for the picture.")]
@@ -65,6 +77,26 @@ def corners(seed: int = 5, out: Out = IMAGES) -> None:
         embeddings(many.splats, many.train, many.labels, 12),
     ]
     save(corners_sheet(rows, [few.labels, many.labels]), out / "corners.png")
+
+
+@app.command()
+def clicks(
+    folder: Annotated[Path, typer.Argument(help="The pictures of the screen that docs/five_clicks.py has made.")],
+    out: Out = IMAGES,
+) -> None:
+    """The way from an empty Blender to objects: the panel after each click, and what is seen at the end."""
+    panels = [(title, np.asarray(cut(folder / f"{name}.png", PANEL))) for name, title in CLICKS.items()]
+    last = cut(folder / "5_objects.png", WINDOW)
+    above = sheet(panels, columns=len(panels))
+    whole = Image.new("RGB", (max(above.width, last.width), above.height + last.height), "white")
+    whole.paste(above, (0, 0))
+    whole.paste(last, (0, above.height))
+    save(whole, out / "five_clicks.png")
+
+
+def cut(file: Path, box: tuple[int, int, int, int]) -> Image.Image:
+    with Image.open(file) as picture:
+        return picture.convert("RGB").crop(box)
 
 
 def methods_sheet(case: Case, number: int) -> Image.Image:

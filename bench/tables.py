@@ -32,7 +32,7 @@ from backend.evaluate.lerf_mask import score_lerf_mask
 from backend.evaluate.ovs import score_ovs
 from backend.evaluate.scene_folders import last_frames, score_messy_rooms
 from backend.evaluate.scene_pq import SceneScore
-from backend.pipeline import SegmentRequest, segment
+from backend.pipeline import segment
 from backend.scene.json_files import read_json
 from backend.scene.names import natural_key
 from backend.terminal import progress_bars
@@ -40,6 +40,7 @@ from bench.prompts import write_prompt_masks
 from bench.published import LERF_MASK, MESSY_ROOMS, OVS, ROOMS, SCANNET, Published
 from bench.semantics import score_with_classes
 from protocol.errors import BadArgument, Fault
+from protocol.job_request import JobRequest
 from protocol.result.names import REPORT
 
 WIDTH = 120
@@ -76,11 +77,10 @@ def messy_rooms(root: Root, out: Out, method: Method = None, device: Device = "a
         frames = list(find_maps(scene / "instance"))
         # "last:0.2" of a number of frames that 5 does not divide may round to another number than the protocol's.
         share = len(last_frames(frames)) / len(frames)
-        request = SegmentRequest(
-            scene, out / scene.name, method=method, test_views=f"last:{share}", device=device, seed=seed, meshes=False
-        )
-        seconds = run(request)
-        found[scene.name] = Ours(score_messy_rooms(request.out, scene)[0], seconds)
+        request = JobRequest(method=method, test_views=f"last:{share}", device=device, seed=seed, meshes=False)
+        result = out / scene.name
+        seconds = run(scene, result, request)
+        found[scene.name] = Ours(score_messy_rooms(result, scene)[0], seconds)
     console().print(messy_rooms_table(found))
 
 
@@ -89,11 +89,10 @@ def panoptic_lifting(root: Root, out: Out, method: Method = None, device: Device
     """ScanNet and Replica: PQ^scene over 21 classes, which the masks of m2f_semantics give to our objects."""
     found = {}
     for scene in scenes_below(root, ("intrinsic", "rs_semantics", "rs_instance", "splits.json")):
-        request = SegmentRequest(
-            scene, out / scene.name, method=method, test_views="own", device=device, seed=seed, meshes=False
-        )
-        seconds = run(request)
-        found[scene.name] = Ours(score_with_classes(request.out, scene, device), seconds)
+        request = JobRequest(method=method, test_views="own", device=device, seed=seed, meshes=False)
+        result = out / scene.name
+        seconds = run(scene, result, request)
+        found[scene.name] = Ours(score_with_classes(result, scene, device), seconds)
     console().print(panoptic_lifting_table(found))
     console().print(published_table(SCANNET, "Published, mean over the scenes of a data set, PQ^scene in percent"))
 
@@ -110,7 +109,7 @@ class OurMasks:
 Masks = Annotated[str | None, typer.Option(help="Mask folder inside each scene, where it is not a customary one.")]
 Detections = Annotated[
     Path | None,
-    typer.Option(help="SCENE/VIEW/PROMPT.png of a text detector; left out, the truth of one view stands in for it."),
+    typer.Option(help="SCENE/VIEW/PROMPT.png of a text detector; default: the truth of one view stands in for it."),
 ]
 
 
@@ -127,10 +126,11 @@ def lerf_mask(
     """LERF-Mask: mean IoU and boundary IoU of the masks that prompts name, views outside images_train held out."""
     found = {}
     for scene in scenes_below(root, ("sparse", "images_train", "test_mask")):
-        request = named_request(scene, out, method, device, seed, masks)
-        seconds = run(request)
-        chosen = request.out / "prompts"
-        write_prompt_masks(request.out, scene, scene / "test_mask", detections and detections / scene.name, chosen)
+        request = JobRequest(masks=masks, method=method, test_views="own", device=device, seed=seed, meshes=False)
+        result = out / scene.name
+        seconds = run(scene, result, request)
+        chosen = result / "prompts"
+        write_prompt_masks(result, scene, scene / "test_mask", detections and detections / scene.name, chosen)
         score = score_lerf_mask(chosen, scene)
         found[scene.name] = OurMasks(100 * score.mean_iou, 100 * score.mean_boundary_iou, seconds)
     console().print(masks_table("LERF-Mask", LERF_MASK, found, detections))
@@ -149,27 +149,13 @@ def ovs(
     """3D-OVS: mean IoU of the masks of named classes, annotated views held out."""
     found = {}
     for scene in scenes_below(root, ("sparse", "segmentations")):
-        request = named_request(scene, out, method, device, seed, masks)
-        seconds = run(request)
-        chosen = request.out / "prompts"
-        write_prompt_masks(request.out, scene, scene / "segmentations", detections and detections / scene.name, chosen)
+        request = JobRequest(masks=masks, method=method, test_views="own", device=device, seed=seed, meshes=False)
+        result = out / scene.name
+        seconds = run(scene, result, request)
+        chosen = result / "prompts"
+        write_prompt_masks(result, scene, scene / "segmentations", detections and detections / scene.name, chosen)
         found[scene.name] = OurMasks(100 * score_ovs(chosen, scene).mean_iou, None, seconds)
     console().print(masks_table("3D-OVS", OVS, found, detections))
-
-
-def named_request(
-    scene: Path, out: Path, method: str | None, device: str, seed: int, masks: str | None
-) -> SegmentRequest:
-    return SegmentRequest(
-        scene,
-        out / scene.name,
-        masks=scene / masks if masks else None,
-        method=method,
-        test_views="own",
-        device=device,
-        seed=seed,
-        meshes=False,
-    )
 
 
 def masks_table(
@@ -290,20 +276,20 @@ class Report(msgspec.Struct):
     seconds: dict[str, float]
 
 
-def run(request: SegmentRequest) -> float:
+def run(scene: Path, result: Path, request: JobRequest) -> float:
     """Segment, unless the result is there already; return the seconds it took.
 
     Raises:
         BadArgument: if the result that is there was made with other settings. Fault: as :func:`segment`.
     """
-    listing = request.out / REPORT
+    listing = result / REPORT
     if not listing.is_file():
         with progress_bars() as progress:
-            segment(request, progress)
+            segment(scene, result, request, progress=progress)
     report = read_json(listing, Report)
     asked = (request.method or report.method, request.test_views, request.seed)
     if (report.method, report.test_views, report.seed) != asked:
-        raise BadArgument(f"{request.out} holds a result with other settings.", "Choose another folder with --out.")
+        raise BadArgument(f"{result} holds a result with other settings.", "Choose another folder with --out.")
     return report.seconds["total"]
 
 

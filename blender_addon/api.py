@@ -11,7 +11,7 @@ Works in a window, in ``blender -b --python script.py`` and in the bpy module. E
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from protocol.address import parse
 from protocol.coroutines import finish
 from protocol.errors import BadArgument, Fault, Unavailable
-from protocol.messages import JobRequest, MethodInfo, Select
+from protocol.job_request import JobRequest
+from protocol.messages import MethodInfo, Select
 
 from .client.cache import Cache
 from .client.connection import Connection
@@ -126,7 +127,7 @@ def server_here(
         program: a Python that the backend is installed for, the folder of its environment, or the program ``backend``.
         arguments: further ones of ``backend serve``.
         timeout: seconds to wait until it says where it listens.
-        cache: folder for its log; left out, that of the add-on's preferences.
+        cache: folder for its log; default: that of the add-on's preferences.
 
     Raises:
         BadArgument: if there is no such program.
@@ -159,7 +160,7 @@ def connect(
         pairing: the server's pairing string, for an encrypted connection; needed beyond this machine, and where the
             server encrypts on this one. That of the add-on's preferences is not looked at.
         timeout: seconds to wait.
-        cache: folder for downloads; left out, that of the add-on's preferences.
+        cache: folder for downloads; default: that of the add-on's preferences.
 
     Raises:
         BadArgument: if ``address`` is no address, or ``pairing`` no pairing string.
@@ -193,47 +194,89 @@ def segment(
     folder: Path | str,
     method: str | None = None,
     *,
-    masks: Path | str | None = None,
     splats: Path | str | None = None,
+    masks: Path | str | None = None,
     test_views: str = "none",
     device: Literal["auto", "cuda", "cpu"] = "auto",
     seed: int = 0,
     steps: int | None = None,
     quality: Literal["draft", "standard", "high"] = "standard",
     settings: Mapping[str, bool | int | float | str] | None = None,
+    masks_from: Literal["capture", "geometry"] = "capture",
+    masks_model: str | None = None,
+    level: Literal["whole", "part"] = "whole",
+    background_ids: Sequence[int] = (),
+    void_ids: Sequence[int] = (),
+    long_side: int | None = None,
+    max_gaussians: int | None = None,
+    steer: bool = True,
+    refine: bool | None = None,
+    meshes: bool = True,
+    gallery: bool = True,
+    gpus: int = 1,
     on_progress: Progress | None = None,
 ) -> Segmentation:
     """Send a scene folder to be segmented and return the job at once.
 
+    The options are the fields of :class:`protocol.job_request.JobRequest`, and the same as on the command line.
+
     Args:
         folder: the scene, in a layout that the server reads.
-        method: a lifting method of the server; left out, its best.
+        method: a lifting method of the server; None for its best.
+        splats: a file of Gaussians inside the scene folder, used instead of a reconstruction.
         masks: a mask folder inside the scene folder, where it is not the layout's own.
-        splats: a file of Gaussians inside the scene folder, to be used instead of reconstructing.
-        test_views: test views, not used for training or lifting: "none", "last:0.2", "every:8".
+        test_views: test views, not used for training or lifting: "none", "last:0.2" (a fraction), "every:8", or "own"
+            for those that the capture names.
         device: where the server computes.
         seed: of every random choice, below 2**32.
-        steps: of the reconstruction; left out, those of the quality.
-        quality: what the reconstruction may take; a draft takes at most a third of the time of standard.
-        settings: values in place of the method's own.
+        steps: of the reconstruction; None for those of the quality.
+        quality: how long the reconstruction may take; a draft takes at most a third of the time of standard.
+        settings: of the method, in place of its own.
+        masks_from: "geometry" finds objects by the shape of the scene alone and reads no masks.
+        masks_model: where the scene has no masks, the segmentation model of the server that makes them, "owner/name";
+            None for a known one that it has.
+        level: whether overlapping masks give whole objects or their parts.
+        background_ids: mask ids that mean background.
+        void_ids: mask ids of pixels where nothing is known.
+        long_side: longest side of the photographs in the reconstruction, in pixels; None for that of the quality.
+        max_gaussians: Gaussians of the reconstruction, at most; None for as many as quality and photographs give.
+        steer: whether more Gaussians grow where masks show objects.
+        refine: whether labels then sharpen the edges of objects; None for yes, unless splats are given, the quality is
+            draft or there are no masks.
+        meshes: whether each object gets a mesh.
+        gallery: whether the result contains images of the training, of test views and of a turntable of the objects.
+        gpus: of the server that reconstruct together; experimental.
         on_progress: called while :meth:`Segmentation.result` waits.
 
     Raises:
-        BadArgument: if ``method`` is none of the server's, or ``masks`` or ``splats`` are not inside the scene folder.
+        BadArgument: if ``method`` is none of the server's, an option is out of range, two exclude one another, or
+            ``masks`` or ``splats`` are not inside the scene folder.
     """
     names = [each.name for each in client.methods]
     if method is not None and method not in names:
         raise BadArgument(f"The method {method!r} does not exist.", f"Choose one of {', '.join(names)}.")
     request = JobRequest(
         method=method,
-        masks=None if masks is None else str(masks),
         splats=None if splats is None else str(splats),
+        masks=None if masks is None else str(masks),
         test_views=test_views,
         device=device,
         seed=seed,
         steps=steps,
         quality=quality,
         settings=dict(settings or {}),
+        masks_from=masks_from,
+        masks_model=masks_model,
+        level=level,
+        background_ids=list(background_ids),
+        void_ids=list(void_ids),
+        long_side=long_side,
+        max_gaussians=max_gaussians,
+        steer=steer,
+        refine=refine,
+        meshes=meshes,
+        gallery=gallery,
+        gpus=gpus,
     )
     return Segmentation(client.job_list.submit(Path(folder), request), on_progress)
 
@@ -341,7 +384,7 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     """Have the Gaussians of an imported scene seen as points or as ellipsoids.
 
     Args:
-        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; left out, 200,000.
+        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; default: 200,000.
 
     Raises:
         BadArgument: if ``display`` is neither, or ``budget`` not positive.
@@ -368,7 +411,7 @@ def export_object(
     Warns of what the format cannot hold.
 
     Args:
-        name: a format for Gaussians, such as "spz"; left out, the ending of ``path`` says which.
+        name: a format for Gaussians, such as "spz"; default: the ending of ``path`` says which.
         labels: whether labels are written too, in the file or, where the format holds none, beside it.
 
     Raises:

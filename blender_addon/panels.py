@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 import bpy
 
 from protocol.errors import Fault
+from protocol.job_request import FEATURE
 
-from . import session, values
+from . import options, session, values
 from .client.connection import Connection
 from .client.job import Job
 from .client.rate import format_duration
@@ -135,11 +136,34 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
         if folder is not None:
             draw_survey(column, context, timer.surveyed)
         split = column.split(factor=0.4)
+        split.enabled = chosen.masks_from != "geometry"
         split.alignment = "RIGHT"
         split.label(text="Method")
         split.menu("SPLATLIFT_MT_method", text=method_title(chosen.method))
-        column.prop(chosen, "quality")
         self.layout.operator("splatlift.segment", icon="PLAY")
+
+
+class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
+    """The options of the next job; unused options are greyed out."""
+
+    bl_label = "Quality and Options"
+    bl_parent_id = "SPLATLIFT_PT_capture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        chosen = settings(context)
+        known = timer.known_connection
+        server = known.server if known is not None else None
+        column = self.layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        usable = options.usable(chosen, timer.surveyed, server.features if server is not None else None)
+        for name in options.SHOWN:
+            row = column.row()
+            row.enabled = name in usable
+            row.prop(chosen, name)
+        if server is not None and FEATURE not in server.features:
+            draw_text(self.layout, context, "The server is too old for some options. Update it.", "INFO")
 
 
 class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
@@ -151,7 +175,8 @@ class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        return bool(values.values_of(settings(context), chosen_method(settings(context))))
+        chosen = settings(context)
+        return chosen.masks_from != "geometry" and bool(values.values_of(chosen, chosen_method(chosen)))
 
     def draw(self, context: Any) -> None:
         column = self.layout.column()
@@ -326,6 +351,8 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
     for text, icon in plan_of(found):
         column.label(text=text, icon=icon)
     column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
+    if found.poses_from is not None:
+        column.prop(settings(context), "masks_from")
     if found.splats is not None and found.poses_from == "cameras":
         column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
     for warning in found.warnings:
@@ -349,7 +376,8 @@ def plan_of(found: Survey) -> list[tuple[str, str]]:
     elif found.strays:
         lines.append((f"{found.strays} mask files match no photograph", "ERROR"))
     if found.masks_from == GEOMETRY:
-        lines.append(("No masks: objects found by geometry", "MESH_DATA"))
+        by = "found by geometry" if found.poses_from is None else "by a model, or geometry"
+        lines.append((f"No masks: {by}", "MESH_DATA"))
     return lines
 
 
@@ -469,6 +497,7 @@ CLASSES = (
     SPLATLIFT_MT_scene,
     SPLATLIFT_PT_server,
     SPLATLIFT_PT_capture,
+    SPLATLIFT_PT_options,
     SPLATLIFT_PT_values,
     SPLATLIFT_PT_jobs,
     SPLATLIFT_PT_objects,

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from . import session
+from . import options, session
 from .splats.collections import splat_objects
 from .splats.display import ELLIPSOID_BUDGET
 from .values import SplatLiftValue
@@ -22,11 +22,6 @@ UP = (
     ("AUTO", "Automatic", "Up direction of the cameras, from the result"),
     *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
 )
-QUALITIES = (
-    ("draft", "Draft", "Small photographs and few steps; at most a third of the time of Standard"),
-    ("standard", "Standard", "Minutes on a CPU"),
-    ("high", "High", "Larger photographs, more steps and more Gaussians; several times as long as Standard"),
-)
 
 SCALE: dict[str, Any] = {
     "name": "Scale",
@@ -38,7 +33,7 @@ SCALE: dict[str, Any] = {
 
 
 class SplatLiftSettings(bpy.types.PropertyGroup):
-    """At ``scene.splatlift``."""
+    """At ``scene.splatlift``; it also has the options of a job, see :mod:`.options`."""
 
     folder: bpy.props.StringProperty(
         name="Capture",
@@ -49,9 +44,6 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         name="Use Its Splats",
         description="Use the Gaussians found in the folder instead of a reconstruction from photographs",
         default=True,
-    )
-    quality: bpy.props.EnumProperty(
-        name="Quality", description="Quality and duration of the reconstruction", items=QUALITIES, default="standard"
     )
     method: bpy.props.StringProperty(
         name="Method", description="Method that lifts masks to objects. If empty, the server's best is used"
@@ -73,6 +65,9 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     )
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
     row: bpy.props.IntProperty(name="Object", description="Active row of the list")
+
+
+SplatLiftSettings.__annotations__ |= options.properties()
 
 
 def settings(context: Any) -> Any:

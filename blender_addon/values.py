@@ -14,7 +14,8 @@ from typing import Any
 import bpy
 import msgspec
 
-from protocol.messages import Setting, Value
+from protocol.field_types import Value
+from protocol.settings import Setting
 
 KINDS = (("BOOL", "On or off", ""), ("INT", "Whole number", ""), ("FLOAT", "Number", ""))
 KINDS += (("CHOICE", "Choice", ""), ("TEXT", "Text", ""))

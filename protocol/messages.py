@@ -18,23 +18,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-MAJOR, MINOR = 2, 0
+from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Name, Sentence, Token
+from protocol.job_request import JobRequest
+from protocol.settings import Setting
+
+MAJOR, MINOR = 2, 1
 """Protocol version. Sides with different MAJOR refuse one another, naming both; MINOR only adds.
 
 What a minor version adds is named among the features of :class:`Hello` and :class:`Welcome`; a side sends a message of
 a feature only to one that named it.
 """
-
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-"""What a file is known by: the BLAKE3 hash of its content, 32 bytes in hex."""
-JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
-"""A UUID4 in hex, made by the client, so that submitting again after a lost reply never starts a job twice."""
-Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
-Name = Annotated[str, Meta(max_length=200)]
-Sentence = Annotated[str, Meta(max_length=2000)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-FolderPath = Annotated[str, Meta(max_length=4096)]
-Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 JobState = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
 FINAL_STATES: frozenset[str] = frozenset({"done", "failed", "cancelled"})
@@ -58,26 +51,6 @@ class MethodInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     title: Name
     summary: Sentence
-
-
-Value = bool | int | float | Name
-"""What a setting of a method can be."""
-
-
-class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A setting of a method, as the panel shows it.
-
-    ``least`` and ``most`` bound a number, None where nothing does; ``choices`` are the values of a "choice".
-    """
-
-    name: Name
-    title: Name
-    kind: Literal["bool", "int", "float", "choice", "text"]
-    default: Value
-    least: float | None = None
-    most: float | None = None
-    choices: list[Name] = []
-    help: Sentence = ""
 
 
 class Welcome(Message):
@@ -150,25 +123,6 @@ class Located(Message):
     """
 
     store: FolderPath
-
-
-class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a job is to do: everything that decides its result, and nothing else."""
-
-    method: Name | None = None
-    splats: Name | None = None
-    """Path of a splat PLY inside the scene folder, to be used instead of reconstructing."""
-    masks: Name | None = None
-    """Path of a mask folder inside the scene folder, where it is not the layout's own."""
-    test_views: Name = "none"
-    device: Literal["auto", "cuda", "cpu"] = "auto"
-    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
-    steps: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    """Reconstruction steps, or None for those of the quality."""
-    quality: Literal["draft", "standard", "high"] = "standard"
-    """What the reconstruction may take: a draft a third of the time of the standard or less, at a loss."""
-    settings: Annotated[dict[Name, Value], Meta(max_length=200)] = {}
-    """Values in place of the method's own; of the feature "facts"."""
 
 
 class Submit(Message):

@@ -12,8 +12,9 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from protocol.errors import BadResult, NotFound
-from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, safe_path, unpack_manifest
+from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpack_manifest
 from protocol.messages import FileEntry
+from protocol.safe_path import safe_path
 
 STALE = 24 * 3600.0
 """Seconds after which a temporary file of a store is taken for one that a crash has left."""
@@ -164,8 +165,8 @@ class Store:
         return shutil.disk_usage(self.root).free
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as ``source``, or a copy where hard links are not to be had."""
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Make ``target`` the same file as ``source``, or a copy where the disk has no hard links."""
     try:
         os.link(source, target)
     except OSError:

@@ -75,6 +75,8 @@ def decide(
     of_views = replace(evidence, views=votes.views)
     region = supervoxels(means, of_views, evidence.seen & named, how.voxel, how.smallest)
     whole = wholes(votes, means, region, how.whole)
+    if whole.max(initial=-1) < 0:
+        return Decision(whole, whole, np.zeros(evidence.masks + 1, np.int32), evidence.masks)
     overlap = overlap_of(votes, whole)
     behind = background_wholes(overlap, whole, evidence.weight, inside)
     object_of = np.where((whole >= 0) & ~behind[np.maximum(whole, 0)], whole, -1).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Regions to wholes, and to parts: what masks that lie on one another hold together.
+"""Regions to whole objects and to parts, from overlapping masks.
 
 Two regions belong to one whole if some mask of a view holds both; that the view also has smaller masks, which part
 them, says nothing. They belong to one part if the smallest mask of each is the same:
@@ -79,6 +79,8 @@ def membership(votes: LayerVotes, region: NDArray[np.int32], least: float = HELD
 
 def wholes(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
     """Return (N,) int32, the whole of each Gaussian from 0; -1 for those in no region."""
+    if region.max(initial=-1) < 0:
+        return region
     group = _numbered(_touching(votes, means, region, max(tau, NEARLY)))
     while True:
         member = membership(votes, group)

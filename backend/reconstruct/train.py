@@ -50,6 +50,30 @@ START_SHARE = 4
 """Training starts with at most the cap over this many Gaussians, and grows to the cap where it is needed."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is reconstructed and how: the same in every process that takes part.
+
+    Attributes:
+        scene: the capture.
+        views: at least one of its views, to train on.
+        device: "auto", "cpu" or "cuda".
+        steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
+        seed: 0 or more.
+        checkpoint: a file that is written now and then and that a later run continues from; None for no file.
+        settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, ``long_side``, and
+            ``pixels_per_gaussian``.
+    """
+
+    scene: Scene
+    views: Sequence[View]
+    device: str = "cpu"
+    steps: int | None = None
+    seed: int = 0
+    checkpoint: Path | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
 def reconstruct(
     scene: Scene,
     train_views: Sequence[View],
@@ -76,7 +100,7 @@ def reconstruct(
         steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
         seed: 0 or more.
         checkpoint: a file that is written every 20 s and at the end, and that a later call with the same scene and
-            settings goes on from. One of another scene or other settings is passed over with a warning in the log.
+            settings continues from. One of another scene or other settings is skipped with a warning in the log.
         progress: called several times a second; what it raises passes through, and the last checkpoint stays.
         settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
         pictures: shown an image as training renders it, now and then.
@@ -93,58 +117,37 @@ def reconstruct(
         Unavailable: ``device`` is "cuda" and it cannot be had, or there is not memory enough.
         Fault: as raised by the readers of the scene.
     """
-    device = device_of(device)
-    with together(gpus, device, _follow, (scene, train_views, device, steps, seed, checkpoint, settings)) as peers:
-        training, mark = prepare(
-            scene, train_views, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress,
-            settings=settings, peers=peers,
-        )  # fmt: skip
+    plan = Plan(scene, train_views, device_of(device), steps, seed, checkpoint, settings or {})
+    with together(gpus, plan.device, _follow, (plan,)) as peers:
+        training, mark = prepare(plan, progress, peers)
         train(training, mark, checkpoint, progress, pictures, course)
     return training.splats()
 
 
-def _follow(
-    peers: Peers,
-    scene: Scene,
-    train_views: Sequence[View],
-    device: str,
-    steps: int | None,
-    seed: int,
-    checkpoint: Path | None,
-    settings: Mapping[str, Any] | None,
-) -> None:
+def _follow(peers: Peers, plan: Plan) -> None:
     """Take part in a reconstruction that another process leads."""
-    training, mark = prepare(
-        scene, train_views, device=device, steps=steps, seed=seed, checkpoint=checkpoint, settings=settings, peers=peers
-    )
-    train(training, mark, checkpoint)
+    training, mark = prepare(plan, peers=peers)
+    train(training, mark, plan.checkpoint)
 
 
-def prepare(
-    scene: Scene,
-    train_views: Sequence[View],
-    *,
-    device: str = "cpu",
-    steps: int | None = None,
-    seed: int = 0,
-    checkpoint: Path | None = None,
-    progress: Progress = silent,
-    settings: Mapping[str, Any] | None = None,
-    peers: Peers | None = None,
-) -> tuple[Training, str]:
+def prepare(plan: Plan, progress: Progress = silent, peers: Peers | None = None) -> tuple[Training, str]:
     """Read the photographs and place the first Gaussians, for :func:`train`.
 
-    Args: as of :func:`reconstruct`; ``peers`` are the processes that train with this one.
+    Args:
+        plan: what is reconstructed and how.
+        progress: as of :func:`reconstruct`.
+        peers: the processes that train with this one.
 
     Returns:
         The training before its first step, and the fingerprint of the run, by which a checkpoint is known to be of it.
 
     Raises: as :func:`reconstruct`.
     """
-    engine = device = device_of(device)
+    scene, train_views, seed, checkpoint = plan.scene, plan.views, plan.seed, plan.checkpoint
+    engine = device = device_of(plan.device)
     if not train_views:
         raise BadScene(f"{scene.root} has no view left for training.", "Hold out fewer views.")
-    changes = dict(settings or {})
+    changes = dict(plan.settings)
     long_side = int(changes.pop("long_side", LONG_SIDE[engine]))
     each = changes.pop("pixels_per_gaussian", None)
     if long_side < 1:
@@ -178,7 +181,7 @@ def prepare(
     distance = viewing_distance(points[0], cameras)
     check_precision(scene, origin, distance, cameras)
     schedule = Schedule.for_scene(
-        distance, photos.pixels, len(points[0]), engine=engine, steps=steps, views=count, **changes
+        distance, photos.pixels, len(points[0]), engine=engine, steps=plan.steps, views=count, **changes
     )
     columns = gaussians_at(points, distance, schedule.sh_degree, device)
     told = {"seed": seed, "long_side": long_side, "engine": engine, "processes": count}

@@ -1,6 +1,6 @@
-"""Models that are known to be of use, with size and licence as their publishers state them.
+"""Models of the hub that are searched for in the local cache where none is named, with size and licence as published.
 
-Any other model of the same classes can be named; these are shown where no model is named, and looked for in the cache.
+Any other model of the same classes can be named. docs/masks.md lists these, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Known(NamedTuple):
     Attributes:
         name: owner and name on the hub.
         title: what it is called in papers.
-        megabytes: size of its weights, 10^6 bytes.
+        megabytes: size of its weights, 10^6 bytes, as published or four bytes a parameter.
         licence: as the publisher states it.
     """
 
@@ -33,10 +33,9 @@ KNOWN = (
     Known("facebook/sam-vit-huge", "SAM huge", 2564, "apache-2.0"),
     Known("syscv-community/sam-hq-vit-base", "SAM-HQ base", 379, "apache-2.0"),
     Known("yonigozlan/EdgeTAM-hf", "EdgeTAM", 56, "apache-2.0"),
-    Known("facebook/sam3", "SAM 3", 3440, "SAM licence"),
+    Known("facebook/sam3", "SAM 3", 3440, "other"),
     Known("tue-mps/coco_panoptic_eomt_large_640", "EoMT large", 1270, "mit"),
-    Known("facebook/mask2former-swin-base-coco-panoptic", "Mask2Former base", 432, "mit"),
-    Known("shi-labs/oneformer_coco_swin_large", "OneFormer large", 950, "mit"),
+    Known("facebook/mask2former-swin-base-coco-panoptic", "Mask2Former base", 432, "other"),
 )
-"""The one to use first stands first."""
+"""The first that is in the cache is used."""
 DEFAULT = KNOWN[0].name

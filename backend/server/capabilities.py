@@ -7,17 +7,17 @@ what is known has grown old; that client is told what is known.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from backend.server.worker_protocol import clip
+from backend.server.child_process import ChildProcess
 from protocol.errors import BadArgument, Unavailable
-from protocol.messages import Error, Facts, Setting, Value
+from protocol.field_types import Value
+from protocol.messages import Error, Facts
+from protocol.settings import Setting
 
 OLD = 60.0
 """Seconds after which the memory that is free is looked up again, if somebody asks."""
@@ -52,7 +52,7 @@ class CapabilityProbe:
         self.known: Found | None = None
         self._log = log
         self._command = list(command)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
         self._waiting: list[Deliver] = []
         self._said = bytearray()
         self._looked_at = 0.0
@@ -72,45 +72,36 @@ class CapabilityProbe:
 
     def filenos(self) -> list[int]:
         """Where the process can be waited for."""
-        return [self._process.stdout.fileno()] if self._process is not None and self._process.stdout is not None else []
+        return [] if self._process is None else [self._process.fileno()]
 
     def tick(self) -> None:
         """Take in what the process has found."""
         if self._process is None:
             return
-        assert self._process.stdout is not None
-        try:
-            data = os.read(self._process.stdout.fileno(), _READ)
-        except BlockingIOError:
+        data = self._process.read(_READ)
+        if data is None:
             return
         self._said += data
         if not data or len(self._said) > _MAX:
-            self._conclude()
+            self._conclude(self._process)
 
     def close(self) -> None:
-        self._end()
+        if self._process is not None:
+            self._end(self._process)
         self._waiting.clear()
 
     def _start(self) -> None:
-        with self._log.open("wb") as log:
-            try:
-                self._process = subprocess.Popen(
-                    self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
-                )
-            except OSError as error:
-                raise Unavailable(f"{self._command[0]} cannot be started: {error.strerror}.") from error
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
+        self._process = ChildProcess(self._command, self._log)
         self._looked_at = time.monotonic()
 
-    def _conclude(self) -> None:
+    def _conclude(self, process: ChildProcess) -> None:
         said = bytes(self._said)
-        self._end()
+        self._end(process)
         try:
             self.known = answer = _found.decode(said)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            words = self._log.read_bytes()[-4096:].decode(errors="replace").strip().rpartition("\n")[2]
-            quote = f": {clip(words.strip(), 300)}" if words else "."
+            words = process.last_words()
+            quote = f": {words}" if words else "."
             answer = Error(
                 Unavailable.code, f"The server cannot read the capabilities of this machine{quote}", f"See {self._log}."
             )
@@ -118,14 +109,11 @@ class CapabilityProbe:
         for deliver in waiting:
             deliver(answer)
 
-    def _end(self) -> None:
-        process, self._process = self._process, None
+    def _end(self, process: ChildProcess) -> None:
+        self._process = None
         self._said.clear()
-        if process is not None:
-            assert process.stdout is not None
-            process.stdout.close()
-            process.kill()
-            process.wait()
+        process.close()
+        process.wait()
 
 
 def check_settings(method: str, given: Mapping[str, Value], declared: Sequence[Setting]) -> None:

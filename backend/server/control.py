@@ -19,7 +19,7 @@ from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
-from protocol.manifest import safe_path
+from protocol.job_request import JobRequest, check, check_paths
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -33,7 +33,6 @@ from protocol.messages import (
     Heartbeat,
     Hello,
     JobInfo,
-    JobRequest,
     Locate,
     Located,
     Message,
@@ -54,7 +53,7 @@ from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "picture", "select")
+FEATURES = ("facts", "options", "picture", "select")
 """What this server can beyond the first version of the protocol."""
 NEARBY = "nearby"
 """The feature of one that only this machine can reach."""
@@ -159,8 +158,8 @@ class Control:
     def _hello(self, hello: Hello, peer: bytes, earlier: Session | None, now: float) -> Welcome:
         if hello.protocol[0] != MAJOR:
             raise VersionMismatch(
-                f"{hello.client} speaks protocol {hello.protocol[0]}.{hello.protocol[1]}, "
-                f"{self.name} speaks protocol {MAJOR}.{MINOR}.",
+                f"{hello.client} uses protocol {hello.protocol[0]}.{hello.protocol[1]}, "
+                f"{self.name} uses protocol {MAJOR}.{MINOR}.",
                 "Update the add-on or the backend, whichever is older.",
             )
         if earlier is not None:
@@ -218,6 +217,8 @@ class Control:
 
     def _check(self, request: JobRequest, scene: str) -> None:
         """Refuse what could only fail later."""
+        check(request)
+        check_paths(request)
         names = [method.name for method in self.methods]
         if request.method is not None and request.method not in names:
             raise BadArgument(f"The method {request.method!r} does not exist.", f"Choose one of {', '.join(names)}.")
@@ -229,16 +230,14 @@ class Control:
             method = request.method or names[0]
             check_settings(method, request.settings, self.capabilities.known.methods.get(method, []))
         paths = self._stored_scene(scene)
-        if request.splats is not None and _inside(request.splats, "splats") not in paths:
+        if request.splats is not None and request.splats not in paths:
             raise BadArgument(
                 f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
             )
-        if request.masks is not None:
-            folder = _inside(request.masks, "masks") + "/"
-            if not any(path.startswith(folder) for path in paths):
-                raise BadArgument(
-                    f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
-                )
+        if request.masks is not None and not any(path.startswith(f"{request.masks}/") for path in paths):
+            raise BadArgument(
+                f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
+            )
 
     def _stored_scene(self, scene: str) -> set[str]:
         """Return the paths in a stored scene."""
@@ -300,13 +299,6 @@ def _described(found: Found | Error, question: Describe | DescribeMethod) -> Mes
         known = f"Known methods: {', '.join(found.methods)}."
         return Error(BadArgument.code, f"The method {question.method[:100]!r} does not exist.", known[:2000])
     return MethodSettings(question.method, found.methods[question.method])
-
-
-def _inside(path: str, field: str) -> str:
-    try:
-        return str(safe_path(path))
-    except BadFrames as fault:
-        raise BadArgument(f"The path {path!r} of {field} is not inside the scene folder.") from fault
 
 
 def _result(job: Job) -> Result:

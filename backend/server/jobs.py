@@ -16,14 +16,8 @@ import msgspec
 
 from backend.server.worker_protocol import clip
 from protocol.errors import NotFound, Refused, Unavailable
-from protocol.messages import (
-    Error,
-    JobInfo,
-    JobRequest,
-    JobState,
-    Progress,
-    Submit,
-)
+from protocol.job_request import JobRequest
+from protocol.messages import Error, JobInfo, JobState, Progress, Submit
 
 LAYOUT = 2
 """Written into the database; a server that meets another refuses it. Since 2 what is stored is named by BLAKE3."""
@@ -146,7 +140,7 @@ class Jobs:
         """Return the job.
 
         Raises:
-            NotFound: if nobody submitted it.
+            NotFound: if it was not submitted.
         """
         found = self._select("WHERE id = ?", job)
         if not found:

@@ -11,14 +11,15 @@ import msgspec
 
 from backend.lift.methods import METHODS
 from backend.server.capabilities import Found
-from backend.server.child_stdout import take_stdout
-from backend.server.method_settings import declare
+from backend.server.child_pipes import listen, take_stdout
 from protocol.errors import Fault
 from protocol.messages import Facts
+from protocol.settings import declare
 
 
 def main() -> None:
     channel = take_stdout()
+    listen()
     methods = {name: declare(method.settings) for name, method in METHODS.items()}
     channel.write(msgspec.json.encode(Found(_machine(sys.argv[1]), methods)))
     channel.flush()

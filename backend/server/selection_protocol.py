@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from protocol.messages import Digest, Error, Select
+from protocol.field_types import Digest
+from protocol.messages import Error, Select
 
 MAX_ANSWER = 16 << 20
 LENGTH = 4

@@ -6,17 +6,18 @@ The last few results stay open, so that only the first selection in one waits fo
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
 from collections import OrderedDict
 from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
 
 import numpy as np
 
 from backend.select import Opened, Selection, open_result, select_gaussian, select_pixel
-from backend.server.child_stdout import take_stdout
+from backend.server.child_pipes import listen, take_stdout
 from backend.server.selection_protocol import Answer, Question, pack_answer, unpack_question
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.messages import Error, Select
@@ -32,8 +33,10 @@ def main() -> None:
     store, folder = Path(sys.argv[1]), Path(sys.argv[2])
     channel = take_stdout()
     selector = Selector(Store(store), folder)
-    for line in sys.stdin.buffer:
-        channel.write(pack_answer(selector.answer(unpack_question(line))))
+    questions: SimpleQueue[bytes] = SimpleQueue()
+    listen(questions.put)
+    while True:
+        _write(channel, pack_answer(selector.answer(unpack_question(questions.get()))))
 
 
 class Selector:
@@ -82,9 +85,17 @@ class Selector:
         return self.opened[manifest]
 
 
+def _write(channel: BinaryIO, data: bytes) -> None:
+    """Write all of ``data``; without a buffer, a write may take a part of it."""
+    while data:
+        data = data[channel.write(data) :]
+
+
 def _select(opened: Opened, wanted: Select) -> Selection:
     if (wanted.gaussian is None) == (wanted.view is None):
-        raise BadArgument("A selection needs exactly one Gaussian or one pixel of a view.", "Name one of the two.")
+        raise BadArgument(
+            "A selection needs exactly one Gaussian or one pixel of a view.", "Give exactly one of the two."
+        )
     if wanted.gaussian is not None:
         return select_gaussian(opened, wanted.gaussian, wanted.threshold, wanted.hull)
     assert wanted.view is not None
@@ -93,6 +104,3 @@ def _select(opened: Opened, wanted: Select) -> Selection:
 
 if __name__ == "__main__":
     main()
-    sys.stderr.flush()
-    # Nothing is left to say; taking numba apart in order would take a while.
-    os._exit(0)

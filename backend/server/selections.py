@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from backend.server.child_process import ChildProcess
 from backend.server.selection_protocol import Answer, Question, pack_question, take_answer
-from backend.server.worker_protocol import clip
 from protocol.errors import Refused, Unavailable
 from protocol.messages import Error, Select
 from protocol.store import Store
@@ -37,7 +35,7 @@ class Selections:
         self.store = store
         self.folder = folder
         self.command = list(command)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
         self._waiting: dict[int, Deliver] = {}
         self._buffer = bytearray()
         self._number = 0
@@ -56,24 +54,19 @@ class Selections:
         self._number += 1
         self._waiting[self._number] = deliver
         self._asked_at = time.monotonic()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(pack_question(Question(self._number, manifest, select)))
-        except BrokenPipeError:
+        if not process.write(pack_question(Question(self._number, manifest, select))):
             self._end()
 
     def filenos(self) -> list[int]:
         """Where answers can be waited for."""
-        return [self._process.stdout.fileno()] if self._process is not None and self._process.stdout is not None else []
+        return [] if self._process is None else [self._process.fileno()]
 
     def tick(self) -> None:
         """Deliver what has been answered; where the process has died, say so to all who wait."""
         if self._process is None:
             return
-        assert self._process.stdout is not None
-        try:
-            data = os.read(self._process.stdout.fileno(), _READ)
-        except BlockingIOError:
+        data = self._process.read(_READ)
+        if data is None:
             if not self._waiting and time.monotonic() - self._asked_at > IDLE:
                 self._end()
             return
@@ -89,43 +82,22 @@ class Selections:
     def close(self) -> None:
         self._end()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> ChildProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
-        place = self.folder / "opened"
-        with (self.folder / "log").open("wb") as log:
-            try:
-                process = subprocess.Popen(
-                    [*self.command, str(self.store.root.resolve()), str(place)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    bufsize=0,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise Unavailable(f"{self.command[0]} cannot be started: {error.strerror}.") from error
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
-        self._process = process
-        return process
+        command = [*self.command, str(self.store.root.resolve()), str(self.folder / "opened")]
+        self._process = ChildProcess(command, self.folder / "log")
+        return self._process
 
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        process.stdout.close()
-        process.kill()
+        process.close()
         process.wait()
         self._buffer.clear()
         shutil.rmtree(self.folder / "opened", ignore_errors=True)
         waiting, self._waiting = self._waiting, {}
-        reason = Error(Unavailable.code, f"The selection failed{self._last_words()}.", "Try again.")
+        words = process.last_words()
+        reason = Error(Unavailable.code, f"The selection failed{f': {words}' if words else ''}.", "Try again.")
         for number, deliver in waiting.items():
             deliver(Answer(number, error=reason))
-
-    def _last_words(self) -> str:
-        text = (self.folder / "log").read_bytes()[-4096:].decode(errors="replace").strip()
-        return f": {clip(text.rpartition(chr(10))[2].strip(), 300)}" if text else ""

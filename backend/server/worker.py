@@ -1,7 +1,7 @@
 """The worker process: one job, from the stored scene to the result folder.
 
 Started by the server as ``python -m backend.server.worker FOLDER``. A job that a stopped server left behind is started
-anew on the same folder and goes on from the checkpoint in it.
+anew on the same folder and continues from the checkpoint in it.
 """
 
 from __future__ import annotations
@@ -10,49 +10,91 @@ import faulthandler
 import os
 import shutil
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from backend.pictures import Take
 from backend.progress import Cancelled, Progress
 from backend.server import worker_protocol
-from backend.server.child_stdout import take_stdout
+from backend.server.child_pipes import listen, take_stdout
 from backend.server.kept_poses import KeptPoses
 from backend.server.worker_protocol import Assignment, Done, Failed, Line, Pictured, Step, clip
-from protocol.errors import Fault
-from protocol.manifest import safe_path
+from protocol.errors import BadArgument, Fault
+from protocol.job_request import JobRequest, check_paths
 from protocol.store import Store, read_manifest
 
-Take = Callable[[NDArray[np.uint8]], object]
-Segment = Callable[[dict[str, Any], Progress, Take, KeptPoses], object]
-"""Carries out the settings of a ``SegmentRequest`` and leaves the result folder at its ``out``."""
+
+class Segment(Protocol):
+    """Turns a scene folder into a result folder, as :func:`backend.pipeline.segment` does."""
+
+    def __call__(
+        self,
+        scene: Path,
+        out: Path,
+        request: JobRequest,
+        *,
+        title: str,
+        checkpoint: Path,
+        progress: Progress,
+        picture: Take,
+        kept_poses: KeptPoses,
+    ) -> object: ...
 
 
 def main() -> int:
     return work(Path(sys.argv[1]), _pipeline)
 
 
-def _pipeline(settings: dict[str, Any], progress: Progress, picture: Take, kept: KeptPoses) -> object:
+def _pipeline(
+    scene: Path,
+    out: Path,
+    request: JobRequest,
+    *,
+    title: str,
+    checkpoint: Path,
+    progress: Progress,
+    picture: Take,
+    kept_poses: KeptPoses,
+) -> object:
     # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
-    from backend.pipeline import SegmentRequest, segment
+    from backend.pipeline import segment
 
-    return segment(SegmentRequest(**settings), progress, picture, kept)
+    return segment(
+        scene,
+        out,
+        request,
+        title=title,
+        checkpoint=checkpoint,
+        progress=progress,
+        picture=picture,
+        kept_poses=kept_poses,
+    )
 
 
 def work(folder: Path, segment: Segment) -> int:
     """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was cancelled or failed."""
     faulthandler.enable()
     reporter = _Reporter(take_stdout(), folder)
-    threading.Thread(target=_listen, args=(reporter,), daemon=True).start()
+    listen(reporter.obey)
     try:
         reporter.progress("scene", 0.0)
         assignment = worker_protocol.read_assignment(folder)
         store = Store(Path(assignment.store))
-        segment(_settings(folder, assignment, store), reporter.progress, reporter.picture, KeptPoses(store))
+        request = _prepare(folder, assignment, store)
+        segment(
+            folder / worker_protocol.SCENE,
+            folder / worker_protocol.RESULT,
+            request,
+            title=assignment.title,
+            checkpoint=folder / worker_protocol.CHECKPOINT,
+            progress=reporter.progress,
+            picture=reporter.picture,
+            kept_poses=KeptPoses(store),
+        )
         _sync(folder / worker_protocol.RESULT)
     except Cancelled:
         return 1
@@ -76,6 +118,10 @@ class _Reporter:
         self.folder = folder
         self.cancel = False
 
+    def obey(self, order: bytes) -> None:
+        if order == worker_protocol.CANCEL:
+            self.cancel = True
+
     def say(self, line: Line) -> None:
         self.channel.write(worker_protocol.pack(line))
 
@@ -89,38 +135,21 @@ class _Reporter:
         self.say(Pictured())
 
 
-def _listen(reporter: _Reporter) -> None:
-    # Unbuffered: a thread that waits inside the buffer of sys.stdin aborts the interpreter at its exit.
-    with open(0, "rb", buffering=0, closefd=False) as orders:
-        for line in orders:
-            if line == worker_protocol.CANCEL:
-                reporter.cancel = True
-    # The server is gone: nobody will take the result, and its successor starts this job again.
-    os._exit(1)
+def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
+    """Lay out the scene in the job's folder; return what is to be done.
 
-
-def _settings(folder: Path, assignment: Assignment, store: Store) -> dict[str, Any]:
-    """Lay out the scene in the job's folder and return the fields of the ``SegmentRequest``."""
-    request = assignment.request
-    scene, result = folder / worker_protocol.SCENE, folder / worker_protocol.RESULT
-    for leftover in (scene, result):
+    Raises:
+        BadArgument: if the request names a path outside the scene.
+    """
+    check_paths(assignment.request)
+    model = assignment.request.masks_model
+    if model is not None and Path(model).exists():
+        raise BadArgument(f"The model {model} is a folder of the server.", "Give a model of the hub as owner/name.")
+    scene = folder / worker_protocol.SCENE
+    for leftover in (scene, folder / worker_protocol.RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
     store.checkout(read_manifest(store, assignment.scene), scene)
-    return {
-        "scene": scene,
-        "title": assignment.title,
-        "out": result,
-        "splats": scene / safe_path(request.splats) if request.splats is not None else None,
-        "masks": scene / safe_path(request.masks) if request.masks is not None else None,
-        "method": request.method,
-        "test_views": request.test_views,
-        "device": assignment.device,
-        "seed": request.seed,
-        "steps": request.steps,
-        "quality": request.quality,
-        "settings": request.settings,
-        "checkpoint": folder / worker_protocol.CHECKPOINT,
-    }
+    return replace(assignment.request, device=assignment.device)
 
 
 def _sync(result: Path) -> None:

@@ -8,12 +8,15 @@ its standard input it may read the line ``cancel``; the end of that input means 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.messages import MAX_SIDE, Digest, Fraction, JobRequest, Name, Sentence
+from protocol.field_types import Digest, Fraction, Name, Sentence
+from protocol.job_request import JobRequest
+from protocol.messages import MAX_SIDE
 
 ASSIGNMENT = "job.json"
 SCENE = "scene"
@@ -33,7 +36,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Name
     scene: Digest
     request: JobRequest
-    device: str
+    device: Literal["auto", "cuda", "cpu"]
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -94,7 +97,7 @@ def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def read_picture(folder: Path) -> NDArray[np.uint8] | None:
-    """Return the newest picture of a job, or None where there is none that can be sent."""
+    """Return the newest picture of a job, or None if there is none that can be sent."""
     try:
         picture = np.load(folder / PICTURE, allow_pickle=False)
     except (OSError, ValueError, EOFError):

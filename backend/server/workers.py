@@ -33,7 +33,7 @@ STOP_AFTER = 1.0
 _STOPPED = "The server was stopped; the job continues from its last checkpoint."
 
 
-class Run:
+class RunningJob:
     """A job whose worker runs, or has ended and left a result that is being stored."""
 
     def __init__(self, job: Job, device: str, folder: Path, process: WorkerProcess) -> None:
@@ -70,7 +70,7 @@ class Workers:
         self.root = root
         self.command = list(command)
         self.device = device
-        self.runs: list[Run] = []
+        self.runs: list[RunningJob] = []
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.pictured: Callable[[str], object] = lambda job: None
 
@@ -123,7 +123,7 @@ class Workers:
                 self._leave(run)
         self.runs.clear()
 
-    def _leave(self, run: Run) -> None:
+    def _leave(self, run: RunningJob) -> None:
         if self.jobs.get(run.job).state == "cancelling":
             self.jobs.cancelled(run.job)
             _tidy(run.folder)
@@ -160,9 +160,9 @@ class Workers:
         except OSError as error:
             self._fail(job.id, Unavailable.code, f"The job's folder cannot be written: {error.strerror}.", "")
         else:
-            self.runs.append(Run(job, device, folder, process))
+            self.runs.append(RunningJob(job, device, folder, process))
 
-    def _attend(self, run: Run) -> None:
+    def _attend(self, run: RunningJob) -> None:
         if run.storing is not None:
             self._store(run)
             return
@@ -179,7 +179,7 @@ class Workers:
         if run.storing is None:
             self._remove(run)
 
-    def _listen(self, run: Run) -> None:
+    def _listen(self, run: RunningJob) -> None:
         for line in run.process.heard():
             if isinstance(line, Step):
                 run.news = line
@@ -193,7 +193,7 @@ class Workers:
                 run.process.ask_to_stop()
         self._tell(run, at_once=run.verdict is not None)
 
-    def _tell(self, run: Run, at_once: bool) -> None:
+    def _tell(self, run: RunningJob, at_once: bool) -> None:
         now = time.monotonic()
         news = run.news
         if news is None or not (at_once or news.stage != run.stage or now - run.told_at >= STEP_INTERVAL):
@@ -203,7 +203,7 @@ class Workers:
             stage, note = clip(news.stage, 200), clip(news.note, 2000)
             self.jobs.step(run.job, stage, news.fraction, note)
 
-    def _conclude(self, run: Run, status: int | None) -> None:
+    def _conclude(self, run: RunningJob, status: int | None) -> None:
         """Settle the job of a worker that has ended, or begin to store its result."""
         if self.jobs.get(run.job).state == "cancelling":
             self._settle_cancelled(run)
@@ -214,9 +214,11 @@ class Workers:
             self._settle_failed(run, verdict.code, verdict.sentence, verdict.remedy)
         else:
             sentence = f"{_manner(status)}{_quote(run.process.last_words())}."
-            self._settle_failed(run, JobFailed.code, sentence, f"The whole log is {run.folder / worker_protocol.LOG}.")
+            self._settle_failed(
+                run, JobFailed.code, sentence, f"See the whole log in {run.folder / worker_protocol.LOG}."
+            )
 
-    def _store(self, run: Run) -> None:
+    def _store(self, run: RunningJob) -> None:
         """Store some more of a result; the job is done with the last of it."""
         assert run.storing is not None
         if self.jobs.get(run.job).state == "cancelling":
@@ -237,16 +239,16 @@ class Workers:
                 self._settle_failed(run, Unavailable.code, f"The result cannot be stored: {error.strerror}.", "")
         self._remove(run)
 
-    def _remove(self, run: Run) -> None:
+    def _remove(self, run: RunningJob) -> None:
         self.runs.remove(run)
         self.pictures.pop(run.job, None)
 
-    def _settle_cancelled(self, run: Run) -> None:
+    def _settle_cancelled(self, run: RunningJob) -> None:
         run.settled = True
         self.jobs.cancelled(run.job)
         _tidy(run.folder)
 
-    def _settle_failed(self, run: Run, code: str, sentence: str, remedy: str) -> None:
+    def _settle_failed(self, run: RunningJob, code: str, sentence: str, remedy: str) -> None:
         run.settled = True
         self._fail(run.job, code, sentence, remedy)
         _tidy(run.folder)

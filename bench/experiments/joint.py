@@ -29,7 +29,7 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backend.cli import parse_settings
+from backend.cli_options import parse_settings
 from backend.lift import Lift, label_map
 from backend.lift.embedding.neighbours import neighbours, scene_extent
 from backend.lift.embedding.samples import at_boundary
@@ -50,7 +50,7 @@ from backend.reconstruct.densify import finite
 from backend.reconstruct.optimiser import Adam, Columns
 from backend.reconstruct.photographs import Photograph, Photographs
 from backend.reconstruct.schedule import Schedule
-from backend.reconstruct.train import Training, prepare, train
+from backend.reconstruct.train import Plan, Training, prepare, train
 from backend.render import Renderer, device_of, rasterize
 from backend.scene import load_scene, read_mask, split_views
 from backend.scene.types import Scene, View
@@ -289,7 +289,7 @@ def reconstruct_jointly(
 ) -> tuple[Splats, NDArray[np.float32]]:
     """As :func:`backend.reconstruct.reconstruct`, with the embedding of UniC-Lift trained in the same loop.
 
-    A run that goes on from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
+    A run that continues from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
 
     Args:
         unic_lift: the settings of the embedding and its losses; see :class:`EmbeddingTraining`.
@@ -300,10 +300,7 @@ def reconstruct_jointly(
         The Gaussians, and their embedding, (N, d) float32.
     """
     device = device_of(device)
-    plain, mark = prepare(
-        scene, train_views, device=device, steps=steps, seed=seed, checkpoint=checkpoint, progress=progress,
-        settings=settings,
-    )  # fmt: skip
+    plain, mark = prepare(Plan(scene, train_views, device, steps, seed, checkpoint, settings or {}), progress)
     labels = EmbeddingTraining(unic_lift, plain.photos, train_views, plain.schedule, seed, device, geometry)
     training = JointTraining(plain, labels, seed)
     train(training, f"{mark} {unic_lift} {geometry}", checkpoint, progress)
@@ -335,7 +332,7 @@ def main(
     out: Annotated[Path, typer.Option(help="A new folder for Gaussians, labels and label maps.")],
     test_views: Annotated[str, typer.Option(help="Views held out of everything, as of `backend segment`.")] = "none",
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Reconstruction steps.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of unic-lift; repeatable.")

@@ -12,18 +12,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from protocol.errors import BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, fault
-from protocol.messages import (
-    FINAL_STATES,
-    MAX_SIDE,
-    Accepted,
-    Cancel,
-    GetResult,
-    JobRequest,
-    Progress,
-    Result,
-    Submit,
-    Sync,
-)
+from protocol.job_request import JobRequest, check, check_features
+from protocol.messages import FINAL_STATES, MAX_SIDE, Accepted, Cancel, GetResult, Progress, Result, Submit, Sync
 from protocol.result.report import read_warnings
 
 from .cache import Cache
@@ -74,10 +64,12 @@ class Job:
         folder: the result, once finished.
 
     Raises:
-        BadArgument: if the request names a path that is not inside the scene folder.
+        BadArgument: if an option of the request is out of range, two exclude one another, or a path that it names is
+            not inside the scene folder.
     """
 
     def __init__(self, connection: Connection, cache: Cache, scene: Path, request: JobRequest) -> None:
+        check(request)
         splats = inside(scene, request.splats, "splat file") if request.splats else None
         masks = inside(scene, request.masks, "mask folder") if request.masks else None
         self.id = uuid.uuid4().hex
@@ -262,6 +254,7 @@ class Job:
                     offered = yield from prepare(self.scene, also, self)
                 dispatcher = yield from self._connection.connected()
                 if not (yield from self._is_known(dispatcher)):
+                    self._check_server()
                     if offered is None:  # it was submitted by an earlier Blender
                         continue
                     self._begin("uploading", "upload")
@@ -277,6 +270,12 @@ class Job:
                 return
             except ConnectionLost:
                 continue
+
+    def _check_server(self) -> None:
+        """Refuse options that the server does not take, before anything is sent."""
+        server = self._connection.server
+        if server is not None:
+            check_features(self.request, server.features, server.server)
 
     def _is_known(self, dispatcher: Dispatcher) -> Steps[bool]:
         """Return whether the server has the job already; if so, its news is shown from now on."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from protocol.address import parse
 from protocol.errors import Fault
-from protocol.messages import FINAL_STATES, JobRequest, Jobs, Picture, Progress, Status
+from protocol.job_request import JobRequest
+from protocol.messages import FINAL_STATES, Jobs, Picture, Progress, Status
 
 from .cache import Cache
 from .connection import Connection
@@ -45,7 +46,7 @@ class JobList:
         Without a connection the folder is prepared, and sent when there is one.
 
         Raises:
-            BadArgument: if a path that the request names is not inside the folder.
+            BadArgument: as :class:`.job.Job`.
         """
         job = Job(self.connection, self.cache, Path(folder).absolute(), request or JobRequest())
         self._add(job)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from protocol.messages import JobRequest
+from protocol.job_request import JobRequest
 
 FILE = "jobs.json"
 KEPT = 50

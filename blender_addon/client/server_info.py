@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from protocol.address import Address
-from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Setting, Welcome
+from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Welcome
+from protocol.settings import Setting
 
 from .coroutines import Steps
 from .dispatcher import Dispatcher

@@ -21,7 +21,6 @@ All is written to a new folder beside the old one, which then takes its place: w
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import uuid
@@ -57,8 +56,10 @@ from protocol.result.names import (
     mesh_path,
     object_path,
 )
+from protocol.result.rows import Rows, read_rows
 from protocol.result.table import Matrix4, ObjectRow, object_row, read_table, rewrite_table
 from protocol.splats import Splats, merge
+from protocol.store import link_or_copy
 from protocol.transform import decompose, transform
 
 from ..splats.attributes import read_splats
@@ -68,7 +69,6 @@ from ..splats.export import UNMOVED, world_matrix
 from ..splats.mesh import INVENTED
 from .modes import outside_edit_mode
 from .parts import Piece, parts_of, pieces_of, recolour, settle
-from .similar import places_of, row_places
 from .surfaces import relative
 
 OF_LABELS = (LABELS, OVERVIEW)
@@ -96,20 +96,18 @@ class Original:
     Attributes:
         folder: where it is.
         labels: (N,) of its Gaussians.
-        count: N.
-        places: of rows, as :func:`.similar.row_places` tells them.
+        known: where each row of the first import is among them.
         columns: names of the extra columns of its ``splats.ply``.
         rows: of its ``objects.json``, by id.
     """
 
     folder: Path
     labels: NDArray[np.int32]
-    count: int
-    places: NDArray[np.intp] | None
+    known: Rows
     columns: tuple[str, ...]
     rows: dict[int, ObjectRow]
 
-    def places_of(self, splats: Splats) -> NDArray[np.intp]:
+    def places_of(self, splats: Splats) -> NDArray[np.int64]:
         """Return where each of the Gaussians was, (M,).
 
         Raises:
@@ -117,7 +115,7 @@ class Original:
         """
         if ROW not in splats.extra:
             raise BadSplats(f"Gaussians no longer have the attribute {ROW}.", "Import the result again.")
-        places = places_of(splats.extra[ROW], self.count, self.places)
+        places = self.known.places_of(splats.extra[ROW])
         if (places < 0).any():
             raise BadSplats("Gaussians come from another result.", "Export the scene instead.")
         return places
@@ -163,10 +161,9 @@ def save_edits(scene: Any) -> Path:
 
 def _read_original(folder: Path) -> Original:
     table = read_table(folder, REMEDY)
-    count, places = row_places(folder)
     stored = map_rows(folder, REMEDY)
     labels = np.array(stored[LABEL], np.int32)
-    return Original(folder, labels, count, places, stored.dtype.names or (), {row.id: row for row in table.objects})
+    return Original(folder, labels, read_rows(folder), stored.dtype.names or (), {row.id: row for row in table.objects})
 
 
 def _frame(scene: Any) -> NDArray[np.float64]:
@@ -219,13 +216,13 @@ def _write_gaussians(folder: Path, edited: list[Edited], before: Original) -> bo
     places = before.places_of(whole)
     order = np.argsort(places, kind="stable")
     whole, places = whole.pick(order), places[order]
-    untouched = np.array_equal(places, np.arange(before.count))
+    untouched = np.array_equal(places, np.arange(before.known.count))
     names = [name for name in before.columns if name in whole.extra and name != ROW]
     kept = {name: whole.extra[name] for name in names}
     if not untouched:
         kept[ROW] = whole.extra[ROW]
     write_ply(replace(whole, extra=kept), folder / SPLATS)
-    embedding = read_embedding(before.folder, before.count)
+    embedding = read_embedding(before.folder, before.known.count)
     if embedding is not None:
         write_embedding(folder, embedding[places])
     still = all(np.array_equal(each.matrix, np.eye(4)) for each in edited)
@@ -250,7 +247,7 @@ def _write_objects(folder: Path, edited: list[Edited], before: Original) -> None
         if pieces[0].surface is not None:
             write_mesh(_surface(pieces), mesh_path(folder, each.label))
         elif known.is_file() and _is_whole(each, before):
-            _link(known, mesh_path(folder, each.label))
+            link_or_copy(known, mesh_path(folder, each.label))
 
 
 def _is_whole(each: Edited, before: Original) -> bool:
@@ -333,14 +330,7 @@ def _copy_tree(source: Path, target: Path, leave: tuple[str, ...]) -> None:
     def ignored(where: str, names: list[str]) -> list[str]:
         return [name for name in names if Path(where) == source and name in leave]
 
-    shutil.copytree(source, target, copy_function=_link, ignore=ignored, dirs_exist_ok=True)
-
-
-def _link(source: str | Path, target: str | Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    shutil.copytree(source, target, copy_function=link_or_copy, ignore=ignored, dirs_exist_ok=True)
 
 
 def _drop(path: Path) -> None:

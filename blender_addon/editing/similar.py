@@ -1,4 +1,4 @@
-"""Select what is like a Gaussian: by the embedding that the result's method trained, or by what can be seen.
+"""Select Gaussians similar to one: by the embedding of the result's method, or by colour.
 
 The embedding says what belongs to the same thing, as object selection of Contrastive Gaussian Clustering does (section
 4.2: cosine of at least 0.7). A result without one leaves colour and place: a magic wand in space.
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from protocol.errors import BadArgument
 from protocol.result.embedding import read_embedding
-from protocol.result.gaussians import map_rows
 from protocol.result.names import EMBEDDING, ROW, SPLATS
+from protocol.result.rows import read_rows
 
 from ..splats.columns import COLOUR, read_positions
 from .columns import read_column
@@ -94,33 +94,6 @@ def select_like(
     return Similar(count, "embedding" if alike else "colour")
 
 
-def row_places(folder: Path) -> tuple[int, NDArray[np.intp] | None]:
-    """Return how many Gaussians ``splats.ply`` of a result has, and where in it each row of the first import is.
-
-    The places are (highest row + 1,), -1 for a row that is gone; None where rows are places, as in a result that was
-    never edited.
-
-    Raises:
-        BadResult: if the file is missing or broken.
-    """
-    stored = map_rows(folder)
-    if ROW not in (stored.dtype.names or ()):
-        return len(stored), None
-    rows = np.asarray(stored[ROW], np.intp)
-    places = np.full(int(rows.max(initial=-1)) + 1, -1)
-    places[rows] = np.arange(len(rows))
-    return len(stored), places
-
-
-def places_of(rows: NDArray, count: int, places: NDArray[np.intp] | None) -> NDArray[np.intp]:
-    """Return the places (N,) of ``rows`` in a result, as :func:`row_places` tells them; -1 where one is gone."""
-    limit = count if places is None else len(places)
-    known = (rows >= 0) & (rows < limit)
-    safe = np.where(known, rows, 0).astype(np.intp)
-    found = safe if places is None or not len(places) else places[safe]
-    return np.where(known, found, -1)
-
-
 def _seeds(piece: Piece, like: Point | None) -> NDArray[np.bool_]:
     selection = read_selection(piece.thing.data)
     if like is None:
@@ -141,11 +114,11 @@ def _by_embedding(
 ) -> list[NDArray[np.bool_]] | None:
     if not (folder / EMBEDDING).exists():
         return None
-    count, places = row_places(folder)
-    embedding = read_embedding(folder, count)
+    known = read_rows(folder)
+    embedding = read_embedding(folder, known.count)
     if embedding is None:
         return None
-    features = [_unit(embedding, places_of(read_column(piece.thing.data, ROW), count, places)) for piece in pieces]
+    features = [_unit(embedding, known.places_of(read_column(piece.thing.data, ROW))) for piece in pieces]
     wanted = np.concatenate([each[own] for each, own in zip(features, seeds, strict=True)]).mean(0)
     if not np.linalg.norm(wanted) > 0:
         raise BadArgument(

@@ -10,14 +10,14 @@ import bpy
 
 from protocol.capture_names import HEIF_ENDINGS, PHOTOGRAPH_ENDINGS, SPLAT_ENDINGS, VIDEO_ENDINGS
 from protocol.errors import BadArgument, NotFound
-from protocol.messages import JobRequest
+from protocol.job_request import JobRequest
 
-from .. import values
+from .. import options, values
 from ..client.job import Job
 from ..client.survey import Survey, scene_of
 from ..settings import capture_folder, settings
 from ..timer import redraw_panels, timer
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 DROPPED = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS, *VIDEO_ENDINGS, *SPLAT_ENDINGS, ".json", ".bin", ".txt")
 """Endings of the files that belong to a capture."""
@@ -106,7 +106,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
     filepath: bpy.props.StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(default=";".join(f"*{ending}" for ending in DROPPED), options={"HIDDEN"})
 
-    def invoke(self, context: Any, event: Any) -> set[str]:
+    def invoke(self, context: Any, event: Any) -> Outcome:
         """Ask for a file, unless one was dropped."""
         if self.filepath:
             return self.execute(context)
@@ -174,18 +174,10 @@ def request_of(chosen: Any, folder: Path) -> JobRequest:
     """
     looked = timer.look_at(folder) if bpy.app.background else timer.surveyed
     found = looked if isinstance(looked, Survey) and looked.folder == folder else None
-    if found is not None and found.poses_from != "cameras" and not found.masks:
-        return JobRequest(quality=chosen.quality)
     known = timer.known_connection
     offered = known.server.methods if known is not None and known.server is not None else ()
     method = chosen.method or (offered[0].name if offered else "")
-    posed = found is not None and found.poses_from == "cameras"
-    return JobRequest(
-        method=chosen.method or None,
-        splats=found.splats if found is not None and posed and chosen.use_splats else None,
-        quality=chosen.quality,
-        settings=values.changed(chosen, method),
-    )
+    return options.request(chosen, found, chosen.method or None, values.changed(chosen, method))
 
 
 def _job(id: str) -> Job:

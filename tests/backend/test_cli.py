@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.cli import main, parse_settings
+from backend.cli import main
+from backend.cli_options import parse_settings
 from backend.demo.scene import write_scene as write_demo_scene
 from protocol.errors import BadArgument
 

@@ -79,11 +79,12 @@ def test_work_can_be_cancelled_while_it_compiles(fresh):
 SEGMENT = """
 import sys
 from pathlib import Path
-from backend.pipeline import SegmentRequest, segment
+from backend.pipeline import segment
+from protocol.job_request import JobRequest
 
 scene, out = map(Path, sys.argv[1:])
-request = SegmentRequest(scene, out, test_views="last:0.2", device="cpu", steps=10, gallery=False)
-segment(request, lambda stage, fraction, note="": print(note))
+request = JobRequest(test_views="last:0.2", device="cpu", steps=10, gallery=False)
+segment(scene, out, request, progress=lambda stage, fraction, note="": print(note))
 """
 
 HASWELL = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}

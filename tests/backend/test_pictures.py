@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from backend.pictures import EVERY, SIDE, UNSEEN, Pictures, principal_colours
-from backend.pipeline import SegmentRequest, segment
+from backend.pipeline import segment
 from backend.progress import silent
 from backend.render import Renderer
+from protocol.job_request import JobRequest
 from protocol.messages import MAX_SIDE
 from tests.backend.select.test_selection import CAMERA, FEATURES, made
 
@@ -79,10 +80,14 @@ def test_a_segmentation_shows_pictures(tmp_path, method, monkeypatch):
         silent(stage, fraction, note)
 
     settings: dict[str, float | int | str | bool] = {"steps": 40} if method == "unic-lift" else {}
-    request = SegmentRequest(
-        tmp_path / "room", tmp_path / "out", method=method, device="cpu", steps=60, meshes=False, settings=settings
+    request = JobRequest(method=method, device="cpu", steps=60, meshes=False, settings=settings)
+    segment(
+        tmp_path / "room",
+        tmp_path / "out",
+        request,
+        progress=progress,
+        picture=lambda picture: taken.append((now[0], picture)),
     )
-    segment(request, progress, lambda picture: taken.append((now[0], picture)))
     assert {"reconstruct", "objects"} | ({"lift"} if method == "unic-lift" else set()) <= {name for name, _ in taken}
     assert all(picture.dtype == np.uint8 and max(picture.shape) <= MAX_SIDE for _, picture in taken)
     labels = next(picture for name, picture in taken if name == "objects")

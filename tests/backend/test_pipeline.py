@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
+from PIL import Image
 
 from backend.demo.scene import write_scene
-from backend.pipeline import BY_GEOMETRY, SegmentRequest, reconstruct_to_file, segment
+from backend.pipeline import BY_GEOMETRY, reconstruct_to_file, segment
 from backend.reconstruct import reconstruct
 from backend.scene import load_scene, read_mask
 from backend.scene.images import read_stored
-from backend.scene.types import MaskIds
 from backend.segmenter import find_weights
 from backend.segmenter.found import ScoredMask
 from protocol.errors import BadArgument, BadMask, Unavailable
+from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply
+from protocol.result.gaussians import read_splats
+from protocol.result.names import LABEL, PART
+from protocol.result.parts import read_parts
+
+SMALL = JobRequest(device="cpu", steps=30, meshes=False, gallery=False)
 
 
 @pytest.fixture(scope="module")
-def request_small(tmp_path_factory: pytest.TempPathFactory) -> SegmentRequest:
+def small_room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     write_scene(folder / "room", objects=3, views=6, size=64, seed=1)
-    return SegmentRequest(folder / "room", folder / "out", device="cpu", steps=30, meshes=False, gallery=False)
+    return folder / "room"
 
 
-def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_small, tmp_path: Path):
+def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(small_room: Path, tmp_path: Path):
     room = tmp_path / "room"
-    shutil.copytree(request_small.scene, room)
+    shutil.copytree(small_room, room)
     (room / "masks" / "0001.png").rename(room / "masks" / "other.png")
     scene = load_scene(room)
     splats = reconstruct(scene, scene.views, steps=300, settings={"cap": 800})
     splats.quats[0] = 0
     write_ply(splats, room / "given.ply")
-    report = segment(
-        replace(
-            request_small, scene=room, out=tmp_path / "out", splats=room / "given.ply",
-            mask_ids=MaskIds(background=(1, 2)),
-        )
-    )  # fmt: skip
+    request = replace(SMALL, steps=None, splats="given.ply", background_ids=[1, 2])
+    report = segment(room, tmp_path / "out", request)
     assert report["gaussians"] == len(splats) - 1
     *of_scene, of_file = report["warnings"]
     assert of_scene[-2:] == [
@@ -51,40 +53,36 @@ def test_warnings_of_the_folder_and_of_the_splat_file_are_in_the_report(request_
     assert of_file == "given.ply has 1 Gaussians with a zero quaternion; they were dropped."
 
 
-def test_several_gpus_are_refused_where_there_is_none(request_small, tmp_path: Path):
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_several_gpus_are_refused_where_there_is_none(small_room: Path, tmp_path: Path, device, monkeypatch):
+    monkeypatch.setattr("backend.pipeline.device_of", lambda wanted: "cpu")
     with pytest.raises(BadArgument, match="GPU"):
-        segment(replace(request_small, out=tmp_path / "out", gpus=2))
+        segment(small_room, tmp_path / "out", replace(SMALL, device=device, gpus=2))
     with pytest.raises(BadArgument, match="GPU"):
-        reconstruct_to_file(
-            request_small.scene, tmp_path / "a.ply", None,
-            steps=1, test_views="none", device="cpu", seed=0, checkpoint=None, gpus=2,
-        )  # fmt: skip
+        reconstruct_to_file(small_room, tmp_path / "a.ply", JobRequest(steps=1, device=device, gpus=2))
 
 
-def test_masks_steer_what_grows_unless_they_are_told_not_to(request_small, tmp_path: Path):
+def test_masks_steer_what_grows_unless_they_are_told_not_to(small_room: Path, tmp_path: Path):
     plain = tmp_path / "plain"
-    shutil.copytree(request_small.scene, plain)
+    shutil.copytree(small_room, plain)
     shutil.rmtree(plain / "masks")
 
     def means(scene: Path, steer: bool):
-        reconstruct_to_file(
-            scene, tmp_path / "a.ply", None,
-            steps=100, test_views="none", device="cpu", seed=0, checkpoint=None, steer=steer,
-        )  # fmt: skip
+        reconstruct_to_file(scene, tmp_path / "a.ply", JobRequest(steps=100, device="cpu", steer=steer))
         return read_ply(tmp_path / "a.ply").means
 
     unsteered = means(plain, True)
-    assert np.array_equal(means(request_small.scene, False), unsteered)
-    assert not np.array_equal(means(request_small.scene, True), unsteered)
+    assert np.array_equal(means(small_room, False), unsteered)
+    assert not np.array_equal(means(small_room, True), unsteered)
 
 
-def test_a_scene_without_masks_is_segmented_by_geometry_alone(request_small, tmp_path: Path):
+def test_a_scene_without_masks_is_segmented_by_geometry_alone(tmp_path: Path):
     room = tmp_path / "room"
     write_scene(room, objects=3, views=12, size=96, seed=1)
-    asked = replace(request_small, scene=room, steps=300, test_views="last:0.2")
-    masked = segment(replace(asked, out=tmp_path / "masked", geometry=True))
+    asked = replace(SMALL, steps=300, test_views="last:0.2")
+    masked = segment(room, tmp_path / "masked", replace(asked, masks_from="geometry"))
     shutil.rmtree(room / "masks")
-    report = segment(replace(asked, out=tmp_path / "out"))
+    report = segment(room, tmp_path / "out", asked)
     assert report["method"] == masked["method"] == "geometry"
     assert report["warnings"].count(BY_GEOMETRY) == 1
     assert not report["refined"]
@@ -93,9 +91,34 @@ def test_a_scene_without_masks_is_segmented_by_geometry_alone(request_small, tmp
     splats = read_ply(tmp_path / "out" / "splats.ply")
     assert splats.extra["label"].max() == report["objects"]
     with pytest.raises(BadMask, match="has an instance mask"):
-        segment(replace(asked, out=tmp_path / "no", method="consensus"))
+        segment(room, tmp_path / "no", replace(asked, method="consensus"))
     with pytest.raises(BadArgument, match="does not use masks"):
-        segment(replace(asked, out=tmp_path / "no", method="consensus", geometry=True))
+        segment(room, tmp_path / "no", replace(asked, method="consensus", masks_from="geometry"))
+
+
+def test_options_reach_the_reconstruction_and_the_report(small_room: Path, tmp_path: Path):
+    request = replace(SMALL, steps=60, max_gaussians=400, long_side=32, refine=False, masks="masks")
+    report = segment(small_room, tmp_path / "out", request)
+    assert report["gaussians"] <= 400
+    assert not report["refined"]
+    assert report["options"] == {
+        "device": "cpu",
+        "steps": 60,
+        "meshes": False,
+        "gallery": False,
+        "max_gaussians": 400,
+        "long_side": 32,
+        "refine": False,
+        "masks": "masks",
+    }
+    assert not (tmp_path / "out" / "gallery").exists()
+
+
+def test_what_excludes_itself_is_refused_before_anything_is_read(tmp_path: Path):
+    with pytest.raises(BadArgument, match="steps would do nothing"):
+        segment(tmp_path / "nowhere", tmp_path / "out", JobRequest(splats="a.ply", steps=10))
+    with pytest.raises(BadArgument, match="quality"):
+        reconstruct_to_file(tmp_path / "nowhere", tmp_path / "a.ply", JobRequest(quality="best"))  # pyright: ignore[reportArgumentType]
 
 
 class KnownMasks:
@@ -113,42 +136,39 @@ class KnownMasks:
 
 
 @pytest.fixture
-def by_model(request_small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SegmentRequest, KnownMasks]:
-    """A scene without masks, and what stands for a model that makes them."""
+def by_model(small_room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, JobRequest, KnownMasks]:
+    """A scene without masks, what is asked for, and what stands for a model that makes masks."""
     room = tmp_path / "room"
-    shutil.copytree(request_small.scene, room)
+    shutil.copytree(small_room, room)
     model = KnownMasks(room)
     shutil.rmtree(room / "masks")
     for name, content in (("config.json", "{}"), ("model.safetensors", "12345")):
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / name).write_text(content)
     monkeypatch.setattr("backend.segmenter.run.load_segmenter", lambda *args: (model, ()))
-    asked = replace(
-        request_small, scene=room, out=tmp_path / "out", steps=100, test_views="last:0.2",
-        masks_model=str(tmp_path / "model"),
-    )  # fmt: skip
-    return asked, model
+    asked = replace(SMALL, steps=100, test_views="last:0.2", masks_model=str(tmp_path / "model"))
+    return room, asked, model
 
 
 def test_a_model_makes_masks_of_the_training_views_beside_the_result(by_model, tmp_path: Path):
-    asked, model = by_model
-    before = sorted(path.name for path in asked.scene.rglob("*"))
-    report = segment(asked)
+    room, asked, model = by_model
+    before = sorted(path.name for path in room.rglob("*"))
+    report = segment(room, tmp_path / "out", asked)
     assert report["method"] == "consensus"
     assert report["objects"] > 0
     assert report["masks"] == {"model": str(tmp_path / "model"), "licence": "not stated", "bytes": 5}
     assert model.shown == 5
     assert any("Masks of 5 of 6 photographs were made by the model" in said for said in report["warnings"])
     assert not any("have no mask" in said for said in report["warnings"])
-    assert len(list((asked.out / "masks").glob("*.json"))) == 6, "five photographs and a hidden note"
-    assert sorted(path.name for path in asked.scene.rglob("*")) == before, "the user's folder is as it was"
+    assert len(list((tmp_path / "out" / "masks").glob("*.json"))) == 6, "five photographs and a hidden note"
+    assert sorted(path.name for path in room.rglob("*")) == before, "the user's folder is as it was"
     assert not (tmp_path / ".out.masks").exists()
-    assert segment(asked)["objects"] == report["objects"]
+    assert segment(room, tmp_path / "out", asked)["objects"] == report["objects"]
     assert model.shown == 5, "masks of the earlier result are used again"
 
 
 def test_masks_that_were_made_are_kept_where_a_later_step_fails(by_model, tmp_path: Path, monkeypatch):
-    asked, model = by_model
+    room, asked, model = by_model
 
     def fails(*args, **named):
         raise BadArgument("no")
@@ -156,29 +176,61 @@ def test_masks_that_were_made_are_kept_where_a_later_step_fails(by_model, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr("backend.pipeline.lift", fails)
         with pytest.raises(BadArgument, match="no"):
-            segment(asked)
-    assert not asked.out.exists()
-    segment(asked)
+            segment(room, tmp_path / "out", asked)
+    assert not (tmp_path / "out").exists()
+    segment(room, tmp_path / "out", asked)
     assert model.shown == 5
 
 
-def test_a_known_model_of_this_machine_is_used_by_itself_and_not_where_geometry_is_asked_for(by_model, monkeypatch):
-    asked, model = by_model
+def test_a_known_model_of_this_machine_is_used_by_itself_and_not_where_geometry_is_asked_for(
+    by_model, tmp_path, monkeypatch
+):
+    room, asked, model = by_model
     weights = find_weights(asked.masks_model)
     monkeypatch.setattr("backend.pipeline.find_known", lambda: weights)
-    assert segment(replace(asked, masks_model=None, geometry=True))["masks"] is None
+    assert segment(room, tmp_path / "out", replace(asked, masks_model=None, masks_from="geometry"))["masks"] is None
     assert model.shown == 0
-    assert segment(replace(asked, masks_model=None))["method"] == "consensus"
+    assert segment(room, tmp_path / "out", replace(asked, masks_model=None))["method"] == "consensus"
     assert model.shown == 5
 
 
-def test_a_model_that_cannot_be_used_is_told_before_anything_is_computed(by_model, request_small, tmp_path: Path):
-    asked, _ = by_model
+def test_a_model_that_cannot_be_used_is_told_before_anything_is_computed(by_model, small_room: Path, tmp_path: Path):
+    room, asked, _ = by_model
     with pytest.raises(Unavailable, match="owner/none is not on this machine"):
-        segment(replace(asked, masks_model="owner/none"))
+        segment(room, tmp_path / "out", replace(asked, masks_model="owner/none"))
     with pytest.raises(BadArgument, match="mask folder were both given"):
-        segment(replace(asked, geometry=True))
+        segment(room, tmp_path / "out", replace(asked, masks_from="geometry"))
     with pytest.raises(BadArgument, match="mask folder were both given"):
-        segment(replace(asked, masks=tmp_path))
+        segment(room, tmp_path / "out", replace(asked, masks=str(tmp_path)))
     with pytest.raises(BadArgument, match="already has masks in"):
-        segment(replace(asked, scene=request_small.scene))
+        segment(small_room, tmp_path / "out", asked)
+
+
+def test_masks_that_lie_on_one_another_give_objects_and_what_belongs_to_them(small_room: Path, tmp_path: Path):
+    room = tmp_path / "room"
+    shutil.copytree(small_room, room)
+    for file in (room / "masks").iterdir():
+        ids = np.array(Image.open(file))
+        slices = [ids >= 0, ids == 0, *(ids == i for i in np.unique(ids[ids > 0]))]
+        np.savez(file.with_suffix(".npz"), masks=np.stack(slices), scores=np.linspace(0.5, 1, len(slices)))
+        file.unlink()
+    report = segment(room, tmp_path / "out", replace(SMALL, refine=False))
+    assert report["levels"]["level"] == "whole"
+    assert report["levels"]["masks"] > 12
+    assert report["levels"]["background_masks"] > 0
+    assert any("were treated as background" in sentence for sentence in report["warnings"])
+    table = read_parts(tmp_path / "out")
+    assert table is not None
+    assert table.level == "whole"
+    labels, parts = (read_splats(tmp_path / "out").extra[name] for name in (LABEL, PART))
+    for row in table.parts:
+        assert (labels[parts == row.id] == row.whole).all()
+        assert np.count_nonzero(parts == row.id) == row.count
+
+
+def test_masks_without_parts_have_no_part_level(small_room: Path, tmp_path: Path):
+    with pytest.raises(BadArgument, match="do not overlap"):
+        segment(small_room, tmp_path / "out", replace(SMALL, level="part"))
+    with pytest.raises(BadArgument, match="level"):
+        segment(small_room, tmp_path / "out", JobRequest(level="half"))  # pyright: ignore[reportArgumentType]
+    assert not (tmp_path / "out").exists()

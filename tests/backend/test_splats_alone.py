@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from backend.cli import app
-from backend.pipeline import SegmentRequest, segment
+from backend.pipeline import segment
 from backend.splats_alone import objects_of_splats
 from protocol.errors import BadArgument, BadScene, BadSplats, Fault
+from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply
 from protocol.result.cameras import read_cameras
 from protocol.result.table import read_table
@@ -56,17 +57,17 @@ def test_up_is_that_of_a_tilted_floor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("named", ["table.ply", "."])
 def test_segment_takes_a_splat_file_and_a_folder_with_nothing_else(file: Path, tmp_path: Path, named: str) -> None:
-    request = SegmentRequest(file.parent / named, tmp_path / "out", device="cpu", gallery=False, meshes=False)
-    assert segment(request)["objects"] == 2
+    request = JobRequest(device="cpu", gallery=False, meshes=False)
+    assert segment(file.parent / named, tmp_path / "out", request)["objects"] == 2
     with pytest.raises(BadArgument, match="has no photographs"):
-        segment(SegmentRequest(file, tmp_path / "other", method="consensus", device="cpu"))
+        segment(file, tmp_path / "other", JobRequest(method="consensus", device="cpu"))
 
 
 def test_of_several_files_one_has_to_be_named(file: Path, tmp_path: Path) -> None:
     for name in ("a.ply", "b.ply"):
         shutil.copy(file, tmp_path / name)
     with pytest.raises(BadScene, match="2 splat files without photographs"):
-        segment(SegmentRequest(tmp_path, tmp_path / "out", device="cpu"))
+        segment(tmp_path, tmp_path / "out", JobRequest(device="cpu"))
 
 
 def test_what_is_wrong_leaves_nothing(file: Path, tmp_path: Path) -> None:

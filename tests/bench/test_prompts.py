@@ -95,9 +95,9 @@ def test_lerf_mask_table_from_scenes_on_disk(tmp_path, monkeypatch):
     write_lerf(tmp_path / "data/figurines")
     asked = []
 
-    def segment(request, progress):
-        asked.append((request.test_views, request.masks))
-        write_result(request.out)
+    def segment(scene, out, request, progress):
+        asked.append((request.test_views, scene / request.masks))
+        write_result(out)
 
     monkeypatch.setattr(bench.tables, "segment", segment)
     line = ["lerf-mask", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--masks", "sam"]
@@ -117,7 +117,7 @@ def test_3d_ovs_table_from_scenes_on_disk(tmp_path, monkeypatch):
     for view in ("v_2", "v_10"):
         write_mask(scene / f"segmentations/{view}/cup.png", white(IDS == 3))
     (scene / "segmentations/classes.txt").write_text("cup\n")
-    monkeypatch.setattr(bench.tables, "segment", lambda request, progress: write_result(request.out))
+    monkeypatch.setattr(bench.tables, "segment", lambda scene, out, request, progress: write_result(out))
     done = CliRunner().invoke(app, ["3d-ovs", str(scene), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     # Files are read by name, so v_10 comes first, and both halves of the object there are chosen.

@@ -16,7 +16,6 @@ from backend.evaluate.scene_pq import MESSY_ROOMS as TWO
 from backend.evaluate.scene_pq import ClassScore, SceneScore
 from backend.lift import label_map
 from backend.lift.evidence.views import MaskedView
-from backend.pipeline import SegmentRequest
 from backend.render import Renderer
 from backend.render.types import Contributions
 from backend.scene import load_scene
@@ -24,6 +23,7 @@ from backend.scene.types import Camera
 from bench.semantics import class_weights, object_classes, score_with_classes, stuff_classes, with_objects
 from bench.tables import MESSY_ROOMS, ROOMS, Ours, app, messy_rooms_table, run, scenes_below
 from protocol.errors import BadArgument, BadScene
+from protocol.job_request import JobRequest
 from protocol.ply import write_ply
 from protocol.splats import Splats
 from tests.backend.scene.writing import write_mask, write_panoptic_lifting
@@ -60,11 +60,11 @@ def report(out, **changed):
 def test_messy_rooms_runs_each_scene_and_prints_our_row(tmp_path, monkeypatch):
     asked = []
 
-    def segment(request, progress):
-        asked.append((request.scene.name, request.test_views))
-        report(request.out, test_views=request.test_views)
-        write_mask(request.out / "labels" / "5.png", IDS.astype(np.uint16))
-        write_mask(request.out / "labels" / "6.png", np.where(IDS == 3, 0, IDS).astype(np.uint16))
+    def segment(scene, out, request, progress):
+        asked.append((scene.name, request.test_views))
+        report(out, test_views=request.test_views)
+        write_mask(out / "labels" / "5.png", IDS.astype(np.uint16))
+        write_mask(out / "labels" / "6.png", np.where(IDS == 3, 0, IDS).astype(np.uint16))
 
     monkeypatch.setattr(bench.tables, "segment", segment)
     for name in ("old_room_25", "kitchen"):
@@ -94,16 +94,16 @@ def test_our_mean_needs_all_eight_scenes():
 
 
 def test_a_result_with_other_settings_is_not_taken_for_ours(tmp_path):
-    request = SegmentRequest(tmp_path, tmp_path / "out", test_views="own")
-    report(request.out, test_views="own")
-    assert run(request) == 12.0
+    request, out = JobRequest(test_views="own"), tmp_path / "out"
+    report(out, test_views="own")
+    assert run(tmp_path, out, request) == 12.0
     for changed in ({"test_views": "none"}, {"test_views": "own", "seed": 3}):
-        report(request.out, **changed)
+        report(out, **changed)
         with pytest.raises(BadArgument, match="other settings"):
-            run(request)
-    (request.out / "report.json").write_text("{")
+            run(tmp_path, out, request)
+    (out / "report.json").write_text("{")
     with pytest.raises(BadScene, match="cannot be read as JSON"):
-        run(request)
+        run(tmp_path, out, request)
 
 
 def test_scenes_are_found_in_numeric_order_or_as_the_root(tmp_path):

@@ -144,8 +144,8 @@ def test_cameras_are_added_later_and_in_place_of_earlier_ones(tmp_path: Path) ->
     ("text", "says"),
     [
         (None, r"has no cameras\.json"),
-        ("[", "no list of cameras"),
-        ('{"format": 2, "views": []}', "no list of cameras"),
+        ("[", "not a valid list of cameras"),
+        ('{"format": 2, "views": []}', "not a valid list of cameras"),
         ("skewed", "'centred' .* not supported by Blender"),
         ("mirrored", "'centred' .* not supported by Blender"),
         ("flat", "'centred' .* not supported by Blender"),
@@ -175,7 +175,7 @@ def test_broken_cameras_are_refused_and_leave_nothing(tmp_path: Path, text: str 
         ({"up": "W"}, "up axis 'W' does not exist"),
         ({"scale": 0.0}, "scale 0.0"),
         ({"scale": float("nan")}, "scale nan"),
-        ({"cameras": True, "photographs": Path("/nowhere")}, "no folder /nowhere"),
+        ({"cameras": True, "photographs": Path("/nowhere")}, "folder of photographs /nowhere does not exist"),
     ],
 )
 def test_bad_choices_are_refused(tmp_path: Path, choice: dict, says: str) -> None:

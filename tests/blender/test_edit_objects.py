@@ -83,7 +83,7 @@ def test_rename_one_and_several(scene: Any) -> None:
     rename([part("cup"), part("lamp")], "Thing")
     assert [each.name for each in scene.children] == ["Thing 1", "plant", "Thing 2", "background"]
     for name in ("", "  ", "x" * 64):
-        with pytest.raises(BadArgument, match="no name"):
+        with pytest.raises(BadArgument, match="not a valid object name"):
             rename([part("plant")], name)
     assert part("plant")
 

@@ -17,9 +17,10 @@ from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
 from blender_addon.timer import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, tick, timer  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
-from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture, Setting  # noqa: E402
+from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
 from protocol.pull import CHUNK  # noqa: E402
+from protocol.settings import Setting  # noqa: E402
 from tests.blender.addon import Layout, answering, draw, files_of, registered, says, tick_until  # noqa: E402
 from tests.blender.example import NAMES, some_splats, write_example  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
@@ -59,7 +60,7 @@ def test_the_server_panel_in_each_state(stage):
     stage.vanish()
     stage.play(lambda: stage.connection.state == "disconnected")
     drawn = draw("SPLATLIFT_PT_server")
-    assert drawn[0].startswith("Calling")
+    assert drawn[0].startswith("Connecting")
     assert says(drawn, "no longer answers")
     stage.connection.close()
     assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
@@ -265,16 +266,16 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
-    assert says(draw("SPLATLIFT_PT_capture"), f"The folder {tmp_path / 'nowhere'} does not exist")
+    assert says(draw("SPLATLIFT_PT_capture"), f"{tmp_path / 'nowhere'} is not an existing folder")
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
     drawn = draw("SPLATLIFT_PT_capture")
-    assert {"1 photographs", "Poses will be computed", "No masks: objects found by geometry"} <= set(drawn)
+    assert {"1 photographs", "Poses will be computed", GEOMETRY} <= set(drawn)
     assert says(drawn, f"{tmp_path / 'holiday'} holds 1 photographs; poses need at least 5.")
-    with pytest.raises(RuntimeError, match="no file"):
+    with pytest.raises(RuntimeError, match=r"gone\.json does not exist"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
 
 
@@ -296,23 +297,24 @@ def touch(root: Path, *names: str) -> Path:
 
 
 JPEGS = [f"images/{number}.jpg" for number in range(29)]
-GEOMETRY = "No masks: objects found by geometry"
+GEOMETRY = "No masks: by a model, or geometry"
+CHOICE = "[Objects From]"
 
 
 def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
     plain = touch(tmp_path / "plain", *JPEGS)
-    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB"]
+    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB", CHOICE]
     masked = touch(tmp_path / "masked", *JPEGS, "masks/0.png")
     lines = ["29 photographs", "Poses will be computed", "1 masks in masks", "30 files, 0 MB"]
-    assert shown(masked) == lines
+    assert shown(masked) == [*lines, CHOICE]
     posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
-    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB"]
+    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB", CHOICE]
     clip = touch(tmp_path / "video", "clip.mp4") / "clip.mp4"
     for named in (clip, clip.parent):
-        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 files, 0 MB"]
+        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 files, 0 MB", CHOICE]
     (tmp_path / "splats").mkdir()
     write_ply(some_splats(2, 0), tmp_path / "splats" / "room.ply")
-    assert shown(tmp_path / "splats") == ["Splats", GEOMETRY, "1 files, 0 MB"]
+    assert shown(tmp_path / "splats") == ["Splats", "No masks: found by geometry", "1 files, 0 MB"]
     strays = shown(touch(tmp_path / "strays", *JPEGS, "masks/frame_x.png"))
     assert strays[2:5] == ["1 mask files match no photograph", GEOMETRY, "29 files, 0 MB"]
     assert says(strays, "contains no mask with the name of a photograph (first: frame_x.png)")
@@ -371,7 +373,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     while timer.local.state != "stopped":
         assert time.monotonic() < end
         timer.local.tick()
-    assert says(draw("SPLATLIFT_PT_server"), "has ended: It is full")
+    assert says(draw("SPLATLIFT_PT_server"), "stopped: It is full")
 
     address = stage.server.address
     program(tmp_path, f"print('serves at {address}', flush=True)", "time.sleep(60)")
@@ -391,7 +393,7 @@ def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     drawn = draw("SPLATLIFT_PT_server")
     assert drawn[0] == "Not connected", "one that has died is not called for ever"
     assert "<Start a Server Here>" in drawn
-    assert says(drawn, "has ended")
+    assert says(drawn, "The server on this machine stopped")
     timer.start_local(tmp_path / "backend")
     stage.play(moved)
     assert draw("SPLATLIFT_PT_server") == ["Mock 1", "<Stop>"]
@@ -507,7 +509,7 @@ def test_errors_of_operators_are_sentences(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="not of the form"):
         bpy.ops.splatlift.connect()
     monkeypatch.setattr(connect, "address", lambda: "tcp://10.0.0.1:5757")
-    with pytest.raises(RuntimeError, match="encrypted" if bpy.app.online_access else "go online"):
+    with pytest.raises(RuntimeError, match="encrypted" if bpy.app.online_access else "Online access is disabled"):
         bpy.ops.splatlift.connect()
 
 
@@ -585,7 +587,7 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     monkeypatch.setattr("builtins.open", touched)
     monkeypatch.setattr("os.scandir", touched)
     bpy.context.scene.splatlift.folder = "/nowhere"
-    names = ("server", "capture", "values", "jobs", "objects")
+    names = ("server", "capture", "options", "values", "jobs", "objects")
     for name in (*(f"SPLATLIFT_PT_{each}" for each in names), "SPLATLIFT_MT_method"):
         draw(name)
     assert timer.known_connection is None

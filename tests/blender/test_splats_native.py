@@ -291,7 +291,7 @@ def test_an_uneven_scale_that_was_applied_leaves_the_rotations(native_blender: N
     bpy.ops.object.transform_apply(location=False, rotation=False, scale=True)
     bpy.context.view_layer.update()
     np.testing.assert_array_equal(rotations(thing), before)
-    with pytest.raises(BadSplats, match=r"'mug' cannot be exported: .*unevenly"):
+    with pytest.raises(BadSplats, match=r"'mug' cannot be exported: .*non-uniform scale"):
         export_objects([scene], tmp_path / "out.ply")
 
 
@@ -379,7 +379,7 @@ def test_columns_that_blender_needs_itself_are_refused(drawing: None) -> None:
 def test_half_a_degree_is_refused(drawing: None) -> None:
     data = native.new_native("cloud", some_splats(3, 1))
     data.attributes.remove(data.attributes["radiance:sh_2"])
-    with pytest.raises(BadSplats, match="full degree"):
+    with pytest.raises(BadSplats, match="2 attributes radiance:sh_; expected 0, 3, 8 or 15"):
         read_splats(data)
 
 

@@ -39,6 +39,8 @@ def values(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.booleans()
         case inspect.DictType():
             return st.dictionaries(values(kind.key_type), values(kind.value_type), max_size=3)
+        case inspect.Metadata():
+            return values(kind.type)
         case inspect.NoneType():
             return st.none()
     raise NotImplementedError(f"no strategy for {kind}")

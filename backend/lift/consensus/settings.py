@@ -25,10 +25,40 @@ class EvidenceSettings:
             (:mod:`backend.lift.consensus.smoothing_steps`).
     """
 
-    maybe_background: Share = 0.9
-    tau: Share = 0.6
-    presence: Share = 0.2
-    smoothing: Annotated[int, Meta(ge=-1, le=1000)] = -1
+    maybe_background: Annotated[
+        Share,
+        Meta(
+            title="Background Share",
+            description="A Gaussian is background if at least this share of its weight in the masks is background. "
+            "Lower values remove more.",
+        ),
+    ] = 0.9
+    tau: Annotated[
+        Share,
+        Meta(
+            title="Agreement",
+            description="Two regions become one object if masks join them in more than this share of the views that "
+            "show both. Higher values split more.",
+        ),
+    ] = 0.6
+    presence: Annotated[
+        Share,
+        Meta(
+            title="Presence",
+            description="Share of the views of an object in which it must have its own mask. Higher values drop more "
+            "small or doubtful objects.",
+        ),
+    ] = 0.2
+    smoothing: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=1000,
+            title="Smoothing",
+            description="Steps that smooth labels along surfaces of one colour. "
+            "0 is off; -1 chooses the number for each scene.",
+        ),
+    ] = -1
 
 
 @dataclass(frozen=True)
@@ -40,5 +70,21 @@ class ConsensusSettings(EvidenceSettings):
         smallest: Gaussians in a supervoxel, at least; smaller ones carry too few votes to be compared.
     """
 
-    voxel: Annotated[float, Meta(gt=0, le=1000)] = 4.0
-    smallest: Annotated[int, Meta(ge=1)] = 5
+    voxel: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1000,
+            title="Region Size",
+            description="Largest edge of the regions that masks are compared on, as a multiple of the distance "
+            "between neighbouring Gaussians.",
+        ),
+    ] = 4.0
+    smallest: Annotated[
+        int,
+        Meta(
+            ge=1,
+            title="Smallest Region",
+            description="Fewest Gaussians of a region. Smaller regions are not used to compare masks.",
+        ),
+    ] = 5

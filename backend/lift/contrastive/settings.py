@@ -38,20 +38,75 @@ class ContrastiveSettings(ClusterSettings):
         strongest: Gaussians kept per pixel; 8 hold 85 to 88 percent of the weight.
     """
 
-    dimensions: Annotated[int, Meta(ge=1, le=64)] = 16
-    smallest_mask: Annotated[int, Meta(ge=0)] = 100
-    lambda_clustering: Weight = 1e-6
-    nearest: Count = 2
-    farthest: Count = 5
-    lambda_near: Weight = 0.05
-    lambda_far: Weight = 0.15
-    iterations: Count = 30_000
-    cluster_every: Count = 50
-    spatial_every: Count = 100
-    anchors: Count = 1000
+    dimensions: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Dimensions",
+            description="Values per Gaussian that are trained. More can separate more objects and take longer.",
+        ),
+    ] = 16
+    smallest_mask: Annotated[
+        int,
+        Meta(ge=0, title="Smallest Mask", description="Masks of at most this many pixels are not used in training."),
+    ] = 100
+    lambda_clustering: Annotated[
+        Weight, Meta(title="Mask Weight", description="How strongly masks separate Gaussians of different objects.")
+    ] = 1e-6
+    nearest: Annotated[
+        Count, Meta(title="Near Neighbours", description="Number of nearest Gaussians that are pulled together.")
+    ] = 2
+    farthest: Annotated[
+        Count, Meta(title="Far Gaussians", description="Number of distant Gaussians that are pushed apart.")
+    ] = 5
+    lambda_near: Annotated[
+        Weight, Meta(title="Near Weight", description="How strongly near Gaussians are pulled together.")
+    ] = 0.05
+    lambda_far: Annotated[
+        Weight, Meta(title="Far Weight", description="How strongly distant Gaussians are pushed apart.")
+    ] = 0.15
+    iterations: Annotated[
+        Count, Meta(title="Iterations", description="Length of the training. More iterations take longer.")
+    ] = 30_000
+    cluster_every: Annotated[
+        Count, Meta(title="Mask Interval", description="Iterations between two steps that use masks.")
+    ] = 50
+    spatial_every: Annotated[
+        Count, Meta(title="Neighbour Interval", description="Iterations between two steps that use neighbours.")
+    ] = 100
+    anchors: Annotated[Count, Meta(title="Anchors", description="Gaussians whose neighbours are used in one step.")] = (
+        1000
+    )
 
-    photograph: Count = 1_000_000
-    learning_rate: Annotated[float, Meta(gt=0)] = 0.0175
-    far_pool: Count = 4096
-    view_pixels: Count = 4096
-    strongest: Annotated[int, Meta(ge=1, le=64)] = 8
+    photograph: Annotated[
+        Count,
+        Meta(
+            title="Photograph Pixels",
+            description="Number of pixels that the loss of a mask is scaled to, so that the size of masks does not "
+            "matter.",
+        ),
+    ] = 1_000_000
+    learning_rate: Annotated[
+        float,
+        Meta(
+            gt=0,
+            title="Learning Rate",
+            description="How far each step moves the trained values. Lower values are slower and steadier.",
+        ),
+    ] = 0.0175
+    far_pool: Annotated[
+        Count, Meta(title="Far Pool", description="Gaussians among which the distant ones are searched in each step.")
+    ] = 4096
+    view_pixels: Annotated[
+        Count, Meta(title="View Pixels", description="Pixels of each photograph used for training.")
+    ] = 4096
+    strongest: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Gaussians per Pixel",
+            description="Gaussians that are kept for each pixel, the strongest first.",
+        ),
+    ] = 8

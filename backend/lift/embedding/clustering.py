@@ -38,10 +38,42 @@ class ClusterSettings:
         core_neighbours: HDBSCAN's ``min_samples``, the neighbours that density is measured by.
     """
 
-    background: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    sample: Annotated[int, Meta(ge=0)] = 0
-    smallest_cluster: Annotated[int, Meta(ge=0)] = 0
-    core_neighbours: Annotated[int, Meta(ge=1)] = 10
+    background: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Background Share",
+            description="A Gaussian is background if at least this share of its weight in the masks is background. "
+            "Lower values remove more.",
+        ),
+    ] = 0.5
+    sample: Annotated[
+        int,
+        Meta(
+            ge=0,
+            title="Sample",
+            description="How many Gaussians are clustered; the others join the nearest cluster. "
+            "0 chooses the number for each scene.",
+        ),
+    ] = 0
+    smallest_cluster: Annotated[
+        int,
+        Meta(
+            ge=0,
+            title="Smallest Cluster",
+            description="Fewest Gaussians of the sample that make an object. 0 chooses the number for each scene.",
+        ),
+    ] = 0
+    core_neighbours: Annotated[
+        int,
+        Meta(
+            ge=1,
+            title="Core Neighbours",
+            description="How many neighbours decide whether a place is dense. "
+            "Higher values treat more Gaussians as noise.",
+        ),
+    ] = 10
 
 
 def by_hdbscan(

@@ -21,9 +21,44 @@ class HdbscanSettings(ClusterSettings):
             alone, and no cluster is asked of the background here: it is found by the masks.
     """
 
-    dimensions: Annotated[int, Meta(ge=1, le=62)] = 12
-    steps: Annotated[int, Meta(ge=1)] = 1000
-    learning_rate: Annotated[float, Meta(gt=0)] = 0.05
-    push: Literal["hinge", "plain"] = "hinge"
-    push_margin: Annotated[float, Meta(gt=0)] = 3.0
-    void_is_segment: bool = False
+    dimensions: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=62,
+            title="Dimensions",
+            description="Values per Gaussian that are trained. More can separate more objects and take longer.",
+        ),
+    ] = 12
+    steps: Annotated[int, Meta(ge=1, title="Steps", description="Length of the training. More steps take longer.")] = (
+        1000
+    )
+    learning_rate: Annotated[
+        float,
+        Meta(
+            gt=0,
+            title="Learning Rate",
+            description="How far each step moves the trained values. Lower values are slower and steadier.",
+        ),
+    ] = 0.05
+    push: Annotated[
+        Literal["hinge", "plain"],
+        Meta(
+            title="Separation",
+            description="How objects are separated: hinge stops at the separation margin, plain never stops.",
+        ),
+    ] = "hinge"
+    push_margin: Annotated[
+        float,
+        Meta(
+            gt=0,
+            title="Separation Margin",
+            description="How different two objects must become before hinge stops separating them.",
+        ),
+    ] = 3.0
+    void_is_segment: Annotated[
+        bool,
+        Meta(
+            title="Train on Background", description="Whether pixels without a mask are trained on as one more segment."
+        ),
+    ] = False

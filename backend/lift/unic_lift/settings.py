@@ -52,30 +52,138 @@ class UnicLiftSettings(EvidenceSettings):
             masks place them.
     """
 
-    decode: Literal["evidence", "bits"] = "evidence"
-    dimensions: Annotated[int, Meta(ge=1, le=62)] = 12
-    lambda_cluster: Weight = 0.1
-    lambda_triplet: Weight = 0.1
-    lambda_3d: Weight = 0.1
-    triplets: Count = 3000
-    triplet_margin: Weight = 1.0
-    radius: Positive = 0.01
+    decode: Annotated[
+        Literal["evidence", "bits"],
+        Meta(
+            title="Decoding",
+            description="How objects are made of the trained codes: evidence joins codes by the votes of the masks, "
+            "bits takes every code as an object.",
+        ),
+    ] = "evidence"
+    dimensions: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=62,
+            title="Dimensions",
+            description="Values per Gaussian that are trained. More can separate more objects and take longer.",
+        ),
+    ] = 12
+    lambda_cluster: Annotated[
+        Weight, Meta(title="Mask Weight", description="How strongly masks separate Gaussians of different objects.")
+    ] = 0.1
+    lambda_triplet: Annotated[
+        Weight,
+        Meta(title="Boundary Weight", description="How strongly pixels on both sides of a boundary are separated."),
+    ] = 0.1
+    lambda_3d: Annotated[
+        Weight, Meta(title="Neighbour Weight", description="How strongly neighbouring Gaussians are pulled together.")
+    ] = 0.1
+    triplets: Annotated[
+        Count, Meta(title="Boundary Samples", description="Most pixels at boundaries that one step compares.")
+    ] = 3000
+    triplet_margin: Annotated[
+        Weight, Meta(title="Boundary Margin", description="How different the two sides of a boundary must become.")
+    ] = 1.0
+    radius: Annotated[
+        Positive,
+        Meta(
+            title="Neighbour Radius",
+            description="Distance within which Gaussians are neighbours, as a share of the diagonal of the scene.",
+        ),
+    ] = 0.01
 
-    steps: Count = 1000
-    learning_rate: Positive = 0.05
-    projection_rate: Positive = 0.001
-    init_scale: Positive = 0.1
-    sigmoid_before_cluster: bool = True
-    sigmoid_before_3d: bool = True
-    push: Literal["hinge", "plain"] = "hinge"
-    push_margin: Positive = 3.0
-    regularise_from: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    void_is_segment: bool = True
-    view_pixels: Count = 4096
-    boundary_pixels: Count = 2048
-    boundary_band: Count = 2
-    strongest: Annotated[int, Meta(ge=1, le=64)] = 8
-    pixels: Count = 2048
-    neighbours: Count = 4
-    neighbour_sample: Count = 4096
-    smallest_code: Count = 20
+    steps: Annotated[Count, Meta(title="Steps", description="Length of the training. More steps take longer.")] = 1000
+    learning_rate: Annotated[
+        Positive,
+        Meta(
+            title="Learning Rate",
+            description="How far each step moves the trained values. Lower values are slower and steadier.",
+        ),
+    ] = 0.05
+    projection_rate: Annotated[
+        Positive,
+        Meta(title="Projection Rate", description="Learning rate of the projection that compares pixels with codes."),
+    ] = 0.001
+    init_scale: Annotated[
+        Positive, Meta(title="Start Spread", description="Spread of the random values at the start of the training.")
+    ] = 0.1
+    sigmoid_before_cluster: Annotated[
+        bool,
+        Meta(
+            title="Bound Mask Values",
+            description="Limit the trained values to the range 0 to 1 before masks are compared.",
+        ),
+    ] = True
+    sigmoid_before_3d: Annotated[
+        bool,
+        Meta(
+            title="Bound Neighbour Values",
+            description="Limit the trained values to the range 0 to 1 before neighbours are compared.",
+        ),
+    ] = True
+    push: Annotated[
+        Literal["hinge", "plain"],
+        Meta(
+            title="Separation",
+            description="How objects are separated: hinge stops at the separation margin, plain never stops.",
+        ),
+    ] = "hinge"
+    push_margin: Annotated[
+        Positive,
+        Meta(
+            title="Separation Margin",
+            description="How different two objects must become before hinge stops separating them.",
+        ),
+    ] = 3.0
+    regularise_from: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Regularise From",
+            description="Share of the training after which boundaries and neighbours are compared as well.",
+        ),
+    ] = 0.0
+    void_is_segment: Annotated[
+        bool,
+        Meta(
+            title="Train on Background", description="Whether pixels without a mask are trained on as one more segment."
+        ),
+    ] = True
+    view_pixels: Annotated[
+        Count, Meta(title="View Pixels", description="Pixels of each photograph used for training.")
+    ] = 4096
+    boundary_pixels: Annotated[
+        Count, Meta(title="Boundary Pixels", description="Further pixels of each photograph near boundaries of masks.")
+    ] = 2048
+    boundary_band: Annotated[
+        Count,
+        Meta(
+            title="Boundary Band",
+            description="Distance from a boundary within which a pixel counts as near, in pixels of the mask.",
+        ),
+    ] = 2
+    strongest: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Gaussians per Pixel",
+            description="Gaussians that are kept for each pixel, the strongest first.",
+        ),
+    ] = 8
+    pixels: Annotated[Count, Meta(title="Pixels per Step", description="Pixels used in one training step.")] = 2048
+    neighbours: Annotated[
+        Count, Meta(title="Neighbours", description="Nearest Gaussians that each Gaussian is compared with.")
+    ] = 4
+    neighbour_sample: Annotated[
+        Count, Meta(title="Neighbour Sample", description="Gaussians whose neighbours are compared in one step.")
+    ] = 4096
+    smallest_code: Annotated[
+        Count,
+        Meta(
+            title="Smallest Piece",
+            description="Fewest Gaussians of a connected piece that can become an object; masks place smaller pieces.",
+        ),
+    ] = 20

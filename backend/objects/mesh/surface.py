@@ -96,7 +96,7 @@ def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | N
 
 
 def _crossing(distance: NDArray[np.float32], seen: NDArray[np.bool_] | None):
-    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None where there is none.
+    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None if there is none.
 
     Args:
         seen: (X, Y, Z), grid points that count; None for all.

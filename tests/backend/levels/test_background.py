@@ -38,7 +38,7 @@ def test_a_plane_is_background_however_well_its_mask_fits():
     assert background_wholes(overlap, GROUP, WEIGHT, inside).tolist() == [False, True]
 
 
-@pytest.mark.parametrize("size, expected", [(3, False), (20, True)])
+@pytest.mark.parametrize(("size", "expected"), [(3, False), (20, True)])
 def test_a_small_flat_thing_on_a_plane_is_a_thing(size: int, expected: bool):
     group = np.where(np.arange(40) < size, 0, 1).astype(np.int32)
     votes = row_votes([[range(size), range(size, 40)]] * 3, 40)

@@ -16,8 +16,8 @@ from protocol.errors import BadArgument, BadSplats
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    """Five objects in halves, 16 training views of 128 x 128."""
-    return made_case(5, "poor", 2, views=16, size=128)
+    """Four objects in halves, 20 training views of 160 x 160."""
+    return made_case(4, "halves", 2, views=20, size=160)
 
 
 def score(case: Case, labels: np.ndarray) -> float:
@@ -30,20 +30,24 @@ def test_objects_are_whole_and_the_floor_is_background(case: Case):
     choice = choose(case.splats, case.train)
     labels = lift(case.splats, choice.views).labels
     quality, flat = score(case, labels), score(case, lift(case.splats, case.train).labels)
-    assert quality > 85 and quality > flat + 5
-    assert 0 < choice.background < choice.masks and choice.planes > 0
-    assert choice.sentence.startswith(f"{choice.background:,} of {choice.masks:,} masks show pieces of floor")
+    assert quality > 85
+    assert quality > flat + 5
+    assert 0 < choice.background < choice.masks
+    assert choice.planes > 0
+    assert choice.sentence.startswith(f"{choice.background:,} of {choice.masks:,} masks show parts of floor")
+    assert labels.max() == 4
     parts = choice.parts(case.splats, labels)
+    assert np.bincount(parts.whole[1:]).tolist() == [0, 2, 2, 2, 2]
     assert ((parts.part == 0) | (parts.whole[parts.part] == labels)).all()
 
 
 def test_parts_are_finer_and_know_their_whole(case: Case):
-    whole = lift(case.splats, choose(case.splats, case.train).views).labels
     choice = choose(case.splats, case.train, level="part")
     labels = lift(case.splats, choice.views).labels
+    assert labels.max() == 8
     parts = choice.parts(case.splats, labels)
-    assert labels.max() > whole.max()
-    assert labels.max() + 1 == len(parts.whole) and parts.whole.max() < labels.max()
+    assert np.bincount(parts.whole[1:]).tolist() == [0, 2, 2, 2, 2]
+    assert score(case, parts.whole[labels]) > 85
 
 
 def test_the_same_masks_give_the_same_choice_and_gaussians_that_are_not_finite_have_none(case: Case):

@@ -1,4 +1,4 @@
-"""Votes for masks that lie on one another."""
+"""Votes for masks that overlap."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def test_only_the_order_of_scores_counts():
     trust = trust_of(scores)
     assert np.array_equal(trust, trust_of(100 * scores**3))
     assert np.argsort(trust, kind="stable").tolist()[:2] == [0, 2]
-    assert LEAST_TRUST < trust[0] < trust[2] < 1 and trust[1] == trust[3] == 1
+    assert LEAST_TRUST < trust[0] < trust[2] < 1
+    assert trust[1] == trust[3] == 1
 
 
 def test_masks_without_scores_or_with_equal_ones_count_in_full():

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from backend.cli import app
-from backend.pipeline import SegmentRequest, reconstruct_to_file, segment
+from backend.pipeline import reconstruct_to_file, segment
 from backend.scene import load_scene
 from protocol.errors import BadArgument, BadMask
+from protocol.job_request import JobRequest
 from tests.backend.mapping.conftest import VIEWS
 from tests.backend.mapping.test_frames import moving, write_video
 
@@ -21,8 +22,8 @@ def run(*arguments: object) -> None:
 
 
 def test_a_result_holds_the_poses_and_the_next_run_takes_them(plain: Path, tmp_path: Path) -> None:
-    request = SegmentRequest(plain, tmp_path / "out", steps=20, device="cpu", gallery=False, meshes=False, refine=False)
-    report = segment(request)
+    request = JobRequest(steps=20, device="cpu", gallery=False, meshes=False, refine=False)
+    report = segment(plain, tmp_path / "out", request)
     assert report["scene"] == "room"
     assert report["mapped"]["given"] == VIEWS + 2
     assert report["views"]["train"] == report["mapped"]["placed"] >= 0.9 * VIEWS
@@ -33,17 +34,14 @@ def test_a_result_holds_the_poses_and_the_next_run_takes_them(plain: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
     notes = []
-    again = segment(request, lambda stage, fraction, note="": notes.append(note))
+    again = segment(plain, tmp_path / "out", request, progress=lambda stage, fraction, note="": notes.append(note))
     assert not any("matching" in note for note in notes)
     assert again["mapped"] == report["mapped"]
     assert again["warnings"] == report["warnings"]
 
 
 def test_a_reconstruction_keeps_the_poses_beside_the_splat_file(plain: Path, tmp_path: Path) -> None:
-    reconstruct_to_file(
-        plain, tmp_path / "a.ply", None,
-        steps=10, test_views="none", device="cpu", seed=0, checkpoint=None,
-    )  # fmt: skip
+    reconstruct_to_file(plain, tmp_path / "a.ply", JobRequest(steps=10, device="cpu"))
     assert (tmp_path / "a.ply").is_file()
     assert load_scene(tmp_path / "a.poses").matched
 
@@ -54,24 +52,25 @@ def test_photographs_without_masks_are_refused_before_poses_are_computed(plain: 
     def progress(stage: str, fraction: float, note: str = "") -> None:
         assert stage != "poses"
 
+    request = JobRequest(method="consensus", device="cpu")
     with pytest.raises(BadMask, match=r"None of the 14 views of .*room has an instance mask"):
-        segment(SegmentRequest(tmp_path / "room", tmp_path / "out", method="consensus", device="cpu"), progress)
+        segment(tmp_path / "room", tmp_path / "out", request, progress=progress)
 
 
 def test_a_video_without_masks_says_how_to_make_them(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving(5))
     with pytest.raises(BadMask, match="backend poses"):
-        segment(SegmentRequest(tmp_path / "a.mp4", tmp_path / "out", method="consensus", device="cpu"))
+        segment(tmp_path / "a.mp4", tmp_path / "out", JobRequest(method="consensus", device="cpu"))
 
 
 def test_given_gaussians_need_given_cameras(plain: Path, tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="has no cameras"):
-        segment(SegmentRequest(plain, tmp_path / "out", splats=tmp_path / "a.ply", device="cpu"))
+        segment(plain, tmp_path / "out", JobRequest(splats=str(tmp_path / "a.ply"), device="cpu"))
 
 
 def test_an_output_among_the_photographs_is_refused(plain: Path) -> None:
     with pytest.raises(BadArgument, match="lies in the folder of the photographs"):
-        segment(SegmentRequest(plain, plain / "out", device="cpu"))
+        segment(plain, plain / "out", JobRequest(device="cpu"))
 
 
 def test_the_command_poses_writes_a_workspace(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +91,6 @@ def test_inspect_tells_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "layout: video" in said
     assert "128 x 96" in said
     assert "poses: computed from at most 200 frames" in said
-    assert "masks: none; objects are found by geometry alone" in said
+    assert "masks: none; objects are found by geometry" in said
     with pytest.raises(BadMask, match="no mask with the name of a frame of"):
         run("inspect", tmp_path / "a.mp4", "--masks", tmp_path)

@@ -71,46 +71,17 @@ def test_a_known_model_of_the_cache_is_the_one_to_use(model, cache):
 def test_several_files_of_weights_are_all_needed(model, tmp_path):
     folder = tmp_path / "sam2"
     shutil.copytree(model("sam2"), folder)
-    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
-    weight_map = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    with pytest.raises(BadArgument, match="lists weight files that are not in"):
-        find_weights(str(folder))
+    half_an_index(folder)
     (folder / "model-00002-of-00002.safetensors").write_bytes(b"12345")
     found = find_weights(str(folder))
     assert found is not None
     assert found.bytes == (folder / "model-00001-of-00002.safetensors").stat().st_size + 5
 
 
-def test_an_index_leads_nowhere_else(model, tmp_path):
-    folder = tmp_path / "sam2"
-    shutil.copytree(model("sam2"), folder)
-    (folder / "model.safetensors").rename(tmp_path / "elsewhere.safetensors")
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../elsewhere.safetensors"}}))
-    with pytest.raises(BadArgument, match="lists weight files"):
-        find_weights(str(folder))
-
-
 @pytest.mark.parametrize("name", ["", "a/b/c", "../up", "a b/c", "-x/y", "https://hub/a/b"])
 def test_a_name_that_is_none_is_refused(name, cache):
-    with pytest.raises(BadArgument, match="neither a folder nor a name"):
+    with pytest.raises(BadArgument, match="neither a folder nor a hub model name"):
         find_weights(name or " ")
-
-
-def test_pickled_weights_are_never_read(model, tmp_path):
-    folder = tmp_path / "sam2"
-    shutil.copytree(model("sam2"), folder)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(BadArgument, match=r"pickle format only \(pytorch_model.bin\)"):
-        find_weights(str(folder))
-
-
-def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(BadArgument, match=r"holds no config\.json"):
-        find_weights(str(tmp_path))
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(BadArgument, match=r"holds no model.safetensors"):
-        find_weights(str(tmp_path))
 
 
 def load(folder: Path):
@@ -146,16 +117,43 @@ def of_another_model(folder: Path) -> None:
     save_file({f"other.{name}": each for name, each in load_file(file).items()}, file, metadata={"format": "pt"})
 
 
-DAMAGE = {
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def half_an_index(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    weight_map = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+def outside(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder.parent / "elsewhere.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../elsewhere.safetensors"}}))
+
+
+def spoil(folder: Path, name: str) -> Path:
+    """Damage the tiny SAM 2 that was copied to ``folder`` in the way of that name, and return it."""
+    (folder / "run.py").write_text("raise SystemExit('code of the model was run')")
+    BAD_MODELS[name][0](folder)
+    return folder
+
+
+BAD_MODELS = {
+    "no configuration": (lambda folder: (folder / "config.json").unlink(), r"has no file config\.json"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"has no file model\.safetensors"),
+    "weights as pickle only": (pickled, r"pickle format only \(pytorch_model.bin\)"),
+    "a part of the weights": (half_an_index, "lists weight files that are not in"),
+    "weights outside of the folder": (outside, "lists weight files that are not in"),
     "weights that are cut off": (cut_off, "cannot be read"),
     "weights of zeros": (of_zeros, "cannot be read"),
     "weights of another size": (of_another_size, "cannot be read"),
-    "weights of another model": (of_another_model, "lack"),
+    "weights of another model": (of_another_model, "are missing 201 of 201 parameters"),
     "a configuration that is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
     "an unknown kind": (lambda folder: change(folder, "config.json", model_type="magic"), "cannot be read"),
-    "a model of text": (lambda folder: change(folder, "config.json", model_type="bert"), "kind 'bert'"),
-    "SAM 3 for words": (lambda folder: change(folder, "config.json", model_type="sam3"), "kind 'sam3'"),
-    "a model of videos": (lambda folder: change(folder, "config.json", model_type="videomt"), "kind 'videomt'"),
+    "a model of text": (lambda folder: change(folder, "config.json", model_type="bert"), "type 'bert'"),
+    "SAM 3 for words": (lambda folder: change(folder, "config.json", model_type="sam3"), "type 'sam3'"),
+    "a model of videos": (lambda folder: change(folder, "config.json", model_type="videomt"), "type 'videomt'"),
     "code of its own": (
         lambda folder: change(folder, "config.json", model_type="magic", auto_map={"AutoConfig": "run.Evil"}),
         "cannot be read",
@@ -164,15 +162,11 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("case", DAMAGE)
+@pytest.mark.parametrize("case", BAD_MODELS)
 def test_a_model_that_cannot_be_used_is_one_sentence(model, tmp_path, case):
-    damage, says = DAMAGE[case]
-    folder = tmp_path / "sam2"
-    shutil.copytree(model("sam2"), folder)
-    (folder / "run.py").write_text("raise SystemExit('code of the model was run')")
-    damage(folder)
-    with pytest.raises(BadArgument, match=says) as caught:
-        load(folder)
+    shutil.copytree(model("sam2"), tmp_path / "model")
+    with pytest.raises(BadArgument, match=BAD_MODELS[case][1]) as caught:
+        load(spoil(tmp_path / "model", case))
     assert "\n" not in str(caught.value)
 
 
@@ -186,7 +180,7 @@ def test_weights_that_lack_little_are_used_with_a_warning(model, tmp_path):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     _, warnings = load(folder)
     assert len(warnings) == 1
-    assert "lack 1 of" in warnings[0]
+    assert "are missing 1 of" in warnings[0]
 
 
 def test_without_transformers_it_is_said_what_to_install(model, monkeypatch):
@@ -206,3 +200,9 @@ def test_a_package_that_a_model_needs_is_named(model, tmp_path, monkeypatch):
     monkeypatch.setitem(BACKENDS_MAPPING, "timm", (lambda: False, BACKENDS_MAPPING["timm"][1]))
     with pytest.raises(Unavailable, match="needs the package timm, which is not installed"):
         load(folder)
+
+
+def test_the_document_lists_the_models_of_the_catalogue():
+    text = (Path(__file__).parents[3] / "docs" / "masks.md").read_text()
+    rows = [f"| `{each.name}` | {each.title} | {each.megabytes} MB | {each.licence} |" for each in KNOWN]
+    assert [line for line in text.splitlines() if line.startswith("| `") and " MB |" in line] == rows

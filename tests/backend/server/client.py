@@ -11,6 +11,7 @@ import numpy as np
 import zmq
 
 from protocol.errors import fault
+from protocol.job_request import JobRequest
 from protocol.manifest import digest_of, pack_manifest, scan
 from protocol.messages import (
     FINAL_STATES,
@@ -27,7 +28,6 @@ from protocol.messages import (
     GetResult,
     Heartbeat,
     Hello,
-    JobRequest,
     Message,
     Offer,
     Progress,

@@ -4,13 +4,14 @@ import sys
 import time
 from pathlib import Path
 
+from backend.progress import Progress
 from backend.server.worker import work
 from protocol.errors import BadScene
+from protocol.job_request import JobRequest
 
 
-def segment(settings, progress, picture, kept) -> None:
+def segment(scene: Path, out: Path, request: JobRequest, *, progress: Progress, **_: object) -> None:
     print("a library that prints to standard output")
-    scene: Path = settings["scene"]
     script = (scene / "script").read_text()
     progress("reconstruct", 0.5, "29.8 dB\nand more")
     progress("reconstruct", 1.5)
@@ -28,8 +29,8 @@ def segment(settings, progress, picture, kept) -> None:
         progress("lift", 0.0)
         time.sleep(60)
     names = sorted(path.name for path in scene.rglob("*") if path.is_file())
-    settings["out"].mkdir()
-    (settings["out"] / "report.txt").write_text(f"{names} {settings['seed']} {settings['device']} {settings['masks']}")
+    out.mkdir()
+    (out / "report.txt").write_text(f"{names} {request.seed} {request.device} {request.masks}")
 
 
 if __name__ == "__main__":

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from dataclasses import fields
 
 import msgspec
 import pytest
-from msgspec import Meta
 
 from backend.lift.methods import METHODS, read_settings
 from backend.render import device_of
 from backend.server.capabilities import Found, check_settings
-from backend.server.method_settings import declare
 from protocol.errors import BadArgument, Unavailable
-from protocol.messages import Describe, DescribeMethod, Facts, JobRequest, MethodSettings, Setting
+from protocol.job_request import JobRequest
+from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings
+from protocol.settings import Setting, declare
 from tests.backend.server.conftest import Serving
 
 FOUND = Found(
@@ -42,7 +41,7 @@ def test_the_facts_are_told_and_then_stand_in_the_welcome(served, connect):
     assert "facts" in client.welcome.features
     assert client.ask(Describe(), Facts) == FOUND.facts
     assert client.ask(DescribeMethod("consensus"), MethodSettings).settings == FOUND.methods["consensus"]
-    with pytest.raises(BadArgument, match="no method 'magic'"):
+    with pytest.raises(BadArgument, match="method 'magic' does not exist"):
         client.ask(DescribeMethod("magic"), MethodSettings)
     assert connect(served, attach=False).welcome.device == "cuda"
 
@@ -106,52 +105,6 @@ def test_what_is_declared_is_what_the_method_takes(name):
                 read_settings(name, method, given)
             with pytest.raises(BadArgument):
                 check_settings(name, given, declared)
-
-
-@dataclass(frozen=True)
-class Base:
-    """Of a base.
-
-    Attributes:
-        first: told at the base, with :class:`a.b.Thing` and ``code``,
-            and on.
-    """
-
-    first: Annotated[int, Meta(ge=1, lt=9)] = 3
-
-
-@dataclass(frozen=True)
-class Own(Base):
-    """Of its own.
-
-    Attributes:
-        second, third: told together.
-
-        fourth: last.
-
-    More that is of no attribute.
-    """
-
-    second: bool = False
-    third: Literal["a", "b"] = "b"
-    fourth: Annotated[float, Meta(gt=0)] = 0.5
-
-
-def test_types_bounds_and_help_are_read_from_the_class():
-    first, second, third, fourth = declare(Own)
-    assert first == Setting("first", "First", "int", 3, 1.0, 8.0, help="told at the base, with Thing and code, and on.")
-    assert second == Setting("second", "Second", "bool", False, help="told together.")
-    assert third == Setting("third", "Third", "choice", "b", choices=["a", "b"], help="told together.")
-    assert (fourth.kind, fourth.help, fourth.most) == ("float", "last.", None)
-    assert fourth.least is not None
-    assert 0 < fourth.least < 1e-300
-
-    @dataclass
-    class Odd:
-        field: list[int] | None = None
-
-    with pytest.raises(TypeError, match="field"):
-        declare(Odd)
 
 
 def test_a_request_without_settings_is_what_it_was():

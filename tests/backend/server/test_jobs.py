@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from backend.server.jobs import Jobs
 from protocol.errors import NotFound, Refused
-from protocol.messages import FINAL_STATES, Error, JobRequest, Submit
+from protocol.job_request import JobRequest
+from protocol.messages import FINAL_STATES, Error, Submit
 
 JOB = "1" * 32
 SUBMIT = Submit(JOB, "kitchen", "a" * 64, JobRequest(method="consensus", seed=3, steps=100))

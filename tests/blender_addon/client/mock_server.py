@@ -44,7 +44,6 @@ from protocol.messages import (
     Offer,
     Progress,
     Result,
-    Setting,
     Status,
     Stored,
     Submit,
@@ -53,6 +52,7 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.pull import CHUNK
+from protocol.settings import Setting
 from protocol.wire import decode, encode
 
 PATIENCE = 10.0

@@ -25,6 +25,7 @@ from protocol.errors import (
     Unavailable,
     VersionMismatch,
 )
+from protocol.job_request import JobRequest
 from protocol.manifest import MAX_MANIFEST, digest_of, unpack_manifest
 from protocol.messages import (
     MAJOR,
@@ -36,7 +37,6 @@ from protocol.messages import (
     Get,
     GetResult,
     Hello,
-    JobRequest,
     Offer,
     Picture,
     Progress,
@@ -611,6 +611,35 @@ def test_paths_outside_the_scene_folder_are_refused(stage, capture, tmp_path, fi
     with pytest.raises(BadArgument, match="There is no"):
         stage.job_list.submit(capture("last"), request_of(field, "nowhere"))
     assert stage.job_list.jobs == []
+
+
+def test_options_that_are_wrong_are_refused_at_once(stage, capture):
+    folder = capture()
+    for request in (JobRequest(steps=0), JobRequest(masks_from="geometry", method="quick")):
+        with pytest.raises(BadArgument):
+            stage.job_list.submit(folder, request)
+    assert stage.job_list.jobs == []
+
+
+@pytest.mark.parametrize("features", [[], ["facts", "picture", "select"]])
+def test_options_that_an_old_server_does_not_take_are_refused_before_anything_is_sent(stage, capture, features):
+    stage.server.features = features
+    stage.connect()
+    folder = capture()
+    job = stage.job_list.submit(folder, JobRequest(quality="draft", meshes=False, refine=True))
+    stage.play(lambda: job.final)
+    assert isinstance(job.error, VersionMismatch)
+    assert "is too old for refine and meshes" in job.error.sentence
+    assert not any(isinstance(message, Offer | Submit) for message in stage.server.heard)
+    submitted(stage, folder, quality="draft")
+
+
+def test_options_go_to_a_server_that_takes_them(stage, capture):
+    stage.server.features = ["options"]
+    stage.connect()
+    submitted(stage, capture(), masks_from="geometry", gallery=False)
+    submit = next(m for m in stage.server.heard if isinstance(m, Submit))
+    assert submit.request == JobRequest(masks_from="geometry", gallery=False)
 
 
 def test_a_folder_that_is_not_there(stage, tmp_path):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from protocol.job_request import JobRequest
 from protocol.manifest import digest_of, pack_manifest
-from protocol.messages import FileEntry, Get, JobRequest, Locate
+from protocol.messages import FileEntry, Get, Locate
 from protocol.store import Store
 
 RESULT = {"splats.ply": b"ply" * 900_000, "objects/0001.ply": b"object", "labels/empty.png": b""}

@@ -1,0 +1,97 @@
+"""The options of a job as Blender's properties, made from the fields of :class:`protocol.job_request.JobRequest`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import bpy
+from msgspec.structs import replace
+
+from protocol.errors import Fault
+from protocol.field_types import Value
+from protocol.job_request import OPTIONS, JobRequest, has_effect, without_effect
+from protocol.settings import Field
+
+from .client.survey import Survey
+
+SHOWN = ("quality", "max_gaussians", "long_side", "masks_from", "refine", "meshes", "gallery", "test_views")
+"""The options that the panel shows, in its order."""
+AUTOMATIC = (
+    ("auto", "Automatic", "Depends on the capture and the quality"),
+    ("on", "On", "Always"),
+    ("off", "Off", "Never"),
+)
+_ANSWERS = {"auto": None, "on": True, "off": False}
+
+
+def properties() -> dict[str, Any]:
+    """Return a property for each of :data:`SHOWN`, by name."""
+    return {name: _property(OPTIONS[name]) for name in SHOWN}
+
+
+def read(chosen: Any) -> dict[str, Any]:
+    """Return what is set, by name, as :class:`JobRequest` takes it.
+
+    Args:
+        chosen: a group with :func:`properties`.
+    """
+    return {name: _value(OPTIONS[name], getattr(chosen, name)) for name in SHOWN}
+
+
+def request(chosen: Any, found: Survey | None, method: str | None, settings: Mapping[str, Value]) -> JobRequest:
+    """Return the request of the panel, without the options that it greys out.
+
+    Of photographs or splats without masks, no method is asked for, as it would ask for masks.
+
+    Args:
+        chosen: the scene's ``splatlift``.
+        found: what is in the capture's folder.
+        method: the chosen method, None for the server's best.
+        settings: those of the method that differ from its own.
+    """
+    asked = JobRequest(splats=_splats(chosen, found), **read(chosen))
+    maskless = found is not None and found.poses_from != "cameras" and not found.masks
+    if asked.masks_from != "geometry" and not maskless:
+        asked = replace(asked, method=method, settings=dict(settings))
+    return replace(asked, **{name: OPTIONS[name].default for name in without_effect(asked)})
+
+
+def usable(chosen: Any, found: Survey | Fault | None, features: Sequence[str] | None) -> set[str]:
+    """Return which of :data:`SHOWN` have an effect on the next job.
+
+    Args:
+        features: of the server; None without one.
+    """
+    splats = _splats(chosen, found if isinstance(found, Survey) else None)
+    known = {name for name in SHOWN if features is None or OPTIONS[name].feature in ("", *features)}
+    return {name for name in known if has_effect(name, splats=splats is not None, refine=chosen.refine == "on")}
+
+
+def _splats(chosen: Any, found: Survey | None) -> str | None:
+    posed = found is not None and found.poses_from == "cameras"
+    return found.splats if found is not None and posed and chosen.use_splats else None
+
+
+def _property(field: Field) -> Any:
+    # Blender ends a tooltip with a full stop of its own.
+    told = {"name": field.title, "description": field.help.removesuffix(".")}
+    if field.kind == "choice":
+        items = tuple((each, each.capitalize(), field.choices_help.get(each, "")) for each in field.choices)
+        return bpy.props.EnumProperty(items=items, default=field.default, **told)
+    if field.kind == "bool" and field.optional:
+        return bpy.props.EnumProperty(items=AUTOMATIC, default="auto", **told)
+    if field.kind == "bool":
+        return bpy.props.BoolProperty(default=field.default, **told)
+    if field.kind == "int" and field.optional:
+        told["description"] += ". 0: the default"
+        return bpy.props.IntProperty(default=0, min=0, max=int(field.most or 2**31 - 1), **told)
+    if field.kind == "text":
+        return bpy.props.StringProperty(default=field.default, **told)
+    raise TypeError(f"no property shows the option {field.name}")
+
+
+def _value(field: Field, value: Any) -> Any:
+    if field.kind == "bool" and field.optional:
+        return _ANSWERS[value]
+    return None if field.kind == "int" and field.optional and value == 0 else value

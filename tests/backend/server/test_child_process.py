@@ -1,0 +1,155 @@
+"""Processes of the server: their pipes and log, and that none of them outlives what it belongs to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backend.server.child_process import ChildProcess
+from protocol.errors import Unavailable
+from tests.backend.server.conftest import HERE
+
+PATIENCE = 20.0
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def words_of(child: ChildProcess) -> bytes:
+    """Wait until the child says something, or for its end; return what it said."""
+    end = time.monotonic() + PATIENCE
+    while (data := child.read(1 << 16)) is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return data
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for yet has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"
+
+
+def python(script: str) -> list[str]:
+    return [sys.executable, "-c", script]
+
+
+ECHO = "import sys\nfor line in sys.stdin.buffer:\n    print(line.decode().strip().upper(), flush=True)"
+
+
+def test_what_is_written_and_said(tmp_path):
+    child = ChildProcess(python(ECHO), tmp_path / "log")
+    assert child.status() is None
+    assert child.read(10) is None, "it has said nothing yet, and nobody waits"
+    assert child.write(b"hello\n")
+    assert words_of(child) == b"HELLO\n"
+    child.close()
+    child.wait()
+    assert child.status() == -signal.SIGKILL
+
+
+def test_the_log_has_what_it_says_beside(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("of an earlier one\n")
+    script = "import sys; print('words'); print('what was wrong', file=sys.stderr); sys.exit(3)"
+    child = ChildProcess(python(script), log, append=True)
+    assert words_of(child) == b"words\n"
+    assert words_of(child) == b""
+    until(lambda: child.status() == 3)
+    child.add_to_log(b"")
+    assert child.last_words() == "what was wrong"
+    assert log.read_text().startswith("of an earlier one\n")
+    assert not child.write(b"x"), "nobody reads any more"
+    child.close()
+    silent = ChildProcess(python("pass"), log)
+    assert words_of(silent) == b""
+    assert silent.last_words() == ""
+    silent.close()
+    silent.wait()
+
+
+def test_one_that_does_not_read_does_not_hold_the_server(tmp_path):
+    child = ChildProcess(python("import time; time.sleep(60)"), tmp_path / "log")
+    assert not child.write(b"x" * (1 << 20))
+    child.close()
+    child.wait()
+
+
+def test_a_program_that_is_not_there(tmp_path):
+    with pytest.raises(Unavailable, match="/no/such/program cannot be started"):
+        ChildProcess(["/no/such/program"], tmp_path / "log")
+
+
+PARENT_OF_ONE = """
+import subprocess, sys, time
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(other.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_closing_ends_all_that_it_started(tmp_path):
+    child = ChildProcess(python(PARENT_OF_ONE), tmp_path / "log")
+    other = int(words_of(child))
+    assert not gone(other)
+    child.close()
+    child.wait()
+    until(lambda: gone(other))
+
+
+LISTENS = "from backend.server.child_pipes import listen; import time; listen(); time.sleep(60)"
+SERVER = f"""
+import sys, time
+from pathlib import Path
+from backend.server.child_process import ChildProcess
+child = ChildProcess([sys.executable, "-c", {LISTENS!r}], Path(sys.argv[1]))
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_ends_with_the_server_even_if_that_is_killed(tmp_path):
+    server = subprocess.Popen(
+        [*python(SERVER), str(tmp_path / "log")], cwd=HERE.parents[2], stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    child = int(server.stdout.readline())
+    assert not gone(child)
+    os.kill(server.pid, signal.SIGKILL)
+    server.communicate(timeout=PATIENCE)
+    until(lambda: gone(child))
+
+
+LINES = """
+import sys
+from backend.server.child_pipes import listen, take_stdout
+channel = take_stdout()
+print("a library that prints")
+listen(lambda line: channel.write(line.upper()))
+import time; time.sleep(60)
+"""
+
+
+def test_its_side_of_the_pipes(tmp_path, monkeypatch):
+    monkeypatch.chdir(HERE.parents[2])
+    child = ChildProcess(python(LINES), tmp_path / "log")
+    assert child.write(b"one\ntwo\n")
+    said = b""
+    while said != b"ONE\nTWO\n":
+        said += words_of(child)
+    child.close()
+    child.wait()
