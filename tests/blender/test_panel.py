@@ -275,7 +275,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     drawn = draw("SPLATLIFT_PT_capture")
     assert {"1 photographs", "Poses will be computed", "No masks: objects found by geometry"} <= set(drawn)
     assert says(drawn, f"{tmp_path / 'holiday'} holds 1 photographs; poses need at least 5.")
-    with pytest.raises(RuntimeError, match="gone.json does not exist"):
+    with pytest.raises(RuntimeError, match=r"gone\.json does not exist"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
 
 
