@@ -129,11 +129,20 @@ def inspect(
     from backend.scene.inspect import as_lines, inspect_scene
 
     folder = None if masks is None or masks == "geometry" else Path(masks)
-    findings, fault = inspect_scene(scene, folder, _mask_ids(background_id, void_id), geometry=masks == "geometry")
+    ids, geometry = _mask_ids(background_id, void_id), masks == "geometry"
+    findings, fault = inspect_scene(scene, folder, ids, geometry, _model_here)
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:
         raise fault
+
+
+def _model_here() -> str | None:
+    """Return the model that makes masks where there are none."""
+    from backend.segmenter import find_known
+
+    found = find_known()
+    return None if found is None else found.name
 
 
 @app.command()

@@ -62,9 +62,9 @@ QUALITIES = {
     "standard": Budget(steps=1, long_side=1, pixels=1),
     "high": Budget(steps=2.5, long_side=1.5, pixels=0.5),
 }
-"""A draft takes at most a third of the time of the standard. Photographs of half the size have a quarter of the pixels and
-get a quarter of the Gaussians. Where small photographs were not reduced, as many steps took twice as long and gave worse
-objects; see docs/benchmarks.md."""
+"""A draft takes at most a third of the time of the standard. Photographs of half the size have a quarter of the pixels
+and get a quarter of the Gaussians. Where small photographs were not reduced, as many steps took twice as long and gave
+worse objects; see docs/benchmarks.md."""
 
 RATES: dict[str, dict[str, float]] = {
     "cpu": {"means": 4.6e-4, "quats": 0.02, "scales": 0.05, "opacities": 0.1, "sh": 0.06, "decay": 0.03},
