@@ -74,18 +74,22 @@ def on_a_disk_that_fills_up(folder: Path) -> object:
 
 
 BAD_FETCHES: dict[str, tuple[Callable[[Path], object], type[Fault], str]] = {
-    "a name that is none": (lambda folder: get_weights("a b/c", yes), BadArgument, "neither a folder nor a name"),
-    "a name that the hub does not know": (from_hub("owner/other"), BadArgument, "no model owner/other"),
+    "a name that is none": (
+        lambda folder: get_weights("a b/c", yes),
+        BadArgument,
+        "neither a folder nor a hub model name",
+    ),
+    "a name that the hub does not know": (from_hub("owner/other"), BadArgument, "no accessible hub model owner/other"),
     "a model that is not for everybody": (from_hub("owner/gated"), Unavailable, "accept its licence"),
     "a model with pickled weights only": (
         from_hub("owner/tiny", config_json="{}", pytorch_model_bin=""),
         BadArgument,
-        "no weights as safetensors",
+        "no weights in safetensors format",
     ),
     "no yes": (
         from_hub("owner/tiny", never, **{"config_json": "{}", "model.safetensors": "12345"}),
         Refused,
-        r"nobody agreed to fetch it \(owner/tiny, 0 MB, licence mit\)",
+        r"needs a download \(owner/tiny, 0 MB, licence mit\)",
     ),
     "no network": (without_network, Unavailable, "the hub cannot be reached"),
     "a network that is forbidden": (forbidden, Unavailable, "HF_HUB_OFFLINE"),

@@ -80,7 +80,7 @@ def test_several_files_of_weights_are_all_needed(model, tmp_path):
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "../up", "a b/c", "-x/y", "https://hub/a/b"])
 def test_a_name_that_is_none_is_refused(name, cache):
-    with pytest.raises(BadArgument, match="neither a folder nor a name"):
+    with pytest.raises(BadArgument, match="neither a folder nor a hub model name"):
         find_weights(name or " ")
 
 
@@ -140,20 +140,20 @@ def spoil(folder: Path, name: str) -> Path:
 
 
 BAD_MODELS = {
-    "no configuration": (lambda folder: (folder / "config.json").unlink(), r"holds no config\.json"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"holds no model\.safetensors"),
-    "weights as pickle only": (pickled, r"pickle only \(pytorch_model.bin\)"),
-    "a part of the weights": (half_an_index, "lists weights that are not in"),
-    "weights outside of the folder": (outside, "lists weights that are not in"),
+    "no configuration": (lambda folder: (folder / "config.json").unlink(), r"has no file config\.json"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), r"has no file model\.safetensors"),
+    "weights as pickle only": (pickled, r"pickle format only \(pytorch_model.bin\)"),
+    "a part of the weights": (half_an_index, "lists weight files that are not in"),
+    "weights outside of the folder": (outside, "lists weight files that are not in"),
     "weights that are cut off": (cut_off, "cannot be read"),
     "weights of zeros": (of_zeros, "cannot be read"),
     "weights of another size": (of_another_size, "cannot be read"),
-    "weights of another model": (of_another_model, "lack"),
+    "weights of another model": (of_another_model, "are missing"),
     "a configuration that is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
     "an unknown kind": (lambda folder: change(folder, "config.json", model_type="magic"), "cannot be read"),
-    "a model of text": (lambda folder: change(folder, "config.json", model_type="bert"), "kind 'bert'"),
-    "SAM 3 for words": (lambda folder: change(folder, "config.json", model_type="sam3"), "kind 'sam3'"),
-    "a model of videos": (lambda folder: change(folder, "config.json", model_type="videomt"), "kind 'videomt'"),
+    "a model of text": (lambda folder: change(folder, "config.json", model_type="bert"), "type 'bert'"),
+    "SAM 3 for words": (lambda folder: change(folder, "config.json", model_type="sam3"), "type 'sam3'"),
+    "a model of videos": (lambda folder: change(folder, "config.json", model_type="videomt"), "type 'videomt'"),
     "code of its own": (
         lambda folder: change(folder, "config.json", model_type="magic", auto_map={"AutoConfig": "run.Evil"}),
         "cannot be read",
@@ -180,7 +180,7 @@ def test_weights_that_lack_little_are_used_with_a_warning(model, tmp_path):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     _, warnings = load(folder)
     assert len(warnings) == 1
-    assert "lack 1 of" in warnings[0]
+    assert "missing 1 of" in warnings[0]
 
 
 def test_without_transformers_it_is_said_what_to_install(model, monkeypatch):
