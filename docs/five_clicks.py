@@ -24,8 +24,8 @@ REPOSITORY = "user_default"
 QUALITY = "draft"
 SCALE = 0.75
 """Of the interface: so all of the panel is seen at once."""
-CONNECT, CAPTURE, SEGMENT, IMPORT, LOOK = (985, 97), (960, 180), (940, 298), (985, 368), (946, 679)
-FOLD = (897, 342)
+CONNECT, CAPTURE, SEGMENT, IMPORT, LOOK = (985, 97), (960, 180), (940, 297), (985, 387), (946, 698)
+FOLD = (897, 361)
 """Where the buttons are, in pixels from the left and the top. Folding the list of sent captures makes room for the last
 of them, as the screen is low."""
 INTERVAL = 0.3
