@@ -177,7 +177,7 @@ def test_an_object_without_gaussians(tmp_path: Path):
         ("out", ["1"], "out.ply", None, BadSplats, "it is a folder"),
         ("nowhere", ["1"], "x.ply", None, BadResult, "The folder .*nowhere does not exist"),
         (".", ["1"], "x.ply", None, BadResult, "not a result folder"),
-        ("broken", ["1"], "x.ply", None, BadResult, "objects.json cannot be read"),
+        ("broken", ["1"], "x.ply", None, BadResult, "objects.json is not a valid table of objects"),
     ],
 )
 def test_bad_exports_end_in_a_sentence(tmp_path: Path, folder, objects, to, name, kind: type[Fault], says):
