@@ -12,7 +12,7 @@
 
 In a stack slice i is instance i + 1. Where slices overlap, :mod:`backend.scene.mask_sets` keeps them all; in an id map
 the smaller one is seen, as a part lies on its whole; of two of the same size the later one. Id 0 is nothing, and so are
-ids below 0. Ids beyond int32 are numbered afresh from 1.
+ids below 0. Ids beyond int32 are renumbered from 1.
 """
 
 from __future__ import annotations
@@ -109,12 +109,12 @@ class Stack(NamedTuple):
     """The masks of one file, each of one instance, in the order of the file.
 
     Attributes:
-        slices: N masks (H, W); a pixel is inside where it is not 0.
+        slices: N masks (H, W), or (N, H, W); a pixel is inside where it is not 0.
         scores: (N,) float32, where the file has one for each mask.
         shape: height and width.
     """
 
-    slices: Sequence[NDArray]
+    slices: Sequence[NDArray] | NDArray
     scores: NDArray[np.float32] | None
     shape: tuple[int, int]
 
@@ -155,7 +155,7 @@ def load_stack(file: Path, photograph: Size | None = None) -> Stack:
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
         if values.ndim == 2:
             ids = _as_int32(values)
-            return Stack([np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, ids.shape)
+            return Stack([np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, (ids.shape[0], ids.shape[1]))
         _check_stack(values, file)
         height, width = values.shape[1:]
         return Stack(values, _read_scores(file, len(values)), (height, width))
@@ -463,7 +463,7 @@ def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
         with archive.open(names[0]) as stream:
             scores = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)
     if not np.isfinite(scores).all():
-        raise BadMask(f"The mask {file} holds scores that are not finite.", "Write one number for each mask.")
+        raise BadMask(f"The mask {file} contains scores that are not finite.", "Write one number for each mask.")
     return scores
 
 

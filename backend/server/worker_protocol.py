@@ -29,6 +29,9 @@ CANCEL = b"cancel\n"
 MAX_LINE = 64 * 1024
 
 
+Device = Literal["auto", "cuda", "cpu"]
+
+
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file ``job.json``: which stored scene, and what to do with it on which device."""
 
@@ -36,7 +39,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Name
     scene: Digest
     request: JobRequest
-    device: Literal["auto", "cuda", "cpu"]
+    device: Device
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -97,7 +100,7 @@ def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def read_picture(folder: Path) -> NDArray[np.uint8] | None:
-    """Return the newest picture of a job, or None where there is none that can be sent."""
+    """Return the newest picture of a job, or None if there is none that can be sent."""
     try:
         picture = np.load(folder / PICTURE, allow_pickle=False)
     except (OSError, ValueError, EOFError):

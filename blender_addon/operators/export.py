@@ -9,7 +9,7 @@ The Gaussians are also in Blender's File > Export, and an exporter of collection
 import textwrap
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import bpy
 from bpy_extras.io_utils import ExportHelper
@@ -30,7 +30,7 @@ WHAT = (
 )
 BY_ENDING = "BY_ENDING"
 FORMATS = (
-    (BY_ENDING, "By Ending", "What the ending of the file says"),
+    (BY_ENDING, "By Ending", "Format of the file ending"),
     *((each.name, each.title, f"Keeps {each.keeps}") for each in formats_here()),
 )
 WIDTH = 44
@@ -72,7 +72,7 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
     what: bpy.props.EnumProperty(name="Export", items=WHAT)
     format: bpy.props.EnumProperty(name="Format", items=FORMATS)
     labels: bpy.props.BoolProperty(
-        name="Labels", description="Write the label of each Gaussian too, in the file or, if it holds none, beside it"
+        name="Labels", description="Also write the label of each Gaussian, in the file or in a separate file"
     )
     background: bpy.props.BoolProperty(
         name="Background", description="Also write Gaussians that belong to no object", default=True
@@ -95,14 +95,15 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
         return self.filepath != before
 
     def draw(self, context: Any) -> None:
-        self.layout.use_property_split = True
+        layout = cast(Any, self.layout)
+        layout.use_property_split = True
         if not self.collection:
-            self.layout.prop(self, "what")
+            layout.prop(self, "what")
         for name in ("format", "labels", "background", "frame"):
-            self.layout.prop(self, name)
+            layout.prop(self, name)
         if self.format != BY_ENDING:
             for line in textwrap.wrap(f"Keeps {BY_NAME[self.format].keeps}", WIDTH):
-                self.layout.label(text=line)
+                layout.label(text=line)
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -124,7 +125,7 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
 
 
 class SPLATLIFT_FH_gaussians(bpy.types.FileHandler):
-    """By which Blender offers the export in the properties of a collection."""
+    """Exporter in the properties of a collection."""
 
     bl_idname = "SPLATLIFT_FH_gaussians"
     bl_label = "SplatLift Gaussians"
@@ -160,7 +161,7 @@ class SPLATLIFT_OT_export_mesh(_Export, bpy.types.Operator):
 def _collection(name: str) -> Any:
     collection = bpy.data.collections.get(name)
     if collection is None:
-        raise BadArgument(f"There is no collection {name}.", "Export it by hand.")
+        raise BadArgument(f"The collection {name} does not exist.", "Export it by hand.")
     return collection
 
 
@@ -197,9 +198,11 @@ _register, _unregister = bpy.utils.register_classes_factory(CLASSES)
 
 def register() -> None:
     _register()
-    bpy.types.TOPBAR_MT_file_export.append(draw_in_menu)
+    menu: Any = bpy.types.TOPBAR_MT_file_export
+    menu.append(draw_in_menu)
 
 
 def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_export.remove(draw_in_menu)
+    menu: Any = bpy.types.TOPBAR_MT_file_export
+    menu.remove(draw_in_menu)
     _unregister()

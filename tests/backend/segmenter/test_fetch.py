@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from unittest.mock import patch
 import pytest
 from huggingface_hub import constants
 
+from backend.cli import main
 from backend.scene import load_scene
 from backend.segmenter.fetch import Agree, Offer, fetch, get_weights, never
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
@@ -28,7 +27,9 @@ OFFER = Offer("owner/tiny", (("config.json", 1), ("model.safetensors", 184_000_0
 @contextmanager
 def asking(cache: Path, address: str, forbidden: bool = False) -> Iterator[None]:
     """Let the hub at an address be asked, with a cache of its own."""
-    with patch.multiple(constants, HF_HUB_OFFLINE=forbidden, HF_HUB_CACHE=str(cache / "cache"), ENDPOINT=address):
+    place = {"HF_HUB_CACHE": str(cache / "cache"), "ENDPOINT": address}
+    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    with patch.multiple(constants, HF_HUB_OFFLINE=forbidden, HUGGINGFACE_CO_URL_TEMPLATE=template, **place):
         yield
 
 
@@ -133,20 +134,17 @@ def test_size_and_licence_are_told_before_anything_is_fetched(model, tmp_path):
     assert offer.bytes == sum(file.stat().st_size for file in served.iterdir()) - len(b"pickled")
 
 
-def test_the_command_fetches_after_a_yes_and_no_network_is_asked_then(model, tmp_path, monkeypatch):
-    """In a process of its own, as huggingface_hub reads the address of the hub when it is imported."""
+def test_the_command_fetches_after_a_yes_and_no_network_is_asked_then(model, tmp_path, monkeypatch, capsys):
     write_transforms(tmp_path / "scene")
-    command = [sys.executable, "-m", "backend", "masks", str(tmp_path / "scene"), "--model", "owner/tiny", "--yes"]
-    with running_hub(model("sam2")) as hub:
-        environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HUB_CACHE": str(tmp_path / "cache")}
-        environment.pop("HF_HUB_OFFLINE")
-        done = subprocess.run(
-            [*command, "--points", "2"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
-    assert done.returncode == 0, done.stderr
-    assert "Fetching owner/tiny, 0 MB, licence mit." in done.stderr
-    assert "GET /owner/tiny/resolve/main/model.safetensors" in hub.asked
+    command = ["backend", "masks", str(tmp_path / "scene"), "--model", "owner/tiny", "--yes", "--points", "2"]
+    monkeypatch.setattr(sys, "argv", command)
+    with running_hub(model("sam2")) as hub, asking(tmp_path, hub.address):
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 0
+        assert get_weights("owner/tiny", never).bytes == (model("sam2") / "model.safetensors").stat().st_size
+    assert hub.asked.count("GET /owner/tiny/resolve/main/model.safetensors") == 1
+    said = capsys.readouterr()
+    assert "Fetching owner/tiny, 0 MB, licence mit." in said.err
+    assert said.out.startswith("0 masks made; 3 photographs have masks")
     assert load_scene(tmp_path / "scene").masks_from == tmp_path / "scene" / "masks"
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("backend.segmenter.fetch.look_up", lambda name: pytest.fail("the hub was asked"))
-    assert get_weights("owner/tiny").bytes == (model("sam2") / "model.safetensors").stat().st_size
