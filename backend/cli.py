@@ -303,7 +303,7 @@ def export(
         warnings.simplefilter("always", UserWarning)
         written = export_objects(folder, objects, to, format_name, labels=labels)
     _warn(str(each.message) for each in caught if issubclass(each.category, UserWarning))
-    typer.echo(f"{written.count:,} {written.what}: {to}")
+    typer.echo(f"{written.number:,} {written.what}: {to}")
 
 
 @app.command()

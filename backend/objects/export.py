@@ -30,7 +30,7 @@ BACKGROUND = "background"
 class Exported(NamedTuple):
     """How many of what were written."""
 
-    count: int
+    number: int
     what: str
 
 

@@ -53,7 +53,7 @@ def test_gaussians_as_the_ending_says(tmp_path: Path):
     assert not read_ply(tmp_path / "two.ply").extra
     assert export(tmp_path / "out", ["all"], tmp_path / "all.ply")[0] == (1300, "Gaussians")
     rest = int((splats.extra["label"] == 0).sum())
-    assert export(tmp_path / "out", ["all", "background"], tmp_path / "all.ply")[0].count == 1300 + rest
+    assert export(tmp_path / "out", ["all", "background"], tmp_path / "all.ply")[0].number == 1300 + rest
 
 
 @pytest.mark.parametrize("chosen", [f for f in FORMATS if f.kind == "gaussians" and f.reads], ids=lambda f: f.name)
@@ -68,7 +68,7 @@ def test_every_format_of_gaussians_holds_the_object_where_it_was_moved_to(chosen
     assert (f"{chosen.title} keeps" in said) == (not chosen.exact)
     expected = transform(splats.pick(splats.extra["label"] == 1), matrix)
     got = read_splats(to)
-    assert written.count == len(got) == len(expected)
+    assert written.number == len(got) == len(expected)
     assert np.abs(np.sort(got.means, 0) - np.sort(expected.means, 0)).max() < 2e-3 * np.ptp(expected.means)
     assert np.abs(got.scales - expected.scales[0]).max() <= 1 / 32 + 1e-5
     assert np.abs(got.alphas - expected.alphas[0]).max() < 0.003
@@ -85,11 +85,11 @@ def test_meshes_are_where_the_object_is(name: str, tmp_path: Path):
     to = tmp_path / f"one.{name.removeprefix('mesh-')}"
     written, said = export(tmp_path / "out", ["Object 1"], to, name)
     assert written.what == "triangles"
-    assert written.count > 1000
+    assert written.number > 1000
     assert ("does not support colours" in said) == (name == "mesh-stl")
     mesh = trimesh.load(to, force="mesh", process=False)
     assert isinstance(mesh, trimesh.Trimesh)
-    assert len(mesh.faces) == written.count
+    assert len(mesh.faces) == written.number
     up = np.array([1, -1, -1]) if name == "mesh-glb" else 1  # glTF has y up, the capture y down
     means = splats.means[splats.extra["label"] == 1] * up
     assert np.abs(mesh.vertices.min(0) - means.min(0)).max() < 0.2 * np.ptp(means)
@@ -103,7 +103,7 @@ def test_a_mesh_of_usd(tmp_path: Path):
     stage = usd.Stage.Open(str(tmp_path / "one.usdc"))
     prim = stage.GetPrimAtPath("/Root/Mesh")
     assert prim.GetTypeName() == "Mesh"
-    assert len(prim.GetAttribute("faceVertexCounts").Get()) == written.count
+    assert len(prim.GetAttribute("faceVertexCounts").Get()) == written.number
 
 
 def test_masks_as_pictures(tmp_path: Path):
@@ -177,7 +177,7 @@ def test_an_object_without_gaussians(tmp_path: Path):
         ("out", ["1"], "out.ply", None, BadSplats, "it is a folder"),
         ("nowhere", ["1"], "x.ply", None, BadResult, "The folder .*nowhere does not exist"),
         (".", ["1"], "x.ply", None, BadResult, "not a result folder"),
-        ("broken", ["1"], "x.ply", None, BadResult, "objects.json cannot be read"),
+        ("broken", ["1"], "x.ply", None, BadResult, "objects.json is not a valid table of objects"),
     ],
 )
 def test_bad_exports_end_in_a_sentence(tmp_path: Path, folder, objects, to, name, kind: type[Fault], says):
