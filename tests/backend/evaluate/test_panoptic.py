@@ -52,7 +52,7 @@ def test_nothing_predicted_and_nothing_there():
 
 
 def test_lists_must_match():
-    with pytest.raises(BadArgument, match="1 predicted and 2 true"):
+    with pytest.raises(BadArgument, match="1 predicted and 2 ground-truth id maps cannot be compared"):
         panoptic_quality([strip(0)], [strip(0), strip(0)])
 
 

@@ -55,7 +55,7 @@ def test_a_scene_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, disk, t
     monkeypatch.setattr(memory, "free_host", lambda: 2 * GIB)
     assert place_photographs(wanted, "cpu", tmp_path) == "cpu"
     monkeypatch.setattr(memory, "free_host", lambda: GIB // 2)
-    with pytest.raises(Unavailable, match=r"Reconstructing this scene needs about 0\.8 GiB of memory and 0\.5 GiB are"):
+    with pytest.raises(Unavailable, match=r"Reconstructing this scene needs about 0\.8 GiB of memory, but only 0\.5 GiB are free"):
         place_photographs(wanted, "cpu", tmp_path)
     monkeypatch.setattr(memory, "free_host", lambda: None)
     assert place_photographs(wanted, "cpu", tmp_path) == "cpu"
@@ -66,7 +66,7 @@ def test_photographs_lie_on_disk_where_memory_cannot_hold_them(monkeypatch, disk
     monkeypatch.setattr(memory, "free_host", lambda: GIB)
     assert place_photographs(wanted, "cpu", tmp_path) == DISK
     disk(wanted.photographs - 1)
-    sentence = f"take 0.6 GiB: more than the free memory, 0.2 GiB, and in {tmp_path}, 0"
+    sentence = f"take 0.6 GiB: more than the free memory, 0.2 GiB, and the free disk space in {tmp_path}, 0"
     with pytest.raises(Unavailable, match=re.escape(sentence)):
         place_photographs(wanted, "cpu", tmp_path)
 

@@ -141,7 +141,7 @@ def test_refusals(opened: Opened) -> None:
         (NotFound, "no view 'c'", lambda: select_pixel(opened, "c", 0, 0)),
         (BadArgument, "outside view a", lambda: select_pixel(opened, "a", 80, 0)),
         (BadArgument, "outside view a", lambda: select_pixel(opened, "a", 0, -1)),
-        (BadArgument, "shows no Gaussian", lambda: select_pixel(opened, "a", *NOTHING)),
+        (BadArgument, "does not show a Gaussian", lambda: select_pixel(opened, "a", *NOTHING)),
         (BadArgument, "no Gaussian 1400", lambda: select_gaussian(opened, 1400)),
         (BadArgument, "no Gaussian -1", lambda: select_gaussian(opened, -1)),
     ]
@@ -171,7 +171,7 @@ def spoil_cameras(name: str) -> Callable[[Path], None]:
         (spoil_cameras("../b"), "cameras.json"),
         (lambda folder: (folder / "embedding.npy").write_bytes(b"\x93NUMPY"), "embedding.npy"),
         (lambda folder: np.save(folder / "embedding.npy", np.zeros((3, 4), np.float16)), "3 Gaussians"),
-        (lambda folder: np.save(folder / "embedding.npy", np.zeros((1400, 4), np.int64)), "no.? hold an embedding"),
+        (lambda folder: np.save(folder / "embedding.npy", np.zeros((1400, 4), np.int64)), "not contain an embedding"),
         (lambda folder: (folder / "objects.json").unlink(), "not a result folder"),
     ],
 )

@@ -54,7 +54,7 @@ def test_keys_that_others_can_read_are_not_used(tmp_path, mode):
 def test_a_file_that_holds_no_keys(tmp_path, content):
     keys.renew(tmp_path)
     (tmp_path / keys.FILE).write_bytes(content)
-    with pytest.raises(Unavailable, match="does not hold") as caught:
+    with pytest.raises(Unavailable, match="does not contain") as caught:
         keys.load(tmp_path)
     assert "--renew" in caught.value.remedy
 

@@ -608,7 +608,7 @@ def test_paths_outside_the_scene_folder_are_refused(stage, capture, tmp_path, fi
         with pytest.raises(BadArgument, match="outside the scene folder") as refused:
             stage.job_list.submit(capture(f"scene{len(path)}"), request_of(field, path))
         assert refused.value.remedy == "Copy it into the scene folder."
-    with pytest.raises(BadArgument, match="There is no"):
+    with pytest.raises(BadArgument, match="does not exist"):
         stage.job_list.submit(capture("last"), request_of(field, "nowhere"))
     assert stage.job_list.jobs == []
 
