@@ -55,7 +55,7 @@ def test_a_scene_that_does_not_fit_is_refused_in_a_sentence(monkeypatch, disk, t
     monkeypatch.setattr(memory, "free_host", lambda: 2 * GIB)
     assert place_photographs(wanted, "cpu", tmp_path) == "cpu"
     monkeypatch.setattr(memory, "free_host", lambda: GIB // 2)
-    with pytest.raises(Unavailable, match=r"Reconstructing this scene needs about 0\.8 GiB of memory, but only 0\.5 GiB are free"):
+    with pytest.raises(Unavailable, match=r"needs about 0\.8 GiB of memory, but only 0\.5 GiB are free"):
         place_photographs(wanted, "cpu", tmp_path)
     monkeypatch.setattr(memory, "free_host", lambda: None)
     assert place_photographs(wanted, "cpu", tmp_path) == "cpu"
