@@ -42,7 +42,7 @@ Masks = Annotated[
     str | None,
     typer.Option(
         metavar="DIR|geometry",
-        help='The mask folder, where it is not the layout\'s own; "geometry" finds objects without masks.',
+        help='Mask folder, or "geometry" to find objects without masks. Default: the folder of the layout.',
     ),
 ]
 BackgroundIds = Annotated[
@@ -77,7 +77,7 @@ def segment(
     request: JobRequest,
     yes: Yes = False,
 ) -> None:
-    """Turn a scene folder into labelled objects, in this process, without a server."""
+    """Segment a scene folder into labelled objects, without a server."""
     from backend.pipeline import segment as run
     from backend.terminal import progress_bars
 
@@ -129,11 +129,20 @@ def inspect(
     from backend.scene.inspect import as_lines, inspect_scene
 
     folder = None if masks is None or masks == "geometry" else Path(masks)
-    findings, fault = inspect_scene(scene, folder, _mask_ids(background_id, void_id), geometry=masks == "geometry")
+    ids, geometry = _mask_ids(background_id, void_id), masks == "geometry"
+    findings, fault = inspect_scene(scene, folder, ids, geometry, _model_here)
     for line in [json.dumps(findings)] if as_json else as_lines(findings):
         typer.echo(line)
     if fault is not None:
         raise fault
+
+
+def _model_here() -> str | None:
+    """Return the model that makes masks where there are none."""
+    from backend.segmenter import find_known
+
+    found = find_known()
+    return None if found is None else found.name
 
 
 @app.command()
@@ -151,8 +160,8 @@ def poses(
     if source is None:
         raise BadArgument(
             f"{photographs} is neither a video nor a folder of photographs without cameras.",
-            "Give a video file or a folder that contains photographs or images/. backend inspect lists what a folder "
-            "contains.",
+            "Give a video file or a folder that contains photographs or images/. To list its contents, run backend "
+            "inspect.",
         )
     with progress_bars() as progress:
         made = write_workspace(source, out, seed, progress)
@@ -203,9 +212,9 @@ def _agree(yes: bool) -> Agree:
 
     def agree(offer: Offer) -> bool:
         if yes:
-            typer.echo(f"Fetching {offer}.", err=True)
+            typer.echo(f"Downloading {offer}.", err=True)
             return True
-        return sys.stdin.isatty() and typer.confirm(f"Fetch {offer}?", err=True)
+        return sys.stdin.isatty() and typer.confirm(f"Download {offer}?", err=True)
 
     return agree
 
@@ -240,7 +249,7 @@ def objects(
     seed: Seed = 0,
     gallery: Annotated[bool, typer.Option(help="Write images to gallery/; takes a few seconds.")] = True,
 ) -> None:
-    """Find the objects in a splat file by geometry alone, without cameras, photographs or masks."""
+    """Find the objects in a splat file by geometry, without cameras, photographs or masks."""
     from backend.splats_alone import objects_of_splats
     from backend.terminal import progress_bars
 
@@ -314,10 +323,10 @@ def mesh(
     watertight: Annotated[
         bool, typer.Option("--watertight", help="Close surfaces where no camera saw them, for print and physics.")
     ] = False,
-    triangles: Annotated[int, typer.Option(metavar="N", help="Triangles of a mesh, at most.")] = 40_000,
+    triangles: Annotated[int, typer.Option(metavar="N", help="Largest number of triangles of a mesh.")] = 40_000,
     device: Device = "auto",
 ) -> None:
-    """Make the meshes of objects of a result anew."""
+    """Make the meshes of a result again."""
     from backend.objects.remesh import remesh
     from backend.terminal import progress_bars
 

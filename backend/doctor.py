@@ -1,4 +1,4 @@
-"""`backend doctor`: what this machine has, and what to do about what is missing."""
+"""`backend doctor`: what is installed on this machine, and how to add what is missing."""
 
 from __future__ import annotations
 

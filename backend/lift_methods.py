@@ -10,21 +10,21 @@ METHODS: tuple[MethodInfo, ...] = (
     MethodInfo(
         "consensus",
         "Consensus of masks",
-        "No training: groups of Gaussians are joined where the masks keep calling them one object.",
+        "No training. Groups of Gaussians are joined where most masks show them as one object.",
     ),
     MethodInfo(
         "unic-lift",
         "UniC-Lift",
-        "Trains a 12-dimensional embedding by contrast of masks, whose signs are the codes of objects.",
+        "Trains a 12-dimensional embedding by contrast of masks. The signs of its values identify objects.",
     ),
     MethodInfo(
         "contrastive",
         "Contrastive Gaussian Clustering",
-        "Trains 16-dimensional features by contrast of masks, clusters them, and selects objects by likeness.",
+        "Trains 16-dimensional features by contrast of masks and clusters them. Objects can be selected by similarity.",
     ),
     MethodInfo(
         "hdbscan",
         "Cluster loss and HDBSCAN",
-        "Trains an embedding by the cluster loss of UniC-Lift alone and clusters it: a baseline to compare with.",
+        "Trains an embedding with the cluster loss of UniC-Lift only and clusters it. A baseline for comparisons.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Small pictures of work under way, one every few seconds, for whoever waits for it."""
+"""Previews of running work, one every few seconds."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Pictures:
 
 
 UNSEEN = Pictures(None)
-"""For work that nobody watches."""
+"""For work without observers."""
 
 
 def principal_colours(embedding: NDArray[np.float32]) -> NDArray[np.float32]:

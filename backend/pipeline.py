@@ -1,4 +1,4 @@
-"""The line once, in order: scene, Gaussians, contributions, labels, objects, result folder.
+"""The pipeline: scene, Gaussians, contributions, labels, objects, result folder.
 
 The command line and the server's worker both call :func:`segment` with a :class:`protocol.job_request.JobRequest`.
 """
@@ -80,7 +80,7 @@ class Capture:
         scene: the views with their cameras.
         train, test: its views for training and those held out.
         mask_scale: pixels of a mask per pixel of its photograph; None where there are no masks.
-        layered: whether masks of a view lie on one another or have scores.
+        layered: whether masks of a view overlap or have scores.
         mapped: the poses that were computed, where the folder had none.
         weights: the model that made the masks, where one did.
         placement: what was found of given poses, where they were checked.
@@ -132,7 +132,7 @@ def segment(
         progress: told where the work is.
         picture: given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
             that a method trains, and of the labels.
-        kept_poses: where computed poses are looked for and kept for later.
+        kept_poses: where computed poses are searched for and kept for later.
 
     Raises:
         Fault: if the scene, a mask, the splat file, an option or the output folder is wrong.
@@ -423,7 +423,7 @@ def _mask_scale(train: Sequence[View]) -> float | None:
 
 
 def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
-    """Whether masks of a view lie on one another or have scores.
+    """Whether masks of a view overlap or have scores.
 
     Raises:
         BadArgument: if they do not, and parts were asked for.
@@ -431,8 +431,8 @@ def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
     layered = is_layered(train)
     if level == "part" and not layered:
         raise BadArgument(
-            f"The masks of {root} do not lie on one another, so they tell no parts.",
-            "Leave out --level, or give masks of objects and of their parts.",
+            f"The masks of {root} do not overlap, so there are no parts.",
+            "Remove --level, or give masks of objects and of their parts.",
         )
     return layered
 
@@ -469,16 +469,17 @@ def _reconstructed(
         seed=run.seed,
         checkpoint=checkpoint,
         progress=run.progress,
-        settings=_settings(request, run.device),
+        settings=_settings(request, train, run.device),
         pictures=run.pictures,
         course=curve,
         gpus=request.gpus,
     )
 
 
-def _settings(request: JobRequest, device: str) -> dict[str, float]:
+def _settings(request: JobRequest, train: Sequence[View], device: str) -> dict[str, float]:
     """Settings of a reconstruction: a factor of 1 leaves masks out of what grows."""
-    settings: dict[str, float] = {**QUALITIES[request.quality].settings(device)}
+    longest = max((max(view.camera.width, view.camera.height) for view in train), default=1)
+    settings: dict[str, float] = {**QUALITIES[request.quality].settings(device, longest)}
     if request.long_side is not None:
         settings["long_side"] = request.long_side
     if request.max_gaussians is not None:
@@ -493,7 +494,7 @@ def _steps(request: JobRequest, device: str) -> int:
 
 
 def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> tuple[Lift, Choice | None]:
-    """The labels, and which masks show objects where masks lie on one another."""
+    """The labels, and which masks show objects where masks overlap."""
     device, seed, progress = run.device, run.seed, run.progress
     if capture.by_geometry:
         return label(splats, capture.train, device=device, seed=seed, progress=progress), None

@@ -1,4 +1,4 @@
-"""How long work tells where it is, and how it is told to stop."""
+"""Progress reports and cancellation of long work."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def silent(stage: str, fraction: float, note: str = "") -> None:
 
 
 Watch = Callable[[Callable[[], NDArray[np.float32]]], object]
-"""Told now and then by training where its (N, d) embedding can be had as it is then, if it is wanted."""
+"""Told now and then by training where its current (N, d) embedding is available, if it is wanted."""
 
 
 def unwatched(embedding: Callable[[], NDArray[np.float32]]) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.likeness import likeness
+from backend.photo_similarity import similarity
 from backend.scene.json_files import read_json
 from backend.scene.types import View
 from protocol.errors import BadSplats
@@ -24,7 +24,7 @@ from protocol.transform import transform
 
 TRANSFORMS = "dataparser_transforms.json"
 ABOVE = 4
-"""Folders above a splat file in which nerfstudio's transform is looked for: exports lie beside or below the run."""
+"""Folders above a splat file in which nerfstudio's transform is searched for: exports lie beside or below the run."""
 
 LEAST, SURE = 0.3, 0.6
 """Likeness below which pictures show different things, and from which they show the same. Rooms that were reconstructed
@@ -50,7 +50,7 @@ def in_frame_of(
     """Return the Gaussians of a file as the cameras see them, and a sentence about what was done to them.
 
     Args:
-        root: the scene folder; a transform is looked for here, beside the file and in the folders above it.
+        root: the scene folder; a transform is searched for here, beside the file and in the folders above it.
         views: of the scene, at least one.
         splats: read from ``file``.
         device: as of :class:`backend.render.Renderer`.
@@ -59,18 +59,18 @@ def in_frame_of(
         BadSplats: if renders are not like the photographs, and nothing that is known makes them.
         BadScene: if a photograph or a transform file cannot be read.
     """
-    given = likeness(splats, views, device)
+    given = similarity(splats, views, device)
     if given >= LEAST:
         return splats, ()
     turned = to_ply_axes(splats, "RUB")
-    if likeness(turned, views, device) >= SURE:
+    if similarity(turned, views, device) >= SURE:
         said = f"{file} was rotated by 180 degrees about x, because only then its Gaussians match the photographs."
         return turned, (said,)
     files = list(_transform_files(root, file))
     for path in files:
         for matrix in _to_capture(path, root):
             moved = transform(splats, matrix)
-            if likeness(moved, views, device) >= SURE:
+            if similarity(moved, views, device) >= SURE:
                 said = f"The Gaussians of {file} were transformed to the frame of the cameras, according to {path}."
                 return moved, (said,)
     tried = f", not even after the transform of {' and '.join(map(str, files))}" if files else ""

@@ -22,8 +22,8 @@ from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
 
 SAID = (
-    "Objects were found by geometry alone, without cameras or masks: objects that touch may be one, flat ones part of "
-    "the floor."
+    "Objects were found by geometry alone, without cameras or masks. Touching objects may be joined, and flat ones may "
+    "belong to the floor."
 )
 
 
@@ -53,7 +53,7 @@ def objects_of_splats(
         progress: told under the stages "scene", "geometry", "objects" and "write".
 
     Raises:
-        BadSplats: if the file cannot be read, or holds no Gaussian.
+        BadSplats: if the file cannot be read, or contains no Gaussian.
         Fault: if the device cannot be used, or the output folder holds something else.
         Cancelled: from ``progress``. In all cases ``out`` is as it was.
     """
@@ -66,7 +66,7 @@ def objects_of_splats(
         splats, warnings = read_splats_and_warnings(file)
         splats = splats.without_columns()
         if not len(splats):
-            raise BadSplats(f"{file} holds no Gaussian.", "Give a file of 3D Gaussians.")
+            raise BadSplats(f"{file} contains no Gaussian.", "Give a file of 3D Gaussians.")
         lifted = label(splats, device=device, seed=seed, progress=progress)
         labelled = time.perf_counter() - start
         up = snapped(ground_normal(splats, seed))

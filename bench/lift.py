@@ -341,9 +341,9 @@ def made(
     objects: Annotated[list[int], typer.Option(help="Objects per scene.")] = [25, 50],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="Seeds per row.")] = 3,
     first_seed: Annotated[int, typer.Option(help="The first of them.")] = 100,
-    gaussians: Annotated[int | None, typer.Option(help="Per scene; left out, as many as each size needs.")] = None,
+    gaussians: Annotated[int | None, typer.Option(help="Per scene; default: as many as each size needs.")] = None,
     views: Annotated[int, typer.Option(help="Training views.")] = 80,
-    size: Annotated[int | None, typer.Option(help="Height and width; left out, as each size needs.")] = None,
+    size: Annotated[int | None, typer.Option(help="Height and width; default: as each size needs.")] = None,
     noise: Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")] = "detector",
     void: Annotated[bool, typer.Option("--void", help="Missed objects are void in the masks, not background.")] = False,
     methods: Methods = ALL,

@@ -3,7 +3,7 @@
     python -m bench.spoilt [--room ROOM]                # every spoiler, all remedies
     python -m bench.spoilt --without floaters           # the same without one remedy
 
-The room is a scene folder with exact ids in ``gt/instance``, photographed without distortion; left out, that of
+The room is a scene folder with exact ids in ``gt/instance``, photographed without distortion; default: that of
 :func:`backend.demo.scene.write_scene` with detector-like masks, whose surfaces are too smooth for features. Spoilers:
 
 - exposure: each photograph times a factor of 0.7 to 1.3, each colour channel times a factor of 0.9 to 1.1;

@@ -109,7 +109,7 @@ class OurMasks:
 Masks = Annotated[str | None, typer.Option(help="Mask folder inside each scene, where it is not a customary one.")]
 Detections = Annotated[
     Path | None,
-    typer.Option(help="SCENE/VIEW/PROMPT.png of a text detector; left out, the truth of one view stands in for it."),
+    typer.Option(help="SCENE/VIEW/PROMPT.png of a text detector; default: the truth of one view stands in for it."),
 ]
 
 

@@ -127,7 +127,7 @@ def server_here(
         program: a Python that the backend is installed for, the folder of its environment, or the program ``backend``.
         arguments: further ones of ``backend serve``.
         timeout: seconds to wait until it says where it listens.
-        cache: folder for its log; left out, that of the add-on's preferences.
+        cache: folder for its log; default: that of the add-on's preferences.
 
     Raises:
         BadArgument: if there is no such program.
@@ -160,7 +160,7 @@ def connect(
         pairing: the server's pairing string, for an encrypted connection; needed beyond this machine, and where the
             server encrypts on this one. That of the add-on's preferences is not looked at.
         timeout: seconds to wait.
-        cache: folder for downloads; left out, that of the add-on's preferences.
+        cache: folder for downloads; default: that of the add-on's preferences.
 
     Raises:
         BadArgument: if ``address`` is no address, or ``pairing`` no pairing string.
@@ -244,8 +244,7 @@ def segment(
         refine: whether labels then sharpen the edges of objects; None for yes, unless splats are given, the quality is
             draft or there are no masks.
         meshes: whether each object gets a mesh.
-        gallery: whether the result holds pictures of the course of the training, of test views and of a turn around
-            the objects.
+        gallery: whether the result contains images of the training, of test views and of a turntable of the objects.
         gpus: of the server that reconstruct together; experimental.
         on_progress: called while :meth:`Segmentation.result` waits.
 
@@ -385,7 +384,7 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None
     """Have the Gaussians of an imported scene seen as points or as ellipsoids.
 
     Args:
-        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; left out, 200,000.
+        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; default: 200,000.
 
     Raises:
         BadArgument: if ``display`` is neither, or ``budget`` not positive.
@@ -412,7 +411,7 @@ def export_object(
     Warns of what the format cannot hold.
 
     Args:
-        name: a format for Gaussians, such as "spz"; left out, the ending of ``path`` says which.
+        name: a format for Gaussians, such as "spz"; default: the ending of ``path`` says which.
         labels: whether labels are written too, in the file or, where the format holds none, beside it.
 
     Raises:

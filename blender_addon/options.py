@@ -18,7 +18,7 @@ from .client.survey import Survey
 SHOWN = ("quality", "max_gaussians", "long_side", "masks_from", "refine", "meshes", "gallery", "test_views")
 """The options that the panel shows, in its order."""
 AUTOMATIC = (
-    ("auto", "Automatic", "As suits the capture and the quality"),
+    ("auto", "Automatic", "Depends on the capture and the quality"),
     ("on", "On", "Always"),
     ("off", "Off", "Never"),
 )

@@ -144,7 +144,7 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
 
 
 class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
-    """The options of the next job; those that it would not use are greyed out."""
+    """The options of the next job; unused options are greyed out."""
 
     bl_label = "Quality and Options"
     bl_parent_id = "SPLATLIFT_PT_capture"
@@ -351,6 +351,8 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
     for text, icon in plan_of(found):
         column.label(text=text, icon=icon)
     column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
+    if found.poses_from is not None:
+        column.prop(settings(context), "masks_from")
     if found.splats is not None and found.poses_from == "cameras":
         column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
     for warning in found.warnings:
@@ -374,7 +376,8 @@ def plan_of(found: Survey) -> list[tuple[str, str]]:
     elif found.strays:
         lines.append((f"{found.strays} mask files match no photograph", "ERROR"))
     if found.masks_from == GEOMETRY:
-        lines.append(("No masks: objects found by geometry", "MESH_DATA"))
+        by = "found by geometry" if found.poses_from is None else "by a model, or geometry"
+        lines.append((f"No masks: {by}", "MESH_DATA"))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Below the list of objects: how they are looked at, and what else can be exported."""
+"""The panels below the list of objects: display, and further exports."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -150,7 +150,7 @@ def import_cameras(scene_collection: Any, photographs: Path | None = None) -> An
 
 
 def cameras_of(scene_collection: Any) -> Any:
-    """Return the collection of a scene's cameras, or None where there is none."""
+    """Return the collection of a scene's cameras, or None if there is none."""
     return next((each for each in scene_collection.children if each.splatlift.kind == "CAMERAS"), None)
 
 
@@ -166,7 +166,7 @@ def objects_of(scene_collection: Any) -> list[Any]:
 
 
 def background_of(scene_collection: Any) -> Any:
-    """Return the collection of a scene's background, or None where there is none."""
+    """Return the collection of a scene's background, or None if there is none."""
     children = scene_collection.children_recursive
     return next((each for each in children if each.splatlift.kind == "BACKGROUND" and splat_objects(each)), None)
 

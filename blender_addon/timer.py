@@ -42,7 +42,7 @@ DRAWING_PERIOD = 0.1
 
 
 class Import:
-    """An import that goes on over many ticks.
+    """An import that continues over many ticks.
 
     Attributes:
         fraction, note: how far it is.

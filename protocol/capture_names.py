@@ -1,4 +1,4 @@
-"""What people call the folders and files of a capture, and which mask belongs to which photograph by its name.
+"""Common names of folders and files in a capture, and matching of masks to photographs by name.
 
 Both sides look for the same names: the backend when it reads a folder, the add-on when it says what is in one. Only
 names are compared here, no file is opened. Case and Unicode normal form never tell two names apart: a Windows disk

@@ -1,4 +1,4 @@
-"""Every error a person may meet: a code for programs, a sentence on what is wrong, a remedy on what to do about it.
+"""Every error that users see: a code for programs, a sentence that says what is wrong, and a remedy.
 
 The same three fields cross the wire in :class:`protocol.messages.Error`, end a command of the command line with
 status 2, and stand in the panel. An exception that is none of these is a bug and may show its traceback.
@@ -76,7 +76,7 @@ class Unavailable(Fault):
 
 
 class NotFound(Fault):
-    """A job, file or object that nobody knows."""
+    """An unknown job, file or object."""
 
     code = "not-found"
 

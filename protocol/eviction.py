@@ -1,4 +1,4 @@
-"""Keeping a store within a number of bytes: what nobody needs any more is removed, the oldest first."""
+"""Eviction: a store is kept below a size limit by removing unused files, the oldest first."""
 
 from __future__ import annotations
 

@@ -84,12 +84,11 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         Literal["capture", "geometry"],
         Meta(
             title="Objects From",
-            description="What separates objects: masks, or the shape of the scene alone. Without masks the shape is "
-            "used.",
+            description="Source of objects: masks, or the shape of the scene. Without masks the shape is used.",
             extra={
                 **_SINCE_2_1,
                 "choices": {
-                    "capture": "Masks of the capture or of a model; the shape of the scene if there are none",
+                    "capture": "Masks of the capture or of a model; otherwise the shape of the scene",
                     "geometry": "Shape of the scene alone, without masks",
                 },
             },
@@ -166,7 +165,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         bool,
         Meta(
             title="Gallery",
-            description="Write images of the training, of test views and of a turn around the objects.",
+            description="Write images of the training, of test views and of a turntable of the objects.",
             extra=_SINCE_2_1,
         ),
     ] = True
@@ -233,7 +232,7 @@ def check(request: JobRequest) -> None:
         raise BadArgument("A model and a mask folder were both given.", "Remove --masks or --masks-model.")
     if useless := without_effect(request):
         raise BadArgument(
-            f"Given splats are not reconstructed, so {_listed(useless)} would do nothing.",
+            f"Given splats are not reconstructed, so {_listed(useless)} would have no effect.",
             f"Remove {_listed(useless)}, or the splats.",
         )
     if both := sorted(set(request.background_ids) & set(request.void_ids)):
@@ -242,7 +241,8 @@ def check(request: JobRequest) -> None:
         )
     if request.gpus > 1 and request.device == "cpu":
         raise BadArgument(
-            f"{request.gpus} GPUs were requested, but the device is a CPU.", "Remove gpus, or the device."
+            f"{request.gpus} GPUs were requested, but the device is a CPU.",
+            "Remove the number of GPUs, or choose the device cuda.",
         )
 
 

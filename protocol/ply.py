@@ -209,7 +209,8 @@ def _refuse_other_kinds(table: PlyData, path: Path) -> None:
         lists = [p.name for p in element.properties if isinstance(p, PlyListProperty)]
         if lists and (element.name == "vertex" or element.count):
             raise BadSplats(
-                f"{path} holds lists ({element.name}: {', '.join(lists)}), which a PLY file of 3D Gaussians does not.",
+                f"{path} contains list properties ({element.name}: {', '.join(lists)}); a PLY file of 3D Gaussians "
+                "has none.",
                 "Give a PLY file of 3D Gaussians, not of a mesh.",
             )
     present = {p.name for p in table["vertex"].properties}

@@ -1,6 +1,6 @@
-"""Fetching the files that a store lacks: which ranges to ask for, and what to do with what arrives.
+"""Downloading the files that a store lacks: which ranges to request, and how received data are stored.
 
-What is already in the receiver's :class:`~protocol.store.Store` costs no bytes, an interrupted file goes on where it
+What is already in the receiver's :class:`~protocol.store.Store` costs no bytes, an interrupted file continues where it
 stopped, and nothing has its final name before its hash has been checked. No sockets here: :class:`Pull` says what to
 ask for and takes what arrives.
 """
@@ -31,8 +31,8 @@ class Pull:
     """Fetches what a store lacks of a list of files, within a window of outstanding ranges.
 
     Call :meth:`requests` and send what it returns, hand each chunk to :meth:`accept`, and repeat until :attr:`done`.
-    After a lost connection make a new one: it goes on where the files stopped. Call :meth:`close` when giving up.
-    A second pull of a file that is already arriving waits for the first, or goes on where that one was closed.
+    After a lost connection make a new one: it continues where the files stopped. Call :meth:`close` when giving up.
+    A second pull of a file that is already arriving waits for the first, or continues where that one was closed.
 
     Args:
         store: where the files go.

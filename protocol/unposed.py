@@ -71,7 +71,7 @@ class Unposed:
 
     @property
     def masks_from(self) -> Path | None:
-        """The folder that the masks lie in, or None where there are none."""
+        """The folder that the masks lie in, or None if there are none."""
         return self.masks or (self.folder if self.masks_beside else None)
 
     @property

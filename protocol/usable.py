@@ -1,4 +1,4 @@
-"""Which Gaussians of a file can be used: some values are infinite and still mean something, some rows mean nothing."""
+"""Usable Gaussians of a file: some infinite values have a meaning and are kept, some rows are invalid and dropped."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TRANSPARENT = ("abs", "float", "int", "join", "len", "max", "min", "repr", "sort
 CODE = re.compile(
     r"""SELECT\ |INSERT\ |DELETE\ FROM|UPDATE\ |CREATE\ |PRAGMA|ALTER\ TABLE|BEGIN\ |^(?:ORDER|WHERE)\ # SQL
         |^<[=>]|^[\w.]+\(.*\)$|[;{]\n|^[a-z]:|-----|^\(                                       # formats, C, patterns
-        |^(?:element|property|format|ply|end_header)\b|PINHOLE|^void\ |^\w+\|\w+|^\{x\}|\{i\}\.png        # data
+        |^(?:element|property|format|ply|end_header)\b|\\[Sw]|PINHOLE|^void\ |^\w+\|\w+|^\{x\}|\{i\}\.png        # data
     """,
     re.VERBOSE,
 )

@@ -1,6 +1,11 @@
-"""Every sentence that people see is in the review file."""
+"""Every sentence that people see is in the review file, and is plain."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
 
 from tests import sentences
 
@@ -43,3 +48,24 @@ def read(path, count):
         "too many rows",
         "Copy it again.",
     ]
+
+
+BANNED = (
+    *("is none", "are none", "to be had", "what there is", "in their midst", "are to be", "is to be", "by itself"),
+    *("by themselves", "namesake", "afresh", "lie on one another", "and the like", "the higher, the", "so it is with"),
+    *("nobody", "as it is", "nothing is known", "of its own", "left out", "passed over", "in place of", "alike"),
+    *("looked for", "goes on", "taken for"),
+)
+"""Phrases that plain technical English does not need. Usual words: skipped, ignored, expected, separate, instead."""
+DOCUMENTS = [
+    *(sentences.ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(path for path in sorted((sentences.ROOT / "docs").glob("*.md")) if path.name != "benchmarks.md"),
+]
+"""What people read; docs/benchmarks.md is a record of measurements."""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_banned_phrase_is_used(document: Path) -> None:
+    text = re.sub(r"`[^`\n]*`", "", document.read_text())
+    text = " ".join(text.split()).lower()
+    assert not [phrase for phrase in BANNED if re.search(rf"\b{re.escape(phrase)}\b", text)]

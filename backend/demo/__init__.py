@@ -1,1 +1,1 @@
-"""A small scene made from nothing, and the whole line run on it."""
+"""A small generated scene, and a run of the whole pipeline on it."""

@@ -1,4 +1,4 @@
-"""`backend demo`: the true line on a scene made from nothing.
+"""`backend demo`: the whole pipeline on a generated scene.
 
 A server process, a second process with Blender and the add-on's client in it, ZeroMQ between them, a worker process
 that reconstructs and lifts; and the score of what came out against the truth that only the maker of the scene knows.

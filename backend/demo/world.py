@@ -1,4 +1,4 @@
-"""A small room with textured solids on its floor, traced ray by ray: photographs and exact ids from nothing."""
+"""A small room with textured solids on its floor, rendered by ray tracing: photographs and exact ids."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def score_lerf_mask(predicted: Path, truth: Path, missing: Missing = "zero") -> 
     Args:
         predicted: the folder of views, or one that holds it as ``test_mask``.
         truth: a scene of the data set, or its ``test_mask``.
-        missing: whether a prediction that is not there counts as 0 or is passed over, as the published script does.
+        missing: whether a prediction that is not there counts as 0 or is skipped, as the published script does.
 
     Raises:
         BadArgument: if a folder does not exist or there is no true mask. BadResult: if no prediction can be scored.

@@ -4,7 +4,7 @@ Layout of one scene: ``segmentations/classes.txt`` with one class a line and ``s
 predictions in ``<view>/<class>.png``.
 
 Counted as OccamLGS does: the truth is resized to the prediction with NEAREST, and every pair of view and class weighs
-the same. Every class is annotated in every view. A prediction that is not there counts as 0, or is passed over with
+the same. Every class is annotated in every view. A prediction that is not there counts as 0, or is skipped with
 ``missing="skip"``; a pair of empty masks is left out, where OccamLGS counts it as 0.
 """
 
@@ -54,7 +54,7 @@ def score_ovs(predicted: Path, truth: Path, missing: Missing = "zero") -> OvsSco
     Args:
         predicted: the folder of views, or one that holds it as ``segmentations``.
         truth: a scene of the data set, or its ``segmentations``.
-        missing: whether a prediction that is not there counts as 0 or is passed over.
+        missing: whether a prediction that is not there counts as 0 or is skipped.
 
     Raises:
         BadArgument: if a folder does not exist, or a class has no true mask in some view. BadResult: if no prediction

@@ -53,7 +53,7 @@ def score_messy_rooms(result: Path, truth: Path) -> tuple[SceneScore, int]:
     """Score a result against a Messy-Rooms scene: background and objects as two classes.
 
     As in Contrastive-Lift's script, the test frames of a scene are the last 20 % in numeric order, and one that was
-    not predicted is passed over.
+    not predicted is skipped.
 
     Args:
         result: a result folder, a folder of id maps, or one with ``pred_semantics`` and ``pred_surrogateid`` (or

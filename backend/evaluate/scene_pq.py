@@ -92,7 +92,7 @@ class ClassScore:
 
     @property
     def rq(self) -> float:
-        """Recognition quality; 0 if every segment of the class was passed over as mostly void."""
+        """Recognition quality; 0 if every segment of the class was skipped as mostly void."""
         segments = self.tp + 0.5 * self.fp + 0.5 * self.fn
         return self.tp / segments if segments else 0.0
 
@@ -223,7 +223,7 @@ def match(overlaps: Overlaps, classes: Iterable[int]) -> dict[int, ClassScore]:
     """Match segments and count, per class of ``classes``; all segments are of these classes or :data:`VOID`.
 
     A match needs one class and IoU > 0.5, the union less what either segment shares with void of the other map. A
-    segment without a match is passed over if more than half of it is void in the other map.
+    segment without a match is skipped if more than half of it is void in the other map.
     """
     predicted: Counter[Segment] = Counter()
     true: Counter[Segment] = Counter()

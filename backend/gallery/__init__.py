@@ -1,4 +1,4 @@
-"""Pictures of a result, for people: how training went, what held-out views look like, the scene from all sides."""
+"""Images of a result: training curve, held-out views, and a turntable of the scene."""
 
 from backend.gallery.curve import Curve as Curve
 from backend.gallery.curve import draw_curve as draw_curve

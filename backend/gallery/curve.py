@@ -1,4 +1,4 @@
-"""The course of a training: what was seen of it, and its picture."""
+"""The training curve: its samples and its image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Held-out photographs beside what the Gaussians show from there."""
+"""Held-out photographs next to renders of the same views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn around the objects: photographic colours on the left, label colours on the right."""
+"""A turntable of the objects: photographic colours on the left, label colours on the right."""
 
 from __future__ import annotations
 

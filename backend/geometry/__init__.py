@@ -1,4 +1,4 @@
-"""Objects where there is neither a mask nor a model: from the geometry of the Gaussians alone.
+"""Objects without masks or a model: from the geometry of the Gaussians alone.
 
 ``label`` takes samples of the surface, takes away the planes that bound the scene, parts the rest where it folds
 inwards or changes colour, and lets every Gaussian vote for the object that it shows.

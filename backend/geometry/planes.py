@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 DRAWS = 400
 """Planes that are drawn for each that is found."""
 MOST = 8
-"""Planes that are looked for."""
+"""Planes that are searched for."""
 LEAST_SHARE = 0.08
 """Of the voxels that belong to a plane, at least."""
 ONE_SIDED = 0.93
@@ -22,7 +22,7 @@ ONE_SIDED = 0.93
 ALONG = 0.8
 """Cosine between the normal of a voxel and that of its plane, at least."""
 THICKNESS = 2.0
-"""Half the thickness of a plane while it is looked for, in edges of voxels."""
+"""Half the thickness of a plane while it is searched for, in edges of voxels."""
 WIDE = 0.42
 """Width of a plane that bounds the scene over that of all that is seen, at least: a tangent of a ball is no floor."""
 FLAT = 0.95

@@ -1,4 +1,4 @@
-"""Masks that lie on one another, to one id map a view: of whole objects, or of their parts.
+"""Overlapping masks to one id map per view: of whole objects, or of their parts.
 
 A model that segments everything gives wholes, their parts, and pieces of floor and wall, each with a score. ``choose``
 compares the masks of all views through the Gaussians that they show, finds what is an object, what is a part of it and
@@ -57,8 +57,8 @@ class Choice:
     def sentence(self) -> str:
         """What a person is told of the masks."""
         return (
-            f"{self.background:,} of {self.masks:,} masks show pieces of floor, walls, ceiling or sky, and were taken "
-            "for background."
+            f"{self.background:,} of {self.masks:,} masks show parts of floor, walls, ceiling or sky and were treated "
+            "as background."
         )
 
     def as_dict(self) -> dict:
@@ -78,7 +78,7 @@ class Choice:
 
 
 def is_layered(views: Sequence[Masked]) -> bool:
-    """Whether some masks of a view lie on one another or have scores.
+    """Whether some masks of a view overlap or have scores.
 
     Raises:
         BadMask: if a mask cannot be read.
@@ -106,7 +106,7 @@ def choose(
 
     Args:
         splats: N Gaussians in the frame of the cameras; those with a value that is not finite are in no object.
-        views: those without a mask are passed over.
+        views: those without a mask are skipped.
         level: one of :data:`LEVELS`.
         device: "cpu", "cuda" or "auto"; where Gaussians are rasterised.
         seed: of every random draw.

@@ -1,4 +1,4 @@
-"""Regions to wholes, and to parts: what masks that lie on one another hold together.
+"""Regions to whole objects and to parts, from overlapping masks.
 
 Two regions belong to one whole if some mask of a view holds both; that the view also has smaller masks, which part
 them, says nothing. They belong to one part if the smallest mask of each is the same:

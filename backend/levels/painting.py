@@ -1,4 +1,4 @@
-"""From masks that lie on one another to one id map a view, at the level that was asked for."""
+"""Overlapping masks to one id map per view, at the requested level."""
 
 from __future__ import annotations
 

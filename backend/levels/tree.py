@@ -64,7 +64,7 @@ def wholes_of_parts(labels: NDArray[np.int32], group: NDArray[np.int32]) -> Part
 
 
 def _holder(group: NDArray[np.int32], label: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return (G,) int32, the label above 0 that holds most Gaussians of each group from 0; 0 where there is none."""
+    """Return (G,) int32, the label above 0 that holds most Gaussians of each group from 0; 0 if there is none."""
     used = (group >= 0) & (label > 0)
     holder = np.zeros(int(group.max(initial=-1)) + 1, np.int32)
     pairs, count = np.unique(np.stack([group[used], label[used]]), axis=1, return_counts=True)

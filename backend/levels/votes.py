@@ -1,4 +1,4 @@
-"""The votes for masks that lie on one another: each layer of a view votes as a view of its own."""
+"""The votes for overlapping masks: each layer of a view votes like a separate view."""
 
 from __future__ import annotations
 

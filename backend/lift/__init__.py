@@ -40,7 +40,7 @@ def lift(
 
     Args:
         splats: N Gaussians in the frame of the cameras. Those with a value that is not finite stay background.
-        views: views with masks, on disk or in memory; those without one are passed over.
+        views: views with masks, on disk or in memory; those without one are skipped.
         method: a key of :data:`METHODS`; the default method where left out.
         device: "cpu", "cuda" or "auto"; where Gaussians are rasterised and embeddings trained.
         seed: of every random draw.

@@ -1,4 +1,4 @@
-"""`Lift`: one instance label per Gaussian, and what it rests on."""
+"""`Lift`: one instance label per Gaussian, with confidence and embedding."""
 
 from __future__ import annotations
 

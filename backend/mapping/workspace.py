@@ -76,7 +76,7 @@ def make_workspace(
         folder: the workspace.
         seed: of all random choices.
         progress: told under the stage "poses".
-        kept: where workspaces are looked for and kept; None for nowhere.
+        kept: where workspaces are searched for and kept; None for nowhere.
 
     Raises:
         BadScene: if too few photographs can be read or placed, or a video cannot be read.
@@ -91,7 +91,7 @@ def make_workspace(
     if known is not None and (known.source, known.seed) == (digest, seed):
         return _workspace(folder, known)
     if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadArgument(f"The output folder {folder} holds other files.", "Choose a new or empty folder.")
+        raise BadArgument(f"The output folder {folder} contains other files.", "Choose a new or empty folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name.lstrip('.')}.", suffix=".part", dir=folder.parent))
     try:
@@ -145,7 +145,7 @@ def _workspace(folder: Path, note: _Note) -> Workspace:
 
 
 def _read_note(folder: Path) -> _Note | None:
-    """Return the note of a whole workspace; None where there is none, or one of another version."""
+    """Return the note of a whole workspace; None if there is none, or one of another version."""
     file = folder / NOTE
     tables = [folder / MODEL / f"{table}.bin" for table in ("cameras", "images", "points3D")]
     if not file.is_file() or not all(table.is_file() for table in tables):

@@ -45,7 +45,7 @@ def export_objects(
         folder: a result folder.
         wanted: ids or names from ``objects.json``; "all" stands for every object, "background" for the rest.
         to: a file, or a folder for formats that are one.
-        name: of one of :data:`protocol.formats.registry.FORMATS`; left out, the ending says which.
+        name: of one of :data:`protocol.formats.registry.FORMATS`; default: the ending says which.
         labels: whether the label of each Gaussian is written too, as :func:`protocol.formats.write.write_splats` does.
 
     Raises:

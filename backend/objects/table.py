@@ -1,4 +1,4 @@
-"""The table of objects: what a person or a script is told about each label."""
+"""The table of objects: one row per label."""
 
 from __future__ import annotations
 

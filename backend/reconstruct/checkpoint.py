@@ -1,4 +1,4 @@
-"""A reconstruction under way, on disk: what a killed run needs to go on as if nothing had happened.
+"""Checkpoints of a reconstruction: a killed run continues from them with the same result.
 
 One ``.npz`` of plain arrays, never pickle. A checkpoint belongs to one scene with one set of settings, and carries
 their fingerprint.

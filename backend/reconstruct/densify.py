@@ -1,4 +1,4 @@
-"""Growing and pruning: more Gaussians where the image error pulls at them, none where they show nothing.
+"""Densification and pruning: more Gaussians where image gradients are large, fewer where they contribute nothing.
 
 Adaptive density control of 3DGS, section 5.2, with two changes. How many Gaussians may be added is given, and the
 strongest candidates are taken, so that a run has a known cost; and the pull counts more on masked objects.

@@ -31,7 +31,7 @@ LOOKED_AT = 1000
 """Points, at most, of which it is counted how many lie in a photograph."""
 
 CELLS = 8
-"""Cells along the longer side of a photograph, in which sparse points are looked for."""
+"""Cells along the longer side of a photograph, in which sparse points are searched for."""
 
 BARE = 0.2
 """Share of cells without a sparse point above which surfaces are sought as well. Photographs of a corridor have

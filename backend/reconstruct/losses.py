@@ -166,7 +166,7 @@ def _loss_and_gradient(
 def _bands(begin, end, image, target, weight, window, bands, gradient, absolute, similar):
     """Gradient of the loss in bands begin to end, and each row's sums of absolute differences and of SSIM.
 
-    A band of rows is passed over once, with the last 16 rows of what is blurred along the row in two rings that fit
+    A band of rows is processed once, with the last 16 rows of what is blurred along the row in two rings that fit
     the cache: of the moments, and five rows behind them of the derivatives of SSIM, which are blurred in their turn.
     Rows outside the image are zero in both.
     """

@@ -1,4 +1,4 @@
-"""What a reconstruction will need of memory, before it begins: so that it is refused in a sentence, not killed."""
+"""Memory estimate of a reconstruction, made before it begins, so that it is refused with an error and not killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photographs that memory cannot hold: decoded once into a file, and mapped from there.
+"""Cache of photographs that do not fit in memory: decoded once into a memory-mapped file.
 
 What is mapped belongs to the system, which reads it when it is used and forgets it when memory runs short. So nothing
 that trains on photographs knows where they are, and the result is the same to the last bit. Of the process's own memory

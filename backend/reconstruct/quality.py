@@ -1,4 +1,4 @@
-"""How good a reconstruction is, in figures and, where it is not, in a sentence with the likely cause."""
+"""Quality of a reconstruction: figures, and a warning with the likely cause if it is bad."""
 
 from __future__ import annotations
 

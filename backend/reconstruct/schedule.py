@@ -25,6 +25,9 @@ further values of degrees 2 and 3 cost buys more as further steps."""
 PIXELS_PER_GAUSSIAN = {"cpu": 240, "cuda": 20}
 """Training pixels, over all photographs, that one Gaussian must explain."""
 
+SMALLEST_SIDE = 150
+"""Longest side in pixels to which a draft reduces photographs at most."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -32,7 +35,7 @@ class Budget:
 
     Attributes:
         steps: on :data:`STEPS`.
-        long_side: on :data:`LONG_SIDE`.
+        long_side: on :data:`LONG_SIDE`, and below 1 on the longest side of the photographs where that is less.
         pixels: on :data:`PIXELS_PER_GAUSSIAN`.
     """
 
@@ -40,20 +43,28 @@ class Budget:
     long_side: float
     pixels: float
 
-    def settings(self, engine: str) -> dict[str, int]:
-        """Return the settings of :func:`backend.reconstruct.reconstruct` that say so."""
+    def settings(self, engine: str, longest: int) -> dict[str, int]:
+        """Return the settings of :func:`backend.reconstruct.reconstruct` that say so.
+
+        Args:
+            engine: "cpu" or "cuda".
+            longest: longest side of the photographs in pixels.
+        """
+        full = min(LONG_SIDE[engine], longest) if self.long_side < 1 else LONG_SIDE[engine]
         return {
-            "long_side": round(self.long_side * LONG_SIDE[engine]),
+            "long_side": max(round(self.long_side * full), min(full, SMALLEST_SIDE)),
             "pixels_per_gaussian": round(self.pixels * PIXELS_PER_GAUSSIAN[engine]),
         }
 
 
 QUALITIES = {
-    "draft": Budget(steps=0.25, long_side=0.5, pixels=2),
+    "draft": Budget(steps=0.25, long_side=0.5, pixels=1),
     "standard": Budget(steps=1, long_side=1, pixels=1),
     "high": Budget(steps=2.5, long_side=1.5, pixels=0.5),
 }
-"""A draft takes at most a third of the time of the standard."""
+"""A draft takes at most a third of the time of the standard. Photographs of half the size have a quarter of the pixels
+and get a quarter of the Gaussians. Where small photographs were not reduced, as many steps took twice as long and gave
+worse objects; see docs/benchmarks.md."""
 
 RATES: dict[str, dict[str, float]] = {
     "cpu": {"means": 4.6e-4, "quats": 0.02, "scales": 0.05, "opacities": 0.1, "sh": 0.06, "decay": 0.03},
@@ -117,7 +128,7 @@ class Schedule:
         faint: opacity below which a Gaussian is removed.
         exposure_rate: share of the way to its best exposure that one look at a photograph goes, see
             :mod:`backend.reconstruct.exposure`: other photographs hold the Gaussians to theirs meanwhile. 0 for none.
-        exposure_from: step after which exposures are looked for; before, there is nothing to compare with.
+        exposure_from: step after which exposures are searched for; before, there is nothing to compare with.
         floater_checks: how often floaters are removed, see :mod:`backend.reconstruct.floaters`, evenly from
             :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each time after a densification.
         floater_share: share of a Gaussian's light in front of surfaces above which it is removed as a floater.

@@ -90,7 +90,7 @@ class _Bundle:
         projections: (V, 3, 4) float32, world to homogeneous pixels.
         unprojections: (V, 3, 3) float32, homogeneous pixel to world direction of depth 1.
         centres: (V, 3) float32.
-        neighbours: (V, len(RANKS)) int64, photographs to compare with, -1 where there is none.
+        neighbours: (V, len(RANKS)) int64, photographs to compare with, -1 if there is none.
         spread: how far the cameras stand from their middle.
     """
 

@@ -60,7 +60,7 @@ class Plan:
         device: "auto", "cpu" or "cuda".
         steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
         seed: 0 or more.
-        checkpoint: a file that is written now and then and that a later run goes on from; None for no file.
+        checkpoint: a file that is written now and then and that a later run continues from; None for no file.
         settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, ``long_side``, and
             ``pixels_per_gaussian``.
     """
@@ -100,7 +100,7 @@ def reconstruct(
         steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
         seed: 0 or more.
         checkpoint: a file that is written every 20 s and at the end, and that a later call with the same scene and
-            settings goes on from. One of another scene or other settings is passed over with a warning in the log.
+            settings continues from. One of another scene or other settings is skipped with a warning in the log.
         progress: called several times a second; what it raises passes through, and the last checkpoint stays.
         settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
         pictures: shown an image as training renders it, now and then.

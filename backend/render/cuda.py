@@ -84,7 +84,7 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
     alphas = torch.sigmoid(opacities)
     across, down = -(-camera.width // TILE), -(-camera.height // TILE)
     if not len(means):
-        # gsplat divides by the number of Gaussians, which ends the process where there is none.
+        # gsplat divides by the number of Gaussians, which ends the process if there is none.
         none = torch.zeros(0, 2, dtype=torch.int32, device=means.device)
         offsets = torch.zeros(1, down, across, dtype=torch.int32, device=means.device)
         return Seen(means[:, :2], scales, alphas, none[:, 0] > 0, none, offsets, none[:, 0].contiguous())

@@ -22,7 +22,7 @@ LEFT_OVER = F(0.6)
 
 Half would be the median. Reconstructed surfaces are layers of faint Gaussians whose centres lie behind what the
 photographs show; at 0.6 the depth of known solids is off by 0.25 % of their size, at 0.5 by 0.35 %, and at 0.7 faint
-Gaussians in front of a surface are taken for it.
+Gaussians in front of a surface count as the surface.
 """
 
 LISTED = 24

@@ -24,7 +24,7 @@ class Calibration:
     Attributes:
         K: (3, 3) float64, in pixels.
         width, height: pixels.
-        lens: what the undistortion takes away, or None where there is none.
+        lens: what the undistortion takes away, or None if there is none.
     """
 
     K: NDArray[np.float64]

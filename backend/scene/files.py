@@ -1,7 +1,7 @@
 """Finds the files that a capture lists, inside the scene folder and nowhere else.
 
 A list is often older than the folder: photographs were renamed or converted, the list was written on another machine,
-or below another folder. So a listed path is looked for as it stands, then without regard to case, Unicode normal form
+or below another folder. So a listed path is searched for as it stands, then without regard to case, Unicode normal form
 and the ending of photographs, then without its leading folders. Names are compared with what the folders hold; nothing
 is opened by a path that a file names, and no link is followed out of the scene folder.
 """
@@ -93,7 +93,7 @@ def is_file_inside(path: Path, root: Path) -> bool:
 
 @dataclass
 class Listing:
-    """What one folder holds: names of its files and folders, without those that are passed over.
+    """What one folder holds: names of its files and folders, without those that are skipped.
 
     Attributes:
         outside: links out of the scene folder, which are not followed.
@@ -184,7 +184,7 @@ class Names:
         return []
 
     def file(self, folder: Path, name: str) -> Path | None:
-        """Return the file of that name in ``folder``, in any case; None where there is none, or several."""
+        """Return the file of that name in ``folder``, in any case; None if there is none, or several."""
         files = self.find(folder, (name,), photograph=False)
         return files[0] if len(files) == 1 else None
 
@@ -205,7 +205,7 @@ class Names:
 
 
 def find_listed(names: Names, folder: Path, text: str, listing: Path) -> Path | None:
-    """Return the file that the path ``text`` in ``listing`` names, read from ``folder``; None where there is none.
+    """Return the file that the path ``text`` in ``listing`` names, read from ``folder``; None if there is none.
 
     Raises:
         BadScene: if the path leaves the scene folder and nothing by its end lies there, or may be one of several files.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from protocol.unposed import FEWEST, Unposed, too_few
 Findings = dict[str, Any]
 GEOMETRY = "geometry"
 """Where masks come from if there are none: objects are found by the geometry of the Gaussians."""
-BY_GEOMETRY = "none; objects are found by geometry alone"
+BY_GEOMETRY = "none; objects are found by geometry"
 POSES = {
     "cameras": "those of the capture",
     "photographs": "computed from the photographs, which takes minutes",
@@ -31,7 +32,11 @@ POSES = {
 
 
 def inspect_scene(
-    root: Path, masks: Path | None = None, mask_ids: MaskIds | None = None, geometry: bool = False
+    root: Path,
+    masks: Path | None = None,
+    mask_ids: MaskIds | None = None,
+    geometry: bool = False,
+    model: Callable[[], str | None] = lambda: None,
 ) -> tuple[Findings, Fault | None]:
     """Return what is recognised, and why a segmentation would not start, or None where it would.
 
@@ -39,7 +44,7 @@ def inspect_scene(
     (views that have one), ``masks_from``, ``points`` (how many), ``splats`` (a file of Gaussians in the folder) and
     ``warnings`` (sentences); paths are relative to the scene folder where they are in it. ``poses_from`` is "cameras"
     where the capture has them, "photographs" or "video" where they are computed from these, and None where none are
-    needed. ``masks_from`` is a folder, the file that lists the masks, or "geometry" where there are none. Where there
+    needed. ``masks_from`` is a folder, the file that lists the masks, or "geometry" if there are none. Where there
     is a fault, the findings have ``error`` and ``remedy`` too, its two sentences.
 
     Besides the layouts of scenes there are "photographs" and "video" without cameras, and "splats", a file of Gaussians
@@ -49,6 +54,7 @@ def inspect_scene(
         root: a scene folder, a folder of photographs, a video or a file of Gaussians.
         masks, mask_ids: as :func:`backend.scene.load.load_scene`.
         geometry: whether masks are left out.
+        model: tells which segmentation model makes masks where there are none; asked only there.
     """
     findings: Findings = {
         "layout": None,
@@ -68,7 +74,8 @@ def inspect_scene(
         fault = error
         findings.update(error=error.sentence, remedy=error.remedy)
     if findings["layout"] is not None and (geometry or not findings["masks"]):
-        findings.update(masks=0, masks_from=GEOMETRY)
+        may_be_made = not geometry and findings["poses_from"] is not None
+        findings.update(masks=0, masks_from=(model() if may_be_made else None) or GEOMETRY)
     if findings["splats"] is None and root.is_dir():
         files = splat_files(root)
         findings["splats"] = _relative(files[0], root) if files else None
@@ -138,12 +145,16 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
+def _without(findings: Findings) -> str:
+    return BY_GEOMETRY if findings["masks_from"] == GEOMETRY else f"none; made by the model {findings['masks_from']}"
+
+
 def as_lines(findings: Findings) -> list[str]:
     """Return the findings for a person to read, a line each; the fault is told by who has it."""
     if findings["layout"] is None:
         return [f"splats: {findings['splats']}"] if findings["splats"] else []
     sizes = ", ".join(f"{width} x {height}" for width, height in findings["sizes"])
-    masks = f"{findings['masks']} from {findings['masks_from']}" if findings["masks"] else BY_GEOMETRY
+    masks = f"{findings['masks']} from {findings['masks_from']}" if findings["masks"] else _without(findings)
     lines = [f"layout: {findings['layout']}"]
     if findings["layout"] != "splats":
         lines += [

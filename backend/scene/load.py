@@ -33,7 +33,7 @@ READERS = {
     "panoptic-lifting": read_panoptic_lifting,
 }
 DEPTH = 3
-"""Folders below the scene folder that a capture is looked for in: COLMAP puts one into dense/0."""
+"""Folders below the scene folder that a capture is searched for in: COLMAP puts one into dense/0."""
 MOST_CAPTURES = 20
 """Captures in folders of the scene folder that are tried: of more, one has to be named."""
 PHOTOGRAPHS_LOOKED_AT = 3
@@ -224,7 +224,7 @@ def _several(names: Names, places: Sequence[Path]) -> BadScene:
 
 
 def _unknown(names: Names) -> BadScene:
-    """Say what was looked for and what was found."""
+    """Say what was searched for and what was found."""
     parts = [
         each for level in ([names.root], *_below(names)) for place in level for each in found_in_part(names, place)
     ]

@@ -50,7 +50,7 @@ def _of_pixels(views: Sequence[View]) -> tuple[str, ...]:
 
 
 def _of_void(views: Sequence[View], maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
-    """Say what ids below 0 were taken for, unless the user named them."""
+    """Say what ids below 0 were treated as, unless the user named them."""
     seen = [view.mask_path for view, ids in zip(views, maps, strict=True) if not view.mask_ids.void and (ids < 0).any()]
     if not seen:
         return ()

@@ -12,7 +12,7 @@
 
 In a stack slice i is instance i + 1. Where slices overlap, :mod:`backend.scene.mask_sets` keeps them all; in an id map
 the smaller one is seen, as a part lies on its whole; of two of the same size the later one. Id 0 is nothing, and so are
-ids below 0. Ids beyond int32 are numbered afresh from 1.
+ids below 0. Ids beyond int32 are renumbered from 1.
 """
 
 from __future__ import annotations
@@ -463,7 +463,7 @@ def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
         with archive.open(names[0]) as stream:
             scores = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)
     if not np.isfinite(scores).all():
-        raise BadMask(f"The mask {file} holds scores that are not finite.", "Write one number for each mask.")
+        raise BadMask(f"The mask {file} contains scores that are not finite.", "Write one number for each mask.")
     return scores
 
 

@@ -1,11 +1,11 @@
-"""Masks of one photograph that lie on one another, as models give them that segment everything.
+"""Masks of one photograph that overlap, as models give them that segment everything.
 
 Such a file is a stack or a list of run lengths, as :mod:`backend.scene.mask_files` describes them. Each mask may have a
 score: ``scores`` or ``score`` beside the stack in a ``.npz``; in run lengths ``score``, or ``predicted_iou`` times
 ``stability_score`` as SAM's ``amg.py`` writes them.
 
 The masks are kept in layers. In a layer they do not overlap, but for slivers along their outlines, so each layer is an
-ordinary id map. A set of masks that do not lie on one another has one layer.
+ordinary id map. A set of masks that do not overlap has one layer.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
     if parts:
         slices = [load_ids(part, photograph) > 0 for part in parts]
         if len({part.shape for part in slices}) > 1:
-            raise BadMask(f"The masks of one photograph, {file} and others, have several sizes.")
+            raise BadMask(f"The masks of one photograph, {file} and others, have different sizes.")
         return layered(slices, None, file)
     if not may_overlap(file):
         return MaskSet(load_ids(file, photograph)[None])
@@ -135,7 +135,7 @@ def layered(
         file: what an error names.
 
     Raises:
-        BadMask: if more than :data:`MOST_LAYERS` masks lie on one another.
+        BadMask: if more than :data:`MOST_LAYERS` masks overlap.
     """
     shape = slices[0].shape
     area = np.array([np.count_nonzero(part) for part in slices])
@@ -160,7 +160,7 @@ def layered(
         if place == len(layers):
             if place == MOST_LAYERS:
                 raise BadMask(
-                    f"The mask {file} holds more than {MOST_LAYERS} masks that lie on one another.",
+                    f"The mask {file} holds more than {MOST_LAYERS} masks that overlap.",
                     "Write fewer levels of parts.",
                 )
             layers.append(np.zeros(shape, np.int32))

@@ -40,9 +40,9 @@ class FoundMasks:
 
     Attributes:
         files: for each photograph none, one, or one for each of its instances.
-        source: the folder that holds them, or the file that lists them; None where there are none.
+        source: the folder that holds them, or the file that lists them; None if there are none.
         warnings: sentences on what was assumed or left out.
-        without: where there are none, what was looked for and found, to end a sentence.
+        without: if there are none, what was searched for and found, to end a sentence.
     """
 
     files: list[tuple[Path, ...]]
@@ -96,7 +96,7 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
     where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
     instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:SHOWN])
-    without = f": looked for {_looked_for(capture)} in {where}{instead}"
+    without = f": expected {_looked_for(capture)} in {where}{instead}"
     return FoundMasks([()] * len(capture.shots), None, warnings, without)
 
 
@@ -237,7 +237,7 @@ def _found(match: MaskMatch) -> str:
 
 
 def no_mask(views: int, root: Path, without: str) -> BadMask:
-    """Return the error for views of which none has a mask; ``without`` says what was looked for and found."""
+    """Return the error for views of which none has a mask; ``without`` says what was searched for and found."""
     return BadMask(
         f"None of the {views} views of {root} has an instance mask{without}.",
         "Put id maps with the names of the photographs into a folder named masks next to them.",

@@ -54,7 +54,7 @@ class _Match:
 def find_photographs(names: Names, place: Path, entries: Iterable[str], listing: Path, *, here: bool) -> Found:
     """Return where each listed photograph lies.
 
-    They are looked for in the folders that customarily hold photographs (``images``, ``input``), else in scaled copies
+    They are searched for in the usual folders of photographs (``images``, ``input``), else in scaled copies
     (``images_4``), beside the cameras and then in each folder above up to the scene's. Of equal folders the one with
     most of them is taken; all photographs come from one folder.
 
@@ -247,7 +247,7 @@ def _others(names: Names, folder: Path, files: Iterable[Path], place: Path) -> t
 
 
 def _none(names: Names, paths: dict[str, Entry], looked: Sequence[Path], listing: Path, place: Path) -> NoPhotographs:
-    """Say what was looked for and where, and what lies there instead."""
+    """Say what was searched for and where, and what lies there instead."""
     first = next(iter(paths))
     links = [str(up / name) for up in {place, names.root} for name in names.of(up).outside]
     there = [PurePosixPath(name) for folder in looked for name in names.of(folder).files]

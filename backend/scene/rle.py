@@ -108,8 +108,8 @@ def read_scored_rle(file: Path) -> tuple[list[Instance], NDArray[np.float32] | N
     known = [score for score in scores if score is not None]
     if known and len(known) < len(scores):
         raise BadMask(
-            f"The mask {file} holds {len(scores)} masks, of which {len(known)} have a score.",
-            "Give each mask a score, or none.",
+            f"The mask {file} holds {len(scores)} masks, but only {len(known)} have a score.",
+            "Give every mask a score, or remove all scores.",
         )
     return _instances(items, file), np.array(known, np.float32) if known else None
 
@@ -182,7 +182,7 @@ def _score(item: Any, file: Path) -> float | None:
     names = ("score",) if "score" in item else ("predicted_iou", "stability_score")
     values = [item[name] for name in names if item.get(name) is not None]
     if not all(type(value) in (int, float) and abs(value) <= LARGEST_SCORE for value in values):
-        raise BadMask(f"The mask {file} holds a score that is no finite number.", "Give each mask a number.")
+        raise BadMask(f"The mask {file} contains a score that is not finite.", "Give each mask a number.")
     return math.prod(values) if values else None
 
 

@@ -12,13 +12,13 @@ from protocol.ply import may_hold_gaussians
 
 
 def splat_files(root: Path) -> list[Path]:
-    """Return the files of Gaussians in a folder, sorted; truth to score against is passed over."""
+    """Return the files of Gaussians in a folder, sorted; truth to score against is skipped."""
     below = Names(root).below(root)
     return [root / path for path in below if TRUTH not in path.parts and may_hold_gaussians(root / path)]
 
 
 def find_splats_alone(root: Path) -> Path | None:
-    """Return the file of Gaussians that ``root`` is or holds; None where there is none, or cameras are there.
+    """Return the file of Gaussians that ``root`` is or holds; None if there is none, or cameras are there.
 
     To be asked where :func:`backend.scene.unposed.find_unposed` finds nothing.
 

@@ -107,8 +107,8 @@ class Scene:
         warnings: sentences for the user, such as how many listed images were missing.
         matched: whether poses and points come from matches between the photographs (structure from motion), as the
             capture itself records them: then they agree with the photographs as well as they can.
-        masks_from: the folder that holds the masks, or the file that lists them; None where there are none.
-        without_masks: where there are none, what was looked for and what was found, to end a sentence.
+        masks_from: the folder that holds the masks, or the file that lists them; None if there are none.
+        without_masks: if there are none, what was searched for and what was found, to end a sentence.
     """
 
     root: Path

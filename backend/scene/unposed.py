@@ -52,7 +52,7 @@ def without_masks(source: Unposed) -> BadMask:
             f"Run backend poses {source.root} --out FOLDER, put masks of FOLDER/images into FOLDER/masks, and "
             "segment FOLDER.",
         )
-    looked = f": looked in folders such as {', '.join(MASK_FOLDERS[:4])}"
+    looked = f": expected in folders such as {', '.join(MASK_FOLDERS[:4])}"
     return no_mask(len(source.photographs), source.root, looked)
 
 

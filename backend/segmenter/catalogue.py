@@ -1,4 +1,4 @@
-"""Models of the hub that are looked for in the local cache where none is named, with size and licence as published.
+"""Models of the hub that are searched for in the local cache where none is named, with size and licence as published.
 
 Any other model of the same classes can be named. docs/masks.md lists these, and a test compares the two.
 """

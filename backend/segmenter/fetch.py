@@ -120,7 +120,7 @@ def fetch(offer: Offer, progress: Progress = silent) -> None:
         with _explained(offer.name):
             hf_hub_download(offer.name, file, cache_dir=cache, tqdm_class=told)
         done += size
-    progress("masks", 0.0, f"fetched {offer.name}")
+    progress("masks", 0.0, f"downloaded {offer.name}")
 
 
 def _telling(progress: Progress, offer: Offer, before: int) -> Any:
@@ -134,7 +134,7 @@ def _telling(progress: Progress, offer: Offer, before: int) -> Any:
         def update(self, n: float | None = 1) -> bool | None:
             updated = super().update(n)
             share = min(1.0, (before + self.n) / max(1, offer.bytes))
-            progress("masks", 0.0, f"fetching {offer.name}: {share:.0%} of {offer.bytes / 1e6:,.0f} MB")
+            progress("masks", 0.0, f"downloading {offer.name}: {share:.0%} of {offer.bytes / 1e6:,.0f} MB")
             return updated
 
     return Telling

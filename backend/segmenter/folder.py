@@ -141,7 +141,7 @@ def continue_in(working: Path, earlier: Path, maker: Maker) -> None:
 
 
 def read_note(path: Path) -> _Note | None:
-    """Return the note of a folder of masks; None where there is none that can be read."""
+    """Return the note of a folder of masks; None if there is none that can be read."""
     file = path / NOTE
     if not file.is_file() or file.stat().st_size > MAX_NOTE:
         return None

@@ -94,7 +94,7 @@ def _of_folder(name: str, folder: Path) -> Weights:
 
 
 def _weight_files(folder: Path) -> list[Path] | None:
-    """Return the safetensors files of a model; None where there are none, or not all that its index lists."""
+    """Return the safetensors files of a model; None if there are none, or not all that its index lists."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     index = folder / INDEX

@@ -15,7 +15,7 @@ from protocol.result.folder import whole_folder
 
 
 def describe(opened: Opened, selection: Selection) -> str:
-    """Return how many Gaussians were selected and by what: the embedding, or the label where there is none."""
+    """Return how many Gaussians were selected and by what: the embedding, or the label if there is none."""
     count = f"{np.count_nonzero(selection.gaussians):,} of {len(opened.labels):,} Gaussians"
     if selection.feature is not None:
         return f"{count} by the embedding of {opened.method}, cosine at least {selection.threshold:g}"

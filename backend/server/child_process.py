@@ -17,7 +17,7 @@ from backend.server.worker_protocol import clip
 from protocol.errors import Unavailable
 
 _TAIL = 4096
-"""Bytes at the end of a log in which its last line is looked for."""
+"""Bytes at the end of a log in which its last line is searched for."""
 
 
 class ChildProcess:

@@ -158,8 +158,8 @@ class Control:
     def _hello(self, hello: Hello, peer: bytes, earlier: Session | None, now: float) -> Welcome:
         if hello.protocol[0] != MAJOR:
             raise VersionMismatch(
-                f"{hello.client} speaks protocol {hello.protocol[0]}.{hello.protocol[1]}, "
-                f"{self.name} speaks protocol {MAJOR}.{MINOR}.",
+                f"{hello.client} uses protocol {hello.protocol[0]}.{hello.protocol[1]}, "
+                f"{self.name} uses protocol {MAJOR}.{MINOR}.",
                 "Update the add-on or the backend, whichever is older.",
             )
         if earlier is not None:

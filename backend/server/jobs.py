@@ -140,7 +140,7 @@ class Jobs:
         """Return the job.
 
         Raises:
-            NotFound: if nobody submitted it.
+            NotFound: if it was not submitted.
         """
         found = self._select("WHERE id = ?", job)
         if not found:

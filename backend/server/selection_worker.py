@@ -93,7 +93,9 @@ def _write(channel: BinaryIO, data: bytes) -> None:
 
 def _select(opened: Opened, wanted: Select) -> Selection:
     if (wanted.gaussian is None) == (wanted.view is None):
-        raise BadArgument("A selection needs exactly one Gaussian or one pixel of a view.", "Name one of the two.")
+        raise BadArgument(
+            "A selection needs exactly one Gaussian or one pixel of a view.", "Give exactly one of the two."
+        )
     if wanted.gaussian is not None:
         return select_gaussian(opened, wanted.gaussian, wanted.threshold, wanted.hull)
     assert wanted.view is not None

@@ -2,7 +2,7 @@
 
 A client offers a manifest. The server pulls the manifest file, then what its store lacks of the files in it, a few
 ranges at a time and upload, so that many clients share the socket evenly and none fills the memory. What has arrived
-of an interrupted upload stays, and the next offer of the same folder goes on from there.
+of an interrupted upload stays, and the next offer of the same folder continues from there.
 """
 
 from __future__ import annotations

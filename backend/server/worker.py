@@ -1,7 +1,7 @@
 """The worker process: one job, from the stored scene to the result folder.
 
 Started by the server as ``python -m backend.server.worker FOLDER``. A job that a stopped server left behind is started
-anew on the same folder and goes on from the checkpoint in it.
+anew on the same folder and continues from the checkpoint in it.
 """
 
 from __future__ import annotations

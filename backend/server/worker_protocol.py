@@ -97,7 +97,7 @@ def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def read_picture(folder: Path) -> NDArray[np.uint8] | None:
-    """Return the newest picture of a job, or None where there is none that can be sent."""
+    """Return the newest picture of a job, or None if there is none that can be sent."""
     try:
         picture = np.load(folder / PICTURE, allow_pickle=False)
     except (OSError, ValueError, EOFError):

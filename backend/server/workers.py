@@ -214,7 +214,9 @@ class Workers:
             self._settle_failed(run, verdict.code, verdict.sentence, verdict.remedy)
         else:
             sentence = f"{_manner(status)}{_quote(run.process.last_words())}."
-            self._settle_failed(run, JobFailed.code, sentence, f"The whole log is {run.folder / worker_protocol.LOG}.")
+            self._settle_failed(
+                run, JobFailed.code, sentence, f"See the whole log in {run.folder / worker_protocol.LOG}."
+            )
 
     def _store(self, run: RunningJob) -> None:
         """Store some more of a result; the job is done with the last of it."""

@@ -289,7 +289,7 @@ def reconstruct_jointly(
 ) -> tuple[Splats, NDArray[np.float32]]:
     """As :func:`backend.reconstruct.reconstruct`, with the embedding of UniC-Lift trained in the same loop.
 
-    A run that goes on from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
+    A run that continues from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
 
     Args:
         unic_lift: the settings of the embedding and its losses; see :class:`EmbeddingTraining`.
@@ -332,7 +332,7 @@ def main(
     out: Annotated[Path, typer.Option(help="A new folder for Gaussians, labels and label maps.")],
     test_views: Annotated[str, typer.Option(help="Views held out of everything, as of `backend segment`.")] = "none",
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Reconstruction steps.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of unic-lift; repeatable.")

@@ -1,4 +1,4 @@
-"""The messages of one link: an answer goes to the request that waits for it, everything else to its handler."""
+"""Dispatches messages of one link: answers to the waiting request, all others to their handler."""
 
 from __future__ import annotations
 

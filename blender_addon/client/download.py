@@ -1,4 +1,4 @@
-"""The result of a job on its way here: pulled into the cache by content, then laid out as a folder."""
+"""Download of a job's result: into the content-addressed cache, then as a folder."""
 
 from __future__ import annotations
 

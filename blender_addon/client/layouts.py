@@ -23,9 +23,9 @@ LAYOUTS = (
 LINKED = (SPARSE, "transforms.json", "transforms_train.json")
 """Names that say of a link out of the folder that cameras are behind it."""
 DEPTH = 3
-"""How many folders below a scene folder its capture is looked for."""
+"""How many folders below a scene folder its capture is searched for."""
 CLIMB = 3
-"""How many folders above a file its scene folder is looked for."""
+"""How many folders above a file its scene folder is searched for."""
 
 
 def layout_of(paths: Sequence[PurePosixPath]) -> tuple[str | None, PurePosixPath]:

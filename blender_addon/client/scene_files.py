@@ -63,7 +63,7 @@ def root_of(scene: Path) -> Path:
 def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, SceneFiles]:
     """List a scene folder a few names at a time: yields how many files were found; returns them.
 
-    Files with other endings than :data:`ENDINGS`, hidden ones, and folders called "gt" are passed over, except below
+    Files with other endings than :data:`ENDINGS`, hidden ones, and folders called "gt" are skipped, except below
     the paths ``also``, which the request names. Links are followed inside the folder only. A scene may also be a video
     or a splat file.
 
@@ -75,7 +75,8 @@ def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, 
     single = scene if scene.is_file() else None
     if not root.is_dir() or (single is not None and not is_one_of(single.name, (*VIDEO_ENDINGS, *SPLAT_ENDINGS))):
         raise BadScene(
-            f"{scene} is not a folder, a video or a splat file.", "Choose the folder that contains the photographs."
+            f"{scene} is not an existing folder, video or splat file.",
+            "Choose the folder that contains the photographs.",
         )
     found = SceneFiles(folder)
     asked = frozenset(Path(name) for name in also)

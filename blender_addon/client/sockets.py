@@ -1,4 +1,4 @@
-"""The two sockets of one attempt to reach a server: messages out, messages in, never waiting."""
+"""The two non-blocking sockets of one connection attempt to a server."""
 
 from __future__ import annotations
 

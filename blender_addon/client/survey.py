@@ -60,12 +60,12 @@ class Survey:
         folder: the scene folder, or the video or splat file that was named instead.
         layout: what its layout is called, or None where it is none that is known.
         photographs: how many there are, of those that have cameras if any have; 0 for a video.
-        masks: how many photographs have one in :attr:`mask_folder`, which is None where there is none.
+        masks: how many photographs have one in :attr:`mask_folder`, which is None if there is none.
         splats: a file of Gaussians, relative to the folder, or None.
         files, bytes: what would be sent.
         poses_from: "cameras" where the capture has them, "photographs" or "video" where they are computed from these,
             else None.
-        strays: where no photograph has a mask, how many files lie where masks are looked for.
+        strays: where no photograph has a mask, how many files lie where masks are searched for.
         rivals: files in :attr:`mask_folder` each of which might be the mask of one photograph, which is refused.
         above: a folder above the photographs that has cameras, or None.
         warnings: sentences on what is left out.
@@ -89,7 +89,7 @@ class Survey:
 
     @property
     def masks_from(self) -> str | None:
-        """The folder of the masks; "geometry" where there are none, and None where the layout is not known."""
+        """The folder of the masks; "geometry" if there are none, and None where the layout is not known."""
         return self.mask_folder or (GEOMETRY if self.layout else None)
 
 

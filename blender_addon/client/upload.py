@@ -1,4 +1,4 @@
-"""A scene folder on its way to the server: listed, hashed, offered, and sent a range at a time as the server asks."""
+"""Upload of a scene folder: listed, hashed, offered, and sent in the ranges that the server requests."""
 
 from __future__ import annotations
 

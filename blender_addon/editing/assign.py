@@ -1,4 +1,4 @@
-"""Give selected Gaussians to another object, or to the background."""
+"""Assign selected Gaussians to another object or to the background."""
 
 from __future__ import annotations
 

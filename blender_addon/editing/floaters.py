@@ -1,4 +1,4 @@
-"""Remove floaters: small pieces that stand far off the rest of their object."""
+"""Remove floaters: small pieces far from the rest of their object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show some objects alone, and then the others again."""
+"""Isolate objects, and show the others again."""
 
 from __future__ import annotations
 

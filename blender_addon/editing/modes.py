@@ -1,4 +1,4 @@
-"""Edits want plain data: out of Edit Mode, and back into it afterwards where Gaussians were edited.
+"""Leave Edit Mode before an edit, because edits need the stored data, and return to it afterwards.
 
 Edits of whole objects end in Object Mode: Blender takes longer to turn a million points into its editing mesh than any
 edit takes, and whole objects are not what one edits there. So do splits: what they make is there to be moved. What

@@ -1,4 +1,4 @@
-"""Gaussians on their way from one object to another: taken out, turned into its frame, joined to what is there."""
+"""Move Gaussians from one object to another: extract, transform to its frame, join."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Select what is like a Gaussian: by the embedding that the result's method trained, or by what can be seen.
+"""Select Gaussians similar to one: by the embedding of the result's method, or by colour.
 
 The embedding says what belongs to the same thing, as object selection of Contrastive Gaussian Clustering does (section
 4.2: cosine of at least 0.7). A result without one leaves colour and place: a magic wand in space.

@@ -35,8 +35,7 @@ class _Select:
 
 
 class SPLATLIFT_OT_select_similar(_Select, bpy.types.Operator):
-    """Select Gaussians similar to the active or selected ones. Compares trained embeddings where the result has "
-    "them, otherwise colours of connected Gaussians"""
+    """Select Gaussians similar to the active or selected ones, by trained embeddings or else by colour"""
 
     bl_idname = "splatlift.select_similar"
     bl_label = "Select Similar"

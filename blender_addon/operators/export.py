@@ -30,7 +30,7 @@ WHAT = (
 )
 BY_ENDING = "BY_ENDING"
 FORMATS = (
-    (BY_ENDING, "By Ending", "What the ending of the file says"),
+    (BY_ENDING, "By Ending", "Format of the file ending"),
     *((each.name, each.title, f"Keeps {each.keeps}") for each in formats_here()),
 )
 WIDTH = 44
@@ -72,7 +72,7 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
     what: bpy.props.EnumProperty(name="Export", items=WHAT)
     format: bpy.props.EnumProperty(name="Format", items=FORMATS)
     labels: bpy.props.BoolProperty(
-        name="Labels", description="Write the label of each Gaussian too, in the file or, if it holds none, beside it"
+        name="Labels", description="Also write the label of each Gaussian, in the file or in a separate file"
     )
     background: bpy.props.BoolProperty(
         name="Background", description="Also write Gaussians that belong to no object", default=True
@@ -124,7 +124,7 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
 
 
 class SPLATLIFT_FH_gaussians(bpy.types.FileHandler):
-    """By which Blender offers the export in the properties of a collection."""
+    """Exporter in the properties of a collection."""
 
     bl_idname = "SPLATLIFT_FH_gaussians"
     bl_label = "SplatLift Gaussians"
@@ -160,7 +160,7 @@ class SPLATLIFT_OT_export_mesh(_Export, bpy.types.Operator):
 def _collection(name: str) -> Any:
     collection = bpy.data.collections.get(name)
     if collection is None:
-        raise BadArgument(f"There is no collection {name}.", "Export it by hand.")
+        raise BadArgument(f"The collection {name} does not exist.", "Export it by hand.")
     return collection
 
 

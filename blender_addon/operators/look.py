@@ -1,4 +1,4 @@
-"""How what was imported is looked at: its colours, as points or ellipsoids, through the cameras of the capture."""
+"""Display of imported objects: colours, points or ellipsoids, and the cameras of the capture."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.

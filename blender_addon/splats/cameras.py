@@ -103,7 +103,7 @@ def _put_behind(data: Any, photograph: Path) -> None:
 
 
 def _extent(poses: Sequence[np.ndarray]) -> float:
-    """The median distance of cameras from their middle; 1 where there is none to speak of."""
+    """The median distance of cameras from their middle; 1 if there is none to speak of."""
     if not poses:
         return 1.0
     centres = np.array([pose[:3, 3] for pose in poses])

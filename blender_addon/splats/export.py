@@ -51,7 +51,7 @@ def export_objects(
         collections: of objects, backgrounds or whole scenes; an object in several of them is written once.
         path: its folder exists. An earlier file of that name is replaced.
         background: whether the backgrounds of scenes are written too.
-        name: of a format for Gaussians in :data:`protocol.formats.registry.FORMATS`; left out, the ending says which.
+        name: of a format for Gaussians in :data:`protocol.formats.registry.FORMATS`; default: the ending says which.
         labels: whether labels and confidences are written too; where the format has no place for them, labels beside.
         frame: "CAPTURE": an object's world matrix counts relative to the placement it was imported with, so an object
             nobody moved comes out bit for bit as it came in, and a moved one at its new place among the others.

@@ -135,7 +135,7 @@ def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -
     Args:
         path: the file; its ending counts where no format is named.
         name: of one of :data:`FORMATS`.
-        kinds: those that can be written; left out, all.
+        kinds: those that can be written; default: all.
 
     Raises:
         BadArgument: if there is no such format, or it goes by other endings.

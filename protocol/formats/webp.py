@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from protocol.formats.packages import needed
 
-PURPOSE = "SOG, whose values are pictures in WebP,"
+PURPOSE = "SOG, which stores values as WebP images,"
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,4 +1,4 @@
-"""A folder takes the place of another as a whole: nothing appears under its final name before it is complete."""
+"""Atomic replacement of a folder: nothing appears under its final name before it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files and columns of a result folder are called, and how large they may be."""
+"""Names and size limits of the files and columns of a result folder."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class PartTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_parts(folder: Path, remedy: str = REMEDY) -> PartTable | None:
-    """Return the checked table of a result folder; None where it has none, as its masks did not lie on one another.
+    """Return the checked table of a result folder; None where it has none, as its masks did not overlap.
 
     Raises:
         BadResult: if the table is broken or names a part twice.

@@ -61,7 +61,7 @@ class ObjectTable(msgspec.Struct, frozen=True, kw_only=True):
         scene: what the capture is called.
         method, seed: of the segmentation.
         versions: of the programs that made the result.
-        up: which way is up in the frame of the capture; left out, minus y, as COLMAP's cameras have it.
+        up: which way is up in the frame of the capture; default: minus y, as COLMAP's cameras have it.
         objects: no id twice.
     """
 

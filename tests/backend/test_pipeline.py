@@ -218,7 +218,7 @@ def test_masks_that_lie_on_one_another_give_objects_and_what_belongs_to_them(sma
     assert report["levels"]["level"] == "whole"
     assert report["levels"]["masks"] > 12
     assert report["levels"]["background_masks"] > 0
-    assert any("were taken for background" in sentence for sentence in report["warnings"])
+    assert any("were treated as background" in sentence for sentence in report["warnings"])
     table = read_parts(tmp_path / "out")
     assert table is not None
     assert table.level == "whole"
@@ -229,7 +229,7 @@ def test_masks_that_lie_on_one_another_give_objects_and_what_belongs_to_them(sma
 
 
 def test_masks_without_parts_have_no_part_level(small_room: Path, tmp_path: Path):
-    with pytest.raises(BadArgument, match="do not lie on one another"):
+    with pytest.raises(BadArgument, match="do not overlap"):
         segment(small_room, tmp_path / "out", replace(SMALL, level="part"))
     with pytest.raises(BadArgument, match="level"):
         segment(small_room, tmp_path / "out", JobRequest(level="half"))  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from backend.demo.scene import write_scene
-from backend.likeness import likeness
+from backend.photo_similarity import similarity
 from backend.reconstruct import reconstruct
 from backend.scene import Scene, load_scene
 from backend.splat_frame import LEAST, SURE, TRANSFORMS, in_frame_of
@@ -22,7 +22,7 @@ from protocol.transform import transform
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    folder = tmp_path_factory.mktemp("likeness")
+    folder = tmp_path_factory.mktemp("similarity")
     write_scene(folder / "room", objects=4, views=10, size=64, seed=1)
     return load_scene(folder / "room")
 
@@ -47,14 +47,14 @@ def write_transform(folder: Path, matrix: np.ndarray, scale: float) -> Path:
 
 
 def test_what_is_in_the_frame_is_left_alone(scene: Scene, splats: Splats, tmp_path: Path) -> None:
-    assert likeness(splats, scene.views) > SURE
+    assert similarity(splats, scene.views) > SURE
     assert in_frame_of(scene.root, scene.views, splats, tmp_path / "room.ply") == (splats, ())
 
 
 @pytest.mark.parametrize("change", [{"scale": 0.07, "turn": 90}, {"turn": 90}, {"scale": 0.07}, {"by": 1e6}])
 def test_another_frame_is_refused(scene: Scene, splats: Splats, tmp_path: Path, change: dict[str, float]) -> None:
     elsewhere = transform(splats, moved(**change))
-    assert likeness(elsewhere, scene.views) < LEAST
+    assert similarity(elsewhere, scene.views) < LEAST
     with pytest.raises(BadSplats, match=r"moved\.ply do not match the photographs") as caught:
         in_frame_of(scene.root, scene.views, elsewhere, tmp_path / "moved.ply")
     assert TRANSFORMS in str(caught.value)

@@ -1,4 +1,4 @@
-"""Progress on a terminal: what is printed where there is none, and interrupts."""
+"""Progress on a terminal: what is printed if there is none, and interrupts."""
 
 from __future__ import annotations
 

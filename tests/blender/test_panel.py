@@ -266,16 +266,16 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     chosen.folder = str(tmp_path / "nowhere")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
-    assert says(draw("SPLATLIFT_PT_capture"), f"{tmp_path / 'nowhere'} is not a folder, a video")
+    assert says(draw("SPLATLIFT_PT_capture"), f"{tmp_path / 'nowhere'} is not an existing folder")
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.jpg").write_text("x")
     chosen.folder = str(tmp_path / "holiday")
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
     drawn = draw("SPLATLIFT_PT_capture")
-    assert {"1 photographs", "Poses will be computed", "No masks: objects found by geometry"} <= set(drawn)
+    assert {"1 photographs", "Poses will be computed", GEOMETRY} <= set(drawn)
     assert says(drawn, f"{tmp_path / 'holiday'} holds 1 photographs; poses need at least 5.")
-    with pytest.raises(RuntimeError, match="gone.json does not exist"):
+    with pytest.raises(RuntimeError, match=r"gone\.json does not exist"):
         bpy.ops.splatlift.drop_capture(filepath=str(tmp_path / "gone.json"))
 
 
@@ -297,23 +297,24 @@ def touch(root: Path, *names: str) -> Path:
 
 
 JPEGS = [f"images/{number}.jpg" for number in range(29)]
-GEOMETRY = "No masks: objects found by geometry"
+GEOMETRY = "No masks: by a model, or geometry"
+CHOICE = "[Objects From]"
 
 
 def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
     plain = touch(tmp_path / "plain", *JPEGS)
-    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB"]
+    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB", CHOICE]
     masked = touch(tmp_path / "masked", *JPEGS, "masks/0.png")
     lines = ["29 photographs", "Poses will be computed", "1 masks in masks", "30 files, 0 MB"]
-    assert shown(masked) == lines
+    assert shown(masked) == [*lines, CHOICE]
     posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
-    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB"]
+    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB", CHOICE]
     clip = touch(tmp_path / "video", "clip.mp4") / "clip.mp4"
     for named in (clip, clip.parent):
-        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 files, 0 MB"]
+        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 files, 0 MB", CHOICE]
     (tmp_path / "splats").mkdir()
     write_ply(some_splats(2, 0), tmp_path / "splats" / "room.ply")
-    assert shown(tmp_path / "splats") == ["Splats", GEOMETRY, "1 files, 0 MB"]
+    assert shown(tmp_path / "splats") == ["Splats", "No masks: found by geometry", "1 files, 0 MB"]
     strays = shown(touch(tmp_path / "strays", *JPEGS, "masks/frame_x.png"))
     assert strays[2:5] == ["1 mask files match no photograph", GEOMETRY, "29 files, 0 MB"]
     assert says(strays, "contains no mask with the name of a photograph (first: frame_x.png)")

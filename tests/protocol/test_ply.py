@@ -311,11 +311,14 @@ BAD_PLY: dict[str, tuple[bytes, str]] = {
         ply(floats(STOCK), 2, b"\n\n" + b" " * 99, "ascii"),
         "Gaussians 1 and 2; every line must have 14 numbers",
     ),
-    "list of a vertex": (ply([*floats(STOCK), "list uchar int ids"], 1, ROW + b"\0"), r"holds lists \(vertex: ids\)"),
+    "list of a vertex": (
+        ply([*floats(STOCK), "list uchar int ids"], 1, ROW + b"\0"),
+        r"contains list properties \(vertex: ids\)",
+    ),
     "mesh": (
         b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nelement face 1\n"
         b"property list uchar int vertex_indices\nend_header\n3 0 0 0\n",
-        r"holds lists \(face: vertex_indices\)",
+        r"contains list properties \(face: vertex_indices\)",
     ),
     "compressed": (compressed(), "is a compressed PLY of PlayCanvas SuperSplat"),
 }

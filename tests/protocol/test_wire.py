@@ -218,7 +218,7 @@ BAD_MESSAGES: dict[str, tuple[Message, list[np.ndarray], str]] = {
     "a long name": (Hello((1, 0), "x" * 201), [], "Hello has a field .*Expected `str` of length <= 200"),
     "a long range": (Get(DIGEST, 0, 2**20 + 1), [], "Get has a field .*Expected `int` <= 1048576"),
     "no fraction": (Progress(JOB, 1, "running", fraction=float("nan")), [], "Expected `float`, got `null`"),
-    "a hash that is none": (Chunk("x", 0), [], "Chunk has a field with an invalid value"),
+    "an invalid hash": (Chunk("x", 0), [], "Chunk has a field with an invalid value"),
     "a number beyond JSON": (Cancel(2**200), [], "Cancel has a field"),  # pyright: ignore[reportArgumentType]
     "half a surrogate": (Hello((1, 0), "\udcff"), [], "Hello has a field"),
     "a long list": (

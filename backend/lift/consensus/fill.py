@@ -1,4 +1,4 @@
-"""What Gaussians that no view shows are labelled with: the labels of their neighbours."""
+"""Labels of Gaussians that no view shows: those of their neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regions to objects: joined, smoothed and given up by what the masks say."""
+"""Regions to objects: joined, smoothed and removed according to the masks."""
 
 from __future__ import annotations
 

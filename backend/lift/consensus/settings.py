@@ -45,8 +45,8 @@ class EvidenceSettings:
         Share,
         Meta(
             title="Presence",
-            description="Share of the views of an object in which it must have a mask of its own. "
-            "Higher values drop more small or doubtful objects.",
+            description="Share of the views of an object in which it must have its own mask. Higher values drop more "
+            "small or doubtful objects.",
         ),
     ] = 0.2
     smoothing: Annotated[
@@ -85,6 +85,6 @@ class ConsensusSettings(EvidenceSettings):
         Meta(
             ge=1,
             title="Smallest Region",
-            description="Fewest Gaussians of a region. Smaller regions are left out of the comparison of masks.",
+            description="Fewest Gaussians of a region. Smaller regions are not used to compare masks.",
         ),
     ] = 5

@@ -1,4 +1,4 @@
-"""Smoothing along surfaces: Gaussians ask their neighbours of the same colour before they choose an object.
+"""Smoothing along surfaces: agreement is averaged over neighbours of similar colour before an object is chosen.
 
 Outlines of masks wobble by pixels, and few views show a small object: at its edge the votes of single Gaussians are a
 coin's toss. Neighbours of one colour nearly always belong to one object, so agreement is spread among them as heat

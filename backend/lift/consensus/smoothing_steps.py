@@ -1,4 +1,4 @@
-"""How many steps to smooth for: as many as let one half of the views predict the other.
+"""The number of smoothing steps, by cross-validation: one half of the views predicts the other.
 
 Smoothing takes away what is chance in the votes of single Gaussians, and blurs the edges between objects. Which weighs
 more depends on the scene: on how noisy its masks are, how many views show a Gaussian, and whether its colours tell its

@@ -55,29 +55,29 @@ class ContrastiveSettings(ClusterSettings):
         Weight, Meta(title="Mask Weight", description="How strongly masks separate Gaussians of different objects.")
     ] = 1e-6
     nearest: Annotated[
-        Count, Meta(title="Near Neighbours", description="How many nearest Gaussians are made alike.")
+        Count, Meta(title="Near Neighbours", description="Number of nearest Gaussians that are pulled together.")
     ] = 2
     farthest: Annotated[
-        Count, Meta(title="Far Gaussians", description="How many distant Gaussians are made different.")
+        Count, Meta(title="Far Gaussians", description="Number of distant Gaussians that are pushed apart.")
     ] = 5
     lambda_near: Annotated[
-        Weight, Meta(title="Near Weight", description="How strongly near Gaussians are made alike.")
+        Weight, Meta(title="Near Weight", description="How strongly near Gaussians are pulled together.")
     ] = 0.05
     lambda_far: Annotated[
-        Weight, Meta(title="Far Weight", description="How strongly distant Gaussians are made different.")
+        Weight, Meta(title="Far Weight", description="How strongly distant Gaussians are pushed apart.")
     ] = 0.15
     iterations: Annotated[
         Count, Meta(title="Iterations", description="Length of the training. More iterations take longer.")
     ] = 30_000
     cluster_every: Annotated[
-        Count, Meta(title="Mask Interval", description="Iterations between two steps that look at masks.")
+        Count, Meta(title="Mask Interval", description="Iterations between two steps that use masks.")
     ] = 50
     spatial_every: Annotated[
-        Count, Meta(title="Neighbour Interval", description="Iterations between two steps that look at neighbours.")
+        Count, Meta(title="Neighbour Interval", description="Iterations between two steps that use neighbours.")
     ] = 100
-    anchors: Annotated[
-        Count, Meta(title="Anchors", description="Gaussians whose neighbours are looked at in one step.")
-    ] = 1000
+    anchors: Annotated[Count, Meta(title="Anchors", description="Gaussians whose neighbours are used in one step.")] = (
+        1000
+    )
 
     photograph: Annotated[
         Count,
@@ -99,7 +99,7 @@ class ContrastiveSettings(ClusterSettings):
         Count, Meta(title="Far Pool", description="Gaussians among which the distant ones are searched in each step.")
     ] = 4096
     view_pixels: Annotated[
-        Count, Meta(title="View Pixels", description="Pixels of each photograph that the training looks at.")
+        Count, Meta(title="View Pixels", description="Pixels of each photograph used for training.")
     ] = 4096
     strongest: Annotated[
         int,

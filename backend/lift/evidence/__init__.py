@@ -1,1 +1,1 @@
-"""What the views say of the Gaussians: masks, votes of each Gaussian for them, and what follows from the votes."""
+"""Evidence of the views: masks, the votes of Gaussians for them, and statistics of the votes."""

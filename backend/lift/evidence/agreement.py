@@ -1,4 +1,4 @@
-"""Agreement: how far the masks put a Gaussian where they put the members of a cluster.
+"""Agreement: how often the masks put a Gaussian together with the members of a cluster.
 
 A view says of each cluster what share of it lies in which mask, and what share in none: a missed object has all of
 itself on mask 0 there, a merged pair shares one mask, a split object has a part in each of two. A Gaussian agrees with

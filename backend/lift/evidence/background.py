@@ -1,4 +1,4 @@
-"""What a Gaussian's votes for "no mask" say, before anything is known of objects."""
+"""Background from a Gaussian's votes for "no mask", before objects are known."""
 
 from __future__ import annotations
 

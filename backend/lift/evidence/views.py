@@ -30,7 +30,7 @@ class MaskedView:
 
 @dataclass(frozen=True)
 class LayeredView:
-    """A camera and masks seen through it that may lie on one another.
+    """A camera and masks seen through it that may overlap.
 
     Attributes:
         name: which view this is.
@@ -46,7 +46,7 @@ class LayeredView:
 
 @dataclass(frozen=True)
 class ChosenView:
-    """A view with masks that lie on one another, of which some are chosen.
+    """A view with masks that overlap, of which some are chosen.
 
     Attributes:
         view: on disk or in memory.

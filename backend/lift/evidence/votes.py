@@ -1,7 +1,7 @@
-"""The evidence: in each view, which mask each Gaussian shows itself in, and how strongly.
+"""The evidence: the mask that each Gaussian falls on in each view, and with what weight.
 
 Every method is judged by, and decodes through, these votes. A vote needs no identity across views, so masks whose ids
-are drawn afresh in each view do no harm here.
+are drawn anew in each view do no harm here.
 """
 
 from __future__ import annotations

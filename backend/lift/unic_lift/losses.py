@@ -79,7 +79,7 @@ def draw_triplets(
 
 
 def triplet_loss(projected: Tensor, triplets: tuple[Tensor, Tensor, Tensor], margin: float) -> Tensor:
-    """Mean over triplets of max(0, |a - p|^2 - |a - n|^2 + margin): eq. (5); 0 where there are none.
+    """Mean over triplets of max(0, |a - p|^2 - |a - n|^2 + margin): eq. (5); 0 if there are none.
 
     Args:
         projected: (P, d) ``W sigmoid(V)`` of the pixels.

@@ -77,7 +77,7 @@ class UnicLiftSettings(EvidenceSettings):
         Meta(title="Boundary Weight", description="How strongly pixels on both sides of a boundary are separated."),
     ] = 0.1
     lambda_3d: Annotated[
-        Weight, Meta(title="Neighbour Weight", description="How strongly neighbouring Gaussians are made alike.")
+        Weight, Meta(title="Neighbour Weight", description="How strongly neighbouring Gaussians are pulled together.")
     ] = 0.1
     triplets: Annotated[
         Count, Meta(title="Boundary Samples", description="Most pixels at boundaries that one step compares.")
@@ -152,7 +152,7 @@ class UnicLiftSettings(EvidenceSettings):
         ),
     ] = True
     view_pixels: Annotated[
-        Count, Meta(title="View Pixels", description="Pixels of each photograph that the training looks at.")
+        Count, Meta(title="View Pixels", description="Pixels of each photograph used for training.")
     ] = 4096
     boundary_pixels: Annotated[
         Count, Meta(title="Boundary Pixels", description="Further pixels of each photograph near boundaries of masks.")
@@ -173,9 +173,7 @@ class UnicLiftSettings(EvidenceSettings):
             description="Gaussians that are kept for each pixel, the strongest first.",
         ),
     ] = 8
-    pixels: Annotated[
-        Count, Meta(title="Pixels per Step", description="Pixels that one step of the training looks at.")
-    ] = 2048
+    pixels: Annotated[Count, Meta(title="Pixels per Step", description="Pixels used in one training step.")] = 2048
     neighbours: Annotated[
         Count, Meta(title="Neighbours", description="Nearest Gaussians that each Gaussian is compared with.")
     ] = 4

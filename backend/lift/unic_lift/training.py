@@ -38,7 +38,7 @@ def train(
         device: a torch device.
         seed: of all draws.
         progress: told under the stage "lift".
-        watch: told as often where the embedding can be had as it is then.
+        watch: told as often where the current embedding is available.
     """
     chance = torch.Generator(device).manual_seed(seed)
     d = settings.dimensions

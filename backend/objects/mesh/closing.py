@@ -1,4 +1,4 @@
-"""Closes a field where nobody looked: what lies within the convex hull of the seen surface is inside."""
+"""Closes a field in unseen regions: points within the convex hull of the seen surface are inside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Depths of many looks fused into one signed distance field (Curless and Levoy 1996)."""
+"""Depth maps fused into one signed distance field (Curless and Levoy 1996)."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Made(NamedTuple):
     """What became of an object.
 
     Attributes:
-        mesh: None where there is none.
+        mesh: None if there is none.
         note: a sentence for the user: why there is none, or what was left out of it; else empty.
     """
 
@@ -86,11 +86,7 @@ class MeshMaker:
         """
         own = (self._labels == label) & self._finite
         spoilt = int(np.count_nonzero(self._labels == label) - np.count_nonzero(own))
-        note = (
-            f"{spoilt:,} Gaussians of object {label} are not finite, and its mesh is made of the others."
-            if spoilt
-            else ""
-        )
+        note = f"{spoilt:,} Gaussians of object {label} are not finite and were skipped for its mesh." if spoilt else ""
         if np.count_nonzero(own) < FEWEST:
             return Made(
                 label, None, f"Object {label} has {np.count_nonzero(own)} usable Gaussians, too few for a mesh."

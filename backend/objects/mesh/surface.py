@@ -50,14 +50,15 @@ def surface_of(field: Field, watertight: bool, budget: int) -> Triangles | None:
     if surface is None:
         return None
     finished = finish(surface, budget)
-    share = 1.0
+    fine, share = surface, 1.0
     # Collapsed edges may leave folds, where more than two faces meet. A coarser grid has a closed surface for certain.
     while watertight and not is_closed(finished.faces):
         share *= min(0.9, (budget / len(surface.faces)) ** 0.5)
         coarser = extract(field, watertight, share)
         if coarser is None:
             break
-        surface = coarser
+        # Its cells reach deeper than cameras see into the object, so what is invented is told by the fine surface.
+        surface = coarser._replace(invented=_marks(fine, coarser.vertices, coarser.faces))
         if len(surface.faces) <= budget:
             finished = finish(surface, budget)
     return finished
@@ -95,7 +96,7 @@ def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | N
 
 
 def _crossing(distance: NDArray[np.float32], seen: NDArray[np.bool_] | None):
-    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None where there is none.
+    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None if there is none.
 
     Args:
         seen: (X, Y, Z), grid points that count; None for all.
@@ -156,8 +157,13 @@ def finish(surface: Triangles, budget: int) -> Triangles:
     if len(faces) <= budget:
         return Triangles(vertices, faces, invented)
     fewer, fewer_faces = _simplified(vertices, faces, budget)
-    nearest = KDTree(vertices[faces].mean(1)).query(fewer[fewer_faces].mean(1))[1]
-    return Triangles(fewer, fewer_faces, invented[nearest])
+    return Triangles(fewer, fewer_faces, _marks(Triangles(vertices, faces, invented), fewer, fewer_faces))
+
+
+def _marks(surface: Triangles, vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the nearest face of a surface is invented, for each of other faces."""
+    middles = surface.vertices[surface.faces].mean(1)
+    return surface.invented[KDTree(middles).query(vertices[faces].mean(1))[1]]
 
 
 def _simplified(vertices: NDArray[np.float64], faces: NDArray[np.int64], budget: int) -> tuple[NDArray, NDArray]:

@@ -34,7 +34,7 @@ def test_objects_are_whole_and_the_floor_is_background(case: Case):
     assert quality > flat + 5
     assert 0 < choice.background < choice.masks
     assert choice.planes > 0
-    assert choice.sentence.startswith(f"{choice.background:,} of {choice.masks:,} masks show pieces of floor")
+    assert choice.sentence.startswith(f"{choice.background:,} of {choice.masks:,} masks show parts of floor")
     assert labels.max() == 4
     parts = choice.parts(case.splats, labels)
     assert np.bincount(parts.whole[1:]).tolist() == [0, 2, 2, 2, 2]

@@ -12,7 +12,7 @@ def test_parts_belong_to_the_object_that_holds_most_of_them():
     group = np.array([0, 0, 0, -1, 1, 1, 1, 1, 1, 2, 2, 2, -1, -1], np.int32)
     means = np.column_stack([np.arange(14.0), np.zeros(14), np.zeros(14)]).astype(np.float32)
     found = parts_of_wholes(means, labels, group)
-    # Object 1 has parts 1 (the larger) and 2; what the masks left open joins the nearest; object 2 has one part, so none.
+    # Object 1 has parts 1 (the larger) and 2; the rest joins the nearest. Object 2 has one part, so none.
     assert found.part.tolist() == [2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
     assert found.whole.tolist() == [0, 1, 1]
 

@@ -1,4 +1,4 @@
-"""Votes for masks that lie on one another."""
+"""Votes for masks that overlap."""
 
 from __future__ import annotations
 

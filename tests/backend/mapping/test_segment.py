@@ -91,6 +91,6 @@ def test_inspect_tells_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "layout: video" in said
     assert "128 x 96" in said
     assert "poses: computed from at most 200 frames" in said
-    assert "masks: none; objects are found by geometry alone" in said
+    assert "masks: none; objects are found by geometry" in said
     with pytest.raises(BadMask, match="no mask with the name of a frame of"):
         run("inspect", tmp_path / "a.mp4", "--masks", tmp_path)

@@ -149,7 +149,7 @@ def test_photographs_that_share_nothing_are_refused_with_advice(tmp_path: Path) 
 
 def test_another_folder_is_not_replaced(plain: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(BadArgument, match="holds other files"):
+    with pytest.raises(BadArgument, match="contains other files"):
         make_workspace(unposed(plain), tmp_path)
 
 

@@ -62,11 +62,18 @@ def test_changes_are_taken_and_bad_ones_refused():
 @pytest.mark.parametrize("engine", ["cpu", "cuda"])
 def test_qualities_are_in_order(engine):
     draft, standard, high = (QUALITIES[name] for name in ("draft", "standard", "high"))
-    assert standard.settings(engine)["long_side"] == LONG_SIDE[engine]
+    sides = [each.settings(engine, 4000)["long_side"] for each in (draft, standard, high)]
+    assert sides == sorted(set(sides))
+    assert sides[1] == LONG_SIDE[engine]
     caps = [
-        default_cap(10**7, engine, each.settings(engine)["pixels_per_gaussian"]) for each in (draft, standard, high)
+        default_cap(5 * side**2, engine, each.settings(engine, 4000)["pixels_per_gaussian"])
+        for side, each in zip(sides, (draft, standard, high), strict=True)
     ]
     assert caps == sorted(set(caps))
+    assert draft.settings(engine, 400)["long_side"] == 200
+    assert draft.settings(engine, 160)["long_side"] == 150
+    assert draft.settings(engine, 100)["long_side"] == 100
+    assert standard.settings(engine, 300)["long_side"] == LONG_SIDE[engine]
     # What a step costs follows the pixels; a draft has a third of the time for all of it.
     assert draft.steps * draft.long_side**2 < 1 / 3
     assert round(draft.steps * STEPS[engine]) > 100

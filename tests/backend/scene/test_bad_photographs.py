@@ -61,7 +61,7 @@ BAD_PHOTOGRAPHS: dict[str, tuple[Callable[[Path], object], str | None, str]] = {
     "four photographs": (lambda root: photographs(root, 4), None, "holds 4 photographs; poses need at least 5"),
     "half of the photographs cannot be read": (broken, None, r"holds 3 photographs that are readable \(0.jpg, 1.jpg"),
     "photographs in two folders": (in_two_folders, None, "in several folders: left, right"),
-    "two files may be a mask": (masks("masks/0.png", "masks/0_mask.png"), None, "may be the mask of one photograph"),
+    "two files may be a mask": (masks("masks/0.png", "masks/0_mask.png"), None, "match one photograph as its mask"),
     "a folder of other masks": (
         masks("ids/other.png"),
         "ids",
@@ -73,7 +73,7 @@ BAD_PHOTOGRAPHS: dict[str, tuple[Callable[[Path], object], str | None, str]] = {
         "ids",
         "no mask with the name of a frame of .*a.mp4, such as frame_000000.jpg",
     ),
-    "a video that is none": (lambda root: (root / "a.mp4").write_bytes(b"none"), None, "a.mp4 cannot be read"),
+    "a video file without video": (lambda root: (root / "a.mp4").write_bytes(b"none"), None, "a.mp4 cannot be read"),
     "two splat files": (splats, None, r"holds 2 splat files without photographs \(first: a.ply, b.ply\)"),
 }
 """By name: what writes the folder, the folder that is given as that of the masks, and a pattern of the sentence."""

@@ -218,7 +218,11 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "points3D.bin cut off": (damaged("points3D.bin", lambda data: data[:40]), BadScene, r"points3D\.bin is truncated"),
     "frames.bin cut off": (damaged("frames.bin", lambda data: data[:-1]), BadScene, r"frames\.bin is truncated"),
     "rigs.bin is empty": (damaged("rigs.bin", lambda data: b""), BadScene, r"rigs\.bin is truncated"),
-    "images.bin goes on": (damaged("images.bin", lambda data: data + b"\0"), BadScene, r"images\.bin is truncated"),
+    "images.bin with extra bytes": (
+        damaged("images.bin", lambda data: data + b"\0"),
+        BadScene,
+        r"images\.bin is truncated",
+    ),
     "points3D.bin counts too many": (
         damaged("points3D.bin", poke(0, "<Q", 2**60)),
         BadScene,
@@ -243,7 +247,7 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
         BadScene,
         r"v_1\.png is 40 x 40 pixels, but its camera has 40 x 30",
     ),
-    "a photograph that is none": (
+    "a photograph that is not an image": (
         first_photograph(lambda file: file.write_bytes(b"no image")),
         BadScene,
         r"The photograph .*v_1\.png cannot be read",
@@ -262,7 +266,7 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "a path that is too long": (frame(file_path="a" * 300), BadScene, "which is not inside"),
     "a mask outside": (frame(mask_path="../../m.png"), BadScene, r"'\.\./\.\./m\.png', which is not inside"),
     "points outside": (changed(ply_file_path="../p.ply"), BadScene, r"'\.\./p\.ply', which is not inside"),
-    "points that are none": (
+    "points that are not a PLY": (
         after(changed(ply_file_path="p.ply"), text("p.ply", "ply\nformat ascii 1.0\nelement vertex 1\nend_header\n")),
         BadScene,
         r"The sparse points .*p\.ply cannot be read",

@@ -102,7 +102,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     code, out, _ = run(monkeypatch, capsys, root)
     assert code == 0
     assert out.startswith("layout: colmap\n")
-    assert "warning: 1 files of masks" in out
+    assert "warning: 1 files in masks do not match" in out
 
 
 def test_status_2_where_a_segmentation_would_not_start(
@@ -131,10 +131,22 @@ def test_what_has_no_masks_is_taken_apart_by_geometry(
     writing.write_colmap(tmp_path)
     code, out, _ = run(monkeypatch, capsys, tmp_path)
     assert code == 0
-    assert "masks: none; objects are found by geometry alone" in out
+    assert "masks: none; objects are found by geometry" in out
     findings, fault = inspect_scene(capture(tmp_path), geometry=True)
     assert fault is None
     assert (findings["masks"], findings["masks_from"]) == (0, "geometry")
+
+
+def test_a_model_makes_masks_where_there_are_none_and_geometry_was_not_asked_for(tmp_path: Path) -> None:
+    writing.write_colmap(tmp_path)
+    findings, _ = inspect_scene(tmp_path, model=lambda: "owner/name")
+    assert (findings["masks"], findings["masks_from"]) == (0, "owner/name")
+    assert "masks: none; made by the model owner/name" in as_lines(findings)
+    assert inspect_scene(tmp_path, geometry=True, model=lambda: "owner/name")[0]["masks_from"] == "geometry"
+    assert inspect_scene(capture(tmp_path), model=lambda: "owner/name")[0]["masks_from"] == "masks"
+    (tmp_path / "alone").mkdir()
+    write_ply(random_splats(2), tmp_path / "alone" / "a.ply")
+    assert inspect_scene(tmp_path / "alone", model=lambda: "owner/name")[0]["masks_from"] == "geometry"
 
 
 def test_photographs_without_cameras(tmp_path: Path) -> None:

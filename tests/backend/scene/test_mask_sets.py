@@ -1,4 +1,4 @@
-"""Masks that lie on one another, as they are on disk."""
+"""Masks that overlap, as they are on disk."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_masks_of_nothing_make_one_empty_layer():
 def test_too_many_masks_on_one_another_are_refused():
     size = 2 * MOST_LAYERS + 4
     nested = boxes(*((i, size - i, i, size - i) for i in range(MOST_LAYERS + 1)), shape=(size, size))
-    with pytest.raises(BadMask, match=f"more than {MOST_LAYERS} masks that lie on one another"):
+    with pytest.raises(BadMask, match=f"more than {MOST_LAYERS} masks that overlap"):
         layered(nested, None)
 
 
@@ -111,11 +111,11 @@ def test_scores_of_run_lengths(tmp_path: Path):
 @pytest.mark.parametrize(
     ("scores", "sentence"),
     [
-        ({"score": [0.5, 0.5]}, "holds 4 masks, of which 2 have a score"),
-        ({"score": [0.5, "high", 1, 1]}, "no finite number"),
-        ({"score": [0.5, float("nan"), 1, 1]}, "no finite number"),
-        ({"score": [1e300, 1e300, 1, 1]}, "no finite number"),
-        ({"score": [True, 1, 1, 1]}, "no finite number"),
+        ({"score": [0.5, 0.5]}, "holds 4 masks, but only 2 have a score"),
+        ({"score": [0.5, "high", 1, 1]}, "a score that is not finite"),
+        ({"score": [0.5, float("nan"), 1, 1]}, "a score that is not finite"),
+        ({"score": [1e300, 1e300, 1, 1]}, "a score that is not finite"),
+        ({"score": [True, 1, 1, 1]}, "a score that is not finite"),
     ],
 )
 def test_bad_scores_of_run_lengths(tmp_path: Path, scores: dict, sentence: str):

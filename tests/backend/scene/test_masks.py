@@ -136,7 +136,7 @@ def test_masks_below_the_photographs_folders_or_by_the_views_name(tmp_path: Path
     # Two photographs are called v_2, so a bare v_2 belongs to neither.
     writing.write_mask(tmp_path / "masks" / "v_2.png", np.full((HEIGHT, WIDTH), 3, np.uint8))
     scene = load_scene(tmp_path)
-    assert "1 files of" in scene.warnings[0]
+    assert "1 files in" in scene.warnings[0]
     assert "match several photographs and were ignored (first: v_2.png)" in scene.warnings[0]
     ids = {view.name: read_mask(view) for view in scene.views}
     assert {name: int(each[0, 0]) for name, each in ids.items() if each is not None} == {
@@ -156,5 +156,5 @@ def test_a_claimed_size_is_not_allocated(tmp_path: Path) -> None:
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000000), }"
     text = header.ljust(117) + "\n"
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
-    with pytest.raises(BadMask, match="claims 1000000000000 values"):
+    with pytest.raises(BadMask, match="declares 1000000000000 values"):
         load_ids(tmp_path / "a.npy")

@@ -95,7 +95,7 @@ def test_one_that_dies_leaves_its_last_line(tmp_path):
     local.start(program(tmp_path, "print('one', file=sys.stderr)", "sys.exit('No module named torch')"))
     until(local, "stopped")
     assert isinstance(local.error, Unavailable)
-    assert local.error.sentence.endswith("has ended: No module named torch")
+    assert local.error.sentence.endswith("stopped: No module named torch")
     local.start(program(tmp_path, "print('SplatLift serves at tcp://127.0.0.1:9', flush=True)", "time.sleep(60)"))
     assert local.error is None
     assert local.wait(10)

@@ -103,7 +103,7 @@ def test_a_string_for_a_server_that_does_not_encrypt(tmp_path):
     finally:
         served.process.terminate()
         served.process.wait(10)
-    assert "does not encrypt" in told.sentence
+    assert "does not use encryption" in told.sentence
 
 
 def test_no_server_there_is_told_apart(tmp_path):

@@ -94,7 +94,7 @@ def test_poses_are_computed_once_and_come_back_in_the_result(serve, client, plai
     found = api.survey(plain)
     assert (found.photographs, found.poses_from, found.masks_from) == (VIEWS + 2, "photographs", "masks")
 
-    # A job that is lost with its server goes on from its poses, and can be cancelled.
+    # A job that is lost with its server continues from its poses, and can be cancelled.
     told = Told()
     job = api.segment(client, plain, steps=1_000_000)
     until(client, job, "reconstruct", told)

@@ -160,7 +160,7 @@ def test_nothing_there(tmp_path):
 
 def test_what_the_api_refuses(start, connect, capture, tmp_path):
     client = connect(start().address)
-    with pytest.raises(BadArgument, match="no method 'magic'"):
+    with pytest.raises(BadArgument, match="method 'magic' does not exist"):
         api.segment(client, capture(), "magic")
     with pytest.raises(BadArgument, match="pairing string is not valid"):
         api.connect("tcp://127.0.0.1:1", pairing="key", cache=tmp_path)

@@ -371,7 +371,7 @@ def picture(height: int, width: int) -> bytes:
 
 
 BAD_FILES: dict[str, tuple[str, bytes, str]] = {
-    "an SPZ file that is none": ("a.spz", b"hello", "is not a supported splat file"),
+    "an SPZ file of something else": ("a.spz", b"hello", "is not a supported splat file"),
     "a format that is not read": ("a.ksplat", bytes(4096), "is not a supported splat file"),
     "an empty .splat": ("a.splat", b"", "not a complete .splat"),
     "a .splat with half a Gaussian": (
@@ -388,7 +388,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "SPZ of too many Gaussians": ("a.spz", spz_header(3, 2**32 - 1), "declares 4294967295 Gaussians"),
     "SPZ with a count that lies": ("a.spz", spz_header(3, 10_000_000), "is truncated"),
     "SPZ 3 cut short": ("a.spz", spz_bytes(storable(9), 3)[:-20], "damaged SPZ file|truncated"),
-    "SPZ with axes that are none": (
+    "SPZ with unknown axes": (
         "a.spz",
         spz_bytes(storable(3), 4, extensions=record(0xADBE0003, struct.pack("<I", 17))),
         "declares the axes number 17",
@@ -416,7 +416,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         compressed_ply_bytes(storable(9)).replace(b"vertex 9", b"vertex 900"),
         "is inconsistent",
     ),
-    "a zip file of something else": ("a.sog", zip_of({"a.txt": b"hello"}), "it has no meta.json"),
+    "a zip file of something else": ("a.sog", zip_of({"a.txt": b"hello"}), "meta.json is missing"),
     "a damaged zip file": ("a.sog", sog_with()[:-30], "a damaged SOG archive"),
     "SOG of version 1": ("a.sog", sog_with(lambda meta: meta.pop("version")), "not a SOG archive of version 2"),
     "SOG of no Gaussians": ("a.sog", sog_with(lambda meta: meta.update(count=0)), "not a SOG archive of version 2"),
@@ -426,12 +426,16 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         sog_with(lambda meta: meta.update(count=9_000_000)),
         "means_l.webp is not an image of 9000000 values",
     ),
-    "SOG without a picture": ("a.sog", sog_with(quats=None), "it has no quats.webp"),
-    "SOG with a picture that is none": ("a.sog", sog_with(scales=b"hello"), "scales.webp is not an image of 40 values"),
+    "SOG without a picture": ("a.sog", sog_with(quats=None), "quats.webp is missing"),
+    "SOG with an image that cannot be read": (
+        "a.sog",
+        sog_with(scales=b"hello"),
+        "scales.webp is not an image of 40 values",
+    ),
     "SOG with a picture that is too large": (
         "a.sog",
         sog_with(scales=picture(4096, 4096)),
-        "scales.webp is no picture",
+        "scales.webp is not an image",
     ),
     "SOG with pictures as rotations": ("a.sog", sog_with(quats=picture(8, 8)), "contains invalid rotations"),
     "SOG with a short codebook": (
@@ -443,16 +447,16 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "SOG with a palette of another degree": (
         "a.sog",
         sog_with(lambda meta: meta["shN"].update(bands=3)),
-        "shN_centroids.webp is no picture",
+        "shN_centroids.webp is not an image",
     ),
     "a GLB file of a mesh": (
         "a.glb",
         glb_with(lambda d: d["meshes"][0]["primitives"][0].pop("extensions")),
-        "holds no",
+        "contains no Gaussians",
     ),
     "GLB of version 1": ("a.glb", b"glTF\1\0\0\0" + bytes(40), "not a GLB file of version 2"),
-    "GLB cut short": ("a.glb", glb_with()[:-20], "is cut short"),
-    "GLB with JSON that is none": ("a.glb", glb_with().replace(b'"asset"', b'"asset'), "not a readable GLB file"),
+    "GLB cut short": ("a.glb", glb_with()[:-20], "is truncated"),
+    "GLB with broken JSON": ("a.glb", glb_with().replace(b'"asset"', b'"asset'), "not a readable GLB file"),
     "GLB with an accessor that lies": (
         "a.glb",
         glb_with(lambda d: d["accessors"][0].update(count=10_000_000)),
@@ -471,7 +475,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "GLB without opacities": (
         "a.glb",
         glb_with(lambda d: d["meshes"][0]["primitives"][0]["attributes"].pop("KHR_gaussian_splatting:OPACITY")),
-        "lacks KHR_gaussian_splatting:OPACITY",
+        "KHR_gaussian_splatting:OPACITY is missing",
     ),
     "GLB of another kernel": (
         "a.glb",
@@ -483,7 +487,7 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "GLB with bytes elsewhere": (
         "a.glb",
         glb_with(lambda d: d["bufferViews"][2].update(buffer=1)),
-        "refers to bytes that are not in it",
+        "refers to data in another file",
     ),
     "GLB with an accessor that is not there": (
         "a.glb",
@@ -591,7 +595,7 @@ def test_the_conformance_file_of_glb(data: Path):
     """Written for a draft in which sizes were logarithms, with every type of number that values may have."""
     read, said = read_splats_and_warnings(data / f"{FIXTURES}/khr_gaussian_splatting/khr_conformance_matrix.glb")
     assert [sentence.split(" has ")[1].split(";")[0] for sentence in said[:2]] == [
-        "colours of lin_rec709_display and srgb_rec709_display",
+        "colours in the space lin_rec709_display and srgb_rec709_display",
         "sizes below 0",
     ]
     assert read.sh.shape == (15, 16, 3)

@@ -1,4 +1,4 @@
-"""How much given Gaussians look like the photographs when seen from their cameras."""
+"""The similarity of given Gaussians, rendered from the cameras, to the photographs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONG_SIDE = 96
 """Pixels: the coarse look of a picture tells frames apart, and details of a poor reconstruction do not."""
 
 
-def likeness(splats: Splats, views: Sequence[View], device: str = "cpu") -> float:
+def similarity(splats: Splats, views: Sequence[View], device: str = "cpu") -> float:
     """Return the median over a few views of the correlation of brightness between photograph and Gaussians.
 
     It is 1 where they agree up to brightness and contrast, and about 0 where they show different things or no Gaussian
