@@ -93,7 +93,8 @@ def _request(options: dict[str, Any], *, geometry: bool) -> JobRequest:
 def _parameter(field: Field, *, geometry: bool) -> inspect.Parameter:
     kind: Any = _TYPES.get(field.kind, str)
     flags = [NAMES.get(field.name, f"--{field.name.replace('_', '-')}")]
-    default, help, more = field.default, field.help, {}
+    default, help = field.default, field.help
+    more: dict[str, Any] = {}
     match field.kind:
         case "bool":
             flags = [f"{flags[0]}/--no-{flags[0][2:]}"]

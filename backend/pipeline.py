@@ -262,14 +262,14 @@ def _segment(
     with run.clock("objects"), whole_folder(out) as folder:
         up = up_direction(scene.views)
         parts = choice.parts(splats, lifted.labels) if choice else None
-        is_whole = parts is not None and request.level == "whole"
-        result.write_gaussians(folder, splats, lifted, run.progress, parts.part if is_whole else None)
+        inner = parts.part if parts is not None and request.level == "whole" else None
+        result.write_gaussians(folder, splats, lifted, run.progress, inner)
         if request.meshes:
             with run.clock("meshes"):
                 cameras = [view.camera for view in train]
                 warnings += result.write_meshes(folder, splats, lifted.labels, cameras, run.device, run.progress)
         if parts is not None:
-            result.write_parts(folder, "whole" if is_whole else "part", parts)
+            result.write_parts(folder, "part" if inner is None else "whole", parts)
         result.write_objects(folder, capture.title, lifted, run.seed, up, object_table(splats, lifted))
         result.write_labels(folder, maps)
         _write_cameras(folder, capture)

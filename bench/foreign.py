@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,7 @@ def blender(path: str) -> dict:
     call, axes = {"spz": ("spz_import", "RFU"), "ply": ("ply_import", "RDF")}.get(ending, ("usd_import", "RUB"))
     bpy.ops.wm.read_homefile(use_empty=True)
     getattr(bpy.ops.wm, call)(filepath=path)
-    data = next(each.data for each in bpy.data.objects if each.type == "POINTCLOUD")
+    data: Any = next(each.data for each in bpy.data.objects if each.type == "POINTCLOUD")
     count = len(data.points)
 
     def column(name: str, width: int, key: str) -> np.ndarray:

@@ -75,7 +75,7 @@ def _splats(chosen: Any, found: Survey | None) -> str | None:
 
 def _property(field: Field) -> Any:
     # Blender ends a tooltip with a full stop of its own.
-    told = {"name": field.title, "description": field.help.removesuffix(".")}
+    told: dict[str, Any] = {"name": field.title, "description": field.help.removesuffix(".")}
     if field.kind == "choice":
         items = tuple((each, each.capitalize(), field.choices_help.get(each, "")) for each in field.choices)
         return bpy.props.EnumProperty(items=items, default=field.default, **told)

@@ -109,12 +109,12 @@ class Stack(NamedTuple):
     """The masks of one file, each of one instance, in the order of the file.
 
     Attributes:
-        slices: N masks (H, W); a pixel is inside where it is not 0.
+        slices: N masks (H, W), or (N, H, W); a pixel is inside where it is not 0.
         scores: (N,) float32, where the file has one for each mask.
         shape: height and width.
     """
 
-    slices: Sequence[NDArray]
+    slices: Sequence[NDArray] | NDArray
     scores: NDArray[np.float32] | None
     shape: tuple[int, int]
 
@@ -155,7 +155,7 @@ def load_stack(file: Path, photograph: Size | None = None) -> Stack:
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
         if values.ndim == 2:
             ids = _as_int32(values)
-            return Stack([np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, ids.shape)
+            return Stack([np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, (ids.shape[0], ids.shape[1]))
         _check_stack(values, file)
         height, width = values.shape[1:]
         return Stack(values, _read_scores(file, len(values)), (height, width))

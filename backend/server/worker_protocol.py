@@ -29,6 +29,9 @@ CANCEL = b"cancel\n"
 MAX_LINE = 64 * 1024
 
 
+Device = Literal["auto", "cuda", "cpu"]
+
+
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file ``job.json``: which stored scene, and what to do with it on which device."""
 
@@ -36,7 +39,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Name
     scene: Digest
     request: JobRequest
-    device: Literal["auto", "cuda", "cpu"]
+    device: Device
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):

@@ -18,7 +18,7 @@ from backend.server import worker_protocol
 from backend.server.jobs import Job, Jobs
 from backend.server.store_result import store_result
 from backend.server.worker_process import WorkerProcess, end_orphan
-from backend.server.worker_protocol import Assignment, Done, Failed, Pictured, Step, clip
+from backend.server.worker_protocol import Assignment, Device, Done, Failed, Pictured, Step, clip
 from protocol.errors import Fault, JobFailed, Unavailable
 from protocol.messages import Error
 from protocol.store import Store
@@ -64,12 +64,12 @@ class Workers:
         pictured: called with a job whose picture is new.
     """
 
-    def __init__(self, jobs: Jobs, store: Store, root: Path, command: Sequence[str], device: str) -> None:
+    def __init__(self, jobs: Jobs, store: Store, root: Path, command: Sequence[str], device: Device) -> None:
         self.jobs = jobs
         self.store = store
         self.root = root
         self.command = list(command)
-        self.device = device
+        self.device: Device = device
         self.runs: list[RunningJob] = []
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.pictured: Callable[[str], object] = lambda job: None
@@ -139,7 +139,7 @@ class Workers:
                 yield job
             taken.append(device)
 
-    def _device(self, job: Job) -> str:
+    def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
 
     def _folder(self, job: str) -> Path:

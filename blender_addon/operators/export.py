@@ -9,7 +9,7 @@ The Gaussians are also in Blender's File > Export, and an exporter of collection
 import textwrap
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import bpy
 from bpy_extras.io_utils import ExportHelper
@@ -95,14 +95,15 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
         return self.filepath != before
 
     def draw(self, context: Any) -> None:
-        self.layout.use_property_split = True
+        layout = cast(Any, self.layout)
+        layout.use_property_split = True
         if not self.collection:
-            self.layout.prop(self, "what")
+            layout.prop(self, "what")
         for name in ("format", "labels", "background", "frame"):
-            self.layout.prop(self, name)
+            layout.prop(self, name)
         if self.format != BY_ENDING:
             for line in textwrap.wrap(f"Keeps {BY_NAME[self.format].keeps}", WIDTH):
-                self.layout.label(text=line)
+                layout.label(text=line)
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -197,9 +198,11 @@ _register, _unregister = bpy.utils.register_classes_factory(CLASSES)
 
 def register() -> None:
     _register()
-    bpy.types.TOPBAR_MT_file_export.append(draw_in_menu)
+    menu: Any = bpy.types.TOPBAR_MT_file_export
+    menu.append(draw_in_menu)
 
 
 def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_export.remove(draw_in_menu)
+    menu: Any = bpy.types.TOPBAR_MT_file_export
+    menu.remove(draw_in_menu)
     _unregister()

@@ -192,4 +192,4 @@ def _in_chunks(values: Floats) -> tuple[Floats, Floats]:
 
 def _packed_11_10_11(shares: Floats) -> NDArray[np.uint32]:
     x, y, z = (in_steps(shares[:, axis], steps) for axis, steps in enumerate((2047, 1023, 2047)))
-    return x << 21 | y << 11 | z
+    return x << np.uint32(21) | y << np.uint32(11) | z

@@ -63,7 +63,7 @@ BAD_ARGUMENTS = {
     "inspect masks that are not there": ("inspect {scene} --masks {tmp}/no", "no"),
     "inspect photographs with masks of others": (
         "inspect {scene}/images --masks {scene}/sparse",
-        "no mask named after",
+        "no mask with the name of",
     ),
     "inspect too few photographs": ("inspect {scene}/images", "holds 1 photographs"),
     "objects of nothing": ("objects {tmp}/no.ply --out {tmp}/out", "no.ply"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,6 +12,11 @@ from protocol.job_request import OPTIONS, JobRequest, check, check_features, che
 
 OF_2_0 = {"method", "splats", "masks", "test_views", "device", "seed", "steps", "quality", "settings"}
 """The fields of protocol 2.0, which every server takes."""
+
+
+def asked(**options: Any) -> JobRequest:
+    """Return a request, whatever the types of its options."""
+    return JobRequest(**options)
 
 
 def test_every_option_has_a_title_and_a_sentence():
@@ -57,7 +64,7 @@ WRONG_VALUES = [
 @pytest.mark.parametrize(("options", "says"), WRONG_VALUES)
 def test_a_value_out_of_range_is_refused_with_what_is_allowed(options, says):
     with pytest.raises(BadArgument, match=says):
-        check(JobRequest(**options))
+        check(asked(**options))
 
 
 def test_every_option_has_a_wrong_value_here():
@@ -86,13 +93,13 @@ EXCLUDED = [
 
 @pytest.mark.parametrize(("options", "says"), EXCLUDED)
 def test_options_that_exclude_one_another_are_refused(options, says):
-    request = JobRequest(**options)
+    request = asked(**options)
     with pytest.raises(BadArgument, match=says) as refused:
         check(request)
     assert refused.value.remedy
     # Each of the options alone is fine.
     for name, value in options.items():
-        check(JobRequest(**{name: value}))
+        check(asked(**{name: value}))
 
 
 def test_steps_and_quality_of_given_splats_are_those_of_the_refinement():
@@ -102,9 +109,9 @@ def test_steps_and_quality_of_given_splats_are_those_of_the_refinement():
 @pytest.mark.parametrize("path", ["/etc/passwd", "../a.ply", "a/../../b", "", "C:\\a.ply", "a//b"])
 @pytest.mark.parametrize("field", ["splats", "masks"])
 def test_paths_stay_inside_the_scene(field, path):
-    check_paths(JobRequest(**{field: "inside/a.ply"}))
+    check_paths(asked(**{field: "inside/a.ply"}))
     with pytest.raises(BadArgument, match=f"of {field} is not inside"):
-        check_paths(JobRequest(**{field: path}))
+        check_paths(asked(**{field: path}))
 
 
 @pytest.mark.parametrize("model", ["/models/sam", "../sam", "sam", "a/b/c", ".cache/sam", "a\\b", "a/..", ""])
@@ -119,7 +126,7 @@ def test_a_server_of_an_earlier_version_is_not_sent_what_it_does_not_know():
     check_features(JobRequest(quality="draft", settings={"tau": 0.5}), old, "Old")
     for name in ("refine", "meshes"):
         with pytest.raises(VersionMismatch, match=f"Old is too old for {name}. Update the server"):
-            check_features(JobRequest(**{name: False}), old, "Old")
+            check_features(asked(**{name: False}), old, "Old")
     with pytest.raises(VersionMismatch, match="too old for settings and gallery"):
         check_features(JobRequest(settings={"tau": 0.5}, gallery=False), [], "Old")
     check_features(JobRequest(settings={"tau": 0.5}, gallery=False), [*old, "options"], "New")

@@ -186,7 +186,7 @@ BAD_MASK_FOLDERS = {
     "no truth": (lerf, rename("truth", "elsewhere"), BadArgument, "truth does not exist"),
     "truth without masks": (lerf, rename("truth/test_mask", "truth/masks"), BadArgument, "No ground-truth masks"),
     "predictions of other views": (lerf, other_views, BadResult, "None of the 3 ground-truth masks has a prediction"),
-    "predictions of other views of 3D-OVS": (ovs, other_views, BadResult, "None of the 4 true masks"),
+    "predictions of other views of 3D-OVS": (ovs, other_views, BadResult, "None of the 4 ground-truth masks"),
     "a prediction that is no picture": (lerf, rewrite("predicted/0/egg.png", b"no"), BadMask, "egg.png cannot be read"),
     "a true mask that is no picture": (lerf, rewrite("truth/test_mask/0/egg.png", b""), BadMask, "cannot be read"),
     "nothing white anywhere": (lerf, blacken, BadResult, "are empty"),

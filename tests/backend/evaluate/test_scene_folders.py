@@ -155,10 +155,15 @@ BAD_SCENE_FOLDERS = {
     "a predicted map cut off": (messy, write("result/labels/9.png", b"\x89PNG\r\n\x1a\n"), BadMask, "9.png cannot be"),
     "ScanNet without true instances": (scannet, drop("truth/rs_instance"), BadArgument, "no rs_instance folder"),
     "ScanNet without predicted classes": (scannet, drop("result/pred_surrogateid"), BadResult, "no semantic maps"),
-    "a predicted frame without classes": (scannet, drop("result/pred_semantics/2.png"), BadMask, "no semantic map"),
+    "a predicted frame without classes": (
+        scannet,
+        drop("result/pred_semantics/2.png"),
+        BadMask,
+        "no matching semantic map",
+    ),
     "splits.json is broken": (scannet, write("truth/splits.json", b"{"), BadArgument, "splits.json"),
     "splits.json without test": (scannet, write("truth/splits.json", b'{"train": []}'), BadArgument, "'test'"),
-    "splits.json with a number": (scannet, write("truth/splits.json", b'{"test": 3}'), BadArgument, "no list"),
+    "splits.json with a number": (scannet, write("truth/splits.json", b'{"test": 3}'), BadArgument, "not a list"),
     "splits.json lists other frames": (scannet, write("truth/splits.json", b'{"test": ["9"]}'), BadArgument, "None of"),
 }
 

@@ -111,7 +111,7 @@ def test_masks_as_pictures(tmp_path: Path):
     assert export(tmp_path / "out", ["2"], tmp_path / "masks", "masks-png")[0] == (1, "masks")
     assert np.asarray(Image.open(tmp_path / "masks" / "a.png")).tolist() == [[0, 2, 2], [0, 0, 2]]
     assert np.asarray(Image.open(tmp_path / "masks" / "b.png")).tolist() == [[0, 0], [0, 0]]
-    with pytest.raises(BadArgument, match="is there already"):
+    with pytest.raises(BadArgument, match="already exists"):
         export_objects(tmp_path / "out", ["2"], tmp_path / "masks", "masks-png")
 
 
@@ -169,9 +169,9 @@ def test_an_object_without_gaussians(tmp_path: Path):
     ("folder", "objects", "to", "name", "kind", "says"),
     [
         ("out", ["7"], "x.ply", None, NotFound, "no object '7'"),
-        ("out", ["1"], "x.docx", None, BadArgument, "ending of .*x.docx is not known"),
+        ("out", ["1"], "x.docx", None, BadArgument, "file type of .*x.docx is not supported"),
         ("out", ["1"], "x.ply", "fbx", BadArgument, "format 'fbx' does not exist"),
-        ("out", ["1"], "x.ply", "spz", BadArgument, "ending of .*x.ply is not one of SPZ 4"),
+        ("out", ["1"], "x.ply", "spz", BadArgument, "x.ply does not have the ending of SPZ 4"),
         ("out", ["1"], "nowhere/x.ply", None, BadSplats, "its folder does not exist"),
         ("out", ["1"], "nowhere/x.obj", None, BadSplats, "its folder does not exist"),
         ("out", ["1"], "out.ply", None, BadSplats, "it is a folder"),

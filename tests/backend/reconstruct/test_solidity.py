@@ -52,9 +52,9 @@ def test_a_solid_reconstruction_leaves_no_doubt() -> None:
             Quality(FOGGY, 30.0, 28.0),
             60,
             Placement(900, 5.2, 4.9, False),
-            ("has no clear surfaces: 12 %", "off by 5.2 pixels"),
+            ("has no clear surfaces: 12 %", "an error of 5.2 pixels"),
         ),
-        (Quality(FOGGY, None, None), 12, None, ("is fog", "12 photographs are too few")),
+        (Quality(FOGGY, None, None), 12, None, ("has no clear surfaces", "12 photographs are too few")),
         (Quality(SOLID, 31.0, 22.5), 60, Placement(900, 3.0, 0.5, True), ("8.5 dB worse", "blurred")),
     ],
 )

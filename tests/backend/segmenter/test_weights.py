@@ -148,7 +148,7 @@ BAD_MODELS = {
     "weights that are cut off": (cut_off, "cannot be read"),
     "weights of zeros": (of_zeros, "cannot be read"),
     "weights of another size": (of_another_size, "cannot be read"),
-    "weights of another model": (of_another_model, "are missing 201 of 201 parameters"),
+    "weights of another model": (of_another_model, "are missing"),
     "a configuration that is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
     "an unknown kind": (lambda folder: change(folder, "config.json", model_type="magic"), "cannot be read"),
     "a model of text": (lambda folder: change(folder, "config.json", model_type="bert"), "type 'bert'"),
@@ -180,7 +180,7 @@ def test_weights_that_lack_little_are_used_with_a_warning(model, tmp_path):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     _, warnings = load(folder)
     assert len(warnings) == 1
-    assert "are missing 1 of" in warnings[0]
+    assert "missing 1 of" in warnings[0]
 
 
 def test_without_transformers_it_is_said_what_to_install(model, monkeypatch):
