@@ -145,6 +145,6 @@ def test_the_command_fetches_after_a_yes_and_no_network_is_asked_then(model, tmp
         assert get_weights("owner/tiny", never).bytes == (model("sam2") / "model.safetensors").stat().st_size
     assert hub.asked.count("GET /owner/tiny/resolve/main/model.safetensors") == 1
     said = capsys.readouterr()
-    assert "Downloading owner/tiny, 0 MB, licence mit." in said.err
+    assert "owner/tiny, 0 MB, licence mit" in said.err, "told before it is fetched"
     assert said.out.startswith("0 masks made; 3 photographs have masks")
     assert load_scene(tmp_path / "scene").masks_from == tmp_path / "scene" / "masks"
