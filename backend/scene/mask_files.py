@@ -155,7 +155,9 @@ def load_stack(file: Path, photograph: Size | None = None) -> Stack:
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
         if values.ndim == 2:
             ids = _as_int32(values)
-            return Stack([np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, (ids.shape[0], ids.shape[1]))
+            return Stack(
+                [np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, (ids.shape[0], ids.shape[1])
+            )
         _check_stack(values, file)
         height, width = values.shape[1:]
         return Stack(values, _read_scores(file, len(values)), (height, width))
