@@ -20,7 +20,7 @@ PREFIX = "KHR_gaussian_splatting:"
 
 
 def gsply(path: str) -> dict:
-    import gsply as library
+    import gsply as library  # pyright: ignore[reportMissingImports]
 
     if path.endswith(".sog"):
         from gsply.sog_reader import sogread as read  # pyright: ignore[reportMissingImports]
@@ -63,9 +63,10 @@ def pygltflib(path: str) -> dict:
 def usd(path: str) -> dict:
     from pxr import Usd, UsdVol  # pyright: ignore[reportMissingImports]
 
-    stage = Usd.Stage.Open(path)
-    prim = next(prim for prim in stage.Traverse() if prim.IsA(UsdVol.ParticleField3DGaussianSplat))
-    field = UsdVol.ParticleField3DGaussianSplat(prim)
+    stage = Usd.Stage.Open(path)  # pyright: ignore[reportAttributeAccessIssue]
+    kind = UsdVol.ParticleField3DGaussianSplat  # pyright: ignore[reportAttributeAccessIssue]
+    prim = next(prim for prim in stage.Traverse() if prim.IsA(kind))
+    field = kind(prim)
     means = np.array(field.GetPositionsAttr().Get())
     alphas = np.array(field.GetOpacitiesAttr().Get()).astype(float)
     degree = prim.GetAttribute("radiance:sphericalHarmonicsDegree").Get()

@@ -92,7 +92,7 @@ def main(
     Console(width=120).print(table)
 
 
-def columns(splats: Splats) -> tuple[NDArray, ...]:
+def columns(splats: Splats) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     return splats.means, splats.quats, splats.scales, splats.opacities
 
 
@@ -112,7 +112,8 @@ def read_by(reader: str, path: Path, program: Path, python: Path) -> Splats:
         _run(str(program), "-I", foreign, reader, str(path), str(kept))
     with np.load(kept) as held:
         names = ("means", "quats", "scales", "opacities", "sh")
-        splats = Splats(*(np.asarray(held[name], np.float32) for name in names))
+        means, quats, scales, opacities, sh = (np.asarray(held[name], np.float32) for name in names)
+        splats = Splats(means, quats, scales, opacities, sh)
         axes = str(held["axes"])
     finite = np.isfinite(splats.opacities)
     # Some readers make an opacity of 1 an infinite logit.

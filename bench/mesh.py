@@ -35,9 +35,10 @@ from backend.objects.mesh.level_set import level_set
 from backend.objects.mesh.looks import Look
 from backend.objects.mesh.make import MeshMaker
 from backend.objects.result import read_cameras
-from backend.pipeline import SegmentRequest, segment
+from backend.pipeline import segment
 from backend.scene.types import Camera
 from bench.solids import Stage, cameras, stages, write_stage
+from protocol.job_request import JobRequest
 from protocol.result.gaussians import read_splats
 from protocol.result.names import LABEL, LABELS
 
@@ -80,8 +81,7 @@ def make(out: Path, count: Annotated[int, typer.Option(help="How many of the eig
         if not scene.exists():
             write_stage(scene, stage, seed=number)
         if not (out / f"result{number}").exists():
-            request = SegmentRequest(scene, out / f"result{number}", device="cpu", gallery=False, meshes=False)
-            segment(request)
+            segment(scene, out / f"result{number}", JobRequest(device="cpu", gallery=False, meshes=False))
         typer.echo(f"{scene}: {', '.join(stage.names)}")
 
 
@@ -259,7 +259,7 @@ def matching(result: Path, scene: Path, count: int) -> list[int]:
 
 def poisson(looks: Sequence[Look]) -> trimesh.Trimesh:
     """Screened Poisson (Kazhdan and Hoppe 2013) of the points that looks see, with the normals of their depths."""
-    import pymeshlab
+    import pymeshlab  # pyright: ignore[reportMissingImports]
 
     points, normals = (np.concatenate(each) for each in zip(*(oriented(look) for look in looks), strict=True))
     rows = np.random.default_rng(0).permutation(len(points))[:POISSON_POINTS]

@@ -38,11 +38,20 @@ def displaced(mesh: trimesh.Trimesh, amount: float, frequency: float) -> trimesh
     """Move vertices along their normals by a sum of waves."""
     points = mesh.vertices
     waves = [np.sin(frequency * points @ np.array(way)) for way in ((1, 0.3, 0.5), (-0.4, 1, 0.2), (0.3, -0.5, 1))]
-    return trimesh.Trimesh(points + amount * mesh.vertex_normals * sum(waves)[:, None], mesh.faces)
+    return trimesh.Trimesh(points + amount * mesh.vertex_normals * np.sum(waves, axis=0)[:, None], mesh.faces)
 
 
 def together(*parts: trimesh.Trimesh) -> trimesh.Trimesh:
-    return trimesh.util.concatenate(list(parts))
+    whole = trimesh.util.concatenate(list(parts))
+    assert isinstance(whole, trimesh.Trimesh)
+    return whole
+
+
+def finer(mesh: trimesh.Trimesh, edge: float) -> trimesh.Trimesh:
+    """Divide triangles until no edge is longer than ``edge``."""
+    made = mesh.subdivide_to_size(edge)
+    assert isinstance(made, trimesh.Trimesh)
+    return made
 
 
 def at(mesh: trimesh.Trimesh, *by: float) -> trimesh.Trimesh:
@@ -59,7 +68,7 @@ def turned(*profile: tuple[float, float]) -> trimesh.Trimesh:
 
 
 def _twisted() -> trimesh.Trimesh:
-    mesh = box(0.5, 0.5, 1.0).subdivide_to_size(0.06)
+    mesh = finer(box(0.5, 0.5, 1.0), 0.06)
     angle = 1.6 * mesh.vertices[:, 2]
     c, s = np.cos(angle), np.sin(angle)
     x, y, z = mesh.vertices.T
@@ -131,7 +140,7 @@ SOLIDS: dict[str, Callable[[], trimesh.Trimesh]] = {
     "bottle": lambda: turned((0, 0), (0.26, 0), (0.28, 0.55), (0.12, 0.75), (0.12, 1.0), (0, 1.0)),
     "pebble": lambda: displaced(_ball(0.42), 0.045, 6.0),
     "star": lambda: displaced(_ball(0.4), 0.035, 14.0),
-    "rock": lambda: displaced(box(0.7, 0.55, 0.6).subdivide_to_size(0.05), 0.03, 9.0),
+    "rock": lambda: displaced(finer(box(0.7, 0.55, 0.6), 0.05), 0.03, 9.0),
     "twisted": _twisted,
     "coil": _bent,
 }  # fmt: skip
@@ -176,7 +185,7 @@ class Stage:
         floor = trimesh.Trimesh(
             [[-FLOOR, -FLOOR, 0], [FLOOR, -FLOOR, 0], [FLOOR, FLOOR, 0], [-FLOOR, FLOOR, 0]], [[0, 1, 2], [0, 2, 3]]
         )
-        parts = (floor.subdivide_to_size(0.5), *self.meshes)
+        parts = (finer(floor, 0.5), *self.meshes)
         corners = np.concatenate([part.triangles for part in parts])
         owner = np.repeat(np.arange(len(parts)), [len(part.faces) for part in parts])
         normals = np.concatenate([part.face_normals for part in parts])

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csc_matrix
+from scipy.sparse import csc_matrix
 
 from backend.levels.votes import LayerVotes
 
@@ -89,14 +89,14 @@ def overlap_of(votes: LayerVotes, group: NDArray[np.int32]) -> Overlap:
     groups = int(group.max(initial=-1)) + 1
     of_entry = group[evidence.gaussian]
     masked = evidence.mask > 0
-    area = np.bincount(evidence.mask[masked], evidence.own[masked], evidence.masks + 1)
+    area = np.asarray(np.bincount(evidence.mask[masked], evidence.own[masked], evidence.masks + 1), np.float64)
     used = masked & (of_entry >= 0)
-    pixels = coo_matrix(
+    pixels = csc_matrix(
         (evidence.own[used].astype(np.float64), (of_entry[used], evidence.mask[used])),
         shape=(groups, evidence.masks + 1),
-    ).tocsc()
+    )
     first = np.append(True, np.diff(votes.layer_view) > 0)[evidence.view]
     used = first & (of_entry >= 0)
     cell = of_entry[used].astype(np.int64) * votes.views + votes.layer_view[evidence.view[used]]
-    shown = np.bincount(cell, evidence.total[used], groups * votes.views).reshape(groups, votes.views)
-    return Overlap(pixels, area, shown, votes.mask_view, votes.trust)
+    shown = np.asarray(np.bincount(cell, evidence.total[used], groups * votes.views), np.float64)
+    return Overlap(pixels, area, shown.reshape(groups, votes.views), votes.mask_view, votes.trust)

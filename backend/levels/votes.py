@@ -38,7 +38,7 @@ class LayerVotes:
     @cached_property
     def area(self) -> NDArray[np.float64]:
         """(M + 1,) float64, the size of each mask in pixels."""
-        return np.bincount(self.evidence.mask, self.evidence.own, self.evidence.masks + 1)
+        return np.asarray(np.bincount(self.evidence.mask, self.evidence.own, self.evidence.masks + 1), np.float64)
 
     def finest(self, counted: NDArray[np.bool_]) -> Evidence:
         """Return one vote of each Gaussian in each view, for the smallest mask that surely holds it; else for none.
@@ -54,8 +54,10 @@ class LayerVotes:
         first = order[np.append(True, np.diff(cell[order]) > 0)] if len(order) else order
         start = np.concatenate([[0], np.cumsum(np.bincount(evidence.gaussian[first], minlength=evidence.gaussians))])
         mask = np.where(np.isfinite(size[first]), evidence.mask[first], 0).astype(np.int32)
-        columns = (column[first] for column in (evidence.own, evidence.total, evidence.zero))
-        return Evidence(start, evidence.gaussian[first], view[first], mask, *columns, self.mask_view, self.views)
+        own, total, zero = (column[first] for column in (evidence.own, evidence.total, evidence.zero))
+        return Evidence(
+            start, evidence.gaussian[first], view[first], mask, own, total, zero, self.mask_view, self.views
+        )
 
 
 def gather_layer_votes(

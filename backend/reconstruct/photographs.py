@@ -34,7 +34,7 @@ READERS = min(4, os.cpu_count() or 1)
 AHEAD = 2 * READERS
 """Photographs that are decoded, or read from disk, before they are asked for."""
 
-Decoded = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.int32] | None]
+Decoded = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.bool_] | None]
 
 
 @dataclass(frozen=True)

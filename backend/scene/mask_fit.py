@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from backend.scene.images import orientation
 from backend.scene.mask_files import Size, fits, mask_size
 from backend.scene.types import View
 from protocol.errors import BadMask
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+"""The type of a pixel, of ids or of a mask."""
 
 
 def check_fit(file: Path, mask: Size, photograph: Size, turned: int = 1) -> None:
@@ -92,8 +96,13 @@ def _said(turned: Sequence[str], unknown: Sequence[str], turns: dict[str, int]) 
     return ()
 
 
-def turned_back(ids: NDArray[np.int32], turn: int) -> NDArray[np.int32]:
-    """Return an id map of the photograph as stored, of one that was made of it as its EXIF orientation turns it."""
+def turned_back(ids: NDArray[Scalar], turn: int) -> NDArray[Scalar]:
+    """Return an id map or a mask of the photograph as stored.
+
+    Args:
+        ids: (H, W), of the photograph as its EXIF orientation turns it.
+        turn: that orientation, 1 to 8.
+    """
     if turn in (2, 3, 4):
         return np.ascontiguousarray(ids[:: -1 if turn != 2 else 1, :: -1 if turn != 4 else 1])
     if turn in (5, 7):

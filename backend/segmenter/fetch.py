@@ -179,7 +179,7 @@ def _explained(name: str) -> Iterator[None]:
             f"The model {name} is not on this machine, and HF_HUB_OFFLINE prevents the download.",
             "Unset HF_HUB_OFFLINE, or give the folder of a local copy.",
         ) from error
-    except (errors.HTTPError, OSError) as error:
+    except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(name, "no space is left") from error
         raise Unavailable(

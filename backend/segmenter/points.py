@@ -101,7 +101,8 @@ class PointSegmenter:
         points = grid(self.per_side, prepared.seen).to(self.device)
         last = given["image_embeddings"]
         last = last if isinstance(last, torch.Tensor) else last[-1]
-        at_once = points_at_once(last.shape[-2:], last.shape[1], free_memory(self.device))
+        channels, height, width = last.shape[-3:]
+        at_once = points_at_once((height, width), channels, free_memory(self.device))
         kept: list[_Drawn] = []
         start = 0
         while start < len(points):

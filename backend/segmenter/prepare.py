@@ -193,7 +193,8 @@ def prepare(recipe: Recipe, photographs: Sequence[NDArray[np.uint8]], device: st
         photographs: (H, W, 3) uint8, sRGB, all of one size.
         device: a torch device.
     """
-    size = seen_size(recipe, photographs[0].shape[:2])
+    height, width = photographs[0].shape[:2]
+    size = seen_size(recipe, (height, width))
     bytes_ = torch.from_numpy(np.stack(photographs)).to(device).permute(0, 3, 1, 2).float()
     if bytes_.shape[-2:] != size:
         mode = "bicubic" if recipe.bicubic else "bilinear"

@@ -82,7 +82,7 @@ class QuerySegmenter:
             area = int(mask.sum())
             if not area or area < LEAST_SHARE * int(drawn.sum()):
                 continue
-            category = self.labels[label]
+            category = self.labels[int(label)]
             mean = float(probabilities[i][mask].mean())
             found.append(
                 ScoredMask(mask.cpu().numpy(), score=score * mean, category=category, isthing=self.things.get(category))

@@ -69,7 +69,7 @@ class Header(NamedTuple):
     """What both headers begin with."""
 
     version: int
-    count: int
+    gaussians: int
     degree: int
     fraction_bits: int
     flags: int
@@ -78,7 +78,7 @@ class Header(NamedTuple):
     def sections(self) -> list[int]:
         """Bytes of positions, opacities, colours, scales, rotations and further coefficients."""
         rotation = 3 if self.version == 2 else 4
-        return [self.count * width for width in (9, 1, 3, 3, rotation, 3 * TERMS[self.degree])]
+        return [self.gaussians * width for width in (9, 1, 3, 3, rotation, 3 * TERMS[self.degree])]
 
 
 def read(file: BinaryIO, path: Path) -> Splats:
@@ -123,7 +123,9 @@ def _read_streams(file: BinaryIO, path: Path) -> Contents:
     file.seek(table)
     entries = take(file, 16 * len(sizes)) if streams == len(sizes) and table >= 32 else None
     if entries is None or [size for _, size in struct.iter_unpack("<QQ", entries)] != sizes:
-        raise BadSplats(f"{path} is a damaged SPZ file: its table does not match its {header.count} Gaussians.", AGAIN)
+        raise BadSplats(
+            f"{path} is a damaged SPZ file: its table does not match its {header.gaussians} Gaussians.", AGAIN
+        )
     found = []
     for packed, size in struct.iter_unpack("<QQ", entries):
         data = take(file, packed) if packed < 2**63 else None
@@ -174,8 +176,8 @@ def _header(start: bytearray | None, path: Path, versions: tuple[int, ...]) -> H
     header = Header(*struct.unpack_from("<IIBBB", start, 4))
     if header.version not in versions:
         raise BadSplats(f"{path} is an SPZ file of version {header.version}; versions 2 to 4 can be read.")
-    if header.count > MOST:
-        raise BadSplats(f"{path} declares {header.count} Gaussians; SPZ files are limited to {MOST}.")
+    if header.gaussians > MOST:
+        raise BadSplats(f"{path} declares {header.gaussians} Gaussians; SPZ files are limited to {MOST}.")
     if header.degree >= len(TERMS) or not 1 <= header.fraction_bits <= 24:
         raise BadSplats(f"{path} is a damaged SPZ file: its header is invalid.", AGAIN)
     return header
@@ -190,7 +192,7 @@ def _section(stream: Stream, size: int, path: Path) -> NDArray[np.uint8]:
 
 def _decode(header: Header, sections: list[NDArray[np.uint8]]) -> Splats:
     positions, alphas, colours, scales, rotations, rest = sections
-    count = header.count
+    count = header.gaussians
     quats = _quats_v2(rotations) if header.version == 2 else _quats(rotations)
     sh = np.zeros((count, 1 + min(TERMS[header.degree], len(FLIP_SH)), 3), np.float32)
     sh[:, 0] = (colours.reshape(count, 3) / np.float32(255) - np.float32(0.5)) / np.float32(0.15)

@@ -130,9 +130,13 @@ class KnownMasks:
 
     def __call__(self, photographs, size, tell) -> list[list[ScoredMask]]:
         self.shown += len(photographs)
-        maps = [self.ids[pixels.tobytes()] for pixels in photographs]
-        assert all(ids is not None and ids.shape == size for ids in maps)
-        return [[ScoredMask(ids == i, predicted_iou=0.9) for i in np.unique(ids) if i > 0] for ids in maps]
+        found = []
+        for pixels in photographs:
+            ids = self.ids[pixels.tobytes()]
+            assert ids is not None
+            assert ids.shape == size
+            found.append([ScoredMask(ids == i, predicted_iou=0.9) for i in np.unique(ids) if i > 0])
+        return found
 
 
 @pytest.fixture

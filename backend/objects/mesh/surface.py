@@ -80,7 +80,8 @@ def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | N
     for axis in range(3):
         np.moveaxis(closed, axis, 0)[[0, -1]] = 1  # the surface ends within the grid
     if share < 1:
-        closed, seen = zoom(closed, share, order=1), zoom(seen.astype(np.float32), share, order=1) > 0.999
+        closed = np.asarray(zoom(closed, share, order=1))
+        seen = np.asarray(zoom(seen.astype(np.float32), share, order=1)) > 0.999
     step = field.cell * (np.array(field.seen.shape) - 1) / (np.array(seen.shape) - 1)
     crossing = _crossing(closed, None)
     if crossing is None:
@@ -146,7 +147,8 @@ def _pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDAr
         np.concatenate([faces[:, :2], faces[:, 1:]]), node_count=len(points)
     )
     piece = np.unique(labels[faces[:, 0]], return_inverse=True)[1]
-    return piece, np.bincount(piece, trimesh.triangles.area(points[faces]))
+    area = np.bincount(piece, trimesh.triangles.area(points[faces]))
+    return piece.astype(np.int64, copy=False), np.asarray(area, np.float64)
 
 
 def finish(surface: Triangles, budget: int) -> Triangles:
@@ -168,8 +170,8 @@ def _marks(surface: Triangles, vertices: NDArray[np.float64], faces: NDArray[np.
 
 def _simplified(vertices: NDArray[np.float64], faces: NDArray[np.int64], budget: int) -> tuple[NDArray, NDArray]:
     """Vertices and faces after collapsing edges by their quadric error (Garland and Heckbert 1997), without fins."""
-    points, corners = fast_simplification.simplify(vertices, faces, target_count=budget)
-    points, corners = np.asarray(points, np.float64), np.asarray(corners, np.int64)
+    simplified = fast_simplification.simplify(vertices, faces.astype(np.int32), target_count=budget)
+    points, corners = np.asarray(simplified[0], np.float64), np.asarray(simplified[1], np.int64)
     while True:
         ordered = np.sort(corners, axis=1)
         _, kind, count = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)

@@ -36,5 +36,7 @@ def row_view(masks: Masks, gaussians: int, scores: Sequence[float] | None = None
 
 def row_votes(views: Sequence[Masks], gaussians: int, scores: Sequence[Sequence[float]] | None = None) -> LayerVotes:
     """Return the votes of views with these masks."""
-    made = [row_view(masks, gaussians, scores and scores[number]) for number, masks in enumerate(views)]
+    made = [
+        row_view(masks, gaussians, None if scores is None else scores[number]) for number, masks in enumerate(views)
+    ]
     return gather_layer_votes(Pixels(), made, gaussians)

@@ -28,7 +28,10 @@ class Hub(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Hub
+    @property
+    def _hub(self) -> Hub:
+        assert isinstance(self.server, Hub)
+        return self.server
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -41,11 +44,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = urlsplit(self.path).path
-        self.server.asked.append(f"{self.command} {path}")
-        files = {file.name: file for file in sorted(self.server.folder.iterdir()) if file.is_file()}
+        self._hub.asked.append(f"{self.command} {path}")
+        files = {file.name: file for file in sorted(self._hub.folder.iterdir()) if file.is_file()}
         if path == "/api/models/owner/tiny":
             siblings = [{"rfilename": name, "size": file.stat().st_size} for name, file in files.items()]
-            card = {"license": self.server.licence}
+            card = {"license": self._hub.licence}
             about = {"id": "owner/tiny", "sha": COMMIT, "siblings": siblings, "cardData": card, "tags": []}
             self._send(200, json.dumps(about).encode(), {"Content-Type": "application/json"}, body)
         elif path.startswith("/owner/tiny/resolve/") and path.rpartition("/")[2] in files:

@@ -27,9 +27,14 @@ OFFER = Offer("owner/tiny", (("config.json", 1), ("model.safetensors", 184_000_0
 @contextmanager
 def asking(cache: Path, address: str, forbidden: bool = False) -> Iterator[None]:
     """Let the hub at an address be asked, with a cache of its own."""
-    place = {"HF_HUB_CACHE": str(cache / "cache"), "ENDPOINT": address}
     template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    with patch.multiple(constants, HF_HUB_OFFLINE=forbidden, HUGGINGFACE_CO_URL_TEMPLATE=template, **place):
+    with patch.multiple(
+        constants,
+        HF_HUB_CACHE=str(cache / "cache"),
+        ENDPOINT=address,
+        HF_HUB_OFFLINE=forbidden,
+        HUGGINGFACE_CO_URL_TEMPLATE=template,
+    ):
         yield
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def scene(tmp_path: Path) -> Path:
     return root
 
 
-def paint(file: Path, **saved: object) -> None:
+def paint(file: Path, **saved: Any) -> None:
     pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     pixels[:, : WIDTH // 2, 0] = 255
     Image.fromarray(pixels).save(file, **saved)

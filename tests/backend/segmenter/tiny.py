@@ -187,7 +187,7 @@ def _swin() -> SwinConfig:
         depths=[1, 1, 1, 1],
         num_heads=[1, 2, 2, 2],
         window_size=4,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
+        out_features=["stage1", "stage2", "stage3", "stage4"],  # pyright: ignore[reportCallIssue]
     )
 
 
@@ -280,13 +280,13 @@ def detr(folder: Path) -> None:
         hidden_sizes=[8, 16, 24, 32],
         depths=[1, 1, 1, 1],
         layer_type="basic",
-        out_features=["stage1", "stage2", "stage3", "stage4"],
+        out_features=["stage1", "stage2", "stage3", "stage4"],  # pyright: ignore[reportCallIssue]
     )
     config = DetrConfig(
-        use_timm_backbone=False,
-        use_pretrained_backbone=False,
+        use_timm_backbone=False,  # pyright: ignore[reportCallIssue]
+        use_pretrained_backbone=False,  # pyright: ignore[reportCallIssue]
         backbone_config=backbone,
-        backbone=None,
+        backbone=None,  # pyright: ignore[reportCallIssue]
         d_model=32,
         encoder_layers=1,
         decoder_layers=1,

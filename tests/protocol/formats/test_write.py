@@ -26,7 +26,9 @@ from tests.protocol.strategies import placements, random_splats
 READ = [each for each in FORMATS if each.kind == "gaussians" and each.reads]
 names = pytest.mark.parametrize("name", [each.name for each in READ])
 
-STEPS: dict[str, Callable[[Splats], dict[str, float]]] = {
+Steps = dict[str, float | np.floating]
+
+STEPS: dict[str, Callable[[Splats], Steps]] = {
     "ply": lambda _: {},
     "compressed-ply": lambda s: {
         "mean": np.ptp(s.means, 0).max() / 1023 / 2,
@@ -88,7 +90,7 @@ def shapes(splats: Splats) -> np.ndarray:
     return half @ half.transpose(0, 2, 1)
 
 
-def check(got: Splats, expected: Splats, steps: dict[str, float]) -> None:
+def check(got: Splats, expected: Splats, steps: Steps) -> None:
     assert got.sh.shape == expected.sh.shape
 
     def near(a: np.ndarray, b: np.ndarray, step: str) -> None:
@@ -123,7 +125,7 @@ def test_there_and_back(name: str, count: int, degree: int, seed: int, scale: fl
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
-def _columns(splats: Splats) -> tuple:
+def _columns(splats: Splats) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return splats.means, splats.quats, splats.scales, splats.opacities
 
 

@@ -33,6 +33,8 @@ def test_a_mesh_comes_back_as_it_was_written(vertices: int, faces: int, seed: in
         path = Path(name) / "m.ply"
         write_mesh(written, path)
         for a, b in zip(read_mesh(path), written, strict=True):
+            assert a is not None
+            assert b is not None
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b)
         assert [each.name for each in path.parent.iterdir()] == ["m.ply"]

@@ -61,6 +61,8 @@ def plane(z: float, half: float = 3.0, step: float = 0.12) -> Splats:
 
 def joined(*parts: Splats) -> tuple[Splats, np.ndarray]:
     """Parts as one, and their labels 1, 2 and so on."""
-    columns = ("means", "quats", "scales", "opacities", "sh")
     labels = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
-    return Splats(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns)), labels
+    names = ("means", "quats", "scales", "opacities", "sh")
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    means, quats, scales, opacities, sh = columns
+    return Splats(means, quats, scales, opacities, sh), labels
