@@ -115,7 +115,7 @@ def test_options_reach_the_reconstruction_and_the_report(small_room: Path, tmp_p
 
 
 def test_what_excludes_itself_is_refused_before_anything_is_read(tmp_path: Path):
-    with pytest.raises(BadArgument, match="steps would do nothing"):
+    with pytest.raises(BadArgument, match="steps would have no effect"):
         segment(tmp_path / "nowhere", tmp_path / "out", JobRequest(splats="a.ply", steps=10))
     with pytest.raises(BadArgument, match="quality"):
         reconstruct_to_file(tmp_path / "nowhere", tmp_path / "a.ply", JobRequest(quality="best"))  # pyright: ignore[reportArgumentType]

@@ -79,7 +79,7 @@ def on_a_disk_that_fills_up(folder: Path) -> object:
 
 
 BAD_FETCHES: dict[str, tuple[Callable[[Path], object], type[Fault], str]] = {
-    "a name that is none": (
+    "not a name": (
         lambda folder: get_weights("a b/c", yes),
         BadArgument,
         "neither a folder nor a hub model name",

@@ -154,7 +154,7 @@ BAD_MODELS = {
     "a model of text": (lambda folder: change(folder, "config.json", model_type="bert"), "type 'bert'"),
     "SAM 3 for words": (lambda folder: change(folder, "config.json", model_type="sam3"), "type 'sam3'"),
     "a model of videos": (lambda folder: change(folder, "config.json", model_type="videomt"), "type 'videomt'"),
-    "code of its own": (
+    "custom code": (
         lambda folder: change(folder, "config.json", model_type="magic", auto_map={"AutoConfig": "run.Evil"}),
         "cannot be read",
     ),

@@ -143,7 +143,7 @@ def test_refusals(opened: Opened) -> None:
         (BadArgument, "outside view a", lambda: select_pixel(opened, "a", 0, -1)),
         (BadArgument, "does not show a Gaussian", lambda: select_pixel(opened, "a", *NOTHING)),
         (BadArgument, "Gaussian 1400 does not exist", lambda: select_gaussian(opened, 1400)),
-        (BadArgument, "no Gaussian -1", lambda: select_gaussian(opened, -1)),
+        (BadArgument, "Gaussian -1 does not exist", lambda: select_gaussian(opened, -1)),
     ]
     for kind, word, act in cases:
         with pytest.raises(kind, match=word):

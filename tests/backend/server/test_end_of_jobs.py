@@ -68,7 +68,7 @@ ENDS = {
     "out of memory": (("log loading", "kill SIGKILL"), "killed by SIGKILL, probably .* memory ran out; .* 'loading'"),
     "a crash": (("log *** boom ***", "kill SIGSEGV"), r"killed by SIGSEGV; the last line of its log is '\*\*\* boom"),
     "an exit": (("log KeyError: 'x'", "status 1"), "ended with status 1 and without a result; .*KeyError"),
-    "an exit without words": (("status 3",), r"ended with status 3 and without a result\. The whole log"),
+    "an exit without words": (("status 3",), r"ended with status 3 and without a result\. See the whole log"),
     "an end without a result": (("status 0",), "ended with status 0 and without a result"),
     "done with nothing": (("done",), "without writing a result"),
     "lines that mean nothing": (("raw hello", "raw {}", 'raw {"type":"done","x":1}', "status 0"), '"x":1'),

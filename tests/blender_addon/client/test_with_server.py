@@ -184,7 +184,7 @@ def test_select_similar_through_the_api(start, connect, scripted, tmp_path):
     np.testing.assert_array_equal(api.select_similar(client, result, row), labels == 2)
     np.testing.assert_array_equal(api.select_similar(client, result.name, pixel=("a", *LARGE)), labels == 1)
     np.testing.assert_array_equal(api.select_similar(client, result, row, threshold=0.2, hull=False), labels > 0)
-    with pytest.raises(BadArgument, match="no Gaussian"):
+    with pytest.raises(BadArgument, match="Gaussian 1400 does not exist"):
         api.select_similar(client, result, len(labels))
     with pytest.raises(BadArgument, match="one Gaussian or one pixel"):
         api.select_similar(client, result)
