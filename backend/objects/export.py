@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import trimesh
@@ -27,8 +27,7 @@ from protocol.transform import transform
 BACKGROUND = "background"
 
 
-@dataclass(frozen=True)
-class Exported:
+class Exported(NamedTuple):
     """How many of what were written."""
 
     number: int
