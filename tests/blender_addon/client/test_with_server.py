@@ -188,7 +188,7 @@ def test_select_similar_through_the_api(start, connect, scripted, tmp_path):
         api.select_similar(client, result, len(labels))
     with pytest.raises(BadArgument, match="one Gaussian or one pixel"):
         api.select_similar(client, result)
-    with pytest.raises(NotFound, match="not fetched"):
+    with pytest.raises(NotFound, match="was not downloaded from a server"):
         api.select_similar(client, tmp_path / "made", row)
     client.connection.close()
     with pytest.raises(Unavailable, match="Connect to a server first"):
