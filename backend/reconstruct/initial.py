@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,9 +113,11 @@ def bare_share(points: NDArray[np.float32], cameras: Sequence[Camera]) -> float:
         inside, _ = _inside(points, camera)
         seen = points[inside] @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
         pixel = seen @ camera.K.T
-        side = max(camera.width, camera.height) / CELLS
-        cells = np.zeros((math.ceil(camera.height / side), math.ceil(camera.width / side)), bool)
-        cells[tuple((pixel[:, (1, 0)] / pixel[:, 2:] / side).astype(int).T)] = True
+        size = np.array([camera.height, camera.width])
+        # Rounded, so that no cell is a sliver, in which no point would lie.
+        grid = np.maximum(1, np.round(CELLS * size / size.max()).astype(int))
+        cells = np.zeros(grid, bool)
+        cells[tuple((pixel[:, (1, 0)] / pixel[:, 2:] / size * grid).astype(int).clip(0, grid - 1).T)] = True
         shares.append(1 - cells.mean())
     return float(np.mean(shares))
 
