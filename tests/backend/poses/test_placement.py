@@ -24,13 +24,16 @@ def grain(points: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return 0.4 + 0.6 * ((cells * 2654435761 % 1000003) / 1000003)
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "room"
+def make_room(folder: Path, views: int) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world, "_texture", grain)
-        write_scene(folder, objects=8, views=30, size=240, seed=3)
+        write_scene(folder, objects=8, views=views, size=240, seed=3)
     return folder
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_room(tmp_path_factory.mktemp("made") / "room", 30)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,12 @@ def test_points_are_found_from_exact_poses_which_stay(exact: Scene) -> None:
     assert placed.colours.std() > 5
 
 
-def test_poses_that_are_off_are_brought_back(exact: Scene, moved: Scene) -> None:
+def test_poses_that_are_off_are_brought_back(tmp_path: Path) -> None:
+    # With 30 views the adjusted poses depend on the last bits of single pixels by more than the margin of this test.
+    room = make_room(tmp_path / "room", 45)
+    for name, spoilers in (("exact", ["points"]), ("moved", ["poses", "points"])):
+        write_spoilt(room, tmp_path / name, spoilers, 0)
+    exact, moved = load_scene(tmp_path / "exact"), load_scene(tmp_path / "moved")
     placed, found = place(moved)
     assert found is not None
     assert found.adjusted
