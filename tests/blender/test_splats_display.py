@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import trimesh
 
 from protocol.errors import BadResult
 from protocol.result.meshes import Mesh, read_mesh, write_mesh
@@ -217,9 +216,13 @@ def test_faces_that_no_camera_saw_are_marked(tmp_path: Path) -> None:
 def test_a_mesh_is_rendered_in_its_colours_without_a_lamp(tmp_path: Path) -> None:
     write_example(tmp_path / "in", one_gaussian(np.array([0.5, 0.5, 0.5])))
     # A cube looks the same however the capture is turned on import.
-    cube = trimesh.creation.box((4, 4, 4))
-    colours = np.tile(np.array([[200, 100, 40]], np.uint8), (8, 1))
-    mesh = Mesh(cube.vertices.astype(np.float32), cube.faces.astype(np.int32), colours)
+    corners = 2 * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+    squares = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]], np.int32)
+    mesh = Mesh(
+        corners,
+        np.concatenate([squares[:, [0, 1, 2]], squares[:, [0, 2, 3]]]),
+        np.tile(np.array([[200, 100, 40]], np.uint8), (8, 1)),
+    )
     write_mesh(mesh, tmp_path / "in" / "meshes" / "0001.ply")
     session.import_folder(tmp_path / "in", "MESH")
     seen = rendered(tmp_path / "mesh.png")[8, 8, :3]
