@@ -8,9 +8,15 @@ from typing import Annotated
 from msgspec import Meta
 
 from backend.lift.embedding.clustering import ClusterSettings
-
-Weight = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
+from backend.lift.embedding.setting_types import (
+    Count,
+    Dimensions,
+    LearningRate,
+    MaskWeight,
+    Strongest,
+    ViewPixels,
+    Weight,
+)
 
 
 @dataclass(frozen=True)
@@ -38,22 +44,12 @@ class ContrastiveSettings(ClusterSettings):
         strongest: Gaussians kept per pixel; 8 hold 85 to 88 percent of the weight.
     """
 
-    dimensions: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=64,
-            title="Dimensions",
-            description="Values per Gaussian that are trained. More can separate more objects and take longer.",
-        ),
-    ] = 16
+    dimensions: Annotated[Dimensions, Meta(le=64)] = 16
     smallest_mask: Annotated[
         int,
         Meta(ge=0, title="Smallest Mask", description="Masks of at most this many pixels are not used in training."),
     ] = 100
-    lambda_clustering: Annotated[
-        Weight, Meta(title="Mask Weight", description="How strongly masks separate Gaussians of different objects.")
-    ] = 1e-6
+    lambda_clustering: MaskWeight = 1e-6
     nearest: Annotated[
         Count, Meta(title="Near Neighbours", description="Number of nearest Gaussians that are pulled together.")
     ] = 2
@@ -87,26 +83,9 @@ class ContrastiveSettings(ClusterSettings):
             "matter.",
         ),
     ] = 1_000_000
-    learning_rate: Annotated[
-        float,
-        Meta(
-            gt=0,
-            title="Learning Rate",
-            description="How far each step moves the trained values. Lower values are slower and steadier.",
-        ),
-    ] = 0.0175
+    learning_rate: LearningRate = 0.0175
     far_pool: Annotated[
         Count, Meta(title="Far Pool", description="Gaussians among which the distant ones are searched in each step.")
     ] = 4096
-    view_pixels: Annotated[
-        Count, Meta(title="View Pixels", description="Pixels of each photograph used for training.")
-    ] = 4096
-    strongest: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=64,
-            title="Gaussians per Pixel",
-            description="Gaussians that are kept for each pixel, the strongest first.",
-        ),
-    ] = 8
+    view_pixels: ViewPixels = 4096
+    strongest: Strongest = 8

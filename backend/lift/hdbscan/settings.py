@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
 from backend.lift.embedding.clustering import ClusterSettings
+from backend.lift.embedding.setting_types import Dimensions, LearningRate, Push, PushMargin, Steps, VoidIsSegment
 
 
 @dataclass(frozen=True)
@@ -21,44 +22,9 @@ class HdbscanSettings(ClusterSettings):
             alone, and no cluster is asked of the background here: it is found by the masks.
     """
 
-    dimensions: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=62,
-            title="Dimensions",
-            description="Values per Gaussian that are trained. More can separate more objects and take longer.",
-        ),
-    ] = 12
-    steps: Annotated[int, Meta(ge=1, title="Steps", description="Length of the training. More steps take longer.")] = (
-        1000
-    )
-    learning_rate: Annotated[
-        float,
-        Meta(
-            gt=0,
-            title="Learning Rate",
-            description="How far each step moves the trained values. Lower values are slower and steadier.",
-        ),
-    ] = 0.05
-    push: Annotated[
-        Literal["hinge", "plain"],
-        Meta(
-            title="Separation",
-            description="How objects are separated: hinge stops at the separation margin, plain never stops.",
-        ),
-    ] = "hinge"
-    push_margin: Annotated[
-        float,
-        Meta(
-            gt=0,
-            title="Separation Margin",
-            description="How different two objects must become before hinge stops separating them.",
-        ),
-    ] = 3.0
-    void_is_segment: Annotated[
-        bool,
-        Meta(
-            title="Train on Background", description="Whether pixels without a mask are trained on as one more segment."
-        ),
-    ] = False
+    dimensions: Annotated[Dimensions, Meta(le=62)] = 12
+    steps: Steps = 1000
+    learning_rate: LearningRate = 0.05
+    push: Push = "hinge"
+    push_margin: PushMargin = 3.0
+    void_is_segment: VoidIsSegment = False

@@ -8,10 +8,20 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from backend.lift.consensus.settings import EvidenceSettings
-
-Positive = Annotated[float, Meta(gt=0)]
-Weight = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
+from backend.lift.embedding.setting_types import (
+    Count,
+    Dimensions,
+    LearningRate,
+    MaskWeight,
+    Positive,
+    Push,
+    PushMargin,
+    Steps,
+    Strongest,
+    ViewPixels,
+    VoidIsSegment,
+    Weight,
+)
 
 
 @dataclass(frozen=True)
@@ -60,18 +70,8 @@ class UnicLiftSettings(EvidenceSettings):
             "bits takes every code as an object.",
         ),
     ] = "evidence"
-    dimensions: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=62,
-            title="Dimensions",
-            description="Values per Gaussian that are trained. More can separate more objects and take longer.",
-        ),
-    ] = 12
-    lambda_cluster: Annotated[
-        Weight, Meta(title="Mask Weight", description="How strongly masks separate Gaussians of different objects.")
-    ] = 0.1
+    dimensions: Annotated[Dimensions, Meta(le=62)] = 12
+    lambda_cluster: MaskWeight = 0.1
     lambda_triplet: Annotated[
         Weight,
         Meta(title="Boundary Weight", description="How strongly pixels on both sides of a boundary are separated."),
@@ -93,14 +93,8 @@ class UnicLiftSettings(EvidenceSettings):
         ),
     ] = 0.01
 
-    steps: Annotated[Count, Meta(title="Steps", description="Length of the training. More steps take longer.")] = 1000
-    learning_rate: Annotated[
-        Positive,
-        Meta(
-            title="Learning Rate",
-            description="How far each step moves the trained values. Lower values are slower and steadier.",
-        ),
-    ] = 0.05
+    steps: Steps = 1000
+    learning_rate: LearningRate = 0.05
     projection_rate: Annotated[
         Positive,
         Meta(title="Projection Rate", description="Learning rate of the projection that compares pixels with codes."),
@@ -122,20 +116,8 @@ class UnicLiftSettings(EvidenceSettings):
             description="Limit the trained values to the range 0 to 1 before neighbours are compared.",
         ),
     ] = True
-    push: Annotated[
-        Literal["hinge", "plain"],
-        Meta(
-            title="Separation",
-            description="How objects are separated: hinge stops at the separation margin, plain never stops.",
-        ),
-    ] = "hinge"
-    push_margin: Annotated[
-        Positive,
-        Meta(
-            title="Separation Margin",
-            description="How different two objects must become before hinge stops separating them.",
-        ),
-    ] = 3.0
+    push: Push = "hinge"
+    push_margin: PushMargin = 3.0
     regularise_from: Annotated[
         float,
         Meta(
@@ -145,15 +127,8 @@ class UnicLiftSettings(EvidenceSettings):
             description="Share of the training after which boundaries and neighbours are compared as well.",
         ),
     ] = 0.0
-    void_is_segment: Annotated[
-        bool,
-        Meta(
-            title="Train on Background", description="Whether pixels without a mask are trained on as one more segment."
-        ),
-    ] = True
-    view_pixels: Annotated[
-        Count, Meta(title="View Pixels", description="Pixels of each photograph used for training.")
-    ] = 4096
+    void_is_segment: VoidIsSegment = True
+    view_pixels: ViewPixels = 4096
     boundary_pixels: Annotated[
         Count, Meta(title="Boundary Pixels", description="Further pixels of each photograph near boundaries of masks.")
     ] = 2048
@@ -164,15 +139,7 @@ class UnicLiftSettings(EvidenceSettings):
             description="Distance from a boundary within which a pixel counts as near, in pixels of the mask.",
         ),
     ] = 2
-    strongest: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=64,
-            title="Gaussians per Pixel",
-            description="Gaussians that are kept for each pixel, the strongest first.",
-        ),
-    ] = 8
+    strongest: Strongest = 8
     pixels: Annotated[Count, Meta(title="Pixels per Step", description="Pixels used in one training step.")] = 2048
     neighbours: Annotated[
         Count, Meta(title="Neighbours", description="Nearest Gaussians that each Gaussian is compared with.")
