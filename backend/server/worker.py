@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from msgspec.structs import replace
@@ -49,30 +49,11 @@ def main() -> int:
     return work(Path(sys.argv[1]), _pipeline)
 
 
-def _pipeline(
-    scene: Path,
-    out: Path,
-    request: JobRequest,
-    *,
-    title: str,
-    checkpoint: Path,
-    progress: Progress,
-    picture: Take,
-    kept_poses: KeptPoses,
-) -> object:
+def _pipeline(scene: Path, out: Path, request: JobRequest, **named: Any) -> object:
     # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
     from backend.pipeline import segment
 
-    return segment(
-        scene,
-        out,
-        request,
-        title=title,
-        checkpoint=checkpoint,
-        progress=progress,
-        picture=picture,
-        kept_poses=kept_poses,
-    )
+    return segment(scene, out, request, **named)
 
 
 def work(folder: Path, segment: Segment) -> int:

@@ -97,38 +97,29 @@ AutoConfig.register("pyramid", PyramidConfig, exist_ok=True)
 AutoModel.register(PyramidConfig, Pyramid, exist_ok=True)
 
 
+VISION = {
+    "hidden_size": 32,
+    "output_channels": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": SIDE,
+    "patch_size": 8,
+    "window_size": 4,
+    "global_attn_indexes": [1],
+    "mlp_dim": 32,
+    "num_pos_feats": 16,
+}
+"""Of SAM and SAM-HQ."""
+
+
 def sam(folder: Path) -> None:
-    vision = {
-        "hidden_size": 32,
-        "output_channels": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": SIDE,
-        "patch_size": 8,
-        "window_size": 4,
-        "global_attn_indexes": [1],
-        "mlp_dim": 32,
-        "num_pos_feats": 16,
-    }
-    config = SamConfig(vision_config=vision, prompt_encoder_config=PROMPTS, mask_decoder_config=DECODER)
+    config = SamConfig(vision_config=VISION, prompt_encoder_config=PROMPTS, mask_decoder_config=DECODER)
     _save(SamModel(config), folder, size={"longest_edge": SIDE}, pad_size={"height": SIDE, "width": SIDE}, do_pad=True)
 
 
 def sam_hq(folder: Path) -> None:
-    vision = {
-        "hidden_size": 32,
-        "output_channels": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": SIDE,
-        "patch_size": 8,
-        "window_size": 4,
-        "global_attn_indexes": [1],
-        "mlp_dim": 32,
-        "num_pos_feats": 16,
-    }
     decoder = {**DECODER, "vit_dim": 32}
-    config = SamHQConfig(vision_config=vision, prompt_encoder_config=PROMPTS, mask_decoder_config=decoder)
+    config = SamHQConfig(vision_config=VISION, prompt_encoder_config=PROMPTS, mask_decoder_config=decoder)
     _save(
         SamHQModel(config), folder, size={"longest_edge": SIDE}, pad_size={"height": SIDE, "width": SIDE}, do_pad=True
     )
