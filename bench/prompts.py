@@ -78,7 +78,7 @@ def first_detection(files: Files, prompt: str) -> tuple[str, NDArray[np.bool_]]:
     """Return the first view that has a mask of the prompt with anything in it, and that mask.
 
     Raises:
-        BadArgument: if there is none. BadMask: if a file is no image.
+        BadArgument: if no mask was found. BadMask: if a file is not an image.
     """
     for (view, named), file in files.items():
         if named == prompt:

@@ -412,7 +412,7 @@ def export_object(
 
     Args:
         name: a format for Gaussians, such as "spz"; default: the ending of ``path`` says which.
-        labels: whether labels are written too, in the file or, where the format holds none, beside it.
+        labels: whether labels are written too, in the file, or beside it if the format cannot hold them.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.

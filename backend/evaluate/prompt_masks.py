@@ -58,7 +58,7 @@ def compare(
         at_size_of: "truth" or "prediction": the other mask is resized to that size with Pillow's NEAREST.
 
     Raises:
-        BadMask: if a file is no image.
+        BadMask: if a file is not an image.
     """
     for (view, prompt), file in truth.items():
         if (view, prompt) not in predicted:

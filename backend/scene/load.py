@@ -57,8 +57,8 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
     Raises:
         BadScene: if no layout fits, a file is damaged, a camera or pose cannot be used, no photograph is there, or a
             path or a capture may be one of several.
-        BadMask: if a mask cannot be read, does not fit its photograph, ``masks`` holds none, or each of several files
-            may be the mask of one photograph.
+        BadMask: if a mask cannot be read, does not fit its photograph, ``masks`` contains no mask, or each of several
+            files may be the mask of one photograph.
         BadArgument: if ``masks`` is not a folder.
     """
     if not root.is_dir():

@@ -360,7 +360,7 @@ def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
     """Return how to read an array from its header, before anything is allocated.
 
     Raises:
-        BadMask: if it is no mask by its shape, type or size.
+        BadMask: if its shape, type or size is not that of a mask.
     """
     major = np.lib.format.read_magic(stream)[0]
     read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0

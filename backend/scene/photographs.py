@@ -87,7 +87,7 @@ def _merit(found: dict[str, _Match]) -> tuple[int, int]:
 
 
 def _is_above(folder: Path, place: Path) -> bool:
-    """Whether ``folder`` is no folder of photographs, but one that holds those."""
+    """Whether ``folder`` is the folder ``place`` or contains it, at any depth."""
     return folder == place or folder in place.parents
 
 

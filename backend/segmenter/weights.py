@@ -63,7 +63,7 @@ def find_weights(name: str) -> Weights | None:
 
 
 def find_known() -> Weights | None:
-    """Return the first model of the catalogue that the local cache holds as a whole; None where it holds none."""
+    """Return the first model of the catalogue whose files are all in the local cache, or None."""
     found = (find_weights(known.name) for known in KNOWN) if is_installed() else ()
     return next((each for each in found if each is not None), None)
 

@@ -30,6 +30,6 @@ def sign(file: BinaryIO, pid: int) -> None:
 
 
 def signature(path: Path) -> int | None:
-    """Return the process number in a lock file, or None where it holds none."""
+    """Return the process number in a lock file, or None if the file has no number."""
     text = path.read_bytes()[:20]
     return int(text) if text.isdigit() else None
