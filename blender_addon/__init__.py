@@ -13,6 +13,7 @@ MODULES = (
     "settings",
     "timer",
     "native_moves",
+    "viewport.handler",
     "operators.connect",
     "operators.segment",
     "operators.importing",

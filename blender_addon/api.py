@@ -328,7 +328,7 @@ def import_result(
 
     Args:
         result: the result folder.
-        display: "POINTS", "SPLATS" for ellipsoids, or "MESH" for surfaces with the Gaussians hidden beneath.
+        display: "POINTS", "SPLATS", or "MESH" for surfaces with the Gaussians hidden beneath.
         up: the axis of the capture that shall point up in Blender; "AUTO" for what the result says.
         scale: metres of Blender that one unit of the capture becomes.
         cameras: whether the capture's cameras come too.
@@ -380,21 +380,27 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     show_labels(colours == "LABELS")
 
 
-def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None = None) -> None:
-    """Have the Gaussians of an imported scene seen as points or as ellipsoids.
+def show_as(scene: Any, display: Literal["POINTS", "SPLATS", "ELLIPSOIDS"], budget: int | None = None) -> None:
+    """Have the Gaussians of an imported scene seen as points, as splats, or as the ellipsoids that are rendered.
 
     Args:
-        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; default: 200,000.
+        display: "SPLATS" are drawn by the add-on in the views of a window, and rendered as ellipsoids.
+        budget: how many ellipsoids the views show at most, a random share of more Gaussians; default: 200,000.
 
     Raises:
-        BadArgument: if ``display`` is neither, or ``budget`` not positive.
+        BadArgument: if ``display`` does not exist, or ``budget`` is not positive.
     """
-    from .splats import collections
+    import bpy
 
-    if display not in ("POINTS", "SPLATS"):
-        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS or SPLATS.")
+    from .splats import collections
+    from .splats.display import see_through
+
+    if display not in ("POINTS", "SPLATS", "ELLIPSOIDS"):
+        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS, SPLATS or ELLIPSOIDS.")
     if budget is not None and budget < 1:
         raise BadArgument(f"{budget} is not a valid number of ellipsoids.", "Choose 1 or more.")
+    if display != "POINTS":
+        see_through(bpy.context.scene)
     collections.show_as(scene, display, budget)
 
 

@@ -22,6 +22,7 @@ from protocol.result.names import mesh_path
 
 from .splats.capture import read_cameras
 from .splats.collections import add_scene, add_scene_cameras, splat_objects
+from .splats.display import see_through
 from .splats.result import Kind, Result, Steps, read_result
 
 Display = Literal["POINTS", "MESH", "SPLATS"]
@@ -84,8 +85,8 @@ def import_folder(
 
     Args:
         folder: as in the project's result layout: ``splats.ply``, ``objects.json`` and, for "MESH", ``meshes``.
-        display: "POINTS", "SPLATS" for ellipsoids, or Blender's own Gaussians where it draws them, "MESH" for surfaces
-            with the Gaussians hidden beneath.
+        display: "POINTS", "SPLATS" as the add-on draws them, or Blender's own Gaussians where it draws them, "MESH" for
+            surfaces with the Gaussians hidden beneath.
         context: whose scene to import into; Blender's own if None.
         up: the axis of the capture that shall point up in Blender; "AUTO" for what the result says.
         scale: metres of Blender that one unit of the capture becomes.
@@ -131,8 +132,10 @@ def import_steps(
     if display == "MESH":
         surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
     yield 0.8, "Placing objects"
-    into = (context or bpy.context).scene.collection
-    return add_scene(result, display, surfaces, into, scale, rows, photographs)
+    into = (context or bpy.context).scene
+    if display == "SPLATS":
+        see_through(into)
+    return add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
 
 
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:

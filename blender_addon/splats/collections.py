@@ -21,7 +21,7 @@ from protocol.result.meshes import Mesh
 
 from .attributes import is_splats
 from .cameras import NAME, add_cameras, remove_cameras
-from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, dress_cloud, ellipsoid_nodes, points_nodes
+from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, dress_cloud, ellipsoid_nodes, points_nodes, splats_nodes
 from .mesh import add_surface
 from .native import TYPE, can_draw_splats, is_native
 from .points import add_cloud, add_points
@@ -61,7 +61,7 @@ def add_scene(
     """Make the collections of a result under the collection ``parent`` and return the scene's.
 
     Args:
-        display: "POINTS", "SPLATS" (ellipsoids), or "MESH": an object's surface where ``surfaces`` has its label,
+        display: "POINTS", "SPLATS", or "MESH": an object's surface where ``surfaces`` has its label,
             its Gaussians then as a hidden child, to be exported; points where it has none.
         scale: metres of Blender that one unit of the capture becomes.
         cameras: of the capture, for a collection of their own; none makes none.
@@ -75,7 +75,7 @@ def add_scene(
         parent.children.link(scene)
         upright = _add_placement(scene, result, scale)
         total = sum(len(part.splats) for part in result.parts)
-        nodes = _nodes(display, total)
+        nodes = None if display == "SPLATS" and can_draw_splats() else _nodes(display, total)
         scene_id = str(uuid.uuid4())
         _describe(scene, "SCENE", scene_id, result, upright.matrix_basis)
         scene.splatlift.count = total
@@ -114,17 +114,17 @@ def placement_of(scene: Any) -> Any:
 
 
 def show_as(scene: Any, display: str, budget: int | None = None) -> None:
-    """Have the Gaussians of a scene's collection seen as "POINTS" or "SPLATS".
+    """Have the Gaussians of a scene's collection seen as "POINTS", "SPLATS" or "ELLIPSOIDS".
 
-    Splats are ellipsoids, or Blender's own Gaussians where the scene was imported as those.
+    Splats are drawn by :mod:`..viewport` in the views and are rendered as ellipsoids; ellipsoids show in the views what
+    is rendered. Where the scene was imported as Blender's own Gaussians, both are those.
 
     Args:
-        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; None for the usual number.
+        budget: how many ellipsoids the views show at most, a random share of more Gaussians; None for the usual number.
     """
     things = _drawn(scene)
-    total = sum(len(thing.data.vertices) for thing in things)
+    nodes = _nodes(display, sum(len(thing.data.vertices) for thing in things), budget)
     for thing in things:
-        nodes = ellipsoid_nodes(_share(total, budget)) if display == "SPLATS" else points_nodes()
         thing.modifiers[MODIFIER].node_group = nodes
     for cloud in _clouds(scene):
         dress_cloud(cloud, display)
@@ -133,7 +133,7 @@ def show_as(scene: Any, display: str, budget: int | None = None) -> None:
 def shown_as(scene: Any) -> tuple[str, float]:
     """Return how the Gaussians of a scene's collection are seen, and which share of them, 0 to 1.
 
-    That is "POINTS" or "SPLATS"; "" where nothing of ours draws them.
+    That is "POINTS", "SPLATS" or "ELLIPSOIDS"; "" where nothing of ours draws them.
     """
     for thing in _drawn(scene):
         return drawn_by(thing.modifiers[MODIFIER].node_group)
@@ -142,12 +142,17 @@ def shown_as(scene: Any) -> tuple[str, float]:
 
 def has_ellipsoids(scene: Any) -> bool:
     """Whether Gaussians of a scene's collection are seen as ellipsoids, whose number is chosen."""
-    return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "SPLATS" for thing in _drawn(scene))
+    return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "ELLIPSOIDS" for thing in _drawn(scene))
 
 
 def drawn_by_blender(scene: Any) -> bool:
     """Whether Gaussians of a scene's collection are drawn by Blender itself."""
     return any(cloud.type == TYPE for cloud in _clouds(scene))
+
+
+def photographed_in_solid_views(scene: Any) -> bool:
+    """Whether solid views can show a scene's collection in the colours of the photographs."""
+    return shown_as(scene)[0] == "SPLATS"
 
 
 def _drawn(scene: Any) -> list[Any]:
@@ -194,6 +199,12 @@ def linear(colour: tuple[float, float, float]) -> tuple[float, float, float, flo
     return (r, g, b, 1.0)
 
 
+def srgb(colour: Sequence[float]) -> tuple[float, float, float]:
+    """Return the sRGB colour of what :func:`linear` returned."""
+    r, g, b = (c * 12.92 if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in colour[:3])
+    return (r, g, b)
+
+
 def nearest_tag(colour: tuple[float, float, float]) -> str:
     """Return the colour tag that looks most like an sRGB colour."""
     return min(TAGS, key=lambda tag: sum((a - b) ** 2 for a, b in zip(TAGS[tag], colour, strict=True)))
@@ -210,11 +221,11 @@ def _add_placement(scene: Any, result: Result, scale: float) -> Any:
     return upright
 
 
-def _nodes(display: str, total: int) -> Any:
-    """Return the node group that shows the points, or None where Blender draws the Gaussians by itself."""
-    if display != "SPLATS":
-        return points_nodes()
-    return None if can_draw_splats() else ellipsoid_nodes(_share(total))
+def _nodes(display: str, total: int, budget: int | None = None) -> Any:
+    """Return the node group that shows the points of a scene of ``total`` Gaussians."""
+    if display == "SPLATS":
+        return splats_nodes()
+    return ellipsoid_nodes(_share(total, budget)) if display == "ELLIPSOIDS" else points_nodes()
 
 
 def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None) -> Any:

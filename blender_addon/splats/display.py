@@ -1,8 +1,9 @@
 """How splat points are seen: node groups that draw them, and materials that read their colour. Built from Python.
 
 A mesh of bare vertices shows in Edit Mode only. One modifier turns the points into discs of the Gaussian's mean size;
-another into ellipsoids, as instances that are never made real: a million of them evaluate in a tenth of a second and
-take gigabytes when realised.
+others into ellipsoids, as instances that are never made real: a million of them evaluate in a tenth of a second and
+take gigabytes when realised. A scene shown as splats has ellipsoids where it is rendered; in the views it has nothing
+but its bounds, and :mod:`..viewport` draws it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ ELLIPSOID_BUDGET = 200_000
 REACH = 2**0.5
 """Deviations from centre to rim: a disc of this radius covers as much, at one opacity, as the Gaussian does in all."""
 
+ELLIPSOID_REACH = 3.0
+"""Deviations up to which a Gaussian is rendered: its opacity there is 1/90 of that in its middle."""
+
+_INRADIUS = 0.7946544722917661
+"""Of a regular icosahedron whose corners are on the unit sphere: sqrt((5 + 2 sqrt(5)) / 15)."""
+
+BOUNCES = 256
+"""Transparent surfaces in a row that Cycles is to see through; each ellipsoid is two. Blender's default is 8."""
+
 _POINTS = "points"
+_SPLATS = "splats"
 _ELLIPSOIDS = "ellipsoids"
 
 
@@ -33,18 +44,26 @@ def show_labels(shown: bool) -> None:
 
 def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:
     """Have a point cloud of Blender's own Gaussians drawn as "SPLATS" by Blender itself, or as "POINTS"."""
-    material = native_material() if display == "SPLATS" else splat_material("GEOMETRY")
+    points = display == "POINTS"
+    material = splat_material() if points else native_material()
     cloud.materials.clear()
     cloud.materials.append(material)
-    cloud.type = native.TYPE if display == "SPLATS" else "POINTS"
+    cloud.type = "POINTS" if points else native.TYPE
 
 
 def drawn_by(group: Any) -> tuple[str, float]:
-    """Return what a node group draws, "POINTS", "SPLATS", or "" where it is none of ours, and the share it draws."""
+    """Return what a node group draws and the share of it: "POINTS", "SPLATS", "ELLIPSOIDS", or "" if it is not ours."""
     kind, _, share = str(group.get(MARK, "") if group is not None else "").partition(" ")
     if kind == _ELLIPSOIDS:
-        return "SPLATS", float(share)
-    return ("POINTS" if kind == _POINTS else ""), 1.0
+        return "ELLIPSOIDS", float(share)
+    return {_POINTS: "POINTS", _SPLATS: "SPLATS"}.get(kind, ""), 1.0
+
+
+def see_through(scene: Any) -> None:
+    """Have Cycles see through as many ellipsoids in a ``bpy.types.Scene`` as lie behind one another."""
+    cycles = getattr(scene, "cycles", None)  # it is an add-on, which can be off
+    if cycles is not None:
+        cycles.transparent_max_bounces = max(cycles.transparent_max_bounces, BOUNCES)
 
 
 def points_nodes() -> Any:
@@ -59,7 +78,32 @@ def points_nodes() -> Any:
     mean = _math(group, "DIVIDE", _math(group, "ADD", _math(group, "ADD", logs[0], logs[1]), logs[2]), 3.0)
     radius = _math(group, "MULTIPLY", _math(group, "EXPONENT", mean), REACH)
     group.links.new(radius, points.inputs["Radius"])
-    _finish(group, points.outputs[0], end, splat_material("GEOMETRY"))
+    _finish(group, points.outputs[0], end, splat_material())
+    return group
+
+
+def splats_nodes() -> Any:
+    """Return the node group of Gaussians that are drawn by us in the views and as ellipsoids where they are rendered.
+
+    In the views it leaves the corners of the bounds as points without a size, so that Blender frames what is selected.
+    """
+    group = marked(bpy.data.node_groups, _SPLATS)
+    if group is not None:
+        return group
+    group, start, end = _new_group("SplatLift Splats", _SPLATS)
+    ellipsoids = _ellipsoids(group, start, 1.0)
+    bounds = group.nodes.new("GeometryNodeBoundBox")
+    corners = group.nodes.new("GeometryNodeMeshToPoints")
+    corners.inputs["Radius"].default_value = 0.0
+    group.links.new(start.outputs["Geometry"], bounds.inputs["Geometry"])
+    group.links.new(bounds.outputs["Bounding Box"], corners.inputs["Mesh"])
+    viewed = group.nodes.new("GeometryNodeIsViewport")
+    choice = group.nodes.new("GeometryNodeSwitch")
+    choice.input_type = "GEOMETRY"
+    group.links.new(viewed.outputs[0], enabled(choice.inputs, "Switch"))
+    group.links.new(ellipsoids, enabled(choice.inputs, "False"))
+    group.links.new(corners.outputs[0], enabled(choice.inputs, "True"))
+    _finish(group, enabled(choice.outputs, "Output"), end, gaussian_material())
     return group
 
 
@@ -70,10 +114,16 @@ def ellipsoid_nodes(share: float) -> Any:
     if group is not None:
         return group
     group, start, end = _new_group("SplatLift Ellipsoids", mark)
+    _finish(group, _ellipsoids(group, start, share), end, gaussian_material())
+    return group
+
+
+def _ellipsoids(group: Any, start: Any, share: float) -> Any:
+    """Add the nodes that put an ellipsoid on a ``share`` of the points and return the socket of the instances."""
     points = group.nodes.new("GeometryNodeMeshToPoints")
     group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
     sphere = group.nodes.new("GeometryNodeMeshIcoSphere")
-    sphere.inputs["Radius"].default_value = REACH
+    sphere.inputs["Radius"].default_value = ELLIPSOID_REACH / _INRADIUS
     sphere.inputs["Subdivisions"].default_value = 1
     instances = group.nodes.new("GeometryNodeInstanceOnPoints")
     group.links.new(points.outputs[0], instances.inputs["Points"])
@@ -91,31 +141,61 @@ def ellipsoid_nodes(share: float) -> Any:
     for name, socket in zip(SCALES, "XYZ", strict=True):
         group.links.new(_math(group, "EXPONENT", _attribute(group, name)), scale.inputs[socket])
     group.links.new(scale.outputs[0], instances.inputs["Scale"])
-    _finish(group, instances.outputs[0], end, splat_material("INSTANCER"))
-    return group
+    return instances.outputs[0]
 
 
-def splat_material(source: str) -> Any:
-    """Return the material that glows in the chosen colour, see :mod:`.colours`, and is as opaque as the Gaussian.
-
-    Args:
-        source: "GEOMETRY" where the points themselves are drawn, "INSTANCER" where something stands on them.
-    """
-    material = marked(bpy.data.materials, f"splat {source}")
+def splat_material() -> Any:
+    """Return the material of points: they glow in the chosen colour, see :mod:`.colours`, as opaque as the Gaussian."""
+    material = marked(bpy.data.materials, "splat GEOMETRY")
     if material is not None:
         return material
-    material, nodes, links = _new_material("SplatLift Splat", f"splat {source}")
+    material, nodes, links = _new_material("SplatLift Splat", "splat GEOMETRY")
     # The attribute holds sRGB as other splat add-ons expect it; shaders take linear light.
-    colour, opacity = chosen_colour(material.node_tree, source, gamma=2.2)
+    colour, opacity = chosen_colour(material.node_tree, "GEOMETRY", gamma=2.2)
+    _glow(nodes, links, colour, opacity)
+    # Points are not sorted by depth, which blended transparency needs.
+    material.surface_render_method = "DITHERED"
+    return material
+
+
+def gaussian_material() -> Any:
+    """Return the material of ellipsoids, whose opacity falls off as the Gaussian's.
+
+    A ray meets the Gaussian with the density it has where the ray comes nearest to its middle, in deviations
+    (Moenne-Loccoz et al., "3D Gaussian Ray Tracing", 2024). In the frame of the instance a deviation is 1, so the
+    squared distance is |p|^2 - (p d)^2 for any point p of the ray with direction d. Faces that look away are clear.
+    """
+    material = marked(bpy.data.materials, "gaussian")
+    if material is not None:
+        return material
+    material, nodes, links = _new_material("SplatLift Gaussian", "gaussian")
+    colour, opacity = chosen_colour(material.node_tree, "INSTANCER", gamma=2.2)
+    geometry = nodes.new("ShaderNodeNewGeometry")
+    place = nodes.new("ShaderNodeTexCoord").outputs["Object"]
+    turned = nodes.new("ShaderNodeVectorTransform")
+    turned.vector_type, turned.convert_from, turned.convert_to = "VECTOR", "WORLD", "OBJECT"
+    links.new(geometry.outputs["Incoming"], turned.inputs["Vector"])
+    direction = _vector(nodes, links, "NORMALIZE", turned.outputs["Vector"])
+    far = _vector(nodes, links, "DOT_PRODUCT", place, place)
+    along = _vector(nodes, links, "DOT_PRODUCT", place, direction)
+    tree = material.node_tree
+    square = _math(tree, "SUBTRACT", far, _math(tree, "MULTIPLY", along, along))
+    density = _math(tree, "EXPONENT", _math(tree, "MULTIPLY", square, -0.5))
+    front = _math(tree, "SUBTRACT", 1.0, geometry.outputs["Backfacing"])
+    _glow(nodes, links, colour, _math(tree, "MULTIPLY", _math(tree, "MULTIPLY", opacity, density), front))
+    # Instances are not sorted by depth, which blended transparency needs.
+    material.surface_render_method = "DITHERED"
+    return material
+
+
+def _glow(nodes: Any, links: Any, colour: Any, opacity: Any) -> None:
+    """Add the nodes of a surface that glows in a colour and is otherwise clear."""
     glow, clear, mix = (nodes.new(f"ShaderNode{kind}") for kind in ("Emission", "BsdfTransparent", "MixShader"))
     links.new(colour, glow.inputs["Color"])
     links.new(opacity, mix.inputs[0])
     links.new(clear.outputs[0], mix.inputs[1])
     links.new(glow.outputs[0], mix.inputs[2])
     links.new(mix.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
-    # Instances are not sorted by depth, which blended transparency needs.
-    material.surface_render_method = "DITHERED"
-    return material
 
 
 def native_material() -> Any:
@@ -196,3 +276,12 @@ def _math(group: Any, operation: str, *values: Any) -> Any:
         else:
             group.links.new(value, socket)
     return node.outputs[0]
+
+
+def _vector(nodes: Any, links: Any, operation: str, *values: Any) -> Any:
+    """Add a node of vector arithmetic and return the socket of its result."""
+    node = nodes.new("ShaderNodeVectorMath")
+    node.operation = operation
+    for socket, value in zip(node.inputs, values, strict=False):
+        links.new(value, socket)
+    return next(socket for socket in node.outputs if socket.enabled)
