@@ -175,10 +175,8 @@ void main() {
   if (picture.a <= 0.0) {
     discard;
   }
-  vec3 shown = clamp(picture.rgb / picture.a, 0.0, 1.0);
-  // The overlay of a view takes linear colours and keeps them as sRGB (IEC 61966-2-1).
-  shown = mix(shown / 12.92, pow((shown + 0.055) / 1.055, vec3(2.4)), step(0.04045, shown));
-  result = vec4(shown * picture.a, picture.a);
+  // Blender lays the overlay over what it has drawn of a view by powers of 2.2, and not by the curve of sRGB.
+  result = vec4(pow(clamp(picture.rgb / picture.a, 0.0, 1.0), vec3(2.2)) * picture.a, picture.a);
 }
 """
 
