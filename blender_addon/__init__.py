@@ -22,6 +22,7 @@ MODULES = (
     "operators.export",
     "operators.edit_objects",
     "operators.edit_gaussians",
+    "operators.edit_cleanup",
     "operators.edit_selection",
     "operators.edit_save",
     "panels",

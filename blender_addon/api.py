@@ -38,6 +38,7 @@ from .client.survey import survey as look_through_folder
 
 if TYPE_CHECKING:  # they need Blender, which this module does without; editors find them here
     from .editing.assign import assign, assign_to_background
+    from .editing.cleanup import clear_marks, mark_floaters, remove_marked
     from .editing.duplicate import duplicate
     from .editing.floaters import remove_floaters
     from .editing.grow import grow, shrink
@@ -474,6 +475,9 @@ EDITS = {
     "assign_to_background": "assign",
     "delete_selection": "remove",
     "remove_floaters": "floaters",
+    "mark_floaters": "cleanup",
+    "remove_marked": "cleanup",
+    "clear_marks": "cleanup",
     "select_like": "similar",
     "grow": "grow",
     "shrink": "grow",
@@ -514,6 +518,7 @@ __all__ = [
     "add_cameras",
     "assign",
     "assign_to_background",
+    "clear_marks",
     "connect",
     "delete",
     "delete_selection",
@@ -525,9 +530,11 @@ __all__ = [
     "import_result",
     "isolate",
     "look_through",
+    "mark_floaters",
     "merge",
     "recolour",
     "remove_floaters",
+    "remove_marked",
     "rename",
     "save_edits",
     "segment",

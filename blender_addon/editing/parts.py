@@ -22,6 +22,7 @@ from .. import session
 from ..splats.attributes import catch_up
 from ..splats.collections import BENEATH, SURFACE_OF, lay_beneath, linear, nearest_tag, splat_objects
 from ..splats.columns import count_of
+from ..splats.marks import recount
 from .columns import relabel
 
 KINDS = ("OBJECT", "BACKGROUND")
@@ -125,6 +126,7 @@ def settle(part: Any) -> None:
         with suppress(BadSplats):
             catch_up(piece.thing.data)
         relabel(piece.thing.data, part.splatlift.label)
+        recount(piece.thing.data)
     part.splatlift.count = sum(points_of(piece.thing) for piece in pieces)
 
 

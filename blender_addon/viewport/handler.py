@@ -24,6 +24,7 @@ from ..splats.collections import srgb
 from ..splats.colours import labels_shown
 from ..splats.columns import count_of
 from ..splats.display import MODIFIER, drawn_by
+from ..splats.marks import marks_of
 from .content import Content, Eye, Look, Order, Target
 from .packing import Packed, pack
 from .shaders import ACTIVE, SELECTED, over_shader, square
@@ -208,7 +209,7 @@ def _labels_in(space: Any) -> bool:
 
 def _packed(data: Any) -> Packed | Fault:
     try:
-        return pack(read_splats(data)) if count_of(data) else _nothing()
+        return pack(read_splats(data), marks_of(data)) if count_of(data) else _nothing()
     except Fault as fault:
         return fault
 
