@@ -41,10 +41,14 @@ if TYPE_CHECKING:  # they need Blender, which this module does without; editors 
     from .editing.cleanup import clear_marks, mark_floaters, remove_marked
     from .editing.duplicate import duplicate
     from .editing.floaters import remove_floaters
+    from .editing.forms import show_form
     from .editing.grow import grow, shrink
+    from .editing.hulls import add_hulls
     from .editing.isolate import isolate, show_others
     from .editing.merge import merge
     from .editing.naming import recolour, rename
+    from .editing.origin import set_origin
+    from .editing.real_size import set_real_distance
     from .editing.remove import delete, delete_selection
     from .editing.saving import save_edits
     from .editing.similar import select_like
@@ -478,6 +482,10 @@ EDITS = {
     "mark_floaters": "cleanup",
     "remove_marked": "cleanup",
     "clear_marks": "cleanup",
+    "show_form": "forms",
+    "set_origin": "origin",
+    "add_hulls": "hulls",
+    "set_real_distance": "real_size",
     "select_like": "similar",
     "grow": "grow",
     "shrink": "grow",
@@ -516,6 +524,7 @@ __all__ = [
     "Fault",
     "Segmentation",
     "add_cameras",
+    "add_hulls",
     "assign",
     "assign_to_background",
     "clear_marks",
@@ -541,8 +550,11 @@ __all__ = [
     "select_like",
     "select_similar",
     "server_here",
+    "set_origin",
+    "set_real_distance",
     "show_as",
     "show_colours",
+    "show_form",
     "show_others",
     "shrink",
     "split_pieces",

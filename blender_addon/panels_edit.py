@@ -64,6 +64,14 @@ def _draw_objects(layout: Any, scene: Any) -> None:
         row.operator("splatlift.isolate", text="Isolate", icon="HIDE_ON")
     row.operator("splatlift.delete", text="Delete", icon="TRASH")
     column = layout.column(align=True)
+    row = column.row(align=True)
+    row.operator("splatlift.show_form", text="As Gaussians").form = "GAUSSIANS"
+    row.operator("splatlift.show_form", text="As Mesh").form = "MESH"
+    row = column.row(align=True)
+    row.operator("splatlift.set_origin", text="Origin to Base").place = "BASE"
+    row.operator("splatlift.set_origin", text="Origin to Centre").place = "CENTRE"
+    column.operator("splatlift.add_hulls", text="Collision Hulls...")
+    column = layout.column(align=True)
     column.operator("splatlift.split_pieces", text="Split into Pieces")
     row = column.row(align=True)
     row.operator("splatlift.mark_floaters", text="Mark Floaters")

@@ -59,6 +59,11 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         background = session.background_of(scene)
         if background is not None:
             layout.prop(background, "hide_viewport", text="Hide Background", toggle=1)
+        row = layout.row(align=True)
+        row.operator_context = "INVOKE_DEFAULT"
+        row.operator("splatlift.set_real_distance", text="Real Distance...", icon="DRIVER_DISTANCE")
+        measuring = settings(context).is_measuring
+        row.operator("splatlift.start_measuring", text="", icon="PIVOT_CURSOR", depress=measuring)
         cameras = session.cameras_of(scene)
         if cameras is None:
             layout.operator("splatlift.add_cameras", icon="OUTLINER_OB_CAMERA")

@@ -69,6 +69,12 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         "draw faster",
         default=True,
     )
+    is_measuring: bpy.props.BoolProperty(
+        name="Measuring", description="Whether the first point of a measurement was set by the 3D cursor"
+    )
+    measured_from: bpy.props.FloatVectorProperty(
+        name="Measured From", description="First point of a measurement", subtype="XYZ"
+    )
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
     row: bpy.props.IntProperty(name="Object", description="Active row of the list")
 

@@ -21,7 +21,7 @@ from . import importing
 from .reporting import Outcome, reporting
 
 
-class _OfScene:
+class OfScene:
     """An operator on the scene that the list shows."""
 
     bl_options = {"REGISTER", "UNDO"}
@@ -34,7 +34,7 @@ class _OfScene:
         return True
 
 
-class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
     """Show all imported objects in these colours"""
 
     bl_idname = "splatlift.show_colours"
@@ -62,7 +62,7 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_show_as(OfScene, bpy.types.Operator):
     """Show the Gaussians of the scene this way. Objects imported as meshes are not changed"""
 
     bl_idname = "splatlift.show_as"
@@ -87,7 +87,7 @@ class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_add_cameras(OfScene, bpy.types.Operator):
     """Import the cameras of the capture and replace existing ones"""
 
     bl_idname = "splatlift.add_cameras"
@@ -118,7 +118,7 @@ class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_look_through(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_look_through(OfScene, bpy.types.Operator):
     """Look through this camera of the capture and use its render size"""
 
     bl_idname = "splatlift.look_through"

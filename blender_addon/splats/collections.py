@@ -33,6 +33,15 @@ BENEATH = "splatlift_beneath"
 SURFACE_OF = "splatlift_surface_of"
 """Custom property of a mesh: the object that holds its Gaussians. A copy of the mesh still names them."""
 
+ASIDE = "splatlift_aside"
+"""Custom property of a mesh that is hidden while its Gaussians are seen: how many those were then."""
+
+HULL = "splatlift_hull"
+"""Custom property of a collision hull."""
+
+ORIGIN = "splatlift_origin"
+"""Custom property of Gaussians: where the origin of their data is in the frame of the capture, if it was moved."""
+
 PLACEMENT = "splatlift_placement"
 """Custom property of the object that turns a scene upright."""
 
