@@ -86,14 +86,14 @@ void main() {
     return;
   }
   vec4 clip = projection * vec4(there.xy, -there.z, 1.0);
-  vec3 device = clip.xyz / clip.w;
+  vec3 place = clip.xyz / clip.w;
 
   vec2 focal = 0.5 * vec2(projection[0][0], projection[1][1]) * view_size;
   vec3 row_x = focal.x * right.xyz;
   vec3 row_y = focal.y * up.xyz;
   if (!flat_view) {
     vec2 shift = vec2(projection[2][0], projection[2][1]);
-    vec2 slope = (clamp(device.xy, -1.3, 1.3) + shift) / vec2(projection[0][0], projection[1][1]);
+    vec2 slope = (clamp(place.xy, -1.3, 1.3) + shift) / vec2(projection[0][0], projection[1][1]);
     row_x = (row_x - focal.x * slope.x * ahead.xyz) / there.z;
     row_y = (row_y - focal.y * slope.y * ahead.xyz) / there.z;
   }
@@ -115,7 +115,7 @@ void main() {
   if (!(longest < 1e12)) {
     return;
   }
-  gl_Position = vec4(device.xy + 2.0 * offset / view_size, device.z, 1.0);
+  gl_Position = vec4(place.xy + 2.0 * offset / view_size, place.z, 1.0);
   at = corner;
 
   vec3 seen = colour.rgb;
@@ -132,9 +132,9 @@ void main() {
 
 _SPLAT_FRAGMENT = """
 void main() {
-  float distance = dot(at, at);
-  float alpha = min(tint.a * exp(-0.5 * level * distance), 0.999);
-  if (distance > 1.0 || alpha < 1.0 / 255.0) {
+  float square = dot(at, at);
+  float alpha = min(tint.a * exp(-0.5 * level * square), 0.999);
+  if (square > 1.0 || alpha < 1.0 / 255.0) {
     discard;
   }
   if (others != 0 && gl_FragCoord.z > texelFetch(depths, ivec2(gl_FragCoord.xy), 0).r) {
