@@ -385,12 +385,12 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     show_labels(colours == "LABELS")
 
 
-def show_as(scene: Any, display: Literal["POINTS", "SPLATS", "ELLIPSOIDS"], budget: int | None = None) -> None:
-    """Have the Gaussians of an imported scene seen as points, as splats, or as the ellipsoids that are rendered.
+def show_as(scene: Any, display: Literal["POINTS", "SPLATS", "DISCS"], budget: int | None = None) -> None:
+    """Have the Gaussians of an imported scene seen as points, as splats, or as the discs that are rendered.
 
     Args:
-        display: "SPLATS" are drawn by the add-on in the views of a window, and rendered as ellipsoids.
-        budget: how many ellipsoids the views show at most, a random share of more Gaussians; default: 200,000.
+        display: "SPLATS" are drawn by the add-on in the views of a window, and rendered as discs.
+        budget: how many discs the views show at most, a random share of more Gaussians; default: 200,000.
 
     Raises:
         BadArgument: if ``display`` does not exist, or ``budget`` is not positive.
@@ -400,10 +400,10 @@ def show_as(scene: Any, display: Literal["POINTS", "SPLATS", "ELLIPSOIDS"], budg
     from .splats import collections
     from .splats.display import see_through
 
-    if display not in ("POINTS", "SPLATS", "ELLIPSOIDS"):
-        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS, SPLATS or ELLIPSOIDS.")
+    if display not in ("POINTS", "SPLATS", "DISCS"):
+        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS, SPLATS or DISCS.")
     if budget is not None and budget < 1:
-        raise BadArgument(f"{budget} is not a valid number of ellipsoids.", "Choose 1 or more.")
+        raise BadArgument(f"{budget} is not a valid number of discs.", "Choose 1 or more.")
     if display != "POINTS":
         see_through(bpy.context.scene)
     collections.show_as(scene, display, budget)

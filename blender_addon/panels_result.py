@@ -8,7 +8,7 @@ from . import session
 from .panels import CATEGORY, draw_text
 from .settings import settings, shown_scene
 from .splats.cameras import is_camera, photographs_of
-from .splats.collections import drawn_by_blender, has_ellipsoids, shown_as
+from .splats.collections import drawn_by_blender, has_discs, shown_as
 from .splats.colours import labels_shown
 from .viewport.handler import drawing
 
@@ -45,15 +45,15 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         display, share = shown_as(scene)
         row.operator("splatlift.show_as", text="Points", depress=display == "POINTS").display = "POINTS"
         row.operator("splatlift.show_as", text="Splats", depress=display == "SPLATS").display = "SPLATS"
-        row.operator("splatlift.show_as", text="As Rendered", depress=display == "ELLIPSOIDS").display = "ELLIPSOIDS"
+        row.operator("splatlift.show_as", text="As Rendered", depress=display == "DISCS").display = "DISCS"
         if display == "SPLATS" and not drawn_by_blender(scene):
             layout.prop(settings(context), "view_dependent")
             for sentence in filter(None, (drawing.failure, *drawing.refused)):
                 draw_text(layout, context, sentence, "ERROR")
-        if has_ellipsoids(scene):
+        if has_discs(scene):
             row = layout.row(align=True)
             row.prop(settings(context), "budget")
-            row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "ELLIPSOIDS"
+            row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "DISCS"
         if share < 1:
             layout.label(text=f"{share:.0%} of them are drawn", icon="INFO")
         background = session.background_of(scene)

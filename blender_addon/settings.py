@@ -10,12 +10,12 @@ import bpy
 
 from . import options, session
 from .splats.collections import splat_objects
-from .splats.display import ELLIPSOID_BUDGET
+from .splats.display import DISC_BUDGET
 from .values import SplatLiftValue
 
 DISPLAYS = (
     ("POINTS", "Points", "Each Gaussian as a coloured point; fastest"),
-    ("SPLATS", "Splats", "Sorted, blended Gaussians in the colours of the photographs; renders use ellipsoids"),
+    ("SPLATS", "Splats", "Sorted, blended Gaussians in the colours of the photographs; renders use discs"),
     ("MESH", "Mesh", "One surface mesh per object; its Gaussians are hidden"),
 )
 UP = (
@@ -55,9 +55,9 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     scale: bpy.props.FloatProperty(**SCALE)
     budget: bpy.props.IntProperty(
         name="Draw at Most",
-        description="Largest number of ellipsoids in the views. Of more Gaussians a random subset is drawn; all are "
+        description="Largest number of discs in the views. Of more Gaussians a random subset is drawn; all are "
         "edited and exported",
-        default=ELLIPSOID_BUDGET,
+        default=DISC_BUDGET,
         min=1,
         soft_min=10_000,
         soft_max=5_000_000,

@@ -72,8 +72,8 @@ class SPLATLIFT_OT_show_as(OfScene, bpy.types.Operator):
         name="Show As",
         items=(
             ("POINTS", "Points", "Each Gaussian as a point; fastest"),
-            ("SPLATS", "Splats", "Sorted, blended Gaussians in the colours of the photographs; renders use ellipsoids"),
-            ("ELLIPSOIDS", "As Rendered", "Gaussians as the ellipsoids that EEVEE and Cycles render; slow"),
+            ("SPLATS", "Splats", "Sorted, blended Gaussians in the colours of the photographs; renders use discs"),
+            ("DISCS", "As Rendered", "Gaussians as the discs that EEVEE and Cycles render; slow"),
         ),
     )
 

@@ -21,7 +21,7 @@ from protocol.result.meshes import Mesh
 
 from .attributes import is_splats
 from .cameras import NAME, add_cameras, remove_cameras
-from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, dress_cloud, ellipsoid_nodes, points_nodes, splats_nodes
+from .display import DISC_BUDGET, MODIFIER, disc_nodes, drawn_by, dress_cloud, points_nodes, splats_nodes
 from .mesh import add_surface
 from .native import TYPE, can_draw_splats, is_native
 from .points import add_cloud, add_points
@@ -123,13 +123,13 @@ def placement_of(scene: Any) -> Any:
 
 
 def show_as(scene: Any, display: str, budget: int | None = None) -> None:
-    """Have the Gaussians of a scene's collection seen as "POINTS", "SPLATS" or "ELLIPSOIDS".
+    """Have the Gaussians of a scene's collection seen as "POINTS", "SPLATS" or "DISCS".
 
-    Splats are drawn by :mod:`..viewport` in the views and are rendered as ellipsoids; ellipsoids show in the views what
+    Splats are drawn by :mod:`..viewport` in the views and are rendered as discs; discs show in the views what
     is rendered. Where the scene was imported as Blender's own Gaussians, both are those.
 
     Args:
-        budget: how many ellipsoids the views show at most, a random share of more Gaussians; None for the usual number.
+        budget: how many discs the views show at most, a random share of more Gaussians; None for the usual number.
     """
     things = _drawn(scene)
     nodes = _nodes(display, sum(len(thing.data.vertices) for thing in things), budget)
@@ -142,16 +142,16 @@ def show_as(scene: Any, display: str, budget: int | None = None) -> None:
 def shown_as(scene: Any) -> tuple[str, float]:
     """Return how the Gaussians of a scene's collection are seen, and which share of them, 0 to 1.
 
-    That is "POINTS", "SPLATS" or "ELLIPSOIDS"; "" where nothing of ours draws them.
+    That is "POINTS", "SPLATS" or "DISCS"; "" where nothing of ours draws them.
     """
     for thing in _drawn(scene):
         return drawn_by(thing.modifiers[MODIFIER].node_group)
     return next((("SPLATS" if cloud.type == TYPE else "POINTS", 1.0) for cloud in _clouds(scene)), ("", 1.0))
 
 
-def has_ellipsoids(scene: Any) -> bool:
-    """Whether Gaussians of a scene's collection are seen as ellipsoids, whose number is chosen."""
-    return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "ELLIPSOIDS" for thing in _drawn(scene))
+def has_discs(scene: Any) -> bool:
+    """Whether Gaussians of a scene's collection are seen as discs, whose number is chosen."""
+    return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "DISCS" for thing in _drawn(scene))
 
 
 def drawn_by_blender(scene: Any) -> bool:
@@ -234,7 +234,7 @@ def _nodes(display: str, total: int, budget: int | None = None) -> Any:
     """Return the node group that shows the points of a scene of ``total`` Gaussians."""
     if display == "SPLATS":
         return splats_nodes()
-    return ellipsoid_nodes(_share(total, budget)) if display == "ELLIPSOIDS" else points_nodes()
+    return disc_nodes(_share(total, budget)) if display == "DISCS" else points_nodes()
 
 
 def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None) -> Any:
@@ -277,7 +277,7 @@ def _describe_part(collection: Any, part: Part) -> None:
 
 
 def _share(total: int, budget: int | None = None) -> float:
-    return min(1.0, (ELLIPSOID_BUDGET if budget is None else budget) / max(total, 1))
+    return min(1.0, (DISC_BUDGET if budget is None else budget) / max(total, 1))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The panel's pieces for what was imported: colours, points or ellipsoids, cameras, more ways to export."""
+"""The panel's pieces for what was imported: colours, points or discs, cameras, more ways to export."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_button_that_is_down_says_what_the_view_shows(tmp_path: Path) -> Non
         assert seen("MATERIAL", "OBJECT") == seen("RENDERED", "MATERIAL") == (colours == "LABELS")
 
 
-def test_one_click_shows_points_as_splats_or_ellipsoids_and_back(tmp_path: Path) -> None:
+def test_one_click_shows_points_as_splats_or_discs_and_back(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     scene = imported(tmp_path / "in", display="MESH")
     modifiers = [thing.modifiers[MODIFIER] for thing in scene.all_objects if MODIFIER in thing.modifiers]
@@ -77,24 +77,24 @@ def test_one_click_shows_points_as_splats_or_ellipsoids_and_back(tmp_path: Path)
     before = {each.node_group for each in modifiers}
     bpy.ops.splatlift.show_as(display="SPLATS")
     assert {each.node_group.name for each in modifiers} == {"SplatLift Splats"}
-    bpy.ops.splatlift.show_as(display="ELLIPSOIDS")
-    assert {each.node_group.name for each in modifiers} == {"SplatLift Ellipsoids"}
+    bpy.ops.splatlift.show_as(display="DISCS")
+    assert {each.node_group.name for each in modifiers} == {"SplatLift Discs"}
     bpy.ops.splatlift.show_as(display="POINTS")
     assert {each.node_group for each in modifiers} == before
 
 
-def test_how_many_ellipsoids_are_drawn_is_chosen_and_told(tmp_path: Path) -> None:
+def test_how_many_discs_are_drawn_is_chosen_and_told(tmp_path: Path) -> None:
     total = len(write_example(tmp_path / "in", labelled_splats(1000)))
     scene = imported(tmp_path / "in")
     chosen = bpy.context.scene.splatlift
     assert shown_as(scene) == ("POINTS", 1.0)
     assert "[Draw at Most]" not in draw("SPLATLIFT_PT_look")
-    bpy.ops.splatlift.show_as(display="ELLIPSOIDS")
-    assert shown_as(scene) == ("ELLIPSOIDS", 1.0)
+    bpy.ops.splatlift.show_as(display="DISCS")
+    assert shown_as(scene) == ("DISCS", 1.0)
     assert "[Draw at Most]" in draw("SPLATLIFT_PT_look")
     chosen.budget = total // 4
-    bpy.ops.splatlift.show_as(display="ELLIPSOIDS")
-    assert shown_as(scene) == ("ELLIPSOIDS", pytest.approx(0.25, abs=1e-3))
+    bpy.ops.splatlift.show_as(display="DISCS")
+    assert shown_as(scene) == ("DISCS", pytest.approx(0.25, abs=1e-3))
     assert "25% of them are drawn" in draw("SPLATLIFT_PT_look")
     bpy.ops.splatlift.show_as(display="SPLATS")
     assert shown_as(scene) == ("SPLATS", 1.0), "all splats are drawn"

@@ -283,7 +283,7 @@ def test_hidden_objects_and_those_in_edit_mode_or_shown_otherwise_are_not_drawn(
     bpy.ops.object.mode_set(mode="OBJECT")
     from blender_addon.splats.collections import show_as
 
-    for display in ("POINTS", "ELLIPSOIDS"):
+    for display in ("POINTS", "DISCS"):
         show_as(scene, display)
         assert splats_seen(layer) == []
 
