@@ -37,7 +37,7 @@ from protocol.splats import SH_COUNTS, Splats
 
 VIEWS = "views.json"
 COUNT = 4
-FRAMES = 10
+FRAMES = 4
 EDGE = 20
 """Pixels at each side of a window's view that are not counted: Blender's areas have round corners and marks there."""
 SETTLE = 2.0
@@ -142,13 +142,14 @@ def frames(chosen: argparse.Namespace) -> Iterator[None]:
     renderer = f"{gpu.platform.renderer_get()}, {gpu.platform.version_get()}"
     print(f"{bpy.app.version_string}, {region.width} x {region.height} pixels, {renderer}")
 
-    def timed(before: Callable[[int], None]) -> float:
-        start = time.perf_counter()
+    def timed(before: Callable[[int], None]) -> str:
+        start, cpu = time.perf_counter(), time.process_time()
         for n in range(FRAMES):
             before(n)
             region.tag_redraw()
             bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
-        return (time.perf_counter() - start) / FRAMES
+        each = (time.perf_counter() - start) / FRAMES, (time.process_time() - cpu) / FRAMES
+        return f"{each[0] * 1000:.0f} ms ({each[1] * 1000:.0f} ms of processors)"
 
     def rotate(n: int) -> None:
         from mathutils import Quaternion
@@ -160,7 +161,7 @@ def frames(chosen: argparse.Namespace) -> Iterator[None]:
         bpy.context.scene.splatlift.view_dependent = dependent
         timed(lambda n: None)
         kind = "view-dependent colour" if dependent else "constant colour"
-        print(f"  {kind}: still {timed(lambda n: None) * 1000:.0f} ms, turning {timed(rotate) * 1000:.0f} ms a frame")
+        print(f"  {kind}: still {timed(lambda n: None)}, turning {timed(rotate)} a frame")
     costs = [view.cost for view in drawing._views.values()]
     print(f"  of which sorting took {max(costs) * 1000:.0f} ms; failure: {drawing.failure or 'none'}")
     drawing.clear()
@@ -171,7 +172,7 @@ def frames(chosen: argparse.Namespace) -> Iterator[None]:
     for thing in bpy.data.objects:
         thing.hide_set(True)
     timed(lambda n: None)
-    print(f"  without splats: {timed(lambda n: None) * 1000:.0f} ms a frame")
+    print(f"  without splats: {timed(lambda n: None)} a frame")
 
 
 def score(chosen: argparse.Namespace) -> None:

@@ -249,13 +249,10 @@ def _draw() -> None:
 
 @bpy.app.handlers.persistent
 def forget_edited(scene: Any, depsgraph: Any) -> None:
-    """Read data again that were edited."""
+    """Read data again that were edited; the geometry of objects is also made anew when they or the camera move."""
     for update in depsgraph.updates:
-        if update.is_updated_geometry:
-            known = update.id.original
-            data = known.data if known.id_type == "OBJECT" else known
-            if data is not None and data.id_type == "MESH":
-                drawing.forget(data.session_uid)
+        if update.is_updated_geometry and update.id.id_type == "MESH":
+            drawing.forget(update.id.original.session_uid)
 
 
 @bpy.app.handlers.persistent
