@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from backend.objects.mesh.make import TRIANGLES, MeshMaker
 from backend.progress import Progress, silent
 from backend.scene.lens import Lens
 from backend.scene.types import Camera
+from backend.threads import threads_for
 from protocol.errors import BadArgument
 from protocol.ply import write_ply
 from protocol.result import cameras as camera_file
@@ -89,15 +91,21 @@ def write_meshes(
     maker = MeshMaker(splats, labels, cameras, device)
     chosen = maker.objects if only is None else only
     notes = []
-    for done, label in enumerate(chosen):
-        progress("objects", done / len(chosen), f"mesh {done + 1} of {len(chosen)}")
-        made = maker.make(label, watertight=watertight, triangles=triangles)
-        if made.note:
-            notes.append(made.note)
-        if made.mesh is not None:
-            write_mesh(made.mesh, mesh_path(folder, label))
-        else:
-            mesh_path(folder, label).unlink(missing_ok=True)
+    # Much of the work is of one thread, so objects are made side by side.
+    with ThreadPoolExecutor(threads_for(len(chosen))) as pool:
+        waiting = [pool.submit(maker.make, label, watertight=watertight, triangles=triangles) for label in chosen]
+        try:
+            for done, (label, future) in enumerate(zip(chosen, waiting, strict=True)):
+                progress("objects", done / len(chosen), f"mesh {done + 1} of {len(chosen)}")
+                made = future.result()
+                if made.note:
+                    notes.append(made.note)
+                if made.mesh is not None:
+                    write_mesh(made.mesh, mesh_path(folder, label))
+                else:
+                    mesh_path(folder, label).unlink(missing_ok=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return notes
 
 

@@ -82,7 +82,7 @@ def test_pixels_and_masks_have_the_distortion_of_the_photograph(tmp_path: Path) 
     straight = np.rint((camera.K @ seen)[:2] / seen[2] - 0.5).astype(int)
     bent = np.rint(lens.camera.img_from_cam(seen[None])[0] - 0.5).astype(int)
     for view, expected in (("straight", straight), ("bent", bent)):
-        selection = select_pixel(opened, view, *map(int, expected))
+        selection = select_pixel(opened, view, int(expected[0]), int(expected[1]))
         assert selection.label == 1
         rows, columns = np.nonzero(view_mask(opened, selection, view))
         np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=0.7)
