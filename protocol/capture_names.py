@@ -62,6 +62,8 @@ TRUTH = "gt"
 """Folders of this name hold what results are scored against, which no job may see."""
 LITTER = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"})
 """Folders that systems and storage boxes make, with copies and small previews of what is beside them."""
+MASK_SCORES = "metadata.csv"
+"""Name of a table with scores of the masks beside it, as SAM's ``amg.py`` writes it."""
 SPLAT_ENDINGS = (".ply", ".spz", ".sog", ".splat")
 
 MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")

@@ -37,9 +37,7 @@ def close(field: Field, surface: NDArray[np.float64]) -> NDArray[np.float32]:
     # In units of the truncation, from grid steps: float32 is then precise enough wherever the scene is.
     normals = (planes[:, :3] / TRUNCATION).astype(np.float32)
     offsets = ((planes[:, :3] @ field.low + planes[:, 3]) / (TRUNCATION * field.cell)).astype(np.float32)
-    beyond = np.concatenate(
-        [(points[n : n + ROWS] @ normals.T + offsets).max(1) for n in range(0, len(points), ROWS)]
-    )
+    beyond = np.concatenate([(points[n : n + ROWS] @ normals.T + offsets).max(1) for n in range(0, len(points), ROWS)])
     unseen = np.nonzero(~field.seen)
     coarse = beyond.reshape([len(each) for each in steps])
     closed[unseen] = np.clip(map_coordinates(coarse, np.stack(unseen) / COARSE, order=1, mode="nearest"), -1, 1)
