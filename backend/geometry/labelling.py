@@ -24,6 +24,10 @@ class GeometrySettings:
         footing: voxels nearer to the clearance of a plane stand on it, in edges of voxels.
         far: a part at a larger mean depth, as a multiple of the median depth of all that is seen, is background.
         least_points: samples in a voxel, at least, where cameras show it.
+        rise: half of an object's voxels are higher above each plane than this many standard deviations of the plane's own
+            voxels; lower ones are noise of an untextured floor.
+        support: four fifths of an object's samples come from at least this many views, or from a tenth of them if that
+            is less; what fewer show floats before a camera.
         concave, contrast, reach: see :class:`backend.geometry.parts.Joining`.
     """
 
@@ -33,6 +37,8 @@ class GeometrySettings:
     footing: float = 3.0
     far: float = 1.5
     least_points: int = 3
+    rise: float = 7.0
+    support: int = 6
     concave: float = 4.0
     contrast: float = 2.0
     reach: float = 1.8
@@ -43,8 +49,9 @@ def label_samples(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return labels and the share of its light that agrees for each of N Gaussians, both (N,)."""
     surface = voxels(samples, least)
-    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
-    return vote(samples, surface, objects_of(surface, planes, how), gaussians)
+    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
+    part = supported(samples, surface, objects_of(surface, planes, how), how.support)
+    return vote(samples, surface, part, gaussians)
 
 
 def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) -> NDArray[np.int64]:
@@ -65,10 +72,33 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
     size = np.bincount(group, minlength=1)
     depth = np.bincount(group, surface.depths[rows], len(size)) / np.maximum(size, 1)
     kept = (size >= how.smallest) & (depth < how.far)
+    for plane in planes:
+        low = plane.height(surface.points[rows]) < how.rise * plane.deviation
+        kept &= np.bincount(group, low, len(size)) < 0.5 * np.maximum(size, 1)
     number = np.where(kept, np.cumsum(kept), 0)
     part = np.zeros(len(surface.points), np.int64)
     part[rows] = number[group]
     return part
+
+
+def supported(samples: Samples, surface: Voxels, part: NDArray[np.int64], support: int) -> NDArray[np.int64]:
+    """Return (V,) the object of each voxel from 1, without those that few views show.
+
+    Args:
+        part: (V,) int64, the object of each voxel from 1; 0 for the background.
+        support: see :class:`GeometrySettings`.
+    """
+    if samples.views is None or not part.any():
+        return part
+    used = surface.of_sample >= 0
+    views, parts = int(samples.views.max(initial=0)) + 1, int(part.max()) + 1
+    code = part[surface.of_sample[used]] * views + samples.views[used]
+    counts = -np.sort(-np.bincount(code, minlength=parts * views).reshape(parts, views), axis=1)
+    reached = np.cumsum(counts, axis=1)
+    needed = np.count_nonzero(reached < 0.8 * reached[:, -1:], axis=1) + 1
+    kept = needed >= min(support, views / 10)
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0)[part]
 
 
 def vote(

@@ -57,6 +57,7 @@ class Samples(NamedTuple):
         ids: (P, k) int32, the Gaussians that make the point.
         weights: (P, k) float32, how much each is of it.
         spacing: scene units, the edge of a voxel that holds several points.
+        views: (P,) int32, the number of the camera that shows it; None without cameras.
     """
 
     points: NDArray[np.float64]
@@ -66,6 +67,7 @@ class Samples(NamedTuple):
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     spacing: float
+    views: NDArray[np.int32] | None = None
 
 
 class Voxels(NamedTuple):
@@ -88,6 +90,11 @@ class Voxels(NamedTuple):
     edge: float
     of_sample: NDArray[np.int64]
     sided: bool = True
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(V,) int64, samples in each voxel."""
+        return np.bincount(self.of_sample[self.of_sample >= 0], minlength=len(self.points))
 
 
 def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progress: Progress = silent) -> Samples:
@@ -116,13 +123,14 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
                 depth.astype(np.float32),
                 ids,
                 weights,
+                np.full(len(points), number, np.int32),
             )
         )
         footprints.append(depth / camera.K[0, 0])
-    points, shown, outward, depths, ids, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    points, shown, outward, depths, ids, weights, seen = (np.concatenate(column) for column in zip(*parts, strict=True))
     footprint = np.concatenate(footprints)
     spacing = PIXELS_PER_VOXEL * float(np.median(footprint)) if len(footprint) else 0.0
-    return Samples(points, shown, outward, depths, ids, weights, spacing)
+    return Samples(points, shown, outward, depths, ids, weights, spacing, seen)
 
 
 def centre_samples(splats: Splats) -> Samples:
