@@ -1,4 +1,4 @@
-"""The files of a result that a segmentation writes, and what the backend reads of them."""
+"""Writes the files of a result, and reads those that the backend needs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_gaussians(
 ) -> None:
     """Write ``splats.ply`` with label, confidence and (N,) parts, and ``objects/NNNN.ply``.
 
-    And ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, where the method trained one.
+    Also ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, if the method trained an embedding.
     """
     columns = {LABEL: lift.labels, CONFIDENCE: lift.confidence} | ({} if parts is None else {PART: parts})
     write_ply(splats.with_columns(**columns), folder / SPLATS)
@@ -77,7 +77,7 @@ def write_meshes(
     watertight: bool = False,
     triangles: int = TRIANGLES,
 ) -> list[str]:
-    """Write ``meshes/NNNN.ply`` and return sentences about objects that got none, or not of all their Gaussians.
+    """Write ``meshes/NNNN.ply``; return sentences about objects without a mesh and about skipped Gaussians.
 
     Args:
         labels: (N,), see :class:`backend.objects.mesh.make.MeshMaker`; so are ``cameras`` and ``device``.
@@ -112,7 +112,7 @@ def write_objects(
 
 
 def write_parts(folder: Path, level: Literal["whole", "part"], parts: Parts) -> None:
-    """Write ``parts.json``; ``level`` is what the objects of the result are."""
+    """Write ``parts.json``; ``level`` says what the objects of the result are."""
     counts = np.bincount(parts.part, minlength=len(parts.whole))
     rows = [
         PartRow(id=number, whole=int(parts.whole[number]), count=int(counts[number]))
@@ -135,7 +135,7 @@ def write_labels(folder: Path, maps: Mapping[str, NDArray[np.int32]]) -> None:
 def write_cameras(
     folder: Path, cameras: Mapping[str, Camera], photographs: Mapping[str, str | None] | None = None
 ) -> None:
-    """Write ``cameras.json``; ``photographs`` are paths below the scene folder by name of the view."""
+    """Write ``cameras.json``; ``photographs`` maps view names to paths below the scene folder."""
     paths = photographs or {}
     rows = [
         CameraRow(name, camera.width, camera.height, camera.K.tolist(), camera.viewmat.tolist(), paths.get(name))

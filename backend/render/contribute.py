@@ -14,14 +14,14 @@ from backend.compiled import inlined, kernel
 from backend.render.blend import CAP, CHECK_EVERY, CUT, OPAQUE, ORDERED, falloff
 from backend.render.model import TILE
 from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY, F, U, V
-from backend.render.seen import Seen
+from backend.render.projected import ProjectedSplats
 from backend.render.types import Contributions
 from backend.threads import spread
 
 LANES = 16
 
 
-def contributions(seen: Seen, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
+def contributions(seen: ProjectedSplats, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
     """Contributions of ``pixels`` (P,), row-major numbers, or of all pixels where None."""
     camera, bins = seen.camera, seen.bins
     if pixels is None:

@@ -14,7 +14,7 @@ from backend.render.blend import blend, blend_backward, gather
 from backend.render.blend_rgb import CHANNELS, blend_rgb, blend_rgb_backward
 from backend.render.contribute import contributions
 from backend.render.project import LEAST, REACH_X, REACH_Y, U, V, project_backward
-from backend.render.seen import Floats, Seen, see
+from backend.render.projected import Floats, ProjectedSplats, project_splats
 from backend.render.sh import sh_colours
 from backend.render.types import Contributions, Rendered, Votes
 from backend.render.votes import votes
@@ -32,7 +32,7 @@ class Picture:
     stop: NDArray[np.int64]
 
 
-def paint(seen: Seen, features: Floats) -> Picture:
+def paint(seen: ProjectedSplats, features: Floats) -> Picture:
     """Blend features (N, C)."""
     camera, bins = seen.camera, seen.bins
     image = np.empty((camera.height, camera.width, features.shape[1]), np.float32)
@@ -100,7 +100,7 @@ def rasterize(
     absgrad: bool = False,
 ) -> Rendered:
     """See :func:`backend.render.engine.rasterize`."""
-    seen = see(_numpy(means), _numpy(quats), _numpy(scales), _numpy(opacities), camera)
+    seen = project_splats(_numpy(means), _numpy(quats), _numpy(scales), _numpy(opacities), camera)
     means2d = torch.from_numpy(np.ascontiguousarray(seen.footprints[:, [U, V]]))
     # The centres are a leaf of their own: their gradient is reported, and reaches the means by another way.
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (means, quats, scales, opacities)):
@@ -130,12 +130,12 @@ class Still:
         self._sh = torch.from_numpy(_copy(splats.sh))
 
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
-        return contributions(see(*self._geometry, camera), pixels, k)
+        return contributions(project_splats(*self._geometry, camera), pixels, k)
 
     def image(self, camera: Camera, features: Floats | None) -> Floats:
         if features is None:
             features = sh_colours(self._sh, torch.from_numpy(self._geometry[0]), camera).numpy()
-        return paint(see(*self._geometry, camera), _copy(features)).image
+        return paint(project_splats(*self._geometry, camera), _copy(features)).image
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
-        return votes(see(*self._geometry, camera), mask)
+        return votes(project_splats(*self._geometry, camera), mask)

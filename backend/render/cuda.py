@@ -55,7 +55,7 @@ def require() -> None:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProjectedSplats:
     """Gaussians as one camera sees them: what gsplat's rasterisers start from; one camera, so leading dimensions are 1.
 
     Attributes:
@@ -72,7 +72,7 @@ class Seen:
     members: Tensor
 
 
-def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera) -> Seen:
+def project_splats(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera) -> ProjectedSplats:
     """Project Gaussians, sort them by depth and deal them to tiles."""
     from gsplat.cuda._wrapper import fully_fused_projection, isect_offset_encode, isect_tiles
 
@@ -87,7 +87,7 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
         # gsplat divides by the number of Gaussians, which ends the process if there is none.
         none = torch.zeros(0, 2, dtype=torch.int32, device=means.device)
         offsets = torch.zeros(1, down, across, dtype=torch.int32, device=means.device)
-        return Seen(means[:, :2], scales, alphas, none[:, 0] > 0, none, offsets, none[:, 0].contiguous())
+        return ProjectedSplats(means[:, :2], scales, alphas, none[:, 0] > 0, none, offsets, none[:, 0].contiguous())
     radii, means2d, depths, conics, _ = fully_fused_projection(
         means, None, quats, torch.exp(scales), viewmats, Ks, camera.width, camera.height,
         eps2d=LOW_PASS, near_plane=NEAR, opacities=alphas,
@@ -97,10 +97,12 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
     centres = torch.where(visible[:, None], means2d[0], torch.zeros_like(means2d[0]))
     _, keys, members = isect_tiles(centres.detach()[None], radii, depths, TILE, across, down)
     offsets = isect_offset_encode(keys, 1, across, down)
-    return Seen(centres, conics[0], alphas, visible, radii[0], offsets, members)
+    return ProjectedSplats(centres, conics[0], alphas, visible, radii[0], offsets, members)
 
 
-def paint(seen: Seen, features: Tensor, camera: Camera, drawn: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def paint(
+    seen: ProjectedSplats, features: Tensor, camera: Camera, drawn: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """image (H, W, C) and alpha (H, W) of features (N, C).
 
     Args:
@@ -136,7 +138,7 @@ def rasterize(
 ) -> Rendered:
     """See :func:`backend.render.engine.rasterize`."""
     require()
-    seen = see(means, quats, scales, opacities, camera)
+    seen = project_splats(means, quats, scales, opacities, camera)
     if seen.means2d.requires_grad:
         seen.means2d.retain_grad()
     drawn = seen.means2d[None] if absgrad else None
@@ -162,14 +164,14 @@ class Still:
             columns = sh_colours(self._sh, self._geometry[0], camera)
         else:
             columns = torch.tensor(features, dtype=torch.float32, device=self._device)
-        return paint(see(*self._geometry, camera), columns, camera)[0].cpu().numpy()
+        return paint(project_splats(*self._geometry, camera), columns, camera)[0].cpu().numpy()
 
     @torch.no_grad()
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
         count = camera.width * camera.height
         chosen = np.arange(count) if pixels is None else np.array(pixels, np.int64)
         rows = torch.as_tensor(chosen, device=self._device)
-        seen = see(*self._geometry, camera)
+        seen = project_splats(*self._geometry, camera)
         if tops() and len(seen.members):
             ids, values = strongest(seen, camera, k)
         else:
@@ -189,7 +191,7 @@ class Still:
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
         """The rendered image is W v, so the gradient of (image . mask is id) with respect to v is the weight on id."""
-        seen = see(*self._geometry, camera)
+        seen = project_splats(*self._geometry, camera)
         n = len(self._geometry[0])
         on = torch.as_tensor(np.ascontiguousarray(mask), device=self._device)
         ids = torch.unique(on)
@@ -215,7 +217,7 @@ def tops() -> bool:
     return hasattr(gsplat, "rasterize_top_contributing_gaussian_ids")
 
 
-def strongest(seen: Seen, camera: Camera, k: int) -> tuple[Tensor, Tensor]:
+def strongest(seen: ProjectedSplats, camera: Camera, k: int) -> tuple[Tensor, Tensor]:
     """Gaussians and weights of all pixels, (H W, k) int32 and float32, strongest first; by the operation of gsplat 1.6.
 
     It pads ids with -1 and does not say in which order the strongest come.
@@ -231,7 +233,7 @@ def strongest(seen: Seen, camera: Camera, k: int) -> tuple[Tensor, Tensor]:
     return ids.gather(1, order).clamp_min(0), weights
 
 
-def pairs(seen: Seen, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def pairs(seen: ProjectedSplats, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """All non-zero weights of some pixels, pixel by pixel and nearest first: Gaussians, pixels, weights, each (n,).
 
     gsplat 1.5.3 lists the Gaussians of each pixel without their weights, so alpha and transmittance are computed again.

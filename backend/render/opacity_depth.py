@@ -12,7 +12,7 @@ from backend.compiled import inlined, kernel
 from backend.render.blend import CHECK_EVERY, ORDERED, falloff, open_tile, weigh
 from backend.render.model import TILE
 from backend.render.project import FAST, HALF, LEAST, ONE, F, rotation, to_camera
-from backend.render.seen import see
+from backend.render.projected import project_splats
 from backend.scene.types import Camera
 from backend.threads import spread
 from protocol.splats import Splats
@@ -77,7 +77,7 @@ class DepthRenderer:
                 a fraction of the time: the median depth of Huang et al. 2024, "2D Gaussian Splatting".
         """
         means, quats, scales, opacities = self._geometry
-        seen = see(means, quats, scales, opacities, camera)
+        seen = project_splats(means, quats, scales, opacities, camera)
         bins, pinhole = seen.bins, seen.camera
         whitened = np.empty((len(means), 12), np.float32)
         spread(whiten, len(bins.order), bins.order, means, quats, scales, pinhole.view, whitened, least=LEAST)

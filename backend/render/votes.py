@@ -13,7 +13,7 @@ from backend.compiled import kernel
 from backend.render.blend import CHECK_EVERY, ORDERED, opaque, open_tile, weigh
 from backend.render.model import TILE
 from backend.render.project import LEAST, F
-from backend.render.seen import Seen
+from backend.render.projected import ProjectedSplats
 from backend.render.types import Votes
 from backend.threads import spread
 
@@ -21,7 +21,7 @@ TABLE = 1 << 22
 """Ids from -1 to this are numbered through a table; others by sorting the mask, which is slower."""
 
 
-def votes(seen: Seen, mask: NDArray[np.int32]) -> Votes:
+def votes(seen: ProjectedSplats, mask: NDArray[np.int32]) -> Votes:
     """Votes of a mask (H, W) of integer ids."""
     n, bins = len(seen.footprints), seen.bins
     ids, numbers = number(mask)

@@ -10,7 +10,7 @@ from backend.scene.capture import Capture
 from backend.scene.colmap import MODEL_FOLDER, find_models, found_in_part, read_colmap
 from backend.scene.files import Names
 from backend.scene.images import has_transparent_pixels
-from backend.scene.mask_check import look_at_masks
+from backend.scene.mask_check import check_masks
 from backend.scene.mask_fit import fit_masks
 from backend.scene.masks import find_masks
 from backend.scene.messy_rooms import FOLDER, read_messy_rooms
@@ -24,6 +24,7 @@ from backend.scene.transforms import read_transforms
 from backend.scene.types import MaskIds, Scene, View
 from protocol.capture_names import TRUTH, folded
 from protocol.errors import BadScene, readable
+from protocol.lists import first_of
 
 READERS = {
     "colmap": read_colmap,
@@ -37,8 +38,8 @@ DEPTH = 3
 MOST_CAPTURES = 20
 """Captures in folders of the scene folder that are tried: of more, one has to be named."""
 PHOTOGRAPHS_LOOKED_AT = 3
-SHOWN = 3
-"""Things that a sentence says were found."""
+FOUND_MOST = 3
+"""Most findings that one sentence lists."""
 
 
 def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None = None) -> Scene:
@@ -89,7 +90,7 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
         *_transparent(capture),
         *found.warnings,
         *turned,
-        *look_at_masks(views),
+        *check_masks(views),
     )
     said = tuple(readable(warning) for warning in warnings)
     return Scene(
@@ -218,9 +219,8 @@ def _chosen(names: Names, read: Sequence[Reading]) -> Reading:
 
 
 def _several(names: Names, places: Sequence[Path]) -> BadScene:
-    listed = ", ".join(place.relative_to(names.root).as_posix() for place in places[:5])
-    more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-    return BadScene(f"{names.root} contains several captures: {listed}{more}.", "Give the folder of one of them.")
+    listed = first_of([place.relative_to(names.root).as_posix() for place in places], 5)
+    return BadScene(f"{names.root} contains several captures: {listed}.", "Give the folder of one of them.")
 
 
 def _unknown(names: Names) -> BadScene:
@@ -233,9 +233,8 @@ def _unknown(names: Names) -> BadScene:
     ]
     here = names.of(names.root)
     entries = [*(f"{name}/" for name in here.folders), *here.files]
-    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
-    listed = [f"found {', '.join(entries[:SHOWN])}{more}"] if entries else []
-    there = "".join(f"; {each}" for each in (parts or listed)[:SHOWN] + links[:1])
+    listed = [f"found {first_of(entries)}"] if entries else []
+    there = "".join(f"; {each}" for each in (parts or listed)[:FOUND_MOST] + links[:1])
     return BadScene(
         f"{names.root} is not a readable scene folder: expected cameras, images and points3D (.bin or .txt) in "
         f"sparse/0, sparse or the folder itself, or {TRANSFORMS}, or {TRAIN}, or {METADATA} with {FOLDER}/, "

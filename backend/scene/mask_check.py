@@ -27,7 +27,7 @@ AWAY = 2
 """Pixels from an edge that are away from it."""
 
 
-def look_at_masks(views: Sequence[View]) -> tuple[str, ...]:
+def check_masks(views: Sequence[View]) -> tuple[str, ...]:
     """Read a few masks, spread over the views, and return warnings about ids that look like background or void.
 
     Raises:

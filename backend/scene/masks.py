@@ -21,17 +21,18 @@ from protocol.capture_names import (
     PHOTOGRAPH_FOLDERS,
     TRUTH,
     MaskMatch,
-    customary,
     folded,
     is_one_of,
     mask_folders,
     match_masks,
+    names_among,
     says_masks,
 )
 from protocol.errors import BadArgument, BadMask
+from protocol.lists import first_of
 
-SHOWN = 3
-"""Names that a sentence shows of what was found."""
+INSTEAD_MOST = 3
+"""Most other findings that one sentence lists."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     if holding:
         folder, match = holding[0]
         others = " and ".join(str(other) for other, _ in holding[1:])
-        is_known = bool(customary([folder.name], capture.mask_folders))
+        is_known = bool(names_among([folder.name], capture.mask_folders))
         if others and not is_known:
             raise BadMask(
                 f"Masks were found in {folder} and in {others}.", "Give one of the folders as the mask folder."
@@ -95,7 +96,7 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     )
     where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
     where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
-    instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:SHOWN])
+    instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:INSTEAD_MOST])
     without = f": expected {_looked_for(capture)} in {where}{instead}"
     return FoundMasks([()] * len(capture.shots), None, warnings, without)
 
@@ -104,7 +105,7 @@ def _mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:
     """Return the folders that may be those of masks, customary ones first."""
     above = _above(names, place, capture)
     found = [up / name for up in above for name in mask_folders(names.of(up).folders, capture.mask_folders)]
-    return sorted(found, key=lambda folder: not customary([folder.name], capture.mask_folders))
+    return sorted(found, key=lambda folder: not names_among([folder.name], capture.mask_folders))
 
 
 def _above(names: Names, place: Path, capture: Capture) -> list[Path]:
@@ -123,7 +124,7 @@ def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) 
         found += [f"{up / name} leads out of the scene folder and was ignored" for name in links]
         found += [f"found the file {up / name}" for name in here.files if says_masks(name.partition(".")[0])]
         others = [up / name for name in here.folders if folded(name) != TRUTH]
-        scaled = {up / name for name in customary(here.folders, PHOTOGRAPH_FOLDERS)}
+        scaled = {up / name for name in names_among(here.folders, PHOTOGRAPH_FOLDERS)}
         for folder in others:
             if folder not in photographs | scaled and any(_in_folder(names, folder, capture, views).masks):
                 found.append(f"{folder} contains files with the names of photographs")
@@ -184,10 +185,9 @@ def _settled(
         BadMask: naming the files that might all be the mask of one photograph.
     """
     for number, candidates in match.conflicts.items():
-        listed = ", ".join(str(folder / file) for file in candidates[:SHOWN])
-        more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
+        listed = first_of([folder / file for file in candidates])
         raise BadMask(
-            f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}{more}; this "
+            f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}; this "
             f"affects {len(match.conflicts)} of {len(capture.shots)} photographs.",
             "Keep one of them per photograph.",
         )
@@ -231,8 +231,7 @@ def _found(match: MaskMatch) -> str:
     found = ""
     for files, what in ((match.shared, ", each of which matches several photographs"), (match.strays, "")):
         if files:
-            more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-            found += f", found {', '.join(files[:SHOWN])}{more}{what}"
+            found += f", found {first_of(files)}{what}"
     return found
 
 

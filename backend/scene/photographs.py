@@ -13,9 +13,9 @@ from protocol.capture_names import (
     CONVERTED_ENDINGS,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
-    customary,
     folded,
     is_one_of,
+    names_among,
     says_masks,
     without_ending,
 )
@@ -95,7 +95,7 @@ def _folders(names: Names, place: Path, here: bool) -> Iterator[list[Path]]:
     """Yield the folders to look in, in groups: of a group the folder that has most photographs is taken."""
     for up in (place, *place.parents):
         present = names.of(up).folders
-        known = customary(present, PHOTOGRAPH_FOLDERS)
+        known = names_among(present, PHOTOGRAPH_FOLDERS)
         usual = [name for name in known if folded(name) in PHOTOGRAPH_FOLDERS]
         others = [name for name in present if name not in known and folded(name).startswith("images_")]
         scaled = [name for name in known if name not in usual] + others
@@ -191,7 +191,7 @@ def _settled(
         raise outside(strangers[0], listing)
     other = [text for text in files if not found[text].literal]
     ordered = {text: files[text] for text in paths if text in files}
-    expected = [place] if here else [place / name for name in customary([folder.name], PHOTOGRAPH_FOLDERS[:1])]
+    expected = [place] if here else [place / name for name in names_among([folder.name], PHOTOGRAPH_FOLDERS[:1])]
     warnings = (
         *_missing(missing, len(paths), folder),
         *(_renamed(other, len(paths), files, listing) or _elsewhere(folder, expected)),
@@ -252,7 +252,7 @@ def _none(names: Names, paths: dict[str, Entry], looked: Sequence[Path], listing
     links = [str(up / name) for up in {place, names.root} for name in names.of(up).outside]
     there = [PurePosixPath(name) for folder in looked for name in names.of(folder).files]
     pictures = [path.name for path in there if is_one_of(path.name, PHOTOGRAPH_ENDINGS)]
-    packed = [name for name in names.of(names.root).files if customary([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
+    packed = [name for name in names.of(names.root).files if names_among([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
     lies = f"; {pictures[0]} and {len(pictures) - 1} more lie there" if pictures else ""
     lies += f"; found the file {names.root / packed[0]}" if packed else ""
     led = f"; {links[0]} leads out of the scene folder and was ignored" if links else ""

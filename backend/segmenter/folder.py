@@ -17,7 +17,7 @@ import msgspec
 from blake3 import blake3
 
 from backend.scene.rle import read_rle
-from backend.segmenter.found import FoundMask
+from backend.segmenter.mask_records import MaskRecord
 from backend.segmenter.prepare import Size
 from protocol.errors import BadArgument, BadMask, Unavailable
 
@@ -70,7 +70,7 @@ class MaskFolder:
             return False
         return all((mask.height, mask.width) == size for mask in masks)
 
-    def write(self, view: str, photograph: str, masks: Sequence[FoundMask]) -> None:
+    def write(self, view: str, photograph: str, masks: Sequence[MaskRecord]) -> None:
         """Write the masks of a view.
 
         Args:

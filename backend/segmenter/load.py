@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.segmenter.found import ScoredMask
 from backend.segmenter.kinds import Kind, kind_of, read_config
 from backend.segmenter.library import first_line, missing_package, no_network, transformers
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.points import PointSegmenter
 from backend.segmenter.prepare import Size, read_recipe
 from backend.segmenter.queries import QuerySegmenter

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backend.segmenter.boxes import best_of_each, box_of
 from backend.segmenter.devices import free_memory, half_precision
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.prepare import Prepared, Recipe, Size, prepare, to_photograph
 from protocol.errors import Unavailable
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.segmenter.categories import things_of
 from backend.segmenter.devices import half_precision
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.prepare import Prepared, Recipe, Size, prepare, to_photograph
 
 LEAST_SCORE = 0.5

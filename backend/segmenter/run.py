@@ -15,21 +15,21 @@ from backend.scene.types import View
 from backend.segmenter.choose import choose_views, enough
 from backend.segmenter.devices import PHOTOGRAPHS_AT_ONCE
 from backend.segmenter.folder import Maker, MaskFolder, digest_of, open_folder
-from backend.segmenter.found import written
 from backend.segmenter.load import Segmenter, load_segmenter
+from backend.segmenter.mask_records import as_record
 from backend.segmenter.prepare import Size
 from backend.segmenter.weights import Weights
 from protocol.errors import BadScene
+from protocol.lists import first_of
 
 LONG_SIDE = 1024
 """Pixels of a mask along its long side, at most: as many as SAM itself looks at."""
 PER_SIDE = 32
 """Points along a side of the grid that models of mask generation are asked about."""
-SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeMasks:
     """What became of the photographs.
 
     Attributes:
@@ -73,7 +73,7 @@ def make_masks(
     device: str = "cpu",
     per_side: int = PER_SIDE,
     progress: Progress = silent,
-) -> Made:
+) -> MadeMasks:
     """Let a model make masks of photographs that cover a scene, one file ``<view>.json`` each.
 
     Files that an earlier run with the same model and settings left for the same photographs are kept. A mask is of the
@@ -115,7 +115,7 @@ def make_masks(
 
         found = segmenter([shot.pixels for shot in batch], batch[0].size, tell)
         for shot, of_shot in zip(batch, found, strict=True):
-            folder.write(shot.view.name, shot.digest, [written(mask, shot.turn) for mask in of_shot])
+            folder.write(shot.view.name, shot.digest, [as_record(mask, shot.turn) for mask in of_shot])
             masks += len(of_shot)
             empty += [] if of_shot else [shot.view.name]
         done += len(batch)
@@ -123,7 +123,7 @@ def make_masks(
         raise unreadable[0]
     progress("masks", 1.0, f"{done + len(kept)} photographs")
     said = (*warnings, *_unreadable(unreadable, len(chosen)), *_empty(empty, done, weights.name))
-    return Made(done + len(kept), len(kept), masks, said)
+    return MadeMasks(done + len(kept), len(kept), masks, said)
 
 
 def maker_of(weights: Weights, per_side: int = PER_SIDE) -> Maker:
@@ -185,5 +185,4 @@ def _unreadable(errors: Sequence[BadScene], total: int) -> tuple[str, ...]:
 def _empty(views: Sequence[str], total: int, model: str) -> tuple[str, ...]:
     if not views:
         return ()
-    more = f" and {len(views) - SHOWN} more" if len(views) > SHOWN else ""
-    return (f"{model} found no masks in {len(views)} of {total} photographs: {', '.join(views[:SHOWN])}{more}.",)
+    return (f"{model} found no masks in {len(views)} of {total} photographs: {first_of(views)}.",)

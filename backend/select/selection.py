@@ -20,6 +20,7 @@ from backend.render import Renderer
 from backend.scene.types import Camera
 from backend.select.hull import inside_hull
 from protocol.errors import BadArgument, NotFound
+from protocol.lists import first_of
 from protocol.result.embedding import read_embedding
 from protocol.result.gaussians import read_splats
 from protocol.result.names import LABEL
@@ -68,7 +69,7 @@ class Opened:
             NotFound: if there is no such view.
         """
         if view not in self.cameras:
-            raise NotFound(f"The result has no view {view!r}.", f"Its views: {_some(list(self.cameras))}.")
+            raise NotFound(f"The result has no view {view!r}.", f"Its views: {first_of(list(self.cameras), 5)}.")
         return self.cameras[view]
 
 
@@ -180,7 +181,3 @@ def _by_label(opened: Opened, label: int, what: str) -> Selection:
     if label == 0:
         raise BadArgument(f"{what} is background.", "Choose a Gaussian or a pixel of an object.")
     return Selection(opened.labels == label, label=label)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

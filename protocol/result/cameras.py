@@ -1,4 +1,4 @@
-"""``cameras.json``: every view of the scene, at the size that its id map has or would have."""
+"""``cameras.json``: the camera of every view, at the size that its id map has or would have."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class CameraRow(msgspec.Struct, frozen=True):
     """The camera of a view: a pinhole without distortion.
 
     Attributes:
-        name: of the view; no two views have the same.
+        name: of the view; unique.
         width, height: pixels of the view's id map.
         K: intrinsics in those pixels; pixel (column x, row y) has its centre at (x + 0.5, y + 0.5).
         viewmat: world to camera; camera axes x right, y down, z forward.
-        photograph: path of the photograph below the scene folder, with forward slashes; None where it lies elsewhere.
+        photograph: path of the photograph below the scene folder, with forward slashes; None if it is outside.
     """
 
     name: Annotated[str, Meta(pattern=VIEW_NAME, max_length=MAX_TEXT)]
@@ -74,9 +74,9 @@ def write_cameras(folder: Path, rows: Sequence[CameraRow]) -> None:
 
 
 def photograph_of(row: CameraRow, capture: Path) -> Path | None:
-    """Return the photograph of a camera in the capture's folder, or None where it is not there.
+    """Return the photograph of a camera in the capture's folder, or None if it does not exist.
 
-    A path that leads out of the folder on any system is not followed.
+    Paths that leave the folder on any system are ignored.
     """
     if row.photograph is None or "\x00" in row.photograph:
         return None

@@ -16,7 +16,7 @@ from backend.reconstruct import reconstruct
 from backend.scene import load_scene, read_mask
 from backend.scene.images import read_stored
 from backend.segmenter import find_weights
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from protocol.errors import BadArgument, BadMask, Unavailable
 from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply

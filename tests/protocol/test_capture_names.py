@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from protocol.capture_names import (
     MASK_ENDINGS,
     MASK_FOLDERS,
-    customary,
     folded,
     is_passed_over,
     mask_folders,
     match_masks,
+    names_among,
     says_masks,
     without_ending,
 )
@@ -132,7 +132,7 @@ def test_only_what_says_so_is_a_mask_beside_photographs() -> None:
 
 
 def test_customary_folders() -> None:
-    assert customary(["b", "Masks_4", "masks_2", "MASKS", "sam", "masks_gt"], ["masks", "b"]) == [
+    assert names_among(["b", "Masks_4", "masks_2", "MASKS", "sam", "masks_gt"], ["masks", "b"]) == [
         "MASKS",
         "b",
         "masks_2",

@@ -19,7 +19,7 @@ from backend.scene import load_scene, read_mask
 from backend.scene.rle import read_rle
 from backend.segmenter import make_masks
 from backend.segmenter.folder import NOTE, continue_in, read_note
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.run import maker_of
 from backend.segmenter.weights import Weights, find_weights
 from protocol.errors import BadArgument, BadScene, Unavailable

@@ -1,4 +1,4 @@
-"""`Cover`: a pinhole camera that sees all that a photograph of a lens with distortion shows."""
+"""`WidePinhole`: a pinhole camera that sees all that a photograph of a lens with distortion shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ further in is cut off at its border."""
 
 
 @dataclass(frozen=True)
-class Cover:
+class WidePinhole:
     """A pinhole camera that sees all that a photograph shows, and where in it each pixel of the photograph lies.
 
     Attributes:
@@ -29,7 +29,7 @@ class Cover:
     columns: NDArray[np.int64]
 
 
-def cover(lens: Lens, camera: Camera) -> Cover:
+def wide_pinhole(lens: Lens, camera: Camera) -> WidePinhole:
     """Return what a picture must be drawn with to be seen as the photograph of ``lens`` was taken.
 
     Args:
@@ -49,4 +49,4 @@ def cover(lens: Lens, camera: Camera) -> Cover:
     wide = replace(camera, K=K, width=width + before[0] + after[0], height=height + before[1] + after[1])
     place = np.floor(drawn + before).astype(np.int64)
     place = np.clip(place, 0, [wide.width - 1, wide.height - 1]).reshape(height, width, 2)
-    return Cover(wide, place[..., 1], place[..., 0])
+    return WidePinhole(wide, place[..., 1], place[..., 0])

@@ -42,7 +42,7 @@ class Runs(msgspec.Struct, frozen=True):
     counts: str
 
 
-class FoundMask(msgspec.Struct, frozen=True, omit_defaults=True):
+class MaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A :class:`ScoredMask` as it is written; ``area`` counts its pixels."""
 
     segmentation: Runs
@@ -54,7 +54,7 @@ class FoundMask(msgspec.Struct, frozen=True, omit_defaults=True):
     isthing: bool | None = None
 
 
-def written(found: ScoredMask, turn: int) -> FoundMask:
+def as_record(found: ScoredMask, turn: int) -> MaskRecord:
     """Return the form in which a mask is written.
 
     Args:
@@ -62,7 +62,7 @@ def written(found: ScoredMask, turn: int) -> FoundMask:
         turn: that orientation, 1 to 8; the written mask is of the pixels as stored.
     """
     mask = turned_back(found.mask, turn)
-    return FoundMask(
+    return MaskRecord(
         runs_of(mask),
         int(np.count_nonzero(mask)),
         _rounded(found.predicted_iou),
@@ -80,10 +80,10 @@ def runs_of(mask: NDArray[np.bool_]) -> Runs:
     counts = np.diff(np.concatenate(([0], changes, [flat.size])))
     if flat[0]:
         counts = np.concatenate(([0], counts))
-    return Runs((mask.shape[0], mask.shape[1]), packed(counts))
+    return Runs((mask.shape[0], mask.shape[1]), pack_counts(counts))
 
 
-def packed(counts: NDArray[np.int64]) -> str:
+def pack_counts(counts: NDArray[np.int64]) -> str:
     """Return run lengths as COCO's string, the inverse of :func:`backend.scene.rle.unpack_counts`.
 
     From the fourth on a length is written as the difference to the one two before (cocoapi, ``maskApi.c``).

@@ -36,7 +36,7 @@ class Pinhole:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProjectedSplats:
     """N Gaussians as one camera sees them: see :mod:`backend.render.project` and :class:`backend.render.tiles.Bins`."""
 
     camera: Pinhole
@@ -45,7 +45,7 @@ class Seen:
     bins: Bins
 
 
-def see(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera: Camera) -> Seen:
+def project_splats(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera: Camera) -> ProjectedSplats:
     """Project Gaussians, sort them by depth and deal them to tiles."""
     n, pinhole = len(means), Pinhole.of(camera)
     width, height = pinhole.width, pinhole.height
@@ -55,4 +55,4 @@ def see(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera:
         project, n, means, quats, scales, opacities, pinhole.view, pinhole.lens, width, height,
         footprints, boxes, depths, least=LEAST,
     )  # fmt: skip
-    return Seen(pinhole, footprints, boxes, bin_tiles(footprints, boxes, depths, width, height))
+    return ProjectedSplats(pinhole, footprints, boxes, bin_tiles(footprints, boxes, depths, width, height))
