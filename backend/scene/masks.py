@@ -1,4 +1,4 @@
-"""Which mask belongs to which photograph, and its ids as the photograph's camera sees them."""
+"""Finds the mask of each photograph, and reads its ids as seen by the photograph's camera."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class FoundMasks:
     """The masks of a capture.
 
     Attributes:
-        files: for each photograph none, one, or one for each of its instances.
-        source: the folder that holds them, or the file that lists them; None if there are none.
-        warnings: sentences on what was assumed or left out.
-        without: if there are none, what was searched for and found, to end a sentence.
+        files: for each photograph none, one, or one per instance.
+        source: the folder that contains them, or the file that lists them; None if there are none.
+        warnings: sentences about assumptions and skipped files.
+        without: if there are none, what was expected and found, as the end of a sentence.
     """
 
     files: list[tuple[Path, ...]]
@@ -53,22 +53,24 @@ class FoundMasks:
 
 
 def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str], given: Path | None) -> FoundMasks:
-    """Return the mask of each photograph: from the user's folder, else as the capture lists it, else by custom.
+    """Return the mask of each photograph: from the user's folder, else as listed in the capture, else from usual
+    places.
 
-    By custom they lie in a folder beside the cameras or above, up to the scene folder, or in that of the photographs,
+    Usual places are folders next to the cameras or above, up to the scene folder, or in the folder of the photographs,
+    with one of ``capture.mask_folders`` or a similar name; and files next to the photographs that are named as masks.
     that has one of ``capture.mask_folders`` or a name like those, or beside the photographs, called masks there.
 
     Args:
         names: of the scene folder.
-        place: the folder of the capture, the scene folder or one in it.
-        capture: whose masks.
+        place: the folder of the capture, the scene folder or a subfolder.
+        capture: the capture.
         views: the name of each photograph's view.
-        given: the folder that the user named, which may lie outside the scene folder.
+        given: the folder that the user specified, which may be outside the scene folder.
 
     Raises:
         BadArgument: if the user's folder does not exist.
-        BadMask: if it holds no mask of any photograph, several files may be the mask of one, or it may be in several
-            folders.
+        BadMask: if it contains no mask of any photograph, several files may be the mask of one, or several folders may
+            be the mask folder.
     """
     if given is not None:
         return _given(names, given, capture, views)
@@ -102,20 +104,20 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
 
 
 def _mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:
-    """Return the folders that may be those of masks, customary ones first."""
+    """Return the possible mask folders, those with usual names first."""
     above = _above(names, place, capture)
     found = [up / name for up in above for name in mask_folders(names.of(up).folders, capture.mask_folders)]
     return sorted(found, key=lambda folder: not names_among([folder.name], capture.mask_folders))
 
 
 def _above(names: Names, place: Path, capture: Capture) -> list[Path]:
-    """Return the folders in which one of masks may be: those above the cameras, then those of the photographs."""
+    """Return the folders that may contain a mask folder: those above the cameras, then those of the photographs."""
     above = [up for up in (place, *place.parents) if up.is_relative_to(names.root)]
     return list(dict.fromkeys([*above, *sorted({shot.file.parent for shot in capture.shots})]))
 
 
 def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) -> list[str]:
-    """Say what may be the masks and was not taken for them, each as a part of a sentence."""
+    """Return what may be meant as masks but was not used, each as a part of a sentence."""
     found = []
     photographs = {parent for shot in capture.shots for parent in shot.file.parents}
     for up in _above(names, place, capture):
@@ -132,7 +134,7 @@ def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) 
 
 
 def _unmasked(masks: Sequence[tuple[Path, ...]], capture: Capture) -> tuple[str, ...]:
-    """Count the photographs without a mask, except those that are for testing."""
+    """Count the photographs without a mask, excluding test photographs."""
     bare = [shot for shot, files in zip(capture.shots, masks, strict=True) if not files and not shot.held_out]
     if not bare:
         return ()
@@ -164,7 +166,7 @@ def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -
 
 
 def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) -> FoundMasks | None:
-    """Look for masks among the photographs, as RealityScan writes them; only what is called a mask is one there."""
+    """Search masks among the photographs, as RealityScan writes them; only files named as masks count."""
     photographs = {shot.file for shot in capture.shots}
     folders = sorted({file.parent for file in photographs})
     files = [folder / name for folder in folders for name in names.of(folder).files]
@@ -179,10 +181,10 @@ def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) ->
 def _settled(
     folder: Path, match: MaskMatch, names: Names, capture: Capture, warnings: tuple[str, ...] = ()
 ) -> FoundMasks:
-    """Return the masks of a match that has no contradiction.
+    """Return the masks of a match, if it has no conflict.
 
     Raises:
-        BadMask: naming the files that might all be the mask of one photograph.
+        BadMask: with the files that may all be the mask of one photograph.
     """
     for number, candidates in match.conflicts.items():
         listed = first_of([folder / file for file in candidates])
@@ -214,20 +216,20 @@ def _settled(
 
 
 def _common_folder(files: Sequence[tuple[Path, ...]], folder: Path) -> Path:
-    """Return the folder that all masks lie in, below ``folder``."""
+    """Return the folder that contains all masks, at or below ``folder``."""
     parents = {file.parent for each in files for file in each}
     return Path(os.path.commonpath(parents)) if parents else folder
 
 
 def _looked_for(capture: Capture) -> str:
-    """Name masks of the first photograph: "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png or similar"."""
+    """Return expected mask names: "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png or similar"."""
     file = capture.shots[0].file
     plain = " or ".join(file.stem + ending for ending in MASK_ENDINGS[:3])
     return f"{plain}, {file.name}.png, {file.stem}_mask.png or similar"
 
 
 def _found(match: MaskMatch) -> str:
-    """Say what lies there instead."""
+    """Return what was found instead."""
     found = ""
     for files, what in ((match.shared, ", each of which matches several photographs"), (match.strays, "")):
         if files:
@@ -236,7 +238,7 @@ def _found(match: MaskMatch) -> str:
 
 
 def no_mask(views: int, root: Path, without: str) -> BadMask:
-    """Return the error for views of which none has a mask; ``without`` says what was searched for and found."""
+    """Return the error if no view has a mask; ``without`` says what was expected and found."""
     return BadMask(
         f"None of the {views} views of {root} has an instance mask{without}.",
         "Put id maps with the names of the photographs into a folder named masks next to them.",
@@ -244,10 +246,10 @@ def no_mask(views: int, root: Path, without: str) -> BadMask:
 
 
 def read_mask(view: View) -> NDArray[np.int32] | None:
-    """Return the instance ids of ``view`` as its pinhole camera sees them: (H', W') int32, 0 is background.
+    """Return the instance ids of ``view`` as seen by its pinhole camera: (H', W') int32, 0 is background.
 
-    H' and W' are the photograph's height and width scaled by one factor and rounded. Ids mean something in this view
-    only; :data:`~backend.scene.types.VOID` says nothing of its pixel. None where the view has no mask.
+    H' and W' are the photograph's height and width scaled by one factor and rounded. Ids are only valid in this view;
+    :data:`~backend.scene.types.VOID` means unlabelled. None if the view has no mask.
 
     Raises:
         BadMask: if the file cannot be read or does not fit the photograph.
@@ -257,7 +259,7 @@ def read_mask(view: View) -> NDArray[np.int32] | None:
 
 
 def stored_ids(view: View) -> NDArray[np.int32] | None:
-    """As :func:`read_mask`, of the photograph as stored, distortion and all."""
+    """As :func:`read_mask`, for the stored photograph with lens distortion."""
     if view.mask_path is None:
         return None
     photograph = width, height = view.camera.width, view.camera.height

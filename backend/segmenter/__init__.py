@@ -1,4 +1,4 @@
-"""Masks by a model: photographs of a scene -> a folder of scored masks, by segmentation models of transformers."""
+"""Makes masks of photographs with segmentation models of transformers: a folder of scored masks."""
 
 from backend.segmenter.fetch import get_weights as get_weights
 from backend.segmenter.folder import continue_in as continue_in
