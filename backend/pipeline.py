@@ -554,14 +554,16 @@ def _label_maps(capture: Capture, splats: Splats, lifted: Lift, run: Run) -> dic
 def _write_cameras(folder: Path, capture: Capture) -> None:
     scene, mapped = capture.scene, capture.mapped
     cameras = {view.name: capture.mask_camera(view) for view in scene.views}
+    lenses = {view.name: view.lens for view in scene.views}
     if mapped is not None:
         names = {view.name: view.image_path.relative_to(mapped.folder / "images").as_posix() for view in scene.views}
         origins = {view: mapped.origins[name] for view, name in names.items()}
-        result.write_cameras(folder, cameras, {view: origin for view, origin in origins.items() if origin is not None})
+        kept = {view: origin for view, origin in origins.items() if origin is not None}
+        result.write_cameras(folder, cameras, kept, lenses)
         return
     below = [view for view in scene.views if view.image_path.is_relative_to(scene.root)]
     photographs = {view.name: view.image_path.relative_to(scene.root).as_posix() for view in below}
-    result.write_cameras(folder, cameras, photographs)
+    result.write_cameras(folder, cameras, photographs, lenses)
 
 
 def _gallery(

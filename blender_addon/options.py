@@ -15,7 +15,18 @@ from protocol.settings import Field
 
 from .client.survey import Survey
 
-PANEL_OPTIONS = ("quality", "max_gaussians", "long_side", "masks_from", "refine", "meshes", "gallery", "test_views")
+PANEL_OPTIONS = (
+    "quality",
+    "max_gaussians",
+    "long_side",
+    "masks_from",
+    "masks_model",
+    "level",
+    "refine",
+    "meshes",
+    "gallery",
+    "test_views",
+)
 """The options shown in the panel, in order."""
 AUTOMATIC = (
     ("auto", "Automatic", "Depends on the capture and the quality"),
@@ -54,6 +65,7 @@ def request(chosen: Any, found: Survey | None, method: str | None, settings: Map
     maskless = found is not None and found.poses_from != "cameras" and not found.masks
     if asked.masks_from != "geometry" and not maskless:
         asked = replace(asked, method=method, settings=dict(settings))
+    asked = replace(asked, **{name: OPTIONS[name].default for name in _without_masks(chosen, found)})
     return replace(asked, **{name: OPTIONS[name].default for name in without_effect(asked)})
 
 
@@ -61,11 +73,24 @@ def usable(chosen: Any, found: Survey | Fault | None, features: Sequence[str] | 
     """Return which of :data:`PANEL_OPTIONS` have an effect on the next job.
 
     Args:
+        found: the survey of the capture's folder.
         features: of the server; None if not connected.
     """
-    splats = _splats(chosen, found if isinstance(found, Survey) else None)
+    survey = found if isinstance(found, Survey) else None
+    splats, idle = _splats(chosen, survey), _without_masks(chosen, survey)
     known = {name for name in PANEL_OPTIONS if features is None or OPTIONS[name].feature in ("", *features)}
-    return {name for name in known if has_effect(name, splats=splats is not None, refine=chosen.refine == "on")}
+    return {
+        name
+        for name in known
+        if name not in idle and has_effect(name, splats=splats is not None, refine=chosen.refine == "on")
+    }
+
+
+def _without_masks(chosen: Any, found: Survey | None) -> set[str]:
+    """Return mask options without effect: geometry reads no masks, and existing masks need no model."""
+    if chosen.masks_from == "geometry":
+        return {"masks_model", "level"}
+    return {"masks_model"} if found is not None and found.masks else set()
 
 
 def _splats(chosen: Any, found: Survey | None) -> str | None:
@@ -87,11 +112,11 @@ def _property(field: Field) -> Any:
         told["description"] += ". 0: the default"
         return bpy.props.IntProperty(default=0, min=0, max=int(field.most or 2**31 - 1), **told)
     if field.kind == "text":
-        return bpy.props.StringProperty(default=field.default, **told)
+        return bpy.props.StringProperty(default=field.default or "", **told)
     raise TypeError(f"no property shows the option {field.name}")
 
 
 def _value(field: Field, value: Any) -> Any:
     if field.kind == "bool" and field.optional:
         return _ANSWERS[value]
-    return None if field.kind == "int" and field.optional and value == 0 else value
+    return None if field.optional and not value and field.kind in ("int", "text") else value

@@ -62,6 +62,8 @@ TRUTH = "gt"
 """Name of folders with ground truth for scoring. Jobs never read them."""
 LITTER = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"})
 """Folders that operating systems and network drives create, with copies and thumbnails of the files next to them."""
+MASK_SCORES = "metadata.csv"
+"""Name of a table with scores of the masks next to it, as written by SAM's ``amg.py``."""
 SPLAT_ENDINGS = (".ply", ".spz", ".sog", ".splat")
 
 MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")

@@ -2,7 +2,7 @@
 
 Such a file is a stack or a list of run lengths, see :mod:`backend.scene.mask_files`. Each mask may have a score:
 ``scores`` or ``score`` next to the stack in a ``.npz``; in run lengths ``score``, or ``predicted_iou`` times
-``stability_score`` as written by SAM's ``amg.py``.
+``stability_score`` as written by SAM's ``amg.py``; next to a folder of images, see :mod:`backend.scene.mask_scores`.
 
 The masks are stored in layers. Within a layer they do not overlap, except for slivers along their outlines, so each
 layer is an ordinary id map. Masks without overlaps have one layer.
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from backend.scene.lens import undistort_mask
 from backend.scene.mask_files import Size, load_ids, load_stack, may_overlap
 from backend.scene.mask_fit import check_fit, turned_back
+from backend.scene.mask_scores import read_scores
 from backend.scene.types import VOID, View
 from protocol.errors import BadMask
 
@@ -114,7 +115,7 @@ def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
         slices = [load_ids(part, photograph) > 0 for part in parts]
         if len({part.shape for part in slices}) > 1:
             raise BadMask(f"The masks of one photograph, {file} and others, have different sizes.")
-        return layered(slices, None, file)
+        return layered(slices, read_scores(parts), file)
     if not may_overlap(file):
         return MaskSet(load_ids(file, photograph)[None])
     stack = load_stack(file, photograph)

@@ -39,7 +39,8 @@ def wide_pinhole(lens: Lens, camera: Camera) -> WidePinhole:
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     taken = np.stack([columns.ravel() * lens.width / width, rows.ravel() * lens.height / height], 1)
     seen = np.asarray(lens.camera.cam_from_img(taken))
-    drawn = seen * [camera.K[0, 0], camera.K[1, 1]] + [camera.K[0, 2], camera.K[1, 2]]
+    # A lens with extreme coefficients cannot be inverted everywhere; those pixels show the border.
+    drawn = np.nan_to_num(seen * [camera.K[0, 0], camera.K[1, 1]] + [camera.K[0, 2], camera.K[1, 2]], nan=-1.0)
     # An integer margin on each side, so that the pixels of both cameras coincide without distortion.
     most = (WIDEST - 1) / 2 * np.array([width, height])
     before = np.ceil(np.clip(-drawn.min(0), 0, most)).astype(int)

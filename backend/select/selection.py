@@ -7,7 +7,7 @@ everything with the label of the clicked Gaussian is selected, and the selection
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.lift.label_maps import STRONGEST, label_map
-from backend.objects.result import read_cameras
+from backend.objects.result import read_views
 from backend.render import Renderer
+from backend.scene.lens import Lens
 from backend.scene.types import Camera
+from backend.scene.wide_pinhole import wide_pinhole
 from backend.select.hull import inside_hull
 from protocol.errors import BadArgument, NotFound
 from protocol.lists import first_of
@@ -39,7 +41,8 @@ class Opened:
         splats: N Gaussians.
         labels: (N,) int32; 0 is background.
         embedding: (N, d) float32, or None if the method trained none.
-        cameras: of the views, by name, at the size of the result's label maps.
+        cameras: undistorted, of the views, by name, at the size of the result's label maps.
+        lenses: lens distortion of the photographs, by view name; views without distortion have no entry.
         method: the method that computed the labels.
         device: "auto", "cuda" or "cpu"; for rendering.
     """
@@ -50,6 +53,7 @@ class Opened:
     cameras: dict[str, Camera]
     method: str
     device: str = "cpu"
+    lenses: dict[str, Lens] = field(default_factory=dict)
 
     @cached_property
     def lengths(self) -> NDArray[np.float32]:
@@ -71,6 +75,23 @@ class Opened:
         if view not in self.cameras:
             raise NotFound(f"The result has no view {view!r}.", f"Its views: {first_of(list(self.cameras), 5)}.")
         return self.cameras[view]
+
+    def drawn(self, view: str) -> tuple[Camera, NDArray[np.int64], NDArray[np.int64]]:
+        """Return what draws the photograph of a view, distortion included.
+
+        Returns:
+            A pinhole camera, and (H, W) int64 rows and columns: the pixel of that camera's picture that shows what each
+            pixel of the photograph shows.
+
+        Raises:
+            NotFound: if there is no such view.
+        """
+        camera = self.camera(view)
+        if view not in self.lenses:
+            rows, columns = np.indices((camera.height, camera.width), np.int64)
+            return camera, rows, columns
+        whole = wide_pinhole(self.lenses[view], camera)
+        return whole.camera, whole.rows, whole.columns
 
 
 @dataclass(frozen=True)
@@ -101,7 +122,10 @@ def open_result(folder: Path, device: str = "cpu") -> Opened:
     labels = splats.extra[LABEL].astype(np.int32)
     stored = read_embedding(folder, len(splats))
     embedding = None if stored is None else stored.astype(np.float32)
-    return Opened(splats.without_columns(), labels, embedding, read_cameras(folder), method, device)
+    views = read_views(folder)
+    cameras = {name: camera for name, (camera, _) in views.items()}
+    lenses = {name: lens for name, (_, lens) in views.items() if lens is not None}
+    return Opened(splats.without_columns(), labels, embedding, cameras, method, device, lenses)
 
 
 def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD, hull: bool = True) -> Selection:
@@ -128,8 +152,10 @@ def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD,
 def select_pixel(
     opened: Opened, view: str, x: int, y: int, threshold: float = THRESHOLD, hull: bool = True
 ) -> Selection:
-    """Select the Gaussians that are similar to a pixel: column ``x``, row ``y`` of the view's label map, from the top
-    left.
+    """Select the Gaussians that are similar to the one at a pixel.
+
+    The pixel is column ``x``, row ``y`` of the view's label map, which has the distortion of the photograph; (0, 0) is
+    at the top left.
 
     Raises:
         NotFound: if there is no such view.
@@ -141,24 +167,26 @@ def select_pixel(
             f"Pixel {x} {y} lies outside view {view}.", f"The view has {camera.width} columns and {camera.height} rows."
         )
     what = f"Pixel {x} {y} of view {view}"
-    found = opened.renderer.contributions(camera, np.array([y * camera.width + x], np.int64), STRONGEST)
+    camera, rows, columns = opened.drawn(view)
+    row, column = int(rows[y, x]), int(columns[y, x])
+    found = opened.renderer.contributions(camera, np.array([row * camera.width + column], np.int64), STRONGEST)
     if found.weights.max() <= 0:
         raise BadArgument(f"{what} does not show a Gaussian.", "Choose a pixel on an object.")
     if opened.embedding is None:
-        return _by_label(opened, int(label_map(found, opened.labels, camera)[y, x]), what)
+        return _by_label(opened, int(label_map(found, opened.labels, camera)[row, column]), what)
     return _by_feature(opened, found.weights[0] @ opened.embedding[found.ids[0]], what, threshold, hull)
 
 
 def view_mask(opened: Opened, selection: Selection, view: str) -> NDArray[np.bool_]:
-    """Return the (H, W) pixels of a view that show the selection: by eq. (6), or by label.
+    """Return the (H, W) pixels of a photograph that show the selection: by eq. (6), or by label.
 
     Raises:
         NotFound: if there is no such view.
     """
-    camera = opened.camera(view)
+    camera, rows, columns = opened.drawn(view)
     if selection.feature is None or opened.embedding is None:
-        return label_map(opened.renderer, opened.labels, camera) == selection.label
-    rendered = opened.renderer.image(camera, opened.embedding)
+        return (label_map(opened.renderer, opened.labels, camera) == selection.label)[rows, columns]
+    rendered = opened.renderer.image(camera, opened.embedding)[rows, columns]
     return alike(rendered, np.linalg.norm(rendered, axis=-1), selection.feature, selection.threshold)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from protocol.capture_names import (
     HEIF_ENDINGS,
     MASK_ENDINGS,
+    MASK_SCORES,
     PHOTOGRAPH_ENDINGS,
     SPLAT_ENDINGS,
     TRUTH,
@@ -164,7 +165,8 @@ def _wanted(name: Path, entry: os.DirEntry[str], also: frozenset[Path]) -> bool:
     passed_over = any(part == TRUTH or is_passed_over(part) for part in name.parts) and not asked_for
     if entry.is_dir():
         return not passed_over or any(name in each.parents for each in also)
-    return name in also or (not passed_over and name.suffix.lower() in ENDINGS | UNPOSED_ENDINGS)
+    known = name.suffix.lower() in ENDINGS | UNPOSED_ENDINGS or name.name == MASK_SCORES
+    return name in also or (not passed_over and known)
 
 
 def inside(scene: Path, path: str | Path, what: str) -> str:

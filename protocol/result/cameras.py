@@ -21,6 +21,25 @@ REMEDY = "Segment the scene again."
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 
 
+LENS_PARAMETERS = {"SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "FULL_OPENCV": 12}
+"""How many parameters each of COLMAP's perspective camera models has."""
+
+
+class LensRow(msgspec.Struct, frozen=True):
+    """The lens that took a photograph.
+
+    Attributes:
+        model: COLMAP's name of the model, such as "OPENCV".
+        params: its parameters in COLMAP's order, in pixels of a width x height photograph.
+        width, height: the size that the lens was calibrated at.
+    """
+
+    model: Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"]
+    params: tuple[float, ...]
+    width: Side
+    height: Side
+
+
 class CameraRow(msgspec.Struct, frozen=True):
     """The camera of a view: a pinhole without distortion.
 
@@ -30,6 +49,7 @@ class CameraRow(msgspec.Struct, frozen=True):
         K: intrinsics in those pixels; pixel (column x, row y) has its centre at (x + 0.5, y + 0.5).
         viewmat: world to camera; camera axes x right, y down, z forward.
         photograph: path of the photograph below the scene folder, with forward slashes; None if it is outside.
+        lens: the lens distortion of the photograph, None if it has none. The view's id map has the same distortion.
     """
 
     name: Annotated[str, Meta(pattern=VIEW_NAME, max_length=MAX_TEXT)]
@@ -38,6 +58,7 @@ class CameraRow(msgspec.Struct, frozen=True):
     K: tuple[Triple, Triple, Triple]
     viewmat: Matrix4
     photograph: str | None = None
+    lens: LensRow | None = None
 
 
 class CamerasFile(msgspec.Struct, frozen=True):
@@ -51,7 +72,8 @@ def read_cameras(folder: Path, remedy: str = REMEDY) -> list[CameraRow]:
     """Return the cameras of a result folder.
 
     Raises:
-        BadResult: if ``cameras.json`` is missing or broken, or names a view twice.
+        BadResult: if ``cameras.json`` is missing or broken, names a view twice, or has a lens with too few or too many
+            parameters.
     """
     path = folder / CAMERAS
     if not path.is_file():
@@ -60,6 +82,13 @@ def read_cameras(folder: Path, remedy: str = REMEDY) -> list[CameraRow]:
     for name, count in Counter(row.name for row in rows).most_common(1):
         if count > 1:
             raise BadResult(f"{path} lists the view {name!r} {count} times.", remedy)
+    for row in rows:
+        if row.lens is not None and len(row.lens.params) != LENS_PARAMETERS[row.lens.model]:
+            raise BadResult(
+                f"The lens of the view {row.name!r} in {path} has {len(row.lens.params)} parameters; "
+                f"{row.lens.model} has {LENS_PARAMETERS[row.lens.model]}.",
+                remedy,
+            )
     return rows
 
 

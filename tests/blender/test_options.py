@@ -89,20 +89,34 @@ def test_given_splats_grey_out_the_reconstruction(chosen):
     chosen.quality, chosen.max_gaussians = "high", 5000
     features = ["facts", FEATURE]
     assert options.usable(chosen, None, features) == set(options.PANEL_OPTIONS)
-    assert options.usable(chosen, replace(FOUND, splats=None), features) == set(options.PANEL_OPTIONS)
+    shown = set(options.PANEL_OPTIONS) - {"masks_model"}
+    assert options.usable(chosen, replace(FOUND, splats=None), features) == shown
     reconstruction = {"quality", "max_gaussians", "long_side"}
-    assert options.usable(chosen, FOUND, features) == set(options.PANEL_OPTIONS) - reconstruction
+    assert options.usable(chosen, FOUND, features) == shown - reconstruction
     request = options.request(chosen, FOUND, "consensus", {"tau": 0.5})
     assert request == JobRequest(method="consensus", splats="given.ply", settings={"tau": 0.5})
     check(request)
 
     chosen.refine = "on"
-    assert options.usable(chosen, FOUND, features) == set(options.PANEL_OPTIONS) - {"max_gaussians", "long_side"}
+    assert options.usable(chosen, FOUND, features) == shown - {"max_gaussians", "long_side"}
     assert options.request(chosen, FOUND, None, {}) == JobRequest(splats="given.ply", quality="high", refine=True)
 
     chosen.use_splats = False
-    assert options.usable(chosen, FOUND, features) == set(options.PANEL_OPTIONS)
+    assert options.usable(chosen, FOUND, features) == shown
     assert options.request(chosen, FOUND, None, {}).max_gaussians == 5000
+
+
+def test_a_model_is_named_only_where_masks_are_missing(chosen):
+    chosen.masks_model, chosen.level = "facebook/sam-vit-base", "part"
+    bare = replace(FOUND, masks=0, mask_folder=None, splats=None)
+    assert options.usable(chosen, bare, None) == set(options.PANEL_OPTIONS)
+    assert options.request(chosen, bare, None, {}) == JobRequest(masks_model="facebook/sam-vit-base", level="part")
+    assert options.request(chosen, replace(FOUND, splats=None), None, {}) == JobRequest(level="part")
+    chosen.masks_from = "geometry"
+    assert options.usable(chosen, bare, None) == set(options.PANEL_OPTIONS) - {"masks_model", "level"}
+    request = options.request(chosen, bare, None, {})
+    assert request == JobRequest(masks_from="geometry")
+    check(request)
 
 
 def test_the_section_shows_every_option(stage):

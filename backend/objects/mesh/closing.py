@@ -9,10 +9,10 @@ from scipy.spatial import ConvexHull, QhullError
 
 from backend.objects.mesh.fusion import TRUNCATION, Field
 
-COARSE = 3
+COARSE = 4
 """Step in grid points at which the distance to the hull is computed; in between it is interpolated."""
 
-ROWS = 1 << 14
+ROWS = 1 << 11
 """Grid points whose distances to the planes of the hull are computed at once."""
 
 CORNERS = 400
@@ -33,12 +33,13 @@ def close(field: Field, surface: NDArray[np.float64]) -> NDArray[np.float32]:
         return closed
     # The distance to a convex body is smooth except at its edges, so a coarse grid is enough.
     steps = [np.arange(0, n + COARSE - 1, COARSE) for n in closed.shape]
-    points = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3) * field.cell + field.low
-    beyond = np.concatenate(
-        [(points[n : n + ROWS] @ planes[:, :3].T + planes[:, 3]).max(1) for n in range(0, len(points), ROWS)]
-    )
+    points = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3).astype(np.float32)
+    # In units of the truncation, from grid steps: float32 is then precise enough wherever the scene is.
+    normals = (planes[:, :3] / TRUNCATION).astype(np.float32)
+    offsets = ((planes[:, :3] @ field.low + planes[:, 3]) / (TRUNCATION * field.cell)).astype(np.float32)
+    beyond = np.concatenate([(points[n : n + ROWS] @ normals.T + offsets).max(1) for n in range(0, len(points), ROWS)])
     unseen = np.nonzero(~field.seen)
-    coarse = (beyond / (TRUNCATION * field.cell)).reshape([len(each) for each in steps])
+    coarse = beyond.reshape([len(each) for each in steps])
     closed[unseen] = np.clip(map_coordinates(coarse, np.stack(unseen) / COARSE, order=1, mode="nearest"), -1, 1)
     return closed
 
