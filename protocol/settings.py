@@ -83,8 +83,8 @@ class Field:
             case "list":
                 return "Give whole numbers."
             case "table":
-                return "Give names with a value each."
-        return f"Examples: {', '.join(self.examples)}." if self.examples else "Give a text."
+                return "Give pairs of a name and a value."
+        return f"Examples: {', '.join(self.examples)}." if self.examples else "Give a string."
 
 
 def fields_of(settings: type) -> list[Field]:

@@ -131,7 +131,8 @@ def check_place(source: Unposed, folder: Path) -> None:
     root = source.root.resolve()
     if root.is_dir() and folder.resolve().is_relative_to(root):
         raise BadArgument(
-            f"The output {folder} lies in the folder of the photographs, {source.root}.", "Choose a folder outside it."
+            f"The output {folder} is inside the folder of the photographs, {source.root}.",
+            "Choose a folder outside it.",
         )
 
 

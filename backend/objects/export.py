@@ -102,7 +102,7 @@ def _export_masks(folder: Path, table: ObjectTable, ids: Sequence[int], to: Path
     moved = [row.name for row in rows if row.matrix is not None]
     if moved:
         warnings.warn(
-            f"{to}: the masks show {', '.join(moved)} at the place in the photographs, not where they were moved to.",
+            f"{to}: the masks show {', '.join(moved)} at their position in the photographs, without later moves.",
             stacklevel=3,
         )
     write = export_masks.write_pictures if chosen.name == "masks-png" else export_masks.write_coco

@@ -44,7 +44,7 @@ def check_precision(scene: Scene, origin: NDArray[np.float64], distance: float, 
     pixels = step * max(camera.K[0, 0] for camera in cameras) / distance
     if pixels > COARSEST:
         raise BadScene(
-            f"{scene.root} lies {np.linalg.norm(origin):,.0f} units from the origin. At that distance 32-bit "
+            f"{scene.root} is {np.linalg.norm(origin):,.0f} units from the origin. At that distance 32-bit "
             f"coordinates have steps of {step:.2g}, or {pixels:.1f} pixels in its photographs.",
             "Move the cameras and the points to the origin and reconstruct again.",
         )

@@ -253,7 +253,7 @@ def _none(names: Names, paths: dict[str, Entry], looked: Sequence[Path], listing
     there = [PurePosixPath(name) for folder in looked for name in names.of(folder).files]
     pictures = [path.name for path in there if is_one_of(path.name, PHOTOGRAPH_ENDINGS)]
     packed = [name for name in names.of(names.root).files if names_among([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
-    lies = f"; {pictures[0]} and {len(pictures) - 1} more lie there" if pictures else ""
+    lies = f"; {pictures[0]} and {len(pictures) - 1} more are there" if pictures else ""
     lies += f"; found the file {names.root / packed[0]}" if packed else ""
     led = f"; {links[0]} leads out of the scene folder and was ignored" if links else ""
     return NoPhotographs(

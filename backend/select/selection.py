@@ -164,7 +164,7 @@ def select_pixel(
     camera = opened.camera(view)
     if not (0 <= x < camera.width and 0 <= y < camera.height):
         raise BadArgument(
-            f"Pixel {x} {y} lies outside view {view}.", f"The view has {camera.width} columns and {camera.height} rows."
+            f"Pixel {x} {y} is outside view {view}.", f"The view has {camera.width} columns and {camera.height} rows."
         )
     what = f"Pixel {x} {y} of view {view}"
     camera, rows, columns = opened.drawn(view)

@@ -173,7 +173,9 @@ def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats
         )
     logarithmic = any(_is_negative(primitive, document, data, path) for _, primitive in shown)
     if logarithmic:
-        warnings.warn(f"{path} has sizes below 0; they were read as logarithms, as drafts had it.", stacklevel=4)
+        warnings.warn(
+            f"{path} has sizes below 0; they were read as logarithms, as in drafts of the format.", stacklevel=4
+        )
     for matrix, primitive in shown:
         splats = _gaussians(document, data, primitive, logarithmic, path)
         try:

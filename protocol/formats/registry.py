@@ -97,7 +97,7 @@ FORMATS = (
     ),
     Format(
         "gaussians-glb-spz", "GLB with SPZ inside", "gaussians", (".glb",),
-        "what SPZ 4 holds, and rotations in 8 bits",
+        "as SPZ 4, but rotations in 8 bits",
         degree=3, upright=True, reads=True, module="glb", function="write_spz", experimental=True,
     ),
     Format(

@@ -84,6 +84,6 @@ class ConsensusSettings(EvidenceSettings):
         Meta(
             ge=1,
             title="Smallest Region",
-            description="Fewest Gaussians of a region. Smaller regions are not used to compare masks.",
+            description="Smallest number of Gaussians in a region. Smaller regions are not used to compare masks.",
         ),
     ] = 5

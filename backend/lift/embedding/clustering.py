@@ -62,7 +62,7 @@ class ClusterSettings:
         Meta(
             ge=0,
             title="Smallest Cluster",
-            description="Fewest Gaussians of the sample that make an object. 0 chooses the number for each scene.",
+            description="Smallest number of sampled Gaussians in an object. 0 chooses the number for each scene.",
         ),
     ] = 0
     core_neighbours: Annotated[

@@ -121,7 +121,7 @@ class MeshMaker:
 
 
 def _too_faint(label: int) -> str:
-    return f"Object {label} has no mesh: no camera sees it at least half opaque."
+    return f"Object {label} has no mesh: it is less than half opaque in every camera."
 
 
 def _box(splats: Splats) -> Box:

@@ -184,7 +184,7 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "an image outside": (
         colmap(names=("../secret.png",)),
         BadScene,
-        r"None of the 1 photographs .* \(the first is '\.\./secret\.png'\); v_1\.png and 2 more lie there",
+        r"None of the 1 photographs .* \(the first is '\.\./secret\.png'\); v_1\.png and 2 more are there",
     ),
     "an image that may be either of two": (
         after(colmap(names=("v_1.tif",)), lambda root: writing.photograph(0).save(root / "images" / "v_1.jpg")),
