@@ -1,4 +1,4 @@
-"""Poses of plain photographs: a made room whose cameras are known."""
+"""Poses of photographs without cameras: a generated room with known cameras."""
 
 from __future__ import annotations
 

@@ -420,7 +420,7 @@ def test_masks_cut_off_after_their_header(tmp_path: Path) -> None:
         file = root / "masks" / f"v_1{ending}"
         data = bytearray(file.read_bytes())
         if ending == ".npz":
-            # The directory of a zip file stands at its end, so its middle is damaged instead.
+            # The directory of a zip file is at its end, so the middle of the file is damaged instead.
             data[300:320] = bytes(20)
         else:
             del data[-200:]

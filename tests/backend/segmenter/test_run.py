@@ -29,7 +29,7 @@ WEIGHTS = Weights("owner/tiny", Path("nowhere"), 1000, "mit")
 
 
 class Bright:
-    """Stands for a model: one mask, of all pixels with much red. Keeps what it was shown."""
+    """Replaces a model: one mask, of all pixels with much red. Records its inputs."""
 
     def __init__(self) -> None:
         self.batches: list[list[np.ndarray]] = []

@@ -31,7 +31,7 @@ def select(name: str, rows: np.ndarray) -> None:
 
 
 def right_half(name: str) -> np.ndarray:
-    """Select what is seen of a part right of its middle; return which Gaussians lie there, but for a margin."""
+    """Select the visible points right of the middle; return all Gaussians' distances from the middle in x."""
     (piece,) = pieces_of(part(name))
     middle = 10.0 if name == "plant" else 0.0
     write_selection(piece.seen.data, read_positions(piece.seen.data)[:, 0] > middle)
