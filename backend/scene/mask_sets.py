@@ -83,6 +83,7 @@ def object_pixels(view: View) -> NDArray[np.bool_] | None:
 
     For an id map these are all pixels with an id. Masks that overlap or have scores may also show floor and walls; of
     these, only masks of at most :data:`LARGEST_OBJECT` of the image count. None if the view has no mask.
+
     Raises: as :func:`read_mask_set`.
     """
     found = read_mask_set(view)

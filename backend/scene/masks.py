@@ -53,12 +53,10 @@ class FoundMasks:
 
 
 def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str], given: Path | None) -> FoundMasks:
-    """Return the mask of each photograph: from the user's folder, else as listed in the capture, else from usual
-    places.
+    """Return the masks of each photograph: from the user's folder, else the capture's list, else usual places.
 
     Usual places are folders next to the cameras or above, up to the scene folder, or in the folder of the photographs,
     with one of ``capture.mask_folders`` or a similar name; and files next to the photographs that are named as masks.
-    that has one of ``capture.mask_folders`` or a name like those, or beside the photographs, called masks there.
 
     Args:
         names: of the scene folder.

@@ -77,11 +77,11 @@ class Opened:
         return self.cameras[view]
 
     def drawn(self, view: str) -> tuple[Camera, NDArray[np.int64], NDArray[np.int64]]:
-        """Return what draws the photograph of a view, distortion included.
+        """Return a camera to render a view with, and the mapping to its photograph with lens distortion.
 
         Returns:
-            A pinhole camera, and (H, W) int64 rows and columns: the pixel of that camera's picture that shows what each
-            pixel of the photograph shows.
+            A pinhole camera, and (H, W) int64 rows and columns: for each pixel of the photograph the corresponding
+            pixel of that camera's image.
 
         Raises:
             NotFound: if there is no such view.

@@ -56,15 +56,15 @@ def is_splats(data: Any) -> bool:
 def write_splats(data: Any, splats: Splats) -> None:
     """Fill an empty mesh or point cloud with Gaussians, one point each, in the frame of the capture.
 
-    Splats of degree 0 get the nine ``f_rest`` columns of degree 1 as zeros, because KIRI's add-on refuses files
     Splats of degree 0 get the nine ``f_rest`` columns of degree 1 as zeros, because KIRI's add-on requires ``f_rest_0``
     and reads only whole degrees; :func:`read_splats` removes them again.
+
     Args:
         data: ``bpy.types.Mesh`` or, if Blender can resize one, ``bpy.types.PointCloud``; without points.
         splats: extra columns must be integers that fit 32 bits (stored as INT) or floats that float32 represents
             exactly (stored as FLOAT).
 
-        Raises:
+    Raises:
         BadSplats: if an extra column cannot be stored exactly or under its name.
     """
     extra = storable(splats, _RESERVED, _REST)

@@ -22,7 +22,7 @@ Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 
 
 LENS_PARAMETERS = {"SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "FULL_OPENCV": 12}
-"""How many parameters each of COLMAP's perspective camera models has."""
+"""Number of parameters of each of COLMAP's perspective camera models."""
 
 
 class LensRow(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class LensRow(msgspec.Struct, frozen=True):
     Attributes:
         model: COLMAP's name of the model, such as "OPENCV".
         params: its parameters in COLMAP's order, in pixels of a width x height photograph.
-        width, height: the size that the lens was calibrated at.
+        width, height: the size of the calibration.
     """
 
     model: Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"]
