@@ -239,7 +239,7 @@ def segment(
         background_ids: mask ids that mean background.
         void_ids: mask ids of unlabelled pixels.
         long_side: longest side of the photographs in the reconstruction, in pixels; None for the default of the
-        quality.
+            quality.
         max_gaussians: most Gaussians of the reconstruction; None to derive it from quality and photographs.
         steer: whether more Gaussians grow where masks show objects.
         refine: whether labels are used to sharpen the edges of objects; None means yes, unless splats are given, the

@@ -195,7 +195,7 @@ def read_manifest(store: Store, digest: str) -> list[FileEntry]:
 
     Raises:
         BadResult: if it is too large for a manifest; NotFound, BadFrames: as :meth:`Store.read`,
-        :func:`unpack_manifest`.
+            :func:`unpack_manifest`.
     """
     path = store.path(digest)
     size = path.stat().st_size if path.is_file() else 0

@@ -66,7 +66,7 @@ def score_messy_rooms(result: Path, truth: Path) -> tuple[SceneScore, int]:
 
     Raises:
         BadResult: if there are no predicted maps. BadArgument: if there are no true maps, or none that match the
-        predicted.
+            predicted.
         BadMask: if a map cannot be read.
     """
     if (truth / MESSY_TRUTH.instance).is_dir():

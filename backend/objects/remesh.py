@@ -38,7 +38,7 @@ def remesh(
 
     Raises:
         BadResult: if the folder is not a result. NotFound: if it lacks an object. BadArgument: if triangles are too
-        few.
+            few.
     """
     if triangles < FEWEST_TRIANGLES:
         raise BadArgument(f"{triangles} triangles are too few for a mesh.", f"Allow at least {FEWEST_TRIANGLES}.")

@@ -60,7 +60,7 @@ def estimate_memory(
         long_side: of a photograph in training.
         engine: "cpu" or "cuda".
         cap, sh_degree, pixels_per_gaussian: of the Gaussians; None for the defaults of
-        :mod:`backend.reconstruct.schedule`.
+            :mod:`backend.reconstruct.schedule`.
     """
     sizes = [view.camera.size_within(long_side) for view in views]
     pixels = [width * height for width, height in sizes]
