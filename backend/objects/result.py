@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,7 +172,8 @@ def write_cameras(
 
 
 def _lens_row(lens: Lens | None) -> LensRow | None:
-    return None if lens is None else LensRow(lens.model, lens.params, lens.width, lens.height)
+    # Writing the file checks the name of the model.
+    return None if lens is None else LensRow(cast(Any, lens.model), lens.params, lens.width, lens.height)
 
 
 def read_cameras(folder: Path) -> dict[str, Camera]:
