@@ -1,4 +1,4 @@
-"""The files of a result that a segmentation writes, and what the backend reads of them."""
+"""Writes the files of a result, and reads those that the backend needs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def write_gaussians(
 ) -> None:
     """Write ``splats.ply`` with label, confidence and (N,) parts, and ``objects/NNNN.ply``.
 
-    And ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, where the method trained one.
+    Also ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, if the method trained an embedding.
     """
     columns = {LABEL: lift.labels, CONFIDENCE: lift.confidence} | ({} if parts is None else {PART: parts})
     write_ply(splats.with_columns(**columns), folder / SPLATS)
@@ -80,7 +80,7 @@ def write_meshes(
     watertight: bool = False,
     triangles: int = TRIANGLES,
 ) -> list[str]:
-    """Write ``meshes/NNNN.ply`` and return sentences about objects that got none, or not of all their Gaussians.
+    """Write ``meshes/NNNN.ply``; return sentences about objects without a mesh and about skipped Gaussians.
 
     Args:
         labels: (N,), see :class:`backend.objects.mesh.make.MeshMaker`; so are ``cameras`` and ``device``.
@@ -121,7 +121,7 @@ def write_objects(
 
 
 def write_parts(folder: Path, level: Literal["whole", "part"], parts: Parts) -> None:
-    """Write ``parts.json``; ``level`` is what the objects of the result are."""
+    """Write ``parts.json``; ``level`` says what the objects of the result are."""
     counts = np.bincount(parts.part, minlength=len(parts.whole))
     rows = [
         PartRow(id=number, whole=int(parts.whole[number]), count=int(counts[number]))
@@ -152,8 +152,8 @@ def write_cameras(
     Args:
         folder: of the result.
         cameras: the undistorted camera of each view at the size of its id map, by name.
-        photographs: path below the scene folder by name of the view.
-        lenses: distortion of the photograph, by name of the view; see :attr:`backend.scene.types.View.lens`.
+        photographs: paths below the scene folder, by view name.
+        lenses: lens distortion by view name, see :attr:`backend.scene.types.View.lens`.
     """
     paths, lenses = photographs or {}, lenses or {}
     rows = [
@@ -172,7 +172,8 @@ def write_cameras(
 
 
 def _lens_row(lens: Lens | None) -> LensRow | None:
-    return None if lens is None else LensRow(lens.model, lens.params, lens.width, lens.height)
+    # Writing the file checks the name of the model.
+    return None if lens is None else LensRow(cast(Any, lens.model), lens.params, lens.width, lens.height)
 
 
 def read_cameras(folder: Path) -> dict[str, Camera]:

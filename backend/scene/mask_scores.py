@@ -1,4 +1,4 @@
-"""Scores of masks that lie as separate pictures in a folder, from the ``metadata.csv`` beside them.
+"""Scores of masks in separate images, from the ``metadata.csv`` in their folder.
 
 SAM's ``amg.py`` writes such a folder for each photograph: ``0.png``, ``1.png``, ..., and a table with the columns
 ``id``, ``predicted_iou`` and ``stability_score``, among others.
@@ -21,16 +21,16 @@ FACTORS = ("predicted_iou", "stability_score")
 """Columns whose product is the score; one of them is enough."""
 
 LARGEST = 32 << 20
-"""Bytes of the table, at most: 16 MiB hold 100,000 rows of all columns."""
+"""Most bytes of the table: 100,000 rows of all columns take 16 MiB."""
 
 REMEDY = f"Remove {MASK_SCORES} to use the masks without scores."
 
 
 def read_scores(parts: Sequence[Path]) -> NDArray[np.float32] | None:
-    """Return the score (N,) of each mask of one photograph, or None where no table lies beside them.
+    """Return the score (N,) of each mask of one photograph, or None if their folder has no table.
 
     Args:
-        parts: N pictures in one folder, each named after its ``id``, such as ``12.png``.
+        parts: N images in one folder, each named after its ``id``, such as ``12.png``.
 
     Raises:
         BadMask: if the table cannot be read, has no such columns, or lacks one of the masks.

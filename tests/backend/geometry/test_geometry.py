@@ -1,4 +1,4 @@
-"""Objects from geometry alone, on spheres and boxes that stand on a plane."""
+"""Objects from geometry alone, on spheres and boxes on a plane."""
 
 from __future__ import annotations
 

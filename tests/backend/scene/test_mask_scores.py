@@ -33,7 +33,9 @@ def test_the_score_is_the_product_of_both_columns(tmp_path: Path) -> None:
     # Rows in another order than the files, and a row of a mask that is not there.
     table = f"{HEADER}\n7,1,0,0,1,1,0.1,0.1\n1,12,0,0,3,4,0.5,0.8\n0,24,0,0,6,4,0.9,1.0\n"
     parts = folder_of(tmp_path, table)
-    np.testing.assert_allclose(read_scores(parts), [0.9, 0.4])
+    scores = read_scores(parts)
+    assert scores is not None
+    np.testing.assert_allclose(scores, [0.9, 0.4])
     camera = Camera(np.eye(4), np.eye(3), 6, 4)
     found = read_mask_set(View("a", camera, tmp_path / "a.png", parts[0], mask_parts=tuple(parts)))
     assert found is not None
@@ -43,7 +45,9 @@ def test_the_score_is_the_product_of_both_columns(tmp_path: Path) -> None:
 
 
 def test_one_column_is_enough(tmp_path: Path) -> None:
-    np.testing.assert_allclose(read_scores(folder_of(tmp_path, "id,predicted_iou\n0,0.9\n1,0.5\n")), [0.9, 0.5])
+    scores = read_scores(folder_of(tmp_path, "id,predicted_iou\n0,0.9\n1,0.5\n"))
+    assert scores is not None
+    np.testing.assert_allclose(scores, [0.9, 0.5])
 
 
 @pytest.mark.parametrize("table", [None, "", "name,size\n0,1\n", "id,area\n0,24\n1,12\n"])

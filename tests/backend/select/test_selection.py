@@ -80,7 +80,7 @@ def test_pixels_and_masks_have_the_distortion_of_the_photograph(tmp_path: Path) 
     centre = splats.means[lift.labels == 1].mean(0)
     seen = camera.viewmat[:3, :3] @ centre + camera.viewmat[:3, 3]
     straight = np.rint((camera.K @ seen)[:2] / seen[2] - 0.5).astype(int)
-    bent = np.rint(lens.camera.img_from_cam(seen[None])[0] - 0.5).astype(int)
+    bent = np.rint(np.asarray(lens.camera.img_from_cam(seen[None]))[0] - 0.5).astype(int)
     for view, expected in (("straight", straight), ("bent", bent)):
         selection = select_pixel(opened, view, int(expected[0]), int(expected[1]))
         assert selection.label == 1
