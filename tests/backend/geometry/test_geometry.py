@@ -116,22 +116,23 @@ def samples_of(points: NDArray, normals: NDArray, views: NDArray) -> Samples:
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_floor_that_is_a_layer_of_noise_is_still_a_floor(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    noise = np.column_stack([rng.uniform(-1.5, 1.5, (60_000, 2)), rng.normal(0, 0.035, 60_000)])
-    # What no view agrees on, in front of the floor and behind it.
-    strays = np.column_stack([rng.uniform(-1.5, 1.5, (6000, 2)), rng.uniform(-0.3, 0.3, 6000)])
-    ball = sphere((0.2, 0, 0.5), 0.3, rng, 20_000)
+    noise = np.column_stack([rng.uniform(-1.5, 1.5, (100_000, 2)), rng.normal(0, 0.05, 100_000)])
+    # Clusters of three samples in front of the floor and behind it, which fill many voxels.
+    strays = np.column_stack([rng.uniform(-1.5, 1.5, (6000, 2)), rng.uniform(-0.5, 0.5, 6000)])
+    strays = np.repeat(strays, 3, 0) + rng.normal(0, 0.002, (18_000, 3))
+    ball = sphere((0.2, 0, 0.6), 0.3, rng, 20_000)
     points = np.concatenate([noise, strays, ball])
     truth = np.repeat([0, 0, 1], [len(noise), len(strays), len(ball)])
-    normals = np.where(truth[:, None] == 1, (points - [0.2, 0, 0.5]) / 0.3, [0, 0, 1.0])
+    normals = np.where(truth[:, None] == 1, (points - [0.2, 0, 0.6]) / 0.3, [0, 0, 1.0])
     samples = samples_of(points, normals, rng.integers(0, 40, len(points)))
     labels, _ = label_samples(samples, len(points), seed, GeometrySettings(), 3)
     found = np.bincount(labels[truth == 1]).argmax()
     assert found > 0
-    assert (labels[truth == 1] == found).mean() > 0.85
-    assert (labels[truth == 0] > 0).mean() < 0.02
+    assert (labels[truth == 1] == found).mean() > 0.95
+    assert (labels[truth == 0] > 0).mean() < 0.005
 
 
 def test_what_few_views_show_is_no_object() -> None:
