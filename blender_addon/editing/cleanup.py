@@ -19,7 +19,7 @@ from ..splats.marks import MARKED, marks_of, write_marks
 from .floaters import GAP, LARGEST, floaters
 from .modes import outside_edit_mode
 from .moving import drop_rows
-from .parts import Piece, check_parts, own_data, pieces_of, scene_of, settle_or_dissolve
+from .parts import Piece, check_parts, own_data, pieces_of, refresh_or_dissolve, scene_of
 from .selection import check_shown, write_selection
 
 OPACITY = 0.02
@@ -126,7 +126,7 @@ def remove_marked(parts: Iterable[Any]) -> int:
         drop_rows(piece, rows)
         _clear(piece)
     for part in several:
-        settle_or_dissolve(part, scene)
+        refresh_or_dissolve(part, scene)
     return count
 
 

@@ -15,7 +15,7 @@ from ..splats.attributes import catch_up, is_splats, read_splats
 from ..splats.collections import ORIGIN
 from ..splats.columns import read_positions, write, write_positions
 from ..splats.export import world_matrix
-from ..splats.following import PLACE
+from ..splats.moved_points import WRITTEN_AT
 from .modes import outside_edit_mode
 from .parts import Piece, check_parts, own_data, pieces_of
 
@@ -89,6 +89,6 @@ def _move_data(thing: Any, by: NDArray[np.float64]) -> None:
     write_positions(data, moved)
     if is_splats(data):
         thing[ORIGIN] = (origin_of(thing) - by).tolist()
-        if PLACE in data.attributes:
-            write(data.attributes, PLACE, moved)
+        if WRITTEN_AT in data.attributes:
+            write(data.attributes, WRITTEN_AT, moved)
     data.update_tag()

@@ -22,7 +22,7 @@ from .reporting import Outcome, reporting
 
 
 class OfScene:
-    """An operator on the scene that the list shows."""
+    """An operator on the scene shown in the list."""
 
     bl_options = {"REGISTER", "UNDO"}
 
@@ -52,7 +52,7 @@ class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
         show_labels(self.colours == "LABELS")
         photographed = photographed_in_solid_views(shown_scene(context))
         for shading in [space.shading for space in importing.views()]:
-            # Of points a solid view has the colours of objects alone; those of photographs are in the material.
+            # A solid view shows only object colours of points; the colours of photographs need the material.
             if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and photographed:
                 shading.color_type = "MATERIAL"
             elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
@@ -108,7 +108,7 @@ class SPLATLIFT_OT_add_cameras(OfScene, bpy.types.Operator):
         cameras = session.import_cameras(scene, capture)
         found = photographs_of(cameras)
         for space in importing.views():
-            # From every camera a line would lead to the scene's placement.
+            # Otherwise every camera shows a line to the scene's placement.
             space.overlay.show_relationship_lines = False
         if capture is None:
             wanted = read_table(source).scene

@@ -36,9 +36,9 @@ from protocol.ply import read_ply  # noqa: E402
 from protocol.result.gaussians import read_splats as read_result_splats  # noqa: E402
 from protocol.result.table import read_table  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
-from tests.blender.editing import REAL, part, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.clumps import REAL, part, pick_parts, state, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
-from tests.blender.test_cameras import write_cameras  # noqa: E402
+from tests.blender.splats.test_cameras import write_cameras  # noqa: E402
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ from protocol.result.cameras import CameraRow  # noqa: E402
 from protocol.splats import Splats  # noqa: E402
 from protocol.splats import merge as merge_splats  # noqa: E402
 from tests.blender.addon import draw, registered, says  # noqa: E402
-from tests.blender.editing import REAL, clump, clumps, part, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.clumps import REAL, clump, clumps, part, pick_parts, state, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
-from tests.blender.test_cameras import write_cameras  # noqa: E402
+from tests.blender.splats.test_cameras import write_cameras  # noqa: E402
 
 FAINT, LARGE, STRAY = 3, 2, 4
 """Gaussians of the mug that are floaters by their opacity, their size and their distance."""
@@ -152,7 +152,7 @@ def test_objects_shown_as_meshes_are_refused(tmp_path: Path) -> None:
 
 
 def test_marked_gaussians_are_rendered_red(tmp_path: Path) -> None:
-    from tests.blender.test_splats_display import one_gaussian, rendered
+    from tests.blender.splats.test_display import one_gaussian, rendered
 
     for display in ("POINTS", "SPLATS"):
         bpy.ops.wm.read_homefile(use_empty=True)
