@@ -74,11 +74,11 @@ def _box(part: Any, piece: Piece) -> list[Shape]:
 
 
 def _convex(part: Any, piece: Piece) -> list[Shape]:
-    mesh = bmesh.new()
+    mesh: Any = bmesh.new()
     try:
         for point in _points(part, piece).tolist():
             mesh.verts.new(point)
-        bmesh.ops.convex_hull(mesh, input=mesh.verts)
+        bmesh.ops.convex_hull(mesh, input=mesh.verts[:])
         loose = [vertex for vertex in mesh.verts if not vertex.link_faces]
         bmesh.ops.delete(mesh, geom=loose, context="VERTS")
         bmesh.ops.triangulate(mesh, faces=mesh.faces[:])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import numpy as np
-from mathutils import Matrix, Vector
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from protocol.errors import BadArgument
@@ -78,9 +78,10 @@ def _put(piece: Piece, shift: NDArray[np.float64]) -> None:
         local = np.array(beneath.matrix_parent_inverse @ beneath.matrix_basis, np.float64)
         _move_data(beneath, -np.linalg.solve(local[:3, :3], shift))
     _move_data(seen, -shift)
-    seen.matrix_basis = seen.matrix_basis @ Matrix.Translation(Vector(shift))
+    there: Any = Matrix.Translation(shift.tolist())
+    seen.matrix_basis = seen.matrix_basis @ there
     for child in [each for each in seen.children if each != beneath]:
-        child.matrix_parent_inverse = Matrix.Translation(Vector(-shift)) @ child.matrix_parent_inverse
+        child.matrix_parent_inverse = there.inverted() @ child.matrix_parent_inverse
 
 
 def _move_data(thing: Any, by: NDArray[np.float64]) -> None:

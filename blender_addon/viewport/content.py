@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import gpu
 import numpy as np
@@ -19,6 +21,7 @@ WIDTH = 8192
 """Texels in a row of the images of Gaussians, unless the graphics card has smaller ones."""
 
 Matrix = NDArray[np.float64]
+Kind = Literal["RGBA32F", "RGBA16F", "R32F"]
 
 
 class Look(NamedTuple):
@@ -132,19 +135,12 @@ class Content:
             shader.uniform_int("degree", self._degree if view_dependent else 0)
             shader.uniform_int("labels", int(labels))
             shader.uniform_int("others", int(depths is not None))
-            before = gpu.state.blend_get(), gpu.state.depth_test_get(), gpu.state.depth_mask_get()
-            gpu.state.blend_set("ALPHA_PREMULT")
-            gpu.state.depth_test_set("NONE")
-            gpu.state.depth_mask_set(False)
-            try:
+            with blending():
                 self._square.draw_instanced(shader, instance_count=order.count)
-            finally:
-                gpu.state.blend_set(before[0])
-                gpu.state.depth_test_set(before[1])
-                gpu.state.depth_mask_set(before[2])
 
 
-class Order(NamedTuple):
+@dataclass(frozen=True)
+class Order:
     """The Gaussians in the order they are drawn: an image of their numbers, and how many."""
 
     texture: Any
@@ -167,10 +163,26 @@ class Target:
     def read(self) -> NDArray[np.float32]:
         """Return what was drawn, (H, W, 4) float32 from the top row, colours times opacity; for tests and pictures."""
         width, height = self.size
-        pixels = self.seen.read()
+        pixels: Any = self.seen.read()
         # numpy takes the strides of a buffer of several dimensions for those of its transpose.
         pixels.dimensions = 4 * width * height
         return np.array(pixels, np.float32).reshape(height, width, 4)[::-1]
+
+
+@contextmanager
+def blending() -> Iterator[None]:
+    """Have what the block draws laid over what is there, by its opacity and at any depth."""
+    state: Any = gpu.state
+    before = state.blend_get(), state.depth_test_get(), state.depth_mask_get()
+    state.blend_set("ALPHA_PREMULT")
+    state.depth_test_set("NONE")
+    state.depth_mask_set(False)
+    try:
+        yield
+    finally:
+        state.blend_set(before[0])
+        state.depth_test_set(before[1])
+        state.depth_mask_set(before[2])
 
 
 def _rows(eye: Eye, looks: Sequence[Look | None]) -> Any:
@@ -187,7 +199,8 @@ def _rows(eye: Eye, looks: Sequence[Look | None]) -> Any:
     return _texture(rows.reshape(-1, 4), ROW_OBJECTS * OBJECT_TEXELS, "RGBA32F")
 
 
-def _texture(values: NDArray[np.float32], width: int, kind: str) -> Any:
+def _texture(values: NDArray[np.float32], width: int, kind: Kind) -> Any:
     image = np.ascontiguousarray(as_image(values, width), np.float32)
     height, width, _ = image.shape
-    return gpu.types.GPUTexture((width, height), format=kind, data=gpu.types.Buffer("FLOAT", image.size, image.ravel()))
+    data: Any = image.ravel()
+    return gpu.types.GPUTexture((width, height), format=kind, data=gpu.types.Buffer("FLOAT", image.size, data))

@@ -11,6 +11,7 @@ drawing off, and the panel shows it.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
@@ -25,7 +26,7 @@ from ..splats.colours import labels_shown
 from ..splats.columns import count_of
 from ..splats.display import MODIFIER, drawn_by
 from ..splats.marks import marks_of
-from .content import Content, Eye, Look, Order, Target
+from .content import Content, Eye, Look, Order, Target, blending
 from .packing import Packed, pack
 from .shaders import ACTIVE, SELECTED, over_shader, square
 
@@ -143,7 +144,7 @@ class Drawing:
         gpu.state.viewport_set(*place)
         self._lay_over(context, view.target)
 
-    def _order(self, view: _View, eye: Eye, looks: list[Look | None], region: Any) -> Order:
+    def _order(self, view: _View, eye: Eye, looks: Sequence[Look | None], region: Any) -> Order:
         """Return the order of drawing of a view: a new one if it has changed and sorting is not too dear."""
         wanted = tuple(None if look is None else tuple((eye.view @ look.matrix)[2].round(6)) for look in looks)
         if view.order is not None and wanted == view.made_for:
@@ -171,11 +172,8 @@ class Drawing:
         shader.uniform_float("outline", (*theme.object_selected, 1.0))
         shader.uniform_float("active_outline", (*theme.object_active, 1.0))
         shader.uniform_int("outlines", int(context.space_data.overlay.show_overlays))
-        gpu.state.blend_set("ALPHA_PREMULT")
-        gpu.state.depth_test_set("NONE")
-        gpu.state.depth_mask_set(False)
-        batch.draw(shader)
-        gpu.state.blend_set("NONE")
+        with blending():
+            batch.draw(shader)
 
 
 drawing = Drawing()

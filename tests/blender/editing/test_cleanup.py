@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,11 +127,15 @@ def test_marks_are_not_exported(scene, tmp_path: Path) -> None:
     assert same(read_ply(tmp_path / "after.ply"), read_ply(tmp_path / "before.ply"))
 
 
+def as_rows(matrix: np.ndarray) -> Any:
+    return tuple(tuple(row) for row in matrix.tolist())
+
+
 def test_views_are_counted_by_the_centres_in_their_pictures() -> None:
     lens = ((10.0, 0.0, 8.0), (0.0, 10.0, 6.0), (0.0, 0.0, 1.0))
     ahead = np.eye(4)
     back = np.diag([-1.0, 1.0, -1.0, 1.0])
-    rows = [CameraRow(str(n), 16, 12, lens, tuple(map(tuple, each))) for n, each in enumerate((ahead, ahead, back))]
+    rows = [CameraRow(str(n), 16, 12, lens, as_rows(each)) for n, each in enumerate((ahead, ahead, back))]
     splats = clump((0, 0, 0), 4, 0, (1, 1, 1))
     places = np.array([[0, 0, 5], [0, 0, -5], [3.9, 0, 5], [4.1, 0, 5]], np.float32)
     assert views_of(replace(splats, means=places), rows).tolist() == [2, 1, 2, 0]

@@ -253,7 +253,7 @@ def test_a_named_distance_scales_the_scene(tmp_path: Path) -> None:
     end = camera.data.clip_end
     export_objects([scene], tmp_path / "before.ply")
     first, second = before[0], before[1]
-    assert set_real_distance(scene, first, second, 2 * np.linalg.norm(second - first)) == pytest.approx(2)
+    assert set_real_distance(scene, first, second, 2 * float(np.linalg.norm(second - first))) == pytest.approx(2)
     bpy.context.view_layer.update()
     np.testing.assert_allclose(places(piece("plant").thing), 2 * (before - [1, 2, 3]) + [1, 2, 3], atol=1e-4)
     assert camera.data.clip_end == pytest.approx(2 * end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,7 +198,7 @@ def test_selected_objects_are_known_by_pixel() -> None:
     looks: list[Look | None] = [Look(np.eye(4), (1, 0, 0)), Look(np.eye(4), (0, 0, 1), ACTIVE)]
     content, target = Content([pack(each) for each in objects]), Target(WIDTH, HEIGHT)
     content.draw(eye(), looks, content.sort(eye(), looks), target)
-    chosen = target.chosen.read()
+    chosen: Any = target.chosen.read()
     chosen.dimensions = 4 * WIDTH * HEIGHT
     chosen = np.array(chosen, np.float32).reshape(HEIGHT, WIDTH, 4)[::-1]
     black, bright = (replace(each, sh=0 * each.sh[:, :1] + c) for each, c in zip(objects, (-9, 9), strict=True))
