@@ -423,6 +423,22 @@ def pairing(
         typer.echo("A running server on this folder accepts the old string until it is restarted.", err=True)
 
 
+@app.command("check")
+def check_store(
+    store: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of a server (--data), or a store alone, such as the cache of the add-on."),
+    ] = None,
+) -> int:
+    """Check what a stopped server keeps, and remove damaged files so that they are sent again.
+
+    Exit status: 0 if nothing is wrong, 1 if something was wrong, 2 if the folder cannot be checked or mended.
+    """
+    from backend.server.check import check as run
+
+    return run(store or _data_folder(), typer.echo)
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("demo"),

@@ -190,6 +190,17 @@ class Jobs:
         """
         if self.get(job).state not in FINAL_STATES:
             raise ValueError(f"job {job} has not ended")
+        self._remove(job)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all jobs, oldest first, without reading their rows."""
+        return [row[0] for row in self._db.execute("SELECT id FROM jobs ORDER BY number")]
+
+    def remove_damaged(self, job: str) -> None:
+        """Remove a row that cannot be read, whatever it says, and keep the id."""
+        self._remove(job)
+
+    def _remove(self, job: str) -> None:
         with self._db:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN")

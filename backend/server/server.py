@@ -235,7 +235,7 @@ class Server:
 
     def _pause(self) -> float:
         """Seconds to wait for news at most; short where a slow peer is to be tried again."""
-        if self._tidying is not None:
+        if self._tidying is not None or self.uploads.busy:
             return 0.0
         held_back = self.control.unsent or self.control_socket.waiting or self.bulk_socket.waiting
         return min(self.workers.pause(), 0.02 if held_back else 1.0)

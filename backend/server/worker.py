@@ -68,7 +68,7 @@ def work(folder: Path, token: str, segment: Segment) -> int:
         reporter.progress("scene", 0.0)
         assignment = worker_protocol.read_assignment(folder)
         store = Store(Path(assignment.store))
-        request = _prepare(folder, assignment, store)
+        request = _prepare(folder, assignment, store, reporter.progress)
         segment(
             folder / worker_protocol.SCENE,
             folder / worker_protocol.RESULT,
@@ -119,11 +119,12 @@ class _Reporter:
         self.channel.say(Pictured())
 
 
-def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
+def _prepare(folder: Path, assignment: Assignment, store: Store, progress: Progress) -> JobRequest:
     """Lay out the scene in the job's folder; return what is to be done.
 
     Raises:
         BadArgument: if the request names a path outside the scene.
+        NotFound: if a file of the scene is not stored, or damaged.
     """
     check_paths(assignment.request)
     model = assignment.request.masks_model
@@ -132,7 +133,10 @@ def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
     scene = folder / worker_protocol.SCENE
     for leftover in (scene, folder / worker_protocol.RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
-    store.checkout(read_manifest(store, assignment.scene), scene)
+    entries = read_manifest(store, assignment.scene)
+    for entry in entries:
+        store.checkout([entry], scene)
+        progress("scene", 0.0, "reading the stored files")
     return replace(assignment.request, device=assignment.device)
 
 
