@@ -387,6 +387,10 @@ def serve(
     keep: Annotated[
         float, typer.Option(min=0, metavar="GB", help="Size limit of the store. The oldest captures are deleted first.")
     ] = 200.0,
+    worker_memory: Annotated[
+        float | None,
+        typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
+    ] = None,
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
@@ -403,6 +407,7 @@ def serve(
         encrypted=encrypt,
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
+        worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
     )
 
 

@@ -65,6 +65,7 @@ def serve(
     encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
+    worker_memory: int | None = None,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -82,6 +83,7 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
+        worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
@@ -93,7 +95,14 @@ def serve(
     with (
         _disk_in_sentences(data),
         Server(
-            bind, data, device, encrypted=encrypted, keep=keep, worker_command=worker_command, methods=methods
+            bind,
+            data,
+            device,
+            encrypted=encrypted,
+            keep=keep,
+            worker_memory=worker_memory,
+            worker_command=worker_command,
+            methods=methods,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -130,6 +139,7 @@ class Server:
         *,
         encrypted: bool = False,
         keep: int = KEEP,
+        worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
         probe_command: Sequence[str] = PROBE,
@@ -150,7 +160,7 @@ class Server:
             opened.callback(self.uploads.close)
             self._wake = Wakeup()
             opened.callback(self._wake.close)
-            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
+            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device, worker_memory)
             self.selections = Selections(self.store, data / "select", selector_command, self._wake)
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
             self.control = Control(

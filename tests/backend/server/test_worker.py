@@ -188,3 +188,16 @@ def test_a_damaged_scene_is_removed_and_said(served, connect, tmp_path):
     )
     client.offer(folder)
     assert client.until(client.submit(manifest).job).state == "done"
+
+
+def test_a_worker_that_takes_too_much_memory_ends_with_a_sentence(tmp_path, connect, monkeypatch):
+    monkeypatch.chdir(HERE.parents[2])
+    served = Serving(tmp_path / "data", worker_command=COMMAND, worker_memory=400 << 20)
+    try:
+        client = connect(served)
+        job = client.submit(client.offer(write(tmp_path / "scene", "greedy"))[0]).job
+        error = client.until(job, patience=60).error
+        assert error.sentence == "The job needs more than 0.4 GiB of memory, the limit of a worker on this server."
+        assert "--worker-memory" in error.remedy
+    finally:
+        served.stop()
