@@ -387,9 +387,7 @@ def _array_plan(stream: BinaryIO, length: int, file: Path, photograph: Size | No
     if count > MAX_VALUES:
         raise BadMask(f"The mask {file} declares {count} values; at most {MAX_VALUES} are allowed.")
     if count * dtype.itemsize > length:
-        raise BadMask(
-            f"The mask {file} is truncated: it declares {count * dtype.itemsize} bytes of values and has {length}."
-        )
+        raise ValueError(f"it declares {count * dtype.itemsize} bytes of values and has {length}")
     plan = _Plan(squeezed, kind)
     if 0 in plan.size:
         raise _no_mask(file, dtype, shape)
