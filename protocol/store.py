@@ -9,9 +9,11 @@ import shutil
 import stat
 import time
 from collections.abc import Generator, Iterable, Iterator
+from functools import partial
+from operator import add
 from pathlib import Path
 
-from protocol.coroutines import finish
+from protocol.coroutines import finish, map_steps
 from protocol.errors import BadResult, NotFound
 from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpack_manifest
 from protocol.messages import FileEntry
@@ -71,20 +73,13 @@ class Store:
         before = 0
         for entry in entries:
             path = self.path(entry.digest)
-            try:
-                version = _version(path)
-                if self._checked.get(entry.digest) == version and version[0] == entry.size:
-                    continue
-                sound = version[0] == entry.size
-                if sound:
-                    hashing = hash_file(path)
-                    while True:
-                        yield before + next(hashing)
-            except StopIteration as end:
-                sound = end.value == entry.digest
-                before += entry.size
-            except FileNotFoundError:
+            if not path.is_file():
                 continue
+            version = _version(path)
+            sound = version[0] == entry.size
+            if sound and self._checked.get(entry.digest) != version:
+                sound = (yield from map_steps(partial(add, before), hash_file(path))) == entry.digest
+            before += entry.size
             if sound:
                 self._checked[entry.digest] = version
             else:
