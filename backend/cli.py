@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from backend.cli_options import job_options
 from backend.progress import Cancelled
-from protocol.errors import BadArgument, Fault, Unavailable
+from protocol.errors import BadArgument, Fault
 from protocol.job_request import JobRequest, check
 
 if TYPE_CHECKING:
@@ -396,8 +396,6 @@ def serve(
     ] = False,
 ) -> None:
     """Run a server for Blender until interrupted."""
-    if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server.server import serve as run
 
     run(
@@ -417,8 +415,6 @@ def pairing(
     renew: Annotated[bool, typer.Option("--renew", help="Make a new string. The old one becomes invalid.")] = False,
 ) -> None:
     """Print the secret pairing string that Blender on another machine needs to connect to this server."""
-    if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server import keys
 
     folder = data or _data_folder()

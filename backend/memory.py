@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import psutil
+
 from protocol.errors import Unavailable
 
 try:
@@ -19,17 +21,20 @@ CGROUP = Path("/sys/fs/cgroup")
 def peak_host_mib() -> int | None:
     """Return the largest resident size so far in MiB, or None where the system does not tell."""
     if resource is None:
-        return None
+        peak = getattr(psutil.Process().memory_info(), "peak_wset", None)
+        return None if peak is None else round(peak / 2**20)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts bytes where Linux counts KiB.
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def free_host() -> int | None:
-    """Return the bytes of host memory that can still be had, or None where the system does not tell (Linux does).
+    """Return the free bytes of host memory, or None where the system does not tell.
 
     The limit of a container counts where it is nearer than that of the machine.
     """
+    if sys.platform != "linux":
+        return psutil.virtual_memory().available
     try:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
         free = int(lines["MemAvailable"].split()[0]) * 1024

@@ -150,7 +150,7 @@ class Store:
             self._keep(temporary, entry.digest)
             self.part(entry.digest).unlink(missing_ok=True)
             return True
-        except OSError:
+        except (OSError, NotImplementedError):  # not every system can link without following
             return False
         finally:
             temporary.unlink(missing_ok=True)

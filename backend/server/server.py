@@ -337,11 +337,12 @@ def _stop_with_input(server: Server) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals(server: Server) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the server; only the main thread of a process is told of them."""
+    """SIGINT, SIGTERM and Windows' Ctrl-Break stop the server; only a process's main thread is told of them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = {number: signal.signal(number, lambda *_: server.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    earlier = {number: signal.signal(number, lambda *_: server.stop()) for number in numbers}
     try:
         yield
     finally:
