@@ -1,4 +1,4 @@
-"""The process that looks at the machine and the methods; it may load torch. See :mod:`backend.server.capabilities`."""
+"""The process that probes the machine and the methods; it may load torch. See :mod:`backend.server.capabilities`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _machine(wanted: str) -> Facts:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells, and how many there are."""
+    """Return the processor's name, if known, and its number of cores."""
     name = platform.processor() or platform.machine()
     about = Path("/proc/cpuinfo")
     if about.is_file():
@@ -54,5 +54,5 @@ def _processor() -> str:
 
 if __name__ == "__main__":
     main()
-    # All is said; taking torch apart in order would take a while.
+    # The output is complete; an orderly shutdown of torch would take a while.
     os._exit(0)
