@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.server import silence, workers
+from backend.server import lock, silence, worker_protocol, workers
+from backend.server.worker_protocol import Assignment
+from protocol.job_request import JobRequest
 from protocol.messages import Jobs, Status
 from protocol.store import Store
 from tests.backend.server.client import PATIENCE
-from tests.backend.server.conftest import Serving, worker_of
+from tests.backend.server.conftest import WORKER, Serving, worker_of
 
 STAGES = ("step lift 0.5",)
 
@@ -177,6 +180,53 @@ def test_a_worker_outlives_its_server_and_is_found_again(start, connect, scene, 
     (folder / "end").touch()
     assert client.until(job).state == "done"
     assert client.download(job, Store(tmp_path / "mine")) == {"out": b"made by the first worker"}
+
+
+def test_a_worker_that_was_found_again_is_cancelled(start, connect, scene, tmp_path):
+    served = start()
+    client = connect(served)
+    job = client.submit(client.offer(scene("stubborn", *STAGES, "sleep 60"))[0]).job
+    client.until(job, "running", stage="lift")
+    pid = worker_of(tmp_path / "data" / "jobs" / job)
+    served.end(signal.SIGKILL)
+    client = connect(start())
+    assert client.sync(job).state == "running"
+    client.cancel(job)
+    assert client.until(job).state == "cancelled"
+    assert _gone(pid)
+
+
+def test_a_worker_that_began_unnoticed_is_followed(serving, connect, scene):
+    """Its server was killed between its start and its first word, and the next server has started the job anew."""
+    client = connect(serving)
+    manifest, _ = client.offer(scene(*STAGES, "until-there go", "write out 7", "done"))
+    job = "5" * 32
+    folder = serving.data / "jobs" / job
+    folder.mkdir(parents=True)
+    assignment = Assignment(str((serving.data / "store").resolve()), "", manifest, JobRequest(), "auto")
+    worker_protocol.write_assignment(folder, assignment)
+    with subprocess.Popen([*WORKER, str(folder), "earlier"]) as earlier:
+        _wait_for(lambda: (folder / "worker.pid").exists())
+        client.submit(manifest, job=job)
+        client.until(job, "running", stage="lift")
+        assert worker_of(folder) == earlier.pid
+        (folder / "go").touch()
+        assert client.until(job).state == "done"
+
+
+def test_a_folder_that_another_process_holds_is_tried_again(serving, connect, scene, monkeypatch):
+    monkeypatch.setattr(workers, "RETRY_AFTER", (0.5, 0.5, 0.5))
+    client = connect(serving)
+    manifest, _ = client.offer(scene("write out 7", "done"))
+    job = "5" * 32
+    folder = serving.data / "jobs" / job
+    folder.mkdir(parents=True)
+    held = lock.hold(folder / worker_protocol.LOCK)
+    assert held is not None
+    with held:
+        client.submit(manifest, job=job)
+        assert "still holds the job's folder" in client.until(job, "queued").note
+    assert client.until(job).state == "done"
 
 
 def test_a_result_that_was_finished_without_a_server_is_taken(start, connect, scene, tmp_path):
