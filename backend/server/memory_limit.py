@@ -16,10 +16,10 @@ from backend.memory import CGROUP
 
 SHARE = 0.9
 """The share of the machine's memory, or of its container's, that a worker may use unless told otherwise."""
-LOOK_EVERY = 0.05
+LOOK_EVERY = 0.1
 """Seconds between two looks: memory fills by some hundred megabytes meanwhile."""
-CHILDREN_EVERY = 20
-"""Looks from one to the next at the processes that the worker has started."""
+CHILDREN_EVERY = 100
+"""Looks from one to the next at the processes that the worker has started: finding them takes some milliseconds."""
 
 
 def usual_limit() -> int:
