@@ -130,6 +130,9 @@ class Schedule:
         exposure_rate: share of the way to its best exposure per step with a photograph, see
             :mod:`backend.reconstruct.exposure`: meanwhile other photographs keep the Gaussians at their exposure. 0
             disables it.
+        exposure_share: share of the logarithm of its best exposure that a photograph is given. The Gaussians follow the
+            exposures, so photographs from one side drift together; with less than 1 the drift ends, see
+            docs/benchmarks.md.
         exposure_from: step after which exposures are estimated; earlier, there is nothing to compare with.
         floater_checks: number of floater removals, see :mod:`backend.reconstruct.floaters`, evenly spaced from
             :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each after a densification.
@@ -163,6 +166,7 @@ class Schedule:
     close: float
     faint: float
     exposure_rate: float
+    exposure_share: float
     exposure_from: int
     floater_checks: int
     floater_share: float
@@ -233,6 +237,7 @@ class Schedule:
             "close": 0.1 * distance,
             "faint": 0.005,
             "exposure_rate": 0.3,
+            "exposure_share": 0.8,
             "exposure_from": total // 20,
             "floater_checks": 7,
             "floater_share": 0.4,

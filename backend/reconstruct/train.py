@@ -312,7 +312,8 @@ class Training:
             return
         errors = torch.zeros_like(self.exposures.logs)
         for number, image, photo in seen:
-            errors[number] += logs_of(image, photo.image)
+            now = self.exposures.logs[number]
+            errors[number] += self.schedule.exposure_share * (now + logs_of(image, photo.image)) - now
         self.exposures.move(self.schedule.exposure_rate * (errors if self.peers is None else self.peers.add(errors)))
 
     def choose_gaussians(self) -> None:
