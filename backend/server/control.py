@@ -186,8 +186,11 @@ class Control:
 
     def _stored_result(self, job: str) -> Result:
         result = _result(self.jobs.get(job))
-        if not self.store.has(result.manifest):
+        if not self.store.has(result.manifest, result.size):
             raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
+        missing = sum(not self.store.has(e.digest, e.size) for e in read_manifest(self.store, result.manifest))
+        if missing:
+            raise NotFound(f"{missing} files of the result are damaged or missing on the server.", "Segment again.")
         return result
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
@@ -242,10 +245,11 @@ class Control:
     def _stored_scene(self, scene: str) -> set[str]:
         """Return the paths of a stored scene."""
         entries = read_manifest(self.store, scene)
-        missing = sum(not self.store.has(entry.digest) for entry in entries)
+        missing = sum(not self.store.has(entry.digest, entry.size) for entry in entries)
         if missing:
             raise NotFound(
-                f"{missing} files of the scene {scene[:12]}… are not on the server.", "Send the folder again."
+                f"{missing} files of the scene {scene[:12]}… are damaged or missing on the server.",
+                "Send the folder again.",
             )
         return {entry.path for entry in entries}
 

@@ -31,6 +31,7 @@ from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
+from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
 from protocol.address import DEFAULT, parse_bind
@@ -64,6 +65,7 @@ def serve(
     encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
+    worker_memory: int | None = None,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -81,6 +83,7 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
+        worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
@@ -92,7 +95,14 @@ def serve(
     with (
         _disk_in_sentences(data),
         Server(
-            bind, data, device, encrypted=encrypted, keep=keep, worker_command=worker_command, methods=methods
+            bind,
+            data,
+            device,
+            encrypted=encrypted,
+            keep=keep,
+            worker_memory=worker_memory,
+            worker_command=worker_command,
+            methods=methods,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -129,6 +139,7 @@ class Server:
         *,
         encrypted: bool = False,
         keep: int = KEEP,
+        worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
         probe_command: Sequence[str] = PROBE,
@@ -147,9 +158,11 @@ class Server:
             self.sessions = Sessions(session_lifetime)
             self.uploads = Uploads(self.sessions, self.store)
             opened.callback(self.uploads.close)
-            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
-            self.selections = Selections(self.store, data / "select", selector_command)
-            self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device])
+            self._wake = Wakeup()
+            opened.callback(self._wake.close)
+            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device, worker_memory)
+            self.selections = Selections(self.store, data / "select", selector_command, self._wake)
+            self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
             self.control = Control(
                 self.sessions,
                 self.jobs,
@@ -164,7 +177,6 @@ class Server:
             self.workers.pictured = self.control.publish_picture
             self._keep = keep
             self._tidying: Generator[None, None, int] | None = self._free_space()
-            self._wake_out, self._wake_in = _pipe(opened)
             context = opened.enter_context(zmq.Context())
             self._zap_auth = ZapAuthenticator(context, self.keys) if self.keys is not None else None
             if self._zap_auth is not None:
@@ -193,30 +205,23 @@ class Server:
     def stop(self) -> None:
         """Make :meth:`run` return; may be called from a signal handler or another thread."""
         self._stopping = True
-        os.write(self._wake_in, b"x")
+        self._wake()
 
     def close(self) -> None:
-        """End the workers, put their jobs back into the queue, and let go of everything."""
+        """Have the workers write checkpoints and end, put their jobs back into the queue, and let go of everything."""
         self._close()
 
     def run(self) -> None:
         """Serve until :meth:`stop`."""
         poller = zmq.Poller()
-        poller.register(self._wake_out, zmq.POLLIN)
+        poller.register(self._wake.socket, zmq.POLLIN)
         poller.register(self.control_socket.socket, zmq.POLLIN)
         poller.register(self.bulk_socket.socket, zmq.POLLIN)
         if self._zap_auth is not None:
             poller.register(self._zap_auth.socket, zmq.POLLIN)
-        listened: set[int] = set()
         while not self._stopping:
-            speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
-            speaking.update(self.selections.filenos(), self.capabilities.filenos())
-            for gone in listened - speaking:
-                poller.unregister(gone)
-            for new in speaking - listened:
-                poller.register(new, zmq.POLLIN)
-            listened = speaking
             poller.poll(round(self._pause() * 1000))
+            self._wake.clear()
             self._turn()
 
     def _turn(self) -> None:
@@ -240,7 +245,7 @@ class Server:
 
     def _pause(self) -> float:
         """Seconds to wait for news at most; short where a slow peer is to be tried again."""
-        if self._tidying is not None:
+        if self._tidying is not None or self.uploads.busy:
             return 0.0
         held_back = self.control.unsent or self.control_socket.waiting or self.bulk_socket.waiting
         return min(self.workers.pause(), 0.02 if held_back else 1.0)
@@ -320,16 +325,8 @@ def _data_folder(data: Path) -> Iterator[None]:
             "Stop that server, or choose another folder with --data.",
         )
     with held:
-        lock.sign(held, os.getpid())
+        lock.sign(data / "lock", str(os.getpid()))
         yield
-
-
-def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe that wakes the loop: (reading end, writing end)."""
-    out, into = os.pipe()
-    opened.callback(os.close, out)
-    opened.callback(os.close, into)
-    return out, into
 
 
 def _stop_with_input(server: Server) -> None:
@@ -340,11 +337,12 @@ def _stop_with_input(server: Server) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals(server: Server) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the server; only the main thread of a process is told of them."""
+    """SIGINT, SIGTERM and Windows' Ctrl-Break stop the server; only a process's main thread is told of them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = {number: signal.signal(number, lambda *_: server.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    earlier = {number: signal.signal(number, lambda *_: server.stop()) for number in numbers}
     try:
         yield
     finally:

@@ -8,12 +8,14 @@ upload is kept, and the next offer of the same folder resumes it.
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from typing import cast
 
 import numpy as np
 
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
+from protocol.coroutines import finish, map_steps
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
@@ -33,6 +35,8 @@ from protocol.store import Store, read_manifest
 
 MAX_UPLOADS = 4
 """Most concurrent uploads of one session."""
+CHECK_SLICE = 0.005
+"""Seconds of hashing stored files per turn of the loop."""
 RECENT = 3600.0
 """Seconds for which a scene is kept before a job is submitted."""
 RESERVE = 256 << 20
@@ -47,6 +51,7 @@ class Upload:
         self.manifest = offer.manifest
         self.id = id
         self.pull = pull
+        self.unfolding: Generator[None, None, list[FileEntry]] | None = None
         self.files_known = False
 
     def expects(self, chunk: Chunk) -> bool:
@@ -135,6 +140,7 @@ class Uploads:
         if sum(u.peer == received.peer for u in self.uploads) >= MAX_UPLOADS:
             raise Refused(f"{MAX_UPLOADS} uploads are already running.", "Wait until one of them is finished.")
         entry = FileEntry("manifest", offer.size, offer.manifest)
+        finish(self.store.verify([entry]))
         self.uploads.append(Upload(received.peer, offer, received.id, self._pull([entry])))
 
     def _pull(self, entries: list[FileEntry]) -> Pull:
@@ -191,8 +197,8 @@ class Uploads:
                 self._fail(upload, error, socket)
 
     def _ask(self, upload: Upload, socket: RouterSocket) -> None:
-        if upload.pull.done and not upload.files_known:
-            self._unfold(upload, socket)
+        if upload.pull.done and not upload.files_known and not self._unfold(upload, socket):
+            return
         for get in upload.pull.requests():
             self._asked += 1
             socket.send(upload.peer, get, id=self._asked)
@@ -200,9 +206,21 @@ class Uploads:
             self._end(upload)
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
-    def _unfold(self, upload: Upload, socket: RouterSocket) -> None:
-        """Continue from the stored manifest to the files in it."""
-        entries = read_manifest(self.store, upload.manifest)
+    @property
+    def busy(self) -> bool:
+        """Whether stored files are being checked, so that :meth:`tick` is to be called again at once."""
+        return any(upload.unfolding is not None and not upload.files_known for upload in self.uploads)
+
+    def _unfold(self, upload: Upload, socket: RouterSocket) -> bool:
+        """Continue from the stored manifest to the files in it; return whether that is done."""
+        upload.unfolding = upload.unfolding or self._sound_entries(upload.manifest)
+        until = time.monotonic() + CHECK_SLICE
+        try:
+            while time.monotonic() < until:
+                next(upload.unfolding)
+            return False
+        except StopIteration as end:
+            entries = end.value
         upload.pull = self._pull(entries)
         upload.files_known = True
         unique = {entry.digest: entry.size for entry in entries}
@@ -214,3 +232,10 @@ class Uploads:
             total_bytes=sum(unique.values()),
         )
         socket.send(upload.peer, wanted, id=upload.id)
+        return True
+
+    def _sound_entries(self, manifest: str) -> Generator[None, None, list[FileEntry]]:
+        """Read a stored manifest and remove the damaged ones among the files in it; yields often."""
+        entries = read_manifest(self.store, manifest)
+        yield from map_steps(lambda _: None, self.store.verify(entries))
+        return entries

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from protocol.coroutines import map_steps
 from protocol.errors import BadFrames, BadResult
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import Chunk, FileEntry, Result
@@ -61,7 +62,8 @@ def download(
 def _fetch(
     entries: list[FileEntry], dispatcher: Dispatcher, store: Store, local: Path | None, tell: Tell
 ) -> Steps[None]:
-    """Fetch the ``entries`` that the store lacks."""
+    """Fetch the ``entries`` that the store lacks or has damaged."""
+    yield from map_steps(lambda _: True, store.verify(entries))
     if local is not None:
         yield from link_files(store, local, entries, tell)
     pull = Pull(store, entries)
