@@ -368,14 +368,14 @@ def made(
 ) -> None:
     """Score methods on analytic splats."""
     cases = [
-        lambda k=k, seed=seed: made_case(k, *(_given(gaussians, size, views, k)), noise, seed, void)
+        lambda k=k, seed=seed: made_case(k, *(scene_size(gaussians, size, views, k)), noise, seed, void)
         for k in objects
         for seed in range(first_seed, first_seed + seeds)
     ]
     compare(cases, methods, results)
 
 
-def _given(gaussians: int | None, size: int | None, views: int, objects: int) -> tuple[int, int, int]:
+def scene_size(gaussians: int | None, size: int | None, views: int, objects: int) -> tuple[int, int, int]:
     """Gaussians, views and size: more objects share the views, so they need more Gaussians and pixels."""
     for most, n, pixels in ((25, 50_000, 256), (50, 80_000, 256), (100, 120_000, 384)):
         if objects <= most:

@@ -29,10 +29,10 @@ CODES: dict[str, float | int | str | bool] = {
     "squash": "gaussian",
     "learning_rate": 0.1,
     "push": "plain",
-    "lambda_3d": 3.0,
+    "lambda_3d": 1.0,
     "radius": 0.03,
     "neighbours": 8,
-    "start_length": 0.05,
+    "start_length": 0.03,
     "init_scale": 0.2,
     "rare_codes": 0.1,
 }
@@ -127,7 +127,7 @@ class UnicLiftSettings(EvidenceSettings):
         Weight,
         Meta(
             title="Background Weight",
-            description="How strongly a value of its own is trained to tell objects from background. 0 trains none.",
+            description="How strongly objects are separated from background by one more trained value. 0 trains none.",
         ),
     ] = 0.0
     squash: Annotated[
@@ -141,7 +141,7 @@ class UnicLiftSettings(EvidenceSettings):
         Weight,
         Meta(
             title="Start Length",
-            description="Distance over which the random start is alike, as a share of the diagonal of the scene.",
+            description="Distance over which the random start is smooth, as a share of the diagonal of the scene.",
         ),
     ] = 0.0
     rare_codes: Annotated[
