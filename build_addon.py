@@ -1,11 +1,11 @@
-"""Make the Blender extension: ``python build_addon.py [--out dist] [--platform current|all|NAME]``.
+"""Build the Blender extension: ``python build_addon.py [--out dist] [--platform current|all|NAME]``.
 
-One zip per platform holds the add-on, this project's ``protocol`` as a wheel of its own, and the wheels of pyzmq,
-msgspec, blake3 and plyfile for the Pythons of all supported Blenders (3.11 for 4.2 to 5.0, 3.13 from 5.1 on). numpy is
-not among them, as Blender brings its own. The zip is built and validated by Blender's own tool, from the bpy package.
+One zip per platform contains the add-on, this project's ``protocol`` as a wheel, and the wheels of pyzmq, msgspec,
+blake3 and plyfile for the Pythons of all supported Blenders (3.11 for 4.2 to 5.0, 3.13 from 5.1 on). numpy is not
+included, because Blender ships it. The zip is built and validated with Blender's own tool, from the bpy package.
 
-All extensions of a Blender share one site-packages, so there ``protocol`` is called ``splatlift_protocol``: the wheel
-and the add-on in the zip import it by that name.
+All extensions of a Blender share one site-packages folder, so ``protocol`` is renamed to ``splatlift_protocol``: the
+wheel and the add-on in the zip import it by that name.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from protocol.errors import Fault, Unavailable
 
 ROOT = Path(__file__).resolve().parent
 PROTOCOL = "splatlift_protocol"
-"""What the package ``protocol`` is called in Blender."""
+"""Name of the package ``protocol`` in Blender."""
 BUNDLED = {"pyzmq": "", "msgspec": "", "blake3": "", "plyfile": ",<1.1.4"}
-"""What travels in the zip, and its limits beyond pyproject.toml: plyfile 1.1.4 wants a newer numpy than Blender has."""
+"""Packages in the zip, with limits beyond pyproject.toml: plyfile 1.1.4 needs a newer numpy than Blender has."""
 PYTHONS = ("3.11", "3.13")
 PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
@@ -39,7 +39,7 @@ PLATFORMS = {
     "macos-arm64": ("macosx_11_0_arm64",),
     "macos-x64": ("macosx_11_0_x86_64",),
 }
-"""Blender's name of each platform, and the wheel tags that run there."""
+"""Blender's name of each platform, and its wheel tags."""
 
 
 def build(out: Path, target: str) -> Path:
@@ -76,14 +76,14 @@ def build(out: Path, target: str) -> Path:
 
 
 def protocol_wheel(folder: Path) -> Path:
-    """Write ``protocol`` into ``folder`` as a pure wheel, the same bytes from the same source, and return it."""
+    """Write ``protocol`` into ``folder`` as a pure wheel, reproducibly, and return it."""
     project, name = _project(), PROTOCOL
     sources = sorted((ROOT / "protocol").rglob("*.py"))
     files = {
         f"{PROTOCOL}/{path.relative_to(ROOT / 'protocol').as_posix()}": with_protocol_renamed(path.read_bytes())
         for path in sources
     }
-    # Blender keeps an installed wheel whose version it knows, so another content must be another version.
+    # Blender keeps an installed wheel of the same version, so changed content needs another version.
     version = f"{project['version']}+{hashlib.sha256(repr(files).encode()).hexdigest()[:8]}"
     requires = "".join(f"Requires-Dist: {_requirement(each)}\n" for each in ("numpy", "msgspec", "blake3", "plyfile"))
     info = f"{name}-{version}.dist-info"
@@ -96,14 +96,14 @@ def protocol_wheel(folder: Path) -> Path:
 
 
 def with_protocol_renamed(source: bytes) -> bytes:
-    """Return Python source, UTF-8, that imports from :data:`PROTOCOL` what it imports from ``protocol``.
+    """Return Python source, UTF-8, with all imports from ``protocol`` changed to :data:`PROTOCOL`.
 
     Raises:
-        Fault: at an import that is not of the form ``from protocol... import ...``.
+        Fault: if an import does not have the form ``from protocol... import ...``.
     """
     lines = source.splitlines(keepends=True)
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
-    # The last one first, so that the places of the others stay what they are.
+    # The last one first, so that the positions of the others stay valid.
     for node in sorted(nodes, key=lambda each: (each.lineno, each.col_offset), reverse=True):
         if isinstance(node, ast.Import) and any(_is_protocol(each.name) for each in node.names):
             raise Fault(f"Line {node.lineno} imports protocol as a name of its own.", "Use from protocol.x import y.")
@@ -119,7 +119,7 @@ def _is_protocol(module: str) -> bool:
 
 
 def download_wheels(folder: Path, target: str, python: str) -> None:
-    """Put the wheels of :data:`BUNDLED` for one platform and one Python into ``folder``, each tagged for that Python.
+    """Download the wheels of :data:`BUNDLED` for one platform and one Python into ``folder``, tagged for that Python.
 
     Raises:
         Unavailable: if pip finds no such wheel.
@@ -144,8 +144,8 @@ def download_wheels(folder: Path, target: str, python: str) -> None:
 def retag(wheel: Path, tag: str) -> Path:
     """Replace a wheel for the stable ABI by the same wheel for one Python only, ``tag`` such as "cp313".
 
-    Blender takes the Pythons that an extension supports from the tags of its wheels: next to a cp311 wheel it reads
-    "abi3" as no version at all, and refuses the extension on every later Python.
+    Blender derives the supported Pythons of an extension from the tags of its wheels: next to a cp311 wheel it ignores
+    "abi3", and refuses the extension on every later Python.
     """
     name, version, _, _, platforms = wheel.stem.split("-")
     with zipfile.ZipFile(wheel) as archive:
@@ -167,16 +167,16 @@ def write_wheel(path: Path, files: dict[str, bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {**files, f"{info}RECORD": record}.items():
-            # ZipInfo's own date, 1980, and not today's, so that the same files make the same wheel.
+            # ZipInfo has a fixed default date, so that the same files make the same wheel.
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return path
 
 
 def with_wheels(manifest: str, target: str, wheels: list[str]) -> str:
-    """Return the manifest with its platform and wheels named, above its first table.
+    """Return the manifest with its platform and wheels added, above its first table.
 
     Raises:
-        Fault: if it names any itself.
+        Fault: if it contains platforms or wheels already.
     """
     for key in ("platforms", "wheels"):
         if key in tomllib.loads(manifest):
@@ -192,10 +192,10 @@ def blender_tool(*arguments: str) -> None:
     """Run Blender's extension tool.
 
     Raises:
-        Unavailable: if bpy is not installed here.
-        Fault: with what the tool says, if it fails.
+        Unavailable: if bpy is not installed.
+        Fault: with the output of the tool, if it fails.
     """
-    # Found and not imported: importing takes a second and leaves Blender's state in this process.
+    # Found without importing it: an import takes a second and leaves Blender's state in this process.
     spec = importlib.util.find_spec("bpy")
     tools = sorted(Path(spec.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py")) if spec else []  # pyright: ignore
     if not tools:
@@ -207,10 +207,10 @@ def blender_tool(*arguments: str) -> None:
 
 
 def this_platform() -> str:
-    """Return Blender's name of the platform this runs on.
+    """Return Blender's name of the current platform.
 
     Raises:
-        Unavailable: if Blender's wheels are not made for it.
+        Unavailable: if Blender has no wheels for it.
     """
     system = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}.get(platform.system(), platform.system())
     machine = {"x86_64": "x64", "AMD64": "x64", "arm64": "arm64", "aarch64": "arm64"}.get(platform.machine(), "?")

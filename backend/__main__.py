@@ -1,4 +1,4 @@
-"""`python -m backend` does what `backend` does."""
+"""Runs the command line as `python -m backend`."""
 
 from backend.cli import main
 

@@ -1,6 +1,7 @@
-"""The command line: `backend COMMAND`. Each command gathers its arguments and calls one function.
+"""The command line: `backend COMMAND`. Each command converts its arguments and calls one function.
 
-Exit status: 0 done; 2 bad arguments or bad input, with one line on stderr; 130 interrupted, what was finished is kept.
+Exit status: 0 success; 2 bad arguments or bad input, with one line on stderr; 130 interrupted, finished results are
+kept.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ OF_RECONSTRUCT = (
     "steer",
     "gpus",
 )
-"""Options of a job that decide what Gaussians become."""
+"""Options of a job that affect the Gaussians."""
 Yes = Annotated[bool, typer.Option("--yes", help="Download the model without asking.")]
 
 
@@ -138,7 +139,7 @@ def inspect(
 
 
 def _model_here() -> str | None:
-    """Return the model that makes masks where there are none."""
+    """Return the name of a known segmentation model that is on this machine, or None."""
     from backend.segmenter import find_known
 
     found = find_known()
@@ -208,7 +209,7 @@ def masks(
 
 
 def _agree(yes: bool) -> Agree:
-    """Return what answers whether a model may be fetched: what ``--yes`` says, else a person at the terminal."""
+    """Return the function that confirms the download of a model: ``--yes``, else a question at the terminal."""
 
     def agree(offer: Offer) -> bool:
         if yes:
@@ -450,9 +451,9 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Run the command line and leave with its exit status."""
+    """Run the command line and exit with its status."""
     try:
-        # typer turns an interruption into this status and says nothing.
+        # typer converts an interruption into this status without a message.
         status = app(standalone_mode=False) or 0
     except Fault as fault:
         _complain(str(fault))
@@ -468,7 +469,7 @@ def main() -> None:
 
 
 def _data_folder() -> Path:
-    """Return where a server keeps uploads, jobs, results and its keys unless told otherwise."""
+    """Return the default folder for a server's uploads, jobs, results and keys."""
     return Path.home() / ".splatlift"
 
 

@@ -17,22 +17,22 @@ from protocol.job_request import OPTIONS, JobRequest
 from protocol.settings import Field
 
 GEOMETRY = "geometry"
-"""What ``--masks`` may say in place of a folder."""
+"""Value of ``--masks`` that selects segmentation by geometry."""
 NAMES = {"background_ids": "--background-id", "void_ids": "--void-id", "settings": "--set"}
-"""What options are called that are given once for each of several values."""
+"""Names of options that may be repeated, once per value."""
 _TYPES = {"bool": bool, "int": int, "float": float, "text": str}
 
 
 def job_options(only: Sequence[str] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that gives a command the options of a job in place of its parameter ``request``.
+    """Return a decorator that replaces a command's parameter ``request`` by the options of a job.
 
-    The command is called with the :class:`JobRequest` that its caller wrote.
+    The command is called with the resulting :class:`JobRequest`.
 
     Args:
-        only: names of the options on offer; None for all. The others keep their defaults.
+        only: names of the options to add; None for all. The others keep their defaults.
     """
     offered = [field for name, field in OPTIONS.items() if only is None or name in only]
-    # `--masks geometry` says it: two options for one question would contradict one another.
+    # `--masks geometry` sets it; a second option for the same choice could contradict it.
     shown = [field for field in offered if field.name != "masks_from"]
     geometry = len(shown) < len(offered)
 
@@ -56,7 +56,7 @@ def job_options(only: Sequence[str] | None = None) -> Callable[[Callable[..., An
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Value]:
-    """Return settings written NAME=VALUE with their values as numbers or truth values where they read as such.
+    """Parse settings written NAME=VALUE; values are converted to numbers or booleans where possible.
 
     Raises:
         BadArgument: if a pair has no name or no value.
@@ -81,7 +81,7 @@ def _request(options: dict[str, Any], *, geometry: bool) -> JobRequest:
     if geometry and options["masks"] == GEOMETRY:
         options |= {"masks": None, "masks_from": GEOMETRY}
     for name in ("splats", "masks"):
-        # A person names files from where they stand, and a request from its scene.
+        # Paths on the command line are relative to the working directory, those of a request to the scene.
         if options.get(name) is not None:
             options[name] = str(Path(options[name]).absolute())
     model = options.get("masks_model")

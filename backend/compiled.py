@@ -1,17 +1,17 @@
-"""How kernels are declared: functions that numba compiles at their first call and keeps on disk for later processes.
+"""Declares kernels: functions that numba compiles at their first call and caches on disk for later processes.
 
-Processes of one machine compute the same bits, whether they compile a kernel or load it. Two features of numba would
-break this and are not used:
+All processes of one machine compute the same bits, whether they compile a kernel or load it from the cache. Two
+features of numba would break this and are not used:
 
-- ``parallel=True``: numba compiles a loop several times, and a process that compiles runs another of these than the one
-  it keeps. :mod:`backend.threads` runs a kernel on several threads instead.
-- Functions that are called but not inlined: each kernel holds its own copy, optimised in place, and a process runs the
-  first copy that it loads. Functions that kernels call are :func:`inlined`.
+- ``parallel=True``: numba compiles a loop several times, and the process that compiles runs another version than the
+  one that it caches. :mod:`backend.threads` runs a kernel on several threads instead.
+- Calls between kernels without inlining: each kernel has its own optimised copy of the called function, and a process
+  runs the first copy that it loads. Functions that kernels call are :func:`inlined`.
 
 Another processor or version of numba may compute other bits.
 
-numba compiles a kernel again when its own file has changed, but not when it calls a function of another file that has:
-after such an edit delete the ``__pycache__`` folders of ``backend``.
+numba recompiles a kernel when its own file has changed, but not when the file of a called function has: after such an
+edit delete the ``__pycache__`` folders of ``backend``.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from backend.progress import COMPILING, Progress
 
 
 def kernel(**options: Any) -> Callable[[Callable], Callable]:
-    """Declare a function that Python calls, with any further options of ``numba.njit``. It runs without the GIL."""
+    """Decorator for functions called from Python, with any options of ``numba.njit``. They run without the GIL."""
     return njit(cache=True, nogil=True, error_model="numpy", **options)
 
 
 def inlined(**options: Any) -> Callable[[Callable], Callable]:
-    """Declare a function that kernels call, with any further options of ``numba.njit``."""
+    """Decorator for functions called from kernels, with any options of ``numba.njit``."""
     return njit(forceinline=True, error_model="numpy", **options)
 
 
 @contextmanager
 def report_compilation(progress: Progress) -> Iterator[Progress]:
-    """Yield a :class:`Progress` that passes on to ``progress``.
+    """Yield a :class:`Progress` that forwards to ``progress``.
 
-    Whenever a kernel is compiled, ``progress`` is called with the stage of its last call and the note
+    When a kernel is being compiled, ``progress`` is called with the stage of its last call and the note
     :data:`backend.progress.COMPILING`.
     """
     listener = _Listener(progress)
@@ -61,4 +61,4 @@ class _Listener(event.Listener):
         self._progress(*self._last, COMPILING)
 
     def on_end(self, event: event.Event) -> None:
-        """Nothing to say: the next report of the work replaces the note."""
+        """Do nothing, because the next report replaces the note."""

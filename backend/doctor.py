@@ -1,4 +1,4 @@
-"""`backend doctor`: what is installed on this machine, and how to add what is missing."""
+"""`backend doctor`: checks what is installed on this machine, and how to add what is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.render import kernels
 
 
 class Finding(NamedTuple):
-    """One thing examined: whether it is as it should be, what was found, and the remedy if not."""
+    """The result of one check: whether it passed, what was found, and the remedy if it failed."""
 
     what: str
     good: bool
@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 
 
 def examine(port: int = 5757) -> list[Finding]:
-    """Look at everything the backend rests on."""
+    """Check everything that the backend depends on."""
     return [_torch(), _cuda(), _gsplat(), _numba(), _blender(), _port(port), _disk()]
 
 

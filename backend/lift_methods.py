@@ -1,7 +1,7 @@
 """The catalogue of lifting methods: name, title and summary, the default first.
 
-The server offers them to clients, and :mod:`backend.lift.methods` adds what runs them. The catalogue is outside
-``backend.lift`` because the server loads neither torch nor the methods.
+The server announces them to clients; :mod:`backend.lift.methods` adds the implementations. The catalogue is outside
+``backend.lift`` because the server must not load torch or the methods.
 """
 
 from protocol.messages import MethodInfo

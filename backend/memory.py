@@ -1,4 +1,4 @@
-"""How much memory there is, and how much this process has needed."""
+"""Available memory, and the peak memory of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from protocol.errors import Unavailable
 
 try:
     import resource
-except ImportError:  # Windows has no such module.
+except ImportError:  # Windows does not have this module.
     resource = None
 
 MEMINFO = Path("/proc/meminfo")
@@ -17,18 +17,18 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def peak_host_mib() -> int | None:
-    """Return the largest resident size so far in MiB, or None where the system does not tell."""
+    """Return the largest resident size so far in MiB, or None if unknown."""
     if resource is None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes where Linux counts KiB.
+    # macOS reports bytes, Linux KiB.
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def free_host() -> int | None:
-    """Return the bytes of host memory that can still be had, or None where the system does not tell (Linux does).
+    """Return the available host memory in bytes, or None if unknown (known on Linux).
 
-    The limit of a container counts where it is nearer than that of the machine.
+    The limit of a container is respected.
     """
     try:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
@@ -37,17 +37,17 @@ def free_host() -> int | None:
         return None
     try:
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):  # no limit is the word "max"
+    except (OSError, ValueError):  # no limit is written as "max"
         return free
     return min(free, max(0, limit - used))
 
 
 def require(wanted: int, free: int | None, what: str, remedy: str) -> None:
-    """Refuse what would not fit.
+    """Check that enough memory is available.
 
     Args:
-        wanted, free: bytes; a free of None refuses nothing.
-        what: the beginning of a sentence that goes on "needs about 12.0 GiB of memory".
+        wanted, free: bytes; None for ``free`` disables the check.
+        what: the beginning of a sentence that continues "needs about 12.0 GiB of memory".
 
     Raises:
         Unavailable: if more is wanted than is free.
@@ -57,5 +57,5 @@ def require(wanted: int, free: int | None, what: str, remedy: str) -> None:
 
 
 def gib(count: int) -> str:
-    """Return a number of bytes as people say it."""
+    """Return a number of bytes as text in GiB."""
     return f"{count / 2**30:.1f} GiB"

@@ -13,16 +13,17 @@ from backend.scene.types import View
 from protocol.splats import Splats
 
 LOOKED_AT = 7
-"""Views that are compared, spread over all."""
+"""Views that are compared, evenly spaced."""
 LONG_SIDE = 96
-"""Pixels: the coarse look of a picture tells frames apart, and details of a poor reconstruction do not."""
+"""Size in pixels at which images are compared: a coarse image identifies the frame, and details of a poor
+reconstruction do not matter."""
 
 
 def similarity(splats: Splats, views: Sequence[View], device: str = "cpu") -> float:
-    """Return the median over a few views of the correlation of brightness between photograph and Gaussians.
+    """Return the median over a few views of the correlation of brightness between photograph and rendering.
 
-    It is 1 where they agree up to brightness and contrast, and about 0 where they show different things or no Gaussian
-    is seen.
+    It is 1 if they agree up to brightness and contrast, and about 0 if they show different things or no Gaussian is
+    visible.
 
     Raises:
         BadScene: if a photograph cannot be read.
@@ -33,7 +34,7 @@ def similarity(splats: Splats, views: Sequence[View], device: str = "cpu") -> fl
 
 
 def _small_pair(renderer: Renderer, view: View) -> tuple[NDArray, NDArray]:
-    """Return the brightness of a photograph and of what is drawn from its camera, both (H, W)."""
+    """Return the brightness of a photograph and of the rendering from its camera, both (H, W)."""
     size = view.camera.size_within(LONG_SIDE)
     drawn = np.clip(renderer.image(view.camera.resized(*size)), 0, 1)
     return read_image(view, size).mean(2), drawn.mean(2)

@@ -13,26 +13,26 @@ from PIL import Image
 from backend.scene.types import Camera
 
 SIDE = 256
-"""Longest side of a picture, pixels."""
+"""Longest side of a preview, pixels."""
 EVERY = 2.0
-"""Seconds between two pictures."""
+"""Least seconds between two previews."""
 
 Take = Callable[[NDArray[np.uint8]], object]
-"""Takes a picture, (H, W, 3) uint8."""
+"""Receives a preview, (H, W, 3) uint8."""
 
 
 class Draws(Protocol):
-    """What is asked of :class:`backend.render.Renderer`."""
+    """The required interface of :class:`backend.render.Renderer`."""
 
     def image(self, camera: Camera, features: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
 
 class Pictures:
-    """Passes pictures on, none more often than every few seconds.
+    """Forwards previews, at most one every few seconds.
 
     Args:
-        take: what takes them; None for nobody, and then no picture is ever due.
-        clock: seconds that only go forward.
+        take: receives them; None if nobody does, and then no preview is ever due.
+        clock: a monotonic clock in seconds.
     """
 
     def __init__(self, take: Take | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,12 +42,12 @@ class Pictures:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is somebody to see them."""
+        """Whether anybody receives the previews."""
         return self._take is not None
 
     @property
     def due(self) -> bool:
-        """Whether it is time for another one."""
+        """Whether it is time for the next preview."""
         return self.wanted and self._clock() >= self._next
 
     def image(self, image: NDArray[np.float32]) -> None:
@@ -55,11 +55,11 @@ class Pictures:
         self._show(Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8)), Image.Resampling.BILINEAR)
 
     def drawing(self, drawing: Image.Image) -> None:
-        """Show a picture whose colours may not be mixed, such as a map of labels."""
+        """Show an image whose colours must not be interpolated, such as a label map."""
         self._show(drawing, Image.Resampling.NEAREST)
 
     def embedding(self, draws: Draws, camera: Camera, embedding: NDArray[np.float32]) -> None:
-        """Show an (N, d) embedding as a camera sees it: what differs in it differs in colour."""
+        """Show an (N, d) embedding from a camera, with its principal components as colours."""
         scale = min(1.0, SIDE / max(camera.width, camera.height))
         small = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
         self.image(draws.image(small, principal_colours(embedding)))
@@ -80,10 +80,10 @@ UNSEEN = Pictures(None)
 
 
 def principal_colours(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (N, 3) float32 from 0 to 1: the three directions in which an (N, d) embedding varies most."""
+    """Return (N, 3) float32 from 0 to 1: the first three principal components of an (N, d) embedding."""
     values = embedding - embedding.mean(0)
     directions = np.linalg.eigh(values.T @ values)[1][:, ::-1][:, :3]
-    # The sign of an eigenvector is any; fixed here, colours stay while training goes on.
+    # The sign of an eigenvector is arbitrary; fixing it keeps colours stable during training.
     directions = directions * np.where(directions.sum(0) < 0, -1, 1)
     along = np.zeros((len(values), 3), np.float32)
     along[:, : directions.shape[1]] = values @ directions

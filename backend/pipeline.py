@@ -62,9 +62,9 @@ from protocol.unposed import Unposed
 
 OVERVIEW_ROWS = 4
 POSES = "poses"
-"""The COLMAP workspace in a result, where poses were computed."""
+"""Folder in a result with the COLMAP workspace, if poses were computed."""
 MASKS = "masks"
-"""The masks in a result, where a model made them."""
+"""Folder in a result with the masks, if a model made them."""
 BY_GEOMETRY = (
     "Objects were found by geometry alone, without masks. Touching objects may be joined, and flat ones may belong to "
     "the floor."
@@ -73,17 +73,17 @@ BY_GEOMETRY = (
 
 @dataclass(frozen=True)
 class Capture:
-    """What a scene folder was read as.
+    """A scene folder as it was read.
 
     Attributes:
-        title: what the result calls the scene.
+        title: name of the scene in the result.
         scene: the views with their cameras.
-        train, test: its views for training and those held out.
-        mask_scale: pixels of a mask per pixel of its photograph; None where there are no masks.
+        train, test: the training views and the held-out views.
+        mask_scale: mask pixels per photograph pixel; None without masks.
         layered: whether masks of a view overlap or have scores.
-        mapped: the poses that were computed, where the folder had none.
-        weights: the model that made the masks, where one did.
-        placement: what was found of given poses, where they were checked.
+        mapped: the computed poses, if the folder had none.
+        weights: the model that made the masks, if one did.
+        placement: the check of given poses, if they were checked.
     """
 
     title: str
@@ -98,11 +98,11 @@ class Capture:
 
     @property
     def by_geometry(self) -> bool:
-        """Whether objects are found by geometry, as there are no masks."""
+        """Whether objects are found by geometry, because there are no masks."""
         return self.mask_scale is None
 
     def mask_camera(self, view: View) -> Camera:
-        """Return the camera of a view at the size of its mask, or of the photograph without one."""
+        """Return the camera of a view at the size of its mask, or of its photograph without a mask."""
         scale = self.mask_scale or 1.0
         return view.camera.resized(round(view.camera.width * scale), round(view.camera.height * scale))
 
@@ -118,27 +118,27 @@ def segment(
     picture: Take | None = None,
     kept_poses: KeptPoses | None = None,
 ) -> dict:
-    """Turn a scene folder into a result folder and return its report, as ``report.json`` holds it.
+    """Turn a scene folder into a result folder and return the content of ``report.json``.
 
     Args:
-        scene: a folder in any layout that :func:`backend.scene.load_scene` knows, or a folder of photographs or a video
-            without cameras: then poses are computed, and the result holds them in ``poses`` as a COLMAP workspace. Of a
+        scene: a folder in a layout of :func:`backend.scene.load_scene`, or a folder of photographs or a video without
+            cameras: then poses are computed, and the result contains them in ``poses`` as a COLMAP workspace. For a
             splat file, or a folder with nothing else, objects are found by geometry.
         out: the result folder.
-        request: everything that decides the result. Its splats and masks are absolute, or relative to ``scene``.
-            Splats are in the frame of the scene's cameras.
-        title: what the result calls the scene; None for the folder's name.
-        checkpoint: where the reconstruction saves itself and resumes from; None for nowhere.
-        progress: told where the work is.
-        picture: given a small picture of the work every few seconds: of the scene as it is rebuilt, of the embedding
-            that a method trains, and of the labels.
-        kept_poses: where computed poses are searched for and kept for later.
+        request: everything that decides the result. Its splats and masks are absolute, or relative to ``scene``. Splats
+            are in the frame of the scene's cameras.
+        title: name of the scene in the result; None for the folder's name.
+        checkpoint: the checkpoint file of the reconstruction; None for no checkpoints.
+        progress: told the progress of the work.
+        picture: receives a small image every few seconds: the scene during reconstruction, the embedding during
+            training, and the labels.
+        kept_poses: a cache of computed poses.
 
     Raises:
         Fault: if the scene, a mask, the splat file, an option or the output folder is wrong.
-        Cancelled: if ``progress`` raises it. In both cases ``out`` is as it was.
+        Cancelled: if ``progress`` raises it. In both cases ``out`` is unchanged.
     """
-    # What can be refused at once is refused before minutes are spent.
+    # Check everything that can be checked at once before minutes of work.
     check(request)
     check_out(out)
     request = _located(request, scene)
@@ -157,7 +157,7 @@ def segment(
 
 
 def _located(request: JobRequest, scene: Path) -> JobRequest:
-    """Return the request with its paths as they are from here."""
+    """Return the request with absolute paths."""
     splats, masks = (None if path is None else str(scene / path) for path in (request.splats, request.masks))
     return replace_option(request, splats=splats, masks=masks)
 
@@ -197,7 +197,7 @@ def _capture(
     kept_poses: KeptPoses | None,
     run: Run,
 ) -> Capture:
-    """Read the scene, compute poses and make masks where it has none, and check the poses that it has."""
+    """Read the scene; compute missing poses, check given ones, and make missing masks."""
     mapped = None
     if source is not None:
         _check_unposed(source, out, request)
@@ -303,11 +303,11 @@ def reconstruct_to_file(
 ) -> tuple[int, float | None, tuple[str, ...]]:
     """Reconstruct a scene folder into a PLY.
 
-    Poses of photographs without cameras are kept in a folder beside ``out`` that ends in ``.poses``. Options of
-    ``request`` that decide about labels are not looked at.
+    Poses of photographs without cameras are kept in a folder next to ``out`` that ends in ``.poses``. Options of
+    ``request`` that only concern labels are ignored.
 
     Returns:
-        Its Gaussians, the PSNR of the held-out views in dB, if any, and warnings about the scene and what became of it.
+        Number of Gaussians, PSNR of the held-out views in dB (None without any), and warnings.
 
     Raises: as :func:`segment`.
     """
@@ -333,7 +333,7 @@ def reconstruct_to_file(
 
 
 def _check_unposed(source: Unposed, out: Path, request: JobRequest) -> None:
-    """Refuse at once what would fail after the poses are computed."""
+    """Check early what would otherwise fail after the poses are computed."""
     check_place(source, out)
     if request.splats is not None:
         raise BadArgument(
@@ -350,7 +350,7 @@ def _check_unposed(source: Unposed, out: Path, request: JobRequest) -> None:
 
 
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
-    """Return where poses are: in the earlier result if they are of the same photographs, else beside ``out``."""
+    """Return the folder of the poses: an earlier result of the same photographs, else next to ``out``."""
     return out / POSES if is_current(source, out / POSES, seed) else _poses_while_working(out)
 
 
@@ -367,7 +367,7 @@ def _masks_while_working(out: Path) -> Path:
 
 
 def _mask_model(request: JobRequest, scene: Scene) -> Weights | None:
-    """The model that is to make masks; None where there are masks, or none are wanted, or no model is here."""
+    """Return the model to make masks with; None if there are masks, none are wanted, or no model is installed."""
     if request.masks_from == "geometry" or request.masks is not None:
         return None
     if any(view.mask_path is not None for view in scene.views):
@@ -390,7 +390,7 @@ def _with_made_masks(
     request: JobRequest,
     run: Run,
 ) -> Scene:
-    """The scene with masks that a model makes of the training views."""
+    """Return the scene with masks of the training views, made by a model."""
     train, _ = split_views(scene.views, request.test_views)
     working = _masks_while_working(out)
     continue_in(working, out / MASKS, maker_of(weights))
@@ -404,7 +404,7 @@ def _with_made_masks(
 
 
 def _load(folder: Path, request: JobRequest, source: Unposed | None, mapped: Workspace | None) -> Scene:
-    """The scene, of the workspace where poses were computed."""
+    """Return the scene, from the workspace if poses were computed."""
     masks = None if request.masks is None else Path(request.masks)
     ids = MaskIds(tuple(request.background_ids), tuple(request.void_ids))
     if source is None or mapped is None:
@@ -414,7 +414,7 @@ def _load(folder: Path, request: JobRequest, source: Unposed | None, mapped: Wor
 
 
 def _mask_scale(train: Sequence[View]) -> float | None:
-    """Mask pixels per photograph pixel: held-out masks are not looked at, so a training view tells; None without."""
+    """Return mask pixels per photograph pixel of a training view (held-out masks are not read); None without any."""
     for view in train:
         mask = read_mask(view)
         if mask is not None:
@@ -423,10 +423,10 @@ def _mask_scale(train: Sequence[View]) -> float | None:
 
 
 def _are_layered(train: Sequence[View], level: str, root: Path) -> bool:
-    """Whether masks of a view overlap or have scores.
+    """Return whether masks of a view overlap or have scores.
 
     Raises:
-        BadArgument: if they do not, and parts were asked for.
+        BadArgument: if they do not, but parts were requested.
     """
     layered = is_layered(train)
     if level == "part" and not layered:
@@ -444,7 +444,7 @@ def _without_masks(scene: Scene) -> Scene:
 def _gaussians(
     capture: Capture, request: JobRequest, checkpoint: Path | None, curve: Curve, run: Run
 ) -> tuple[Splats, tuple[str, ...]]:
-    """The Gaussians, read or reconstructed, and warnings about a splat file."""
+    """Return the Gaussians, read or reconstructed, and warnings about a splat file."""
     if request.splats is None:
         return _reconstructed(capture.scene, capture.train, request, checkpoint, curve, run), ()
     path = Path(request.splats)
@@ -477,7 +477,7 @@ def _reconstructed(
 
 
 def _settings(request: JobRequest, train: Sequence[View], device: str) -> dict[str, float]:
-    """Settings of a reconstruction: a factor of 1 leaves masks out of what grows."""
+    """Return the settings of a reconstruction; a mask_weight of 1 keeps masks from steering its growth."""
     longest = max((max(view.camera.width, view.camera.height) for view in train), default=1)
     settings: dict[str, float] = {**QUALITIES[request.quality].settings(device, longest)}
     if request.long_side is not None:
@@ -494,7 +494,7 @@ def _steps(request: JobRequest, device: str) -> int:
 
 
 def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> tuple[Lift, Choice | None]:
-    """The labels, and which masks show objects where masks overlap."""
+    """Return the labels, and the selected masks if masks overlap."""
     device, seed, progress = run.device, run.seed, run.progress
     if capture.by_geometry:
         return label(splats, capture.train, device=device, seed=seed, progress=progress), None
@@ -515,14 +515,14 @@ def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> tu
 
 
 def _refines(request: JobRequest, by_geometry: bool) -> bool:
-    """Whether labels refine the edges of Gaussians: unasked not those that are given, whose geometry is the user's."""
+    """Return whether to refine the edges of Gaussians; by default not for given Gaussians, which the user made."""
     if request.refine is not None:
         return request.refine
     return request.splats is None and request.quality != "draft" and not by_geometry
 
 
 def _watch(splats: Splats, camera: Camera, run: Run) -> Watch:
-    """Return what shows an embedding in training as one view sees it."""
+    """Return a callback that shows an embedding in training from one view."""
     renderer: Renderer | None = None
 
     def watch(embedding: Callable[[], NDArray[np.float32]]) -> None:
@@ -530,21 +530,21 @@ def _watch(splats: Splats, camera: Camera, run: Run) -> Watch:
         if run.pictures.due:
             renderer = renderer or Renderer(splats, run.device)
             values = embedding()
-            if len(values) == len(splats):  # those with a value that is not finite are not trained
+            if len(values) == len(splats):  # Gaussians with a non-finite value are not trained
                 run.pictures.embedding(renderer, camera, values)
 
     return watch
 
 
 def _label_maps(capture: Capture, splats: Splats, lifted: Lift, run: Run) -> dict[str, NDArray[np.int32]]:
-    """Of each test view, or without those of each training view, (H, W) int32 at the size of the masks."""
+    """Return label maps of the test views, or else of the training views, (H, W) int32 at the size of the masks."""
     views = capture.test or capture.train
     renderer = Renderer(splats, run.device)
     maps: dict[str, NDArray[np.int32]] = {}
     for done, view in enumerate(views):
         run.progress("objects", 0.5 * done / len(views), "label maps")
         maps[view.name] = photograph_label_map(renderer, lifted.labels, view, capture.mask_camera(view))
-        # The first at once: where nothing is rebuilt or trained there is none before.
+        # The first one at once: without reconstruction and training there is no earlier preview.
         shows = run.pictures.due or (done == 0 and run.pictures.wanted)
         if shows and (drawing := paint(maps[view.name])) is not None:
             run.pictures.drawing(drawing)
@@ -554,14 +554,16 @@ def _label_maps(capture: Capture, splats: Splats, lifted: Lift, run: Run) -> dic
 def _write_cameras(folder: Path, capture: Capture) -> None:
     scene, mapped = capture.scene, capture.mapped
     cameras = {view.name: capture.mask_camera(view) for view in scene.views}
+    lenses = {view.name: view.lens for view in scene.views}
     if mapped is not None:
         names = {view.name: view.image_path.relative_to(mapped.folder / "images").as_posix() for view in scene.views}
         origins = {view: mapped.origins[name] for view, name in names.items()}
-        result.write_cameras(folder, cameras, {view: origin for view, origin in origins.items() if origin is not None})
+        kept = {view: origin for view, origin in origins.items() if origin is not None}
+        result.write_cameras(folder, cameras, kept, lenses)
         return
     below = [view for view in scene.views if view.image_path.is_relative_to(scene.root)]
     photographs = {view.name: view.image_path.relative_to(scene.root).as_posix() for view in below}
-    result.write_cameras(folder, cameras, photographs)
+    result.write_cameras(folder, cameras, photographs, lenses)
 
 
 def _gallery(
@@ -605,7 +607,7 @@ def _report(
         "format": FORMAT,
         "scene": capture.title,
         "layout": capture.scene.layout,
-        # Where the scene lies may be a place of the server's own.
+        # The location of the scene may be private to the server.
         "warnings": [from_inside(sentence, capture.scene.root) for sentence in warnings],
         "seconds": seconds,
         "peak_memory_mib": {
@@ -636,5 +638,5 @@ def _report(
 
 
 def _shown(option: str, value: object) -> object:
-    """An option as the report tells it: of a path the name, as the rest may be a place of the server's own."""
+    """Return an option for the report: for a path only its name, because the location may be private to the server."""
     return Path(str(value)).name if option in ("splats", "masks") else value

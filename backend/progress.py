@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 
 class Cancelled(Exception):
-    """Somebody asked for the work to stop. Raised by a :class:`Progress`, caught by whoever started the work."""
+    """The work was cancelled. Raised by a :class:`Progress`, caught by the code that started the work."""
 
 
 class Progress(Protocol):
     """Called by long work several times a second.
 
     Args of the call:
-        stage: the name of the present stage, one of :data:`STAGES`.
-        fraction: how much of that stage is done, 0 to 1.
-        note: a few words for a person, such as "29.8 dB".
+        stage: the name of the current stage, one of :data:`STAGES`.
+        fraction: the share of that stage that is done, 0 to 1.
+        note: a short text for the user, such as "29.8 dB".
 
-    The call raises :class:`Cancelled` when the work is to stop; the work lets it pass through and leaves nothing
-    half-written under a final name.
+    The call raises :class:`Cancelled` to stop the work. The work must not catch it, and must leave nothing incomplete
+    under a final name.
     """
 
     def __call__(self, stage: str, fraction: float, note: str = "") -> None: ...
@@ -40,8 +40,8 @@ def silent(stage: str, fraction: float, note: str = "") -> None:
 
 
 Watch = Callable[[Callable[[], NDArray[np.float32]]], object]
-"""Told now and then by training where its current (N, d) embedding is available, if it is wanted."""
+"""Called from time to time by training, with a function that returns the current (N, d) embedding."""
 
 
 def unwatched(embedding: Callable[[], NDArray[np.float32]]) -> None:
-    """A :data:`Watch` that wants nothing."""
+    """A :data:`Watch` that ignores the embedding."""

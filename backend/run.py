@@ -1,4 +1,4 @@
-"""How one segmentation is carried out: what every stage is given beside its data."""
+"""The context of a segmentation: what every stage gets beside its data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.progress import Progress, silent
 
 
 class Stopwatch:
-    """Seconds per named stage; as a context manager it times one, and adds to earlier times of it."""
+    """Seconds per named stage; as a context manager it times a stage and adds to its earlier times."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter()
@@ -30,13 +30,13 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Run:
-    """How one segmentation is carried out.
+    """The context of one segmentation.
 
     Attributes:
         device: "cpu" or "cuda".
-        seed: of every random choice.
-        progress: told where the work is; may raise :class:`backend.progress.Cancelled`.
-        pictures: shown the work now and then.
+        seed: random seed.
+        progress: told the progress; may raise :class:`backend.progress.Cancelled`.
+        pictures: receives previews from time to time.
         clock: times the stages.
     """
 

@@ -1,8 +1,8 @@
-"""Brings given Gaussians to where the cameras of a capture look, or refuses them.
+"""Transforms given Gaussians to the frame of a capture's cameras, or refuses them.
 
-Trainers often move, turn and scale the world before they train. nerfstudio writes down how, in
-``dataparser_transforms.json``; gsplat's ``normalize_world_space`` does not. Cameras then see nothing, or other things,
-and labels would be nonsense. Files of other axes than those of a PLY are half a turn about x away.
+Trainers often translate, rotate and scale the world before training. nerfstudio records this in
+``dataparser_transforms.json``; gsplat's ``normalize_world_space`` does not. The cameras then see nothing, or other
+things, and labels would be meaningless. Files with other axes than a PLY are rotated by half a turn about x.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ from protocol.transform import transform
 
 TRANSFORMS = "dataparser_transforms.json"
 ABOVE = 4
-"""Folders above a splat file in which nerfstudio's transform is searched for: exports lie beside or below the run."""
+"""Levels of folders above a splat file that are searched for nerfstudio's transform: exports are next to or below the
+run."""
 
 LEAST, SURE = 0.3, 0.6
-"""Likeness below which pictures show different things, and from which they show the same. Rooms that were reconstructed
-for a few hundred steps reached 0.78 to 0.92; turned, moved or scaled by 30 % and more, 0.57 and mostly below 0.3."""
+"""Similarities below which images show different scenes, and from which they show the same. Generated rooms after a few
+hundred training steps reached 0.78 to 0.92; rotated, moved or scaled by 30 % and more, at most 0.57 and mostly below
+0.3."""
 
 
 class Dataparser(msgspec.Struct):
-    """nerfstudio's file: a point x of the capture lies at ``scale * (transform @ [x, 1])`` in what was trained."""
+    """nerfstudio's file: a point x of the capture is trained at ``scale * (transform @ [x, 1])``."""
 
     transform: list[list[float]]
     scale: float
 
 
 class Applied(msgspec.Struct):
-    """What ``ns-process-data`` did to the world before it wrote ``transforms.json``: a (3, 4) matrix."""
+    """The transform that ``ns-process-data`` applied before it wrote ``transforms.json``: a (3, 4) matrix."""
 
     applied_transform: list[list[float]] | None = None
 
@@ -47,16 +49,16 @@ class Applied(msgspec.Struct):
 def in_frame_of(
     root: Path, views: Sequence[View], splats: Splats, file: Path, device: str = "cpu"
 ) -> tuple[Splats, tuple[str, ...]]:
-    """Return the Gaussians of a file as the cameras see them, and a sentence about what was done to them.
+    """Return the Gaussians of a file in the frame of the cameras, and a sentence about the transform.
 
     Args:
-        root: the scene folder; a transform is searched for here, beside the file and in the folders above it.
+        root: the scene folder; a transform is searched for here, next to the file and in the folders above it.
         views: of the scene, at least one.
         splats: read from ``file``.
-        device: as of :class:`backend.render.Renderer`.
+        device: as in :class:`backend.render.Renderer`.
 
     Raises:
-        BadSplats: if renders are not like the photographs, and nothing that is known makes them.
+        BadSplats: if the renderings differ from the photographs, and no known transform changes that.
         BadScene: if a photograph or a transform file cannot be read.
     """
     given = similarity(splats, views, device)
@@ -89,10 +91,10 @@ def _transform_files(root: Path, file: Path) -> Iterator[Path]:
 
 
 def _to_capture(path: Path, root: Path) -> Iterator[NDArray[np.float64]]:
-    """Yield (4, 4) similarities that may lead from what nerfstudio trained to the world of the capture.
+    """Yield candidate (4, 4) similarity transforms from nerfstudio's training frame to the frame of the capture.
 
-    The file undoes ``applied_transform`` too where ``transforms.json`` has one; cameras read from that file have it
-    still, cameras read from COLMAP do not.
+    The file also inverts ``applied_transform`` if ``transforms.json`` has one; cameras from that file still contain it,
+    cameras from COLMAP do not.
     """
     content = read_json(path, Dataparser)
     forward = content.scale * _matrix(content.transform, path)

@@ -1,4 +1,4 @@
-"""A file of Gaussians, without cameras or photographs, to a result folder: objects by geometry alone."""
+"""Turns a file of Gaussians without cameras or photographs into a result folder: objects by geometry alone."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def objects_of_splats(
     The result has no views: no label maps, and no cameras in ``cameras.json``. Up is the normal of the largest plane.
 
     Args:
-        file: what :func:`protocol.formats.read.read_splats` reads.
+        file: a splat file that :func:`protocol.formats.read.read_splats` can read.
         out: the result folder.
-        title: what the result calls the scene; None for the file's name.
+        title: name of the scene in the result; None for the file's name.
         device: "auto", "cuda" or "cpu".
-        seed: of every random draw.
+        seed: random seed.
         meshes: whether each object also gets a mesh.
-        gallery: whether a turn around the objects is drawn as well.
+        gallery: whether a turntable of the objects is rendered too.
         progress: told under the stages "scene", "geometry", "objects" and "write".
 
     Raises:
         BadSplats: if the file cannot be read, or contains no Gaussian.
-        Fault: if the device cannot be used, or the output folder holds something else.
-        Cancelled: from ``progress``. In all cases ``out`` is as it was.
+        Fault: if the device is not usable, or the output folder contains anything else.
+        Cancelled: from ``progress``. In all cases ``out`` is unchanged.
     """
     start = time.perf_counter()
     check_out(out)

@@ -1,4 +1,4 @@
-"""Progress on a terminal, one bar a stage; plain lines where there is no terminal."""
+"""Progress in a terminal, one bar per stage; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from backend.progress import COMPILING, Cancelled, Progress
 
 QUIET = 5.0
-"""Seconds between two lines of one stage where the output is not a terminal."""
+"""Seconds between two lines of one stage if the output is not a terminal."""
 
 
 @contextmanager
@@ -48,10 +48,10 @@ def progress_bars() -> Iterator[Progress]:
 
 @contextmanager
 def _interruptible(progress: Progress) -> Iterator[Progress]:
-    """Give a :class:`Progress` that passes on to ``progress``, or raises Cancelled once Ctrl-C was pressed.
+    """Give a :class:`Progress` that forwards to ``progress``, or raises Cancelled after Ctrl-C.
 
-    The KeyboardInterrupt of Python alone is not enough: ctypes drops it where it is raised in a callback. Most of those
-    pressed while numba compiles are raised in one of LLVM's.
+    Python's KeyboardInterrupt alone is not enough: ctypes discards it in callbacks, and during compilation by numba
+    most interrupts arrive in a callback of LLVM.
     """
     pressed = False
 
@@ -66,7 +66,7 @@ def _interruptible(progress: Progress) -> Iterator[Progress]:
         progress(stage, fraction, note)
 
     before = signal.getsignal(signal.SIGINT)
-    # Another handler is left alone, as is SIG_IGN, which a shell sets for commands in the background.
+    # Other handlers are not replaced, such as SIG_IGN, which a shell sets for background commands.
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
     try:
@@ -77,8 +77,7 @@ def _interruptible(progress: Progress) -> Iterator[Progress]:
 
 
 def plain_lines() -> Progress:
-    """Return a :class:`Progress` that prints a line at each new stage, every few seconds within one, and once where
-    kernels are compiled."""
+    """Return a :class:`Progress` that prints a line per stage, regularly within it, and when kernels are compiled."""
     last = ("", 0.0)
     told = False
 

@@ -1,4 +1,4 @@
-"""Runs one kernel on several threads, each on a part of the work."""
+"""Runs one kernel on several threads, each on a range of the work."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ Jobs = SimpleQueue[tuple[Kernel, tuple[int, int], tuple[object, ...], Outcomes]]
 
 
 def threads_for(count: int, least: int = 1) -> int:
-    """Return how many threads share ``count`` pieces of work, each at least ``least`` pieces."""
+    """Return the number of threads for ``count`` items, each with at least ``least`` items."""
     return max(1, min(numba.get_num_threads(), count // least))
 
 
 def spread(kernel: Kernel, count: int, *arguments: object, least: int = 1) -> None:
-    """Call ``kernel(begin, end, *arguments)`` on :func:`threads_for` threads, whose ranges together are 0 to ``count``.
+    """Call ``kernel(begin, end, *arguments)`` on :func:`threads_for` threads, whose ranges together cover 0 to
+    ``count``.
 
     Args:
-        kernel: see :func:`backend.compiled.kernel`. Calls must not read what another call writes.
-        count: number of pieces of work, each of about the same size.
-        least: fewest pieces for one thread. Handing work to a thread takes 20 to 50 microseconds.
+        kernel: see :func:`backend.compiled.kernel`. A call must not read what another call writes.
+        count: number of items, each about equally expensive.
+        least: least number of items per thread. Starting work on a thread takes 20 to 50 microseconds.
 
     Raises:
         BaseException: the first error of a call, once all calls have ended.
@@ -47,8 +48,8 @@ def spread(kernel: Kernel, count: int, *arguments: object, least: int = 1) -> No
             raise error
 
 
-# concurrent.futures needs 10 microseconds for each call where this needs 1 to 3; a training step on 16 threads makes
-# about 200 calls. One queue per process, as a forked process has none of its parent's threads.
+# concurrent.futures takes 10 microseconds per call, this 1 to 3; a training step on 16 threads makes about 200 calls.
+# One queue per process, because a forked process does not have its parent's threads.
 @lru_cache(maxsize=1)
 def _jobs(process: int) -> Jobs:
     jobs: Jobs = SimpleQueue()
@@ -66,5 +67,5 @@ def _work(jobs: Jobs) -> None:
             outcomes.put(error)
         else:
             outcomes.put(None)
-        # A thread that waits for its next job must not keep the arrays of its last one alive.
+        # A waiting thread must not keep the arrays of its last job alive.
         del kernel, bound, arguments, outcomes

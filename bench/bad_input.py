@@ -1,4 +1,4 @@
-"""Tries the named bad inputs of the tests and prints what the user is told, as `docs/errors.md` keeps it.
+"""Runs the named bad inputs of the tests and prints the resulting errors, as recorded in `docs/errors.md`.
 
 The tests hold the sentences against their patterns; this shows them whole, to be read by a person.
 """
@@ -105,7 +105,7 @@ def written(path: Path, data: bytes) -> Path:
 
 
 def told(case: Callable[[Path], object]) -> str:
-    """What the user is told, without the folder that this run used."""
+    """Return the error message without this run's temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             case(Path(folder))

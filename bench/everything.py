@@ -297,7 +297,7 @@ def made(
     size: Annotated[int, typer.Option(help="Height and width of a view.")] = 256,
     results: Results = None,
 ) -> None:
-    """Score made scenes."""
+    """Score generated scenes."""
     for seed in range(first_seed, first_seed + seeds):
         _keep(list(run(made_case(objects, profile, seed, views, size))), results)
 

@@ -1,4 +1,4 @@
-"""Reads a file of Gaussians with somebody else's library and keeps its columns as NumPy arrays.
+"""Reads a file of Gaussians with another library and saves its columns as NumPy arrays.
 
     PYTHON -I bench/foreign.py READER FILE OUT.npz     # a Python that has the library; needs nothing of this project
 

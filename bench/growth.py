@@ -92,7 +92,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def measure(gaussians: int, views: int, objects: int, size: int, method: str) -> None:
-    """Lift one made scene in this process and print its cost as JSON."""
+    """Lift one generated scene in this process and print its cost as JSON."""
     from backend.lift import lift
     from backend.memory import peak_host_mib
     from bench.scenes import make_scene

@@ -113,7 +113,7 @@ def made_case(objects: int, gaussians: int, views: int, size: int, noise: str, s
 
 
 def room_case(room: Path, splats: Path) -> Case:
-    """A capture on disk whose exact ids lie in ``gt/instance`` or ``instance``, named as its masks are."""
+    """A capture on disk with exact ids in ``gt/instance`` or ``instance``, named like its masks."""
     from backend.scene import load_scene, split_views
 
     views = split_views(load_scene(room).views, "last:0.2")
@@ -287,7 +287,7 @@ def lines(records: Sequence[Record]) -> list[Line]:
 
 
 def head(records: Sequence[Record]) -> str:
-    """What a group is: how many cases, Gaussians, and Gaussians per object."""
+    """Describe a group: number of cases, Gaussians, and Gaussians per object."""
     cases = len({record.case for record in records})
     gaussians = np.mean([record.gaussians for record in records])
     median, smallest = np.mean([record.median for record in records]), min(record.smallest for record in records)

@@ -78,7 +78,7 @@ class Rasterised:
 
 
 def _pixels(view: MaskedView, band: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The segment of each pixel, and whether it lies beside another one."""
+    """Return the segment of each pixel, and whether it is next to another segment."""
     mask, size = compact(view.mask), 2 * band + 1
     edge = np.asarray(minimum_filter(mask, size)) != np.asarray(maximum_filter(mask, size))
     return torch.from_numpy(mask.ravel().astype(np.int64)), torch.from_numpy(edge.ravel())

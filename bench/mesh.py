@@ -32,8 +32,8 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 from backend.objects.mesh.level_set import level_set
-from backend.objects.mesh.looks import Look
 from backend.objects.mesh.make import MeshMaker
+from backend.objects.mesh.object_views import ObjectView
 from backend.objects.result import read_cameras
 from backend.pipeline import segment
 from backend.scene.types import Camera
@@ -105,7 +105,7 @@ def score(out: Path) -> None:
             made["level set"] = level_set(splats.pick(splats.extra[LABEL] == label))
             meshes = {way: shape(mesh.vertices, mesh.faces) for way, mesh in made.items() if mesh is not None}
             if importlib.util.find_spec("pymeshlab"):
-                meshes["Poisson"] = poisson(maker.looks_of(label)[2])
+                meshes["Poisson"] = poisson(maker.views_of(label)[2])
             for way, mesh in meshes.items():
                 found = compare(mesh, truth)
                 rows.setdefault(way, []).append(found)
@@ -257,11 +257,11 @@ def matching(result: Path, scene: Path, count: int) -> list[int]:
     ]
 
 
-def poisson(looks: Sequence[Look]) -> trimesh.Trimesh:
+def poisson(views: Sequence[ObjectView]) -> trimesh.Trimesh:
     """Screened Poisson (Kazhdan and Hoppe 2013) of the points that looks see, with the normals of their depths."""
     import pymeshlab  # pyright: ignore[reportMissingImports]
 
-    points, normals = (np.concatenate(each) for each in zip(*(oriented(look) for look in looks), strict=True))
+    points, normals = (np.concatenate(each) for each in zip(*(oriented(look) for look in views), strict=True))
     rows = np.random.default_rng(0).permutation(len(points))[:POISSON_POINTS]
     meshes = pymeshlab.MeshSet()
     meshes.add_mesh(pymeshlab.Mesh(points[rows], v_normals_matrix=normals[rows]))
@@ -270,7 +270,7 @@ def poisson(looks: Sequence[Look]) -> trimesh.Trimesh:
     return shape(made.vertex_matrix(), made.face_matrix())
 
 
-def oriented(look: Look) -> tuple[NDArray, NDArray]:
+def oriented(look: ObjectView) -> tuple[NDArray, NDArray]:
     """Points (P, 3) that a look shows and normals towards its camera."""
     camera, depth = look.camera, look.depth
     x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)

@@ -51,7 +51,7 @@ View = Annotated[int, typer.Option(help="Which of the held-out views.")]
 
 @app.command()
 def made(objects: int = 25, seed: int = 100, size: int = 256, view: View = 0, out: Out = IMAGES) -> None:
-    """Every method on a made scene with detector-like masks."""
+    """Every method on a generated scene with detector-like masks."""
     case = made_case(objects, 2000 * objects, 80, size, "detector", seed)
     save(methods_sheet(case, view), out / "methods_made.png")
 

@@ -23,7 +23,7 @@ from protocol.errors import BadArgument, BadMask
 from protocol.result.names import label_map_path
 
 INSIDE = 0.7
-"""An object is chosen if this share of its pixels lies in the detected mask, as in Gaussian Grouping's script."""
+"""An object is selected if this share of its pixels is in the detected mask, as in Gaussian Grouping's script."""
 
 Files = Mapping[tuple[str, str], Path]
 """The file of each (view, prompt)."""
@@ -65,7 +65,7 @@ def test_view(folder: str, names: Sequence[str]) -> str:
     """Return the test view that a folder of true masks is of: the one of that name, or else of that number.
 
     Raises:
-        BadArgument: if there is none.
+        BadArgument: if it does not exist.
     """
     if folder in names:
         return folder

@@ -19,7 +19,7 @@ class Published:
     """The figures of one method in percent by scene or data set, and who says so.
 
     Attributes:
-        pq: what the table is about: PQ^scene, or the mean IoU of masks.
+        pq: the metric of the table: PQ^scene, or the mean IoU of masks.
         boundary: mean boundary IoU, by the same names, where the table has it.
         given_mean: over the scenes, where the source gives no scene alone.
     """

@@ -142,7 +142,7 @@ def _room(objects: int, gaussians: int, rng: np.random.Generator) -> tuple[Splat
 
 
 def _places(objects: int, rng: np.random.Generator) -> list[tuple[NDArray[np.float64], float]]:
-    """Where objects stand on the floor and their radii; two in five are pushed against one that stands already."""
+    """Return positions and radii of objects on the floor; two in five touch an earlier object."""
     reach = _reach(objects)
     places: list[tuple[NDArray[np.float64], float]] = []
     while len(places) < objects:

@@ -36,7 +36,7 @@ from protocol.splats import Splats
 
 
 def made_up(gaussians: int, objects: int = 25) -> tuple[Opened, np.ndarray]:
-    """Balls of Gaussians side by side, each with a feature of its own and noise; and which ball each is of."""
+    """Return adjacent balls of Gaussians, each with its own feature plus noise, and the ball of each Gaussian."""
     rng = np.random.default_rng(0)
     ball = rng.integers(0, objects, gaussians)
     means = (rng.normal(0, 0.2, (gaussians, 3)) + 2.0 * np.stack([ball % 5, ball // 5, 0 * ball], 1)).astype(np.float32)

@@ -38,7 +38,7 @@ STRONGEST = 16
 
 
 class Contributor(Protocol):
-    """What is asked of :class:`backend.render.Renderer` here."""
+    """The required interface of :class:`backend.render.Renderer`."""
 
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
 

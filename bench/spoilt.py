@@ -1,4 +1,4 @@
-"""What real photographs do to a made room, one thing at a time and all together, and what each remedy is worth.
+"""Measures defects of real photographs on a generated room, one at a time and combined, and the gain of each remedy.
 
     python -m bench.spoilt [--room ROOM]                # every spoiler, all remedies
     python -m bench.spoilt --without floaters           # the same without one remedy

@@ -256,7 +256,7 @@ def scenes_below(root: Path, parts: tuple[str, ...]) -> list[Path]:
     """Return ``root`` if it holds all ``parts`` of a scene folder, or else the folders right below it that do.
 
     Raises:
-        BadArgument: if there is none.
+        BadArgument: if it does not exist.
     """
     if not root.is_dir():
         raise BadArgument(f"The folder {root} does not exist.")
@@ -268,7 +268,7 @@ def scenes_below(root: Path, parts: tuple[str, ...]) -> list[Path]:
 
 
 class Report(msgspec.Struct):
-    """What is asked of ``report.json``."""
+    """The fields of ``report.json`` that are read."""
 
     method: str
     test_views: str

@@ -1,6 +1,6 @@
-"""SplatLift in Blender: sends captures to a server, brings the objects it finds into the scene, exports them again.
+"""SplatLift in Blender: sends captures to a server, imports the objects that it finds, and exports them again.
 
-Nothing is imported before :func:`register`, so that the client in :mod:`.client` also works where Blender is not.
+Nothing is imported before :func:`register`, so that the client in :mod:`.client` also works without Blender.
 """
 
 import atexit
@@ -27,18 +27,18 @@ MODULES = (
     "panels_edit",
     "panels_result",
 )
-"""What has classes to register, in order."""
+"""Modules with classes to register, in order."""
 
 
 def register() -> None:
-    """Register every module; where one of them fails, those before it are unregistered again."""
+    """Register every module; if one fails, those before it are unregistered again."""
     with ExitStack() as undo:
         for name in MODULES:
             module = import_module(f".{name}", __package__)
             module.register()
             undo.callback(module.unregister)
         undo.pop_all()
-    # The bpy modules of 4.2 and 4.5 crash or hang at exit while a class is registered; Blender itself unregisters.
+    # The bpy modules of 4.2 and 4.5 crash or hang at exit if classes are still registered; Blender itself unregisters.
     if not import_module("bpy").app.binary_path:
         atexit.register(unregister)
 

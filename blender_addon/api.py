@@ -1,12 +1,12 @@
-"""SplatLift for scripts: segment a capture on a server, import what it found, export objects.
+"""SplatLift for scripts: segment a capture on a server, import the result, export objects.
 
     client = api.connect("tcp://127.0.0.1:5757")
     job = api.segment(client, "/captures/kitchen", method="unic-lift", on_progress=print)
     collection = api.import_result(job.result(), display="SPLATS")
     api.export_object(collection.children[0], "/out/mug.ply")
 
-Works in a window, in ``blender -b --python script.py`` and in the bpy module. Everything here waits until it is done,
-:func:`segment` apart: the job moves on while :meth:`Segmentation.result` waits for it.
+Works in a window, in ``blender -b --python script.py`` and in the bpy module. All functions block until they are done,
+except :func:`segment`: its job makes progress while :meth:`Segmentation.result` waits for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .client.selection import job_of, select
 from .client.survey import Survey
 from .client.survey import survey as look_through_folder
 
-if TYPE_CHECKING:  # they need Blender, which this module does without; editors find them here
+if TYPE_CHECKING:  # they need Blender, which this module does not require; this lets editors find them
     from .editing.assign import assign, assign_to_background
     from .editing.duplicate import duplicate
     from .editing.floaters import remove_floaters
@@ -50,20 +50,20 @@ if TYPE_CHECKING:  # they need Blender, which this module does without; editors 
     from .editing.split import split_pieces, split_selection
 
 PATIENCE = 10.0
-"""Seconds that :func:`connect` waits for a server unless told otherwise."""
+"""Default timeout of :func:`connect`, in seconds."""
 START = 60.0
-"""Seconds that a server on this machine has to start unless told otherwise."""
+"""Default timeout of :func:`server_here`, in seconds."""
 
 Progress = Callable[[str, float, str], object]
-"""Called with the stage, how much of it is done from 0 to 1, and a few words."""
+"""Called with the stage, the share of it that is done from 0 to 1, and a short note."""
 
 
 class Client:
-    """An established connection to a server; close it, or use it in a ``with`` statement.
+    """A connection to a server; close it, or use it in a ``with`` statement.
 
     Attributes:
-        connection: its state.
-        job_list: the jobs that were given to it.
+        connection: the connection and its state.
+        job_list: the jobs that were submitted over it.
     """
 
     def __init__(self, job_list: JobList) -> None:
@@ -78,16 +78,16 @@ class Client:
 
     @property
     def methods(self) -> list[MethodInfo]:
-        """The lifting methods that the server offers."""
+        """The lifting methods of the server."""
         return list(self.connection.server.methods) if self.connection.server else []
 
     def close(self) -> None:
-        """Disconnect. Jobs that the server has go on there, but can no longer be followed from here."""
+        """Disconnect. Running jobs continue on the server, but this client no longer follows them."""
         self.connection.destroy()
 
 
 class Segmentation:
-    """A job under way.
+    """A running job.
 
     Attributes:
         job: its state, stage, fraction and note.
@@ -99,7 +99,7 @@ class Segmentation:
         self._told: tuple[str, int, str] | None = None
 
     def result(self, timeout: float | None = None) -> Path:
-        """Wait for the result and return its folder, telling ``on_progress`` what goes on.
+        """Wait for the result and return its folder; ``on_progress`` is called meanwhile.
 
         Raises:
             Fault: as :meth:`blender_addon.client.job.Job.result`.
@@ -107,7 +107,7 @@ class Segmentation:
         return self.job.result(timeout, self._tell)
 
     def cancel(self) -> None:
-        """Ask for the job to stop; :meth:`result` then raises Refused."""
+        """Request cancellation; :meth:`result` then raises Refused."""
         self.job.cancel()
 
     def _tell(self) -> None:
@@ -124,14 +124,14 @@ def server_here(
     """Run a server on this machine for a ``with`` block, and give the block its address.
 
     Args:
-        program: a Python that the backend is installed for, the folder of its environment, or the program ``backend``.
-        arguments: further ones of ``backend serve``.
-        timeout: seconds to wait until it says where it listens.
+        program: a Python with the backend installed, the folder of its environment, or the program ``backend``.
+        arguments: further arguments of ``backend serve``.
+        timeout: seconds to wait until the server prints its address.
         cache: folder for its log; default: that of the add-on's preferences.
 
     Raises:
         BadArgument: if there is no such program.
-        Unavailable: if it cannot be started, or ends before it serves; the sentence holds the last line that it said.
+        Unavailable: if it cannot be started, or exits before it serves; the sentence contains its last line of output.
     """
     server = LocalServer(_cache(cache))
     server.start(Path(program), *arguments)
@@ -142,7 +142,7 @@ def server_here(
 
 
 def survey(folder: Path | str) -> Survey:
-    """Return what a scene folder holds, as the panel shows it before anything is sent.
+    """Return what a scene folder contains, as the panel shows it before anything is uploaded.
 
     Raises:
         BadScene: as :func:`blender_addon.client.survey.survey`.
@@ -157,15 +157,15 @@ def connect(
 
     Args:
         address: ``tcp://HOST:PORT``, as the server prints it.
-        pairing: the server's pairing string, for an encrypted connection; needed beyond this machine, and where the
-            server encrypts on this one. That of the add-on's preferences is not looked at.
+        pairing: the server's pairing string, for an encrypted connection; required for other machines, and if the
+            server encrypts on this one. The pairing string of the add-on's preferences is not used.
         timeout: seconds to wait.
         cache: folder for downloads; default: that of the add-on's preferences.
 
     Raises:
-        BadArgument: if ``address`` is no address, or ``pairing`` no pairing string.
-        Refused: if it is on another machine and there is no pairing string, or Blender may not go online; if the server
-            does not accept the pairing string, or one side encrypts and the other does not.
+        BadArgument: if ``address`` is not an address, or ``pairing`` not a pairing string.
+        Refused: if the server is on another machine and there is no pairing string, or Blender's online access is
+            disabled; if the server rejects the pairing string, or only one side encrypts.
         Unavailable: if nothing answers in time.
         VersionMismatch: if the server is too old or too new.
     """
@@ -216,41 +216,42 @@ def segment(
     gpus: int = 1,
     on_progress: Progress | None = None,
 ) -> Segmentation:
-    """Send a scene folder to be segmented and return the job at once.
+    """Submit a scene folder for segmentation and return the job at once.
 
-    The options are the fields of :class:`protocol.job_request.JobRequest`, and the same as on the command line.
+    The options are the fields of :class:`protocol.job_request.JobRequest`, the same as on the command line.
 
     Args:
-        folder: the scene, in a layout that the server reads.
-        method: a lifting method of the server; None for its best.
+        folder: the scene, in a layout that the server can read.
+        method: a lifting method of the server; None for its recommended one.
         splats: a file of Gaussians inside the scene folder, used instead of a reconstruction.
-        masks: a mask folder inside the scene folder, where it is not the layout's own.
+        masks: a mask folder inside the scene folder, if it is not the default of the layout.
         test_views: test views, not used for training or lifting: "none", "last:0.2" (a fraction), "every:8", or "own"
-            for those that the capture names.
-        device: where the server computes.
-        seed: of every random choice, below 2**32.
-        steps: of the reconstruction; None for those of the quality.
-        quality: how long the reconstruction may take; a draft takes at most a third of the time of standard.
-        settings: of the method, in place of its own.
-        masks_from: "geometry" finds objects by the shape of the scene alone and reads no masks.
-        masks_model: where the scene has no masks, the segmentation model of the server that makes them, "owner/name";
-            None for a known one that it has.
+            for those that the capture defines.
+        device: the device that the server computes on.
+        seed: random seed, below 2**32.
+        steps: training steps of the reconstruction; None for the default of the quality.
+        quality: limits the time of the reconstruction; a draft takes at most a third of the time of standard.
+        settings: settings of the method that differ from its defaults.
+        masks_from: "geometry" segments by shape alone and reads no masks.
+        masks_model: the segmentation model, "owner/name", with which the server makes masks if the scene has none; None
+            for a known model that the server has.
         level: whether overlapping masks give whole objects or their parts.
         background_ids: mask ids that mean background.
-        void_ids: mask ids of pixels where nothing is known.
-        long_side: longest side of the photographs in the reconstruction, in pixels; None for that of the quality.
-        max_gaussians: Gaussians of the reconstruction, at most; None for as many as quality and photographs give.
+        void_ids: mask ids of unlabelled pixels.
+        long_side: longest side of the photographs in the reconstruction, in pixels; None for the default of the
+            quality.
+        max_gaussians: most Gaussians of the reconstruction; None to derive it from quality and photographs.
         steer: whether more Gaussians grow where masks show objects.
-        refine: whether labels then sharpen the edges of objects; None for yes, unless splats are given, the quality is
-            draft or there are no masks.
+        refine: whether labels are used to sharpen the edges of objects; None means yes, unless splats are given, the
+            quality is draft or there are no masks.
         meshes: whether each object gets a mesh.
         gallery: whether the result contains images of the training, of test views and of a turntable of the objects.
-        gpus: of the server that reconstruct together; experimental.
+        gpus: number of the server's GPUs that reconstruct together; experimental.
         on_progress: called while :meth:`Segmentation.result` waits.
 
     Raises:
-        BadArgument: if ``method`` is none of the server's, an option is out of range, two exclude one another, or
-            ``masks`` or ``splats`` are not inside the scene folder.
+        BadArgument: if the server does not have ``method``, an option is out of range, two options exclude each other,
+            or ``masks`` or ``splats`` are not inside the scene folder.
     """
     names = [each.name for each in client.methods]
     if method is not None and method not in names:
@@ -291,23 +292,23 @@ def select_similar(
     hull: bool = True,
     timeout: float | None = 60.0,
 ) -> NDArray[np.bool_]:
-    """Return which Gaussians of a result are like one of them, (N,) bool in the order of its ``splats.ply``.
+    """Return which Gaussians of a result are similar to one of them, (N,) bool in the order of its ``splats.ply``.
 
-    The server answers from the embedding that the result's method trained; where it trained none, from the labels. The
-    first answer for a result waits until the server has opened it, a second or two; later ones are there at once.
+    The server compares the embeddings that the result's method trained, or else the labels. The first request for a
+    result takes a second or two, because the server has to open it; later ones are immediate.
 
     Args:
         result: a downloaded result folder, or the id of its job. The server must still have the result.
         gaussian: a row of ``splats.ply``.
         pixel: instead of ``gaussian``, a view's name with column and row of its label map.
-        threshold: cosine between the embeddings, at least, from -1 to 1.
-        hull: whether all Gaussians inside the convex hull of these are taken in place of them.
+        threshold: least cosine similarity of the embeddings, from -1 to 1.
+        hull: whether to select all Gaussians inside the convex hull of the similar ones.
         timeout: seconds to wait.
 
     Raises:
         BadArgument: if not exactly one of ``gaussian`` and ``pixel`` is given, there is no such Gaussian or pixel, or
-            it belongs to nothing.
-        NotFound: if the server does not have the result, or the result no such view.
+            it belongs to no object.
+        NotFound: if the server does not have the result, or the result has no such view.
         Unavailable: if there is no answer in time, or the server is too old to select.
     """
     view, x, y = pixel or (None, 0, 0)
@@ -329,10 +330,10 @@ def import_result(
     Args:
         result: the result folder.
         display: "POINTS", "SPLATS" for ellipsoids, or "MESH" for surfaces with the Gaussians hidden beneath.
-        up: the axis of the capture that shall point up in Blender; "AUTO" for what the result says.
-        scale: metres of Blender that one unit of the capture becomes.
-        cameras: whether the capture's cameras come too.
-        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
+        up: the axis of the capture that points up in Blender; "AUTO" for the one in the result.
+        scale: metres in Blender per unit of the capture.
+        cameras: whether the capture's cameras are imported too.
+        photographs: the capture's folder, to show the photographs as background images of the cameras.
 
     Raises:
         Fault: as :func:`blender_addon.session.import_folder`.
@@ -344,11 +345,11 @@ def import_result(
 
 
 def add_cameras(scene: Any, photographs: Path | str | None = None) -> Any:
-    """Add the capture's cameras to an imported scene, in place of those it has, and return their collection.
+    """Add the capture's cameras to an imported scene, replacing existing ones, and return their collection.
 
     Args:
         scene: the scene's collection.
-        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
+        photographs: the capture's folder, to show the photographs as background images of the cameras.
 
     Raises:
         Fault: as :func:`blender_addon.session.import_cameras`.
@@ -359,7 +360,7 @@ def add_cameras(scene: Any, photographs: Path | str | None = None) -> Any:
 
 
 def look_through(camera: Any) -> None:
-    """Make a camera of a capture the one that Blender renders through, with its size and pixel aspect."""
+    """Make a camera of the capture the active camera, with its render size and pixel aspect."""
     import bpy
 
     from .splats import cameras
@@ -368,10 +369,10 @@ def look_through(camera: Any) -> None:
 
 
 def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
-    """Have everything in the file seen in the colours that were photographed, or each object in its label's.
+    """Show all imported objects in the colours of the photographs or of their labels.
 
     Raises:
-        BadArgument: if ``colours`` is neither.
+        BadArgument: if ``colours`` has another value.
     """
     from .splats.display import show_labels
 
@@ -381,13 +382,13 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
 
 
 def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None = None) -> None:
-    """Have the Gaussians of an imported scene seen as points or as ellipsoids.
+    """Show the Gaussians of an imported scene as points or as ellipsoids.
 
     Args:
-        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; default: 200,000.
+        budget: most ellipsoids that are drawn, a random subset if there are more Gaussians; default: 200,000.
 
     Raises:
-        BadArgument: if ``display`` is neither, or ``budget`` not positive.
+        BadArgument: if ``display`` has another value, or ``budget`` is not positive.
     """
     from .splats import collections
 
@@ -406,13 +407,13 @@ def export_object(
     name: str | None = None,
     labels: bool = False,
 ) -> int:
-    """Export a collection, or several into one file, with what was moved baked in; return how many Gaussians they hold.
+    """Export one or several collections to one file, with transforms applied; return the number of Gaussians.
 
-    Warns of what the format cannot hold.
+    Warns about data that the format cannot store.
 
     Args:
-        name: a format for Gaussians, such as "spz"; default: the ending of ``path`` says which.
-        labels: whether labels are written too, in the file, or beside it if the format cannot hold them.
+        name: a format for Gaussians, such as "spz"; default: by the ending of ``path``.
+        labels: whether labels are written too, in the file, or next to it if the format cannot store them.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
@@ -431,9 +432,9 @@ def export_scene(
     name: str | None = None,
     labels: bool = False,
 ) -> int:
-    """Export a whole scene as it stands now, with or without its background; return how many Gaussians it holds.
+    """Export a whole scene in its current state, with or without its background; return the number of Gaussians.
 
-    Args and warnings are those of :func:`export_object`.
+    Args and warnings are the same as for :func:`export_object`.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export.export_objects`.
@@ -444,7 +445,7 @@ def export_scene(
 
 
 def export_mesh(collections: Any, path: Path | str) -> int:
-    """Export the surfaces of a collection, or of several into one file; return how many faces they have.
+    """Export the surfaces of one or several collections to one file; return the number of faces.
 
     Raises:
         Fault: as :func:`blender_addon.splats.export_mesh.export_meshes`.
@@ -473,13 +474,13 @@ EDITS = {
     "shrink": "grow",
     "save_edits": "saving",
 }
-"""Edits of imported objects, and the module of :mod:`blender_addon.editing` that documents each."""
+"""Edits of imported objects, with the module of :mod:`blender_addon.editing` that documents each."""
 
 
-if not TYPE_CHECKING:  # or every name would be taken for one of this module
+if not TYPE_CHECKING:  # otherwise type checkers would accept every name
 
     def __getattr__(name: str) -> Any:
-        """Return an edit, imported now."""
+        """Import an edit on first use and return it."""
         if name not in EDITS:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f".editing.{EDITS[name]}", __package__), name)

@@ -1,9 +1,9 @@
-"""One scene through the whole add-on without a window: segmented on a server, imported, saved and exported.
+"""Runs one scene through the whole add-on without a window: segment on a server, import, save and export.
 
     python -m blender_addon.batch tcp://127.0.0.1:5757 /captures/kitchen --blend kitchen.blend --objects kitchen/
 
-Inside Blender call :func:`main` with the same arguments. Progress goes to standard output as one line of JSON each:
-``{"stage", "fraction", "note"}``; the last line is ``{"result", "objects", "blend"}``.
+Inside Blender call :func:`main` with the same arguments. Progress is printed to standard output as one line of JSON per
+step: ``{"stage", "fraction", "note"}``; the last line is ``{"result", "objects", "blend"}``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from . import api, session
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the batch and return an exit status: 0, or 2 with one line on stderr where something outside was wrong."""
+    """Run the batch and return an exit status: 0, or 2 after printing a fault as one line on stderr."""
     options = _options(arguments)
     try:
         run(options)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Segment, import, save and export as ``options`` say.
+    """Segment, import, save and export according to ``options``.
 
     Raises:
         Fault: as the functions of :mod:`blender_addon.api`.

@@ -1,8 +1,8 @@
-"""Rotates and scales Blender's own Gaussians after Blender has moved their points, so that the view shows the export.
+"""Rotates and scales Blender's native Gaussians after Blender has moved their points, so that the view matches exports.
 
 Apply, Join and moves in Edit Mode change the positions of a point cloud, but not its rotations, sizes and spherical
-harmonics (Blender 5.3.0). A handler corrects those after each update of the scene in Object Mode. It needs nothing but
-the attributes of the data, so it works after undo and redo as well.
+harmonics (Blender 5.3.0). A handler corrects those after each update of the scene in Object Mode. It only uses
+attributes of the data, so it works after undo and redo as well.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from .splats.native import is_native
 
 @bpy.app.handlers.persistent
 def turn_moved(scene: Any, depsgraph: Any) -> None:
-    """Correct the Gaussians of objects whose points were moved. An uneven scale stays; exports refuse it."""
+    """Correct the Gaussians of objects whose points were moved. A non-uniform scale is left; exports refuse it."""
     for update in depsgraph.updates:
         thing = update.id.original
         if update.is_updated_geometry and thing.id_type == "OBJECT" and thing.type == "POINTCLOUD":

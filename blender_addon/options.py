@@ -15,8 +15,19 @@ from protocol.settings import Field
 
 from .client.survey import Survey
 
-SHOWN = ("quality", "max_gaussians", "long_side", "masks_from", "refine", "meshes", "gallery", "test_views")
-"""The options that the panel shows, in its order."""
+PANEL_OPTIONS = (
+    "quality",
+    "max_gaussians",
+    "long_side",
+    "masks_from",
+    "masks_model",
+    "level",
+    "refine",
+    "meshes",
+    "gallery",
+    "test_views",
+)
+"""The options shown in the panel, in order."""
 AUTOMATIC = (
     ("auto", "Automatic", "Depends on the capture and the quality"),
     ("on", "On", "Always"),
@@ -26,46 +37,60 @@ _ANSWERS = {"auto": None, "on": True, "off": False}
 
 
 def properties() -> dict[str, Any]:
-    """Return a property for each of :data:`SHOWN`, by name."""
-    return {name: _property(OPTIONS[name]) for name in SHOWN}
+    """Return a property for each of :data:`PANEL_OPTIONS`, by name."""
+    return {name: _property(OPTIONS[name]) for name in PANEL_OPTIONS}
 
 
 def read(chosen: Any) -> dict[str, Any]:
-    """Return what is set, by name, as :class:`JobRequest` takes it.
+    """Return the values by name, as :class:`JobRequest` takes them.
 
     Args:
         chosen: a group with :func:`properties`.
     """
-    return {name: _value(OPTIONS[name], getattr(chosen, name)) for name in SHOWN}
+    return {name: _value(OPTIONS[name], getattr(chosen, name)) for name in PANEL_OPTIONS}
 
 
 def request(chosen: Any, found: Survey | None, method: str | None, settings: Mapping[str, Value]) -> JobRequest:
-    """Return the request of the panel, without the options that it greys out.
+    """Return the request of the panel, without options that are greyed out.
 
-    Of photographs or splats without masks, no method is asked for, as it would ask for masks.
+    Without masks, no method is requested for photographs or splats, because a method requires masks.
 
     Args:
         chosen: the scene's ``splatlift``.
-        found: what is in the capture's folder.
-        method: the chosen method, None for the server's best.
-        settings: those of the method that differ from its own.
+        found: the survey of the capture's folder.
+        method: the chosen method, None for the server's recommended one.
+        settings: settings of the method that differ from its defaults.
     """
     asked = JobRequest(splats=_splats(chosen, found), **read(chosen))
     maskless = found is not None and found.poses_from != "cameras" and not found.masks
     if asked.masks_from != "geometry" and not maskless:
         asked = replace(asked, method=method, settings=dict(settings))
+    asked = replace(asked, **{name: OPTIONS[name].default for name in _without_masks(chosen, found)})
     return replace(asked, **{name: OPTIONS[name].default for name in without_effect(asked)})
 
 
 def usable(chosen: Any, found: Survey | Fault | None, features: Sequence[str] | None) -> set[str]:
-    """Return which of :data:`SHOWN` have an effect on the next job.
+    """Return which of :data:`PANEL_OPTIONS` have an effect on the next job.
 
     Args:
-        features: of the server; None without one.
+        found: the survey of the capture's folder.
+        features: of the server; None if not connected.
     """
-    splats = _splats(chosen, found if isinstance(found, Survey) else None)
-    known = {name for name in SHOWN if features is None or OPTIONS[name].feature in ("", *features)}
-    return {name for name in known if has_effect(name, splats=splats is not None, refine=chosen.refine == "on")}
+    survey = found if isinstance(found, Survey) else None
+    splats, idle = _splats(chosen, survey), _without_masks(chosen, survey)
+    known = {name for name in PANEL_OPTIONS if features is None or OPTIONS[name].feature in ("", *features)}
+    return {
+        name
+        for name in known
+        if name not in idle and has_effect(name, splats=splats is not None, refine=chosen.refine == "on")
+    }
+
+
+def _without_masks(chosen: Any, found: Survey | None) -> set[str]:
+    """Return mask options without effect: geometry reads no masks, and existing masks need no model."""
+    if chosen.masks_from == "geometry":
+        return {"masks_model", "level"}
+    return {"masks_model"} if found is not None and found.masks else set()
 
 
 def _splats(chosen: Any, found: Survey | None) -> str | None:
@@ -74,7 +99,7 @@ def _splats(chosen: Any, found: Survey | None) -> str | None:
 
 
 def _property(field: Field) -> Any:
-    # Blender ends a tooltip with a full stop of its own.
+    # Blender adds a full stop to tooltips.
     told: dict[str, Any] = {"name": field.title, "description": field.help.removesuffix(".")}
     if field.kind == "choice":
         items = tuple((each, each.capitalize(), field.choices_help.get(each, "")) for each in field.choices)
@@ -87,11 +112,11 @@ def _property(field: Field) -> Any:
         told["description"] += ". 0: the default"
         return bpy.props.IntProperty(default=0, min=0, max=int(field.most or 2**31 - 1), **told)
     if field.kind == "text":
-        return bpy.props.StringProperty(default=field.default, **told)
+        return bpy.props.StringProperty(default=field.default or "", **told)
     raise TypeError(f"no property shows the option {field.name}")
 
 
 def _value(field: Field, value: Any) -> Any:
     if field.kind == "bool" and field.optional:
         return _ANSWERS[value]
-    return None if field.kind == "int" and field.optional and value == 0 else value
+    return None if field.optional and not value and field.kind in ("int", "text") else value

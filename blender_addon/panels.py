@@ -1,4 +1,4 @@
-"""The side panel in the 3D view. It reads what is known and draws it; it asks neither network nor disk."""
+"""The side panel in the 3D view. It only draws known state and never accesses network or disk."""
 
 import textwrap
 from typing import TYPE_CHECKING, Any, cast
@@ -23,9 +23,9 @@ CATEGORY = "SplatLift"
 CHARACTER = 6.6
 """Mean width of a character of Blender's interface font, in pixels at a scale of 1."""
 MARGIN = 44
-"""Pixels of a panel's width that no text can take, at a scale of 1."""
+"""Pixels of a panel's width that are not available for text, at a scale of 1."""
 BOX = 24
-"""Pixels more of it that the box of a job takes."""
+"""Additional pixels that the box of a job takes."""
 STAGES = {
     "prepare": "Reading the folder",
     "upload": "Uploading",
@@ -42,12 +42,12 @@ STAGES = {
     "write": "Writing",
     "download": "Downloading",
 }
-"""Stages in words for people; a stage that a newer server has is shown by its own name."""
+"""Titles of stages; an unknown stage of a newer server is shown by its own name."""
 FINAL = {"finished": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
 JOBS = 8
-"""Jobs that the list shows; older ones are counted."""
+"""Most jobs in the list; older ones are only counted."""
 PICTURE = 5.0
-"""How large the picture of a running job is, in the interface's units."""
+"""Size of a running job's preview, in interface units."""
 LOCAL = {"starting": "Starting the server", "stopping": "Stopping the server"}
 
 
@@ -59,7 +59,7 @@ class _SidePanel:
 
         @property
         def layout(self) -> Any:
-            """Blender's, which is always there while something is drawn."""
+            """The layout to draw in; never None while drawing."""
 
 
 class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
@@ -95,7 +95,7 @@ class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
 
 
 def _draw_end(row: Any) -> None:
-    """Draw the button that ends a connection: of a server that was started here, the server with it."""
+    """Draw the button that ends a connection; for a local server it also stops the server."""
     if timer.local.state == "running":
         row.operator("splatlift.stop_server", text="Stop")
     else:
@@ -158,7 +158,7 @@ class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
         column.use_property_split = True
         column.use_property_decorate = False
         usable = options.usable(chosen, timer.surveyed, server.features if server is not None else None)
-        for name in options.SHOWN:
+        for name in options.PANEL_OPTIONS:
             row = column.row()
             row.enabled = name in usable
             row.prop(chosen, name)
@@ -243,7 +243,7 @@ class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
 
 
 class SPLATLIFT_UL_objects(bpy.types.UIList):
-    """One row an object: colour, name, count, select, hide."""
+    """One row per object: colour, name, count, select, hide."""
 
     def draw_item(
         self,
@@ -273,7 +273,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         row.prop(item, "hide_viewport", text="", emboss=False)
 
     def filter_items(self, context: Any, data: Any, property: Any) -> Any:
-        """Show what SplatLift made and the search matches, in order of label, the background last."""
+        """Show SplatLift's collections that match the search, in order of label, the background last."""
         children = list(getattr(data, property))
         wanted = self.filter_name.lower()
         ours = [wanted in each.name.lower() and is_listed(each) for each in children]
@@ -331,14 +331,14 @@ def method_title(name: str) -> str:
 
 
 def chosen_method(chosen: Any) -> str:
-    """Return the name of the chosen method; where the best is chosen, the first that the server names."""
+    """Return the name of the chosen method; for the automatic choice, the first method of the server."""
     known = timer.known_connection
     offered = known.server.methods if known and known.server else ()
     return chosen.method or (offered[0].name if offered else "")
 
 
 def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None:
-    """Draw what is in the chosen folder."""
+    """Draw the survey of the chosen folder."""
     if found is None:
         layout.label(text="Reading the folder", icon="SORTTIME")
         return
@@ -365,7 +365,7 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
 
 
 def plan_of(found: Survey) -> list[tuple[str, str]]:
-    """Return what is there and what will be done for what is missing, each as a text and an icon."""
+    """Return what was found and what will be computed, each as a text and an icon."""
     lines = []
     if found.photographs:
         lines.append((f"{found.photographs} photographs", "IMAGE_DATA"))
@@ -382,7 +382,7 @@ def plan_of(found: Survey) -> list[tuple[str, str]]:
 
 
 def draw_job(layout: Any, context: Any, job: Job) -> None:
-    """Draw how far a job is; where it failed, why; where it is finished, the way on."""
+    """Draw a job's progress, its error if it failed, or the next step if it is finished."""
     box = layout.box().column(align=True)
     if job.final:
         row = box.row(align=True)
@@ -410,14 +410,14 @@ def draw_job(layout: Any, context: Any, job: Job) -> None:
 
 
 def stage_of(job: Job) -> str:
-    """Return what a job is at, in words."""
+    """Return a job's stage as text."""
     if job.state == "cancelling":
         return "Cancelling"
     return "Waiting for the server" if _is_cut_off(job) else STAGES.get(job.stage, job.stage)
 
 
 def details_of(job: Job) -> list[str]:
-    """Return what else is known of a job's stage, a line each: how much, how fast, how long."""
+    """Return further lines about a job's stage: amount, speed, remaining time."""
     lines = [job.note] if job.note else []
     if _is_cut_off(job):
         return lines
@@ -429,13 +429,13 @@ def details_of(job: Job) -> list[str]:
 
 
 def _is_cut_off(job: Job) -> bool:
-    """Whether nothing is heard of a job that is with the server, or on its way, as there is no connection."""
+    """Whether a job is on the server, or in transfer, but there is no connection."""
     known = timer.known_connection
     return job.state not in ("preparing", "cancelling") and (known is None or known.state != "connected")
 
 
 def draw_import(layout: Any, context: Any) -> None:
-    """Draw the import under way, or what can be imported."""
+    """Draw the running import, or the results that can be imported."""
     if timer.importing is not None:
         _draw_importing(layout, timer.importing)
         return
@@ -464,7 +464,7 @@ def _draw_importing(layout: Any, importing: Import) -> None:
 
 
 def draw_fault(layout: Any, context: Any, fault: Fault) -> None:
-    """Draw what is wrong and what can be done about it."""
+    """Draw an error and its remedy."""
     box = layout.box().column(align=True)
     draw_text(box, context, fault.sentence, "ERROR")
     if fault.remedy:
@@ -472,10 +472,10 @@ def draw_fault(layout: Any, context: Any, fault: Fault) -> None:
 
 
 def draw_text(layout: Any, context: Any, text: str, icon: str, margin: int = 0) -> None:
-    """Draw text over as many lines as the panel's width asks for, with an icon before the first.
+    """Draw text wrapped to the panel's width, with an icon before the first line.
 
     Args:
-        margin: pixels more that no text can take, at a scale of 1.
+        margin: additional pixels that are not available for text, at a scale of 1.
     """
     scale = context.preferences.system.ui_scale or 1.0
     room = (context.region.width if context.region else 300) / scale - MARGIN - 20 - margin
@@ -484,7 +484,7 @@ def draw_text(layout: Any, context: Any, text: str, icon: str, margin: int = 0) 
 
 
 def short(count: int) -> str:
-    """Return a count in few characters: 999, 12.3k, 1.2M."""
+    """Return a count in short form: 999, 12.3k, 1.2M."""
     if count < 1000:
         return str(count)
     return f"{count / 1000:.1f}k" if count < 999_950 else f"{count / 1e6:.1f}M"

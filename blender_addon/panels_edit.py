@@ -1,8 +1,10 @@
-"""The Edit panel: what the edits act on, and a button for each. It only draws."""
+"""The Edit panel: the edited objects, and a button for each edit. It only draws."""
 
 from typing import TYPE_CHECKING, Any
 
 import bpy
+
+from protocol.lists import first_of
 
 from .editing.isolate import is_isolating
 from .operators.edit_targets import NOTHING, targets
@@ -10,7 +12,7 @@ from .panels import CATEGORY, draw_text
 from .settings import shown_scene
 
 NAMED = 4
-"""Objects that are named above the buttons; more are counted."""
+"""Most object names above the buttons; more are only counted."""
 
 
 class SPLATLIFT_PT_edit(bpy.types.Panel):
@@ -24,7 +26,7 @@ class SPLATLIFT_PT_edit(bpy.types.Panel):
 
         @property
         def layout(self) -> Any:
-            """Blender's, which is always there while something is drawn."""
+            """The layout to draw in; never None while drawing."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -77,8 +79,7 @@ def _draw_gaussians(layout: Any) -> None:
 def _title(parts: list[Any]) -> str:
     if len(parts) == 1:
         return parts[0].name
-    more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
-    return f"{len(parts)} objects: {', '.join(part.name for part in parts[:NAMED])}{more}"
+    return f"{len(parts)} objects: {first_of([part.name for part in parts], NAMED)}"
 
 
 CLASSES = (SPLATLIFT_PT_edit,)

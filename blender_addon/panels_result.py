@@ -21,7 +21,7 @@ class _Below:
 
         @property
         def layout(self) -> Any:
-            """Blender's, which is always there while something is drawn."""
+            """The layout to draw in; never None while drawing."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -68,7 +68,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
 
 
 def labels_seen(context: Any) -> bool:
-    """Whether this view shows the colours of labels: a solid view shows those of objects or none at all."""
+    """Whether this view shows label colours; a solid view shows object colours or none at all."""
     shading = getattr(context.space_data, "shading", None)
     if shading is not None and shading.type == "SOLID":
         return shading.color_type == "OBJECT"

@@ -1,4 +1,4 @@
-"""Pictures of running jobs as Blender's panels draw them. Held in memory only; no file is written."""
+"""Previews of running jobs as icons for Blender's panels. Held in memory only; no file is written."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 
 class Pictures:
-    """The newest picture of each job that runs."""
+    """The latest preview of each running job."""
 
     def __init__(self) -> None:
         self._previews: Any = None
         self._shown: dict[str, int] = {}
 
     def show(self, jobs: Mapping[str, tuple[int, NDArray[np.uint8] | None]]) -> None:
-        """Keep the pictures of these jobs alone, and take in those that are new.
+        """Remove the previews of other jobs, and load new ones.
 
         Args:
-            jobs: by id, how many pictures there were, and the newest, (H, W, 3) uint8 with the first row at the top.
+            jobs: by id, the number of previews so far, and the latest, (H, W, 3) uint8 with the first row at the top.
         """
         for job in [job for job in self._shown if job not in jobs]:
             del self._previews[job]
@@ -31,11 +31,11 @@ class Pictures:
                 self._shown[job] = count
 
     def icon(self, job: str) -> int:
-        """Return the icon of a job's picture, 0 where it has none; for ``draw``."""
+        """Return the icon id of a job's preview, 0 if it has none; for ``draw``."""
         return self._previews[job].icon_id if job in self._shown else 0
 
     def clear(self) -> None:
-        """Let go of all of them."""
+        """Remove all previews."""
         if self._previews is not None:
             import bpy.utils.previews
 
@@ -50,7 +50,7 @@ class Pictures:
             self._previews = bpy.utils.previews.new()
         preview = self._previews[job] if job in self._previews else self._previews.new(job)
         height, width = picture.shape[:2]
-        # Blender counts rows from below, and wants squares: what is beside the picture stays clear.
+        # Blender stores rows bottom-up and draws squares, so the rest of the square is transparent.
         side = max(height, width)
         pixels = np.zeros((side, side, 4), np.float32)
         top, left = (side - height) // 2, (side - width) // 2

@@ -1,4 +1,4 @@
-"""The add-on's preferences, and what holds where it is not installed as one."""
+"""The add-on's preferences, and the defaults if it is not installed as an add-on."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of a class from its annotations.
@@ -12,7 +12,7 @@ from protocol.address import DEFAULT, Address
 from protocol.errors import Refused, Unavailable
 
 CACHE_LIMIT = 20_000_000_000
-"""Bytes of downloads that are kept where the add-on is not installed."""
+"""Limit of the download cache in bytes, if the add-on is not installed."""
 PACKAGE = __package__ or "blender_addon"
 
 
@@ -63,7 +63,7 @@ class SplatLiftPreferences(bpy.types.AddonPreferences):
 
 
 def preferences() -> Any:
-    """Return the preferences, or None where the add-on is not installed, as in a source tree."""
+    """Return the preferences, or None if the add-on is not installed, as in a source tree."""
     addon = bpy.context.preferences.addons.get(PACKAGE)
     return addon.preferences if addon else None
 
@@ -74,16 +74,16 @@ def address() -> str:
 
 
 def pairing() -> str | None:
-    """Return the pairing string, a secret, or None where none was entered."""
+    """Return the pairing string, a secret, or None if none was entered."""
     known = preferences()
     return known.pairing.strip() or None if known else None
 
 
 def check_online(where: Address) -> None:
-    """Refuse to leave this machine where Blender is not to.
+    """Check that Blender may access the network for this server.
 
     Raises:
-        Refused: if the server is on another machine and Blender may not go online.
+        Refused: if the server is on another machine and Blender's online access is disabled.
     """
     if not where.is_loopback and not bpy.app.online_access:
         raise Refused(
@@ -93,7 +93,7 @@ def check_online(where: Address) -> None:
 
 
 def environment() -> Path | None:
-    """Return the program that runs a server on this machine, or None where none is chosen."""
+    """Return the program that runs a local server, or None if none is chosen."""
     known = preferences()
     return Path(bpy.path.abspath(known.environment)) if known and known.environment else None
 
@@ -102,7 +102,7 @@ def cache_folder() -> Path:
     """Return the folder for downloads, which may not exist yet.
 
     Raises:
-        Unavailable: if Blender has no folder of its own that can be written.
+        Unavailable: if Blender has no writable user folder.
     """
     known = preferences()
     if known and known.cache:
@@ -118,7 +118,7 @@ def cache_folder() -> Path:
 
 
 def cache_limit() -> int:
-    """Return how many bytes of downloads are kept."""
+    """Return the limit of the download cache in bytes."""
     known = preferences()
     return round(known.cache_limit * 1e9) if known else CACHE_LIMIT
 

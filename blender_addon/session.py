@@ -1,7 +1,7 @@
-"""What is imported: scenes and objects, as collections that carry their ids.
+"""Imported scenes and objects, as collections with ids.
 
-All of it lives in the properties of the collections, so it is saved with the file and undone with everything else.
-There is no state in Python to bring back in step, and hence no handler on loading or undo.
+All state is in properties of the collections, so it is saved with the file and included in undo. There is no state in
+Python that could get out of step, so no handlers for loading or undo are needed.
 """
 
 # pyright: reportInvalidTypeForm=false
@@ -35,13 +35,13 @@ AXES: dict[str, tuple[float, float, float]] = {
     "Z": (0.0, 0.0, 1.0),
     "-Z": (0.0, 0.0, -1.0),
 }
-"""What :data:`Up` names, in the frame of the capture."""
+"""Unit vectors of :data:`Up`, in the frame of the capture."""
 
 _IDENTITY = tuple(float(row == column) for row in range(4) for column in range(4))
 
 
 class SplatLiftCollection(bpy.types.PropertyGroup):
-    """What SplatLift knows of a collection, at ``collection.splatlift``."""
+    """SplatLift's properties of a collection, at ``collection.splatlift``."""
 
     kind: bpy.props.EnumProperty(
         name="Kind",
@@ -79,23 +79,24 @@ def import_folder(
 ) -> Any:
     """Import a result folder and return the scene's collection, ``bpy.types.Collection``.
 
-    Its children are one collection per object, in order of label, then one called "background" where there is any.
-    Each carries what is known of it at ``collection.splatlift``.
+    The children are one collection per object, in order of label, then one named "background" if there is a background.
+    Each has SplatLift's properties at ``collection.splatlift``.
 
     Args:
-        folder: as in the project's result layout: ``splats.ply``, ``objects.json`` and, for "MESH", ``meshes``.
-        display: "POINTS", "SPLATS" for ellipsoids, or Blender's own Gaussians where it draws them, "MESH" for surfaces
-            with the Gaussians hidden beneath.
-        context: whose scene to import into; Blender's own if None.
-        up: the axis of the capture that shall point up in Blender; "AUTO" for what the result says.
-        scale: metres of Blender that one unit of the capture becomes.
-        cameras: whether the capture's cameras come too, in a collection "Cameras" after all others.
-        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
+        folder: a result folder: ``splats.ply``, ``objects.json`` and, for "MESH", ``meshes``.
+        display: "POINTS", "SPLATS" for ellipsoids, or for Blender's native Gaussians if it supports them, "MESH" for
+            surfaces with hidden Gaussians.
+        context: determines the scene to import into; Blender's own if None.
+        up: the axis of the capture that points up in Blender; "AUTO" for the one in the result.
+        scale: metres in Blender per unit of the capture.
+        cameras: whether the capture's cameras are imported too, in a collection "Cameras" after all others.
+        photographs: the capture's folder, to show the photographs as background images of the cameras.
 
     Raises:
-        BadResult, BadSplats: if the folder's files are missing, broken or contradict each other. Blender's data are
-            then as they were.
-        BadArgument: if ``display`` or ``up`` is none of these, ``scale`` is not positive, or ``photographs`` no folder.
+        BadResult, BadSplats: if the folder's files are missing, broken or contradict each other. Then Blender's data is
+            unchanged.
+        BadArgument: if ``display`` or ``up`` has another value, ``scale`` is not positive, or ``photographs`` is not a
+            folder.
     """
     return finish(import_steps(folder, display, context, up=up, scale=scale, cameras=cameras, photographs=photographs))
 
@@ -110,13 +111,13 @@ def import_steps(
     cameras: bool = False,
     photographs: Path | None = None,
 ) -> Steps[Any]:
-    """Do what :func:`import_folder` does in small steps; the generator's return value is the collection.
+    """As :func:`import_folder`, in small steps; the generator returns the collection.
 
-    Blender's data are touched in the last step alone, all at once, so a person may undo, load another file, or drop
-    the generator between any two steps.
+    Blender's data is only changed in the last step, all at once. So the user may undo, load another file, or drop the
+    generator between any two steps.
 
     Yields:
-        how much is done, 0 to 1, and a few words on what is being done.
+        the share that is done, 0 to 1, and a short note.
     """
     if display not in get_args(Display):
         raise BadArgument(f"The display {display!r} does not exist.", f"Choose one of {', '.join(get_args(Display))}.")
@@ -136,14 +137,14 @@ def import_steps(
 
 
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:
-    """Add the cameras of the capture to an imported scene, in place of those it has, and return their collection.
+    """Add the cameras of the capture to an imported scene, replacing existing ones, and return their collection.
 
     Args:
-        photographs: the capture's folder, for the cameras to have their photographs behind what they see.
+        photographs: the capture's folder, to show the photographs as background images of the cameras.
 
     Raises:
-        BadResult: if the scene's result folder is gone or has no cameras.
-        BadArgument: if ``photographs`` is no folder.
+        BadResult: if the scene's result folder is missing or has no cameras.
+        BadArgument: if ``photographs`` is not a folder.
     """
     _check_placing("AUTO", 1.0, photographs)
     return add_scene_cameras(scene_collection, read_cameras(Path(scene_collection.splatlift.source)), photographs)
@@ -155,12 +156,12 @@ def cameras_of(scene_collection: Any) -> Any:
 
 
 def scenes() -> list[Any]:
-    """Return the collections of the imported scenes that the file still uses, in order of name."""
+    """Return the collections of imported scenes that are used in the file, sorted by name."""
     return [each for each in _collections() if each.splatlift.kind == "SCENE" and each.users]
 
 
 def objects_of(scene_collection: Any) -> list[Any]:
-    """Return the collections of a scene's objects that still hold Gaussians, background apart, in order of label."""
+    """Return the collections of a scene's objects that hold Gaussians, without the background, in order of label."""
     objects = [each for each in scene_collection.children_recursive if each.splatlift.kind == "OBJECT"]
     return sorted((each for each in objects if splat_objects(each)), key=lambda each: each.splatlift.label)
 
@@ -172,25 +173,25 @@ def background_of(scene_collection: Any) -> Any:
 
 
 def find(object_id: str) -> Any:
-    """Return the collection of an object or background by its id, whatever its name is now, or None."""
+    """Return the collection of an object or background by its id, or None."""
     used = (each for each in _collections() if each.users and each.splatlift.object_id)
     return next((each for each in used if each.splatlift.object_id == object_id), None)
 
 
 def register() -> None:
-    """Give every collection its ``splatlift`` properties; harmless where they are there already."""
+    """Add the ``splatlift`` properties to all collections; does nothing if they exist."""
     if hasattr(bpy.types.Collection, "splatlift"):
         return
     bpy.utils.register_class(SplatLiftCollection)
     kind: Any = bpy.types.Collection
     kind.splatlift = bpy.props.PointerProperty(type=SplatLiftCollection)
-    # The bpy modules of 4.2 and 4.5 crash or hang at exit while a class is registered; Blender itself unregisters.
+    # The bpy modules of 4.2 and 4.5 crash or hang at exit if classes are still registered; Blender itself unregisters.
     if not bpy.app.binary_path:
         atexit.register(unregister)
 
 
 def unregister() -> None:
-    """Take the properties away again; what the file stores of them stays in the file."""
+    """Remove the properties; their values stay in the file."""
     if not hasattr(bpy.types.Collection, "splatlift"):
         return
     kind: Any = bpy.types.Collection
@@ -200,7 +201,7 @@ def unregister() -> None:
 
 
 def _collections() -> Iterable[Any]:
-    """Those of the file, with the properties that :func:`register` gives them."""
+    """Return the collections of the file, typed with the properties from :func:`register`."""
     return bpy.data.collections
 
 
@@ -218,7 +219,8 @@ def _check_placing(up: str, scale: float, photographs: Path | None) -> None:
 def _read_surfaces(result: Result) -> Steps[dict[int, Mesh]]:
     """Read the surfaces of a result's objects in steps and return them by label.
 
-    An object too thin to have a surface has no file, and stays points; a result without any is refused.
+    An object that is too thin for a surface has no file and is shown as points; a result without any surface is
+    refused.
     """
     surfaces: dict[int, Mesh] = {}
     paths = {part.label: mesh_path(result.folder, part.label) for part in result.parts if part.label}
@@ -230,5 +232,5 @@ def _read_surfaces(result: Result) -> Steps[dict[int, Mesh]]:
 
 
 def _scaled(steps: Steps[Kind], low: float, high: float) -> Steps[Kind]:
-    """Pass on the steps of a part of the work as that share of the whole; return what they return."""
+    """Map the progress of a part of the work from 0..1 to ``low``..``high``; return its result."""
     return (yield from map_steps(lambda step: (low + (high - low) * step[0], step[1]), steps))

@@ -1,4 +1,4 @@
-"""What a person chooses in the panel, kept in the scene and so in the file."""
+"""The panel's settings, stored in the scene and saved with the file."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of a group from its annotations.
@@ -33,7 +33,7 @@ SCALE: dict[str, Any] = {
 
 
 class SplatLiftSettings(bpy.types.PropertyGroup):
-    """At ``scene.splatlift``; it also has the options of a job, see :mod:`.options`."""
+    """Settings at ``scene.splatlift``, including the options of a job, see :mod:`.options`."""
 
     folder: bpy.props.StringProperty(
         name="Capture",
@@ -75,20 +75,20 @@ def settings(context: Any) -> Any:
 
 
 def capture_folder(context: Any) -> Path | None:
-    """Return the chosen scene folder, or video or splat file, absolute; None while none is chosen."""
+    """Return the chosen scene folder, video or splat file as an absolute path; None if none is chosen."""
     chosen = settings(context).folder
     return Path(bpy.path.abspath(chosen)) if chosen else None
 
 
 def shown_scene(context: Any) -> Any:
-    """Return the collection of the imported scene that the list shows, or None."""
+    """Return the collection of the imported scene in the list, or None."""
     imported = session.scenes()
     wanted = settings(context).scene_id
     return next((each for each in imported if each.splatlift.scene_id == wanted), next(iter(imported), None))
 
 
 def chosen_object(context: Any) -> Any:
-    """Return the collection of the object that is chosen in the list, or None where nothing is left of it."""
+    """Return the collection of the object chosen in the list, or None if it is empty."""
     scene = shown_scene(context)
     row = settings(context).row
     if scene is None or not 0 <= row < len(scene.children):
@@ -98,7 +98,7 @@ def chosen_object(context: Any) -> Any:
 
 
 def is_listed(collection: Any) -> bool:
-    """Whether the list shows a collection: an object or a background, unless Blender's own Delete took it."""
+    """Whether the list shows a collection: an object or background that was not deleted with Blender's own Delete."""
     return collection.splatlift.kind in ("OBJECT", "BACKGROUND") and bool(splat_objects(collection))
 
 

@@ -1,7 +1,7 @@
-"""The timer of a Blender with a window: it advances the panel's connection and an import, a few milliseconds a tick.
+"""The timer of a Blender with a window: it advances the panel's connection and imports, a few milliseconds per tick.
 
 A timer calls :func:`tick` in Blender's main thread; there are no other Python threads. It runs only while there is
-something to move, and never in background mode, where operators wait instead.
+work, and never in background mode, where operators block instead.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from .preferences import cache_folder, cache_limit
 
 PERIOD = 0.05
 BUSY_PERIOD = 0.005
-"""Seconds between two ticks, and while files are on their way."""
+"""Seconds between two ticks: usually, and while files are being transferred."""
 MOVING = ("preparing", "uploading", "downloading")
-"""States of jobs whose files are on their way."""
+"""States of jobs whose files are being prepared or transferred."""
 CONNECTION_BUDGET = 0.005
 BUSY_BUDGET = 0.015
 IMPORT_BUDGET = 0.015
 SURVEY_BUDGET = 0.005
-"""Seconds a tick may take for each."""
+"""Seconds per tick for each of these."""
 DRAWING_PERIOD = 0.1
-"""Seconds, at least, between two drawings of the panels: one may take longer than a tick, and each tick has news."""
+"""Least seconds between two redraws of the panels: a redraw may take longer than a tick."""
 
 
 class Import:
-    """An import that continues over many ticks.
+    """An import that runs over many ticks.
 
     Attributes:
-        fraction, note: how far it is.
+        fraction, note: its progress.
     """
 
     def __init__(self, steps: Generator[tuple[float, str], None, Any], done: Callable[[Any], None]) -> None:
@@ -55,7 +55,7 @@ class Import:
         self._done = done
 
     def step(self, budget: float) -> bool:
-        """Go on for about that many seconds; say whether the import has ended.
+        """Work for about ``budget`` seconds; return whether the import has ended.
 
         Raises:
             Fault: if the result cannot be imported.
@@ -74,13 +74,13 @@ class Import:
 
 
 class Timer:
-    """What the panel shows and its operators control, advanced by :meth:`tick`.
+    """The state that the panel shows and its operators control, advanced by :meth:`tick`.
 
     Attributes:
         local: the server on this machine.
-        pictures: of the jobs, as Blender draws them.
-        surveyed: what was found in the chosen scene folder, or why nothing was; None while it is looked through.
-        importing: the import under way, or None.
+        pictures: previews of the jobs as icons.
+        surveyed: the survey of the chosen scene folder, or why it failed; None while it runs.
+        importing: the running import, or None.
         error: why the last import failed, or None.
     """
 
@@ -100,7 +100,7 @@ class Timer:
 
     @property
     def job_list(self) -> JobList:
-        """The panel's jobs, with those of the last session; made at the first use.
+        """The panel's jobs, including those of the last session; created on first use.
 
         Raises:
             Unavailable: if there is no folder for downloads.
@@ -114,12 +114,12 @@ class Timer:
 
     @property
     def connection(self) -> Connection:
-        """The panel's connection, made at the first use. Raises as :attr:`job_list`."""
+        """The panel's connection, created on first use. Raises as :attr:`job_list`."""
         return self.job_list.connection
 
     @property
     def known_connection(self) -> Connection | None:
-        """The panel's connection if it was used already; for ``draw``, which makes nothing."""
+        """The panel's connection if it exists; for ``draw``, which must not create it."""
         return self._job_list.connection if self._job_list is not None else None
 
     @property
@@ -137,9 +137,9 @@ class Timer:
 
     @property
     def moving(self) -> bool:
-        """Whether files are on their way, so that the next tick should come soon.
+        """Whether files are being transferred, so that the next tick should come soon.
 
-        What the server asked for is often all sent in one tick, and nothing left to do until it asks again.
+        All requested ranges are often sent in one tick; then there is nothing to do until the server's next request.
         """
         known = self.known_connection
         if known is None:
@@ -147,17 +147,17 @@ class Timer:
         return known.busy or (known.state == "connected" and any(job.state in MOVING for job in self.jobs))
 
     def redraw(self) -> None:
-        """Have the panels drawn again at one of the next ticks."""
+        """Redraw the panels at one of the next ticks."""
         self._dirty = True
 
     def start(self) -> None:
-        """Make sure that the timer runs, where there are any."""
+        """Start Blender's timer if it is not running; not in background mode."""
         if not bpy.app.background and not bpy.app.timers.is_registered(tick):
             bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
         self.redraw()
 
     def start_local(self, program: Path) -> None:
-        """Start a server on this machine, and connect to it when it says where it is.
+        """Start a server on this machine, and connect to it when it prints its address.
 
         Raises:
             Fault: as :meth:`.client.local_server.LocalServer.start`.
@@ -168,9 +168,9 @@ class Timer:
         self.start()
 
     def notice(self, folder: Path | None) -> None:
-        """Take note of the chosen scene folder: one that is new is looked through in the ticks to come.
+        """Set the chosen scene folder; a new one is surveyed in the next ticks.
 
-        May be called from ``draw``: nothing is read here.
+        May be called from ``draw``, because nothing is read here.
         """
         if folder != self._folder:
             self._folder, self.surveyed = folder, None
@@ -178,9 +178,9 @@ class Timer:
             self.start()
 
     def look_at(self, folder: Path) -> Survey | Fault:
-        """Look through a scene folder at once, and return what is in it or why that cannot be told."""
+        """Survey a scene folder at once, and return the survey or the reason why it failed."""
         if folder == self._folder and self._surveying is None:
-            self._folder = None  # it may have changed since
+            self._folder = None  # its content may have changed
         self.notice(folder)
         while self.surveyed is None:
             self._survey(1.0)
@@ -199,7 +199,7 @@ class Timer:
             self.redraw()
 
     def tick(self) -> None:
-        """Move everything on a little."""
+        """Advance everything by a few milliseconds."""
         if self._job_list is not None:
             self._job_list.connection.step(BUSY_BUDGET if self.moving else CONNECTION_BUDGET)
         self._tend_local()
@@ -214,7 +214,7 @@ class Timer:
             redraw_panels()
 
     def settle(self) -> None:
-        """Bring Blender's data and the record on disk in step with the connection."""
+        """Update Blender's data and the record on disk after changes of the connection and the jobs."""
         if self._job_list is None:
             return
         if declared := self._job_list.connection.info.settings:
@@ -226,7 +226,7 @@ class Timer:
         cache = self._job_list.cache.folder
         if entries != self._recorded:
             self._recorded = entries
-            # A record that cannot be written costs the list its memory, and no job anything.
+            # Without the record the list is empty in the next session, but no job is affected.
             with contextlib.suppress(OSError):
                 record.write(cache, entries)
             kept = {entry.id for entry in entries}
@@ -234,13 +234,13 @@ class Timer:
             self._tidying = make_room(cache, cache_limit(), kept)
 
     def _tidy(self, budget: float) -> None:
-        """Go on making room in the cache for about that many seconds; what is in a download is not looked at."""
+        """Continue the eviction of the cache for about ``budget`` seconds, unless a download is running."""
         deadline = time.perf_counter() + budget
         downloading = any(job.state == "downloading" for job in self.jobs)
         try:
             while self._tidying is not None and not downloading and time.perf_counter() < deadline:
                 next(self._tidying)
-        except (StopIteration, OSError):  # a cache that cannot be tidied still serves
+        except (StopIteration, OSError):  # the cache works without eviction
             self._tidying = None
 
     def _tend_local(self) -> None:
@@ -249,10 +249,10 @@ class Timer:
         if before == "starting" and self.local.address is not None:
             self.connection.connect(self.local.address, started_here=True)
         if before == "running" and self.local.state == "stopped" and self.connection.started_here:
-            self.connection.close()  # it has ended by itself, and the next one has another port
+            self.connection.close()  # it has exited, and the next one has another port
 
     def _survey(self, budget: float) -> None:
-        """Look through the scene folder for about that many seconds."""
+        """Continue the survey for about ``budget`` seconds."""
         deadline = time.perf_counter() + budget
         try:
             while self._surveying is not None and time.perf_counter() < deadline:
@@ -278,7 +278,7 @@ class Timer:
         self.redraw()
 
     def stop(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         if bpy.app.timers.is_registered(tick):
             bpy.app.timers.unregister(tick)
         self.stop_import()
@@ -293,11 +293,11 @@ class Timer:
 
 
 timer = Timer()
-"""The one that the panel shows."""
+"""The instance that the panel shows."""
 
 
 def tick() -> float | None:
-    """Called by Blender's timer; ends it when there is nothing left to move."""
+    """Called by Blender's timer; stops it when there is no work left."""
     timer.tick()
     if timer.idle:
         return None
@@ -305,7 +305,7 @@ def tick() -> float | None:
 
 
 def redraw_panels() -> None:
-    """Have the side panels of all 3D views drawn again."""
+    """Redraw the side panels of all 3D views."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
@@ -315,7 +315,7 @@ def redraw_panels() -> None:
 
 
 def register() -> None:
-    """Show the jobs of the last session; nothing goes over the network before somebody asks for it."""
+    """Show the jobs of the last session; nothing is sent over the network before the user asks for it."""
     if not bpy.app.background:
         with contextlib.suppress(Unavailable):
             if (cache_folder() / record.FILE).is_file():

@@ -1,6 +1,6 @@
-"""The settings of the server's methods as Blender's properties, made from what the server declares.
+"""The settings of the server's methods as Blender properties, created from the server's declarations.
 
-Nothing here knows any method: what a server adds is drawn, kept in the file, and sent like the rest.
+Nothing here depends on a method, so new settings of a server are drawn, saved and sent without changes here.
 """
 
 # pyright: reportInvalidTypeForm=false
@@ -20,9 +20,9 @@ from protocol.settings import Setting
 KINDS = (("BOOL", "On or off", ""), ("INT", "Whole number", ""), ("FLOAT", "Number", ""))
 KINDS += (("CHOICE", "Choice", ""), ("TEXT", "Text", ""))
 FIELDS = {"BOOL": "flag", "INT": "whole", "FLOAT": "number", "CHOICE": "text", "TEXT": "text"}
-"""Which property of a :class:`SplatLiftValue` holds the value of its kind."""
+"""Which property of a :class:`SplatLiftValue` holds a value of each kind."""
 LARGEST = 2**31 - 128
-"""The largest whole number that both kinds of Blender's numbers hold."""
+"""The largest integer that both Blender's int and float properties can hold."""
 
 
 class SplatLiftValue(bpy.types.PropertyGroup):
@@ -37,14 +37,14 @@ class SplatLiftValue(bpy.types.PropertyGroup):
     most: bpy.props.FloatProperty()
     default: bpy.props.StringProperty(description="As JSON")
     flag: bpy.props.BoolProperty(name="Value", description="Value of the setting")
-    # Bounds of their own they cannot have, and a function for updates crashes the bpy module of 4.2 at its exit.
+    # No min or max, because they would be fixed per class; an update callback crashes the bpy module of 4.2 at exit.
     whole: bpy.props.IntProperty(name="Value", description="Value of the setting")
     number: bpy.props.FloatProperty(name="Value", description="Value of the setting", precision=4)
     text: bpy.props.StringProperty(name="Value", description="Value of the setting")
 
 
 def declare(chosen: Any, methods: Mapping[str, Sequence[Setting]]) -> None:
-    """Make the values of a scene's settings those that a server declares; what a person has set stays where it can.
+    """Update a scene's values to the settings that a server declares; the user's valid values are kept.
 
     Args:
         chosen: the scene's ``splatlift``.
@@ -66,22 +66,22 @@ def declare(chosen: Any, methods: Mapping[str, Sequence[Setting]]) -> None:
 
 
 def mark_of(methods: Mapping[str, Sequence[Setting]]) -> str:
-    """Return what tells one declaration from another."""
+    """Return a text that identifies a declaration."""
     return hashlib.sha256(msgspec.json.encode(methods)).hexdigest()[:32]
 
 
 def values_of(chosen: Any, method: str) -> list[Any]:
-    """Return the values of a method, in the order that its server declared."""
+    """Return the values of a method, in the server's order."""
     return [each for each in chosen.values if each.method == method]
 
 
 def changed(chosen: Any, method: str) -> dict[str, Value]:
-    """Return what a person has set otherwise than the method has it."""
+    """Return the values that differ from the method's defaults."""
     return {each.name: read(each) for each in values_of(chosen, method) if not is_default(each)}
 
 
 def read(value: Any) -> Value:
-    """Return a value as it is sent: a number inside its bounds, and as short as Blender's single precision tells it."""
+    """Return a value as it is sent: clamped to its bounds, and rounded to the shortest float32 representation."""
     raw = getattr(value, FIELDS[value.kind])
     if value.kind in ("INT", "FLOAT"):
         raw = type(raw)(min(max(raw, value.least), value.most))
@@ -89,7 +89,7 @@ def read(value: Any) -> Value:
 
 
 def is_inside(value: Any) -> bool:
-    """Say whether a number is inside its bounds; what is sent is."""
+    """Whether a number is inside its bounds; a sent number always is."""
     return value.kind not in ("INT", "FLOAT") or value.least <= getattr(value, FIELDS[value.kind]) <= value.most
 
 
@@ -121,7 +121,7 @@ def _fill(value: Any, method: str, setting: Setting) -> None:
 
 
 def _fits(setting: Setting, value: Value) -> bool:
-    """Whether a value that was set before an update of the server is still one of this setting."""
+    """Whether a value that was set before a server update is still valid."""
     if setting.kind == "choice":
         return value in setting.choices
     return isinstance(value, {"bool": bool, "int": int, "float": int | float, "text": str}[setting.kind])

@@ -1,4 +1,4 @@
-"""What both sides of the wire speak: messages, frames, files by content, and the columns of Gaussians.
+"""What the client and the server share: messages, frames, files stored by content, and the columns of Gaussians.
 
-Needs numpy, msgspec and plyfile only; knows neither the backend nor Blender.
+Imports only numpy, msgspec and plyfile; imports neither the backend nor Blender.
 """

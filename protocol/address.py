@@ -1,4 +1,4 @@
-"""Where a server listens, and where clients connect to it: ``tcp://HOST:PORT``."""
+"""The address that a server binds to and that clients connect to: ``tcp://HOST:PORT``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BIND = re.compile(r"tcp://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:/\[\]]+)):(
 
 @dataclass(frozen=True)
 class Address:
-    """A host, by name or number, and a TCP port; port 0 stands for any free one, to listen at."""
+    """A host, by name or number, and a TCP port. Port 0 means any free port and is only valid for binding."""
 
     host: str
     port: int
@@ -30,7 +30,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is this machine, reached without any network."""
+        """Whether the address is a loopback address, which only this machine can reach."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -45,10 +45,10 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Read an address to connect to; "localhost" is 127.0.0.1, where the server listens.
+    """Parse an address to connect to; "localhost" becomes 127.0.0.1, where the server listens.
 
     Raises:
-        BadArgument: if it is not of that form.
+        BadArgument: if the text does not have that form.
     """
     text = text.strip()
     match = _ADDRESS.fullmatch(text)
@@ -63,10 +63,10 @@ def parse(text: str) -> Address:
 
 
 def parse_bind(text: str) -> Address:
-    """Read an address to listen at; host ``*`` means all networks of this machine, port 0 or ``*`` any free one.
+    """Parse an address to bind to; host ``*`` means all networks of this machine, port 0 or ``*`` any free port.
 
     Raises:
-        BadArgument: if it is not of that form, or there is no next port for the bulk socket.
+        BadArgument: if the text does not have that form, or there is no next port for the bulk socket.
     """
     match = _BIND.fullmatch(text)
     if match is None:
@@ -84,7 +84,7 @@ def parse_bind(text: str) -> Address:
 
 
 def _is_host(v6: str | None, host: str | None) -> bool:
-    """Whether a bracketed number is one, and a bare one that looks like a number is one too."""
+    """Whether the host is valid: a bracketed text must be an IPv6 address, and a dotted number an IPv4 address."""
     number = v6 if v6 is not None else host
     assert number is not None
     if v6 is None and not re.fullmatch(r"[0-9.]+", number):

@@ -1,8 +1,8 @@
 """Common names of folders and files in a capture, and matching of masks to photographs by name.
 
-Both sides look for the same names: the backend when it reads a folder, the add-on when it says what is in one. Only
-names are compared here, no file is opened. Case and Unicode normal form never tell two names apart: a Windows disk
-loses the one, a macOS disk the other.
+The backend uses these names when it reads a folder, the add-on when it shows what a folder contains. Only names are
+compared; no file is opened. Names are compared without case and in one Unicode normal form, because Windows file
+systems ignore case and macOS file systems change the normal form.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-"""Of photographs that are read."""
+"""Endings of photographs that can be read."""
 CONVERTED_ENDINGS = (".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".mov", ".mp4")
-"""Of what a list may name where the folder holds a copy in one of :data:`PHOTOGRAPH_ENDINGS`."""
+"""Endings that a list of photographs may name where the folder has a copy with one of :data:`PHOTOGRAPH_ENDINGS`."""
 HEIF_ENDINGS = (".heic", ".heif", ".avif")
-"""Of photographs that are converted where poses are computed."""
+"""Endings of photographs that are converted when poses are computed."""
 VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 PHOTOGRAPH_FOLDERS = (
     "images",
@@ -34,7 +34,7 @@ PHOTOGRAPH_FOLDERS = (
     "photographs",
     "pictures",
 )
-"""Where photographs customarily are, beside their cameras."""
+"""Usual names of the folder of photographs."""
 
 ARRAY_ENDINGS = (".npy", ".npz")
 PICTURE_ENDINGS = PHOTOGRAPH_ENDINGS
@@ -56,24 +56,26 @@ MASK_FOLDERS = (
     "mask_data",
     "annotations",
 )
-"""Where masks customarily are, best first."""
+"""Usual names of the folder of masks, best first."""
 
 TRUTH = "gt"
-"""Folders of this name hold what results are scored against, which no job may see."""
+"""Name of folders with ground truth for scoring. Jobs never read them."""
 LITTER = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"})
-"""Folders that systems and storage boxes make, with copies and small previews of what is beside them."""
+"""Folders that operating systems and network drives create, with copies and thumbnails of the files next to them."""
+MASK_SCORES = "metadata.csv"
+"""Name of a table with scores of the masks next to it, as written by SAM's ``amg.py``."""
 SPLAT_ENDINGS = (".ply", ".spz", ".sog", ".splat")
 
 MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")
 MASK_FOLDERS_OF_SCANS = ("m2f_instance", "masks")
-"""The same of Messy-Rooms, and of ScanNet and Replica as Panoptic-Lifting prepares them, which hold true ids too."""
+"""Mask folders of Messy-Rooms, and of ScanNet and Replica as prepared for Panoptic-Lifting, next to ground truth."""
 
 _MASK_WORD = re.compile(r"masks?|segs?|segmentation|instances?")
 _FOLDER_WORD = re.compile(
     rf"{_MASK_WORD.pattern}|ids?|labels?|obj|objects?|panoptic|sam|entity|images?|photos?|frames?|rgb|png|np[yz]|json|rle|"
     r"raw|maps?|out|outputs?|pred|predictions?|results?"
 )
-"""Words that the name of a folder of masks may have, of which one at least has to be a :data:`_MASK_WORD`."""
+"""Words allowed in the name of a mask folder; at least one of them must be a :data:`_MASK_WORD`."""
 _SEPARATOR = r"[ ._\-]+"
 _WORD = r"(?:masks?|segs?|segments?|segmentations?|inst|instances?|ids?|labels?|objs?|objects?|panoptic|sam2?)"
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -90,23 +92,23 @@ _OF_OBJECT = re.compile(rf"(?:{_WORD}(?:{_SEPARATOR})?)?(\d{{1,5}})", _FLAGS)
 
 
 def folded(name: str) -> str:
-    """Return ``name`` without what differs between file systems: case and Unicode normal form."""
+    """Return ``name`` without case and in Unicode normal form C, which file systems treat differently."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def without_ending(name: str, endings: Sequence[str]) -> str:
-    """Return ``name`` without its ending where that is one of ``endings``, in any case."""
+    """Return ``name`` without its ending if that is one of ``endings``, ignoring case."""
     stem, dot, ending = name.rpartition(".")
     return stem if dot and stem and f".{ending.lower()}" in endings else name
 
 
 def is_one_of(name: str, endings: Sequence[str]) -> bool:
-    """Whether ``name`` has one of ``endings``, in any case."""
+    """Whether ``name`` has one of ``endings``, ignoring case."""
     return without_ending(name, endings) != name
 
 
-def customary(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Return those folder names of ``present`` that are ``wanted``, in that order, then scaled copies ("masks_4")."""
+def names_among(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return the folders of ``present`` that are in ``wanted``, in that order, then scaled copies such as "masks_4"."""
     by_name: dict[str, list[str]] = {}
     scaled: list[tuple[int, int, str]] = []
     for name in sorted(present):
@@ -118,37 +120,37 @@ def customary(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
 
 
 def mask_folders(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Return the :func:`customary` folders, then, if any name may be wanted, others whose names say that of masks."""
-    known = customary(present, wanted)
+    """Return the folders of :func:`names_among`, then, unless names are fixed, others whose names mean masks."""
+    known = names_among(present, wanted)
     if wanted != MASK_FOLDERS:
         return known
     return known + [name for name in sorted(present) if name not in known and says_masks(name)]
 
 
 def says_masks(name: str) -> bool:
-    """Whether the name of a folder says that it holds masks: "sam2_masks", "masks_png", "InstanceSegmentation".
+    """Whether a folder's name means masks: "sam2_masks", "masks_png", "InstanceSegmentation".
 
-    Not "segmentations", as 3D-OVS calls the true masks of the photographs that are held out.
+    "segmentations" does not: 3D-OVS uses that name for the ground truth of held-out photographs.
     """
     words = [word for word in _BETWEEN_WORDS.split(_HUMP.sub("_", name).casefold()) if word]
     return any(map(_MASK_WORD.fullmatch, words)) and all(map(_FOLDER_WORD.fullmatch, words))
 
 
 def is_passed_over(name: str) -> bool:
-    """Whether a file or folder is hidden or litter: nothing of the scene is in it."""
+    """Whether a file or folder is hidden or created by the operating system, so that readers skip it."""
     return name.startswith(".") or folded(name) in LITTER
 
 
 @dataclass(frozen=True)
 class MaskMatch:
-    """Which files are whose masks.
+    """Which mask files belong to which photograph.
 
     Attributes:
-        masks: for each photograph its files: none, one, or in order one for each of its instances.
-        conflicts: by the photograph's number, files each of which might be its mask.
-        strays: files that belong to no photograph.
-        shared: files each of which might be the mask of several photographs.
-        by_number: whether only the numbers in the names tell whose they are.
+        masks: for each photograph its mask files: none, one id map, or one file per instance in order.
+        conflicts: by the number of the photograph, several files that each may be its mask.
+        strays: files that match no photograph.
+        shared: files that match several photographs.
+        by_number: whether the match uses only the numbers in the names.
     """
 
     masks: list[tuple[str, ...]]
@@ -160,13 +162,13 @@ class MaskMatch:
 
 @dataclass(frozen=True)
 class _Reading:
-    """One way to read a mask's name.
+    """One interpretation of a mask's name.
 
     Attributes:
         key: names the photograph.
-        family: how it was read; masks of one photograph are one of another's neighbours within a family only.
-        part: which of several it is, or None.
-        says: whether a word says that it is a mask.
+        family: the kind of interpretation; several files of one photograph must all be of one family.
+        part: the number of the instance where there is one file per instance, or None.
+        says: whether the name contains a word for masks.
     """
 
     key: str
@@ -183,24 +185,23 @@ def match_masks(
     *,
     marked: bool = False,
 ) -> MaskMatch:
-    """Find the masks of photographs by their names.
+    """Match mask files to photographs by name.
 
-    Of a photograph ``left/a.jpg`` the mask is ``left/a`` or ``left_a``, or ``a`` or ``a.jpg`` if no other photograph is
-    called so, with one of :data:`MASK_ENDINGS`. A word such as ``mask`` may stand beside that (``a.jpg.mask.png``,
-    ``mask_a.npy``). With a number (``a_0.png``, ``a_mask_1.png``), or in a folder of the photograph's name
-    (``a/0.png``) or of the instance's number (``0/a.png``, ``object_1/a.png``), it is one of several masks, each of one
-    instance.
+    The mask of a photograph ``left/a.jpg`` is ``left/a`` or ``left_a``, or ``a`` or ``a.jpg`` if no other photograph
+    has that name, with one of :data:`MASK_ENDINGS`. The name may also contain a word such as ``mask``
+    (``a.jpg.mask.png``, ``mask_a.npy``). A file with a number (``a_0.png``, ``a_mask_1.png``), or in a folder named
+    after the photograph (``a/0.png``) or the instance (``0/a.png``, ``object_1/a.png``), is one of several masks, each
+    of one instance.
 
-    Where no file is a photograph's mask by its name, the last numbers of the names tell (``rgb_0001.jpg``,
-    ``mask0001.png``), if there is a file for each photograph and a photograph for each file: else they may count from
-    elsewhere.
+    If no file matches by name, the last numbers in the names are compared (``rgb_0001.jpg``, ``mask0001.png``). They
+    count only if files and photographs match one to one, because the numbers may have different starts.
 
     Args:
-        photographs: their paths, with forward slashes and endings.
-        files: paths of files in the folder of masks; those with another ending are strays.
-        names: a further name of each photograph.
-        others: photographs that are not asked about: a file that is called as one of these is its mask.
-        marked: whether only names count that say by a word that they are of masks, as in the photographs' own folder.
+        photographs: paths with forward slashes and endings.
+        files: paths of files in the folder of masks; files with an ending other than a mask's are strays.
+        names: an alternative name of each photograph.
+        others: photographs that get no mask here; a file with the name of one of them is the mask of that one.
+        marked: whether only names with a word for masks count, as in the folder of the photographs.
     """
     find = _finder(photographs, names, others)
     hits: list[list[tuple[_Reading, str]]] = [[] for _ in photographs]
@@ -226,7 +227,7 @@ def match_masks(
 
 
 def _match_numbers(photographs: Sequence[str], files: Sequence[str], others: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the masks by the last numbers of all names; nothing where these do not agree one to one."""
+    """Return the masks by the last numbers of all names; empty if these do not match one to one."""
     asked, unasked = ([_last_number(path, PHOTOGRAPH_ENDINGS) for path in paths] for paths in (photographs, others))
     owners = {_last_number(path, MASK_ENDINGS): path for path in files}
     known = {*asked, *unasked}
@@ -246,19 +247,19 @@ def _last_number(path: str, endings: Sequence[str]) -> int | None:
 
 
 SEVERAL = -1
-"""Stands for the number of a photograph where a key may be any of several."""
+"""Used in place of a photograph's number where a key matches several photographs."""
 Finder = Callable[[str], int | None]
 
 
 def _finder(photographs: Sequence[str], names: Sequence[str], others: Sequence[str]) -> Finder:
-    """Return what finds a photograph's number by a key; those of ``others`` are numbered after the rest."""
+    """Return a function from a key to the number of a photograph; ``others`` are numbered after ``photographs``."""
     exact: dict[str, int] = {}
     loose: dict[str, int] = {}
     start = 0
     for group, named in ((photographs, names), (others, ())):
         paths = [PurePosixPath(path) for path in group]
         bare = [without_ending(str(path), PHOTOGRAPH_ENDINGS) for path in paths]
-        # What names a photograph more fully goes before what names it less.
+        # Longer paths take precedence over shorter ones.
         depth = max((len(path.parts) for path in paths), default=0)
         both = ([str(path) for path in paths], bare)
         ends = [_ends(each, kept) for kept in range(depth, 0, -1) for each in both]
@@ -269,7 +270,7 @@ def _finder(photographs: Sequence[str], names: Sequence[str], others: Sequence[s
                 fresh: dict[str, int] = {}
                 for number, key in enumerate(level, start):
                     key = form(key)
-                    # Which of the others it is does not matter.
+                    # The number among the others does not matter.
                     fresh[key] = number if start or fresh.get(key, number) == number else SEVERAL
                 for key, number in fresh.items():
                     table.setdefault(key, number)
@@ -288,9 +289,9 @@ def _ends(paths: Sequence[str], kept: int) -> list[str]:
 
 
 def _owner(file: str, find: Finder, marked: bool) -> tuple[int, _Reading] | None:
-    """Return whose mask a file is, and by which reading of its name: the most literal one that names a photograph.
+    """Return whose mask a file is and the interpretation of its name, the most literal one that names a photograph.
 
-    It may be :data:`SEVERAL`, where no reading names only one.
+    The number is :data:`SEVERAL` if every interpretation matches several photographs.
     """
     several = None
     if not is_one_of(file, MASK_ENDINGS):
@@ -315,7 +316,7 @@ def _owner(file: str, find: Finder, marked: bool) -> tuple[int, _Reading] | None
 
 
 def _readings(core: str, folder: str | None) -> Iterator[_Reading]:
-    """Yield the ways to read a name without its ending, the most literal first."""
+    """Yield the interpretations of a name without its ending, the most literal first."""
     yield _Reading(core, "literal")
     marked = _unmarked(core)
     yield from (_Reading(each, "marked", says=True) for each in marked)
@@ -331,8 +332,8 @@ def _unmarked(name: str) -> list[str]:
 
 
 def _settled(hits: Sequence[tuple[_Reading, str]]) -> tuple[str, ...] | None:
-    """Return the files of one photograph, or None where they contradict one another."""
-    # A text beside a picture of the same name says what is in the picture.
+    """Return the mask files of one photograph, or None if they contradict each other."""
+    # An RLE text next to an image of the same name describes that image.
     plain = [hit for hit in hits if not is_one_of(hit[1], (RLE_ENDING,))] or list(hits)
     if len(plain) <= 1:
         return tuple(file for _, file in plain)

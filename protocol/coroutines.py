@@ -11,7 +11,7 @@ NewStep = TypeVar("NewStep")
 
 
 def finish(steps: Generator[Any, None, T]) -> T:
-    """Run a generator to its end and return its value; what it yields is dropped."""
+    """Run a generator to its end and return its value; yielded values are discarded."""
     while True:
         try:
             next(steps)

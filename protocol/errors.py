@@ -1,12 +1,12 @@
 """Every error that users see: a code for programs, a sentence that says what is wrong, and a remedy.
 
-The same three fields cross the wire in :class:`protocol.messages.Error`, end a command of the command line with
-status 2, and stand in the panel. An exception that is none of these is a bug and may show its traceback.
+:class:`protocol.messages.Error` sends the same three fields. The command line prints them and exits with status 2, and
+the panel shows them. Any other exception is a bug and may show a traceback.
 """
 
 
 class Fault(Exception):
-    """Something outside the program is wrong.
+    """A problem outside the program, such as a broken file or a wrong argument.
 
     Attributes:
         code: stable machine-readable name, one per subclass.
@@ -23,7 +23,7 @@ class Fault(Exception):
 
 
 def readable(text: str) -> str:
-    """Return ``text`` with what UTF-8 cannot hold, such as the odd bytes of a file name, spelt out."""
+    """Return ``text`` with characters that UTF-8 cannot encode escaped, such as undecodable bytes of a file name."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -70,7 +70,7 @@ class VersionMismatch(Fault):
 
 
 class Unavailable(Fault):
-    """Something asked for is not there: CUDA, a network, a free port, disk space."""
+    """A resource is not available: CUDA, a network, a free port, disk space."""
 
     code = "unavailable"
 
@@ -82,13 +82,13 @@ class NotFound(Fault):
 
 
 class Refused(Fault):
-    """A request the server understands and will not carry out."""
+    """A request that the server understands and refuses."""
 
     code = "refused"
 
 
 class JobFailed(Fault):
-    """A job ended with an error; the sentence is the worker's own."""
+    """A job ended with an error; the sentence comes from the worker."""
 
     code = "job-failed"
 
@@ -97,5 +97,5 @@ BY_CODE: dict[str, type[Fault]] = {kind.code: kind for kind in (Fault, *Fault.__
 
 
 def fault(code: str, sentence: str, remedy: str = "") -> Fault:
-    """Return the exception that ``code`` names (plain :class:`Fault` where this version does not know the code)."""
+    """Return the exception for ``code``; a plain :class:`Fault` if this version does not know the code."""
     return BY_CODE.get(code, Fault)(sentence, remedy)

@@ -1,4 +1,4 @@
-"""Eviction: a store is kept below a size limit by removing unused files, the oldest first."""
+"""Eviction: unused files are removed, oldest first, to keep a store below a size limit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _FILES_A_STEP = 200
 
 
 class Holder(Protocol):
-    """Something that files are stored for, such as a result: it stays or is removed as a whole."""
+    """An owner of stored files, such as a result. It is kept or removed as a whole."""
 
     def contents(self) -> set[str]:
-        """Return what it holds: the hashes of stored files, and names of files outside the store."""
+        """Return what it owns: the hashes of stored files, and the names of files outside the store."""
         ...
 
     def remove(self) -> None:
-        """Remove the files that it has outside the store."""
+        """Remove its files outside the store."""
         ...
 
 
@@ -33,18 +33,18 @@ def evict(
     loose_before: float,
     outside: Mapping[str, int] | None = None,
 ) -> Generator[None, None, int]:
-    """Remove files until at most ``limit`` bytes are left, or only what must stay.
+    """Remove files until at most ``limit`` bytes are left, or until only files that must be kept are left.
 
-    First those stored files go that no holder has, the oldest first; then the ``removable`` holders in order, each with
-    its files that no holder which stays has too. Yields often; returns how many bytes were removed.
+    Stored files without an owner are removed first, oldest first. Then the ``removable`` owners are removed in order,
+    with those of their files that no remaining owner has. Yields often; returns the number of bytes removed.
 
     Args:
-        store: where. Files that are being written stay.
+        store: the store. Files that are being written are kept.
         limit: bytes.
-        removable: those first that may go first.
-        kept: gives the holders that stay, whatever they take. Asked again at each removal.
-        loose_before: seconds since 1970; files that no holder has stay where they are not older.
-        outside: bytes of the files outside the store, by the names that holders give them.
+        removable: owners that may be removed, in order of removal.
+        kept: returns the owners to keep, whatever their size. Called again for each removal.
+        loose_before: seconds since 1970; files without an owner are removed only if they are older.
+        outside: bytes of the files outside the store, by the names that owners return.
     """
     sizes = dict(outside or {})
     dates: dict[str, float] = {}
@@ -52,7 +52,7 @@ def evict(
         with suppress(FileNotFoundError):
             status = path.stat()
             sizes[path.name] = status.st_size
-            # A file stored by a hard link keeps the contents' old time of modification.
+            # A hard link keeps the old modification time of the content, so the change time counts too.
             dates[path.name] = max(status.st_mtime, status.st_ctime)
         if count % _FILES_A_STEP == 0:
             yield
@@ -65,7 +65,7 @@ def evict(
         yield
 
     def remove(names: Iterable[str], enough: float) -> int:
-        """Remove what no holder keeps, up to ``enough`` bytes; return how many."""
+        """Remove files that no remaining owner has, up to ``enough`` bytes; return the number of bytes removed."""
         stays = store.writers.union(*(holder.contents() for holder in kept()))
         removed = 0
         for name in names:

@@ -7,9 +7,9 @@ from typing import Annotated
 from msgspec import Meta
 
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-"""What a file is known by: the BLAKE3 hash of its content, 32 bytes in hex."""
+"""The identity of a file: the BLAKE3 hash of its content, 32 bytes in hex."""
 JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
-"""A UUID4 in hex, made by the client, so that submitting again after a lost reply never starts a job twice."""
+"""A UUID4 in hex, made by the client, so that a repeated submission after a lost reply does not start a second job."""
 Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(max_length=200)]
 Sentence = Annotated[str, Meta(max_length=2000)]
@@ -18,4 +18,4 @@ FolderPath = Annotated[str, Meta(max_length=4096)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 Value = bool | int | float | Name
-"""What a setting of a method can be."""
+"""The types that a method's setting can have."""

@@ -1,7 +1,7 @@
-"""What a job is to do: every option that decides its result, and which of them go together.
+"""The request of a job: every option that decides its result, and which options exclude each other.
 
-The command line, the panel, ``api.py`` and the worker take their options from :class:`JobRequest`. A new option is one
-field here, its reader in :mod:`backend.pipeline`, and a parameter of ``api.segment``.
+The command line, the panel, ``api.py`` and the worker take their options from :class:`JobRequest`. A new option needs
+one field here, code in :mod:`backend.pipeline`, and a parameter of ``api.segment``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from protocol.safe_path import safe_path
 from protocol.settings import Field, fields_of
 
 FEATURE = "options"
-"""The feature of a server that takes the fields which protocol 2.1 added."""
+"""The feature of servers that accept the fields added by protocol 2.1."""
 
 MaskId = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 _SINCE_2_1 = {"feature": FEATURE}
 
 
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Every option that decides the result of a job, beside the scene.
+    """Every option that decides the result of a job, apart from the scene.
 
-    ``splats`` and ``masks`` are relative to the scene folder. On the command line they may be absolute; a server takes
-    only what lies inside the scene, see :func:`check_paths`.
+    ``splats`` and ``masks`` are relative to the scene folder. On the command line they may be absolute; a server
+    accepts only paths inside the scene, see :func:`check_paths`.
     """
 
     method: Annotated[Name | None, Meta(title="Method", description="Lifting method. Default: the best one.")] = None
@@ -182,32 +182,32 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     @property
     def needs_masks(self) -> bool:
-        """Whether something is asked for that only masks give."""
+        """Whether the request asks for something that requires masks."""
         return bool(self.masks or self.method or self.settings or self.background_ids or self.void_ids)
 
 
 OPTIONS: dict[str, Field] = {field.name: field for field in fields_of(JobRequest)}
 """The fields of :class:`JobRequest` by name, in order."""
 OF_RECONSTRUCTION = ("steps", "quality", "long_side", "max_gaussians", "steer", "gpus")
-"""Options of the reconstruction, which do nothing where splats are given."""
+"""Options of the reconstruction; they have no effect if splats are given."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _OF_REFINEMENT = ("steps", "quality")
 _TYPES = get_type_hints(JobRequest, include_extras=True)
 
 
 def given(request: JobRequest) -> dict[str, Any]:
-    """Return the options that are not at their default."""
+    """Return the options that differ from their default."""
     return {name: value for name, field in OPTIONS.items() if (value := getattr(request, name)) != field.default}
 
 
 def without_effect(request: JobRequest) -> list[str]:
-    """Return the options that would do nothing, as splats are given and so not reconstructed."""
+    """Return the given options that have no effect because splats are given."""
     splats, refine = request.splats is not None, bool(request.refine)
     return [name for name in given(request) if not has_effect(name, splats=splats, refine=refine)]
 
 
 def has_effect(name: str, *, splats: bool, refine: bool) -> bool:
-    """Return whether an option decides anything where splats are given or not, and refined or not."""
+    """Return whether an option has an effect, with or without given splats and refinement."""
     return not splats or name not in OF_RECONSTRUCTION or (refine and name in _OF_REFINEMENT)
 
 
@@ -215,7 +215,7 @@ def check(request: JobRequest) -> None:
     """Refuse values that are out of range, and options that exclude one another.
 
     Raises:
-        BadArgument: naming the option and what it may be.
+        BadArgument: with the option and its allowed values.
     """
     for name, field in OPTIONS.items():
         value = getattr(request, name)
@@ -250,7 +250,7 @@ def check_paths(request: JobRequest) -> None:
     """Refuse paths that are not inside the scene folder, for requests from outside this machine.
 
     Raises:
-        BadArgument: naming the path.
+        BadArgument: with the path.
     """
     for name in ("splats", "masks"):
         path = getattr(request, name)
@@ -266,14 +266,14 @@ def check_paths(request: JobRequest) -> None:
 
 
 def check_features(request: JobRequest, features: list[str], server: str) -> None:
-    """Refuse options that a server of an earlier version does not take.
+    """Refuse options that an older server does not support.
 
     Args:
-        features: those that the server named.
-        server: what it is called.
+        features: those that the server announced.
+        server: its name for the error.
 
     Raises:
-        VersionMismatch: naming the options.
+        VersionMismatch: with the names of the options.
     """
     unknown = [name for name in given(request) if OPTIONS[name].feature not in ("", *features)]
     if unknown:

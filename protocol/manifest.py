@@ -1,4 +1,4 @@
-"""What a folder holds: the path, size and BLAKE3 hash of each file, and what may be in such a list."""
+"""Manifests: the path, size and BLAKE3 hash of each file of a folder, and the checks of such a list."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _manifest = msgspec.json.Decoder(Manifest, strict=True)
 
 
 def check_entries(files: list[FileEntry]) -> None:
-    """Check that ``files`` can be laid out side by side in one folder on any system.
+    """Check that ``files`` can exist together in one folder on any system.
 
     Raises:
-        BadFrames: if they are too many, a path is not :func:`safe_path` or is named twice, once as a file and once as a
-            folder, or one content is given two sizes.
+        BadFrames: if there are too many, a path is not :func:`safe_path`, a path is listed twice, a path is both a file
+            and a folder, or one hash is listed with two sizes.
     """
     if len(files) > MAX_FILES:
         raise BadFrames(f"The received manifest has {len(files)} files; at most {MAX_FILES} are allowed.")
@@ -49,7 +49,7 @@ def _folders(path: str) -> Iterator[str]:
 
 
 def _folded(path: str) -> str:
-    """Return ``path`` as a file system sees it that tells neither case nor the composition of accents."""
+    """Return ``path`` as seen by a file system that ignores case and Unicode normal form."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
@@ -77,7 +77,7 @@ def digest_of(data: bytes) -> str:
 
 
 def hash_file(path: Path) -> Generator[int, None, str]:
-    """Hash a file a chunk at a time: yields the bytes read so far; the generator's return value is the hash."""
+    """Hash a file in chunks: yields the number of bytes read so far; returns the hash."""
     hasher = blake3()
     done = 0
     buffer = memoryview(bytearray(_BLOCK))
@@ -90,12 +90,12 @@ def hash_file(path: Path) -> Generator[int, None, str]:
 
 
 def scan(folder: Path, files: Iterable[Path]) -> Generator[int, None, list[FileEntry]]:
-    """Hash ``files`` of ``folder`` a chunk at a time, so that the caller can stop or breathe in between.
+    """Hash ``files`` of ``folder`` in chunks, so that the caller can pause or stop in between.
 
-    Yields the bytes read so far over all files; the generator's return value is the list of :class:`FileEntry`.
+    Yields the number of bytes read so far over all files; returns the list of :class:`FileEntry`.
 
     Raises:
-        BadScene: if a file cannot be read, or its name cannot be sent or stand beside the others on every system.
+        BadScene: if a file cannot be read, its name cannot be sent, or the names collide on some system.
     """
     entries: list[FileEntry] = []
     before = 0

@@ -1,14 +1,14 @@
-"""Every message that crosses the wire, one class each.
+"""Every message of the protocol, one class each.
 
-Two pairs of sockets, DEALER at the client and ROUTER at the server. On *control*: hello, submit, cancel, status, sync,
-result, select, heartbeat, and the progress that the server pushes. On *bulk*: files, pulled by whichever side receives
-them, so that a cancel never waits behind an upload.
+There are two pairs of sockets, DEALER at the client and ROUTER at the server. *Control* carries hello, submit, cancel,
+status, sync, result, select, heartbeat, and the progress that the server pushes. *Bulk* carries files, pulled by the
+receiving side, so that a cancel never waits behind an upload.
 
-A message answers another where its header carries that one's ``id`` (see :mod:`protocol.wire`); an id of 0 marks a
-message that answers nothing.
+An answer has the ``id`` of its request in its header (see :mod:`protocol.wire`); the id 0 means that a message answers
+nothing.
 """
 
-# msgspec hands `frozen` on to subclasses; pyright knows only the rule of plain dataclasses.
+# msgspec inherits `frozen`; pyright only knows the rule of plain dataclasses.
 # pyright: reportGeneralTypeIssues=false
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from protocol.job_request import JobRequest
 from protocol.settings import Setting
 
 MAJOR, MINOR = 2, 1
-"""Protocol version. Sides with different MAJOR refuse one another, naming both; MINOR only adds.
+"""Protocol version. Two sides with different MAJOR refuse each other with both versions in the error; MINOR only adds.
 
-What a minor version adds is named among the features of :class:`Hello` and :class:`Welcome`; a side sends a message of
-a feature only to one that named it.
+Additions of a minor version are announced as features in :class:`Hello` and :class:`Welcome`; a side sends a message of
+a feature only if the other side announced it.
 """
 
 JobState = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
@@ -56,8 +56,8 @@ class MethodInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Welcome(Message):
     """Answer to :class:`Hello`.
 
-    ``instance`` changes with each start of the server: a client that sees a new one says hello and sync again.
-    ``session`` is what the client's bulk socket presents in :class:`Attach`.
+    ``instance`` changes with each start of the server; a client that sees a new value sends hello and sync again.
+    ``session`` is presented by the client's bulk socket in :class:`Attach`.
     """
 
     protocol: tuple[int, int]
@@ -67,9 +67,9 @@ class Welcome(Message):
     features: list[Name]
     methods: list[MethodInfo]
     device: Name
-    """What jobs use that leave it open: "auto" while the server has not looked, see :class:`Facts`."""
+    """Default device of jobs; "auto" while the server has not probed the machine yet, see :class:`Facts`."""
     bulk: Name
-    """Address of the bulk socket as the server knows it; a client replaces the host by the one it connected to."""
+    """Address of the bulk socket as seen by the server; a client replaces the host by the one it connected to."""
 
 
 class Attach(Message):
@@ -83,13 +83,13 @@ class Attached(Message):
 
 
 class Describe(Message):
-    """Client to server: what do you work on? The answer is :class:`Facts`. Of the feature "facts"."""
+    """Client to server: request information about the machine. The answer is :class:`Facts`. Feature "facts"."""
 
 
 class Facts(Message):
-    """Answer to :class:`Describe`: the device in use, "cuda" or "cpu", what it is called, and its memory in bytes.
+    """Answer to :class:`Describe`: the device in use, "cuda" or "cpu", its name, and its memory in bytes.
 
-    ``free_bytes`` is as of the last minute or so, 0 where it is not known. ``problem`` says why no job can run.
+    ``free_bytes`` is about a minute old at most, 0 if unknown. ``problem`` is the reason why no job can run.
     """
 
     device: Name
@@ -100,26 +100,28 @@ class Facts(Message):
 
 
 class DescribeMethod(Message):
-    """Client to server: which settings has this method? The answer is :class:`MethodSettings`. Of "facts"."""
+    """Client to server: request the settings of a method. The answer is :class:`MethodSettings`. Feature "facts"."""
 
     method: Name
 
 
 class MethodSettings(Message):
-    """Answer to :class:`DescribeMethod`, in the order in which they are to be shown."""
+    """Answer to :class:`DescribeMethod`, in display order."""
 
     method: Name
     settings: list[Setting]
 
 
 class Locate(Message):
-    """Client to server: where are your files, if we are on one machine? Answered by :class:`Located`. Of "nearby"."""
+    """Client to server: request the server's store, for use on one machine. Answered by :class:`Located`. Of
+    "nearby"."""
 
 
 class Located(Message):
-    """Answer to :class:`Locate`: the folder of the server's store, laid out as :class:`protocol.store.Store` does.
+    """Answer to :class:`Locate`: the folder of the server's store, with the layout of :class:`protocol.store.Store`.
 
-    A client that finds the files there needs no :class:`Get` for them. It trusts neither the path nor what lies there.
+    A client on the same machine can link files from it instead of sending :class:`Get`. It validates the path and every
+    file.
     """
 
     store: FolderPath
@@ -135,7 +137,7 @@ class Submit(Message):
 
 
 class Accepted(Message):
-    """Answer to :class:`Submit`; the same for the first and for every later submission of one job id."""
+    """Answer to :class:`Submit`; repeated submissions of one job id get the same answer."""
 
     job: JobId
     state: JobState
@@ -143,9 +145,9 @@ class Accepted(Message):
 
 
 class Progress(Message):
-    """Where a job is: pushed at each change to the sessions that follow it, and the answer to sync and cancel.
+    """State of a job: pushed at each change to the sessions that follow it, and the answer to sync and cancel.
 
-    ``seq`` grows by one with each change of the job; a client drops what is not newer than what it has.
+    ``seq`` increases with each change of the job; a client ignores messages that are not newer than its state.
     """
 
     job: JobId
@@ -164,14 +166,14 @@ class Cancel(Message):
 
 
 class Sync(Message):
-    """Client to server: follow ``job`` from here on. The answer is its present :class:`Progress`."""
+    """Client to server: follow ``job`` from now on. The answer is its current :class:`Progress`."""
 
     job: JobId
     seq: Count = 0
 
 
 class Status(Message):
-    """Client to server: which jobs are there? The answer is :class:`Jobs`."""
+    """Client to server: request the list of jobs. The answer is :class:`Jobs`."""
 
     limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
@@ -185,7 +187,7 @@ class JobInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stage: Name
     fraction: Fraction
     created: float
-    """Seconds since 1970, the server's clock."""
+    """Seconds since 1970, by the server's clock."""
 
 
 class Jobs(Message):
@@ -195,26 +197,26 @@ class Jobs(Message):
 
 
 MAX_SIDE = 320
-"""Pixels along the longest side of a :class:`Picture`."""
+"""Most pixels along the longer side of a :class:`Picture`."""
 
 
 class Picture(Message):
-    """Server to client, who follows ``job``: how the work looks now. Of the feature "picture".
+    """Server to a client that follows ``job``: a preview of the current state. Feature "picture".
 
-    The one array is (H, W, 3) uint8, RGB, the first row at the top.
+    The array is (H, W, 3) uint8, RGB, first row at the top.
     """
 
     job: JobId
 
 
 class GetResult(Message):
-    """Client to server: where is the result of ``job``? The answer is :class:`Result`."""
+    """Client to server: request the result of ``job``. The answer is :class:`Result`."""
 
     job: JobId
 
 
 class Result(Message):
-    """The result folder of ``job`` as the hash and size of its :class:`Manifest`, to be fetched on bulk."""
+    """The result folder of ``job``: hash and size of its :class:`Manifest`, which the client fetches on bulk."""
 
     job: JobId
     manifest: Digest
@@ -222,10 +224,10 @@ class Result(Message):
 
 
 class Select(Message):
-    """Client to server: which Gaussians of the result of ``job`` are like this one? The answer is :class:`Selected`.
+    """Client to server: select the Gaussians of a result that are similar to one. The answer is :class:`Selected`.
 
-    Of the feature "select". Either ``gaussian`` is given, a row of the result's ``splats.ply``, or ``view`` with the
-    column ``x`` and row ``y`` of its label map.
+    Feature "select". Give either ``gaussian``, a row of the result's ``splats.ply``, or ``view`` with the column ``x``
+    and row ``y`` of its label map.
     """
 
     job: JobId
@@ -234,16 +236,16 @@ class Select(Message):
     x: Count = 0
     y: Count = 0
     threshold: Annotated[float, Meta(ge=-1.0, le=1.0)] = 0.7
-    """Cosine between the embeddings, at least."""
+    """Least cosine similarity of the embeddings."""
     hull: bool = True
-    """Whether all Gaussians inside the convex hull of these are taken in place of them."""
+    """Whether to select all Gaussians inside the convex hull of the similar ones."""
 
 
 class Selected(Message):
     """Answer to :class:`Select`: ``count`` of the result's ``total`` Gaussians.
 
-    The arrays, uint8, are one after the other the bits of all Gaussians, the first in the highest bit of the first
-    byte (``numpy.packbits``). Where the method trained no embedding, ``label`` is the label that decided.
+    The uint8 arrays concatenated hold one bit per Gaussian, the first in the highest bit of the first byte
+    (``numpy.packbits``). If the method trained no embedding, ``label`` is the label that was selected.
     """
 
     job: JobId
@@ -253,15 +255,15 @@ class Selected(Message):
 
 
 class Heartbeat(Message):
-    """Either way on control; the answer is another one. Shows that the main loop runs, not only its I/O thread."""
+    """In both directions on control; answered with another one. Shows that the main loop still runs."""
 
 
 class Bye(Message):
-    """Client to server: forget this session."""
+    """Client to server: end this session."""
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of a :class:`Manifest`; ``path`` is relative, with forward slashes, and never leaves its folder."""
+    """One file of a :class:`Manifest`; ``path`` is relative, with forward slashes, and inside the folder."""
 
     path: Annotated[str, Meta(min_length=1, max_length=1024)]
     size: Count
@@ -269,21 +271,22 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A folder as content: itself a file (this struct as JSON, entries sorted by path), known by its own hash."""
+    """The content of a folder, stored as a file (this struct as JSON, entries sorted by path) under its own hash."""
 
     files: list[FileEntry]
 
 
 class Offer(Message):
-    """Client to server on bulk: I have the folder with this manifest. The server pulls the manifest, answers
-    :class:`Wanted`, pulls what it lacks, and ends with :class:`Stored`."""
+    """Client to server on bulk: offers a folder by its manifest. The server pulls the manifest, answers
+    :class:`Wanted`,
+    pulls the files that it lacks, and ends with :class:`Stored`."""
 
     manifest: Digest
     size: Count
 
 
 class Wanted(Message):
-    """Answer to :class:`Offer` once the manifest is known: how much of the folder the server lacks."""
+    """Answer to :class:`Offer` once the manifest is read: how much of the folder the server lacks."""
 
     manifest: Digest
     files: Count
@@ -299,7 +302,7 @@ class Stored(Message):
 
 
 class Get(Message):
-    """Receiver to sender on bulk: send this range of this file. The answer is :class:`Chunk` or :class:`Error`."""
+    """Receiver to sender on bulk: request a range of a file. The answer is :class:`Chunk` or :class:`Error`."""
 
     digest: Digest
     offset: Count
@@ -307,7 +310,7 @@ class Get(Message):
 
 
 class Chunk(Message):
-    """A range of a file; its bytes are the one array frame, uint8."""
+    """A range of a file; the one array frame, uint8, holds its bytes."""
 
     digest: Digest
     offset: Count

@@ -1,8 +1,8 @@
-"""The pairing string: the two keys with which a client and a server know and encrypt to one another, as one text.
+"""The pairing string: the keys with which a client and a server authenticate and encrypt, as one text.
 
-It is ``SL1:``, the server's public key, the client's secret key and eight digits of a SHA-256 over all of that. Keys
-are those of CurveZMQ (https://rfc.zeromq.org/spec/26), 32 bytes each in the 40 characters of Z85
-(https://rfc.zeromq.org/spec/32), which has neither spaces nor quotes.
+It is ``SL1:``, the server's public key, the client's secret key and eight digits of a SHA-256 over both. Keys are
+CurveZMQ keys (https://rfc.zeromq.org/spec/26), 32 bytes as 40 characters of Z85 (https://rfc.zeromq.org/spec/32), which
+has neither spaces nor quotes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from protocol.errors import BadArgument
 PREFIX = "SL1:"
 KEY = 40
 CHECK = 8
-"""Characters of a key and of the checksum."""
+"""Characters of the checksum."""
 
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _DIGITS = {character: value for value, character in enumerate(_Z85)}
@@ -25,11 +25,11 @@ _REMEDY = "Run 'backend pairing' on the server's machine and copy the whole stri
 
 @dataclass(frozen=True)
 class Pairing:
-    """What a client knows of a server beforehand.
+    """The keys that a client needs to connect to a server.
 
     Attributes:
         server: the server's public key, Z85.
-        client: the client's secret key, Z85; in no picture of this object, so that none lands in a log.
+        client: the client's secret key, Z85; excluded from ``repr``, so that it does not appear in logs.
     """
 
     server: str
@@ -42,10 +42,10 @@ class Pairing:
 
 
 def parse(text: str) -> Pairing:
-    """Read a pairing string; spaces and line breaks, as a terminal puts in, do not matter.
+    """Parse a pairing string; spaces and line breaks from a terminal are ignored.
 
     Raises:
-        BadArgument: if it is none; never with what was in it.
+        BadArgument: if it is not a pairing string; the message never contains the text.
     """
     text = "".join(text.split())
     if not text.startswith(PREFIX):

@@ -1,8 +1,8 @@
 """Splats <-> PLY files, in the columns of the 3DGS reference implementation (Kerbl et al. 2023, `save_ply`).
 
 One Gaussian is one row of the element ``vertex``: x y z, nx ny nz (always zero), f_dc_0..2, f_rest_* (all red
-coefficients, then green, then blue), opacity, scale_0..2, rot_0..3, then whatever columns a program added.
-plyfile knows the format; the rows themselves are moved here, a block at a time, as a scene has a million of them.
+coefficients, then green, then blue), opacity, scale_0..2, rot_0..3, then any columns that a program added. plyfile
+parses the header; the rows are read here in blocks, as a scene has a million of them.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from protocol.coroutines import finish
 from protocol.errors import BadSplats
 from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Splats
-from protocol.usable import Tally, settle, usable_ones
+from protocol.usable import Tally, repair_block, usable_splats
 
 MAX_HEADER = 256 << 10
 SHORT_HEADER = 4096
 COLUMNS_OF_GAUSSIANS = (b" f_dc_0", b" packed_position", b" scale_0")
-"""By which a PLY of Gaussians is known, a compressed one too."""
+"""Columns that identify a PLY of Gaussians, also a compressed one."""
 BLOCK = 2048
-"""Rows moved at a time: few enough to stay in the processor's cache while their columns are picked out."""
+"""Rows read at a time: few enough to stay in the processor's cache while their columns are split."""
 
 SH_COUNT_4 = 25
-"""Coefficients of degree 4, one band more than :class:`Splats` hold."""
+"""Coefficients of degree 4, which :class:`Splats` do not support."""
 KEPT_TERMS = SH_COUNTS[-1] - 1
 NORMALS = ("nx", "ny", "nz")
 PAINTED = {"f_dc_0": "red", "f_dc_1": "green", "f_dc_2": "blue"}
-"""Bytes that stand for the constant colour in files without it, as nerfstudio writes them in its mode "rgb"."""
+"""Byte columns that replace the base colour in files that nerfstudio writes in its mode "rgb"."""
 
 AGAIN = "Copy or export it again."
 
 
 def may_hold_gaussians(path: Path) -> bool:
-    """Whether a file is one of Gaussians by its ending and, as a PLY may be of anything, by the columns that it has."""
+    """Whether a file may hold Gaussians, by its ending and, for a PLY, by its columns."""
     if path.suffix.lower() != ".ply":
         return path.suffix.lower() in SPLAT_ENDINGS
     try:
@@ -60,21 +60,21 @@ def may_hold_gaussians(path: Path) -> bool:
 def read_ply(path: Path | str) -> Splats:
     """Return the Gaussians of a PLY file, binary of either byte order or ASCII, with columns in any order.
 
-    Columns of another numeric type are converted to float32; normals are dropped; columns that 3DGS does not know are
-    kept in :attr:`Splats.extra` with their own type. Warns where Gaussians were dropped or bounded (see
-    :mod:`protocol.usable`), where the fourth band of spherical harmonics was, and where bytes follow the last row.
+    Columns of other numeric types are converted to float32; normals are ignored; unknown columns are kept in
+    :attr:`Splats.extra` with their own type. Warns about Gaussians that were dropped or clamped (see
+    :mod:`protocol.usable`), about a dropped fourth band of spherical harmonics, and about bytes after the last row.
 
     Raises:
-        BadSplats: if the file cannot be read, is cut short, does not hold Gaussians of SH degree 0 to 4, or holds none
-            that can be used.
+        BadSplats: if the file cannot be read, is truncated, does not hold Gaussians of SH degree 0 to 4, or holds no
+            usable one.
     """
     return finish(read_ply_steps(path))
 
 
 def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
-    """Do what :func:`read_ply` does in steps of at most a few milliseconds, for a window that must not freeze.
+    """As :func:`read_ply`, in steps of at most a few milliseconds, for a window that must not freeze.
 
-    Yields the share of the rows read so far; the generator's return value is the Gaussians.
+    Yields the share of rows read so far; returns the Gaussians.
     """
     path = Path(path)
     try:
@@ -90,16 +90,16 @@ def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
         warnings.warn(f"{path} has {trailing} extra bytes after its last Gaussian; they were ignored.", stacklevel=2)
     if header.terms > KEPT_TERMS:
         warnings.warn(f"{path} has spherical harmonics of degree 4; the fourth band was ignored.", stacklevel=2)
-    return usable_ones(splats, usable, tally, path)
+    return usable_splats(splats, usable, tally, path)
 
 
 def write_ply(splats: Splats, path: Path | str) -> None:
-    """Write ``splats`` as binary little-endian PLY: the stock columns in their stock order, extra columns last.
+    """Write ``splats`` as binary little-endian PLY: the standard columns in the standard order, then extra columns.
 
-    The file appears under its name when it is whole; reading it gives back the same bits.
+    The file appears under its name when it is complete; reading it returns the same bits.
 
     Raises:
-        BadSplats: if an extra column has a name or a type that PLY has not, or the file cannot be written.
+        BadSplats: if an extra column has a name or type that PLY does not support, or the file cannot be written.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -117,10 +117,10 @@ def write_ply(splats: Splats, path: Path | str) -> None:
 
 
 def _columns(splats: Splats, terms: int | None = None) -> dict[str, NDArray]:
-    """Return each PLY column as a view (N,) on the arrays of ``splats``, in the order of the file, without normals.
+    """Return each PLY column as a view (N,) of the arrays of ``splats``, in file order, without normals.
 
     Args:
-        terms: coefficients beyond the constant that the file has, where they are more than those of ``splats``.
+        terms: higher-band coefficients of the file, if it has more than ``splats``.
     """
     rest = splats.sh.shape[1] - 1
     stored = rest if terms is None else terms
@@ -146,7 +146,7 @@ def _empty(count: int, sh_count: int, extra: dict[str, np.dtype]) -> Splats:
 
 @dataclass(frozen=True)
 class _Header:
-    """What a PLY header says, checked against the size of the file: nothing is allocated on the header's word."""
+    """A PLY header, checked against the size of the file before anything is allocated."""
 
     path: Path
     text: bool
@@ -154,13 +154,13 @@ class _Header:
     vertex: PlyElement
     after: list[PlyElement]
     dtype: np.dtype
-    """One row of ``vertex`` as it lies in a binary file."""
+    """One row of ``vertex`` in a binary file."""
     terms: int
-    """Coefficients of spherical harmonics beyond the constant."""
+    """Higher-band coefficients per channel."""
 
 
 def parse_header(file: BinaryIO, path: Path) -> PlyData:
-    """Return the elements that a PLY header promises, with no data; leaves ``file`` at the first byte of data.
+    """Return the elements that a PLY header declares, without data; leaves ``file`` at the first byte of data.
 
     Raises:
         BadSplats: if the file does not begin with a PLY header.
@@ -170,10 +170,10 @@ def parse_header(file: BinaryIO, path: Path) -> PlyData:
         raise BadSplats(f"{path} is not a PLY file: it does not begin with 'ply'.", "Give a PLY file of 3D Gaussians.")
     if b"end_header" not in head:
         raise BadSplats(f"{path} has a PLY header without end_header.", AGAIN)
-    # plyfile takes headers for ASCII, and people write their own language into comments.
+    # plyfile decodes headers as ASCII, but comments may be in any language.
     stream = io.BytesIO(head.translate(bytes(range(128)) + b"?" * 128))
     try:
-        # plyfile has no public way to read a header alone, and PlyData.read allocates by its counts.
+        # plyfile has no public function to read only a header, and PlyData.read allocates by its counts.
         table = PlyData._parse_header(stream)
     except (PlyParseError, ValueError) as error:
         raise BadSplats(f"{path} has a PLY header that cannot be read: {error}.", AGAIN) from error
@@ -195,7 +195,7 @@ def _read_header(file: BinaryIO, path: Path) -> _Header:
 
 
 def _refuse_other_kinds(table: PlyData, path: Path) -> None:
-    """Raise a sentence that says what the file is, where it is a PLY file but not one of 3D Gaussians."""
+    """Raise an error that says what a PLY file contains, if it does not contain 3D Gaussians."""
     if "chunk" in table and "vertex" in table and "packed_position" in table["vertex"]:
         raise BadSplats(
             f"{path} is a compressed PLY of PlayCanvas SuperSplat: its Gaussians are packed into 16 bytes each.",
@@ -228,7 +228,7 @@ def _refuse_other_kinds(table: PlyData, path: Path) -> None:
 
 
 def _painted(vertex: PlyElement) -> dict[str, str]:
-    """Return which columns of bytes stand for which of f_dc_0..2, where a file has those instead of these."""
+    """Return which byte columns replace which of f_dc_0..2, if the file has no f_dc columns."""
     types = {p.name: np.dtype(p.dtype()) for p in vertex.properties if not isinstance(p, PlyListProperty)}
     given = all(types.get(colour) == np.uint8 for colour in PAINTED.values())
     return PAINTED if given and not PAINTED.keys() & types.keys() else {}
@@ -239,12 +239,12 @@ def _count_rest(names: set[str]) -> int:
 
 
 def _check_size(file: BinaryIO, header: _Header) -> None:
-    """Raise if the file is too short for the rows that its header promises; leaves ``file`` where it was."""
+    """Raise if the file is too short for the rows that its header declares; does not move the file position."""
     start = file.tell()
     left = file.seek(0, os.SEEK_END) - start
     file.seek(start)
     if header.text:
-        # A number and what parts it from the next take two bytes.
+        # A number and its separator take at least two bytes.
         lines = sum(1 for _ in file) - sum(element.count for element in header.before)
         there = min(lines, (left + 1) // (2 * len(header.vertex.properties)))
         file.seek(start)
@@ -263,7 +263,7 @@ def _bytes_of(element: PlyElement) -> int:
 
 
 def _read_rows(file: BinaryIO, header: _Header) -> Generator[float, None, tuple[Splats, NDArray[np.bool_], Tally]]:
-    """Return all Gaussians of the file, and which of them can be used; yields the share done after each block."""
+    """Return all Gaussians of the file, and which are usable; yields the share done after each block."""
     count = header.vertex.count
     fields = header.dtype.fields or {}
     kept = min(header.terms, KEPT_TERMS)
@@ -281,17 +281,17 @@ def _read_rows(file: BinaryIO, header: _Header) -> Generator[float, None, tuple[
     done = 0
     for rows in (_text_blocks if header.text else _binary_blocks)(file, header):
         block = slice(done, done + len(rows))
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes an infinity and is treated as one
+        with np.errstate(over="ignore"):  # a float64 outside float32 becomes an infinity and is handled as one
             for name, column in columns:
                 column[block] = (rows[painted[name]] / 255 - 0.5) / SH0 if name in painted else rows[name]
-        usable[block] = settle(splats, block, tally)
+        usable[block] = repair_block(splats, block, tally)
         done += len(rows)
         yield done / count
     return splats, usable, tally
 
 
 def _binary_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
-    # Read rather than mapped: a file that shrinks under a mapping kills the process.
+    # Read, not mapped: a mapped file that is truncated meanwhile kills the process.
     file.seek(sum(_bytes_of(element) for element in header.before), os.SEEK_CUR)
     count = header.vertex.count
     buffer = np.empty(min(BLOCK, count), header.dtype)
@@ -328,13 +328,13 @@ def _parse_lines(lines: list[str], dtype: np.dtype) -> NDArray | None:
 
 def _skip_lines(file: BinaryIO, elements: list[PlyElement]) -> None:
     for element in elements:
-        # Not islice: a header may promise more rows than a machine word counts.
+        # Not islice: a header may declare more rows than it accepts.
         for _ in zip(range(element.count), file, strict=False):
             pass
 
 
 def _trailing(file: BinaryIO, header: _Header) -> int:
-    """Return how many bytes follow the last row of the last element; ``file`` stands after the last Gaussian."""
+    """Return how many bytes follow the last row of the last element; ``file`` must be after the last Gaussian."""
     if header.text:
         _skip_lines(file, header.after)
         tail = file.read()

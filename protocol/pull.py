@@ -1,8 +1,8 @@
-"""Downloading the files that a store lacks: which ranges to request, and how received data are stored.
+"""Downloading the files that a store lacks: which ranges to request, and how received data is stored.
 
-What is already in the receiver's :class:`~protocol.store.Store` costs no bytes, an interrupted file continues where it
-stopped, and nothing has its final name before its hash has been checked. No sockets here: :class:`Pull` says what to
-ask for and takes what arrives.
+Files that are already in the receiver's :class:`~protocol.store.Store` are not transferred, interrupted files are
+resumed, and a file gets its final name only after its hash was checked. This module has no sockets: :class:`Pull`
+returns the requests and accepts the chunks.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from protocol.store import Store
 
 CHUNK = 1 << 20
 WINDOW = 16
-"""Ranges asked for and not yet received: the credit that bounds memory on both sides."""
+"""Ranges requested but not yet received: the credit that bounds memory on both sides."""
 CATCH_UP = 4 << 20
-"""Bytes of a part file hashed at a time before it goes on: some 5 ms, so that a large one blocks nobody."""
+"""Bytes of a part file hashed at a time before it is resumed: about 5 ms, so that a large file does not block."""
 
 
 class Pull:
-    """Fetches what a store lacks of a list of files, within a window of outstanding ranges.
+    """Fetches the files that a store lacks, with a bounded number of outstanding ranges.
 
-    Call :meth:`requests` and send what it returns, hand each chunk to :meth:`accept`, and repeat until :attr:`done`.
-    After a lost connection make a new one: it continues where the files stopped. Call :meth:`close` when giving up.
-    A second pull of a file that is already arriving waits for the first, or continues where that one was closed.
+    Call :meth:`requests` and send the result, pass each chunk to :meth:`accept`, and repeat until :attr:`done`. After a
+    lost connection create a new object: it resumes the part files. Call :meth:`close` to give up. A second pull of a
+    file that is already arriving waits for the first, or resumes it once that one is closed.
 
     Args:
         store: where the files go.
-        entries: what is wanted.
-        window: outstanding ranges at most.
+        entries: the wanted files.
+        window: most outstanding ranges.
 
     Raises:
-        Unavailable: if the disk has no room for what is missing.
+        Unavailable: if there is not enough disk space for the missing files.
     """
 
     def __init__(self, store: Store, entries: Iterable[FileEntry], window: int = WINDOW) -> None:
@@ -66,13 +66,14 @@ class Pull:
         return not (self.queue or self.incoming or self.closed)
 
     def requests(self) -> list[Get]:
-        """Return the ranges to ask for now.
+        """Return the ranges to request now.
 
-        None where the window is full, another pull fetches what is left, or a large part file is still being read: come
-        back a moment later. Ask :attr:`done` again too: files that are empty or had wholly arrived before end here.
+        Empty if the window is full, another pull fetches the remaining files, or a large part file is still being
+        hashed: call again a moment later. Check :attr:`done` again too, because empty files and completely received
+        part files are finished here.
 
         Raises:
-            BadFrames: if a file is promised to be empty, and its hash is not that of nothing. Closes the pull.
+            BadFrames: if a file is declared empty but its hash is not that of empty content. Closes the pull.
             Unavailable: if the disk fails.
         """
         gets: list[Get] = []
@@ -87,8 +88,7 @@ class Pull:
         """Take a chunk.
 
         Raises:
-            BadFrames: if it was not asked for; or if it completes a file whose hash is not the promised one, which
-                closes the pull.
+            BadFrames: if it was not requested, or if it completes a file with a wrong hash, which closes the pull.
             Unavailable: if the disk is full or fails.
         """
         wanted = next((g for g in self.expected if g.digest == digest and g.offset == offset), None)
@@ -104,7 +104,7 @@ class Pull:
                 self._finish(incoming)
 
     def close(self) -> None:
-        """Let go of the half-written files; they stay on disk for the next attempt."""
+        """Close the part files; they stay on disk for the next attempt."""
         self.closed = True
         for incoming in self.incoming.values():
             incoming.file.close()
@@ -163,7 +163,7 @@ class Pull:
         if got != digest:
             part.unlink()
             if incoming.resumed:
-                # What an earlier attempt left may have been torn by a crash, which is no fault of the sender.
+                # A crash may have corrupted the part file of an earlier attempt, so do not blame the sender.
                 self.bytes_done -= incoming.entry.size
                 self.queue.append(incoming.entry)
                 return
@@ -185,7 +185,7 @@ class Pull:
 
 
 class _Incoming:
-    """A file that is arriving: written in order, hashed as it is written, resumed from its part file."""
+    """A file that is arriving: written in order, hashed while it is written, resumed from its part file."""
 
     def __init__(self, entry: FileEntry, part: Path) -> None:
         self.entry = entry
@@ -201,12 +201,12 @@ class _Incoming:
         self.file.seek(0)
 
     def read_part(self) -> int:
-        """Hash some of what arrived before; return how many bytes."""
+        """Hash a block of the part file; return its number of bytes."""
         block = self.file.read(min(CATCH_UP, self.unread))
         self.hasher.update(block)
         self.unread -= len(block)
         self.written += len(block)
-        if not block:  # somebody has shortened the file: go on from where it ends now
+        if not block:  # the file was truncated meanwhile: continue from its current end
             self.unread, self.asked = 0, self.written
         return len(block)
 

@@ -1,4 +1,4 @@
-"""Paths from outside: only those that stay inside a folder, on any system."""
+"""Validation of paths from outside: only paths that stay inside a folder on every system are accepted."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import PurePosixPath
 from protocol.errors import BadFrames
 
 MAX_NAME = 255
-"""Bytes of one name in a path, as the usual file systems have it."""
+"""Most bytes of one path component on common file systems."""
 _FORBIDDEN = frozenset('\\:*?"<>|')
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
-"""What Windows takes for a device, with any ending."""
+"""Names that Windows reserves for devices, with any ending."""
 
 
 def safe_path(path: str) -> PurePosixPath:
-    """Return ``path`` if it names something inside a folder on any system.
+    """Return ``path`` if it stays inside a folder on every system.
 
     Raises:
-        BadFrames: if it is absolute, leaves its folder, or holds a character that some system treats specially.
+        BadFrames: if it is absolute, leaves its folder, or contains a character that some system treats specially.
     """
     if not all(map(_safe_name, path.split("/"))):
         raise BadFrames(f"The path {path!r} in a manifest is not a path inside its folder.")

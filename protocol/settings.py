@@ -1,7 +1,7 @@
-"""Settings read from a class: its fields with their ``msgspec.Meta`` say what people and programs may give.
+"""Descriptions of settings, derived from the fields of a class and their ``msgspec.Meta``.
 
-Settings of the lifting methods and the fields of :class:`protocol.job_request.JobRequest` are described once, in the
-class. The command line, the panel and the server derive from that what they offer and what they refuse.
+The settings of the lifting methods and the fields of :class:`protocol.job_request.JobRequest` are described once, in
+their class. The command line, the panel and the server derive their options, help texts and validation from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Kind = Literal["bool", "int", "float", "choice", "text", "list", "table"]
 class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A setting of a method, as the panel shows it.
 
-    ``least`` and ``most`` bound a number, None where nothing does; ``choices`` are the values of a "choice".
+    ``least`` and ``most`` bound a number, None if unbounded; ``choices`` are the values of a "choice".
     """
 
     name: Name
@@ -40,18 +40,17 @@ class Field:
     """One field of a class of settings.
 
     Attributes:
-        name: as programs write it.
-        title: as people read it.
-        help: a sentence or two for people, from ``Meta(description=...)``.
-        kind: "list" is a list of whole numbers, "table" a dict of further settings.
-        default: the value where nothing is given.
-        least, most: bounds of a number, None where nothing bounds it.
+        name: in code.
+        title: in user interfaces.
+        help: a sentence or two for users, from ``Meta(description=...)``.
+        kind: "list" is a list of integers, "table" a dict of further settings.
+        default: the value if none is given.
+        least, most: bounds of a number, None if unbounded.
         choices: the values of a "choice".
-        optional: whether the value may be None, which leaves the choice to the program.
-        examples: of values, from ``Meta(examples=...)``.
-        choices_help: what some of the choices mean, from ``Meta(extra={"choices": {...}})``.
-        feature: the feature of a server that takes the field, from ``Meta(extra={"feature": ...})``; "" for every
-            server.
+        optional: whether the value may be None, which means automatic.
+        examples: example values, from ``Meta(examples=...)``.
+        choices_help: explanations of choices, from ``Meta(extra={"choices": {...}})``.
+        feature: the server feature that the field requires, from ``Meta(extra={"feature": ...})``; "" if none.
     """
 
     name: str
@@ -84,15 +83,15 @@ class Field:
             case "list":
                 return "Give whole numbers."
             case "table":
-                return "Give names with a value each."
-        return f"Examples: {', '.join(self.examples)}." if self.examples else "Give a text."
+                return "Give pairs of a name and a value."
+        return f"Examples: {', '.join(self.examples)}." if self.examples else "Give a string."
 
 
 def fields_of(settings: type) -> list[Field]:
     """Return the fields of a dataclass or a msgspec struct in order.
 
-    Types are bool, int, float, str, literals of texts, lists of int and dicts, each with None or without. Titles,
-    descriptions and bounds are those of ``msgspec.Meta``; a field without a title is called by its name.
+    Supported types are bool, int, float, str, literals of str, lists of int and dicts, each optionally with None.
+    Titles, descriptions and bounds come from ``msgspec.Meta``; a field without a title gets its name.
 
     Raises:
         TypeError: if a field has another type.
@@ -107,7 +106,7 @@ def declare(settings: type) -> list[Setting]:
     """Return the fields of a method's settings as they are sent to clients.
 
     Raises:
-        TypeError: if a field has a type that no panel can show.
+        TypeError: if a field has a type that the panel cannot show.
     """
     declared = []
     for each in fields_of(settings):
@@ -175,14 +174,14 @@ def _field(name: str, kind: inspect.Type, hint: Any, default: Any) -> Field:
 
 
 def _literals(hint: Any) -> tuple[str, ...]:
-    """Return the values of a literal inside a type hint, in the order in which they are written."""
+    """Return the values of a literal inside a type hint, in source order."""
     if get_origin(hint) is Literal:
         return get_args(hint)
     return next(filter(None, map(_literals, get_args(hint))), ())
 
 
 def _unwrapped(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], dict[str, Any]]:
-    """Return a type without its metadata, what a schema says of it, and what else does."""
+    """Return a type without its metadata, its JSON schema metadata, and its extra metadata."""
     schema: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     while isinstance(kind, inspect.Metadata):
@@ -193,7 +192,7 @@ def _unwrapped(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], dict[s
 
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> tuple[float | None, float | None]:
-    """Return the least and the most that are allowed; beside an excluded bound, the next number."""
+    """Return the least and most allowed values; for an exclusive bound, the adjacent representable number."""
     whole = isinstance(kind, inspect.IntType)
     least, most = kind.ge, kind.le
     if kind.gt is not None:

@@ -52,7 +52,7 @@ def sh_basis(degree: int, directions: NDArray) -> NDArray[np.float64]:
 
 
 def sh_rotation(degree: int, rotation: NDArray) -> NDArray[np.float64]:
-    """Return the matrix D, block-diagonal per band, that turns SH coefficients with the Gaussian they belong to.
+    """Return the matrix D, block-diagonal per band, that rotates SH coefficients together with their Gaussian.
 
     ``sh_basis(degree, R d) @ (D @ sh) == sh_basis(degree, d) @ sh`` for all directions d. A band is closed under
     rotation, so its block follows exactly from the basis at a few directions P: ``B(P) D = B(R^T P)``.
@@ -76,13 +76,13 @@ def sh_rotation(degree: int, rotation: NDArray) -> NDArray[np.float64]:
 def rotate_sh(sh: Floats, rotation: NDArray) -> Floats:
     """Return SH coefficients (N, K, 3) float32 after a rotation (3, 3) of the Gaussians.
 
-    The constant band and, where ``rotation`` is the exact identity, all bands keep their bits.
+    The constant band keeps its bits; if ``rotation`` is exactly the identity, all bands do.
     """
     count, terms, channels = sh.shape
     if terms == 1 or np.array_equal(rotation, np.eye(3)):
         return sh
     matrix = sh_rotation(int(np.sqrt(terms)) - 1, rotation)[1:, 1:].astype(np.float32)
-    # One large matrix product: the channels side by side, so that nothing has to be transposed.
+    # One large matrix product with the channels side by side avoids a transposition.
     turned = sh[:, 1:].reshape(count, (terms - 1) * channels) @ np.kron(matrix, np.eye(channels, dtype=np.float32)).T
     return np.concatenate([sh[:, :1], turned.reshape(count, terms - 1, channels)], 1)
 

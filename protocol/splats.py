@@ -1,4 +1,4 @@
-"""`Splats`: the columns of N Gaussians, the one type that both sides of the wire speak."""
+"""`Splats`: the columns of N Gaussians, the type that all packages share."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SH_COUNTS = (1, 4, 9, 16)
 
 @dataclass(frozen=True)
 class Splats:
-    """N Gaussians in the frame of the capture, as the INRIA PLY layout stores them.
+    """N Gaussians in the frame of the capture, in the conventions of the INRIA PLY.
 
-    Stored values, not activated ones, so that a file read and written again is the same file bit for bit;
-    ``sizes`` and ``alphas`` give the activated values.
+    Values are stored as in the file, not activated, so that reading and writing returns the same bits; ``sizes`` and
+    ``alphas`` return the activated values.
 
     Attributes:
         means: (N, 3) float32, centres in scene units.
@@ -76,7 +76,7 @@ class Splats:
 
     @property
     def finite(self) -> NDArray[np.bool_]:
-        """(N,) bool, Gaussians of which every stored value is finite."""
+        """(N,) bool, whether all values of a Gaussian are finite."""
         columns = (self.means, self.quats, self.scales, self.opacities, self.sh)
         return np.logical_and.reduce([np.isfinite(c).all(axis=tuple(range(1, c.ndim))) for c in columns])
 
@@ -96,15 +96,15 @@ class Splats:
         return replace(self, extra={**self.extra, **columns})
 
     def without_columns(self) -> Splats:
-        """Return the same Gaussians without any extra column: a stock 3DGS splat."""
+        """Return the same Gaussians without extra columns: a standard 3DGS splat."""
         return replace(self, extra={})
 
 
 def merge(parts: Sequence[Splats]) -> Splats:
-    """Return the Gaussians of all ``parts``, one after the other.
+    """Concatenate the Gaussians of all ``parts``.
 
-    SH coefficients are padded with zeros to the highest degree among them. Of the extra columns, those that every part
-    has are kept, in the common type that numpy finds for them.
+    SH coefficients are zero-padded to the highest degree. Extra columns that every part has are kept, in numpy's common
+    type.
 
     Raises:
         BadSplats: if there are no parts.

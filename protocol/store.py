@@ -1,4 +1,4 @@
-"""Files on disk under the hash of their content. See :mod:`protocol.eviction` for what keeps them few."""
+"""A content-addressed file store: each file on disk is named by the hash of its content."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from protocol.messages import FileEntry
 from protocol.safe_path import safe_path
 
 STALE = 24 * 3600.0
-"""Seconds after which a temporary file of a store is taken for one that a crash has left."""
+"""Seconds after which a temporary file is considered left over from a crash."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Store:
-    """Files kept under their BLAKE3 hash in a folder. Several processes may put and adopt; one of them pulls.
+    """Files stored under their BLAKE3 hash in a folder. Several processes may put and adopt; only one may pull.
 
-    Beside the stored files lie ``*.part``, what arrived of a file so far, and for moments ``*.tmp``. Those that a crash
-    left are removed when the store is next opened, once they are :data:`STALE`.
+    The folder also contains ``*.part``, partially received files, and briefly ``*.tmp``. Such files left over from a
+    crash are removed when the store is next opened, if they are older than :data:`STALE`.
 
     Args:
-        root: the folder; made if missing.
-        durable: whether a pulled file is surely on the disk before it counts as stored. That may take seconds, for
-            which a cache inside a program with a window should not wait.
+        root: the folder; created if missing.
+        durable: whether a pulled file is synced to disk before it counts as stored. That may take seconds, so a program
+            with a window does without it.
     """
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
@@ -43,17 +43,17 @@ class Store:
             _remove_stale(left)
 
     def path(self, digest: str) -> Path:
-        """Return where the file of that hash lies or will lie.
+        """Return the path of the file with that hash, stored or not.
 
         Raises:
-            NotFound: if ``digest`` is no hash, and so might name something outside the store.
+            NotFound: if ``digest`` is not a hash, and so might name a file outside the store.
         """
         if not _DIGEST.fullmatch(digest):
             raise NotFound(f"{digest[:80]!r} is not a BLAKE3 hash of a stored file.")
         return self.root / digest[:2] / digest
 
     def has(self, digest: str, size: int | None = None) -> bool:
-        """Say whether that file is stored, and, where ``size`` is given, has it: a power cut may have cut it short."""
+        """Whether the file is stored and has ``size``, if given: a power failure may have truncated it."""
         path = self.path(digest)
         return path.is_file() and (size is None or path.stat().st_size == size)
 
@@ -88,9 +88,9 @@ class Store:
         return digest
 
     def adopt(self, path: Path, digest: str) -> None:
-        """Store the file ``path``, whose hash the caller knows, by a hard link where the disk allows it.
+        """Store the file ``path``, whose hash the caller knows, by a hard link if the disk supports it.
 
-        The file must not be changed in place afterwards. A receiver would notice, as it checks the hash again.
+        The file must not be modified in place afterwards. A receiver would detect this, because it checks the hash.
         """
         if not self.has(digest):
             temporary = self._temporary()
@@ -98,12 +98,12 @@ class Store:
             _settle(temporary, self._final(digest))
 
     def take(self, source: Path, entry: FileEntry) -> Generator[int, None, bool]:
-        """Store a file of somebody else's store, by a hard link, if it is there and is what it should be.
+        """Store a file of another store by a hard link, if it exists and has the right hash.
 
-        The file can only be read from then on: a program that wrote into it here would spoil it there.
+        The file becomes read-only, because a program that modified it here would corrupt the other store.
 
-        Yields the bytes hashed so far; the generator's return value says whether the file is stored now. Where it is
-        not, as where the other store is on another disk or another user's, it can be pulled.
+        Yields the bytes hashed so far; returns whether the file is stored now. If not, for example because the other
+        store is on another disk or belongs to another user, the file can be pulled.
         """
         temporary = self._temporary()
         try:
@@ -123,7 +123,7 @@ class Store:
             temporary.unlink(missing_ok=True)
 
     def checkout(self, entries: Iterable[FileEntry], folder: Path) -> None:
-        """Lay out stored files under their own names in ``folder``, in place of what has these names there.
+        """Link or copy stored files under their own names into ``folder``, replacing existing files.
 
         Raises:
             NotFound: if one of the files is not stored.
@@ -139,21 +139,21 @@ class Store:
             _settle(temporary, target)
 
     def part(self, digest: str) -> Path:
-        """Return where the file of that hash grows while it is pulled."""
+        """Return the path of the partially received file with that hash."""
         return self.root / f"{self.path(digest).name}.part"
 
     def complete(self, digest: str) -> None:
-        """Store the part file of that hash: it is whole, and the caller has checked its hash."""
+        """Store the part file of that hash; the caller has checked that it is complete."""
         _settle(self.part(digest), self._final(digest))
 
     def files(self) -> Iterator[Path]:
-        """Yield the stored files, in no order."""
+        """Yield the stored files, unordered."""
         for folder in self.root.iterdir():
             if len(folder.name) == 2 and folder.is_dir():
                 yield from folder.iterdir()
 
     def _temporary(self) -> Path:
-        # Never the part file: a pull of the same hash may be writing there.
+        # Not the part file: a pull of the same hash may be writing it.
         return self.root / f"{secrets.token_hex(16)}.tmp"
 
     def _final(self, digest: str) -> Path:
@@ -166,7 +166,7 @@ class Store:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Make ``target`` the same file as ``source``, or a copy where the disk has no hard links."""
+    """Hard-link ``target`` to ``source``, or copy where hard links are not supported."""
     try:
         os.link(source, target)
     except OSError:
@@ -174,27 +174,28 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def _settle(temporary: Path, final: Path) -> None:
-    """Give a whole file its final name."""
+    """Give a complete file its final name."""
     temporary.replace(final)
-    # Renaming one hard link of a file onto another does nothing, and says that it did (POSIX rename).
+    # POSIX rename() does nothing if both names are hard links of one file, and reports success.
     temporary.unlink(missing_ok=True)
 
 
 def _remove_stale(path: Path) -> None:
     try:
         status = path.stat()
-        # The time of change too: a link just made has the contents' old time of modification.
+        # The change time counts too: a new link has the old modification time of its content.
         if time.time() - max(status.st_mtime, status.st_ctime) > STALE:
             path.unlink()
     except FileNotFoundError:
-        return  # another process was faster
+        return  # another process has removed it
 
 
 def read_manifest(store: Store, digest: str) -> list[FileEntry]:
     """Return the entries of a stored manifest.
 
     Raises:
-        BadResult: if it is too large to be one; NotFound, BadFrames: as :meth:`Store.read`, :func:`unpack_manifest`.
+        BadResult: if it is too large for a manifest; NotFound, BadFrames: as :meth:`Store.read`,
+            :func:`unpack_manifest`.
     """
     path = store.path(digest)
     size = path.stat().st_size if path.is_file() else 0

@@ -1,4 +1,4 @@
-"""Rigid motion and uniform scale of Gaussians: what Blender's object matrix does to a splat when it is baked in."""
+"""Rigid motion and uniform scale of Gaussians: applies an object matrix of Blender to a splat."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from protocol.sh import rotate_sh
 from protocol.splats import Floats, Splats
 
 TOLERANCE = 1e-4
-"""How far axes may be from equal length and right angles: a chain of float32 parent matrices is off by about 1e-6."""
+"""Tolerance for equal lengths and right angles of the axes; a chain of float32 matrices is off by about 1e-6."""
 
 APPLY = "Undo that transform, or export the object as a mesh."
 
 
 def transform(splats: Splats, matrix: NDArray) -> Splats:
-    """Return ``splats`` moved by ``matrix``: a point p goes to ``matrix[:3, :3] @ p + matrix[:3, 3]``.
+    """Return ``splats`` transformed by ``matrix``: a point p goes to ``matrix[:3, :3] @ p + matrix[:3, 3]``.
 
-    With scale s and rotation R: means go to s R p + t, quats to q_R q, log-scales grow by log s, and SH coefficients
-    are rotated. Extra columns are kept. Under the exact identity everything keeps its bits.
+    With scale s and rotation R: means become s R p + t, quats q_R q, log s is added to log-scales, and SH coefficients
+    are rotated. Extra columns are kept. The exact identity keeps all bits.
 
     Args:
         splats: N Gaussians.
         matrix: (4, 4), rotation, translation and one positive scale, such as Blender's ``matrix_world``.
 
     Raises:
-        BadSplats: if the matrix is anything else, as Gaussians under it would no longer be what the columns can hold;
-            or if it moves Gaussians beyond the range of float32.
+        BadSplats: if the matrix is anything else, because the columns cannot represent the result, or if Gaussians
+            leave the range of float32.
     """
     matrix = np.asarray(matrix, np.float64)
     rotation, scale = decompose(matrix)
@@ -62,7 +62,7 @@ def decompose(matrix: NDArray) -> tuple[NDArray[np.float64], float]:
     largest = np.abs(matrix[:3, :3]).max()
     if largest == 0:
         raise BadSplats("The matrix has a scale of zero.", APPLY)
-    axes = matrix[:3, :3] / largest  # so that no product under- or overflows
+    axes = matrix[:3, :3] / largest  # so that products neither underflow nor overflow
     left, stretches, right = np.linalg.svd(axes)
     if stretches[2] < 1e-6 * stretches[0]:
         raise BadSplats("The matrix has a scale of zero along one axis.", APPLY)

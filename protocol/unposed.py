@@ -1,6 +1,6 @@
-"""Photographs or a video without cameras: which files of a folder poses are computed from, told by their names.
+"""Photographs or a video without cameras: selects by name the files of a folder that poses are computed from.
 
-The backend asks this before it computes anything, and the add-on before it sends anything, so that both say the same.
+The backend uses this before it computes anything, the add-on before it uploads anything, so both give the same errors.
 """
 
 from __future__ import annotations
@@ -18,36 +18,35 @@ from protocol.capture_names import (
     TRUTH,
     VIDEO_ENDINGS,
     MaskMatch,
-    customary,
     folded,
     is_one_of,
     mask_folders,
     match_masks,
+    names_among,
 )
 from protocol.errors import BadMask, BadScene, Fault
+from protocol.lists import first_of
 
 FEWEST = 5
-"""Photographs, and placed photographs, below which no poses are computed."""
-SHOWN = 3
-"""Names that a sentence shows."""
+"""Least number of photographs, and of photographs with a pose, for which poses are computed."""
 HERE = PurePosixPath()
 
 
 @dataclass(frozen=True)
 class Unposed:
-    """Photographs or a video without cameras. All paths are below ``root``, or ``root`` itself where that is a video.
+    """Photographs or a video without cameras. All paths are below ``root``, or equal to it if it is a video file.
 
     Attributes:
         root: the folder or the video file that the user named.
         photographs: sorted by name; empty for a video.
         video: the video file, or None.
-        folder: holds the photographs.
+        folder: the folder with the photographs.
         masks: the folder of masks named after the photographs, or None.
-        masks_beside: masks in the photographs' own folder, named as masks; empty where there is a folder of masks.
+        masks_beside: masks in the folder of the photographs; empty if there is a folder of masks.
         mask_files: the files in ``masks``.
-        masked: how many photographs have a mask.
-        rivals: files each of which may be the mask of one photograph, which is refused.
-        strays: files in folders of masks that are named after no photograph, where no photograph has a mask.
+        masked: number of photographs with a mask.
+        rivals: several files that each may be the mask of one photograph; this is refused.
+        strays: files in mask folders that match no photograph, if no photograph has a mask.
         warnings: sentences for the user.
     """
 
@@ -65,13 +64,13 @@ class Unposed:
 
     @property
     def title(self) -> str:
-        """What a result calls the capture."""
+        """Name of the capture in a result."""
         whole = self.root.resolve()
         return whole.stem if whole.is_file() else whole.name
 
     @property
     def masks_from(self) -> Path | None:
-        """The folder that the masks lie in, or None if there are none."""
+        """The folder that contains the masks, or None if there are none."""
         return self.masks or (self.folder if self.masks_beside else None)
 
     @property
@@ -85,10 +84,10 @@ class Unposed:
         return photograph.relative_to(self.root).as_posix()
 
     def refusal(self) -> Fault | None:
-        """Return why no poses can be computed, or whose masks cannot be told; None where the names are in order."""
+        """Return why the folder is refused: too few photographs or ambiguous masks; None if it is accepted."""
         if self.rivals:
             return BadMask(
-                f"Several files match one photograph as its mask: {', '.join(map(str, self.rivals[:SHOWN]))}.",
+                f"Several files match one photograph as its mask: {first_of(self.rivals)}.",
                 "Keep one of them per photograph.",
             )
         if self.video is None and len(self.photographs) < FEWEST:
@@ -97,16 +96,15 @@ class Unposed:
 
 
 def too_few(root: Path, count: int, kind: str, unreadable: Sequence[str] = ()) -> BadScene:
-    """Return the error for fewer photographs, or frames, than poses can be computed from.
+    """Return the error for too few photographs or frames to compute poses from.
 
     Args:
-        root: what the user named.
-        count: of those that can be read.
+        root: the path that the user gave.
+        count: number of readable ones.
         kind: "photographs" or "frames".
-        unreadable: names of those that cannot.
+        unreadable: names of the unreadable ones.
     """
-    more = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
-    bad = f" that are readable ({', '.join(unreadable[:SHOWN])}{more} are not)" if unreadable else ""
+    bad = f" that are readable ({first_of(unreadable)} are not)" if unreadable else ""
     return BadScene(
         f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
         "Take 30 or more photographs, all around the scene.",
@@ -114,32 +112,31 @@ def too_few(root: Path, count: int, kind: str, unreadable: Sequence[str] = ()) -
 
 
 def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
-    """Return the photographs or the video among ``files``; None where there are neither.
+    """Return the photographs or the video among ``files``; None if there are neither.
 
-    Photographs lie in the folder itself or in a customary folder such as ``images``. Else a video in the folder is
-    taken, else the one folder in it that holds photographs, else the one video in its folders.
+    Photographs are searched in the folder itself and in folders with usual names such as ``images``; then, in this
+    order: a video in the folder, the only subfolder with photographs, the only video in a subfolder.
 
     Args:
         root: the folder.
-        files: all files below it, relative to it, hidden ones left out.
+        files: all files below it, as relative paths, without hidden files.
 
     Raises:
-        BadScene: if it may be one of several folders or videos.
+        BadScene: if several folders or videos are possible.
     """
     paths = sorted(path for path in files if TRUTH not in path.parts)
     present = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
     usual = [name for name in present if folded(name) in PHOTOGRAPH_FOLDERS]
     found = {HERE: _photographs(paths, HERE, deep=False)}
-    found |= {place: _photographs(paths, place, deep=True) for place in _places(customary(usual, PHOTOGRAPH_FOLDERS))}
+    found |= {place: _photographs(paths, place, deep=True) for place in _places(names_among(usual, PHOTOGRAPH_FOLDERS))}
     videos = [path for path in paths if is_one_of(path.name, VIDEO_ENDINGS)]
     here = [path for path in videos if path.parent == HERE]
     if not any(found.values()) and not here:
         others = [name for name in present if name not in set(mask_folders(present, MASK_FOLDERS))]
         found = {place: taken for place in _places(others) if (taken := _photographs(paths, place, deep=True))}
         if len(found) > 1:
-            listed = ", ".join(map(str, list(found)[:SHOWN]))
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            raise BadScene(f"{root} contains photographs in several folders: {listed}{more}.", "Give one of them.")
+            listed = first_of(list(found))
+            raise BadScene(f"{root} contains photographs in several folders: {listed}.", "Give one of them.")
         here = [path for path in videos if len(path.parts) == 2]
     if not any(found.values()):
         return _video(root, paths, here)
@@ -159,7 +156,7 @@ def _places(names: Iterable[str]) -> list[PurePosixPath]:
 
 
 def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, *, deep: bool) -> list[PurePosixPath]:
-    """Return the photographs in ``place``, and where ``deep`` those in its folders but the ones of masks."""
+    """Return the photographs in ``place``; if ``deep``, also those in its subfolders other than mask folders."""
     inside = [path for path in paths if path.is_relative_to(place) and (deep or path.parent == place)]
     folders = {path.relative_to(place).parts[0] for path in inside if path.parent != place}
     of_masks = set(mask_folders(sorted(folders), MASK_FOLDERS))
@@ -189,7 +186,7 @@ def _with_masks(
     pictures: Sequence[PurePosixPath],
     said: Sequence[str],
 ) -> Unposed | None:
-    """Tell masks beside photographs from photographs, and find the folder of masks."""
+    """Separate masks next to photographs from photographs, and find the folder of masks."""
     near = {path.parent for path in pictures}
     candidates = [str(path) for path in paths if path.parent in near and is_one_of(path.name, MASK_ENDINGS)]
     marked = match_masks(list(map(str, pictures)), candidates, marked=True)
@@ -232,7 +229,7 @@ def _with_masks(
 def _mask_folder(
     paths: Sequence[PurePosixPath], place: PurePosixPath, photographs: Sequence[PurePosixPath]
 ) -> tuple[PurePosixPath | None, tuple[PurePosixPath, ...], MaskMatch]:
-    """Return the folder of masks, its files, and whose they are; without a folder what was looked through is strays."""
+    """Return the folder of masks, its files and their match; without a folder, the searched files are strays."""
     names = [str(path.relative_to(place)) for path in photographs]
     looked: list[str] = []
     for up in dict.fromkeys((HERE, place)):

@@ -1,4 +1,4 @@
-"""Usable Gaussians of a file: some infinite values have a meaning and are kept, some rows are invalid and dropped."""
+"""Usable Gaussians of a file: meaningful infinite values are replaced, invalid rows are dropped."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from protocol.errors import BadSplats
 from protocol.splats import Splats
 
 SMALLEST = np.float32(-20)
-"""Log-scale of a Gaussian without extent along an axis, which 2DGS writes as minus infinity."""
+"""Log-scale that replaces minus infinity, which 2DGS writes for a Gaussian without extent along an axis."""
 CERTAIN = np.float32(15)
-"""Logit of an opacity of 1: it is off by 3e-7."""
+"""Logit that replaces infinity for an opacity of 1; the error is 3e-7."""
 
 
 @dataclass
 class Tally:
-    """How many Gaussians were kept with another value, and how many cannot be used for which reason."""
+    """Counts of Gaussians with replaced values, and of unusable Gaussians by reason."""
 
     bounded: int = 0
     not_finite: int = 0
     unturned: int = 0
 
 
-def settle(splats: Splats, rows: slice, tally: Tally) -> NDArray[np.bool_]:
-    """Return which Gaussians of ``rows`` can be used, after giving infinities that mean something a finite value.
+def repair_block(splats: Splats, rows: slice, tally: Tally) -> NDArray[np.bool_]:
+    """Return which Gaussians of ``rows`` are usable, after replacing meaningful infinities by finite values.
 
-    A log-scale of minus infinity is a size of 0, an infinite logit an opacity of 0 or 1: these are changed in place.
-    A Gaussian that is not finite then, or whose quaternion is all zeros, cannot be used.
+    A log-scale of minus infinity means size 0, an infinite logit opacity 0 or 1; both are replaced in place. A Gaussian
+    that is still not finite, or has an all-zero quaternion, is unusable.
     """
     scales, opacities = splats.scales[rows], splats.opacities[rows]
     flat, certain = np.isneginf(scales), np.isinf(opacities)
@@ -50,11 +50,11 @@ def settle(splats: Splats, rows: slice, tally: Tally) -> NDArray[np.bool_]:
     return usable & turned
 
 
-def usable_ones(splats: Splats, usable: NDArray[np.bool_], tally: Tally, path: Path) -> Splats:
-    """Return the Gaussians that can be used, with warnings about the others and about values that were changed.
+def usable_splats(splats: Splats, usable: NDArray[np.bool_], tally: Tally, path: Path) -> Splats:
+    """Return the usable Gaussians, with warnings about dropped ones and about replaced values.
 
     Raises:
-        BadSplats: if there were Gaussians and none can be used.
+        BadSplats: if there were Gaussians and none is usable.
     """
     if len(splats) and not usable.any():
         raise BadSplats(

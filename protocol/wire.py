@@ -1,8 +1,8 @@
-"""Frames <-> message and arrays.
+"""Encodes and decodes messages with arrays as frames.
 
-A message is a header frame, strict JSON, followed by one raw frame per array. The header names the protocol's major
+A message is a header frame, strict JSON, followed by one raw frame per array. The header contains the protocol's major
 version, the request id, the message, and the dtype and shape of each array. Every limit is checked before anything is
-allocated: a peer that lies about a length costs nothing but an error.
+allocated, so a wrong length from a peer only causes an error.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from protocol.messages import MAJOR, AnyMessage, Message
 MAX_ARRAYS = 8
 MAX_HEADER = 64 * 1024
 MAX_ARRAY = 1 << 20
-"""Bytes of one array frame; files travel as chunks of at most this size."""
+"""Most bytes of one array frame; files are sent as chunks of at most this size."""
 MAX_FRAME = MAX_ARRAY
-"""What sockets set as MAXMSGSIZE, which libzmq counts per frame."""
+"""Value of MAXMSGSIZE on the sockets; libzmq applies it per frame."""
 
 Dtype = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float16", "float32", "float64"]
 DTYPES: frozenset[str] = frozenset(get_args(Dtype))
 MAX_DIMENSIONS = 8
 
 Frame = bytes | bytearray | memoryview
-"""Anything that lends its bytes will do, a ``zmq.Frame`` too."""
+"""Any object with the buffer protocol, also a ``zmq.Frame``."""
 
 
 class ArraySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the header says of one array frame; little-endian, C order."""
+    """The header's description of one array frame; data is little-endian, in C order."""
 
     dtype: Dtype
     shape: Annotated[list[Annotated[int, Meta(ge=0, le=2**40)]], Meta(max_length=MAX_DIMENSIONS)]
@@ -51,7 +51,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Letterhead(msgspec.Struct, frozen=True):
-    """The part of a header that every version can read."""
+    """The part of a header that every protocol version can read."""
 
     v: int
 
@@ -60,20 +60,20 @@ _encoder = msgspec.json.Encoder()
 _header = msgspec.json.Decoder(Header, strict=True)
 _letterhead = msgspec.json.Decoder(Letterhead)
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises on bytes from a stranger; invalid UTF-8 inside a string is none of its own errors."""
+"""Exceptions of msgspec on untrusted bytes; it raises UnicodeDecodeError for invalid UTF-8 inside a string."""
 
 
 def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> list[Frame]:
-    """Return the frames of ``message``; those of arrays may be views on them, so leave these as they are until then.
+    """Return the frames of ``message``. Array frames may be views, so do not change the arrays before they are sent.
 
     Args:
         message: any message of :data:`protocol.messages.AnyMessage`.
         arrays: up to ``MAX_ARRAYS`` arrays of the dtypes in :data:`Dtype`, each at most ``MAX_ARRAY`` bytes.
-        id: number of the request this message makes or answers; 0 for neither.
+        id: the id of the request that this message is or answers; 0 for neither.
 
     Raises:
-        BadFrames: if a limit is broken, of an array or of a field: the sender keeps the limits too, as an oversize
-            frame only drops the connection at the other end.
+        BadFrames: if an array or a field breaks a limit. The sender checks too, because an oversize frame only drops
+            the connection at the receiver.
     """
     kind = type(message).__name__
     if len(arrays) > MAX_ARRAYS or any(a.nbytes > MAX_ARRAY or a.ndim > MAX_DIMENSIONS for a in arrays):
@@ -84,7 +84,7 @@ def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> 
     specs = [ArraySpec(a.dtype.name, list(a.shape)) for a in arrays]  # pyright: ignore[reportArgumentType]
     try:
         header = _encoder.encode(Header(MAJOR, id, message, specs))  # pyright: ignore[reportArgumentType]
-        # msgspec checks a struct's limits when it is read, not when it is made.
+        # msgspec checks the limits of a struct when it decodes, not when it is created.
         _header.decode(header)
     except (msgspec.MsgspecError, UnicodeError, OverflowError, TypeError) as error:
         raise BadFrames(f"A {kind} has a field with an invalid value: {error}.") from error
@@ -94,17 +94,17 @@ def encode(message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> 
 
 
 def _frame(array: NDArray) -> Frame:
-    """Return an array's bytes, little-endian and in C order, without a copy where it has them so."""
+    """Return an array's bytes, little-endian and in C order, without a copy if possible."""
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return plain.reshape(-1).view(np.uint8).data if plain.size else b""
 
 
 def decode(frames: Sequence[Frame]) -> tuple[AnyMessage, list[NDArray], int]:
-    """Return the message, its arrays (read-only views on the frames) and its request id.
+    """Return the message, its arrays (read-only views of the frames) and its request id.
 
     Raises:
-        VersionMismatch: if the peer speaks another major version.
-        BadFrames: if the frames break the format or a limit.
+        VersionMismatch: if the peer uses another major version.
+        BadFrames: if the frames violate the format or a limit.
     """
     if not 1 <= len(frames) <= 1 + MAX_ARRAYS:
         raise BadFrames(f"The received message has {len(frames)} frames; 1 to {1 + MAX_ARRAYS} are allowed.")
@@ -133,7 +133,7 @@ def decode(frames: Sequence[Frame]) -> tuple[AnyMessage, list[NDArray], int]:
 def _array(spec: ArraySpec, frame: memoryview) -> NDArray:
     dtype = np.dtype(spec.dtype).newbyteorder("<")
     expected = math.prod(spec.shape) * dtype.itemsize
-    # An empty array may still have other lengths that numpy cannot multiply.
+    # An empty array may still have other dimensions whose product numpy cannot handle.
     span = math.prod(max(length, 1) for length in spec.shape) * dtype.itemsize
     if expected != len(frame) or span > MAX_ARRAY:
         raise BadFrames(

@@ -38,7 +38,7 @@ one of the two. Made by `{COMMAND}`; change the sentences in the code, not here.
 
 
 def text_of(node: ast.AST) -> str | None:
-    """Return the text that an expression makes, with names in braces for what is filled in, or None if it is none."""
+    """Return the text of an expression, with names in braces for inserted values, or None if it is not a text."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
@@ -109,7 +109,7 @@ def _texts_within(node: ast.AST) -> Iterator[str]:
 
 
 def _shows_its_docstring(node: ast.ClassDef | ast.FunctionDef) -> bool:
-    """Whether a class is an operator or a menu of Blender, or a function a command: its docstring is a tooltip."""
+    """Whether the docstring of a class or function is shown: operators and menus of Blender, commands."""
     if isinstance(node, ast.FunctionDef):
         return any("command" in ast.unparse(each) for each in node.decorator_list)
     own = {name for line in node.body if isinstance(line, ast.Assign) for name in _names(line)}

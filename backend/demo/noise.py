@@ -1,4 +1,4 @@
-"""Spoils exact id maps the way a 2D segmenter does, under profiles with names."""
+"""Degrades exact id maps like a 2D segmenter, with named noise profiles."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 @dataclass(frozen=True)
 class Noise:
-    """What a detector does to exact masks.
+    """Errors of a 2D segmenter.
 
     Attributes:
-        drop: chance that an object is missed in a view.
-        merge: chance that a touching pair becomes one mask in a view.
-        split: chance that an object falls into two masks along a line.
+        drop: probability that an object is missed in a view.
+        merge: probability that a touching pair becomes one mask in a view.
+        split: probability that an object is split into two masks along a line.
         wobble: standard deviation of the displacement of outlines, in pixels.
-        blobs: expected number of masks on nothing, per view.
+        blobs: expected number of false masks per view.
     """
 
     drop: float = 0.0
@@ -38,14 +38,14 @@ PROFILES = {
 
 
 def spoil(exact: NDArray[np.int32], noise: Noise, rng: np.random.Generator, void: int = 0) -> NDArray[np.int32]:
-    """Return an exact (H, W) id map as a detector of the given noise might draw it, with ids of its own.
+    """Return an exact (H, W) id map with the errors of a segmenter, and with new random ids.
 
     Args:
         exact: ids from 0, which is background.
-        noise: what the detector does.
-        rng: of the draws.
-        void: what a missed object becomes: 0, as of a detector that knows objects alone, or
-            :data:`~backend.scene.types.VOID`, as of one that also names floor and walls.
+        noise: the error profile.
+        rng: random generator.
+        void: value of missed objects: 0, as in a segmenter that only detects objects, or
+            :data:`~backend.scene.types.VOID`, as in one that also labels floor and walls.
     """
     mask = exact.astype(np.int32)
     top = int(mask.max()) + 1
@@ -77,7 +77,7 @@ def _ids(mask: NDArray[np.int32]) -> Sequence[int]:
 
 
 def _touching(mask: NDArray[np.int32]) -> list[tuple[int, int]]:
-    """Pairs of ids side by side along at least 5 pixels."""
+    """Return pairs of ids that are adjacent along at least 5 pixels."""
     pairs = np.concatenate(
         [
             np.stack([mask[:, 1:].ravel(), mask[:, :-1].ravel()], 1),
@@ -98,7 +98,7 @@ def _wobble(mask: NDArray[np.int32], pixels: float, rng: np.random.Generator) ->
 
 
 def _blob(mask: NDArray[np.int32], label: int, rng: np.random.Generator) -> None:
-    """Draw an ellipse of a new id on the background."""
+    """Draw an ellipse with a new id on the background."""
     height, width = mask.shape
     y, x = np.indices(mask.shape)
     radius = rng.uniform(0.02, 0.06, 2) * width

@@ -1,7 +1,7 @@
 """`backend demo`: the whole pipeline on a generated scene.
 
-A server process, a second process with Blender and the add-on's client in it, ZeroMQ between them, a worker process
-that reconstructs and lifts; and the score of what came out against the truth that only the maker of the scene knows.
+It runs a server process, a second process with Blender and the add-on's client, ZeroMQ between them, and a worker
+process that reconstructs and lifts. The result is scored against the ground truth of the generated scene.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ MARK = ".splatlift-demo"
 
 
 def run_demo(out: Path, *, seed: int = 0, progress: Progress) -> list[str]:
-    """Run the demonstration and return lines that say where everything lies and how good it is.
+    """Run the demonstration and return lines with the locations of all outputs and their scores.
 
     Args:
-        out: the folder to leave everything in: ``scene/``, ``result/``, ``objects/``, ``demo.blend``,
-            ``overview.png``. An earlier demonstration there is replaced.
+        out: the output folder: ``scene/``, ``result/``, ``objects/``, ``demo.blend``, ``overview.png``. An earlier
+            demonstration is replaced.
         seed: of the scene.
         progress: told the stages of the scene, the job and the import.
 
     Raises:
-        Unavailable: if bpy is not installed. BadArgument: if ``out`` holds something else. JobFailed: if Blender's
+        Unavailable: if bpy is not installed. BadArgument: if ``out`` contains anything else. JobFailed: if Blender's
             process ends with an error.
     """
     if importlib.util.find_spec("bpy") is None:
@@ -78,7 +78,7 @@ def _clear(out: Path) -> None:
 
 @contextmanager
 def _server(data: Path) -> Iterator[str]:
-    """Run `backend serve` on a free port of this machine and give its address."""
+    """Run `backend serve` on a free port of this machine and yield its address."""
     command = [sys.executable, "-m", "backend", "serve", "--bind", "tcp://127.0.0.1:0", "--data", str(data)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -93,7 +93,7 @@ def _server(data: Path) -> Iterator[str]:
 
 
 def _blender(address: str, out: Path, work: Path, progress: Progress) -> dict:
-    """Run the add-on's batch in a process of its own; pass its progress on and return its last line."""
+    """Run the add-on's batch in a process of its own; forward its progress and return its last line."""
     command = [sys.executable, "-m", "blender_addon.batch", address, str(out / "scene"), "--test-views", TEST_VIEWS]
     command += ["--blend", str(out / "demo.blend"), "--objects", str(out / "objects"), "--cache", str(work / "cache")]
     ended: dict = {}
@@ -103,7 +103,7 @@ def _blender(address: str, out: Path, work: Path, progress: Progress) -> dict:
             assert blender.stdout is not None
             for line in blender.stdout:
                 if not line.startswith("{"):
-                    continue  # Blender prints lines of its own.
+                    continue  # Blender prints other lines too
                 told = json.loads(line)
                 if "stage" in told:
                     progress(told["stage"], told["fraction"], told["note"])

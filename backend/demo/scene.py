@@ -1,4 +1,4 @@
-"""Writes the demonstration scene: a COLMAP folder with photographs, noisy masks, sparse points, and the truth."""
+"""Writes the demonstration scene: a COLMAP folder with photographs, noisy masks, sparse points and ground truth."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def write_scene(
     seed: int = 0,
     progress: Progress = silent,
 ) -> None:
-    """Make a scene of ``objects`` solids in a room and write it to ``folder``.
+    """Generate a scene of ``objects`` solids in a room and write it to ``folder``.
 
-    The layout is COLMAP text (``images/``, ``sparse/0/``) with ``masks/*.png`` spoiled by the named profile of
-    :data:`backend.demo.noise.PROFILES`, and the exact ids in ``gt/instance/*.png``. Cameras go round the room in
-    steps of the golden angle, so that the last views lie among the others.
+    The layout is COLMAP text (``images/``, ``sparse/0/``). ``masks/*.png`` are degraded with the named profile of
+    :data:`backend.demo.noise.PROFILES`; ``gt/instance/*.png`` has the exact ids. Cameras go around the room in steps of
+    the golden angle, so that the last views lie between the others.
     """
     rng = np.random.default_rng(seed)
     world = World.random(objects, rng)
@@ -69,7 +69,7 @@ def look_at_room(index: int, views: int, size: int) -> Camera:
 
 
 def _sparse_points(world: World, cameras: list[Camera], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Points that structure from motion would find: some of what each camera sees, 5 mm off."""
+    """Return the points that structure from motion would find: some of what each camera sees, with 5 mm of noise."""
     each = POINTS // len(cameras) + 1
     points, colours = [], []
     for camera in cameras:
@@ -81,11 +81,11 @@ def _sparse_points(world: World, cameras: list[Camera], rng: np.random.Generator
 
 
 def write_colmap(folder: Path, cameras: list[Camera], points: np.ndarray, colours: np.ndarray) -> None:
-    """Write a COLMAP text model without keypoints: cameras of one kind, images ``0000.png`` and on, and points.
+    """Write a COLMAP text model without keypoints: cameras of one model, images ``0000.png`` and so on, and points.
 
     Args:
-        folder: exists.
-        cameras: which share K and size.
+        folder: an existing folder.
+        cameras: all with the same K and size.
         points: (P, 3), in the world.
         colours: (P, 3) integers, 0 to 255.
     """

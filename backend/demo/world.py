@@ -39,7 +39,7 @@ class Solid:
 
 
 ROOMY = 20
-"""Solids of full size that the floor takes with ease; at twice as many no free spot may be left for the last."""
+"""Most solids of full size; with twice as many there may be no free spot for the last one."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class World:
 
     @classmethod
     def random(cls, objects: int, rng: np.random.Generator) -> World:
-        """Place ``objects`` solids on the floor so that none overlap; more than :data:`ROOMY` are made smaller."""
+        """Place ``objects`` solids on the floor without overlaps; more than :data:`ROOMY` are made smaller."""
         solids: list[Solid] = []
         shrink = min(1.0, np.sqrt(ROOMY / objects))
         while len(solids) < objects:
@@ -80,7 +80,7 @@ class World:
         return np.round(255 * image).astype(np.uint8), ids.astype(np.uint16)
 
     def surface(self, camera: Camera) -> tuple[Vectors, Vectors]:
-        """Return what the pixels of a camera see: points (H * W, 3) in the world and their colours, 0 to 1."""
+        """Return what each pixel of a camera sees: points (H * W, 3) in the world and their colours, 0 to 1."""
         points, normals, ids = self.trace(camera, 0.5, 0.5)
         return points.reshape(-1, 3), self._shade(points, normals, ids).reshape(-1, 3)
 
@@ -109,7 +109,7 @@ class World:
 
 
 def _texture(points: Vectors, ids: NDArray[np.int64]) -> Vectors:
-    """A smooth pattern fixed to the surfaces, finer on solids than on walls, 0.7 to 1."""
+    """Return a smooth pattern fixed to the surfaces, finer on solids than on walls, 0.7 to 1."""
     frequency = np.where(ids > 0, 21.0, 6.0)
     phase = 1.7 * ids
     waves = [

@@ -18,7 +18,7 @@ def evaluate_folder(result: Path, truth: Path) -> Score:
 
     Args:
         result: a result folder with ``labels/*.png``, or a folder of id maps.
-        truth: a folder of exact id maps, ``.png`` or ``.npy``, named as the predicted ones; or a Messy-Rooms scene,
+        truth: a folder of exact id maps, ``.png`` or ``.npy``, named like the predicted ones; or a Messy-Rooms scene,
             which has them in ``instance``.
 
     Raises:
@@ -40,7 +40,7 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     """Return the (H, W) id map of a PNG or ``.npy`` file.
 
     Raises:
-        BadMask: if the file is not a two-dimensional map of whole numbers.
+        BadMask: if the file is not a two-dimensional map of integers.
     """
     try:
         ids = _read_npy(path) if path.suffix == ".npy" else _read_png(path)
@@ -78,7 +78,7 @@ def find_maps(folder: Path) -> dict[str, Path]:
 
 
 def _read_npy(path: Path) -> NDArray:
-    # Mapped, a header that claims more than the file holds is refused before anything is allocated for it.
+    # Memory-mapped, so that a header that claims more data than the file has is refused before anything is allocated.
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 

@@ -1,17 +1,16 @@
-"""LERF-Mask (Ye et al. 2024, Gaussian Grouping): mean IoU and mean boundary IoU of masks that text prompts name.
+"""LERF-Mask (Ye et al. 2024, Gaussian Grouping): mean IoU and mean boundary IoU of masks for text prompts.
 
-Layout of one scene: the truth in ``test_mask/<view>/<prompt>.png``, predictions in ``<view>/<prompt>.png``.
+Layout of one scene: ground truth in ``test_mask/<view>/<prompt>.png``, predictions in ``<view>/<prompt>.png``.
 
-Counted as the script of Gaussian Grouping does, which Contrastive Gaussian Clustering, Unified-Lift, Gaga and
+The rules are those of the script of Gaussian Grouping, which Contrastive Gaussian Clustering, Unified-Lift, Gaga and
 OpenSplat3D use: pixels above 128 belong to a mask, a prediction is resized to the truth with NEAREST, the scores of a
-prompt are averaged over its views, then all prompts weigh the same. The papers give the mean over three scenes.
+prompt are averaged over its views, then over all prompts. The papers report the mean over three scenes.
 
-Two points differ, and one can be set:
+There are two differences, the first of which is optional:
 
-- A prediction that is not there counts as 0. The script passes over it in silence, so a method gains by not answering;
-  ``missing="skip"`` does the same.
-- Where truth and prediction are both empty there is nothing to score and the pair is left out. The script divides 0 by
-  0, and its mean is NaN from there on.
+- A missing prediction counts as 0. The script silently skips it, so a method gains by not answering; ``missing="skip"``
+  does the same.
+- If truth and prediction are both empty, the pair is ignored. The script divides 0 by 0, and its mean becomes NaN.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class LerfMaskScore:
         return float(np.mean(list(self.boundary_iou.values())))
 
     def as_dict(self) -> dict:
-        """Percent, as the published tables give them."""
+        """Scores in percent, as in the published tables."""
         return {
             "mean_iou": round(100 * self.mean_iou, 2),
             "mean_boundary_iou": round(100 * self.mean_boundary_iou, 2),
@@ -71,7 +70,7 @@ def score_lerf_mask(predicted: Path, truth: Path, missing: Missing = "zero") -> 
     Args:
         predicted: the folder of views, or one that holds it as ``test_mask``.
         truth: a scene of the data set, or its ``test_mask``.
-        missing: whether a prediction that is not there counts as 0 or is skipped, as the published script does.
+        missing: whether a missing prediction counts as 0 or is skipped, as in the published script.
 
     Raises:
         BadArgument: if a folder does not exist or there is no true mask. BadResult: if no prediction can be scored.

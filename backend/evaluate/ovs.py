@@ -1,11 +1,11 @@
 """3D-OVS (Liu et al. 2023, Weakly Supervised 3D Open-vocabulary Segmentation): mean IoU of masks of named classes.
 
-Layout of one scene: ``segmentations/classes.txt`` with one class a line and ``segmentations/<view>/<class>.png``;
+Layout of one scene: ``segmentations/classes.txt`` with one class per line and ``segmentations/<view>/<class>.png``;
 predictions in ``<view>/<class>.png``.
 
-Counted as OccamLGS does: the truth is resized to the prediction with NEAREST, and every pair of view and class weighs
-the same. Every class is annotated in every view. A prediction that is not there counts as 0, or is skipped with
-``missing="skip"``; a pair of empty masks is left out, where OccamLGS counts it as 0.
+The rules are those of OccamLGS: the truth is resized to the prediction with NEAREST, and every pair of view and class
+has the same weight. Every class is annotated in every view. A missing prediction counts as 0, or is skipped with
+``missing="skip"``; a pair of empty masks is ignored, while OccamLGS counts it as 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class OvsScore:
     missing: int
 
     def as_dict(self) -> dict:
-        """Percent, as the published tables give them."""
+        """Scores in percent, as in the published tables."""
         return {
             "mean_iou": round(100 * self.mean_iou, 2),
             "masks": self.masks,
@@ -54,7 +54,7 @@ def score_ovs(predicted: Path, truth: Path, missing: Missing = "zero") -> OvsSco
     Args:
         predicted: the folder of views, or one that holds it as ``segmentations``.
         truth: a scene of the data set, or its ``segmentations``.
-        missing: whether a prediction that is not there counts as 0 or is skipped.
+        missing: whether a missing prediction counts as 0 or is skipped.
 
     Raises:
         BadArgument: if a folder does not exist, or a class has no true mask in some view. BadResult: if no prediction
@@ -91,7 +91,7 @@ def score_ovs(predicted: Path, truth: Path, missing: Missing = "zero") -> OvsSco
 
 
 def read_classes(file: Path) -> list[str]:
-    """Return the classes of ``classes.txt``, one a line, in their order.
+    """Return the classes of ``classes.txt``, one per line, in order.
 
     Raises:
         BadArgument: if the file cannot be read as text or contains no class.

@@ -1,7 +1,7 @@
 """Scene-level scores of predicted id maps against exact ones.
 
-All views are joined into one list of pixels, so an object counts as found only if it carries one id in all of them
-(Siddiqui et al. 2023, Panoptic Lifting; used by Contrastive-Lift and UniC-Lift). Ids are instances; 0 is background.
+All views are joined into one list of pixels, so an object is only found if it has one id in all of them (Siddiqui et
+al. 2023, Panoptic Lifting; used by Contrastive-Lift and UniC-Lift). Ids are instances; 0 is background.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Score:
 
     Attributes:
         pq_things: panoptic quality of the objects, ``sq * rq``.
-        pq_scene: mean of ``pq_things`` and the quality of the background, as the Messy-Rooms tables give it.
+        pq_scene: mean of ``pq_things`` and the quality of the background, as in the Messy-Rooms tables.
         sq: segmentation quality, mean IoU of the matched objects.
         rq: recognition quality, ``tp / (tp + fp / 2 + fn / 2)``.
         tp, fp, fn: objects matched at IoU > 0.5, predicted without a match, true without a match.
@@ -54,8 +54,8 @@ def panoptic_quality(predicted: Sequence[NDArray[np.integer]], truth: Sequence[N
     """Compare id maps view by view as one scene.
 
     Args:
-        predicted: one (H, W) id map per view, 0 for background. A map of another size than the true one is resized
-            to it by nearest neighbour.
+        predicted: one (H, W) id map per view, 0 for background. A map of another size than the true one is resized by
+            nearest neighbour.
         truth: the exact (H, W) id maps, in the same order.
 
     Raises:
@@ -107,9 +107,9 @@ def resize_nearest(ids: NDArray[np.integer], shape: tuple[int, ...]) -> NDArray[
 
 
 def boundary(ids: NDArray[np.integer], ratio: float = DILATION_RATIO) -> NDArray[np.bool_]:
-    """Return the (H, W) pixels that lie within ``ratio`` of the diagonal of another id or of the image's edge.
+    """Return the (H, W) pixels within ``ratio`` of the diagonal of another id or of the image border.
 
-    For each object this is its mask less the mask eroded by that many 3x3 steps, for all objects at once.
+    For each object this is the mask minus the mask eroded by that many 3x3 steps, computed for all objects at once.
     """
     reach = max(1, round(ratio * math.hypot(*ids.shape)))
     size = 2 * reach + 1
@@ -127,7 +127,7 @@ class _Area:
 def _counts(
     predicted: Sequence[NDArray], truth: Sequence[NDArray]
 ) -> tuple[_Area, NDArray[np.float64], _Area, NDArray[np.float64]]:
-    """Pixels per id and per pair of ids, over all pixels and over boundary pixels; row and column 0 are background."""
+    """Return pixels per id and per pair of ids, over all pixels and over boundary pixels; index 0 is background."""
     p, columns = _compact(predicted)
     t, rows = _compact(truth)
     p_edge = np.concatenate([boundary(ids.astype(np.int64)).ravel() for ids in predicted])

@@ -1,7 +1,7 @@
-"""Folders of binary masks, one per view and prompt: how a predicted one compares with the true one.
+"""Compares folders of binary masks, one per view and prompt, with ground truth.
 
-Both layouts that :mod:`~backend.evaluate.lerf_mask` and :mod:`~backend.evaluate.ovs` read are folders of views with
-files named after what they show, ``<view>/<prompt>.png``.
+The layouts of :mod:`~backend.evaluate.lerf_mask` and :mod:`~backend.evaluate.ovs` are folders of views with files named
+after their content, ``<view>/<prompt>.png``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ WHITE = 128
 """A pixel brighter than this, of 255, belongs to the mask, as in Gaussian Grouping's script."""
 
 Missing = Literal["zero", "skip"]
-"""What a prediction that is not there counts: nothing found, or nothing at all."""
+"""How a missing prediction counts: as 0, or not at all."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One true mask and its prediction, shares from 0 to 1; NaN where both are empty and there is nothing to score."""
+    """One true mask and its prediction, scores from 0 to 1; NaN if both are empty."""
 
     view: str
     prompt: str
@@ -71,7 +71,7 @@ def compare(
 
 
 def counted(compared: Iterable[Compared], missing: Missing) -> list[Compared]:
-    """Return what goes into the means: no pair of empty masks, and missing predictions only if they count as 0."""
+    """Return the pairs that count for the means: no empty pairs, and missing predictions only if they count as 0."""
     return [one for one in compared if not np.isnan(one.iou) and not (one.missing and missing == "skip")]
 
 
@@ -92,9 +92,9 @@ def iou(p: NDArray[np.bool_], t: NDArray[np.bool_]) -> float:
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels of a mask within 2 % of the image's diagonal of its edge (Cheng et al. 2021, Boundary IoU).
+    """Return the pixels of a mask within 2 % of the image diagonal of its edge (Cheng et al. 2021, Boundary IoU).
 
-    Outside the image nothing belongs to a mask, so a mask that the image cuts off has an edge there.
+    Outside the image no pixel belongs to a mask, so a mask cut off by the image has an edge there.
     """
     return mask & boundary(mask.astype(np.uint8).astype(np.int64))
 

@@ -1,4 +1,4 @@
-"""Every way of scoring by its name, as the command line offers them, and the table it prints."""
+"""All scoring protocols by name, as on the command line, and the table of scores."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from backend.evaluate.scene_folders import score_messy_rooms, score_panoptic_lif
 from protocol.errors import BadArgument
 
 Protocol = Literal["scene", "messy-rooms", "lerf-mask", "3d-ovs"]
-"""``scene`` is that of Panoptic-Lifting on ScanNet and Replica, ``messy-rooms`` the same with two classes."""
+"""``scene`` is the protocol of Panoptic-Lifting on ScanNet and Replica, ``messy-rooms`` the same with two classes."""
 
 
 def evaluate_by(protocol: Protocol | None, folder: Path, truth: Path, missing: Missing | None = None) -> dict:
-    """Return the scores of ``folder`` in percent, as JSON can hold them.
+    """Return the scores of ``folder`` in percent, ready for JSON.
 
     Args:
-        protocol: whose rules count; None for objects alone at the size of the truth.
-        folder: what was predicted.
+        protocol: the rules; None for objects only, at the size of the truth.
+        folder: the predictions.
         truth: the exact maps or masks, or the scene folder of a data set that has them.
-        missing: what a mask that was not predicted counts, for protocols on masks; None for zero.
+        missing: how a missing mask counts, for protocols on masks; None for zero.
 
     Raises:
         Fault: if a folder, a file or an argument is wrong.
@@ -45,7 +45,7 @@ def evaluate_by(protocol: Protocol | None, folder: Path, truth: Path, missing: M
 
 
 def as_lines(score: dict) -> Iterator[str]:
-    """Yield the scores one a line, what is counted by class or prompt below the rest."""
+    """Yield one score per line; scores per class or prompt follow below."""
     for name, value in score.items():
         if not isinstance(value, dict):
             yield f"{name:>17}  {_plain(value)}"

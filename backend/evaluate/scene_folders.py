@@ -15,13 +15,13 @@ from backend.scene.names import natural_key
 from protocol.errors import BadArgument, BadMask, BadResult
 
 TRAIN_SHARE = 0.8
-"""Of the frames of a Messy-Rooms scene, the first in numeric order; the others are for testing."""
+"""Share of training frames of a Messy-Rooms scene, first in numeric order; the others are test frames."""
 MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The names under which a data set keeps its semantic and its instance maps."""
+    """The folder names of the semantic and instance maps of a data set."""
 
     semantic: str
     instance: str
@@ -30,7 +30,7 @@ class Pair:
 MESSY_TRUTH = Pair("semantic", "instance")
 SCANNET_TRUTH = Pair("rs_semantics", "rs_instance")
 PREDICTIONS = (Pair("pred_semantics", "pred_surrogateid"), MESSY_TRUTH)
-"""As Panoptic-Lifting writes them, or as Messy-Rooms does."""
+"""As written by Panoptic-Lifting, or as in Messy-Rooms."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,21 @@ class Folder:
 def score_messy_rooms(result: Path, truth: Path) -> tuple[SceneScore, int]:
     """Score a result against a Messy-Rooms scene: background and objects as two classes.
 
-    As in Contrastive-Lift's script, the test frames of a scene are the last 20 % in numeric order, and one that was
-    not predicted is skipped.
+    As in Contrastive-Lift's script, the test frames are the last 20 % in numeric order, and test frames without a
+    prediction are skipped.
 
     Args:
         result: a result folder, a folder of id maps, or one with ``pred_semantics`` and ``pred_surrogateid`` (or
             ``semantic`` and ``instance``) maps.
-        truth: a scene folder with ``semantic/*.npy`` and ``instance/*.npy``, or a plain folder of id maps, all of
-            whose views are for testing.
+        truth: a scene folder with ``semantic/*.npy`` and ``instance/*.npy``, or a plain folder of id maps, all of which
+            are test views.
 
     Returns:
         The score, and how many test frames have no prediction.
 
     Raises:
-        BadResult: if there are no predicted maps. BadArgument: if there are no true ones, or none for the predicted.
+        BadResult: if there are no predicted maps. BadArgument: if there are no true maps, or none that match the
+            predicted.
         BadMask: if a map cannot be read.
     """
     if (truth / MESSY_TRUTH.instance).is_dir():
@@ -85,7 +86,7 @@ def score_panoptic_lifting(result: Path, truth: Path) -> tuple[SceneScore, int]:
     Args:
         result: a folder with ``pred_semantics`` and ``pred_surrogateid`` (or ``semantic`` and ``instance``) maps.
         truth: a scene folder with ``rs_semantics`` and ``rs_instance``, and with the test frames in ``splits.json``;
-            without that file every frame is for testing.
+            without that file all frames are test frames.
 
     Returns and raises: as :func:`score_messy_rooms`.
     """
@@ -114,7 +115,7 @@ def last_frames(names: list[str]) -> list[str]:
 
 
 def split_frames(splits: Path, names: list[str]) -> list[str]:
-    """Return the frames that ``splits.json`` lists under "test", or all ``names`` where there is no such file.
+    """Return the frames listed in ``splits.json`` under "test", or all ``names`` if there is no such file.
 
     Raises:
         BadArgument: if the file is not of that form.

@@ -1,11 +1,11 @@
-"""Panoptic quality of a whole scene, as the published tables have it: things and stuff, class by class.
+"""Panoptic quality of a whole scene as in the published tables: things and stuff, per class.
 
-The protocol of Panoptic-Lifting (Siddiqui et al., CVPR 2023), which Contrastive-Lift (Bhalgat et al., NeurIPS 2023),
-PCF-Lift and UniC-Lift report. :mod:`backend.evaluate.panoptic` scores objects alone, at the size of the truth.
+This is the protocol of Panoptic-Lifting (Siddiqui et al., CVPR 2023), which Contrastive-Lift (Bhalgat et al., NeurIPS
+2023), PCF-Lift and UniC-Lift use. :mod:`backend.evaluate.panoptic` scores objects only, at the size of the truth.
 
-A segment is a pair (class, instance). All views are one list of pixels, so an instance must keep its id in all of them.
-Two segments of one class match if they share more than half of their union. What the published program does and a
-reader might not expect is said where it is done.
+A segment is a pair (class, instance). All views form one list of pixels, so an instance must keep its id in all of
+them. Two segments of one class match if their intersection over union is above one half. Unexpected details of the
+published program are documented where they are implemented.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from backend.evaluate.panoptic import resize_nearest
 from protocol.errors import BadArgument
 
 SIZE = (512, 512)
-"""Every map is brought to this height and width before it is counted, whatever its shape."""
+"""Every map is resized to this height and width before counting, whatever its aspect ratio."""
 SMALLEST_SHARE = 0.005
-"""A class with a smaller share of the pixels is not robust enough to be scored."""
+"""Classes with a smaller share of the pixels are not scored."""
 
 Segment = tuple[int, int]
 Overlaps = Mapping[tuple[Segment, Segment], int]
@@ -34,12 +34,12 @@ VOID: Segment = (-1, 0)
 
 @dataclass(frozen=True)
 class Classes:
-    """What the numbers in a semantic map mean.
+    """The meaning of the numbers in a semantic map.
 
     Attributes:
         names: name of each class, by its number.
-        things: numbers of the classes whose instances count; all others are stuff.
-        without_truth: pixels of this true class are taken out of both maps; None takes out none.
+        things: numbers of the classes with instances; all others are stuff.
+        without_truth: pixels of this true class are removed from both maps; None removes none.
     """
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Classes:
 
 
 MESSY_ROOMS = Classes(("background", "objects"), frozenset({1}))
-"""PQ is the mean of the quality of the background and of all objects as one class."""
+"""PQ is the mean over the background and all objects as one class."""
 
 SCANNET_NAMES = """
 void wall floor cabinet bed chair sofa table door window counter shelves curtain ceiling refrigerator television person
@@ -60,12 +60,12 @@ SCANNET = Classes(
     without_truth=0,
 )
 """The 21 reduced classes of Panoptic-Lifting, for ScanNet, Replica and HyperSim. Void is a stuff class for predictions:
-where it holds 0.5 % of the pixels it is scored, at 0, and lowers the mean."""
+if it covers at least 0.5 % of the pixels it is scored as 0 and lowers the mean."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One view's maps, (H, W) whole numbers: class and instance of each pixel. The two may differ in size."""
+    """One view's maps, (H, W) integers: class and instance of each pixel. The two may differ in size."""
 
     semantic: NDArray[np.integer]
     instance: NDArray[np.integer]
@@ -108,10 +108,10 @@ class SceneScore:
 
     Attributes:
         classes: the scored classes by number.
-        dropped: classes that were too small, by number.
+        dropped: numbers of classes that were too small.
         mean_iou: of the semantic maps, see :func:`semantic_iou`.
-        views: how many views were compared.
-        kinds: what the numbers mean.
+        views: number of compared views.
+        kinds: the meaning of the numbers.
     """
 
     classes: dict[int, ClassScore]
@@ -122,11 +122,11 @@ class SceneScore:
 
     @property
     def pq(self) -> float:
-        """The figure of the published tables: the mean over classes, things and stuff alike."""
+        """The PQ of the published tables: the mean over classes, things and stuff alike."""
         return _mean([score.pq for score in self.classes.values()])
 
     def as_dict(self) -> dict:
-        """Percent, as the published tables give them."""
+        """Scores in percent, as in the published tables."""
         names = self.kinds.names
         things = [score.pq for number, score in self.classes.items() if number in self.kinds.things]
         stuff = [score.pq for number, score in self.classes.items() if number not in self.kinds.things]
@@ -158,10 +158,10 @@ def score_scene(pairs: Iterable[tuple[View, View]], classes: Classes = MESSY_ROO
 
     Args:
         pairs: predicted and true view, one pair at a time; only one is held in memory.
-        classes: what the numbers in the semantic maps mean.
+        classes: the meaning of the numbers in the semantic maps.
 
     Raises:
-        BadArgument: if there are no views, or no class is large enough to be scored.
+        BadArgument: if there are no views, or no class is large enough.
     """
     overlaps: Counter[tuple[Segment, Segment]] = Counter()
     views = 0
@@ -183,8 +183,8 @@ def score_scene(pairs: Iterable[tuple[View, View]], classes: Classes = MESSY_ROO
 def count_overlaps(predicted: View, truth: View, without_truth: int | None = None) -> Counter[tuple[Segment, Segment]]:
     """Count the pixels of each pair of segments of one view, all four maps at :data:`SIZE`.
 
-    Maps are resized by nearest neighbour. To 512 pixels a side that picks the very pixels that Pillow's NEAREST does:
-    both take the one under the centre, and a step of a 512th is exact in binary.
+    Maps are resized by nearest neighbour. For 512 pixels a side this selects the same pixels as Pillow's NEAREST: both
+    take the pixel under the centre, and steps of 1/512 are exact in binary.
     """
     columns = [predicted.semantic, predicted.instance, truth.semantic, truth.instance]
     pixels = np.stack([resize_nearest(ids, SIZE).ravel() for ids in columns], axis=1).astype(np.int64)
@@ -192,7 +192,7 @@ def count_overlaps(predicted: View, truth: View, without_truth: int | None = Non
         pixels = pixels[pixels[:, 2] != without_truth]
     if not len(pixels):
         return Counter()
-    # Neighbours mostly agree, so far fewer runs than pixels are left to count.
+    # Neighbouring pixels mostly agree, so there are far fewer runs than pixels to count.
     starts = np.flatnonzero(np.r_[True, (pixels[1:] != pixels[:-1]).any(axis=1)])
     lengths = np.diff(np.r_[starts, len(pixels)])
     overlaps: Counter[tuple[Segment, Segment]] = Counter()
@@ -202,11 +202,11 @@ def count_overlaps(predicted: View, truth: View, without_truth: int | None = Non
 
 
 def robust_classes(overlaps: Overlaps, classes: Classes) -> tuple[frozenset[int], tuple[int, ...]]:
-    """Return the classes to score, and those that are there and too small.
+    """Return the classes to score, and the classes that are present but too small.
 
-    A class is too small if its share of the pixels is below :data:`SMALLEST_SHARE` on a side where it is present. On a
-    side where it is absent it has no share: a class that was missed altogether is scored, at 0, while one of which a
-    few pixels were found is not.
+    A class is too small if its share of the pixels is below :data:`SMALLEST_SHARE` on a side where it occurs. A side
+    where it does not occur is ignored: a class that was missed entirely is scored as 0, while one of which a few pixels
+    were found is not scored.
     """
     total = sum(overlaps.values())
     predicted: Counter[int] = Counter()
@@ -220,10 +220,10 @@ def robust_classes(overlaps: Overlaps, classes: Classes) -> tuple[frozenset[int]
 
 
 def match(overlaps: Overlaps, classes: Iterable[int]) -> dict[int, ClassScore]:
-    """Match segments and count, per class of ``classes``; all segments are of these classes or :data:`VOID`.
+    """Match segments and count them per class of ``classes``; all segments are of these classes or :data:`VOID`.
 
-    A match needs one class and IoU > 0.5, the union less what either segment shares with void of the other map. A
-    segment without a match is skipped if more than half of it is void in the other map.
+    A match needs equal classes and IoU > 0.5, where the union excludes what either segment shares with void of the
+    other map. An unmatched segment is skipped if more than half of it is void in the other map.
     """
     predicted: Counter[Segment] = Counter()
     true: Counter[Segment] = Counter()
@@ -254,10 +254,10 @@ def match(overlaps: Overlaps, classes: Iterable[int]) -> dict[int, ClassScore]:
 
 
 def semantic_iou(overlaps: Overlaps, classes: int) -> float:
-    """Return the mean IoU of the semantic maps; instances play no part.
+    """Return the mean IoU of the semantic maps, ignoring instances.
 
-    Pixels of a class beyond the ``classes`` that there are do not count. A class is left out of the mean if it is
-    below :data:`SMALLEST_SHARE` in prediction and truth, here in both.
+    Pixels of classes beyond ``classes`` are ignored. A class is excluded from the mean if it is below
+    :data:`SMALLEST_SHARE` in both prediction and truth.
     """
     confusion = np.zeros((classes, classes))
     for ((p, _), (t, _)), pixels in overlaps.items():
@@ -269,7 +269,7 @@ def semantic_iou(overlaps: Overlaps, classes: int) -> float:
 
 
 def _merge(overlaps: Overlaps, scored: frozenset[int], things: frozenset[int]) -> Counter[tuple[Segment, Segment]]:
-    """Turn classes that are not scored into void, and all segments of a stuff class into one."""
+    """Turn classes that are not scored into void, and join all segments of each stuff class."""
 
     def merged(segment: Segment) -> Segment:
         number, instance = segment

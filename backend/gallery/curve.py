@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 @dataclass
 class Curve:
-    """What a training reached, when. Call it with step, PSNR in dB and number of Gaussians.
+    """Records the progress of a training. Call it with step, PSNR in dB and number of Gaussians.
 
     Attributes:
-        seconds, steps, psnr, gaussians: of each point; seconds count from the first step that was seen, so that a
-            training that was resumed shows its own time only.
+        seconds, steps, psnr, gaussians: of each point; seconds start at the first recorded step, so a resumed training
+            shows only its own time.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -36,8 +36,8 @@ class Curve:
 
 
 def draw_curve(curve: Curve, path: Path) -> None:
-    """Write a PNG: PSNR of the training views and number of Gaussians over time."""
-    # Without pyplot, which keeps state and looks for a display.
+    """Draw a PNG: PSNR of the training views and number of Gaussians over time."""
+    # Without pyplot, which keeps global state and may open a display.
     figure = Figure(figsize=(7, 4), layout="constrained")
     left = figure.subplots()
     right = left.twinx()

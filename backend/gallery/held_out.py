@@ -16,7 +16,7 @@ TITLES = ("photograph, not used", "rendered", "difference, four times")
 
 
 def held_out_page(renderer: Renderer, views: Sequence[View], most: int = 4) -> Image.Image:
-    """Return a picture with a row for each of at most ``most`` of ``views``, spread evenly."""
+    """Return an image with one row for each of at most ``most`` of ``views``, spread evenly."""
     rows = []
     for view in evenly_spread(views, most):
         size = view.camera.size_within(CELL)

@@ -19,21 +19,21 @@ from protocol.result.colours import palette
 from protocol.splats import Splats
 
 SIZE = (320, 240)
-"""Of one of the two pictures, pixels."""
+"""Width and height of one of the two images, pixels."""
 MOST_FRAMES, LEAST_FRAMES = 36, 8
 TURN = 6.0
-"""Seconds of a whole turn."""
+"""Seconds per turn."""
 ELEVATION = np.radians(30)
 FIELD = np.radians(45)
 """Vertical field of view."""
 MOST_GAUSSIANS = 400_000
-"""Of larger scenes so many are drawn, at random and as much larger: more are not to be told apart at this size."""
+"""Most Gaussians that are drawn; larger scenes are subsampled with enlarged Gaussians, which is not visible."""
 BEHIND = 0.93
-"""Grey behind the scene."""
+"""Grey level of the background colour."""
 AROUND = 0.15
-"""Of the objects' box, how far around it background is kept on the camera's side."""
+"""Margin around the objects' box, as a share of it, in which background is kept on the camera's side."""
 INSIDE = (2, 98)
-"""Percentiles of the objects' centres that bound what is looked at: a stray Gaussian must not make everything small."""
+"""Percentiles of the objects' centres that define the view, so that stray Gaussians do not shrink everything."""
 
 
 def turntable(
@@ -46,9 +46,9 @@ def turntable(
     clock: Callable[[], float] = time.perf_counter,
     progress: Progress = silent,
 ) -> list[Image.Image]:
-    """Return the frames of one turn; fewer of them where a frame takes long, so that all take about ``seconds``.
+    """Return the frames of one turn; fewer if frames take long, so that all take about ``seconds``.
 
-    Background between the camera and the objects' box (near walls, a ceiling) is left out, as in a doll's house.
+    Background between the camera and the objects' box (near walls, a ceiling) is removed.
 
     Args:
         splats: N Gaussians; at least one.
@@ -56,7 +56,7 @@ def turntable(
         up: a unit vector.
     """
     stage = _Stage(splats, labels, up, device)
-    stage.frame(0.0)  # the first of a process may wait for kernels to load, and says nothing about the others
+    stage.frame(0.0)  # the first frame may wait for kernels to load, so it is not timed
     start = clock()
     frames = [stage.frame(0.0)]
     each = max(clock() - start, 1e-6)
@@ -68,10 +68,10 @@ def turntable(
 
 
 def write_gif(frames: list[Image.Image], path: Path) -> None:
-    """Write ``frames`` as a GIF that turns for ever."""
-    # One palette for all: with one each, what holds still would flicker.
+    """Write ``frames`` as a GIF in an endless loop."""
+    # One palette for all frames, because separate palettes make static parts flicker.
     strip = Image.fromarray(np.concatenate([np.asarray(frame)[::4, ::4] for frame in frames]))
-    # Median cut alone shares the palette out by area, and paints small objects with what is left over.
+    # Median cut alone assigns colours by area and would neglect small objects.
     colours = strip.quantize(255, method=Image.Quantize.MEDIANCUT, kmeans=1)
     packed = [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
     each = round(1000 * TURN / len(frames))
@@ -79,12 +79,12 @@ def write_gif(frames: list[Image.Image], path: Path) -> None:
 
 
 class _Stage:
-    """The scene, and where it is looked at from."""
+    """The scene with its viewpoint parameters."""
 
     def __init__(self, splats: Splats, labels: NDArray[np.int32], up: tuple[float, float, float], device: str) -> None:
         if len(splats) > MOST_GAUSSIANS:
             kept = np.sort(np.random.default_rng(0).choice(len(splats), MOST_GAUSSIANS, replace=False))
-            # Surfaces: the area that each stands for grows as their number falls.
+            # Enlarge by area: each remaining Gaussian represents more of the surface.
             larger = np.float32(0.5 * np.log(len(splats) / MOST_GAUSSIANS))
             splats, labels = splats.pick(kept), labels[kept]
             splats = replace(splats, scales=splats.scales + larger)
@@ -118,7 +118,7 @@ class _Stage:
 
 
 def _frame(up: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (3, 3): rows are two horizontal axes and the vertical one."""
+    """Return a rotation (3, 3): rows are two horizontal axes and the vertical one."""
     other = np.eye(3)[np.abs(up).argmin()]
     first = np.cross(other, up)
     first /= np.linalg.norm(first)

@@ -1,7 +1,7 @@
-"""Objects without masks or a model: from the geometry of the Gaussians alone.
+"""Segmentation without masks or a model, from the geometry of the Gaussians alone.
 
-``label`` takes samples of the surface, takes away the planes that bound the scene, parts the rest where it folds
-inwards or changes colour, and lets every Gaussian vote for the object that it shows.
+``label`` samples the surface, removes the planes that bound the scene, splits the rest at concave folds and changes of
+colour, and lets every Gaussian vote for an object.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ def label(
     how: GeometrySettings | None = None,
     progress: Progress = silent,
 ) -> Lift:
-    """Give every Gaussian the object that it is part of, or 0 where it is background.
+    """Label every Gaussian with its object, or 0 for background.
 
     Args:
-        splats: N Gaussians in the frame of the cameras. Those with a value that is not finite stay background.
-        views: whose cameras show the surface; photographs are not read. None looks at opaque Gaussians' centres.
-        device: "cpu", "cuda" or "auto"; where Gaussians are rasterised.
-        seed: of every random draw.
+        splats: N Gaussians in the frame of the cameras. Those with a non-finite value are background.
+        views: whose cameras sample the surface; photographs are not read. Without views, the centres of opaque
+            Gaussians are used.
+        device: "cpu", "cuda" or "auto"; for rasterisation.
+        seed: random seed.
         how: None for the defaults.
         progress: told under the stage "geometry".
 
     Returns:
         The labels with ``method`` "geometry" and no embedding. ``confidence`` is the share of a Gaussian's light that
-        falls on its object; ``views`` is 0 throughout, as no object has a mask.
+            falls on its object; ``views`` is 0 everywhere, because no object has a mask.
 
     Raises:
-        Unavailable: if the device cannot be had.
+        Unavailable: if the device is not available.
         Cancelled: from ``progress``.
     """
     how = how or GeometrySettings()
@@ -68,14 +69,14 @@ def label(
 
 
 def ground_normal(splats: Splats, seed: int = 0) -> NDArray[np.float64]:
-    """Return the unit normal (3,) of the largest plane that bounds the scene, towards the scene; zeros without one.
+    """Return the unit normal (3,) of the largest bounding plane, towards the scene; zeros if there is none.
 
-    Where there are no cameras, that is the best guess at which way is up: objects stand on a floor or a table.
+    Without cameras, this is the best guess of the up direction: objects usually stand on a floor or a table.
 
     Args:
         splats: N finite Gaussians.
-        seed: of the planes that are drawn.
+        seed: random seed.
     """
     surface = voxels(centre_samples(splats), 1)
-    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
+    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
     return planes[0].normal if planes else np.zeros(3)

@@ -1,4 +1,4 @@
-"""Labels of Gaussians without any mask: what stands on the planes that bound a scene, in parts."""
+"""Labels of Gaussians without masks: objects on the bounding planes of a scene, split into parts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from backend.geometry.surface import Samples, Voxels, voxels
 
 @dataclass(frozen=True)
 class GeometrySettings:
-    """How objects are found; the defaults were chosen on few rooms, see docs/benchmarks.md.
+    """Settings of the geometric segmentation; the defaults were chosen on few rooms, see docs/benchmarks.md.
 
     Attributes:
-        clearance: what is nearer to a bounding plane belongs to it, in edges of voxels, beyond the plane's own noise.
-        smallest: an object has at least this many voxels.
-        weak: a part of fewer voxels is joined to a neighbour.
-        footing: voxels nearer to the clearance of a plane stand on it, in edges of voxels.
-        far: a part at a larger mean depth, as a multiple of the median depth of all that is seen, is background.
-        least_points: samples in a voxel, at least, where cameras show it.
+        clearance: surface nearer to a bounding plane belongs to it, in voxel edges beyond the plane's own noise.
+        smallest: least number of voxels of an object.
+        weak: a part with fewer voxels is joined to a neighbour.
+        footing: voxels within this distance above the clearance of a plane count as resting on it, in voxel edges.
+        far: a part with a larger mean depth, as a multiple of the median depth of everything seen, is background.
+        least_points: least number of samples in a voxel, if cameras are given.
+        rise: least median height of an object above each plane, in standard deviations of the voxels of that plane;
+            lower parts are noise of an untextured floor.
+        support: least number of views that four fifths of an object's samples come from, or a tenth of all views if
+            that is less; parts that fewer views show float in front of a camera.
         concave, contrast, reach: see :class:`backend.geometry.parts.Joining`.
     """
 
@@ -33,6 +37,8 @@ class GeometrySettings:
     footing: float = 3.0
     far: float = 1.5
     least_points: int = 3
+    rise: float = 7.0
+    support: int = 6
     concave: float = 4.0
     contrast: float = 2.0
     reach: float = 1.8
@@ -41,10 +47,11 @@ class GeometrySettings:
 def label_samples(
     samples: Samples, gaussians: int, seed: int, how: GeometrySettings, least: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return labels and the share of its light that agrees for each of N Gaussians, both (N,)."""
+    """Return labels and the share of light that agrees with the label, both (N,)."""
     surface = voxels(samples, least)
-    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
-    return vote(samples, surface, objects_of(surface, planes, how), gaussians)
+    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
+    part = supported(samples, surface, objects_of(surface, planes, how), how.support)
+    return vote(samples, surface, part, gaussians)
 
 
 def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) -> NDArray[np.int64]:
@@ -57,7 +64,7 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
         grounded |= height < clearance + how.footing * surface.edge
     rows = np.flatnonzero(stands)
     joining = Joining(how.reach, how.concave, how.contrast)
-    # Without a side from which it is seen, a fold is neither concave nor convex.
+    # Without a known outside, a fold is neither concave nor convex.
     normals = surface.normals[rows] * surface.sided
     group = join(surface.points[rows], normals, surface.colours[rows], surface.edge, joining)
     if planes:
@@ -65,20 +72,43 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
     size = np.bincount(group, minlength=1)
     depth = np.bincount(group, surface.depths[rows], len(size)) / np.maximum(size, 1)
     kept = (size >= how.smallest) & (depth < how.far)
+    for plane in planes:
+        low = plane.height(surface.points[rows]) < how.rise * plane.deviation
+        kept &= np.bincount(group, low, len(size)) < 0.5 * np.maximum(size, 1)
     number = np.where(kept, np.cumsum(kept), 0)
     part = np.zeros(len(surface.points), np.int64)
     part[rows] = number[group]
     return part
 
 
+def supported(samples: Samples, surface: Voxels, part: NDArray[np.int64], support: int) -> NDArray[np.int64]:
+    """Return (V,) the object of each voxel from 1, without those that few views show.
+
+    Args:
+        part: (V,) int64, the object of each voxel from 1; 0 for the background.
+        support: see :class:`GeometrySettings`.
+    """
+    if samples.views is None or not part.any():
+        return part
+    used = surface.of_sample >= 0
+    views, parts = int(samples.views.max(initial=0)) + 1, int(part.max()) + 1
+    code = part[surface.of_sample[used]] * views + samples.views[used]
+    counts = -np.sort(-np.bincount(code, minlength=parts * views).reshape(parts, views), axis=1)
+    reached = np.cumsum(counts, axis=1)
+    needed = np.count_nonzero(reached < 0.8 * reached[:, -1:], axis=1) + 1
+    kept = needed >= min(support, views / 10)
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0)[part]
+
+
 def vote(
     samples: Samples, surface: Voxels, part: NDArray[np.int64], gaussians: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return (N,) the object that most of each Gaussian's light falls on, and which share of it; 0 where unseen."""
+    """Return (N,) the object that receives most of each Gaussian's light, and that share; 0 if unseen."""
     out, share = np.zeros(gaussians, np.int32), np.zeros(gaussians, np.float32)
     if not len(samples.ids):
         return out, share
-    # Outliers of depth, -1, take the last entry.
+    # Depth outliers, -1, map to the last entry.
     of_sample = np.append(part, 0)[surface.of_sample]
     parts = int(part.max(initial=0)) + 1
     used = samples.weights.ravel() > 0

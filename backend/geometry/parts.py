@@ -1,8 +1,8 @@
-"""Voxels of a surface to objects: a signed graph over neighbours, and greedy contraction of it.
+"""Groups the voxels of a surface into objects: a signed graph over neighbours, and greedy edge contraction.
 
-Two neighbours belong to one object unless something speaks against it. A concave fold does, for convex parts meet in
-concave folds (Stein et al. 2014, "Object Partitioning using Local Convexity"), and so does a change of colour. A gap
-needs no weight: voxels across it are no neighbours.
+Two neighbours belong to one object unless there is evidence against it: a concave fold, because convex parts meet in
+concave folds (Stein et al. 2014, "Object Partitioning using Local Convexity"), or a change of colour. A gap needs no
+weight, because voxels across it are not neighbours.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from scipy.spatial import KDTree
 from backend.lift.consensus.merging import RegionGraph, contract
 
 GROUNDED = 4
-"""Voxels just above a plane that a part has at least where it stands there."""
+"""Least number of voxels just above a plane for a part to rest on it."""
 LEANING = 1.7
-"""Pairs of neighbouring voxels across a border, each counted less the more the surface folds inwards there, over the
-root of the voxels of the smaller part: below this two parts only touch."""
+"""Below this contact two parts only touch. Contact is the number of pairs of neighbouring voxels across the border,
+weighted less for concave folds, divided by the root of the number of voxels of the smaller part."""
 GROWN = 5.0
-"""The same, above which two parts are one thing, whatever they stand on."""
+"""Above this contact two parts are one object, whatever they rest on."""
 
 
 @dataclass(frozen=True)
 class Joining:
-    """What joins neighbours and what parts them.
+    """Weights for joining and separating neighbours.
 
     Attributes:
-        reach: of neighbours, in edges of voxels.
-        concave: what a concave fold of a radian between neighbours counts against them.
-        contrast: what a difference of colour counts, per unit of RGB.
-        tie: what being neighbours counts for them.
+        reach: neighbourhood radius, in voxel edges.
+        concave: weight against joining per radian of a concave fold.
+        contrast: weight against joining per unit of RGB difference.
+        tie: weight for joining neighbours.
     """
 
     reach: float = 1.8
@@ -53,10 +53,10 @@ def join(
 
     Args:
         points: (V, 3) float64, scene units.
-        normals: (V, 3) float32, outward; 0 where that is unknown, as which they say nothing.
+        normals: (V, 3) float32, outward; 0 if unknown, which disables the fold term.
         colours: (V, 3) float32, about 0 to 1.
         edge: of a voxel, scene units.
-        how: what joins and what parts.
+        how: the weights.
     """
     if len(points) < 2:
         return np.zeros(len(points), np.int64)
@@ -74,7 +74,7 @@ def join(
 def _folds(
     points: NDArray[np.float64], normals: NDArray[np.float32], first: NDArray[np.intp], second: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Return (P,) float64, how far the surface folds inwards between pairs of voxels, about in radians; 0 outwards."""
+    """Return (P,) float64, the concavity between pairs of voxels, about in radians; 0 for convex folds."""
     step = points[second] - points[first]
     step /= np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-12)
     return np.maximum(0, -((normals[second] - normals[first]) * step).sum(1))
@@ -88,22 +88,22 @@ def merge_weak(
     smallest: int,
     reach: float,
 ) -> NDArray[np.int64]:
-    """Join each part that is small, or stands on nothing, to the neighbour with which it shares most of its border.
+    """Join each small or unsupported part to the neighbour with which it shares the longest border.
 
-    Smallest parts go first. A part without neighbours stays as it is. So does a part that is not small and only touches
-    its neighbour: it leans on another object, or stands on it. A part that stands on the ground and is not small is
-    joined only along a long border.
+    The smallest parts are joined first. A part without neighbours stays as it is. So does a part that is not small and
+    only touches its neighbour: it leans on another object, or rests on it. A part that rests on the ground and is not
+    small is joined only along a long border.
 
     Args:
         points: (V, 3) float64.
-        normals: (V, 3) float32, outward; 0 where that is unknown.
-        group: (V,) int64, the part of each, numbered from 0.
+        normals: (V, 3) float32, outward; 0 if unknown.
+        group: (V,) int64, the part of each voxel, numbered from 0.
         grounded: (V,) bool, voxels just above a plane that bounds the scene.
-        smallest: parts of fewer voxels are small.
-        reach: how far neighbours lie apart at most, scene units.
+        smallest: parts with fewer voxels are small.
+        reach: largest distance of neighbours, scene units.
 
     Returns:
-        (V,) int64, parts; numbers of those that were joined are left out.
+        (V,) int64, parts; numbers are not contiguous after joining.
     """
     if len(points) < 2:
         return group

@@ -1,8 +1,8 @@
-"""The surface that Gaussians show: points with normals and colours.
+"""Samples of the surface that Gaussians represent: points with normals and colours.
 
-The centres of Gaussians scatter about the surface that they draw together. What cameras see of them does not: each
-sampled pixel gives the point at its median depth, its colour, and the Gaussians that make it. Points are gathered in
-voxels of a few pixels' width. Without cameras the centres of opaque Gaussians take the place of these points.
+The centres of Gaussians scatter about the surface, but their rendered depth does not: each sampled pixel gives a point
+at its median depth, its colour, and the Gaussians that contribute to it. Points are collected in voxels of a few
+pixels. Without cameras the centres of opaque Gaussians are used as points.
 """
 
 from __future__ import annotations
@@ -22,28 +22,27 @@ from protocol.sh import SH0
 from protocol.splats import Splats
 
 VIEWS = 120
-"""Views that are looked at; of more, some evenly apart."""
+"""Most views that are sampled, evenly spaced."""
 PIXELS = 10_000
-"""Pixels of a view that are looked at, on a grid."""
+"""Pixels sampled per view, on a grid."""
 LEAST_STEP = 4
-"""Pixels between two that are looked at, at most: larger views are looked at reduced. A voxel is of a few pixels, and
-would hold no second one."""
+"""Largest distance of sampled pixels; larger views are reduced. A voxel is a few pixels wide, so denser samples would
+not fill it with more points."""
 STRONGEST = 12
-"""Gaussians of a pixel that are looked at."""
+"""Gaussians recorded per pixel."""
 COVERED = 0.5
-"""A pixel whose Gaussians let more light through than this shows no surface."""
+"""A pixel whose transmittance is above this shows no surface."""
 PIXELS_PER_VOXEL = 2.5
-"""Edge of a voxel in pixels of the median point."""
+"""Edge of a voxel in pixels at the median depth."""
 LEAST_POINTS = 3
-"""A voxel with fewer points is an outlier of depth."""
+"""Voxels with fewer points are depth outliers."""
 KEPT, COARSER, COARSEST = 0.6, 1.2, 2.0
-"""Voxels must hold this share of the samples. Until they do, their edges grow by the factor COARSER, to at most
-COARSEST times their size. Where cameras see a scene from afar, few samples fall on each piece of it, and small voxels
-show noise."""
+"""Voxels must contain this share of the samples. Until they do, their edges grow by the factor COARSER, up to COARSEST
+times their size: in distant views few samples fall on each surface, and small voxels would only contain noise."""
 NEAREST = 16
-"""Voxels that a normal is fitted to."""
+"""Neighbouring voxels used to fit a normal."""
 OPAQUE = 0.3
-"""Without cameras: opacity from which a Gaussian counts as part of a surface."""
+"""Least opacity of a Gaussian on a surface, without cameras."""
 
 
 class Samples(NamedTuple):
@@ -52,11 +51,12 @@ class Samples(NamedTuple):
     Attributes:
         points: (P, 3) float64, scene units.
         colours: (P, 3) float32, about 0 to 1.
-        outward: (P, 3) float32, a direction that leaves the surface on the side from which it is seen; 0 if unknown.
-        depths: (P,) float32, how far from the camera that shows it; 1 if there is none.
-        ids: (P, k) int32, the Gaussians that make the point.
-        weights: (P, k) float32, how much each is of it.
-        spacing: scene units, the edge of a voxel that holds several points.
+        outward: (P, 3) float32, a direction from the surface to the side it is seen from; 0 if unknown.
+        depths: (P,) float32, distance from the camera; 1 without cameras.
+        ids: (P, k) int32, the Gaussians that contribute to the point.
+        weights: (P, k) float32, their contributions.
+        spacing: scene units, the edge of a voxel that contains several points.
+        views: (P,) int32, number of the camera; None without cameras.
     """
 
     points: NDArray[np.float64]
@@ -66,6 +66,7 @@ class Samples(NamedTuple):
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     spacing: float
+    views: NDArray[np.int32] | None = None
 
 
 class Voxels(NamedTuple):
@@ -73,12 +74,12 @@ class Voxels(NamedTuple):
 
     Attributes:
         points: (V, 3) float64, mean of the points in each.
-        normals: (V, 3) float32, unit length, outward where that is known.
+        normals: (V, 3) float32, unit length, outward if known.
         colours: (V, 3) float32.
         depths: (V,) float32, mean depth of the samples over the median of all.
         edge: scene units.
         of_sample: (P,) int64, the voxel of each sample; -1 for outliers.
-        sided: whether the signs of normals mean anything.
+        sided: whether the signs of normals are meaningful.
     """
 
     points: NDArray[np.float64]
@@ -89,9 +90,14 @@ class Voxels(NamedTuple):
     of_sample: NDArray[np.int64]
     sided: bool = True
 
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(V,) int64, samples in each voxel."""
+        return np.bincount(self.of_sample[self.of_sample >= 0], minlength=len(self.points))
+
 
 def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progress: Progress = silent) -> Samples:
-    """Return what cameras see of the Gaussians; see the head of this file."""
+    """Return samples of what cameras see of the Gaussians; see the module docstring."""
     source = LightSource(splats, device)
     colour = (splats.sh[:, 0] * SH0 + 0.5).astype(np.float32)
     parts, footprints = [], []
@@ -116,17 +122,18 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
                 depth.astype(np.float32),
                 ids,
                 weights,
+                np.full(len(points), number, np.int32),
             )
         )
         footprints.append(depth / camera.K[0, 0])
-    points, shown, outward, depths, ids, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    points, shown, outward, depths, ids, weights, seen = (np.concatenate(column) for column in zip(*parts, strict=True))
     footprint = np.concatenate(footprints)
     spacing = PIXELS_PER_VOXEL * float(np.median(footprint)) if len(footprint) else 0.0
-    return Samples(points, shown, outward, depths, ids, weights, spacing)
+    return Samples(points, shown, outward, depths, ids, weights, spacing, seen)
 
 
 def centre_samples(splats: Splats) -> Samples:
-    """Return the centres of opaque Gaussians as points of surfaces."""
+    """Return the centres of opaque Gaussians as surface points."""
     rows = np.flatnonzero(splats.alphas > OPAQUE)
     means = splats.means[rows].astype(np.float64)
     near = min(5, len(rows))
@@ -146,7 +153,7 @@ def centre_samples(splats: Splats) -> Samples:
 
 
 def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
-    """Gather samples in voxels, and fit a normal to each from its nearest others."""
+    """Collect samples in voxels, and fit a normal to each from its nearest neighbours."""
     points = samples.points
     edge = max(samples.spacing, 1e-9)
     if not len(points):
@@ -172,8 +179,8 @@ def voxels(samples: Samples, least: int = LEAST_POINTS) -> Voxels:
 
 
 def _gathered(points: NDArray[np.float64], edge: float, least: int) -> NDArray[np.int64]:
-    """Return (P,) int64, the number of the voxel that holds each point; -1 where it holds fewer than ``least``."""
-    # Wide of what most points show, far points would need too many bits.
+    """Return (P,) int64, the voxel of each point; -1 if the voxel has fewer than ``least`` points."""
+    # Distant outliers would need too many bits for their voxel number.
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     reach = (high - low).max()
     inside = ((points > low - reach) & (points < high + reach)).all(1)
@@ -186,7 +193,7 @@ def _gathered(points: NDArray[np.float64], edge: float, least: int) -> NDArray[n
 
 
 def _reduced(camera: Camera) -> Camera:
-    """Return the camera at a size at which the grid of pixels is :data:`LEAST_STEP` wide, or as it is if smaller."""
+    """Return the camera scaled so that the pixel grid is :data:`LEAST_STEP` wide, or unchanged if it is smaller."""
     factor = min(1.0, LEAST_STEP * np.sqrt(PIXELS / (camera.width * camera.height)))
     return camera.resized(max(1, round(factor * camera.width)), max(1, round(factor * camera.height)))
 
@@ -198,13 +205,13 @@ def _grid(camera: Camera) -> NDArray[np.int64]:
 
 
 def _rays(camera: Camera, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(P, 3), directions of pixels in the world, of length one along the camera's axis."""
+    """Return directions (P, 3) of pixels in the world, with length 1 along the camera's axis."""
     ends = np.stack([pixels % camera.width + 0.5, pixels // camera.width + 0.5, np.ones(len(pixels))], 1)
     return ends @ np.linalg.inv(camera.K).T @ camera.viewmat[:3, :3]
 
 
 def _normals(points: NDArray[np.float64], outward: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Direction of least spread of each point's neighbours (Hoppe et al. 1992), turned outward."""
+    """Return the direction of least variance of each point's neighbours (Hoppe et al. 1992), oriented outward."""
     k = min(NEAREST, len(points))
     if k < 3:
         return np.zeros((len(points), 3), np.float32)

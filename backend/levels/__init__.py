@@ -1,8 +1,8 @@
-"""Overlapping masks to one id map per view: of whole objects, or of their parts.
+"""Converts overlapping masks to one id map per view: of whole objects, or of their parts.
 
-A model that segments everything gives wholes, their parts, and pieces of floor and wall, each with a score. ``choose``
-compares the masks of all views through the Gaussians that they show, finds what is an object, what is a part of it and
-what is background, and chooses in each view the masks that show it. Any lifting method reads what was chosen.
+A segment-everything model produces masks of whole objects, of parts, and of pieces of floor and wall, each with a
+score. ``choose`` compares the masks of all views through the Gaussians that they cover, decides which are objects,
+parts and background, and selects masks in each view. Every lifting method reads the selected masks.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Masked = View | MaskedView | LayeredView
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The selected masks.
 
     Attributes:
         views: those that have masks, with one id map each.
         level: of :data:`LEVELS`.
-        whole, part: (N,) int32, the object and the part of each Gaussian as the masks tell, from 0; -1 for background
-            and where the masks do not tell.
-        masks: how many masks all views have.
-        background: how many of them show floor, walls, sky and other background.
-        planes: how many planes bound the scene.
+        whole, part: (N,) int32, the object and the part of each Gaussian according to the masks, from 0; -1 for
+            background or unknown.
+        masks: number of masks in all views.
+        background: number of masks of floor, walls, sky and other background.
+        planes: number of planes that bound the scene.
     """
 
     views: list[ChosenView]
@@ -55,14 +55,14 @@ class Choice:
 
     @property
     def sentence(self) -> str:
-        """What a person is told of the masks."""
+        """A sentence for the user about the masks."""
         return (
             f"{self.background:,} of {self.masks:,} masks show parts of floor, walls, ceiling or sky and were treated "
             "as background."
         )
 
     def as_dict(self) -> dict:
-        """What a report says."""
+        """The values for the report."""
         return {
             "level": self.level,
             "masks": self.masks,
@@ -71,14 +71,14 @@ class Choice:
         }
 
     def parts(self, splats: Splats, labels: NDArray[np.int32]) -> Parts:
-        """Return which part belongs to which object, for the labels (N,) that a method made of :attr:`views`."""
+        """Return which part belongs to which object, for the labels (N,) that a method computed from :attr:`views`."""
         if self.level == "part":
             return wholes_of_parts(labels, self.whole)
         return parts_of_wholes(splats.means, labels, self.part)
 
 
 def is_layered(views: Sequence[Masked]) -> bool:
-    """Whether some masks of a view overlap or have scores.
+    """Whether masks of a view overlap or have scores.
 
     Raises:
         BadMask: if a mask cannot be read.
@@ -102,14 +102,14 @@ def choose(
     how: Choosing | None = None,
     progress: Progress = silent,
 ) -> Choice:
-    """Choose the masks that show objects, or parts.
+    """Select the masks of objects, or of parts.
 
     Args:
-        splats: N Gaussians in the frame of the cameras; those with a value that is not finite are in no object.
+        splats: N Gaussians in the frame of the cameras; those with a non-finite value belong to no object.
         views: those without a mask are skipped.
         level: one of :data:`LEVELS`.
-        device: "cpu", "cuda" or "auto"; where Gaussians are rasterised.
-        seed: of every random draw.
+        device: "cpu", "cuda" or "auto"; for rasterisation.
+        seed: random seed.
         how: None for the defaults.
         progress: told under the stage "contributions".
 

@@ -1,8 +1,8 @@
-"""Which wholes are background: floor, walls, ceiling and sky, which a model that segments everything cuts into pieces.
+"""Decides which objects are background: floor, walls, ceiling and sky, which segment-everything models cut into pieces.
 
-Two things tell. Of a thing most views have a mask that fits it; pieces of a floor are cut elsewhere in each view, so no
-mask of another view fits what they make together. And what lies in a plane that bounds the scene is background however
-well its masks fit, unless it is a small part of that plane, as a sheet of paper on the floor is.
+There are two criteria. An object has a fitting mask in most views, while a floor is cut differently in each view, so
+that no mask of another view fits the combined pieces. And everything in a plane that bounds the scene is background
+however well its masks fit, unless it is a small part of that plane, such as a sheet of paper on the floor.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from backend.scene.types import Camera
 from protocol.splats import Splats
 
 VIEWS = 24
-"""Views whose surfaces the planes are drawn through."""
+"""Views used to find the planes."""
 CLEARANCE = 0.6
-"""What is nearer to a bounding plane belongs to it, in edges of voxels, beyond the plane's own noise."""
+"""Surface nearer to a bounding plane belongs to it, in voxel edges beyond the plane's own noise."""
 LEAST_FIT = 0.5, 0.7
-"""A whole that masks which hold it fit more rarely is background: a small one, and one that fills much of a view."""
+"""An object is background if fewer of the masks that contain it fit it: thresholds for small and for large ones."""
 LARGE = 0.05
-"""Share of the picture that a whole fills in its best view, from which on it is large."""
+"""Least share of the image that a large object covers in its best view."""
 IN_PLANE = 0.6
-"""A whole lies in the planes if this share of it does."""
+"""An object is in the planes if this share of it is."""
 SMALL = 0.1
-"""A whole in the planes is a thing of its own if it is at most this share of what lies in them ..."""
+"""An object in the planes is kept if it is at most this share of everything in them ..."""
 SURE_FIT = 0.8
-"""... and masks that hold it fit it in this share of the views."""
+"""... and in this share of the views the masks that contain it fit it."""
 
 
 def in_planes(
@@ -42,7 +42,7 @@ def in_planes(
     """Return (N,) bool, the Gaussians in or behind the planes that bound the scene, and the planes."""
     samples = seen_samples(splats, evenly_spread(cameras, VIEWS), device, progress)
     surface = voxels(samples)
-    planes = bounding_planes(surface.points, surface.normals, surface.edge, np.random.default_rng(seed))
+    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
     inside = np.zeros(len(splats), bool)
     means = splats.means.astype(np.float64)
     for plane in planes:
@@ -56,13 +56,13 @@ def background_wholes(
     weight: NDArray[np.float64],
     inside: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Return (C,) bool, which wholes are background.
+    """Return (C,) bool, which objects are background.
 
     Args:
-        overlap: of the masks and the wholes.
-        whole: (N,) int32, the whole of each Gaussian from 0, -1 for none.
-        weight: (N,) float64, what the views show of each Gaussian.
-        inside: (N,) bool, which lie in a plane that bounds the scene.
+        overlap: of the masks and the objects.
+        whole: (N,) int32, the object of each Gaussian from 0, -1 for none.
+        weight: (N,) float64, the weight of each Gaussian in the views.
+        inside: (N,) bool, whether it lies in a plane that bounds the scene.
     """
     fit = overlap.fitted()
     large = overlap.shown.max(1, initial=0) >= LARGE * overlap.shown.sum(0).max(initial=0)

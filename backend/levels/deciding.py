@@ -1,4 +1,4 @@
-"""What the masks of all views show: objects, their parts, and background; and which masks show it in each view."""
+"""Decides which masks show objects, parts and background, and which masks represent them in each view."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from backend.scene.types import VOID
 
 LEVELS = ("whole", "part")
 LEAST_PART = 0.5
-"""A part that masks which hold it fit more rarely is none."""
+"""A part is dropped if a smaller share of the masks that contain it fit it."""
 LEAST_REST = 0.25
-"""What is left of an object beside its parts is a part too from this share of the object on. Less are Gaussians at the
-edges of the others."""
+"""The remainder of an object beside its parts is a part too if it is at least this share of the object. Less is usually
+Gaussians at the edges of the other parts."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Choosing:
     """How masks are compared; the defaults were chosen on few rooms, see docs/benchmarks.md.
 
     Attributes:
-        whole: regions are of one object if a mask holds both in more than this share of the views that mask both.
-        part: regions are of one part if their smallest mask is the same in more than this share.
+        whole: regions belong to one object if a mask contains both in more than this share of the views with masks on
+            both.
+        part: regions belong to one part if their smallest mask is the same in more than this share.
         voxel, smallest: of the regions, as in :class:`backend.lift.consensus.settings.ConsensusSettings`.
     """
 
@@ -41,13 +42,13 @@ class Choosing:
 
 @dataclass(frozen=True)
 class Decision:
-    """What masks show.
+    """Objects and parts according to the masks.
 
     Attributes:
-        whole, part: (N,) int32, the object and the part of each Gaussian, from 0; -1 for background and where the masks
-            do not tell. No part lies in two objects.
-        numbers: (M + 1,) int32, the id that each mask is painted with; 0 where it is left out.
-        background: how many masks show background.
+        whole, part: (N,) int32, the object and the part of each Gaussian, from 0; -1 for background or unknown. Every
+            part lies in one object.
+        numbers: (M + 1,) int32, the id that each mask is painted with; 0 if it is not used.
+        background: number of background masks.
     """
 
     whole: NDArray[np.int32]
@@ -59,19 +60,19 @@ class Decision:
 def decide(
     means: NDArray[np.float32], votes: LayerVotes, inside: NDArray[np.bool_], level: str, how: Choosing
 ) -> Decision:
-    """Compare the masks.
+    """Decide on objects and parts by comparing the masks.
 
     Args:
         means: (N, 3) float32, centres of the Gaussians.
         votes: for the masks.
         inside: (N,) bool, Gaussians in a plane that bounds the scene.
         level: which of :data:`LEVELS` is painted.
-        how: what counts as one.
+        how: the thresholds.
     """
     evidence = votes.evidence
     named = np.zeros(len(means), bool)
     named[evidence.gaussian[evidence.sure]] = True
-    # As many voxels as the masks of a view ask for, not those of a layer.
+    # The number of voxels depends on the number of masks per view, not per layer.
     of_views = replace(evidence, views=votes.views)
     region = supervoxels(means, of_views, evidence.seen & named, how.voxel, how.smallest)
     whole = wholes(votes, means, region, how.whole)
@@ -90,8 +91,9 @@ def decide(
 def _parts(
     means: NDArray[np.float32], votes: LayerVotes, whole: NDArray[np.int32], overlap: Overlap, how: Choosing
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return (N,) int32 the part of each Gaussian, and (C,) int32 the part of each whole that is its rest, else -1."""
-    # Masks of whole objects say nothing of parts: a model misses parts more often than it finds none.
+    """Return (N,) int32 the part of each Gaussian, and (C,) int32 the part that is the remainder of each object, or
+    -1."""
+    # Masks of whole objects are no evidence about parts, because models often miss parts.
     finest = votes.finest(overlap.covering(COVERED) < 0)
     region = supervoxels(means, finest, whole >= 0, how.voxel, how.smallest)
     group = parts(finest, region, whole, how.part)
@@ -123,10 +125,10 @@ def _part_numbers(
     covered: NDArray[np.int64],
     of_wholes: NDArray[np.int32],
 ) -> NDArray[np.int32]:
-    """Return the numbers (M + 1,) of masks that show parts.
+    """Return the painted numbers (M + 1,) at the level of parts.
 
-    The mask of an object shows its rest where every other part of it that the view shows has a mask there; else nothing
-    is known of what lies in no mask of a part.
+    The mask of an object shows its remainder if every other visible part of it has a mask in that view. Otherwise
+    pixels outside the masks of parts are unknown.
     """
     count = int(group.max(initial=-1)) + 1
     of_part = np.zeros(count, np.int64)
@@ -150,6 +152,6 @@ def _part_numbers(
 
 
 def _count(overlap: Overlap, behind: NDArray[np.bool_]) -> int:
-    """How many masks show no object mostly."""
+    """Return how many masks show mostly background."""
     shown = (~behind).astype(np.float64) @ overlap.pixels
     return int(np.count_nonzero(shown[1:] < 0.5 * overlap.area[1:]))

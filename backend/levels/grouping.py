@@ -1,14 +1,14 @@
-"""Regions to whole objects and to parts, from overlapping masks.
+"""Groups regions into whole objects and parts by overlapping masks.
 
-Two regions belong to one whole if some mask of a view holds both; that the view also has smaller masks, which part
-them, says nothing. They belong to one part if the smallest mask of each is the same:
+Two regions belong to one object if some mask of a view contains both, even if smaller masks of that view separate them.
+They belong to one part if the smallest mask of each is the same:
 
     whole: w(i, j) = sum over views of the trust of the surest mask that holds both, - tau * views of both
     part:  w(i, j) = views in which one mask is the smallest of both, - tau * views of both
 
-where views of both are those in which both lie in masks. Regions that touch and are nearly always held together are
-joined first; then the rest, touching or not, by :func:`backend.lift.consensus.merging.contract`. A mask that holds two
-objects at once is outvoted by the views in which no mask does. That views agree on what belongs together is the idea of
+where views of both are those in which both lie in masks. Touching regions that masks nearly always contain together are
+joined first; then the others, touching or not, by :func:`backend.lift.consensus.merging.contract`. A mask that contains
+two objects at once is outvoted by the other views. The agreement of views on what belongs together is the idea of
 MaskClustering (Yan et al. 2024).
 """
 
@@ -27,23 +27,23 @@ from backend.lift.consensus.regions import neighbour_pairs
 from backend.lift.evidence.votes import SURE_WEIGHT, Evidence
 
 HELD = 0.5
-"""A mask holds a region if at least this share of what its view shows of the region lies in it."""
+"""A mask contains a region if at least this share of the visible part of the region lies in it."""
 LEAST_GAUSSIANS = 2
-"""A view counts for a region only if it shows this many of its Gaussians."""
+"""A view counts for a region only if this many of its Gaussians are visible."""
 
 
 NEARLY = 0.8
-"""Regions that touch are joined first where masks hold both in more than this share of the views."""
+"""Touching regions are joined first if masks contain both in more than this share of the views."""
 
 
 class Membership(NamedTuple):
-    """Which masks hold which of R regions: those that hold region r are at ``start[r]`` to ``start[r + 1]``.
+    """Which masks contain which of R regions: region r has the entries ``start[r]`` to ``start[r + 1]``.
 
     Attributes:
         start: (R + 1,) int64.
         view: (E,) int32, ascending within a region.
         mask: (E,) int32, ascending within a view.
-        share: (E,) float32, the share of the region, as its view shows it, that lies in the mask.
+        share: (E,) float32, the share of the visible part of the region that lies in the mask.
     """
 
     start: NDArray[np.int64]
@@ -53,11 +53,11 @@ class Membership(NamedTuple):
 
 
 def membership(votes: LayerVotes, region: NDArray[np.int32], least: float = HELD) -> Membership:
-    """Return which masks hold at least the share ``least`` of each region of ``region`` (N,), -1 for none."""
+    """Return which masks contain at least the share ``least`` of each region in ``region`` (N,), -1 for none."""
     evidence, regions = votes.evidence, int(region.max(initial=-1)) + 1
     inside = region[evidence.gaussian] >= 0
     view = votes.layer_view[evidence.view]
-    # Each layer shows the same Gaussians, so that the first layer of a view tells what it shows.
+    # Each layer shows the same Gaussians, so the first layer of a view is enough for visibility.
     first = np.append(True, np.diff(votes.layer_view) > 0)[evidence.view]
     plain = inside & first & (evidence.total > SURE_WEIGHT)
     cell = region[evidence.gaussian[plain]].astype(np.int64) * votes.views + view[plain]
@@ -78,7 +78,7 @@ def membership(votes: LayerVotes, region: NDArray[np.int32], least: float = HELD
 
 
 def wholes(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
-    """Return (N,) int32, the whole of each Gaussian from 0; -1 for those in no region."""
+    """Return (N,) int32, the object of each Gaussian from 0; -1 for those in no region."""
     if region.max(initial=-1) < 0:
         return region
     group = _numbered(_touching(votes, means, region, max(tau, NEARLY)))
@@ -95,19 +95,19 @@ def wholes(votes: LayerVotes, means: NDArray[np.float32], region: NDArray[np.int
 
 
 def parts(finest: Evidence, region: NDArray[np.int32], whole: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
-    """Return (N,) int32, the part of each Gaussian from 0, no part in two wholes; -1 for those in no region or whole.
+    """Return (N,) int32, the part of each Gaussian from 0, each part inside one object; -1 for none.
 
     Args:
-        finest: one vote of each Gaussian in each view, for its smallest mask.
+        finest: one vote per Gaussian and view, for its smallest mask.
         region: (N,) int32, regions from 0; -1 for none.
-        whole: (N,) int32, wholes from 0; -1 for none.
+        whole: (N,) int32, objects from 0; -1 for none.
         tau: share of the views.
     """
     known = np.flatnonzero((region >= 0) & (whole >= 0))
     result = np.full(len(region), -1, np.int32)
     if not len(known):
         return result
-    # A region that reaches into several wholes is one in each.
+    # A region that spans several objects is split.
     pairs, number = np.unique(np.stack([region[known], whole[known]]), axis=1, return_inverse=True)
     piece = result.copy()
     piece[known] = number.reshape(-1)
@@ -139,7 +139,7 @@ def _touching(
 
 
 def _sharing(member: Membership, masks: int) -> NDArray[np.int32]:
-    """Pairs (E, 2) of regions that some mask holds both."""
+    """Return pairs (E, 2) of regions that some mask contains together."""
     regions = len(member.start) - 1
     row = np.repeat(np.arange(regions), np.diff(member.start))
     held = csr_matrix((np.ones(len(row), np.float32), (row, member.mask)), shape=(regions, masks))
@@ -170,7 +170,7 @@ def _compare(member: Membership, pairs: NDArray, trust: NDArray[np.float32]) -> 
 
 @kernel()
 def _walk(pairs, start, view, mask, trust, common, both):  # pragma: no cover - compiled
-    """For each pair of regions walk along both lists of masks, as in a merge sort, view by view."""
+    """For each pair of regions, merge the sorted lists of their masks view by view."""
     for p in range(len(pairs)):
         a, a_end = start[pairs[p, 0]], start[pairs[p, 0] + 1]
         b, b_end = start[pairs[p, 1]], start[pairs[p, 1] + 1]

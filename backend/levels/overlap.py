@@ -1,4 +1,4 @@
-"""How far each mask covers each group of Gaussians, in pixels."""
+"""The overlap of each mask with each group of Gaussians, in pixels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scipy.sparse import csc_matrix
 
 from backend.levels.votes import LayerVotes
 
-SHOWN = 0.1
-"""A view shows a group if it gives it this share of what its best view gives it."""
+VISIBLE_SHARE = 0.1
+"""A view shows a group if its weight is this share of the group's weight in its best view."""
 FITS = 0.5
-"""A mask fits a group from this intersection over union on."""
+"""Least intersection over union at which a mask fits a group."""
 HELD = 0.5
-"""A mask holds a group from this share of what the view shows of it on."""
+"""Least share of a group's visible weight at which a mask contains it."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Overlap:
     """The overlap of M masks with C groups.
 
     Attributes:
-        pixels: (C, M + 1) sparse, what of each mask falls on each group.
-        area: (M + 1,) float64, what of each mask falls on anything.
-        shown: (C, V) float64, what each view shows of each group.
+        pixels: (C, M + 1) sparse, weight of each group in each mask.
+        area: (M + 1,) float64, weight of all Gaussians in each mask.
+        shown: (C, V) float64, weight of each group in each view.
         mask_view: (M + 1,) int32.
         trust: (M + 1,) float32.
     """
@@ -39,7 +39,7 @@ class Overlap:
 
     @cached_property
     def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Groups, masks and their intersection over union, (E,) each, where they overlap."""
+        """Groups, masks and their intersection over union, (E,) each, for overlapping pairs."""
         found = self.pixels.tocoo()
         group, mask, pixels = found.row.astype(np.int64), found.col.astype(np.int64), found.data
         union = self.area[mask] + self.shown[group, self.mask_view[mask]] - pixels
@@ -48,13 +48,14 @@ class Overlap:
     @property
     def visible(self) -> NDArray[np.bool_]:
         """(C, V) bool, which views show which groups."""
-        return self.shown > SHOWN * self.shown.max(1, initial=0, keepdims=True)
+        return self.shown > VISIBLE_SHARE * self.shown.max(1, initial=0, keepdims=True)
 
     def fitted(self) -> NDArray[np.float64]:
-        """Return (C,) float64, how often masks that hold a group fit it.
+        """Return (C,) float64, how often the masks that contain a group also fit it.
 
-        Of the views in which a mask holds half of what they show of the group, the share in which one fits it: its
-        intersection over union is :data:`FITS`. A view counts the trust of its surest such mask. 0 where no mask does.
+        Among the views in which a mask contains half of the group's visible weight, the share in which one fits it: its
+        intersection over union is :data:`FITS`. Each view counts with the trust of its surest such mask. 0 without such
+        views.
         """
         group, mask, iou = self.pairs
         share = self.share(group, mask)
@@ -62,7 +63,7 @@ class Overlap:
         return np.minimum(1.0, fits / np.maximum(holds, 1e-12))
 
     def covering(self, least: float) -> NDArray[np.int64]:
-        """Return (M + 1,) int64, the group of which each mask holds most, if at least this share of it; else -1."""
+        """Return (M + 1,) int64, the group with the largest share of each mask, if at least ``least``; else -1."""
         group, mask, _ = self.pairs
         share = self.share(group, mask)
         order = np.lexsort((-group, share))
@@ -72,19 +73,19 @@ class Overlap:
         return result
 
     def share(self, group: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return (E,) float64, what share of each group, as the view of the mask shows it, lies in the mask."""
+        """Return (E,) float64, the share of each group, as visible in the mask's view, that lies in the mask."""
         pixels = np.asarray(self.pixels[group, mask]).ravel()
         return pixels / np.maximum(self.shown[group, self.mask_view[mask]], 1e-12)
 
     def _surest(self, group: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(C, V) float64, the largest trust of the given masks of each group in the views that show it."""
+        """Return (C, V) float64, the largest trust of the given masks per group and view."""
         best = np.zeros(self.shown.shape)
         np.maximum.at(best, (group, self.mask_view[mask]), self.trust[mask])
         return best * self.visible
 
 
 def overlap_of(votes: LayerVotes, group: NDArray[np.int32]) -> Overlap:
-    """Return the overlap of all masks with the groups (N,) int32 from 0; -1 is in none."""
+    """Return the overlap of all masks with the groups (N,) int32 from 0; -1 for no group."""
     evidence = votes.evidence
     groups = int(group.max(initial=-1)) + 1
     of_entry = group[evidence.gaussian]

@@ -1,4 +1,4 @@
-"""Overlapping masks to one id map per view, at the requested level."""
+"""Converts overlapping masks to one id map per view, at the requested level."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from backend.levels.overlap import Overlap
 
 PURE = 0.7
-"""A mask shows a group if this share of what it covers is of that group."""
+"""A mask shows a group if this share of what it covers belongs to the group."""
 BACKGROUND_IN_MASK = 0.3
-"""What background counts in a mask: most of what a mask shows of it lies behind the object or at its edge."""
+"""Weight of background inside a mask, which mostly lies behind the object or at its edge."""
 COVERED = 0.7
-"""A mask, or all that show the group together, is the group in a view from this share of it on."""
+"""A mask, or all masks of a group together, represent the group in a view if they cover this share of it."""
 
 
 def painted(
     overlap: Overlap, background: NDArray[np.bool_], left_out: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int32]:
-    """Return (M + 1,) int32, the group that each mask is painted as, from 1; 0 where it is not painted.
+    """Return (M + 1,) int32, the group that each mask is painted as, from 1; 0 if it is not painted.
 
-    Of the masks that show a group in a view the best one is painted, by its fit and its trust; where none shows most of
-    the group, all of them, if together they do.
+    Among the masks that show a group in a view the best one is painted, by its fit and its trust; if none covers most
+    of the group, all of them are painted if they do together.
 
     Args:
         overlap: of the masks and C groups.

@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 from backend.lift.types import Parts
 
 LEAST_SHARE = 0.02
-"""Of its object's Gaussians that a part has, at least."""
+"""Least share of an object's Gaussians for a part."""
 
 
 def parts_of_wholes(means: NDArray[np.float32], labels: NDArray[np.int32], group: NDArray[np.int32]) -> Parts:
@@ -18,8 +18,8 @@ def parts_of_wholes(means: NDArray[np.float32], labels: NDArray[np.int32], group
     Args:
         means: (N, 3) float32, centres.
         labels: (N,) int32, objects from 1, 0 for background.
-        group: (N,) int32, parts as the masks tell, from 0; -1 where they do not. A part belongs to the object that
-            holds most of it. Gaussians of an object that are in none of its parts join the nearest that is.
+        group: (N,) int32, parts according to the masks, from 0; -1 if unknown. A part belongs to the object that
+            contains most of it. Other Gaussians of an object join its nearest part.
     """
     holder = _holder(group, labels)
     part = np.zeros(len(labels), np.int32)
@@ -32,7 +32,7 @@ def parts_of_wholes(means: NDArray[np.float32], labels: NDArray[np.int32], group
         if large.sum() < 2:
             continue
         known, inverse = known[large[inverse]], inverse[large[inverse]]
-        # The largest part first.
+        # Number parts by size, the largest first.
         rank = np.empty(len(groups), np.int32)
         rank[np.argsort(-count, kind="stable")] = np.arange(len(groups))
         _, near = KDTree(means[known]).query(means[rows], workers=-1)
@@ -42,16 +42,16 @@ def parts_of_wholes(means: NDArray[np.float32], labels: NDArray[np.int32], group
 
 
 def wholes_of_parts(labels: NDArray[np.int32], group: NDArray[np.int32]) -> Parts:
-    """Return the labels (N,) as parts, and to which object, numbered from 1 by size, each belongs.
+    """Return the labels (N,) as parts, with the object of each; objects are numbered from 1 by size.
 
     Args:
         labels: (N,) int32, parts from 1, 0 for background.
-        group: (N,) int32, objects as the masks tell, from 0; -1 where they do not.
+        group: (N,) int32, objects according to the masks, from 0; -1 if unknown.
     """
     of_label = _holder(np.where(labels > 0, labels, -1), np.where(group >= 0, group + 1, 0))
     of_label = np.append(of_label, 0)[: int(labels.max(initial=0)) + 1]
     size = np.bincount(labels, minlength=len(of_label))
-    # A part that no object holds is one of its own.
+    # A part that belongs to no object becomes an object of its own.
     alone = (of_label == 0) & (np.arange(len(of_label)) > 0)
     of_label = np.where(alone, of_label.max(initial=0) + np.cumsum(alone), of_label)
     of_label[0] = 0
@@ -64,7 +64,7 @@ def wholes_of_parts(labels: NDArray[np.int32], group: NDArray[np.int32]) -> Part
 
 
 def _holder(group: NDArray[np.int32], label: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return (G,) int32, the label above 0 that holds most Gaussians of each group from 0; 0 if there is none."""
+    """Return (G,) int32, the positive label with the most Gaussians of each group; 0 if there is none."""
     used = (group >= 0) & (label > 0)
     holder = np.zeros(int(group.max(initial=-1)) + 1, np.int32)
     pairs, count = np.unique(np.stack([group[used], label[used]]), axis=1, return_counts=True)

@@ -24,7 +24,7 @@ class LayerVotes:
         layer_view: (L,) int32, the view of each layer, in ascending order.
         mask_view: (M + 1,) int32, the view of each mask; -1 for mask 0.
         mask_id: (M + 1,) int32, the id of each mask in its view; 0 for mask 0.
-        trust: (M + 1,) float32, what the vote of each mask counts, 0 to 1; 1 where masks have no scores.
+        trust: (M + 1,) float32, the weight of each mask's votes, 0 to 1; 1 if masks have no scores.
         views: V.
     """
 
@@ -41,10 +41,10 @@ class LayerVotes:
         return np.asarray(np.bincount(self.evidence.mask, self.evidence.own, self.evidence.masks + 1), np.float64)
 
     def finest(self, counted: NDArray[np.bool_]) -> Evidence:
-        """Return one vote of each Gaussian in each view, for the smallest mask that surely holds it; else for none.
+        """Return one vote per Gaussian and view, for the smallest mask that surely contains it; else for none.
 
         Args:
-            counted: (M + 1,) bool, masks that take part.
+            counted: (M + 1,) bool, masks that are considered.
         """
         evidence = self.evidence
         view = self.layer_view[evidence.view]
@@ -89,9 +89,9 @@ def gather_layer_votes(
 
 
 def trust_of(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what masks of these scores (M,) count, 0 to 1: by their rank, for each model has a scale of its own.
+    """Return the trust (M,), 0 to 1, of masks with these scores: by rank, because each model has its own scale.
 
-    Masks without a score, NaN, count 1, and so do all where the scores are equal.
+    Masks without a score (NaN) have trust 1, as do all masks if the scores are equal.
     """
     trust = np.ones(len(scores), np.float32)
     known = np.flatnonzero(np.isfinite(scores))
@@ -103,4 +103,4 @@ def trust_of(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 LEAST_TRUST = 0.3
-"""What the mask of the lowest score counts; the upper half counts 1."""
+"""Trust of the mask with the lowest score; the upper half has trust 1."""

@@ -1,8 +1,8 @@
-"""Gaussians and masks to one instance label per Gaussian.
+"""Lifting: computes one instance label per Gaussian from masks.
 
-``lift`` runs a method of :data:`METHODS`; ``label_map`` shows its labels in a view. Every method reads the same votes
-(:mod:`backend.lift.evidence.votes`) and contributions. A further method is one package with a settings class and a
-``run``, one row in :mod:`backend.lift_methods` and one in :mod:`backend.lift.methods`.
+``lift`` runs a method of :data:`METHODS`; ``label_map`` renders its labels in a view. All methods use the same votes
+(:mod:`backend.lift.evidence.votes`) and contributions. To add a method, write a package with a settings class and a
+``run`` function, and add one row to :mod:`backend.lift_methods` and one to :mod:`backend.lift.methods`.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ def lift(
     progress: Progress = silent,
     watch: Watch = unwatched,
 ) -> Lift:
-    """Give every Gaussian an instance label, from masks whose ids agree in no two views.
+    """Label every Gaussian, from masks whose ids are not consistent between views.
 
     Args:
-        splats: N Gaussians in the frame of the cameras. Those with a value that is not finite stay background.
-        views: views with masks, on disk or in memory; those without one are skipped.
-        method: a key of :data:`METHODS`; the default method where left out.
-        device: "cpu", "cuda" or "auto"; where Gaussians are rasterised and embeddings trained.
-        seed: of every random draw.
-        settings: values in place of the method's own, by name.
+        splats: N Gaussians in the frame of the cameras. Those with a non-finite value are background.
+        views: views with masks, on disk or in memory; those without a mask are skipped.
+        method: a key of :data:`METHODS`; None for the default method.
+        device: "cpu", "cuda" or "auto"; for rasterisation and training.
+        seed: random seed.
+        settings: values that replace the method's defaults, by name.
         progress: told under the stages "contributions" and "lift".
-        watch: told by methods that train where the embedding of the finite Gaussians can be had.
+        watch: called by methods that train, with access to the embedding of the finite Gaussians.
 
     Raises:
-        BadArgument: if the method or a setting is unknown, or a setting outside its range.
+        BadArgument: if the method or a setting is unknown, or a setting is out of range.
         BadMask: if no view has a mask, or one cannot be read.
         BadSplats: if there is no finite Gaussian.
-        Unavailable: if the device cannot be had.
+        Unavailable: if the device is not available.
         Cancelled: from ``progress``.
     """
     name, chosen = find_method(method)
@@ -78,7 +78,7 @@ def lift(
 
 
 def _renderer(splats: Splats, device: str) -> Rendering:
-    # Imported here because the engines take seconds to load, and the table of methods does not need them.
+    # Imported here because the engines take seconds to load, and listing the methods does not need them.
     from backend.render import Renderer
 
     return Renderer(splats, device)

@@ -1,6 +1,6 @@
 """Labels of pixels: the argmax of blended labels.
 
-Labels are blended, not embeddings: two codes blended at an outline make a third that no object carries.
+Labels are blended, not embeddings: two codes blended at an outline would give a third code of no object.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from backend.compiled import kernel
 from backend.render.types import Contributions
-from backend.scene.cover import cover
 from backend.scene.types import Camera, View
+from backend.scene.wide_pinhole import wide_pinhole
 from backend.threads import spread
 
 STRONGEST = 32
-"""Gaussians asked of each pixel where a renderer is given."""
+"""Gaussians per pixel requested from a renderer."""
 
 LEAST = 4096
-"""Fewest pixels for one thread."""
+"""Least number of pixels per thread."""
 
 
 class Contributor(Protocol):
-    """What is asked of :class:`backend.render.Renderer` here."""
+    """The required interface of :class:`backend.render.Renderer`."""
 
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
 
@@ -32,17 +32,17 @@ class Contributor(Protocol):
 def label_map(
     source: Contributor | Contributions, labels: NDArray[np.integer], camera: Camera, background: float = 1.0
 ) -> NDArray[np.int32]:
-    """Return the label that makes most of each pixel.
+    """Return the label with the largest contribution to each pixel.
 
     Args:
         source: the renderer of the Gaussians, or their contributions to pixels of this camera.
         labels: (N,) integer, label of each Gaussian; 0 is background.
-        camera: gives height and width.
-        background: what the light of the background counts against that of an object.
+        camera: defines height and width.
+        background: weight of the background's light relative to that of an object.
 
     Returns:
-        (height, width) int32. What light passes all Gaussians counts as background, and pixels that ``source`` leaves
-        out are background. Of labels that make equal parts the lowest wins.
+        (height, width) int32. Light that passes all Gaussians counts as background, as do pixels without an entry in
+        ``source``. Ties go to the lowest label.
     """
     contributions = source if isinstance(source, Contributions) else source.contributions(camera, None, STRONGEST)
     out = np.zeros(camera.height * camera.width, np.int32)
@@ -64,19 +64,19 @@ def label_map(
 def photograph_label_map(
     source: Contributor, labels: NDArray[np.integer], view: View, camera: Camera
 ) -> NDArray[np.int32]:
-    """Return the label that makes most of each pixel of the photograph as it was taken, distortion included.
+    """Return the label with the largest contribution to each pixel of the original photograph, with lens distortion.
 
     Args:
-        source, labels: as of :func:`label_map`.
+        source, labels: as in :func:`label_map`.
         view: whose photograph.
-        camera: of the view, undistorted, at the size that is wanted.
+        camera: of the view, undistorted, at the requested size.
 
     Returns:
-        (height, width) int32, which lies on the photograph and on its mask pixel by pixel.
+        (height, width) int32, aligned with the photograph and its mask.
     """
     if view.lens is None:
         return label_map(source, labels, camera)
-    whole = cover(view.lens, camera)
+    whole = wide_pinhole(view.lens, camera)
     return label_map(source, labels, whole.camera)[whole.rows, whole.columns]
 
 

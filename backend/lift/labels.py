@@ -1,4 +1,4 @@
-"""The clusters of a method as labels: numbered by size, and weighed against the votes."""
+"""Converts the clusters of a method to labels: numbered by size, with confidences from the votes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.lift.types import Lift
 
 
 def as_lift(found: Labelling, evidence: Evidence, finite: NDArray[np.bool_], name: str, settings: dict) -> Lift:
-    """Number the labels by size, weigh them against the evidence, and give the unlabelled Gaussians their rows.
+    """Number the labels by size, compute confidences from the votes, and insert rows for non-finite Gaussians.
 
     Args:
         found: labels of the F finite Gaussians.
@@ -41,7 +41,7 @@ def as_lift(found: Labelling, evidence: Evidence, finite: NDArray[np.bool_], nam
 
 
 def largest_first(label: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return (N,) int32 with labels above 0 renumbered 1 to K by falling count of Gaussians."""
+    """Return (N,) int32 with labels above 0 renumbered 1 to K by decreasing number of Gaussians."""
     ids, inverse, count = np.unique(label, return_inverse=True, return_counts=True)
     order = np.lexsort((ids, -count))
     order = order[ids[order] > 0]

@@ -1,4 +1,4 @@
-"""What runs each method of :data:`backend.lift_methods.METHODS`, and its settings as a user gives them."""
+"""The settings and the function of each method of :data:`backend.lift_methods.METHODS`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ DEFAULT = CATALOGUE[0].name
 
 @dataclass(frozen=True)
 class Method:
-    """A way to lift.
+    """A lifting method.
 
     Attributes:
         title: for menus.
         summary: one sentence.
-        settings: a frozen dataclass whose defaults are the method's own.
-        run: the method.
+        settings: a frozen dataclass with the defaults of the method.
+        run: the function that runs the method.
     """
 
     title: str
@@ -49,13 +49,13 @@ RUNS: dict[str, tuple[type, Callable[[LiftTask, Any], Labelling]]] = {
     "contrastive": (ContrastiveSettings, contrastive.run),
     "hdbscan": (HdbscanSettings, hdbscan.run),
 }
-"""Of each method of the catalogue, its settings and what runs it."""
+"""For each method of the catalogue, its settings and its function."""
 
 METHODS: dict[str, Method] = {each.name: Method(each.title, each.summary, *RUNS[each.name]) for each in CATALOGUE}
 
 
 def find_method(name: str | None) -> tuple[str, Method]:
-    """Return a method and its full name; the default where ``name`` is None.
+    """Return a method and its full name; the default if ``name`` is None.
 
     Raises:
         BadArgument: if there is no such method.
@@ -67,12 +67,12 @@ def find_method(name: str | None) -> tuple[str, Method]:
 
 
 def read_settings(name: str, method: Method, given: Mapping[str, Value] | None) -> Any:
-    """Return the method's settings with those of ``given`` in place of the defaults.
+    """Return the method's settings with the values of ``given`` replacing the defaults.
 
     A value of ``given`` may change the defaults of other settings: those of the class attribute ``presets``.
 
     Raises:
-        BadArgument: if a setting is unknown, or its value has the wrong type or lies outside its range.
+        BadArgument: if a setting is unknown, or its value has the wrong type or is out of range.
     """
     known = [field.name for field in fields(method.settings)]
     for key, value in (given or {}).items():

@@ -1,4 +1,4 @@
-"""What a method is given and what it gives back."""
+"""The input and output of a lifting method."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from protocol.splats import Splats
 
 
 class Rendering(Contributor, Voter, Protocol):
-    """What lifting asks of :class:`backend.render.Renderer`."""
+    """The interface of :class:`backend.render.Renderer` that lifting requires."""
 
     device: str
 
 
 @dataclass(frozen=True)
 class LiftTask:
-    """One lift: what every method may use.
+    """The input of every method.
 
     Attributes:
         splats: the Gaussians, all finite.
@@ -33,9 +33,9 @@ class LiftTask:
         renderer: of ``splats``.
         evidence: the votes of all views.
         device: a torch device, for methods that train.
-        seed: of every random draw.
+        seed: random seed.
         progress: told under the stage "lift".
-        watch: told by methods that train where their embedding can be had.
+        watch: called by methods that train, with access to their embedding.
     """
 
     splats: Splats
@@ -50,11 +50,11 @@ class LiftTask:
 
 @dataclass(frozen=True)
 class Labelling:
-    """What a method makes of a :class:`LiftTask`.
+    """The output of a method.
 
     Attributes:
         labels: (N,) int32, clusters above 0 in any order and numbering; 0 is background.
-        embedding: (N, d) float32 where the method trains one.
+        embedding: (N, d) float32 if the method trains one.
     """
 
     labels: NDArray[np.int32]

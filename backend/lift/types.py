@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Lift:
-    """What a lifting method makes of contributions and masks.
+    """The result of a lifting method.
 
     Attributes:
         labels: (N,) int32, instance of each Gaussian, 1 to K with the largest object first; 0 is background.
         confidence: (N,) float32, 0 to 1, share of the Gaussian's mask evidence that agrees with its label.
-        views: (K + 1,) int32, in how many views label k has a mask of its own.
-        embedding: (N, d) float32, or None for methods that train none.
+        views: (K + 1,) int32, number of views in which label k has a mask of its own.
+        embedding: (N, d) float32, or None for methods without an embedding.
         method: the method's name, as on the command line.
-        settings: every setting the method ran with.
+        settings: all settings of the run.
     """
 
     labels: NDArray[np.int32]
@@ -34,7 +34,7 @@ class Parts(NamedTuple):
     """Which part belongs to which object.
 
     Attributes:
-        part: (N,) int32, the part of each Gaussian, 1 to P; 0 for background and for objects that have no parts.
+        part: (N,) int32, the part of each Gaussian, 1 to P; 0 for background and for objects without parts.
         whole: (P + 1,) int32, the object of each part; 0 for part 0.
     """
 

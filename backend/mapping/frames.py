@@ -1,4 +1,4 @@
-"""Which frames of a video are used: the sharpest of each stretch over which the camera moves equally far."""
+"""Selects frames of a video: the sharpest frame of each segment of equal camera motion."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from backend.progress import Progress
 from backend.scene.videos import read_frames
 
 FEWEST, MOST = 60, 200
-"""Frames that are taken of a video, where it has as many."""
+"""Least and most frames that are selected, if the video has as many."""
 STEP = 0.08
-"""Motion between two frames that are taken, as a share of the frame's height, where the bounds allow."""
+"""Motion between two selected frames, as a share of the frame's height, within these limits."""
 HEIGHT = 120
-"""Height in pixels at which motion and sharpness are measured."""
+"""Image height in pixels for measuring motion and sharpness."""
 STANDING = 0.0005
-"""Motion that a frame counts at least: a camera that turns about its view or comes closer shifts nothing."""
+"""Least motion per frame: a camera that rolls about its axis or moves forward shifts nothing."""
 
 
 def choose_frames(video: Path, progress: Progress) -> list[int]:
-    """Return the numbers of the frames to use, in order.
+    """Return the numbers of the selected frames, in order.
 
-    Motion is the shift between one frame and the next by phase correlation (Kuglin and Hines 1975); sharpness is the
+    Motion is the shift between consecutive frames by phase correlation (Kuglin and Hines 1975); sharpness is the
     variance of the Laplacian (Pech-Pacheco et al. 2000), at the reduced size.
 
     Raises:
@@ -45,11 +45,11 @@ def choose_frames(video: Path, progress: Progress) -> list[int]:
 
 
 def pick(motion: NDArray[np.float64], sharpness: NDArray[np.float64]) -> list[int]:
-    """Return the sharpest frame of each of equal stretches of motion.
+    """Return the sharpest frame of each of equal segments of motion.
 
     Args:
-        motion: (F,) how far the camera moved before each frame, as a share of the height; positive.
-        sharpness: (F,) any scale.
+        motion: (F,) motion before each frame, as a share of the height; positive.
+        sharpness: (F,) in any unit.
     """
     way = np.cumsum(motion)
     count = int(np.clip(round(way[-1] / STEP), FEWEST, MOST))

@@ -1,4 +1,4 @@
-"""Photographs into the folder of a workspace, each with the camera that its size and EXIF data suggest."""
+"""Copies photographs into a workspace, each with a camera from its size and EXIF data."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from protocol.unposed import Unposed
 LONG_SIDE = 1000
 ENLARGED = 4.0
 LEAST_LONG_SIDE = 800
-"""Longest and least longest side in pixels at which features are sought; smaller photographs are enlarged, at most by
-the factor: the bounds in pixels of matching and mapping are made for such sizes."""
+"""Longest and least longest side in pixels for feature detection. Smaller photographs are enlarged, at most by
+ENLARGED, because the pixel thresholds of matching and mapping are made for such sizes."""
 JPEG_QUALITY = 95
 GUESSED_FOCAL = 1.2
-"""Focal length in lengths of the longest side where EXIF data do not tell, as COLMAP guesses it."""
+"""Focal length in units of the longest side if EXIF data do not contain it, as COLMAP guesses it."""
 EXIF_IFD, FOCAL_LENGTH, FOCAL_LENGTH_35 = 0x8769, 0x920A, 0xA405
 
 
@@ -35,11 +35,11 @@ class Photograph:
 
     Attributes:
         name: its path below the workspace's ``images``.
-        origin: its path below the user's folder; None for the frame of a video.
+        origin: its path below the user's folder; None for a video frame.
         width, height: pixels as stored.
         focal: focal length in pixels.
-        known: whether EXIF data give it.
-        lens: what EXIF data say of camera and lens; photographs with the same share a camera.
+        known: whether the focal length is from EXIF data.
+        lens: camera and lens in the EXIF data; photographs with equal values share a camera.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Photograph:
 def gather(
     source: Unposed, images: Path, copies: Path, progress: Progress
 ) -> tuple[list[Photograph], list[tuple[str, str]]]:
-    """Write the photographs to ``images``, and copies for features ``000000.png`` and so on to ``copies``.
+    """Write the photographs to ``images``, and copies for feature detection, ``000000.png`` and so on, to ``copies``.
 
-    Photographs are copied as they are, EXIF data included; HEIC and AVIF become JPEG, frames of a video too.
+    Photographs are copied unchanged, including EXIF data; HEIC, AVIF and video frames become JPEG.
 
     Returns:
-        The photographs, and those that cannot be read: path and reason.
+        The photographs, and the unreadable ones: path and reason.
 
     Raises:
         BadScene: if a video cannot be read.
@@ -84,7 +84,7 @@ def gather(
             _copy(file, target)
             pixels = read_pixels(target)
         except (BadScene, *BROKEN) as error:
-            # The user knows the photograph, not the copy that was read; the folder may be called otherwise next time.
+            # Name the user's photograph in the error, not the copy.
             reason = str(error.__cause__ or error).replace(str(target), source.path_below_root(file))
             unreadable.append((source.path_below_root(file), reason))
             target.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def gather(
 
 
 def _utf8(name: str, number: int) -> str:
-    """Return a name that COLMAP can hold: one that is not UTF-8 is replaced."""
+    """Return a name that COLMAP can store; a name that is not UTF-8 is replaced."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -114,13 +114,13 @@ def _copy(file: Path, target: Path) -> None:
         return
     with Image.open(file) as image:
         exif = image.getexif()
-        # Decoding has turned the pixels already.
+        # Decoding has applied the orientation already.
         exif.pop(0x0112, None)
         image.convert("RGB").save(target, quality=JPEG_QUALITY, subsampling=0, exif=exif)
 
 
 def matched_size(width: int, height: int) -> tuple[int, int]:
-    """Return (width, height) at which features of a photograph are sought."""
+    """Return (width, height) for feature detection in a photograph."""
     longest = max(width, height)
     factor = min(LONG_SIDE / longest, max(1.0, min(ENLARGED, LEAST_LONG_SIDE / longest)))
     return max(1, round(width * factor)), max(1, round(height * factor))
@@ -152,7 +152,7 @@ def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> list
 
 
 def _focal(file: Path, width: int, height: int) -> tuple[float, bool, tuple[object, ...]]:
-    """Return the focal length in pixels, whether EXIF data give it, and what they say of camera and lens."""
+    """Return the focal length in pixels, whether EXIF data contain it, and the camera and lens in them."""
     with Image.open(file) as image:
         exif = image.getexif()
         inner = exif.get_ifd(EXIF_IFD)

@@ -1,4 +1,4 @@
-"""Structure from motion by pycolmap: SIFT, matching, incremental mapping."""
+"""Structure from motion with pycolmap: SIFT, matching, incremental mapping."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from backend.mapping.gather import Photograph, matched_size
 from backend.mapping.pairs import choose_pairs
 from backend.progress import Progress
 from protocol.errors import BadScene
+from protocol.lists import first_of
 from protocol.unposed import FEWEST
 
-# It tells of every image and every pair, on standard error.
+# pycolmap logs every image and every pair to standard error.
 pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
 
 FEATURES = 2048
-"""Most features of a photograph. Twice as many cost four times as much to match."""
+"""Most features per photograph. Twice as many take four times as long to match."""
 AT_ONCE = {"photographs": 8, "pairs": 100}
-"""How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
+"""Batch sizes for pycolmap; between two calls progress is reported and the work can be cancelled."""
 OFTEN = 10
-"""Photographs of one camera from which on its pixels need not be square and its lens has four coefficients. In a video
-of a desk whose pixels are not quite square that halved the error of rotations, from 0.45 to 0.21 degrees."""
+"""Least number of photographs of one camera for non-square pixels and four distortion coefficients. In a video of a
+desk with slightly non-square pixels this halved the rotation error, from 0.45 to 0.21 degrees."""
 SHARE = 0.5
-"""Share of the photographs that must be placed."""
+"""Least share of the photographs that must get a pose."""
 STILL = 0.003
-"""Median way of a matched feature, as a share of the longest side, below which the photographs are all alike."""
+"""Median motion of matched features, as a share of the longest side, below which the photographs are identical."""
 ADVICE = (
     "Take more sharp photographs of textured surfaces, without zoom. Step aside between them and let neighbouring "
     "photographs overlap."
@@ -39,12 +40,12 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class Mapped:
-    """The largest model, at the photographs' own size and with their names.
+    """The largest model, at the photographs' original size and with their names.
 
     Attributes:
-        model: what pycolmap found; its images are the placed photographs.
-        left_out: names of photographs that are not in it.
-        others: how many photographs further models hold, largest first.
+        model: the pycolmap model; its images are the photographs with a pose.
+        left_out: names of photographs without a pose.
+        others: number of photographs in each further model, largest first.
     """
 
     model: pycolmap.Reconstruction
@@ -57,19 +58,20 @@ def map_photographs(
 ) -> Mapped:
     """Compute poses and sparse points.
 
-    Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one after the
-    other with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one
-    size and one lens share a camera, SIMPLE_RADIAL, and OPENCV in a last adjustment where :data:`OFTEN` of them do.
+    Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one by one
+    with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one size and
+    one lens share a camera with the model SIMPLE_RADIAL, and OPENCV in a final adjustment if there are :data:`OFTEN` of
+    them.
 
     Args:
         photographs: at least :data:`protocol.unposed.FEWEST`.
-        folder: holds the reduced copies ``000000.png`` and so on; a database is added.
-        what: the user's folder or video, for error sentences.
-        video: whether the photographs are frames in order.
-        seed: of all random choices.
+        folder: contains the reduced copies ``000000.png`` and so on; a database is added.
+        what: the user's folder or video, for error messages.
+        video: whether the photographs are consecutive frames.
+        seed: random seed.
 
     Raises:
-        BadScene: if too few photographs can be placed.
+        BadScene: if too few photographs get a pose.
     """
     database = folder / "features.db"
     names = [f"{number:06d}.png" for number in range(len(photographs))]
@@ -158,10 +160,10 @@ def _match(database: Path, folder: Path, pairs: Sequence[tuple[str, str]], seed:
 
 
 def _check_motion(database: Path, count: int, what: Path) -> None:
-    """Refuse photographs that match and were all taken from one place without a turn.
+    """Refuse photographs that were all taken from one position without a rotation.
 
     Raises:
-        BadScene: if most features stand still.
+        BadScene: if most matched features do not move.
     """
     ways: list[float] = []
     with pycolmap.Database.open(database) as opened:
@@ -194,7 +196,7 @@ def _map(database: Path, folder: Path, count: int, seed: int, progress: Progress
     options.random_seed = seed
     options.mapper.random_seed = seed
     options.triangulation.random_seed = seed
-    options.num_threads = 1  # sums in one order: the same photographs give the same poses
+    options.num_threads = 1  # sums in a fixed order, for reproducible poses
     options.mapper.num_threads = 1
     options.min_model_size = FEWEST
     token = pycolmap.CancellationToken()
@@ -229,7 +231,7 @@ def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[P
     if len(placed) < max(FEWEST, SHARE * count):
         raise BadScene(
             f"Of the {count} photographs of {what} only {len(placed)} have matching features and get a pose; the "
-            f"others do not: {shown(left_out)}.",
+            f"others do not: {first_of(left_out, 5)}.",
             ADVICE,
         )
     model = ordered[0]
@@ -241,7 +243,7 @@ def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[P
 
 
 def _refine_lenses(model: pycolmap.Reconstruction) -> None:
-    """Adjust the model once more, with the lens model OPENCV for cameras of many photographs."""
+    """Adjust the model once more, with the lens model OPENCV for cameras with many photographs."""
     counts = Counter(model.images[number].camera_id for number in model.reg_image_ids())
     for number, camera in model.cameras.items():
         if counts[number] >= OFTEN:
@@ -260,7 +262,7 @@ def _refine_lenses(model: pycolmap.Reconstruction) -> None:
 
 
 def _enlarge(model: pycolmap.Reconstruction, photographs: Sequence[Photograph]) -> None:
-    """Give cameras and features the size of the photographs as stored, and images the photographs' names."""
+    """Scale cameras and features to the stored size of the photographs, and restore the photographs' names."""
     for image in model.images.values():
         photograph = photographs[image.image_id - 1]
         camera = model.cameras[image.camera_id]
@@ -275,9 +277,3 @@ def _enlarge(model: pycolmap.Reconstruction, photographs: Sequence[Photograph]) 
     for number, photograph in sizes.items():
         model.cameras[number].rescale(photograph.width, photograph.height)
     model.update_point_3d_errors()
-
-
-def shown(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"

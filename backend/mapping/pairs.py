@@ -1,4 +1,4 @@
-"""Which photographs are matched with which."""
+"""Chooses the pairs of photographs to match."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
 EXHAUSTIVE = 100
-"""Of at most this many photographs every pair is matched."""
+"""Up to this many photographs, all pairs are matched."""
 ALIKE = 30
-"""Of more, each photograph is matched with this many that look most alike."""
+"""With more photographs, each is matched with this many of the most similar ones."""
 OVERLAP = 8
-"""Frames of a video are matched with this many that follow, then with those 16, 32 and so on later."""
+"""A video frame is matched with this many following frames, then with those 16, 32 and so on later."""
 LOOPS = 6
-"""Frames of a video that look most alike are matched too: the camera may come back to where it was."""
+"""A video frame is also matched with this many of the most similar frames, because the camera may return."""
 WORDS = 64
 
 
@@ -25,7 +25,7 @@ def choose_pairs(descriptors: Sequence[NDArray[np.uint8]], *, video: bool, seed:
 
     Args:
         descriptors: (F, 128) SIFT descriptors of each photograph.
-        video: whether they are frames in order.
+        video: whether they are consecutive frames.
         seed: of the visual words.
     """
     count = len(descriptors)
@@ -41,8 +41,7 @@ def choose_pairs(descriptors: Sequence[NDArray[np.uint8]], *, video: bool, seed:
 def _most_alike(
     descriptors: Sequence[NDArray[np.uint8]], neighbours: int, apart: int, seed: int
 ) -> set[tuple[int, int]]:
-    """Return each photograph with those of the highest cosine of VLAD vectors (Jegou et al. 2010), more than ``apart``
-    away in order."""
+    """Return pairs with the highest cosine of VLAD vectors (Jegou et al. 2010), more than ``apart`` apart in order."""
     rng = np.random.default_rng(seed)
     some = [each[rng.permutation(len(each))[:300]] for each in descriptors]
     sample = np.concatenate(some).astype(np.float32)

@@ -13,9 +13,10 @@ import msgspec
 from blake3 import blake3
 
 from backend.mapping.gather import gather
-from backend.mapping.mapper import map_photographs, shown
+from backend.mapping.mapper import map_photographs
 from backend.progress import Progress, silent
 from protocol.errors import BadArgument, BadScene
+from protocol.lists import first_of
 from protocol.unposed import FEWEST, Unposed, too_few
 
 FORMAT = 1
@@ -24,7 +25,7 @@ MODEL = Path("sparse") / "0"
 
 
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``poses.json``: of what photographs the poses were computed, and what was told."""
+    """``poses.json``: which photographs the poses were computed from, and the warnings."""
 
     format: int
     source: str
@@ -39,9 +40,9 @@ class Workspace:
     """A folder that :func:`backend.scene.load_scene` reads as COLMAP's.
 
     Attributes:
-        folder: holds ``images`` and ``sparse/0``.
-        origins: for each photograph below ``images`` its path below the user's folder; None for a frame of a video.
-        given: how many photographs there were.
+        folder: contains ``images`` and ``sparse/0``.
+        origins: for each photograph below ``images`` its path below the user's folder; None for a video frame.
+        given: number of input photographs.
         warnings: sentences for the user.
     """
 
@@ -52,36 +53,36 @@ class Workspace:
 
 
 class KeptPoses(Protocol):
-    """Where workspaces are kept beyond the work that made them, by the hash of their photographs and the seed."""
+    """A cache of workspaces, by the hash of their photographs and the seed."""
 
     def restore(self, source: str, seed: int, folder: Path) -> None:
-        """Lay out the workspace as ``folder``, which does not exist, if it was kept."""
+        """Copy the cached workspace to ``folder``, which does not exist yet; does nothing if it is not cached."""
         ...
 
     def keep(self, source: str, seed: int, folder: Path) -> None:
-        """Keep the workspace ``folder``, which stays as it is."""
+        """Add the workspace ``folder`` to the cache; the folder is not changed."""
         ...
 
 
 def make_workspace(
     source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent, kept: KeptPoses | None = None
 ) -> Workspace:
-    """Return the workspace ``folder`` of these photographs; poses are computed unless they are there already.
+    """Return the workspace ``folder`` of these photographs; poses are computed unless they exist already.
 
-    The same photographs and seed give the same poses. What is in ``folder`` of other photographs is replaced, if it is
-    a workspace; nothing is written below ``source.root``.
+    The same photographs and seed give the same poses. A workspace of other photographs in ``folder`` is replaced;
+    nothing is written below ``source.root``.
 
     Args:
         source: photographs or a video.
         folder: the workspace.
-        seed: of all random choices.
+        seed: random seed.
         progress: told under the stage "poses".
-        kept: where workspaces are searched for and kept; None for nowhere.
+        kept: a cache of workspaces, or None.
 
     Raises:
-        BadScene: if too few photographs can be read or placed, or a video cannot be read.
-        BadArgument: if ``folder`` lies in the folder of the photographs, or holds something else.
-        Cancelled: if ``progress`` raises it; ``folder`` is as it was.
+        BadScene: if too few photographs can be read or get a pose, or a video cannot be read.
+        BadArgument: if ``folder`` is inside the folder of the photographs, or contains anything else.
+        Cancelled: if ``progress`` raises it; then ``folder`` is unchanged.
     """
     check_place(source, folder)
     digest = _digest(source, progress)
@@ -109,7 +110,7 @@ def make_workspace(
 
 
 def write_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent) -> Workspace:
-    """As :func:`make_workspace`, with a copy of the masks in ``masks``: a capture that is complete by itself."""
+    """As :func:`make_workspace`, with a copy of the masks in ``masks``, so that the capture is self-contained."""
     made = make_workspace(source, folder, seed, progress)
     if source.masks is not None:
         shutil.rmtree(folder / "masks", ignore_errors=True)
@@ -125,12 +126,13 @@ def check_place(source: Unposed, folder: Path) -> None:
     """Refuse a workspace in the folder of the photographs.
 
     Raises:
-        BadArgument: naming both.
+        BadArgument: with both paths.
     """
     root = source.root.resolve()
     if root.is_dir() and folder.resolve().is_relative_to(root):
         raise BadArgument(
-            f"The output {folder} lies in the folder of the photographs, {source.root}.", "Choose a folder outside it."
+            f"The output {folder} is inside the folder of the photographs, {source.root}.",
+            "Choose a folder outside it.",
         )
 
 
@@ -145,7 +147,7 @@ def _workspace(folder: Path, note: _Note) -> Workspace:
 
 
 def _read_note(folder: Path) -> _Note | None:
-    """Return the note of a whole workspace; None if there is none, or one of another version."""
+    """Return the note of a complete workspace; None if there is none, or one of another version."""
     file = folder / NOTE
     tables = [folder / MODEL / f"{table}.bin" for table in ("cameras", "images", "points3D")]
     if not file.is_file() or not all(table.is_file() for table in tables):
@@ -159,7 +161,7 @@ def _read_note(folder: Path) -> _Note | None:
 
 
 def _digest(source: Unposed, progress: Progress) -> str:
-    """Return a hash of the names and contents of what poses are computed from."""
+    """Return a hash of the names and contents of the files that poses are computed from."""
     files = [source.video] if source.video is not None else [*source.photographs, *source.masks_beside]
     hasher = blake3()
     for file in files:
@@ -199,12 +201,12 @@ def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Pr
         first, reason = unreadable[0]
         said.append(
             f"{len(unreadable)} of {given} photographs cannot be read and were skipped: "
-            f"{shown([path for path, _ in unreadable])} ({first}: {reason})."
+            f"{first_of([path for path, _ in unreadable], 5)} ({first}: {reason})."
         )
     if mapped.left_out:
         left = [origins[each] or each for each in mapped.left_out]
         rest = f"; {', '.join(map(str, mapped.others))} form a separate group" if mapped.others else ""
-        said.append(f"{len(left)} of {given} photographs got no pose and were skipped: {shown(left)}{rest}.")
+        said.append(f"{len(left)} of {given} photographs got no pose and were skipped: {first_of(left, 5)}{rest}.")
     kept = {each: origin for each, origin in origins.items() if each not in set(mapped.left_out)}
     progress("poses", 1.0, f"{len(kept)} of {given} photographs got a pose")
     return _Note(FORMAT, digest, seed, given, kept, said)

@@ -1,1 +1,1 @@
-"""Labelled Gaussians to a table of objects and a result folder."""
+"""Converts labelled Gaussians to a table of objects and a result folder."""

@@ -1,4 +1,4 @@
-"""One or several objects of a result folder as files for other programs."""
+"""Exports objects of a result folder to files for other programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BACKGROUND = "background"
 
 
 class Exported(NamedTuple):
-    """How many of what were written."""
+    """The number of written items, and their kind."""
 
     number: int
     what: str
@@ -37,21 +37,21 @@ class Exported(NamedTuple):
 def export_objects(
     folder: Path, wanted: Sequence[str], to: Path, name: str | None = None, *, labels: bool = False
 ) -> Exported:
-    """Write objects of a result to ``to``, where they were moved to in Blender.
+    """Write objects of a result to ``to``, with moves from Blender applied.
 
-    Warns of what the format cannot hold.
+    Warns about data that the format cannot store.
 
     Args:
         folder: a result folder.
-        wanted: ids or names from ``objects.json``; "all" stands for every object, "background" for the rest.
-        to: a file, or a folder for formats that are one.
-        name: of one of :data:`protocol.formats.registry.FORMATS`; default: the ending says which.
-        labels: whether the label of each Gaussian is written too, as :func:`protocol.formats.write.write_splats` does.
+        wanted: ids or names from ``objects.json``; "all" means every object, "background" the rest.
+        to: a file, or a folder for formats that are folders.
+        name: of one of :data:`protocol.formats.registry.FORMATS`; default: by the ending of ``to``.
+        labels: whether the label of each Gaussian is written too, see :func:`protocol.formats.write.write_splats`.
 
     Raises:
-        BadResult: if the folder is no result. NotFound: if an object is not in it. BadSplats: if one was scaled
-            unevenly, they have no Gaussians, or the file cannot be written. BadArgument: if the format is unknown, or
-            the objects have no surface. Unavailable: if the format needs a package that is not installed.
+        BadResult: if the folder is not a result. NotFound: if it lacks an object. BadSplats: if an object was scaled
+            non-uniformly, there are no Gaussians, or the file cannot be written. BadArgument: if the format is unknown,
+            or the objects have no surface. Unavailable: if the format needs a package that is not installed.
     """
     chosen = format_of(to, name)
     check_here(chosen)
@@ -79,7 +79,7 @@ def export_objects(
 
 
 def write_mesh(mesh: Mesh, to: Path, chosen: Format) -> None:
-    """Write a mesh in one of the formats for them; warns of what the format cannot hold.
+    """Write a mesh in one of the formats for meshes; warns about data that the format cannot store.
 
     Raises:
         BadSplats: if the file cannot be written. Unavailable: if a package is missing.
@@ -102,7 +102,7 @@ def _export_masks(folder: Path, table: ObjectTable, ids: Sequence[int], to: Path
     moved = [row.name for row in rows if row.matrix is not None]
     if moved:
         warnings.warn(
-            f"{to}: the masks show {', '.join(moved)} at the place in the photographs, not where they were moved to.",
+            f"{to}: the masks show {', '.join(moved)} at their position in the photographs, without later moves.",
             stacklevel=3,
         )
     write = export_masks.write_pictures if chosen.name == "masks-png" else export_masks.write_coco
@@ -115,10 +115,10 @@ def _write_labels(labels: NDArray, to: Path) -> None:
 
 
 def ids_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]:
-    """Return the labels of objects named by id or name; "all" stands for every object, "background" for the rest.
+    """Return the labels of objects given by id or name; "all" means every object, "background" the rest.
 
     Raises:
-        NotFound: if one is not in the table.
+        NotFound: if the table lacks one.
     """
     by_word = {BACKGROUND: 0} | {word: row.id for row in table.objects for word in (str(row.id), row.name)}
     ids: dict[int, None] = {}
@@ -130,7 +130,7 @@ def ids_of(table: ObjectTable, wanted: Sequence[str], folder: Path) -> list[int]
 
 
 def _placed(splats: Splats, table: ObjectTable) -> Splats:
-    """Move the objects that were moved in Blender to where they are now."""
+    """Move objects to their position in Blender."""
     moved = {row.id: row.matrix for row in table.objects if row.matrix is not None}
     for label, matrix in moved.items():
         rows = np.flatnonzero(splats.extra[LABEL] == label)

@@ -1,4 +1,4 @@
-"""The masks of objects in the views of a result, as pictures or as COCO's run lengths."""
+"""Exports the masks of objects in the views of a result, as images or as COCO run lengths."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from protocol.result.table import ObjectRow
 
 
 def write_pictures(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
-    """Write a 16-bit PNG for each view to a new folder, with the ids of the objects and 0 elsewhere.
+    """Write a 16-bit PNG per view to a new folder, with the ids of the objects and 0 elsewhere.
 
     Returns:
-        How many objects are seen, counted in each view.
+        The number of visible objects, summed over views.
 
     Raises:
-        BadResult: if the result has no label maps. BadArgument: if ``to`` cannot be made, or has files in it.
+        BadResult: if the result has no label maps. BadArgument: if ``to`` cannot be created, or is not empty.
     """
     views = _views(folder)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
@@ -44,10 +44,10 @@ def write_pictures(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
 
 
 def write_coco(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
-    """Write one JSON with a category for each object and an annotation wherever one is seen, as COCO's tools read it.
+    """Write one COCO JSON with a category per object and an annotation per object and view.
 
     Returns:
-        How many annotations there are.
+        The number of annotations.
 
     Raises:
         BadResult: if the result has no label maps. BadSplats: if the file cannot be written.
@@ -68,7 +68,7 @@ def write_coco(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
 
 
 def _annotation(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the run lengths, the area, and the box as left, top, width, height of a mask (H, W) that is not empty."""
+    """Return the run lengths, the area, and the box (left, top, width, height) of a non-empty mask (H, W)."""
     down, across = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = [across[0], down[0], across[-1] - across[0] + 1, down[-1] - down[0] + 1]
     return {
@@ -89,7 +89,7 @@ def _views(folder: Path) -> list[Path]:
 
 
 def _maps(views: Sequence[Path], rows: Sequence[ObjectRow]) -> Iterator[tuple[Path, NDArray[np.int32]]]:
-    """Give each view's file and its ids (H, W), those of other objects as 0."""
+    """Yield each view's file and its ids (H, W), with other objects as 0."""
     wanted = [row.id for row in rows]
     for file in views:
         ids = load_ids(file)

@@ -14,7 +14,7 @@ from protocol.result.colours import palette
 T = TypeVar("T")
 
 CELL = 320
-"""Longest side of one picture, pixels."""
+"""Longest side of one image, pixels."""
 TITLES = ("photograph", "input mask (its own ids)", "lifted labels")
 
 
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 def overview(rows: Sequence[Row]) -> Image.Image:
-    """Return a picture with one row per view and the columns of :data:`TITLES`."""
+    """Return an image with one row per view and the columns of :data:`TITLES`."""
     drawn = []
     for row in rows:
         size = _fit(row.photograph.shape[1], row.photograph.shape[0])
@@ -41,10 +41,10 @@ def overview(rows: Sequence[Row]) -> Image.Image:
 def page(
     titles: Sequence[str], rows: Sequence[tuple[str, tuple[int, int], Sequence[Image.Image | None]]]
 ) -> Image.Image:
-    """Return a picture of rows of pictures, a column for each of ``titles``.
+    """Return an image with a grid of images, one column for each of ``titles``.
 
     Args:
-        rows: what a row is called, (width, height) of its pictures, and those; None for a mask that there is not.
+        rows: the name of each row, (width, height) of its images, and the images; None for a missing mask.
     """
     header, gap = 24, 8
     width = max(size[0] for _, size, _ in rows)
@@ -67,7 +67,7 @@ def page(
 
 
 def paint(ids: NDArray[np.integer] | None) -> Image.Image | None:
-    """Return an id map in the labels' colours, or None for None."""
+    """Return an id map in the colours of labels, or None for None."""
     if ids is None:
         return None
     colours = palette(int(ids.max(initial=0)) if ids.max(initial=0) < 4096 else 4095)

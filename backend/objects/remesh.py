@@ -1,4 +1,4 @@
-"""Makes the meshes of a result anew."""
+"""Recreates the meshes of a result."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ def remesh(
     device: str = "auto",
     progress: Progress = silent,
 ) -> tuple[int, list[str]]:
-    """Write the meshes of objects of a result, in place of those it has.
+    """Replace the meshes of objects of a result.
 
     Args:
         folder: a result folder.
-        wanted: ids or names from ``objects.json``; "all" stands for every object.
+        wanted: ids or names from ``objects.json``; "all" means every object.
         watertight, triangles: see :meth:`backend.objects.mesh.make.MeshMaker.make`.
 
     Returns:
-        How many objects were meshed, and sentences about objects that got no mesh, or not of all their Gaussians.
+        The number of meshed objects, and sentences about objects without a mesh and about skipped Gaussians.
 
     Raises:
-        BadResult: if the folder is no result. NotFound: if an object is not in it. BadArgument: too few triangles.
+        BadResult: if the folder is not a result. NotFound: if it lacks an object. BadArgument: if triangles are too
+            few.
     """
     if triangles < FEWEST_TRIANGLES:
         raise BadArgument(f"{triangles} triangles are too few for a mesh.", f"Allow at least {FEWEST_TRIANGLES}.")

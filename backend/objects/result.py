@@ -1,11 +1,12 @@
-"""The files of a result that a segmentation writes, and what the backend reads of them."""
+"""Writes the files of a result, and reads those that the backend needs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,13 @@ from PIL import Image
 from backend.lift.types import Lift, Parts
 from backend.objects.mesh.make import TRIANGLES, MeshMaker
 from backend.progress import Progress, silent
+from backend.scene.lens import Lens
 from backend.scene.types import Camera
+from backend.threads import threads_for
 from protocol.errors import BadArgument
 from protocol.ply import write_ply
 from protocol.result import cameras as camera_file
-from protocol.result.cameras import CameraRow
+from protocol.result.cameras import CameraRow, LensRow
 from protocol.result.embedding import write_embedding
 from protocol.result.gaussians import rows_of_labels
 from protocol.result.meshes import write_mesh
@@ -51,7 +54,7 @@ def write_gaussians(
 ) -> None:
     """Write ``splats.ply`` with label, confidence and (N,) parts, and ``objects/NNNN.ply``.
 
-    And ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, where the method trained one.
+    Also ``embedding.npy``, (N, d) float16 in the order of ``splats.ply``, if the method trained an embedding.
     """
     columns = {LABEL: lift.labels, CONFIDENCE: lift.confidence} | ({} if parts is None else {PART: parts})
     write_ply(splats.with_columns(**columns), folder / SPLATS)
@@ -77,7 +80,7 @@ def write_meshes(
     watertight: bool = False,
     triangles: int = TRIANGLES,
 ) -> list[str]:
-    """Write ``meshes/NNNN.ply`` and return sentences about objects that got none, or not of all their Gaussians.
+    """Write ``meshes/NNNN.ply``; return sentences about objects without a mesh and about skipped Gaussians.
 
     Args:
         labels: (N,), see :class:`backend.objects.mesh.make.MeshMaker`; so are ``cameras`` and ``device``.
@@ -88,15 +91,21 @@ def write_meshes(
     maker = MeshMaker(splats, labels, cameras, device)
     chosen = maker.objects if only is None else only
     notes = []
-    for done, label in enumerate(chosen):
-        progress("objects", done / len(chosen), f"mesh {done + 1} of {len(chosen)}")
-        made = maker.make(label, watertight=watertight, triangles=triangles)
-        if made.note:
-            notes.append(made.note)
-        if made.mesh is not None:
-            write_mesh(made.mesh, mesh_path(folder, label))
-        else:
-            mesh_path(folder, label).unlink(missing_ok=True)
+    # Much of the work is of one thread, so objects are made side by side.
+    with ThreadPoolExecutor(threads_for(len(chosen))) as pool:
+        waiting = [pool.submit(maker.make, label, watertight=watertight, triangles=triangles) for label in chosen]
+        try:
+            for done, (label, future) in enumerate(zip(chosen, waiting, strict=True)):
+                progress("objects", done / len(chosen), f"mesh {done + 1} of {len(chosen)}")
+                made = future.result()
+                if made.note:
+                    notes.append(made.note)
+                if made.mesh is not None:
+                    write_mesh(made.mesh, mesh_path(folder, label))
+                else:
+                    mesh_path(folder, label).unlink(missing_ok=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return notes
 
 
@@ -112,7 +121,7 @@ def write_objects(
 
 
 def write_parts(folder: Path, level: Literal["whole", "part"], parts: Parts) -> None:
-    """Write ``parts.json``; ``level`` is what the objects of the result are."""
+    """Write ``parts.json``; ``level`` says what the objects of the result are."""
     counts = np.bincount(parts.part, minlength=len(parts.whole))
     rows = [
         PartRow(id=number, whole=int(parts.whole[number]), count=int(counts[number]))
@@ -133,24 +142,63 @@ def write_labels(folder: Path, maps: Mapping[str, NDArray[np.int32]]) -> None:
 
 
 def write_cameras(
-    folder: Path, cameras: Mapping[str, Camera], photographs: Mapping[str, str | None] | None = None
+    folder: Path,
+    cameras: Mapping[str, Camera],
+    photographs: Mapping[str, str | None] | None = None,
+    lenses: Mapping[str, Lens | None] | None = None,
 ) -> None:
-    """Write ``cameras.json``; ``photographs`` are paths below the scene folder by name of the view."""
-    paths = photographs or {}
+    """Write ``cameras.json``.
+
+    Args:
+        folder: of the result.
+        cameras: the undistorted camera of each view at the size of its id map, by name.
+        photographs: paths below the scene folder, by view name.
+        lenses: lens distortion by view name, see :attr:`backend.scene.types.View.lens`.
+    """
+    paths, lenses = photographs or {}, lenses or {}
     rows = [
-        CameraRow(name, camera.width, camera.height, camera.K.tolist(), camera.viewmat.tolist(), paths.get(name))
+        CameraRow(
+            name,
+            camera.width,
+            camera.height,
+            camera.K.tolist(),
+            camera.viewmat.tolist(),
+            paths.get(name),
+            _lens_row(lenses.get(name)),
+        )
         for name, camera in cameras.items()
     ]
     camera_file.write_cameras(folder, rows)
 
 
+def _lens_row(lens: Lens | None) -> LensRow | None:
+    # Writing the file checks the name of the model.
+    return None if lens is None else LensRow(cast(Any, lens.model), lens.params, lens.width, lens.height)
+
+
 def read_cameras(folder: Path) -> dict[str, Camera]:
-    """Return the cameras of a result by the name of their view.
+    """Return the undistorted cameras of a result by the name of their view.
+
+    Raises:
+        BadResult: if ``cameras.json`` is missing or broken.
+    """
+    return {row.name: _camera(row) for row in camera_file.read_cameras(folder)}
+
+
+def read_views(folder: Path) -> dict[str, tuple[Camera, Lens | None]]:
+    """Return the undistorted camera and the lens of each view of a result by its name.
 
     Raises:
         BadResult: if ``cameras.json`` is missing or broken.
     """
     return {
-        row.name: Camera(np.array(row.viewmat, np.float64), np.array(row.K, np.float64), row.width, row.height)
+        row.name: (
+            _camera(row),
+            None if row.lens is None else Lens(row.lens.model, row.lens.params, row.lens.width, row.lens.height),
+        )
         for row in camera_file.read_cameras(folder)
     }
+
+
+def _camera(row: CameraRow) -> Camera:
+    return Camera(np.array(row.viewmat, np.float64), np.array(row.K, np.float64), row.width, row.height)

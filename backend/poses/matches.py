@@ -1,4 +1,4 @@
-"""Features of photographs and which of them show the same point: SIFT and geometric verification by pycolmap."""
+"""Feature matches between photographs: SIFT and geometric verification with pycolmap."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from backend.scene.images import read_stored
 from backend.scene.types import View
 
 FEATURES = 2048
-"""Most features of a photograph. Twice as many cost four times as much to match."""
+"""Most features per photograph. Twice as many take four times as long to match."""
 
 EXHAUSTIVE = 40
-"""Captures of at most this many photographs have every pair matched."""
+"""Up to this many photographs, all pairs are matched."""
 
 NEIGHBOURS = 24
 NEIGHBOURS_TO_CHECK = 8
-"""In larger captures each photograph is matched with this many of the nearest that look in a similar direction: with
-fewer where points are known, and poses are only checked."""
+"""In larger captures each photograph is matched with this many of the nearest that look in a similar direction; the
+second number is used if points are known and poses are only checked."""
 
 SIMILAR = 0.0
-"""Cosine of the angle between two viewing directions above which photographs may be matched."""
+"""Least cosine of the angle between the viewing directions of photographs that are matched."""
 
 AT_ONCE = {"photographs": 8, "pairs": 200}
-"""How much is handed to pycolmap at a time; between two calls the work reports progress and can be cancelled."""
+"""Batch sizes for pycolmap; between two calls progress is reported and the work can be cancelled."""
 
 
 def match(views: Sequence[View], folder: Path, seed: int, progress: Progress, neighbours: int = NEIGHBOURS) -> Path:
     """Return a COLMAP database of the features and verified matches of ``views``.
 
-    Images and cameras of the database are those of :func:`backend.poses.model.reconstruction`.
+    The database has the images and cameras of :func:`backend.poses.model.reconstruction`.
 
     Args:
         folder: an empty folder for the database and for reduced copies of the photographs.
-        seed: of the verification of matches.
-        neighbours: photographs that each one is matched with, where there are more than :data:`EXHAUSTIVE`.
+        seed: random seed of the verification of matches.
+        neighbours: number of photographs that each one is matched with, if there are more than :data:`EXHAUSTIVE`.
 
     Raises:
         BadScene: as :func:`backend.scene.images.read_image`.
@@ -78,7 +78,7 @@ def _extract(database: Path, folder: Path, names: Sequence[str], progress: Progr
 
 
 def _write_images(database: Path, known: pycolmap.Reconstruction) -> None:
-    """Name the images of the database and their cameras: features are then added to them, not to new ones."""
+    """Add the images and their cameras to the database, so that features are added to them and not to new ones."""
     with pycolmap.Database.open(database) as opened:
         for camera in known.cameras.values():
             opened.write_camera(camera, use_camera_id=True)
@@ -91,7 +91,7 @@ def _write_images(database: Path, known: pycolmap.Reconstruction) -> None:
 
 
 def _pairs(views: Sequence[View], neighbours: int) -> list[tuple[int, int]]:
-    """Pairs of photographs that may show the same points, by where their cameras stand and look."""
+    """Return pairs of photographs that may show the same points, by the poses of their cameras."""
     count = len(views)
     if count <= EXHAUSTIVE:
         return list(combinations(range(count), 2))

@@ -1,4 +1,4 @@
-"""Views as pycolmap sees them, and back: cameras with their lenses, and a reconstruction with known poses."""
+"""Conversion between views and pycolmap: cameras with their lenses, and a reconstruction with given poses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from backend.scene.lens import Lens, pinhole
 from backend.scene.types import View
 
 LONG_SIDE = 1000
-"""Longest side in pixels at which features are sought. Larger photographs gain few points and cost in proportion."""
+"""Longest side in pixels for feature detection. Larger photographs give few more points for proportionally more
+time."""
 
 
 def camera_models(views: Sequence[View]) -> tuple[list[pycolmap.Camera], list[int]]:
-    """Return the distinct cameras at the size of the matched photographs, distortion included, and that of each view.
+    """Return the distinct cameras at the size of the matched photographs, with distortion, and the index for each view.
 
-    Views share a camera where lens, intrinsics and size are equal.
+    Views with equal lens, intrinsics and size share a camera.
     """
     models: list[pycolmap.Camera] = []
     known: dict[tuple[object, ...], int] = {}
@@ -51,14 +52,14 @@ def _model(view: View) -> pycolmap.Camera:
 
 
 def _simplest(lens: Lens) -> Lens:
-    """Return ``lens`` without the coefficients of FULL_OPENCV where they are 0: their ratio cannot be refined there."""
+    """Return ``lens`` without FULL_OPENCV's coefficients if they are 0, because their ratio cannot be refined there."""
     if lens.model == "FULL_OPENCV" and not any(lens.params[8:]):
         return replace(lens, model="OPENCV", params=lens.params[:8])
     return lens
 
 
 def reconstruction(views: Sequence[View]) -> pycolmap.Reconstruction:
-    """Return a reconstruction without points: image ``i + 1`` is ``views[i]`` with its given pose."""
+    """Return a reconstruction without points; image ``i + 1`` is ``views[i]`` with its given pose."""
     models, which = camera_models(views)
     empty = pycolmap.Reconstruction()
     for number, model in enumerate(models, start=1):
@@ -73,7 +74,7 @@ def reconstruction(views: Sequence[View]) -> pycolmap.Reconstruction:
 def adjusted_views(
     views: Sequence[View], adjusted: pycolmap.Reconstruction, viewmats: Sequence[NDArray[np.float64]]
 ) -> list[View]:
-    """Return ``views`` with the intrinsics and distortion of ``adjusted`` and with these (4, 4) viewmats."""
+    """Return ``views`` with the intrinsics and distortion of ``adjusted`` and the given (4, 4) viewmats."""
     result = []
     for number, (view, viewmat) in enumerate(zip(views, viewmats, strict=True), start=1):
         model = pycolmap.Camera(adjusted.cameras[adjusted.images[number].camera_id].todict())
@@ -91,5 +92,5 @@ def adjusted_views(
 
 
 def matched_size(view: View) -> tuple[int, int]:
-    """Return (width, height) at which features of a photograph are sought."""
+    """Return (width, height) for feature detection in a photograph."""
     return view.camera.size_within(LONG_SIDE)

@@ -1,4 +1,4 @@
-"""Check given poses against the photographs; find sparse points, and adjust poses that do not agree."""
+"""Checks given poses against the photographs, triangulates sparse points, and adjusts inaccurate poses."""
 
 from __future__ import annotations
 
@@ -19,46 +19,47 @@ from backend.scene.types import Scene, View
 
 log = logging.getLogger(__name__)
 
-# It tells of every image and every pair, on standard error.
+# pycolmap logs every image and every pair to standard error.
 pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
 
 FEWEST_POINTS = 100
-"""A capture with fewer triangulated points is left as it is: they outline nothing and correct nothing."""
+"""A capture with fewer triangulated points is not changed: the points would be too few to start or to adjust from."""
 
 FEWEST_SEEN = 20
-"""A view that sees fewer of the points keeps its given pose relative to its neighbours: its own would be guessed."""
+"""A view with fewer observed points keeps its given pose relative to its neighbours; adjusting it would be
+unreliable."""
 
 LOOSE = 16.0
-"""Pixels by which a match may miss its point while points are triangulated from the given poses: poses that are off by
-a few pixels must not lose the very matches that show it."""
+"""Tolerance in pixels of triangulation from the given poses. It is large so that poses that are off by a few pixels do
+not lose the matches that reveal the error."""
 
 WELL_SEEN = 60
-"""Points that a view sees on average, below which poses are left alone: in a made room with smooth surfaces, where it
-was 10, adjusted cameras were turned by twice the error of the given ones, at a third of their reprojection error."""
+"""Least average number of points per view for adjusting poses. In a generated room with smooth surfaces, with an
+average of 10, adjusted rotations had twice the error of the given ones although the reprojection error fell to a
+third."""
 
 NOTABLE = 0.4
-"""Pixels of error up to which poses are as good as features can tell."""
+"""Reprojection error in pixels up to which poses are as accurate as features can tell."""
 
 ROUNDS = 3
-"""Bundle adjustments, with points triangulated anew in between."""
+"""Number of bundle adjustments, with retriangulation in between."""
 
 BETTER = 0.75
-"""Adjusted poses are taken where the median over the views of their errors, or the 90th percentile, falls to this share
-of what it was. Poses that are exact hardly gain, as bundle adjustment then only follows the noise of the features: in
-made rooms and captures posed by COLMAP both fell to between 0.83 and 0.94, in a room with poses off by 0.3 degrees to
-0.23."""
+"""Adjusted poses are used if the median over the views of their errors, or the 90th percentile, falls to this share.
+Exact poses hardly improve, because bundle adjustment then only fits noise of the features: in generated rooms and
+captures with poses by COLMAP both fell to between 0.83 and 0.94, in a room with poses off by 0.3 degrees to 0.23."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What was found about the poses of a capture.
+    """The check of a capture's poses.
 
     Attributes:
-        points: sparse points that were triangulated.
+        points: number of triangulated sparse points.
         error_given: median over the views of their median reprojection error with the given poses, in pixels of the
             matched photographs (at most :data:`backend.poses.model.LONG_SIDE` long).
-        error_adjusted: the same with adjusted poses; None where the given ones are as good as features can tell, or
-            features are too few, so that no adjustment was tried.
+        error_adjusted: the same with adjusted poses; None if no adjustment was tried, because the given poses are
+            accurate or features are too few.
         adjusted: whether the adjusted poses are used.
     """
 
@@ -69,11 +70,11 @@ class Placement:
 
     @property
     def error(self) -> float:
-        """The error of the poses that are used."""
+        """The error of the poses in use."""
         return self.error_adjusted if self.adjusted and self.error_adjusted is not None else self.error_given
 
     def as_dict(self) -> dict[str, float | int | bool | None]:
-        """Return what the report holds."""
+        """Return the values for the report."""
         return {
             "points": self.points,
             "error_given": round(self.error_given, 3),
@@ -83,21 +84,21 @@ class Placement:
 
 
 def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Scene, Placement | None]:
-    """Return the scene with sparse points and, where they explain the photographs much better, adjusted cameras.
+    """Return the scene with sparse points and, if they fit the photographs much better, adjusted cameras.
 
-    Features of the photographs are matched, points are triangulated from the given poses, and poses, focal lengths
-    and distortion are adjusted to them (bundle adjustment with a robust loss; Schoenberger and Frahm 2016,
-    "Structure-from-Motion Revisited"). The adjusted cameras stay in the frame of the capture: they are aligned with
-    the given ones by a similarity transform. Held-out photographs take part, as they do where COLMAP made the poses;
-    nothing else is learnt from them.
+    Features of the photographs are matched, points are triangulated from the given poses, and poses, focal lengths and
+    distortion are adjusted to them (bundle adjustment with a robust loss; Schoenberger and Frahm 2016,
+    "Structure-from-Motion Revisited"). The adjusted cameras stay in the frame of the capture: they are aligned with the
+    given ones by a similarity transform. Held-out photographs take part, as they do if COLMAP computes the poses; they
+    are used for nothing else.
 
     Args:
-        scene: the capture. Its sparse points are kept where it has some, moved by nothing.
-        seed: of the verification of matches. The same scene and seed give the same result.
+        scene: the capture. Existing sparse points are kept unchanged.
+        seed: random seed of the verification of matches. The same scene and seed give the same result.
 
     Returns:
-        The scene, and what was found; the scene as given and None where there is one photograph or they match too
-        little.
+        The scene, and the result of the check; the unchanged scene and None if there is one photograph or too few
+            matches.
 
     Raises:
         BadScene: if a photograph cannot be read.
@@ -141,7 +142,7 @@ def _adjust(
     seed: int,
     progress: Progress,
 ) -> pycolmap.Reconstruction:
-    """Return poses and points adjusted to each other in turn with points triangulated anew; ``given`` stays."""
+    """Return poses and points after alternating adjustment and retriangulation; ``given`` is not changed."""
     adjusted = pycolmap.Reconstruction(given)
     centres = np.array([view.camera.centre for view in views])
     deviation = _deviation(given, error)
@@ -155,7 +156,7 @@ def _adjust(
 def _triangulate(
     posed: pycolmap.Reconstruction, database: Path, folder: Path, seed: int, loose: float | None = None
 ) -> pycolmap.Reconstruction:
-    """Return ``posed`` with points from the verified matches; its poses stay."""
+    """Return ``posed`` with points from the verified matches; its poses are not changed."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = seed
     options.triangulation.random_seed = seed
@@ -165,7 +166,7 @@ def _triangulate(
         options.mapper.filter_max_reproj_error = loose
         options.triangulation.merge_max_reproj_error = loose
         options.triangulation.complete_max_reproj_error = loose
-        # Degrees at a focal length of about the size of the photograph.
+        # Degrees for this number of pixels, at a focal length of about the photograph's width.
         angle = float(np.degrees(loose / max(camera.width for camera in posed.cameras.values())))
         options.triangulation.create_max_angle_error = max(angle, options.triangulation.create_max_angle_error)
         options.triangulation.continue_max_angle_error = max(angle, options.triangulation.continue_max_angle_error)
@@ -173,16 +174,16 @@ def _triangulate(
 
 
 def _bundle(posed: pycolmap.Reconstruction, centres: NDArray[np.float64], deviation: float) -> None:
-    """Adjust all poses to the points, with the given ``centres`` (views, 3) as priors of this standard deviation.
+    """Adjust all poses to the points, with the given ``centres`` (views, 3) as priors with this standard deviation.
 
-    Without priors cameras that share few points drift away together, as that costs the points nothing.
+    Without priors, groups of cameras with few shared points would drift, which hardly changes the error of the points.
     """
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
-    # One camera for several views constrains its focal length; one for each view trades it against the distance.
+    # A camera shared by several views constrains its focal length; a camera per view could trade it against distance.
     options.refine_focal_length = options.refine_extra_params = len(posed.cameras) * 3 <= posed.num_images()
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
-    options.ceres.solver_options.num_threads = 1  # sums in one order: the same scene gives the same poses
+    options.ceres.solver_options.num_threads = 1  # sums in a fixed order, for reproducible poses
     config = pycolmap.BundleAdjustmentConfig()
     priors = []
     for number, image in posed.images.items():
@@ -203,7 +204,7 @@ def _is_well_seen(posed: pycolmap.Reconstruction) -> bool:
 
 
 def _deviation(posed: pycolmap.Reconstruction, error: float) -> float:
-    """The distance in scene units by which a camera must move to shift what it sees by ``error`` pixels."""
+    """Return the motion of a camera in scene units that shifts its image by ``error`` pixels."""
     depths, focal = [], []
     for image in posed.images.values():
         seen = [posed.points3D[p.point3D_id].xyz for p in image.points2D if p.has_point3D()]
@@ -214,7 +215,7 @@ def _deviation(posed: pycolmap.Reconstruction, error: float) -> float:
 
 
 def _errors(posed: pycolmap.Reconstruction) -> NDArray[np.float64]:
-    """(views,) the median reprojection error of each view in pixels, NaN where it sees too few points."""
+    """Return (views,) the median reprojection error of each view in pixels, NaN if it has too few points."""
     medians = np.full(posed.num_images(), np.nan)
     for number, image in posed.images.items():
         seen = [point for point in image.points2D if point.has_point3D()]
@@ -234,9 +235,9 @@ def _is_better(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
 
 
 def _in_frame_of(views: Sequence[View], adjusted: pycolmap.Reconstruction) -> list[NDArray[np.float64]]:
-    """Move ``adjusted`` to where the given cameras stand; return the (4, 4) viewmats of all views.
+    """Align ``adjusted`` with the given cameras; return the (4, 4) viewmats of all views.
 
-    Least squares over the cameras' centres (Umeyama 1991). Views that see too few points keep their given pose.
+    Least squares over the camera centres (Umeyama 1991). Views with too few points keep their given pose.
     """
     given = np.array([view.camera.centre for view in views])
     numbers = range(1, len(views) + 1)

@@ -1,6 +1,6 @@
-"""Checkpoints of a reconstruction: a killed run continues from them with the same result.
+"""Checkpoints of a reconstruction: a run that was killed resumes from them with the same result.
 
-One ``.npz`` of plain arrays, never pickle. A checkpoint belongs to one scene with one set of settings, and carries
+A checkpoint is one ``.npz`` of plain arrays, never pickle. It belongs to one scene and one set of settings, and stores
 their fingerprint.
 """
 
@@ -27,7 +27,7 @@ Arrays = dict[str, NDArray]
 
 
 def fingerprint(views: Sequence[View], settings: Mapping[str, object]) -> str:
-    """Return a hexadecimal digest of the views' cameras, the sizes of their files, what ids mean, and the settings."""
+    """Return a hex digest of the views' cameras, their file sizes, the meaning of mask ids, and the settings."""
     digest = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode())
     for view in views:
         camera = view.camera
@@ -41,7 +41,7 @@ def fingerprint(views: Sequence[View], settings: Mapping[str, object]) -> str:
 
 
 def save(path: Path, arrays: Arrays, mark: str) -> None:
-    """Write ``arrays`` under the fingerprint ``mark``; a reader sees the old file or the new one, never a part."""
+    """Write ``arrays`` with the fingerprint ``mark``, atomically."""
     header = np.array(json.dumps({"version": VERSION, "fingerprint": mark}))
     beside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,9 +53,9 @@ def save(path: Path, arrays: Arrays, mark: str) -> None:
 
 
 def load(path: Path, mark: str) -> Arrays | None:
-    """Return what :func:`save` was given, or None where the file is absent, unreadable or of another run.
+    """Return the arrays from :func:`save`, or None if the file is missing, unreadable or from another run.
 
-    A file that is there and is not used is named in a warning of the log.
+    An existing file that is not used is named in a log warning.
     """
     if not path.exists():
         return None

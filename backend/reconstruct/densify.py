@@ -1,7 +1,7 @@
-"""Densification and pruning: more Gaussians where image gradients are large, fewer where they contribute nothing.
+"""Densification and pruning: adds Gaussians where image gradients are large, and removes those without effect.
 
-Adaptive density control of 3DGS, section 5.2, with two changes. How many Gaussians may be added is given, and the
-strongest candidates are taken, so that a run has a known cost; and the pull counts more on masked objects.
+Adaptive density control of 3DGS, section 5.2, with two changes. The number of added Gaussians is fixed and the
+strongest candidates are used, so that the cost of a run is known; and the score is weighted higher on masked objects.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from backend.reconstruct.schedule import Schedule
 from backend.render import Rendered
 
 SPLIT = 1.6
-"""By what factor the halves of a split Gaussian are smaller (3DGS, section 5.2)."""
+"""Factor by which the halves of a split Gaussian are smaller (3DGS, section 5.2)."""
 
 APART = 0.7
-"""How far the halves of a split Gaussian lie from the old centre, in standard deviations of a random draw."""
+"""Distance of the halves of a split Gaussian from the old centre, in standard deviations of a random draw."""
 
 INSIDE = 3.0
-"""Standard deviations within which a camera counts as inside a Gaussian."""
+"""Standard deviations within which a camera is inside a Gaussian."""
 
 PAIRS = 2**24
-"""Gaussians times cameras whose distances are taken at a time, 4 bytes each: all of a large scene would fill a GPU."""
+"""Most distances between Gaussians and cameras computed at once, 4 bytes each: all at once could fill a GPU."""
 
 FEWEST = 16
-"""Pruning that would leave fewer Gaussians than this prunes none: a dark scene must not end as an empty one."""
+"""If pruning would leave fewer Gaussians than this, nothing is pruned, so that a dark scene does not become empty."""
 
 
 class Growth:
-    """How strongly the views pull at each Gaussian: the mean length of the loss's gradient by its projected centre, or
-    of that gradient's absolute sum over the pixels where the views were drawn with ``absgrad``.
+    """The growth score of each Gaussian: the mean norm of the loss gradient for its projected centre, or of the
+    gradient's absolute sum over the pixels in views drawn with ``absgrad``.
 
     Attributes:
         score: (N,) float32, sum over the views that saw the Gaussian since the last densification.
-        seen: (N,) float32, their number.
+        seen: (N,) float32, number of these views.
     """
 
     def __init__(self, count: int, device: torch.device | str) -> None:
@@ -54,7 +54,7 @@ class Growth:
         means2d, visible = rendered.means2d, rendered.visible
         gradient = means2d.grad if rendered.drawn is None else rendered.absgrad
         assert gradient is not None
-        # Per image side, so that photographs of different sizes count alike.
+        # Relative to the image size, so that photographs of different sizes count equally.
         pull = gradient.norm(dim=1) * max(photo.camera.width, photo.camera.height)
         if photo.on_object is not None and mask_weight != 1:
             height, width = photo.on_object.shape
@@ -65,7 +65,7 @@ class Growth:
         self.seen += visible
 
     def mean(self) -> torch.Tensor:
-        """(N,) float32, 0 for a Gaussian no view saw."""
+        """(N,) float32, 0 for a Gaussian that no view saw."""
         return self.score / self.seen.clamp(min=1)
 
 
@@ -80,13 +80,13 @@ def densify(
 ) -> Growth:
     """Prune, clone and split the Gaussians of ``adam`` in place, and return an empty score for the new ones.
 
-    Removed are Gaussians that are faint, huge, not finite, or close to a camera. Of the others those with the highest
-    score grow until :meth:`Schedule.room` is full, and before them those with a camera inside: small ones are cloned,
-    large ones split in two.
+    Gaussians that are faint, huge, not finite, or close to a camera are removed. Of the others, Gaussians with a camera
+    inside grow first, then those with the highest scores, until :meth:`Schedule.room` is used up: small ones are
+    cloned, large ones are split in two.
 
     Args:
-        centres: (V, 3) float32, where the training cameras stand.
-        generator: on the CPU, whatever the device, so that one state serves a checkpoint of either engine.
+        centres: (V, 3) float32, centres of the training cameras.
+        generator: on the CPU for every device, so that checkpoints of both engines store the same state.
     """
     columns = adam.columns
     opacity = columns["opacities"].sigmoid()
@@ -100,15 +100,15 @@ def densify(
     score = torch.where(keep, growth.mean().masked_fill(fog, torch.inf), 0)
     free = schedule.room(step, len(adam)) - int(keep.sum())
     wanted = max(0, min(free, int((score > 0).sum())))
-    # A stable sort, not topk: ties must fall alike in a run that was resumed.
+    # A stable sort, not topk, so that ties are resolved equally in a resumed run.
     grown = score.argsort(descending=True, stable=True)[:wanted]
     large = (size[grown] > schedule.split_size) | fog[grown]
     halves, clones = grown[large], grown[~large]
 
     offset = _offsets(columns, halves, generator)
     columns["scales"][halves] -= float(torch.tensor(SPLIT).log())
-    # Two equal Gaussians in one place let through (1 - o')^2 of the light: o' keeps the image as it was (Rota Bulo et
-    # al. 2024, "Revising densification", section 3.3).
+    # Two equal Gaussians at one position transmit (1 - o')^2 of the light; this o' keeps the image (Rota Bulo et al.
+    # 2024, "Revising densification", section 3.3).
     half = 1 - (1 - opacity[clones].clamp(max=0.999)).sqrt()
     columns["opacities"][clones] = torch.logit(half)
 
@@ -120,14 +120,14 @@ def densify(
 
 
 def finite(columns: Columns) -> torch.Tensor:
-    """(N,) bool, the Gaussians of which every value is a finite number."""
+    """Return (N,) bool, whether all values of a Gaussian are finite."""
     rows = [column.detach().isfinite().view(len(column), -1).all(1) for column in columns.values()]
     return torch.stack(rows).all(0)
 
 
 def nearest_camera(means: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N,) float32, how far each of ``means`` (N, 3) is from the nearest of ``centres`` (V, 3), and (N,) from which."""
-    # cdist multiplies matrices: far from the origin of a capture's frame a short distance would drown in rounding.
+    """Return (N,) float32 distances from ``means`` (N, 3) to the nearest of ``centres`` (V, 3), and (N,) its index."""
+    # cdist uses matrix products, so far from the origin short distances would be lost to rounding.
     middle = centres.mean(0)
     rows = max(1, PAIRS // len(centres))
     parts = [torch.cdist(part - middle, centres - middle).min(1) for part in means.split(rows)]
@@ -135,10 +135,10 @@ def nearest_camera(means: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Te
 
 
 def _around_a_camera(columns: Columns, cameras: torch.Tensor) -> torch.Tensor:
-    """(N,) bool, whether the nearest camera, of ``cameras`` (N, 3), is inside the ellipsoid of INSIDE deviations.
+    """Return (N,) bool, whether the nearest camera, one of ``cameras`` (N, 3), is inside the INSIDE ellipsoid.
 
-    Such a Gaussian is most often a plain wall behind the camera, made of a few thick blobs: the camera does not see it,
-    but one beside it would look through it. Removing it would leave a hole for others to fill; split, it gets thin.
+    Such a Gaussian usually represents a plain wall behind the camera with a few thick ellipsoids: the camera does not
+    see it, but a neighbouring camera would look through it. Removing it would leave a hole; splitting makes it thinner.
     """
     near = cameras - columns["means"]
     local = _turned(near, columns["quats"] * columns["quats"].new_tensor([1, -1, -1, -1]))
@@ -146,13 +146,13 @@ def _around_a_camera(columns: Columns, cameras: torch.Tensor) -> torch.Tensor:
 
 
 def _offsets(columns: Columns, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return (len(rows), 3), a random step for each Gaussian drawn from the Gaussian itself."""
+    """Return (len(rows), 3), a random offset for each Gaussian drawn from its own distribution."""
     draw = torch.randn(len(rows), 3, generator=generator).to(rows.device)
     return _turned(APART * draw * columns["scales"][rows].exp(), columns["quats"][rows])
 
 
 def _turned(vectors: torch.Tensor, quats: torch.Tensor) -> torch.Tensor:
-    """Rotate (M, 3) vectors by (M, 4) quaternions wxyz: v + 2 w (q x v) + 2 q x (q x v), with q made a unit."""
+    """Rotate (M, 3) vectors by (M, 4) quaternions wxyz: v + 2 w (q x v) + 2 q x (q x v), with q normalised."""
     w, xyz = torch.nn.functional.normalize(quats, dim=1).split([1, 3], dim=1)
     turn = torch.linalg.cross(xyz, vectors)
     return vectors + 2 * (w * turn + torch.linalg.cross(xyz, turn))

@@ -1,8 +1,8 @@
-"""Exposure and white balance of each photograph: a factor for each colour channel, found while Gaussians are trained.
+"""Exposure and white balance of each photograph: a factor per colour channel, estimated during training.
 
-A phone exposes each photograph by itself. Gaussians of one colour can then match no two photographs, unless some hang
-in front of single cameras as filters do. 3DGS (Kerbl et al. 2023; its code since October 2024) trains an affine map of
-the colours for each photograph. Three factors say what a camera does, and have their best values in closed form.
+A phone adjusts the exposure of each photograph. Gaussians of one colour then cannot match two photographs, unless some
+float in front of single cameras as filters. 3DGS (Kerbl et al. 2023; its code since October 2024) trains an affine
+colour transform per photograph. Three factors are enough to model a camera, and their best values have a closed form.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 
 MOST = 1.0
-"""Largest logarithm of a factor: beyond, the photograph is too dark or too bright to say anything."""
+"""Largest logarithm of a factor; beyond it the photograph is too dark or too bright to be useful."""
 
 DARK = 1e-3
-"""Mean square of a channel of the rendered image, of 1, below which no factor can be told from it."""
+"""Least mean square of a channel of the rendered image, in 0 to 1, from which a factor can be estimated."""
 
 
 class Exposures:
@@ -27,19 +27,19 @@ class Exposures:
         self.logs = torch.zeros(count, 3, device=device)
 
     def apply(self, image: torch.Tensor, number: int) -> torch.Tensor:
-        """Return an image (H, W, 3) float32 as photograph ``number`` would show it; differentiable in the image."""
+        """Return an image (H, W, 3) float32 with the exposure of photograph ``number``; differentiable in the image."""
         return image * self.logs[number].exp()
 
     def move(self, steps: torch.Tensor) -> None:
-        """Add (V, 3) ``steps`` to the logarithms. Their means stay 0, as Gaussians could brighten instead."""
+        """Add (V, 3) ``steps`` to the logarithms, and keep their means at 0: Gaussians set the mean brightness."""
         self.logs = (self.logs + steps).clamp(-MOST, MOST)
         self.logs -= self.logs.mean(0)
 
 
 def logs_of(image: torch.Tensor, photograph: torch.Tensor) -> torch.Tensor:
-    """Return (3,), the logarithms of the factors that bring an image closest to a photograph in squared error.
+    """Return (3,), the logarithms of the factors that minimise the squared error between image and photograph.
 
-    The factor a of a channel, for a * image, is <image, photograph> / <image, image>.
+    The factor a of a channel, applied as a * image, is <image, photograph> / <image, image>.
 
     Args:
         image: (H, W, 3) float32, rendered.

@@ -1,10 +1,10 @@
-"""Floaters: Gaussians that hang in front of the surfaces that the photographs show.
+"""Floaters: Gaussians that float in front of the surfaces in the photographs.
 
-A Gaussian that mends one photograph, a wrong exposure or a pose that is off, may hang anywhere on that photograph's
-rays. The other cameras see it in front of what they look at. So each Gaussian's light is divided into what arrives in
-front of the median depth of its pixel and what does not, over pixels of all photographs. Of a surface nearly all light
-is at that depth, from wherever it is seen. Removing Gaussians with much light in front carves free space, a layer at a
-time: what is behind them gets the light, and the median depth moves back.
+A Gaussian that compensates an error of one photograph, such as a wrong exposure or pose, may be anywhere on the rays of
+that photograph. The other cameras see it in front of the surface. So each Gaussian's light is divided into the part
+that arrives in front of the median depth of its pixel and the rest, over pixels of all photographs. Nearly all light of
+a surface is at that depth in every view. Removing Gaussians with much light in front clears free space layer by layer:
+the Gaussians behind them then receive the light, and the median depth moves back.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from backend.scene.types import Camera
 from protocol.splats import Splats
 
 PIXELS = 2000
-"""Pixels of a view that are looked at; each check takes others."""
+"""Pixels sampled per view; each check uses other pixels."""
 
 VIEWS = 120
-"""Views that are looked at; of more, a random choice."""
+"""Most views that are used, chosen at random."""
 
 
 def light_in_front(
     splats: Splats, cameras: Sequence[Camera], margin: float, device: str, seed: int
 ) -> NDArray[np.float32]:
-    """Return (N,) float32, the share of each Gaussian's light that arrives in front of surfaces; 0 where none is seen.
+    """Return (N,) float32, the share of each Gaussian's light in front of surfaces; 0 for unseen Gaussians.
 
     Args:
         cameras: of the training photographs.
-        margin: how far in front of the median depth of a pixel light must arrive to count, scene units.
-        seed: of the choice of views and pixels.
+        margin: least distance in front of the median depth of a pixel for light to count, scene units.
+        seed: random seed for views and pixels.
     """
     rng = np.random.default_rng(seed)
     source = LightSource(splats, device)

@@ -1,7 +1,7 @@
-"""Where the origin lies that Gaussians are trained about, and how far from the capture's own it may be.
+"""The origin used in training, and limits on the distance between a capture and its origin.
 
-Gaussians are float32 wherever they are kept, and so are a camera's matrices where they are drawn: five million metres
-from the origin of a map, a metre is two steps of such a number.
+Gaussians are stored as float32, as are camera matrices in rendering. Five million metres from the origin of a map, one
+metre is two steps of such a number.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from backend.scene.types import Camera, Scene, View
 from protocol.errors import BadScene
 
 FAR = 100
-"""A capture farther from its origin than this many times its own size is trained about its middle."""
+"""A capture further from its origin than this many times its own size is trained about its centre."""
 
 COARSEST = 0.2
-"""Step between two neighbouring coordinates, in pixels of the photographs, above which a result would be blurred."""
+"""Largest step between adjacent float32 coordinates, in photograph pixels, for a sharp result."""
 
 
 def training_origin(views: Sequence[View]) -> NDArray[np.float64]:
-    """Return (3,), the origin to train about, in the frame of the capture: its own, or the middle of the cameras."""
+    """Return (3,), the origin for training, in the frame of the capture: its own, or the centre of the cameras."""
     centres = np.array([view.camera.centre for view in views])
     middle = centres.mean(0)
     size = np.linalg.norm(centres - middle, axis=1).max()
@@ -30,21 +30,21 @@ def training_origin(views: Sequence[View]) -> NDArray[np.float64]:
 
 
 def check_precision(scene: Scene, origin: NDArray[np.float64], distance: float, cameras: Sequence[Camera]) -> None:
-    """Refuse a capture so far from its origin that float32 cannot hold what its photographs show.
+    """Refuse a capture that is too far from its origin for float32.
 
     Args:
         origin: from :func:`training_origin`.
-        distance: from a camera to what it sees, scene units.
-        cameras: as trained.
+        distance: from a camera to the scene, scene units.
+        cameras: as used in training.
 
-    Raises:
-        BadScene: if it is.
+        Raises:
+            BadScene: if the precision is not enough.
     """
     step = float(np.spacing(np.float32(np.abs(origin).max())))
     pixels = step * max(camera.K[0, 0] for camera in cameras) / distance
     if pixels > COARSEST:
         raise BadScene(
-            f"{scene.root} lies {np.linalg.norm(origin):,.0f} units from the origin. At that distance 32-bit "
+            f"{scene.root} is {np.linalg.norm(origin):,.0f} units from the origin. At that distance 32-bit "
             f"coordinates have steps of {step:.2g}, or {pixels:.1f} pixels in its photographs.",
             "Move the cameras and the points to the origin and reconstruct again.",
         )

@@ -1,4 +1,4 @@
-"""How well Gaussians show photographs they were not trained on."""
+"""Scores Gaussians on photographs that were not used for training."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from protocol.splats import Splats
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one view.
+    """Scores of one view.
 
     Attributes:
         view: its name.
         psnr: peak signal-to-noise ratio in dB.
         ssim: structural similarity, at most 1.
-        exposed: PSNR in dB after the factor for each channel that brings the image closest to the photograph: the
-            exposure of a view that was not trained on is unknown.
+        exposed: PSNR in dB after the best factor per channel, because the exposure of a view that was not trained is
+            unknown.
     """
 
     view: str
@@ -43,7 +43,7 @@ def qualities(
     long_side: int | None = None,
     progress: Progress = silent,
 ) -> list[Quality]:
-    """Return the quality of each view, reduced to ``long_side``: None for that of the device's training."""
+    """Return the scores of each view, reduced to ``long_side``; None for the training size of the device."""
     renderer = Renderer(splats, device)
     found = []
     for number, view in enumerate(views):

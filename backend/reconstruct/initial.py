@@ -1,4 +1,4 @@
-"""Where the first Gaussians lie: at the capture's sparse points, and on surfaces found by sweeping depths."""
+"""Positions of the first Gaussians: sparse points of the capture, and surface points from a depth sweep."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from protocol.sh import SH0
 log = logging.getLogger(__name__)
 
 FEWEST = 100
-"""A capture with fewer sparse points in its photographs is treated as one without: they would not outline a scene."""
+"""A capture with fewer visible sparse points is treated as one without, because they do not outline the scene."""
 
 STRAY = 1e4
-"""Sparse points farther from the middle of all than this many times the median are left out: chance matches."""
+"""Sparse points further from the centre than this many times the median distance are dropped as false matches."""
 
 LOOKED_AT = 1000
-"""Points, at most, of which it is counted how many lie in a photograph."""
+"""Most points that are tested for visibility."""
 
 CELLS = 8
-"""Cells along the longer side of a photograph, in which sparse points are searched for."""
+"""Cells along the longer side of a photograph, for the coverage by sparse points."""
 
 BARE = 0.2
-"""Share of cells without a sparse point above which surfaces are sought as well. Photographs of a corridor have
-0.29: surfaces are worth 3.9 dB and 10 points of panoptic quality there. Photographs of fruit on a mattress have 0.12:
-surfaces found in light that changes cost 0.5 dB and 4 points there. See docs/benchmarks.md."""
+"""Share of cells without a sparse point above which surfaces are searched too. Photographs of a corridor have 0.29:
+surfaces gain 3.9 dB and 10 points of panoptic quality there. Photographs of fruit on a mattress have 0.12: surfaces
+found under changing light cost 0.5 dB and 4 points there. See docs/benchmarks.md."""
 
 OPACITY = 0.3
 
@@ -52,14 +52,15 @@ def initial_points(
 ) -> Points:
     """Return at most ``most`` points, (P, 3) float32 in the world and their colours (P, 3) uint8.
 
-    Sparse points lie where features are, and a smooth wall or floor has none. Where large parts of the photographs
-    show no point (:data:`BARE`), points of surfaces found in them fill the number up to ``most``.
+    Sparse points exist only at features, so smooth walls and floors have none. If large parts of the photographs have
+    no point (:data:`BARE`), surface points found in them fill the number up to ``most``.
 
     Args:
-        points, colours: the sparse points of the scene; points that are not finite or far astray are left out.
-        photos: searched for surfaces, and alone where too few points lie in them; small ones will do.
-        most: a random choice is made of more points than this.
-        seed: of that choice and of the search.
+        points, colours: the sparse points of the scene; non-finite points and outliers are dropped.
+        photos: searched for surfaces; small ones are enough. They are the only source if too few sparse points are
+            visible.
+        most: of more points, a random subset is used.
+        seed: random seed.
     """
     usable = _together(points)
     points, colours = points[usable], colours[usable]
@@ -77,7 +78,7 @@ def initial_points(
 
 
 def _together(points: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(P,) bool, which points are finite and not astray."""
+    """Return (P,) bool, which points are finite and not outliers."""
     usable = np.isfinite(points).all(1)
     if usable.any():
         with np.errstate(over="ignore"):
@@ -87,7 +88,7 @@ def _together(points: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _shown(points: NDArray[np.float32], cameras: Sequence[Camera], seed: int) -> int:
-    """About how many different points lie in a photograph, hidden ones included."""
+    """Return about how many distinct points lie inside some photograph, including hidden ones."""
     count = min(len(points), LOOKED_AT)
     some = points[np.random.default_rng(seed).choice(len(points), count, replace=False)]
     shown = np.zeros(count, bool)
@@ -97,7 +98,7 @@ def _shown(points: NDArray[np.float32], cameras: Sequence[Camera], seed: int) ->
 
 
 def _inside(points: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """(P,) bool, which points lie in the photograph of ``camera``, and (P,) their depths."""
+    """Return (P,) bool, which points project into the photograph of ``camera``, and (P,) their depths."""
     seen = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
     depth = seen[:, 2]
     pixel = seen @ camera.K.T
@@ -107,14 +108,14 @@ def _inside(points: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.boo
 
 
 def bare_share(points: NDArray[np.float32], cameras: Sequence[Camera]) -> float:
-    """Return the mean over cameras of the share of their :data:`CELLS` in which no point lies, hidden ones included."""
+    """Return the mean over cameras of the share of :data:`CELLS` without any point, including hidden ones."""
     shares = []
     for camera in cameras:
         inside, _ = _inside(points, camera)
         seen = points[inside] @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
         pixel = seen @ camera.K.T
         size = np.array([camera.height, camera.width])
-        # Rounded, so that no cell is a sliver, in which no point would lie.
+        # Rounded, so that no cell is a narrow strip that would hardly contain a point.
         grid = np.maximum(1, np.round(CELLS * size / size.max()).astype(int))
         cells = np.zeros(grid, bool)
         cells[tuple((pixel[:, (1, 0)] / pixel[:, 2:] / size * grid).astype(int).clip(0, grid - 1).T)] = True
@@ -125,8 +126,8 @@ def bare_share(points: NDArray[np.float32], cameras: Sequence[Camera]) -> float:
 def viewing_distance(points: NDArray[np.float32], cameras: Sequence[Camera]) -> float:
     """Return the median over cameras of the median depth of the points inside the image, in scene units.
 
-    It is the length that step sizes and size limits of Gaussians are measured by. Where no camera sees a point it is
-    the median distance of the points from the first camera.
+    Step sizes and size limits of Gaussians are relative to this length. If no camera sees a point, it is the median
+    distance of the points from the first camera.
     """
     depths = []
     for camera in cameras:
@@ -139,11 +140,12 @@ def viewing_distance(points: NDArray[np.float32], cameras: Sequence[Camera]) -> 
 
 
 def gaussians_at(points: Points, distance: float, sh_degree: int, device: str) -> Columns:
-    """Return columns, as in Splats, of round Gaussians at ``points``, about as large as their neighbours are far.
+    """Return columns, as in Splats, of spherical Gaussians at ``points``, about as large as the distance to their
+    neighbours.
 
     Args:
-        distance: :func:`viewing_distance`; sizes stay between 0.0009 and 0.09 of it and within three times the usual,
-            so that neither a pair of points in one place nor a lonely one makes a Gaussian that training cannot mend.
+        distance: :func:`viewing_distance`; sizes are limited to 0.0009 to 0.09 of it and to three times the median, so
+            that coincident or isolated points do not make Gaussians that training cannot correct.
     """
     means, colours = points
     count = len(means)

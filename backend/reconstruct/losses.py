@@ -1,7 +1,7 @@
-"""How far a rendered image is from its photograph: L1 and structural dissimilarity, eq. (7) of 3D Gaussian Splatting.
+"""The photometric loss: L1 and structural dissimilarity, eq. (7) of 3D Gaussian Splatting.
 
-One contract, two engines: :func:`photometric_loss` runs a fused numba kernel on the CPU, which yields the gradient in
-the same three passes over the image, and :func:`photometric_loss_reference` in plain torch elsewhere.
+There are two implementations: on the CPU :func:`photometric_loss` runs a fused numba kernel, which computes the
+gradient in the same three passes over the image; elsewhere :func:`photometric_loss_reference` uses torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ C2 = 0.03**2
 def photometric_loss(image: torch.Tensor, target: torch.Tensor, ssim_weight: float) -> torch.Tensor:
     """Return (1 - w) mean |x - y| + w (1 - mean SSIM(x, y)), a scalar with a gradient to ``image``.
 
-    SSIM takes pixels outside the image as black in both images, as the reference code of 3DGS does.
+    SSIM treats pixels outside the image as black in both images, as the reference code of 3DGS does.
 
     Args:
         image: (H, W, 3) float32, the rendered image, about 0 to 1.
@@ -44,7 +44,7 @@ def photometric_loss(image: torch.Tensor, target: torch.Tensor, ssim_weight: flo
 
 
 def photometric_loss_reference(image: torch.Tensor, target: torch.Tensor, ssim_weight: float) -> torch.Tensor:
-    """The same in plain torch, on any device."""
+    """As :func:`photometric_loss`, in torch on any device."""
     wanted = target.to(image.dtype) / 255
     l1 = (image - wanted).abs().mean()
     if ssim_weight == 0:
@@ -59,12 +59,12 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     window = _window(count, a.dtype, a.device)
 
     def blur(maps: torch.Tensor) -> torch.Tensor:
-        # One group a map: these torch convolves by itself on CUDA. cuDNN, which takes others, rounds to the 10 bits of
-        # TF32, and what is left of a small variance then is noise.
+        # One group per map: torch computes these on CUDA itself. cuDNN, which it uses otherwise, rounds to the 10 bits
+        # of TF32, which leaves only noise of small variances.
         across = conv2d(maps[None], window, padding=(0, RADIUS), groups=count)
         return conv2d(across, window.view(count, 1, -1, 1), padding=(RADIUS, 0), groups=count)[0]
 
-    # All in two convolutions: small ones leave a GPU waiting for the next. Of both variances only the sum is wanted.
+    # Everything in two convolutions, because small ones do not occupy a GPU. Only the sum of both variances is needed.
     mean_x, mean_y, squares, product = blur(torch.cat([x, y, x * x + y * y, x * y])).chunk(4)
     means = mean_x**2 + mean_y**2
     covar = product - mean_x * mean_y
@@ -74,12 +74,12 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 @lru_cache
 def _window(count: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """WINDOW on a device, (count, 1, 1, 11): copied once, as a copy in every step would wait for all before it."""
+    """Return WINDOW on a device, (count, 1, 1, 11); cached, because each copy would synchronise the device."""
     return torch.as_tensor(WINDOW, dtype=dtype, device=device).repeat(count, 1, 1, 1)
 
 
 def psnr(image: torch.Tensor, target: torch.Tensor) -> float:
-    """Return the peak signal-to-noise ratio in dB of a (H, W, 3) float image, clipped to 0..1, to a uint8 one."""
+    """Return the peak signal-to-noise ratio in dB of a (H, W, 3) float image, clipped to 0..1, to a uint8 image."""
     error = float((image.detach().clamp(0, 1) - target.to(image.dtype) / 255).square().mean())
     return -10 * float(np.log10(max(error, 1e-10)))
 
@@ -107,14 +107,14 @@ class _Fused(torch.autograd.Function):
         return gradient * grads[0], None, None
 
 
-# The kernels see an image as H rows of 3 W interleaved values: a blur along the row then has taps three apart, every
-# loop runs over contiguous memory, and no channel needs to be pulled out.
+# The kernels treat an image as H rows of 3 W interleaved values: a blur along the row has taps three apart, every loop
+# runs over contiguous memory, and channels need not be separated.
 _STRIDE = 3
 _MARGIN = RADIUS * _STRIDE
 _TURN = 15
-"""Mask of a row's place in a ring of 16, which is what a window of 11 rows needs and a power of two."""
+"""Bit mask of a row's index in a ring of 16: a window of 11 rows, rounded up to a power of two."""
 _BAND = 100
-"""Most rows of a band: each band starts with 20 rows of its neighbour's."""
+"""Most rows of a band: each band recomputes 20 rows of its neighbour."""
 
 
 @inlined(fastmath=True)
@@ -155,7 +155,7 @@ def _loss_and_gradient(
     bands: int,
     gradient: NDArray[np.float32],
 ) -> float:
-    """Loss, and its gradient written into ``gradient`` (H, 3 W); both are the same for any number of ``bands``."""
+    """Return the loss and write its gradient to ``gradient`` (H, 3 W); both are independent of ``bands``."""
     absolute, similar = np.zeros(len(image), np.float64), np.zeros(len(image), np.float64)
     spread(_bands, bands, image, target, weight, WINDOW, bands, gradient, absolute, similar)
     l1 = float(absolute.sum() / image.size)
@@ -164,11 +164,11 @@ def _loss_and_gradient(
 
 @kernel(fastmath=True)
 def _bands(begin, end, image, target, weight, window, bands, gradient, absolute, similar):
-    """Gradient of the loss in bands begin to end, and each row's sums of absolute differences and of SSIM.
+    """Compute the gradient in bands begin to end, and each row's sums of absolute differences and of SSIM.
 
-    A band of rows is processed once, with the last 16 rows of what is blurred along the row in two rings that fit
-    the cache: of the moments, and five rows behind them of the derivatives of SSIM, which are blurred in their turn.
-    Rows outside the image are zero in both.
+    A band of rows is processed in one pass. The last 16 rows blurred along the row are kept in two rings that fit the
+    cache: one of the moments, and five rows behind it one of the derivatives of SSIM, which are blurred too. Rows
+    outside the image are zero in both.
     """
     height, length = image.shape
     count = np.float32(height * length)
@@ -185,12 +185,12 @@ def _bands(begin, end, image, target, weight, window, bands, gradient, absolute,
             absolute[y] = total
         if weight <= 0:
             continue
-        # x, y, x x + y y (SSIM wants no more than the sum of both variances), and x y; then the same blurred.
+        # x, y, x x + y y (SSIM only needs the sum of both variances), and x y; then the same blurred.
         rows = np.zeros((4, length + 2 * _MARGIN), np.float32)
         slopes = np.zeros((3, length + 2 * _MARGIN), np.float32)
         across = np.zeros((4, _TURN + 1, length), np.float32)
         moments = np.empty((4, length), np.float32)
-        # Of the derivatives of SSIM by mean(x), mean(x x) and mean(x y).
+        # Derivatives of SSIM by mean(x), mean(x x) and mean(x y).
         back = np.zeros((3, _TURN + 1, length), np.float32)
         for ahead in range(first - 2 * RADIUS, last + 2 * RADIUS):
             if 0 <= ahead < height:

@@ -1,4 +1,4 @@
-"""Memory estimate of a reconstruction, made before it begins, so that it is refused with an error and not killed."""
+"""Memory estimate of a reconstruction, so that a large one is refused with an error before it starts."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from backend.scene.types import View
 from protocol.errors import Unavailable
 
 PIXEL = 1.25
-"""Bytes of a stored value of a photograph with its half-size copy; three values of colour and one of its mask."""
+"""Bytes per stored value of a photograph including its half-size copy; three values of colour and one of its mask."""
 
 COLUMN = 28
-"""Bytes of a value of a Gaussian: itself, two moments and a gradient of four each, and copies while densifying."""
+"""Bytes per value of a Gaussian: the value, two moments and a gradient of four each, and copies while densifying."""
 
 DRAWN = {"cpu": 250, "cuda": 600}
-"""Further bytes of a Gaussian while a view is drawn. On the CPU as measured (docs/scaling.md); on CUDA counted from
-gsplat's arrays: projections and their gradients, colours and their basis, ten tiles to sort of 24 bytes."""
+"""Additional bytes per Gaussian while a view is drawn. On the CPU measured (docs/scaling.md); on CUDA computed from
+gsplat's arrays: projections and their gradients, colours and their basis, ten tiles of 24 bytes to sort."""
 
 VIEW = {"cpu": 120, "cuda": 500}
-"""Bytes of a pixel of the largest view while its loss is taken. On the CPU as measured; on CUDA counted from the maps
-that torch keeps of SSIM."""
+"""Bytes per pixel of the largest view while its loss is computed. On the CPU measured; on CUDA computed from the SSIM
+maps that torch stores."""
 
 SWEPT = 0.2
-"""Part of the bytes of the photographs that those of half size are, at most."""
+"""Largest size of the half-size photographs, as a share of the photographs."""
 
 DISK = "disk"
 
 SHARE = 3
-"""Photographs stay in host memory, and cross one a step, where they would take more of a device's than one part in
-this many of what is free."""
+"""Photographs stay in host memory, and are copied one per step, if they would take more than one part in this many of a
+device's free memory."""
 
 
 class MemoryEstimate(NamedTuple):
-    """Bytes of the photographs; of the Gaussians, all that goes with them included; of the largest view."""
+    """Bytes of the photographs; of the Gaussians with everything per Gaussian; of the largest view."""
 
     photographs: int
     gaussians: int
@@ -54,12 +54,13 @@ def estimate_memory(
     sh_degree: int | None = None,
     pixels_per_gaussian: int | None = None,
 ) -> MemoryEstimate:
-    """Return what reconstructing from ``views`` takes at most.
+    """Return the most memory that reconstructing from ``views`` takes.
 
     Args:
-        long_side: of a photograph as it is trained on.
+        long_side: of a photograph in training.
         engine: "cpu" or "cuda".
-        cap, sh_degree, pixels_per_gaussian: of the Gaussians; None for what :mod:`backend.reconstruct.schedule` sets.
+        cap, sh_degree, pixels_per_gaussian: of the Gaussians; None for the defaults of
+            :mod:`backend.reconstruct.schedule`.
     """
     sizes = [view.camera.size_within(long_side) for view in views]
     pixels = [width * height for width, height in sizes]
@@ -74,18 +75,18 @@ def estimate_memory(
 
 
 def place_photographs(wanted: MemoryEstimate, device: str, folder: Path, swept: bool = False, copies: int = 1) -> str:
-    """Return where the photographs go, :data:`DISK`, "cpu" or ``device``, having made sure that everything fits.
+    """Return where to keep the photographs, :data:`DISK`, "cpu" or ``device``, after checking that everything fits.
 
-    On the disk is only what host memory cannot hold. It costs reading, and the memory that it takes is the system's
-    own, which others get when they need it.
+    The disk is used only if host memory is too small. That costs reads, and the memory used is the system's page cache,
+    which is released when needed.
 
     Args:
-        folder: where the photographs would lie on disk.
-        copies: how many processes keep photographs, each on a GPU of its own or all on the CPU.
-        swept: whether surfaces are sought in the photographs first, which copies those of half size into memory.
+        folder: where the photographs would be on disk.
+        copies: number of processes that keep photographs, each on its own GPU or all on the CPU.
+        swept: whether surfaces are searched in the photographs first, which copies the half-size ones into memory.
 
     Raises:
-        Unavailable: if it does not.
+        Unavailable: if there is not enough memory.
     """
     remedy = "Use fewer or smaller photographs, or a machine with more memory."
     working = wanted.gaussians + wanted.view
@@ -94,7 +95,8 @@ def place_photographs(wanted: MemoryEstimate, device: str, folder: Path, swept: 
     if device == "cpu":
         taken, what = copies * working, "Reconstructing this scene"
     else:
-        # What torch keeps of freed arrays, as of a reconstruction before a refinement, counts as taken otherwise.
+        # Otherwise freed arrays in torch's cache, for example of a reconstruction before a refinement, would count as
+        # used.
         torch.cuda.empty_cache()
         free, _ = torch.cuda.mem_get_info()
         memory.require(working, free, "Reconstructing this scene on the GPU", remedy)

@@ -1,4 +1,4 @@
-"""Adam that updates only the Gaussians a view sees, and whose state follows them through densification."""
+"""Adam that updates only visible Gaussians, with moments that are kept through densification."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from backend.threads import spread
 BETA1 = 0.9
 BETA2 = 0.999
 EPS = 1e-15
-"""As 3DGS: gradients of a mean over all pixels are tiny, and the usual 1e-8 would swallow them."""
+"""As in 3DGS: gradients of a mean over all pixels are tiny, and would vanish next to the usual 1e-8."""
 
 LEAST = 30_000
-"""Fewest values for one thread."""
+"""Least number of values per thread."""
 
 Columns = dict[str, torch.Tensor]
 
@@ -24,13 +24,13 @@ Columns = dict[str, torch.Tensor]
 class Adam:
     """Adam (Kingma and Ba 2015, algorithm 1) over named columns of N Gaussians.
 
-    Rows that a step does not see keep value and moments: they have no gradient, and plain Adam would go on moving them
-    by old momentum. With all rows visible it is :class:`torch.optim.Adam`.
+    Rows that are not visible in a step keep their values and moments; plain Adam would move them by old momentum. With
+    all rows visible it equals :class:`torch.optim.Adam`.
 
     Attributes:
         columns: name -> (N, ...) float32, contiguous, requires_grad; one device.
         first, second: name -> the running moments, shaped as the columns.
-        steps: how many steps were made, for the bias correction.
+        steps: number of steps so far, for the bias correction.
     """
 
     def __init__(self, columns: Columns) -> None:
@@ -44,9 +44,9 @@ class Adam:
 
     @torch.no_grad()
     def step(self, rates: Mapping[str, float | torch.Tensor], visible: torch.Tensor) -> None:
-        """Move the visible rows against their gradients, and clear the gradients.
+        """Update the visible rows with their gradients, and clear the gradients.
 
-        A gradient that is not finite counts as zero: one bad pixel must not spoil a Gaussian for good.
+        A non-finite gradient counts as zero, so that one bad pixel cannot destroy a Gaussian.
 
         Args:
             rates: name -> step size, a number or (values per Gaussian,) one for each value of a row.
@@ -76,16 +76,16 @@ def _leaf(column: torch.Tensor) -> torch.Tensor:
 
 
 def _step_gsplat(column, gradient, first, second, visible, rate, unbias1, unbias2) -> None:
-    """By gsplat's kernel, which reads only visible rows, and never waits for the device.
+    """Uses gsplat's kernel, which reads only visible rows and does not synchronise the device.
 
-    It knows no bias correction. That is a factor on the step and one on epsilon.
+    The kernel has no bias correction, which is equivalent to a factor on the step and one on epsilon.
     """
     from gsplat.cuda._wrapper import adam
 
     slope = torch.nan_to_num(gradient.contiguous(), nan=0.0, posinf=0.0, neginf=0.0)
     unbias, eps = unbias1 / unbias2**0.5, EPS / unbias2**0.5
     if isinstance(rate, torch.Tensor):
-        # It knows one rate for all values.
+        # The kernel has one rate for all values.
         way = torch.zeros_like(column)
         adam(way, slope, first, second, visible, unbias, BETA1, BETA2, eps)
         column.addcmul_(way, rate.to(column.device, non_blocking=True).view(column[:1].shape))

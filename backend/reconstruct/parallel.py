@@ -1,9 +1,9 @@
-"""Several GPUs of one machine: a process each, with all Gaussians and another photograph.
+"""Reconstruction on several GPUs of one machine: one process each, with all Gaussians and its own photograph.
 
-A step then looks at as many photographs as there are processes. Their gradients are averaged and what they say of
-growth is added up, after every step; the rest every process does by itself, from the same numbers with the same
-results. So nothing else need be exchanged, and N processes do what one does with N photographs a step. What they
-exchange grows with the Gaussians, not with the pixels: 4 bytes a value and step.
+A step then uses as many photographs as there are processes. After every step, gradients are averaged and growth scores
+are added up; everything else is computed by every process from the same numbers with the same results. So nothing else
+is exchanged, and N processes give the same result as one process with N photographs per step. The communication grows
+with the number of Gaussians, not of pixels: 4 bytes per value and step.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from backend.render import Rendered
 from protocol.errors import BadArgument, Unavailable
 
 PATIENCE = timedelta(minutes=10)
-"""How long a process waits for the others, which may still compile kernels or read photographs."""
+"""Timeout for other processes, which may still be compiling kernels or reading photographs."""
 
 
 class Peers:
-    """The processes of one reconstruction, seen from one of them.
+    """The processes of one reconstruction, from the perspective of one of them.
 
     Attributes:
-        rank: which one this is, from 0; 0 reports and writes checkpoints.
-        count: how many there are.
+        rank: of this process, from 0; process 0 reports progress and writes checkpoints.
+        count: number of processes.
     """
 
     def __init__(self, rank: int, count: int, others: tuple[BaseProcess, ...] = ()) -> None:
@@ -46,14 +46,14 @@ class Peers:
         self._others = others
 
     def check(self) -> None:
-        """Raise Unavailable if another process has failed: not every wait for it would end."""
+        """Raise Unavailable if another process has failed, because waiting for it might never end."""
         if any(other.exitcode for other in self._others):
             raise Unavailable("The process of another GPU ended unexpectedly.", "Read its error message in the log.")
 
     def share(
         self, columns: Columns, growth: Growth, rendered: Rendered, photo: Photograph, mask_weight: float
     ) -> torch.Tensor:
-        """Average the gradients of ``columns`` over all processes, and let ``growth`` observe what all have rendered.
+        """Average the gradients of ``columns`` over all processes, and let ``growth`` observe all rendered views.
 
         Args:
             columns: with the gradients of this process, which are replaced.
@@ -64,7 +64,7 @@ class Peers:
             (N,) bool, the Gaussians that any process has seen.
 
         Raises:
-            Unavailable: another process has ended.
+            Unavailable: if another process has ended.
         """
         self.check()
         own = Growth(len(growth.score), growth.score.device)
@@ -77,17 +77,17 @@ class Peers:
         return own.seen > 0
 
     def add(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a tensor added up over all processes, in place.
+        """Return a tensor summed over all processes, in place.
 
         Raises:
-            Unavailable: another process has ended.
+            Unavailable: if another process has ended.
         """
         self.check()
         return _sum(tensor)
 
 
 def _sum(tensor: torch.Tensor) -> torch.Tensor:
-    """Add up a tensor over all processes, in place."""
+    """Sum a tensor over all processes, in place."""
     try:
         distributed.all_reduce(tensor)
     except RuntimeError as error:
@@ -102,13 +102,13 @@ def together(count: int, device: str, follow: Callable[..., object], job: tuple[
     """Run ``follow(peers, *job)`` in ``count - 1`` further processes, which end with the context.
 
     Args:
-        count: 1 yields None and starts nothing.
-        device: "cuda", a GPU for each process, this one the first; or "cpu", which all share.
-        follow: of a module, as it is named to the processes; ``job`` is copied to them.
+        count: 1 yields None and starts no process.
+        device: "cuda", one GPU per process, this one first; or "cpu", which all share.
+        follow: a module-level function, so that processes can import it; ``job`` is copied to them.
 
     Raises:
-        BadArgument: ``count`` below 1.
-        Unavailable: there are not as many GPUs, or torch cannot join them.
+        BadArgument: if ``count`` is below 1.
+        Unavailable: if there are not enough GPUs, or torch cannot connect them.
     """
     if count < 1:
         raise BadArgument(f"The number of GPUs is {count}.", "Give 1 or more.")
@@ -135,13 +135,13 @@ def together(count: int, device: str, follow: Callable[..., object], job: tuple[
             _join(0, count, device, folder)
             yield Peers(0, count, others)
             if device == "cuda":
-                # NCCL's processes leave together: one that is waited for would wait for this one.
+                # NCCL processes leave together: joining one first would deadlock, because it waits for this one.
                 distributed.destroy_process_group()
             for other in others:
                 other.join()
         finally:
             for other in others:
-                # Not a request to end: pycolmap's handler of that one may wait for ever, for a lock of its own thread.
+                # SIGKILL, because pycolmap's handler of SIGTERM may deadlock on a lock of its own thread.
                 other.kill()
                 other.join()
             if distributed.is_initialized():
@@ -152,7 +152,7 @@ def _join(rank: int, count: int, device: str, folder: str) -> None:
     if device == "cuda":
         torch.cuda.set_device(rank)
     backend = "nccl" if device == "cuda" else "gloo"
-    # A path and not a file:// URL: torch does not decode the URL's "%20" and so waits forever where a path has a space.
+    # A path, not a file:// URL: torch does not decode "%20" in URLs, and would wait forever if the path has a space.
     store = distributed.FileStore(str(Path(folder, "meeting")), count)  # pyright: ignore
     distributed.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
 
@@ -167,7 +167,7 @@ def _other(
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it ends, however that happens: else it would wait for it."""
+    """End this process when its parent ends, in whatever way; otherwise it would wait forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

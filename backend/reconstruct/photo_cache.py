@@ -1,8 +1,8 @@
 """Cache of photographs that do not fit in memory: decoded once into a memory-mapped file.
 
-What is mapped belongs to the system, which reads it when it is used and forgets it when memory runs short. So nothing
-that trains on photographs knows where they are, and the result is the same to the last bit. Of the process's own memory
-they take one photograph.
+The system reads mapped pages when they are used and drops them when memory runs short. So training does not depend on
+where photographs are stored, and the result is the same to the last bit. The process itself only needs memory for one
+photograph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from protocol.errors import Unavailable
 
 
 def large_folder() -> Path:
-    """Return a folder for large files: TMPDIR where it is set, else /var/tmp, as /tmp is memory on many systems."""
+    """Return a folder for large files: TMPDIR if set, else /var/tmp, because /tmp is in memory on many systems."""
     usual = Path("/var/tmp")
     if "TMPDIR" not in os.environ and usual.is_dir():
         return usual
@@ -28,12 +28,12 @@ def large_folder() -> Path:
 
 
 class PhotoCache:
-    """Rows of arrays in one file, which has no name and goes with the process, however that ends.
+    """Rows of arrays in one unnamed file, which is removed when the process ends in whatever way.
 
-    First all rows are put, then they are read.
+    All rows must be written before any is read.
 
     Args:
-        folder: where the file lies.
+        folder: the folder of the file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class PhotoCache:
         """Append a row.
 
         Raises:
-            Unavailable: the file cannot be written, as a rule because the disk is full.
+            Unavailable: if the file cannot be written, usually because the disk is full.
         """
         try:
             for array in arrays:
@@ -62,9 +62,9 @@ class PhotoCache:
         self._rows.append([(array.shape, array.dtype) for array in arrays])
 
     def row(self, number: int) -> list[NDArray]:
-        """Return the arrays of a row as they lie in the file."""
+        """Return the arrays of a row as views of the mapped file."""
         if self._map is None:
-            # Copied on writing: torch takes only arrays that can be written.
+            # Copy on write, because torch only accepts writable arrays.
             self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
         arrays, start = [], self._ends[number]
         for shape, dtype in self._rows[number]:
@@ -73,8 +73,8 @@ class PhotoCache:
         return arrays
 
     def expect(self, numbers: Iterable[int]) -> None:
-        """Have the system read these rows from disk, without waiting for it; no other counts as memory in use then."""
-        # Windows has no such advice and manages without.
+        """Let the system prefetch these rows without blocking, and mark the others as unused."""
+        # Windows has no such call and works without it.
         if self._map is None or not hasattr(mmap, "MADV_WILLNEED"):
             return
         self._map.madvise(mmap.MADV_DONTNEED)

@@ -1,7 +1,7 @@
-"""Training photographs: decoded once, on threads, reduced to the working size, kept as bytes, with a half-size copy.
+"""Training photographs: decoded once on threads, reduced to the training size, stored as bytes with a half-size copy.
 
-They are kept on the training device, in host memory, or on disk:
-see :func:`backend.reconstruct.memory_estimate.place_photographs`.
+They are stored on the training device, in host memory, or on disk: see
+:func:`backend.reconstruct.memory_estimate.place_photographs`.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from backend.scene.mask_sets import object_pixels
 from backend.scene.types import Camera, View
 
 SMALLEST_HALF = 64
-"""A half-size photograph with a shorter side than this shows too little to be worth a phase of its own."""
+"""Shortest side of a half-size photograph that is worth a training phase of its own."""
 
 READERS = min(4, os.cpu_count() or 1)
-"""Threads that decode; the decoders are C and let others run."""
+"""Decoding threads; the decoders are in C and release the GIL."""
 
 AHEAD = 2 * READERS
-"""Photographs that are decoded, or read from disk, before they are asked for."""
+"""Photographs that are decoded, or read from disk, in advance."""
 
 Decoded = tuple[NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.bool_] | None]
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """What a camera saw.
+    """A photograph with its camera.
 
     Attributes:
         camera: for an image of this size.
-        image: (H, W, 3) uint8, on the training device, in host memory or mapped from disk; photographs with an alpha
-            channel lie over black.
-        on_object: (H, W) bool, where the view's mask shows an object, or None where the view has no mask.
+        image: (H, W, 3) uint8, on the training device, in host memory or mapped from disk; an alpha channel is
+            composited on black.
+        on_object: (H, W) bool, where the view's mask shows an object, or None without a mask.
     """
 
     camera: Camera
@@ -53,7 +53,7 @@ class Photograph:
     on_object: torch.Tensor | None
 
     def on(self, device: torch.device | str) -> Photograph:
-        """Return the photograph with its pixels on ``device``: itself where they are there."""
+        """Return the photograph with its pixels on ``device``; itself if they are there already."""
         image = self.image.to(device, non_blocking=True)
         if image is self.image:
             return self
@@ -63,10 +63,10 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Photographs:
-    """All training photographs, ``full`` at working size and ``half`` at half of it, in the order of the views.
+    """All training photographs, ``full`` at training size and ``half`` at half of it, in the order of the views.
 
     Attributes:
-        photo_cache: where they lie if on disk, photograph number i of ``full`` and of ``half`` in the rows ``rows[i]``.
+        photo_cache: the cache if they are on disk; photograph i of ``full`` and of ``half`` has the rows ``rows[i]``.
     """
 
     full: tuple[Photograph, ...]
@@ -75,7 +75,7 @@ class Photographs:
     rows: tuple[tuple[int, int], ...] = ()
 
     def take(self, number: int, small: bool, soon: Sequence[int] = ()) -> Photograph:
-        """Return a photograph of ``half`` or ``full``; those that are wanted ``soon`` are read if they are on disk."""
+        """Return a photograph of ``half`` or ``full``; those needed ``soon`` are prefetched if they are on disk."""
         if self.photo_cache is not None:
             self.photo_cache.expect(self.rows[other][small] for other in soon)
         return (self.half if small else self.full)[number]
@@ -88,13 +88,13 @@ class Photographs:
 def load_photographs(
     views: Sequence[View], *, long_side: int, device: str, folder: Path | None = None, progress: Progress = silent
 ) -> Photographs:
-    """Read images and masks of ``views``, none larger than ``long_side`` pixels, and keep them on ``device``.
+    """Read images and masks of ``views``, reduced to at most ``long_side`` pixels, and store them on ``device``.
 
     Args:
-        folder: where given, they are kept on disk instead, in a file in this folder.
+        folder: if given, they are stored in a file in this folder instead.
 
     Raises:
-        Fault: as raised by the readers of the scene, and by :class:`~backend.reconstruct.photo_cache.PhotoCache`.
+        Fault: from the readers of the scene, and from :class:`~backend.reconstruct.photo_cache.PhotoCache`.
     """
     with closing(_pairs(views, long_side, progress)) as pairs:
         if folder is not None:
@@ -109,7 +109,7 @@ def load_photographs(
 def _pairs(
     views: Sequence[View], long_side: int, progress: Progress
 ) -> Generator[tuple[Photograph, Photograph], None, None]:
-    """Yield the photograph of each view and that of half its size, in host memory; one for both where it is small."""
+    """Yield each view's photograph and its half-size copy, in host memory; the same object twice if it is small."""
     for number, (view, (image, smaller, mask)) in enumerate(zip(views, _decoded(views, long_side), strict=True)):
         progress("reconstruct", 0.0, f"photograph {number + 1} of {len(views)}")
         full = _photograph(view.camera, image, mask)
@@ -117,7 +117,7 @@ def _pairs(
 
 
 def _on_disk(pairs: Iterable[tuple[Photograph, Photograph]], photo_cache: PhotoCache) -> Photographs:
-    """Put photographs into ``photo_cache`` as they come, and return them as they lie there."""
+    """Write photographs to ``photo_cache`` as they arrive, and return them mapped from it."""
     rows: list[tuple[int, int]] = []
     cameras: list[Camera] = []
     for full, half in pairs:
@@ -136,7 +136,7 @@ def _on_disk(pairs: Iterable[tuple[Photograph, Photograph]], photo_cache: PhotoC
 
 
 def _decoded(views: Sequence[View], long_side: int) -> Iterator[Decoded]:
-    """Yield images, half-size images and masks in the order of ``views``, a few of them decoded ahead."""
+    """Yield images, half-size images and masks in the order of ``views``, decoding a few in advance."""
     pool = ThreadPoolExecutor(READERS, "photographs")
     waiting: deque[Future[Decoded]] = deque()
     try:

@@ -1,4 +1,4 @@
-"""Quality of a reconstruction: figures, and a warning with the likely cause if it is bad."""
+"""Quality of a reconstruction: scores, and a warning with the likely cause if it is bad."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from backend.scene.types import View
 from protocol.splats import Splats
 
 TRAINING_VIEWS = 16
-"""Training views whose PSNR is taken: enough to compare with held-out ones."""
+"""Training views for the PSNR, enough for a comparison with held-out ones."""
 
 GAP = 6.0
-"""dB that held-out photographs may be worse than those of the training. Solid reconstructions of real captures have 1
-to 3, and 8 where labels were worthless."""
+"""Largest gap in dB between training and held-out photographs. Good reconstructions of real captures have 1 to 3; one
+whose labels were useless had 8."""
 
 FAR_OFF = 2.0
-"""Pixels of reprojection error above which poses are the likely cause of fog."""
+"""Reprojection error in pixels above which poses are the likely cause of fog."""
 
 FEW_VIEWS = 25
 """Training views below which their number is the likely cause: surfaces are then seen from two or three places."""
@@ -30,12 +30,11 @@ FEW_VIEWS = 25
 
 @dataclass(frozen=True)
 class Quality:
-    """Of a reconstruction.
+    """Quality of a reconstruction.
 
     Attributes:
-        solidity: where the light comes from, in the held-out views, or in those of the training where none is held
-            out.
-        psnr_training, psnr_held_out: mean over views in dB; None where there are no such views.
+        solidity: distribution of light along rays, in the held-out views, or in training views if none is held out.
+        psnr_training, psnr_held_out: mean over views in dB; None without such views.
     """
 
     solidity: Solidity
@@ -44,13 +43,13 @@ class Quality:
 
     @property
     def gap(self) -> float:
-        """By how many dB held-out photographs are worse; 0 where none is held out."""
+        """How much worse held-out photographs are, in dB; 0 if none is held out."""
         if self.psnr_training is None or self.psnr_held_out is None:
             return 0.0
         return self.psnr_training - self.psnr_held_out
 
     def as_dict(self) -> dict[str, float | None]:
-        """Return what the report holds."""
+        """Return the values for the report."""
         return {
             "surface_light": round(self.solidity.surface_light, 3),
             "strongest": round(self.solidity.strongest, 3),
@@ -62,10 +61,10 @@ class Quality:
 def measure(
     splats: Splats, train: Sequence[View], test: Sequence[View], device: str, seed: int, photographs: bool = True
 ) -> Quality:
-    """Measure Gaussians against views.
+    """Measure the quality of Gaussians in views.
 
     Args:
-        photographs: whether they are compared with photographs, which Gaussians from elsewhere need not show.
+        photographs: whether to compare with photographs; given Gaussians need not match them.
     """
     chosen = evenly_spread(train, TRAINING_VIEWS)
     return Quality(
@@ -76,11 +75,11 @@ def measure(
 
 
 def doubt(found: Quality, views: int, placement: Placement | None) -> str | None:
-    """Return what to tell the user of a reconstruction that is not solid; None where it is.
+    """Return a warning for the user if the reconstruction is bad; else None.
 
     Args:
-        views: how many photographs it was trained on.
-        placement: what was found about the poses, where it was asked.
+        views: number of training photographs.
+        placement: the check of the poses, if there was one.
     """
     if not found.solidity.is_fog and found.gap <= GAP:
         return None

@@ -1,4 +1,4 @@
-"""Every setting of a reconstruction, with its reason; derived from the scene so that no capture needs its own."""
+"""All settings of a reconstruction, with reasons; derived from the scene so that captures need no tuning."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy as np
 from protocol.errors import BadArgument
 
 LONG_SIDE = {"cpu": 800, "cuda": 1600}
-"""Longest side of a training image in pixels. A step costs in proportion to the pixels: on two cores 800 x 600 takes
-about 80 ms, so larger photographs would not finish in minutes; 1600 is what the 3DGS reference code caps at."""
+"""Longest side of a training image in pixels. The time of a step is proportional to the pixels: on two cores 800 x 600
+takes about 80 ms, so larger photographs would not finish in minutes; 1600 is the limit in the 3DGS reference code."""
 
 STEPS = {"cpu": 3000, "cuda": 15000}
 """On the CPU 4500 steps took half as long again and found the same objects; on CUDA half of the reference code's
 30000."""
 
 SH_DEGREE = {"cpu": 1, "cuda": 3}
-"""Colours of degree 0 cannot show gloss that moves with the camera: floaters then do. On the CPU the time that the
-further values of degrees 2 and 3 cost buys more as further steps."""
+"""Degree 0 cannot represent reflections that move with the camera, so floaters would. On the CPU the time for the
+coefficients of degrees 2 and 3 is better spent on more steps."""
 
 PIXELS_PER_GAUSSIAN = {"cpu": 240, "cuda": 20}
-"""Training pixels, over all photographs, that one Gaussian must explain."""
+"""Training pixels, over all photographs, per Gaussian."""
 
 SMALLEST_SIDE = 150
-"""Longest side in pixels to which a draft reduces photographs at most."""
+"""Least longest side in pixels of the photographs of a draft."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a reconstruction may take, as factors on the above.
+    """Limits of a reconstruction, as factors on the above.
 
     Attributes:
         steps: on :data:`STEPS`.
-        long_side: on :data:`LONG_SIDE`, and below 1 on the longest side of the photographs where that is less.
+        long_side: on :data:`LONG_SIDE`; if below 1, on the longest side of the photographs if that is smaller.
         pixels: on :data:`PIXELS_PER_GAUSSIAN`.
     """
 
@@ -44,7 +44,7 @@ class Budget:
     pixels: float
 
     def settings(self, engine: str, longest: int) -> dict[str, int]:
-        """Return the settings of :func:`backend.reconstruct.reconstruct` that say so.
+        """Return the corresponding settings of :func:`backend.reconstruct.reconstruct`.
 
         Args:
             engine: "cpu" or "cuda".
@@ -63,76 +63,81 @@ QUALITIES = {
     "high": Budget(steps=2.5, long_side=1.5, pixels=0.5),
 }
 """A draft takes at most a third of the time of the standard. Photographs of half the size have a quarter of the pixels
-and get a quarter of the Gaussians. Where small photographs were not reduced, as many steps took twice as long and gave
-worse objects; see docs/benchmarks.md."""
+and get a quarter of the Gaussians. If small photographs were not reduced, the same number of steps took twice as long
+and gave worse objects; see docs/benchmarks.md."""
 
 RATES: dict[str, dict[str, float]] = {
     "cpu": {"means": 4.6e-4, "quats": 0.02, "scales": 0.05, "opacities": 0.1, "sh": 0.06, "decay": 0.03},
     "cuda": {"means": 2.4e-4, "quats": 0.003, "scales": 0.012, "opacities": 0.05, "sh": 0.02, "decay": 0.1},
 }
-"""Step sizes at the first step, of the centres in viewing distances, and by what factor all but those have fallen at
-the last. A run on the CPU is short: there the higher rates are worth 0.7 dB in a made room and 3.8 dB around a
+"""Step size of the centres at the first step, in viewing distances, and the factor by which all other step sizes have
+decreased at the last step. Runs on the CPU are short: higher rates gain 0.7 dB in a generated room and 3.8 dB around a
 photographed cup, both at a side of 200 pixels and after 1500 steps; see docs/benchmarks.md."""
 
 ABSGRAD = {"cpu": False, "cuda": True}
 """Whether Gaussians grow by their absolute gradient (Ye et al. 2024, "AbsGS"). On the CPU, with the same number of
-Gaussians, it was worth 0.2 dB in made rooms and on one photographed desk and nothing around a cup, and costs about as
-much time as steps that gain the same; see docs/benchmarks.md. On CUDA as published, not measured by us: gsplat's
-documentation has 26.4 dB with 2.2 M Gaussians with it and 26.3 dB with 4.5 M without (garden, 7,000 steps)."""
+Gaussians, it gained 0.2 dB in generated rooms and on one photographed desk and nothing around a cup, and takes about as
+much time as additional steps with the same gain; see docs/benchmarks.md. On CUDA as published, not measured here:
+gsplat's documentation reports 26.4 dB with 2.2 M Gaussians with it and 26.3 dB with 4.5 M without (garden, 7,000
+steps)."""
 
 MOST_GAUSSIANS = {"cpu": 100_000, "cuda": 1_500_000}
 LEAST_GAUSSIANS = 2000
 
 FIRST_CHECK, LAST_CHECK = 0.2, 0.8
-"""Shares of the steps at which floaters are removed first and last: before, there are no surfaces to tell them from;
-after, what was behind them has no time to take their place."""
+"""Shares of the steps at which floaters are first and last removed: earlier there are no surfaces to compare with;
+later the Gaussians behind floaters have no time to replace them."""
 
 
 def default_cap(pixels: int, engine: str, pixels_per_gaussian: int | None = None) -> int:
-    """Return the most Gaussians for this many training pixels over all photographs."""
+    """Return the limit of Gaussians for this many training pixels over all photographs."""
     each = pixels_per_gaussian or PIXELS_PER_GAUSSIAN[engine]
     return int(np.clip(pixels // each, LEAST_GAUSSIANS, MOST_GAUSSIANS[engine]))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How one scene is reconstructed.
+    """The settings of one reconstruction.
 
     Attributes:
         steps: training steps, one photograph each.
-        small_steps: the first of them at half resolution: there they cost a quarter, settle the coarse shape, and
+        small_steps: number of first steps at half resolution: they cost a quarter and establish the coarse shape;
             without them the worst views of the result are several dB worse.
         cap: most Gaussians.
         sh_degree: of the colours.
-        sh_every: steps between one degree of the spherical harmonics and the next, from degree 0 up.
+        sh_every: steps between increments of the spherical-harmonic degree, starting from 0.
         ssim_weight: share of structural dissimilarity in the loss (3DGS: 0.2).
-        opacity_weight: of the mean opacity in the loss. 0 by default: where photographs disagree a little, as real ones
-            do, it empties surfaces, and light then comes from all along the ray.
-        rate_means, rate_means_end: step size of the centres in scene units at the first and last step, in between
-            geometric. 3DGS scales it by the extent of the cameras; the distance at which the cameras see the scene
-            serves a single camera and a forward-facing capture as well.
+        opacity_weight: of the mean opacity in the loss. 0 by default: if photographs disagree slightly, as real ones
+            do, it makes surfaces transparent, and light then comes from everywhere along the ray.
+        rate_means, rate_means_end: step size of the centres in scene units at the first and last step, geometric in
+            between. 3DGS scales it with the extent of the cameras; the viewing distance also works for a single camera
+            and for forward-facing captures.
         rate_quats, rate_scales, rate_opacities, rate_sh: step sizes of the stored values at the first step.
-        rate_decay: by what factor those have fallen at the last step; short runs gain from falling rates.
+        rate_decay: factor by which those have decreased at the last step; short runs gain from decreasing rates.
         grow_every: steps between densifications.
         grow_from, grow_until: first and last step that may add Gaussians.
         prune_until: last step that may remove some.
         growth: most Gaussians after a densification over those before.
-        absgrad: whether the growth score is the sum of the pixels' absolute pulls at a Gaussian (Ye et al. 2024,
-            "AbsGS") instead of the length of their sum, in which pulls in opposite directions cancel.
-        mask_weight: factor on the growth score of Gaussians that lie on an object in the photograph's mask. Plain
-            objects have little colour gradient and would get few Gaussians, and it is objects that are lifted.
+        absgrad: whether the growth score sums absolute pixel gradients (Ye et al. 2024, "AbsGS"); in the norm of the
+            plain sum, gradients of opposite directions cancel.
+        mask_weight: factor on the growth score of Gaussians on objects in the photograph's mask. Plain objects have
+            small colour gradients and would get few Gaussians, although lifting needs them.
         split_size: standard deviation in scene units above which a growing Gaussian is split, not cloned.
         huge_size: standard deviation above which a Gaussian is removed.
-        close: distance from a camera in scene units below which a Gaussian is removed: a camera stands in free space,
-            and fog there spoils every view but those it was trained in.
+        close: least distance of a Gaussian from cameras in scene units: cameras are in free space, and fog there ruins
+            all views but those it was trained in.
         faint: opacity below which a Gaussian is removed.
-        exposure_rate: share of the way to its best exposure that one look at a photograph goes, see
-            :mod:`backend.reconstruct.exposure`: other photographs hold the Gaussians to theirs meanwhile. 0 for none.
-        exposure_from: step after which exposures are searched for; before, there is nothing to compare with.
-        floater_checks: how often floaters are removed, see :mod:`backend.reconstruct.floaters`, evenly from
-            :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each time after a densification.
+        exposure_rate: share of the way to its best exposure per step with a photograph, see
+            :mod:`backend.reconstruct.exposure`: meanwhile other photographs keep the Gaussians at their exposure. 0
+            disables it.
+        exposure_share: share of the logarithm of its best exposure that a photograph is given. The Gaussians follow the
+            exposures, so photographs from one side drift together; with less than 1 the drift ends, see
+            docs/benchmarks.md.
+        exposure_from: step after which exposures are estimated; earlier, there is nothing to compare with.
+        floater_checks: number of floater removals, see :mod:`backend.reconstruct.floaters`, evenly spaced from
+            :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each after a densification.
         floater_share: share of a Gaussian's light in front of surfaces above which it is removed as a floater.
-        floater_margin: scene units by which that light must arrive in front of the surface.
+        floater_margin: distance in scene units in front of the surface from which light counts.
     """
 
     steps: int
@@ -161,6 +166,7 @@ class Schedule:
     close: float
     faint: float
     exposure_rate: float
+    exposure_share: float
     exposure_from: int
     floater_checks: int
     floater_share: float
@@ -181,17 +187,17 @@ class Schedule:
         """Return the schedule for a scene.
 
         Args:
-            distance: median distance from a camera to what it sees, scene units.
+            distance: median distance from a camera to the scene, scene units.
             pixels: over all training photographs, at working size.
             count: Gaussians at the start.
             engine: "cpu" or "cuda".
-            steps: another length, in photographs; everything that counts steps scales with it.
-            views: photographs of one step. Steps become fewer by as much, and larger by its root, which keeps what
-                Adam moves a Gaussian by over a pass through the photographs (Zhao et al. 2024, "Grendel").
-            changes: fields of this class to set otherwise.
+            steps: another number of steps, in photographs; everything counted in steps scales with it.
+            views: photographs per step. The number of steps is divided by it, and step sizes are multiplied by its
+                root, which keeps the total motion by Adam per pass over the photographs (Zhao et al. 2024, "Grendel").
+            changes: fields of this class to override.
 
         Raises:
-            BadArgument: an unknown field, or a value out of range.
+            BadArgument: if a field is unknown, or a value is out of range.
         """
         total = STEPS[engine] if steps is None else steps
         if total < 1:
@@ -222,7 +228,7 @@ class Schedule:
             "grow_from": grow_from,
             "grow_until": grow_until,
             "prune_until": round(0.92 * total),
-            # 12 % leaves each generation 100 steps to settle; a start far below the cap must grow faster to reach it.
+            # 12 % gives each generation 100 steps to settle; a start far below the cap must grow faster to reach it.
             "growth": float(np.clip((cap / max(count, 1)) ** (1 / rounds), 1.12, 1.25)),
             "absgrad": ABSGRAD[engine],
             "mask_weight": 2.0,
@@ -231,6 +237,7 @@ class Schedule:
             "close": 0.1 * distance,
             "faint": 0.005,
             "exposure_rate": 0.3,
+            "exposure_share": 0.8,
             "exposure_from": total // 20,
             "floater_checks": 7,
             "floater_share": 0.4,
@@ -253,11 +260,11 @@ class Schedule:
                 raise BadArgument(f"The setting {field.name} is {getattr(self, field.name)}.", "Give 0 or more.")
 
     def small(self, step: int) -> bool:
-        """Whether this step looks at the half-size photographs."""
+        """Whether this step uses the half-size photographs."""
         return step < self.small_steps
 
     def degree(self, step: int) -> int:
-        """The spherical-harmonic degree that is trained at this step."""
+        """The spherical-harmonic degree that is trained in this step."""
         return min(self.sh_degree, step // self.sh_every)
 
     def rates(self, step: int) -> dict[str, float]:
@@ -284,8 +291,8 @@ class Schedule:
         }
 
     def room(self, step: int, count: int) -> int:
-        """How many Gaussians there may be after densifying ``count`` of them at this step."""
+        """Most Gaussians after densifying ``count`` of them at this step."""
         if step > self.grow_until:
             return count
-        # The constant lets a start of a few points get under way.
+        # The constant lets growth start from a few points.
         return min(self.cap, int(count * self.growth) + 200)

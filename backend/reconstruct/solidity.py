@@ -1,4 +1,4 @@
-"""How solid a reconstruction is: whether the light of a pixel comes from one surface or from all along the ray."""
+"""Solidity of a reconstruction: whether the light of a pixel comes from one surface or from the whole ray."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from backend.scene.types import View
 from protocol.splats import Splats
 
 NEAR = 0.01
-"""Light within this share of the viewing distance from the median depth of its pixel counts as of the surface."""
+"""Light within this share of the viewing distance from the median depth of its pixel counts as surface light."""
 
 LONG_SIDE = 400
 PIXELS = 1000
 VIEWS = 16
 
 FOG = 0.2
-"""Share of light at the surface below which a reconstruction counts as fog."""
+"""Share of surface light below which a reconstruction is fog."""
 
 
 @dataclass(frozen=True)
 class Solidity:
-    """Measures of how solid a reconstruction is, over pixels of some views.
+    """Measures of the solidity of a reconstruction, over pixels of some views.
 
     Attributes:
         surface_light: share of the light that arrives within :data:`NEAR` of the median depth, 0 to 1.
-        strongest: mean share of a pixel's light that its strongest Gaussian holds, 0 to 1.
-        opacity: median opacity of the Gaussians that are seen, weighted by their light, 0 to 1.
+        strongest: mean share of a pixel's light from its strongest Gaussian, 0 to 1.
+        opacity: median opacity of the visible Gaussians, weighted by their light, 0 to 1.
     """
 
     surface_light: float
@@ -42,7 +42,7 @@ class Solidity:
 
 
 def solidity(splats: Splats, views: Sequence[View], device: str = "auto", seed: int = 0) -> Solidity:
-    """Return how solid ``splats`` are where ``views`` look. The viewing distance is the median depth of all pixels."""
+    """Return the solidity of ``splats`` in ``views``. The viewing distance is the median depth of all pixels."""
     rng = np.random.default_rng(seed)
     source = LightSource(splats, device)
     chosen = rng.permutation(len(views))[:VIEWS]

@@ -1,8 +1,8 @@
-"""Surfaces from photographs with known cameras, for captures that bring no sparse points.
+"""Surface points from photographs with known cameras, for captures without sparse points.
 
-A plane sweep (Collins 1996) along single rays: a pixel of one photograph is tried at many depths, and the depth is kept
-at which its small neighbourhood looks the same in other photographs. Pixels on plain surfaces match at any depth; they
-take a depth from the nearest sure pixels of their photograph.
+A plane sweep (Collins 1996) along single rays: many depths are tested for a pixel of one photograph, and the depth is
+used at which its neighbourhood matches other photographs best. Pixels on plain surfaces match at any depth; they get a
+depth from the nearest sure pixels of their photograph.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from backend.render import model
 from backend.threads import spread
 
 NEAR, FAR = 0.05, 6.0
-"""Depths that are tried, in units of the cameras' spread: from close to a camera to well behind what they
-surround. Beyond, a repeated pattern such as planks finds chance matches."""
+"""Range of tested depths, in units of the cameras' spread: from close to a camera to well behind the scene. Beyond,
+repeated patterns such as planks cause false matches."""
 
 DEPTHS = 128
-"""Steps of 4 % between them: about a pixel of disparity at half size for neighbouring cameras."""
+"""Steps of 4 %: about a pixel of disparity at half size for neighbouring cameras."""
 
 RANKS = (0, 1, 3, 6, 8, 11)
-"""Which photographs each pixel is compared with, by nearness of their cameras: the very nearest alone share too much of
-the view to tell depths apart, and far ones see too little of it."""
+"""Photographs that each pixel is compared with, as ranks by distance of their cameras: only the nearest would be too
+similar to distinguish depths, and distant ones overlap too little."""
 
 PATCH_STEP = 2
-"""Pixels between the 3 x 3 samples of a neighbourhood: 5 x 5 pixels are seen for the price of 9."""
+"""Pixels between the 3 x 3 samples of a neighbourhood: they span 5 x 5 pixels at the cost of 9."""
 
 WORST_MATCH = 14.0
-"""Mean difference of colour values (0 to 255) above which two neighbourhoods are not of one surface."""
+"""Largest mean difference of colour values (0 to 255) between matching neighbourhoods."""
 
 CLEAREST = 0.5
-"""A match is sure when its difference is at most this share of the median over all depths, and when it agrees with
-AGREEING of the eight nearest such pixels of its photograph: chance matches stand alone, surfaces do not."""
+"""A match is sure if its difference is at most this share of the median over all depths, and if its depth agrees with
+AGREEING of the eight nearest sure pixels of its photograph. False matches are isolated, surfaces are not."""
 
 AGREEING = 4
 SAME_DEPTH = 0.12
-"""Depths that differ by less than this share lie on one surface."""
+"""Depths that differ by less than this share are on one surface."""
 
 SAME_COLOUR = 25.0
-"""Mean difference of colour values below which a photograph shows a point."""
+"""Largest mean difference of colour values at which a photograph shows a point."""
 
 CLOSEST = np.float32(model.NEAR)
 ORDERED = {"contract", "arcp", "nsz"}
-"""Fast-math without permission to reorder sums."""
+"""Fast-math flags without the permission to reorder sums."""
 
-SHOWN = 0.6
-"""Share of the photographs looking at a point that must show it. A point in free space has a different background in
+SHOWING_SHARE = 0.6
+"""Least share of the photographs facing a point that must show it. A point in free space has a different background in
 each; a point on a surface is hidden in some."""
 
 
@@ -62,8 +62,8 @@ def surface_points(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return at most ``count`` points (P, 3) float32 near surfaces, and their colours (P, 3) uint8; P is at least 1.
 
-    Pure black pixels start no ray: an empty background renders black by itself. Where no two photographs agree on
-    anything (one photograph, or all of them black) points are strewn through the space that the cameras see.
+    Pure black pixels are skipped: an empty background renders black by itself. If no photographs agree on anything (one
+    photograph, or only black ones), random points in the space seen by the cameras are returned.
     """
     rng = np.random.default_rng(seed)
     bundle = _Bundle.of(photos)
@@ -84,14 +84,14 @@ class _Bundle:
     """Photographs and cameras as arrays that a kernel can index; images may differ in size.
 
     Attributes:
-        pixels: (sum of H W, 3) uint8, all images one after the other.
-        starts: (V,) int64, where each image begins.
+        pixels: (sum of H W, 3) uint8, all images concatenated.
+        starts: (V,) int64, the first pixel of each image.
         sizes: (V, 2) int64, width and height.
         projections: (V, 3, 4) float32, world to homogeneous pixels.
-        unprojections: (V, 3, 3) float32, homogeneous pixel to world direction of depth 1.
+        unprojections: (V, 3, 3) float32, homogeneous pixel to world direction with depth 1.
         centres: (V, 3) float32.
         neighbours: (V, len(RANKS)) int64, photographs to compare with, -1 if there is none.
-        spread: how far the cameras stand from their middle.
+        spread: distance scale of the cameras from their centre.
     """
 
     pixels: NDArray[np.uint8]
@@ -124,7 +124,7 @@ class _Bundle:
 
 
 def _neighbours(centres: NDArray, forward: NDArray) -> NDArray[np.int64]:
-    """Return, for each camera, near cameras that look within 60 degrees of its direction, or -1."""
+    """Return, for each camera, nearby cameras whose direction is within 60 degrees of its own, or -1."""
     found = np.full((len(centres), len(RANKS)), -1, np.int64)
     gaps = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     shut = (forward @ forward.T < 0.5) | (gaps < 1e-6 * gaps.max())
@@ -140,9 +140,9 @@ class _Rays:
     """R rays.
 
     Attributes:
-        view: (R,) int64, whose photograph they start from.
-        pixels: (R, 2) float32, where in it.
-        origins, directions: (R, 3) float32, in the world; a direction is one unit of depth long.
+        view: (R,) int64, the photograph of each ray.
+        pixels: (R, 2) float32, its pixel.
+        origins, directions: (R, 3) float32, in the world; a direction has depth 1.
         colours: (R, 3) uint8.
     """
 
@@ -153,7 +153,7 @@ class _Rays:
     colours: NDArray[np.uint8]
 
     def points(self, depths: NDArray[np.float64]) -> NDArray[np.float32]:
-        """(R, 3), the points of the rays at these depths."""
+        """Return (R, 3), the points of the rays at these depths."""
         return self.origins + self.directions * depths[:, None].astype(np.float32)
 
 
@@ -170,10 +170,10 @@ def _random_rays(bundle: _Bundle, count: int, rng: np.random.Generator) -> _Rays
 
 
 def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the best depth of each ray, NaN where none matches, and whether it is sure."""
+    """Return the best depth of each ray, NaN without a match, and whether it is sure."""
     ladder = np.geomspace(NEAR * bundle.spread, FAR * bundle.spread, DEPTHS).astype(np.float32)
     best, cost, usual = (np.empty(len(rays.view), np.float32) for _ in range(3))
-    chunk = 4096  # rays between two looks at the progress, a fraction of a second
+    chunk = 4096  # rays between two progress reports, a fraction of a second
     for start in range(0, len(rays.view), chunk):
         progress("reconstruct", 0.0, f"estimating surfaces, {100 * start // len(rays.view)} %")
         rows = slice(start, start + chunk)
@@ -200,7 +200,7 @@ def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np
 
 
 def _agreeing(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which sure rays have enough neighbours, in their photograph, that are sure of nearly the same depth."""
+    """Return which sure rays have enough neighbours in their photograph that are sure of nearly the same depth."""
     agreed = np.zeros(len(sure), bool)
     for view in np.unique(rays.view):
         known = np.flatnonzero((rays.view == view) & sure)
@@ -213,10 +213,11 @@ def _agreeing(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_])
 
 
 def _fill_plain_surfaces(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return depths in which each unsure ray has taken one of the nearest sure pixels of its photograph.
+    """Return depths in which each unsure ray has the depth of one of the nearest sure pixels of its photograph.
 
-    Of eight, the third farthest: a plain patch beside an object is more often what lies behind it. A point that is too
-    far is hidden or moves forward in training; one that is too near is fog, and without any the hole is filled by fog.
+    Of eight, the third farthest is used, because a plain patch beside an object is more often its background. A point
+    that is too far is hidden or moves forward in training; a point that is too near becomes fog, and without a point
+    the hole fills with fog.
     """
     filled = np.where(sure, depths, np.nan)
     for view in np.unique(rays.view):
@@ -229,7 +230,7 @@ def _fill_plain_surfaces(rays: _Rays, depths: NDArray[np.float64], sure: NDArray
 
 
 def _shown(bundle: _Bundle, points: NDArray[np.float32], colours: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which points most of the photographs that look at them show in their colour."""
+    """Return which points are visible in their colour in most of the photographs that face them."""
     looking, showing = np.zeros(len(points), np.int64), np.zeros(len(points), np.int64)
     spread(
         _count_shown,
@@ -243,7 +244,7 @@ def _shown(bundle: _Bundle, points: NDArray[np.float32], colours: NDArray[np.uin
         looking,
         showing,
     )
-    return (showing >= 2) & (showing >= SHOWN * looking)
+    return (showing >= 2) & (showing >= SHOWING_SHARE * looking)
 
 
 @kernel(fastmath=ORDERED)
@@ -262,7 +263,7 @@ def _count_shown(begin, end, pixels, starts, sizes, projections, points, colours
                 continue
             looking[i] += 1
             nearest = np.int64(3 * 255)
-            # The best of 3 x 3 pixels: a point beside an edge is not gone for being half a pixel off.
+            # The best of 3 x 3 pixels, so that half a pixel of error next to an edge does not matter.
             for row in range(int(v) - 1, int(v) + 2):
                 for column in range(int(u) - 1, int(u) + 2):
                     at = starts[view] + row * width + column
@@ -276,7 +277,7 @@ def _count_shown(begin, end, pixels, starts, sizes, projections, points, colours
 
 @inlined(fastmath=ORDERED)
 def _match(pixels, starts, sizes, projections, patch, origin, directions, depth, other):
-    """Mean difference of the neighbourhood ``patch`` (9, 3) at ``depth`` from photograph ``other``, -1 where unseen."""
+    """Return the mean difference of ``patch`` (9, 3) at ``depth`` from photograph ``other``, -1 if outside it."""
     P = projections[other]
     width, height, start = sizes[other, 0], sizes[other, 1], starts[other]
     total = np.float32(0)
@@ -340,7 +341,8 @@ def _sweep_rays(
                         neighbours[own, n],
                     )
                     if difference >= 0:
-                        # Insertion keeps the matches sorted: the better half counts, as the rest may be hidden.
+                        # Insertion keeps the matches sorted. Only the better half counts, because the point may be
+                        # hidden in the others.
                         k = seen
                         while k > 0 and matches[k - 1] > difference:
                             matches[k] = matches[k - 1]

@@ -1,4 +1,4 @@
-"""The training loop: render, compare, step, densify. One loop for both engines; the tensors' device decides."""
+"""The training loop: render, compare, step, densify. Shared by both engines; the device of the tensors selects one."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ from protocol.splats import Splats
 log = logging.getLogger(__name__)
 
 Course = Callable[[int, float, int], object]
-"""Told of a step: its number, the PSNR of the photographs that were looked at in dB, and the number of Gaussians."""
+"""Called with a step's number, the PSNR of its photographs in dB, and the number of Gaussians."""
 
 REPORT_EVERY = 0.2
-"""Seconds between two reports of progress."""
+"""Seconds between two progress reports."""
 
 CHECKPOINT_EVERY = 20.0
-"""Seconds between two checkpoints: a kill costs at most that, and writing one takes a tenth of a second."""
+"""Seconds between two checkpoints, which is the most that a kill loses; writing one takes a tenth of a second."""
 
 START_SHARE = 4
-"""Training starts with at most the cap over this many Gaussians, and grows to the cap where it is needed."""
+"""Training starts with at most the cap divided by this, and grows to the cap where Gaussians are needed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is reconstructed and how: the same in every process that takes part.
+    """The input of a reconstruction, the same in all its processes.
 
     Attributes:
         scene: the capture.
-        views: at least one of its views, to train on.
+        views: the training views, at least one.
         device: "auto", "cpu" or "cuda".
-        steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
+        steps: training steps; None for the default of :mod:`backend.reconstruct.schedule`.
         seed: 0 or more.
-        checkpoint: a file that is written now and then and that a later run continues from; None for no file.
-        settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, ``long_side``, and
+        checkpoint: a file that is written regularly and that a later run resumes from; None for no checkpoints.
+        settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to override, ``long_side``, and
             ``pixels_per_gaussian``.
     """
 
@@ -88,33 +88,33 @@ def reconstruct(
     course: Course | None = None,
     gpus: int = 1,
 ) -> Splats:
-    """Train Gaussians that look like the photographs of ``train_views``.
+    """Train Gaussians that reproduce the photographs of ``train_views``.
 
-    Reads images and masks of ``train_views`` only; from ``scene`` it takes the sparse points. Every random choice
-    hangs on ``seed``: the same call gives the same Gaussians on the CPU, interrupted or not.
+    Only images and masks of ``train_views`` are read; from ``scene`` the sparse points are used. All random choices
+    depend on ``seed``: on the CPU the same call gives the same Gaussians, interrupted or not.
 
     Args:
         scene: the capture.
-        train_views: at least one of its views; sizes may differ, masks may be absent.
+        train_views: at least one of its views; sizes may differ, masks may be missing.
         device: "auto", "cpu" or "cuda".
-        steps: training steps; None is what :mod:`backend.reconstruct.schedule` sets for the device.
+        steps: training steps; None for the default of :mod:`backend.reconstruct.schedule`.
         seed: 0 or more.
         checkpoint: a file that is written every 20 s and at the end, and that a later call with the same scene and
-            settings continues from. One of another scene or other settings is skipped with a warning in the log.
-        progress: called several times a second; what it raises passes through, and the last checkpoint stays.
-        settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to set otherwise, and ``long_side``.
-        pictures: shown an image as training renders it, now and then.
-        course: called several times a second.
-        gpus: how many to use, each for a photograph of its own every step; steps become fewer and larger. On the CPU
-            so many processes.
+            settings resumes from. A checkpoint of another scene or settings is ignored with a log warning.
+        progress: called several times per second; its exceptions propagate, and the last checkpoint stays.
+        settings: fields of :class:`~backend.reconstruct.schedule.Schedule` to override, and ``long_side``.
+        pictures: receives rendered images from time to time.
+        course: called several times per second.
+        gpus: number of GPUs, each with its own photograph per step; the steps become fewer and larger. On the CPU, the
+            number of processes.
 
     Returns:
         The Gaussians in the frame of the capture, every value finite.
 
     Raises:
-        BadScene: no training view, or a capture so far from its origin that float32 cannot hold it.
-        BadArgument: a setting out of range.
-        Unavailable: ``device`` is "cuda" and it cannot be had, or there is not memory enough.
+        BadScene: if there is no training view, or the capture is too far from its origin for float32.
+        BadArgument: if a setting is out of range.
+        Unavailable: if ``device`` is "cuda" and not available, or there is not enough memory.
         Fault: as raised by the readers of the scene.
     """
     plan = Plan(scene, train_views, device_of(device), steps, seed, checkpoint, settings or {})
@@ -125,21 +125,21 @@ def reconstruct(
 
 
 def _follow(peers: Peers, plan: Plan) -> None:
-    """Take part in a reconstruction that another process leads."""
+    """Take part in a reconstruction led by another process."""
     training, mark = prepare(plan, peers=peers)
     train(training, mark, plan.checkpoint)
 
 
 def prepare(plan: Plan, progress: Progress = silent, peers: Peers | None = None) -> tuple[Training, str]:
-    """Read the photographs and place the first Gaussians, for :func:`train`.
+    """Read the photographs and create the first Gaussians, for :func:`train`.
 
     Args:
-        plan: what is reconstructed and how.
-        progress: as of :func:`reconstruct`.
-        peers: the processes that train with this one.
+        plan: the input.
+        progress: as in :func:`reconstruct`.
+        peers: the processes that train together with this one.
 
-    Returns:
-        The training before its first step, and the fingerprint of the run, by which a checkpoint is known to be of it.
+        Returns:
+            The training before its first step, and the fingerprint of the run, which identifies its checkpoints.
 
     Raises: as :func:`reconstruct`.
     """
@@ -153,7 +153,7 @@ def prepare(plan: Plan, progress: Progress = silent, peers: Peers | None = None)
     if long_side < 1:
         raise BadArgument(f"The longest side of a training image is {long_side}.", "Give 1 or more.")
 
-    # Beside the checkpoint there is room for files of this scene.
+    # The folder of the checkpoint is a suitable place for large files of this scene.
     folder = large_folder() if checkpoint is None else checkpoint.parent
     folder.mkdir(parents=True, exist_ok=True)
     wants = estimate_memory(train_views, long_side, engine, changes.get("cap"), changes.get("sh_degree"), each)
@@ -175,7 +175,7 @@ def prepare(plan: Plan, progress: Progress = silent, peers: Peers | None = None)
     cap = int(changes.get("cap", default_cap(photos.pixels, engine, each)))
     sparse = (scene.points - origin).astype(np.float32)
     points = initial_points(sparse, scene.colours, photos.half, max(1, cap // START_SHARE), seed, progress)
-    # As many sparse points as there are may start, and keep their number.
+    # The start may use all sparse points, even if they exceed the cap.
     changes.setdefault("cap", max(cap, len(points[0])))
     cameras = [photo.camera for photo in photos.full]
     distance = viewing_distance(points[0], cameras)
@@ -198,14 +198,14 @@ def train(
     pictures: Pictures = UNSEEN,
     course: Course | None = None,
 ) -> None:
-    """Make the steps of a training, from the checkpoint on where it is of this run.
+    """Run the steps of a training, resuming from its checkpoint if there is one.
 
-    Args: as of :func:`reconstruct`; ``mark`` is the fingerprint of the run.
+    Args: as in :func:`reconstruct`; ``mark`` is the fingerprint of the run.
     """
     if checkpoint is not None:
         training.restore(checkpoint, mark)
     if training.peers is not None and training.peers.rank > 0:
-        checkpoint = None  # The process that leads writes it.
+        checkpoint = None  # The leading process writes it.
     steps = training.schedule.steps
     reported = saved = time.monotonic()
     quality = None
@@ -213,7 +213,7 @@ def train(
         photo, image = training.advance()
         now = time.monotonic()
         if now - reported > REPORT_EVERY:
-            # Over many photographs: one alone says more about itself than about the scene.
+            # A running mean over many photographs, because a single one depends on its content.
             quality = psnr(image, photo.image) if quality is None else 0.9 * quality + 0.1 * psnr(image, photo.image)
             progress("reconstruct", training.step / steps, f"{len(training.adam):,} Gaussians, {quality:.1f} dB")
             if course is not None:
@@ -230,13 +230,13 @@ def train(
 
 
 class Training:
-    """A reconstruction under way.
+    """The state of a running reconstruction.
 
     Attributes:
         adam: the Gaussians as columns means, quats, scales, opacities, sh (stored values, as in Splats).
-        step: how many steps were made.
-        peers: the processes that train with this one; None for this one alone.
-        origin: (3,) float64, of the Gaussians and of the cameras of ``photos`` in the frame of the capture.
+        step: number of completed steps.
+        peers: the processes that train together with this one; None if it is alone.
+        origin: (3,) float64, origin of the Gaussians and of the cameras of ``photos``, in the frame of the capture.
     """
 
     def __init__(
@@ -263,7 +263,7 @@ class Training:
         self.centres = torch.from_numpy(centres).to(self.device)
 
     def advance(self) -> tuple[Photograph, torch.Tensor]:
-        """Make one step; return the photograph it looked at and (H, W, 3) float32, how it was rendered before."""
+        """Run one step; return its photograph and the image (H, W, 3) float32 that was rendered before the update."""
         schedule, columns = self.schedule, self.adam.columns
         number, photo = self._next_photograph()
         degree = schedule.degree(self.step)
@@ -302,16 +302,17 @@ class Training:
         return column_rates(self.schedule, self.step)
 
     def expose(self, seen: Iterable[tuple[int, torch.Tensor, Photograph]]) -> None:
-        """Move the exposures of photographs by number: each as it was rendered, (H, W, 3) float32, and as it is."""
+        """Update the exposures of photographs: number, rendered image (H, W, 3) float32, and photograph of each."""
         if not self.schedule.exposure_rate or self.step < self.schedule.exposure_from:
             return
         errors = torch.zeros_like(self.exposures.logs)
         for number, image, photo in seen:
-            errors[number] += logs_of(image, photo.image)
+            now = self.exposures.logs[number]
+            errors[number] += self.schedule.exposure_share * (now + logs_of(image, photo.image)) - now
         self.exposures.move(self.schedule.exposure_rate * (errors if self.peers is None else self.peers.add(errors)))
 
     def choose_gaussians(self) -> None:
-        """Add and remove Gaussians where this step is one after which that is done."""
+        """Add and remove Gaussians if the schedule says so for this step."""
         if self.schedule.densifies(self.step):
             self.growth = densify(self.adam, self.growth, self.schedule, self.step, self.centres, self.generator)
         if self.schedule.removes_floaters(self.step):
@@ -325,11 +326,11 @@ class Training:
         keep = torch.from_numpy(in_front <= self.schedule.floater_share).to(self.device)
         if int(keep.sum()) >= FEWEST_GAUSSIANS:
             self.adam.rearrange(keep, {name: column[:0].detach() for name, column in self.adam.columns.items()})
-            # Every check follows a densification, which leaves an empty score.
+            # Every check follows a densification, so the score is empty.
             self.growth = Growth(len(self.adam), self.device)
 
     def splats(self) -> Splats:
-        """Return the Gaussians; any with a value that is not finite is left out, and the log says so."""
+        """Return the Gaussians; non-finite ones are dropped with a log warning."""
         good = finite(self.adam.columns)
         if not good.all():
             log.warning("Dropped %d Gaussians with values that are not finite.", int((~good).sum()))
@@ -339,7 +340,7 @@ class Training:
         return splats
 
     def arrays(self) -> checkpoints.Arrays:
-        """Return everything :meth:`restore` needs, as plain arrays."""
+        """Return all state for :meth:`restore`, as plain arrays."""
         tensors = {f"column.{name}": column.detach() for name, column in self.adam.columns.items()}
         tensors |= {f"first.{name}": moment for name, moment in self.adam.first.items()}
         tensors |= {f"second.{name}": moment for name, moment in self.adam.second.items()}
@@ -349,7 +350,7 @@ class Training:
         return {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
 
     def restore(self, path: Path, mark: str) -> bool:
-        """Go on from the checkpoint at ``path`` if it is there and of this run; return whether it was."""
+        """Resume from the checkpoint at ``path`` if it exists and belongs to this run; return whether it did."""
         arrays = checkpoints.load(path, mark)
         if arrays is None:
             return False
@@ -387,7 +388,7 @@ class Training:
         rank, count = (0, 1) if self.peers is None else (self.peers.rank, self.peers.count)
         if len(self.queue) < count:
             self.queue = torch.randperm(len(self.photos.full), generator=self.generator)
-        # Where there are fewer photographs than processes, some look at the same.
+        # With fewer photographs than processes, some processes use the same one.
         number, self.queue = int(self.queue[-1 - rank % len(self.queue)]), self.queue[:-count]
         soon = self.queue[-AHEAD:].tolist()
         return number, self.photos.take(number, self.schedule.small(self.step), soon).on(self.device)
@@ -399,10 +400,10 @@ def _as_splats(columns: Columns) -> Splats:
 
 
 def column_rates(schedule: Schedule, step: int) -> dict[str, float | torch.Tensor]:
-    """Return the step size of each column at a step, of each value of a row where they differ."""
+    """Return the step size of each column at a step, per value of a row if they differ."""
     rates: dict[str, float | torch.Tensor] = dict(schedule.rates(step))
     if schedule.sh_degree:
-        # The view-dependent coefficients learn at a twentieth of the rate, as in 3DGS.
+        # View-dependent coefficients have a twentieth of the rate, as in 3DGS.
         values = torch.full(((schedule.sh_degree + 1) ** 2, 3), 1 / 20)
         values[0] = 1
         rates["sh"] = schedule.rates(step)["sh"] * values.flatten()

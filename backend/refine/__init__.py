@@ -1,8 +1,8 @@
-"""Labels back to Gaussians: geometry that ends where objects end.
+"""Refines Gaussians with labels, so that their geometry ends where objects end.
 
-What labels get wrong lies within a pixel of an outline, and is the fault of Gaussians that reach over it. ``refine``
-moves the outlines of the labels onto the edges of each photograph and lets them shape the Gaussians, beside the
-photographs, for a few hundred steps.
+Wrong labels occur within a pixel of an outline, because of Gaussians that extend over it. ``refine`` moves the outlines
+of the labels onto the edges of each photograph and trains the Gaussians with them and with the photographs, for a few
+hundred steps.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from protocol.splats import Splats
 __all__ = ["SHARE", "Refinement", "refine"]
 
 SHARE = 15
-"""A reconstruction takes so many times as many steps as the tuning after it."""
+"""Ratio between the steps of a reconstruction and those of the refinement."""
 
 STRONGEST = 16
-"""Gaussians asked of each pixel."""
+"""Gaussians per pixel."""
 BACKGROUND = 0.8
-"""What the light of the background counts where the labels of a pixel are weighed: objects let some of it through at
-their rims, where Gaussians are few and faint. On made rooms, weighed as 1, it takes three times as many pixels from
-objects as objects take from it."""
+"""Weight of the background's light for the labels of a pixel: objects are partly transparent at their rims, where
+Gaussians are few and faint. With weight 1 in generated rooms, background takes three times as many pixels from objects
+as objects take from it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Refinement:
-    """How boundaries are refined; the defaults were chosen on made rooms.
+    """Settings of the refinement; the defaults were chosen on generated rooms.
 
     Attributes:
-        steps: of tuning, one photograph each; 0 for none, None for a fifteenth of what a reconstruction takes.
-        rounds: in how many parts they are made. Each part begins with outlines of what the last has sharpened.
-        label_weight: of the label loss beside the photometric loss.
+        steps: of training, one photograph each; 0 for none, None for a fifteenth of the steps of a reconstruction.
+        rounds: number of parts. Each part starts with outlines from the Gaussians of the previous one.
+        label_weight: weight of the label loss relative to the photometric loss.
     """
 
     steps: int | None = None
@@ -69,20 +69,20 @@ def refine(
     """Return Gaussians whose edges follow the photographs, with their labels.
 
     Args:
-        splats: N Gaussians in the frame of the cameras, as reconstructed; those that are not finite stay as they are.
-        lifted: their labels; without any object all stays as it is. Confidence, embedding and the views of each label
-            are carried over.
+        splats: N Gaussians in the frame of the cameras, as reconstructed; non-finite ones are not changed.
+        lifted: their labels; without any object nothing is changed. Confidence, embedding and the views of each label
+            are copied.
         views: at least one training view; photographs are read, masks are not needed.
         how: None for the defaults.
         device: "auto", "cpu" or "cuda".
-        seed: of every random choice.
+        seed: random seed.
         progress: told under the stage "refine".
 
     Returns:
         The refined Gaussians without extra columns, and their lift.
 
     Raises:
-        Unavailable: if the device cannot be had, or there is not memory enough.
+        Unavailable: if the device is not available, or there is not enough memory.
         Fault: as raised by the readers of the scene.
         Cancelled: from ``progress``.
     """
@@ -107,7 +107,7 @@ def refine(
 
 
 def _need(splats: Splats, views: Sequence[View], device: str) -> MemoryEstimate:
-    """What tuning takes: as a reconstruction does, and an outline beside each photograph."""
+    """Return the memory that tuning takes: that of a reconstruction, plus an outline per photograph."""
     wanted = estimate_memory(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
     sizes = (view.camera.size_within(LONG_SIDE[device]) for view in views)
     return wanted._replace(photographs=wanted.photographs + sum(4 * width * height for width, height in sizes))
@@ -125,7 +125,7 @@ def _outlines(
     device: str,
     progress: Progress,
 ) -> list[NDArray[np.int32]]:
-    """Of each photograph, (H, W) int32, the labels as drawn, led to its edges; in a file where there is a folder."""
+    """Return each photograph's label map (H, W) int32 with its outlines on edges; in a file if a folder is given."""
     renderer = Renderer(splats, device)
     photo_cache = None if folder is None else PhotoCache(folder)
     found: list[NDArray[np.int32]] = []

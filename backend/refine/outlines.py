@@ -1,8 +1,8 @@
-"""Where objects end in a photograph: the outline of the labels, moved onto the photograph's own edges.
+"""Object outlines in a photograph: the outlines of the labels, moved to edges of the photograph.
 
-Labels are right but for a rim of a pixel or two at outlines. A mask is no better a guide there: a detector's outlines
-wobble by as much. The photograph is: within the rim, a watershed of its gradient (Meyer 1994) leads the labels from
-both sides to the steepest edge between them.
+Labels are correct except for a rim of a pixel or two at outlines. Masks are not more accurate there, because a
+detector's outlines wobble as much. The photograph is: within the rim, a watershed of its gradient (Meyer 1994) extends
+the labels from both sides to the strongest edge between them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from backend.compiled import kernel
 from backend.threads import spread
 
 RIM = 0.003
-"""Half the width of the rim as a share of the image diagonal, and at least 2 pixels. Chosen on made rooms, where a rim
-of 1 or 2 pixels halves the pixels that training views show wrong, and one of 3 does less."""
+"""Half the width of the rim as a share of the image diagonal, at least 2 pixels. Chosen on generated rooms, where a rim
+of 1 or 2 pixels halves the wrong pixels in training views, and one of 3 is less effective."""
 
 
 def outlined(shown: NDArray[np.int32], photograph: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return the label map with its outlines on edges of the photograph.
 
-    Parts too thin to have a pixel outside the rim stay as they are, and so does what lies beside them.
+    Parts too thin to have a pixel outside the rim are not changed, and neither are pixels next to them.
 
     Args:
-        shown: (H, W) int32, the labels as the Gaussians show them.
+        shown: (H, W) int32, the labels as rendered from the Gaussians.
         photograph: (H, W, 3) uint8.
 
     Returns:
@@ -53,7 +53,7 @@ def _steepness(photograph: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @kernel()
 def _thin_parts(begin, end, shown, inside, reach, thin):  # pragma: no cover - compiled
-    """Mark in ``thin`` pixels, of rows begin to end, without a pixel of ``inside`` and their own label in reach."""
+    """Mark in ``thin`` pixels of rows begin to end without a pixel of ``inside`` and their own label in reach."""
     height, width = shown.shape
     for y in range(begin, end):
         for x in range(width):

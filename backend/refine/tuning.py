@@ -1,10 +1,10 @@
-"""A few hundred steps on photographs and labels together: label gradients shape opacity, centre, rotation and size.
+"""Trains Gaussians on photographs and labels together: label gradients change opacity, centre, rotation and size.
 
-Each Gaussian carries the code of its label, a row of signs; codes are blended beside the colours in one pass, and the
-mean absolute difference to the code of what a pixel should show is the label loss. Between -1 and 1 an absolute
-difference to a sign is linear, so the loss counts the light of each wrong label (by the share of signs in which the two
-differ), and over views that disagree on an outline its minimum is their median: a sharp edge, not a blend. Codes and
-labels hold still; colours learn from the photographs alone.
+Each Gaussian has the code of its label, a row of signs. Codes are blended together with the colours, and the label loss
+is the mean absolute difference to the code of each pixel's target label. Between -1 and 1 the absolute difference to a
+sign is linear, so the loss counts the light of each wrong label (by the share of signs in which the two differ). Over
+views that disagree on an outline its minimum is their median: a sharp edge, not a blend. Codes and labels are constant;
+colours are trained only with the photographs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from backend.reconstruct.train import column_rates
 from backend.render import rasterize, sh_colours
 
 SIGNS = 12
-"""Signs in a code: 12 keep any two of 51 labels apart in 2 of them or more, and labels that meet in 6 as a rule."""
+"""Signs per code: with 12, any two of 51 labels differ in at least 2 signs, and neighbouring labels usually in 6."""
 BEGIN = 0.1
-"""Where in the schedule of a reconstruction the step sizes begin; they end as they do there."""
+"""Share of the reconstruction's schedule at which the step sizes start; they end as in the schedule."""
 
 
 def codes(labels: int, seed: int) -> NDArray[np.float32]:
-    """Return (labels, SIGNS) float32 of -1 and 1: random rows, each chosen among many to differ from those before."""
+    """Return (labels, SIGNS) float32 of -1 and 1: random rows, each selected to differ from the previous ones."""
     rng = np.random.default_rng(seed)
     rows = np.empty((labels, SIGNS), np.float32)
     for i in range(labels):
@@ -49,17 +49,17 @@ def tune(
     seed: int,
     tell: Callable[[float, str], None],
 ) -> Columns:
-    """Return the columns of N Gaussians after ``schedule.steps`` steps, one photograph each.
+    """Return the columns of N Gaussians after ``schedule.steps`` steps with one photograph each.
 
     Args:
         columns: means, quats, scales, opacities, sh (stored values, as in Splats), on the device to compute on.
         labels: (N,) int32, from 0.
         photos: at least one.
-        outlines: of each photograph, (H, W) int32, the label that each pixel should show.
-        schedule: of a reconstruction of this length: its step sizes and the weight of SSIM are used.
-        label_weight: of the label loss beside the photometric one.
-        seed: of the order of the photographs and of the codes.
-        tell: how much is done, 0 to 1, and a few words.
+        outlines: of each photograph, (H, W) int32, the target label of each pixel.
+        schedule: of a reconstruction of this length; its step sizes and the weight of SSIM are used.
+        label_weight: weight of the label loss relative to the photometric loss.
+        seed: random seed for the order of the photographs and the codes.
+        tell: called with the share that is done, 0 to 1, and a short note.
     """
     adam = Adam({name: column.clone() for name, column in columns.items()})
     device = columns["means"].device

@@ -1,4 +1,4 @@
-"""Gaussians to pixels and back: one contract, a numba engine and a CUDA engine."""
+"""Rasterises Gaussians differentiably, with a numba engine and a CUDA engine behind one interface."""
 
 from backend.render.engine import Renderer, device_of, rasterize
 from backend.render.sh import sh_colours

@@ -1,9 +1,9 @@
-"""Blending: the kernels that cost the time.
+"""Blending: the most expensive kernels.
 
-One tile at a time, Gaussians front to back. For one Gaussian the weights of its pixels come first (:func:`weigh`), in
-whole rows of 16 pixels without branches, because such a row is one AVX-512 register (two of AVX2) and a branch per
-pixel costs more than the pixel; then each channel adds its share in one loop over those rows. So the number of
-channels is free and one compiled kernel serves all. Everything is float32.
+Tiles are processed one at a time, Gaussians front to back. For each Gaussian the weights of its pixels are computed
+first (:func:`weigh`), in whole rows of 16 pixels without branches: a row is one AVX-512 register (two of AVX2), and a
+branch per pixel costs more than the pixel. Then each channel adds its part in one loop over those rows. So one compiled
+kernel handles any number of channels. Everything is float32.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ OPAQUE = F(TRANSMITTANCE_MIN)
 LOWEST = F(-6.4)
 AREA = TILE * TILE
 CHECK_EVERY = 16
-"""Whether a tile is opaque is asked once in so many Gaussians; what an opaque tile still walks adds nothing."""
+"""Gaussians between two checks whether a tile is opaque; Gaussians drawn into an opaque tile add nothing."""
 
 ORDERED = {"nnan", "ninf", "nsz", "arcp", "contract", "afn"}
-"""All of fast-math but the permission to reorder sums, for kernels that do not gain by it."""
+"""All fast-math flags but the permission to reorder sums, for kernels that do not gain from it."""
 
 # exp(8 y) = p(y)^8: interpolation of exp(y) at the six Chebyshev nodes of -0.8 <= y <= 0. Within 2e-6 of exp.
 _NODES = -0.4 + 0.4 * np.cos((np.arange(6) + 0.5) * np.pi / 6)
@@ -32,7 +32,7 @@ E0, E1, E2, E3, E4, E5 = (F(c) for c in np.linalg.solve(np.vander(_NODES, increa
 
 @inlined(fastmath=ORDERED)
 def falloff(x):
-    """exp(x) for x <= 0; below -6.4 (alpha < 1/600 and so cut anyway) its value there."""
+    """Return exp(x) for x <= 0; below -6.4 (where alpha < 1/600 is cut anyway) its value at -6.4."""
     y = max(x, LOWEST) * F(0.125)
     p = E0 + y * (E1 + y * (E2 + y * (E3 + y * (E4 + y * E5))))
     p = p * p
@@ -42,10 +42,10 @@ def falloff(x):
 
 @inlined(fastmath=ORDERED)
 def weigh(footprints, i, left, top, low, high, transmittance, weights):
-    """Weights of Gaussian i in rows low to high of the tile at (left, top), and the transmittance behind it.
+    """Compute weights of Gaussian i in rows low to high of the tile at (left, top), and the transmittance behind it.
 
     Args:
-        transmittance: (TILE, TILE), before the Gaussian; after it on return.
+        transmittance: (TILE, TILE), before the Gaussian; updated to that behind it.
         weights: (TILE, TILE), written in those rows only.
     """
     u, v = footprints[i, U] - F(left) - HALF, footprints[i, V] - F(top) - HALF
@@ -67,7 +67,7 @@ def weigh(footprints, i, left, top, low, high, transmittance, weights):
 
 @inlined(fastmath=True)
 def opaque(transmittance):
-    """Whether no light is left in any pixel of the tile."""
+    """Return whether no light is left in any pixel of the tile."""
     total = F(0)
     for y in range(TILE):
         for x in range(TILE):
@@ -77,7 +77,7 @@ def opaque(transmittance):
 
 @inlined(fastmath=True)
 def open_tile(left, top, width, height):
-    """(TILE, TILE) transmittance before the first Gaussian: 1 in the image, 0 in what the tile has beyond its edge."""
+    """Return (TILE, TILE) transmittance before the first Gaussian: 1 inside the image, 0 outside."""
     transmittance = np.zeros((TILE, TILE), np.float32)
     for y in range(min(TILE, height - top)):
         for x in range(min(TILE, width - left)):
@@ -92,8 +92,8 @@ def blend(begin, end, schedule, start, members, rows, footprints, features, acro
     Args:
         schedule, start, members, rows, across: see :class:`backend.render.tiles.Bins`.
         footprints: (N, 8), see :mod:`backend.render.project`. features: (N, C).
-        image: (H, W, C), written. transmittance: (H, W), written: what is left behind the last Gaussian.
-        stop: (tiles,) int64, written: where the walk through a tile's members ended.
+        image: (H, W, C), written. transmittance: (H, W), written: that behind the last Gaussian.
+        stop: (tiles,) int64, written: the index in members at which a tile ended.
     """
     height, width = transmittance.shape
     channels = features.shape[1]
@@ -126,13 +126,13 @@ def blend(begin, end, schedule, start, members, rows, footprints, features, acro
 
 @inlined(fastmath=True)
 def weigh_back(footprints, i, left, top, low, high, light, to_come, gain, weights, lanes, absolute):
-    """As :func:`weigh`; also what the loss gains with alpha, summed per column of pixels.
+    """As :func:`weigh`, and compute the derivative of the loss by alpha, summed per column of pixels.
 
     Args:
-        to_come: (TILE, TILE), what this and all later Gaussians add to the loss; without this one on return.
+        to_come: (TILE, TILE), loss terms of this and all later Gaussians; this one's are subtracted.
         gain: (TILE, TILE), d_image . feature.
-        lanes: (5, TILE), written: sums over the rows of g, g dy and g dy^2, where g = alpha dL/dalpha; and, where
-            absolute, of what the pixel adds to the centre's gradient, without its sign.
+        lanes: (5, TILE), written: sums over the rows of g, g dy and g dy^2, where g = alpha dL/dalpha; if absolute,
+            also of the absolute values of the pixel's contribution to the centre's gradient.
         absolute: True or None, see :func:`blend_backward`.
     """
     u, v = footprints[i, U] - F(left) - HALF, footprints[i, V] - F(top) - HALF
@@ -174,18 +174,17 @@ def blend_backward(
 ):  # fmt: skip
     """Gradients of :func:`blend`, per pair, so that no two threads write the same number.
 
-    Front to back again, with one number per pixel for what is still to come: the loss changes with alpha_i by
-    T_i f_i - (what all later Gaussians add) / (1 - alpha_i), where f_i is d_image . feature_i, and what is still
-    to come is d_image . image minus what has been seen; the transmittance that is left adds -d_alpha T_end.
+    Front to back again, with one number per pixel for the remaining loss terms: the derivative of the loss by alpha_i
+    is T_i f_i - (terms of all later Gaussians) / (1 - alpha_i), where f_i is d_image . feature_i. The remaining terms
+    are d_image . image minus those processed; the transmittance that is left adds -d_alpha T_end.
 
     Args:
         d_image: (H, W, C). d_alpha: (H, W).
-        sums: (n, C + 6), written: per pair, Gaussian by Gaussian, the gradients of its features, then the six moments
-            that :func:`backend.render.project.project_backward` wants; where absolute (n, C + 8), with the sums of
-            |dL/dmeans2d| of each pixel.
-        absolute: True or None. The test for None is made when the kernel is compiled, so what is not asked for costs
-            nothing.
-        Otherwise as :func:`blend`, whose results image, transmittance and stop are read.
+        sums: (n, C + 6), written: per pair, grouped by Gaussian, the gradients of its features, then the six moments
+            for :func:`backend.render.project.project_backward`; if absolute (n, C + 8), with the sums of |dL/dmeans2d|
+            over pixels.
+        absolute: True or None. numba evaluates the test for None at compile time, so None has no cost.
+        Otherwise as in :func:`blend`, whose results image, transmittance and stop are inputs.
     """
     height, width = transmittance.shape
     channels = features.shape[1]
@@ -245,7 +244,7 @@ def blend_backward(
 
 @kernel(fastmath=True)
 def gather(begin, end, order, first, sums, d_features, moments):
-    """Add up the pairs of each Gaussian, in a fixed order: d_features (N, C) and moments (N, 6 or 8), zero before."""
+    """Sum the pairs of each Gaussian in a fixed order: d_features (N, C) and moments (N, 6 or 8), initially zero."""
     channels, others = d_features.shape[1], moments.shape[1]
     for r in range(begin, end):
         i = order[r]

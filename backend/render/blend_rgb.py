@@ -1,5 +1,5 @@
-"""Blending of three channels, which is what training does all day: :mod:`backend.render.blend` with the channels
-written out, so that a row of 16 pixels is read, weighed and added up in registers, once.
+"""Blending of three channels, which dominates training: :mod:`backend.render.blend` with the channels
+unrolled, so that a row of 16 pixels is read, weighted and accumulated in registers once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY
 CHANNELS = 3
 LIGHT = 3
 TO_COME = 4
-"""What a tile carries lies in one array, colours first, then these: so the compiler knows that no two of them overlap,
-and does not ask once a row."""
+"""The state of a tile is one array, colours first, then these. So the compiler knows that its parts do not overlap, and
+needs no check per row."""
 
 
 @inlined(fastmath=True)

@@ -1,8 +1,8 @@
 """The k strongest Gaussians of each chosen pixel.
 
-The chosen pixels of a tile stand in groups of 16, row by row, and a group is weighed like a row of
-:func:`backend.render.blend.weigh`: where all pixels are chosen, groups are rows; where few are, a tile has one or two.
-Each pixel keeps a list sorted by weight; Gaussians come nearest first, and of equal weights the nearer stays ahead.
+The chosen pixels of a tile are arranged in groups of 16, row by row, and a group is processed like a row in
+:func:`backend.render.blend.weigh`: if all pixels are chosen, groups are rows; if few are, a tile has one or two groups.
+Each pixel has a list sorted by weight; Gaussians arrive nearest first, and ties keep this order.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from backend.compiled import inlined, kernel
 from backend.render.blend import CAP, CHECK_EVERY, CUT, OPAQUE, ORDERED, falloff
 from backend.render.model import TILE
 from backend.render.project import CONIC_A, CONIC_B, CONIC_C, HALF, ONE, OPACITY, F, U, V
-from backend.render.seen import Seen
+from backend.render.projected import ProjectedSplats
 from backend.render.types import Contributions
 from backend.threads import spread
 
 LANES = 16
 
 
-def contributions(seen: Seen, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
-    """Contributions of ``pixels`` (P,), row-major numbers, or of all pixels where None."""
+def contributions(seen: ProjectedSplats, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
+    """Return the contributions to ``pixels`` (P,), row-major numbers, or to all pixels if None."""
     camera, bins = seen.camera, seen.bins
     if pixels is None:
         pixels = np.arange(camera.width * camera.height, dtype=np.int64)
@@ -38,7 +38,7 @@ def contributions(seen: Seen, pixels: NDArray[np.int64] | None, k: int) -> Contr
 
 @kernel()
 def bucket(pixels, width, across, tiles):
-    """Pixels of tile t: ``places[begin[t]:begin[t + 1]]``, indices into ``pixels`` in their own order."""
+    """Group pixels by tile: tile t has ``places[begin[t]:begin[t + 1]]``, indices into ``pixels`` in their order."""
     begin = np.zeros(tiles + 1, np.int64)
     for place in range(pixels.shape[0]):
         tile = pixels[place] // width // TILE * across + pixels[place] % width // TILE
@@ -56,7 +56,7 @@ def bucket(pixels, width, across, tiles):
 
 @inlined(fastmath=True)
 def exceed(weights, least, group):
-    """Whether any of the weights (LANES,) is above its pixel's ``least``. A count is the same in any order."""
+    """Return whether a weight (LANES,) exceeds its pixel's ``least``. Counting them is independent of the order."""
     above = F(0)
     for lane in range(LANES):
         above += ONE if weights[lane] > least[group, lane] else F(0)
@@ -65,10 +65,10 @@ def exceed(weights, least, group):
 
 @inlined(fastmath=ORDERED)
 def weigh_group(footprints, i, xs, ys, group, light, weights, least):
-    """Weights (LANES,) of Gaussian i in one group of pixels; whether any is above its pixel's ``least``.
+    """Compute weights (LANES,) of Gaussian i in a group of pixels; return whether any exceeds its pixel's ``least``.
 
     Args:
-        xs, ys: (groups, LANES), pixel centres. light: (groups, LANES), transmittance, carried on.
+        xs, ys: (groups, LANES), pixel centres. light: (groups, LANES), transmittance, updated.
     """
     u, v = footprints[i, U], footprints[i, V]
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
@@ -89,7 +89,7 @@ def weigh_group(footprints, i, xs, ys, group, light, weights, least):
 def strongest(
     begin, end, schedule, start, members, rows, footprints, across, width, pixels, pixel_start, places, ids, weights
 ):
-    """Fill ids and weights (P, k), both zero before.
+    """Fill ids and weights (P, k), both initially zero.
 
     Args:
         schedule, start, members, rows, across: see :class:`backend.render.tiles.Bins`.

@@ -1,4 +1,4 @@
-"""The numba engine: projection, binning and blending put together, for training and for lifting."""
+"""The numba engine: projection, binning and blending combined, for training and for lifting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.render.blend import blend, blend_backward, gather
 from backend.render.blend_rgb import CHANNELS, blend_rgb, blend_rgb_backward
 from backend.render.contribute import contributions
 from backend.render.project import LEAST, REACH_X, REACH_Y, U, V, project_backward
-from backend.render.seen import Floats, Seen, see
+from backend.render.projected import Floats, ProjectedSplats, project_splats
 from backend.render.sh import sh_colours
 from backend.render.types import Contributions, Rendered, Votes
 from backend.render.votes import votes
@@ -25,14 +25,14 @@ from protocol.splats import Splats
 
 @dataclass(frozen=True)
 class Picture:
-    """What blending leaves behind: image (H, W, C), transmittance (H, W), stop (tiles,)."""
+    """The results of blending: image (H, W, C), transmittance (H, W), stop (tiles,)."""
 
     image: Floats
     transmittance: Floats
     stop: NDArray[np.int64]
 
 
-def paint(seen: Seen, features: Floats) -> Picture:
+def paint(seen: ProjectedSplats, features: Floats) -> Picture:
     """Blend features (N, C)."""
     camera, bins = seen.camera, seen.bins
     image = np.empty((camera.height, camera.width, features.shape[1]), np.float32)
@@ -51,7 +51,7 @@ class _Paint(torch.autograd.Function):
     def forward(ctx, means, quats, scales, opacities, features, means2d, seen, absgrad):
         picture = paint(seen, _numpy(features))
         image, alpha = torch.from_numpy(picture.image), torch.from_numpy(1 - picture.transmittance)
-        # The image is saved as a tensor, so that torch notices if somebody writes into it before the backward pass.
+        # The image is saved as a tensor, so that torch detects writes to it before the backward pass.
         ctx.save_for_backward(means, quats, scales, features, image, means2d)
         ctx.seen, ctx.transmittance, ctx.stop, ctx.absgrad = seen, picture.transmittance, picture.stop, absgrad
         return image, alpha
@@ -100,9 +100,9 @@ def rasterize(
     absgrad: bool = False,
 ) -> Rendered:
     """See :func:`backend.render.engine.rasterize`."""
-    seen = see(_numpy(means), _numpy(quats), _numpy(scales), _numpy(opacities), camera)
+    seen = project_splats(_numpy(means), _numpy(quats), _numpy(scales), _numpy(opacities), camera)
     means2d = torch.from_numpy(np.ascontiguousarray(seen.footprints[:, [U, V]]))
-    # The centres are a leaf of their own: their gradient is reported, and reaches the means by another way.
+    # The projected centres are a separate leaf: their gradient is only reported; the means get theirs directly.
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (means, quats, scales, opacities)):
         means2d.requires_grad_()
     image, alpha = _Paint.apply(means, quats, scales, opacities, features, means2d, seen, absgrad)
@@ -118,24 +118,24 @@ def _numpy(tensor: Tensor) -> NDArray:
 
 
 def _copy(column: NDArray) -> Floats:
-    """Writable, contiguous and float32, so that the kernels are compiled for one kind of array only."""
+    """Return a writable, contiguous float32 copy, so that the kernels are compiled for one array type only."""
     return np.array(column, np.float32, order="C")
 
 
 class Still:
-    """Gaussians that hold still: see :class:`backend.render.engine.Renderer`."""
+    """Constant Gaussians: see :class:`backend.render.engine.Renderer`."""
 
     def __init__(self, splats: Splats) -> None:
         self._geometry = _copy(splats.means), _copy(splats.quats), _copy(splats.scales), _copy(splats.opacities)
         self._sh = torch.from_numpy(_copy(splats.sh))
 
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
-        return contributions(see(*self._geometry, camera), pixels, k)
+        return contributions(project_splats(*self._geometry, camera), pixels, k)
 
     def image(self, camera: Camera, features: Floats | None) -> Floats:
         if features is None:
             features = sh_colours(self._sh, torch.from_numpy(self._geometry[0]), camera).numpy()
-        return paint(see(*self._geometry, camera), _copy(features)).image
+        return paint(project_splats(*self._geometry, camera), _copy(features)).image
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
-        return votes(see(*self._geometry, camera), mask)
+        return votes(project_splats(*self._geometry, camera), mask)

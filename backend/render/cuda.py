@@ -1,13 +1,12 @@
-"""The CUDA engine: gsplat's kernels under the same contract as :mod:`backend.render.cpu`.
+"""The CUDA engine: gsplat's kernels behind the interface of :mod:`backend.render.cpu`.
 
-Differences from the CPU engine that cannot be had otherwise with gsplat 1.5.3: the Gaussian that would bring a pixel's
-transmittance to 1e-4 or below is left out instead of being the last one drawn, as in INRIA's code; the weight that is
-missing then is 1e-4 alpha / (1 - alpha) at most, 0.01 for an alpha of 0.99 and 0.1 for the largest. And sums of
-gradients depend in their last digits on the order in which threads add.
-
-Of gsplat only the kernels are used. Its strategies and its exporter are not: in 1.5.3 the default strategy never resets
-an opacity (`step % every == 0 & step > 0` compares with `0 & step`), and one opacity that is not a number empties the
-whole export. Growing, pruning and writing are :mod:`backend.reconstruct.densify` and :mod:`protocol.ply`.
+Two differences from the CPU engine are unavoidable with gsplat 1.5.3. The Gaussian that would reduce a pixel's
+transmittance to 1e-4 or below is skipped instead of being the last one drawn, as in INRIA's code; the missing weight is
+at most 1e-4 alpha / (1 - alpha), which is 0.01 for an alpha of 0.99 and 0.1 for the largest. And the last digits of
+gradient sums depend on the order in which threads add.
+Only the kernels of gsplat are used. Its strategies and exporter are not: in 1.5.3 the default strategy never resets an
+opacity (`step % every == 0 & step > 0` compares with `0 & step`), and one NaN opacity empties the whole export.
+:mod:`backend.reconstruct.densify` and :mod:`protocol.ply` replace them.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ from protocol.errors import Unavailable
 from protocol.splats import Splats
 
 CHUNK = 32
-"""Channels blended at a time; gsplat's kernels keep all channels of a pixel in registers and slow down beyond."""
+"""Channels blended at once; gsplat's kernels keep all channels of a pixel in registers and slow down with more."""
 
 WIDTHS = (1, 2, 3, 4, 5, 8, 9, 16, 17, 32)
-"""Numbers of channels, up to CHUNK, that gsplat is compiled for: version 1.5.3 pads others, 1.6 refuses them."""
+"""Numbers of channels, up to CHUNK, that gsplat is compiled for: version 1.5.3 pads others, 1.6 rejects them."""
 
 PIXELS = 2**18
-"""Pixels whose pairs are listed at a time, so that a large view needs no more memory than a small one."""
+"""Pixels whose pairs are listed at once, so that a large view needs no more memory than a small one."""
 
 ALL = 2**31 - 1
-"""More batches of Gaussians than any tile has."""
+"""More batches of Gaussians than any tile can have."""
 
 
 @lru_cache(maxsize=1)
 def missing() -> str | None:
-    """Why CUDA cannot be used here, or None where it can; see :func:`backend.render.kernels.load`."""
+    """Return why CUDA cannot be used, or None if it can; see :func:`backend.render.kernels.load`."""
     return kernels.load()
 
 
@@ -55,8 +54,8 @@ def require() -> None:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Gaussians as one camera sees them: what gsplat's rasterisers start from; one camera, so leading dimensions are 1.
+class ProjectedSplats:
+    """Gaussians projected for one camera, as gsplat's rasterisers expect them; leading dimensions are 1.
 
     Attributes:
         means2d: (N, 2) pixels. conics: (N, 3) 1/pixels^2. opacities: (N,). visible: (N,) bool.
@@ -72,11 +71,11 @@ class Seen:
     members: Tensor
 
 
-def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera) -> Seen:
-    """Project Gaussians, sort them by depth and deal them to tiles."""
+def project_splats(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera) -> ProjectedSplats:
+    """Project Gaussians, sort them by depth and assign them to tiles."""
     from gsplat.cuda._wrapper import fully_fused_projection, isect_offset_encode, isect_tiles
 
-    # A copy that blocks would wait for all that the device has still to do.
+    # Non-blocking, because a blocking copy would wait for all queued work of the device.
     viewmats, Ks = (
         torch.as_tensor(matrix, dtype=torch.float32).to(means.device, non_blocking=True)[None]
         for matrix in (camera.viewmat, camera.K)
@@ -84,27 +83,29 @@ def see(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera:
     alphas = torch.sigmoid(opacities)
     across, down = -(-camera.width // TILE), -(-camera.height // TILE)
     if not len(means):
-        # gsplat divides by the number of Gaussians, which ends the process if there is none.
+        # gsplat divides by the number of Gaussians, which crashes the process if it is 0.
         none = torch.zeros(0, 2, dtype=torch.int32, device=means.device)
         offsets = torch.zeros(1, down, across, dtype=torch.int32, device=means.device)
-        return Seen(means[:, :2], scales, alphas, none[:, 0] > 0, none, offsets, none[:, 0].contiguous())
+        return ProjectedSplats(means[:, :2], scales, alphas, none[:, 0] > 0, none, offsets, none[:, 0].contiguous())
     radii, means2d, depths, conics, _ = fully_fused_projection(
         means, None, quats, torch.exp(scales), viewmats, Ks, camera.width, camera.height,
         eps2d=LOW_PASS, near_plane=NEAR, opacities=alphas,
     )  # fmt: skip
     visible = (radii[0] > 0).all(-1)
-    # gsplat leaves the centres of unseen Gaussians uninitialised.
+    # gsplat leaves the centres of invisible Gaussians uninitialised.
     centres = torch.where(visible[:, None], means2d[0], torch.zeros_like(means2d[0]))
     _, keys, members = isect_tiles(centres.detach()[None], radii, depths, TILE, across, down)
     offsets = isect_offset_encode(keys, 1, across, down)
-    return Seen(centres, conics[0], alphas, visible, radii[0], offsets, members)
+    return ProjectedSplats(centres, conics[0], alphas, visible, radii[0], offsets, members)
 
 
-def paint(seen: Seen, features: Tensor, camera: Camera, drawn: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """image (H, W, C) and alpha (H, W) of features (N, C).
+def paint(
+    seen: ProjectedSplats, features: Tensor, camera: Camera, drawn: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return image (H, W, C) and alpha (H, W) of features (N, C).
 
     Args:
-        drawn: ``seen.means2d[None]``, where its ``absgrad`` is wanted after ``backward``; then C is at most CHUNK.
+        drawn: ``seen.means2d[None]``, if its ``absgrad`` is needed after ``backward``; then C is at most CHUNK.
     """
     from gsplat.cuda._wrapper import rasterize_to_pixels
 
@@ -119,7 +120,7 @@ def paint(seen: Seen, features: Tensor, camera: Camera, drawn: Tensor | None = N
             camera.width, camera.height, TILE, seen.offsets, seen.members, absgrad=drawn is not None,
         )  # fmt: skip
         parts.append(part[0, ..., :channels])
-        # Every chunk has the same alpha; one of them carries its gradient.
+        # Every chunk has the same alpha; only one of them carries its gradient.
         alpha = one[0, ..., 0] if alpha is None else alpha
     assert alpha is not None
     return torch.cat(parts, -1), alpha
@@ -136,7 +137,7 @@ def rasterize(
 ) -> Rendered:
     """See :func:`backend.render.engine.rasterize`."""
     require()
-    seen = see(means, quats, scales, opacities, camera)
+    seen = project_splats(means, quats, scales, opacities, camera)
     if seen.means2d.requires_grad:
         seen.means2d.retain_grad()
     drawn = seen.means2d[None] if absgrad else None
@@ -146,7 +147,7 @@ def rasterize(
 
 
 class Still:
-    """Gaussians that hold still: see :class:`backend.render.engine.Renderer`."""
+    """Constant Gaussians: see :class:`backend.render.engine.Renderer`."""
 
     def __init__(self, splats: Splats, device: str = "cuda") -> None:
         def tensor(column: NDArray) -> Tensor:
@@ -162,14 +163,14 @@ class Still:
             columns = sh_colours(self._sh, self._geometry[0], camera)
         else:
             columns = torch.tensor(features, dtype=torch.float32, device=self._device)
-        return paint(see(*self._geometry, camera), columns, camera)[0].cpu().numpy()
+        return paint(project_splats(*self._geometry, camera), columns, camera)[0].cpu().numpy()
 
     @torch.no_grad()
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions:
         count = camera.width * camera.height
         chosen = np.arange(count) if pixels is None else np.array(pixels, np.int64)
         rows = torch.as_tensor(chosen, device=self._device)
-        seen = see(*self._geometry, camera)
+        seen = project_splats(*self._geometry, camera)
         if tops() and len(seen.members):
             ids, values = strongest(seen, camera, k)
         else:
@@ -177,7 +178,7 @@ class Still:
             values = torch.zeros(count, k, dtype=torch.float32, device=self._device)
             for some in torch.unique(rows).split(PIXELS):
                 members, owners, weights = pairs(seen, camera, some)
-                # Strongest first within each pixel, of equal ones the nearer: bits of floats above 0 sort as they do.
+                # Strongest first within each pixel, ties nearest first: positive floats sort like their bits.
                 keys = (owners << 32) - weights.view(torch.int32)
                 order = torch.sort(keys, stable=True).indices
                 members, weights = members[order], weights[order]
@@ -188,8 +189,8 @@ class Still:
         return Contributions(chosen, ids[rows].cpu().numpy(), values[rows].cpu().numpy())
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
-        """The rendered image is W v, so the gradient of (image . mask is id) with respect to v is the weight on id."""
-        seen = see(*self._geometry, camera)
+        """Return the votes. The image is W v, so the gradient of (image . mask is id) by v is the weight on id."""
+        seen = project_splats(*self._geometry, camera)
         n = len(self._geometry[0])
         on = torch.as_tensor(np.ascontiguousarray(mask), device=self._device)
         ids = torch.unique(on)
@@ -209,16 +210,17 @@ class Still:
 
 
 def tops() -> bool:
-    """Whether this gsplat has an operation for the strongest Gaussians of each pixel, as its version 1.6 has."""
+    """Return whether this gsplat has an operation for the strongest Gaussians per pixel, as version 1.6 does."""
     import gsplat
 
     return hasattr(gsplat, "rasterize_top_contributing_gaussian_ids")
 
 
-def strongest(seen: Seen, camera: Camera, k: int) -> tuple[Tensor, Tensor]:
-    """Gaussians and weights of all pixels, (H W, k) int32 and float32, strongest first; by the operation of gsplat 1.6.
+def strongest(seen: ProjectedSplats, camera: Camera, k: int) -> tuple[Tensor, Tensor]:
+    """Return Gaussians and weights of all pixels, (H W, k) int32 and float32, strongest first, by gsplat 1.6's
+    operation.
 
-    It pads ids with -1 and does not say in which order the strongest come.
+    gsplat pads ids with -1 and does not specify the order, so the result is sorted here.
     """
     import gsplat
 
@@ -231,10 +233,10 @@ def strongest(seen: Seen, camera: Camera, k: int) -> tuple[Tensor, Tensor]:
     return ids.gather(1, order).clamp_min(0), weights
 
 
-def pairs(seen: Seen, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """All non-zero weights of some pixels, pixel by pixel and nearest first: Gaussians, pixels, weights, each (n,).
+def pairs(seen: ProjectedSplats, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all non-zero weights of some pixels, by pixel and nearest first: Gaussians, pixels, weights, each (n,).
 
-    gsplat 1.5.3 lists the Gaussians of each pixel without their weights, so alpha and transmittance are computed again.
+    gsplat 1.5.3 lists the Gaussians of each pixel without their weights, so alpha and transmittance are recomputed.
     Takes about 60 bytes of device memory per pair.
 
     Args:
@@ -245,7 +247,7 @@ def pairs(seen: Seen, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, T
     if not len(seen.members):
         nothing = torch.zeros(0, dtype=torch.int64, device=seen.means2d.device)
         return nothing, nothing, nothing.float()
-    # A pixel that begins without light is finished at its first Gaussian, and nothing is listed for it.
+    # A pixel that starts without light ends at its first Gaussian, and nothing is listed for it.
     light = torch.zeros(camera.height * camera.width, device=seen.means2d.device)
     light[pixels] = 1
     light = light.view(1, camera.height, camera.width)
@@ -259,8 +261,8 @@ def pairs(seen: Seen, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, T
     a, b, c = seen.conics[members].unbind(-1)
     power = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
     alphas = (seen.opacities[members] * torch.exp(-power)).clamp_max(ALPHA_MAX)
-    # T_i is the product of (1 - alpha) over the nearer Gaussians of the pixel: a running sum of logarithms, less its
-    # value where the pixel begins; float64, because the sum runs over the whole view.
+    # T_i is the product of (1 - alpha) over the nearer Gaussians of the pixel: a running sum of logarithms minus its
+    # value at the first entry of the pixel; float64, because the sum runs over the whole view.
     dimming = torch.log1p(-alphas.double())
     before = torch.cumsum(dimming, 0) - dimming
     first = _first(owners, camera.width * camera.height)
@@ -269,11 +271,11 @@ def pairs(seen: Seen, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, T
 
 
 def _first(owners: Tensor, count: int) -> Tensor:
-    """(count,) where each pixel's run begins in the sorted ``owners``."""
+    """Return (count,) the start of each pixel's run in the sorted ``owners``."""
     lengths = torch.bincount(owners, minlength=count)
     return torch.cumsum(lengths, 0) - lengths
 
 
 def _rank(owners: Tensor, count: int) -> Tensor:
-    """(n,) place of each entry within its pixel's run."""
+    """Return (n,) the index of each entry within its pixel's run."""
     return torch.arange(len(owners), device=owners.device) - _first(owners, count)[owners]

@@ -1,4 +1,4 @@
-"""Which engine draws: the device of the tensors, or the name that was asked for."""
+"""Selects the engine by the device of the tensors, or by name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 def device_of(name: str) -> str:
-    """The device that ``name`` means here: "cpu" or "cuda"; "auto" is "cuda" where that works, else "cpu".
+    """Return the device for ``name``: "cpu" or "cuda"; "auto" is "cuda" if it works, else "cpu".
 
     Raises:
-        Unavailable: "cuda" was asked for and cannot be had; the sentence gives the reason.
-        BadArgument: any other name.
+        Unavailable: if "cuda" was requested and is not available; the sentence contains the reason.
+        BadArgument: for any other name.
     """
     if name == "cpu":
         return "cpu"
@@ -49,10 +49,10 @@ def rasterize(
     *,
     absgrad: bool = False,
 ) -> Rendered:
-    """Draw N Gaussians; differentiable in all five arguments.
+    """Rasterise N Gaussians; differentiable in all five arguments.
 
-    The device of the tensors decides the engine: numba on the CPU, gsplat on CUDA. The model is that of
-    :mod:`backend.render.model`; gradients stop at its cuts.
+    The device of the tensors selects the engine: numba on the CPU, gsplat on CUDA. The rendering model is documented in
+    :mod:`backend.render.model`; gradients are zero at its cuts.
 
     Args:
         means: (N, 3) float32, centres in the world.
@@ -60,13 +60,13 @@ def rasterize(
         scales: (N, 3) float32, logarithms of the standard deviations.
         opacities: (N,) float32, logits.
         features: (N, C) float32, any number of channels: colours, embeddings.
-        camera: where from; see :class:`backend.scene.types.Camera`.
-        absgrad: whether ``backward`` is to leave :attr:`Rendered.absgrad` as well; of features with at most 32
+        camera: see :class:`backend.scene.types.Camera`.
+        absgrad: whether ``backward`` also computes :attr:`Rendered.absgrad`; only for features with at most 32
             channels.
 
     Raises:
-        ValueError: a tensor of another shape or dtype; ``absgrad`` of more channels.
-        Unavailable: tensors on CUDA where gsplat's kernels are missing.
+        ValueError: if a tensor has the wrong shape or dtype, or ``absgrad`` is used with more channels.
+        Unavailable: for tensors on CUDA, if gsplat's kernels are missing.
     """
     n = len(means)
     wanted = {"means": (means, (n, 3)), "quats": (quats, (n, 4)), "scales": (scales, (n, 3))}
@@ -81,7 +81,7 @@ def rasterize(
 
 
 class Engine(Protocol):
-    """What both engines offer for Gaussians that hold still."""
+    """The interface of both engines for constant Gaussians."""
 
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
     def image(self, camera: Camera, features: NDArray[np.float32] | None) -> NDArray[np.float32]: ...
@@ -89,7 +89,7 @@ class Engine(Protocol):
 
 
 class Renderer:
-    """Gaussians that hold still, drawn many times; no gradients.
+    """Renders constant Gaussians many times, without gradients.
 
     Args:
         splats: N Gaussians; their arrays are copied.
@@ -105,14 +105,14 @@ class Renderer:
         self._engine: Engine = (cuda.Still if self.device == "cuda" else cpu.Still)(splats)
 
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None = None, k: int = 16) -> Contributions:
-        """The k strongest Gaussians of each pixel.
+        """Return the k strongest Gaussians of each pixel.
 
         Args:
             pixels: (P,) row-major pixel numbers, in any order, repeats allowed; None for all pixels of the view.
             k: at least 1.
 
         Raises:
-            ValueError: k below 1, or a pixel outside the view.
+            ValueError: if k is below 1, or a pixel is outside the view.
         """
         if k < 1:
             raise ValueError(f"k is {k}, expected at least 1")
@@ -121,16 +121,16 @@ class Renderer:
         return self._engine.contributions(camera, pixels, k)
 
     def image(self, camera: Camera, features: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """(H, W, C) float32: features (N, C) blended on black; where None, colour from SH at full degree."""
+        """Return (H, W, C) float32: features (N, C) blended on black; if None, colour from SH at full degree."""
         if features is not None and (features.ndim != 2 or len(features) != self._count):
             raise ValueError(f"features has shape {features.shape}, expected ({self._count}, channels)")
         return self._engine.image(camera, features)
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
-        """For each Gaussian the id of ``mask`` (H, W) that most of its weight in this view falls on.
+        """Return for each Gaussian the id of ``mask`` (H, W) with most of its weight in this view.
 
-        The weight is summed over all pixels and all contributors, not only the strongest; ids 0 and -1 count like any
-        other.
+        Weights are summed over all pixels and all contributing Gaussians, not only the strongest; ids 0 and -1 are
+        treated like any other.
         """
         if mask.shape != (camera.height, camera.width):
             raise ValueError(f"the mask has shape {mask.shape}, expected ({camera.height}, {camera.width})")

@@ -1,9 +1,9 @@
-"""gsplat's CUDA kernels: whether they are there, where, and how they come to be.
+"""gsplat's CUDA kernels: finding, compiling and loading them.
 
-gsplat 1.5.3 from PyPI carries sources. The first import of its backend compiles them into torch's cache, which takes
-minutes (471 s on two cores, once measured); it refuses a compiled file where it finds no compiler, and imports well
-without any kernels, so that only ``_backend._C`` tells. What is here looks first, says what will take long, and gives a
-compiled file to gsplat without asking for a compiler.
+gsplat 1.5.3 from PyPI contains sources. The first import of its backend compiles them into torch's cache, which takes
+minutes (471 s on two cores in one measurement). It rejects an existing compiled file if there is no compiler, and
+imports without errors if there are no kernels, so that only ``_backend._C`` shows the difference. This module checks
+first, warns before a long compilation, and loads a compiled file without a compiler.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ import torch
 log = logging.getLogger(__name__)
 
 NAME = "gsplat_cuda"
-"""gsplat's name for the extension and its folder; the compiled module does not load under another."""
+"""gsplat's name for the extension and its folder; the compiled module only loads under this name."""
 
 
 class State(NamedTuple):
-    """What a look without loading or compiling finds.
+    """The result of a check without loading or compiling.
 
     Attributes:
-        usable: whether the kernels can be used here, if need be after compiling them.
-        sentence: what was found.
+        usable: whether the kernels can be used here, if necessary after compiling them.
+        sentence: describes the result.
         compiled: the compiled file, or None.
     """
 
@@ -44,12 +44,12 @@ class State(NamedTuple):
 
     @property
     def must_compile(self) -> bool:
-        """Whether the first use takes minutes."""
+        """Whether the first use has to compile, which takes minutes."""
         return self.usable and self.compiled is None
 
 
 def look() -> State:
-    """Say how the kernels stand, at once."""
+    """Check the kernels without loading them."""
     if not torch.cuda.is_available():
         return State(False, "torch was built without CUDA" if torch.version.cuda is None else "no CUDA device responds")
     compiled = _compiled()
@@ -63,7 +63,7 @@ def look() -> State:
 
 
 def load() -> str | None:
-    """Load the kernels, compiling them if need be; return None, or why they cannot be had."""
+    """Load the kernels, compiling them if necessary; return None, or why they are not available."""
     state = look()
     if not state.usable:
         return f"gsplat's kernels: {state.sentence}" if torch.cuda.is_available() else state.sentence
@@ -73,7 +73,7 @@ def load() -> str | None:
     try:
         if state.compiled is not None and _compiler() is None:
             _give(state.compiled)
-        # gsplat tells of its work on standard output, which is for results.
+        # gsplat logs to standard output, which is reserved for results.
         with contextlib.redirect_stdout(sys.stderr), _own_tools():
             from gsplat.cuda import _backend
     except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
@@ -87,7 +87,7 @@ def load() -> str | None:
 
 @contextlib.contextmanager
 def _own_tools() -> Iterator[None]:
-    """Let programs be found that were installed with this Python, as ninja is: without it torch loads no extension."""
+    """Add this Python's scripts to PATH: torch needs ninja, which is installed there, to load an extension."""
     before = os.environ.get("PATH", "")
     os.environ["PATH"] = os.pathsep.join(filter(None, [before, sysconfig.get_path("scripts")]))
     try:
@@ -114,7 +114,7 @@ def _compiler() -> str | None:
 
 
 def _give(compiled: Path) -> None:
-    """Attach a compiled module where gsplat looks for a prebuilt one before it looks for a compiler."""
+    """Register a compiled module where gsplat looks for a prebuilt one before it requires a compiler."""
     import gsplat
 
     spec = importlib.util.spec_from_file_location(NAME, compiled)

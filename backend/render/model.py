@@ -1,4 +1,4 @@
-"""The rendering model in numbers. Both engines and the dense reference read them here.
+"""The constants of the rendering model, used by both engines and the dense reference.
 
 A pixel blends the Gaussians that cover it from front to back (Kerbl et al. 2023, eqs. (2) and (3)):
 
@@ -13,23 +13,23 @@ LOW_PASS on its diagonal.
 from __future__ import annotations
 
 NEAR = 1e-5
-"""Gaussians whose centre is nearer than this, in scene units along the viewing axis, are not drawn. A unit may be a
-kilometre as well as a millimetre: gsplat's 0.01 hid the whole of a scene that is a hundredth of a unit away."""
+"""Gaussians with a centre nearer than this, in scene units along the viewing axis, are not drawn. A unit may be a
+kilometre or a millimetre: gsplat's default of 0.01 hid a whole scene at a distance of 0.01 units."""
 
 LOW_PASS = 0.3
-"""Added to both variances of a projected Gaussian, in square pixels, so that none is thinner than a pixel."""
+"""Added to both variances of a projected Gaussian, in square pixels, so that it is at least about a pixel wide."""
 
 ALPHA_MAX = 0.999
-"""gsplat 1.5.3's bound; INRIA's is 0.99. A gradient through a bounded alpha is zero."""
+"""The limit in gsplat 1.5.3; INRIA's is 0.99. A clamped alpha has no gradient."""
 
 ALPHA_MIN = 1.0 / 255.0
-"""A smaller alpha counts as nothing, in value and gradient."""
+"""A smaller alpha counts as zero, in value and gradient."""
 
 TRANSMITTANCE_MIN = 1e-4
-"""A pixel whose transmittance falls below this is finished: its transmittance becomes exactly 0."""
+"""A pixel whose transmittance falls below this is finished: its transmittance is set to exactly 0."""
 
 CLAMP = 0.3
-"""The projection is linearised no further outside the image than this share of half its width or height."""
+"""The projection is linearised at most this far outside the image, as a share of half its width or height."""
 
 TILE = 16
-"""Pixels along the side of a tile: one row of a tile is one AVX-512 register of float32."""
+"""Pixels along the side of a tile; a row of a tile is one AVX-512 register of float32."""

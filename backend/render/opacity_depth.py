@@ -1,4 +1,4 @@
-"""Depth at which the Gaussians along a pixel's ray have become opaque enough to be a surface."""
+"""Depth at which the Gaussians along a pixel's ray are opaque enough to be a surface."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from backend.compiled import inlined, kernel
 from backend.render.blend import CHECK_EVERY, ORDERED, falloff, open_tile, weigh
 from backend.render.model import TILE
 from backend.render.project import FAST, HALF, LEAST, ONE, F, rotation, to_camera
-from backend.render.seen import see
+from backend.render.projected import project_splats
 from backend.scene.types import Camera
 from backend.threads import spread
 from protocol.splats import Splats
 
 LEFT_OVER = F(0.6)
-"""Light that is left at the surface.
+"""Transmittance at the surface.
 
-Half would be the median. Reconstructed surfaces are layers of faint Gaussians whose centres lie behind what the
-photographs show; at 0.6 the depth of known solids is off by 0.25 % of their size, at 0.5 by 0.35 %, and at 0.7 faint
+One half would give the median depth. Reconstructed surfaces are layers of faint Gaussians with centres behind the true
+surface; with 0.6 the depth of known solids is off by 0.25 % of their size, with 0.5 by 0.35 %, and with 0.7 faint
 Gaussians in front of a surface count as the surface.
 """
 
 LISTED = 24
-"""Gaussians of a pixel that are looked at, nearest first."""
+"""Gaussians per pixel that are used, nearest first."""
 
 FAINT = F(0.01)
-"""Share of a pixel's light below which a Gaussian is not listed."""
+"""Least share of a pixel's light for a Gaussian to be used."""
 
 HALVINGS = 10
-"""Of the range of depths that is searched."""
+"""Bisection steps."""
 
 REACH = F(3)
-"""Standard deviations in front of the Gaussians that stop the light at which the search begins."""
+"""Start of the search, in standard deviations in front of the Gaussians that stop the light."""
 
 THINNEST = F(1e-3)
-"""Smallest standard deviation of a Gaussian over its largest that is computed with: flatter ones overflow float32."""
+"""Least ratio of a Gaussian's smallest to its largest standard deviation; flatter ones would overflow float32."""
 
 
 class Depths(NamedTuple):
-    """Where the pixels of a view become opaque.
+    """The depths at which the pixels of a view become opaque.
 
     Attributes:
-        depth: (H, W) float32, along the camera's z axis in scene units; 0 where too much light is left.
-        ids: (H, W) int32, the Gaussian that half of the light does not pass; -1 where the depth is 0.
+        depth: (H, W) float32, along the camera's z axis in scene units; 0 if too much light passes.
+        ids: (H, W) int32, the Gaussian at which half of the light is stopped; -1 if the depth is 0.
     """
 
     depth: NDArray[np.float32]
@@ -54,7 +54,7 @@ class Depths(NamedTuple):
 
 
 class DepthRenderer:
-    """Gaussians that hold still, whose depth is drawn many times. On the CPU, whatever draws the colours.
+    """Renders the depth of constant Gaussians many times. Always on the CPU.
 
     Args:
         splats: N Gaussians; their arrays are copied.
@@ -67,17 +67,17 @@ class DepthRenderer:
     def draw(self, camera: Camera, rough: bool = False) -> Depths:
         """Return the depth t of every pixel at which the light prod_i (1 - a_i g_i(t)) has fallen to LEFT_OVER.
 
-        a_i is the alpha of Gaussian i in the pixel, and g_i(t) rises along the ray from 0 to 1 as the Gaussian does
-        and stays at 1 behind its densest point t_i (Yu et al. 2024, "Gaussian Opacity Fields", eqs. 6 to 8). On a ray
-        o + t d, t_i = d' S^-1 (mean - o) / d' S^-1 d with covariance S, and g_i has the standard deviation
-        (d' S^-1 d)^-1/2. A pixel has a depth where half of its light is stopped: LEFT_OVER is reached before.
+        a_i is the alpha of Gaussian i in the pixel, and g_i(t) rises along the ray from 0 to 1 with the Gaussian and
+        stays at 1 behind its peak t_i (Yu et al. 2024, "Gaussian Opacity Fields", eqs. 6 to 8). On a ray o + t d, t_i =
+        d' S^-1 (mean - o) / d' S^-1 d with covariance S, and g_i has the standard deviation (d' S^-1 d)^-1/2. A pixel
+        has a depth if half of its light is stopped; LEFT_OVER is reached before that.
 
         Args:
-            rough: whether the depth is to be that of the densest point of the Gaussian in ``ids`` instead, which takes
-                a fraction of the time: the median depth of Huang et al. 2024, "2D Gaussian Splatting".
+            rough: whether to return the peak of the Gaussian in ``ids`` instead, which takes a fraction of the time:
+                the median depth of Huang et al. 2024, "2D Gaussian Splatting".
         """
         means, quats, scales, opacities = self._geometry
-        seen = see(means, quats, scales, opacities, camera)
+        seen = project_splats(means, quats, scales, opacities, camera)
         bins, pinhole = seen.bins, seen.camera
         whitened = np.empty((len(means), 12), np.float32)
         spread(whiten, len(bins.order), bins.order, means, quats, scales, pinhole.view, whitened, least=LEAST)
@@ -92,9 +92,10 @@ class DepthRenderer:
 
 @kernel(fastmath=FAST)
 def whiten(begin, end, order, means, quats, scales, view, whitened):
-    """Fill rows ``order[begin:end]`` of (N, 12): the (3, 3) that makes a unit sphere of a Gaussian, and its centre so.
+    """Fill rows ``order[begin:end]`` of (N, 12): the (3, 3) matrix that maps a Gaussian to a unit sphere, and its
+    mapped centre.
 
-    Both take and give camera axes.
+    Both use camera axes.
     """
     for r in range(begin, end):
         i = order[r]
@@ -112,7 +113,7 @@ def whiten(begin, end, order, means, quats, scales, view, whitened):
 
 @inlined(fastmath=FAST)
 def meet(whitened, i, slope_x, slope_y):
-    """Where the ray through (slope_x, slope_y, 1), in camera axes, meets Gaussian i: depth and standard deviation."""
+    """Return depth and standard deviation of Gaussian i on the ray through (slope_x, slope_y, 1), in camera axes."""
     above, below = F(0), F(0)
     for axis in range(3):
         row = 3 * axis
@@ -124,11 +125,11 @@ def meet(whitened, i, slope_x, slope_y):
 
 @inlined(fastmath=FAST)
 def opaque_at(alphas, peaks, spans, place, count):
-    """The depth at which the light of a pixel has fallen to LEFT_OVER."""
+    """Return the depth at which the light of a pixel has fallen to LEFT_OVER."""
     near, far, light = F(np.inf), F(0), ONE
     for j in range(count):
         near = min(near, peaks[place, j] - REACH * spans[place, j])
-        # Behind the peaks of those that stop enough light it is stopped.
+        # Behind the peaks of the Gaussians that stop enough light, it is stopped.
         far = max(far, peaks[place, j]) if light > LEFT_OVER else far
         light *= ONE - alphas[place, j]
     near = max(near, F(0))
@@ -147,13 +148,13 @@ def opaque_at(alphas, peaks, spans, place, count):
 
 @kernel(fastmath=ORDERED)
 def find_depths(begin, end, schedule, start, members, rows, footprints, across, whitened, lens, rough, depth, ids):
-    """Fill depth (H, W) and ids (H, W), which hold 0 and -1 before.
+    """Fill depth (H, W) and ids (H, W), initially 0 and -1.
 
     Args:
         schedule, start, members, rows, across: see :class:`backend.render.tiles.Bins`.
         footprints, lens: see :mod:`backend.render.project`.
         whitened: see :func:`whiten`.
-        rough: whether a depth is that of one Gaussian.
+        rough: whether to use the peak of a single Gaussian.
     """
     height, width = depth.shape
     area = TILE * TILE

@@ -1,8 +1,8 @@
-"""Gaussians to ellipses on the image plane, and gradients back: EWA splatting (Zwicker et al. 2001), as gsplat does it.
+"""Projects Gaussians to ellipses in the image, with gradients: EWA splatting (Zwicker et al. 2001), as in gsplat.
 
-Everything is float32. ``view`` is the upper (3, 4) of the world-to-camera matrix and ``lens`` is (fx, fy, cx, cy).
-A Gaussian that cannot be seen (nearer than NEAR or behind the camera, fainter than 1/255, off the image, or not finite)
-gets an empty range of pixels, and no gradient.
+Everything is float32. ``view`` is the upper (3, 4) of the world-to-camera matrix and ``lens`` is (fx, fy, cx, cy). A
+Gaussian that is not visible (nearer than NEAR or behind the camera, fainter than 1/255, outside the image, or not
+finite) gets an empty range of pixels and no gradient.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from backend.compiled import inlined, kernel
 from backend.render import model
 
 FAST = {"contract", "arcp", "nsz", "afn"}
-"""LLVM's fast-math without its promise that nothing is NaN or infinite, which is tested for below, and without
+"""LLVM's fast-math flags without the assumption that nothing is NaN or infinite, which is tested below, and without
 permission to reorder sums, so that results differ less between processors."""
 
 F = np.float32
@@ -29,16 +29,16 @@ FAINTEST = F(1 / model.ALPHA_MIN)
 TINY = F(1e-12)
 
 LEAST = 2048
-"""Fewest Gaussians for one thread."""
+"""Least number of Gaussians per thread."""
 
 U, V, CONIC_A, CONIC_B, CONIC_C, OPACITY, REACH_X, REACH_Y = range(8)
-"""Columns of a footprint: centre (pixels), conic (a, b; b, c) (1/pixels^2), opacity, half-extents where alpha reaches
-1/255 (pixels)."""
+"""Columns of a footprint: centre (pixels), conic (a, b; b, c) (1/pixels^2), opacity, half-extents at which alpha
+reaches 1/255 (pixels)."""
 
 
 @inlined(fastmath=FAST)
 def rotation(quats, i):
-    """Unit quaternion of row i, 1 / its stored length, and its rotation matrix row by row."""
+    """Return the unit quaternion of row i, 1 / its stored length, and its rotation matrix row by row."""
     w, x, y, z = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
     n = ONE / max(math.sqrt(w * w + x * x + y * y + z * z), TINY)
     w, x, y, z = w * n, x * n, y * n, z * n
@@ -50,7 +50,7 @@ def rotation(quats, i):
 
 @inlined(fastmath=FAST)
 def to_camera(means, view, i):
-    """Centre of row i in camera axes."""
+    """Return the centre of row i in camera axes."""
     x, y, z = means[i, 0], means[i, 1], means[i, 2]
     return (
         view[0, 0] * x + view[0, 1] * y + view[0, 2] * z + view[0, 3],
@@ -61,7 +61,7 @@ def to_camera(means, view, i):
 
 @inlined(fastmath=FAST)
 def bounded(slope, centre, focal, size):
-    """x/z (or y/z) where the projection is linearised, at most a little outside the image; and whether it is free."""
+    """Return x/z (or y/z) at the linearisation point, clamped near the image; and whether it is unclamped."""
     margin = CLAMP * HALF * size / focal
     low, high = -centre / focal - margin, (size - centre) / focal + margin
     return min(max(slope, low), high), low <= slope <= high
@@ -69,7 +69,7 @@ def bounded(slope, centre, focal, size):
 
 @inlined(fastmath=FAST)
 def jacobian(slope_x, slope_y, z, view, lens):
-    """The two rows of J R: pixels per world unit at the linearisation point."""
+    """Return the two rows of J R: pixels per world unit at the linearisation point."""
     per_x, per_y = lens[0] / z, lens[1] / z
     j02, j12 = -per_x * slope_x, -per_y * slope_y
     row0 = (
@@ -92,7 +92,7 @@ def scaled(row, s0, s1, s2):
 
 @inlined(fastmath=FAST)
 def times(row, m0, m1, m2):
-    """row vector (3) times the matrix with rows m0, m1, m2."""
+    """Return the row vector (3) times the matrix with rows m0, m1, m2."""
     return (
         row[0] * m0[0] + row[1] * m1[0] + row[2] * m2[0],
         row[0] * m0[1] + row[1] * m1[1] + row[2] * m2[1],
@@ -107,9 +107,9 @@ def dot(a, b):
 
 @inlined(fastmath=FAST)
 def covariance(n0, n1):
-    """(xx, xy, yy) of N N^T + LOW_PASS and its determinant.
+    """Return (xx, xy, yy) of N N^T + LOW_PASS and its determinant.
 
-    The determinant is a sum of squares (Cauchy-Binet), so long thin Gaussians do not lose it to cancellation.
+    The determinant is computed as a sum of squares (Cauchy-Binet), to avoid cancellation for long thin Gaussians.
     """
     xx, xy, yy = dot(n0, n0), dot(n0, n1), dot(n1, n1)
     minor0 = n0[0] * n1[1] - n0[1] * n1[0]
@@ -127,8 +127,8 @@ def project(begin, end, means, quats, scales, opacities, view, lens, width, heig
         means (N, 3), quats (N, 4), scales (N, 3) logarithms, opacities (N,) logits: float32, as in Splats.
         view, lens: see the module. width, height: pixels.
         footprints: (N, 8) float32, written: see the column names above.
-        boxes: (N, 4) int32, written: first and last pixel column, first and last pixel row that the Gaussian
-            touches; first above last where it is not seen.
+        boxes: (N, 4) int32, written: first and last pixel column, first and last pixel row that the Gaussian touches;
+            first above last if it is not visible.
         depths: (N,) float32, written: distance along the viewing axis.
     """
     for i in range(begin, end):
@@ -140,7 +140,7 @@ def project(begin, end, means, quats, scales, opacities, view, lens, width, heig
         if not (z > NEAR and math.isfinite(z)):
             continue
         opacity = ONE / (ONE + math.exp(-opacities[i]))
-        # The level set where alpha falls to 1/255 is the ellipse d^T conic d = level.
+        # The level set at which alpha falls to 1/255 is the ellipse d^T conic d = level.
         level = TWO * math.log(opacity * FAINTEST)
         if not level > F(0):
             continue
@@ -172,7 +172,7 @@ def project_backward(
     begin, end, means, quats, scales, view, lens, width, height, footprints, boxes, moments,
     d_means, d_quats, d_scales, d_opacities, d_means2d,
 ):  # fmt: skip
-    """Chain the gradients of :func:`project`.
+    """Propagate the gradients back through :func:`project`.
 
     Args:
         moments: (N, 6) float32, per Gaussian the sums over its pixels of g, g dx, g dy, g dx^2, g dx dy, g dy^2,
@@ -216,7 +216,7 @@ def project_backward(
         # covariance = N N^T, N = T M, M = R S: dN = 2 X N, dM = T^T dN, dT = dN M^T.
         d0 = (TWO * (x00 * n0[0] + x01 * n1[0]), TWO * (x00 * n0[1] + x01 * n1[1]), TWO * (x00 * n0[2] + x01 * n1[2]))
         d1 = (TWO * (x01 * n0[0] + x11 * n1[0]), TWO * (x01 * n0[1] + x11 * n1[1]), TWO * (x01 * n0[2] + x11 * n1[2]))
-        # w.r.t. R, not yet scaled: row k of T^T dN.
+        # With respect to R, before scaling: row k of T^T dN.
         w00, w01, w02 = t0[0] * d0[0] + t1[0] * d1[0], t0[0] * d0[1] + t1[0] * d1[1], t0[0] * d0[2] + t1[0] * d1[2]
         w10, w11, w12 = t0[1] * d0[0] + t1[1] * d1[0], t0[1] * d0[1] + t1[1] * d1[1], t0[1] * d0[2] + t1[1] * d1[2]
         w20, w21, w22 = t0[2] * d0[0] + t1[2] * d1[0], t0[2] * d0[1] + t1[2] * d1[1], t0[2] * d0[2] + t1[2] * d1[2]
@@ -236,7 +236,7 @@ def project_backward(
         d_quats[i, 2] = (gy - along * qy) * norm
         d_quats[i, 3] = (gz - along * qz) * norm
 
-        # T = J R_view with J = (fx/z, 0, -fx sx/z; 0, fy/z, -fy sy/z) and sx = x/z unless bounded.
+        # T = J R_view with J = (fx/z, 0, -fx sx/z; 0, fy/z, -fy sy/z) and sx = x/z unless clamped.
         dt0 = (dot(d0, m0), dot(d0, m1), dot(d0, m2))
         dt1 = (dot(d1, m0), dot(d1, m1), dot(d1, m2))
         j00 = dt0[0] * view[0, 0] + dt0[1] * view[0, 1] + dt0[2] * view[0, 2]

@@ -1,6 +1,6 @@
-"""A renderer so plain that it can be trusted: every Gaussian at every pixel, torch operations, autograd.
+"""A simple reference renderer: every Gaussian at every pixel, with torch operations and autograd.
 
-For tests and for reading; O(N H W) memory. The formulas are those of :mod:`backend.render.model`.
+For tests and as documentation; O(N H W) memory. The formulas are those of :mod:`backend.render.model`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from backend.scene.types import Camera
 
 
 def rotations(quats: Tensor) -> Tensor:
-    """(N, 3, 3) rotation matrices of quaternions (N, 4) wxyz of any length."""
+    """Return (N, 3, 3) rotation matrices of quaternions (N, 4) wxyz of any length."""
     w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
@@ -24,7 +24,7 @@ def rotations(quats: Tensor) -> Tensor:
 
 
 def project(means: Tensor, quats: Tensor, scales: Tensor, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-    """means2d (N, 2) in pixels, conics (N, 2, 2) in 1/pixels^2, depths (N,); no culling."""
+    """Return means2d (N, 2) in pixels, conics (N, 2, 2) in 1/pixels^2, depths (N,); without culling."""
     view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
     K = torch.as_tensor(camera.K, dtype=means.dtype)
     focal, centre = torch.stack([K[0, 0], K[1, 1]]), K[:2, 2]
@@ -50,10 +50,10 @@ def project(means: Tensor, quats: Tensor, scales: Tensor, camera: Camera) -> tup
 def weights_of(
     means2d: Tensor, conics: Tensor, depths: Tensor, opacities: Tensor, camera: Camera
 ) -> tuple[Tensor, Tensor]:
-    """The dense matrix W (pixels, N) of weights of projected Gaussians, and the transmittance left (pixels,).
+    """Return the dense matrix W (pixels, N) of weights of projected Gaussians, and the final transmittance (pixels,).
 
     Args:
-        means2d: (N, 2), or (pixels, N, 2), each pixel with centres of its own, whose gradients stay apart.
+        means2d: (N, 2), or (pixels, N, 2) with separate centres per pixel, for gradients per pixel.
     """
     ys, xs = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     pixels = torch.stack([xs.reshape(-1), ys.reshape(-1)], -1).to(means2d.dtype) + 0.5
@@ -74,10 +74,10 @@ def weights_of(
 def weights(
     means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, camera: Camera
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The dense matrix W (pixels, N) of weights, the transmittance left (pixels,), and means2d (N, 2)."""
+    """Return the dense matrix W (pixels, N) of weights, the final transmittance (pixels,), and means2d (N, 2)."""
     view = torch.as_tensor(camera.viewmat, dtype=means.dtype)
     depths = means @ view[2, :3] + view[2, 3]
-    # Gaussians behind the camera stand one unit before it instead, so that nothing undrawn becomes NaN.
+    # Gaussians behind the camera are moved one unit in front of it, so that nothing becomes NaN; they are not drawn.
     before = view[:3, :3].T @ (torch.tensor([0, 0, 1.0], dtype=means.dtype) - view[:3, 3])
     safe = torch.where((depths > NEAR)[:, None], means, before)
     means2d, conics, _ = project(safe, quats, scales, camera)
@@ -87,7 +87,7 @@ def weights(
 def rasterize(
     means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, camera: Camera
 ) -> tuple[Tensor, Tensor]:
-    """image (H, W, C) and alpha (H, W); differentiable in all five."""
+    """Return image (H, W, C) and alpha (H, W); differentiable in all five."""
     W, transmittance, _ = weights(means, quats, scales, opacities, camera)
     size = (camera.height, camera.width)
     return (W @ features).reshape(*size, -1), (1 - transmittance).reshape(size)

@@ -19,14 +19,14 @@ C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901
 
 
 def sh_colours(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
-    """Colour of each Gaussian as this camera sees it: max(0, sum of sh_k Y_k(direction) + 0.5).
+    """Return the colour of each Gaussian for this camera: max(0, sum of sh_k Y_k(direction) + 0.5).
 
     Args:
         sh: (N, K, 3) coefficients with K = 1, 4, 9 or 16, as in Splats.
-        means: (N, 3), the direction is from the camera to them, in the world's frame. Differentiable in both.
+        means: (N, 3); directions are from the camera to them, in world axes. Differentiable in both.
 
     Returns:
-        (N, 3), at least 0; not bounded above.
+        (N, 3), at least 0; not clamped above.
     """
     if sh.shape[1] == COUNT and sh.device.type == "cpu" and sh.dtype == means.dtype == torch.float32:
         centre = torch.from_numpy(np.array(camera.centre, np.float32))
@@ -35,10 +35,10 @@ def sh_colours(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
 
 
 def blend_sh(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
-    """The sum alone: (N, 3), neither shifted nor bounded."""
+    """Return the sum alone: (N, 3), neither shifted nor clamped."""
     if sh.shape[1] == 1:
         return SH0 * sh[:, 0]
-    # A copy that blocks would wait for all that a device has still to do.
+    # Non-blocking, because a blocking copy would wait for all queued work of the device.
     centre = torch.as_tensor(np.asarray(camera.centre), dtype=means.dtype).to(means.device, non_blocking=True)
     if sh.device.type == "cuda" and sh.dtype == means.dtype == torch.float32:
         return blend_by_gsplat(sh, means - centre)
@@ -47,14 +47,14 @@ def blend_sh(sh: Tensor, means: Tensor, camera: Camera) -> Tensor:
 
 
 def blend_by_gsplat(sh: Tensor, directions: Tensor) -> Tensor:
-    """The same in one pass over the Gaussians and one back, for directions (N, 3) of any length."""
+    """As :func:`blend_sh` with fused kernels, for directions (N, 3) of any length."""
     from gsplat.cuda._wrapper import spherical_harmonics
 
     return spherical_harmonics(math.isqrt(sh.shape[1]) - 1, directions, sh)
 
 
 def sh_basis(directions: Tensor, count: int) -> Tensor:
-    """(N, count) values of the first 1, 4, 9 or 16 basis functions in unit directions (N, 3)."""
+    """Return (N, count) values of the first 1, 4, 9 or 16 basis functions for unit directions (N, 3)."""
     x, y, z = directions.unbind(-1)
     basis = [torch.full_like(x, SH0)]
     if count > 1:

@@ -1,6 +1,6 @@
-"""Colour from spherical harmonics of degree 1 on the CPU, in one pass over the Gaussians and one back.
+"""Colour from spherical harmonics of degree 1 on the CPU, with one pass over the Gaussians each way.
 
-The same numbers as the plain torch of :mod:`backend.render.sh`, which makes a dozen passes.
+The results equal those of :mod:`backend.render.sh` in torch, which needs a dozen passes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LinearColours(torch.autograd.Function):
 
 @inlined(fastmath=FAST)
 def _direction(means, centre, i):
-    """Unit vector from the camera to the centre of row i, and 1 / their distance."""
+    """Return the unit vector from the camera to the centre of row i, and 1 / their distance."""
     x, y, z = means[i, 0] - centre[0], means[i, 1] - centre[1], means[i, 2] - centre[2]
     near = ONE / max(math.sqrt(x * x + y * y + z * z), TINY)
     return x * near, y * near, z * near, near

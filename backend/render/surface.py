@@ -1,4 +1,4 @@
-"""At which depth the light of a pixel comes from: of each Gaussian that makes it, and of all together."""
+"""Depth distribution of a pixel's light: for each contributing Gaussian, and for all together."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from backend.scene.types import Camera
 from protocol.splats import Splats
 
 STRONGEST = 32
-"""Gaussians of a pixel that are looked at: of a solid surface they hold nearly all light, of fog most of it."""
+"""Gaussians per pixel that are used: they have nearly all light of a solid surface, and most of the light in fog."""
 
 THINNEST = 1e-3
-"""Smallest standard deviation of a Gaussian over its largest that is computed with: flatter ones overflow float32."""
+"""Least ratio of a Gaussian's smallest to its largest standard deviation; flatter ones would overflow float32."""
 
 
 class Light(NamedTuple):
-    """What makes P pixels of a view, the strongest k Gaussians each.
+    """The contributions to P pixels of a view, from the strongest k Gaussians each.
 
     Attributes:
         ids: (P, k) int32, Gaussians.
         weights: (P, k) float32, alpha times transmittance; 0 where fewer than k contribute.
-        depths: (P, k) float32, along the camera's z axis in scene units: where the pixel's ray meets the Gaussian at
-            its densest.
+        depths: (P, k) float32, along the camera's z axis in scene units: the peak of the Gaussian on the pixel's ray.
         surface: (P,) float32, the depth in front of which half of the listed light arrives: the median depth.
     """
 
@@ -37,7 +36,7 @@ class Light(NamedTuple):
 
 
 class LightSource:
-    """N Gaussians that hold still, looked at pixel by pixel.
+    """Computes the light of pixels for N constant Gaussians.
 
     Args:
         splats: the Gaussians.
@@ -49,7 +48,7 @@ class LightSource:
         turns = Rotation.from_quat(np.roll(splats.quats, -1, axis=1)).as_matrix().astype(np.float32)
         sizes = np.exp(splats.scales)
         sizes = np.maximum(sizes, THINNEST * sizes.max(1, keepdims=True))
-        # World directions to those in which the Gaussian is a unit sphere.
+        # Maps world directions to those in which the Gaussian is a unit sphere.
         self._whiten = np.ascontiguousarray((turns / sizes[:, None, :]).transpose(0, 2, 1))
         self._means = splats.means
 
@@ -57,20 +56,20 @@ class LightSource:
         return len(self._means)
 
     def sample(self, camera: Camera, count: int, rng: np.random.Generator) -> Light:
-        """Return what makes ``count`` random pixels of a camera's image; all of them where it has fewer."""
+        """Return the contributions to ``count`` random pixels of a camera's image, or to all if it has fewer."""
         area = camera.width * camera.height
         return self.light(camera, rng.choice(area, min(count, area), replace=False))
 
     def light(self, camera: Camera, pixels: NDArray[np.int64], k: int = STRONGEST) -> Light:
-        """Return what makes the given pixels.
+        """Return the contributions to the given pixels.
 
-        A ray o + t d has its densest point of a Gaussian where t = d' S^-1 (mean - o) / d' S^-1 d, with the covariance
-        S (as in Zhang et al. 2024, "RaDe-GS"); d is scaled so that t is depth. A Gaussian's centre would do for small
-        ones only: that of a large wall seen at a slant lies far from where most pixels see it.
+        The peak of a Gaussian on a ray o + t d is at t = d' S^-1 (mean - o) / d' S^-1 d, with the covariance S (as in
+        Zhang et al. 2024, "RaDe-GS"); d is scaled so that t is depth. The Gaussian's centre would only be accurate for
+        small Gaussians: the centre of a large slanted wall is far from where most pixels see it.
 
         Args:
             pixels: (P,) row-major pixel numbers.
-            k: Gaussians a pixel.
+            k: Gaussians per pixel.
         """
         found = self._renderer.contributions(camera, pixels, k)
         ends = np.stack([pixels % camera.width + 0.5, pixels // camera.width + 0.5, np.ones(len(pixels))], 1)

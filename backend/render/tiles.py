@@ -1,8 +1,8 @@
-"""Which Gaussians touch which tile, in depth order.
+"""Assigns Gaussians to tiles, in depth order.
 
-A pair is one Gaussian in one tile. Pairs are stored tile by tile, front to back, which is the order that blending
-walks them in; ``places`` lists them Gaussian by Gaussian, which is the order that gradients and votes are summed in.
-Everything here is a stable counting sort, so the result does not depend on the number of threads.
+A pair is one Gaussian in one tile. Pairs are stored by tile, front to back, which is the order of blending; ``places``
+lists them by Gaussian, which is the order in which gradients and votes are summed. All sorts are stable counting sorts,
+so the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ BLOCKS = 16
 """The depth-ordered Gaussians are binned in this many runs, each by one thread."""
 
 SLACK = F(0.01)
-"""Pixels by which an ellipse is taken larger than it is, to cover the rounding of square roots."""
+"""Pixels by which an ellipse is enlarged, to cover rounding of square roots."""
 
 SHIFT = TILE.bit_length() - 1
 
 PAIRS = 1024
-"""Fewest pairs for one thread that blends them."""
+"""Least number of pairs per blending thread."""
 
 FEW = 4
-"""A Gaussian whose box has no more tiles than this is dealt to all of them; of a larger one those it misses are left
-out. Asking costs more than a few pairs without a row."""
+"""A Gaussian whose box has at most this many tiles is assigned to all of them; of a larger box, tiles that the ellipse
+misses are excluded. The test costs more than a few pairs without a row."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Bins:
 
     Attributes:
         order: (V,) int32, visible Gaussians, nearest first.
-        first: (V + 1,) int64, pairs of ``order[r]`` are ``places[first[r]:first[r + 1]]``.
-        places: (n,) int32, where a pair stands in ``members``.
-        start: (tiles + 1,) int64, pairs of tile t are ``members[start[t]:start[t + 1]]``, nearest first.
+        first: (V + 1,) int64, the pairs of ``order[r]`` are ``places[first[r]:first[r + 1]]``.
+        places: (n,) int32, the index of a pair in ``members``.
+        start: (tiles + 1,) int64, the pairs of tile t are ``members[start[t]:start[t + 1]]``, nearest first.
         members: (n,) int32, the Gaussian of each pair.
-        slots: (n,) int32, where a pair stands in ``places``.
+        slots: (n,) int32, the index of a pair in ``places``.
         rows: (n,) uint8, first row of the tile that the Gaussian touches, plus 16 times the last.
-        schedule: (tiles,) int32, tiles dealt to threads so that all have about the same number of pairs.
+        schedule: (tiles,) int32, order of tiles that gives all threads about the same number of pairs.
         least: fewest tiles for one thread, see :func:`backend.threads.spread`.
         across, down: tiles.
     """
@@ -65,7 +65,7 @@ class Bins:
 
 
 def bin_tiles(footprints: NDArray, boxes: NDArray, depths: NDArray, width: int, height: int) -> Bins:
-    """Sort the projected Gaussians by depth and deal them to tiles of TILE x TILE pixels."""
+    """Sort the projected Gaussians by depth and assign them to tiles of TILE x TILE pixels."""
     across, down = -(-width // TILE), -(-height // TILE)
     order = depth_order(boxes, depths)
     least = -(-BLOCKS * LEAST // max(1, len(order)))
@@ -84,16 +84,16 @@ def bin_tiles(footprints: NDArray, boxes: NDArray, depths: NDArray, width: int, 
 
 
 def _schedule(counts: NDArray, threads: int) -> NDArray[np.int32]:
-    """Deal tiles, fullest first, to the threads that will share them: each gets a run of its own."""
+    """Distribute tiles, fullest first, over the threads; each thread gets one contiguous run."""
     fullest = np.argsort(-counts, kind="stable").astype(np.int32)
     return np.concatenate([fullest[thread::threads] for thread in range(threads)])
 
 
 @kernel()
 def depth_order(boxes, depths):
-    """(V,) int32: Gaussians with a non-empty box, nearest first; equal depths in index order.
+    """Return (V,) int32: Gaussians with a non-empty box, nearest first; ties in index order.
 
-    A radix sort, three passes of 11 bits: positive float32 order as their bits do.
+    A radix sort with three passes of 11 bits: positive float32 values sort like their bits.
     """
     n = 0
     for i in range(boxes.shape[0]):
@@ -127,7 +127,7 @@ def depth_order(boxes, depths):
 
 @inlined(fastmath=FAST)
 def outline(footprints, i):
-    """Of Gaussian i, what :func:`span` wants of its ellipse: for extents in x over a range of y, then the reverse."""
+    """Return the arguments of :func:`span` for Gaussian i: for extents in x over a range of y, then the reverse."""
     a, b, c = footprints[i, CONIC_A], footprints[i, CONIC_B], footprints[i, CONIC_C]
     reach_x, reach_y = footprints[i, REACH_X], footprints[i, REACH_Y]
     slant_x, slant_y = -b / a, -b / c
@@ -139,11 +139,12 @@ def outline(footprints, i):
 
 @inlined(fastmath=FAST)
 def span(low, high, shape):
-    """Extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high, relative to its centre.
+    """Return the extent in x of the ellipse a x^2 + 2 b x y + c y^2 = level over low <= y <= high, relative to its
+    centre.
 
-    At height y the ellipse runs from slant y - s to slant y + s, s = chord sqrt(1 - (y / reach_y)^2), where slant is
-    -b/a and chord is half its width at y = 0. Its widest points are (reach_x, tip) and the mirror image; where they lie
-    outside the strip, the extent ends on the nearer edge of the strip.
+    At height y the ellipse extends from slant y - s to slant y + s, s = chord sqrt(1 - (y / reach_y)^2), where slant is
+    -b/a and chord is half its width at y = 0. Its widest points are (reach_x, tip) and the mirror image; if they are
+    outside the strip, the extent is reached on the nearer edge of the strip.
 
     Args:
         shape: (slant, chord, tip, 1 / reach_y), see :func:`outline`.
@@ -157,7 +158,7 @@ def span(low, high, shape):
 
 @inlined(fastmath=FAST)
 def tiles_of_strip(u, v, shape, first, last, ty):
-    """First and last tile column that the ellipse touches in tile row ty; its box has pixel columns first to last."""
+    """Return first and last tile column that the ellipse touches in tile row ty; its box has columns first to last."""
     low, high = F(ty * TILE) + HALF - v, F(ty * TILE + TILE) - HALF - v
     left, right = span(low, high, shape)
     first = max(math.ceil(u + left - HALF), first)
@@ -167,7 +168,7 @@ def tiles_of_strip(u, v, shape, first, last, ty):
 
 @inlined(fastmath=FAST)
 def rows_of_tile(u, v, shape, first, last, tx):
-    """First and last pixel row that the ellipse touches in tile column tx; its box has pixel rows first to last."""
+    """Return first and last pixel row that the ellipse touches in tile column tx; its box has rows first to last."""
     low, high = F(tx * TILE) + HALF - u, F(tx * TILE + TILE) - HALF - u
     top, bottom = span(low, high, shape)
     return max(math.ceil(v + top - HALF), first), min(math.floor(v + bottom - HALF), last)
@@ -178,7 +179,7 @@ def count_pairs(begin, end, order, footprints, boxes, across, counts, pairs):
     """Count the pairs of Gaussians in runs begin to end of BLOCKS.
 
     Args:
-        counts: (BLOCKS, tiles) int32, zero before: pairs per run and tile. pairs: (V,) int64, written: per Gaussian.
+        counts: (BLOCKS, tiles) int32, initially zero: pairs per run and tile. pairs: (V,) int64, written: per Gaussian.
     """
     n = order.shape[0]
     for block in range(begin, end):
@@ -204,7 +205,7 @@ def count_pairs(begin, end, order, footprints, boxes, across, counts, pairs):
 
 @kernel()
 def tile_starts(counts):
-    """Where each tile's pairs begin, (tiles + 1,) int64, and within it each run's, (BLOCKS, tiles) int64."""
+    """Return the start of each tile's pairs, (tiles + 1,) int64, and of each run's in it, (BLOCKS, tiles) int64."""
     blocks, tiles = counts.shape
     start = np.zeros(tiles + 1, np.int64)
     cursors = np.empty((blocks, tiles), np.int64)
@@ -220,7 +221,7 @@ def tile_starts(counts):
 
 @kernel(fastmath=FAST)
 def fill_pairs(begin, end, order, first, cursors, footprints, boxes, across, members, rows, slots, places):
-    """Write the pairs of Gaussians in runs begin to end of BLOCKS, see :class:`Bins`. ``cursors`` are used up."""
+    """Write the pairs of Gaussians in runs begin to end of BLOCKS, see :class:`Bins`. ``cursors`` is modified."""
     n = order.shape[0]
     for block in range(begin, end):
         for r in range(n * block // BLOCKS, n * (block + 1) // BLOCKS):

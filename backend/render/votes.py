@@ -1,7 +1,7 @@
-"""What a mask says of each Gaussian: the weight it has on every mask id, from all pixels and contributors.
+"""Votes of a mask: the weight of each Gaussian on every mask id, from all pixels and contributing Gaussians.
 
-A tile sees few ids, its palette. While the tile is walked, each of its pairs gets one sum per id of the palette; then
-the sums of each Gaussian's pairs are added by id, in a fixed order, whatever the number of threads.
+A tile contains few ids, its palette. While the tile is processed, each of its pairs gets one sum per id of the palette;
+then the sums of each Gaussian's pairs are added by id, in a fixed order for any number of threads.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from backend.compiled import kernel
 from backend.render.blend import CHECK_EVERY, ORDERED, opaque, open_tile, weigh
 from backend.render.model import TILE
 from backend.render.project import LEAST, F
-from backend.render.seen import Seen
+from backend.render.projected import ProjectedSplats
 from backend.render.types import Votes
 from backend.threads import spread
 
 TABLE = 1 << 22
-"""Ids from -1 to this are numbered through a table; others by sorting the mask, which is slower."""
+"""Ids from -1 to this are numbered with a lookup table; others by sorting the mask, which is slower."""
 
 
-def votes(seen: Seen, mask: NDArray[np.int32]) -> Votes:
-    """Votes of a mask (H, W) of integer ids."""
+def votes(seen: ProjectedSplats, mask: NDArray[np.int32]) -> Votes:
+    """Return the votes of a mask (H, W) of integer ids."""
     n, bins = len(seen.footprints), seen.bins
     ids, numbers = number(mask)
     palette_start, palettes = tile_palettes(numbers, bins.across, bins.down)
@@ -42,7 +42,7 @@ def votes(seen: Seen, mask: NDArray[np.int32]) -> Votes:
 
 
 def number(mask: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The ids of a mask, ascending (M,), and the mask with each id replaced by its place among them (H, W)."""
+    """Return the ids of a mask, ascending (M,), and the mask with each id replaced by its index (H, W)."""
     if mask.size and mask.min() >= -1 and mask.max() < TABLE:
         shifted = mask + 1
         present = np.zeros(int(shifted.max()) + 1, bool)
@@ -55,11 +55,13 @@ def number(mask: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
 @kernel()
 def tile_palettes(numbers, across, down):
-    """Distinct ids of tile t, ``palettes[start[t]:start[t + 1]]``, in the order in which its rows show them."""
+    """Return distinct ids of tile t, ``palettes[start[t]:start[t + 1]]``, in the order of the tile's rows."""
     height, width = numbers.shape
     start = np.zeros(across * down + 1, np.int64)
     palettes = np.empty(height * width, np.int32)
-    met = np.full(height * width, -1, np.int64)  # tile in which an id was last met: there are no more ids than pixels
+    met = np.full(
+        height * width, -1, np.int64
+    )  # tile in which an id last occurred; there are at most as many ids as pixels
     size = 0
     for tile in range(across * down):
         left, top = (tile % across) * TILE, (tile // across) * TILE
@@ -83,7 +85,7 @@ def weigh_ids(
     Args:
         schedule, start, members, rows, across: see :class:`backend.render.tiles.Bins`.
         numbers: (H, W). palette_start, palettes: see :func:`tile_palettes`.
-        sums: zero before; pair k of tile t has the ``size`` numbers from ``sum_start[t] + (k - start[t]) size``.
+        sums: initially zero; pair k of tile t has the ``size`` numbers from ``sum_start[t] + (k - start[t]) size``.
         tiles: (n,) int32, written: the tile of each pair.
     """
     height, width = numbers.shape
@@ -94,7 +96,7 @@ def weigh_ids(
         weights = np.zeros((TILE, TILE), np.float32)
         columns = np.zeros(TILE, np.float32)
         size = palette_start[tile + 1] - palette_start[tile]
-        shown = np.zeros((size, TILE, TILE), np.float32)  # 1 where a pixel shows the id
+        shown = np.zeros((size, TILE, TILE), np.float32)  # 1 if a pixel has the id
         highest, lowest = np.full(size, TILE, np.int64), np.full(size, -1, np.int64)
         for y in range(min(TILE, height - top)):
             for x in range(min(TILE, width - left)):
@@ -110,7 +112,7 @@ def weigh_ids(
             weigh(footprints, members[k], left, top, low, high, light, weights)
             base = sum_start[tile] + (k - start[tile]) * size
             for entry in range(size):
-                # By column first: rows of fixed length vectorise whole, and an id often has few of them.
+                # Columns first: rows of fixed length vectorise completely, and an id often covers few rows.
                 for x in range(TILE):
                     columns[x] = F(0)
                 for y in range(max(low, highest[entry]), min(high, lowest[entry]) + 1):
@@ -129,7 +131,7 @@ def elect(
     begin, end, order, first, places, tiles, start, palette_start, palettes, sum_start, sums, ids,
     label, own, total, zero,
 ):  # fmt: skip
-    """Add the sums of each Gaussian by id and keep the largest: fills label, own, total and zero (N,)."""
+    """Add the sums of each Gaussian by id and select the largest: fills label, own, total and zero (N,)."""
     ballot = np.zeros(ids.shape[0], np.float32)
     named = np.empty(ids.shape[0], np.int32)
     for r in range(begin, end):

@@ -1,4 +1,4 @@
-"""Captures on disk: one reader per layout, one `load_scene` that recognises which."""
+"""Reads captures from disk: one reader per layout, and `load_scene`, which detects the layout."""
 
 from backend.scene.images import read_image
 from backend.scene.load import describe_scene, load_scene

@@ -1,4 +1,4 @@
-"""Intrinsics from files: checked, freed of distortion, and fitted to the photograph that is there."""
+"""Intrinsics from files: validated, undistorted, and scaled to the size of the photograph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Calibration:
     Attributes:
         K: (3, 3) float64, in pixels.
         width, height: pixels.
-        lens: what the undistortion takes away, or None if there is none.
+        lens: the distortion that is removed, or None if there is none.
     """
 
     K: NDArray[np.float64]
@@ -38,10 +38,10 @@ def calibrate(model: str, params: list[float], width: int, height: int, what: st
 
     Args:
         model: one of :data:`MODELS`; ``params`` are in COLMAP's order.
-        what: names the camera in error sentences.
+        what: names the camera in error messages.
 
     Raises:
-        BadScene: if the model is another, or size, focal length or a parameter is out of range.
+        BadScene: if the model is not supported, or size, focal length or a parameter is out of range.
     """
     if model not in MODELS:
         raise BadScene(
@@ -68,11 +68,11 @@ def camera_for(file: Path, viewmat: NDArray[np.float64], calibration: Calibratio
     """Return the camera at the size of the photograph ``file``, which may be scaled ("images_4").
 
     Raises:
-        BadScene: if the photograph's size is not the calibration's times one factor.
+        BadScene: if the photograph's size is not a scaled size of the calibration.
     """
     width, height = image_size(file)
     camera = Camera(viewmat, calibration.K, calibration.width, calibration.height)
-    # A scaled size is rounded up or down to whole pixels, so one factor has to lie in both ranges.
+    # A scaled size is rounded up or down to whole pixels, so the factor must be in both ranges.
     low = max((width - 1) / camera.width, (height - 1) / camera.height)
     high = min((width + 1) / camera.width, (height + 1) / camera.height)
     if (width, height) != (camera.width, camera.height) and low >= high:

@@ -1,4 +1,4 @@
-"""`Capture`: what a reader makes of a folder, before views are named and masks are found."""
+"""`Capture`: the result of a reader, before views are named and masks are found."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from protocol.capture_names import MASK_FOLDERS
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph that is there.
+    """One existing photograph.
 
     Attributes:
-        path: below the scene folder, with forward slashes and its ending; names the view and finds its mask.
-        file: where it lies.
+        path: below the scene folder, with forward slashes and ending; determines the name of the view and its mask.
+        file: its location.
         camera: undistorted pinhole camera at the photograph's own size.
-        lens: how to undistort, or None.
-        mask: the mask file that the capture names for this photograph, or None.
-        held_out: the capture names it as one for testing only.
+        lens: the distortion, or None.
+        mask: the mask file that the capture lists for this photograph, or None.
+        held_out: whether the capture defines it as a test photograph.
     """
 
     path: str
@@ -36,19 +36,19 @@ class Shot:
 
 @dataclass(frozen=True)
 class Capture:
-    """What one reader returns.
+    """The result of a reader.
 
     Attributes:
-        shots: the photographs that are there; at least one.
+        shots: the existing photographs; at least one.
         listing: the file that lists them.
         points: (P, 3) float32, sparse points in the world.
         colours: (P, 3) uint8.
-        mask_folders: what the folder of the masks is called in this layout, best first.
-        others: photographs beside those that are not listed.
-        absent: names of photographs that are no shots for a reason that ``warnings`` give; their masks are no strays.
-        transparency: whether transparent pixels are part of the layout: they lie over black.
+        mask_folders: names of mask folders in this layout, best first.
+        others: photographs in the same folder that are not listed.
+        absent: names of photographs that are not shots for a reason given in ``warnings``; their masks are not strays.
+        transparency: whether transparent pixels are part of the layout and are composited on black.
         warnings: sentences for the user.
-        matched: whether poses and points come from matches that the capture records.
+        matched: whether poses and points come from feature matches that the capture records.
     """
 
     shots: list[Shot]

@@ -1,7 +1,7 @@
-"""COLMAP: ``images/`` beside ``sparse/0/{cameras,images,points3D}.{bin,txt}``, read through pycolmap.
+"""COLMAP: ``images/`` next to ``sparse/0/{cameras,images,points3D}.{bin,txt}``, read with pycolmap.
 
-COLMAP makes several models of photographs that it cannot connect, ``sparse/0``, ``sparse/1`` and so on, each in a frame
-of its own; the one with most photographs is read.
+If COLMAP cannot connect all photographs it writes several models, ``sparse/0``, ``sparse/1`` and so on, each in its own
+frame; the model with the most photographs is read.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ TABLES = ("cameras", "images", "points3D")
 FURTHER_TABLES = ("rigs", "frames")
 ENDINGS = (".bin", ".txt")
 TRAINING_FOLDER = "images_train"
-"""LERF-Mask as Gaussian Grouping publishes it: photographs that are not in here are for testing."""
+"""LERF-Mask as published with Gaussian Grouping: photographs that are not in this folder are test photographs."""
 ANNOTATED_FOLDER = "segmentations"
-"""3D-OVS: photographs with a folder of true masks in here are for testing."""
+"""3D-OVS: photographs with a folder of annotations in this folder are test photographs."""
 
 
 def find_models(names: Names, place: Path) -> list[Path]:
-    """Return the folders of reconstructions of ``place``: those in ``sparse``, that itself, and ``place`` itself."""
+    """Return the folders of models at ``place``: those in ``sparse``, ``sparse`` itself, and ``place`` itself."""
     return [folder for folder in _candidates(names, place) if _ending(names, folder)]
 
 
 def found_in_part(names: Names, place: Path) -> list[str]:
-    """Return which tables of incomplete reconstructions were found, each as a part of a sentence."""
+    """Return which tables of incomplete models were found, each as a part of a sentence."""
     found = []
     wanted = {folded(table + ending) for table in TABLES for ending in ENDINGS}
     for folder in _candidates(names, place):
@@ -65,13 +65,13 @@ def _ending(names: Names, folder: Path) -> str | None:
 
 
 def read_colmap(names: Names, place: Path) -> Capture:
-    """Return the capture whose reconstructions :func:`find_models` finds at ``place``.
+    """Return the capture of the models that :func:`find_models` finds at ``place``.
 
-    Photographs that LERF-Mask and 3D-OVS test on are held out.
+    The test photographs of LERF-Mask and 3D-OVS are held out.
 
     Raises:
-        NoPhotographs: if none of the photographs is there.
-        BadScene: if the reconstruction is damaged, or a camera cannot be used.
+        NoPhotographs: if none of the photographs exists.
+        BadScene: if the model is damaged, or a camera is not usable.
     """
     model, warnings = _largest(names, find_models(names, place))
     listing = model / f"images{_ending(names, model)}"
@@ -97,7 +97,7 @@ def read_colmap(names: Names, place: Path) -> Capture:
 
 
 def _largest(names: Names, models: list[Path]) -> tuple[Path, tuple[str, ...]]:
-    """Return the model with most photographs, the first of equals, and the warning that there are others."""
+    """Return the model with the most photographs, the first of equals, and a warning if there are others."""
     if len(models) == 1:
         return models[0], ()
     counts = {model: _count(model / f"images{_ending(names, model)}") for model in models}
@@ -116,7 +116,7 @@ def _count(listing: Path) -> int:
         return len(_names_in_text(listing))
     with listing.open("rb") as file:
         start = file.read(8)
-    # A damaged file may say anything; it cannot hold more records than bytes.
+    # A damaged file may contain any count; it cannot contain more records than bytes.
     return min(struct.unpack("<Q", start)[0], listing.stat().st_size) if len(start) == 8 else 0
 
 
@@ -146,7 +146,7 @@ def _read(names: Names, model: Path, listing: Path) -> pycolmap.Reconstruction:
 
 
 def _read_text(reconstruction: pycolmap.Reconstruction, model: Path) -> None:
-    """Read tables of text, also those that begin with a byte order mark, over which COLMAP's own reader fails."""
+    """Read text tables, including those with a byte order mark, which COLMAP's reader does not support."""
     tables = [file for file in model.glob("*.txt") if file.stem in (*TABLES, *FURTHER_TABLES)]
     if not any(map(_is_marked, tables)):
         reconstruction.read_text(model)
@@ -163,7 +163,7 @@ def _is_marked(file: Path) -> bool:
 
 
 def _posed_images(reconstruction: pycolmap.Reconstruction, listing: Path) -> dict[str, pycolmap.Image]:
-    # COLMAP's own reader ends a name in a text at its first space.
+    # COLMAP's reader ends a name in a text file at its first space.
     whole = _names_in_text(listing) if listing.suffix == ".txt" else {}
     try:
         posed = [image for image in reconstruction.images.values() if image.has_pose]
@@ -173,10 +173,10 @@ def _posed_images(reconstruction: pycolmap.Reconstruction, listing: Path) -> dic
 
 
 def _names_in_text(listing: Path) -> dict[int, str]:
-    """Return the names of ``images.txt`` by the ids of their images.
+    """Return the names in ``images.txt`` by image id.
 
-    Of two lines for an image the first holds its id, seven numbers of its pose, its camera's id and its name, which is
-    the rest of the line. The second, which may be empty, holds its points.
+    Each image has two lines. The first has its id, seven numbers of its pose, its camera's id and its name, which is
+    the rest of the line. The second, which may be empty, has its points.
     """
     names: dict[int, str] = {}
     with listing.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
@@ -187,7 +187,7 @@ def _names_in_text(listing: Path) -> dict[int, str]:
             if len(fields) == 10 and fields[0].isascii() and fields[0].isdigit():
                 names[int(fields[0])] = fields[9].rstrip("\r\n \t")
             points = next(lines, "").split(None, 9)
-            # COLMAP's own reader would lose every other photograph.
+            # COLMAP's reader would skip every other photograph.
             if len(points) == 10 and not _is_number(points[9].split()[0]):
                 raise BadScene(
                     f"{listing} has no line of 2D points after the photograph {fields[-1].strip()!r}.",

@@ -1,8 +1,7 @@
-"""Are COLMAP's binary files whole? COLMAP's own reader does not ask.
+"""Checks that COLMAP's binary files are complete, which COLMAP's own reader does not.
 
-It takes a count from the file, reserves that much memory and goes on reading past the end, so a file that is cut off
-gives made-up cameras at best, and at worst takes all memory or never ends. The formats are those of COLMAP's
-``reconstruction_io_binary``.
+COLMAP's reader allocates memory by a count in the file and reads past the end, so a truncated file gives random cameras
+at best, and at worst exhausts memory or never ends. The formats are those of COLMAP's ``reconstruction_io_binary``.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ POSE_BYTES = 56
 
 
 def check_binary(folder: Path) -> None:
-    """Refuse a reconstruction whose binary files end early or hold more than their counts say.
+    """Refuse a model whose binary files are shorter or longer than their counts say.
 
     Args:
-        folder: holds ``cameras.bin``, ``images.bin`` and ``points3D.bin``; ``rigs.bin`` and ``frames.bin`` too where
-            COLMAP 3.12 or newer wrote it.
+        folder: contains ``cameras.bin``, ``images.bin`` and ``points3D.bin``, and for COLMAP 3.12 or newer ``rigs.bin``
+            and ``frames.bin``.
 
     Raises:
-        BadScene: naming the file.
+        BadScene: with the name of the file.
     """
     tables = {"cameras": _camera, "images": _image, "points3D": _point, "rigs": _rig, "frames": _frame}
     for name, end_of_record in tables.items():
@@ -57,27 +56,27 @@ def _is_whole(data: bytes, end_of_record: Callable[[bytes, int], int]) -> bool:
 
 
 def _camera(data: bytes, at: int) -> int:
-    """camera id uint32, model id int32, width and height uint64, parameters float64."""
+    """Format: camera id uint32, model id int32, width and height uint64, parameters float64."""
     (model,) = struct.unpack_from("<i", data, at + 4)
     camera = pycolmap.Camera.create_from_model_id(1, pycolmap.CameraModelId(model), 1.0, 1, 1)
     return at + 24 + 8 * len(camera.params)
 
 
 def _image(data: bytes, at: int) -> int:
-    """image id uint32, pose, camera id uint32, name up to a zero byte, then points: a count, 24 bytes each."""
+    """Format: image id uint32, pose, camera id uint32, name with a zero byte, then points: a count, 24 bytes each."""
     after_name = data.index(b"\0", at + 8 + POSE_BYTES) + 1
     (points,) = COUNT.unpack_from(data, after_name)
     return after_name + COUNT.size + 24 * points
 
 
 def _point(data: bytes, at: int) -> int:
-    """point id uint64, position 3 float64, colour 3 uint8, error float64, then a track: a count, 8 bytes each."""
+    """Format: point id uint64, position 3 float64, colour 3 uint8, error float64, track: a count, 8 bytes each."""
     (track,) = COUNT.unpack_from(data, at + 43)
     return at + 43 + COUNT.size + 8 * track
 
 
 def _rig(data: bytes, at: int) -> int:
-    """rig id uint32, count of sensors uint32, then 8 bytes each; all but the first may carry a pose after a flag."""
+    """Format: rig id uint32, count of sensors uint32, 8 bytes each; all but the first may have a pose after a flag."""
     (sensors,) = struct.unpack_from("<I", data, at + 4)
     at += 8 + 8 * min(sensors, 1)
     for _ in range(1, sensors):
@@ -86,6 +85,6 @@ def _rig(data: bytes, at: int) -> int:
 
 
 def _frame(data: bytes, at: int) -> int:
-    """frame id uint32, rig id uint32, pose, then data: a count uint32, 16 bytes each."""
+    """Format: frame id uint32, rig id uint32, pose, then data: a count uint32, 16 bytes each."""
     (count,) = struct.unpack_from("<I", data, at + 8 + POSE_BYTES)
     return at + 12 + POSE_BYTES + 16 * count

@@ -1,9 +1,9 @@
-"""Finds the files that a capture lists, inside the scene folder and nowhere else.
+"""Finds the files that a capture lists, only inside the scene folder.
 
-A list is often older than the folder: photographs were renamed or converted, the list was written on another machine,
-or below another folder. So a listed path is searched for as it stands, then without regard to case, Unicode normal form
-and the ending of photographs, then without its leading folders. Names are compared with what the folders hold; nothing
-is opened by a path that a file names, and no link is followed out of the scene folder.
+A list is often older than the folder: photographs were renamed or converted, or the list was written on another machine
+or for another folder. So a listed path is searched exactly first, then ignoring case, Unicode normal form and the
+ending of photographs, then without its leading folders. Names are compared with the contents of folders; listed paths
+are never opened directly, and links out of the scene folder are not followed.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from protocol.capture_names import (
 from protocol.errors import BadScene
 
 MAX_PART, MAX_PATH = 250, 1024
-"""Bytes of one name and of a path: over longer ones the system raises instead of saying that nothing is there."""
+"""Most bytes of one name and of a path; for longer ones the system raises an error instead of reporting no file."""
 
 _DRIVE = re.compile(r"[A-Za-z]:|file:")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A path as a file lists it.
+    """A path as written in a file.
 
     Attributes:
-        text: as listed.
-        parts: its names after the last ``..``, without a drive; at least one.
-        leaves: whether it is absolute or has a ``..``, so that its parts alone are not what it says.
+        text: as written.
+        parts: its components after the last ``..``, without a drive; at least one.
+        leaves: whether it is absolute or contains ``..``, so that ``parts`` is only a suffix.
     """
 
     text: str
@@ -47,10 +47,10 @@ class Entry:
 
 
 def read_entry(text: str, listing: Path) -> Entry:
-    """Return the path that ``text`` of the file ``listing`` is; backslashes count as slashes.
+    """Parse the path ``text`` from the file ``listing``; backslashes count as slashes.
 
     Raises:
-        BadScene: if it names nothing, or is too long for a path.
+        BadScene: if it names no file, or is too long for a path.
     """
     slashed = text.replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
@@ -66,7 +66,7 @@ def read_entry(text: str, listing: Path) -> Entry:
 
 
 def outside(text: str, listing: Path) -> BadScene:
-    """Return the error for a listed path that names nothing inside the scene folder."""
+    """Return the error for a listed path that matches nothing inside the scene folder."""
     return BadScene(
         f"{listing} lists the path {text[:MAX_PATH]!r}, which is not inside the scene folder.",
         "Use paths relative to the scene folder.",
@@ -74,12 +74,12 @@ def outside(text: str, listing: Path) -> BadScene:
 
 
 def from_inside(sentence: str, root: Path) -> str:
-    """Return a sentence with its paths made relative to the scene folder ``root``."""
+    """Return a sentence with paths relative to the scene folder ``root``."""
     return sentence.replace(f"{root}/", "").replace(str(root), "the scene folder")
 
 
 def is_inside(path: Path, root: Path) -> bool:
-    """Whether ``path`` is there and lies below ``root`` when all links are followed."""
+    """Whether ``path`` exists and is below ``root`` after resolving all links."""
     try:
         return path.exists() and path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError):
@@ -87,13 +87,13 @@ def is_inside(path: Path, root: Path) -> bool:
 
 
 def is_file_inside(path: Path, root: Path) -> bool:
-    """Whether ``path`` is a file below ``root`` when all links are followed."""
+    """Whether ``path`` is a file below ``root`` after resolving all links."""
     return is_inside(path, root) and path.is_file()
 
 
 @dataclass
 class Listing:
-    """What one folder holds: names of its files and folders, without those that are skipped.
+    """The contents of one folder: names of files and folders, without those that are skipped.
 
     Attributes:
         outside: links out of the scene folder, which are not followed.
@@ -107,7 +107,7 @@ class Listing:
 
 
 class Names:
-    """The names below a scene folder, each folder listed once, when it is asked for."""
+    """The names below a scene folder; each folder is listed once, when needed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -115,7 +115,7 @@ class Names:
         self._listings: dict[Path, Listing] = {}
 
     def of(self, folder: Path) -> Listing:
-        """Return what ``folder`` holds; nothing where it is not a folder inside the scene folder.
+        """Return the contents of ``folder``; empty if it is not a folder inside the scene folder.
 
         Raises:
             BadScene: if it cannot be read.
@@ -148,14 +148,14 @@ class Names:
         return listing
 
     def below(self, folder: Path) -> list[PurePosixPath]:
-        """Return the files below ``folder``, in its folders too, relative to it and sorted."""
+        """Return the files below ``folder``, recursively, relative to it and sorted."""
         found: list[PurePosixPath] = []
         waiting, seen = deque([folder]), set()
         while waiting:
             here = waiting.popleft()
             real = here.resolve()
             if real in seen:
-                continue  # a link to a folder that was looked through
+                continue  # a link to a folder that was listed already
             seen.add(real)
             listing = self.of(here)
             found += [PurePosixPath((here / name).relative_to(folder).as_posix()) for name in listing.files]
@@ -163,11 +163,10 @@ class Names:
         return sorted(found)
 
     def find(self, folder: Path, parts: tuple[str, ...], *, photograph: bool) -> list[Path]:
-        """Return the files below ``folder`` that a relative path names: one, or several that it might mean.
+        """Return the files below ``folder`` that match a relative path: one, or several candidates.
 
-        The path itself goes first, then the same path in other case or normal form, then, for a photograph, the same
-        name with the ending of another photograph, which is also what a name without ending stands for, and last the
-        path that it is as a URL ("a%20b.png").
+        Matches in order: the path itself; the path in another case or normal form; for a photograph, the same name with
+        another photograph ending, also if the name has no ending; the path decoded from a URL ("a%20b.png").
         """
         plain = tuple(unquote(part) for part in parts)
         escaped = plain != parts and not any("/" in part or "\\" in part or part in (".", "..") for part in plain)
@@ -184,7 +183,7 @@ class Names:
         return []
 
     def file(self, folder: Path, name: str) -> Path | None:
-        """Return the file of that name in ``folder``, in any case; None if there is none, or several."""
+        """Return the file with that name in ``folder``, ignoring case; None if there is none, or several."""
         files = self.find(folder, (name,), photograph=False)
         return files[0] if len(files) == 1 else None
 
@@ -205,10 +204,10 @@ class Names:
 
 
 def find_listed(names: Names, folder: Path, text: str, listing: Path) -> Path | None:
-    """Return the file that the path ``text`` in ``listing`` names, read from ``folder``; None if there is none.
+    """Return the file that the path ``text`` in ``listing`` names, relative to ``folder``; None if there is none.
 
     Raises:
-        BadScene: if the path leaves the scene folder and nothing by its end lies there, or may be one of several files.
+        BadScene: if the path leaves the scene folder and no suffix of it exists there, or if it matches several files.
     """
     entry = read_entry(text, listing)
     for dropped in range(len(entry.parts) if entry.leaves else 1):
@@ -223,7 +222,7 @@ def find_listed(names: Names, folder: Path, text: str, listing: Path) -> Path | 
 
 
 def ambiguous(text: str, files: list[Path], listing: Path) -> BadScene:
-    """Return the error for a listed path that may be any of several files."""
+    """Return the error for a listed path that matches several files."""
     return BadScene(
         f"{listing} lists {text!r}, which matches {' or '.join(str(file) for file in files[:4])}.",
         "Keep one of these files, or list its exact name.",

@@ -1,7 +1,7 @@
-"""Photographs: their size from the header, their pixels when asked for.
+"""Reads photographs: size from the header, pixels on request.
 
-An EXIF orientation is ignored, as COLMAP ignores it: poses belong to the pixels as stored. Most programs that make
-masks obey it, so :mod:`backend.scene.mask_fit` asks for it.
+EXIF orientation is ignored, as in COLMAP, because poses belong to the stored pixels. Most programs that make masks
+respect it, so :mod:`backend.scene.mask_fit` reads it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BROKEN = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises over files that are cut off, are no image, lie about their size, or are absurdly large."""
+"""Exceptions of Pillow for files that are truncated, not an image, inconsistent in size, or absurdly large."""
 
 ORIENTATION = 0x0112
 
@@ -52,14 +52,15 @@ def image_size(file: Path) -> tuple[int, int]:
 
 
 def orientation(file: Path) -> int:
-    """Return the EXIF orientation of a photograph, 1 (upright) to 8, from its header; 1 where it has none.
+    """Return the EXIF orientation of a photograph, 1 (upright) to 8, from its header; 1 if missing.
 
     Raises:
         BadScene: if it is not an image.
     """
     try:
         with Image.open(file) as image:
-            # Where it stands after the pixels, as PNG allows, no program obeys it. Pillow turns TIFF by itself.
+            # PNG may have EXIF after the pixels, where no program reads it. Pillow applies the orientation of TIFF
+            # itself.
             known = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
     except BROKEN as error:
         raise _unreadable(file, error) from error
@@ -67,7 +68,7 @@ def orientation(file: Path) -> int:
 
 
 def has_transparent_pixels(file: Path) -> bool:
-    """Whether pixels of a photograph are less than opaque; reads them if the header says that they can be.
+    """Whether a photograph has pixels that are not opaque; pixels are only read if the header allows transparency.
 
     Raises:
         BadScene: if the file cannot be read.
@@ -83,16 +84,16 @@ def has_transparent_pixels(file: Path) -> bool:
 
 
 def read_image(view: View, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Return the photograph of ``view`` as its pinhole camera sees it: (H, W, 3) uint8, sRGB as stored.
+    """Return the photograph of ``view`` as seen by its pinhole camera: (H, W, 3) uint8, sRGB as stored.
 
-    Grey becomes RGB, 16 bits become 8, transparency is laid over black.
+    Grey becomes RGB, 16 bits become 8, transparency is composited on black.
 
     Args:
         view: whose photograph.
-        size: width and height to scale to, each pixel the mean of the area it covers; None for the camera's size.
+        size: width and height to scale to by area averaging; None for the camera's size.
 
     Raises:
-        BadScene: if the file cannot be read, or no longer has the size it had when the scene was loaded.
+        BadScene: if the file cannot be read, or its size has changed since the scene was loaded.
         BadArgument: if ``size`` is below one pixel.
     """
     if size is not None and min(size) < 1:
@@ -108,7 +109,7 @@ def read_image(view: View, size: tuple[int, int] | None = None) -> NDArray[np.ui
 
 
 def read_stored(view: View) -> NDArray[np.uint8]:
-    """Return the photograph of ``view`` as the file holds it, distortion included: (H, W, 3) uint8, sRGB.
+    """Return the photograph of ``view`` as stored, with lens distortion: (H, W, 3) uint8, sRGB.
 
     Raises:
         BadScene: as :func:`read_image`.
@@ -124,7 +125,7 @@ def read_stored(view: View) -> NDArray[np.uint8]:
 
 
 def read_pixels(file: Path) -> NDArray[np.uint8]:
-    """Return a photograph as stored: (H, W, 3) uint8, sRGB; transparency is laid over black.
+    """Return a photograph as stored: (H, W, 3) uint8, sRGB; transparency is composited on black.
 
     Raises:
         BadScene: if the file cannot be read.
@@ -138,7 +139,7 @@ def read_pixels(file: Path) -> NDArray[np.uint8]:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # Pillow's own conversion clips values above 255 instead of scaling them.
+        # Pillow's conversion clips values above 255 instead of scaling them.
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
     _check_mode(image)
     if image.has_transparency_data:

@@ -1,4 +1,4 @@
-"""What a scene folder is read as, and whether it can be segmented: told before anything is computed."""
+"""Reports how a scene folder is read and whether it can be segmented, before anything is computed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from protocol.unposed import FEWEST, Unposed, too_few
 
 Findings = dict[str, Any]
 GEOMETRY = "geometry"
-"""Where masks come from if there are none: objects are found by the geometry of the Gaussians."""
+"""Source of objects if there are no masks: the geometry of the Gaussians."""
 BY_GEOMETRY = "none; objects are found by geometry"
 POSES = {
     "cameras": "those of the capture",
     "photographs": "computed from the photographs, which takes minutes",
     "video": "computed from at most 200 frames of the video, which takes minutes",
 }
-"""What is said of ``poses_from``."""
+"""Texts for ``poses_from``."""
 
 
 def inspect_scene(
@@ -38,23 +38,23 @@ def inspect_scene(
     geometry: bool = False,
     model: Callable[[], str | None] = lambda: None,
 ) -> tuple[Findings, Fault | None]:
-    """Return what is recognised, and why a segmentation would not start, or None where it would.
+    """Return what was recognised, and why a segmentation would not start, or None if it would.
 
-    The findings are ``layout``, ``views`` (how many), ``sizes`` (a list of width and height), ``poses_from``, ``masks``
-    (views that have one), ``masks_from``, ``points`` (how many), ``splats`` (a file of Gaussians in the folder) and
-    ``warnings`` (sentences); paths are relative to the scene folder where they are in it. ``poses_from`` is "cameras"
-    where the capture has them, "photographs" or "video" where they are computed from these, and None where none are
-    needed. ``masks_from`` is a folder, the file that lists the masks, or "geometry" if there are none. Where there
-    is a fault, the findings have ``error`` and ``remedy`` too, its two sentences.
+    The findings are ``layout``, ``views`` (number), ``sizes`` (a list of width and height), ``poses_from``, ``masks``
+    (number of views with masks), ``masks_from``, ``points`` (number), ``splats`` (a file of Gaussians in the folder)
+    and ``warnings`` (sentences); paths inside the scene folder are relative to it. ``poses_from`` is "cameras" if the
+    capture has them, "photographs" or "video" if they are computed from these, and None if none are needed.
+    ``masks_from`` is a folder, the file that lists the masks, or "geometry" if there are none. If there is a fault, the
+    findings also have ``error`` and ``remedy``, its two sentences.
 
-    Besides the layouts of scenes there are "photographs" and "video" without cameras, and "splats", a file of Gaussians
-    alone.
+    Besides the layouts of scenes, ``layout`` may be "photographs" and "video" without cameras, and "splats" for a file
+    of Gaussians alone.
 
     Args:
         root: a scene folder, a folder of photographs, a video or a file of Gaussians.
-        masks, mask_ids: as :func:`backend.scene.load.load_scene`.
-        geometry: whether masks are left out.
-        model: tells which segmentation model makes masks where there are none; asked only there.
+        masks, mask_ids: as in :func:`backend.scene.load.load_scene`.
+        geometry: whether masks are ignored.
+        model: returns the segmentation model that makes missing masks; only called if masks are missing.
     """
     findings: Findings = {
         "layout": None,
@@ -83,7 +83,7 @@ def inspect_scene(
 
 
 def _inspect(findings: Findings, root: Path, masks: Path | None, mask_ids: MaskIds | None) -> None:
-    """Fill in the findings as far as a fault allows."""
+    """Fill in the findings, as far as possible before a fault."""
     unposed = find_unposed(root)
     alone = find_splats_alone(root) if unposed is None else None
     if alone is not None:
@@ -117,7 +117,7 @@ def _of_scene(scene: Scene) -> Findings:
 
 
 def _fill_in(findings: Findings, unposed: Unposed) -> list[str]:
-    """Tell of photographs, or of a video, whose frames are not chosen yet; return the photographs that are broken."""
+    """Fill in the findings for photographs or a video without cameras; return the unreadable photographs."""
     sizes, bad = {}, {}
     if any(is_one_of(file.name, HEIF_ENDINGS) for file in unposed.photographs):
         pillow_heif.register_heif_opener()
@@ -150,7 +150,7 @@ def _without(findings: Findings) -> str:
 
 
 def as_lines(findings: Findings) -> list[str]:
-    """Return the findings for a person to read, a line each; the fault is told by who has it."""
+    """Return the findings as lines of text for the user; the caller prints the fault."""
     if findings["layout"] is None:
         return [f"splats: {findings['splats']}"] if findings["splats"] else []
     sizes = ", ".join(f"{width} x {height}" for width, height in findings["sizes"])

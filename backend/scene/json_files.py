@@ -1,4 +1,4 @@
-"""JSON files of a capture, checked against the struct that says what is expected."""
+"""JSON files of a capture, validated against a struct."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ T = TypeVar("T")
 
 
 def read_json(file: Path, kind: type[T]) -> T:
-    """Return the content of ``file`` as ``kind``, a msgspec struct; fields that it does not know are ignored.
+    """Return the content of ``file`` as ``kind``, a msgspec struct; unknown fields are ignored.
 
-    NaN and Infinity, which Python writes and JSON does not have, are read: what they stand for is refused by name.
+    NaN and Infinity, which Python writes although JSON does not have them, are accepted here; callers reject them with
+    better errors.
 
     Raises:
-        BadScene: if the file is no JSON, or a field is missing or has another type.
+        BadScene: if the file is not JSON, or a field is missing or has the wrong type.
     """
     try:
         if file.stat().st_size > MAX_BYTES:

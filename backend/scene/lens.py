@@ -1,7 +1,7 @@
-"""`Lens`: from a photograph as the lens drew it to the picture of a pinhole camera.
+"""`Lens`: converts a photograph with lens distortion to the image of a pinhole camera.
 
-The pinhole camera keeps the photograph's size and principal point. Its focal length is the one with the widest view
-that holds no pixel from outside the photograph, as COLMAP's undistorter does with ``blank_pixels = 0``.
+The pinhole camera has the photograph's size and principal point. Its focal length gives the widest view that contains
+no pixel from outside the photograph, as in COLMAP's undistorter with ``blank_pixels = 0``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Lens:
     Attributes:
         model: COLMAP's name of the model, such as "OPENCV".
         params: its parameters in COLMAP's order, in pixels of a width x height photograph.
-        width, height: the size that the lens was calibrated at; rasters of other sizes are taken as scaled.
+        width, height: the size of the calibration; images of other sizes are treated as scaled.
     """
 
     model: str
@@ -41,7 +41,7 @@ class Lens:
 
 @lru_cache(maxsize=64)
 def _focal_factor(lens: Lens) -> float:
-    """Return the factor on the focal length at which the pinhole camera just fits into what the lens sees."""
+    """Return the factor on the focal length at which the pinhole camera just fits into the lens's view."""
     camera = lens.camera
     w, h = float(lens.width), float(lens.height)
     along = np.linspace(0.0, 1.0, BORDER_STEPS)
@@ -72,7 +72,7 @@ def pinhole(lens: Lens) -> NDArray[np.float64]:
     """Return the (3, 3) float64 intrinsics of the undistorted camera, at the lens's own size.
 
     Raises:
-        BadScene: if the distortion cannot be undone at the photograph's border.
+        BadScene: if the distortion cannot be inverted at the photograph's border.
     """
     K = lens.camera.calibration_matrix()
     K[0, 0] *= _focal_factor(lens)
@@ -80,10 +80,10 @@ def pinhole(lens: Lens) -> NDArray[np.float64]:
     return K
 
 
-# One capture mostly has one lens, read at one size for photographs and at another for masks.
+# A capture usually has one lens, used at one size for photographs and another for masks.
 @lru_cache(maxsize=2)
 def _source(lens: Lens, width: int, height: int) -> NDArray[np.float32]:
-    """Return (2, height, width) float32: row and column, as array positions, where each pinhole pixel comes from."""
+    """Return (2, height, width) float32: row and column, as array indices, of the source of each pinhole pixel."""
     scale = np.array([lens.width / width, lens.height / height])
     columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     pixels = np.stack([columns.ravel() * scale[0], rows.ravel() * scale[1], np.ones(columns.size)])
@@ -93,9 +93,9 @@ def _source(lens: Lens, width: int, height: int) -> NDArray[np.float32]:
 
 
 def undistort_image(lens: Lens, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the (H, W, C) picture as the pinhole camera sees it, interpolated bilinearly."""
+    """Return the (H, W, C) image as seen by the pinhole camera, with bilinear interpolation."""
     source = _source(lens, pixels.shape[1], pixels.shape[0])
-    # Rounding: map_coordinates cuts the fraction off when it writes integers.
+    # Round, because map_coordinates truncates when it writes integers.
     channels = [
         map_coordinates(channel.astype(np.float32), source, order=1, mode="nearest")
         for channel in np.moveaxis(pixels, 2, 0)
@@ -104,7 +104,7 @@ def undistort_image(lens: Lens, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def undistort_mask(lens: Lens, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the (H', W') id map as the pinhole camera sees it; each id is that of the nearest pixel."""
+    """Return the (H', W') id map as seen by the pinhole camera, with nearest-neighbour interpolation."""
     height, width = ids.shape
     rows, columns = np.rint(_source(lens, width, height)).astype(np.intp)
     return ids[rows.clip(0, height - 1), columns.clip(0, width - 1)]

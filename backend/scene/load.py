@@ -1,4 +1,4 @@
-"""`load_scene`: recognises a folder's layout, reads it, names its views and finds their masks."""
+"""`load_scene`: detects a folder's layout, reads it, names its views and finds their masks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.scene.capture import Capture
 from backend.scene.colmap import MODEL_FOLDER, find_models, found_in_part, read_colmap
 from backend.scene.files import Names
 from backend.scene.images import has_transparent_pixels
-from backend.scene.mask_check import look_at_masks
+from backend.scene.mask_check import check_masks
 from backend.scene.mask_fit import fit_masks
 from backend.scene.masks import find_masks
 from backend.scene.messy_rooms import FOLDER, read_messy_rooms
@@ -24,6 +24,7 @@ from backend.scene.transforms import read_transforms
 from backend.scene.types import MaskIds, Scene, View
 from protocol.capture_names import TRUTH, folded
 from protocol.errors import BadScene, readable
+from protocol.lists import first_of
 
 READERS = {
     "colmap": read_colmap,
@@ -33,32 +34,32 @@ READERS = {
     "panoptic-lifting": read_panoptic_lifting,
 }
 DEPTH = 3
-"""Folders below the scene folder that a capture is searched for in: COLMAP puts one into dense/0."""
+"""Levels of subfolders that are searched for a capture: COLMAP writes one to dense/0."""
 MOST_CAPTURES = 20
-"""Captures in folders of the scene folder that are tried: of more, one has to be named."""
+"""Most captures in subfolders that are tried; with more, the user has to name one."""
 PHOTOGRAPHS_LOOKED_AT = 3
-SHOWN = 3
-"""Things that a sentence says were found."""
+FOUND_MOST = 3
+"""Most findings that one sentence lists."""
 
 
 def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None = None) -> Scene:
-    """Return the capture in the folder ``root``; headers are read, and the pixels of a few masks and photographs.
+    """Return the capture in the folder ``root``; reads headers, and the pixels of a few masks and photographs.
 
-    Layouts, the first that fits: COLMAP, nerfstudio and instant-ngp, NeRF-synthetic, Messy-Rooms,
-    ScanNet and Replica as Panoptic-Lifting prepares them. Where none fits, or its photographs are not there, the one
-    capture in the nearest folders below is taken. What can be read in one way only is read, and a warning says what was
-    assumed. Nothing outside ``root`` and ``masks`` is read.
+    The first matching layout is used: COLMAP, nerfstudio and instant-ngp, NeRF-synthetic, Messy-Rooms, ScanNet and
+    Replica as prepared for Panoptic-Lifting. If none matches, or its photographs are missing, the only capture in the
+    nearest subfolders is used. Input with only one interpretation is read, with a warning about the assumption. Nothing
+    outside ``root`` and ``masks`` is read.
 
     Args:
         root: the folder.
-        masks: the folder of the masks; None for the one that is customary in the layout.
-        mask_ids: ids that are no objects.
+        masks: the folder of the masks; None for the usual folder of the layout.
+        mask_ids: ids that are not objects.
 
     Raises:
-        BadScene: if no layout fits, a file is damaged, a camera or pose cannot be used, no photograph is there, or a
-            path or a capture may be one of several.
-        BadMask: if a mask cannot be read, does not fit its photograph, ``masks`` contains no mask, or each of several
-            files may be the mask of one photograph.
+        BadScene: if no layout matches, a file is damaged, a camera or pose is not usable, no photograph exists, or a
+            path or a capture is ambiguous.
+        BadMask: if a mask cannot be read, does not fit its photograph, ``masks`` contains no mask, or several files may
+            be the mask of one photograph.
         BadArgument: if ``masks`` is not a folder.
     """
     if not root.is_dir():
@@ -89,7 +90,7 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
         *_transparent(capture),
         *found.warnings,
         *turned,
-        *look_at_masks(views),
+        *check_masks(views),
     )
     said = tuple(readable(warning) for warning in warnings)
     return Scene(
@@ -106,7 +107,7 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
 
 
 def holds_cameras(names: Names) -> bool:
-    """Whether a known layout, a part of one, or a link to one is in the folder or in those below it."""
+    """Whether a known layout, a part of one, or a link to one is in the folder or its subfolders."""
     if {folded(name) for name in names.of(names.root).outside} & {MODEL_FOLDER, TRANSFORMS, TRAIN}:
         return True
     places = [place for level in ([names.root], *_below(names)) for place in level]
@@ -114,7 +115,7 @@ def holds_cameras(names: Names) -> bool:
 
 
 def describe_scene(scene: Scene) -> str:
-    """Return one line for a person: "colmap scene, 80 views of 400 x 400, 80 masks, 8,000 points"."""
+    """Return one line for the user: "colmap scene, 80 views of 400 x 400, 80 masks, 8,000 points"."""
     sizes = sorted({(view.camera.width, view.camera.height) for view in scene.views})
     (w, h), (W, H) = sizes[0], sizes[-1]
     size = f"{w} x {h}" if len(sizes) == 1 else f"{w} x {h} to {W} x {H}"
@@ -123,7 +124,7 @@ def describe_scene(scene: Scene) -> str:
 
 
 def _layouts(names: Names, place: Path) -> list[str]:
-    """Return the layouts whose lists of cameras ``place`` holds, the one to read first."""
+    """Return the layouts whose camera files are in ``place``, in order of preference."""
     here = names.of(place)
     folder, _, file = INTRINSIC.partition("/")
     is_there = {
@@ -140,7 +141,7 @@ Reading = tuple[str, Path, Capture]
 
 
 def _read(names: Names) -> Reading:
-    """Return the layout, the folder and the capture: of the scene folder itself, else of the one below it."""
+    """Return layout, folder and capture: of the scene folder itself, else of its only subfolder with one."""
     failure: BadScene | None = None
     for level in ([names.root], *_below(names)):
         found = [(place, layouts) for place in level if (layouts := _layouts(names, place))]
@@ -161,7 +162,7 @@ def _read_place(names: Names, place: Path, layouts: Sequence[str]) -> Reading:
     """Read the folder in the first of several layouts that has photographs; a warning names the others.
 
     Raises:
-        NoPhotographs: if none has.
+        NoPhotographs: if none of the layouts has photographs.
     """
     failure: NoPhotographs | None = None
     for layout in layouts:
@@ -182,7 +183,7 @@ def _read_place(names: Names, place: Path, layouts: Sequence[str]) -> Reading:
 
 
 def _below(names: Names) -> Iterator[list[Path]]:
-    """Yield the folders one below, two below and so on that may hold a capture of their own."""
+    """Yield the folders one level below, two levels below and so on that may contain a capture."""
     level = [names.root]
     for _ in range(DEPTH):
         level = [
@@ -195,10 +196,10 @@ def _below(names: Names) -> Iterator[list[Path]]:
 
 
 def _chosen(names: Names, read: Sequence[Reading]) -> Reading:
-    """Return the only capture, or the largest of numbered ones, which are COLMAP's of one set of photographs.
+    """Return the only capture, or the largest of numbered ones, which are COLMAP models of the same photographs.
 
     Raises:
-        BadScene: if there are several of any other kind.
+        BadScene: if there are several captures of any other kind.
     """
     places = [place for _, place, _ in read]
     numbered = all(place.name.isdecimal() for place in places) and len({place.parent for place in places}) == 1
@@ -218,13 +219,12 @@ def _chosen(names: Names, read: Sequence[Reading]) -> Reading:
 
 
 def _several(names: Names, places: Sequence[Path]) -> BadScene:
-    listed = ", ".join(place.relative_to(names.root).as_posix() for place in places[:5])
-    more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-    return BadScene(f"{names.root} contains several captures: {listed}{more}.", "Give the folder of one of them.")
+    listed = first_of([place.relative_to(names.root).as_posix() for place in places], 5)
+    return BadScene(f"{names.root} contains several captures: {listed}.", "Give the folder of one of them.")
 
 
 def _unknown(names: Names) -> BadScene:
-    """Say what was searched for and what was found."""
+    """Return the error with what was expected and what was found."""
     parts = [
         each for level in ([names.root], *_below(names)) for place in level for each in found_in_part(names, place)
     ]
@@ -233,9 +233,8 @@ def _unknown(names: Names) -> BadScene:
     ]
     here = names.of(names.root)
     entries = [*(f"{name}/" for name in here.folders), *here.files]
-    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
-    listed = [f"found {', '.join(entries[:SHOWN])}{more}"] if entries else []
-    there = "".join(f"; {each}" for each in (parts or listed)[:SHOWN] + links[:1])
+    listed = [f"found {first_of(entries)}"] if entries else []
+    there = "".join(f"; {each}" for each in (parts or listed)[:FOUND_MOST] + links[:1])
     return BadScene(
         f"{names.root} is not a readable scene folder: expected cameras, images and points3D (.bin or .txt) in "
         f"sparse/0, sparse or the folder itself, or {TRANSFORMS}, or {TRAIN}, or {METADATA} with {FOLDER}/, "
@@ -256,7 +255,7 @@ def _unlisted(capture: Capture, masks: set[Path]) -> tuple[str, ...]:
 
 
 def _transparent(capture: Capture) -> tuple[str, ...]:
-    """Warn where transparent pixels will be learnt as black, from a few photographs."""
+    """Warn if transparent pixels will be trained as black, judged from a few photographs."""
     if capture.transparency:
         return ()
     step = max(1, len(capture.shots) // PHOTOGRAPHS_LOOKED_AT)

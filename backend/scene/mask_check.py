@@ -1,4 +1,4 @@
-"""A look at a few masks before anything is computed: can they be read, and is there an id that looks like no object?"""
+"""Checks a few masks before anything is computed: whether they can be read, and whether an id is suspicious."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from backend.scene.split import evenly_spread
 from backend.scene.types import View
 
 LOOKED_AT = 5
-"""Masks that are read: what is wrong with one is mostly wrong with all."""
+"""Masks that are read; a problem usually affects all masks."""
 MOST_BYTES = 1 << 28
-"""Of the files of one mask that is read here: a stack may be large, and reading it takes seconds."""
+"""Most bytes of the files of one mask that is read here: large stacks would take seconds."""
 MOST = 0.5
-"""The share of the views, and of a view's rim, that make an id suspect."""
+"""Share of the views, and of a view's rim, that makes an id suspicious."""
 IGNORED = 255
-"""The id that VOC and programs after it draw around objects, and mean by it that nothing is known there."""
+"""The id that VOC and derived data sets draw around objects for unlabelled pixels."""
 THIN = 0.2
-"""The share of an id's pixels, at most, that are away from its edge where it is an outline."""
+"""Largest share of an outline id's pixels that are away from its edge."""
 AWAY = 2
-"""Pixels from an edge that are away from it."""
+"""Distance from an edge in pixels from which a pixel counts as away from it."""
 
 
-def look_at_masks(views: Sequence[View]) -> tuple[str, ...]:
-    """Read a few masks, spread over the views, and return warnings about ids that look like background or void.
+def check_masks(views: Sequence[View]) -> tuple[str, ...]:
+    """Read a few masks, spread over the views, and return warnings about ids that may mean background or void.
 
     Raises:
         BadMask: if one of them cannot be read.
@@ -44,13 +44,13 @@ def _bytes(view: View) -> int:
 
 
 def _of_pixels(views: Sequence[View]) -> tuple[str, ...]:
-    """Say what is assumed of the masks' pixels."""
+    """Return what is assumed about the masks' pixels."""
     said = [(view.mask_path, assumption(view.mask_path)) for view in views if view.mask_path is not None]
     return next(((f"Masks are {assumed} (such as {file}).",) for file, assumed in said if assumed), ())
 
 
 def _of_void(views: Sequence[View], maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
-    """Say what ids below 0 were treated as, unless the user named them."""
+    """Return how negative ids were treated, unless the user specified them."""
     seen = [view.mask_path for view, ids in zip(views, maps, strict=True) if not view.mask_ids.void and (ids < 0).any()]
     if not seen:
         return ()
@@ -64,7 +64,7 @@ def _of_nothing(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
 
 
 def _of_rims(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
-    """Warn where one id holds most of the rim in most views and nothing is background there."""
+    """Warn if one id has most of the rim in most views and no pixel there is background."""
     holders = Counter(holder for ids in maps if (holder := _rim_holder(ids)) is not None)
     if not holders:
         return ()
@@ -85,7 +85,7 @@ def _rim_holder(ids: NDArray[np.int32]) -> int | None:
 
 
 def _of_outlines(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
-    """Warn where 255 is drawn as thin lines in most views."""
+    """Warn if id 255 forms thin lines in most views."""
     count = sum(_is_outline(ids == IGNORED) for ids in maps)
     if len(maps) < 2 or count <= MOST * len(maps):
         return ()

@@ -1,18 +1,18 @@
-"""Mask files -> instance ids. What is accepted, by ending:
+"""Reads instance ids from mask files. Accepted, by ending:
 
-- pictures (``.png .tif .tiff .webp .bmp``): grey of 1 to 16 bits, or a palette, whose indices are the ids. Colours are
-  ids too: three equal channels are a grey one, else each colour is an instance of the id red * 65536 + green * 256 +
-  blue; fully transparent pixels are nothing. Several pages are a stack. Pictures that lost detail when they were
-  compressed (``.jpg``, some ``.webp``) are read only if they are black and white: their greys are not what was written.
-- ``.npy``: a map of whole numbers (H, W), or a stack (N, H, W) or (H, W, N) of N instances, of two values, one of them
-  0; axes of length 1 are left out. Also (H, W, 3) colours.
-- ``.npz``: one such array, or several of which one has a name of :data:`ARRAY_NAMES`; scores of a stack's masks in one
-  of :data:`SCORE_NAMES`.
-- ``.json``: run lengths as COCO's tools write them, see :mod:`backend.scene.rle`.
+- images (``.png .tif .tiff .webp .bmp``): grey with 1 to 16 bits, or a palette, whose indices are the ids. Colours are
+  ids too: three equal channels count as grey, otherwise each colour is an instance with the id red * 65536 + green *
+  256 + blue; fully transparent pixels are background. Several pages are a stack. Lossy images (``.jpg``, some
+  ``.webp``) are only accepted if they are black and white, because their grey levels have changed.
+- ``.npy``: a map of integers (H, W), or a stack (N, H, W) or (H, W, N) of N instances, with two values, one of them 0;
+  axes of length 1 are removed. Also (H, W, 3) colours.
+- ``.npz``: one such array, or several of which one is named one of :data:`ARRAY_NAMES`; scores of a stack's masks in
+  one of :data:`SCORE_NAMES`.
+- ``.json``: run lengths in COCO's format, see :mod:`backend.scene.rle`.
 
-In a stack slice i is instance i + 1. Where slices overlap, :mod:`backend.scene.mask_sets` keeps them all; in an id map
-the smaller one is seen, as a part lies on its whole; of two of the same size the later one. Id 0 is nothing, and so are
-ids below 0. Ids beyond int32 are renumbered from 1.
+Slice i of a stack is instance i + 1. If slices overlap, :mod:`backend.scene.mask_sets` keeps all of them; in an id map
+the smaller one is on top, like a part on its object; of equal sizes the later one. Id 0 is background, and negative ids
+become VOID. Ids beyond int32 are renumbered from 1.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ from protocol.errors import BadMask
 FORMATS = ["PNG", "TIFF", "WEBP", "BMP", "JPEG"]
 ARRAY_NAMES = ("masks", "mask", "instance", "instances", "indices", "ids", "segmentation", "labels")
 SCORE_NAMES = ("scores", "score", "predicted_iou", "predicted_ious")
-"""Of arrays beside the stack that hold a score for each mask."""
+"""Names of arrays next to the stack with a score for each mask."""
 MAX_VALUES = 1 << 33
-"""Values in one file: a compressed file of a few kilobytes may claim any number."""
+"""Most values in one file, because a small compressed file may claim any number."""
 MOST_COLOURS = 1000
-"""Of instances in a picture; more are shades of a photograph or of blurred edges."""
+"""Most instances in a colour image; more indicate shades of a photograph or blurred edges."""
 PIXELS_A_COLOUR = 16
 BLACK, WHITE = 32, 223
-"""Shades up to which, and from which on, a compressed picture is black or white; JPEG adds rings around edges."""
+"""Grey levels up to which, and from which on, a lossy pixel is black or white; JPEG adds ringing at edges."""
 GREYS = 0.05
-"""The share of a compressed picture's pixels that may be neither."""
+"""Largest share of a lossy image's pixels that are neither black nor white."""
 BROKEN = (*images.BROKEN, zipfile.BadZipFile, TokenError)
-"""What Pillow, numpy and zipfile raise over files that are cut off or are not what their ending says."""
+"""Exceptions of Pillow, numpy and zipfile for files that are truncated or do not match their ending."""
 
 Size = tuple[int, int]
 """Width and height."""
 
 
 def fits(mask: Size, photograph: Size) -> bool:
-    """Whether a mask is its photograph scaled by one factor, its sides rounded to whole pixels.
+    """Whether the mask's size is the photograph's size scaled by one factor and rounded to whole pixels.
 
-    With either side as the measure, the other one is off by at most one pixel of the coarser of the two.
+    Predicting one side from the other may be off by at most one pixel of the coarser of the two.
     """
     (w, h), (W, H) = mask, photograph
     if min(w, h) < 1:
@@ -68,14 +68,14 @@ def fits(mask: Size, photograph: Size) -> bool:
 
 
 def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
-    """Return width and height from the header of a mask file; None where an empty list of masks leaves that open.
+    """Return width and height from the header of a mask file; None for an empty list of masks, which has no size.
 
     Args:
         file: the mask.
-        photograph: width and height of its photograph, which tells a stack (H, W, N) from (N, H, W).
+        photograph: width and height of its photograph, to distinguish a stack (H, W, N) from (N, H, W).
 
     Raises:
-        BadMask: if it cannot be read or holds no mask.
+        BadMask: if it cannot be read or contains no mask.
     """
     with _explained(file):
         ending = file.suffix.lower()
@@ -90,12 +90,12 @@ def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
 
 
 def load_ids(file: Path, photograph: Size | None = None) -> NDArray[np.int32]:
-    """Return the (H, W) int32 instance ids of a mask file; 0 is background, :data:`VOID` what ids below 0 become.
+    """Return the (H, W) int32 instance ids of a mask file; 0 is background, negative ids become :data:`VOID`.
 
     Args: as :func:`mask_size`.
 
     Raises:
-        BadMask: if it cannot be read or holds no mask.
+        BadMask: if it cannot be read or contains no mask.
     """
     with _explained(file):
         ending = file.suffix.lower()
@@ -109,8 +109,8 @@ class Stack(NamedTuple):
     """The masks of one file, each of one instance, in the order of the file.
 
     Attributes:
-        slices: N masks (H, W), or (N, H, W); a pixel is inside where it is not 0.
-        scores: (N,) float32, where the file has one for each mask.
+        slices: N masks (H, W), or (N, H, W); non-zero pixels are inside.
+        scores: (N,) float32, if the file has one for each mask.
         shape: height and width.
     """
 
@@ -120,10 +120,10 @@ class Stack(NamedTuple):
 
 
 def may_overlap(file: Path) -> bool:
-    """Whether a file is a stack or holds run lengths, by its header.
+    """Whether a file is a stack or contains run lengths, by its header.
 
     Raises:
-        BadMask: if it cannot be read or holds no mask.
+        BadMask: if it cannot be read or contains no mask.
     """
     with _explained(file):
         ending = file.suffix.lower()
@@ -134,17 +134,17 @@ def may_overlap(file: Path) -> bool:
                 return getattr(image, "n_frames", 1) > 1
         with _array_stream(file) as stream:
             plan = _array_plan(stream, file, None)
-        # Colours (H, W, 3) look like a stack by their shape; :func:`load_stack` tells them apart.
+        # Colours (H, W, 3) have the shape of a stack; :func:`load_stack` distinguishes them.
         return plan.kind != "map"
 
 
 def load_stack(file: Path, photograph: Size | None = None) -> Stack:
-    """Return the masks of a file for which :func:`may_overlap` holds; of a picture in colours one mask for each.
+    """Return the masks of a file for which :func:`may_overlap` is true; a colour image has one mask per colour.
 
     Args: as :func:`mask_size`.
 
     Raises:
-        BadMask: if it cannot be read or holds no mask, or its scores do not fit its masks.
+        BadMask: if it cannot be read or contains no mask, or the number of scores is wrong.
     """
     with _explained(file):
         ending = file.suffix.lower()
@@ -164,10 +164,10 @@ def load_stack(file: Path, photograph: Size | None = None) -> Stack:
 
 
 def load_parts(files: Sequence[Path], photograph: Size | None = None) -> NDArray[np.int32]:
-    """Return the ids of several files, each the mask of one instance: that of file i has the id i + 1.
+    """Return the ids of several files, each the mask of one instance: file i gets the id i + 1.
 
     Raises:
-        BadMask: if one cannot be read, holds several ids, or is of another size than the first.
+        BadMask: if one cannot be read, contains several ids, or differs in size from the first.
     """
     slices: list[NDArray[np.bool_]] = []
     for file in files:
@@ -189,7 +189,7 @@ def load_parts(files: Sequence[Path], photograph: Size | None = None) -> NDArray
 
 
 def assumption(file: Path) -> str | None:
-    """Return what is assumed of a mask's pixels that its kind of file does not say, as the end of a sentence.
+    """Return what is assumed about a mask's pixels because its format does not say, as the end of a sentence.
 
     Raises:
         BadMask: if it cannot be read.
@@ -213,7 +213,7 @@ def _explained(file: Path) -> Iterator[None]:
         raise BadMask(f"The mask {file} cannot be read: {error}.", "Create the file again, or delete it.") from error
 
 
-# Pictures
+# Images
 
 
 def _read_picture(file: Path) -> NDArray:
@@ -249,7 +249,7 @@ def _page(image: Image.Image, file: Path) -> NDArray:
 
 
 def _indices(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the indices of a palette, the black one as 0: programs that make palettes smaller put it anywhere."""
+    """Return the indices of a palette, with black as 0, because programs that reduce palettes put it anywhere."""
     ids = np.array(image)
     palette = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
     used = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
@@ -262,7 +262,7 @@ def _indices(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _colour_ids(pixels: NDArray[np.uint8], file: Path) -> NDArray:
-    """Return the one channel of equal ones; else the three bytes of each colour of (H, W, 3) as one number."""
+    """Return the channel if all are equal; else the three bytes of each colour of (H, W, 3) as one number."""
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
         return pixels[..., 0]
     packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
@@ -282,7 +282,7 @@ def _is_lossy(image: Image.Image, file: Path) -> bool:
 
 
 def _has_lossless_chunk(file: Path) -> bool:
-    """Whether a WebP holds the chunk of lossless pixels: RIFF chunks of a name, a size and padding to even."""
+    """Whether a WebP contains the chunk of lossless pixels: RIFF chunks have a name, a size and padding to even."""
     with file.open("rb") as stream:
         stream.seek(12)
         while len(head := stream.read(8)) == 8:
@@ -296,10 +296,10 @@ def _has_lossless_chunk(file: Path) -> bool:
 
 
 def _black_and_white(image: Image.Image, file: Path) -> NDArray[np.uint8]:
-    """Return 1 where a compressed picture is white and 0 where it is black."""
+    """Return 1 for white and 0 for black pixels of a lossy image."""
     grey = np.asarray(image.convert("L"))
     between = np.count_nonzero((grey > BLACK) & (grey < WHITE))
-    # Without white there is no edge that rings, so what is not quite black is an id.
+    # Without white there is no ringing, so a level that is not quite black is an id.
     dark = grey.max() < WHITE and grey.max() > 0
     if between > GREYS * grey.size or dark:
         raise BadMask(
@@ -314,7 +314,7 @@ def _black_and_white(image: Image.Image, file: Path) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How an array is read: its axes without those of length 1, and what the third one is, if there is one."""
+    """How an array is read: its axes without those of length 1, and the meaning of the third one, if any."""
 
     shape: tuple[int, ...]
     kind: str
@@ -338,7 +338,7 @@ def _read_array(file: Path, photograph: Size | None) -> NDArray:
 
 @contextmanager
 def _array_stream(file: Path) -> Iterator[BinaryIO]:
-    """Open the bytes of the one array of a ``.npy`` or ``.npz`` file."""
+    """Open the bytes of the mask array of a ``.npy`` or ``.npz`` file."""
     if file.suffix.lower() == ".npy":
         with file.open("rb") as stream:
             yield stream
@@ -357,10 +357,10 @@ def _array_stream(file: Path) -> Iterator[BinaryIO]:
 
 
 def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
-    """Return how to read an array from its header, before anything is allocated.
+    """Return how to read an array, from its header, before anything is allocated.
 
     Raises:
-        BadMask: if its shape, type or size is not that of a mask.
+        BadMask: if its shape, type or size is not valid for a mask.
     """
     major = np.lib.format.read_magic(stream)[0]
     read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
@@ -389,7 +389,7 @@ def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Leave out axes of length 1 while there are more than two."""
+    """Remove axes of length 1 while there are more than two."""
     axes = list(shape)
     while len(axes) > 2 and 1 in axes:
         axes.remove(1)
@@ -430,7 +430,7 @@ def _read_rle(file: Path, photograph: Size | None) -> NDArray[np.int32]:
 
 
 def _flattened(stack: NDArray, file: Path) -> NDArray[np.int32]:
-    """Return the ids of a stack, after a check that it has two values, one of them 0."""
+    """Return the ids of a stack, after checking that it has two values, one of them 0."""
     _check_stack(stack, file)
     return _painted(stack, stack.shape[1:])
 
@@ -445,7 +445,7 @@ def _check_stack(stack: NDArray, file: Path) -> None:
 
 
 def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
-    """Return the scores beside the stack in a ``.npz``, or None."""
+    """Return the scores next to the stack in a ``.npz``, or None."""
     if file.suffix.lower() != ".npz":
         return None
     with zipfile.ZipFile(file) as archive:
@@ -470,7 +470,7 @@ def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
 
 
 def _painted(slices: Sequence[NDArray] | NDArray, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Paint what is not 0 in the slices of a stack, larger first, so that smaller ones stay on top."""
+    """Paint the non-zero pixels of the slices of a stack, larger first, so that smaller ones stay on top."""
     ids = np.zeros(shape, np.int32)
     for i in np.argsort([-np.count_nonzero(part) for part in slices], kind="stable"):
         ids[slices[i] != 0] = i + 1

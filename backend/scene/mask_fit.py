@@ -1,8 +1,8 @@
-"""Does each mask fit its photograph, and was it made of the photograph as stored or as its EXIF orientation turns it?
+"""Checks that each mask fits its photograph, and whether it was made from the stored or the EXIF-rotated photograph.
 
-COLMAP ignores that orientation, so poses belong to the pixels as stored. OpenCV and most programs that segment obey it.
-Where it changes the sides of a photograph, the size of a mask tells which of the two it was made of; masks of the other
-photographs are then taken to be made in the same way.
+COLMAP ignores EXIF orientation, so poses belong to the stored pixels. OpenCV and most segmentation programs respect it.
+If the orientation swaps the sides of a photograph, the size of its mask shows which one was used; masks of the other
+photographs are assumed to be made in the same way.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from backend.scene.types import View
 from protocol.errors import BadMask
 
 Scalar = TypeVar("Scalar", bound=np.generic)
-"""The type of a pixel, of ids or of a mask."""
+"""The type of a pixel: of ids or of a boolean mask."""
 
 
 def check_fit(file: Path, mask: Size, photograph: Size, turned: int = 1) -> None:
     """Refuse a mask that is not the photograph scaled by one factor.
 
     Args:
-        file: the mask, for the error sentence.
+        file: the mask, for the error message.
         mask, photograph: width and height.
         turned: the photograph's EXIF orientation.
 
     Raises:
-        BadMask: naming both sizes.
+        BadMask: with both sizes.
     """
     if not fits(mask, photograph):
         (w, h), (W, H) = mask, photograph
@@ -45,12 +45,12 @@ def check_fit(file: Path, mask: Size, photograph: Size, turned: int = 1) -> None
 
 
 def fit_masks(views: Sequence[View]) -> tuple[list[View], tuple[str, ...]]:
-    """Return the views with ``mask_turn`` set, and a warning where that was assumed or cannot be known.
+    """Return the views with ``mask_turn`` set, and a warning if that was assumed or is unknown.
 
-    Headers alone are read.
+    Only headers are read.
 
     Raises:
-        BadMask: naming the first mask that cannot be read or has a wrong size.
+        BadMask: with the first mask that cannot be read or has a wrong size.
     """
     masked = [view for view in views if view.mask_path is not None]
     turns = {view.name: orientation(view.image_path) for view in masked}
@@ -65,7 +65,7 @@ def fit_masks(views: Sequence[View]) -> tuple[list[View], tuple[str, ...]]:
 
 
 def _is_turned(view: View, turn: int) -> bool | None:
-    """Whether a view's mask was made of the turned photograph; None where its size does not tell."""
+    """Whether a view's mask was made from the rotated photograph; None if its size does not show it."""
     assert view.mask_path is not None
     photograph = width, height = view.camera.width, view.camera.height
     shown = height, width
@@ -97,10 +97,10 @@ def _said(turned: Sequence[str], unknown: Sequence[str], turns: dict[str, int]) 
 
 
 def turned_back(ids: NDArray[Scalar], turn: int) -> NDArray[Scalar]:
-    """Return an id map or a mask of the photograph as stored.
+    """Return an id map or a mask in the orientation of the stored photograph.
 
     Args:
-        ids: (H, W), of the photograph as its EXIF orientation turns it.
+        ids: (H, W), of the photograph rotated by its EXIF orientation.
         turn: that orientation, 1 to 8.
     """
     if turn in (2, 3, 4):

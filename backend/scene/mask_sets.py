@@ -1,11 +1,11 @@
-"""Masks of one photograph that overlap, as models give them that segment everything.
+"""Overlapping masks of one photograph, as segment-everything models produce them.
 
-Such a file is a stack or a list of run lengths, as :mod:`backend.scene.mask_files` describes them. Each mask may have a
-score: ``scores`` or ``score`` beside the stack in a ``.npz``; in run lengths ``score``, or ``predicted_iou`` times
-``stability_score`` as SAM's ``amg.py`` writes them.
+Such a file is a stack or a list of run lengths, see :mod:`backend.scene.mask_files`. Each mask may have a score:
+``scores`` or ``score`` next to the stack in a ``.npz``; in run lengths ``score``, or ``predicted_iou`` times
+``stability_score`` as written by SAM's ``amg.py``; next to a folder of images, see :mod:`backend.scene.mask_scores`.
 
-The masks are kept in layers. In a layer they do not overlap, but for slivers along their outlines, so each layer is an
-ordinary id map. A set of masks that do not overlap has one layer.
+The masks are stored in layers. Within a layer they do not overlap, except for slivers along their outlines, so each
+layer is an ordinary id map. Masks without overlaps have one layer.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from numpy.typing import NDArray
 from backend.scene.lens import undistort_mask
 from backend.scene.mask_files import Size, load_ids, load_stack, may_overlap
 from backend.scene.mask_fit import check_fit, turned_back
+from backend.scene.mask_scores import read_scores
 from backend.scene.types import VOID, View
 from protocol.errors import BadMask
 
 SLIVER = 0.1
-"""Masks may overlap within a layer by this share of the smaller one, which then stays on top."""
+"""Masks may overlap within a layer by this share of the smaller one, which then is on top."""
 SAME = 0.95
-"""Intersection over union from which two masks are one: the one of the higher score is kept."""
+"""Intersection over union from which two masks are duplicates: the one with the higher score is kept."""
 MOST_LAYERS = 16
-"""Layers of one photograph; objects, their parts and those of the parts take about four."""
+"""Most layers of one photograph; objects, their parts and the parts of those take about four."""
 
 LARGEST_OBJECT = 0.1
-"""Masks of a larger share of the picture mostly show floor and walls."""
+"""Masks of a larger share of the image mostly show floor and walls."""
 
 
 @dataclass(frozen=True)
 class MaskSet:
-    """The masks of one view; numbers of masks mean nothing in another view.
+    """The masks of one view; mask numbers are only valid in this view.
 
     Attributes:
-        layers: (L, H, W) int32, id maps; mask i of the file has the id i + 1 and lies in one layer. 0 is nothing,
-            :data:`~backend.scene.types.VOID` unknown. At least one layer, those of the largest masks first.
-        scores: (N,) float32, how sure the model is of mask 1 to N, on the model's own scale, higher is surer; None
-            where the file does not say.
+        layers: (L, H, W) int32, id maps; mask i of the file has the id i + 1 and is in one layer. 0 is background,
+            :data:`~backend.scene.types.VOID` unlabelled. At least one layer; layers of the largest masks first.
+        scores: (N,) float32, the model's confidence for mask 1 to N, on the model's own scale, higher is better; None
+            if the file has no scores.
     """
 
     layers: NDArray[np.int32]
@@ -50,14 +51,14 @@ class MaskSet:
 
     @property
     def is_plain(self) -> bool:
-        """Whether this says no more than one id map does."""
+        """Whether the masks are equivalent to one id map without scores."""
         return len(self.layers) == 1 and self.scores is None
 
 
 def read_mask_set(view: View) -> MaskSet | None:
-    """Return the masks of ``view`` as its pinhole camera sees them; None where the view has no mask.
+    """Return the masks of ``view`` as seen by its pinhole camera; None if the view has no mask.
 
-    The size is that of :func:`backend.scene.read_mask`. A view with one id map has one layer, which is the same.
+    The size is that of :func:`backend.scene.read_mask`. A view with one id map has this as its only layer.
 
     Raises:
         BadMask: if a file cannot be read or does not fit the photograph.
@@ -78,10 +79,10 @@ def read_mask_set(view: View) -> MaskSet | None:
 
 
 def object_pixels(view: View) -> NDArray[np.bool_] | None:
-    """Return (H, W) bool, where ``view`` may show objects, before its masks are compared with those of other views.
+    """Return (H, W) bool, where ``view`` may show objects, judged without other views.
 
-    Of an id map these are all pixels with an id. Masks that overlap or have scores may show floor and walls as well: of
-    those, pixels in masks of at most :data:`LARGEST_OBJECT` of the picture. None where the view has no mask.
+    For an id map these are all pixels with an id. Masks that overlap or have scores may also show floor and walls; of
+    these, only masks of at most :data:`LARGEST_OBJECT` of the image count. None if the view has no mask.
 
     Raises: as :func:`read_mask_set`.
     """
@@ -100,7 +101,7 @@ def object_pixels(view: View) -> NDArray[np.bool_] | None:
 
 
 def has_mask_set(view: View) -> bool:
-    """Whether the mask of ``view`` is of a kind in which masks can overlap or have scores; headers alone are read.
+    """Whether the mask file of ``view`` may contain overlaps or scores; only headers are read.
 
     Raises:
         BadMask: if the file cannot be read.
@@ -115,7 +116,7 @@ def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
         slices = [load_ids(part, photograph) > 0 for part in parts]
         if len({part.shape for part in slices}) > 1:
             raise BadMask(f"The masks of one photograph, {file} and others, have different sizes.")
-        return layered(slices, None, file)
+        return layered(slices, read_scores(parts), file)
     if not may_overlap(file):
         return MaskSet(load_ids(file, photograph)[None])
     stack = load_stack(file, photograph)
@@ -127,12 +128,12 @@ def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
 def layered(
     slices: Sequence[NDArray] | NDArray, scores: NDArray[np.float32] | None, file: Path | str = "of the view"
 ) -> MaskSet:
-    """Return masks as layers: the largest first, each in the first layer in which it lies on no other mask.
+    """Return masks as layers: the largest first, each in the first layer in which it overlaps no other mask.
 
     Args:
-        slices: N masks (H, W), at least one; a pixel is inside where it is not 0.
+        slices: N masks (H, W), at least one; non-zero pixels are inside.
         scores: (N,) float32 or None.
-        file: what an error names.
+        file: for error messages.
 
     Raises:
         BadMask: if more than :data:`MOST_LAYERS` masks overlap.
@@ -171,12 +172,12 @@ def layered(
 
 
 def flattened(layers: NDArray[np.int32], numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return one (H, W) int32 id map of masks in layers (L, H, W), where smaller masks lie on larger ones.
+    """Return one (H, W) int32 id map of masks in layers (L, H, W), with smaller masks on top of larger ones.
 
     Args:
-        layers: as in :class:`MaskSet`; where any of them is void, so is the result unless a mask is painted there.
-        numbers: (N + 1,) int32, the id that mask 1 to N gets, which may be void; 0 where it is left out. Entry 0 is not
-            used.
+        layers: as in :class:`MaskSet`; pixels that are void in any layer are void in the result unless a mask is
+            painted there.
+        numbers: (N + 1,) int32, the id that mask 1 to N gets, possibly void; 0 if it is not used. Entry 0 is ignored.
     """
     out = np.where((layers < 0).any(0), VOID, 0).astype(np.int32)
     area = np.zeros(len(numbers), np.int64)

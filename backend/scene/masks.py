@@ -1,4 +1,4 @@
-"""Which mask belongs to which photograph, and its ids as the photograph's camera sees them."""
+"""Finds the mask of each photograph, and reads its ids as seen by the photograph's camera."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from protocol.capture_names import (
     PHOTOGRAPH_FOLDERS,
     TRUTH,
     MaskMatch,
-    customary,
     folded,
     is_one_of,
     mask_folders,
     match_masks,
+    names_among,
     says_masks,
 )
 from protocol.errors import BadArgument, BadMask
+from protocol.lists import first_of
 
-SHOWN = 3
-"""Names that a sentence shows of what was found."""
+INSTEAD_MOST = 3
+"""Most other findings that one sentence lists."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class FoundMasks:
     """The masks of a capture.
 
     Attributes:
-        files: for each photograph none, one, or one for each of its instances.
-        source: the folder that holds them, or the file that lists them; None if there are none.
-        warnings: sentences on what was assumed or left out.
-        without: if there are none, what was searched for and found, to end a sentence.
+        files: for each photograph none, one, or one per instance.
+        source: the folder that contains them, or the file that lists them; None if there are none.
+        warnings: sentences about assumptions and skipped files.
+        without: if there are none, what was expected and found, as the end of a sentence.
     """
 
     files: list[tuple[Path, ...]]
@@ -52,22 +53,22 @@ class FoundMasks:
 
 
 def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str], given: Path | None) -> FoundMasks:
-    """Return the mask of each photograph: from the user's folder, else as the capture lists it, else by custom.
+    """Return the masks of each photograph: from the user's folder, else the capture's list, else usual places.
 
-    By custom they lie in a folder beside the cameras or above, up to the scene folder, or in that of the photographs,
-    that has one of ``capture.mask_folders`` or a name like those, or beside the photographs, called masks there.
+    Usual places are folders next to the cameras or above, up to the scene folder, or in the folder of the photographs,
+    with one of ``capture.mask_folders`` or a similar name; and files next to the photographs that are named as masks.
 
     Args:
         names: of the scene folder.
-        place: the folder of the capture, the scene folder or one in it.
-        capture: whose masks.
+        place: the folder of the capture, the scene folder or a subfolder.
+        capture: the capture.
         views: the name of each photograph's view.
-        given: the folder that the user named, which may lie outside the scene folder.
+        given: the folder that the user specified, which may be outside the scene folder.
 
     Raises:
         BadArgument: if the user's folder does not exist.
-        BadMask: if it holds no mask of any photograph, several files may be the mask of one, or it may be in several
-            folders.
+        BadMask: if it contains no mask of any photograph, several files may be the mask of one, or several folders may
+            be the mask folder.
     """
     if given is not None:
         return _given(names, given, capture, views)
@@ -80,7 +81,7 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     if holding:
         folder, match = holding[0]
         others = " and ".join(str(other) for other, _ in holding[1:])
-        is_known = bool(customary([folder.name], capture.mask_folders))
+        is_known = bool(names_among([folder.name], capture.mask_folders))
         if others and not is_known:
             raise BadMask(
                 f"Masks were found in {folder} and in {others}.", "Give one of the folders as the mask folder."
@@ -95,26 +96,26 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     )
     where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
     where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
-    instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:SHOWN])
+    instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:INSTEAD_MOST])
     without = f": expected {_looked_for(capture)} in {where}{instead}"
     return FoundMasks([()] * len(capture.shots), None, warnings, without)
 
 
 def _mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:
-    """Return the folders that may be those of masks, customary ones first."""
+    """Return the possible mask folders, those with usual names first."""
     above = _above(names, place, capture)
     found = [up / name for up in above for name in mask_folders(names.of(up).folders, capture.mask_folders)]
-    return sorted(found, key=lambda folder: not customary([folder.name], capture.mask_folders))
+    return sorted(found, key=lambda folder: not names_among([folder.name], capture.mask_folders))
 
 
 def _above(names: Names, place: Path, capture: Capture) -> list[Path]:
-    """Return the folders in which one of masks may be: those above the cameras, then those of the photographs."""
+    """Return the folders that may contain a mask folder: those above the cameras, then those of the photographs."""
     above = [up for up in (place, *place.parents) if up.is_relative_to(names.root)]
     return list(dict.fromkeys([*above, *sorted({shot.file.parent for shot in capture.shots})]))
 
 
 def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) -> list[str]:
-    """Say what may be the masks and was not taken for them, each as a part of a sentence."""
+    """Return what may be meant as masks but was not used, each as a part of a sentence."""
     found = []
     photographs = {parent for shot in capture.shots for parent in shot.file.parents}
     for up in _above(names, place, capture):
@@ -123,7 +124,7 @@ def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) 
         found += [f"{up / name} leads out of the scene folder and was ignored" for name in links]
         found += [f"found the file {up / name}" for name in here.files if says_masks(name.partition(".")[0])]
         others = [up / name for name in here.folders if folded(name) != TRUTH]
-        scaled = {up / name for name in customary(here.folders, PHOTOGRAPH_FOLDERS)}
+        scaled = {up / name for name in names_among(here.folders, PHOTOGRAPH_FOLDERS)}
         for folder in others:
             if folder not in photographs | scaled and any(_in_folder(names, folder, capture, views).masks):
                 found.append(f"{folder} contains files with the names of photographs")
@@ -131,7 +132,7 @@ def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) 
 
 
 def _unmasked(masks: Sequence[tuple[Path, ...]], capture: Capture) -> tuple[str, ...]:
-    """Count the photographs without a mask, except those that are for testing."""
+    """Count the photographs without a mask, excluding test photographs."""
     bare = [shot for shot, files in zip(capture.shots, masks, strict=True) if not files and not shot.held_out]
     if not bare:
         return ()
@@ -163,7 +164,7 @@ def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -
 
 
 def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) -> FoundMasks | None:
-    """Look for masks among the photographs, as RealityScan writes them; only what is called a mask is one there."""
+    """Search masks among the photographs, as RealityScan writes them; only files named as masks count."""
     photographs = {shot.file for shot in capture.shots}
     folders = sorted({file.parent for file in photographs})
     files = [folder / name for folder in folders for name in names.of(folder).files]
@@ -178,16 +179,15 @@ def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) ->
 def _settled(
     folder: Path, match: MaskMatch, names: Names, capture: Capture, warnings: tuple[str, ...] = ()
 ) -> FoundMasks:
-    """Return the masks of a match that has no contradiction.
+    """Return the masks of a match, if it has no conflict.
 
     Raises:
-        BadMask: naming the files that might all be the mask of one photograph.
+        BadMask: with the files that may all be the mask of one photograph.
     """
     for number, candidates in match.conflicts.items():
-        listed = ", ".join(str(folder / file) for file in candidates[:SHOWN])
-        more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
+        listed = first_of([folder / file for file in candidates])
         raise BadMask(
-            f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}{more}; this "
+            f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}; this "
             f"affects {len(match.conflicts)} of {len(capture.shots)} photographs.",
             "Keep one of them per photograph.",
         )
@@ -214,30 +214,29 @@ def _settled(
 
 
 def _common_folder(files: Sequence[tuple[Path, ...]], folder: Path) -> Path:
-    """Return the folder that all masks lie in, below ``folder``."""
+    """Return the folder that contains all masks, at or below ``folder``."""
     parents = {file.parent for each in files for file in each}
     return Path(os.path.commonpath(parents)) if parents else folder
 
 
 def _looked_for(capture: Capture) -> str:
-    """Name masks of the first photograph: "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png or similar"."""
+    """Return expected mask names: "v_1.png or v_1.npy or v_1.npz, v_1.png.png, v_1_mask.png or similar"."""
     file = capture.shots[0].file
     plain = " or ".join(file.stem + ending for ending in MASK_ENDINGS[:3])
     return f"{plain}, {file.name}.png, {file.stem}_mask.png or similar"
 
 
 def _found(match: MaskMatch) -> str:
-    """Say what lies there instead."""
+    """Return what was found instead."""
     found = ""
     for files, what in ((match.shared, ", each of which matches several photographs"), (match.strays, "")):
         if files:
-            more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-            found += f", found {', '.join(files[:SHOWN])}{more}{what}"
+            found += f", found {first_of(files)}{what}"
     return found
 
 
 def no_mask(views: int, root: Path, without: str) -> BadMask:
-    """Return the error for views of which none has a mask; ``without`` says what was searched for and found."""
+    """Return the error if no view has a mask; ``without`` says what was expected and found."""
     return BadMask(
         f"None of the {views} views of {root} has an instance mask{without}.",
         "Put id maps with the names of the photographs into a folder named masks next to them.",
@@ -245,10 +244,10 @@ def no_mask(views: int, root: Path, without: str) -> BadMask:
 
 
 def read_mask(view: View) -> NDArray[np.int32] | None:
-    """Return the instance ids of ``view`` as its pinhole camera sees them: (H', W') int32, 0 is background.
+    """Return the instance ids of ``view`` as seen by its pinhole camera: (H', W') int32, 0 is background.
 
-    H' and W' are the photograph's height and width scaled by one factor and rounded. Ids mean something in this view
-    only; :data:`~backend.scene.types.VOID` says nothing of its pixel. None where the view has no mask.
+    H' and W' are the photograph's height and width scaled by one factor and rounded. Ids are only valid in this view;
+    :data:`~backend.scene.types.VOID` means unlabelled. None if the view has no mask.
 
     Raises:
         BadMask: if the file cannot be read or does not fit the photograph.
@@ -258,7 +257,7 @@ def read_mask(view: View) -> NDArray[np.int32] | None:
 
 
 def stored_ids(view: View) -> NDArray[np.int32] | None:
-    """As :func:`read_mask`, of the photograph as stored, distortion and all."""
+    """As :func:`read_mask`, for the stored photograph with lens distortion."""
     if view.mask_path is None:
         return None
     photograph = width, height = view.camera.width, view.camera.height

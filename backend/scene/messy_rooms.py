@@ -1,6 +1,6 @@
 """Messy-Rooms: ``color/<n>.png``, ``metadata.json`` with Kubric's camera, masks in ``detic_instance/<n>.npy``.
 
-The true ids in ``instance/`` are never taken by themselves: they are for scoring.
+The ground truth in ``instance/`` is never used by default, because it is for scoring.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Metadata(msgspec.Struct):
 def read_messy_rooms(names: Names, place: Path) -> Capture:
     """Return the capture of ``place / "metadata.json"``: photograph ``color/<n>.png`` has pose n, counted from 0.
 
-    ``positions`` are camera centres, ``quaternions`` (w, x, y, z) turn Blender's camera axes into the world. ``K`` is
-    in units of the photograph's width (first row) and height (second); Kubric's camera looks along -z, so its signs
-    are those of OpenGL and the magnitudes are OpenCV's.
+    ``positions`` are camera centres, ``quaternions`` (w, x, y, z) rotate Blender's camera axes into the world. ``K`` is
+    in units of the photograph's width (first row) and height (second); Kubric's camera looks along -z, so its signs are
+    those of OpenGL and its magnitudes those of OpenCV.
 
     Raises:
-        BadScene: if the file, a pose or the camera cannot be used, or no photograph is there.
+        BadScene: if the file, a pose or the camera is not usable, or no photograph exists.
     """
     listing = place / LIST
     camera = read_json(listing, Metadata).camera

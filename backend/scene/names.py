@@ -1,4 +1,4 @@
-"""Names of views: unique, fit to be file names on any system, in the order a person would count them."""
+"""Names of views: unique, valid as file names on any system, in natural order."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import PurePosixPath
 
 NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 MAX_BYTES = 200
-"""Of a name: file systems take 255 and an ending is to follow."""
+"""Most bytes of a name: file systems allow 255, and an ending is added."""
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Return a sort key that compares numbers by value: "r_2" before "r_10"."""
-    # isdecimal() digits beyond 0-9 would match \d too, and int() reads them, so the split stays consistent.
+    # \d would match decimal digits beyond 0-9 too; int() accepts them, so the split stays consistent.
     parts = re.split(r"(\d+)", name)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
@@ -23,8 +23,8 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 def view_names(paths: Sequence[str]) -> list[str]:
     """Return one unique name per photograph.
 
-    A name is the photograph's stem. Where two photographs share a stem, all names of the scene carry their folders
-    below the common one, joined by underscores ("train_r_0"); what is still equal after that is numbered ("_2").
+    A name is the photograph's stem. If two photographs share a stem, all names of the scene contain their folders below
+    the common one, joined by underscores ("train_r_0"); remaining duplicates are numbered ("_2").
 
     Args:
         paths: relative, with forward slashes.
@@ -43,7 +43,7 @@ def _as_file_name(text: str) -> str:
 
 
 def _all_differ(names: Sequence[str]) -> bool:
-    # Some file systems do not tell A.png from a.png.
+    # Some file systems treat A.png and a.png as the same file.
     return len({name.casefold() for name in names}) == len(names)
 
 

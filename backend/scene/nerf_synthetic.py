@@ -1,4 +1,4 @@
-"""NeRF-synthetic: ``transforms_train.json`` and ``transforms_test.json`` beside ``train/r_0.png``, Blender cameras."""
+"""NeRF-synthetic: ``transforms_train.json`` and ``transforms_test.json`` next to ``train/r_0.png``, Blender cameras."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ TRAIN, TEST = "transforms_train.json", "transforms_test.json"
 
 
 def read_nerf_synthetic(names: Names, place: Path) -> Capture:
-    """Return the training and test photographs of ``place`` as one capture; those for testing are held out.
+    """Return the training and test photographs of ``place`` as one capture; test photographs are held out.
 
-    ``transforms_val.json`` is left alone, as methods do that report on this data set. So are pictures that no list
-    names: depths and normals lie beside the photographs.
+    ``transforms_val.json`` is ignored, as in the methods that report on this data set. Unlisted images are ignored too:
+    depth and normal maps are in the same folders.
 
     Raises:
-        NoPhotographs: if none of the photographs is there.
-        BadScene: if a file, a pose or a camera cannot be used.
+        NoPhotographs: if none of the photographs exists.
+        BadScene: if a file, a pose or a camera is not usable.
     """
     both = Transforms(frames=[])
     for name in (TRAIN, TEST):

@@ -1,7 +1,7 @@
-"""ScanNet and Replica as Panoptic-Lifting prepares them: ``color/<frame>.jpg``, ``pose/<frame>.txt``, one camera.
+"""ScanNet and Replica as prepared for Panoptic-Lifting: ``color/<frame>.jpg``, ``pose/<frame>.txt``, one camera.
 
-Masks are the things that Mask2Former saw, ``m2f_instance/<frame>.png``. The true ids in ``rs_instance/`` are never
-taken by themselves: they are for scoring.
+Masks are the things found by Mask2Former, ``m2f_instance/<frame>.png``. The ground truth in ``rs_instance/`` is never
+used by default, because it is for scoring.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from protocol.errors import BadScene
 INTRINSIC = "intrinsic/intrinsic_color.txt"
 FOLDER, POSES, SPLITS = "color", "pose", "splits.json"
 MAX_BYTES = 1 << 16
-"""Of a text file with one 4 x 4 matrix."""
+"""Most bytes of a text file with one 4 x 4 matrix."""
 
 
 class Splits(msgspec.Struct):
@@ -36,12 +36,12 @@ class Splits(msgspec.Struct):
 def read_panoptic_lifting(names: Names, place: Path) -> Capture:
     """Return the capture of ``place / "color"``; the frames that ``splits.json`` lists under "test" are held out.
 
-    Poses are camera-to-world with OpenCV axes, as ScanNet has them. The intrinsic matrix is in pixels of the
-    photographs. A frame without a pose file is left out, which is how ScanNet's lost frames are marked.
+    Poses are camera-to-world with OpenCV axes, as in ScanNet. The intrinsic matrix is in pixels of the photographs. A
+    frame without a pose file is skipped, which is how ScanNet's lost frames are marked.
 
     Raises:
         NoPhotographs: if there is no photograph with a pose.
-        BadScene: if the camera, a pose or the split cannot be used.
+        BadScene: if the camera, a pose or the split is not usable.
     """
     folder = place / FOLDER
     photographs = [folder / name for name in names.of(folder).files if is_one_of(name, PHOTOGRAPH_ENDINGS)]
@@ -72,7 +72,7 @@ def _shot(place: Path, file: Path, K: NDArray[np.float64], held_out: bool) -> Sh
 
 
 def _matrix(file: Path) -> NDArray[np.float64]:
-    """Read a (4, 4) matrix, row by row."""
+    """Read a (4, 4) matrix in row order."""
     try:
         if file.stat().st_size > MAX_BYTES:
             raise BadScene(f"{file} is larger than {MAX_BYTES} bytes.", "It must contain one 4 x 4 matrix.")

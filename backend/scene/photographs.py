@@ -1,4 +1,4 @@
-"""Finds the photographs of a capture: the folder that holds them, and in it the file of each listed path."""
+"""Finds the photographs of a capture: their folder, and in it the file of each listed path."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from protocol.capture_names import (
     CONVERTED_ENDINGS,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
-    customary,
     folded,
     is_one_of,
+    names_among,
     says_masks,
     without_ending,
 )
@@ -23,18 +23,18 @@ from protocol.errors import BadScene
 
 
 class NoPhotographs(BadScene):
-    """Cameras whose photographs are not there."""
+    """The photographs of the cameras do not exist."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Where the listed photographs lie.
+    """The files of the listed photographs.
 
     Attributes:
-        files: by the path that lists them.
-        others: photographs beside them that are not listed.
-        absent: names of those that are missing.
-        warnings: sentences on what is missing, and what was taken for another name.
+        files: by listed path.
+        others: unlisted photographs in the same folder.
+        absent: names of missing photographs.
+        warnings: sentences about missing photographs and other names.
     """
 
     files: dict[str, Path]
@@ -45,29 +45,29 @@ class Found:
 
 @dataclass(frozen=True)
 class _Match:
-    """The files that an entry may be, and whether that is just what the list says."""
+    """The candidate files of an entry, and whether they match exactly."""
 
     files: list[Path]
     literal: bool
 
 
 def find_photographs(names: Names, place: Path, entries: Iterable[str], listing: Path, *, here: bool) -> Found:
-    """Return where each listed photograph lies.
+    """Return the file of each listed photograph.
 
-    They are searched for in the usual folders of photographs (``images``, ``input``), else in scaled copies
-    (``images_4``), beside the cameras and then in each folder above up to the scene's. Of equal folders the one with
-    most of them is taken; all photographs come from one folder.
+    The usual folders of photographs (``images``, ``input``) are searched, else scaled copies (``images_4``), next to
+    the cameras and then in each folder above up to the scene folder. Among equal folders the one with the most of them
+    is used; all photographs come from one folder.
 
     Args:
         names: of the scene folder.
-        place: the folder that holds the cameras, the scene folder or one in it.
-        entries: paths as listed; an ending may be left out.
-        listing: the file that lists them, for error sentences.
-        here: whether the paths start at ``place``, and not at the folder of photographs.
+        place: the folder of the cameras, the scene folder or a subfolder.
+        entries: listed paths; an ending may be missing.
+        listing: the file that lists them, for error messages.
+        here: whether the paths are relative to ``place``, not to the folder of photographs.
 
     Raises:
         NoPhotographs: if none is found.
-        BadScene: if a path may be one of several files, or names nothing inside the scene folder.
+        BadScene: if a path matches several files, or nothing inside the scene folder.
     """
     paths = {text: read_entry(text, listing) for text in entries}
     if not paths:
@@ -87,15 +87,15 @@ def _merit(found: dict[str, _Match]) -> tuple[int, int]:
 
 
 def _is_above(folder: Path, place: Path) -> bool:
-    """Whether ``folder`` is the folder ``place`` or contains it, at any depth."""
+    """Whether ``folder`` is ``place`` or contains it, at any depth."""
     return folder == place or folder in place.parents
 
 
 def _folders(names: Names, place: Path, here: bool) -> Iterator[list[Path]]:
-    """Yield the folders to look in, in groups: of a group the folder that has most photographs is taken."""
+    """Yield the folders to search, in groups; in a group the folder with the most photographs is used."""
     for up in (place, *place.parents):
         present = names.of(up).folders
-        known = customary(present, PHOTOGRAPH_FOLDERS)
+        known = names_among(present, PHOTOGRAPH_FOLDERS)
         usual = [name for name in known if folded(name) in PHOTOGRAPH_FOLDERS]
         others = [name for name in present if name not in known and folded(name).startswith("images_")]
         scaled = [name for name in known if name not in usual] + others
@@ -110,10 +110,10 @@ def _folders(names: Names, place: Path, here: bool) -> Iterator[list[Path]]:
 
 
 def _in_folder(names: Names, folder: Path, paths: dict[str, Entry], *, deep: bool) -> dict[str, _Match]:
-    """Return what is found of each path in ``folder``.
+    """Return the matches of each path in ``folder``.
 
-    A path and a file agree where one of them is the end of the other: the list may name folders that are not there, and
-    in a folder of photographs (``deep``) there may be folders that the list does not name.
+    A path and a file match if one of them is a suffix of the other: the list may contain folders that do not exist, and
+    a folder of photographs (``deep``) may contain folders that the list does not mention.
     """
     ends = _by_end(names, folder) if deep else {}
     found: dict[str, _Match] = {}
@@ -131,22 +131,22 @@ def _in_folder(names: Names, folder: Path, paths: dict[str, Entry], *, deep: boo
 
 
 def _below(parts: tuple[str, ...], folder: str) -> tuple[str, ...]:
-    """Return what of a path is below the folder of that name, or the whole path where it names no such folder."""
+    """Return the part of a path below the folder with that name, or the whole path if it does not contain it."""
     named = [i for i, part in enumerate(parts[:-1]) if folded(part) == folded(folder)]
     return parts[named[-1] + 1 :] if named else parts
 
 
 def _is_as_listed(file: Path, parts: Sequence[str]) -> bool:
-    """Whether ``file`` is the listed path itself, or that with an ending where it has none."""
+    """Whether ``file`` is the listed path itself, or the path plus an ending."""
     names = file.parts[-len(parts) :]
     return names[:-1] == tuple(parts[:-1]) and parts[-1] in (names[-1], without_ending(names[-1], PHOTOGRAPH_ENDINGS))
 
 
 def _by_end(names: Names, folder: Path) -> dict[tuple[str, ...], list[Path]]:
-    """Return the photographs below ``folder`` that lie in further folders, by each end of their path."""
+    """Return the photographs in subfolders of ``folder``, by each suffix of their path."""
     result: dict[tuple[str, ...], list[Path]] = {}
     for path in names.below(folder):
-        # Masks have the same names as photographs.
+        # Masks may have the same names as photographs.
         is_mask = any(map(says_masks, path.parts[:-1]))
         if len(path.parts) > 1 and is_one_of(path.name, PHOTOGRAPH_ENDINGS) and not is_mask:
             for start in range(1, len(path.parts)):
@@ -168,7 +168,7 @@ def _settled(
     place: Path,
     here: bool,
 ) -> Found:
-    """Give each file to one path: to the path that it has, before those that are only like it."""
+    """Assign each file to one path: exact matches first, then similar names."""
     taken = {match.files[0] for match in found.values() if match.literal and len(match.files) == 1}
     files: dict[str, Path] = {}
     for text, match in found.items():
@@ -191,7 +191,7 @@ def _settled(
         raise outside(strangers[0], listing)
     other = [text for text in files if not found[text].literal]
     ordered = {text: files[text] for text in paths if text in files}
-    expected = [place] if here else [place / name for name in customary([folder.name], PHOTOGRAPH_FOLDERS[:1])]
+    expected = [place] if here else [place / name for name in names_among([folder.name], PHOTOGRAPH_FOLDERS[:1])]
     warnings = (
         *_missing(missing, len(paths), folder),
         *(_renamed(other, len(paths), files, listing) or _elsewhere(folder, expected)),
@@ -217,7 +217,7 @@ def _renamed(entries: Sequence[str], listed: int, files: dict[str, Path], listin
     if not entries:
         return ()
     first, file = entries[0], files[entries[0]]
-    # Names of other normal forms look the same.
+    # Names that differ only in Unicode normal form look the same.
     alike = any(_nfc(text) != text for text in (first, str(file)))
     shown = f"{first!a} is {str(file)!a}" if alike else f"{first!r} is {file}"
     return (
@@ -247,13 +247,13 @@ def _others(names: Names, folder: Path, files: Iterable[Path], place: Path) -> t
 
 
 def _none(names: Names, paths: dict[str, Entry], looked: Sequence[Path], listing: Path, place: Path) -> NoPhotographs:
-    """Say what was searched for and where, and what lies there instead."""
+    """Return the error with what was searched, where, and what was found instead."""
     first = next(iter(paths))
     links = [str(up / name) for up in {place, names.root} for name in names.of(up).outside]
     there = [PurePosixPath(name) for folder in looked for name in names.of(folder).files]
     pictures = [path.name for path in there if is_one_of(path.name, PHOTOGRAPH_ENDINGS)]
-    packed = [name for name in names.of(names.root).files if customary([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
-    lies = f"; {pictures[0]} and {len(pictures) - 1} more lie there" if pictures else ""
+    packed = [name for name in names.of(names.root).files if names_among([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
+    lies = f"; {pictures[0]} and {len(pictures) - 1} more are there" if pictures else ""
     lies += f"; found the file {names.root / packed[0]}" if packed else ""
     led = f"; {links[0]} leads out of the scene folder and was ignored" if links else ""
     return NoPhotographs(

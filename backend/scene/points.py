@@ -14,7 +14,7 @@ GREY = 128
 
 
 def read_points(file: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return positions (P, 3) float32 and colours (P, 3) uint8; points without colour are grey.
+    """Return positions (P, 3) float32 and colours (P, 3) uint8; grey if the points have no colour.
 
     Raises:
         BadScene: if the file cannot be read or its vertices have no position.
@@ -34,6 +34,6 @@ def read_points(file: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
 
 
 def usable_points(xyz: NDArray[np.float64], rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Leave out the points whose position is not finite in float32."""
+    """Drop points whose position is not finite in float32."""
     kept = (np.abs(xyz) <= np.finfo(np.float32).max).all(1)
     return xyz[kept].astype(np.float32), rgb[kept]

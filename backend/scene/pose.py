@@ -1,4 +1,4 @@
-"""Poses from files: checked, and turned into world-to-camera matrices with OpenCV axes."""
+"""Poses from files: validated, and converted to world-to-camera matrices with OpenCV axes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from numpy.typing import ArrayLike, NDArray
 from protocol.errors import BadScene
 
 TOLERANCE = 1e-3
-"""How far R R^T may be from the identity: files hold rotations with as few as four digits."""
+"""Largest deviation of R R^T from the identity: files may store rotations with only four digits."""
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """OpenGL and Blender cameras look along -z with y up, OpenCV's along +z with y down."""
 
 
 def rigid(matrix: ArrayLike, what: str) -> NDArray[np.float64]:
-    """Return ``matrix`` as a (4, 4) float64 rotation and translation, its rotation made exactly orthonormal.
+    """Return ``matrix`` as a (4, 4) float64 rigid transform, with its rotation made exactly orthonormal.
 
     Args:
         matrix: (3, 4) or (4, 4).
-        what: names the pose in error sentences.
+        what: names the pose in error messages.
 
     Raises:
-        BadScene: if the shape is another, a value is not finite, or the 3 x 3 part is no rotation.
+        BadScene: if the shape is wrong, a value is not finite, or the 3 x 3 part is not a rotation.
     """
     try:
         pose = np.asarray(matrix, np.float64)
@@ -32,7 +32,7 @@ def rigid(matrix: ArrayLike, what: str) -> NDArray[np.float64]:
     if not np.isfinite(pose).all():
         raise BadScene(f"{what} contains a value that is not finite.", "Remove the photograph from the capture.")
     R = pose[:3, :3]
-    # The first bound keeps the products below finite.
+    # The first condition keeps the products below finite.
     if np.abs(R).max() > 2 or np.abs(R @ R.T - np.eye(3)).max() > TOLERANCE or np.linalg.det(R) < 0:
         raise BadScene(f"{what} is not a rotation: its axes are scaled, skewed or mirrored.", "Apply the scale first.")
     U, _, Vt = np.linalg.svd(R)
@@ -43,5 +43,5 @@ def rigid(matrix: ArrayLike, what: str) -> NDArray[np.float64]:
 
 
 def viewmat_from_opengl(camera_to_world: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (4, 4) world-to-camera matrix with OpenCV axes of a rigid camera-to-world matrix with OpenGL axes."""
+    """Convert a rigid camera-to-world matrix with OpenGL axes to a (4, 4) world-to-camera matrix with OpenCV axes."""
     return np.linalg.inv(camera_to_world @ OPENGL_TO_OPENCV)

@@ -1,8 +1,8 @@
-"""Masks as run lengths in JSON, the way COCO's tools and SAM's ``amg.py --convert-to-rle`` write them.
+"""Masks as run lengths in JSON, in the format of COCO's tools and SAM's ``amg.py --convert-to-rle``.
 
-A mask is ``{"size": [height, width], "counts": ...}``: lengths of runs that are in turn outside and inside, down the
-columns. As a string each count is packed into characters of six bits: five of the number, the lowest first, and one
-that says whether more follow; from the third on it is the difference to the count two before (cocoapi, ``maskApi.c``).
+A mask is ``{"size": [height, width], "counts": ...}``: lengths of alternating runs outside and inside, in column order.
+In a string each count is packed into characters of six bits: five bits of the number, lowest first, and one that says
+whether more follow; from the fourth count on it is the difference to the count two before (cocoapi, ``maskApi.c``).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Runs(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Instance:
-    """One mask: ``counts`` are (R,) int64, the lengths of its runs, that of pixels outside first."""
+    """One mask: ``counts`` are (R,) int64, the lengths of its runs, the first one outside."""
 
     height: int
     width: int
@@ -54,13 +54,13 @@ class Instance:
         return np.ascontiguousarray(flat.reshape(self.width, self.height).T)
 
     def runs(self) -> Iterator[slice]:
-        """Yield where the instance is, in the pixels counted down the columns."""
+        """Yield the runs inside the instance, as slices of the pixels in column order."""
         ends = np.cumsum(self.counts)
         yield from (slice(int(end - count), int(end)) for count, end in zip(self.counts[1::2], ends[1::2], strict=True))
 
 
 class Filled(Sequence[NDArray[np.bool_]]):
-    """Masks as (H, W) bool, each made when it is asked for: hundreds of large ones fill the memory."""
+    """Masks as (H, W) bool, each created on access, because hundreds of large ones would fill the memory."""
 
     def __init__(self, masks: Sequence[Instance]) -> None:
         self._masks = masks
@@ -73,10 +73,10 @@ class Filled(Sequence[NDArray[np.bool_]]):
 
 
 def rle_size(file: Path) -> tuple[int, int] | None:
-    """Return width and height of the first mask, from the beginning of the file; None where it holds no mask.
+    """Return width and height of the first mask, from the beginning of the file; None if it contains no mask.
 
     Raises:
-        BadMask: if it is no such file.
+        BadMask: if the file does not have this format.
     """
     with file.open("rb") as stream:
         match = _SIZE.search(stream.read(_HEAD))
@@ -87,21 +87,21 @@ def rle_size(file: Path) -> tuple[int, int] | None:
 
 
 def read_rle(file: Path) -> list[Instance]:
-    """Return the masks of a file in its order, all of one size.
+    """Return the masks of a file in order, all of one size.
 
     Raises:
-        BadMask: if the file is no such JSON, or counts do not fill their mask.
+        BadMask: if the file does not have this format, or counts do not sum up to the size of their mask.
     """
     return _instances(_items(_content(file), file), file)
 
 
 def read_scored_rle(file: Path) -> tuple[list[Instance], NDArray[np.float32] | None]:
-    """As :func:`read_rle`, with the (N,) float32 scores of the masks; None where they have none.
+    """As :func:`read_rle`, with the (N,) float32 scores of the masks; None if they have no scores.
 
-    A score is ``score``, or ``predicted_iou`` times ``stability_score``, or one of these.
+    A score is ``score``, or ``predicted_iou`` times ``stability_score``, or one of these two.
 
     Raises:
-        BadMask: also if only some masks have a score, or one is no finite number.
+        BadMask: also if only some masks have a score, or a score is not a finite number.
     """
     items = _items(_content(file), file)
     scores = [_score(item, file) for item in items]
@@ -131,7 +131,7 @@ def _instances(items: list[Any], file: Path) -> list[Instance]:
 
 
 def paint(masks: list[Instance], height: int, width: int) -> NDArray[np.int32]:
-    """Return an (H, W) id map: mask i has the id i + 1, smaller ones lie on larger ones."""
+    """Return an (H, W) id map: mask i has the id i + 1, smaller ones are on top of larger ones."""
     flat = np.zeros(height * width, np.int32)
     for i in np.argsort([-mask.area for mask in masks], kind="stable"):
         for run in masks[i].runs():
@@ -140,7 +140,7 @@ def paint(masks: list[Instance], height: int, width: int) -> NDArray[np.int32]:
 
 
 def runs_of(mask: NDArray[np.bool_]) -> list[int]:
-    """Return the run lengths of a mask (H, W), those of pixels outside first."""
+    """Return the run lengths of a mask (H, W), the first one outside."""
     flat = mask.ravel(order="F")
     ends = np.flatnonzero(np.diff(flat, prepend=False))
     return np.diff(ends, prepend=0, append=flat.size).tolist()
@@ -161,7 +161,7 @@ def pack_counts(counts: list[int]) -> str:
 
 
 def _items(content: Any, file: Path) -> list[Any]:
-    """Return the run lengths of each mask: of a list of them, of one alone, or of what is called its annotations."""
+    """Return the masks in a list, a single mask, or the annotations of a COCO file."""
     if isinstance(content, dict):
         content = next((content[name] for name in ("annotations", "masks") if name in content), [content])
     if not isinstance(content, list):
@@ -192,7 +192,7 @@ def _instance(item: Any, file: Path) -> Instance:
     except msgspec.ValidationError as error:
         raise _no_runs(file) from error
     height, width = runs.size
-    # Counts that are no string of COCO's fill nothing.
+    # Invalid strings become empty counts, which are then rejected.
     counts = (unpack_counts(runs.counts) or []) if isinstance(runs.counts, str) else runs.counts
     pixels = height * width
     is_filled = sum(counts) == pixels and all(0 <= count <= pixels for count in counts)
@@ -209,7 +209,7 @@ def _no_runs(file: Path) -> BadMask:
 
 
 def unpack_counts(text: str) -> list[int] | None:
-    """Return the run lengths of COCO's string; None where it is none."""
+    """Return the run lengths of COCO's string; None if it is invalid."""
     counts: list[int] = []
     value = shift = 0
     for character in text:

@@ -12,18 +12,18 @@ from protocol.ply import may_hold_gaussians
 
 
 def splat_files(root: Path) -> list[Path]:
-    """Return the files of Gaussians in a folder, sorted; truth to score against is skipped."""
+    """Return the files of Gaussians in a folder, sorted; ground truth is skipped."""
     below = Names(root).below(root)
     return [root / path for path in below if TRUTH not in path.parts and may_hold_gaussians(root / path)]
 
 
 def find_splats_alone(root: Path) -> Path | None:
-    """Return the file of Gaussians that ``root`` is or holds; None if there is none, or cameras are there.
+    """Return the file of Gaussians at or in ``root``; None if there is none, or if there are cameras.
 
-    To be asked where :func:`backend.scene.unposed.find_unposed` finds nothing.
+    Call it only if :func:`backend.scene.unposed.find_unposed` finds nothing.
 
     Raises:
-        BadScene: if the folder holds several, or cannot be read.
+        BadScene: if the folder contains several, or cannot be read.
     """
     if not root.is_dir():
         return root if root.is_file() and may_hold_gaussians(root) else None

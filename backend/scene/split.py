@@ -1,4 +1,4 @@
-"""Which views train and which test, and some of many."""
+"""Splits views into training and test views, and selects evenly spaced views."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ T = TypeVar("T")
 
 
 def evenly_spread(items: Sequence[T], most: int) -> list[T]:
-    """Return at most ``most`` of ``items``, evenly apart, the first and the last among them."""
+    """Return at most ``most`` of ``items``, evenly spaced, including the first and the last."""
     if not items:
         return []
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))]
 
 
 def split_views(views: Sequence[View], spec: str) -> tuple[list[View], list[View]]:
-    """Return the views to train on and those to test on, both in the order of ``views``.
+    """Return the training views and the test views, both in the order of ``views``.
 
     Args:
         views: in name order, as in ``Scene.views``.
-        spec: "none": train on all. "last:F": the last fraction F of the views tests, at least one view.
-            "every:N": every N-th view tests, starting with the first, as INRIA's ``--eval`` does with N = 8.
-            "own": the capture's own test views test (``transforms_test.json``, ``test_filenames``).
+        spec: "none": no test views. "last:F": the last fraction F of the views, at least one. "every:N": every N-th
+            view, starting with the first, as INRIA's ``--eval`` does with N = 8. "own": the test views that the capture
+            defines (``transforms_test.json``, ``test_filenames``).
 
     Raises:
-        BadArgument: if ``spec`` is none of these, leaves no view to train on, or is "own" where the capture has no
-            test views.
+        BadArgument: if ``spec`` has another form, leaves no training view, or is "own" and the capture defines no test
+            views.
     """
     kind, _, value = spec.partition(":")
     if spec == "none":
@@ -68,7 +68,7 @@ def _fraction(value: str, spec: str) -> float:
 
 
 def _count(value: str, spec: str) -> int:
-    # Longer numbers than any capture has views are not worth reading.
+    # No capture has a number of views with ten digits.
     if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= 2):
         raise _bad(spec)
     return int(value)

@@ -22,11 +22,11 @@ from protocol.errors import BadScene
 
 LIST = "transforms.json"
 MAX_SIDE = 1 << 20
-"""Pixels along one side of a photograph; anything larger is a mistake in the file."""
+"""Most pixels along one side of a photograph; larger values are errors in the file."""
 
 
 class Intrinsics(msgspec.Struct, kw_only=True):
-    """In pixels and radians; a frame's own value goes before the file's."""
+    """Intrinsics in pixels and radians; a frame's own values take precedence over the file's."""
 
     camera_model: str | None = None
     is_fisheye: bool | None = None
@@ -61,12 +61,12 @@ class Transforms(Intrinsics, kw_only=True):
 def read_transforms(names: Names, place: Path) -> Capture:
     """Return the capture of ``place / "transforms.json"``.
 
-    A frame's ``mask_path`` is read as a map of instance ids, which is not what nerfstudio does with it: a warning
-    says so. Frames listed in ``test_filenames`` are held out.
+    A frame's ``mask_path`` is read as a map of instance ids, which differs from nerfstudio, so a warning says so.
+    Frames listed in ``test_filenames`` are held out.
 
     Raises:
-        NoPhotographs: if none of the photographs is there.
-        BadScene: if the file, a pose or a camera cannot be used, or a path names nothing inside the scene folder.
+        NoPhotographs: if none of the photographs exists.
+        BadScene: if the file, a pose or a camera is not usable, or a path matches nothing inside the scene folder.
     """
     listing = names.file(place, LIST) or place / LIST
     content = read_json(listing, Transforms)
@@ -89,13 +89,13 @@ def read_transforms(names: Names, place: Path) -> Capture:
 
 
 def read_frames(names: Names, place: Path, listing: Path, content: Transforms) -> Capture:
-    """Return the photographs of a file that are there, with warnings about what is not.
+    """Return the existing photographs of a file, with warnings about missing ones.
 
     Args:
         names: of the scene folder.
-        place: the folder that the file's paths start from.
-        listing: the file, for error sentences.
-        content: what it holds.
+        place: the folder that the file's paths are relative to.
+        listing: the file, for error messages.
+        content: its content.
     """
     frames: dict[str, Frame] = {}
     for frame in content.frames:
@@ -122,7 +122,7 @@ def read_frames(names: Names, place: Path, listing: Path, content: Transforms) -
 
 
 def with_shared(frame: Frame, content: Transforms) -> Frame:
-    """Return ``frame`` with the file's intrinsics where it has none of its own."""
+    """Return ``frame`` with missing intrinsics taken from the file."""
     shared = {name: getattr(content, name) for name in Intrinsics.__struct_fields__ if getattr(frame, name) is None}
     return msgspec.structs.replace(frame, **shared)
 
@@ -130,7 +130,7 @@ def with_shared(frame: Frame, content: Transforms) -> Frame:
 def _masks(
     names: Names, place: Path, frames: Sequence[Frame], listing: Path
 ) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Return the masks that frames name, by the path of their photograph, and warnings about those that are missing."""
+    """Return the masks that frames list, by the path of their photograph, and warnings about missing masks."""
     listed = {frame.file_path: frame.mask_path for frame in frames if frame.mask_path is not None}
     files = {entry: find_listed(names, place, mask, listing) for entry, mask in listed.items()}
     there = {entry: file for entry, file in files.items() if file is not None}
@@ -143,7 +143,7 @@ def _masks(
 
 
 def _elsewhere(entries: Sequence[str], files: Sequence[Path], place: Path, listing: Path) -> tuple[str, ...]:
-    """Say which listed files were found by another path than the list has."""
+    """Return warnings about listed files that were found at another path."""
     moved = [
         (entry, file)
         for entry, file in zip(entries, files, strict=True)
@@ -171,13 +171,13 @@ def _calibration(own: Intrinsics, file: Path, what: str) -> Calibration:
             "with k1, k2, k3, p1 and p2 is supported.",
             "Undistort the photographs and export the capture again.",
         )
-    # Every perspective model is written with the names of OpenCV's coefficients, and FULL_OPENCV holds them all.
+    # All perspective models are written with OpenCV's coefficient names; FULL_OPENCV has all of them.
     bends = [value or 0.0 for value in (own.k1, own.k2, own.p1, own.p2, own.k3)]
     return calibrate("FULL_OPENCV", [fx, fy, cx, cy, *bends, 0.0, 0.0, 0.0], int(w), int(h), what)
 
 
 def _focal(angle: float | None, size: float) -> float | None:
-    """Return the focal length in pixels of a full angle of view in radians; NaN, which is refused, for no angle."""
+    """Return the focal length in pixels for a full angle of view in radians; NaN, which is rejected, for no angle."""
     if angle is None:
         return None
     return size / 2 / math.tan(angle / 2) if 0 < angle < math.pi else math.nan

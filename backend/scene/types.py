@@ -1,4 +1,4 @@
-"""`Scene`: what a capture on disk holds. Lazy: pixels are read when asked for, and not kept."""
+"""`Scene`: the content of a capture on disk. Pixels are read on request and not cached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backend.scene.lens import Lens
 
 VOID = -1
-"""The id of mask pixels about which nothing is known, neither an object nor background."""
+"""The id of unlabelled mask pixels, which are neither an object nor background."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Camera:
 
     @property
     def centre(self) -> NDArray[np.float64]:
-        """(3,) float64, where the camera stands in the world."""
+        """(3,) float64, the position of the camera in the world."""
         return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
 
     def moved(self, by: NDArray[np.float64]) -> Camera:
@@ -55,7 +55,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class MaskIds:
-    """What ids of masks mean that are no objects.
+    """The mask ids that are not objects.
 
     Attributes:
         background: read as 0.
@@ -68,18 +68,18 @@ class MaskIds:
 
 @dataclass(frozen=True)
 class View:
-    """One photograph: its camera, where its pixels lie, and where its mask lies.
+    """One photograph with its camera and its mask.
 
     Attributes:
-        name: unique in the scene, free of folders and endings; result files are named after it.
+        name: unique in the scene, without folders and endings; result files are named after it.
         camera: the undistorted pinhole camera, at the photograph's own size.
         image_path: the photograph.
-        mask_path: the instance mask, or None where this view has none.
-        lens: how to undistort, or None where the photograph needs none.
-        held_out: the capture itself names this view as one for testing only (``split_views`` with "own").
-        mask_parts: where the view has several masks, each of one instance: all of them, ``mask_path`` first.
-        mask_turn: the EXIF orientation of the photograph where the mask was made of the turned picture, else 1.
-        mask_ids: which ids of the mask are no objects.
+        mask_path: the instance mask, or None if the view has none.
+        lens: the lens distortion, or None.
+        held_out: whether the capture defines this view as a test view (``split_views`` with "own").
+        mask_parts: if the view has one mask per instance: all of them, ``mask_path`` first.
+        mask_turn: the EXIF orientation of the photograph if the mask was made from the rotated image, else 1.
+        mask_ids: which ids of the mask are not objects.
     """
 
     name: str
@@ -99,16 +99,15 @@ class Scene:
 
     Attributes:
         root: the folder.
-        layout: which reader recognised it: "colmap", "transforms", "nerf-synthetic", "messy-rooms" or
-            "panoptic-lifting".
+        layout: the detected layout: "colmap", "transforms", "nerf-synthetic", "messy-rooms" or "panoptic-lifting".
         views: sorted by name, numbers by value ("r_2" before "r_10"); at least one.
-        points: (P, 3) float32, sparse points in the world; P is 0 where the capture has none.
+        points: (P, 3) float32, sparse points in the world; P is 0 if the capture has none.
         colours: (P, 3) uint8, their colours.
         warnings: sentences for the user, such as how many listed images were missing.
-        matched: whether poses and points come from matches between the photographs (structure from motion), as the
-            capture itself records them: then they agree with the photographs as well as they can.
-        masks_from: the folder that holds the masks, or the file that lists them; None if there are none.
-        without_masks: if there are none, what was searched for and what was found, to end a sentence.
+        matched: whether poses and points come from feature matches between the photographs (structure from motion),
+            according to the capture; then they need no check.
+        masks_from: the folder that contains the masks, or the file that lists them; None if there are none.
+        without_masks: if there are none, what was expected and found, as the end of a sentence.
     """
 
     root: Path

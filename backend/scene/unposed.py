@@ -1,4 +1,4 @@
-"""Photographs or a video without cameras: what is there to compute poses from."""
+"""Finds photographs or a video without cameras, for which poses are computed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ _FRAME = re.compile(r"frame_(\d{6})")
 
 
 def find_unposed(root: Path) -> Unposed | None:
-    """Return the photographs or the video at ``root``; None where it is neither, or holds cameras.
+    """Return the photographs or the video at ``root``; None if there are none, or if there are cameras.
 
-    :func:`protocol.unposed.find_in` says which are taken. Photographs are sorted by name, numbers by value. Names alone
-    are read.
+    :func:`protocol.unposed.find_in` selects them. Photographs are sorted in natural order. Only names are read.
 
     Raises:
-        BadScene: if it may be one of several videos or folders, or cannot be read.
+        BadScene: if there are several videos or folders to choose from, or the folder cannot be read.
     """
     if root.is_file():
         return Unposed(root, video=root) if is_one_of(root.name, VIDEO_ENDINGS) else None
@@ -45,7 +44,7 @@ def find_unposed(root: Path) -> Unposed | None:
 
 
 def without_masks(source: Unposed) -> BadMask:
-    """Return the error for a segmentation that was to use masks, and has none."""
+    """Return the error for a segmentation that requires masks but has none."""
     if source.video is not None:
         return BadMask(
             f"The video {source.video} has no instance masks.",
@@ -57,11 +56,11 @@ def without_masks(source: Unposed) -> BadMask:
 
 
 def given_masks(source: Unposed, folder: Path) -> int:
-    """Return how many photographs, or frames of the video, have a mask in the folder that the user named.
+    """Return how many photographs, or frames of the video, have a mask in the folder that the user specified.
 
     Raises:
         BadArgument: if there is no such folder.
-        BadMask: if it holds no mask named after one.
+        BadMask: if it contains no mask that is named after one.
     """
     if not folder.is_dir():
         raise BadArgument(f"The mask folder {folder} does not exist.")

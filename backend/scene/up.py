@@ -1,7 +1,6 @@
-"""Which way is up in a capture: people hold cameras upright, so the mean of the cameras' up says it.
+"""Estimates the up direction of a capture as the mean up of its cameras, because people hold cameras upright.
 
-Poses belong to the pixels as stored. A camera that was held on its side says so in the EXIF orientation of its
-photograph.
+Poses belong to the stored pixels. The EXIF orientation of a photograph shows if the camera was held sideways.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from backend.scene.images import orientation
 from backend.scene.types import View
 
 FALLBACK = (0.0, -1.0, 0.0)
-"""Up where the cameras do not agree on any: that of a single COLMAP camera at the origin."""
+"""Up if the cameras do not agree: that of a single COLMAP camera at the origin."""
 UPWARDS = {1: (0, -1), 2: (0, -1), 3: (0, 1), 4: (0, 1), 5: (-1, 0), 6: (-1, 0), 7: (1, 0), 8: (1, 0)}
-"""By EXIF orientation: up of the photograph as it is shown, in the x (right) and y (down) of its pixels as stored."""
+"""By EXIF orientation: up of the displayed photograph, as x (right) and y (down) of the stored pixels."""
 
 
 def up_direction(views: Sequence[View]) -> tuple[float, float, float]:
-    """Return a unit vector in the frame of the capture, snapped to an axis that it misses by less than 10 degrees.
+    """Return a unit vector in the frame of the capture, snapped to an axis if that is within 10 degrees.
 
     Raises:
         BadScene: if a photograph is not an image.
@@ -30,7 +29,7 @@ def up_direction(views: Sequence[View]) -> tuple[float, float, float]:
 
 
 def snapped(mean: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the direction of (3,), snapped to an axis that it misses by less than 10 degrees; of a short one -y."""
+    """Return the direction of (3,), snapped to an axis within 10 degrees; -y for a short vector."""
     length = float(np.linalg.norm(mean))
     if length < 0.2:
         return FALLBACK
@@ -43,6 +42,6 @@ def snapped(mean: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def _up(view: View) -> NDArray[np.float64]:
-    """(3,), up of one photograph: the rows of the rotation are the camera's axes in the world."""
+    """Return (3,), up of one photograph: the rows of the rotation are the camera's axes in the world."""
     right, down = UPWARDS[orientation(view.image_path)]
     return right * view.camera.viewmat[0, :3] + down * view.camera.viewmat[1, :3]

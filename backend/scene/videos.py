@@ -1,4 +1,4 @@
-"""Videos: their frames, upright as a player shows them."""
+"""Reads the frames of videos, upright as a player shows them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from protocol.errors import BadScene
 
 
 def frame_name(number: int) -> str:
-    """Return what the picture of a frame is called."""
+    """Return the file name of a frame."""
     return f"frame_{number:06d}.jpg"
 
 
 def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, float, NDArray[np.uint8]]]:
-    """Yield number, fraction of the video and pixels of each frame, turned as the metadata of the video say.
+    """Yield number, fraction of the video and pixels of each frame, rotated according to the video's metadata.
 
     Args:
         file: the video.
-        height: None for (H, W, 3) uint8 sRGB at full size; else (height, width) uint8 grey, before the turn.
+        height: None for (H, W, 3) uint8 sRGB at full size; else (height, width) uint8 grey, before the rotation.
 
     Raises:
-        BadScene: if the file is no video, or holds no frame.
+        BadScene: if the file is not a video, or contains no frame.
     """
     number = -1
     try:

@@ -1,6 +1,6 @@
-"""Models of the hub that are searched for in the local cache where none is named, with size and licence as published.
+"""Known models of the hub, searched in the local cache if none is named, with size and licence as published.
 
-Any other model of the same classes can be named. docs/masks.md lists these, and a test compares the two.
+Any other model of the same classes can be named. docs/masks.md lists these models, and a test compares the two lists.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ class Known(NamedTuple):
 
     Attributes:
         name: owner and name on the hub.
-        title: what it is called in papers.
-        megabytes: size of its weights, 10^6 bytes, as published or four bytes a parameter.
-        licence: as the publisher states it.
+        title: its name in papers.
+        megabytes: size of its weights in 10^6 bytes, as published or four bytes per parameter.
+        licence: according to the publisher.
     """
 
     name: str
@@ -37,5 +37,5 @@ KNOWN = (
     Known("tue-mps/coco_panoptic_eomt_large_640", "EoMT large", 1270, "mit"),
     Known("facebook/mask2former-swin-base-coco-panoptic", "Mask2Former base", 432, "other"),
 )
-"""The first that is in the cache is used."""
+"""The first one in the cache is used."""
 DEFAULT = KNOWN[0].name

@@ -1,7 +1,7 @@
-"""Classes of things, which can be counted, and of stuff, such as walls, floor and sky.
+"""Distinguishes classes of things, which are countable, from classes of stuff, such as walls, floor and sky.
 
-A model's configuration names its classes and not which of the two they are. The vocabularies of the usual panoptic data
-sets do: COCO (133 classes, 53 of stuff), ADE20K (150, 50) and Cityscapes (19, 11), as published with them.
+A model's configuration contains the names of its classes, but not their kind. The kind comes from the vocabularies of
+the usual panoptic data sets: COCO (133 classes, 53 of stuff), ADE20K (150, 50) and Cityscapes (19, 11), as published.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ STUFF = (COCO, ADE20K, CITYSCAPES)
 
 
 def things_of(labels: Sequence[str]) -> dict[str, bool]:
-    """Return for each class whether it is of things; nothing where the vocabulary is none of those known.
+    """Return for each class whether it is a thing; empty if the vocabulary is unknown.
 
-    A vocabulary is known by having all classes of stuff of one of :data:`STUFF`; spaces around names do not matter.
+    A vocabulary is recognised if it contains all stuff classes of one of :data:`STUFF`; spaces around names are
+    ignored.
     """
     names = {label.strip() for label in labels}
     fitting = [stuff for stuff in STUFF if stuff <= names]

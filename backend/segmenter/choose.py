@@ -1,4 +1,4 @@
-"""Which photographs get masks: few that cover the scene."""
+"""Selects the photographs that get masks: a few that cover the scene."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from backend.scene.types import View
 
 SHARE = 0.2
-"""Of the photographs; masks of a fifth give 99.1 PQ where those of all give 99.9, see docs/benchmarks.md."""
+"""Share of the photographs; with masks of a fifth PQ is 99.1, with masks of all 99.9, see docs/benchmarks.md."""
 FEWEST = 16
-"""Photographs that get masks however few there are, where there are as many."""
+"""Least number of photographs that get masks, if there are as many."""
 
 
 def enough(count: int) -> int:
@@ -23,8 +23,8 @@ def enough(count: int) -> int:
 def choose_views(views: Sequence[View], count: int) -> list[View]:
     """Return ``count`` of ``views``, or all if there are fewer, in their order, that cover the scene.
 
-    Farthest points (Gonzalez 1985) over where cameras stand, in units of their mean distance from the middle, and where
-    they look, as unit vectors. The first is the one nearest to the mean; of equal ones the first in order is taken.
+    Farthest-point sampling (Gonzalez 1985) over camera positions, in units of their mean distance from the centre, and
+    viewing directions, as unit vectors. The first is the one nearest to the mean; ties go to the first in order.
     """
     if count >= len(views):
         return list(views)

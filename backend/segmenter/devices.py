@@ -1,4 +1,4 @@
-"""What a model may take of the device: precision, photographs at once, memory."""
+"""Limits of a model on a device: precision, batch size, memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from backend.memory import free_host
 
 PHOTOGRAPHS_AT_ONCE = {"cpu": 1, "cuda": 4}
-"""A CPU is busy with one."""
+"""Batch size; one photograph occupies a CPU completely."""
 
 
 def half_precision(device: str) -> AbstractContextManager[object]:
-    """Let matrices be multiplied in 16 bits on a GPU, bfloat16 where it has it; on a CPU that gains nothing.
+    """Compute matrix products in 16 bits on a GPU, in bfloat16 if supported; there is no gain on a CPU.
 
-    Points and masks stay in float32: 16 bits would move a point by pixels.
+    Points and masks stay in float32, because 16 bits would move points by pixels.
     """
     if device == "cpu":
         return nullcontext()
@@ -23,5 +23,5 @@ def half_precision(device: str) -> AbstractContextManager[object]:
 
 
 def free_memory(device: str) -> int | None:
-    """Return the free bytes of the device's memory, or None where nobody knows."""
+    """Return the free memory of the device in bytes, or None if unknown."""
     return free_host() if device == "cpu" else torch.cuda.mem_get_info()[0]

@@ -1,4 +1,4 @@
-"""Fetching a model from the hub into the local cache, after somebody agreed to it."""
+"""Downloads a model from the hub into the local cache, after confirmation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from backend.segmenter.weights import INDEX, UNKNOWN_LICENCE, WEIGHTS, Weights, 
 from protocol.errors import BadArgument, Refused, Unavailable
 
 NEEDED = ("*.json", "*.safetensors", "merges.txt", "README.md", "LICENSE*")
-"""Files of a model that are fetched: never weights as pickle, never code."""
+"""Files of a model that are downloaded: no pickled weights, no code."""
 SPARE = 1 << 28
-"""Bytes that stay free on the disk."""
+"""Bytes that must stay free on the disk."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A model that the hub has.
+    """A model that is available on the hub.
 
     Attributes:
         name: owner and name.
-        files: those that would be fetched, with their bytes; weights come last, as a model without them is not used.
-        licence: as the hub states it.
+        files: the files to download, with their sizes; weights are last, because a model without them is not used.
+        licence: according to the hub.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Offer:
 
 
 Agree = Callable[[Offer], bool]
-"""Asked before anything is fetched."""
+"""Asked before anything is downloaded."""
 
 
 def never(offer: Offer) -> bool:
@@ -55,13 +55,13 @@ def never(offer: Offer) -> bool:
 
 
 def get_weights(name: str, agree: Agree = never, progress: Progress = silent) -> Weights:
-    """Return the model from its folder or the local cache; else fetch it, if ``agree`` says yes to what it is told.
+    """Return the model from its folder or the local cache; else download it, if ``agree`` returns True.
 
     Raises:
-        BadArgument: if there is no such model, or its weights are pickled only.
-        Refused: if ``agree`` says no.
-        Unavailable: if the package transformers, the hub, the model or disk space cannot be had.
-        Cancelled: if ``progress`` raises it; what was fetched by then is kept.
+        BadArgument: if there is no such model, or it only has pickled weights.
+        Refused: if ``agree`` returns False.
+        Unavailable: if the package transformers, the hub, the model or disk space is not available.
+        Cancelled: if ``progress`` raises it; downloaded data is kept.
     """
     found = find_weights(name)
     if found is not None:
@@ -81,11 +81,11 @@ def get_weights(name: str, agree: Agree = never, progress: Progress = silent) ->
 
 
 def look_up(name: str) -> Offer:
-    """Ask the hub about a model.
+    """Request information about a model from the hub.
 
     Raises:
-        BadArgument: if the hub has no such model, or one with pickled weights only.
-        Unavailable: if the hub cannot be reached, or does not give the model to everybody.
+        BadArgument: if the hub has no such model, or only pickled weights of it.
+        Unavailable: if the hub cannot be reached, or access to the model is restricted.
     """
     from huggingface_hub import HfApi
 
@@ -104,10 +104,10 @@ def look_up(name: str) -> Offer:
 
 
 def fetch(offer: Offer, progress: Progress = silent) -> None:
-    """Fetch a model into the cache of huggingface_hub; what is there already is not fetched again.
+    """Download a model into the cache of huggingface_hub; existing files are not downloaded again.
 
     Raises:
-        Unavailable: if the hub, the model or disk space cannot be had.
+        Unavailable: if the hub, the model or disk space is not available.
         Cancelled: if ``progress`` raises it.
     """
     from huggingface_hub import constants, hf_hub_download
@@ -124,7 +124,7 @@ def fetch(offer: Offer, progress: Progress = silent) -> None:
 
 
 def _telling(progress: Progress, offer: Offer, before: int) -> Any:
-    """Return a class like tqdm that passes on how much of the model is there; ``before`` are bytes of earlier files."""
+    """Return a class like tqdm that reports the downloaded share; ``before`` is the size of earlier files."""
     from tqdm import tqdm
 
     class Telling(tqdm):
@@ -160,7 +160,7 @@ def _disk_full(name: str, why: str) -> Unavailable:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into one sentence."""
+    """Convert exceptions of huggingface_hub to a fault."""
     from huggingface_hub import errors
 
     try:

@@ -1,7 +1,7 @@
-"""The folder of masks that a model makes: one file of a photograph, and a hidden note of what made them.
+"""The folder of masks that a model makes: one file per photograph, and a hidden note about their origin.
 
-A file appears under its name when it is whole. The note says which model and settings made the files and of what
-photographs, so that the same command goes on where it stopped, and another is refused.
+A file appears under its name when it is complete. The note records the model, the settings and the photographs, so that
+the same command resumes, and a different one is refused.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import msgspec
 from blake3 import blake3
 
 from backend.scene.rle import read_rle
-from backend.segmenter.found import FoundMask
+from backend.segmenter.mask_records import MaskRecord
 from backend.segmenter.prepare import Size
 from protocol.errors import BadArgument, BadMask, Unavailable
 
 NOTE = ".made-by-model.json"
-"""Hidden, so that readers of masks pass it over."""
+"""Hidden, so that readers of masks skip it."""
 FORMAT = 1
 MAX_NOTE = 16 << 20
 
 
 class Maker(msgspec.Struct, frozen=True):
-    """What made masks: two that are equal make the same.
+    """The origin of masks; equal values make equal masks.
 
     Attributes:
         model: its name.
@@ -42,7 +42,7 @@ class Maker(msgspec.Struct, frozen=True):
 
 
 class _Note(msgspec.Struct):
-    """``digests`` are of the photographs' files, by the names of the views."""
+    """``digests`` are hashes of the photographs' files, by view name."""
 
     format: int
     maker: Maker
@@ -52,7 +52,7 @@ class _Note(msgspec.Struct):
 
 @dataclass
 class MaskFolder:
-    """A folder to write masks into; :func:`open_folder` gives one."""
+    """A folder to write masks into, returned by :func:`open_folder`."""
 
     path: Path
     note: _Note
@@ -61,7 +61,7 @@ class MaskFolder:
         return self.path / f"{view}.json"
 
     def is_done(self, view: str, photograph: str, size: Size) -> bool:
-        """Whether the file of a view is there, whole, of this photograph and of masks of this height and width."""
+        """Whether the file of a view is complete, for this photograph and masks of this height and width."""
         if self.note.digests.get(view) != photograph or not self.file(view).is_file():
             return False
         try:
@@ -70,16 +70,16 @@ class MaskFolder:
             return False
         return all((mask.height, mask.width) == size for mask in masks)
 
-    def write(self, view: str, photograph: str, masks: Sequence[FoundMask]) -> None:
+    def write(self, view: str, photograph: str, masks: Sequence[MaskRecord]) -> None:
         """Write the masks of a view.
 
         Args:
             view: its name.
-            photograph: the digest of the photograph's file.
-            masks: may be none.
+            photograph: the hash of the photograph's file.
+            masks: may be empty.
 
-        Raises:
-            Unavailable: if the disk is full or refuses; what was written before is kept.
+            Raises:
+                Unavailable: if the disk is full or fails; earlier files are kept.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def open_folder(path: Path, maker: Maker, licence: str) -> MaskFolder:
     """Return the folder to write into; nothing is written yet.
 
     Raises:
-        BadArgument: if it is a file, or holds something else, or masks that another model or other settings made.
+        BadArgument: if it is a file, or contains anything else, or masks of another model or other settings.
     """
     if path.exists() and not path.is_dir():
         raise BadArgument(f"The mask folder {path} is a file.", "Choose another folder with --out.")
@@ -123,12 +123,12 @@ def open_folder(path: Path, maker: Maker, licence: str) -> MaskFolder:
 
 
 def continue_in(working: Path, earlier: Path, maker: Maker) -> None:
-    """Make ``working`` a folder to go on in: as it is if ``maker`` made it, else a copy of ``earlier``, else empty.
+    """Prepare ``working`` for resuming: keep it if ``maker`` made it, else copy ``earlier``, else make it empty.
 
     Args:
-        working: a folder of this program's own; what another maker left there is removed.
-        earlier: masks of an earlier result, which stay as they are.
-        maker: of the masks to come.
+        working: an internal folder; files of another maker are removed.
+        earlier: masks of an earlier result, which are not changed.
+        maker: of the masks to make.
     """
     note = read_note(working)
     if note is not None and note.maker == maker:
@@ -141,7 +141,7 @@ def continue_in(working: Path, earlier: Path, maker: Maker) -> None:
 
 
 def read_note(path: Path) -> _Note | None:
-    """Return the note of a folder of masks; None if there is none that can be read."""
+    """Return the note of a folder of masks; None if there is no readable one."""
     file = path / NOTE
     if not file.is_file() or file.stat().st_size > MAX_NOTE:
         return None

@@ -1,4 +1,4 @@
-"""What a model makes of a photograph, decided by the mappings of the Auto classes."""
+"""Determines how a model makes masks, from the mappings of the Auto classes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from backend.segmenter.weights import Weights
 from protocol.errors import BadArgument
 
 VIDEOS_ONLY = ("videomt",)
-"""Kinds that the mappings list and that take no single photograph."""
+"""Model types in the mappings that do not accept single photographs."""
 
 
 class Kind(Enum):
-    """How masks come out of a model."""
+    """How a model returns masks."""
 
     POINTS = "mask generation"
-    """Masks around given points, with scores: SAM and its successors."""
+    """Masks for given points, with scores: SAM and its successors."""
     QUERIES = "universal segmentation"
-    """A fixed number of masks with classes: Mask2Former, OneFormer, EoMT and their like."""
+    """A fixed number of masks with classes: Mask2Former, OneFormer, EoMT and similar models."""
 
 
 def read_config(weights: Weights) -> Any:
-    """Return the configuration of a model, as transformers reads it; no code of the model's own is run.
+    """Return the configuration of a model, read by transformers; no code of the model is run.
 
     Raises:
         BadArgument: if it cannot be read.
@@ -43,10 +43,10 @@ def read_config(weights: Weights) -> Any:
 
 
 def kind_of(weights: Weights, config: Any) -> Kind:
-    """Return how masks come out of the model.
+    """Return how the model returns masks.
 
     Raises:
-        BadArgument: if none do, naming what the model is.
+        BadArgument: if it makes no masks; the sentence says what it is.
     """
     from transformers.models.auto import modeling_auto
 

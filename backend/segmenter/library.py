@@ -1,4 +1,4 @@
-"""The optional libraries of segmentation models, and the error where they are not installed."""
+"""The optional libraries of segmentation models, and the error if they are missing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def missing_package(model: str, error: ImportError) -> Unavailable:
 
 @contextmanager
 def no_network() -> Iterator[None]:
-    """Keep the libraries from asking the hub for anything while the block runs."""
+    """Prevent the libraries from accessing the hub during the block."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -66,6 +66,6 @@ def no_network() -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, without its full stop."""
+    """Return the first line of an error message, without its full stop."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).strip().rstrip(".")

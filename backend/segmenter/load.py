@@ -1,4 +1,4 @@
-"""A model on this machine -> what makes masks with it. Weights are read from safetensors only, and no code is run."""
+"""Loads a model from this machine. Weights are read from safetensors only, and no code of the model is run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.segmenter.found import ScoredMask
 from backend.segmenter.kinds import Kind, kind_of, read_config
 from backend.segmenter.library import first_line, missing_package, no_network, transformers
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.points import PointSegmenter
 from backend.segmenter.prepare import Size, read_recipe
 from backend.segmenter.queries import QuerySegmenter
@@ -19,13 +19,13 @@ from backend.segmenter.weights import Weights
 from protocol.errors import BadArgument, Unavailable
 
 MOST_MISSING = 0.1
-"""Share of a model's parameters that its weights may lack; they are then random, which a warning says."""
+"""Largest share of a model's parameters that may be missing; they are initialised at random, with a warning."""
 TASK = "the task is panoptic"
-"""What OneFormer is told to do."""
+"""The task text for OneFormer."""
 
 
 class Segmenter(Protocol):
-    """What makes masks; see :class:`backend.segmenter.points.PointSegmenter`."""
+    """The interface of mask makers; see :class:`backend.segmenter.points.PointSegmenter`."""
 
     def __call__(
         self, photographs: Sequence[NDArray[np.uint8]], size: Size, tell: Callable[[float], None]
@@ -33,7 +33,7 @@ class Segmenter(Protocol):
 
 
 def load_segmenter(weights: Weights, device: str, per_side: int) -> tuple[Segmenter, tuple[str, ...]]:
-    """Return what makes masks with a model, and warnings.
+    """Return a segmenter for a model, and warnings.
 
     Args:
         weights: of the model.
@@ -41,7 +41,7 @@ def load_segmenter(weights: Weights, device: str, per_side: int) -> tuple[Segmen
         per_side: points along a side, for models of mask generation.
 
     Raises:
-        BadArgument: if the model makes no masks, or its files are damaged or do not fit together.
+        BadArgument: if the model makes no masks, or its files are damaged or inconsistent.
         Unavailable: if a package that it needs is not installed, or it does not fit into memory.
     """
     library = transformers()
@@ -100,7 +100,7 @@ def _missing(weights: Weights, model: Any, missing: Sequence[str]) -> tuple[str,
 
 
 def _task(weights: Weights, config: Any) -> Mapping[str, torch.Tensor]:
-    """Return the words that tell OneFormer what to do, as its tokenizer numbers them."""
+    """Return the tokenised task text for OneFormer."""
     if config.model_type != "oneformer":
         return {}
     try:
@@ -113,5 +113,5 @@ def _task(weights: Weights, config: Any) -> Mapping[str, torch.Tensor]:
         raise BadArgument(
             f"The tokenizer of the model {weights.name} cannot be read: {first_line(error)}.", "Copy the model again."
         ) from error
-    # As the processor of OneFormer does it: what is padding becomes 0.
+    # As in OneFormer's processor: padding becomes 0.
     return {"task_inputs": torch.tensor([told["input_ids"]]) * torch.tensor([told["attention_mask"]])}

@@ -1,8 +1,8 @@
-"""Mask generation: a grid of points is put to SAM or one of its successors, and the good and different masks are kept.
+"""Mask generation: prompts SAM or one of its successors with a grid of points, and keeps good and distinct masks.
 
-As the automatic mask generators of SAM and SAM 2 do it: of each point three masks, those with a low predicted IoU or a
-low stability left out, then non-maximum suppression of their boxes (Kirillov et al. 2023, "Segment Anything", section 5
-and appendix B). Scores are kept with the masks.
+As in the automatic mask generators of SAM and SAM 2: three masks per point, without those of low predicted IoU or low
+stability, then non-maximum suppression of their boxes (Kirillov et al. 2023, "Segment Anything", section 5 and appendix
+B). Scores are stored with the masks.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from numpy.typing import NDArray
 
 from backend.segmenter.boxes import best_of_each, box_of
 from backend.segmenter.devices import free_memory, half_precision
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.prepare import Prepared, Recipe, Size, prepare, to_photograph
 from protocol.errors import Unavailable
 
 LEAST_IOU, LEAST_STABILITY = 0.8, 0.95
-"""Predicted IoU and stability that a mask has at least, as in SAM 2's generator; the lift weighs what is above."""
+"""Least predicted IoU and stability of a mask, as in SAM 2's generator; lifting weights the masks above."""
 OFFSET = 1.0
-"""How far the threshold of logits is moved down and up to see how stable a mask is."""
+"""Shift of the logit threshold in both directions to measure the stability of a mask."""
 BOX_OVERLAP = 0.7
-"""IoU of two boxes from which on their masks count as the same."""
+"""IoU of two boxes from which their masks count as duplicates."""
 MOST_AT_ONCE = 64
 DRAWN_AT_ONCE = 16
-"""Masks that are brought to the photograph's size together."""
+"""Masks that are resized to the photograph at once."""
 COPIES = 24
-"""Of the image embedding that decoding one point takes in memory, the upscaled features included."""
+"""Memory for decoding one point, in multiples of the image embedding, including upscaled features."""
 SHARE = 4
-"""A batch of points takes at most this part of the free memory."""
+"""A batch of points takes at most the free memory divided by this."""
 
 
 def points_at_once(embedding: Size, channels: int, free: int | None) -> int:
-    """Return how many points are decoded together.
+    """Return how many points are decoded at once.
 
     Args:
         embedding: height and width of the image embedding.
-        channels: of it.
-        free: bytes of memory; None where nobody knows.
+        channels: of the image embedding.
+        free: free memory in bytes; None if unknown.
     """
     if free is None:
         return MOST_AT_ONCE
@@ -54,8 +54,8 @@ class PointSegmenter:
     """A model of mask generation.
 
     Args:
-        model: as ``AutoModelForMaskGeneration`` gives it, on ``device``, in float32.
-        recipe: how photographs are prepared.
+        model: from ``AutoModelForMaskGeneration``, on ``device``, in float32.
+        recipe: the preprocessing of photographs.
         device: "cpu" or "cuda".
         per_side: points of the grid along a side.
     """
@@ -74,10 +74,10 @@ class PointSegmenter:
         Args:
             photographs: (H, W, 3) uint8, sRGB, all of one size.
             size: height and width of the masks.
-            tell: called with the done part of the work, 0 to 1.
+            tell: called with the share of the work that is done, 0 to 1.
 
-        Raises:
-            Unavailable: if one point alone does not fit into memory.
+            Raises:
+                Unavailable: if even a single point does not fit into memory.
         """
         prepared = prepare(self.recipe, photographs, self.device)
         with half_precision(self.device):
@@ -127,7 +127,7 @@ class PointSegmenter:
         return [kept[i].scored(size) for i in best]
 
     def _decode(self, given: dict[str, Any], points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (M, h, w) logits of the masks of P points and their (M,) predicted IoU, all of low IoU left out."""
+        """Return (M, h, w) logits of the masks of P points and their (M,) predicted IoU, without those of low IoU."""
         labels = torch.ones((1, len(points), 1), dtype=torch.int64, device=points.device)
         out = self.model(**given, input_points=points[None, :, None], input_labels=labels, multimask_output=True)
         logits, scores = out.pred_masks[0].flatten(0, 1), out.iou_scores[0].flatten()
@@ -136,7 +136,7 @@ class PointSegmenter:
 
 
 class _Drawn:
-    """A mask at the photograph's size, eight pixels a byte: hundreds wait for the suppression of doubles."""
+    """A mask at the photograph's size, packed to bits, because hundreds wait for the removal of duplicates."""
 
     def __init__(self, mask: NDArray[np.bool_], iou: float, stability: float) -> None:
         self.bits, self.box = np.packbits(mask), box_of(mask)
@@ -148,7 +148,7 @@ class _Drawn:
 
 
 def _drawn(logits: torch.Tensor, scores: torch.Tensor, prepared: Prepared, size: Size) -> list[_Drawn]:
-    """Bring masks to the photograph's size and leave out those that are not stable."""
+    """Resize masks to the photograph and drop unstable ones."""
     kept = []
     for start in range(0, len(logits), DRAWN_AT_ONCE):
         part = slice(start, start + DRAWN_AT_ONCE)
@@ -165,7 +165,7 @@ def _drawn(logits: torch.Tensor, scores: torch.Tensor, prepared: Prepared, size:
 
 
 def grid(per_side: int, seen: Size) -> torch.Tensor:
-    """Return (per_side ** 2, 2) points, x and y in pixels of what the model takes, the centres of equal cells."""
+    """Return (per_side ** 2, 2) points, x and y in pixels of the model's input, the centres of a regular grid."""
     along = (torch.arange(per_side, dtype=torch.float32) + 0.5) / per_side
     y, x = torch.meshgrid(along * seen[0], along * seen[1], indexing="ij")
     return torch.stack([x.flatten(), y.flatten()], dim=1)

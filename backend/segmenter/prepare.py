@@ -1,7 +1,7 @@
-"""Photographs -> what a model takes, as the model's own preprocessor configuration says.
+"""Preprocesses photographs according to the model's preprocessor configuration.
 
-The processors of transformers would do the same, but those of SAM 2 and later need torchvision, whose builds fit one
-build of torch only. The tests compare this with the processors that need none.
+The processors of transformers would do the same, but those of SAM 2 and later need torchvision, each build of which
+fits only one build of torch. The tests compare this module with the processors that do not need it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from protocol.errors import BadArgument
 
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 BICUBIC = 3
-"""Pillow's number of the resampling; all others are taken as bilinear, which every known model uses."""
+"""Pillow's number of bicubic resampling; all others are treated as bilinear, which every known model uses."""
 MAX_SIDE = 8192
 PADS_BEFORE_SCALING = ("eomt", "eomt_dinov3")
-"""Kinds whose processor pads with black; those of others pad with the mean colour."""
+"""Model types whose processor pads with black; others pad with the mean colour."""
 
 Size = tuple[int, int]
 """Height and width."""
@@ -39,7 +39,7 @@ class _Sides(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
-    """What is read of a preprocessor configuration."""
+    """The fields of a preprocessor configuration that are used."""
 
     image_mean: tuple[float, float, float]
     image_std: tuple[float, float, float]
@@ -56,16 +56,16 @@ class _File(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How photographs are prepared for a model.
+    """The preprocessing for a model.
 
     Attributes:
-        sides: exact ``height`` and ``width``, or ``longest_edge`` alone, or ``shortest_edge`` with an upper bound.
+        sides: exact ``height`` and ``width``, or only ``longest_edge``, or ``shortest_edge`` with an upper limit.
         mean, std: of the three channels, for values of 0 to 1.
-        factor: what bytes are multiplied by.
+        factor: multiplied with byte values.
         divisor: both sides are rounded up to a multiple of it.
-        pad: height and width that are filled up at the bottom and on the right; None for none.
-        pads_black: whether that is with black.
-        bicubic: whether pixels are resampled by cubic curves.
+        pad: height and width after padding at the bottom and on the right; None for no padding.
+        pads_black: whether padding is black.
+        bicubic: whether resampling is bicubic.
     """
 
     sides: _Sides
@@ -92,14 +92,14 @@ class Prepared:
 
 
 def read_recipe(folder: Path, kind: str) -> Recipe:
-    """Return how photographs are prepared for the model in ``folder``.
+    """Return the preprocessing for the model in ``folder``.
 
     Args:
-        folder: holds ``preprocessor_config.json`` or ``processor_config.json``.
+        folder: contains ``preprocessor_config.json`` or ``processor_config.json``.
         kind: the ``model_type`` of the configuration.
 
     Raises:
-        BadArgument: if neither is there, or it does not say what is needed.
+        BadArgument: if neither exists, or it lacks necessary fields.
     """
     for name in (PREPROCESSOR, PROCESSOR):
         file = folder / name
@@ -159,7 +159,7 @@ def _pad(read: _File, sides: _Sides, kind: str) -> Size | None:
 
 
 def seen_size(recipe: Recipe, photograph: Size) -> Size:
-    """Return the height and width to which a photograph of ``photograph`` is resized, padding left out."""
+    """Return height and width of a photograph of size ``photograph`` after resizing, without padding."""
     height, width = photograph
     sides = recipe.sides
     if sides.height is not None and sides.width is not None:
@@ -175,7 +175,7 @@ def seen_size(recipe: Recipe, photograph: Size) -> Size:
 
 
 def _by_shortest(height: int, width: int, shortest: int, longest: int | None) -> Size:
-    """As the processors of DETR and its successors round: the short side exactly, the long side down."""
+    """Round like the processors of DETR and its successors: the short side exactly, the long side down."""
     short, long = min(height, width), max(height, width)
     exact = float(shortest)
     if longest is not None and long / short * shortest > longest:
@@ -186,7 +186,7 @@ def _by_shortest(height: int, width: int, shortest: int, longest: int | None) ->
 
 
 def prepare(recipe: Recipe, photographs: Sequence[NDArray[np.uint8]], device: str) -> Prepared:
-    """Return photographs as a model takes them.
+    """Preprocess photographs for a model.
 
     Args:
         recipe: of the model.
@@ -214,7 +214,7 @@ def _padded(pixels: torch.Tensor, pad: Size | None) -> torch.Tensor:
 
 
 def to_photograph(logits: torch.Tensor, prepared: Prepared, size: Size) -> torch.Tensor:
-    """Return (N, h, w) logits of what a model took, padding included, as (N, *size) logits of the photograph."""
+    """Return (N, h, w) logits of the model's input with padding as (N, *size) logits of the photograph."""
     whole = prepared.pixels.shape[-2:]
     if prepared.seen != tuple(whole):
         logits = F.interpolate(logits[None], whole, mode="bilinear", align_corners=False)[0]

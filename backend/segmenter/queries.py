@@ -1,7 +1,7 @@
-"""Universal segmentation: a model returns a fixed number of masks, each with a class or with none.
+"""Universal segmentation: a model returns a fixed number of masks, each with a class or "no object".
 
-Pixels are shared out as MaskFormer does it for panoptic segmentation (Cheng et al. 2021, section 3.4): each goes to the
-mask with the largest class probability times mask probability, and a mask that loses much of itself is left out.
+Pixels are assigned as in MaskFormer for panoptic segmentation (Cheng et al. 2021, section 3.4): each goes to the mask
+with the largest product of class probability and mask probability, and a mask that loses much of its area is dropped.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from numpy.typing import NDArray
 
 from backend.segmenter.categories import things_of
 from backend.segmenter.devices import half_precision
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.prepare import Prepared, Recipe, Size, prepare, to_photograph
 
 LEAST_SCORE = 0.5
-"""Class probability that a mask has at least."""
+"""Least class probability of a mask."""
 LEAST_SHARE = 0.8
-"""Of a mask that is still its own after pixels were shared out."""
+"""Least share of a mask's area that it keeps after the assignment."""
 OUTPUTS = (("class_queries_logits", "masks_queries_logits"), ("logits", "pred_masks"))
-"""What models call the (B, Q, C + 1) logits of classes, the last of which is none, and the (B, Q, h, w) of masks."""
+"""Names of a model's (B, Q, C + 1) class logits, the last of which is "no object", and (B, Q, h, w) mask logits."""
 
 
 class QuerySegmenter:
     """A model of universal segmentation.
 
     Args:
-        model: as ``AutoModelForUniversalSegmentation`` gives it, on ``device``, in float32.
-        recipe: how photographs are prepared.
+        model: from ``AutoModelForUniversalSegmentation``, on ``device``, in float32.
+        recipe: the preprocessing of photographs.
         device: "cpu" or "cuda".
-        labels: the names of the classes by their numbers.
-        task: further inputs of the model for one photograph, which OneFormer needs; (1, n) tensors.
+        labels: the names of the classes by number.
+        task: additional inputs of the model per photograph, which OneFormer needs; (1, n) tensors.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Photographs of a scene -> a folder of masks."""
+"""Makes a folder of masks from photographs of a scene."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from backend.scene.types import View
 from backend.segmenter.choose import choose_views, enough
 from backend.segmenter.devices import PHOTOGRAPHS_AT_ONCE
 from backend.segmenter.folder import Maker, MaskFolder, digest_of, open_folder
-from backend.segmenter.found import written
 from backend.segmenter.load import Segmenter, load_segmenter
+from backend.segmenter.mask_records import as_record
 from backend.segmenter.prepare import Size
 from backend.segmenter.weights import Weights
 from protocol.errors import BadScene
+from protocol.lists import first_of
 
 LONG_SIDE = 1024
-"""Pixels of a mask along its long side, at most: as many as SAM itself looks at."""
+"""Most pixels along the longer side of a mask, which is the input size of SAM."""
 PER_SIDE = 32
-"""Points along a side of the grid that models of mask generation are asked about."""
-SHOWN = 3
+"""Points along a side of the grid for models of mask generation."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What became of the photographs.
+class MadeMasks:
+    """The result of making masks.
 
     Attributes:
-        photographs: how many have masks now.
-        kept: how many of them had masks before.
-        masks: how many were found in the others.
+        photographs: number of photographs with masks.
+        kept: number of these that had masks before.
+        masks: number of masks found in the others.
         warnings: sentences for the user.
     """
 
@@ -51,9 +51,9 @@ class _Shot:
 
     Attributes:
         view: of the scene.
-        digest: of its file.
-        turn: its EXIF orientation: a model sees it upright.
-        pixels: (H, W, 3) uint8, turned upright.
+        digest: hash of its file.
+        turn: its EXIF orientation; the model gets the upright image.
+        pixels: (H, W, 3) uint8, upright.
         size: height and width of its upright masks.
     """
 
@@ -73,26 +73,26 @@ def make_masks(
     device: str = "cpu",
     per_side: int = PER_SIDE,
     progress: Progress = silent,
-) -> Made:
-    """Let a model make masks of photographs that cover a scene, one file ``<view>.json`` each.
+) -> MadeMasks:
+    """Make masks of photographs that cover a scene with a model, one file ``<view>.json`` each.
 
-    Files that an earlier run with the same model and settings left for the same photographs are kept. A mask is of the
-    photograph as stored, lens distortion included, at most :data:`LONG_SIDE` pixels long.
+    Files of an earlier run with the same model, settings and photographs are kept. A mask belongs to the stored
+    photograph with lens distortion, with at most :data:`LONG_SIDE` pixels per side.
 
     Args:
         views: of the scene.
         out: the folder of masks.
         weights: of the model.
-        count: how many photographs; None for as many as the lift needs.
+        count: number of photographs; None for as many as lifting needs.
         device: "cpu" or "cuda".
         per_side: points along a side, for models of mask generation.
         progress: told the stage "masks".
 
     Raises:
-        BadArgument: if the model makes no masks or its files are damaged, or ``out`` holds something else.
+        BadArgument: if the model makes no masks or its files are damaged, or ``out`` contains anything else.
         BadScene: if no photograph can be read.
-        Unavailable: if memory, a package or disk space is missing; the masks that were written are kept.
-        Cancelled: if ``progress`` raises it; likewise.
+        Unavailable: if memory, a package or disk space is missing; finished masks are kept.
+        Cancelled: if ``progress`` raises it; finished masks are kept.
     """
     folder = open_folder(out, maker_of(weights, per_side), weights.licence)
     chosen = choose_views(views, enough(len(views)) if count is None else count)
@@ -115,7 +115,7 @@ def make_masks(
 
         found = segmenter([shot.pixels for shot in batch], batch[0].size, tell)
         for shot, of_shot in zip(batch, found, strict=True):
-            folder.write(shot.view.name, shot.digest, [written(mask, shot.turn) for mask in of_shot])
+            folder.write(shot.view.name, shot.digest, [as_record(mask, shot.turn) for mask in of_shot])
             masks += len(of_shot)
             empty += [] if of_shot else [shot.view.name]
         done += len(batch)
@@ -123,16 +123,16 @@ def make_masks(
         raise unreadable[0]
     progress("masks", 1.0, f"{done + len(kept)} photographs")
     said = (*warnings, *_unreadable(unreadable, len(chosen)), *_empty(empty, done, weights.name))
-    return Made(done + len(kept), len(kept), masks, said)
+    return MadeMasks(done + len(kept), len(kept), masks, said)
 
 
 def maker_of(weights: Weights, per_side: int = PER_SIDE) -> Maker:
-    """Return what makes the masks of a model and a grid of points."""
+    """Return the origin of masks made with these weights and this grid of points."""
     return Maker(weights.name, weights.bytes, per_side)
 
 
 def _shots(views: Sequence[View], folder: MaskFolder, kept: list[str], unreadable: list[BadScene]) -> Iterator[_Shot]:
-    """Yield the photographs that need masks; the others are noted in ``kept`` and ``unreadable``."""
+    """Yield the photographs that need masks; the others are added to ``kept`` and ``unreadable``."""
     for view in views:
         width, height = view.camera.size_within(LONG_SIDE)
         try:
@@ -152,7 +152,7 @@ def _shots(views: Sequence[View], folder: MaskFolder, kept: list[str], unreadabl
 
 
 def _batches(shots: Iterator[_Shot], most: int) -> Iterator[list[_Shot]]:
-    """Yield photographs of one size together, at most so many."""
+    """Yield batches of photographs of one size, with at most ``most`` each."""
     batch: list[_Shot] = []
     for shot in shots:
         if batch and (len(batch) == most or shot.pixels.shape != batch[0].pixels.shape):
@@ -164,7 +164,7 @@ def _batches(shots: Iterator[_Shot], most: int) -> Iterator[list[_Shot]]:
 
 
 def upright(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
-    """Return a photograph as its EXIF orientation turns it; undone by :func:`backend.scene.mask_fit.turned_back`."""
+    """Apply the EXIF orientation to a photograph; inverse of :func:`backend.scene.mask_fit.turned_back`."""
     if turn in (2, 3, 4):
         return np.ascontiguousarray(pixels[:: -1 if turn != 2 else 1, :: -1 if turn != 4 else 1])
     if turn in (5, 7):
@@ -185,5 +185,4 @@ def _unreadable(errors: Sequence[BadScene], total: int) -> tuple[str, ...]:
 def _empty(views: Sequence[str], total: int, model: str) -> tuple[str, ...]:
     if not views:
         return ()
-    more = f" and {len(views) - SHOWN} more" if len(views) > SHOWN else ""
-    return (f"{model} found no masks in {len(views)} of {total} photographs: {', '.join(views[:SHOWN])}{more}.",)
+    return (f"{model} found no masks in {len(views)} of {total} photographs: {first_of(views)}.",)

@@ -1,4 +1,4 @@
-"""Where the weights of a model lie on this machine, and whether they can be used; no network is asked."""
+"""Finds the weights of a model on this machine and checks them; never accesses the network."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Weights:
     """A model on this machine.
 
     Attributes:
-        name: as the user gave it, a name of the hub or a folder.
-        folder: holds ``config.json`` and the weights as safetensors.
-        bytes: of the weights.
-        licence: as the model card states it, else :data:`UNKNOWN_LICENCE`.
+        name: as given by the user, a name on the hub or a folder.
+        folder: contains ``config.json`` and the weights as safetensors.
+        bytes: size of the weights.
+        licence: according to the model card, else :data:`UNKNOWN_LICENCE`.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Weights:
 
 
 def find_weights(name: str) -> Weights | None:
-    """Return the model of a folder or of the local cache; None where the cache lacks it, or a part of it.
+    """Return the model from a folder or the local cache; None if the cache lacks it or a part of it.
 
     Raises:
-        BadArgument: if ``name`` is neither a folder nor a name of the hub, or the folder holds no usable weights.
+        BadArgument: if ``name`` is neither a folder nor a name on the hub, or the folder contains no usable weights.
     """
-    # A name of the hub is also a relative path, which is taken where there is such a folder.
+    # A name on the hub is also a relative path; an existing folder takes precedence.
     if Path(name).is_dir():
         return _of_folder(name, Path(name))
     if not _HUB_NAME.fullmatch(name):
@@ -63,19 +63,19 @@ def find_weights(name: str) -> Weights | None:
 
 
 def find_known() -> Weights | None:
-    """Return the first model of the catalogue whose files are all in the local cache, or None."""
+    """Return the first model of the catalogue that is completely in the local cache, or None."""
     found = (find_weights(known.name) for known in KNOWN) if is_installed() else ()
     return next((each for each in found if each is not None), None)
 
 
 def default_model() -> str:
-    """Return the name of the model to use where none is named: one that is here, else the first of the catalogue."""
+    """Return the name of the default model: one on this machine, else the first of the catalogue."""
     found = find_known()
     return DEFAULT if found is None else found.name
 
 
 def _cached(name: str) -> Path | None:
-    """Return the folder of the newest copy in the cache of huggingface_hub, whole or not."""
+    """Return the folder of the newest copy in the cache of huggingface_hub, complete or not."""
     if not is_installed():
         return None
     from huggingface_hub import constants, try_to_load_from_cache
@@ -94,7 +94,7 @@ def _of_folder(name: str, folder: Path) -> Weights:
 
 
 def _weight_files(folder: Path) -> list[Path] | None:
-    """Return the safetensors files of a model; None if there are none, or not all that its index lists."""
+    """Return the safetensors files of a model; None if there are none, or files in its index are missing."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     index = folder / INDEX
@@ -109,7 +109,7 @@ def _weight_files(folder: Path) -> list[Path] | None:
 
 
 def _no_weights(folder: Path) -> BadArgument | Unavailable:
-    """Say what lies there instead of weights."""
+    """Return the error with what the folder contains instead of weights."""
     names = sorted(path.name for path in folder.iterdir())
     pickled = [name for name in names if name.endswith(PICKLED)]
     if pickled:
@@ -124,7 +124,7 @@ def _no_weights(folder: Path) -> BadArgument | Unavailable:
 
 
 def _licence(folder: Path) -> str:
-    """Return the licence from the head of the model card."""
+    """Return the licence from the header of the model card."""
     card = folder / "README.md"
     if not card.is_file():
         return UNKNOWN_LICENCE
@@ -136,7 +136,7 @@ def _licence(folder: Path) -> str:
 
 
 def not_here(name: str) -> Unavailable:
-    """Return the error for a model that is not on this machine, where nothing may be fetched."""
+    """Return the error for a model that is not on this machine when downloads are not allowed."""
     return Unavailable(
         f"The model {name} is not on this machine.",
         f"Use --yes to download it, run backend masks SCENE --model {name} once, or give the folder of a local copy.",
@@ -144,5 +144,5 @@ def not_here(name: str) -> Unavailable:
 
 
 def describe(name: str, size: int, licence: str) -> str:
-    """Return name, size and licence for a person."""
+    """Return name, size and licence as text."""
     return f"{name}, {size / 1e6:,.0f} MB, licence {licence}"

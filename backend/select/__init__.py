@@ -1,4 +1,4 @@
-"""One click to an object: the Gaussians, and the pixels of any view, that are like what was hit."""
+"""Selects an object with one click: the similar Gaussians, and the pixels of any view that show them."""
 
 from backend.select.selection import Opened, Selection, open_result, select_gaussian, select_pixel, view_mask
 

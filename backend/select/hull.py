@@ -10,23 +10,24 @@ from backend.compiled import kernel
 from backend.threads import spread
 
 FENCE = 1.0
-"""Gaussians further outside the middle half of the selection than this many of its widths, along any axis, are strays.
+"""Gaussians are strays if they are further outside the middle half of the selection than this many of its widths, along
+any axis.
 
-The supplement of Contrastive Gaussian Clustering takes the hull of all that is selected, and a single stray then takes
-in half the scene; Gaussian Grouping leaves strays out by this rule and this factor before it takes a hull.
+The supplement of Contrastive Gaussian Clustering uses the hull of the whole selection, so a single stray may include
+half the scene; Gaussian Grouping removes strays with this rule and factor before it computes a hull.
 """
 
 
 LEAST = 4096
-"""Fewest Gaussians for one thread."""
+"""Least number of Gaussians per thread."""
 
 
 def inside_hull(means: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (N,) bool, the Gaussians whose centres lie in the convex hull of the ``chosen`` ones but their strays.
+    """Return (N,) bool, the Gaussians whose centres are in the convex hull of the ``chosen`` ones without strays.
 
     Args:
         means: (N, 3) float32, centres.
-        chosen: (N,) bool. Where they span no volume, as fewer than four do, they are returned as they are.
+        chosen: (N,) bool. If they span no volume, as with fewer than four, they are returned unchanged.
     """
     rows = np.flatnonzero(chosen)
     if len(rows) < 4:
@@ -43,7 +44,7 @@ def inside_hull(means: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArra
     known = np.zeros(len(means), bool)
     known[rows[core]] = True
     low, high = points.min(0), points.max(0)
-    # Vertices are inside by a rounding error of Qhull's own size.
+    # Tolerance for Qhull's rounding, so that vertices count as inside.
     out = np.empty(len(means), bool)
     slack = 1e-9 * float((high - low).max())
     spread(_inside, len(means), means, known, low, high, hull.equations, slack, out, least=LEAST)

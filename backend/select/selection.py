@@ -1,13 +1,13 @@
-"""From a Gaussian or a pixel of a result to the object it is part of.
+"""Selects the object of a Gaussian or a pixel of a result.
 
-Object selection of Contrastive Gaussian Clustering (section 4.2): all Gaussians whose feature has a cosine of at least
-0.7 with the feature that was hit, and all pixels whose rendered feature has (eq. 6). A result whose method trained no
-embedding has labels only; what shares the label of what was hit is selected then, and the selection says so.
+This is the object selection of Contrastive Gaussian Clustering (section 4.2): all Gaussians whose feature has a cosine
+of at least 0.7 with the clicked one, and all pixels whose rendered feature does (eq. 6). Without an embedding,
+everything with the label of the clicked Gaussian is selected, and the selection says so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.lift.label_maps import STRONGEST, label_map
-from backend.objects.result import read_cameras
+from backend.objects.result import read_views
 from backend.render import Renderer
+from backend.scene.lens import Lens
 from backend.scene.types import Camera
+from backend.scene.wide_pinhole import wide_pinhole
 from backend.select.hull import inside_hull
 from protocol.errors import BadArgument, NotFound
+from protocol.lists import first_of
 from protocol.result.embedding import read_embedding
 from protocol.result.gaussians import read_splats
 from protocol.result.names import LABEL
@@ -27,20 +30,21 @@ from protocol.result.table import read_table
 from protocol.splats import Splats
 
 THRESHOLD = 0.7
-"""The paper's t, a cosine."""
+"""The threshold t of the paper, a cosine."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A result ready for selecting, any number of times.
+    """A result prepared for repeated selections.
 
     Attributes:
         splats: N Gaussians.
         labels: (N,) int32; 0 is background.
-        embedding: (N, d) float32, or None where the method trained none.
-        cameras: of the views, by name, at the size of the result's label maps.
-        method: that made the labels.
-        device: "auto", "cuda" or "cpu"; where pixels are drawn.
+        embedding: (N, d) float32, or None if the method trained none.
+        cameras: undistorted, of the views, by name, at the size of the result's label maps.
+        lenses: lens distortion of the photographs, by view name; views without distortion have no entry.
+        method: the method that computed the labels.
+        device: "auto", "cuda" or "cpu"; for rendering.
     """
 
     splats: Splats
@@ -49,16 +53,17 @@ class Opened:
     cameras: dict[str, Camera]
     method: str
     device: str = "cpu"
+    lenses: dict[str, Lens] = field(default_factory=dict)
 
     @cached_property
     def lengths(self) -> NDArray[np.float32]:
-        """(N,) float32, of the embeddings."""
+        """(N,) float32, norms of the embeddings."""
         assert self.embedding is not None
         return np.linalg.norm(self.embedding, axis=1)
 
     @cached_property
     def renderer(self) -> Renderer:
-        """Of the Gaussians."""
+        """A renderer of the Gaussians."""
         return Renderer(self.splats, self.device)
 
     def camera(self, view: str) -> Camera:
@@ -68,19 +73,36 @@ class Opened:
             NotFound: if there is no such view.
         """
         if view not in self.cameras:
-            raise NotFound(f"The result has no view {view!r}.", f"Its views: {_some(list(self.cameras))}.")
+            raise NotFound(f"The result has no view {view!r}.", f"Its views: {first_of(list(self.cameras), 5)}.")
         return self.cameras[view]
+
+    def drawn(self, view: str) -> tuple[Camera, NDArray[np.int64], NDArray[np.int64]]:
+        """Return a camera to render a view with, and the mapping to its photograph with lens distortion.
+
+        Returns:
+            A pinhole camera, and (H, W) int64 rows and columns: for each pixel of the photograph the corresponding
+            pixel of that camera's image.
+
+        Raises:
+            NotFound: if there is no such view.
+        """
+        camera = self.camera(view)
+        if view not in self.lenses:
+            rows, columns = np.indices((camera.height, camera.width), np.int64)
+            return camera, rows, columns
+        whole = wide_pinhole(self.lenses[view], camera)
+        return whole.camera, whole.rows, whole.columns
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What was selected.
+    """A selection.
 
     Attributes:
         gaussians: (N,) bool.
-        feature: (d,) float32, what others were compared with; None where the label decided.
+        feature: (d,) float32, the feature that was compared; None if labels were used.
         threshold: of the cosine.
-        label: of what was hit, where the label decided; None otherwise.
+        label: the selected label, if labels were used; else None.
     """
 
     gaussians: NDArray[np.bool_]
@@ -90,30 +112,33 @@ class Selection:
 
 
 def open_result(folder: Path, device: str = "cpu") -> Opened:
-    """Read what selecting needs of a result folder.
+    """Read the files of a result folder that selections need.
 
     Raises:
-        BadResult: if it is none, or a file of it is missing or broken. BadSplats: if its splat file is broken.
+        BadResult: if it is not a result, or a file is missing or broken. BadSplats: if its splat file is broken.
     """
     method = read_table(folder).method
     splats = read_splats(folder)
     labels = splats.extra[LABEL].astype(np.int32)
     stored = read_embedding(folder, len(splats))
     embedding = None if stored is None else stored.astype(np.float32)
-    return Opened(splats.without_columns(), labels, embedding, read_cameras(folder), method, device)
+    views = read_views(folder)
+    cameras = {name: camera for name, (camera, _) in views.items()}
+    lenses = {name: lens for name, (_, lens) in views.items() if lens is not None}
+    return Opened(splats.without_columns(), labels, embedding, cameras, method, device, lenses)
 
 
 def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD, hull: bool = True) -> Selection:
-    """Select what is like a Gaussian.
+    """Select the Gaussians that are similar to one Gaussian.
 
     Args:
         opened: the result.
         gaussian: 0 to N - 1, its row in ``splats.ply``.
-        threshold: cosine that a Gaussian's embedding has with that one, at least.
-        hull: whether all Gaussians inside the convex hull of these are taken in place of them.
+        threshold: least cosine similarity of the embeddings.
+        hull: whether to select all Gaussians inside the convex hull of the similar ones.
 
-    Raises:
-        BadArgument: if there is no such Gaussian, or it belongs to nothing.
+        Raises:
+            BadArgument: if there is no such Gaussian, or it belongs to no object.
     """
     if not 0 <= gaussian < len(opened.labels):
         raise BadArgument(
@@ -127,43 +152,49 @@ def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD,
 def select_pixel(
     opened: Opened, view: str, x: int, y: int, threshold: float = THRESHOLD, hull: bool = True
 ) -> Selection:
-    """Select what is like a pixel: column ``x``, row ``y`` of the view's label map, (0, 0) at the top left.
+    """Select the Gaussians that are similar to the one at a pixel.
+
+    The pixel is column ``x``, row ``y`` of the view's label map, which has the distortion of the photograph; (0, 0) is
+    at the top left.
 
     Raises:
         NotFound: if there is no such view.
-        BadArgument: if the pixel lies outside the view, or shows no Gaussian or only background.
+        BadArgument: if the pixel is outside the view, or shows no Gaussian or only background.
     """
     camera = opened.camera(view)
     if not (0 <= x < camera.width and 0 <= y < camera.height):
         raise BadArgument(
-            f"Pixel {x} {y} lies outside view {view}.", f"The view has {camera.width} columns and {camera.height} rows."
+            f"Pixel {x} {y} is outside view {view}.", f"The view has {camera.width} columns and {camera.height} rows."
         )
     what = f"Pixel {x} {y} of view {view}"
-    found = opened.renderer.contributions(camera, np.array([y * camera.width + x], np.int64), STRONGEST)
+    camera, rows, columns = opened.drawn(view)
+    row, column = int(rows[y, x]), int(columns[y, x])
+    found = opened.renderer.contributions(camera, np.array([row * camera.width + column], np.int64), STRONGEST)
     if found.weights.max() <= 0:
         raise BadArgument(f"{what} does not show a Gaussian.", "Choose a pixel on an object.")
     if opened.embedding is None:
-        return _by_label(opened, int(label_map(found, opened.labels, camera)[y, x]), what)
+        return _by_label(opened, int(label_map(found, opened.labels, camera)[row, column]), what)
     return _by_feature(opened, found.weights[0] @ opened.embedding[found.ids[0]], what, threshold, hull)
 
 
 def view_mask(opened: Opened, selection: Selection, view: str) -> NDArray[np.bool_]:
-    """Return the (H, W) pixels of a view that show what was selected: eq. (6), or those that carry its label.
+    """Return the (H, W) pixels of a photograph that show the selection: by eq. (6), or by label.
 
     Raises:
         NotFound: if there is no such view.
     """
-    camera = opened.camera(view)
+    camera, rows, columns = opened.drawn(view)
     if selection.feature is None or opened.embedding is None:
-        return label_map(opened.renderer, opened.labels, camera) == selection.label
-    rendered = opened.renderer.image(camera, opened.embedding)
+        return (label_map(opened.renderer, opened.labels, camera) == selection.label)[rows, columns]
+    rendered = opened.renderer.image(camera, opened.embedding)[rows, columns]
     return alike(rendered, np.linalg.norm(rendered, axis=-1), selection.feature, selection.threshold)
 
 
 def alike(
     features: NDArray[np.float32], lengths: NDArray[np.float32], feature: NDArray[np.float32], threshold: float
 ) -> NDArray[np.bool_]:
-    """Return where (..., d) ``features`` of (...) ``lengths`` above 0 have at least this cosine with a (d,) one."""
+    """Return where ``features`` (..., d) with norms ``lengths`` (...) above 0 have at least this cosine with one
+    (d,)."""
     least = np.float32(threshold * np.linalg.norm(feature))
     return (features @ feature >= least * lengths) & (lengths > 0)
 
@@ -180,7 +211,3 @@ def _by_label(opened: Opened, label: int, what: str) -> Selection:
     if label == 0:
         raise BadArgument(f"{what} is background.", "Choose a Gaussian or a pixel of an object.")
     return Selection(opened.labels == label, label=label)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

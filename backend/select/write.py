@@ -1,4 +1,4 @@
-"""A selection as a sentence and as files."""
+"""Describes a selection and writes it to files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from protocol.result.folder import whole_folder
 
 
 def describe(opened: Opened, selection: Selection) -> str:
-    """Return how many Gaussians were selected and by what: the embedding, or the label if there is none."""
+    """Return a sentence with the number of selected Gaussians and the criterion: embedding or label."""
     count = f"{np.count_nonzero(selection.gaussians):,} of {len(opened.labels):,} Gaussians"
     if selection.feature is not None:
         return f"{count} by the embedding of {opened.method}, cosine at least {selection.threshold:g}"
@@ -23,10 +23,10 @@ def describe(opened: Opened, selection: Selection) -> str:
 
 
 def write_selection(opened: Opened, selection: Selection, out: Path, progress: Progress = silent) -> None:
-    """Write ``selection.ply`` and, of every view, ``masks/NAME.png``, 255 where the view shows the selection.
+    """Write ``selection.ply`` and, for every view, ``masks/NAME.png``, 255 where the view shows the selection.
 
     Raises:
-        BadArgument: if ``out`` exists and is no empty folder.
+        BadArgument: if ``out`` exists and is not an empty folder.
     """
     check_empty(out)
     with whole_folder(out) as folder:
@@ -39,10 +39,10 @@ def write_selection(opened: Opened, selection: Selection, out: Path, progress: P
 
 
 def check_empty(out: Path) -> None:
-    """Refuse an output folder that holds something.
+    """Refuse an output folder that is not empty.
 
     Raises:
-        BadArgument: if ``out`` exists and is no empty folder.
+        BadArgument: if ``out`` exists and is not an empty folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadArgument(f"The output {out} already exists.", "Choose a folder that does not exist yet.")

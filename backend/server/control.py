@@ -54,19 +54,19 @@ from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
 FEATURES = ("facts", "options", "picture", "select")
-"""What this server can beyond the first version of the protocol."""
+"""Optional protocol features that this server supports."""
 NEARBY = "nearby"
-"""The feature of one that only this machine can reach."""
+"""Additional feature of servers that are only reachable from this machine."""
 
 
 class Control:
-    """Answers what comes in on control.
+    """Answers messages on the control socket.
 
     Args:
         sessions, jobs, workers, store, selections, capabilities: the server's.
-        drop: called with a session that is to be forgotten.
-        name: the server's name and version, shown to people.
-        methods: the lifting methods on offer.
+        drop: called with a session to remove.
+        name: the server's name and version, shown to users.
+        methods: the available lifting methods.
 
     Attributes:
         bulk_address: of the bulk socket.
@@ -100,7 +100,7 @@ class Control:
         self._heartbeat_at = 0.0
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
-        """Carry out a message and answer it."""
+        """Process a message and answer it."""
         try:
             answer = self._answer(received, socket)
         except Fault as fault:
@@ -115,7 +115,7 @@ class Control:
     def _answer(self, received: Received, socket: RouterSocket) -> Message | None:
         message = received.message
         if isinstance(message, Error):
-            return None  # an error answered with an error would never end
+            return None  # answering an error with an error could loop forever
         if received.arrays:
             raise BadFrames(f"A {type(message).__name__} message must not contain arrays.")
         now = time.monotonic()
@@ -125,7 +125,7 @@ class Control:
         session = self.sessions.require(session, now)
         match message:
             case Heartbeat():
-                # One without a number is the answer to the server's own, or wants none.
+                # A heartbeat without an id is the answer to the server's own, or needs no answer.
                 return Heartbeat() if received.id else None
             case Submit():
                 return self._submit(message, session)
@@ -145,7 +145,7 @@ class Control:
                 self._describe(message, received, socket)
                 return None
             case Locate() if self.nearby:
-                # A name that is not UTF-8 cannot be sent as it is, and then is not found.
+                # A path that is not UTF-8 cannot be sent unchanged; the client then does not find it.
                 return Located(os.fsencode(self.store.root.resolve()).decode(errors="replace"))
             case Select():
                 self._select(message, received, socket)
@@ -191,7 +191,7 @@ class Control:
         return result
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
-        """Say what the machine is or which settings a method has, as soon as it is known."""
+        """Send the machine's description or a method's settings, once they are known."""
 
         def deliver(found: Found | Error) -> None:
             socket.send(received.peer, _described(found, question), id=received.id)
@@ -199,7 +199,7 @@ class Control:
         self.capabilities.ask(deliver)
 
     def _select(self, select: Select, received: Received, socket: RouterSocket) -> None:
-        """Have a selection made in a job's result; it is answered when it is there."""
+        """Start a selection in a job's result; the answer is sent when it is ready."""
 
         def deliver(answer: Answer) -> None:
             if answer.error is not None:
@@ -216,7 +216,7 @@ class Control:
         self.selections.ask(self._stored_result(select.job).manifest, select, deliver)
 
     def _check(self, request: JobRequest, scene: str) -> None:
-        """Refuse what could only fail later."""
+        """Refuse requests that would certainly fail later."""
         check(request)
         check_paths(request)
         names = [method.name for method in self.methods]
@@ -240,7 +240,7 @@ class Control:
             )
 
     def _stored_scene(self, scene: str) -> set[str]:
-        """Return the paths in a stored scene."""
+        """Return the paths of a stored scene."""
         entries = read_manifest(self.store, scene)
         missing = sum(not self.store.has(entry.digest) for entry in entries)
         if missing:
@@ -250,20 +250,20 @@ class Control:
         return {entry.path for entry in entries}
 
     def publish(self, job: Job) -> None:
-        """Note the state of a job for those who follow it; what they have not been sent of it before is let fall."""
+        """Queue a job's state for its followers; it replaces earlier unsent states of the job."""
         for session in self.sessions.followers(job.id):
             session.unsent[job.id] = job.progress()
 
     def publish_picture(self, job: str) -> None:
-        """Note a new picture of a job for those who follow it and can show it."""
+        """Queue a job's new preview for followers that support previews."""
         for session in self.sessions.followers(job):
             if "picture" in session.features:
                 session.unpictured.add(job)
 
     def send_heartbeats(self, socket: RouterSocket) -> None:
-        """Send each client a heartbeat now and then.
+        """Send each client a heartbeat from time to time.
 
-        Only a send shows that a peer is gone, and its half-sent files are another's to send from then on.
+        Only a failed send reveals that a peer is gone, so that another client can continue its unfinished files.
         """
         now = time.monotonic()
         if now < self._heartbeat_at:
@@ -273,7 +273,7 @@ class Control:
             socket.offer(session.control, Heartbeat())
 
     def push(self, socket: RouterSocket) -> None:
-        """Send what was noted, as far as each follower can take it."""
+        """Send queued messages, as far as each follower's socket accepts them."""
         for session in self.sessions:
             for job, progress in list(session.unsent.items()):
                 if not socket.offer(session.control, progress):
@@ -316,7 +316,7 @@ def _result(job: Job) -> Result:
 
 
 def _that_fit(infos: list[JobInfo]) -> list[JobInfo]:
-    """Return the first of ``infos``, as many as a header holds."""
+    """Return the first of ``infos``, as many as fit in a header."""
     room = MAX_HEADER - 1024
     for count, info in enumerate(infos):
         room -= len(msgspec.json.encode(info)) + 1

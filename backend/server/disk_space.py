@@ -1,4 +1,4 @@
-"""Keeping the server's store within its bound: the scenes and results of jobs that have ended go, the oldest first."""
+"""Eviction for the server's store: scenes and results of ended jobs are removed, oldest first."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def free_space(
     needed: Callable[[], Iterator[str]],
     now: float,
 ) -> Generator[None, None, int]:
-    """Remove files until the store holds at most ``limit`` bytes, or nothing is left that may go.
+    """Remove files until the store holds at most ``limit`` bytes, or nothing else may be removed.
 
-    First those go that no manifest names and that have been there for a day; then those of the ``dispensable``
-    manifests, as far as no manifest that stays names them too. Yields often; returns how many bytes were removed.
+    Files that no manifest names and that are at least a day old are removed first; then the files of the
+    ``dispensable`` manifests that no remaining manifest names. Yields often; returns the number of bytes removed.
 
     Args:
-        store: where. Files that are being written stay.
+        store: the store. Files that are being written are kept.
         limit: bytes.
-        dispensable: manifests by their hashes, those first that may go first; a tuple goes as a whole.
-        needed: gives the manifests that stay, whatever they take. Asked again before each removal.
+        dispensable: hashes of manifests, in order of removal; a tuple is removed as a whole.
+        needed: returns the manifests to keep, whatever their size. Called again before each removal.
         now: seconds since 1970.
     """
     return evict(
@@ -38,7 +38,7 @@ def free_space(
 
 
 class _Manifests:
-    """Manifests that go together, and the files that they name."""
+    """Manifests that are removed together, and the files that they name."""
 
     def __init__(self, store: Store, manifests: tuple[str, ...]) -> None:
         self.store = store
@@ -48,10 +48,10 @@ class _Manifests:
         return set().union(*map(self._content, self.manifests))
 
     def remove(self) -> None:
-        """Do nothing: a manifest is itself in the store."""
+        """Do nothing, because a manifest is itself in the store."""
 
     def _content(self, manifest: str) -> set[str]:
-        """Return a manifest and what it names; nothing where it is not stored, itself alone where it is no manifest."""
+        """Return a manifest and the files it names; empty if it is not stored, only itself if it is not a manifest."""
         if not self.store.has(manifest):
             return set()
         try:

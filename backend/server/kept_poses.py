@@ -1,7 +1,7 @@
-"""Poses that were computed once, kept in the server's store for later jobs on the same photographs.
+"""A cache of computed poses in the server's store, for later jobs with the same photographs.
 
-The files of a workspace are stored by their content, as those of scenes and results are, so photographs that are there
-already take no room again. The store may evict them; then poses are computed again.
+The files of a workspace are stored by content, like those of scenes and results, so existing photographs take no
+additional space. The store may evict them; then poses are computed again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from protocol.manifest import pack_manifest, scan
 from protocol.store import Store, read_manifest
 
 FOLDER = "poses"
-"""Beside the store: a file for each workspace, which holds the hash of its manifest."""
+"""Folder next to the store: one file per workspace with the hash of its manifest."""
 
 
 class KeptPoses:
@@ -26,7 +26,7 @@ class KeptPoses:
         self.folder = store.root.parent / FOLDER
 
     def restore(self, source: str, seed: int, folder: Path) -> None:
-        """Lay out a workspace as ``folder``; nothing where it was not kept, or the store has evicted a part of it."""
+        """Copy a cached workspace to ``folder``; does nothing if it is not cached, or a part of it was evicted."""
         note = self._note(source, seed)
         if not note.is_file():
             return

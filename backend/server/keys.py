@@ -1,4 +1,4 @@
-"""The keys of a server that encrypts: its own and that of the one client it lets in, in a file of the data folder."""
+"""The keys of an encrypting server: its own and that of its paired clients, in a file of the data folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Keys:
 
 
 def load_or_make(data: Path) -> tuple[Keys, bool]:
-    """Return the keys of a data folder, and whether they were made just now.
+    """Return the keys of a data folder, and whether they were just created.
 
     Raises:
         Unavailable: as :func:`load` and :func:`renew`.
@@ -45,7 +45,7 @@ def load_or_make(data: Path) -> tuple[Keys, bool]:
 
 
 def load(data: Path) -> Keys | None:
-    """Return the keys of a data folder, None where it has none.
+    """Return the keys of a data folder, None if it has none.
 
     Raises:
         Unavailable: if they cannot be read, or other users of this machine can read them.
@@ -73,7 +73,7 @@ def load(data: Path) -> Keys | None:
 
 
 def renew(data: Path) -> Keys:
-    """Make new keys for a data folder, in place of any that it has.
+    """Create new keys for a data folder, replacing existing ones.
 
     Raises:
         Unavailable: if they cannot be written, or libzmq has no encryption.
@@ -100,7 +100,7 @@ def _make(data: Path, *, replace: bool) -> tuple[Keys, bool]:
                 part.replace(data / FILE)
             else:
                 os.link(part, data / FILE)
-        except FileExistsError:  # another process was faster, and its keys are as good
+        except FileExistsError:  # another process was faster; its keys are used
             known = load(data)
             assert known is not None
             return known, False

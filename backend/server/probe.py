@@ -1,4 +1,4 @@
-"""The process that looks at the machine and the methods; it may load torch. See :mod:`backend.server.capabilities`."""
+"""The process that probes the machine and the methods; it may load torch. See :mod:`backend.server.capabilities`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _machine(wanted: str) -> Facts:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells, and how many there are."""
+    """Return the processor's name, if known, and its number of cores."""
     name = platform.processor() or platform.machine()
     about = Path("/proc/cpuinfo")
     if about.is_file():
@@ -51,7 +51,7 @@ def _processor() -> str:
 
 
 def _free_memory() -> int:
-    """Bytes of memory that programs can still have; 0 where the system does not tell."""
+    """Return the available memory in bytes; 0 if unknown."""
     about = Path("/proc/meminfo")
     if not about.is_file():
         return 0
@@ -61,5 +61,5 @@ def _free_memory() -> int:
 
 if __name__ == "__main__":
     main()
-    # All is said; taking torch apart in order would take a while.
+    # The output is complete; an orderly shutdown of torch would take a while.
     os._exit(0)

@@ -1,7 +1,7 @@
-"""What a server and the process that selects for it tell one another.
+"""The protocol between a server and its selection process.
 
-The server writes one question per line, as JSON. An answer is its length in four bytes, little-endian, and so many
-bytes of msgpack.
+The server writes one question per line, as JSON. An answer is its length in four bytes, little-endian, followed by that
+many bytes of msgpack.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LENGTH = 4
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client wants to know of the stored result whose manifest has hash ``manifest``."""
+    """A question about the stored result whose manifest has hash ``manifest``."""
 
     number: int
     manifest: Digest
@@ -24,7 +24,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The answer to the question ``number``: a selection as :class:`protocol.messages.Selected` has it, or an error."""
+    """The answer to the question ``number``: a selection as in :class:`protocol.messages.Selected`, or an error."""
 
     number: int
     total: int = 0
@@ -52,10 +52,10 @@ def pack_answer(answer: Answer) -> bytes:
 
 
 def take_answer(buffer: bytearray) -> Answer | None:
-    """Take the first whole answer off the front of what was read, or return None.
+    """Remove the first complete answer from the buffer and return it, or return None.
 
     Raises:
-        ValueError: if what was read is no answer.
+        ValueError: if the buffer does not contain an answer.
     """
     if len(buffer) < LENGTH:
         return None

@@ -1,7 +1,7 @@
-"""The process that selects in results, so that the server loads neither them nor what reads them.
+"""The process that selects in results, so that the server need not load results or the code that reads them.
 
-Started by the server as ``python -m backend.server.selection_worker STORE FOLDER``; ends when its standard input does.
-The last few results stay open, so that only the first selection in one waits for its files.
+Started by the server as ``python -m backend.server.selection_worker STORE FOLDER``; exits at the end of its standard
+input. The last few results stay open, so that only the first selection in each has to wait for its files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from protocol.result.names import CAMERAS, EMBEDDING, SPLATS, TABLE
 from protocol.store import Store, read_manifest
 
 OPEN = 2
-"""Results kept open: with a million Gaussians of degree 3 one takes some 300 MB."""
+"""Most results kept open: one with a million Gaussians of degree 3 takes about 300 MB."""
 NEEDED = frozenset({TABLE, SPLATS, CAMERAS, EMBEDDING})
 
 
@@ -40,11 +40,11 @@ def main() -> None:
 
 
 class Selector:
-    """Answers questions on stored results.
+    """Answers questions about stored results.
 
     Args:
-        store: where they are.
-        folder: where their files are laid out for reading; emptied first.
+        store: the store with the results.
+        folder: a working folder for their files; emptied first.
     """
 
     def __init__(self, store: Store, folder: Path) -> None:
@@ -54,7 +54,7 @@ class Selector:
         shutil.rmtree(folder, ignore_errors=True)
 
     def answer(self, question: Question) -> Answer:
-        """Return the answer; what is wrong with the question or the result is in it."""
+        """Return the answer, or an error about the question or the result."""
         begin = time.perf_counter()
         try:
             opened = self._open(question.manifest)
@@ -86,7 +86,7 @@ class Selector:
 
 
 def _write(channel: BinaryIO, data: bytes) -> None:
-    """Write all of ``data``; without a buffer, a write may take a part of it."""
+    """Write all of ``data``; an unbuffered write may be partial."""
     while data:
         data = data[channel.write(data) :]
 

@@ -1,4 +1,4 @@
-"""Who is connected: one session per client that said hello, alive while it is heard of."""
+"""The connected clients: one session per client that said hello, until it is silent for too long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from protocol.errors import Refused
 from protocol.messages import Progress
 
 LIFETIME = 30.0
-"""Seconds of silence after which a session is forgotten."""
+"""Seconds of silence after which a session is removed."""
 MAX_SESSIONS = 256
 
 _SAY_HELLO = "Reconnect: send Hello on the control socket, then Attach on the bulk socket."
@@ -19,13 +19,13 @@ class Session:
     """A client.
 
     Attributes:
-        token: what it presents on bulk.
+        token: presented by the client on bulk.
         control, bulk: the routing ids of its two sockets; bulk is None until it attaches.
-        seen: when it was last heard of, on the caller's clock.
-        following: the jobs whose progress it is sent.
-        features: what it can beyond the first version of the protocol.
-        unpictured: the jobs whose newest picture it has not been sent yet.
-        unsent: per job, the newest progress it has not been sent yet; older news of the job is let fall.
+        seen: time of its last message, on the caller's clock.
+        following: the jobs whose progress it receives.
+        features: optional protocol features that it supports.
+        unpictured: the jobs whose latest preview was not sent to it yet.
+        unsent: per job, the latest progress that was not sent to it yet; it replaces earlier progress.
     """
 
     def __init__(self, control: bytes, now: float) -> None:
@@ -40,7 +40,7 @@ class Session:
 
 
 class Sessions:
-    """All sessions. Times are seconds on any clock that only goes forward."""
+    """All sessions. Times are seconds of any monotonic clock."""
 
     def __init__(self, lifetime: float = LIFETIME) -> None:
         self.lifetime = lifetime
@@ -55,7 +55,7 @@ class Sessions:
         return len(self._by_token)
 
     def open(self, control: bytes, now: float) -> Session:
-        """Begin a session for the peer ``control``, whose earlier one the caller has dropped.
+        """Open a session for the peer ``control``; the caller has removed its earlier one.
 
         Raises:
             Refused: if there are too many.
@@ -77,10 +77,10 @@ class Sessions:
         return self._by_bulk.get(peer)
 
     def require(self, session: Session | None, now: float) -> Session:
-        """Return ``session``, heard of now.
+        """Return ``session`` after updating its time of last activity.
 
         Raises:
-            Refused: if the peer has none.
+            Refused: if the peer has no session.
         """
         if session is None:
             raise Refused("The connection is unknown or has expired.", _SAY_HELLO)
@@ -88,7 +88,7 @@ class Sessions:
         return session
 
     def attach(self, token: str, bulk: bytes, now: float) -> Session:
-        """Join the peer ``bulk`` to the session ``token``, in place of the session's earlier bulk peer.
+        """Assign the bulk peer ``bulk`` to the session ``token``, replacing its earlier one.
 
         Raises:
             Refused: if there is no such session.
@@ -102,7 +102,7 @@ class Sessions:
         return session
 
     def detach(self, session: Session) -> None:
-        """Forget the session's bulk peer."""
+        """Remove the session's bulk peer."""
         if session.bulk is not None:
             del self._by_bulk[session.bulk]
             session.bulk = None
@@ -113,7 +113,7 @@ class Sessions:
         del self._by_control[session.control]
 
     def silent(self, now: float) -> list[Session]:
-        """Return the sessions that were not heard of for a lifetime."""
+        """Return the sessions that were silent for a lifetime."""
         return [session for session in self if now - session.seen > self.lifetime]
 
     def followers(self, job: str) -> list[Session]:

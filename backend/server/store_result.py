@@ -1,4 +1,4 @@
-"""A finished result folder into the store, a chunk at a time."""
+"""Stores a finished result folder, in chunks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from protocol.store import Store
 
 
 def store_result(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
-    """Store the files of ``folder`` and their manifest, yielding often so that the caller can do other things.
+    """Store the files of ``folder`` and their manifest, yielding often so that the caller can do other work.
 
-    The generator's return value is the manifest's hash and its size in bytes.
+    Returns the manifest's hash and its size in bytes.
 
     Raises:
-        BadResult: if the folder is missing, empty, or holds what is not a plain file.
+        BadResult: if the folder is missing or empty, or contains anything but regular files.
         BadScene: if a file cannot be read or its name cannot be sent.
     """
     files = _files(folder)

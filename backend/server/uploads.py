@@ -1,8 +1,8 @@
-"""The bulk socket: scene folders pulled from clients, results handed out to them.
+"""The bulk socket: pulls scene folders from clients, and sends results to them.
 
-A client offers a manifest. The server pulls the manifest file, then what its store lacks of the files in it, a few
-ranges at a time and upload, so that many clients share the socket evenly and none fills the memory. What has arrived
-of an interrupted upload stays, and the next offer of the same folder continues from there.
+A client offers a manifest. The server pulls the manifest file, then the files in it that its store lacks, a few ranges
+at a time per upload, so that clients share the socket fairly and memory is bounded. Received data of an interrupted
+upload is kept, and the next offer of the same folder resumes it.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from protocol.pull import Pull
 from protocol.store import Store, read_manifest
 
 MAX_UPLOADS = 4
-"""Uploads of one session at a time."""
+"""Most concurrent uploads of one session."""
 RECENT = 3600.0
-"""Seconds for which a scene is kept for a job that nobody has submitted yet."""
+"""Seconds for which a scene is kept before a job is submitted."""
 RESERVE = 256 << 20
-"""Bytes of the disk that uploads leave free, for the jobs."""
+"""Bytes of disk space that uploads leave free for jobs."""
 
 
 class Upload:
-    """A folder on its way in: first its manifest, then the files the store lacks."""
+    """A folder being uploaded: first its manifest, then the files that the store lacks."""
 
     def __init__(self, peer: bytes, offer: Offer, id: int, pull: Pull) -> None:
         self.peer = peer
@@ -54,12 +54,12 @@ class Upload:
 
     @property
     def missing(self) -> int:
-        """Bytes that have not arrived."""
+        """Bytes that have not arrived yet."""
         return self.pull.bytes_total - self.pull.bytes_done
 
 
 class Uploads:
-    """Answers what comes in on bulk, and asks for what is offered.
+    """Answers messages on the bulk socket, and requests the ranges of offered folders.
 
     Args:
         sessions, store: the server's.
@@ -73,13 +73,13 @@ class Uploads:
         self._offered: dict[str, float] = {}
 
     def recent(self) -> list[str]:
-        """Return the manifests that clients offered in the last hour: a job on them may be about to come."""
+        """Return the manifests offered in the last hour, because jobs on them may follow."""
         now = time.monotonic()
         self._offered = {each: at for each, at in self._offered.items() if now - at < RECENT}
         return list(self._offered)
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
-        """Carry out a message and answer it."""
+        """Process a message and answer it."""
         try:
             answer, arrays = self._answer(received, socket)
         except Fault as fault:
@@ -150,7 +150,7 @@ class Uploads:
     def _chunk(self, chunk: Chunk, received: Received, socket: RouterSocket) -> None:
         upload = next((u for u in self.uploads if u.peer == received.peer and u.expects(chunk)), None)
         if upload is None:
-            return  # asked for by an upload that has ended meanwhile
+            return  # requested by an upload that has ended meanwhile
         try:
             if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file must contain exactly one array of bytes.")
@@ -159,7 +159,7 @@ class Uploads:
             self._fail(upload, error, socket)
 
     def _cannot_send(self, error: Error, received: Received, socket: RouterSocket) -> None:
-        """The client has not what it offered: the folder changed while it was sent."""
+        """Handle a client that no longer has an offered file, because the folder changed during the upload."""
         for upload in [u for u in self.uploads if u.peer == received.peer]:
             self._fail(upload, NotFound(f"The upload ended: {error.sentence}"[:2000], error.remedy), socket)
 
@@ -174,7 +174,7 @@ class Uploads:
         self.uploads.remove(upload)
 
     def forget(self, peer: bytes) -> None:
-        """End the uploads of a peer; what arrived of them stays for the next offer."""
+        """End the uploads of a peer; received data is kept for the next offer."""
         for upload in [u for u in self.uploads if u.peer == peer]:
             self._end(upload)
 
@@ -183,7 +183,7 @@ class Uploads:
             self._end(upload)
 
     def tick(self, socket: RouterSocket) -> None:
-        """Ask for what each upload may ask for now, and end those that are whole."""
+        """Request the next ranges of each upload, and finish complete uploads."""
         for upload in list(self.uploads):
             try:
                 self._ask(upload, socket)
@@ -201,7 +201,7 @@ class Uploads:
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
     def _unfold(self, upload: Upload, socket: RouterSocket) -> None:
-        """Go on from the manifest, which is stored, to the files in it."""
+        """Continue from the stored manifest to the files in it."""
         entries = read_manifest(self.store, upload.manifest)
         upload.pull = self._pull(entries)
         upload.files_known = True

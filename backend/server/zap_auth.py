@@ -1,7 +1,7 @@
-"""Who may come in: libzmq asks about each client of an encrypted socket, and only the paired one is let in.
+"""Authentication: libzmq asks about each client of an encrypted socket, and only paired clients are accepted.
 
-libzmq asks over a socket of the same process (ZAP, https://rfc.zeromq.org/spec/27), so the server's loop answers and no
-thread is needed. Sockets ask for an answer (``ZAP_ENFORCE_DOMAIN``): without an authenticator nobody is let in.
+libzmq asks over a socket inside the process (ZAP, https://rfc.zeromq.org/spec/27), so the server's loop answers without
+a thread. Sockets require an answer (``ZAP_ENFORCE_DOMAIN``), so without an authenticator every client is rejected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _VERSION = b"1.0"
 
 
 class ZapAuthenticator:
-    """Answers for all sockets of a context; made before they are bound.
+    """Authenticates clients for all sockets of a context; must be created before they are bound.
 
     Args:
         context: the server's own.
@@ -33,7 +33,7 @@ class ZapAuthenticator:
         self.socket.bind(_PLACE)
 
     def answer(self) -> None:
-        """Answer all that was asked."""
+        """Answer all pending requests."""
         while self.socket.poll(0):
             version, number, domain, _, _, mechanism, *credentials = self.socket.recv_multipart()
             known = (version, domain, mechanism) == (_VERSION, DOMAIN, b"CURVE") and len(credentials) == 1

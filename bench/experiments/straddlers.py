@@ -28,7 +28,7 @@ from backend.refine import BACKGROUND, STRONGEST
 from backend.refine.outlines import outlined
 from backend.render import Renderer, device_of
 from backend.render.project import F, bounded, covariance, jacobian, rotation, scaled, times, to_camera
-from backend.render.seen import Pinhole
+from backend.render.projected import Pinhole
 from backend.render.types import Contributions
 from backend.scene.types import Camera, View
 from protocol.splats import Splats

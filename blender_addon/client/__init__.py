@@ -1,1 +1,1 @@
-"""The client of a segmentation server. Nothing in it imports bpy, so it also runs where Blender is not."""
+"""The client of a segmentation server. Nothing here imports bpy, so it also runs without Blender."""

@@ -1,4 +1,4 @@
-"""The cache of downloads: where they are, and which are removed when it grows too large."""
+"""The cache of downloads and its eviction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES_A_STEP = 200
 
 
 class Cache:
-    """A folder for downloads: ``store`` by content, ``results`` one folder a job. Made when first needed.
+    """A folder for downloads: ``store`` by content, ``results`` with one folder per job. Created when first needed.
 
     Attributes:
         folder: the root.
@@ -26,15 +26,15 @@ class Cache:
         self._store: Store | None = None
 
     def result_folder(self, job: str) -> Path:
-        """Return where the result of a job lies or will lie."""
+        """Return the path of a job's result, downloaded or not."""
         return self.folder / "results" / job
 
     @property
     def store(self) -> Store:
-        """Where downloads lie by content.
+        """The content-addressed store of downloads.
 
         Raises:
-            Unavailable: if the folder cannot be made.
+            Unavailable: if the folder cannot be created.
         """
         if self._store is None:
             try:
@@ -48,18 +48,18 @@ class Cache:
 
 
 def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None, None, int]:
-    """Remove files until the cache holds at most ``limit`` bytes, or nothing is left that may go.
+    """Remove files until the cache holds at most ``limit`` bytes, or nothing else may be removed.
 
-    First contents go that are part of no result, then results that are not ``kept``; among each, the oldest first.
-    Yields often; returns how many bytes were removed.
+    Files that belong to no result are removed first, then results that are not ``kept``, each oldest first. Yields
+    often; returns the number of bytes removed.
 
     Args:
-        cache: with ``store`` and ``results``, whose files are hard links to one another.
+        cache: the folder with ``store`` and ``results``, whose files are hard links to each other.
         limit: bytes.
-        kept: ids of jobs whose results stay.
+        kept: ids of jobs whose results are kept.
     """
     store = Store(cache / "store", durable=False)
-    # Links from elsewhere, such as the store of a server on this machine, do not count.
+    # Hard links from elsewhere, such as the store of a server on this machine, do not count.
     stored: dict[int, str] = {}
     for count, path in enumerate(store.files()):
         stored[path.stat().st_ino] = path.name
@@ -86,7 +86,7 @@ def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None,
 
 
 class _Result:
-    """The folder of a result: hard links to stored files, or copies where the disk allows no links."""
+    """The folder of a result: hard links to stored files, or copies if the disk does not support links."""
 
     def __init__(self, folder: Path, contents: set[str]) -> None:
         self.folder = folder

@@ -1,6 +1,6 @@
-"""The connection to a server: socket, handshake, heartbeats, reconnect. It has one explicit state.
+"""The connection to a server as a state machine: socket, handshake, heartbeats, reconnect.
 
-Nothing here waits: :meth:`Connection.step` does a bounded piece of what is to be done and returns.
+Nothing here blocks: :meth:`Connection.step` does a bounded amount of work and returns.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ State = Literal["disconnected", "connecting", "connected", "error"]
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 4.0
-"""Seconds without an answer after which a server that is being called counts as not there."""
+"""Seconds without an answer after which a connection attempt fails."""
 SILENCE_TIMEOUT = 10.0
-"""Seconds without a message after which a connected server counts as lost."""
+"""Seconds without a message after which the connection is considered lost."""
 HEARTBEAT_INTERVAL = 2.0
-"""Seconds between heartbeats. libzmq's own do not show that the server's main loop runs."""
+"""Seconds between heartbeats. libzmq's own heartbeats do not show that the server's main loop runs."""
 SESSION_TIMEOUT = 20.0
-"""Seconds without a step, as while Blender renders, after which the server may have ended the session: it waits 30."""
+"""Seconds without a step, as while Blender renders, after which a new session is started; the server waits 30."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0
-"""Seconds between attempts to connect again; each wait is twice the one before."""
+"""Seconds between attempts to reconnect; each wait is twice the previous one."""
 
 CLIENT = "SplatLift for Blender"
 FEATURES = ("facts", "picture", "select")
-"""What this client can do beyond the first version of the protocol."""
+"""Optional protocol features that this client supports."""
 
 
 def _no_steps(dispatcher: Dispatcher) -> Steps[None]:
@@ -47,23 +47,23 @@ def _no_steps(dispatcher: Dispatcher) -> Steps[None]:
 
 
 class Connection:
-    """A connection that is wanted or established, and the tasks that use it.
+    """A connection to a server, with the tasks that use it.
 
     Args:
         changed: called after each change of the connection or of a task.
-        clock: seconds that only go forward.
+        clock: a monotonic clock in seconds.
 
     Attributes:
-        state: "disconnected": nothing is wanted, or the next attempt is due soon (see :attr:`wanted`); "connecting";
-            "connected"; "error": it will not be tried again, see :attr:`error`.
-        error: what is wrong, with a remedy; None where nothing is.
-        server: the server's answer to the handshake; stays after a disconnection, so that a panel can still show it.
-        info: what the server tells about itself after the handshake.
+        state: "disconnected": no connection is wanted, or the next attempt is due soon (see :attr:`wanted`);
+            "connecting"; "connected"; "error": no further attempt is made, see :attr:`error`.
+        error: what is wrong, with a remedy; None if nothing is.
+        server: the server's answer to the handshake; kept after a disconnection, so that a panel can still show it.
+        info: information that the server sends after the handshake.
         address: the server's, None before the first :meth:`connect`.
-        started_here: whether the server is the one of this machine that was started for this client, at any port.
-        handlers: for messages that the server sends unasked, by kind.
-        on_heartbeat: further steps after each heartbeat.
-        on_other_server: called with the reason when another server is connected to, which does not have the jobs.
+        started_here: whether the server was started on this machine for this client, at any port.
+        handlers: for unsolicited messages of the server, by type.
+        on_heartbeat: additional steps after each heartbeat.
+        on_other_server: called with a reason when connecting to another server, which does not have the jobs.
     """
 
     def __init__(
@@ -88,22 +88,21 @@ class Connection:
         self._files_port: int | None = None
         self._heard = self._stepped = clock()
 
-    # What the user does
+    # Controlled by the user
 
     def connect(self, address: str, pairing: str | None = None, *, started_here: bool = False) -> None:
-        """Connect to a server, and again whenever it is lost, until :meth:`close`. Returns at once.
+        """Connect to a server, and reconnect after a loss, until :meth:`close`. Returns at once.
 
-        Jobs of another server, if any are unfinished, fail. With a pairing string the connection is encrypted or not
-        made at all.
+        Unfinished jobs of another server fail. With a pairing string the connection is always encrypted.
 
         Args:
-            started_here: whether the server was started on this machine for this client. It has the jobs of the one
-                that was started before it, at whatever port that was.
+            started_here: whether the server was started on this machine for this client. It has the jobs of previous
+                servers started this way, whatever their ports.
 
         Raises:
-            BadArgument: if it is no address, or no pairing string.
-            Refused: if it is beyond this machine and there is no pairing string, as it would not be encrypted.
-            Unavailable: if there is one and libzmq cannot encrypt.
+            BadArgument: if an argument is not an address or not a pairing string.
+            Refused: if the server is on another machine and there is no pairing string, as nothing would be encrypted.
+            Unavailable: if there is a pairing string and libzmq does not support encryption.
         """
         where = parse(address)
         keys = pairing_string.parse(pairing) if pairing is not None and pairing.strip() else None
@@ -130,13 +129,13 @@ class Connection:
         self._show("connecting", None)
 
     def close(self) -> None:
-        """Disconnect. Jobs the server has go on there, and are followed again after the next :meth:`connect`."""
+        """Disconnect. Running jobs continue on the server and are followed again after the next :meth:`connect`."""
         self._life = None
         self._drop(send_bye=True)
         self._show("disconnected", None)
 
     def destroy(self) -> None:
-        """Disconnect for good, stop all tasks, and free everything; running jobs stay at the server."""
+        """Disconnect, stop all tasks, and free all resources; running jobs continue on the server."""
         self._runner.stop()
         self.close()
         if self._context is not None:
@@ -145,13 +144,13 @@ class Connection:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is a connection or one is being tried for."""
+        """Whether a connection exists or is being attempted."""
         return self._life is not None
 
     # Tasks
 
     def add(self, task: Task) -> None:
-        """Have a task advanced by each :meth:`step` until it is final."""
+        """Add a task, which each :meth:`step` advances until it is final."""
         self._runner.tasks.append(task)
 
     def start(self, steps: Steps[T], done: Callable[[Request[T]], object] | None = None) -> Request[T]:
@@ -170,11 +169,11 @@ class Connection:
 
     @property
     def busy(self) -> bool:
-        """Whether the last step left something that could be done at once."""
+        """Whether the last step left work that can be done at once."""
         return self._runner.busy
 
     def step(self, budget: float = 0.005) -> None:
-        """Do what is to be done for about ``budget`` seconds, and never wait. :attr:`busy` tells if there is more."""
+        """Work for about ``budget`` seconds without blocking. :attr:`busy` says whether more work is left."""
         self._runner.step(budget)
 
     def run(self, until: Callable[[], bool], timeout: float | None = None) -> bool:
@@ -182,7 +181,7 @@ class Connection:
         return self._runner.run(until, timeout)
 
     def wait(self, seconds: float) -> None:
-        """Wait until there is something to receive, at most so many seconds. For scripts: it blocks."""
+        """Wait until a message arrives, for at most this many seconds. For scripts: it blocks."""
         if self._sockets is None:
             time.sleep(seconds)
         else:
@@ -193,20 +192,20 @@ class Connection:
         return self._clock()
 
     def connected(self) -> Steps[Dispatcher]:
-        """Wait until there is a connection and return the dispatcher of its link."""
+        """Wait for a connection and return its dispatcher."""
         while self._dispatcher is None or not self._is_connected:
             yield False
         return self._dispatcher
 
     def refresh_info(self) -> None:
-        """Ask the server again for what changes with each job, if there is a connection."""
+        """Request the information that changes with each job again, if there is a connection."""
         if self._dispatcher is not None and self.server is not None and self._is_connected:
             self.start(self.info.refresh(self._dispatcher, self.server))
 
-    # The life of the connection
+    # Keeping the connection
 
     def _advance(self) -> bool:
-        """Receive, and do the next step towards a connection or to keep it; return whether more can be done."""
+        """Receive, and do the next step to establish or keep the connection; return whether more can be done."""
         received = False
         if self._dispatcher is not None:
             received = self._dispatcher.receive()
@@ -223,7 +222,7 @@ class Connection:
         return received or more
 
     def _stay_connected(self, address: Address, pairing: Pairing | None) -> Steps[None]:
-        """Make the handshake, send heartbeats, and on a loss try again after growing waits."""
+        """Perform the handshake and send heartbeats; after a loss, retry with growing waits."""
         wait = FIRST_WAIT
         while True:
             self._show("connecting", self.error)
@@ -272,13 +271,13 @@ class Connection:
             yield from self.on_heartbeat(dispatcher)
 
     def _watched(self, steps: Steps[None]) -> Steps[None]:
-        """Pass steps on for as long as the link is alive."""
+        """Run steps while the link is alive."""
         for more in steps:
             yield more
             self._check_alive()
 
     def _check_alive(self) -> None:
-        """Raise what ends this link: an invalid message, the link's end, silence, or a long pause between steps."""
+        """Raise the reason to close this link: invalid message, disconnection, timeout, or pause between steps."""
         assert self._sockets is not None
         assert self._dispatcher is not None
         now = self._clock()
@@ -292,7 +291,7 @@ class Connection:
         if paused > SESSION_TIMEOUT:
             raise _Suspended
         if paused > HEARTBEAT_INTERVAL:
-            self._heard = now  # the silence was ours
+            self._heard = now  # this side was paused, not the server
         if now - self._heard > (SILENCE_TIMEOUT if self._is_connected else CONNECT_TIMEOUT):
             raise self._no_answer()
 
@@ -325,7 +324,7 @@ class Connection:
         self._show("disconnected", fault)
 
     def _drop(self, *, send_bye: bool) -> None:
-        """Close the link; what waits for answers over it gets ConnectionLost."""
+        """Close the link; tasks that wait for answers get ConnectionLost."""
         if self._dispatcher is not None:
             self._dispatcher.closed = True
         if self._sockets is not None:
@@ -340,7 +339,7 @@ class Connection:
 
 
 class _EncryptionMismatch(Refused):
-    """The server and this client do not agree on how to encrypt; trying again does not help."""
+    """The server and this client use different encryption settings; retrying does not help."""
 
 
 def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted: bool) -> _EncryptionMismatch:

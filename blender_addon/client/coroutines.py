@@ -1,4 +1,4 @@
-"""The coroutines of the client and the runner that advances them. docs/client.md says why they are generators."""
+"""The coroutines of the client and the runner that advances them. docs/client.md explains why they are generators."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 Steps = Generator[bool, None, T]
-"""Work in small steps: yields True where it can go on at once, False where it waits; returns the work's result."""
+"""Work in small steps: yields True if it can continue at once, False if it waits; returns the result."""
 
 
 class Task(Protocol):
-    """What a :class:`Runner` advances."""
+    """The interface of tasks that a :class:`Runner` advances."""
 
     @property
     def final(self) -> bool:
@@ -29,16 +29,16 @@ class Task(Protocol):
 
 
 class Runner:
-    """Advances tasks, one step each in turn, in the thread of the caller.
+    """Advances tasks in turn, one step each, in the thread of the caller.
 
     Args:
-        first: called at the start of each round; returns whether it can go on at once.
-        wait: waits for news, at most so many seconds; called by :meth:`run` alone.
-        clock: seconds that only go forward.
+        first: called at the start of each round; returns whether it can continue at once.
+        wait: waits for a message, for at most the given seconds; called only by :meth:`run`.
+        clock: a monotonic clock in seconds.
 
     Attributes:
         tasks: the tasks that have not ended, in the order in which they were added.
-        busy: whether the last round left a task that can go on at once.
+        busy: whether the last round left a task that can continue at once.
     """
 
     def __init__(self, first: Callable[[], bool], wait: Callable[[float], object], clock: Callable[[], float]) -> None:
@@ -49,7 +49,7 @@ class Runner:
         self._clock = clock
 
     def step(self, budget: float) -> None:
-        """Advance all tasks for about ``budget`` seconds, at least once, and never wait."""
+        """Advance all tasks for about ``budget`` seconds, at least once, without blocking."""
         deadline = time.perf_counter() + budget
         while True:
             self.busy = any([self._first(), *[task.advance() for task in list(self.tasks)]])

@@ -1,4 +1,4 @@
-"""Dispatches messages of one link: answers to the waiting request, all others to their handler."""
+"""Dispatches messages of one link: answers go to the waiting request, all others to their handler."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from .upload_state import UploadState
 
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Any, Sequence[NDArray]], object]
-"""Takes a message that the server sends unasked, and its arrays. May raise BadFrames, which ends the link."""
+"""Called with an unsolicited message of the server and its arrays. May raise BadFrames, which ends the link."""
 
 
 class ConnectionLost(Exception):
-    """The link is gone. A request then fails; a job waits for the next link and resumes."""
+    """The link is closed. Requests then fail; jobs wait for the next link and resume."""
 
 
 class Dispatcher:
-    """Sends requests over one link and routes what comes back. It never waits.
+    """Sends requests over one link and routes the answers. It never blocks.
 
     Args:
         sockets: of the link.
-        handlers: by kind of message.
+        handlers: by type of message.
 
     Attributes:
-        upload: the state of the uploads over this link.
-        fault: what the server did that ends the link, None while there is no such thing.
-        closed: whether the link is gone; every use then raises :class:`ConnectionLost`.
+        upload: the state of uploads over this link.
+        fault: the protocol violation of the server that ends the link, or None.
+        closed: whether the link is closed; every use then raises :class:`ConnectionLost`.
     """
 
     def __init__(self, sockets: Sockets, handlers: Mapping[type[Message], Handler]) -> None:
@@ -47,26 +47,26 @@ class Dispatcher:
         self._sockets = sockets
         self._handlers = handlers
         self._answers: dict[int, deque[Received]] = {}
-        # Far from the ids that a server gives to its own requests, so that no answer is taken for one of those.
+        # Far from the ids of the server's own requests, so that an answer cannot be confused with one of them.
         self._ids = itertools.count(1 << 32)
 
     def receive(self) -> bool:
-        """Take one message from each socket and route it; return whether there was any."""
+        """Receive one message from each socket and route it; return whether there was any."""
         return any([self._receive("control"), self._receive("bulk")])
 
     def ask(self, message: Message, answer: type[M], channel: Channel = "control") -> Steps[M]:
         """Send a message and return its answer.
 
         Raises:
-            ConnectionLost: if the link is gone, or is lost before the answer.
-            Fault: the server's, if it answers with an error; BadFrames if the answer is of another kind.
+            ConnectionLost: if the link is closed, or closes before the answer arrives.
+            Fault: sent by the server instead of an answer; BadFrames if the answer has another type.
         """
         return (yield from self.ask_for_arrays(message, answer, channel))[0]
 
     def ask_for_arrays(
         self, message: Message, answer: type[M], channel: Channel = "control"
     ) -> Steps[tuple[M, list[NDArray]]]:
-        """Do as :meth:`ask`, and return the arrays of the answer as well."""
+        """As :meth:`ask`, and return the arrays of the answer as well."""
         with self.conversation(channel) as talk:
             yield from talk.ask(message)
             while not (received := talk.receive()):
@@ -75,10 +75,10 @@ class Dispatcher:
 
     @contextmanager
     def conversation(self, channel: Channel) -> Iterator[Conversation]:
-        """Give a :class:`Conversation`; answers that come after it are dropped.
+        """Give a :class:`Conversation`; answers that arrive after the block are dropped.
 
         Raises:
-            ConnectionLost: if the link is gone.
+            ConnectionLost: if the link is closed.
         """
         self.check()
         talk = Conversation(self, channel)
@@ -89,7 +89,7 @@ class Dispatcher:
                 self._answers.pop(id, None)
 
     def check(self) -> None:
-        """Raise ConnectionLost if the link is gone."""
+        """Raise ConnectionLost if the link is closed."""
         if self.closed:
             raise ConnectionLost
 
@@ -100,14 +100,14 @@ class Dispatcher:
         return id
 
     def send(self, channel: Channel, message: Message, arrays: Sequence[NDArray], id: int) -> bool:
-        """Send a message; return False where the socket cannot take it now."""
+        """Send a message; return False if the socket cannot accept it now."""
         self.check()
         return self._sockets.send(channel, message, arrays, id=id)
 
     def send_withdrawal(self) -> None:
-        """Tell the server that the upload has ended early, if it is still to be told and the socket takes it."""
+        """Tell the server that the upload was withdrawn, if that is still due and the socket accepts it."""
         if self.upload.withdrawing:
-            # Ends all uploads of the session; there is one, as jobs upload one at a time.
+            # This withdraws all uploads of the session; there is only one, because jobs upload one at a time.
             withdrawal = Error(Refused.code, "The upload was cancelled.")
             self.upload.withdrawing = not self._sockets.send("bulk", withdrawal)
 
@@ -128,7 +128,7 @@ class Dispatcher:
         if isinstance(message, Get):
             self.upload.add(message, id)
             return
-        # Progress comes unasked, and as the answer to Sync and Cancel.
+        # Progress is pushed, and is also the answer to Sync and Cancel.
         if handler := self._handlers.get(type(message)):
             handler(message, arrays)
         if id in self._answers:
@@ -136,7 +136,7 @@ class Dispatcher:
 
 
 class Conversation:
-    """Several requests of one purpose over one link, and the answers to them in the order in which they came.
+    """Several related requests over one link, and their answers in order of arrival.
 
     Attributes:
         ids: of the requests.
@@ -149,27 +149,27 @@ class Conversation:
         self._answers: deque[Received] = deque()
 
     def ask(self, message: Message) -> Steps[None]:
-        """Send a request as soon as the socket takes it. Raises ConnectionLost if the link is gone."""
+        """Send a request as soon as the socket accepts it. Raises ConnectionLost if the link is closed."""
         self.ids.append(self._dispatcher.expect_answer(self._answers))
         yield from self.answer(message, self.ids[-1])
 
     def answer(self, message: Message, id: int, arrays: Sequence[NDArray] = ()) -> Steps[None]:
-        """Answer the server's request ``id`` as soon as the socket takes it. Raises ConnectionLost."""
+        """Answer the server's request ``id`` as soon as the socket accepts it. Raises ConnectionLost."""
         while not self._dispatcher.send(self._channel, message, arrays, id):
             yield False
 
     def receive(self) -> Received | None:
-        """Return the next answer, or None. Raises ConnectionLost if the link is gone."""
+        """Return the next answer, or None. Raises ConnectionLost if the link is closed."""
         self._dispatcher.check()
         return self._answers.popleft() if self._answers else None
 
 
 def expect(message: AnyMessage, kind: type[M]) -> M:
-    """Return a message of the kind expected.
+    """Return a message after checking its type.
 
     Raises:
-        Fault: the one that an :class:`Error` stands for.
-        BadFrames: if it is any other message.
+        Fault: the fault in an :class:`Error` message.
+        BadFrames: if the message has any other type.
     """
     if isinstance(message, Error):
         raise errors.fault(message.code, message.sentence, message.remedy)

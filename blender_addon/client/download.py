@@ -1,4 +1,4 @@
-"""Download of a job's result: into the content-addressed cache, then as a folder."""
+"""Downloads a job's result: into the content-addressed store, then linked into a folder."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from .local_store import link_files
 from .sockets import Received
 
 Tell = Callable[[int, int], object]
-"""Is told the bytes done and their total."""
+"""Called with the bytes done and their total."""
 
 
 def download(
     job: str, result: Result, dispatcher: Dispatcher, cache: Cache, local: Path | None, tell: Tell
 ) -> Steps[Path]:
-    """Fetch the result of a job and return its folder, which has its name only once it is whole.
+    """Download the result of a job and return its folder, which gets its final name when it is complete.
 
     Args:
         job: its id.
-        local: the root of the server's store, if that is on this machine.
+        local: the root of the server's store, if it is on this machine.
 
     Raises:
-        ConnectionLost: with the link; what has arrived stays for the next attempt.
-        BadResult, BadFrames: if what arrives is not what was promised.
+        ConnectionLost: if the link is closed; received data is kept for the next attempt.
+        BadResult, BadFrames: if the received data is invalid.
         Unavailable: if the cache's disk is full or fails.
     """
     folder = cache.result_folder(job)
@@ -61,7 +61,7 @@ def download(
 def _fetch(
     entries: list[FileEntry], dispatcher: Dispatcher, store: Store, local: Path | None, tell: Tell
 ) -> Steps[None]:
-    """Fetch what the store lacks of ``entries``."""
+    """Fetch the ``entries`` that the store lacks."""
     if local is not None:
         yield from link_files(store, local, entries, tell)
     pull = Pull(store, entries)

@@ -1,4 +1,4 @@
-"""A job: a scene folder that is sent, segmented on the server, and comes back as a result folder."""
+"""A job: a scene folder is uploaded, segmented on the server, and downloaded as a result folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ State = Literal[
 ]
 
 NOT_YET = 0.99
-"""The most that :attr:`Job.fraction` shows before the result is there."""
+"""Most that :attr:`Job.fraction` shows before the result is downloaded."""
 
 
 class _Cancelled(Exception):
@@ -39,33 +39,34 @@ class _Cancelled(Exception):
 
 
 class Job:
-    """A scene on its way to labelled objects. It is a task of the connection's runner.
+    """A segmentation job. It is a task of the connection's runner.
 
-    The folder is hashed and offered, the server pulls what it lacks and works, the result is pulled into the cache and
-    laid out as a folder. When the connection is lost in between, the job waits for the next one and resumes.
+    The folder is hashed and offered, the server pulls the files that it lacks and computes, and the result is pulled
+    into the cache and linked into a folder. If the connection is lost meanwhile, the job waits for the next one and
+    resumes.
 
     Attributes:
         id: a UUID4 in hex, the same on the server.
         title: the name of the scene.
         scene: the folder, the video or the splat file, absolute.
-        state: where the job is; the last three are final.
-        stage: what is being done, "prepare", "upload", "download" or the server's word.
-        fraction: how much of that stage is done, below 1 until the job is finished.
-        note: a few words more.
-        bytes_done, bytes_total: of the stage, where it moves files.
-        speed: bytes a second, where it moves files; None while that cannot be said.
-        left: seconds until the stage is done; None while that cannot be said.
-        ahead: how many jobs the server does before this one, while it waits there.
-        picture: how the work looks, (H, W, 3) uint8 with the first row at the top, or None.
-        pictures: how many there were.
-        left_out: links out of the scene folder, which are not sent.
-        warnings: sentences of the result on what was assumed of the folder and what was left out, once finished.
+        state: the last three states are final.
+        stage: the current stage, "prepare", "upload", "download" or a stage of the server.
+        fraction: the share of the stage that is done, below 1 until the job is finished.
+        note: a short description.
+        bytes_done, bytes_total: of the stage, if it transfers files.
+        speed: bytes per second, if it transfers files; None while unknown.
+        left: seconds until the stage is done; None while unknown.
+        ahead: number of jobs before this one in the server's queue.
+        picture: the latest preview, (H, W, 3) uint8 with the first row at the top, or None.
+        pictures: number of previews received.
+        left_out: links out of the scene folder, which are not uploaded.
+        warnings: warnings of the result about assumptions and skipped files, once finished.
         error: why it failed.
         folder: the result, once finished.
 
     Raises:
-        BadArgument: if an option of the request is out of range, two exclude one another, or a path that it names is
-            not inside the scene folder.
+        BadArgument: if an option of the request is out of range, two options exclude each other, or a path is not
+            inside the scene folder.
     """
 
     def __init__(self, connection: Connection, cache: Cache, scene: Path, request: JobRequest) -> None:
@@ -100,10 +101,10 @@ class Job:
 
     @classmethod
     def recorded(cls, connection: Connection, cache: Cache, entry: Entry) -> Job:
-        """Return the job of a record: finished, or to be followed at the server that has it.
+        """Return the job of a record: finished, or unfinished on the server that has it.
 
         Raises:
-            Fault: if its scene folder is not what it was, and it is not finished.
+            Fault: if it is not finished and its scene folder has changed.
         """
         request = JobRequest() if entry.finished else entry.request
         job = cls(connection, cache, Path(entry.scene), request)
@@ -127,11 +128,11 @@ class Job:
         return self.state in ("finished", "failed", "cancelled")
 
     def result(self, timeout: float | None = None, watch: Callable[[], object] = lambda: None) -> Path:
-        """Wait for the result and return its folder; ``watch`` is called all the while. For scripts: it blocks.
+        """Wait for the result and return its folder; ``watch`` is called repeatedly meanwhile. For scripts: it blocks.
 
         Raises:
-            Fault: why the job failed, or why the server cannot be spoken to; Refused if the job was cancelled;
-                Unavailable after ``timeout`` seconds, or without a connection.
+            Fault: why the job failed, or why there is no connection; Refused if the job was cancelled; Unavailable
+                after ``timeout`` seconds, or without a connection.
         """
         connection = self._connection
 
@@ -153,7 +154,7 @@ class Job:
         )
 
     def cancel(self) -> None:
-        """Stop: at once while files are on their way, by asking the server while it has the job."""
+        """Cancel: at once while files are being prepared or transferred, otherwise by a request to the server."""
         if self._submitted and not self.final and self.state != "downloading":
             self._cancelling = True
             self.show(state="cancelling")
@@ -161,15 +162,15 @@ class Job:
             self.stop()
 
     def stop(self) -> None:
-        """Give up on this side, whatever the server does."""
+        """Stop the job in this client, without telling the server."""
         self._end(state="cancelled", note="")
 
     def fail(self, reason: Fault) -> None:
-        """Fail for that reason."""
+        """Fail with this error."""
         self._end(state="failed", note="", error=reason)
 
     def advance(self) -> bool:
-        """Do a small piece of the work; say whether there is more to do at once."""
+        """Do one step; return whether more can be done at once."""
         if self._work is None:
             return False
         try:
@@ -183,13 +184,13 @@ class Job:
         except OSError as error:
             self.fail(Unavailable(f"The job {self.title} cannot continue: {error}."))
         except Exception as bug:
-            # Shown in the panel too, as few people look at Blender's console.
+            # Shown in the panel too, because few users read Blender's console.
             self.fail(Fault(f"SplatLift has a bug: {bug!r}.", "Please report the error message in the console."))
             raise
         return False
 
     def update(self, progress: Progress) -> None:
-        """Show what the server says of the job, unless something newer was there."""
+        """Apply a progress message of the server, unless a newer one was applied already."""
         if self.final or (self._remote is not None and progress.seq <= self._remote.seq):
             return
         self._remote = progress
@@ -203,10 +204,10 @@ class Job:
             self.show(state=state, stage=stage, fraction=progress.fraction, note=progress.note)
 
     def update_picture(self, arrays: Sequence[NDArray]) -> None:
-        """Show how the work looks now.
+        """Show a preview.
 
         Raises:
-            BadFrames: if that is no picture.
+            BadFrames: if the arrays are not an image.
         """
         if len(arrays) != 1 or arrays[0].dtype != np.uint8 or arrays[0].ndim != 3 or arrays[0].shape[2] != 3:
             raise BadFrames("The server sent an invalid preview image.")
@@ -220,7 +221,7 @@ class Job:
             self._connection.changed()
 
     def show(self, **shown: Any) -> None:
-        """Set attributes, and tell whoever watches the connection if one of them is new."""
+        """Set attributes, and notify observers of the connection if one of them has changed."""
         if "fraction" in shown and shown.get("state") != "finished":
             shown["fraction"] = min(shown["fraction"], NOT_YET)
         if any(getattr(self, name) != value for name, value in shown.items()):
@@ -229,7 +230,7 @@ class Job:
             self._connection.changed()
 
     def transferred(self, done: int, total: int) -> None:
-        """Show that so many bytes of the present stage are done."""
+        """Show the transferred bytes of the current stage."""
         self._rate.add(self._connection.now(), done)
         self.speed, self.left = self._rate.speed, self._rate.left(total)
         note = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
@@ -246,7 +247,7 @@ class Job:
         self.show(**shown)
 
     def _run(self, also: tuple[str, ...]) -> Steps[None]:
-        """Do all of the job, in order; when the link is lost, resume over the next one."""
+        """Run the whole job; after a lost link, resume over the next one."""
         offered: OfferedFolder | None = None
         while True:
             try:
@@ -255,7 +256,7 @@ class Job:
                 dispatcher = yield from self._connection.connected()
                 if not (yield from self._is_known(dispatcher)):
                     self._check_server()
-                    if offered is None:  # it was submitted by an earlier Blender
+                    if offered is None:  # it was submitted in an earlier session of Blender
                         continue
                     self._begin("uploading", "upload")
                     yield from upload(offered, dispatcher, self)
@@ -272,13 +273,13 @@ class Job:
                 continue
 
     def _check_server(self) -> None:
-        """Refuse options that the server does not take, before anything is sent."""
+        """Refuse options that the server does not support, before anything is uploaded."""
         server = self._connection.server
         if server is not None:
             check_features(self.request, server.features, server.server)
 
     def _is_known(self, dispatcher: Dispatcher) -> Steps[bool]:
-        """Return whether the server has the job already; if so, its news is shown from now on."""
+        """Return whether the server has the job already; if so, its progress is followed from now on."""
         if not self._submitted:
             return False
         try:
@@ -286,7 +287,7 @@ class Job:
         except NotFound:
             if self._cancelling:
                 raise _Cancelled from None
-            # It never arrived there, or the server has lost it; its sequence numbers are void.
+            # The submission never arrived, or the server has lost the job; its sequence numbers are void.
             self._submitted = False
             self._remote = None
             return False
@@ -301,7 +302,7 @@ class Job:
         yield from dispatcher.ask(Sync(self.id), Progress)
 
     def _follow(self, dispatcher: Dispatcher) -> Steps[None]:
-        """Wait for the server to finish; pass a cancel on to it."""
+        """Wait until the server has finished; forward a cancellation."""
         asked = False
         while self._remote is None or self._remote.state not in FINAL_STATES:
             dispatcher.check()

@@ -1,4 +1,4 @@
-"""The jobs of one connection: submitted here, restored from a record, and kept up to date by the server's messages."""
+"""The jobs of one connection: submitted, restored from a record, and updated by the server's messages."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class JobList:
     """All jobs of a connection.
 
     Args:
-        connection: its server gets the jobs. One list a connection.
-        cache: where results are put.
+        connection: the jobs run on its server. A connection has one list.
+        cache: where results are stored.
 
     Attributes:
         jobs: oldest first.
@@ -41,9 +41,9 @@ class JobList:
         connection.on_other_server = self._fail_unfinished
 
     def submit(self, folder: Path, request: JobRequest | None = None) -> Job:
-        """Send a scene folder, have it segmented, and bring the result here. Returns at once.
+        """Submit a scene folder for segmentation, and download the result when it is ready. Returns at once.
 
-        Without a connection the folder is prepared, and sent when there is one.
+        Without a connection the folder is prepared, and uploaded once there is one.
 
         Raises:
             BadArgument: as :class:`.job.Job`.
@@ -58,20 +58,20 @@ class JobList:
         return [job for job in self.jobs if not job.final]
 
     def forget(self, job: Job) -> None:
-        """Take a job that has ended off the list; its result stays in the cache."""
+        """Remove a job that has ended from the list; its result stays in the cache."""
         if job.final:
             self.jobs.remove(job)
             self.connection.changed()
 
     def restore(self, entries: Sequence[Entry]) -> None:
-        """Add the jobs of a record: those with a result here, and those that a server may still have."""
+        """Add the jobs of a record: those with a result in the cache, and those that a server may still have."""
         for entry in entries:
             if entry.finished and not self.cache.result_folder(entry.id).is_dir():
                 continue
             try:
                 job = Job.recorded(self.connection, self.cache, entry)
                 address = parse(entry.address)
-            except Fault:  # its scene folder is gone, and with it what could be sent again
+            except Fault:  # its scene folder is gone, so it could not be uploaded again
                 continue
             self._add(job)
             if not job.final:
@@ -79,7 +79,7 @@ class JobList:
         self.connection.changed()
 
     def record(self) -> list[Entry]:
-        """Return what of the jobs is worth remembering, oldest first."""
+        """Return the entries to record, oldest first."""
         return [
             Entry(
                 job.id,
@@ -114,7 +114,7 @@ class JobList:
             job.fail(reason)
 
     def _update_queue(self, dispatcher: Dispatcher) -> Steps[None]:
-        """Ask how many jobs, of any client, the server does before each of ours that is queued."""
+        """Ask how many jobs, of any client, are queued before each of ours."""
         if not any(job.state == "queued" for job in self.jobs):
             return
         answer = yield from dispatcher.ask(Status(100), Jobs)

@@ -1,4 +1,4 @@
-"""Which layout the cameras of a scene folder have, told by the names of its files."""
+"""Detects the layout of a scene folder's cameras by the names of its files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ LAYOUTS = (
     (SCANS, ("intrinsic/intrinsic_color.txt",)),
     (ROOMS, ("metadata.json",)),
 )
-"""What a layout other than COLMAP's is called, and the files by any of which it is known."""
+"""Names of the layouts other than COLMAP's, each with files that identify it."""
 LINKED = (SPARSE, "transforms.json", "transforms_train.json")
-"""Names that say of a link out of the folder that cameras are behind it."""
+"""Names of links out of the folder that mean cameras."""
 DEPTH = 3
-"""How many folders below a scene folder its capture is searched for."""
+"""Levels of subfolders of a scene folder that are searched for its capture."""
 CLIMB = 3
-"""How many folders above a file its scene folder is searched for."""
+"""Levels of folders above a file that are searched for its scene folder."""
 
 
 def layout_of(paths: Sequence[PurePosixPath]) -> tuple[str | None, PurePosixPath]:
-    """Return what the layout is called and the folder that has it: the scene folder, else the nearest below."""
+    """Return the name of the layout and its folder: the scene folder, else the nearest subfolder."""
     of_model = {place_of(model) for model in models(paths)}
     names = {folded(str(path)) for path in paths}
     coloured = {path.parent.parent for path in paths if folded(path.parent.name) == COLOR}
@@ -45,7 +45,7 @@ def layout_of(paths: Sequence[PurePosixPath]) -> tuple[str | None, PurePosixPath
 
 
 def holds_cameras(paths: Sequence[PurePosixPath], links: Iterable[Path] = ()) -> bool:
-    """Whether a layout, a part of one, or a link to one is there: then no poses are computed.
+    """Whether a layout, a part of one, or a link to one exists; then no poses are computed.
 
     Args:
         paths: files of a scene folder, relative to it.
@@ -58,21 +58,21 @@ def holds_cameras(paths: Sequence[PurePosixPath], links: Iterable[Path] = ()) ->
 
 
 def models(paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-    """Return the folders that hold a reconstruction of COLMAP's, known by its cameras."""
+    """Return the folders with a COLMAP model, identified by its cameras file."""
     return sorted({path.parent for path in paths if path.name in CAMERAS})
 
 
 def place_of(model: PurePosixPath) -> PurePosixPath:
-    """Return the folder of the capture that a reconstruction belongs to: it may lie in ``sparse/0`` or ``sparse``."""
+    """Return the folder of the capture that a model belongs to; the model may be in ``sparse/0`` or ``sparse``."""
     if folded(model.parent.name) == SPARSE:
         return model.parent.parent
     return model.parent if folded(model.name) == SPARSE else model
 
 
 def scene_above(path: Path) -> Path | None:
-    """Return the outermost of the few folders above a file or folder that has a known layout, or that itself; or None.
+    """Return the outermost folder with a known layout among the path itself and the folders above it, or None.
 
-    COLMAP's tables may lie in a folder of their own.
+    COLMAP's tables may be in a folder of their own.
     """
     start = path if path.is_dir() else path.parent
     known = [folder for folder in (start, *start.parents[:CLIMB]) if _is_scene(folder)]

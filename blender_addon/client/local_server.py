@@ -1,6 +1,6 @@
-"""A server on this machine, run as a child process. No bpy in it.
+"""A server on this machine, run as a child process. Does not import bpy.
 
-It is started with a pipe for its standard input, and ends when that closes: however Blender ends, it does not stay.
+The server gets a pipe as standard input and exits when the pipe closes, so it never outlives Blender.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from protocol.errors import BadArgument, Unavailable
 State = Literal["stopped", "starting", "running", "stopping"]
 
 PATIENCE = 5.0
-"""Seconds that a server has to end in order when it must, before it is killed."""
+"""Seconds that a server has to shut down before it is killed."""
 
 
 class LocalServer:
-    """The process, or that there is none.
+    """The server process, which may not be running.
 
     Args:
-        folder: for its log. Made when first needed.
+        folder: for its log. Created when first needed.
         changed: called after each change of :attr:`state`.
 
     Attributes:
-        state: "starting" until the server says where it listens.
-        address: where it does, while it runs.
-        error: why it ended by itself, with the last line that it said; None where it did not.
+        state: "starting" until the server prints its address.
+        address: of the running server.
+        error: why it exited unexpectedly, with its last line of output; else None.
     """
 
     def __init__(self, folder: Path, changed: Callable[[], object] = lambda: None) -> None:
@@ -48,9 +48,8 @@ class LocalServer:
         """Start a server at any free port of this machine. Returns at once.
 
         Args:
-            program: a Python that the backend is installed for, the folder of its environment, or the program
-                ``backend``.
-            arguments: further ones of ``backend serve``.
+            program: a Python with the backend installed, the folder of its environment, or the program ``backend``.
+            arguments: further arguments of ``backend serve``.
 
         Raises:
             BadArgument: if there is no such program.
@@ -60,7 +59,7 @@ class LocalServer:
             raise Unavailable("The server does not run on Windows.", "Start it in WSL and connect to it.")
         self.stop(wait=True)
         command = [*_command(program), "serve", "--bind", "tcp://127.0.0.1:*", "--end-with-input", *arguments]
-        # What Blender sets for its own Python would mislead another.
+        # Variables that Blender sets for its own Python would break another Python.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +84,7 @@ class LocalServer:
         self._show("starting")
 
     def tick(self) -> None:
-        """Take in what the server says, and whether it has ended."""
+        """Read the server's output, and check whether it has exited."""
         if self._process is None:
             return
         assert self._process.stdout is not None
@@ -102,7 +101,7 @@ class LocalServer:
             self._forget()
 
     def stop(self, *, wait: bool = False) -> None:
-        """Have the server end; with ``wait``, return when it has."""
+        """Stop the server; with ``wait``, block until it has exited."""
         if self._process is None:
             return
         assert self._process.stdin is not None
@@ -119,7 +118,7 @@ class LocalServer:
             self._forget()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the server runs or has ended; say whether it runs. For scripts: it blocks."""
+        """Wait until the server runs or has exited; return whether it runs. For scripts: it blocks."""
         end = time.monotonic() + seconds
         while self.state == "starting" and time.monotonic() < end:
             self.tick()
@@ -130,7 +129,7 @@ class LocalServer:
         """Wait until the server runs and return its address. For scripts: it blocks.
 
         Raises:
-            Unavailable: if it ends first, or does not say its address in time.
+            Unavailable: if it exits first, or does not print its address in time.
         """
         if not self.wait(seconds):
             raise self.error or Unavailable(f"The server did not start within {seconds:g} s.")
@@ -161,7 +160,7 @@ class LocalServer:
 
 
 def _command(program: Path) -> list[str]:
-    """Return what runs the backend's command line.
+    """Return the command that runs the backend's command line.
 
     Raises:
         BadArgument: if there is no such program.

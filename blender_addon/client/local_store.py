@@ -1,4 +1,4 @@
-"""Files of a server on this machine: they are hard-linked into the cache instead of being sent."""
+"""Files of a server on this machine are hard-linked into the cache instead of being transferred."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .dispatcher import Dispatcher
 
 
 def find_store(dispatcher: Dispatcher, welcome: Welcome, address: Address) -> Steps[Path | None]:
-    """Ask a server that is reached over loopback where its store is; return the folder, None if it is not here.
+    """Ask a server that is reached over loopback for its store; return the folder, None if it is not on this machine.
 
-    Behind an SSH tunnel the path is one of another machine.
+    Behind an SSH tunnel the path belongs to another machine.
 
     Raises:
         Fault: the server's.
-        ConnectionLost: with the link.
+        ConnectionLost: if the link is closed.
     """
-    # On Windows a path may name another machine, which Windows would then log in to.
+    # On Windows a path may name another machine, and opening it would send credentials there.
     if "nearby" not in welcome.features or not address.is_loopback or os.name != "posix":
         return None
     answer = yield from dispatcher.ask(Locate(), Located)
@@ -31,9 +31,9 @@ def find_store(dispatcher: Dispatcher, welcome: Welcome, address: Address) -> St
 
 
 def link_files(store: Store, source: Path, entries: list[FileEntry], tell: Callable[[int, int], object]) -> Steps[None]:
-    """Link into ``store`` what it lacks of ``entries`` and the server's store has.
+    """Link the ``entries`` that ``store`` lacks from the server's store.
 
-    What cannot be linked is left out, for :class:`protocol.pull.Pull`.
+    Files that cannot be linked are left to :class:`protocol.pull.Pull`.
 
     Args:
         source: the root of the server's store.

@@ -1,13 +1,13 @@
-"""The rate of a transfer or a computation, and the time it still needs, from a few recent samples."""
+"""The rate of a transfer or computation, and its remaining time, from recent samples."""
 
 from __future__ import annotations
 
 from collections import deque
 
 WINDOW = 10.0
-"""Seconds of samples that are kept: the rate of a transfer changes with the other traffic on the line."""
+"""Seconds of samples that are kept: the rate changes with other traffic."""
 MIN_SPAN = 2.0
-"""Seconds that the samples must span before a rate is given: the first moments say little about the rest."""
+"""Seconds that the samples must span before a rate is returned: the first moments are not representative."""
 SAMPLE_PERIOD = 0.2
 """Seconds between two samples that are kept."""
 

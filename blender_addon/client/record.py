@@ -1,4 +1,4 @@
-"""The jobs on disk, so that a Blender that starts anew shows them again and takes up those that still run."""
+"""The job list on disk, so that a new session of Blender shows the jobs and follows those that still run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from protocol.job_request import JobRequest
 
 FILE = "jobs.json"
 KEPT = 50
-"""Jobs that are remembered; the oldest are forgotten first."""
+"""Most jobs that are recorded; the oldest are dropped."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A job that the server has, or that has a result here.
+    """A job that the server has, or whose result is in the cache.
 
     Attributes:
-        finished: whether its result is here, in the cache's folder ``results/<id>``.
+        finished: whether its result is in the cache's folder ``results/<id>``.
         address: of the server.
-        started_here: whether that was one that Blender had started on this machine.
+        started_here: whether that server was started on this machine by Blender.
     """
 
     id: str
@@ -37,7 +37,7 @@ _entries = msgspec.json.Decoder(list[Entry], strict=True)
 
 
 def write(cache: Path, entries: Sequence[Entry]) -> None:
-    """Write the record in place of the earlier one; the folder is made if missing.
+    """Replace the record; the folder is created if missing.
 
     Raises:
         OSError: if it cannot be written.
@@ -49,7 +49,7 @@ def write(cache: Path, entries: Sequence[Entry]) -> None:
 
 
 def read(cache: Path) -> list[Entry]:
-    """Return the recorded jobs, oldest first: none where there is no record, or one that cannot be read."""
+    """Return the recorded jobs, oldest first; an empty list if there is no readable record."""
     try:
         return _entries.decode((cache / FILE).read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""A request to the server besides the jobs: sent, waited for step by step, answered or failed."""
+"""A request to the server other than a job: sent, awaited in steps, answered or failed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Request(Generic[T]):
-    """A task whose answer is what ``steps`` return. Unlike a job it fails when the link is lost: ask again then.
+    """A task that returns the result of ``steps``. Unlike a job it fails when the link is lost.
 
     Args:
-        runner: what advances it.
+        runner: advances it.
         steps: the work.
         done: called with the request after the last step, unless it was stopped.
 
@@ -35,7 +35,7 @@ class Request(Generic[T]):
         self._answer: T | None = None
 
     def advance(self) -> bool:
-        """Do a step; return whether another one can be done at once."""
+        """Do one step; return whether another one can be done at once."""
         if self.final:
             return False
         try:
@@ -60,10 +60,10 @@ class Request(Generic[T]):
 
     @property
     def answer(self) -> T:
-        """The server's answer, once it is there.
+        """The server's answer, once it has arrived.
 
         Raises:
-            Fault: why there is none.
+            Fault: why there is no answer.
         """
         if self.error is not None:
             raise self.error
@@ -74,7 +74,7 @@ class Request(Generic[T]):
         """Wait for the answer. For scripts: it blocks.
 
         Raises:
-            Fault: why there is none; Unavailable after ``timeout`` seconds.
+            Fault: why there is no answer; Unavailable after ``timeout`` seconds.
         """
         if not self._runner.run(lambda: self.final, timeout):
             raise Unavailable(f"The server did not answer within {timeout:g} s.", "Ask again later.")

@@ -1,7 +1,7 @@
-"""Which files of a scene folder are sent: those that the backend's readers know, and none from outside the folder.
+"""Selects the files of a scene folder to upload: those that the backend can read, and none from outside the folder.
 
-Of a folder of photographs or with a video that has no cameras, only what a segmentation reads is sent: there may lie
-much else.
+From a folder with photographs or a video but no cameras, only files that a segmentation reads are uploaded, because
+such a folder may contain unrelated files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from protocol.capture_names import (
     HEIF_ENDINGS,
     MASK_ENDINGS,
+    MASK_SCORES,
     PHOTOGRAPH_ENDINGS,
     SPLAT_ENDINGS,
     TRUTH,
@@ -29,22 +30,22 @@ from .layouts import holds_cameras
 
 ENDINGS = frozenset({*PHOTOGRAPH_ENDINGS, *MASK_ENDINGS, *SPLAT_ENDINGS, ".json", ".txt", ".bin"})
 UNPOSED_ENDINGS = frozenset({*HEIF_ENDINGS, *VIDEO_ENDINGS})
-"""Of files that are read where there are no cameras, and only there."""
+"""Endings of files that are read only if there are no cameras."""
 
 _NAMES_A_STEP = 200
 
 
 @dataclass
 class SceneFiles:
-    """What is to be sent.
+    """The files to upload.
 
     Attributes:
-        root: the folder that holds the files.
+        root: the folder that contains the files.
         files: sorted.
         bytes: of all files.
-        links: links out of the folder, relative to it, which are left out.
+        links: links out of the folder, relative to it, which are skipped.
         unposed: photographs or a video without cameras, or None.
-        alone: the file of Gaussians, where there is nothing else, or None.
+        alone: the file of Gaussians, if there is nothing else, or None.
     """
 
     root: Path
@@ -61,14 +62,14 @@ def root_of(scene: Path) -> Path:
 
 
 def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, SceneFiles]:
-    """List a scene folder a few names at a time: yields how many files were found; returns them.
+    """List a scene folder in small steps: yields the number of files found so far; returns the files.
 
-    Files with other endings than :data:`ENDINGS`, hidden ones, and folders called "gt" are skipped, except below
-    the paths ``also``, which the request names. Links are followed inside the folder only. A scene may also be a video
-    or a splat file.
+    Files without one of :data:`ENDINGS`, hidden files, and folders named "gt" are skipped, except below the paths
+    ``also``, which the request names. Links are followed only inside the folder. A scene may also be a video or a splat
+    file.
 
     Raises:
-        BadScene: if the folder cannot be read, holds nothing to send, or may be one of several captures.
+        BadScene: if the folder cannot be read, contains nothing to upload, or contains several captures.
     """
     folder = root_of(scene)
     root = folder.resolve()
@@ -102,10 +103,10 @@ def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, 
 
 
 def _choose(found: SceneFiles, asked: set[Path]) -> None:
-    """Keep only what a segmentation reads, and what was asked for.
+    """Keep only files that a segmentation reads, and requested paths.
 
     Raises:
-        BadScene: if it may be one of several captures.
+        BadScene: if the folder contains several captures.
     """
     folder = found.root
     paths = [PurePosixPath(path.relative_to(folder).as_posix()) for path in found.files]
@@ -135,10 +136,10 @@ def _below(path: Path) -> list[Path]:
 def _walk(
     root: Path, folder: Path, also: frozenset[Path], found: SceneFiles, above: frozenset[Path]
 ) -> Iterator[Path | None]:
-    """Yield each name below ``folder``: relative to ``root`` if it is to be sent, else None."""
+    """Yield each name below ``folder``: relative to ``root`` if it is to be uploaded, else None."""
     real = folder.resolve()
     if real in above:
-        return  # a link to a folder it lies in
+        return  # a link to one of its parent folders
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -156,7 +157,7 @@ def _walk(
         elif entry.is_file():
             yield name
         else:
-            yield None  # a dead link, a pipe
+            yield None  # a dangling link or a pipe
 
 
 def _wanted(name: Path, entry: os.DirEntry[str], also: frozenset[Path]) -> bool:
@@ -164,14 +165,15 @@ def _wanted(name: Path, entry: os.DirEntry[str], also: frozenset[Path]) -> bool:
     passed_over = any(part == TRUTH or is_passed_over(part) for part in name.parts) and not asked_for
     if entry.is_dir():
         return not passed_over or any(name in each.parents for each in also)
-    return name in also or (not passed_over and name.suffix.lower() in ENDINGS | UNPOSED_ENDINGS)
+    known = name.suffix.lower() in ENDINGS | UNPOSED_ENDINGS or name.name == MASK_SCORES
+    return name in also or (not passed_over and known)
 
 
 def inside(scene: Path, path: str | Path, what: str) -> str:
-    """Return ``path``, absolute or relative to the scene, as a request names it: relative, with forward slashes.
+    """Return ``path``, absolute or relative to the scene, in the form of a request: relative, with forward slashes.
 
     Raises:
-        BadArgument: if there is no such file or folder, or it lies outside the scene folder and so would not be sent.
+        BadArgument: if there is no such file or folder, or it is outside the scene folder and would not be uploaded.
     """
     folder = root_of(scene)
     full = folder / path

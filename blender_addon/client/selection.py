@@ -1,4 +1,4 @@
-"""The Gaussians of a result that are similar to one: the server is asked, which has the result and its embedding."""
+"""Selects the Gaussians of a result that are similar to one, by asking the server that has the result."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _JOB = re.compile(r"[0-9a-f]{32}")
 
 
 def job_of(result: Path | str) -> str:
-    """Return the id of the job that a downloaded result folder, or an id itself, belongs to.
+    """Return the id of the job of a downloaded result folder; an id is returned as it is.
 
     Raises:
-        NotFound: if the folder was not downloaded from a server, and so no server knows it.
+        NotFound: if the folder was not downloaded from a server, so that no server has the result.
     """
     name = Path(result).name
     if not _JOB.fullmatch(name):
@@ -33,12 +33,12 @@ def job_of(result: Path | str) -> str:
 
 
 def select(connection: Connection, wanted: Select) -> Steps[NDArray[np.bool_]]:
-    """Ask for a selection and return (N,) bool, in the order of the result's ``splats.ply``.
+    """Request a selection and return (N,) bool, in the order of the result's ``splats.ply``.
 
     Raises:
         Fault: the server's; Unavailable without a connection, or if the server is too old.
-        BadFrames: if the answer's bits are not those of so many Gaussians.
-        ConnectionLost: with the link.
+        BadFrames: if the number of bits in the answer is wrong.
+        ConnectionLost: if the link is closed.
     """
     if connection.state != "connected" or connection.server is None:
         raise Unavailable("There is no connection to a server.", "Connect to a server first.")

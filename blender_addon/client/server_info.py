@@ -1,4 +1,4 @@
-"""What the server tells about itself after each handshake: where its store is, its machine, its methods' settings."""
+"""Information that is requested after each handshake: the server's store, machine and settings of methods."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .local_store import find_store
 
 
 class ServerInfo:
-    """What is known of one server.
+    """Information about one server.
 
     Args:
-        changed: called when something new is known.
+        changed: called when new information arrives.
 
     Attributes:
-        facts: about its machine; None until it has told.
-        settings: of each of its methods, as it declares them.
-        local_store: the folder of its store while it is connected, if that is on this machine.
+        facts: about its machine; None until received.
+        settings: of each of its methods, as the server declares them.
+        local_store: the folder of its store while connected, if it is on this machine.
     """
 
     def __init__(self, changed: Callable[[], object]) -> None:
@@ -33,11 +33,11 @@ class ServerInfo:
         self._changed = changed
 
     def fetch(self, dispatcher: Dispatcher, welcome: Welcome, address: Address) -> Steps[None]:
-        """Ask for everything.
+        """Request all information.
 
         Raises:
             Fault: the server's.
-            ConnectionLost: with the link.
+            ConnectionLost: if the link is closed.
         """
         self.local_store = yield from find_store(dispatcher, welcome, address)
         if "facts" not in welcome.features:
@@ -51,7 +51,7 @@ class ServerInfo:
         self._changed()
 
     def refresh(self, dispatcher: Dispatcher, welcome: Welcome) -> Steps[None]:
-        """Ask for the facts again, as the free memory changes with each job. Raises as :meth:`fetch`."""
+        """Request the facts again, because the free memory changes with each job. Raises as :meth:`fetch`."""
         if "facts" in welcome.features:
             self.facts = yield from dispatcher.ask(Describe(), Facts)
             self._changed()

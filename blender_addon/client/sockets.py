@@ -18,29 +18,29 @@ from protocol.wire import MAX_FRAME, decode, encode
 Channel = Literal["control", "bulk"]
 Received = tuple[AnyMessage, list[NDArray], int]
 Refusal = Literal["mechanism", "pairing"]
-"""One side encrypts and the other does not; or the server does not know the pairing string."""
+"""Either only one side encrypts, or the server does not know the pairing string."""
 
 HUNG_UP = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 FAILED = HUNG_UP | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED
 MAX_HANG_UPS = 3
-"""Handshakes that the other side ends without a word until that is its answer.
+"""Handshakes closed by the server without a reason after which the connection counts as refused.
 
-A server whose key is another one does so; so does, as often as not, one that encrypts where the client does not, or the
-other way round: it hangs up as fast as it says why.
+A server with another key closes them like this. So does, about half of the time, a server that encrypts while the
+client does not, or the reverse: the disconnection may arrive before the reason.
 """
 CURVE_OVERHEAD = 64
-"""Bytes, at least, by which encryption makes a frame longer."""
+"""Least number of bytes that encryption adds to a frame."""
 BYE_LINGER_MS = 100
-"""How long libzmq may still try to send the last word after the sockets are closed."""
+"""Milliseconds that libzmq may still try to send the last message after the sockets are closed."""
 
 
 @dataclass
 class _Monitor:
-    """What libzmq says of one socket, and how its first handshake went.
+    """libzmq's events of one socket, and the outcome of its first handshake.
 
     Attributes:
-        probing: whether the socket is there only to learn if the server lets anybody in who does not encrypt.
+        probing: whether the socket only tests if the server accepts unencrypted clients.
     """
 
     socket: zmq.Socket
@@ -51,15 +51,15 @@ class _Monitor:
 
 
 class Sockets:
-    """A control socket, and a bulk socket once :meth:`open_bulk` was called.
+    """A control socket, and a bulk socket after :meth:`open_bulk`.
 
-    libzmq would connect a lost socket again by itself, but under a new identity that the server does not know. So a
-    link that was lost stays lost: :attr:`lost` says so, and its owner makes a new one.
+    libzmq would reconnect a lost socket by itself, but with a new identity that the server does not know. So a lost
+    link stays lost: its owner checks :attr:`lost` and creates new sockets.
 
     Args:
         context: the owner's own, never the shared instance.
         address: of the server's control socket.
-        pairing: the keys to encrypt with; None for a connection in the clear.
+        pairing: the keys to encrypt with; None for an unencrypted connection.
     """
 
     def __init__(self, context: zmq.Context, address: Address, pairing: Pairing | None = None) -> None:
@@ -74,13 +74,13 @@ class Sockets:
         self._open("control", address)
 
     def open_bulk(self, port: int) -> None:
-        """Connect the bulk socket to that port of the same host."""
+        """Connect the bulk socket to this port of the same host."""
         self._open("bulk", self._address.at(port))
 
     def send(self, channel: Channel, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> bool:
-        """Send a message; False where the socket cannot take it now, or is not connected yet."""
+        """Send a message; return False if the socket cannot accept it now, or is not connected yet."""
         try:
-            # Zero-copy sends would start a Python thread, which Blender does not bear.
+            # Zero-copy sends would start a Python thread, which is unsafe in Blender.
             self._sockets[channel].send_multipart(encode(message, arrays, id=id), zmq.NOBLOCK, copy=True)
         except zmq.Again:
             return False
@@ -107,13 +107,13 @@ class Sockets:
 
     @property
     def lost(self) -> bool:
-        """Whether an established connection, or the attempt to make one, has ended."""
+        """Whether an established connection, or the attempt to establish one, has ended."""
         self._read_events()
         return self._lost
 
     @property
     def refusal(self) -> Refusal | None:
-        """Why the server lets nobody in with these keys, None where it does or nothing is known."""
+        """Why the server refuses these keys; None if it accepts them or nothing is known."""
         self._read_events()
         return self._refusal
 
@@ -130,7 +130,7 @@ class Sockets:
             monitor.connected = True
         elif event == HUNG_UP and not monitor.connected:
             monitor.hang_ups += 1
-            # Its disconnection is told of as well.
+            # An event for the disconnection follows.
             monitor.trying_again = True
             if monitor.hang_ups >= MAX_HANG_UPS and self._pairing is None:
                 self._set_lost(None)
@@ -150,14 +150,14 @@ class Sockets:
         self._refusal = refusal
 
     def wait(self, seconds: float) -> None:
-        """Wait until there is something to receive, or so long. For scripts only: Blender's window stands still."""
+        """Wait until a message arrives or the time is over. For scripts only: it blocks Blender's window."""
         poller = zmq.Poller()
         for socket in (*self._sockets.values(), *(monitor.socket for monitor in self._monitors)):
             poller.register(socket, zmq.POLLIN)
         poller.poll(round(seconds * 1000))
 
     def close(self, *, send_bye: bool) -> None:
-        """Close both sockets; with ``send_bye``, tell the server that this session is over."""
+        """Close both sockets; with ``send_bye``, tell the server that the session ends."""
         said = send_bye and not self._lost and self.send("control", Bye())
         for channel, socket in self._sockets.items():
             socket.disable_monitor()

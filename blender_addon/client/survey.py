@@ -1,7 +1,7 @@
-"""What a scene folder holds, told from the names of its files before anything is sent.
+"""Summarises a scene folder by the names of its files, before anything is uploaded.
 
-The backend's readers decide what a folder is; this only tells a person what they will most likely find. Both look for
-the same names (:mod:`protocol.capture_names`); what stands in photographs and masks is not looked at here.
+The backend's readers decide how a folder is read; this module only predicts it for the user. Both use the same names
+(:mod:`protocol.capture_names`); the content of photographs and masks is not read here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from protocol.capture_names import (
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
     VIDEO_ENDINGS,
-    customary,
     folded,
     is_one_of,
     mask_folders,
     match_masks,
+    names_among,
     says_masks,
 )
 from protocol.errors import BadMask, BadScene, Fault
@@ -36,9 +36,9 @@ from .layouts import COLMAP, ROOMS, SCANS, SYNTHETIC, holds_cameras, layout_of, 
 from .scene_files import SceneFiles, find_files
 
 PHOTOGRAPHS, VIDEO, SPLATS = "Photographs", "Video", "Splats"
-"""What a scene without cameras is called."""
+"""Titles of scenes without cameras."""
 GEOMETRY = "geometry"
-"""Where masks come from if there are none: objects are found by the geometry of the Gaussians."""
+"""Source of objects if there are no masks: the geometry of the Gaussians."""
 LISTS = ("transforms.json", "transforms_train.json", "transforms_test.json")
 MASKS_OF = {ROOMS: MASK_FOLDERS_OF_ROOMS, SCANS: MASK_FOLDERS_OF_SCANS}
 
@@ -54,22 +54,22 @@ _list = msgspec.json.Decoder(_List)
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found.
+    """Summary of a scene folder.
 
     Attributes:
-        folder: the scene folder, or the video or splat file that was named instead.
-        layout: what its layout is called, or None where it is none that is known.
-        photographs: how many there are, of those that have cameras if any have; 0 for a video.
-        masks: how many photographs have one in :attr:`mask_folder`, which is None if there is none.
+        folder: the scene folder, or the chosen video or splat file.
+        layout: the name of its layout, or None if unknown.
+        photographs: number of photographs; only those with cameras, if there are cameras; 0 for a video.
+        masks: number of photographs with a mask in :attr:`mask_folder`, which is None if there are no masks.
         splats: a file of Gaussians, relative to the folder, or None.
-        files, bytes: what would be sent.
-        poses_from: "cameras" where the capture has them, "photographs" or "video" where they are computed from these,
-            else None.
-        strays: where no photograph has a mask, how many files lie where masks are searched for.
-        rivals: files in :attr:`mask_folder` each of which might be the mask of one photograph, which is refused.
+        files, bytes: that would be uploaded.
+        poses_from: "cameras" if the capture has them, "photographs" or "video" if poses are computed from these, else
+            None.
+        strays: number of files in mask folders, if no photograph has a mask.
+        rivals: several files in :attr:`mask_folder` that each may be the mask of one photograph; this is refused.
         above: a folder above the photographs that has cameras, or None.
-        warnings: sentences on what is left out.
-        problem: why a segmentation would not start, as far as names tell; None where it would.
+        warnings: sentences about skipped files.
+        problem: why a segmentation would not start, judged by names; else None.
     """
 
     folder: Path
@@ -89,7 +89,7 @@ class Survey:
 
     @property
     def masks_from(self) -> str | None:
-        """The folder of the masks; "geometry" if there are none, and None where the layout is not known."""
+        """The folder of the masks; "geometry" if there are none, and None if the layout is unknown."""
         return self.mask_folder or (GEOMETRY if self.layout else None)
 
 
@@ -102,7 +102,7 @@ class _Masks:
 
 
 def survey(scene: Path) -> Generator[int, None, Survey]:
-    """Look through a scene a few names at a time: yields how many files were found; returns the survey.
+    """Survey a scene in small steps: yields the number of files found so far; returns the summary.
 
     Raises:
         BadScene: as :func:`.scene_files.find_files`.
@@ -185,10 +185,10 @@ def _problem(folder: Path, layout: str | None, part: bool, photographs: bool, ri
 
 
 def scene_of(path: Path) -> Path:
-    """Return the scene that a file or folder belongs to: the folder above it that has a known layout.
+    """Return the scene that a file or folder belongs to: the folder above it with a known layout.
 
-    Where there is none, that is the file itself if it is a video or a splat file, else the folder of the photographs,
-    or the one above that if it holds their masks.
+    If there is none, return the file itself if it is a video or a splat file, else the folder of the photographs, or
+    its parent if that contains their masks.
     """
     known = scene_above(path)
     if known is not None or path.is_dir():
@@ -204,9 +204,9 @@ def scene_of(path: Path) -> Path:
 
 
 def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, layout: str | None) -> list[str]:
-    """Return the pictures of the folder that customarily holds photographs, else of the one that has most of them.
+    """Return the images of the usual photograph folder, else of the folder with the most images.
 
-    Folders such as ``images_2`` hold the same photographs at another size.
+    Folders such as ``images_2`` contain the same photographs at another size.
     """
     pictures = [path for path in paths if is_one_of(path.name, PHOTOGRAPH_ENDINGS)]
     unmasked = [path for path in pictures if path.parts[0] not in _mask_folders(pictures)]
@@ -214,14 +214,14 @@ def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, layout: s
         return [str(path) for path in unmasked]
     for up in (place, *place.parents):
         folders = _folders(pictures, up)
-        for name in customary([folder for folder in folders if folder], PHOTOGRAPH_FOLDERS):
+        for name in names_among([folder for folder in folders if folder], PHOTOGRAPH_FOLDERS):
             inner = ((path, path.relative_to(up / name).parts[:-1]) for path in folders[name])
             return [str(path) for path, folders_of in inner if not any(map(says_masks, folders_of))]
     return [str(path) for path in max(_folders(unmasked, place).values(), key=len, default=[])]
 
 
 def _folders(paths: Sequence[PurePosixPath], up: PurePosixPath) -> dict[str, list[PurePosixPath]]:
-    """Return the files below ``up`` by the name of the folder in it; those that lie in it have none."""
+    """Return the files below ``up`` by subfolder name; the key of files directly in ``up`` is empty."""
     folders: dict[str, list[PurePosixPath]] = {}
     for path in paths:
         if path.is_relative_to(up):
@@ -233,11 +233,11 @@ def _folders(paths: Sequence[PurePosixPath], up: PurePosixPath) -> dict[str, lis
 def _mask_folders(paths: Sequence[PurePosixPath]) -> set[str]:
     wanted = (*MASK_FOLDERS, *MASK_FOLDERS_OF_ROOMS, *MASK_FOLDERS_OF_SCANS)
     present = sorted({path.parts[0] for path in paths})
-    return {*customary(present, wanted), *mask_folders(present, MASK_FOLDERS)}
+    return {*names_among(present, wanted), *mask_folders(present, MASK_FOLDERS)}
 
 
 def _beside(paths: Sequence[PurePosixPath], pictures: Sequence[str]) -> dict[str, str]:
-    """Return the files among the photographs that are called masks of one of those, and of which."""
+    """Return the files among the photographs that are named as masks, with the name of their photograph."""
     near = {str(PurePosixPath(picture).parent) for picture in pictures}
     files = [str(path) for path in paths if str(path.parent) in near]
     match = match_masks(pictures, files, marked=True)
@@ -251,7 +251,7 @@ def _masks(
     beside: dict[str, str],
     wanted: Sequence[str],
 ) -> _Masks:
-    """Return how many photographs have a mask and where, as the backend finds them by name."""
+    """Return how many photographs have a mask and where, matched by name as in the backend."""
     files = [path for path in paths if is_one_of(path.name, MASK_ENDINGS)]
     strays = 0
     for up in dict.fromkeys([place, *place.parents, *sorted({PurePosixPath(path).parent for path in photographs})]):
@@ -269,7 +269,7 @@ def _masks(
 
 
 def _posed(folder: Path, place: PurePosixPath, paths: Sequence[PurePosixPath], layout: str | None) -> int | None:
-    """Return how many photographs have cameras, from the list of them; None where it does not say."""
+    """Return how many photographs have cameras according to the camera file; None if unknown."""
     names = set(paths)
     if layout == COLMAP:
         tables = [model / "images.bin" for model in models(paths) if place_of(model) == place]
@@ -279,7 +279,7 @@ def _posed(folder: Path, place: PurePosixPath, paths: Sequence[PurePosixPath], l
 
 
 def _counted(table: Path) -> int:
-    """How many images a binary table of COLMAP holds; 0 where it is damaged, which the server will say better."""
+    """Number of images in a binary COLMAP table; 0 if damaged, because the server reports that in more detail."""
     try:
         with table.open("rb") as file:
             count = struct.unpack("<Q", file.read(8))[0]
@@ -289,7 +289,7 @@ def _counted(table: Path) -> int:
 
 
 def _frames(path: Path) -> int:
-    """How many photographs a list of them names; 0 where it cannot be read, which the server will say better."""
+    """Number of photographs in a list of frames; 0 if unreadable, because the server reports that in more detail."""
     try:
         if path.stat().st_size > _MAX_LIST:
             return 0

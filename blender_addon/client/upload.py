@@ -1,4 +1,4 @@
-"""Upload of a scene folder: listed, hashed, offered, and sent in the ranges that the server requests."""
+"""Uploads a scene folder: lists, hashes and offers it, and sends the ranges that the server requests."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .scene_files import find_files
 
 
 class Observer(Protocol):
-    """What is told how far a transfer is; a job is one."""
+    """The interface of objects that are told the progress of a transfer; a job is one."""
 
     def show(self, **shown: Any) -> None:
-        """Set attributes of these names."""
+        """Set these attributes."""
         ...
 
     def transferred(self, done: int, total: int) -> None:
@@ -30,11 +30,11 @@ class Observer(Protocol):
 
 
 class OfferedFolder:
-    """A folder on offer. Only what :func:`protocol.manifest.scan` found in it is ever sent, nothing else of the disk.
+    """A folder offered for upload. Only files found by :func:`protocol.manifest.scan` are ever sent.
 
     Attributes:
         offer: the message that offers it.
-        total_bytes: of its different contents, the manifest apart.
+        total_bytes: of its distinct contents, without the manifest.
     """
 
     def __init__(self, folder: Path, entries: list[FileEntry]) -> None:
@@ -50,8 +50,8 @@ class OfferedFolder:
         """Return a range of the manifest or of a file.
 
         Raises:
-            BadFrames: if it is not on offer.
-            NotFound: if the file has gone or grown shorter since it was hashed.
+            BadFrames: if it was not offered.
+            NotFound: if the file was removed or truncated since it was hashed.
         """
         if get.digest == self.offer.manifest:
             return _whole(self._manifest[get.offset : get.offset + get.length], get, "manifest")
@@ -78,10 +78,10 @@ def _whole(data: bytes, get: Get, name: str) -> bytes:
 
 
 def prepare(scene: Path, also: tuple[str, ...], observer: Observer) -> Steps[OfferedFolder]:
-    """List and hash the files of a scene, and those ``also``.
+    """List and hash the files of a scene, including the paths ``also``.
 
     Raises:
-        BadScene: if there is nothing to send, or a file that cannot be.
+        BadScene: if there is nothing to upload, or a file cannot be uploaded.
     """
 
     def show_count(files: int) -> bool:
@@ -99,10 +99,10 @@ def prepare(scene: Path, also: tuple[str, ...], observer: Observer) -> Steps[Off
 
 
 def upload(offered: OfferedFolder, dispatcher: Dispatcher, observer: Observer) -> Steps[None]:
-    """Offer a folder and send what the server lacks of it, when no other job uploads.
+    """Offer a folder and send the files that the server lacks, once no other job is uploading.
 
     Raises:
-        ConnectionLost: with the link.
+        ConnectionLost: if the link is closed.
         Fault: the server's, or NotFound if a file changed meanwhile.
     """
     state = dispatcher.upload
@@ -127,7 +127,7 @@ def upload(offered: OfferedFolder, dispatcher: Dispatcher, observer: Observer) -
                     expect(received[0], Stored)
                 elif state.gets:
                     get, id = state.gets.popleft()
-                    # Once an upload was withdrawn, the server may still ask for parts of that one.
+                    # After an upload was withdrawn, the server may still request ranges of it.
                     if offered.has(get.digest) or not state.withdrawn:
                         data = offered.read(get)
                         yield from talk.answer(Chunk(get.digest, get.offset), id, [np.frombuffer(data, np.uint8)])

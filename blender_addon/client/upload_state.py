@@ -8,17 +8,17 @@ from protocol.errors import BadFrames
 from protocol.messages import Get
 
 MAX_GETS = 64
-"""Requests for ranges that may be queued; a server keeps far fewer in flight."""
+"""Most queued range requests; a server keeps far fewer in flight."""
 
 
 class UploadState:
-    """Whether a job uploads, and what the server has asked for.
+    """Whether a job is uploading, and which ranges the server has requested.
 
     Attributes:
-        active: whether a job uploads.
-        withdrawing: whether the server is still to be told that an upload has ended early.
-        withdrawn: whether an upload has ended early, so that the server may still ask for parts of it.
-        gets: the ranges that the server asked for and that are not sent yet, with the ids of the requests.
+        active: whether a job is uploading.
+        withdrawing: whether the server still has to be told that an upload was withdrawn.
+        withdrawn: whether an upload was withdrawn, so that the server may still request ranges of it.
+        gets: the requested ranges that are not sent yet, with the ids of the requests.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class UploadState:
         self.gets.clear()
 
     def end(self, *, withdraw: bool) -> None:
-        """End the upload; with ``withdraw`` the server has not ended it, and is told so."""
+        """End the upload; with ``withdraw`` the server has not finished it and has to be told."""
         self.active = False
         if withdraw:
             self.withdrawing = self.withdrawn = True

@@ -1,5 +1,5 @@
-"""Edits of imported objects: what the panel's Edit buttons and :mod:`blender_addon.api` do to Blender's data.
+"""Edits of imported objects, used by the panel's Edit buttons and by :mod:`blender_addon.api`.
 
-Everything here works on the collections of objects ("parts"), in any mode, and pushes no undo step: operators do. All
-state is in Blender's data, so undo, redo and saving need no help.
+All functions work on the collections of objects ("parts"), in any mode, and push no undo step; operators do that. All
+state is in Blender's data, so undo, redo and saving work without extra code.
 """

@@ -9,19 +9,19 @@ from protocol.errors import BadArgument
 
 from .modes import outside_edit_mode
 from .moving import Taken, cut, join_rows
-from .parts import background_for, check_parts, pieces_of, settle, settle_or_dissolve
+from .parts import background_for, check_parts, pieces_of, refresh_or_dissolve, refresh_part
 from .selection import selected
 
 
 @outside_edit_mode
 def assign(parts: Iterable[Any], to: Any) -> int:
-    """Move the selected Gaussians of objects to the object ``to`` and return how many were moved.
+    """Move the selected Gaussians of objects to the object ``to`` and return their number.
 
-    They stay where they lie and take on the label. An object of which nothing is left is removed.
+    They keep their position and get the label of ``to``. Objects that become empty are removed.
 
     Raises:
-        BadArgument: if nothing is selected outside of ``to``, or ``to`` is of another scene.
-        BadSplats: if objects are scaled unevenly or mirrored against ``to``; nothing is changed then.
+        BadArgument: if nothing is selected outside of ``to``, or ``to`` belongs to another scene.
+        BadSplats: if objects are scaled non-uniformly or mirrored relative to ``to``; then nothing is changed.
     """
     several = [part for part in check_parts([*parts, to]) if part != to]
     chosen = [(piece, selected(piece)) for part in several for piece in pieces_of(part)]
@@ -35,14 +35,14 @@ def assign(parts: Iterable[Any], to: Any) -> int:
         there = [cut(piece, rows, to, to.name)]
     join_rows(there[0], [Taken(piece, rows) for piece, rows in taken])
     for part in several:
-        settle_or_dissolve(part, to)
-    settle(to)
+        refresh_or_dissolve(part, to)
+    refresh_part(to)
     return moved
 
 
 @outside_edit_mode
 def assign_to_background(parts: Iterable[Any]) -> int:
-    """As :func:`assign`, to the background of the scene, which is made if there is none."""
+    """As :func:`assign`, to the background of the scene, which is created if missing."""
     several = check_parts(parts)
     if not any(selected(piece).any() for part in several for piece in pieces_of(part)):
         raise BadArgument("No Gaussians are selected.", "Select Gaussians in Edit Mode.")

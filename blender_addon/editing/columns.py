@@ -1,8 +1,8 @@
-"""The attributes on the points of data-blocks: gathered from several into a new one, whatever they mean.
+"""Copies point attributes between data-blocks.
 
-Attributes are moved by name and type, so nothing is lost that an import or a person put there. What Blender keeps for
-itself, such as the selection, is left out: a new data-block has nothing selected. One attribute is moved at a time
-through a buffer that is used again, as touching fresh memory takes longer than the copying.
+Attributes are matched by name and type, so everything that an import or a user added is kept. Blender's internal
+attributes, such as the selection, are not copied: in a new data-block nothing is selected. Attributes are copied one at
+a time through a reused buffer, because touching new memory takes longer than copying.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..splats.columns import count_of, resize
 
 
 class Kind(NamedTuple):
-    """How values of an attribute type are moved: their key in ``foreach_get``, dtype and count per point."""
+    """How values of an attribute type are accessed: their key in ``foreach_get``, dtype and count per point."""
 
     key: str
     dtype: type[np.generic]
@@ -43,22 +43,22 @@ KINDS = {
 
 
 class Source(NamedTuple):
-    """Points of a data-block that is not in Edit Mode: those of ``rows``, (N,) bool, or all of them."""
+    """Points of a data-block outside Edit Mode: those of ``rows``, (N,) bool, or all of them."""
 
     data: Any
     rows: NDArray[np.bool_] | None = None
 
 
 def gather(like: Any, sources: Sequence[Source]) -> Any:
-    """Return a new data-block with the points of all ``sources``, one after the other.
+    """Return a new data-block with the points of all ``sources``, concatenated.
 
-    Its materials and properties are those of ``like``. Numbers that a source lacks become 0.
+    Materials and properties are those of ``like``. Missing values become 0.
 
     Raises:
-        BadSplats: if attributes of one name have different types, or one has a type that cannot be moved.
+        BadSplats: if attributes of one name have different types, or one has an unsupported type.
     """
     kinds = _common_kinds(sources)
-    # Indices, as picking by them is ten times faster than by the mask.
+    # Indices, because indexing with them is ten times faster than with a mask.
     chosen = [None if source.rows is None else np.flatnonzero(source.rows) for source in sources]
     counts = [
         count_of(source.data) if rows is None else len(rows) for source, rows in zip(sources, chosen, strict=True)
@@ -82,10 +82,10 @@ def gather(like: Any, sources: Sequence[Source]) -> Any:
 def divide(data: Any, rows: NDArray[np.bool_]) -> tuple[Any, Any]:
     """Return two new data-blocks: the points of ``rows``, (N,) bool, and the others.
 
-    As gathering them one after the other would, but each attribute is read once.
+    Equivalent to two calls of :func:`gather`, but reads each attribute once.
 
     Raises:
-        BadSplats: if an attribute has a type that cannot be moved.
+        BadSplats: if an attribute has an unsupported type.
     """
     kinds = dict(_kinds(data))
     both = np.flatnonzero(rows), np.flatnonzero(~rows)
@@ -107,17 +107,17 @@ def divide(data: Any, rows: NDArray[np.bool_]) -> tuple[Any, Any]:
 
 
 def _new_data(like: Any, kinds: dict[str, str], count: int) -> Any:
-    """Return a copy of a data-block with so many points and the attributes ``kinds``, not filled yet."""
+    """Return a copy of a data-block with ``count`` points and empty attributes ``kinds``."""
     new = empty_copy(like)
     resize(new, count)
     for name, kind in kinds.items():
-        if name not in new.attributes and name != "position":  # data without a point have no positions
+        if name not in new.attributes and name != "position":  # data without points have no position attribute
             new.attributes.new(name, kind, "POINT")
     return new
 
 
 def empty_copy(data: Any) -> Any:
-    """Return a copy of a data-block without its points: materials and properties are kept."""
+    """Return a copy of a data-block without its points; materials and properties are kept."""
     copy = data.copy()
     if hasattr(copy, "clear_geometry"):
         copy.clear_geometry()
@@ -127,10 +127,10 @@ def empty_copy(data: Any) -> Any:
 
 
 def read_column(data: Any, name: str) -> NDArray:
-    """Return one attribute as (N,) or, where a point has several numbers, (N, width).
+    """Return one attribute as (N,), or (N, width) if a point has several numbers.
 
     Raises:
-        BadSplats: if there is none of that name.
+        BadSplats: if there is no attribute of that name.
     """
     kind = dict(_kinds(data)).get(name)
     if kind is None:
@@ -143,7 +143,7 @@ def read_column(data: Any, name: str) -> NDArray:
 
 
 def relabel(data: Any, label: int) -> None:
-    """Set the label of every point, where points have one."""
+    """Set the label of every point, if points have labels."""
     if data.attributes.get(LABEL) is not None and count_of(data):
         data.attributes[LABEL].data.foreach_set("value", np.full(count_of(data), label, np.int32))
 
@@ -170,7 +170,7 @@ def _common_kinds(sources: Sequence[Source]) -> dict[str, str]:
 
 
 def _fill(target: NDArray, data: Any, name: str, rows: NDArray[np.intp] | None, whole: NDArray, key: str) -> None:
-    """Fill ``target`` with the values of some rows of an attribute; ``whole`` has room for all of them."""
+    """Fill ``target`` with the values of some rows of an attribute; ``whole`` is a buffer for all of them."""
     attribute = data.attributes.get(name)
     if len(target) == 0:
         return
@@ -185,12 +185,12 @@ def _fill(target: NDArray, data: Any, name: str, rows: NDArray[np.intp] | None, 
 
 
 def _keep_properties(new: Any, like: Any, sources: Sequence[Source]) -> None:
-    """Mark what is padded, and keep which colours are shown."""
+    """Copy the marker of padded coefficients and the choice of the displayed colours."""
     if all(source.data.get(PADDED) for source in sources):
         new[PADDED] = True
     elif PADDED in new:
         del new[PADDED]
-    # From 5.3 on point clouds have colours as well, and none of them is the active one.
+    # From 5.3 on point clouds have colour attributes too, but no active one.
     active = getattr(getattr(like, "color_attributes", None), "active_color_name", None)
     if active is not None and active in new.attributes:
         new.color_attributes.active_color_name = active

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from .modes import into_object_mode
-from .parts import check_parts, copy_piece, new_part, pieces_of, settle
+from .parts import check_parts, copy_piece, new_part, pieces_of, refresh_part
 
 
 @into_object_mode
 def duplicate(parts: Iterable[Any]) -> list[Any]:
-    """Copy objects with their Gaussians and return the new collections: labels, ids and colours of their own.
+    """Copy objects with their Gaussians and return the new collections, with new labels, ids and colours.
 
     Raises:
         BadArgument: if there are none.
@@ -21,6 +21,6 @@ def duplicate(parts: Iterable[Any]) -> list[Any]:
         new = new_part(part, part.name)
         for piece in pieces_of(part):
             copy_piece(piece, new, new.name)
-        settle(new)
+        refresh_part(new)
         made.append(new)
     return made

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .modes import outside_edit_mode
 from .moving import drop_rows
 from .neighbours import connected_pieces
-from .parts import check_parts, pieces_of, settle
+from .parts import check_parts, pieces_of, refresh_part
 
 GAP = 3.0
 LARGEST = 0.01
@@ -19,13 +19,14 @@ LARGEST = 0.01
 
 @outside_edit_mode
 def remove_floaters(parts: Iterable[Any], *, gap: float = GAP, largest: float = LARGEST) -> int:
-    """Delete the floaters of objects and return how many Gaussians they were.
+    """Delete the floaters of objects and return the number of deleted Gaussians.
 
-    A floater is a piece that nothing touches within ``gap`` and that is small. The largest piece of an object is none.
+    A floater is a small piece that no other Gaussians touch within ``gap``. The largest piece of an object is never
+    one.
 
     Args:
-        gap: how far off, as a multiple of the distance to neighbours that is usual in the object.
-        largest: share of its object's Gaussians that a floater has at most, 0 to 1.
+        gap: least distance to other Gaussians, as a multiple of the usual neighbour distance of the object.
+        largest: most Gaussians of a floater, as a share of its object, 0 to 1.
 
     Raises:
         BadArgument: if there are no objects.
@@ -36,7 +37,7 @@ def remove_floaters(parts: Iterable[Any], *, gap: float = GAP, largest: float = 
             rows = floaters(piece.thing.data, gap, largest)
             drop_rows(piece, rows)
             removed += int(np.count_nonzero(rows))
-        settle(part)
+        refresh_part(part)
     return removed
 
 

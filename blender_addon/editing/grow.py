@@ -1,4 +1,4 @@
-"""Grow and shrink what is selected."""
+"""Grow and shrink the selection."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .selection import check_shown, read_selection, write_selection
 
 
 def grow(parts: Iterable[Any], *, steps: int = 1, reach: float = 1.0) -> int:
-    """Select the Gaussians near the selected ones of each object as well, and return how many are selected then.
+    """Add Gaussians near the selected ones to the selection of each object, and return the number selected.
 
     Args:
         steps: how many times.
-        reach: how near, as a multiple of the distance to neighbours that is usual in the object.
+        reach: distance, as a multiple of the usual neighbour distance of the object.
 
     Raises:
         BadArgument: if nothing is selected, or an object is shown as a mesh.
@@ -30,7 +30,7 @@ def grow(parts: Iterable[Any], *, steps: int = 1, reach: float = 1.0) -> int:
 
 
 def shrink(parts: Iterable[Any], *, steps: int = 1, reach: float = 1.0) -> int:
-    """Deselect the Gaussians near those that are not selected, and return how many are still selected.
+    """Deselect Gaussians near unselected ones, and return the number that is still selected.
 
     Args and Raises:
         as :func:`grow`.

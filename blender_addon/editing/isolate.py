@@ -9,12 +9,12 @@ from .modes import outside_edit_mode
 from .parts import KINDS, check_parts, scene_of
 
 HIDDEN = "splatlift_hidden_before"
-"""Custom property of a part while others are isolated: whether it was hidden before."""
+"""Custom property of a part while others are isolated: its previous visibility."""
 
 
 @outside_edit_mode
 def isolate(parts: Iterable[Any]) -> None:
-    """Hide all other objects of the scene, and its background, in the views; what is exported is as before.
+    """Hide all other objects of the scene and its background in the viewport; exports are not affected.
 
     Raises:
         BadArgument: if there are no objects.
@@ -28,7 +28,7 @@ def isolate(parts: Iterable[Any]) -> None:
 
 @outside_edit_mode
 def show_others(scene: Any) -> None:
-    """Show what :func:`isolate` hid in the collection of an imported scene; what was hidden before stays hidden."""
+    """Undo :func:`isolate` in an imported scene; objects that were hidden before stay hidden."""
     for part in _all_parts(scene):
         if HIDDEN in part:
             part.hide_viewport = bool(part[HIDDEN])

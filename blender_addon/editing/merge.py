@@ -1,4 +1,4 @@
-"""Merge objects to one."""
+"""Merge objects."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from protocol.errors import BadArgument
 
 from .modes import into_object_mode
 from .moving import Taken, join_rows
-from .parts import check_parts, dissolve_part, pieces_of, settle
+from .parts import check_parts, dissolve_part, pieces_of, refresh_part
 
 
 @into_object_mode
 def merge(parts: Iterable[Any], into: Any = None) -> Any:
-    """Merge objects and return the collection that remains: ``into``, or of the one with most Gaussians.
+    """Merge objects and return the remaining collection: ``into``, or the one with the most Gaussians.
 
-    It keeps its name, colour and label; what was moved keeps its place.
+    The remaining object keeps its name, colour and label; all Gaussians keep their position.
 
     Raises:
-        BadArgument: if there are not two objects of one scene.
-        BadSplats: if one is scaled unevenly or mirrored against the other; nothing is changed then.
+        BadArgument: if there are not at least two objects of one scene.
+        BadSplats: if one is scaled non-uniformly or mirrored relative to the other; then nothing is changed.
     """
     several = check_parts([*parts, *([into] if into is not None else [])])
     if len(several) < 2:
@@ -34,6 +34,6 @@ def merge(parts: Iterable[Any], into: Any = None) -> Any:
     join_rows(pieces[into][0], [Taken(piece) for part in others for piece in pieces[part]])
     for part in others:
         dissolve_part(part, into)
-    settle(into)
+    refresh_part(into)
     into.splatlift.confidence = confidence / max(sum(counts), 1)
     return into

@@ -1,8 +1,8 @@
-"""Leave Edit Mode before an edit, because edits need the stored data, and return to it afterwards.
+"""Leaves Edit Mode before an edit, because edits need the stored data, and returns to it afterwards.
 
-Edits of whole objects end in Object Mode: Blender takes longer to turn a million points into its editing mesh than any
-edit takes, and whole objects are not what one edits there. So do splits: what they make is there to be moved. What
-Blender can do in Edit Mode as well is done there.
+Edits of whole objects stay in Object Mode, because Blender takes longer to create the edit mesh of a million points
+than any edit takes. Splits stay there too, because the new objects are usually moved next. Edits that Blender itself
+can do in Edit Mode are done there.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 @contextmanager
 def object_mode(back: bool = True) -> Iterator[None]:
-    """Leave Edit Mode for the block, and then return with all that was in it and is still there.
+    """Leave Edit Mode for the block, then enter it again with all objects that still exist.
 
     Args:
-        back: whether to return; where the block fails, it returns in any case.
+        back: whether to return to Edit Mode; after an error it returns in any case.
     """
-    # World matrices and the list of objects are as old as the last update.
+    # World matrices and the list of objects are only valid after an update.
     bpy.context.view_layer.update()
     editing = [thing for thing in bpy.context.view_layer.objects if thing.mode == "EDIT"]
     if not editing:
@@ -42,7 +42,7 @@ def object_mode(back: bool = True) -> Iterator[None]:
 
 
 def _edit(things: list[Any]) -> None:
-    """Enter Edit Mode with those of some objects that are still there."""
+    """Enter Edit Mode with those objects that still exist."""
     layer = bpy.context.view_layer
     layer.update()
     left = [thing for thing in things if _is_there(thing)]
@@ -56,7 +56,7 @@ def _edit(things: list[Any]) -> None:
 
 
 def outside_edit_mode(edit: Callable[P, T]) -> Callable[P, T]:
-    """Have a function run in :func:`object_mode`."""
+    """Decorator: run a function in :func:`object_mode`."""
 
     @wraps(edit)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -67,13 +67,13 @@ def outside_edit_mode(edit: Callable[P, T]) -> Callable[P, T]:
 
 
 def all_in_edit_mode(things: Iterable[Any]) -> bool:
-    """Whether these meshes are what is in Edit Mode, all of them and nothing else."""
+    """Whether exactly these meshes are in Edit Mode."""
     editing = {thing for thing in bpy.context.view_layer.objects if thing.mode == "EDIT" and thing.type == "MESH"}
     return bpy.context.mode == "EDIT_MESH" and editing == set(things)
 
 
 def into_object_mode(edit: Callable[P, T]) -> Callable[P, T]:
-    """Have a function run in Object Mode, and stay there."""
+    """Decorator: run a function in Object Mode, and stay there."""
 
     @wraps(edit)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,4 +1,4 @@
-"""Move Gaussians from one object to another: extract, transform to its frame, join."""
+"""Moves Gaussians from one object to another: extract, transform to its frame, join."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .surfaces import cut_surface, faces_over, join_surface, relative
 
 
 class Taken(NamedTuple):
-    """The Gaussians of a piece that shall move: ``rows`` is (N,) bool, None for all of them."""
+    """The Gaussians of a piece to move: ``rows`` is (N,) bool, None for all of them."""
 
     piece: Piece
     rows: NDArray[np.bool_] | None = None
 
 
 def cut(piece: Piece, rows: NDArray[np.bool_], part: Any, name: str) -> Piece:
-    """Move the Gaussians of ``rows``, (N,) bool, with their share of the surface, to a new piece in another part.
+    """Move the Gaussians of ``rows``, (N,) bool, with their part of the surface, to a new piece in another part.
 
-    The new piece looks like the old one and lies where it lies.
+    The new piece has the display and the transform of the old one.
     """
     surface = None
     if piece.surface is not None:
@@ -49,13 +49,12 @@ def cut(piece: Piece, rows: NDArray[np.bool_], part: Any, name: str) -> Piece:
 
 
 def join_rows(into: Piece, taken: Sequence[Taken]) -> None:
-    """Move Gaussians of other pieces to one, where they lie; a piece of which nothing is left is removed.
+    """Move Gaussians of other pieces to ``into`` without changing their position; empty pieces are removed.
 
-    Where a piece has another place, turn or scale than ``into``, that is baked into its Gaussians. Nothing is changed
-    if one is refused.
+    A transform of a piece relative to ``into`` is applied to its Gaussians. If one is refused, nothing is changed.
 
     Raises:
-        BadSplats: if a piece is scaled by different factors along its axes or mirrored against ``into``.
+        BadSplats: if a piece is scaled non-uniformly or mirrored relative to ``into``.
     """
     with _in_frame(into, taken) as sources:
         joined = gather(into.thing.data, [Source(into.thing.data), *sources])
@@ -75,7 +74,7 @@ def join_rows(into: Piece, taken: Sequence[Taken]) -> None:
 
 
 def drop_rows(piece: Piece, rows: NDArray[np.bool_]) -> None:
-    """Delete the Gaussians of ``rows``, (N,) bool, with their share of the surface."""
+    """Delete the Gaussians of ``rows``, (N,) bool, with their part of the surface."""
     if not rows.any():
         return
     loose = _drop(piece, rows)
@@ -85,7 +84,7 @@ def drop_rows(piece: Piece, rows: NDArray[np.bool_]) -> None:
 
 
 def shown(piece: Piece) -> Piece:
-    """Return the piece, shown as points from now on where no face of its surface is left."""
+    """Return the piece; if its surface has no faces left, it is shown as points from now on."""
     if piece.surface is None or len(piece.surface.data.polygons):
         return piece
     thing, surface = piece
@@ -104,7 +103,7 @@ def shown(piece: Piece) -> Piece:
 
 
 def _drop(piece: Piece, rows: NDArray[np.bool_]) -> Any:
-    """Take Gaussians out of a piece and return the mesh of their share of the surface, if it has one."""
+    """Remove Gaussians from a piece and return the mesh of their part of the surface, if any."""
     loose = None
     if piece.surface is not None:
         loose = cut_surface(own_data(piece.surface), faces_over(piece.surface, piece.thing, rows))
@@ -114,7 +113,7 @@ def _drop(piece: Piece, rows: NDArray[np.bool_]) -> Any:
 
 @contextmanager
 def _in_frame(into: Piece, taken: Sequence[Taken]) -> Iterator[list[Source]]:
-    """Give what is taken in the frame of another piece, under the attribute names that it has."""
+    """Yield the taken Gaussians in the frame of another piece, under its attribute names."""
     made: list[Any] = []
     sources = []
     try:
@@ -145,7 +144,7 @@ def _moved(data: Any, matrix: NDArray[np.float64], name: str, native: bool) -> A
 
 
 def _replace(thing: Any, data: Any) -> None:
-    """Give an object other data under the name of the old, which are removed unless something else uses them."""
+    """Replace the data of an object and keep the name; the old data is removed if unused."""
     old, name = thing.data, thing.data.name
     thing.data = data
     if old.users == 0:
@@ -154,7 +153,7 @@ def _replace(thing: Any, data: Any) -> None:
 
 
 def _like(thing: Any, data: Any, part: Any, name: str) -> Any:
-    """A new object in ``part`` that shows ``data`` as another shows its own."""
+    """Return a new object in ``part`` that shows ``data`` with the display of ``thing``."""
     made = thing.copy()
     made.data = data
     made.name = data.name = name

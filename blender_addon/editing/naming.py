@@ -12,12 +12,12 @@ from .parts import check_parts, name_part
 from .parts import recolour as recolour_part
 
 LONGEST_NAME = 63
-"""Bytes of a name in Blender before 5.0."""
+"""Most bytes of a name in Blender before 5.0."""
 
 
 @outside_edit_mode
 def rename(parts: Iterable[Any], name: str) -> None:
-    """Name objects; several are numbered: "Chair 1", "Chair 2".
+    """Rename objects; several are numbered: "Chair 1", "Chair 2".
 
     Raises:
         BadArgument: if the name is empty or too long.
@@ -34,7 +34,7 @@ def recolour(parts: Iterable[Any], colour: Sequence[float]) -> None:
     """Give objects a colour, sRGB from 0 to 1.
 
     Raises:
-        BadArgument: if ``colour`` is none.
+        BadArgument: if ``colour`` is not a colour.
     """
     several = check_parts(parts)
     if len(colour) != 3 or not all(0 <= channel <= 1 for channel in colour):

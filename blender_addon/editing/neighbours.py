@@ -1,7 +1,7 @@
-"""Which Gaussians are near which: the usual distance, pieces that touch, what lies around a selection.
+"""Neighbourhoods of Gaussians: the usual neighbour distance, connected pieces, the surroundings of a selection.
 
-Blender brings numpy and no spatial index that takes arrays, so points are sorted into the cells of a grid, and what is
-in the same or in touching cells is near. On a million points that takes a fraction of a second.
+Blender ships numpy, but no spatial index that works on arrays. So points are sorted into the cells of a grid, and
+points in the same or adjacent cells count as near. A million points take a fraction of a second.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Floats = NDArray[np.float32]
 Cells = NDArray[np.int64]
 
 NEIGHBOUR = 6
-"""The usual distance is that to the neighbour of this rank: on a surface the points within it just hang together."""
+"""The usual distance is that to the neighbour of this rank: within it, points on a surface are just connected."""
 SAMPLES = 200
-"""Points at which the distance is looked up; its median over them is the usual one."""
+"""Points at which the distance is measured; the usual distance is the median."""
 
 _BITS = 21
 _MOST = 1 << (_BITS - 1)
-"""Cells along an axis; three indices share 64 bits."""
+"""Most cells along an axis; three indices share 64 bits."""
 _AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))
-"""Half of the 8 steps along x and y to other columns of cells: each pair of columns is met once."""
+"""Half of the 8 neighbours of a column of cells in x and y, so that each pair of columns is visited once."""
 
 
 def usual_distance(points: Floats) -> float:
-    """Return the median over some of the (N, 3) points of the distance to the sixth-nearest other one.
+    """Return the median distance to the sixth-nearest neighbour over a sample of the points (N, 3).
 
-    Points that lie in the same place count as one neighbour each; 0 for fewer than two points.
+    Coincident points count as separate neighbours; 0 for fewer than two points.
     """
     count = len(points)
     rank = min(NEIGHBOUR, count - 1)
@@ -43,17 +43,17 @@ def usual_distance(points: Floats) -> float:
         return 0.0
     low, high = _bounds(points)
     axis = int(np.argmax(high - low))
-    # A row an axis, as sums over rows are several times faster than within them.
+    # One row per axis, because sums over rows are several times faster than sums within them.
     ordered = points[np.argsort(points[:, axis], kind="stable")].T.astype(np.float64)
     picks = np.random.default_rng(0).integers(0, count, SAMPLES) if count > SAMPLES else np.arange(count)
     return float(np.median([_distance_to(ordered, axis, int(pick), rank) for pick in picks]))
 
 
 def connected_pieces(data: Any, gap: float) -> NDArray[np.intp]:
-    """Return the number (N,) of the piece that each Gaussian of a data-block is in, 0 for the largest.
+    """Return the index (N,) of the piece that each Gaussian of a data-block belongs to, 0 for the largest.
 
-    Gaussians touch where their centres, or the ends of their axes at one standard deviation, are in the same or in
-    touching cells; a cell is ``gap`` times the usual distance wide.
+    Gaussians are connected if their centres, or the ends of their axes at one standard deviation, are in the same or in
+    adjacent cells. The cell width is ``gap`` times the usual distance.
     """
     points = read_positions(data)
     width = gap * usual_distance(points)
@@ -62,12 +62,12 @@ def connected_pieces(data: Any, gap: float) -> NDArray[np.intp]:
 
 
 def connected(points: Floats, width: float, owners: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-    """Return the number (N,) of the piece that each point is in, 0 for the one of most points.
+    """Return the index (N,) of the piece that each point belongs to, 0 for the piece with the most points.
 
     Args:
         points: (N, 3).
-        width: of a cell; points in the same or in touching cells belong together.
-        owners: (M,) for the last M points the point each of them belongs with in any case.
+        width: of a cell; points in the same or in adjacent cells are connected.
+        owners: (M,) for the last M points, the point that each of them is connected to in any case.
     """
     if len(points) == 0 or width <= 0:
         return np.zeros(len(points), np.intp)
@@ -87,8 +87,8 @@ def connected(points: Floats, width: float, owners: NDArray[np.intp] | None = No
 def around(points: Floats, rows: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
     """Return (N,) bool: ``rows`` and the points near them.
 
-    Near is in the same cell or one that touches it, of half the ``reach``: surely up to half the reach, and never
-    beyond twice.
+    Near means the same or an adjacent cell; cells are half the ``reach`` wide. So points within half the reach are
+    always included, and points beyond twice the reach never.
     """
     if reach <= 0 or not rows.any():
         return rows.copy()
@@ -103,7 +103,7 @@ def around(points: Floats, rows: NDArray[np.bool_], reach: float) -> NDArray[np.
 
 
 def _distance_to(ordered: NDArray[np.float64], axis: int, at: int, rank: int) -> float:
-    """The distance from one of the points, (3, N) and ordered along an axis, to its neighbour of a rank."""
+    """Return the distance from one of the points, (3, N) sorted along an axis, to its neighbour of a rank."""
     here = ordered[:, at]
     count = ordered.shape[1]
     half = 512
@@ -121,7 +121,7 @@ def _distance_to(ordered: NDArray[np.float64], axis: int, at: int, rank: int) ->
 
 
 def _ends(data: Any, points: Floats, width: float) -> tuple[list[Floats], NDArray[np.intp]]:
-    """The ends of the axes that are longer than a cell, and the row of the Gaussian that each belongs to."""
+    """Return the ends of axes that are longer than a cell, and the row of the Gaussian of each."""
     if is_native(data):
         sizes, quats = read_column(data, SCALE), read_column(data, ROTATION)
     else:
@@ -140,7 +140,7 @@ def _ends(data: Any, points: Floats, width: float) -> tuple[list[Floats], NDArra
 
 
 def _axis(quats: Floats, axis: int) -> Floats:
-    """Column ``axis`` (M, 3) of the rotation matrices of quaternions w, x, y, z."""
+    """Return column ``axis`` (M, 3) of the rotation matrices of quaternions w, x, y, z."""
     w, x, y, z = (quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-12)).T
     columns = (
         (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)),
@@ -151,7 +151,7 @@ def _axis(quats: Floats, axis: int) -> Floats:
 
 
 def _cells(points: Floats, width: float) -> Cells:
-    """The cell (N,) that each point is in, as one number; steps to touching cells are differences of such numbers."""
+    """Return the cell (N,) of each point as one number; adjacent cells have constant differences."""
     low, high = _bounds(points)
     width = max(width, float((high - low).max()) / (_MOST - 4))
     x, y, z = ((points - low) / width).astype(np.int64).T + 1
@@ -159,7 +159,7 @@ def _cells(points: Floats, width: float) -> Cells:
 
 
 def _bounds(points: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The least and greatest coordinates (3,); an axis at a time, which is ten times faster than all at once."""
+    """Return the minimum and maximum coordinates (3,); one axis at a time is ten times faster than all at once."""
     columns = [points[:, axis] for axis in range(3)]
     return np.array([each.min() for each in columns], float), np.array([each.max() for each in columns], float)
 
@@ -169,9 +169,9 @@ def _step(x: int, y: int, z: int) -> int:
 
 
 def _touching(cells: Cells) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Each pair of ``cells``, which ascend, that touch, once: the indices of the ones and of the others.
+    """Yield each pair of adjacent ``cells`` (ascending) once, as two arrays of indices.
 
-    Cells of a column along z are numbered one after the other, so one search finds three steps to another column.
+    Cells along z have consecutive numbers, so one search finds three neighbours in another column.
     """
     above = np.flatnonzero(cells[1:] == cells[:-1] + 1)
     yield above, above + 1
@@ -186,10 +186,10 @@ def _touching(cells: Cells) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def _components(count: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The smallest node (count,) that each node hangs together with, by links between nodes ``a`` and ``b``.
+    """Return the smallest node (count,) in the connected component of each node, for links between ``a`` and ``b``.
 
-    Roots are hung below smaller roots that a link joins them to, and paths are shortened by jumping, until no link
-    joins two trees (Shiloach and Vishkin, "An O(log n) parallel connectivity algorithm", 1982).
+    Roots are attached to smaller linked roots and paths are shortened by pointer jumping, until no link connects two
+    trees (Shiloach and Vishkin, "An O(log n) parallel connectivity algorithm", 1982).
     """
     parents = np.arange(count)
     while len(a):

@@ -1,7 +1,7 @@
-"""What edits work on: the collections of objects, and in them the things that hold their Gaussians.
+"""The collections of objects that edits work on, and the Blender objects in them that hold Gaussians.
 
-A part is the collection of an object or of the background. Each piece of it holds Gaussians; where objects are shown
-as meshes it lies hidden beneath the mesh that is seen.
+A part is the collection of an object or of the background. It contains one or more pieces, each of which holds
+Gaussians. If objects are shown as meshes, the Gaussians are a hidden child of the mesh.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ KINDS = ("OBJECT", "BACKGROUND")
 
 
 class Piece(NamedTuple):
-    """An object of Blender that holds Gaussians, and the mesh that is seen in its place, or None."""
+    """A Blender object that holds Gaussians, and the mesh that is shown in its place, or None."""
 
     thing: Any
     surface: Any
 
     @property
     def seen(self) -> Any:
-        """What a person moves and selects."""
+        """The Blender object that a user moves and selects."""
         return self.surface or self.thing
 
 
 def pieces_of(part: Any) -> list[Piece]:
-    """Return what holds a part's Gaussians, the oldest first; copies of meshes get theirs first."""
+    """Return the pieces of a part, oldest first; copies of meshes first get copies of their Gaussians."""
     lay_beneath(part)
     return [Piece(thing, thing.parent if thing.get(BENEATH) else None) for thing in splat_objects(part)]
 
 
 def parts_of(scene: Any) -> list[Any]:
-    """Return the parts of an imported scene that hold Gaussians, in order of label, the background last."""
+    """Return the parts of an imported scene that hold Gaussians, in order of label, background last."""
     background = session.background_of(scene)
     return [*session.objects_of(scene), *([background] if background else [])]
 
@@ -55,7 +55,7 @@ def scene_of(part: Any) -> Any:
     """Return the collection of the imported scene that a part belongs to.
 
     Raises:
-        BadArgument: if ``part`` is no part of an imported scene.
+        BadArgument: if ``part`` does not belong to an imported scene.
     """
     scenes = [each for each in session.scenes() if each.splatlift.scene_id == part.splatlift.scene_id]
     scene = next((each for each in scenes if part in each.children_recursive), None)
@@ -65,10 +65,10 @@ def scene_of(part: Any) -> Any:
 
 
 def check_parts(parts: Iterable[Any]) -> list[Any]:
-    """Return ``parts``, each once.
+    """Return ``parts`` without duplicates.
 
     Raises:
-        BadArgument: if there are none, one is no part, or they are of different scenes.
+        BadArgument: if it is empty, one is not a part, or they belong to different scenes.
     """
     several = list(dict.fromkeys(parts))
     if not several:
@@ -81,7 +81,7 @@ def check_parts(parts: Iterable[Any]) -> list[Any]:
 
 
 def new_part(like: Any, name: str) -> Any:
-    """Make the collection of one more object in the scene of ``like`` and return it: a label, id and colour of its own.
+    """Create the collection of a new object in the scene of ``like``, with a new label, id and colour.
 
     Raises:
         BadArgument: if the scene has as many objects as a result can have.
@@ -98,7 +98,7 @@ def new_part(like: Any, name: str) -> Any:
 
 
 def background_for(like: Any) -> Any:
-    """Return the collection of the background in the scene of ``like``, made if there is none."""
+    """Return the background collection in the scene of ``like``, created if missing."""
     scene = scene_of(like)
     there = next((each for each in scene.children_recursive if each.splatlift.kind == "BACKGROUND"), None)
     if there is not None:
@@ -109,7 +109,7 @@ def background_for(like: Any) -> Any:
 
 
 def recolour(part: Any, colour: Sequence[float]) -> None:
-    """Give a part an sRGB colour: in the list, on its collection's icon, and where views show objects by colour."""
+    """Set the sRGB colour of a part: in the list, of its collection's icon, and in views by object colour."""
     r, g, b = colour
     part.splatlift.colour = (r, g, b)
     part.color_tag = nearest_tag((r, g, b)) if part.splatlift.kind == "OBJECT" else "NONE"
@@ -117,28 +117,29 @@ def recolour(part: Any, colour: Sequence[float]) -> None:
         thing.color = linear((r, g, b))
 
 
-def settle(part: Any) -> None:
-    """Bring a part in step with the Gaussians it now holds: their labels and their number."""
+def refresh_part(part: Any) -> None:
+    """Update the labels and the count of a part after its Gaussians have changed."""
     pieces = pieces_of(part)
     for piece in pieces:
-        # Their labels still tell apart what Blender's Join brought together. What cannot follow is refused by exports.
+        # Catch up before relabelling: the old labels separate Gaussians that Blender's Join has combined. Exports
+        # report moves that cannot be applied.
         with suppress(BadSplats):
             catch_up(piece.thing.data)
         relabel(piece.thing.data, part.splatlift.label)
     part.splatlift.count = sum(points_of(piece.thing) for piece in pieces)
 
 
-def settle_or_dissolve(part: Any, heir: Any) -> None:
-    """As :func:`settle`; a part without any Gaussian is dissolved into ``heir``."""
+def refresh_or_dissolve(part: Any, heir: Any) -> None:
+    """As :func:`refresh_part`; an empty part is dissolved into ``heir``."""
     for piece in [piece for piece in pieces_of(part) if not points_of(piece.thing)]:
         remove_piece(piece)
-    settle(part)
+    refresh_part(part)
     if not part.splatlift.count:
         dissolve_part(part, heir)
 
 
 def dissolve_part(part: Any, heir: Any) -> None:
-    """Remove the collection of a part; what else a person has put into it moves to the collection ``heir``."""
+    """Remove the collection of a part; other objects in it move to the collection ``heir``."""
     for child in list(part.children):
         heir.children.link(child)
     for thing in list(part.objects):
@@ -150,40 +151,40 @@ def dissolve_part(part: Any, heir: Any) -> None:
 
 
 def remove_part(part: Any) -> None:
-    """Remove a part with all that is in it from the file."""
+    """Remove a part and everything in it from the file."""
     things = list(part.all_objects)
     for child in part.children_recursive:
         bpy.data.collections.remove(child)
     bpy.data.collections.remove(part)
     for thing in things:
-        # What a person has linked to another collection as well stays there.
+        # Objects that a user has also linked to another collection stay there.
         if not thing.users_collection:
             _remove(thing)
 
 
 def remove_piece(piece: Piece) -> None:
-    """Remove a piece with its surface from the file."""
+    """Remove a piece and its surface from the file."""
     _remove(piece.thing)
     if piece.surface is not None:
         _remove(piece.surface)
 
 
 def points_of(thing: Any) -> int:
-    """Return how many points an object has, in Edit Mode as well."""
+    """Return the number of points of an object, also in Edit Mode."""
     if thing.type == "MESH" and thing.mode == "EDIT":
         return len(bmesh.from_edit_mesh(thing.data).verts)
     return count_of(thing.data)
 
 
 def own_data(thing: Any) -> Any:
-    """Return an object's data-block, copied first where another object shares it: an edit is of this object alone."""
+    """Return an object's data-block, copied first if shared, so that an edit affects only this object."""
     if thing.data.users > 1:
         thing.data = thing.data.copy()
     return thing.data
 
 
 def copy_piece(piece: Piece, part: Any, name: str) -> Piece:
-    """Copy a piece, with data of its own and placed as it is, into a part and return the copy."""
+    """Copy a piece with its data and its transform into a part and return the copy."""
     surface = None
     if piece.surface is not None:
         surface = _copy(piece.surface, part, name)
@@ -195,7 +196,7 @@ def copy_piece(piece: Piece, part: Any, name: str) -> Piece:
 
 
 def name_part(part: Any, name: str) -> None:
-    """Name a part's collection and what is in it."""
+    """Rename a part's collection and the objects in it."""
     part.name = part.splatlift.label_name = name
     for piece in pieces_of(part):
         piece.seen.name = name

@@ -11,7 +11,7 @@ from protocol.errors import BadArgument
 
 from .modes import all_in_edit_mode, into_object_mode, outside_edit_mode
 from .moving import drop_rows
-from .parts import check_parts, pieces_of, points_of, remove_part, scene_of, settle, settle_or_dissolve
+from .parts import check_parts, pieces_of, points_of, refresh_or_dissolve, refresh_part, remove_part, scene_of
 from .selection import selected
 
 
@@ -27,7 +27,7 @@ def delete(parts: Iterable[Any]) -> None:
 
 
 def delete_selection(parts: Iterable[Any]) -> int:
-    """Delete the selected Gaussians of objects and return how many; an object without any left is removed.
+    """Delete the selected Gaussians of objects and return their number; objects that become empty are removed.
 
     Raises:
         BadArgument: if nothing is selected.
@@ -37,9 +37,9 @@ def delete_selection(parts: Iterable[Any]) -> int:
 
 
 def _can_stay(parts: list[Any]) -> bool:
-    """Whether Blender can delete what is selected without leaving Edit Mode, which takes longer than deleting.
+    """Whether Blender can delete the selection without leaving Edit Mode, which takes longer than deleting.
 
-    It deletes from all that is in Edit Mode, for all objects that share a mesh, and knows of nothing that lies beneath.
+    Blender deletes from all meshes in Edit Mode, for all objects that share a mesh, and ignores hidden Gaussians.
     """
     pieces = [piece for part in parts for piece in pieces_of(part)]
     return all_in_edit_mode(piece.thing for piece in pieces) and all(
@@ -55,7 +55,7 @@ def _delete_in_edit_mode(parts: list[Any]) -> int:
     _check_any(count)
     bpy.ops.mesh.delete(type="VERT")
     for part in parts:
-        settle(part)
+        refresh_part(part)
     return count
 
 
@@ -68,7 +68,7 @@ def _delete(parts: list[Any]) -> int:
     for piece, rows in chosen:
         drop_rows(piece, rows)
     for part in parts:
-        settle_or_dissolve(part, scene)
+        refresh_or_dissolve(part, scene)
     return count
 
 

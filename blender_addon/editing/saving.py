@@ -1,22 +1,23 @@
-"""Write edits back to the result folder that a scene was imported from.
+"""Writes edits back to the result folder that a scene was imported from.
 
-What is written is a result as a segmentation leaves it, to be imported, exported from and edited again:
+The new folder is a normal result, which can be imported, exported and edited again:
 
-- ``objects.json``: a row per object that is left, with its name and colour. ``id`` is the label; labels of objects that
-  are gone are not used again, and new objects have new ones. ``count``, ``min``, ``max``, ``centre`` and ``confidence``
-  are those of its Gaussians; ``views`` those of the object that most of them came from. An object that was moved has
-  ``matrix``, 4 rows of 4 numbers: it takes points of the capture to where the object is now, still in the frame of the
-  capture. Moving the whole scene by its placement is no edit.
-- ``splats.ply``: the Gaussians that are left, those of duplicates included, with ``label``, ``confidence`` and, once
-  any was deleted or duplicated, ``splat_row``: the row that a Gaussian had in the ``splats.ply`` of before all edits.
-  They lie where they were captured; what moved them is ``matrix``. The background has no row to carry a matrix, so it
-  is written where it lies; and where an object has pieces, they are written as they lie to the first.
-- ``embedding.npy`` in the same order. ``objects/NNNN.ply`` with ``matrix`` baked in. ``meshes/NNNN.ply`` of objects
-  that are shown as meshes, or whose Gaussians are still the same.
-- ``before-edits/``: the whole result as it was before the first edit. ``labels/`` and ``overview.png`` show the scene
-  of then, so that once anything but names and colours has changed they are there only.
+- ``objects.json``: a row per remaining object, with its name and colour. ``id`` is the label; labels of deleted objects
+  are not reused, and new objects get new ones. ``count``, ``min``, ``max``, ``centre`` and ``confidence`` are computed
+  from its Gaussians; ``views`` comes from the object that most of them came from. An object that was moved has
+  ``matrix``, 4 rows of 4 numbers: the transform from the capture to the object's current position, in the frame of the
+  capture. Moving the whole scene by its placement is not an edit.
+- ``splats.ply``: the remaining Gaussians, including duplicates, with ``label``, ``confidence`` and, after any deletion
+  or duplication, ``splat_row``: the row of a Gaussian in the ``splats.ply`` before all edits. Gaussians are stored at
+  their captured position; ``matrix`` moves them. The background has no row for a matrix, so its transform is applied.
+  If an object has several pieces, they are stored relative to the first.
+- ``embedding.npy`` in the same order. ``objects/NNNN.ply`` with ``matrix`` applied. ``meshes/NNNN.ply`` of objects that
+  are shown as meshes, or whose Gaussians are unchanged.
+- ``before-edits/``: the whole result before the first edit. ``labels/`` and ``overview.png`` show the original scene;
+  once anything but names and colours has changed, they exist only there.
 
-All is written to a new folder beside the old one, which then takes its place: whatever fails, one of them is whole.
+Everything is written to a new folder next to the old one, which then replaces it: if anything fails, the old folder is
+complete.
 """
 
 from __future__ import annotations
@@ -68,17 +69,17 @@ from ..splats.columns import COLOUR, read_positions
 from ..splats.export import UNMOVED, world_matrix
 from ..splats.mesh import INVENTED
 from .modes import outside_edit_mode
-from .parts import Piece, parts_of, pieces_of, recolour, settle
+from .parts import Piece, parts_of, pieces_of, recolour, refresh_part
 from .surfaces import relative
 
 OF_LABELS = (LABELS, OVERVIEW)
-"""What shows labels in pictures, which Blender cannot draw anew."""
+"""Images of labels, which Blender cannot draw again."""
 OF_OBJECTS = (OBJECTS, MESHES)
 REMEDY = "Export the scene instead."
 
 
 class Edited(NamedTuple):
-    """A part as it is written: ``splats`` in the frame of the capture, ``matrix`` (4, 4) is what moved them since."""
+    """A part to write: ``splats`` in the frame of the capture, and ``matrix`` (4, 4), their transform since."""
 
     part: Any
     splats: Splats
@@ -94,9 +95,9 @@ class Original:
     """The result before its first edit.
 
     Attributes:
-        folder: where it is.
+        folder: its path.
         labels: (N,) of its Gaussians.
-        known: where each row of the first import is among them.
+        known: the row of each Gaussian of the first import.
         columns: names of the extra columns of its ``splats.ply``.
         rows: of its ``objects.json``, by id.
     """
@@ -108,10 +109,10 @@ class Original:
     rows: dict[int, ObjectRow]
 
     def places_of(self, splats: Splats) -> NDArray[np.int64]:
-        """Return where each of the Gaussians was, (M,).
+        """Return the original row of each Gaussian, (M,).
 
         Raises:
-            BadSplats: if one was not there.
+            BadSplats: if a Gaussian has no original row.
         """
         if ROW not in splats.extra:
             raise BadSplats(f"Gaussians no longer have the attribute {ROW}.", "Import the result again.")
@@ -123,12 +124,13 @@ class Original:
 
 @outside_edit_mode
 def save_edits(scene: Any) -> Path:
-    """Write an imported scene as it is now to its result folder and return that.
+    """Write the current state of an imported scene to its result folder and return that folder.
 
     Raises:
-        BadResult: if the folder is gone or no result.
-        BadSplats: if an object is scaled unevenly, mirrored or sheared, its Gaussians lost attributes, or none is left.
-        Unavailable: if the disk refuses; the folder is as it was then.
+        BadResult: if the folder is missing or not a result.
+        BadSplats: if an object is scaled non-uniformly, mirrored or sheared, its Gaussians lost attributes, or none is
+            left.
+        Unavailable: if the disk fails; then the folder is unchanged.
     """
     folder = Path(scene.splatlift.source)
     read_table(folder, REMEDY)
@@ -167,7 +169,7 @@ def _read_original(folder: Path) -> Original:
 
 
 def _frame(scene: Any) -> NDArray[np.float64]:
-    """The matrix (4, 4) from the capture to where the whole scene is now."""
+    """Return the matrix (4, 4) from the capture to the current frame of the whole scene."""
     upright = placement_of(scene)
     if upright is None:
         return np.array(scene.splatlift.placement, np.float64).reshape(4, 4)
@@ -175,7 +177,7 @@ def _frame(scene: Any) -> NDArray[np.float64]:
 
 
 def _separate_labels(parts: list[Any]) -> None:
-    """Give parts that share a label, as copies of a collection do, labels of their own."""
+    """Give parts that share a label, for example copies of a collection, labels of their own."""
     used: set[int] = set()
     for part in parts:
         known = part.splatlift
@@ -185,7 +187,7 @@ def _separate_labels(parts: list[Any]) -> None:
             if known.label > MAX_LABEL:
                 raise BadSplats(f"A result cannot have labels above {MAX_LABEL}.", "Merge objects first.")
             recolour(part, colour_of(known.label))
-            settle(part)
+            refresh_part(part)
         used.add(known.label)
 
 
@@ -211,7 +213,7 @@ def _moved(splats: Splats, matrix: NDArray[np.float64]) -> Splats:
 
 
 def _write_gaussians(folder: Path, edited: list[Edited], before: Original) -> bool:
-    """Write ``splats.ply`` and the embedding; say whether all Gaussians have the labels and places they had."""
+    """Write ``splats.ply`` and the embedding; return whether all Gaussians have their original labels and positions."""
     whole = merge([each.splats.with_columns(**{LABEL: _labels(each)}) for each in edited])
     places = before.places_of(whole)
     order = np.argsort(places, kind="stable")
@@ -234,7 +236,7 @@ def _labels(each: Edited) -> NDArray[np.int32]:
 
 
 def _write_objects(folder: Path, edited: list[Edited], before: Original) -> None:
-    """Write each object's file of Gaussians, and the surfaces that are known."""
+    """Write each object's file of Gaussians, and the known surfaces."""
     for name in OF_OBJECTS:
         if (before.folder / name).is_dir():
             (folder / name).mkdir()
@@ -251,12 +253,12 @@ def _write_objects(folder: Path, edited: list[Edited], before: Original) -> None
 
 
 def _is_whole(each: Edited, before: Original) -> bool:
-    """Whether an object has the very Gaussians that it had before."""
+    """Whether an object has exactly its original Gaussians."""
     return np.array_equal(np.sort(before.places_of(each.splats)), np.flatnonzero(before.labels == each.label))
 
 
 def _surface(pieces: list[Piece]) -> Mesh:
-    """The surfaces of an object as one, in the frame of its Gaussians."""
+    """Return the surfaces of an object as one, in the frame of its Gaussians."""
     corners, faces, colours, invented = [], [], [], []
     for piece in [piece for piece in pieces if piece.surface is not None]:
         matrix = relative(pieces[0].thing, piece.surface)
@@ -272,7 +274,7 @@ def _surface(pieces: list[Piece]) -> Mesh:
 
 
 def _invented(data: Any) -> NDArray[np.bool_]:
-    """Which of a surface's triangles are of faces that no camera saw."""
+    """Return which triangles of a surface belong to faces that no camera saw."""
     attribute = data.attributes.get(INVENTED)
     marks = np.zeros(len(data.polygons), bool)
     if attribute is not None and attribute.domain == "FACE" and attribute.data_type == "BOOLEAN":
@@ -291,9 +293,9 @@ def _surface_colours(data: Any) -> NDArray[np.uint8]:
 
 
 def names_of(parts: list[Any]) -> dict[Any, str]:
-    """Return what parts of one scene are called, each by a name of its own.
+    """Return a unique name for each part of one scene.
 
-    That is without the number which Blender adds where another scene of the file has an object of that name.
+    The suffix that Blender adds if another scene of the file has an object of the same name is removed.
     """
     taken = {part.name for part in parts}
     names = {}
@@ -306,7 +308,7 @@ def names_of(parts: list[Any]) -> dict[Any, str]:
 
 
 def _row(each: Edited, name: str, before: Original) -> ObjectRow:
-    """The object's row of ``objects.json``."""
+    """Return the object's row of ``objects.json``."""
     r, g, b = (round(float(channel), 6) for channel in each.part.splatlift.colour)
     colour, matrix = (r, g, b), _matrix(each)
     if _is_whole(each, before) and each.label in before.rows:
@@ -325,7 +327,7 @@ def _matrix(each: Edited) -> Matrix4 | None:
 
 
 def _copy_tree(source: Path, target: Path, leave: tuple[str, ...]) -> None:
-    """Copy a folder but for some names in it, by links where the disk has them: no file is ever written into."""
+    """Copy a folder except some names, by hard links if possible, because files are never modified in place."""
 
     def ignored(where: str, names: list[str]) -> list[str]:
         return [name for name in names if Path(where) == source and name in leave]

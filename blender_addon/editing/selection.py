@@ -1,6 +1,6 @@
-"""Which Gaussians are selected, as Edit Mode keeps it with the data: read and written outside of Edit Mode.
+"""The selection of Gaussians as Edit Mode stores it with the data, accessed outside of Edit Mode.
 
-Where objects are shown as meshes, selected vertices of the mesh stand for the Gaussians that are nearest to them.
+If objects are shown as meshes, a Gaussian is selected if its nearest vertex of the mesh is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .parts import Piece
 from .surfaces import rows_under
 
 _NAMES = (".select_vert", ".selection")
-"""Attributes that hold the selection of a mesh and of a point cloud."""
+"""Attributes with the selection of a mesh and of a point cloud."""
 
 
 def selected(piece: Piece) -> NDArray[np.bool_]:
@@ -49,7 +49,7 @@ def write_selection(data: Any, rows: NDArray[np.bool_]) -> None:
 
 
 def active_point(thing: Any) -> int | None:
-    """Return the point that was selected last in Edit Mode, or None where Blender does not know one."""
+    """Return the last point selected in Edit Mode, or None if there is none."""
     if thing.mode == "EDIT" and hasattr(thing.data, "vertices"):
         mesh = bmesh.from_edit_mesh(thing.data)
         mesh.verts.index_update()
@@ -60,10 +60,10 @@ def active_point(thing: Any) -> int | None:
 
 
 def check_shown(pieces: list[Piece]) -> list[Piece]:
-    """Return ``pieces``.
+    """Return ``pieces``, after checking that their selection is visible.
 
     Raises:
-        BadArgument: if one is shown as a mesh, so that nobody would see which of its Gaussians are selected.
+        BadArgument: if one is shown as a mesh, which hides the selection of its Gaussians.
     """
     covered = next((piece for piece in pieces if piece.surface is not None), None)
     if covered is not None:

@@ -1,7 +1,7 @@
-"""Select Gaussians similar to one: by the embedding of the result's method, or by colour.
+"""Selects Gaussians similar to one: by the embedding of the result's method, or by colour.
 
-The embedding says what belongs to the same thing, as object selection of Contrastive Gaussian Clustering does (section
-4.2: cosine of at least 0.7). A result without one leaves colour and place: a magic wand in space.
+Embeddings identify objects, as in the object selection of Contrastive Gaussian Clustering (section 4.2: cosine of at
+least 0.7). Without an embedding, colour and position are used, like a magic wand in 3D.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from .selection import check_shown, read_selection, write_selection
 
 THRESHOLD = 0.7
 GAP = 2.0
-"""How far apart neighbours of like colour may be, as a multiple of the usual distance."""
+"""Largest distance between neighbours of similar colour, as a multiple of the usual distance."""
 
 Ask = Callable[[Path, int, float], "NDArray[np.bool_] | None"]
-"""Asks a server: result folder, row, threshold -> (N,) bool by row, or None where no server can answer."""
+"""Asks a server: result folder, row, threshold -> (N,) bool by row, or None if no server can answer."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One Gaussian: the object of Blender that holds it, and its number there."""
+    """One Gaussian: the Blender object that holds it, and its index."""
 
     thing: Any
     index: int
@@ -44,7 +44,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Similar:
-    """How many Gaussians were selected, and by what: "embedding" or "colour"."""
+    """The number of selected Gaussians, and the criterion: "embedding" or "colour"."""
 
     count: int
     by: str
@@ -59,21 +59,21 @@ def select_like(
     extend: bool = False,
     ask: Ask | None = None,
 ) -> Similar:
-    """Select the Gaussians of objects that are like one of them, or like those that are selected.
+    """Select the Gaussians of objects that are similar to one Gaussian, or to the selected ones.
 
-    Where the result's method trained an embedding, alike are those whose embedding has a cosine of at least
-    ``threshold`` with that one; the embedding is read from the result folder, or a server is asked where the folder
-    is gone. Elsewhere alike are those of the same colour, each channel within 1 - ``threshold``, that hang together
-    with that one.
+    If the result's method trained an embedding, a Gaussian is similar if the cosine of the embeddings is at least
+    ``threshold``; the embedding is read from the result folder, or a server is asked if the folder is missing.
+    Otherwise a Gaussian is similar if its colour differs by at most 1 - ``threshold`` in each channel and it is
+    connected to the first one through similar Gaussians.
 
     Args:
-        like: the one; None for the selected ones of each object.
-        threshold: 0 to 1; the higher, the fewer.
-        extend: whether what is selected stays selected.
+        like: the Gaussian to compare with; None for the selected ones of each object.
+        threshold: 0 to 1; higher selects fewer.
+        extend: whether to keep the existing selection.
 
     Raises:
         BadArgument: if there is nothing to compare with, or an object is shown as a mesh.
-        BadResult: if the embedding is broken or of another result.
+        BadResult: if the embedding is broken or belongs to another result.
     """
     several = check_parts(parts)
     pieces = check_shown([piece for part in several for piece in pieces_of(part)])
@@ -129,7 +129,7 @@ def _by_embedding(
 
 
 def _unit(embedding: NDArray, places: NDArray[np.intp]) -> NDArray[np.float32]:
-    """The embeddings of some places at unit length; zeros for what has none."""
+    """Return the embeddings of some rows, normalised; zeros where there is none."""
     values = embedding[np.maximum(places, 0)].astype(np.float32)
     values[places < 0] = 0
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)

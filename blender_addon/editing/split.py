@@ -1,4 +1,4 @@
-"""Split objects: what is selected off the rest, or into pieces that do not touch."""
+"""Split objects: the selection from the rest, or into unconnected pieces."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from protocol.errors import BadArgument
 from .modes import into_object_mode
 from .moving import cut
 from .neighbours import connected_pieces
-from .parts import check_parts, new_part, pieces_of, settle, settle_or_dissolve
+from .parts import check_parts, new_part, pieces_of, refresh_or_dissolve, refresh_part
 from .selection import selected
 
 
 @into_object_mode
 def split_selection(parts: Iterable[Any]) -> list[Any]:
-    """Make the selected Gaussians of each object an object of their own and return the new collections.
+    """Move the selected Gaussians of each object to a new object and return the new collections.
 
     Raises:
-        BadArgument: if nothing is selected, or nothing but whole objects.
+        BadArgument: if nothing is selected, or only whole objects.
     """
     made = []
     any_selected = False
@@ -36,8 +36,8 @@ def split_selection(parts: Iterable[Any]) -> list[Any]:
             if rows.any():
                 cut(piece, rows, new, new.name)
         made.append(new)
-        settle_or_dissolve(part, new)
-        settle(new)
+        refresh_or_dissolve(part, new)
+        refresh_part(new)
     if not made:
         raise BadArgument(
             "The whole object is selected." if any_selected else "No Gaussians are selected.",
@@ -48,30 +48,30 @@ def split_selection(parts: Iterable[Any]) -> list[Any]:
 
 @into_object_mode
 def split_pieces(parts: Iterable[Any], *, gap: float = 1.0, smallest: int = 50) -> list[Any]:
-    """Split objects into connected pieces and return the new collections; the largest piece stays what it was.
+    """Split objects into connected pieces and return the new collections; the largest piece keeps the object.
 
     Args:
-        gap: how far apart neighbours may be, as a multiple of the distance that is usual in the object.
-        smallest: Gaussians that a piece has at least; smaller ones stay with the largest piece.
+        gap: largest distance between connected neighbours, as a multiple of the usual distance of the object.
+        smallest: least number of Gaussians of a new object; smaller pieces stay with the largest one.
 
     Raises:
-        BadArgument: if every object is of one piece.
+        BadArgument: if every object is connected.
     """
     made = []
     for part in check_parts(parts):
         for piece in pieces_of(part):
             numbers = connected_pieces(piece.thing.data, gap)
             counts = np.bincount(numbers)
-            # The largest piece has number 0.
+            # The largest piece has index 0.
             for number in [n for n in range(1, len(counts)) if counts[n] >= smallest]:
                 new = new_part(part, part.name)
-                # A cut may leave the piece without a surface.
+                # The first cut may have left the piece without a surface.
                 left = next(each for each in pieces_of(part) if each.thing == piece.thing)
                 cut(left, numbers == number, new, new.name)
                 numbers = numbers[numbers != number]
-                settle(new)
+                refresh_part(new)
                 made.append(new)
-        settle(part)
+        refresh_part(part)
     if not made:
         raise BadArgument("The object has no separate pieces.", "Try a smaller gap or smaller pieces.")
     return made

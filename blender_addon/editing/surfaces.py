@@ -1,4 +1,4 @@
-"""Surfaces shown in place of Gaussians: which belong together, cutting them and joining them."""
+"""Cuts and joins the surfaces that are shown in place of Gaussians."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..splats.export import world_matrix
 
 
 def rows_under(surface: Any, chosen: NDArray[np.bool_], thing: Any) -> NDArray[np.bool_]:
-    """Return (N,) bool: the Gaussians whose nearest vertex of the surface is one of the ``chosen`` ones, (V,) bool."""
+    """Return (N,) bool: the Gaussians whose nearest vertex of the surface is one of ``chosen``, (V,) bool."""
     return _nearest_is(read_positions(surface.data), chosen, _positions(thing, surface))
 
 
@@ -36,7 +36,7 @@ def cut_surface(data: Any, faces: NDArray[np.bool_]) -> Any:
 
 
 def join_surface(data: Any, other: Any, matrix: NDArray[np.float64]) -> None:
-    """Add the faces of a mesh, moved by ``matrix`` (4, 4), to another."""
+    """Add the faces of a mesh, transformed by ``matrix`` (4, 4), to another."""
     moved = other.copy()
     moved.transform(Matrix(matrix.tolist()))
     both = bmesh.new()

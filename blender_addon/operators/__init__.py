@@ -1,1 +1,1 @@
-"""What the panel's buttons do, one file per job."""
+"""The operators behind the panel's buttons, one file per task."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from protocol.errors import NotFound
+from protocol.lists import first_of
 
 from .. import session
 from ..editing.assign import assign, assign_to_background
@@ -155,7 +156,7 @@ class SPLATLIFT_MT_assign(bpy.types.Menu):
 
         @property
         def layout(self) -> Any:
-            """Blender's, which is always there while something is drawn."""
+            """The layout to draw in; never None while drawing."""
 
     def draw(self, context: Any) -> None:
         scene = shown_scene(context)
@@ -165,8 +166,7 @@ class SPLATLIFT_MT_assign(bpy.types.Menu):
 
 
 def _names(parts: list[Any]) -> str:
-    named = ", ".join(part.name for part in parts[:3])
-    return named if len(parts) <= 3 else f"{named} and {len(parts) - 3} more"
+    return first_of([part.name for part in parts])
 
 
 CLASSES = (

@@ -1,4 +1,4 @@
-"""Edit objects as wholes: rename, colour, merge, delete, duplicate, isolate."""
+"""Edit whole objects: rename, colour, merge, delete, duplicate, isolate."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
@@ -151,7 +151,7 @@ class SPLATLIFT_OT_show_others(bpy.types.Operator):
 
 
 def show_only(context: Any, parts: list[Any]) -> None:
-    """Select what is seen of parts and nothing else; in Edit Mode the selection of objects is left as it is."""
+    """Select only the visible objects of parts; in Edit Mode the selection is not changed."""
     if context.mode != "OBJECT":
         return
     layer = context.view_layer

@@ -17,7 +17,7 @@ class SPLATLIFT_OT_save_edits(bpy.types.Operator):
 
     bl_idname = "splatlift.save_edits"
     bl_label = "Save Edits to Result"
-    # Undo reaches labels that had to be given anew; what is on disk stays as it was saved.
+    # Undo reverts labels that had to be reassigned, but not the files on disk.
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod

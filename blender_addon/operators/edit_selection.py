@@ -1,4 +1,4 @@
-"""Change which Gaussians are selected: similar ones, more, fewer."""
+"""Change the selection of Gaussians: similar ones, grow, shrink."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
@@ -22,7 +22,7 @@ from .edit_targets import can_edit, need_targets
 from .reporting import reporting
 
 PATIENCE = 10.0
-"""Seconds that a server may take to answer; the first time it has to open the result."""
+"""Seconds to wait for the server's answer; the first time it has to open the result."""
 
 
 class _Select:
@@ -101,14 +101,14 @@ class SPLATLIFT_OT_shrink_selection(_Spread, bpy.types.Operator):
 
 
 def ask(folder: Path, row: int, threshold: float) -> NDArray[np.bool_] | None:
-    """Ask the connected server which Gaussians of a result are like one; None where it cannot tell."""
+    """Ask the connected server which Gaussians of a result are similar to one; None if it cannot answer."""
     known = timer.known_connection
     if known is None or known.state != "connected" or known.server is None or "select" not in known.server.features:
         return None
     try:
         wanted = Select(job_of(folder), row, threshold=threshold, hull=False)
         return known.start(select(known, wanted)).result(PATIENCE)
-    except NotFound:  # a result of another server, or one that is on disk only
+    except NotFound:  # a result of another server, or one that exists only on disk
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the Edit buttons act on, and when they can."""
+"""The objects that the Edit buttons act on, and whether the buttons are enabled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTHING = "Select an imported object in the view or in the list"
 def targets(context: Any) -> list[Any]:
     """Return the collections of objects to edit: those selected in the view, else the one chosen in the list.
 
-    In Edit Mode they are those that are being edited. The active object's comes first.
+    In Edit Mode they are those in Edit Mode. The active object's collection is first.
     """
     selected = set(context.objects_in_mode if context.mode.startswith("EDIT") else context.selected_objects)
     touched = []
@@ -55,7 +55,7 @@ def need_scene(context: Any) -> Any:
 
 
 def can_edit(cls: Any, context: Any) -> bool:
-    """Whether edits of objects can start now; says why not."""
+    """Whether objects can be edited now; sets the reason if not."""
     if not session.scenes():
         cls.poll_message_set("Import a result first")
     elif context.mode not in ("OBJECT", "EDIT_MESH", "EDIT_POINTCLOUD"):

@@ -1,6 +1,6 @@
-"""Export objects to a file of Gaussians or of a mesh, with what was moved baked in.
+"""Export objects to a file of Gaussians or of a mesh, with transforms applied.
 
-The Gaussians are also in Blender's File > Export, and an exporter of collections.
+The export of Gaussians is also in Blender's File > Export, and available as an exporter of collections.
 """
 
 # pyright: reportInvalidTypeForm=false
@@ -34,11 +34,11 @@ FORMATS = (
     *((each.name, each.title, f"Keeps {each.keeps}") for each in formats_here()),
 )
 WIDTH = 44
-"""Characters of a line beside the file dialog."""
+"""Characters per line next to the file dialog."""
 
 
 class _Export(ExportHelper):
-    # Blender would take these for properties of its own.
+    # At runtime Blender would register these annotations as properties.
     if TYPE_CHECKING:
         what: str
         filepath: str
@@ -54,7 +54,7 @@ class _Export(ExportHelper):
     def invoke(self, context: Any, event: Any) -> Any:
         chosen = chosen_object(context) if self.what == "OBJECT" else shown_scene(context)
         if chosen is not None:
-            # In the folder of the last export, but under this object's name.
+            # In the folder of the last export, but with this object's name.
             self.filepath = str(Path(self.filepath).parent / f"{bpy.path.clean_name(chosen.name)}{self.filename_ext}")
         return ExportHelper.invoke(self, context, event)
 
@@ -84,7 +84,7 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
             ("WORLD", "World", "Axes and scale of Blender, with Z up"),
         ),
     )
-    # Blender sets it where a collection is exported by its own exporter.
+    # Blender sets it when a collection is exported by its own exporter.
     collection: bpy.props.StringProperty(options={"HIDDEN"})
 
     def check(self, context: Any) -> bool:
@@ -113,7 +113,7 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
         if self.collection:
             parts, background = [_collection(self.collection)], self.background
         else:
-            # An object that was asked for by itself is written, be it the background.
+            # The background is written if it was requested explicitly.
             parts, background = chosen(self.what, context), self.background or self.what != "SCENE"
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)

@@ -1,4 +1,4 @@
-"""Import a result: a few milliseconds a tick in a window, at once in background mode."""
+"""Imports a result: a few milliseconds per tick in a window, at once in background mode."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
@@ -20,7 +20,7 @@ from ..timer import timer
 from .reporting import Outcome, reporting
 
 FROM_PANEL = ("display", "up", "scale")
-"""Properties of an import that the panel has, for a click that does not give them."""
+"""Properties of an import that default to the panel's values."""
 
 
 class SPLATLIFT_OT_import_result(bpy.types.Operator):
@@ -30,7 +30,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     bl_label = "Import"
     bl_options = {"REGISTER", "UNDO"}
 
-    # What is not given is to be asked for, and not taken from the last time.
+    # SKIP_SAVE: missing values must be asked for, not taken from the last call.
     directory: bpy.props.StringProperty(
         name="Result", description="A result folder", subtype="DIR_PATH", options={"SKIP_SAVE"}
     )
@@ -85,7 +85,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
             show(finish(steps))
             return {"FINISHED"}
         timer.begin_import(steps, in_one_undo_step)
-        # The undo step belongs to the moment when the objects appear.
+        # The undo step is pushed when the objects appear.
         return {"CANCELLED"}
 
 
@@ -106,22 +106,22 @@ class SPLATLIFT_OT_stop_import(bpy.types.Operator):
 
 
 def photographs_of(result: Path, chosen: str, context: Any) -> Path | None:
-    """Return the folder of a result's photographs: the chosen one, else the panel's capture if it has the same name.
+    """Return the folder of a result's photographs: the chosen one, else the panel's capture if the names match.
 
     Raises:
-        BadResult: if ``result`` is no result folder.
+        BadResult: if ``result`` is not a result folder.
     """
     if chosen:
         return Path(bpy.path.abspath(chosen))
     capture = capture_folder(context)
-    # A name alone proves little, but the photographs of a result made from another folder would be wrong for sure.
+    # The same name is weak evidence, but with another name the photographs would certainly be wrong.
     return capture if capture is not None and capture.is_dir() and capture.name == read_table(result).scene else None
 
 
 def show(collection: Any) -> None:
-    """Have the panel's list show a scene that has just been imported, and solid views its objects' colours.
+    """Select a newly imported scene in the panel's list, and switch solid views to object colours.
 
-    Of Gaussians that Blender draws by itself solid views show the photographs' colours as they are.
+    Blender's native Gaussians show the colours of the photographs in solid views already.
     """
     chosen = bpy.context.scene.splatlift
     chosen.scene_id = collection.splatlift.scene_id
@@ -131,16 +131,16 @@ def show(collection: Any) -> None:
     plain = not drawn_by_blender(collection)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            # Blender's own choice shows every object in the same grey; another choice is a person's.
+            # Blender's default shows every object in the same grey; any other setting was chosen by the user.
             if plain and area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
                 area.spaces.active.shading.color_type = "OBJECT"
             if area.type == "VIEW_3D" and session.cameras_of(collection) is not None:
-                # From every camera a line would lead to the scene's placement.
+                # Otherwise every camera shows a line to the scene's placement.
                 area.spaces.active.overlay.show_relationship_lines = False
 
 
 def in_one_undo_step(collection: Any) -> None:
-    """As :func:`show`, and make what was imported one step of undo, which a timer has to do itself."""
+    """As :func:`show`, and push an undo step for the import, because a timer has to do that itself."""
     show(collection)
     window = next(iter(bpy.context.window_manager.windows), None)
     with bpy.context.temp_override(window=window):

@@ -21,7 +21,7 @@ from .reporting import Outcome, reporting
 
 
 class _OfScene:
-    """An operator on the scene that the list shows."""
+    """An operator on the scene shown in the list."""
 
     bl_options = {"REGISTER", "UNDO"}
 
@@ -51,8 +51,9 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
         show_labels(self.colours == "LABELS")
         native = drawn_by_blender(shown_scene(context))
         for shading in _shadings(context):
-            # A solid view has the colours of objects alone, except of Blender's own Gaussians; those of photographs are
-            # in the material.
+            # A solid view shows only object colours, except for Blender's native Gaussians; the colours of photographs
+            # need
+            # the material.
             if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and native:
                 shading.color_type = "MATERIAL"
             elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
@@ -102,7 +103,7 @@ class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
         cameras = session.import_cameras(scene, capture)
         found = photographs_of(cameras)
         for space in _spaces(context):
-            # From every camera a line would lead to the scene's placement.
+            # Otherwise every camera shows a line to the scene's placement.
             space.overlay.show_relationship_lines = False
         if capture is None:
             wanted = read_table(source).scene

@@ -1,4 +1,4 @@
-"""Act on one object of the list. What only sets a property, such as hiding, the list does by itself."""
+"""Select an object of the list. Properties such as visibility are set by the list itself."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.

@@ -1,4 +1,4 @@
-"""Faults as Blender shows them."""
+"""Reports faults in Blender's interface."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Literal
 from protocol.errors import Fault
 
 Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
-"""What an operator returns to Blender."""
+"""Return values of an operator."""
 
 
 def reporting(execute: Callable[[Any, Any], set[str]]) -> Any:
-    """Make an operator's ``execute`` report a :class:`Fault` and cancel, instead of showing a traceback."""
+    """Decorator: make an operator's ``execute`` report a :class:`Fault` and cancel, instead of showing a traceback."""
 
     @wraps(execute)
     def reported(self: Any, context: Any) -> set[str]:

@@ -1,4 +1,4 @@
-"""Segment the chosen capture on the server, cancel that, and set what the method is to use."""
+"""Segment the chosen capture on the server, cancel jobs, and edit the settings of the method."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
@@ -20,7 +20,7 @@ from ..timer import redraw_panels, timer
 from .reporting import Outcome, reporting
 
 DROPPED = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS, *VIDEO_ENDINGS, *SPLAT_ENDINGS, ".json", ".bin", ".txt")
-"""Endings of the files that belong to a capture."""
+"""Endings of files that can belong to a capture."""
 
 
 class SPLATLIFT_OT_segment(bpy.types.Operator):
@@ -107,7 +107,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
     filter_glob: bpy.props.StringProperty(default=";".join(f"*{ending}" for ending in DROPPED), options={"HIDDEN"})
 
     def invoke(self, context: Any, event: Any) -> Outcome:
-        """Ask for a file, unless one was dropped."""
+        """Open the file dialog, unless a file was dropped."""
         if self.filepath:
             return self.execute(context)
         context.window_manager.fileselect_add(self)
@@ -119,7 +119,7 @@ class SPLATLIFT_OT_drop_capture(bpy.types.Operator):
         if not self.filepath or not path.exists():
             raise BadArgument(f"The file {self.filepath} does not exist.", "Choose a file of a capture.")
         settings(context).folder = str(scene_of(path))
-        redraw_panels()  # Blender does not by itself, where the file was dropped beside the panel
+        redraw_panels()  # Blender does not redraw the panel if the file was dropped outside of it
         return {"FINISHED"}
 
 
@@ -155,7 +155,7 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
     @classmethod
     def description(cls, context: Any, properties: Any) -> str:
-        """Say what the setting is: the text is the server's."""
+        """Return the tooltip, which the server provides."""
         found = values.values_of(settings(context), properties.method)
         told = next((each.help for each in found if each.name == properties.setting), "")
         return f"{told}\n\nClick to reset it to the default of the method" if told else cls.__doc__ or ""
@@ -168,9 +168,9 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
 
 def request_of(chosen: Any, folder: Path) -> JobRequest:
-    """Return what the panel asks for: the method, what was set otherwise, and splats where they are to be used.
+    """Return the request of the panel: the method, its changed settings, and splats if they are to be used.
 
-    Of photographs or splats without masks, no method is asked for, as it would ask for masks.
+    Without masks, no method is requested for photographs or splats, because a method requires masks.
     """
     looked = timer.look_at(folder) if bpy.app.background else timer.surveyed
     found = looked if isinstance(looked, Survey) and looked.folder == folder else None
@@ -181,7 +181,7 @@ def request_of(chosen: Any, folder: Path) -> JobRequest:
 
 
 def _job(id: str) -> Job:
-    """Return the panel's job of that id, or its newest.
+    """Return the panel's job with this id, or its newest.
 
     Raises:
         NotFound: if there is none.
@@ -220,7 +220,7 @@ if hasattr(bpy.types, "FileHandler"):
 
         @classmethod
         def poll_drop(cls, context: Any) -> bool:
-            """Leave all other drops to Blender, which has uses of its own for pictures and meshes."""
+            """Leave all other drops to Blender, which imports images and meshes itself."""
             area = context.area
             if area is None or area.type != "VIEW_3D":
                 return False

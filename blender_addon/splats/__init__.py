@@ -1,4 +1,4 @@
-"""`Splats` <-> Blender data: attributes, points, meshes, collections, and back to a file.
+"""Conversion between `Splats` and Blender data: attributes, points, meshes, collections, export files.
 
-Every module here works on data alone; which collections belong to which scene is :mod:`..session`'s business.
+The modules here work on data only; :mod:`..session` knows which collections belong to which scene.
 """

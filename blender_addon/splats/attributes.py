@@ -1,8 +1,8 @@
 """`Splats` <-> attributes on the points of a mesh or point cloud, under the column names of the 3DGS PLY.
 
-The values are the stored ones, exact both ways: logarithmic scales, logit opacities, quaternions w, x, y, z, and the
-higher spherical harmonics channel by channel. Those are the names and meanings that KIRI's 3DGS Render add-on reads.
-A point cloud that Blender itself draws as Gaussians has other ones, see :mod:`.native`; reading takes both.
+Values are those of the file, exact in both directions: log-scales, logit opacities, quaternions w, x, y, z, and the
+higher spherical harmonics channel by channel. KIRI's 3DGS Render add-on reads the same names. Blender's native
+Gaussians use other names, see :mod:`.native`; reading supports both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .columns import (
     write,
     write_positions,
 )
-from .following import PLACE, followed, has_moved
+from .moved_points import WRITTEN_AT, has_moved, with_moves_applied
 
 DC = ("f_dc_0", "f_dc_1", "f_dc_2")
 OPACITY = "opacity"
@@ -38,15 +38,15 @@ SCALES = ("scale_0", "scale_1", "scale_2")
 QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 
 PADDED = "sh_padded"
-"""Custom property of data whose ``f_rest_0`` to ``f_rest_8`` are zeros added on writing."""
+"""Custom property of data whose ``f_rest_0`` to ``f_rest_8`` are zeros that were added on writing."""
 
-_RESERVED = ("position", "radius", PLACE, COLOUR, *DC, OPACITY, *SCALES, *QUATS)
+_RESERVED = ("position", "radius", WRITTEN_AT, COLOUR, *DC, OPACITY, *SCALES, *QUATS)
 _REST = ("f_rest_",)
 _FEWEST_REST = 9
 
 
 def is_splats(data: Any) -> bool:
-    """Whether a data-block carries the columns of a splat, of either form."""
+    """Whether a data-block has the columns of a splat, in either form."""
     attributes = getattr(data, "attributes", None)
     if attributes is None:
         return False
@@ -56,24 +56,24 @@ def is_splats(data: Any) -> bool:
 def write_splats(data: Any, splats: Splats) -> None:
     """Fill an empty mesh or point cloud with Gaussians, one point each, in the frame of the capture.
 
-    Splats of degree 0 get the nine ``f_rest`` columns of degree 1 as zeros, because KIRI's add-on refuses files
-    without ``f_rest_0`` and reads whole degrees only; :func:`read_splats` takes them off again.
+    Splats of degree 0 get the nine ``f_rest`` columns of degree 1 as zeros, because KIRI's add-on requires ``f_rest_0``
+    and reads only whole degrees; :func:`read_splats` removes them again.
 
     Args:
-        data: ``bpy.types.Mesh`` or, where Blender can resize one, ``bpy.types.PointCloud``; without any point.
-        splats: extra columns must be integers that fit 32 bits (kept as INT) or floats that float32 holds exactly
-            (kept as FLOAT).
+        data: ``bpy.types.Mesh`` or, if Blender can resize one, ``bpy.types.PointCloud``; without points.
+        splats: extra columns must be integers that fit 32 bits (stored as INT) or floats that float32 represents
+            exactly (stored as FLOAT).
 
     Raises:
-        BadSplats: if an extra column cannot be kept exactly or under its name.
+        BadSplats: if an extra column cannot be stored exactly or under its name.
     """
     extra = storable(splats, _RESERVED, _REST)
     resize(data, len(splats))
     attributes = data.attributes
     kinds = {**dict.fromkeys(_float_names(splats), "FLOAT"), **kinds_of(extra)}
-    make(attributes, {**kinds, COLOUR: "FLOAT_COLOR", PLACE: "FLOAT_VECTOR"})
+    make(attributes, {**kinds, COLOUR: "FLOAT_COLOR", WRITTEN_AT: "FLOAT_VECTOR"})
     write_positions(data, splats.means)
-    write(attributes, PLACE, splats.means)
+    write(attributes, WRITTEN_AT, splats.means)
     for name, column in _float_columns(splats):
         write(attributes, name, column)
     for name, column in extra.items():
@@ -85,13 +85,13 @@ def write_splats(data: Any, splats: Splats) -> None:
 
 
 def read_splats(data: Any) -> Splats:
-    """Return the Gaussians that a mesh or point cloud holds, exactly as :func:`write_splats` was given them.
+    """Return the Gaussians of a mesh or point cloud, exactly as passed to :func:`write_splats`.
 
-    Those whose points were moved follow, see :func:`.following.follow`. FLOAT and INT attributes that are no splat
-    column come back as extra columns.
+    Gaussians whose points were moved are transformed too, see :func:`.moved_points.apply_moves`. FLOAT and INT
+    attributes that are no splat column are returned as extra columns.
 
     Raises:
-        BadSplats: if a splat column is missing, or its type or domain was changed; if points were scaled unevenly.
+        BadSplats: if a splat column is missing, or has another type or domain; if points were scaled non-uniformly.
     """
     if native.is_native(data):
         return native.read_native(data)
@@ -107,14 +107,14 @@ def read_splats(data: Any) -> Splats:
         sh = np.ascontiguousarray(sh[:, :1])
     opacities = np.ascontiguousarray(_read(attributes, (OPACITY,), n)[:, 0])
     extra = read_extra(attributes, n, _RESERVED, _REST)
-    return followed(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
+    return with_moves_applied(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
 
 
 def catch_up(data: Any) -> None:
-    """Turn and scale the Gaussians of data whose points were moved, and remember where they are now.
+    """Apply the moves of points to their Gaussians, and store the new positions.
 
     Raises:
-        BadSplats: as :func:`read_splats`; nothing is changed then.
+        BadSplats: as :func:`read_splats`; then nothing is changed.
     """
     if not count_of(data) or not has_moved(data):
         return
@@ -124,7 +124,7 @@ def catch_up(data: Any) -> None:
         return
     for name, column in _float_columns(splats):
         write(data.attributes, name, column)
-    write(data.attributes, PLACE, splats.means)
+    write(data.attributes, WRITTEN_AT, splats.means)
     data.update_tag()
 
 
@@ -150,7 +150,7 @@ def _float_columns(splats: Splats) -> Iterator[tuple[str, Floats]]:
 
 
 def _columns(rows: Floats, block: int = 2048) -> Floats:
-    """Transpose (N, M) to contiguous (M, N), in blocks of rows that stay in the processor's cache."""
+    """Transpose (N, M) to contiguous (M, N), in blocks of rows that fit the processor's cache."""
     out = np.empty(rows.shape[::-1], np.float32)
     for start in range(0, len(rows), block):
         out[:, start : start + block] = rows[start : start + block].T
@@ -170,7 +170,7 @@ def _rest_count(attributes: Any) -> int:
 
 
 def _read(attributes: Any, names: Any, n: int) -> Floats:
-    """The FLOAT attributes ``names`` as one array (N, len(names))."""
+    """Return the FLOAT attributes ``names`` as one array (N, len(names))."""
     out = np.empty((len(names), n), np.float32)
     for row, name in zip(out, names, strict=True):
         read_into(attributes, name, "FLOAT", row)

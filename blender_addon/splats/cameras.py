@@ -1,8 +1,8 @@
-"""The cameras of a capture as Blender's, each with its photograph behind what it sees.
+"""The cameras of a capture as Blender cameras, with their photographs as background images.
 
-Blender's cameras look along minus z with y up and measure in sensor widths; those of a capture look along z with y
-down and measure in pixels. The frames are the same to a thousandth of a pixel once the scene's render size and pixel
-aspect are the camera's, which :func:`look_through` sees to.
+Blender's cameras look along minus z with y up and measure in sensor widths; those of a capture look along z with y down
+and measure in pixels. The images agree to a thousandth of a pixel if the scene has the camera's render size and pixel
+aspect, which :func:`look_through` sets.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from protocol.result.cameras import CameraRow, photograph_of
 
 NAME = "Cameras"
 SIZE = "splatlift_size"
-"""Custom property of a camera: width and height in pixels, and how many times as high as wide its pixels are."""
+"""Custom property of a camera: width and height in pixels, and the height of a pixel relative to its width."""
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 _DISPLAY = 0.1
-"""Size of a camera in the view, of the median distance between the cameras and their middle."""
+"""Display size of a camera, relative to the median distance of the cameras from their centre."""
 
 
 def add_cameras(scene: Any, upright: Any, rows: Sequence[CameraRow], capture: Path | None) -> Any:
-    """Make a collection of cameras in the collection ``scene`` and return it.
+    """Create a collection of cameras in the collection ``scene`` and return it.
 
     Args:
-        upright: the object that turns the frame of the capture upright; the cameras' parent.
-        capture: the folder where the photographs lie, or None for cameras without them.
+        upright: the object that rotates the frame of the capture upright; the parent of the cameras.
+        capture: the folder of the photographs, or None for cameras without them.
     """
     collection: Any = bpy.data.collections.new(NAME)
     scene.children.link(collection)
@@ -54,11 +54,11 @@ def add_cameras(scene: Any, upright: Any, rows: Sequence[CameraRow], capture: Pa
 
 
 def look_through(camera: Any, scene: Any) -> None:
-    """Make ``camera`` the camera of a ``bpy.types.Scene``, with its size and pixel aspect for rendering."""
+    """Make ``camera`` the active camera of a ``bpy.types.Scene``, and set its render size and pixel aspect."""
     width, height, aspect = camera.data[SIZE]
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = int(width), int(height), 100
-    # Blender takes no pixel aspect below 1.
+    # Blender does not accept a pixel aspect below 1.
     render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, 1 / aspect), max(1.0, aspect)
     scene.camera = camera
 
@@ -74,7 +74,7 @@ def photographs_of(collection: Any) -> int:
 
 
 def remove_cameras(collection: Any) -> None:
-    """Remove a collection of cameras with all that belongs to them alone."""
+    """Remove a collection of cameras and all data that only it uses."""
     cameras = [each for each in collection.objects if is_camera(each)]
     data = [each.data for each in cameras]
     images = {image.image for each in data for image in each.background_images if image.image is not None}
@@ -86,7 +86,7 @@ def _set_lens(data: Any, row: CameraRow) -> None:
     (fx, _, cx), (_, fy, cy), _ = row.K
     data.sensor_fit = "HORIZONTAL"
     data.lens = fx * data.sensor_width / row.width
-    # Shifts are in widths of the frame, upwards and to the right.
+    # Shifts are in widths of the frame, positive upwards and to the right.
     data.shift_x = (row.width / 2 - cx) / row.width
     data.shift_y = (cy - row.height / 2) / row.width * fx / fy
     data[SIZE] = (float(row.width), float(row.height), fx / fy)
@@ -96,14 +96,14 @@ def _put_behind(data: Any, photograph: Path) -> None:
     data.show_background_images = True
     picture = data.background_images.new()
     picture.image = bpy.data.images.load(str(photograph), check_existing=True)
-    # The photograph may have more pixels than the camera counts; it fills the frame all the same.
+    # The photograph may have another resolution than the camera; it still fills the frame.
     picture.frame_method = "STRETCH"
     picture.display_depth = "BACK"
     picture.alpha = 1.0
 
 
 def _extent(poses: Sequence[np.ndarray]) -> float:
-    """The median distance of cameras from their middle; 1 if there is none to speak of."""
+    """Return the median distance of the cameras from their centre; 1 if that is about 0."""
     if not poses:
         return 1.0
     centres = np.array([pose[:3, 3] for pose in poses])

@@ -1,4 +1,4 @@
-"""The cameras of a result's capture, where Blender can have them. No bpy in here."""
+"""The cameras of a result, checked for use in Blender. Does not import bpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_cameras(folder: Path) -> list[CameraRow]:
     """Return the cameras of a result folder.
 
     Raises:
-        BadResult: if ``cameras.json`` is missing or broken, or a camera is not a pinhole that Blender can have.
+        BadResult: if ``cameras.json`` is missing or broken, or a camera is not a pinhole that Blender supports.
     """
     rows = cameras.read_cameras(folder, REMEDY)
     for row in rows:

@@ -1,7 +1,7 @@
-"""A result as collections: one for the scene, in it one per object and one for the background.
+"""A result as collections: one for the scene, which contains one per object and one for the background.
 
-The Gaussians stay in the frame of the capture. An Empty per scene turns that frame upright; it is the parent of every
-object, and moving it moves the scene. Ids are properties, never names: Blender renames as it likes.
+The Gaussians keep the frame of the capture. An Empty per scene rotates that frame upright; it is the parent of every
+object, so moving it moves the scene. Ids are stored as properties, because Blender may change names.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .points import add_cloud, add_points
 from .result import Part, Result
 
 BENEATH = "splatlift_beneath"
-"""Custom property of an object whose Gaussians are hidden under the mesh that is its parent."""
+"""Custom property of an object with hidden Gaussians whose parent is the mesh that is shown instead."""
 
 SURFACE_OF = "splatlift_surface_of"
-"""Custom property of a mesh: the object that holds its Gaussians. A copy of the mesh still names them."""
+"""Custom property of a mesh: the object that holds its Gaussians. A copy of the mesh still refers to it."""
 
 PLACEMENT = "splatlift_placement"
-"""Custom property of the object that turns a scene upright."""
+"""Custom property of the object that rotates a scene upright."""
 
 TAGS = {
     "COLOR_01": (0.89, 0.38, 0.36),
@@ -46,7 +46,7 @@ TAGS = {
     "COLOR_07": (0.78, 0.45, 0.72),
     "COLOR_08": (0.48, 0.33, 0.25),
 }
-"""The colours that a collection's icon can have, sRGB, as in Blender's own theme."""
+"""sRGB colours of the collection colour tags in Blender's default theme."""
 
 
 def add_scene(
@@ -58,17 +58,17 @@ def add_scene(
     cameras: Sequence[CameraRow] = (),
     capture: Path | None = None,
 ) -> Any:
-    """Make the collections of a result under the collection ``parent`` and return the scene's.
+    """Create the collections of a result in the collection ``parent`` and return the scene's.
 
     Args:
-        display: "POINTS", "SPLATS" (ellipsoids), or "MESH": an object's surface where ``surfaces`` has its label,
-            its Gaussians then as a hidden child, to be exported; points where it has none.
-        scale: metres of Blender that one unit of the capture becomes.
-        cameras: of the capture, for a collection of their own; none makes none.
+        display: "POINTS", "SPLATS" (ellipsoids), or "MESH": an object's surface if ``surfaces`` has its label, with the
+            Gaussians as a hidden child for exports; else points.
+        scale: metres in Blender per unit of the capture.
+        cameras: of the capture, added in a collection of their own; none if empty.
         capture: the folder of the cameras' photographs.
 
     Raises:
-        Fault: from a part that Blender cannot hold; nothing of the scene is left then.
+        Fault: if Blender cannot store a part; then nothing of the scene is left.
     """
     with _all_or_nothing():
         scene: Any = bpy.data.collections.new(result.scene)
@@ -89,7 +89,7 @@ def add_scene(
 
 
 def add_scene_cameras(scene: Any, cameras: Sequence[CameraRow], capture: Path | None) -> Any:
-    """Add the cameras of the capture to a scene's collection, in place of those it has, and return their collection."""
+    """Add the capture's cameras to a scene's collection, replacing existing ones, and return their collection."""
     with _all_or_nothing():
         upright = placement_of(scene)
         if upright is None:
@@ -109,17 +109,17 @@ def add_scene_cameras(scene: Any, cameras: Sequence[CameraRow], capture: Path | 
 
 
 def placement_of(scene: Any) -> Any:
-    """Return the object that turns a scene upright, the parent of all that was imported with it, or None."""
+    """Return the object that rotates a scene upright, the parent of all its imported objects, or None."""
     return next((each for each in scene.all_objects if each.get(PLACEMENT)), None)
 
 
 def show_as(scene: Any, display: str, budget: int | None = None) -> None:
-    """Have the Gaussians of a scene's collection seen as "POINTS" or "SPLATS".
+    """Show the Gaussians of a scene's collection as "POINTS" or "SPLATS".
 
-    Splats are ellipsoids, or Blender's own Gaussians where the scene was imported as those.
+    Splats are ellipsoids, or Blender's native Gaussians if the scene was imported as such.
 
     Args:
-        budget: how many ellipsoids are drawn at most, a random share of more Gaussians; None for the usual number.
+        budget: most ellipsoids that are drawn, a random subset if there are more Gaussians; None for the default.
     """
     things = _drawn(scene)
     total = sum(len(thing.data.vertices) for thing in things)
@@ -131,9 +131,9 @@ def show_as(scene: Any, display: str, budget: int | None = None) -> None:
 
 
 def shown_as(scene: Any) -> tuple[str, float]:
-    """Return how the Gaussians of a scene's collection are seen, and which share of them, 0 to 1.
+    """Return how the Gaussians of a scene's collection are shown, and which share of them, 0 to 1.
 
-    That is "POINTS" or "SPLATS"; "" where nothing of ours draws them.
+    "POINTS" or "SPLATS"; "" if none of our node groups draws them.
     """
     for thing in _drawn(scene):
         return drawn_by(thing.modifiers[MODIFIER].node_group)
@@ -141,38 +141,38 @@ def shown_as(scene: Any) -> tuple[str, float]:
 
 
 def has_ellipsoids(scene: Any) -> bool:
-    """Whether Gaussians of a scene's collection are seen as ellipsoids, whose number is chosen."""
+    """Whether some Gaussians of a scene's collection are shown as ellipsoids, which have a budget."""
     return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "SPLATS" for thing in _drawn(scene))
 
 
 def drawn_by_blender(scene: Any) -> bool:
-    """Whether Gaussians of a scene's collection are drawn by Blender itself."""
+    """Whether some Gaussians of a scene's collection are drawn natively by Blender."""
     return any(cloud.type == TYPE for cloud in _clouds(scene))
 
 
 def _drawn(scene: Any) -> list[Any]:
-    """The objects of a scene whose Gaussians are drawn by a modifier of ours."""
+    """Return the objects of a scene whose Gaussians are drawn by one of our modifiers."""
     return [thing for thing in splat_objects(scene) if MODIFIER in thing.modifiers]
 
 
 def _clouds(scene: Any) -> list[Any]:
-    """The point clouds of a scene that hold Blender's own Gaussians."""
+    """Return the point clouds of a scene with native Gaussians."""
     return [thing.data for thing in splat_objects(scene) if is_native(thing.data)]
 
 
 def splat_objects(collection: Any) -> list[Any]:
-    """Return the objects in a collection, or in collections within it, whose data are Gaussians.
+    """Return the objects with Gaussians in a collection and its subcollections.
 
-    Gaussians beneath a mesh are there as long as the mesh is: a person who deletes the one never sees the other.
+    Hidden Gaussians count only while their mesh exists: a user who deletes the mesh cannot see them.
     """
     things = [thing for thing in collection.all_objects if is_splats(thing.data)]
     return [thing for thing in things if not thing.get(BENEATH) or (thing.parent and thing.parent.users_collection)]
 
 
 def lay_beneath(collection: Any) -> None:
-    """Give meshes in a collection that were duplicated without the Gaussians beneath them a copy of those.
+    """Give duplicated meshes in a collection a copy of the hidden Gaussians of their original.
 
-    Blender's own Duplicate does not take along what is hidden.
+    Blender's own Duplicate does not copy hidden children.
     """
     for thing in splat_objects(collection):
         if thing.get(BENEATH) and thing.parent.get(SURFACE_OF) is None:
@@ -189,13 +189,13 @@ def lay_beneath(collection: Any) -> None:
 
 
 def linear(colour: tuple[float, float, float]) -> tuple[float, float, float, float]:
-    """Return an sRGB colour as the linear RGBA that object colours are (IEC 61966-2-1)."""
+    """Return an sRGB colour as linear RGBA, as used for object colours (IEC 61966-2-1)."""
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
     return (r, g, b, 1.0)
 
 
 def nearest_tag(colour: tuple[float, float, float]) -> str:
-    """Return the colour tag that looks most like an sRGB colour."""
+    """Return the colour tag nearest to an sRGB colour."""
     return min(TAGS, key=lambda tag: sum((a - b) ** 2 for a, b in zip(TAGS[tag], colour, strict=True)))
 
 
@@ -211,7 +211,7 @@ def _add_placement(scene: Any, result: Result, scale: float) -> Any:
 
 
 def _nodes(display: str, total: int) -> Any:
-    """Return the node group that shows the points, or None where Blender draws the Gaussians by itself."""
+    """Return the node group that shows the points, or None if Blender draws the Gaussians natively."""
     if display != "SPLATS":
         return points_nodes()
     return None if can_draw_splats() else ellipsoid_nodes(_share(total))
@@ -262,7 +262,7 @@ def _share(total: int, budget: int | None = None) -> float:
 
 @contextmanager
 def _all_or_nothing() -> Iterator[None]:
-    """Take back what the block added to the file if it raises."""
+    """Remove everything that the block added to the file if it raises."""
     data = bpy.data
     kinds: tuple[Any, ...] = (
         data.collections,

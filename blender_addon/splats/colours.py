@@ -1,8 +1,8 @@
-"""What colour things are seen in: the photographs', or that of the object's label.
+"""The displayed colours: those of the photographs, or of the object's label.
 
-Every material of ours mixes the two by one number, the value in a node group that all of them share. Changing that
-number changes every scene in the file at once, and no data are written. The label's colour is the colour of the
-Blender object, so giving an object another colour is seen too.
+Every material of ours mixes both by one value in a shared node group. Changing that value changes every scene in the
+file at once without writing data. The label's colour is the colour of the Blender object, so changing the object's
+colour is visible too.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import bpy
 from .columns import COLOUR
 
 MARK = "splatlift_display"
-"""Custom property by which a node group or material is known again, whatever its name has become."""
+"""Custom property that identifies our node groups and materials, whatever their names."""
 
 _SWITCH = "colours"
 
 
 def labels_shown() -> bool:
-    """Whether things are seen in the colours of their labels."""
+    """Whether objects are shown in label colours."""
     group = marked(bpy.data.node_groups, _SWITCH)
     return group is not None and _value(group).default_value > 0.5
 
 
 def switch_to(labels: bool) -> None:
-    """Have the materials mix in the colours of labels, or of the photographs."""
+    """Switch the materials to label colours or to the colours of the photographs."""
     _value(_switch()).default_value = float(labels)
 
 
 def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR) -> tuple[Any, Any]:
-    """Add the nodes that find a point's colour to a material and return the sockets of colour, linear, and opacity.
+    """Add the nodes that compute a point's colour to a material; return the sockets of linear colour and opacity.
 
     Args:
-        source: "GEOMETRY" where the points or faces themselves are drawn, "INSTANCER" where something stands on them.
-        gamma: of the attribute's values: 2.2 where they are sRGB numbers, 1 where Blender has made them linear.
-        attribute: that holds the photographed colour.
+        source: "GEOMETRY" if the points or faces themselves are drawn, "INSTANCER" if instances on them are.
+        gamma: of the attribute's values: 2.2 for sRGB numbers, 1 if Blender has converted them to linear.
+        attribute: name of the attribute with the photographed colour.
     """
     nodes, links = tree.nodes, tree.links
     photographed = nodes.new("ShaderNodeAttribute")
@@ -57,13 +57,13 @@ def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR)
 
 
 def marked(blocks: Any, mark: str) -> Any:
-    """Return the data-block of ours that carries ``mark``, or None."""
-    # Linked data-blocks come from another file and may go with it.
+    """Return our data-block with the marker ``mark``, or None."""
+    # Linked data-blocks belong to another file and may disappear with it.
     return next((block for block in blocks if block.get(MARK) == mark and block.library is None), None)
 
 
 def enabled(sockets: Any, name: str) -> Any:
-    """Return the socket in use among several of one name, one per data type, that some nodes have."""
+    """Return the enabled socket among several of one name; some nodes have one per data type."""
     return next(socket for socket in sockets if socket.name == name and socket.enabled)
 
 

@@ -1,4 +1,4 @@
-"""Columns <-> attributes on points, and what both forms of a splat in Blender share."""
+"""Conversion between columns and point attributes, shared by both forms of a splat in Blender."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from protocol.sh import SH0
 from protocol.splats import Floats, Splats
 
 COLOUR = "Col"
-"""Colour to look at, FLOAT_COLOR: clamp(SH0 * f_dc + 0.5) as the capture has it (sRGB), and the activated opacity."""
+"""Display colour, FLOAT_COLOR: clamp(SH0 * f_dc + 0.5) in sRGB as captured, and the opacity."""
 
 MAX_NAME = 63
-"""Bytes of an attribute's name; Blender makes no attribute at all where a name is too long."""
+"""Most bytes of an attribute's name; Blender silently creates no attribute if a name is longer."""
 
 WIDTHS = {"FLOAT": 1, "INT": 1, "FLOAT_VECTOR": 3, "FLOAT_COLOR": 4, "QUATERNION": 4, "FLOAT4": 4}
 _KEYS = {"FLOAT_VECTOR": "vector", "FLOAT4": "vector", "FLOAT_COLOR": "color"}
@@ -26,7 +26,7 @@ def resize(data: Any, n: int) -> None:
     """Give an empty mesh or point cloud ``n`` points, none of them selected."""
     if hasattr(data, "vertices"):
         data.vertices.add(n)
-        # Blender selects what it adds.
+        # Blender selects new points.
         selection = data.attributes.get(".select_vert")
         if selection is not None and n:
             selection.data.foreach_set("value", np.zeros(n, bool))
@@ -35,12 +35,12 @@ def resize(data: Any, n: int) -> None:
 
 
 def make(attributes: Any, kinds: dict[str, str]) -> None:
-    """Make the attributes ``kinds``, name to type, on points.
+    """Create the attributes ``kinds``, name to type, on points.
 
-    Making an attribute may move the others, so all are to be made before any is looked up.
+    Creating an attribute may move the others in memory, so create all of them before accessing any.
 
     Raises:
-        BadSplats: if Blender takes no attribute of a name.
+        BadSplats: if Blender does not create an attribute.
     """
     for name, kind in kinds.items():
         if attributes.new(name, kind, "POINT") is None:
@@ -52,19 +52,19 @@ def make(attributes: Any, kinds: dict[str, str]) -> None:
 def write(attributes: Any, name: str, values: NDArray) -> None:
     """Fill an attribute with ``values``, (N,) or (N, width): float32, or int32 where it is INT."""
     attribute = attributes[name]
-    # foreach_set is some sixty times slower on anything but a contiguous array of the very type.
+    # foreach_set is about sixty times slower unless the array is contiguous and of exactly this type.
     kind = np.int32 if attribute.data_type == "INT" else np.float32
     attribute.data.foreach_set(_KEYS.get(attribute.data_type, "value"), np.ascontiguousarray(values, kind).ravel())
 
 
 def write_positions(data: Any, means: Floats) -> None:
-    """Move the points of data to ``means``, (N, 3)."""
-    if len(means):  # data without a point have no positions
+    """Set the positions of points to ``means``, (N, 3)."""
+    if len(means):  # data without points have no position attribute
         write(data.attributes, "position", means)
 
 
 def read_positions(data: Any) -> Floats:
-    """Return where the points of data are, (N, 3)."""
+    """Return the positions of points, (N, 3)."""
     n = count_of(data)
     return read(data.attributes, "position", "FLOAT_VECTOR", n) if n else np.empty((0, 3), np.float32)
 
@@ -73,7 +73,7 @@ def read(attributes: Any, name: str, kind: str, n: int) -> NDArray:
     """Return the attribute ``name`` of type ``kind``: (N,) or (N, width), float32 or int32.
 
     Raises:
-        BadSplats: if it is missing, or its type or domain is another.
+        BadSplats: if it is missing, or has another type or domain.
     """
     width = WIDTHS[kind]
     out = np.empty(n if width == 1 else (n, width), np.int32 if kind == "INT" else np.float32)
@@ -94,22 +94,22 @@ def read_into(attributes: Any, name: str, kind: str, out: NDArray) -> None:
 
 
 def display_colours(splats: Splats) -> Floats:
-    """Return (N, 4) float32: the colour seen without view dependence, sRGB 0 to 1, and the opacity 0 to 1."""
+    """Return (N, 4) float32: the view-independent colour, sRGB 0 to 1, and the opacity 0 to 1."""
     colours = np.empty((len(splats), 4), np.float32)
     colours[:, :3] = np.clip(SH0 * splats.sh[:, 0] + 0.5, 0, 1)
-    with np.errstate(over="ignore"):  # exp of a very transparent Gaussian is inf, and its opacity rightly 0
+    with np.errstate(over="ignore"):  # exp of a very negative logit is inf, and 1 / inf is the correct 0
         colours[:, 3] = splats.alphas
     return colours
 
 
 def storable(splats: Splats, reserved: Sequence[str], prefixes: tuple[str, ...]) -> dict[str, NDArray]:
-    """Return the extra columns as the int32 or float32 arrays that hold the same numbers.
+    """Return the extra columns as int32 or float32 arrays with the same values.
 
     Args:
-        reserved: names that the splat itself needs; and every name that begins with one of ``prefixes``.
+        reserved: names that the splat itself uses, as are all names that begin with one of ``prefixes``.
 
     Raises:
-        BadSplats: if a column cannot be kept exactly or under its name.
+        BadSplats: if a column cannot be stored exactly or under its name.
     """
     kept = {}
     for name, column in splats.extra.items():
@@ -123,12 +123,12 @@ def storable(splats: Splats, reserved: Sequence[str], prefixes: tuple[str, ...])
 
 
 def kinds_of(extra: dict[str, NDArray]) -> dict[str, str]:
-    """Return the attribute type of each of what :func:`storable` returned."""
+    """Return the attribute type of each column from :func:`storable`."""
     return {name: "INT" if column.dtype == np.int32 else "FLOAT" for name, column in extra.items()}
 
 
 def read_extra(attributes: Any, n: int, reserved: Sequence[str], prefixes: tuple[str, ...]) -> dict[str, NDArray]:
-    """Return the FLOAT and INT attributes on points that are no column of the splat itself."""
+    """Return the FLOAT and INT point attributes that are not columns of the splat itself."""
     return {
         each.name: read(attributes, each.name, each.data_type, n)
         for each in attributes

@@ -1,4 +1,4 @@
-"""Objects of Blender -> a file of Gaussians, with what was moved, turned and scaled baked into them."""
+"""Exports Blender objects to a file of Gaussians, with their transforms applied."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .collections import BENEATH, lay_beneath, placement_of, splat_objects
 
 Frame = Literal["CAPTURE", "WORLD"]
 UNMOVED = 1e-6
-"""Entries of a matrix as near to the identity as this are rounding of Blender's float32, not somebody's move."""
+"""Matrix entries this close to the identity are float32 rounding in Blender, not a transform by the user."""
 
 
 UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
-"""From Blender's axes, right, front and up, to those of a capture: right, down, front."""
+"""Rotation from Blender's axes (right, front, up) to those of a capture (right, down, front)."""
 
 
 def formats_here() -> list[Format]:
@@ -42,26 +42,28 @@ def export_objects(
     name: str | None = None,
     labels: bool = False,
 ) -> int:
-    """Write the Gaussians of collections as one file and return how many they are.
+    """Write the Gaussians of collections to one file and return their number.
 
-    What was deleted is not there, what was moved is at its new place, and a duplicate is there twice. Warns of what the
-    format cannot hold.
+    Deleted Gaussians are missing, moved ones have their new position, and duplicates are written too. Warns about data
+    that the format cannot store.
 
     Args:
         collections: of objects, backgrounds or whole scenes; an object in several of them is written once.
-        path: its folder exists. An earlier file of that name is replaced.
+        path: in an existing folder. An existing file is replaced.
         background: whether the backgrounds of scenes are written too.
-        name: of a format for Gaussians in :data:`protocol.formats.registry.FORMATS`; default: the ending says which.
-        labels: whether labels and confidences are written too; where the format has no place for them, labels beside.
-        frame: "CAPTURE": an object's world matrix counts relative to the placement it was imported with, so an object
-            nobody moved comes out bit for bit as it came in, and a moved one at its new place among the others.
-            "WORLD": everything is where Blender has it, with z up; in formats that say which way is up, upright.
+        name: of a format for Gaussians in :data:`protocol.formats.registry.FORMATS`; default: by the ending of
+            ``path``.
+        labels: whether labels and confidences are written too; if the format cannot store them, labels are written next
+            to the file.
+        frame: "CAPTURE": world matrices are relative to the placement at import, so an object that was not moved is
+            exported with the same bits, and a moved one at its new position. "WORLD": positions are those in Blender,
+            with z up; formats that define which way is up are written upright.
 
     Raises:
-        BadArgument: if there is nothing to write, ``path`` is no file in an existing folder, the format is none, or
-            ``frame`` neither.
-        BadSplats: if an object is scaled by different factors along its axes, is mirrored, or lost splat attributes, or
-            the file cannot be written.
+        BadArgument: if there is nothing to write, the folder of ``path`` does not exist, or ``name`` or ``frame`` is
+            unknown.
+        BadSplats: if an object is scaled non-uniformly, is mirrored, or lost splat attributes, or the file cannot be
+            written.
         Unavailable: if the format needs a package that is not installed.
     """
     path = Path(path)
@@ -86,10 +88,9 @@ def export_objects(
 
 
 def exported_objects(collection: Any, *, background: bool = True) -> list[Any]:
-    """Return the objects with Gaussians that an export of ``collection`` is made of.
+    """Return the objects with Gaussians that an export of ``collection`` contains.
 
-    To a whole scene belongs also what stands under the scene's placement but was put into another collection, as it
-    happens to duplicates.
+    A whole scene includes children of its placement that are in other collections, as duplicates often are.
     """
     lay_beneath(collection)
     things = splat_objects(collection)
@@ -113,9 +114,9 @@ def exported_objects(collection: Any, *, background: bool = True) -> list[Any]:
 
 
 def world_matrix(thing: Any) -> Any:
-    """Return an object's present world matrix, also where Blender has left ``matrix_world`` behind.
+    """Return an object's current world matrix, even if ``matrix_world`` is outdated.
 
-    The dependency graph does not evaluate what no view layer shows, such as the Gaussians hidden under a mesh.
+    The dependency graph does not evaluate objects that are in no view layer, such as Gaussians hidden under a mesh.
     """
     if thing.visible_get():
         return thing.matrix_world
@@ -142,9 +143,9 @@ def _placement(collection: Any, frame: Frame) -> NDArray[np.float64]:
 
 
 def _gaussians(thing: Any) -> Splats:
-    if not getattr(thing.data, "is_editmode", False):  # a point cloud is within reach all the time
+    if not getattr(thing.data, "is_editmode", False):  # the attributes of a point cloud are always accessible
         return read_splats(thing.data)
-    # In Edit Mode attributes are out of reach; a copy of the data is not in Edit Mode.
+    # In Edit Mode the attributes of a mesh are not accessible; a copy of the data is not in Edit Mode.
     thing.update_from_editmode()
     copy = thing.data.copy()
     try:

@@ -1,4 +1,4 @@
-"""Surfaces of objects -> a mesh file, written by Blender's own exporters."""
+"""Exports surfaces of objects to a mesh file with Blender's own exporters."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ENDINGS = (".obj", ".glb", ".stl", ".ply")
 
 
 def export_meshes(collections: Sequence[Any], path: Path) -> int:
-    """Write the surfaces of collections as one mesh file, as they stand in Blender, and return how many faces it has.
+    """Write the surfaces of collections to one mesh file, with transforms applied, and return the number of faces.
 
-    Colours of the vertices are written where the format has them. Axes are those that Blender's exporter of the format
-    writes unless told otherwise: y up in .obj and .glb, z up in .stl and .ply.
+    Vertex colours are written if the format supports them. Axes are the defaults of Blender's exporters: y up in .obj
+    and .glb, z up in .stl and .ply.
 
     Args:
         collections: of objects or whole scenes.
-        path: ends in one of :data:`ENDINGS`; its folder exists. An earlier file of that name is replaced.
+        path: ends in one of :data:`ENDINGS`, in an existing folder. An existing file is replaced.
 
     Raises:
         BadArgument: if there is no surface in them, or Blender cannot write ``path``.
@@ -59,16 +59,16 @@ def export_meshes(collections: Sequence[Any], path: Path) -> int:
 
 
 def surfaces_of(collections: Sequence[Any]) -> list[Any]:
-    """Return the mesh objects with faces in collections and in those within them, each once."""
+    """Return the mesh objects with faces in collections and their subcollections, without duplicates."""
     things = {thing: None for collection in collections for thing in collection.all_objects if thing.type == "MESH"}
     return [thing for thing in things if len(thing.data.polygons) and not is_splats(thing.data)]
 
 
 @contextmanager
 def _shown_alone(things: Sequence[Any]) -> Iterator[str]:
-    """Give the name of a collection that holds the like of ``things``, visible and under their names, for a while.
+    """Give the name of a temporary collection with visible copies of ``things`` under their names.
 
-    Exporters leave out what is hidden, or do not know where it stands.
+    Exporters skip hidden objects, or get their transform wrong.
     """
     collection: Any = bpy.data.collections.new("SplatLift Export")
     names = [thing.name for thing in things]

@@ -1,6 +1,6 @@
-"""Objects as plain meshes: the surfaces that the backend drew around their Gaussians.
+"""Objects as plain meshes: the surfaces that the backend extracted from their Gaussians.
 
-The surfaces themselves are the backend's work; the result folder brings them as ``meshes/NNNN.ply``.
+The result folder contains them as ``meshes/NNNN.ply``.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .columns import COLOUR
 from .display import mesh_material
 
 INVENTED = "invented"
-"""Attribute of the faces of a surface: whether no camera saw them, and they were made to close it."""
+"""Face attribute of a surface: whether the face only closes the surface where no camera saw it."""
 
 
 def add_surface(collection: Any, name: str, surface: Mesh, colour: tuple[float, ...]) -> Any:
-    """Make the mesh object of a surface in ``collection`` and return it.
+    """Create the mesh object of a surface in ``collection`` and return it.
 
     Args:
-        colour: the object's colour where the viewport shows objects by colour; RGBA, linear.
+        colour: the object's colour for views that show object colours; RGBA, linear.
     """
     data: Any = bpy.data.meshes.new(name)
     thing: Any = bpy.data.objects.new(name, data)

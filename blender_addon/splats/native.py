@@ -1,10 +1,10 @@
-"""Gaussians as Blender itself draws them, where it does (5.3 on): a point cloud of type GAUSSIAN_SPLAT.
+"""Blender's native Gaussians (from 5.3 on): a point cloud of type GAUSSIAN_SPLAT.
 
 Blender's attributes hold activated values: ``scale`` linear, ``rotation`` w, x, y, z of unit length, ``radiance:base``
-the three constant coefficients and the opacity from 0 to 1, and ``radiance:sh_0`` and on one RGB triple per higher
-coefficient. The values of the file are kept beside them, see :mod:`.originals`, so what was not edited comes back bit
-for bit. Apply, Join and moves in Edit Mode change the points only; the Gaussians follow when they are read, see
-:mod:`.following`. Whether Blender draws Gaussians is asked of Blender, never of its version.
+the three base colour coefficients and the opacity from 0 to 1, and ``radiance:sh_0`` and on one RGB triple per higher
+coefficient. The values of the file are stored next to them, see :mod:`.originals`, so unedited Gaussians are read back
+with the same bits. Apply, Join and moves in Edit Mode change the points only; :mod:`.moved_points` corrects the
+Gaussians when they are read. Support is detected by feature, not by version.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from .columns import (
     write,
     write_positions,
 )
-from .following import PLACE, followed
+from .moved_points import WRITTEN_AT, with_moves_applied
 
 TYPE = "GAUSSIAN_SPLAT"
 BASE = "radiance:base"
 SCALE = "scale"
 ROTATION = "rotation"
 RADIANCE = "radiance"
-"""Of Blender's shaders: the colour of a Gaussian from where it is seen, linear."""
+"""Attribute name in Blender's shaders: the view-dependent colour of a Gaussian, linear."""
 RADIUS = "radius"
-"""Of the points, where Gaussians are shown as such: the mean of a Gaussian's size, times root two."""
+"""Point attribute, for display as points: the mean size of a Gaussian times the square root of 2."""
 
 _HIGHER = "radiance:sh_"
-_RESERVED = ("position", RADIUS, COLOUR, BASE, SCALE, ROTATION, PLACE, *originals.KINDS)
+_RESERVED = ("position", RADIUS, COLOUR, BASE, SCALE, ROTATION, WRITTEN_AT, *originals.KINDS)
 
 
 def can_draw_splats() -> bool:
-    """Whether this Blender draws Gaussians by itself, from a point cloud that a script can fill."""
+    """Whether this Blender supports native Gaussians in a point cloud that a script can fill."""
     cloud, attribute = cast(Any, bpy.types.PointCloud.bl_rna), cast(Any, bpy.types.Attribute.bl_rna)
     kinds = cloud.properties.get("type")
     return (
@@ -60,7 +60,7 @@ def can_draw_splats() -> bool:
 
 
 def is_native(data: Any) -> bool:
-    """Whether a data-block carries Gaussians under Blender's own attribute names."""
+    """Whether a data-block has Gaussians under Blender's native attribute names."""
     return all(name in data.attributes for name in (BASE, SCALE, ROTATION))
 
 
@@ -68,13 +68,13 @@ def new_native(name: str, splats: Splats) -> Any:
     """Return a new ``bpy.types.PointCloud`` that Blender draws as Gaussians, in the frame of the capture.
 
     Raises:
-        BadSplats: if an extra column cannot be kept exactly or under its name.
+        BadSplats: if an extra column cannot be stored exactly or under its name.
     """
     extra = storable(splats, _RESERVED, (_HIGHER,))
     data: Any = bpy.data.pointclouds.new(name)
     resize(data, len(splats))
     kinds = {BASE: "FLOAT4", SCALE: "FLOAT_VECTOR", ROTATION: "QUATERNION", COLOUR: "FLOAT_COLOR", RADIUS: "FLOAT"}
-    kinds |= dict.fromkeys(_higher_names(splats), "FLOAT_VECTOR") | {PLACE: "FLOAT_VECTOR"}
+    kinds |= dict.fromkeys(_higher_names(splats), "FLOAT_VECTOR") | {WRITTEN_AT: "FLOAT_VECTOR"}
     kinds |= {**originals.KINDS, **kinds_of(extra)}
     attributes = data.attributes
     make(attributes, {name: kind for name, kind in kinds.items() if name not in attributes})
@@ -89,7 +89,7 @@ def new_native(name: str, splats: Splats) -> Any:
 
 
 def write_turned(data: Any, splats: Splats) -> None:
-    """Write what a rotation or scale changes: sizes, rotations and higher coefficients; and remember the positions."""
+    """Write the values that a rotation or scale changes: sizes, rotations, higher coefficients, written positions."""
     attributes = data.attributes
     write(attributes, SCALE, originals.sizes_of(splats.scales))
     write(attributes, ROTATION, originals.units_of(splats.quats))
@@ -97,18 +97,18 @@ def write_turned(data: Any, splats: Splats) -> None:
     for k, each in enumerate(_higher_names(splats), 1):
         write(attributes, each, splats.sh[:, k])
     originals.write_originals(attributes, splats)
-    write(attributes, PLACE, splats.means)
+    write(attributes, WRITTEN_AT, splats.means)
     data.update_tag()
 
 
 def read_native(data: Any) -> Splats:
-    """Return the Gaussians of a point cloud that :func:`new_native` or Blender's own importer made.
+    """Return the Gaussians of a point cloud created by :func:`new_native` or by Blender's own importer.
 
-    Those whose points were moved follow, see :func:`.following.follow`.
+    Gaussians whose points were moved are transformed too, see :func:`.moved_points.apply_moves`.
 
     Raises:
-        BadSplats: if an attribute is missing or of another type, the coefficients make no full degree, or points were
-            scaled unevenly.
+        BadSplats: if an attribute is missing or has another type, the coefficients do not form a whole degree, or
+            points were scaled non-uniformly.
     """
     attributes, n = data.attributes, count_of(data)
     base = read(attributes, BASE, "FLOAT4", n)
@@ -130,7 +130,7 @@ def read_native(data: Any) -> Splats:
     quats = originals.quats_from(attributes, quats)
     opacities = originals.opacities_from(attributes, base[:, 3])
     extra = read_extra(attributes, n, _RESERVED, (_HIGHER,))
-    return followed(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
+    return with_moves_applied(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
 
 
 def _higher_names(splats: Splats) -> list[str]:

@@ -1,8 +1,8 @@
-"""Log-scales, logits and quaternions of the file, kept beside the values that Blender draws.
+"""Log-scales, logits and quaternions of the file, stored next to the values that Blender draws.
 
 Blender's Gaussians have linear sizes, opacities from 0 to 1 and rotations of unit length. Converting those back is
-inexact in float32, so the stored values are kept in attributes of their own. Where Blender's value still equals the
-converted stored value, the stored value is returned. Where it was edited, Blender's value is converted back.
+inexact in float32, so the file's values are stored in separate attributes. If Blender's value still equals the
+converted file value, the file value is returned. If it was edited, Blender's value is converted back.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ OPACITY = "splatlift_opacity"
 KINDS = {SCALES: "FLOAT_VECTOR", QUATS: "FLOAT4", OPACITY: "FLOAT"}
 
 _LARGEST_LOGIT = 16.0
-"""From here on float32 cannot tell an opacity from 1."""
+"""From this logit on float32 cannot distinguish an opacity from 1."""
 _ULP = float(np.finfo(np.float32).eps)
-"""Relative; another processor may round the same logarithm to the next float32."""
+"""Relative tolerance; another processor may round the same logarithm to the adjacent float32."""
 
 
 def sizes_of(scales: Floats) -> Floats:
-    """Return the standard deviations of log-scales, any shape; in float64 and then rounded, alike on all machines."""
+    """Return the standard deviations of log-scales, any shape; rounded from float64, so equal on all machines."""
     with np.errstate(over="ignore"):
         return np.exp(scales.astype(np.float64)).astype(np.float32)
 
 
 def alphas_of(opacities: Floats) -> Floats:
     """Return the opacities, 0 to 1, of logits of any shape."""
-    with np.errstate(over="ignore"):  # exp of a very transparent Gaussian is inf, and its opacity rightly 0
+    with np.errstate(over="ignore"):  # exp of a very negative logit is inf, and 1 / inf is the correct 0
         return (1 / (1 + np.exp(-opacities.astype(np.float64)))).astype(np.float32)
 
 
 def units_of(quats: Floats) -> Floats:
-    """Return quaternions (N, 4) at unit length; no rotation for those of length 0."""
+    """Return quaternions (N, 4) normalised; the identity for those of length 0."""
     lengths = np.linalg.norm(quats.astype(np.float64), axis=1, keepdims=True)
     return np.where(lengths > 0, quats / np.maximum(lengths, 1e-300), [1, 0, 0, 0]).astype(np.float32)
 
 
 def write_originals(attributes: Any, splats: Splats) -> None:
-    """Fill the attributes :data:`KINDS`, which are there."""
+    """Fill the existing attributes :data:`KINDS`."""
     write(attributes, SCALES, splats.scales)
     write(attributes, QUATS, splats.quats)
     write(attributes, OPACITY, splats.opacities)
@@ -75,14 +75,14 @@ def quats_from(attributes: Any, rotations: Floats) -> Floats:
     kept = _kept(attributes, QUATS, len(rotations))
     if kept is None:
         return rotations
-    # Zeros are what Blender's Join gives Gaussians that came without these attributes.
+    # Blender's Join writes zeros for Gaussians that did not have these attributes.
     same = kept.any(1) & (np.abs(units_of(kept) - rotations) <= _ULP).all(1)
     return np.where(same[:, None], kept, rotations)
 
 
 def _kept(attributes: Any, name: str, n: int) -> NDArray[np.float32] | None:
     attribute = attributes.get(name)
-    # An attribute whose type or domain was changed is not ours any more.
+    # An attribute with another type or domain is not ours.
     if attribute is None or attribute.data_type != KINDS[name] or attribute.domain != "POINT":
         return None
     return read(attributes, name, KINDS[name], n)

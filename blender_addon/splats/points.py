@@ -1,7 +1,7 @@
-"""Objects as points: a mesh of bare vertices that carries the Gaussians, and a modifier that shows them.
+"""Objects as points: a mesh of vertices that stores the Gaussians, and a modifier that displays them.
 
-A vertex mesh is what every Blender from 4.2 on can make, edit and save, and what other splat add-ons take over. A
-Blender that draws Gaussians by itself is given a point cloud instead where they are to be seen as such.
+A vertex mesh can be created, edited and saved in every Blender from 4.2 on, and other splat add-ons support it. For
+native Gaussians a point cloud is used instead.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from .display import MODIFIER, dress_cloud
 from .native import new_native
 
 KIRI_TYPE = "3DGS_Mesh_Type"
-"""Custom property that KIRI's panels read of every splat object without asking whether it is there."""
+"""Custom property that KIRI's panels read from every splat object without checking that it exists."""
 
 
 def add_points(collection: Any, name: str, splats: Splats, colour: tuple[float, ...], nodes: Any) -> Any:
-    """Make the object that holds ``splats`` in ``collection`` and return it.
+    """Create the object with ``splats`` in ``collection`` and return it.
 
     Args:
-        colour: the object's colour where the viewport shows objects by colour; RGBA, linear.
-        nodes: the node group that shows the points, of :mod:`.display`.
+        colour: the object's colour for views that show object colours; RGBA, linear.
+        nodes: the node group that displays the points, from :mod:`.display`.
     """
     data: Any = bpy.data.meshes.new(name)
     write_splats(data, splats)
@@ -35,13 +35,13 @@ def add_points(collection: Any, name: str, splats: Splats, colour: tuple[float, 
     thing.color = colour
     modifier = thing.modifiers.new(MODIFIER, "NODES")
     modifier.node_group = nodes
-    # Drawn points would cover the selected ones, and are as many again to evaluate.
+    # Drawn points would cover the selected ones, and double the evaluation time.
     modifier.show_in_editmode = False
     return thing
 
 
 def add_cloud(collection: Any, name: str, splats: Splats, colour: tuple[float, ...]) -> Any:
-    """Make the object that holds ``splats`` in ``collection``, drawn by Blender itself, and return it.
+    """Create the object with ``splats`` in ``collection``, drawn natively by Blender, and return it.
 
     Args:
         colour: the object's colour, RGBA, linear.

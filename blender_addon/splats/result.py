@@ -1,4 +1,4 @@
-"""The result folder of a segmentation, read and checked as a whole before Blender sees any of it. No bpy in here."""
+"""The result folder of a segmentation, read and checked completely before import. Does not import bpy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Part:
 
     Attributes:
         colour: sRGB, 0 to 1.
-        matrix: takes points of the capture to where an edit has moved the object; None where none has.
+        matrix: the transform of an object that an edit has moved, from the frame of the capture; else None.
     """
 
     label: int
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """A whole result: its objects that have Gaussians in order of label, then the background where there is any."""
+    """A whole result: its objects with Gaussians in order of label, then the background if there is one."""
 
     folder: Path
     scene: str
@@ -47,18 +47,18 @@ class Result:
 
 Kind = TypeVar("Kind")
 SORTING = "Separating objects"
-"""What is said when the file is read and its rows are about to be sorted by label."""
+"""Note shown after the file is read, while its rows are sorted by label."""
 
 Steps = Generator[tuple[float, str], None, Kind]
-"""Work in small steps: yields how much is done, 0 to 1, and a few words; returns the work's result."""
+"""Work in small steps: yields the share that is done, 0 to 1, and a short note; returns the result."""
 
 
 def read_result(folder: Path) -> Steps[Result]:
-    """Read and check a result folder in small steps, and return the :class:`Result` at the end.
+    """Read and check a result folder in small steps; returns the :class:`Result`.
 
     Raises:
-        BadResult: if the folder is not whole, or its files contradict each other.
-        BadSplats: if ``splats.ply`` is no splat file.
+        BadResult: if the folder is incomplete, or its files contradict each other.
+        BadSplats: if ``splats.ply`` is not a splat file.
     """
     yield 0.0, "Reading the result"
     table = read_table(folder)
@@ -73,7 +73,7 @@ def read_result(folder: Path) -> Steps[Result]:
         name = "background" if row is None else _clean(row.name) or f"Object {label}"
         fraction = 0.5 + 0.5 * len(parts) / len(rows_of)
         picked = yield from _pick(splats, rows_of[label], (fraction, name))
-        # An edited result says itself which row a Gaussian had at first.
+        # An edited result stores the original row of each Gaussian.
         picked = picked.with_columns(**{ROW: picked.extra.get(ROW, rows_of[label]).astype(np.int32)})
         if row is None:
             confidence = float(np.clip(picked.extra[CONFIDENCE].mean(), 0, 1))
@@ -84,7 +84,7 @@ def read_result(folder: Path) -> Steps[Result]:
 
 
 def _pick(splats: Splats, rows: NDArray[np.int64], step: tuple[float, str], block: int = 8192) -> Steps[Splats]:
-    """Do what :meth:`Splats.pick` does in blocks of a few milliseconds, and yield ``step`` after each."""
+    """As :meth:`Splats.pick`, in blocks of a few milliseconds; yields ``step`` after each."""
     columns: dict[str, NDArray] = {
         field: getattr(splats, field) for field in ("means", "quats", "scales", "opacities", "sh")
     }
@@ -103,6 +103,6 @@ def _pick(splats: Splats, rows: NDArray[np.int64], step: tuple[float, str], bloc
 
 
 def _clean(name: str) -> str:
-    """A name as Blender takes it: one line, and not longer than a collection's name may be."""
+    """Return a name that Blender accepts: one line, not longer than a collection's name may be."""
     printable = "".join(letter if letter.isprintable() else " " for letter in name).strip()
     return printable.encode()[:63].decode(errors="ignore")

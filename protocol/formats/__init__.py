@@ -1,7 +1,7 @@
-"""Files of Gaussians, one module a format: the columns of :class:`protocol.splats.Splats` there and back.
+"""File formats for Gaussians, one module per format, to and from the columns of :class:`protocol.splats.Splats`.
 
-Each module has ``write(splats, path)``, which writes a fresh file and returns a sentence for each kind of value that it
-had to bound, and ``read(file, path)`` where the format is read here too. What was written and is read again is the same
-within the steps of the format. :mod:`.registry` lists all formats, those of meshes, masks and labels among them;
-:mod:`.read` recognises a file by what it holds; :mod:`.write` writes it.
+Each module has ``write(splats, path)``, which writes a new file and returns a sentence for each kind of value that it
+had to clamp. Modules whose format can be read here also have ``read(file, path)``. Writing and reading again returns
+the same values up to the quantisation of the format. :mod:`.registry` lists all formats, including those of meshes,
+masks and labels; :mod:`.read` recognises a file by its content; :mod:`.write` writes one.
 """

@@ -1,7 +1,7 @@
-"""Between the axes that a file is stored in and those of a PLY: right, down, front.
+"""Conversion between the axes of a file and those of a 3DGS PLY: right, down, front.
 
-Axes are three letters, where x, y and z point: right or left, up or down, front or back. Left-handed ones are mirrored,
-and so are their Gaussians: each is its own mirror image up to its rotation.
+Axes are three letters that give the directions of x, y and z: right or left, up or down, front or back. For left-handed
+axes the Gaussians are mirrored; a mirrored Gaussian is again a Gaussian, with another rotation.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from protocol.splats import Floats, Splats
 from protocol.transform import transform
 
 PLY = {"R": (1, 0, 0), "L": (-1, 0, 0), "D": (0, 1, 0), "U": (0, -1, 0), "F": (0, 0, 1), "B": (0, 0, -1)}
-"""Directions in a PLY."""
+"""The letters as vectors in the axes of a PLY."""
 
 PARITIES = ("y", "z", "x", "xy", "yz", "", "xz", "", "y", "xyz", "y", "z", "x", "z", "x")
-"""Under which changes of sign each coefficient of bands 1 to 3 changes its own: the odd powers of its polynomial."""
+"""Axes that occur with an odd power in the polynomial of each coefficient of bands 1 to 3; a coefficient changes its
+sign with each of them."""
 
 
 def to_ply_axes(splats: Splats, axes: str) -> Splats:
-    """Return ``splats``, which are stored in ``axes`` such as "RUB", in the axes of a PLY."""
+    """Return ``splats`` with ``axes`` such as "RUB" converted to the axes of a PLY."""
     matrix = np.array([PLY[letter] for letter in axes], float).T
     signs = np.diag(matrix)
     if np.count_nonzero(signs) == 3:
@@ -36,21 +37,21 @@ def to_ply_axes(splats: Splats, axes: str) -> Splats:
 
 
 def from_ply_axes(splats: Splats, axes: str) -> Splats:
-    """Return ``splats`` of a PLY in the axes "RUB" or "LUF", which are half a turn away: only signs change.
+    """Return ``splats`` of a PLY in the axes "RUB" or "LUF". Both are half a turn away, so only signs change.
 
-    :func:`to_ply_axes` gives back the same bits.
+    :func:`to_ply_axes` restores the same bits.
     """
     return to_ply_axes(splats, axes)
 
 
 def band_signs(signs: NDArray) -> Floats:
-    """Return the factors of the 15 coefficients of bands 1 to 3 under ``signs`` (3,), those of x, y and z."""
+    """Return the factors (15,) of the coefficients of bands 1 to 3 under ``signs`` (3,), the signs of x, y and z."""
     by_letter = dict(zip("xyz", signs, strict=True))
     return np.array([np.prod([by_letter[letter] for letter in parity]) for parity in PARITIES], np.float32)
 
 
 def _flipped(splats: Splats, signs: NDArray) -> Splats:
-    """Return Gaussians with axes turned about; x, y, z of a quaternion are a pseudovector."""
+    """Return Gaussians with negated axes; x, y, z of a quaternion are a pseudovector."""
     factors = signs.astype(np.float32)
     sh = splats.sh.copy()
     sh[:, 1:] *= band_signs(signs)[: sh.shape[1] - 1, None]

@@ -1,4 +1,4 @@
-"""Few values that stand for many: what SOG keeps of sizes, colours and spherical harmonics."""
+"""Vector quantisation for SOG: codebooks of sizes and colours, palettes of spherical harmonics."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ROUNDS = 40
 
 
 def codebook(values: Floats, size: int = 256) -> tuple[Floats, NDArray[np.intp]]:
-    """Return at most ``size`` values, ascending, and for each of ``values`` (any shape) which of them is the nearest.
+    """Return at most ``size`` values, ascending, and for each of ``values`` (any shape) the index of the nearest one.
 
-    Where there are no more different values than that, they are kept as they are. Else Lloyd's algorithm ("Least
-    squares quantization in PCM", 1982) on a histogram, from the quantiles.
+    If there are no more distinct values than ``size``, they are kept exactly. Otherwise Lloyd's algorithm ("Least
+    squares quantization in PCM", 1982) runs on a histogram, starting from the quantiles.
     """
     different = np.unique(values)
     if len(different) <= size:
@@ -24,7 +24,7 @@ def codebook(values: Floats, size: int = 256) -> tuple[Floats, NDArray[np.intp]]
     counts, edges = np.histogram(values, BINS, (low, high))
     sums = counts * (edges[:-1] + edges[1:]) / 2
     counts, sums = np.concatenate([[0], np.cumsum(counts)]), np.concatenate([[0], np.cumsum(sums)])
-    # Half of the codes by how many values there are, half of them evenly: a few values far out are seen as well.
+    # Half of the codes are spaced by quantiles and half evenly, so that a few distant values get codes too.
     centres = np.concatenate(
         [np.quantile(values, (np.arange(size // 2) + 0.5) / (size // 2)), np.linspace(low, high, size - size // 2)]
     )
@@ -39,10 +39,10 @@ def codebook(values: Floats, size: int = 256) -> tuple[Floats, NDArray[np.intp]]
 
 
 def palette(rows: Floats, size: int) -> tuple[Floats, NDArray[np.intp]]:
-    """Return at most ``size`` rows (P, D) that stand for rows (N, D), and for each of these which one stands for it.
+    """Return at most ``size`` rows (P, D) that represent rows (N, D), and for each of the N the index of its row.
 
-    Groups are cut in two at the mean of the column that varies most, all of them once a level, until the next level
-    could make too many: a divisive clustering without distances between rows, so that a million rows take seconds.
+    Divisive clustering: each level splits every group in two at the mean of the column that varies most, until the next
+    level could exceed ``size``. No distances between rows are computed, so a million rows take seconds.
     """
     groups = np.zeros(len(rows), np.intp)
     count = 1
@@ -56,7 +56,7 @@ def palette(rows: Floats, size: int) -> tuple[Floats, NDArray[np.intp]]:
         column = spreads.argmax(1)
         upper = np.take_along_axis(rows, column[groups][:, None], 1)[:, 0] > means[groups, column[groups]]
         _, cut = np.unique(2 * groups + upper, return_inverse=True)
-        if cut.max() + 1 == count:  # groups of one kind of row each
+        if cut.max() + 1 == count:  # no group can be split further
             break
         groups, count = cut, int(cut.max()) + 1
     sums = np.stack([np.bincount(groups, rows[:, d], count) for d in range(rows.shape[1])], 1)

@@ -1,4 +1,4 @@
-"""What the compressed formats share: bytes that stand for opacities, colours and quaternions."""
+"""Shared by the compressed formats: quantised opacities, colours and quaternions."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from protocol.splats import Floats
 
 PIECE = 1 << 24
-"""Bytes asked for at a time, so that a size that lies costs nothing."""
+"""Bytes read at a time, so that a wrong size in a header does not cause a large allocation."""
 LINEAR = (-87.0, 88.0)
-"""Log-scales whose exponential is a normal float32."""
+"""Range of log-scales whose exponential is a normal float32."""
 
 OTHERS = np.array([[j for j in range(4) if j != i] for i in range(4)])
-"""Of each component of a quaternion the places of the other three."""
+"""For each component of a quaternion the indices of the other three."""
 
 
 class Stream(Protocol):
-    """Something bytes are read from."""
+    """Anything with a ``read`` method for bytes."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 def take(stream: Stream | BinaryIO, wanted: int) -> bytearray | None:
-    """Return the next ``wanted`` bytes, or None where there are fewer; never holds more than there are."""
+    """Return the next ``wanted`` bytes, or None if the stream has fewer; allocates no more than the stream holds."""
     data = bytearray()
     while len(data) < wanted:
         piece = stream.read(min(PIECE, wanted - len(data)))
@@ -36,26 +36,26 @@ def take(stream: Stream | BinaryIO, wanted: int) -> bytearray | None:
 
 
 def logits(bytes_: NDArray[np.uint8]) -> Floats:
-    """Return the logit of opacities (N,) stored in 255ths; 0 and 1, which have none, count as half a step from it."""
+    """Return the logits of opacities (N,) stored in 255ths; 0 and 1 are moved inwards by half a step to stay finite."""
     alphas = np.clip(bytes_.astype(np.float32), 0.5, 254.5) / np.float32(255)
     return np.log(alphas / (1 - alphas))
 
 
 def in_steps(shares: NDArray, steps: int) -> NDArray[np.uint32]:
-    """Return numbers from 0 to 1 as the nearest whole number of ``steps``; what lies beyond becomes the end."""
+    """Quantise numbers from 0 to 1 to ``steps``; values outside are clamped."""
     return np.rint(np.clip(shares, 0, 1) * steps).astype(np.uint32)
 
 
 def as_bytes(shares: NDArray) -> NDArray[np.uint8]:
-    """Return numbers from 0 to 1 in 255ths."""
+    """Quantise numbers from 0 to 1 to bytes; values outside are clamped."""
     return in_steps(shares, 255).astype(np.uint8)
 
 
 def with_largest(three: Floats, largest: NDArray[np.integer]) -> Floats:
-    """Return unit quaternions (N, 4) from all components but the largest, which is not negative.
+    """Return unit quaternions (N, 4) from all components but the largest; the largest is at least 0.
 
     Args:
-        three: (N, 3), the others in order. largest: (N,), the place, 0 to 3, of the one left out.
+        three: (N, 3), the other components in order. largest: (N,), the index, 0 to 3, of the largest one.
     """
     quats = np.empty((len(three), 4), np.float32)
     np.put_along_axis(quats, OTHERS[largest], three, 1)
@@ -65,7 +65,7 @@ def with_largest(three: Floats, largest: NDArray[np.integer]) -> Floats:
 
 
 def without_largest(quats: Floats) -> tuple[Floats, NDArray[np.uint32]]:
-    """Return what :func:`with_largest` takes: of quaternions (N, 4) of any length but 0, in the order they have."""
+    """Return the arguments of :func:`with_largest` for quaternions (N, 4) of any length but 0, in their order."""
     units = unit(quats)
     largest = np.abs(units).argmax(1)
     signs = np.where(np.take_along_axis(units, largest[:, None], 1) < 0, -1, 1)
@@ -73,17 +73,17 @@ def without_largest(quats: Floats) -> tuple[Floats, NDArray[np.uint32]]:
 
 
 def unit(quats: Floats) -> Floats:
-    """Return quaternions (N, 4) at length 1."""
-    largest = np.abs(quats).max(1, keepdims=True)  # so that no square under- or overflows
+    """Return quaternions (N, 4) normalised to length 1."""
+    largest = np.abs(quats).max(1, keepdims=True)  # so that squares neither underflow nor overflow
     scaled = quats / largest
     return (scaled / np.linalg.norm(scaled, axis=1, keepdims=True)).astype(np.float32)
 
 
 def bounded(values: Floats, low: float, high: float, what: str, said: list[str]) -> Floats:
-    """Return values (N, ...) between two bounds, and add a sentence to ``said`` where some were beyond.
+    """Return values (N, ...) clamped to two bounds, and add a sentence to ``said`` if some were outside.
 
     Args:
-        what: the plural that stands in the sentence, such as "log-scales".
+        what: the plural noun for the sentence, such as "log-scales".
     """
     beyond = (values < low) | (values > high)
     count = int(np.count_nonzero(beyond.reshape(len(values), -1).any(1)))

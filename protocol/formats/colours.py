@@ -1,4 +1,4 @@
-"""Colours of meshes: sRGB here, linear in glTF and USD."""
+"""Colours of meshes: sRGB in this project, linear in glTF and USD."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The compressed PLY of PlayCanvas: 16 bytes a Gaussian, quantised within the bounds of its chunk of 256.
+"""The compressed PLY of PlayCanvas: 16 bytes per Gaussian, quantised within the bounds of its chunk of 256.
 
-Element ``chunk`` holds the bounds, ``vertex`` four packed words, ``sh`` (where there is one) a byte for each
-coefficient beyond the constant (playcanvas/splat-transform, `decompress-ply.ts`). Old files have no bounds of the
-colour.
+The element ``chunk`` holds the bounds, ``vertex`` four packed words, and the optional ``sh`` one byte per higher-band
+coefficient (playcanvas/splat-transform, `decompress-ply.ts`). Old files have no bounds of the colour.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ WORDS = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 BOUNDS = tuple(f"{end}_{what}{axis}" for what in ("", "scale_") for end in ("min", "max") for axis in "xyz")
 COLOUR_BOUNDS = tuple(f"{end}_{channel}" for end in ("min", "max") for channel in "rgb")
 SMALL_AND_LARGE = (-20.0, 20.0)
-"""Log-scales as PlayCanvas' writer bounds them: one that is far out would cost the others of its chunk their steps."""
+"""Range of log-scales in PlayCanvas' writer. One extreme value would take precision from the others of its chunk."""
 AGAIN = "Copy or export it again."
 
 
 def is_compressed(file: BinaryIO, path: Path) -> bool:
-    """Whether an open PLY file says that it is of this kind; leaves ``file`` at its beginning.
+    """Whether an open PLY file has this format; leaves ``file`` at its beginning.
 
     Raises:
         BadSplats: if the header is broken.
@@ -107,9 +106,9 @@ def _decode(chunk: NDArray, vertex: NDArray, rest: NDArray | None) -> Splats:
     def between(names: list[tuple[str, str]], shares: Floats) -> Floats:
         low = np.stack([chunk[name] for name, _ in names], 1).astype(np.float32)[of]
         high = np.stack([chunk[name] for _, name in names], 1).astype(np.float32)[of]
-        with np.errstate(over="ignore", invalid="ignore"):  # bounds that are not finite make Gaussians that are not
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite bounds make non-finite Gaussians
             inner = low * (1 - shares) + high * shares
-        # An end that is infinite is nothing to the other end.
+        # At an end, 0 times an infinite bound would be NaN.
         return np.where(shares == 0, low, np.where(shares == 1, high, inner))
 
     shares = np.stack([_share(colour, shift, 8) for shift in (24, 16, 8)], 1)
@@ -126,7 +125,7 @@ def _decode(chunk: NDArray, vertex: NDArray, rest: NDArray | None) -> Splats:
 
 
 def _share(words: NDArray[np.uint32], shift: int, bits: int) -> Floats:
-    """Return ``bits`` bits of each word as a number from 0 to 1."""
+    """Return a bit field of each word as a number from 0 to 1."""
     most = (1 << bits) - 1
     return ((words >> shift) & most).astype(np.float32) / np.float32(most)
 
@@ -136,7 +135,7 @@ def _eleven_ten_eleven(words: NDArray[np.uint32]) -> Floats:
 
 
 def _beyond(rest: NDArray | None, count: int) -> Floats:
-    """Return the coefficients beyond the constant, (N, K - 1, 3): bytes over -4 to 4, channel by channel."""
+    """Return the higher-band coefficients (N, K - 1, 3): bytes that cover -4 to 4, stored channel by channel."""
     if rest is None:
         return np.zeros((count, 0, 3), np.float32)
     names = rest.dtype.names or ()
@@ -149,7 +148,7 @@ def _beyond(rest: NDArray | None, count: int) -> Floats:
 
 
 def write(splats: Splats, path: Path) -> list[str]:
-    """Write Gaussians, best in an order that keeps neighbours in one chunk, and return what was bounded."""
+    """Write Gaussians and return sentences about clamped values. Sort them along a curve first for small chunks."""
     said: list[str] = []
     count, terms = len(splats), splats.sh.shape[1] - 1
     scales = bounded(splats.scales, *SMALL_AND_LARGE, "log-scales", said)
@@ -181,7 +180,7 @@ def write(splats: Splats, path: Path) -> list[str]:
 
 
 def _in_chunks(values: Floats) -> tuple[Floats, Floats]:
-    """Return the least and then the largest values of each chunk, (chunks, 6), and values (N, 3) as shares of them."""
+    """Return the minimum and maximum of each chunk, (chunks, 6), and values (N, 3) scaled to 0 to 1 between them."""
     starts = np.arange(0, len(values), CHUNK)
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
     of = np.arange(len(values)) // CHUNK

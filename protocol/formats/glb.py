@@ -1,15 +1,14 @@
 """GLB, binary glTF 2.0, with Gaussians as points by the extension KHR_gaussian_splatting.
 
-Positions, quaternions xyzw, linear sizes, opacities from 0 to 1, and a vector for each coefficient of spherical
-harmonics, all float32; ``COLOR_0`` is what programs without the extension show. Labels are the attribute ``_LABEL``,
-confidences ``_CONFIDENCE``. A mesh has linear colours in 16 bits. Axes are right, up, back, which is what Blender's
-exporter makes of z up.
+Positions, quaternions xyzw, linear sizes, opacities from 0 to 1, and one vector per spherical-harmonic coefficient, all
+float32. ``COLOR_0`` is for programs without the extension. Labels are the attribute ``_LABEL``, confidences
+``_CONFIDENCE``. A mesh has linear 16-bit colours. Axes are right, up, back, as Blender's exporter converts z up.
 
-The draft KHR_gaussian_splatting_compression_spz_2 holds the same as an SPZ file of version 2 instead. Unpacked as the
-draft says it is left, up, front; a node turns it by half a turn about y.
+The draft KHR_gaussian_splatting_compression_spz_2 stores the Gaussians as an SPZ file of version 2. The draft decodes
+it to left, up, front; a node turns it by half a turn about y.
 
-Sources: KhronosGroup/glTF, `extensions/2.0/Khronos/KHR_gaussian_splatting/README.md` as ratified (before, sizes were
-logarithms) and `KHR_gaussian_splatting_compression_spz_2/README.md`; glTF 2.0, section 3.6.2 on accessors.
+Sources: KhronosGroup/glTF, `extensions/2.0/Khronos/KHR_gaussian_splatting/README.md` as ratified (in earlier drafts
+sizes were logarithms) and `KHR_gaussian_splatting_compression_spz_2/README.md`; glTF 2.0, section 3.6.2 on accessors.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ MAGIC = b"glTF"
 JSON, BIN = b"JSON", b"BIN\0"
 MAX_JSON = 16 << 20
 MOST = 20_000_000
-"""Gaussians of all nodes together: many nodes may show one mesh."""
+"""Most Gaussians of all nodes together: many nodes may instance one mesh."""
 MAX_NODES = 1 << 14
 EXTENSION = "KHR_gaussian_splatting"
 SPZ_EXTENSION = "KHR_gaussian_splatting_compression_spz_2"
@@ -50,7 +49,7 @@ AXES = "RUB"
 SPZ_AXES = "LUF"
 COLOUR_SPACE = "srgb_rec709_display"
 COLUMNS = {"_LABEL": ("label", np.int32), "_CONFIDENCE": ("confidence", np.float32)}
-"""Attributes of this project's own, and the columns that they are."""
+"""Attributes of this project, and the columns that they store."""
 POINTS = 0
 TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
@@ -58,7 +57,7 @@ FLOAT = 5126
 CODES = {np.dtype("<f4"): FLOAT, np.dtype("u1"): 5121, np.dtype("<u2"): 5123, np.dtype("<u4"): 5125}
 TRIANGLES = 4
 VERTICES, INDICES = 34962, 34963
-"""What a buffer view is for."""
+"""Targets of a buffer view."""
 AGAIN = "Copy or export it again."
 
 Index = Annotated[int, Meta(ge=0)]
@@ -105,7 +104,7 @@ class Scene(msgspec.Struct):
 
 
 class Document(msgspec.Struct):
-    """What is read of the JSON of a file."""
+    """The parts of a file's JSON that are read."""
 
     meshes: list[Mesh] = []
     nodes: list[Node] = []
@@ -116,10 +115,10 @@ class Document(msgspec.Struct):
 
 
 def read(file: BinaryIO, path: Path) -> Splats:
-    """Return the Gaussians of all nodes of an open file, where its nodes place them.
+    """Return the Gaussians of all nodes of an open file, with the transforms of the nodes applied.
 
     Raises:
-        BadSplats: if it is damaged, holds no Gaussians, or a node scales them unevenly.
+        BadSplats: if it is damaged, holds no Gaussians, or a node has a non-uniform scale.
     """
     try:
         document, data = _chunks(file, path)
@@ -134,7 +133,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
 
 
 def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
-    """Return the JSON and the bytes of the one buffer that a file brings along."""
+    """Return the JSON and the bytes of the single embedded buffer."""
     start = take(file, 20)
     if start is None:
         raise BadSplats(f"{path} is truncated.", AGAIN)
@@ -174,7 +173,9 @@ def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats
         )
     logarithmic = any(_is_negative(primitive, document, data, path) for _, primitive in shown)
     if logarithmic:
-        warnings.warn(f"{path} has sizes below 0; they were read as logarithms, as drafts had it.", stacklevel=4)
+        warnings.warn(
+            f"{path} has sizes below 0; they were read as logarithms, as in drafts of the format.", stacklevel=4
+        )
     for matrix, primitive in shown:
         splats = _gaussians(document, data, primitive, logarithmic, path)
         try:
@@ -186,7 +187,7 @@ def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats
 
 
 def _placed(document: Document, path: Path) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Give the world matrix (4, 4) and the mesh of each node of the scene that has one."""
+    """Yield the world matrix (4, 4) and the mesh index of each node of the scene that has a mesh."""
     roots = document.scenes[document.scene].nodes if document.scenes else list(range(len(document.nodes)))
     waiting = [(np.eye(4), node) for node in reversed(roots)]
     seen: set[int] = set()
@@ -218,13 +219,13 @@ def _matrix(node: Node) -> NDArray[np.float64]:
 
 
 def _is_negative(primitive: Primitive, document: Document, data: memoryview, path: Path) -> bool:
-    """Whether sizes are below 0, which those of the ratified extension are not."""
+    """Whether sizes are negative and so logarithms; the ratified extension stores positive sizes."""
     accessor = document.accessors[primitive.attributes[f"{EXTENSION}:SCALE"]]
     return accessor.bufferView is not None and bool((_values(accessor, document, data, path) < 0).any())
 
 
 def _gaussians(document: Document, data: memoryview, primitive: Primitive, logarithmic: bool, path: Path) -> Splats:
-    """Return the Gaussians of a primitive in the axes that the file has there."""
+    """Return the Gaussians of a primitive in the axes of the file."""
     about = primitive.extensions[EXTENSION]
     if about.get("kernel", "ellipse") != "ellipse":
         raise BadSplats(f"{path} contains Gaussians with the kernel {about['kernel']!r}, which is not supported.")
@@ -246,7 +247,7 @@ def _gaussians(document: Document, data: memoryview, primitive: Primitive, logar
     wrong = [name for name in required if columns[name].shape != (count, widths.get(name.split(":")[1], 3))]
     if wrong or columns["POSITION"].shape != (count, 3):
         raise BadSplats(f"{path} is a damaged GLB file: {(wrong or ['POSITION'])[0]} does not match its points.", AGAIN)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 is minus infinity, a negative one is no number
+    with np.errstate(divide="ignore", invalid="ignore"):  # log of 0 is minus infinity, log of a negative size is NaN
         sizes = columns[f"{EXTENSION}:SCALE"]
         scales = sizes if logarithmic else np.log(sizes)
         alphas = columns[f"{EXTENSION}:OPACITY"][:, 0]
@@ -296,7 +297,7 @@ def _values(accessor: Accessor, document: Document, data: memoryview, path: Path
 
 
 def write(splats: Splats, path: Path) -> list[str]:
-    """Write Gaussians and return what was bounded."""
+    """Write Gaussians and return sentences about clamped values."""
     said: list[str] = []
     stored = from_ply_axes(splats, AXES)
     attributes: dict[str, NDArray] = {"POSITION": stored.means, "COLOR_0": _seen(stored)}
@@ -317,7 +318,7 @@ def write(splats: Splats, path: Path) -> list[str]:
 
 
 def write_spz(splats: Splats, path: Path) -> list[str]:
-    """Write Gaussians by the draft of the extension for SPZ, and return what was bounded.
+    """Write Gaussians with the draft SPZ extension, and return sentences about clamped values.
 
     Raises:
         BadSplats: as :func:`protocol.formats.spz.write`.
@@ -363,19 +364,19 @@ ABOUT = {
     "projection": "perspective",
     "sortingMethod": "cameraDistance",
 }
-"""How Gaussians are meant to be drawn."""
+"""Rendering parameters of the extension."""
 HALF_TURN = [0.0, 1.0, 0.0, 0.0]
-"""Of a node, about y: from left, up, front to right, up, back."""
+"""Rotation of the node about y: from left, up, front to right, up, back."""
 
 
 def _seen(splats: Splats) -> NDArray[np.uint8]:
-    """Return the constant colours and the opacities, (N, 4)."""
+    """Return base colours and opacities as bytes, (N, 4)."""
     colours = as_bytes(splats.sh[:, 0] * np.float32(SH0) + np.float32(0.5))
     return np.concatenate([colours, as_bytes(splats.alphas)[:, None]], 1)
 
 
 def _document() -> dict[str, Any]:
-    """Return the JSON of a file with one node, which shows one mesh."""
+    """Return the JSON of a file with one node and one mesh."""
     return {
         "asset": {"version": "2.0", "generator": "SplatLift"},
         "scene": 0,
@@ -387,13 +388,13 @@ def _document() -> dict[str, Any]:
 
 
 def _put(values: NDArray, document: dict[str, Any], data: list[bytes], target: int = VERTICES) -> int:
-    """Add values (N, width) to the buffer, and return their accessor."""
+    """Add values (N, width) to the buffer, and return the index of their accessor."""
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     view = _view(values.tobytes(), document, data)
     document["bufferViews"][view]["target"] = target
     kind = "SCALAR" if values.shape[1] == 1 else f"VEC{values.shape[1]}"
     accessor = {"bufferView": view, "componentType": CODES[values.dtype], "count": len(values), "type": kind}
-    if len(document["accessors"]) == 0:  # the positions, the first ones that are put
+    if len(document["accessors"]) == 0:  # the positions, which are added first
         accessor |= _bounds(values)
     if target == VERTICES and values.dtype.kind == "u":
         accessor["normalized"] = True
@@ -406,7 +407,7 @@ def _bounds(means: Floats) -> dict[str, list[float]]:
 
 
 def _view(held: bytes, document: dict[str, Any], data: list[bytes]) -> int:
-    """Add bytes to the buffer, and return their view."""
+    """Add bytes to the buffer, and return the index of their view."""
     view = {"buffer": 0, "byteOffset": sum(map(len, data)), "byteLength": len(held)}
     document["bufferViews"].append(view)
     data.append(held + bytes(-len(held) % 4))

@@ -1,4 +1,4 @@
-"""The order of Gaussians along a curve, so that neighbours in a file are neighbours in space."""
+"""Sorts Gaussians along a space-filling curve, so that neighbours in a file are neighbours in space."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from protocol.splats import Floats
 
 BITS = 21
-"""Of each axis; three of them fit 64 bits."""
+"""Bits per axis; three axes fit into 64 bits."""
 
 
 def morton_order(means: Floats) -> NDArray[np.intp]:
-    """Return the rows of points (N, 3) in the order of their Morton codes: the bits of x, y and z interleaved."""
+    """Return the row order of points (N, 3) by Morton code: the interleaved bits of x, y and z."""
     if not len(means):
         return np.zeros(0, np.intp)
     low, high = means.min(0).astype(np.float64), means.max(0).astype(np.float64)
@@ -22,7 +22,7 @@ def morton_order(means: Floats) -> NDArray[np.intp]:
 
 
 def _spread(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return each number of 21 bits with two zeros after each bit."""
+    """Return each 21-bit number with two zero bits inserted after each bit."""
     for shift, mask in (
         (32, 0x1F00000000FFFF),
         (16, 0x1F0000FF0000FF),

@@ -1,4 +1,4 @@
-"""Packages that some formats need and others do not: Blender has numpy, and not all of these."""
+"""Optional packages that some formats need. Blender ships numpy, but not all of these."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import ModuleType
 from protocol.errors import Unavailable
 
 MODULES = {"zstandard": "zstandard", "pillow": "PIL", "usd-core": "pxr", "trimesh": "trimesh"}
-"""Of each package the module that it installs."""
+"""For each package the name of its module."""
 
 
 def is_there(package: str) -> bool:
-    """Whether one of :data:`MODULES` can be imported here."""
+    """Whether one of :data:`MODULES` is installed."""
     return find_spec(MODULES[package]) is not None
 
 
@@ -23,7 +23,7 @@ def needed(package: str, module: str, purpose: str) -> ModuleType:
     Args:
         package: one of :data:`MODULES`.
         module: its full name, such as "PIL.Image".
-        purpose: what needs it, the beginning of the sentence where it is missing, such as "SPZ 4".
+        purpose: what needs it, such as "SPZ 4"; the error begins with it.
 
     Raises:
         Unavailable: if the package is not installed.

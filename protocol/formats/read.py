@@ -1,9 +1,9 @@
-"""`read_splats`: any splat file that people have, by what it holds, to `Splats` in the axes of a 3DGS PLY.
+"""`read_splats` reads a splat file of any supported format, recognised by content, into the axes of a 3DGS PLY.
 
-The compressed formats are decoded in this package, in numpy. The libraries that were tried are not used: gaussforge
+The compressed formats are decoded in this package, in numpy. Existing libraries were tried and are not used: gaussforge
 0.6.0 fails on every file without view-dependent colour (`std::bad_cast`); gsply 0.4.6 decodes SPZ and compressed PLY
-rightly, but leaves SPZ in its own axes, knows no `.splat`, and unpacks as much as a damaged file makes it (1 GiB from
-33 KB).
+correctly, but does not convert the axes of SPZ, does not read `.splat`, and allocates whatever a damaged file asks for
+(1 GiB from 33 KB).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from protocol.errors import BadSplats
 from protocol.formats import compressed_ply, glb, sog, splat, spz
 from protocol.ply import read_ply
 from protocol.splats import Splats
-from protocol.usable import Tally, settle, usable_ones
+from protocol.usable import Tally, repair_block, usable_splats
 
 ENDINGS = SPLAT_ENDINGS
-"""Of the files that can be read; only `.splat`, which has no mark of its own, is known by it."""
+"""Endings of files that can be read. Only `.splat`, which has no signature, is recognised by its ending."""
 
 
 def read_splats(path: Path | str) -> Splats:
     """Return the Gaussians of a file, in the axes and conventions of the 3DGS reference implementation's PLY.
 
-    Known are 3DGS PLY with all its variants (:func:`protocol.ply.read_ply`), the compressed PLY of PlayCanvas, SPZ of
-    version 2 to 4, SOG of version 2, GLB with KHR_gaussian_splatting, and `.splat`. Warns of Gaussians that were
-    dropped or bounded (:mod:`protocol.usable`), of what is left out, and of bytes that follow the last one. Memory is
-    bounded by a small multiple of the Gaussians that the file really holds.
+    Supported are 3DGS PLY and its variants (:func:`protocol.ply.read_ply`), the compressed PLY of PlayCanvas, SPZ of
+    version 2 to 4, SOG of version 2, GLB with KHR_gaussian_splatting, and `.splat`. Warns about Gaussians that were
+    dropped or clamped (:mod:`protocol.usable`), about data that was ignored, and about bytes after the last Gaussian.
+    Memory is bounded by a small multiple of the Gaussians that the file really holds.
 
     Raises:
-        BadSplats: if the file cannot be read, is damaged, is none of these, or holds no Gaussian that can be used.
+        BadSplats: if the file cannot be read, is damaged, has another format, or holds no usable Gaussian.
         Unavailable: if the format needs a package that is not installed.
     """
     path = Path(path)
@@ -58,12 +58,12 @@ def read_splats(path: Path | str) -> Splats:
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror or error}.") from error
     tally = Tally()
-    usable = settle(splats, slice(None), tally)
-    return usable_ones(splats, usable, tally, path)
+    usable = repair_block(splats, slice(None), tally)
+    return usable_splats(splats, usable, tally, path)
 
 
 def read_splats_and_warnings(path: Path | str) -> tuple[Splats, list[str]]:
-    """Return what :func:`read_splats` does, and its warnings as sentences."""
+    """Return the Gaussians as :func:`read_splats` does, and its warnings as sentences."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         splats = read_splats(path)

@@ -1,4 +1,4 @@
-"""Every format that objects leave in: what it holds, what it loses, and what it takes to write it.
+"""Every export format: what it stores, what it loses, and which packages it needs.
 
 The command line, the add-on and docs/formats.md read this list.
 """
@@ -21,21 +21,21 @@ class Format:
     """One format.
 
     Attributes:
-        name: what `--format` takes.
-        title: what people read.
+        name: the value of `--format`.
+        title: the name shown to users.
         kind: what is written: Gaussians, a mesh, masks of views, or labels of Gaussians.
-        endings: of its files; the first is the usual one. Empty where it is a folder.
-        keeps: how precisely it holds what it holds.
-        lacks: what of its kind it cannot hold beyond what the other fields say.
-        exact: whether what is read again is the same bits.
-        degree: the highest degree of spherical harmonics that it holds.
-        labels: whether it can hold the label of each Gaussian.
-        upright: whether the format says which way is up, so that the axes of the capture are turned to its own.
-        sorted: whether its Gaussians are written along a curve through space, and not in their own order.
-        reads: whether `--splats` takes it.
+        endings: of its files; the first is the usual one. Empty if the format is a folder.
+        keeps: the precision of the stored values.
+        lacks: other data of its kind that it cannot store.
+        exact: whether reading returns the same bits that were written.
+        degree: the highest degree of spherical harmonics that it stores.
+        labels: whether it can store the label of each Gaussian.
+        upright: whether the format defines which way is up, so that the axes of the capture are converted.
+        sorted: whether Gaussians are written along a space-filling curve and not in their own order.
+        reads: whether `--splats` can read it.
         needs: packages beyond numpy and plyfile.
-        module: what writes it, in :mod:`protocol.formats`; empty where the backend or Blender does.
-        function: the name of the function there.
+        module: the module in :mod:`protocol.formats` that writes it; empty if the backend or Blender does.
+        function: the name of the function in it.
         experimental: whether its specification is a draft.
     """
 
@@ -97,7 +97,7 @@ FORMATS = (
     ),
     Format(
         "gaussians-glb-spz", "GLB with SPZ inside", "gaussians", (".glb",),
-        "what SPZ 4 holds, and rotations in 8 bits",
+        "as SPZ 4, but rotations in 8 bits",
         degree=3, upright=True, reads=True, module="glb", function="write_spz", experimental=True,
     ),
     Format(
@@ -122,23 +122,23 @@ FORMATS = (
     ),
     Format("labels-npy", "Labels, NumPy", "labels", (".npy",), "the label of each Gaussian, int32", exact=True),
 )  # fmt: skip
-"""In the order in which an ending is looked up: the first that has it is meant where no format is named."""
+"""In order of lookup: without a named format, the first one that has the ending of the file is used."""
 
 BY_NAME = {each.name: each for each in FORMATS}
 SHARED = {".glb": "mesh-glb", ".usdc": "mesh-usd", ".usda": "mesh-usd", ".usd": "mesh-usd"}
-"""Endings that Gaussians and meshes both have mean the mesh, which every program opens."""
+"""Endings that Gaussians and meshes share mean the mesh, which every program can open."""
 
 
 def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -> Format:
-    """Return the format that a file is to be written in.
+    """Return the format to write a file in.
 
     Args:
-        path: the file; its ending counts where no format is named.
-        name: of one of :data:`FORMATS`.
-        kinds: those that can be written; default: all.
+        path: the file; its ending decides if no format is named.
+        name: the name of one of :data:`FORMATS`.
+        kinds: the kinds that can be written; default: all.
 
     Raises:
-        BadArgument: if there is no such format, or it goes by other endings.
+        BadArgument: if there is no such format, or the ending does not belong to it.
     """
     offered = [each for each in FORMATS if not kinds or each.kind in kinds]
     file = path.name.lower()
@@ -148,7 +148,7 @@ def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -
             raise BadArgument(
                 f"The format {name!r} does not exist.", f"Choose one of {', '.join(f.name for f in offered)}."
             )
-        # A compressed PLY, or one of a mesh, may be called .ply alone.
+        # A compressed PLY, or a PLY with a mesh, may also be named plain .ply.
         if found.endings and not any(file.endswith(ending.rpartition(".")[2]) for ending in found.endings):
             raise BadArgument(
                 f"The file name {path} does not have the ending of {found.title}.",
@@ -167,7 +167,7 @@ def format_of(path: Path, name: str | None = None, kinds: Sequence[Kind] = ()) -
 
 
 def with_ending(path: Path, wanted: Format) -> Path:
-    """Return a path with the usual ending of a format in place of that of any other."""
+    """Return a path with the ending of any format replaced by the usual ending of ``wanted``."""
     endings = sorted((ending for each in FORMATS for ending in each.endings), key=len, reverse=True)
     own = next((ending for ending in endings if path.name.lower().endswith(ending)), "")
     if own in wanted.endings:
@@ -176,10 +176,10 @@ def with_ending(path: Path, wanted: Format) -> Path:
 
 
 def check_here(wanted: Format) -> None:
-    """Refuse a format whose packages are not installed.
+    """Check that the packages of a format are installed.
 
     Raises:
-        Unavailable: naming them.
+        Unavailable: with the names of the missing packages.
     """
     if wanted.missing:
         raise Unavailable(

@@ -1,16 +1,16 @@
-"""SOG of PlayCanvas, version 2: pictures of bytes, a Gaussian a pixel, and ``meta.json``, in one zip archive.
+"""SOG of PlayCanvas, version 2: images with one pixel per Gaussian, and ``meta.json``, in one zip archive.
 
-- ``means_l``, ``means_u``: the lower and upper bytes of positions in 65535ths between the bounds of
-  sign(x) log(1 + \\|x\\|).
-- ``scales``, ``sh0``: three bytes of a codebook of 256 log-scales, or of constant coefficients; the opacity in 255ths
-  is the alpha of ``sh0``.
-- ``quats``: the three smaller components of wxyz, from -1/sqrt(2) to 1/sqrt(2); alpha is 252 plus the place of the
+- ``means_l``, ``means_u``: the low and high bytes of positions, as 65535ths between the bounds of sign(x) log(1 +
+  \\|x\\|).
+- ``scales``, ``sh0``: one byte per channel, an index into a codebook of 256 log-scales or base colours; the alpha of
+  ``sh0`` is the opacity in 255ths.
+- ``quats``: the three smaller components of wxyz, from -1/sqrt(2) to 1/sqrt(2); alpha is 252 plus the index of the
   largest.
-- ``shN_labels``: the row of a palette in two bytes. ``shN_centroids``: 64 rows of the palette beside each other, the
-  coefficients of a row one after the other, each three bytes of a codebook.
+- ``shN_labels``: the row in a palette, as two bytes. ``shN_centroids``: 64 rows of the palette per image row; each
+  palette row is its coefficients in order, one byte per channel, an index into a codebook.
 
-Axes are those of the PLY (the specification of the format, developer.playcanvas.com, and playcanvas/splat-transform,
-`read-sog.ts`).
+Axes are those of the PLY. Sources: the specification (developer.playcanvas.com) and playcanvas/splat-transform,
+`read-sog.ts`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from protocol.splats import SH_COUNTS, Floats, Splats
 
 ZIP = b"PK\x03\x04"
 MOST = 20_000_000
-"""Gaussians, as of an SPZ file."""
+"""Most Gaussians, as in an SPZ file."""
 META = "meta.json"
 MAX_META = 1 << 20
 MAX_PICTURE = 1 << 28
-"""Bytes of a picture."""
+"""Most bytes of an image."""
 SPARE = 1 << 16
-"""Pixels that a picture may have beyond four for each Gaussian."""
+"""Most pixels of an image beyond four per Gaussian."""
 PALETTE = 1 << 16
 ROW = 64
-"""Rows of the palette beside each other."""
+"""Palette rows per image row."""
 TAG = 252
 STEPS = 65535
 AGAIN = "Copy or export it again."
@@ -76,7 +76,7 @@ class Palette(msgspec.Struct):
 
 
 class Record(msgspec.Struct, omit_defaults=True):
-    """What ``meta.json`` holds."""
+    """The content of ``meta.json``."""
 
     version: Annotated[int, Meta(ge=2, le=2)]
     count: Annotated[int, Meta(ge=1, le=MOST)]
@@ -91,7 +91,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
     """Return the Gaussians of an open file.
 
     Raises:
-        BadSplats: if it is no whole SOG archive of version 2, or has more than :data:`MOST` Gaussians.
+        BadSplats: if it is not a complete SOG archive of version 2, or has more than :data:`MOST` Gaussians.
         Unavailable: if Pillow is not installed.
     """
     try:
@@ -124,7 +124,7 @@ def _decode(archive: zipfile.ZipFile, record: Record, path: Path) -> Splats:
     low, high = (pixels(name)[:, :3] for name in record.means.files)
     shares = (low + high.astype(np.uint16) * 256) / STEPS
     mins, maxs = np.array(record.means.mins), np.array(record.means.maxs)
-    with np.errstate(over="ignore", invalid="ignore"):  # bounds that are absurd make positions that are not finite
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd bounds make non-finite positions
         logs = mins + (maxs - mins) * shares
         means = (np.sign(logs) * np.expm1(np.abs(logs))).astype(np.float32)
     quats = pixels(record.quats.files[0])
@@ -161,7 +161,7 @@ def _looked_up(codes: list[float], indices: NDArray[np.uint8], path: Path) -> Fl
 
 
 def _beyond(archive: zipfile.ZipFile, found: Palette, labels: NDArray[np.uint8], path: Path) -> Floats:
-    """Return the coefficients beyond the constant, (N, K - 1, 3)."""
+    """Return the higher-band coefficients, (N, K - 1, 3)."""
     terms = SH_COUNTS[found.bands] - 1
     rows = -(-found.count // ROW)
     centroids = _picture(archive, found.files[0], 2 * rows * ROW * terms + SPARE, rows * ROW * terms, path)
@@ -175,7 +175,7 @@ def _beyond(archive: zipfile.ZipFile, found: Palette, labels: NDArray[np.uint8],
 
 
 def write(splats: Splats, path: Path) -> list[str]:
-    """Write Gaussians, best in an order that keeps neighbours together; nothing is bounded, so nothing is returned.
+    """Write Gaussians. No value is clamped, so the list is empty. Sort them along a curve first for small files.
 
     Raises:
         BadSplats: if there are more than :data:`MOST` Gaussians.
@@ -209,7 +209,7 @@ def write(splats: Splats, path: Path) -> list[str]:
         record.shN, further = _palette(splats)
         pictures |= further
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        # ZipInfo's own date, so that the same Gaussians make the same file.
+        # ZipInfo has a fixed default date, so that the same Gaussians make the same file.
         archive.writestr(zipfile.ZipInfo(META), msgspec.json.encode(record))
         for name, pixels in pictures.items():
             archive.writestr(zipfile.ZipInfo(_file(name)), webp.encode(pixels))
@@ -221,12 +221,12 @@ def _file(name: str) -> str:
 
 
 def _whole(codes: Floats) -> list[float]:
-    """Return a codebook at its full length: some readers take it to have 256 codes."""
+    """Return a codebook padded to 256 codes, which some readers require."""
     return np.pad(codes, (0, 256 - len(codes)), "edge").astype(float).tolist()
 
 
 def _pixels(values: NDArray, alpha: NDArray | None = None) -> NDArray[np.uint8]:
-    """Return values (N, 3) as a picture whose sides are multiples of 4, with its alpha (N,) or 255."""
+    """Return values (N, 3) as an image whose sides are multiples of 4, with alpha (N,) or 255."""
     count = len(values)
     width = 4 * int(np.ceil(np.sqrt(count) / 4))
     height = 4 * -(-count // (4 * width))
@@ -239,7 +239,7 @@ def _pixels(values: NDArray, alpha: NDArray | None = None) -> NDArray[np.uint8]:
 
 
 def _palette(splats: Splats) -> tuple[Palette, dict[str, NDArray[np.uint8]]]:
-    """Return the palette of the coefficients beyond the constant, and its pictures."""
+    """Return the palette of the higher-band coefficients, and its images."""
     count, terms = len(splats), splats.sh.shape[1] - 1
     rows = splats.sh[:, 1:].reshape(count, 3 * terms)
     entries, which = (rows, np.arange(count)) if count <= PALETTE else palette(rows, PALETTE)

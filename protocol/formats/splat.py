@@ -1,7 +1,8 @@
-"""`.splat`, the format of antimatter15's viewer: 32 bytes a Gaussian, no header.
+"""`.splat`, the format of antimatter15's viewer: 32 bytes per Gaussian, no header.
 
-Three float32 of the centre, three of the standard deviations, four bytes of colour and opacity in 255ths, four bytes of
-the quaternion wxyz as 128 q + 128 (antimatter15/splat, `convert.py`). Axes are those of the PLY it was made from.
+Three float32 for the centre, three for the standard deviations, four bytes of colour and opacity in 255ths, four bytes
+for the quaternion wxyz as 128 q + 128 (antimatter15/splat, `convert.py`). Axes are those of the PLY that it was made
+from.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ ROW = np.dtype([("mean", "<f4", 3), ("size", "<f4", 3), ("colour", "u1", 4), ("q
 
 
 def read(file: BinaryIO, path: Path) -> Splats:
-    """Return the Gaussians of an open file; of degree 0, which is all that the format holds.
+    """Return the Gaussians of an open file. They have degree 0, as the format stores no view-dependent colour.
 
     Raises:
-        BadSplats: if the file is empty or ends within a Gaussian.
+        BadSplats: if the file is empty or its length is no multiple of 32 bytes.
     """
     data = file.read()
     if not data or len(data) % ROW.itemsize:
@@ -32,7 +33,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
             "Copy or export it again.",
         )
     rows = np.frombuffer(data, ROW)
-    with np.errstate(divide="ignore", invalid="ignore"):  # no size becomes minus infinity, a negative one is no number
+    with np.errstate(divide="ignore", invalid="ignore"):  # log of 0 is minus infinity, log of a negative size is NaN
         scales = np.log(rows["size"])
     return Splats(
         means=rows["mean"].astype(np.float32),
@@ -44,7 +45,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
 
 
 def write(splats: Splats, path: Path) -> list[str]:
-    """Write the Gaussians but for their view-dependent colour, and return what of their values was bounded."""
+    """Write the Gaussians without their view-dependent colour, and return sentences about clamped values."""
     said: list[str] = []
     colours = bounded(splats.sh[:, 0] * np.float32(SH0) + np.float32(0.5), 0, 1, "colours", said)
     rows = np.zeros(len(splats), ROW)

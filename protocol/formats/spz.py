@@ -1,10 +1,10 @@
-"""SPZ, Niantic's format: a section of bytes for each kind of value, compressed (nianticlabs/spz, `load-spz.cc`).
+"""SPZ, Niantic's format: one compressed section of bytes per attribute (nianticlabs/spz, `load-spz.cc`).
 
-Versions 2 and 3 are one gzip stream of a header of 16 bytes and the sections; version 4 is a header of 32 bytes, a
-table of sizes and one zstd stream for each section. Version 2 stores a quaternion as x, y, z in a byte each, later ones
-as the three smallest components in ten bits. Axes are right, up, back unless an extension says otherwise; those of a
-PLY are right, down, front. Extensions are records of a kind, a length and as many bytes, after the sections of versions
-2 and 3 and before the table of version 4 (`splat-extensions.cc`).
+Versions 2 and 3 are one gzip stream of a 16-byte header and the sections; version 4 is a 32-byte header, a table of
+sizes and one zstd stream per section. Version 2 stores a quaternion as x, y, z in one byte each, later versions as the
+three smallest components in ten bits. Axes are right, up, back unless an extension says otherwise; a PLY has right,
+down, front. Extensions are records of a kind, a length and that many bytes, after the sections of versions 2 and 3 and
+before the table of version 4 (`splat-extensions.cc`).
 """
 
 from __future__ import annotations
@@ -29,44 +29,44 @@ GZIP = b"\x1f\x8b"
 MAGIC = b"NGSP"
 VERSIONS = (2, 3, 4)
 MOST = 20_000_000
-"""Gaussians; a damaged count may be four thousand million, and a stream of zeros of that length is a few megabytes."""
+"""Most Gaussians. A damaged count may be four billion, and a stream of zeros of that length is a few megabytes."""
 
 TERMS = (0, 3, 8, 15, 24)
-"""Coefficients beyond the constant at degree 0 to 4; the fourth band is more than Splats hold and is left out."""
+"""Higher-band coefficients at degree 0 to 4; Splats have no fourth band, so it is ignored."""
 
 HAS_EXTENSIONS = 2
-"""The flag that says so."""
+"""Flag of files with extensions."""
 MOST_EXTENSIONS = 1 << 20
-"""Bytes of all extensions together; those that are known take a few dozen."""
+"""Most bytes of all extensions together; the known ones take a few dozen."""
 AXES_EXTENSION = 0xADBE0003
-"""SPZ_ADOBE_coordinate_system: a uint32, the place in :data:`AXES`."""
+"""SPZ_ADOBE_coordinate_system: a uint32, an index into :data:`AXES`."""
 AXES = (
     *("RUB", "LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF"),
     *("LBD", "RBD", "LBU", "RBU", "LFD", "RFD", "LFU", "RFU"),
 )
-"""Where x, y and z point (`splat-types.h`); 0 says nothing, which the format's own reader takes for its default."""
+"""Directions of x, y and z (`splat-types.h`); 0 means unspecified, for which the reference reader uses its default."""
 ABOUT_VIEWING = (0xADBE0002, 0x4E530001)
-"""Extensions that say nothing of the Gaussians: how far to orbit them, and where on Earth they are."""
+"""Extensions that do not concern the Gaussians: limits of orbiting, and the position on Earth."""
 
 FLIP_SH = band_signs(np.array([1.0, -1.0, -1.0]))
-"""What half a turn about x, from right, up, back to right, down, front, does to the coefficients of bands 1 to 3."""
+"""Factors of bands 1 to 3 for half a turn about x, from right, up, back to right, down, front."""
 
 FINEST = 20
-"""Bits of fraction at most, a millionth: further ones are beyond what a float32 near 1 holds."""
+"""Most fraction bits, a millionth: finer steps exceed the precision of float32 near 1."""
 POSITIONS = 23
-"""Bits of a position without its sign."""
+"""Bits of a coordinate without its sign."""
 SIZES = (-10.0, 255 / 16 - 10)
-"""Log-scales that a byte stands for."""
+"""Range of log-scales that a byte stores."""
 COLOURS = (-0.5 / 0.15, 0.5 / 0.15)
-"""Constant coefficients that a byte stands for."""
+"""Range of base colours that a byte stores."""
 COEFFICIENTS = (-1.0, 127 / 128)
-"""The others."""
+"""Range of the higher-band coefficients that a byte stores."""
 
 AGAIN = "Copy or export it again."
 
 
 class Header(NamedTuple):
-    """What both headers begin with."""
+    """The fields that both headers begin with."""
 
     version: int
     gaussians: int
@@ -76,7 +76,7 @@ class Header(NamedTuple):
 
     @property
     def sections(self) -> list[int]:
-        """Bytes of positions, opacities, colours, scales, rotations and further coefficients."""
+        """Sizes in bytes of positions, opacities, colours, scales, rotations and higher-band coefficients."""
         rotation = 3 if self.version == 2 else 4
         return [self.gaussians * width for width in (9, 1, 3, 3, rotation, 3 * TERMS[self.degree])]
 
@@ -99,7 +99,7 @@ def read(file: BinaryIO, path: Path) -> Splats:
 
 
 Contents = tuple[Header, list[NDArray[np.uint8]], bytes]
-"""The header, the sections, and the records of extensions one after the other."""
+"""The header, the sections, and the concatenated records of extensions."""
 
 
 def _read_gzip(file: BinaryIO, path: Path) -> Contents:
@@ -131,7 +131,7 @@ def _read_streams(file: BinaryIO, path: Path) -> Contents:
         data = take(file, packed) if packed < 2**63 else None
         if data is None:
             raise BadSplats(f"{path} is truncated.", AGAIN)
-        # Not decompress(): that believes the size which the stream itself claims.
+        # Not decompress(): it allocates the size that the stream itself claims.
         stream = zstandard.ZstdDecompressor().stream_reader(bytes(data))
         try:
             found.append(_section(stream, size, path))
@@ -147,10 +147,10 @@ def _zstandard() -> Any:
 
 
 def _axes(extensions: bytes, path: Path) -> str:
-    """Return the axes that the extensions declare, or those of the format.
+    """Return the axes that the extensions declare, or the default of the format.
 
     Raises:
-        BadSplats: if a record is cut short, or declares no axes that are known.
+        BadSplats: if a record is cut short, or declares unknown axes.
     """
     axes = AXES[0]
     at = 0
@@ -208,10 +208,10 @@ def _decode(header: Header, sections: list[NDArray[np.uint8]]) -> Splats:
 
 
 def _means(positions: NDArray[np.uint8], fraction_bits: int) -> Floats:
-    """Return centres (N, 3) from signed numbers of 24 bits, the lowest byte first."""
+    """Return centres (N, 3) from signed 24-bit integers, low byte first."""
     words = np.zeros((len(positions) // 3, 4), np.uint8)
     words[:, 1:] = positions.reshape(-1, 3)
-    # The bytes stand in the upper part of a word, so that its sign is theirs.
+    # The bytes are in the upper part of a 32-bit word, so that the arithmetic shift keeps the sign.
     return (words.view("<i4")[:, 0] >> 8).reshape(-1, 3).astype(np.float32) / np.float32(1 << fraction_bits)
 
 
@@ -221,7 +221,7 @@ def _quats_v2(rotations: NDArray[np.uint8]) -> Floats:
 
 
 def _quats(rotations: NDArray[np.uint8]) -> Floats:
-    """Return quaternions wxyz: two bits name the largest of x, y, z, w, then a sign and nine bits for each other."""
+    """Return quaternions wxyz: two bits index the largest of x, y, z, w; sign and nine bits for each other."""
     words = rotations.view("<u4").astype(np.uint32)
     fields = np.stack([(words >> shift) & 1023 for shift in (20, 10, 0)], 1)
     sizes = (fields & 511).astype(np.float32) / np.float32(511 * np.sqrt(2))
@@ -230,10 +230,10 @@ def _quats(rotations: NDArray[np.uint8]) -> Floats:
 
 
 def write(splats: Splats, path: Path) -> list[str]:
-    """Write version 4 and return what was bounded.
+    """Write version 4 and return sentences about clamped values.
 
     Raises:
-        BadSplats: if a Gaussian is further out than the format can say.
+        BadSplats: if a Gaussian is further from the origin than the format can store.
         Unavailable: if zstandard is not installed.
     """
     zstandard = _zstandard()
@@ -248,18 +248,18 @@ def write(splats: Splats, path: Path) -> list[str]:
 
 
 def encode_2(splats: Splats, path: Path) -> tuple[bytes, list[str]]:
-    """Return Gaussians as bytes of version 2, and what was bounded; ``path`` is named where they cannot be written."""
+    """Return Gaussians as bytes of version 2, and sentences about clamped values; ``path`` is for error messages."""
     header, sections, said = _encode(splats, 2, path)
     start = struct.pack("<4sIIBBBx", MAGIC, *header)
     return gzip.compress(start + b"".join(sections), mtime=0), said
 
 
 def _encode(splats: Splats, version: int, path: Path) -> tuple[Header, list[bytes], list[str]]:
-    """Return the header, the sections, and what was bounded."""
+    """Return the header, the sections, and sentences about clamped values."""
     said: list[str] = []
     stored = from_ply_axes(splats, AXES[0])
     furthest = float(np.abs(stored.means).max())
-    # One step less than the bits hold, as rounding may go up.
+    # One step less than the bits hold, because rounding may go up.
     bits = FINEST if furthest == 0 else min(FINEST, int(np.floor(np.log2((2**POSITIONS - 1) / furthest))))
     if bits < 1 or len(splats) > MOST:
         raise BadSplats(

@@ -1,11 +1,11 @@
 """USD with Gaussians as the schema ParticleField3DGaussianSplat, and with meshes.
 
-Positions, quaternions, linear sizes, opacities from 0 to 1, and the coefficients of spherical harmonics of one Gaussian
-after the other, constant first, all float32 (OpenUSD 26.11, `usdVol/schema.usda`). Labels are the primvar ``label``.
-Axes are right, up, back, and the stage says that y is up.
+Positions, quaternions, linear sizes, opacities from 0 to 1, and spherical-harmonic coefficients, grouped by Gaussian
+with the base colour first, all float32 (OpenUSD 26.11, `usdVol/schema.usda`). Labels are the primvar ``label``. Axes
+are right, up, back, and the stage declares y up.
 
-The prims are written by their names, so that the USD inside a Blender writes them which does not know the schema yet.
-Files are not read here: the library takes the word of a file for how much to allocate.
+Prims are written by name, so that the USD library in Blender can write them although it does not have the schema yet.
+USD files are not read here: the library allocates whatever sizes a file declares.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ SCHEMA = "ParticleField3DGaussianSplat"
 COLUMNS = {"label": np.int32, "confidence": np.float32}
 """Extra columns that are written as primvars."""
 REACH = 3
-"""Standard deviations that count to the extent of a Gaussian."""
+"""Standard deviations that count for the extent of a Gaussian."""
 
 
 def write(splats: Splats, path: Path) -> list[str]:
-    """Write Gaussians and return what was bounded.
+    """Write Gaussians and return sentences about clamped values.
 
     Raises:
         BadSplats: if USD cannot write ``path``.
-        Unavailable: if there is no USD here.
+        Unavailable: if no USD library is installed.
     """
     said: list[str] = []
     stored = from_ply_axes(splats, AXES)
@@ -64,11 +64,11 @@ def write(splats: Splats, path: Path) -> list[str]:
 
 
 def write_mesh(mesh: Mesh, path: Path) -> None:
-    """Write a mesh in the axes of a PLY with its colours.
+    """Write a mesh with its colours, in the axes of a PLY.
 
     Raises:
         BadSplats: if USD cannot write ``path``.
-        Unavailable: if there is no USD here.
+        Unavailable: if no USD library is installed.
     """
     points = mesh.vertices * np.array([1, -1, -1], np.float32)
     stage = _Stage(path, "Mesh", "Mesh")
@@ -82,7 +82,7 @@ def write_mesh(mesh: Mesh, path: Path) -> None:
 
 
 class _Stage:
-    """A layer with one prim below a root, written by the library's lower level, which asks for no schema."""
+    """A layer with one prim below a root, written with the Sdf API, which needs no schema."""
 
     def __init__(self, path: Path, name: str, kind: str) -> None:
         self._path = path
@@ -103,7 +103,7 @@ class _Stage:
         self._prim = self._sdf.PrimSpec(root, name, self._sdf.SpecifierDef, kind)
 
     def put(self, name: str, kind: str, values: NDArray, interpolation: str = "") -> None:
-        """Add an array attribute of a type such as "Float3Array"; quaternions are xyzw, as the library stores them."""
+        """Add an array attribute of a type such as "Float3Array"; quaternions are xyzw, as USD stores them."""
         dtype = np.int32 if kind == "IntArray" else np.float32
         array = {
             "FloatArray": "FloatArray",

@@ -1,4 +1,4 @@
-"""Lossless WebP pictures, by Pillow."""
+"""Lossless WebP images with Pillow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PURPOSE = "SOG, which stores values as WebP images,"
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """Return pixels (H, W, 4) as a WebP picture that keeps each of their bits.
+    """Return pixels (H, W, 4) as a lossless WebP image.
 
     Raises:
         Unavailable: if Pillow is not installed.
@@ -25,14 +25,14 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def decode(data: bytes, most: int) -> NDArray[np.uint8] | None:
-    """Return the pixels (H, W, 4) of a WebP or PNG picture, or None where it is none or has more than ``most``.
+    """Return the pixels (H, W, 4) of a WebP or PNG image, or None if it is neither or has more than ``most`` pixels.
 
     Raises:
         Unavailable: if Pillow is not installed.
     """
     pillow = _pillow()
     try:
-        # The size is known before the pixels are unpacked.
+        # The size is checked before the pixels are decoded.
         with pillow.open(io.BytesIO(data), formats=("WEBP", "PNG")) as picture:
             if picture.width * picture.height > most:
                 return None

@@ -1,4 +1,4 @@
-"""`write_splats`: Gaussians to a file of any format, and what that format could not hold as warnings."""
+"""`write_splats` writes Gaussians in any format and warns about data that the format cannot store."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from protocol.formats.order import morton_order
 from protocol.formats.registry import Format, check_here
 from protocol.result.names import CONFIDENCE, LABEL
 from protocol.splats import SH_COUNTS, Splats
-from protocol.usable import Tally, settle, usable_ones
+from protocol.usable import Tally, repair_block, usable_splats
 
 
 def write_splats(splats: Splats, path: Path, wanted: Format, *, labels: bool = False) -> None:
-    """Write Gaussians in one of the formats for them; the file appears under its name when it is whole.
+    """Write Gaussians in one of the formats for them; the file appears under its name when it is complete.
 
-    Warns of what the format cannot hold: bands of spherical harmonics, values beyond its range, its precision, labels.
+    Warns about data that the format cannot store: bands of spherical harmonics, values outside its range, precision,
+    labels.
 
     Args:
         splats: at least one Gaussian, in the axes of the capture.
-        path: an earlier file of that name is replaced.
+        path: an existing file of that name is replaced.
         wanted: of the kind "gaussians".
-        labels: whether the columns ``label`` and ``confidence`` are written too. Where the format has no place for
-            them, the labels are written beside the file, as :func:`labels_beside` is called, in the order of the file.
+        labels: whether the columns ``label`` and ``confidence`` are written too. If the format cannot store them, they
+            are written to the file :func:`labels_beside`, in the order of the Gaussians in ``path``.
 
     Raises:
-        BadSplats: if there are no Gaussians, none can be used, or the file cannot be written.
+        BadSplats: if there are no Gaussians, none is usable, or the file cannot be written.
         Unavailable: if a package that the format needs is not installed.
     """
     check_here(wanted)
@@ -59,18 +60,18 @@ def write_splats(splats: Splats, path: Path, wanted: Format, *, labels: bool = F
 
 
 def labels_beside(path: Path) -> Path:
-    """Return the file of labels beside a file whose format holds none."""
+    """Return the path of the labels of a file whose format cannot store labels."""
     return path.with_name(f"{path.name}.labels.npy")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to. The file becomes ``path`` when the block ends well, and is removed when it does not.
+    """Give a temporary path to write to. The file is renamed to ``path`` on success and removed on failure.
 
     Raises:
-        BadSplats: if the disk refuses, in a sentence with its reason.
+        BadSplats: if the file cannot be written, with the reason of the operating system.
     """
-    # The ending stays, as some libraries go by it.
+    # The ending stays, because some libraries choose the format by it.
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         if path.is_dir():
@@ -98,14 +99,14 @@ def _writer(wanted: Format) -> Callable[[Splats, Path], list[str]]:
 
 
 def _usable(splats: Splats, path: Path) -> Splats:
-    """Return the Gaussians whose values mean something, finite ones, on columns of their own."""
+    """Return the Gaussians with finite values, as copies."""
     own = splats.pick(np.arange(len(splats)))
     tally = Tally()
-    return usable_ones(own, settle(own, slice(None), tally), tally, path)
+    return usable_splats(own, repair_block(own, slice(None), tally), tally, path)
 
 
 def _left_out(splats: Splats, wanted: Format) -> list[str]:
-    """Return a sentence for everything that a format has no place for."""
+    """Return a sentence for each kind of data that the format cannot store."""
     said = []
     if not wanted.exact:
         said.append(f"{wanted.title} keeps {wanted.keeps}.")

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 BACKGROUND = (0.18, 0.18, 0.18)
 """sRGB of label 0."""
 GOLDEN = 0.618033988749895
-"""The golden ratio less 1: multiples of it, modulo 1, spread evenly however many there are."""
+"""The golden ratio less 1: its multiples modulo 1 are spread evenly for any count."""
 
 
 def colour_of(label: int) -> tuple[float, float, float]:
-    """Return the sRGB colour of a label, 0 to 1; neighbouring labels get hues far apart, the background a dark grey."""
+    """Return the sRGB colour of a label, 0 to 1; consecutive labels get distant hues, the background a dark grey."""
     if label == 0:
         return BACKGROUND
     hue = (label * GOLDEN) % 1.0

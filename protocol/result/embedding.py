@@ -1,4 +1,4 @@
-"""``embedding.npy`` of a result: a row per Gaussian of ``splats.ply``, where the method trained an embedding."""
+"""``embedding.npy`` of a result: one row per Gaussian of ``splats.ply``, if the method trained an embedding."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ REMEDY = "Download or segment the result again."
 
 
 def read_embedding(folder: Path, gaussians: int, remedy: str = REMEDY) -> NDArray | None:
-    """Return the embedding (N, d) of a result of N ``gaussians``, or None where its method trained none.
+    """Return the embedding (N, d) of a result of N ``gaussians``, or None if it has none.
 
-    It is float16 or float32, and mapped from the disk, not to be written to.
+    It is float16 or float32, memory-mapped and read-only.
 
     Raises:
-        BadResult: if ``embedding.npy`` is broken or of other Gaussians.
+        BadResult: if ``embedding.npy`` is broken or has another number of rows.
     """
     path = folder / EMBEDDING
     if not path.exists():
@@ -27,7 +27,7 @@ def read_embedding(folder: Path, gaussians: int, remedy: str = REMEDY) -> NDArra
     if not path.is_file():
         raise BadResult(f"{path} is not a file.", remedy)
     try:
-        # Only numbers of a plain .npy can be mapped: no pickled object, and no more of them than the file has.
+        # A memory map accepts only plain numeric arrays: no pickled objects, and no more data than the file has.
         values = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError, OverflowError) as error:
         raise BadResult(f"{path} cannot be read: {error}.", remedy) from error

@@ -14,10 +14,10 @@ from protocol.result.names import TABLE
 
 
 def check_out(out: Path) -> None:
-    """Refuse an output folder that holds something else, before any work is done.
+    """Refuse an output folder with other content, before any work is done.
 
     Raises:
-        BadArgument: if ``out`` is a file, or a folder with anything but an earlier result in it.
+        BadArgument: if ``out`` is a file, or a folder that contains anything but an earlier result.
     """
     if out.exists() and not out.is_dir():
         raise BadArgument(f"The output {out} is a file.", "Choose a folder that does not exist yet.")
@@ -30,13 +30,13 @@ def check_out(out: Path) -> None:
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Give an empty folder to write into. It becomes ``out`` when the block ends well, and is removed when it does not.
+    """Give an empty folder to write into. It becomes ``out`` on success and is removed on failure.
 
-    It lies beside ``out``. An earlier folder of that name is replaced by two renames, the second of which is undone if
-    it fails: whatever fails, either folder is complete.
+    It is a sibling of ``out``. An existing folder is replaced by two renames; if the second fails, the first is undone.
+    Whatever fails, ``out`` is complete.
 
     Raises:
-        OSError: if the disk refuses.
+        OSError: if the disk fails.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
 
 
 def _take_the_place_of(out: Path, part: Path) -> None:
-    """Rename ``part`` to ``out``, in place of a folder of that name, which is removed."""
+    """Rename ``part`` to ``out`` and remove the folder that had this name."""
     if not out.exists():
         part.rename(out)
         return

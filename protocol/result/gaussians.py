@@ -21,10 +21,10 @@ REMEDY = "Download or segment the result again."
 def read_splats_steps(folder: Path, remedy: str = REMEDY) -> Generator[float, None, Splats]:
     """Read ``splats.ply`` in small steps: yields the share that is done, 0 to 1; returns the Gaussians.
 
-    They have the columns label, of any integer type, and confidence.
+    The Gaussians have the columns ``label``, of any integer type, and ``confidence``.
 
     Raises:
-        BadResult: if there is no such file, or it lacks one of these columns. BadSplats: if it is no splat file.
+        BadResult: if the file is missing or lacks one of these columns. BadSplats: if it is not a splat file.
     """
     path = folder / SPLATS
     if not path.is_file():
@@ -38,7 +38,7 @@ def read_splats_steps(folder: Path, remedy: str = REMEDY) -> Generator[float, No
 
 
 def read_splats(folder: Path, remedy: str = REMEDY) -> Splats:
-    """Return what :func:`read_splats_steps` returns, at once."""
+    """As :func:`read_splats_steps`, in one call."""
     steps = read_splats_steps(folder, remedy)
     while True:
         try:
@@ -48,9 +48,9 @@ def read_splats(folder: Path, remedy: str = REMEDY) -> Splats:
 
 
 def map_rows(folder: Path, remedy: str = REMEDY) -> NDArray:
-    """Return the rows (N,) of ``splats.ply`` as a structured array, mapped from the disk, not to be written to.
+    """Return the rows (N,) of ``splats.ply`` as a structured array, memory-mapped and read-only.
 
-    Rows are as they stand in the file, those that :func:`read_splats` leaves out as unusable too.
+    These are all rows of the file, including those that :func:`read_splats` drops as unusable.
 
     Raises:
         BadResult: if the file is missing or broken, or has no column label.
@@ -68,7 +68,7 @@ def map_rows(folder: Path, remedy: str = REMEDY) -> NDArray:
 
 
 def rows_of_labels(labels: NDArray) -> dict[int, NDArray[np.int64]]:
-    """Return the rows of each label that occurs, 0 for the background included; labels and rows ascend."""
+    """Return the rows of each label, including the background 0; labels and rows are ascending."""
     if not len(labels):
         return {}
     if labels.min() >= 0 and labels.max() <= MAX_LABEL:
@@ -80,10 +80,10 @@ def rows_of_labels(labels: NDArray) -> dict[int, NDArray[np.int64]]:
 
 
 def rows_of_objects(labels: NDArray, table: ObjectTable, folder: Path) -> dict[int, NDArray[np.int64]]:
-    """Do what :func:`rows_of_labels` does, once the labels (N,) are known to be those that the table lists.
+    """As :func:`rows_of_labels`, after a check that the labels (N,) agree with the table.
 
     Raises:
-        BadResult: if an object has another number of Gaussians in ``splats.ply`` than in ``objects.json``.
+        BadResult: if the number of Gaussians of an object differs between ``splats.ply`` and ``objects.json``.
     """
     remedy = "The two files come from different runs. Download or segment the result again."
     low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)

@@ -1,4 +1,4 @@
-"""JSON files of a result: nothing is written that could not be read again."""
+"""JSON files of a result, validated on reading and on writing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from protocol.result.names import MAX_JSON
 T = TypeVar("T", bound=msgspec.Struct)
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError)
-"""What reading a JSON file may raise."""
+"""Exceptions that reading a JSON file may raise."""
 
 
 def read_record(path: Path, kind: type[T], what: str, remedy: str) -> T:
-    """Return a JSON file, checked against the types and limits of ``kind``; other fields are ignored.
+    """Return the content of a JSON file, validated against the types and limits of ``kind``; other fields are ignored.
 
     Args:
         what: what the file should be, such as "list of cameras".
 
     Raises:
-        BadResult: if the file is too large or something else.
+        BadResult: if the file is too large or is not valid.
     """
     try:
         with path.open("rb") as file:
@@ -39,7 +39,7 @@ def write_record(path: Path, record: dict[str, Any], kind: type[msgspec.Struct])
     """Write a record as indented JSON.
 
     Raises:
-        BadResult: if :func:`read_record` would refuse it; nothing is written then.
+        BadResult: if :func:`read_record` would refuse it; then nothing is written.
     """
     data = encode(record)
     try:

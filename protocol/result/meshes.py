@@ -23,7 +23,7 @@ class Mesh(NamedTuple):
         vertices: (V, 3) float32, scene units.
         faces: (F, 3) int32, counter-clockwise seen from outside.
         colours: (V, 3) uint8, sRGB.
-        invented: (F,) bool, faces that close the surface where no camera saw it; None where this is not known.
+        invented: (F,) bool, faces that close the surface where no camera saw it; None if unknown.
     """
 
     vertices: NDArray[np.float32]
@@ -33,11 +33,11 @@ class Mesh(NamedTuple):
 
 
 def read_mesh(path: Path) -> Mesh:
-    """Read a triangle mesh: PLY with ``x y z red green blue`` per vertex and ``vertex_indices`` per face, and perhaps
+    """Read a triangle mesh: PLY with ``x y z red green blue`` per vertex and ``vertex_indices`` per face, optionally
     ``invented`` per face.
 
     Raises:
-        BadResult: if the file is missing or holds no such mesh.
+        BadResult: if the file is missing or is not such a mesh.
     """
     if not path.is_file():
         raise BadResult(f"The result has no mesh {path}.", "Segment the scene again, or import the result as points.")
@@ -60,7 +60,7 @@ def read_mesh(path: Path) -> Mesh:
 
 
 def write_mesh(mesh: Mesh, path: Path) -> None:
-    """Write what :func:`read_mesh` reads, in binary; the file has its name once it is whole."""
+    """Write the PLY that :func:`read_mesh` reads, in binary; the file appears under its name when it is complete."""
     vertices = np.empty(len(mesh.vertices), [(n, "<f4") for n in "xyz"] + [(n, "u1") for n in CHANNELS])
     for axis, name in enumerate("xyz"):
         vertices[name] = mesh.vertices[:, axis]

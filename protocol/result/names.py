@@ -8,7 +8,7 @@ from pathlib import Path
 from protocol.errors import BadArgument
 
 FORMAT = 1
-"""Written into each JSON file of a result."""
+"""Format version, written into each JSON file of a result."""
 
 TABLE = "objects.json"
 """A folder with this file is a result."""
@@ -30,39 +30,38 @@ LABEL = "label"
 CONFIDENCE = "confidence"
 """Column of ``splats.ply``, 0 to 1: how sure that label is."""
 PART = "part"
-"""Column of ``splats.ply``, an integer, where objects have parts: the part of its object that a Gaussian belongs to, 0
-for none."""
+"""Integer column of ``splats.ply``, if objects have parts: the part of its object that a Gaussian belongs to, or 0."""
 ROW = "splat_row"
-"""Column of the ``splats.ply`` of an edited result: the row that a Gaussian had before all edits."""
+"""Column of the ``splats.ply`` of an edited result: the row of the Gaussian before all edits."""
 
 MAX_LABEL = 65_535
-"""Labels fit the 16-bit id maps."""
+"""Largest label, so that labels fit 16-bit id maps."""
 MAX_VIEWS = 65_536
 MAX_SIDE = 65_536
-"""Pixels along a side of an id map."""
+"""Most pixels along a side of an id map."""
 MAX_TEXT = 1024
-"""Characters of a name."""
+"""Most characters of a name."""
 MAX_JSON = 64 << 20
-"""Bytes of the largest table of objects or list of cameras."""
+"""Most bytes of a table of objects or a list of cameras."""
 MAX_REPORT = 1 << 20
-"""Bytes of ``report.json``."""
+"""Most bytes of ``report.json``."""
 
 VIEW_NAME = r"^[^/\\\x00]+$"
-"""Names of views are names of files, so they have no separator of any system in them."""
+"""Views are saved under their names, so names contain no path separator of any system."""
 
 
 def object_path(folder: Path, label: int) -> Path:
-    """Return where the Gaussians of an object are."""
+    """Return the path of an object's Gaussians."""
     return folder / OBJECTS / _numbered(label)
 
 
 def mesh_path(folder: Path, label: int) -> Path:
-    """Return where the surface of an object is."""
+    """Return the path of an object's surface."""
     return folder / MESHES / _numbered(label)
 
 
 def label_map_path(folder: Path, view: str) -> Path:
-    """Return where the id map of a view is.
+    """Return the path of a view's id map.
 
     Raises:
         BadArgument: if ``view`` cannot be used as a file name.

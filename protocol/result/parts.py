@@ -1,4 +1,4 @@
-"""``parts.json``: which part belongs to which object, where the masks told."""
+"""``parts.json``: which part belongs to which object, if the masks contain parts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ class PartRow(msgspec.Struct, frozen=True, kw_only=True):
     """One part.
 
     Attributes:
-        id: at level "whole" the number in the column ``part`` of ``splats.ply``, at level "part" the label of an
-            object.
+        id: at level "whole" the value of the column ``part`` of ``splats.ply``, at level "part" the label of an object.
         whole: at level "whole" the label of the object that the part belongs to, at level "part" a number that all
-            parts of one whole share.
+            parts of one object share.
         count: Gaussians.
     """
 
@@ -38,8 +37,8 @@ class PartTable(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file.
 
     Attributes:
-        level: what the objects of the result are.
-        parts: no id twice. At level "whole" an object that is not named has no parts.
+        level: what the objects of the result are, whole objects or parts.
+        parts: ids are unique. At level "whole" an object that is not listed has no parts.
     """
 
     format: Literal[1]
@@ -48,7 +47,7 @@ class PartTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_parts(folder: Path, remedy: str = REMEDY) -> PartTable | None:
-    """Return the checked table of a result folder; None where it has none, as its masks did not overlap.
+    """Return the checked table of a result folder, or None if it has none because its masks did not overlap.
 
     Raises:
         BadResult: if the table is broken or names a part twice.

@@ -11,11 +11,11 @@ from protocol.result.json_files import UNREADABLE, encode
 from protocol.result.names import MAX_REPORT, REPORT
 
 MOST_WARNINGS = 5
-"""Sentences that are shown of a report."""
+"""Most warnings of a report that are shown."""
 
 
 class Warnings(msgspec.Struct):
-    """What is read of the report."""
+    """The part of the report that is read."""
 
     warnings: list[str] = []
 
@@ -23,7 +23,7 @@ class Warnings(msgspec.Struct):
 def read_warnings(folder: Path, most: int = MOST_WARNINGS) -> list[str]:
     """Return the first ``most`` warnings of a result folder.
 
-    Returns none where the report cannot be read: the result is whole without it.
+    Returns an empty list if the report cannot be read, because the result is complete without it.
     """
     try:
         with (folder / REPORT).open("rb") as file:

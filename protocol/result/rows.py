@@ -1,4 +1,4 @@
-"""Where in ``splats.ply`` of a result each row of the first import is: edits drop rows and change their order."""
+"""Maps rows of the first import to rows of ``splats.ply``; edits remove rows and change their order."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Rows:
     """The rows of the first import that a result still has.
 
     Attributes:
-        count: how many Gaussians ``splats.ply`` has.
-        known: (count,) int64, ascending, the rows of the first import; None where the result was never edited, so that
-            rows are places.
-        places: (count,) int64, where each of ``known`` is in ``splats.ply``; None with ``known``.
+        count: number of Gaussians in ``splats.ply``.
+        known: (count,) int64, ascending, the rows of the first import; None if the result was never edited, so that
+            both numberings are the same.
+        places: (count,) int64, the row in ``splats.ply`` of each of ``known``; None if ``known`` is None.
     """
 
     count: int
@@ -28,7 +28,7 @@ class Rows:
     places: NDArray[np.int64] | None = None
 
     def places_of(self, rows: NDArray) -> NDArray[np.int64]:
-        """Return the places (N,) int64 of ``rows`` (N,) in ``splats.ply``; -1 for a row that is gone."""
+        """Return the rows (N,) int64 in ``splats.ply`` of ``rows`` (N,); -1 for a deleted row."""
         rows = np.asarray(rows, np.int64)
         if self.known is None or self.places is None:
             return np.where((rows >= 0) & (rows < self.count), rows, -1)
@@ -39,9 +39,9 @@ class Rows:
 
 
 def read_rows(folder: Path) -> Rows:
-    """Return the rows of a result's ``splats.ply``.
+    """Return the row mapping of a result's ``splats.ply``.
 
-    Memory follows the size of the file, never the values in it: they come from outside.
+    Memory depends on the size of the file, never on values in it, because the file is not trusted.
 
     Raises:
         BadResult: if the file is missing or broken.

@@ -27,19 +27,19 @@ Matrix4 = tuple[Row4, Row4, Row4, Row4]
 
 
 class ObjectRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One object of a scene. Lengths are in scene units, places in the frame of the capture.
+    """One object of a scene. Lengths are in scene units, coordinates in the frame of the capture.
 
     Attributes:
-        id: the label, 1 to :data:`MAX_LABEL`; of a segmentation 1 to K, largest object first.
-        name: for people; a segmentation's names are "Object 1" and so on.
+        id: the label, 1 to :data:`MAX_LABEL`; after a segmentation 1 to K, largest object first.
+        name: shown to people; initially "Object 1" and so on.
         count: Gaussians.
-        min, max: corners of the axis-aligned box around the Gaussians' centres; None where a file leaves them out.
-        centre: opacity-weighted mean of the centres, or None as above.
+        min, max: corners of the axis-aligned box around the Gaussians' centres; None if the file omits them.
+        centre: opacity-weighted mean of the centres, or None.
         colour: sRGB, 0 to 1; the same in pictures and in Blender.
         confidence: mean confidence of the Gaussians, weighted by opacity, 0 to 1.
-        views: in how many views the object has a mask of its own.
-        matrix: where an edit in Blender has moved the object: takes points of the capture, such as the Gaussians in
-            ``splats.ply``, to its present place. None where it was not moved.
+        views: number of views in which the object has a mask.
+        matrix: the transform of an object that was moved in Blender, from the frame of the capture (such as the
+            Gaussians in ``splats.ply``) to its current position. None if it was not moved.
     """
 
     id: Annotated[int, Meta(ge=1, le=MAX_LABEL)]
@@ -58,11 +58,11 @@ class ObjectTable(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file.
 
     Attributes:
-        scene: what the capture is called.
+        scene: name of the capture.
         method, seed: of the segmentation.
         versions: of the programs that made the result.
-        up: which way is up in the frame of the capture; default: minus y, as COLMAP's cameras have it.
-        objects: no id twice.
+        up: up direction in the frame of the capture; default: minus y, as for COLMAP's cameras.
+        objects: ids are unique.
     """
 
     format: Literal[1]
@@ -85,15 +85,15 @@ def object_row(
     views: int,
     matrix: Matrix4 | None = None,
 ) -> ObjectRow:
-    """Return the row of an object from its Gaussians.
+    """Return the table row of an object, computed from its Gaussians.
 
     Args:
         means: (N, 3) of the object's Gaussians, N at least 1, in the frame of the capture.
         opacities: (N,) logits.
-        confidence: (N,), 0 to 1; None where they have lost it, which counts as 0.
+        confidence: (N,), 0 to 1; None counts as 0.
     """
     places = means.astype(np.float64)
-    with np.errstate(over="ignore"):  # exp of a very transparent logit is inf, and 1 / inf is the right answer
+    with np.errstate(over="ignore"):  # exp of a very negative logit is inf, and 1 / inf is the correct 0
         alphas = np.maximum(1.0 / (1.0 + np.exp(-opacities.astype(np.float64))), 1e-6)
     return ObjectRow(
         id=label,
@@ -113,7 +113,7 @@ def read_table(folder: Path, remedy: str = REMEDY) -> ObjectTable:
     """Return the checked table of a result folder.
 
     Raises:
-        BadResult: if the folder is no result, or its table is broken or contradicts itself.
+        BadResult: if the folder is not a result, or its table is invalid or inconsistent.
     """
     path = folder / TABLE
     if not folder.is_dir():
@@ -138,10 +138,10 @@ def write_table(folder: Path, table: ObjectTable) -> None:
 
 
 def rewrite_table(folder: Path, rows: Iterable[ObjectRow], *, present: Path, original: Path) -> None:
-    """Write a result's table with other rows into ``folder``; fields that are not known here are kept.
+    """Write a result's table with other rows into ``folder``; unknown fields are kept.
 
-    Those of the whole are taken from the ``present`` result, those of a row from the row with its id in the
-    ``original`` one. Both have been read by :func:`read_table`.
+    Unknown fields of the table are taken from the ``present`` result, those of a row from the row with the same id in
+    the ``original`` result. Both must have been validated by :func:`read_table`.
 
     Raises:
         BadResult: if a value is out of range.
@@ -155,7 +155,7 @@ def _write(folder: Path, fields: dict[str, Any], rows: list[dict[str, Any]]) -> 
 
 
 def _fields(row: ObjectRow, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The fields of a row in place of those of ``before``; what it does not have is left out."""
+    """Return the fields of a row merged over those of ``before``; absent optional values are removed."""
     own = msgspec.to_builtins(row)
     absent = {name for name, value in own.items() if value is None}
     return {name: value for name, value in {**(before or {}), **own}.items() if name not in absent}

@@ -16,7 +16,7 @@ from backend.reconstruct import reconstruct
 from backend.scene import load_scene, read_mask
 from backend.scene.images import read_stored
 from backend.segmenter import find_weights
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from protocol.errors import BadArgument, BadMask, Unavailable
 from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply
@@ -122,7 +122,7 @@ def test_what_excludes_itself_is_refused_before_anything_is_read(tmp_path: Path)
 
 
 class KnownMasks:
-    """Stands for a model: the masks that a scene had, by its photographs."""
+    """Replaces a model: returns the masks of a scene by photograph."""
 
     def __init__(self, scene: Path) -> None:
         self.ids = {read_stored(view).tobytes(): read_mask(view) for view in load_scene(scene).views}
@@ -141,7 +141,7 @@ class KnownMasks:
 
 @pytest.fixture
 def by_model(small_room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, JobRequest, KnownMasks]:
-    """A scene without masks, what is asked for, and what stands for a model that makes masks."""
+    """A scene without masks, a request, and a replacement for a model that makes masks."""
     room = tmp_path / "room"
     shutil.copytree(small_room, room)
     model = KnownMasks(room)

@@ -1,4 +1,4 @@
-"""Objects of a splat file without cameras: spheres and boxes that stand on a plane."""
+"""Objects of a splat file without cameras: spheres and boxes on a plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress on a terminal: what is printed if there is none, and interrupts."""
+"""Progress in a terminal, output without a terminal, and interrupts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmark of lifting makes of its records: means, the rows where the default is not ahead, files."""
+"""Records of the lifting benchmark: means, the rows in which the default is not the best, files."""
 
 from __future__ import annotations
 

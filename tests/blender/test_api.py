@@ -14,7 +14,7 @@ from protocol.errors import BadArgument, BadResult  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
 from tests.blender.addon import answering, files_of  # noqa: E402
 from tests.blender.example import NAMES, object_of, same, write_example  # noqa: E402
-from tests.blender.test_cameras import write_cameras  # noqa: E402
+from tests.blender.splats.test_cameras import write_cameras  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.client.mock_server import MockServer  # noqa: E402
 

@@ -15,7 +15,7 @@ from protocol.ply import read_ply
 from tests.blender.addon import answering, files_of
 from tests.blender.bare import run_in_bare_blender
 from tests.blender.example import NAMES, write_example
-from tests.blender.test_cameras import write_cameras
+from tests.blender.splats.test_cameras import write_cameras
 from tests.blender_addon.client.mock_server import MockServer
 
 pytest.importorskip("bpy")

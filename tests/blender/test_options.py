@@ -19,7 +19,7 @@ from tests.blender.addon import draw, registered, says  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.client.mock_server import Stage  # noqa: E402
 
-DRAWN = [f"[{OPTIONS[name].title}]" for name in options.SHOWN]
+DRAWN = [f"[{OPTIONS[name].title}]" for name in options.PANEL_OPTIONS]
 FOUND = Survey(Path("/captures/kitchen"), "COLMAP", 10, 10, "masks", "given.ply", 20, 1000, "cameras")
 
 
@@ -44,7 +44,7 @@ def stage(tmp_path: Path):
     stage.close()
 
 
-@pytest.mark.parametrize("name", options.SHOWN)
+@pytest.mark.parametrize("name", options.PANEL_OPTIONS)
 def test_a_property_has_the_title_and_the_sentence_of_its_field(chosen, name):
     field, shown = OPTIONS[name], chosen.bl_rna.properties[name]
     assert shown.name == field.title
@@ -88,21 +88,35 @@ def test_what_is_set_is_asked_for_and_kept_in_the_file(chosen, tmp_path):
 def test_given_splats_grey_out_the_reconstruction(chosen):
     chosen.quality, chosen.max_gaussians = "high", 5000
     features = ["facts", FEATURE]
-    assert options.usable(chosen, None, features) == set(options.SHOWN)
-    assert options.usable(chosen, replace(FOUND, splats=None), features) == set(options.SHOWN)
+    assert options.usable(chosen, None, features) == set(options.PANEL_OPTIONS)
+    shown = set(options.PANEL_OPTIONS) - {"masks_model"}
+    assert options.usable(chosen, replace(FOUND, splats=None), features) == shown
     reconstruction = {"quality", "max_gaussians", "long_side"}
-    assert options.usable(chosen, FOUND, features) == set(options.SHOWN) - reconstruction
+    assert options.usable(chosen, FOUND, features) == shown - reconstruction
     request = options.request(chosen, FOUND, "consensus", {"tau": 0.5})
     assert request == JobRequest(method="consensus", splats="given.ply", settings={"tau": 0.5})
     check(request)
 
     chosen.refine = "on"
-    assert options.usable(chosen, FOUND, features) == set(options.SHOWN) - {"max_gaussians", "long_side"}
+    assert options.usable(chosen, FOUND, features) == shown - {"max_gaussians", "long_side"}
     assert options.request(chosen, FOUND, None, {}) == JobRequest(splats="given.ply", quality="high", refine=True)
 
     chosen.use_splats = False
-    assert options.usable(chosen, FOUND, features) == set(options.SHOWN)
+    assert options.usable(chosen, FOUND, features) == shown
     assert options.request(chosen, FOUND, None, {}).max_gaussians == 5000
+
+
+def test_a_model_is_named_only_where_masks_are_missing(chosen):
+    chosen.masks_model, chosen.level = "facebook/sam-vit-base", "part"
+    bare = replace(FOUND, masks=0, mask_folder=None, splats=None)
+    assert options.usable(chosen, bare, None) == set(options.PANEL_OPTIONS)
+    assert options.request(chosen, bare, None, {}) == JobRequest(masks_model="facebook/sam-vit-base", level="part")
+    assert options.request(chosen, replace(FOUND, splats=None), None, {}) == JobRequest(level="part")
+    chosen.masks_from = "geometry"
+    assert options.usable(chosen, bare, None) == set(options.PANEL_OPTIONS) - {"masks_model", "level"}
+    request = options.request(chosen, bare, None, {})
+    assert request == JobRequest(masks_from="geometry")
+    check(request)
 
 
 def test_the_section_shows_every_option(stage):

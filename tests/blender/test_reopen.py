@@ -12,7 +12,7 @@ import pytest
 from protocol.ply import read_ply
 from protocol.splats import merge
 from tests.blender.example import object_of, same, write_example
-from tests.blender.test_cameras import write_cameras
+from tests.blender.splats.test_cameras import write_cameras
 
 pytest.importorskip("bpy")
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from protocol.capture_names import (
     MASK_ENDINGS,
     MASK_FOLDERS,
-    customary,
     folded,
     is_passed_over,
     mask_folders,
     match_masks,
+    names_among,
     says_masks,
     without_ending,
 )
@@ -78,7 +78,7 @@ def test_contradictions(files: list[str]) -> None:
 
 def test_the_most_literal_reading_goes_first() -> None:
     assert match_masks(["v.png", "v_1.png"], ["v.png", "v_1.png"]).masks == [("v.png",), ("v_1.png",)]
-    # v_2 is a photograph that is not asked about, v_3 is none.
+    # v_2 is one of the other photographs; v_3 is not a photograph.
     match = match_masks(["v.png"], ["v_2.png", "v_3.png"], others=["v_2.png"])
     assert (match.masks, match.strays) == ([("v_3.png",)], [])
     assert match_masks(["mask_1.png"], ["mask_1.png"]).masks == [("mask_1.png",)]
@@ -132,7 +132,7 @@ def test_only_what_says_so_is_a_mask_beside_photographs() -> None:
 
 
 def test_customary_folders() -> None:
-    assert customary(["b", "Masks_4", "masks_2", "MASKS", "sam", "masks_gt"], ["masks", "b"]) == [
+    assert names_among(["b", "Masks_4", "masks_2", "MASKS", "sam", "masks_gt"], ["masks", "b"]) == [
         "MASKS",
         "b",
         "masks_2",

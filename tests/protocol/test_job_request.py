@@ -51,7 +51,7 @@ WRONG_VALUES = [
     ({"steer": "on"}, "Give true or false."),
     ({"background_ids": ["a"]}, "Give whole numbers."),
     ({"void_ids": 3}, "Give whole numbers."),
-    ({"settings": {"tau": [1]}}, "Give names with a value each."),
+    ({"settings": {"tau": [1]}}, "Give pairs of a name and a value."),
     ({"test_views": "some"}, "Examples: none, last:0.2, every:8, own."),
     ({"method": 3}, r"Method \(method\) cannot be 3"),
     ({"splats": "a" * 5000}, r"Splats \(splats\) cannot be"),

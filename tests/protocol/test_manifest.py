@@ -1,4 +1,4 @@
-"""What a manifest may hold, and what a folder that is sent may."""
+"""Limits of manifests and of folders that are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`consensus`: no training. Supervoxels are joined where most masks show them as one object.
+"""`consensus`: no training. Supervoxels are joined if most masks show them as one object.
 
-:mod:`~backend.lift.consensus.objects` makes objects of any regions; `unic-lift` gives it the regions of its codes.
+:mod:`~backend.lift.consensus.objects` joins any regions; `unic-lift` uses it for the regions of its codes.
 """

@@ -1,4 +1,4 @@
-"""Labels of Gaussians that no view shows: those of their neighbours."""
+"""Labels Gaussians that no view shows, by their neighbours."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 CLOSE = 3.0
-"""How far off a neighbour counts as close by, in typical distances to the farthest of the k nearest."""
+"""Factor on the typical distance to the k-th neighbour, within which a neighbour counts as close."""
 SAMPLE = 20_000
 
 
 def fill_from_neighbours(
     means: NDArray[np.float32], label: NDArray[np.int32], known: NDArray[np.bool_], k: int = 5
 ) -> NDArray[np.int32]:
-    """Return ``label`` (N,) int32 with the Gaussians outside ``known`` given the commonest label of their k nearest.
+    """Return ``label`` (N,) int32 with Gaussians outside ``known`` set to the most frequent label of their k nearest.
 
-    Of equally common labels the lowest wins. Where nothing is known, all stay as they are. What lies off everything
-    known, behind walls and inside objects, is filled from a sample of :data:`SAMPLE` Gaussians, about as well: from
-    there many are about equally near, and to tell them apart takes longer the more there are.
+    Ties go to the lowest label. If nothing is known, the labels are unchanged. Gaussians far from all known ones,
+    behind walls or inside objects, use a sample of :data:`SAMPLE` Gaussians. The result is about as good, and an exact
+    search would be slow because many neighbours are about equally near.
     """
     rows = np.flatnonzero(known)
     lost = np.flatnonzero(~known)
@@ -35,13 +35,13 @@ def fill_from_neighbours(
 
 
 def _nearest(means: NDArray[np.float32], rows: NDArray, lost: NDArray, k: int, eps: float = 0.0) -> NDArray[np.int64]:
-    """(L, k), of the Gaussians ``rows`` those nearest to each of ``lost``, or at most 1 + ``eps`` times as far."""
+    """Return (L, k), the Gaussians of ``rows`` nearest to each of ``lost``, within a factor of 1 + ``eps``."""
     _, near = KDTree(means[rows]).query(means[lost], k=k, eps=eps, workers=-1)
     return rows[np.asarray(near).reshape(len(lost), k)]
 
 
 def _nearest_or_so(means: NDArray[np.float32], rows: NDArray, lost: NDArray, k: int) -> NDArray[np.int64]:
-    """As :func:`_nearest` of more than SAMPLE Gaussians, exact where k of them are close by."""
+    """As :func:`_nearest` for more than SAMPLE Gaussians; exact only if k of them are close."""
     tree = KDTree(means[rows])
     sample = rows[:: -(-len(rows) // SAMPLE)]
     spacing = np.median(np.asarray(tree.query(means[sample[:: max(1, len(sample) // 2000)]], k=k + 1)[0])[:, -1])

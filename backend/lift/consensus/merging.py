@@ -1,15 +1,15 @@
-"""Regions to objects: a signed graph over regions, and greedy additive edge contraction on it.
+"""Joins regions to objects: a signed graph over regions, and greedy additive edge contraction.
 
-Two regions attract by the views that put them in one mask and repel by the views that show both:
+Two regions attract each other by the views that put them in one mask and repel by the views that show both:
 
     w(i, j) = sum over views of cos(shares of i in the view's masks, shares of j) - tau * views that show both
 
-The cosine is 1 for two regions cut by masks in the same way, and so does not hold an outline that wobbles against the
-regions along it, as the chance of two of their Gaussians falling in one mask would.
+The cosine is 1 for two regions that masks cut in the same way. So, unlike the probability that two of their Gaussians
+fall in one mask, it does not penalise regions along a wobbling outline.
 
-Contraction joins the pair of the largest positive weight, adds up the weights to third regions, and goes on until no
-weight is positive: the multicut heuristic of Keuper et al. (2015), "Efficient Decomposition of Image and Mesh Graphs by
-Lifted Multicuts", GAEC.
+Contraction joins the pair with the largest positive weight, adds up the weights to third regions, and repeats until no
+weight is positive: the multicut heuristic GAEC of Keuper et al. (2015), "Efficient Decomposition of Image and Mesh
+Graphs by Lifted Multicuts".
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from backend.compiled import inlined, kernel
 from backend.lift.evidence.votes import Evidence
 
 LEAST_GAUSSIANS = 3
-"""A view counts for a region only if this many of its Gaussians name a mask there."""
+"""A view counts for a region only if this many of its Gaussians have a sure vote there."""
 
 
 class RegionGraph(NamedTuple):
     """The signed graph over R regions, without its many negative edges.
 
-    Repulsion is a product of the two regions' visibilities, so it adds up with them when regions are joined and need
-    not be stored edge by edge: the weight of regions (or of joined regions) i and j is
-    ``attraction[i, j] - tau * visible[i] @ visible[j]``.
+    Repulsion is a product of the two regions' visibilities. It is additive when regions are joined, so it need not be
+    stored per edge: the weight of regions (or joined regions) i and j is ``attraction[i, j] - tau * visible[i] @
+    visible[j]``.
 
     Attributes:
-        attraction: (R, R) sparse float64, symmetric, diagonal empty; views in which both lie in the same masks.
-        visible: (R, V) float32, 1 where the view shows enough of the region.
+        attraction: (R, R) sparse float64, symmetric, diagonal empty; number of views in which both lie in the same
+            masks.
+        visible: (R, V) float32, 1 if the view shows enough of the region.
     """
 
     attraction: csr_matrix
@@ -44,7 +45,7 @@ class RegionGraph(NamedTuple):
 
 
 def region_graph(evidence: Evidence, region: NDArray[np.int32]) -> RegionGraph:
-    """Return the graph over the regions of ``region`` (N,) int32, numbered from 0; -1 is in none."""
+    """Return the graph over the regions in ``region`` (N,) int32, numbered from 0; -1 for none."""
     regions = int(region.max(initial=-1)) + 1
     used = np.flatnonzero(evidence.sure & (region[evidence.gaussian] >= 0))
     row = region[evidence.gaussian[used]].astype(np.int64)
@@ -69,17 +70,17 @@ def region_graph(evidence: Evidence, region: NDArray[np.int32]) -> RegionGraph:
 
 
 def contract(graph: RegionGraph, tau: float) -> NDArray[np.int64]:
-    """Join regions greedily; see the head of this file.
+    """Join regions greedily; see the module docstring.
 
-    Only regions that some mask holds together can have a positive weight, so candidates are kept as sparse lists: R
-    regions of D neighbours each cost R * R + R * D * (D + V) simple steps and R * D memory.
+    Only regions that some mask contains together can have a positive weight, so candidates are stored as sparse lists:
+    R regions of D neighbours each cost R * R + R * D * (D + V) simple steps and R * D memory.
 
     Args:
         graph: the signed graph.
         tau: share of the views showing both that must put them in one mask, 0 to 1.
 
     Returns:
-        (R,) int64, the smallest region of the group that each region ends up in.
+        (R,) int64, the smallest region of the group that each region belongs to.
     """
     attraction = graph.attraction
     return _contract(
@@ -91,7 +92,7 @@ def contract(graph: RegionGraph, tau: float) -> NDArray[np.int64]:
     )
 
 
-# Visibilities are whole numbers, so their sums are exact in any order and may be taken eight at a time.
+# Visibilities are integers, so their sums are exact in any order and may be vectorised.
 @inlined(fastmath=True)
 def _repulsion(visible, i, j, tau):  # pragma: no cover - compiled
     total = 0.0
@@ -102,7 +103,7 @@ def _repulsion(visible, i, j, tau):  # pragma: no cover - compiled
 
 @inlined()
 def _best(i, begin, length, other, weight):  # pragma: no cover - compiled
-    """The strongest neighbour of ``i``; ties go to the lowest number, so that the result is the same everywhere."""
+    """Return the strongest neighbour of ``i``; ties go to the lowest number, so the result is deterministic."""
     best, best_weight = -1, 0.0
     for e in range(begin[i], begin[i] + length[i]):
         if weight[e] > best_weight or (weight[e] == best_weight and best >= 0 and other[e] < best):
@@ -139,7 +140,7 @@ def _contract(indptr, indices, data, visibility, tau):  # pragma: no cover - com
         if b < a:
             a, b = b, a
 
-        # The joined list of a and b goes to the end of the pool; slot[j] is where j lies in it.
+        # The joined list of a and b goes to the end of the pool; slot[j] is the index of j in it.
         room = length[a] + length[b]
         if used + room > len(other):
             grown = 2 * len(other) + room
@@ -174,7 +175,7 @@ def _contract(indptr, indices, data, visibility, tau):  # pragma: no cover - com
         best[b], best_weight[b] = -1, 0.0
         parent[b] = a
 
-        # Third regions: one entry a in place of a and b.
+        # Third regions get one entry for a in place of a and b.
         for e in range(first, used):
             j = other[e]
             at = -1

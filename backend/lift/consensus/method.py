@@ -1,4 +1,4 @@
-"""`consensus`: supervoxels by agreement of the masks, joined where the masks hold them together."""
+"""`consensus`: supervoxels by agreement of the masks, joined if the masks contain them together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from protocol.splats import Splats
 
 
 def run(task: LiftTask, settings: ConsensusSettings) -> Labelling:
-    """Label by consensus of the masks."""
+    """Label the Gaussians by consensus of the masks."""
     labels = consensus(task.splats, task.evidence, settings)
     task.progress("lift", 1.0, f"{labels.max(initial=0)} objects")
     return Labelling(labels)
 
 
 def consensus(splats: Splats, evidence: Evidence, settings: ConsensusSettings | None = None) -> NDArray[np.int32]:
-    """Return (N,) int32 labels, 0 for background, from the votes and the centres and colours of the Gaussians."""
+    """Return (N,) int32 labels, 0 for background, computed from the votes and the centres and colours."""
     settings = settings or ConsensusSettings()
     region = supervoxels(splats.means, evidence, foreground(evidence, settings), settings.voxel, settings.smallest)
     return objects_from_regions(splats, evidence, region, settings)

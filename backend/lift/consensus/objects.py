@@ -1,4 +1,4 @@
-"""Regions to objects: joined, smoothed and removed according to the masks."""
+"""Turns regions into objects: joined, smoothed and filtered according to the masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backend.lift.evidence.votes import Evidence
 from protocol.splats import Splats
 
 UNDECIDED = -1
-"""Of Gaussians that count for no cluster, nor for the background, until they choose one."""
+"""Marks Gaussians that belong to no cluster and not to the background until they choose one."""
 
 
 def foreground(evidence: Evidence, settings: EvidenceSettings) -> NDArray[np.bool_]:
@@ -28,12 +28,12 @@ def foreground(evidence: Evidence, settings: EvidenceSettings) -> NDArray[np.boo
 def objects_from_regions(
     splats: Splats, evidence: Evidence, region: NDArray[np.int32], settings: EvidenceSettings
 ) -> NDArray[np.int32]:
-    """Join regions that the masks keep calling one object, and give every Gaussian to an object or the background.
+    """Join regions that the masks show as one object, and assign every Gaussian to an object or the background.
 
     First regions are joined. Then, in rounds, every Gaussian and its neighbours of the same colour choose the cluster
-    that their masks agree with most, the background being one of them; clusters without masks of their own are given
-    up, and those that whole clusters' votes, which are many and clean, show to be one object are joined. The rounds
-    end when no cluster is given up or joined.
+    that agrees best with their masks, where the background is one of the clusters. Clusters without masks of their own
+    are dissolved, and clusters that are one object according to their combined votes are joined. The rounds end when no
+    cluster is dissolved or joined.
 
     Args:
         splats: N Gaussians; their centres and colours are used.
@@ -48,7 +48,7 @@ def objects_from_regions(
     if not cluster.any():
         return cluster
     graph = surface(splats, evidence.seen)
-    # Gaussians in no region stand aside: they may turn out to be of an object or of the background.
+    # Gaussians in no region stay undecided: they may belong to an object or to the background.
     background = evidence.seen & ~possible
     cluster = np.where((cluster > 0) | background, cluster, UNDECIDED).astype(np.int32)
     steps = settings.smoothing if settings.smoothing >= 0 else choose_smoothing_steps(evidence, cluster, graph)
@@ -70,18 +70,18 @@ def _join(evidence: Evidence, region: NDArray[np.int32], tau: float) -> NDArray[
 
 
 def _joined(evidence: Evidence, cluster: NDArray[np.int32], tau: float) -> NDArray[np.int32]:
-    """Return the clusters (N,) int32 with those that are one object joined; 0 stays."""
+    """Return the clusters (N,) int32 after joining those that are one object; 0 stays."""
     return _numbered(_join(evidence, cluster - 1, tau))
 
 
 def _without_fragments(evidence: Evidence, cluster: NDArray[np.int32], least: float) -> NDArray[np.int32]:
-    """Return the clusters (N,) int32 with UNDECIDED in place of those that have too few masks of their own."""
+    """Return the clusters (N,) int32 with UNDECIDED in place of clusters with too few masks of their own."""
     fragment = presence(evidence, cluster, cluster_of_each_mask(evidence, cluster)) < least
     return _numbered(np.where(fragment[cluster], UNDECIDED, cluster))
 
 
 def _numbered(cluster: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Return (N,) int32 with the clusters above 0 renumbered 1, 2, ..., none left out."""
+    """Return (N,) int32 with the clusters above 0 renumbered contiguously from 1."""
     present = np.bincount(np.maximum(cluster, 0)) > 0
     present[0] = False
     return np.where(cluster > 0, np.cumsum(present)[np.maximum(cluster, 0)], cluster).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Regions of neighbouring Gaussians: connected pieces, and which Gaussians lie beside which."""
+"""Regions of neighbouring Gaussians: neighbour pairs and connected pieces."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ NEIGHBOURS = 8
 def code_regions(
     means: NDArray[np.float32], codes: NDArray[np.int64], possible: NDArray[np.bool_], smallest: int
 ) -> NDArray[np.int32]:
-    """Return the connected pieces of equal codes, among neighbours in space.
+    """Return the connected pieces of equal codes among spatial neighbours.
 
-    A code that two objects share, far from each other, thus makes two regions: losses that compare what one view
-    shows never part objects that no view shows together.
+    Two distant objects with the same code thus become two regions. Losses within one view cannot separate objects that
+    no view shows together, so they may share a code.
 
     Args:
         means: (N, 3) float32, centres.
         codes: (N,) int64.
         possible: (N,) bool, the Gaussians to group.
-        smallest: pieces of fewer Gaussians are not formed.
+        smallest: pieces with fewer Gaussians are dropped.
 
     Returns:
         (N,) int32, regions 0, 1, ...; -1 for Gaussians in none.
@@ -38,7 +38,7 @@ def code_regions(
 
 
 def neighbour_pairs(means: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
-    """Each of at least two points beside each of its nearest, and the median distance to the fourth nearest."""
+    """Return pairs of each of at least two points with its nearest, and the median distance to the fourth nearest."""
     k = min(NEIGHBOURS, len(means) - 1)
     distance, near = (np.asarray(column) for column in KDTree(means).query(means, k=k + 1, workers=-1))
     first = np.repeat(np.arange(len(means)), k)
@@ -46,13 +46,13 @@ def neighbour_pairs(means: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDAr
 
 
 def connected_pieces(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int32]:
-    """Return (count,) int32, the connected piece of each point, given the pairs (E,) of points that are joined."""
+    """Return (count,) int32, the connected piece of each point, for linked pairs (E,) of points."""
     edges = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
     return connected_components(edges, directed=False)[1]
 
 
 def keep_large(region: NDArray[np.int32], rows: NDArray, component: NDArray, smallest: int) -> NDArray[np.int32]:
-    """Write the number of their piece to ``rows`` of ``region``, -1 for pieces smaller than ``smallest``; return it."""
+    """Set ``rows`` of ``region`` to the number of their piece, -1 for pieces smaller than ``smallest``; return it."""
     size = np.bincount(component)
     number = np.where(size >= smallest, np.cumsum(size >= smallest) - 1, -1)
     region[rows] = number[component]

@@ -1,4 +1,4 @@
-"""Settings of `consensus`, and of every method whose regions it joins to objects."""
+"""Settings of `consensus`, shared by every method that joins regions to objects."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class EvidenceSettings:
-    """Settings of every method that makes objects of regions by :mod:`backend.lift.consensus.objects`.
+    """Settings of every method that uses :mod:`backend.lift.consensus.objects`.
 
     Attributes:
-        maybe_background: Gaussians with this share of their weight on mask 0, or more, are background from the start.
-            High, as dropped detections look like background.
-        tau: regions are one object if masks hold them together in more than this share of the views showing both.
-        presence: an object has a mask of its own in at least this share of the views that show it; what has fewer
-            is a fragment or a false detection. Low, as small objects behind others lose most of their masks to noise.
+        maybe_background: Gaussians with at least this share of their weight on mask 0 are background from the start.
+            High, because missed detections look like background.
+        tau: regions are one object if masks contain them together in more than this share of the views showing both.
+        presence: an object has a mask of its own in at least this share of the views that show it; less indicates a
+            fragment or a false detection. Low, because small objects behind others lose most of their masks to noise.
         smoothing: steps of smoothing along surfaces of one colour (:mod:`backend.lift.consensus.smoothing`); 0 for
-            none, -1 for as many as let half of the views predict the other half best
-            (:mod:`backend.lift.consensus.smoothing_steps`).
+            none, -1 to choose by cross-validation between views (:mod:`backend.lift.consensus.smoothing_steps`).
     """
 
     maybe_background: Annotated[
@@ -67,7 +66,7 @@ class ConsensusSettings(EvidenceSettings):
 
     Attributes:
         voxel: edge of the voxels that bound a supervoxel, in typical distances between neighbouring Gaussians.
-        smallest: Gaussians in a supervoxel, at least; smaller ones carry too few votes to be compared.
+        smallest: least number of Gaussians in a supervoxel; smaller ones have too few votes to be compared.
     """
 
     voxel: Annotated[
@@ -85,6 +84,6 @@ class ConsensusSettings(EvidenceSettings):
         Meta(
             ge=1,
             title="Smallest Region",
-            description="Fewest Gaussians of a region. Smaller regions are not used to compare masks.",
+            description="Smallest number of Gaussians in a region. Smaller regions are not used to compare masks.",
         ),
     ] = 5

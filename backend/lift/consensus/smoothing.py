@@ -1,14 +1,14 @@
 """Smoothing along surfaces: agreement is averaged over neighbours of similar colour before an object is chosen.
 
-Outlines of masks wobble by pixels, and few views show a small object: at its edge the votes of single Gaussians are a
-coin's toss. Neighbours of one colour nearly always belong to one object, so agreement is spread among them as heat
-spreads: at each step a Gaussian takes the mean of its own and its neighbours' values, weighted by
+Mask outlines wobble by pixels, and few views show a small object, so at its edge the votes of single Gaussians are
+unreliable. Neighbours of one colour nearly always belong to one object, so agreement is diffused between them: at each
+step a Gaussian takes the mean of its own and its neighbours' values, weighted by
 
     exp(-|colour difference|^2 / 2 s^2  -  (distance / r)^2 / 2)
 
-with s the typical difference of neighbours' colours and r the typical distance to the farthest of them. Edges between
-objects then lie where the colour changes; between objects of one colour they stay where the masks put them, since heat
-runs both ways alike. (Diffusion on a graph of neighbours also refines features in LUDVIG, Marrie et al. 2024.)
+where s is the typical colour difference of neighbours and r the typical distance to the farthest of them. Edges between
+objects thus move to where the colour changes; between objects of one colour they stay where the masks put them, because
+diffusion is symmetric. (Diffusion on a graph of neighbours also refines features in LUDVIG, Marrie et al. 2024.)
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from protocol.splats import Splats
 NEIGHBOURS = 12
 BLOCK = 65_536
 LEAST = 512
-"""Fewest Gaussians for one thread."""
+"""Least number of Gaussians per thread."""
 
 
 class Surface(NamedTuple):
-    """Which Gaussians lie beside which, and how alike they are.
+    """The neighbour graph of Gaussians, with their similarity.
 
     Attributes:
         rows: (S,) int64, the Gaussians of the graph.
@@ -53,7 +53,7 @@ def surface(splats: Splats, seen: NDArray[np.bool_]) -> Surface:
     if k < 1:
         return Surface(rows, np.zeros((len(rows), 0), np.int32), np.zeros((len(rows), 0), np.float32))
     tree = KDTree(splats.means[rows])
-    # In the order of the tree's leaves, where neighbours in space are neighbours in memory: with a million Gaussians a
+    # In the order of the tree's leaves, so that spatial neighbours are adjacent in memory: with a million Gaussians a
     # step takes half the time.
     order = tree.indices
     place = np.empty(len(rows), np.int32)
@@ -62,7 +62,7 @@ def surface(splats: Splats, seen: NDArray[np.bool_]) -> Surface:
     means, colour = splats.means[rows], splats.sh[rows, 0] * SH0
     near = np.empty((len(rows), k), np.int32)
     distance, contrast = (np.empty((len(rows), k), np.float32) for _ in range(2))
-    # Block by block, for the tree answers in 16 bytes a neighbour.
+    # In blocks, because the tree returns 16 bytes per neighbour.
     for begin in range(0, len(rows), BLOCK):
         part = slice(begin, begin + BLOCK)
         far, found = (np.asarray(column)[:, 1:] for column in tree.query(means[part], k=k + 1, workers=-1))
@@ -77,13 +77,13 @@ def surface(splats: Splats, seen: NDArray[np.bool_]) -> Surface:
 def smoothed(found: Agreement, graph: Surface, steps: int) -> NDArray[np.int32]:
     """Return (N,) int32, the cluster that each Gaussian agrees with most after ``steps`` steps of smoothing.
 
-    Gaussians outside the graph, or that agree with nothing, get 0. Those that agree with the background alone stay so.
+    Gaussians outside the graph, or without any agreement, get 0. Those that agree only with the background keep it.
     """
     return next(smoothed_after(found, graph, [steps]))
 
 
 def smoothed_after(found: Agreement, graph: Surface, stops: Iterable[int]) -> Iterator[NDArray[np.int32]]:
-    """Yield what :func:`smoothed` returns for each of ``stops``, numbers of steps in ascending order."""
+    """Yield the result of :func:`smoothed` for each of ``stops``, numbers of steps in ascending order."""
     cluster, value = found.cluster[graph.rows], found.value[graph.rows]
     open_to = np.flatnonzero((cluster[:, 0] != 0) | (cluster[:, 1] > 0))
     done = 0

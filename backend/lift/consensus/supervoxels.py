@@ -1,7 +1,7 @@
-"""Supervoxels: neighbouring Gaussians that nearly always show the same mask, joined within a voxel.
+"""Supervoxels: neighbouring Gaussians that nearly always lie in the same masks, joined within a voxel.
 
-The voxel is what keeps them pure: outlines that wobble by a pixel or two move a mask's edge smoothly over neighbouring
-Gaussians, so that without a limit to their size chains of neighbours leak from one object into the next.
+The voxel limits their size and keeps them pure: wobbling outlines move a mask's edge smoothly over neighbouring
+Gaussians, so chains of neighbours would otherwise connect one object to the next.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from backend.lift.evidence.votes import Evidence
 from backend.threads import spread
 
 AGREEMENT = 0.8
-"""Neighbours are joined where, of the views that name a mask for both, this share names the same one."""
+"""Neighbours are joined if this share of the views with sure votes for both has them in the same mask."""
 LEAST_VIEWS = 2
-"""Views that must name the same mask for both, at least (fewer where there are fewer views)."""
+"""Least number of views with both in the same mask (fewer if there are fewer views)."""
 CELLS_PER_MASK = 150
-"""Voxels for each object that a view shows, at most. Joining regions takes steps with the square of those that make one
-object, so where Gaussians are denser than that voxels grow with their number, and time only as fast as it."""
+"""Most voxels per mask of a view. The cost of joining regions is quadratic in the regions of one object, so for denser
+Gaussians voxels grow with their number, which keeps the time linear."""
 FEWEST_CELLS = 1000
 LEAST = 4096
-"""Fewest pairs of Gaussians for one thread."""
+"""Least number of pairs per thread."""
 
 
 def supervoxels(
@@ -39,9 +39,9 @@ def supervoxels(
         means: (N, 3) float32, centres.
         evidence: their votes.
         foreground: (N,) bool, the Gaussians to group.
-        voxel: edge of a voxel, in typical distances between neighbouring foreground Gaussians; larger where that makes
-            more than :data:`CELLS_PER_MASK` voxels for each mask of a view.
-        smallest: supervoxels of fewer Gaussians are not formed.
+        voxel: edge of a voxel, in typical distances between neighbouring foreground Gaussians; larger if there were
+            more than :data:`CELLS_PER_MASK` voxels per mask of a view.
+        smallest: supervoxels with fewer Gaussians are dropped.
 
     Returns:
         (N,) int32, supervoxels 0, 1, ...; -1 for Gaussians in none.
@@ -74,21 +74,21 @@ def supervoxels(
 
 
 def voxel_codes(means: NDArray[np.float32], edge: float) -> NDArray[np.int64]:
-    """Return (N,) int64, the number of the voxel of the given edge that each centre lies in."""
+    """Return (N,) int64, the number of the voxel of the given edge that contains each centre."""
     points = means.astype(np.float64)
     step = np.floor((points - points.min(0)) / max(edge, 1e-12)).clip(0, 2**20 - 1).astype(np.int64)
     return (step[:, 0] << 40) | (step[:, 1] << 20) | step[:, 2]
 
 
 def _cells(means: NDArray[np.float32], edge: float, most: float) -> NDArray[np.int64]:
-    """Return :func:`voxel_codes` at that edge, or at the one that makes about ``most`` voxels where it makes more."""
+    """Return :func:`voxel_codes` at that edge, or at a larger one that gives about ``most`` voxels."""
     most = max(most, FEWEST_CELLS)
     cell = voxel_codes(means, edge)
     for _ in range(8):
         count = len(np.unique(cell))
         if count <= most:
             break
-        # Surfaces fill voxels with the square of how many make an edge.
+        # The number of voxels on a surface is quadratic in their number along an edge.
         edge *= 1.02 * np.sqrt(count / most)
         cell = voxel_codes(means, edge)
     return cell
@@ -98,7 +98,7 @@ def _cells(means: NDArray[np.float32], edge: float, most: float) -> NDArray[np.i
 def _agree(
     begin, end, first, second, start, view, mask, sure, least_views, agreement, out
 ):  # pragma: no cover - compiled
-    """For each pair of Gaussians walk along both lists of votes, as in a merge sort, and compare where views meet."""
+    """For each pair of Gaussians, merge the sorted lists of their votes and compare them in common views."""
     for e in range(begin, end):
         a, a_end = start[first[e]], start[first[e] + 1]
         b, b_end = start[second[e]], start[second[e] + 1]

@@ -1,7 +1,7 @@
 """The losses of Contrastive Gaussian Clustering (Silva et al. 2024), equations (3) and (4), on unit features.
 
-Equation numbers are the paper's. What its text leaves out (the factor and range of the temperature, and that no
-gradient passes through it) follows the authors' published training, as described there.
+Equation numbers are the paper's. Details that its text omits (the factor and range of the temperature, and that no
+gradient passes through it) follow the authors' published training code.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 from backend.lift.embedding.segments import segment_means
 
 SMOOTHING = 100.0
-"""The paper's epsilon in the temperature."""
+"""Epsilon in the temperature, as in the paper."""
 FACTOR = 10.0
 COLDEST, WARMEST = 0.1, 1.0
-"""A temperature is multiplied by the factor, then clipped to this range."""
+"""Range that temperatures are clipped to, after multiplication by the factor."""
 
 
 def temperatures(features: Tensor, segment: Tensor, centroid: Tensor, size: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def temperatures(features: Tensor, segment: Tensor, centroid: Tensor, size: Tens
         features: (P, d).
         segment: (P,) int64.
         centroid: (S, d).
-        size: (S,), N of each segment, which may be more than its pixels here where they are a sample.
+        size: (S,), N of each segment; larger than its number of pixels here if they are a sample.
     """
     distance = (features - centroid[segment]).norm(dim=1)
     total = torch.zeros_like(size).index_add(0, segment, distance)
@@ -36,14 +36,14 @@ def temperatures(features: Tensor, segment: Tensor, centroid: Tensor, size: Tens
 
 
 def contrastive_loss(features: Tensor, segment: Tensor, scale: float = 1.0) -> Tensor:
-    """Pixels towards the centroid of their segment and away from those of the others: eq. (3).
+    """Attract pixels to the centroid of their segment and repel them from the other centroids: eq. (3).
 
-    Centroids are means of unit features and not brought back to unit length; gradients pass through them.
+    Centroids are means of unit features and not normalised again; gradients pass through them.
 
     Args:
         features: (P, d), unit rendered features of pixels of one view.
-        segment: (P,) int64, segment of each pixel, 0 to S - 1, each with a pixel at least.
-        scale: how many pixels of the view each of these stands for; the paper sums over all.
+        segment: (P,) int64, segment of each pixel, 0 to S - 1, each with at least one pixel.
+        scale: number of pixels of the view that each of these represents; the paper sums over all.
     """
     centroid, count = segment_means(features, segment, int(segment.max()) + 1)
     phi = temperatures(features, segment, centroid, scale * count)
@@ -52,7 +52,7 @@ def contrastive_loss(features: Tensor, segment: Tensor, scale: float = 1.0) -> T
 
 
 def spatial_loss(own: Tensor, near: Tensor, far: Tensor, lambda_near: float, lambda_far: float) -> Tensor:
-    """Gaussians like their nearest and unlike the farthest: eq. (4), H the sigmoid.
+    """Attract Gaussians to their nearest neighbours and repel them from the farthest: eq. (4), H is the sigmoid.
 
         lambda_near mean H(1 - f_j . f_i) over the nearest + lambda_far mean H(f_j . f_i) over the farthest
 

@@ -1,4 +1,4 @@
-"""`contrastive`: the features are trained on pixels of the views, then clustered."""
+"""`contrastive`: trains features on pixels of the views, then clusters them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backend.lift.evidence.views import MaskedView, masked_views
 from backend.lift.task import Labelling, LiftTask
 
 Sampled = tuple[ViewSamples, float]
-"""Pixels of a view, and the share of all its pixels that lies on masks."""
+"""Pixels of a view, and the share of all its pixels that lie on masks."""
 
 
 def run(task: LiftTask, settings: ContrastiveSettings) -> Labelling:
@@ -23,13 +23,14 @@ def run(task: LiftTask, settings: ContrastiveSettings) -> Labelling:
     views = sampled_views(task, settings)
     features = trained_features(task, settings, views)
     task.progress("lift", 0.9, "clustering")
-    # As eq. (3) saw them: pixels of masks, and directions alone. A Gaussian's own feature is only ever part of those.
+    # Cluster what eq. (3) was trained on: unit features rendered at pixels of masks, not the features of single
+    # Gaussians.
     pixels = np.concatenate([rendered_directions(view, features) for view, _ in views]) if views else None
     return Labelling(by_hdbscan(_unit(features), task.evidence, settings, task.seed, pixels), features)
 
 
 def sampled_views(task: LiftTask, settings: ContrastiveSettings) -> list[Sampled]:
-    """Return pixels of the views that show two large masks or more, to contrast."""
+    """Return pixels of the views that show at least two large masks, which can be contrasted."""
     rng = np.random.default_rng(task.seed)
     views = []
     for number, view in enumerate(large_masks(masked_views(task.views), settings.smallest_mask)):
@@ -49,8 +50,8 @@ def sampled_views(task: LiftTask, settings: ContrastiveSettings) -> list[Sampled
 
 
 def trained_features(task: LiftTask, settings: ContrastiveSettings, views: Sequence[Sampled]) -> NDArray[np.float32]:
-    """Return the (N, d) float32 features; all alike where no view shows two masks to contrast."""
-    # Imported here because torch takes seconds to load, and the table of methods does not need it.
+    """Return the (N, d) float32 features; constant if no view shows two masks."""
+    # Imported here because torch takes seconds to load, and listing the methods does not need it.
     from backend.lift.contrastive.training import Pixels, train_features
 
     means = task.splats.means
@@ -71,7 +72,7 @@ def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def large_masks(views: Iterator[MaskedView], smallest: int) -> Iterator[MaskedView]:
-    """Yield the views with their masks of ``smallest`` pixels or fewer taken away."""
+    """Yield the views without masks of ``smallest`` pixels or fewer."""
     for view in views:
         named = np.maximum(view.mask, 0)
         large = np.bincount(named.ravel()) > smallest

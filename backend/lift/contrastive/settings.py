@@ -21,27 +21,26 @@ from backend.lift.embedding.setting_types import (
 
 @dataclass(frozen=True)
 class ContrastiveSettings(ClusterSettings):
-    """Settings of `contrastive`: first what the paper gives, then what frozen geometry asks for, with the reason.
+    """Settings of `contrastive`: first those of the paper, then those that frozen geometry requires, with the reason.
 
     Attributes:
-        dimensions: the paper's 16.
-        smallest_mask: masks with more pixels than this are contrasted, the paper's 100; the others, and id 0, are left
-            out of the loss.
-        lambda_clustering: weight of eq. (3), the paper's 1e-6 for sums over photographs of about a million pixels.
-        nearest, farthest: K and L of eq. (4), the paper's 2 and 5. The nearest do not count the Gaussian itself.
-        lambda_near, lambda_far: weights of eq. (4), the paper's 0.05 and 0.15.
-        iterations, cluster_every, spatial_every: the paper's 30,000, 50 and 100. Iterations in which neither loss is
-            due only move geometry and colour in the paper, and cost nothing here: 900 steps are taken.
-        anchors: M of eq. (4), not in the paper; the authors' training draws 1,000.
-
-        photograph: the number of pixels that eq. (3) is summed over, whatever the size of the masks; with masks of
-            another size lambda_clustering would otherwise weigh eq. (3) differently against eq. (4).
-        learning_rate: the published 0.0025 belongs to an Adam that runs on through the 49 iterations without a
-            gradient: one gradient in 50 makes its second moment 50 times smaller, and so its moves sqrt(50) = 7
-            times longer than those of the Adam here, which pauses with its rows.
-        far_pool: Gaussians among which the farthest are searched, drawn anew in every step: all pairs cost M N.
-        view_pixels: pixels kept of each view, each standing for several; the paper renders all.
-        strongest: Gaussians kept per pixel; 8 hold 85 to 88 percent of the weight.
+        dimensions: 16 in the paper.
+        smallest_mask: masks with more pixels than this are contrasted, 100 in the paper; smaller masks and id 0 are
+            left out of the loss.
+        lambda_clustering: weight of eq. (3), 1e-6 in the paper for sums over photographs of about a million pixels.
+        nearest, farthest: K and L of eq. (4), 2 and 5 in the paper. The nearest exclude the Gaussian itself.
+        lambda_near, lambda_far: weights of eq. (4), 0.05 and 0.15 in the paper.
+        iterations, cluster_every, spatial_every: 30,000, 50 and 100 in the paper. Iterations with neither loss only
+            train geometry and colour in the paper, and cost nothing here: 900 steps remain.
+        anchors: M of eq. (4), not in the paper; the authors' code uses 1,000.
+        photograph: the number of pixels that eq. (3) is scaled to, whatever the size of the masks; otherwise the ratio
+            between eq. (3) and eq. (4) would depend on the size of the masks.
+        learning_rate: the published 0.0025 is for an Adam that also runs in the 49 iterations without a gradient: with
+            one gradient in 50 its second moment is 50 times smaller, so its steps are sqrt(50) = 7 times longer than
+            those of the Adam here, which pauses with its rows.
+        far_pool: Gaussians among which the farthest are searched, drawn anew in every step, because all pairs cost M N.
+        view_pixels: pixels used per view, each representing several; the paper renders all.
+        strongest: Gaussians used per pixel; 8 have 85 to 88 percent of the weight.
     """
 
     dimensions: Annotated[Dimensions, Meta(le=64)] = 16

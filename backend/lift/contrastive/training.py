@@ -1,4 +1,4 @@
-"""Training of the features of Contrastive Gaussian Clustering on contributions; no rasteriser in the loop."""
+"""Training of the features of Contrastive Gaussian Clustering on stored contributions, without rasterisation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.lift.embedding.samples import ViewSamples
 from backend.progress import Progress, Watch, unwatched
 
 Part = tuple[Tensor, Tensor]
-"""Distinct rows (R,) int64 of the table, and the gradient (R, d) of a loss in them."""
+"""Distinct rows (R,) int64 of the table, and the gradient (R, d) of a loss for them."""
 
 
 class Pixels:
@@ -26,8 +26,8 @@ class Pixels:
 
     Attributes:
         ids, weights: (P, k), the Gaussians of each pixel and their weights.
-        segment: (P,) int64, 0 to S - 1, each with a pixel at least.
-        scale: how many pixels of the view each stands for.
+        segment: (P,) int64, 0 to S - 1, each with at least one pixel.
+        scale: number of pixels of the view that each represents.
     """
 
     def __init__(self, view: ViewSamples, on_masks: int, device: str) -> None:
@@ -47,16 +47,16 @@ def train_features(
     progress: Progress,
     watch: Watch = unwatched,
 ) -> NDArray[np.float32]:
-    """Return the (N, d) float32 features of N Gaussians, of any length, as they are rendered.
+    """Return the (N, d) float32 features of N Gaussians, not normalised, as they are rendered.
 
     Args:
         views: the pixels of each view; at least one, each with pixels of two segments.
         means: (N, 3) float32, centres; at least 2.
         settings: of the method.
         device: a torch device.
-        seed: of all draws.
+        seed: random seed.
         progress: told under the stage "lift".
-        watch: told as often where the features can be had as they are then.
+        watch: called equally often, with access to the current features.
     """
     chance = torch.Generator(device).manual_seed(seed)
     table = torch.rand(len(means), settings.dimensions, generator=chance, device=device)
@@ -77,7 +77,7 @@ def train_features(
         if iteration % settings.spatial_every == 0:
             parts.append(_spatial_gradient(table, centres, near, settings, chance))
         if parts:
-            # One step on the sum, as Adam undoes the weights of losses that step by themselves.
+            # One step on the sum of the gradients: with a step per loss, Adam would normalise away their weights.
             adam.step(*_sum(parts))
     return table.cpu().numpy()
 

@@ -1,1 +1,1 @@
-"""What the methods share that train an embedding per Gaussian: pixels to train on, the optimiser, clustering."""
+"""Shared by the methods that train an embedding per Gaussian: training pixels, the optimiser, clustering."""

@@ -1,4 +1,4 @@
-"""Embeddings to labels by HDBSCAN: how methods that train no codes find their objects."""
+"""Clusters embeddings by HDBSCAN, for methods that train no codes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from backend.lift.evidence.votes import Evidence
 
 SAMPLE = 10_000
 PER_MASK = 100
-"""Points of the sample, at least: in all, and for each mask of a view."""
+"""Least number of sampled points: in all, and per mask of a view."""
 FEWEST = 5
-"""Points of a cluster, at least, however many objects there are."""
+"""Least number of points of a cluster, however many objects there are."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class ClusterSettings:
     """Settings of every method that clusters its embedding.
 
     Attributes:
-        background: Gaussians with this share of their weight on mask 0, or more, are background. Contrastive-Lift
-            clusters inside the pixels that a semantic branch calls objects; a plain majority of the masks stands in
-            for that branch here.
-        sample: points that HDBSCAN clusters, drawn at random; all Gaussians then go to the nearest centroid. 0 leaves
-            it to the scene: :data:`SAMPLE`, or :data:`PER_MASK` for each mask that a view has, whichever is more.
-            Contrastive-Lift draws 50,000; HDBSCAN's time grows faster than the sample, and on a made scene of 25
-            objects 20,000 did no better.
-        smallest_cluster: points of the sample that make a cluster, at least. 0 leaves it to the scene: a tenth of what
-            each object would get if the sample were shared evenly among as many as a view has masks. A fixed share, as
+        background: Gaussians with at least this share of their weight on mask 0 are background. Contrastive-Lift
+            clusters the pixels that a semantic branch classifies as objects; here the majority of the masks replaces
+            that branch.
+        sample: points that HDBSCAN clusters, drawn at random; all Gaussians then go to the nearest centroid. 0 means
+            automatic: the larger of :data:`SAMPLE` and :data:`PER_MASK` per mask of a view. Contrastive-Lift draws
+            50,000; the time of HDBSCAN grows faster than the sample, and in a generated scene of 25 objects 20,000 were
+            not better.
+        smallest_cluster: least number of sampled points of a cluster. 0 means automatic: a tenth of the points per
+            object if the sample were shared evenly by as many objects as a view has masks. A fixed share, such as
             Contrastive-Lift's hundredth of the sample, cannot find more than a hundred objects.
-        core_neighbours: HDBSCAN's ``min_samples``, the neighbours that density is measured by.
+        core_neighbours: HDBSCAN's ``min_samples``, the number of neighbours for the density.
     """
 
     background: Annotated[
@@ -62,7 +62,7 @@ class ClusterSettings:
         Meta(
             ge=0,
             title="Smallest Cluster",
-            description="Fewest Gaussians of the sample that make an object. 0 chooses the number for each scene.",
+            description="Smallest number of sampled Gaussians in an object. 0 chooses the number for each scene.",
         ),
     ] = 0
     core_neighbours: Annotated[
@@ -85,17 +85,17 @@ def by_hdbscan(
 ) -> NDArray[np.int32]:
     """Return (N,) int32 labels from 1 of Gaussians with embeddings ``points`` (N, d); 0 is background.
 
-    Noise, and Gaussians outside the sample, take the cluster with the nearest centroid. Where HDBSCAN finds no cluster,
-    as with a single object, all that is not background is one.
+    Noise, and Gaussians outside the sample, get the cluster with the nearest centroid. If HDBSCAN finds no cluster, as
+    with a single object, all foreground is one object.
 
     Args:
         points: float32.
-        evidence: of the same Gaussians; tells which are background, and how much of each the views see.
+        evidence: of the same Gaussians; determines the background and the weight of each Gaussian in the views.
         settings: of the clustering.
-        seed: of the sample.
-        pixels: (P, d) float32, rendered embeddings to cluster. Without them Gaussians that are not background are
-            clustered, each as likely to be drawn as it has weight in the views: those that the views hardly see were
-            hardly trained, and bridge the clusters.
+        seed: random seed.
+        pixels: (P, d) float32, rendered embeddings to cluster. Without them foreground Gaussians are clustered, drawn
+            with probabilities proportional to their weight in the views: Gaussians with little weight are hardly
+            trained and would connect clusters.
     """
     rows = np.flatnonzero(evidence.seen & (background_share(evidence) < settings.background))
     labels = np.zeros(len(points), np.int32)
@@ -105,7 +105,7 @@ def by_hdbscan(
     sample = settings.sample or max(SAMPLE, round(PER_MASK * per_view))
     rng = np.random.default_rng(seed)
     if pixels is None:
-        # The first arrivals of Poisson processes with these rates: a weighted draw without replacement.
+        # Weighted sampling without replacement: the first arrivals of Poisson processes with these rates.
         arrival = rng.exponential(size=len(rows)) / evidence.weight[rows]
         drawn = points[rows[np.argsort(arrival)[:sample]]]
     else:
@@ -117,14 +117,14 @@ def by_hdbscan(
 
 
 def cluster_centroids(points: NDArray[np.float32], smallest: int, core_neighbours: int) -> NDArray[np.float32]:
-    """Return the (C, d) centroids of the clusters that HDBSCAN finds in ``points`` (P, d); C may be 0.
+    """Return the (C, d) centroids of HDBSCAN's clusters of ``points`` (P, d); C may be 0.
 
     Args:
         points: float32.
-        smallest: points of a cluster, at least.
-        core_neighbours: neighbours that density is measured by.
+        smallest: least number of points of a cluster.
+        core_neighbours: number of neighbours for the density.
     """
-    # Imported here because scikit-learn takes a second to load, and the table of methods does not need it.
+    # Imported here because scikit-learn takes a second to load, and listing the methods does not need it.
     from sklearn.cluster import HDBSCAN
 
     if len(points) <= max(smallest, core_neighbours):

@@ -1,4 +1,4 @@
-"""Which Gaussians lie beside which, and how large the scene is."""
+"""Neighbours of Gaussians, and the extent of the scene."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 
 
 def neighbours(means: NDArray[np.float32], radius: float, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the (N, k) int64 nearest other Gaussians and (N, k) float32, 1 where they lie within ``radius``."""
+    """Return the (N, k) int64 nearest other Gaussians and (N, k) float32, 1 if they are within ``radius``."""
     k = min(k, len(means) - 1)
     found = KDTree(means).query(means, k=k + 1, distance_upper_bound=radius, workers=-1)
     distance, near = (np.asarray(column)[:, 1:] for column in found)
@@ -19,9 +19,9 @@ def neighbours(means: NDArray[np.float32], radius: float, k: int) -> tuple[NDArr
 
 
 def scene_extent(means: NDArray[np.float32], seen: NDArray[np.bool_]) -> float:
-    """Return the diagonal of the box that holds the middle nine tenths of the seen centres along each axis.
+    """Return the diagonal of the box of the middle nine tenths of the visible centres along each axis.
 
-    The scene's own unit of length, and one that a few stray Gaussians do not stretch.
+    A length unit of the scene that is robust to stray Gaussians.
     """
     low, high = np.percentile(means[seen] if seen.any() else means, [5, 95], axis=0)
     return max(math.dist(low, high), 1e-6)

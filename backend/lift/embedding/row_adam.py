@@ -1,4 +1,4 @@
-"""Adam for a table of which a step touches few rows."""
+"""Adam for a table of which each step updates few rows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 FADE = (0.9, 0.99)
-"""Adam's decay rates. The second is shorter than usual as a row is touched in a few hundred steps at most."""
+"""Adam's decay rates. The second is smaller than usual because a row is updated in at most a few hundred steps."""
 
 
 class RowAdam:
-    """Adam on the rows of a table that a step touches; the others keep their value and their moments.
+    """Adam on the rows of a table that a step updates; the others keep their values and moments.
 
     torch.optim.SparseAdam does the same from sparse gradients, which cost a sort and a copy for each of the four
-    gathers of a step; here the rows are known before.
+    gathers of a step; here the rows are known in advance.
 
     Args:
         table: (N, d), changed in place.
@@ -28,7 +28,7 @@ class RowAdam:
         self.steps = torch.zeros(len(table), device=table.device)
 
     def step(self, rows: Tensor, gradient: Tensor) -> None:
-        """Move the distinct ``rows`` (R,) int64 against their ``gradient`` (R, d)."""
+        """Update the distinct ``rows`` (R,) int64 with their ``gradient`` (R, d)."""
         self.steps[rows] += 1
         count = self.steps[rows, None]
         first = self.first[rows].mul_(FADE[0]).add_(gradient, alpha=1 - FADE[0])

@@ -1,6 +1,6 @@
-"""Training pixels: a few thousand of each view, with the Gaussians that make them.
+"""Training pixels: a few thousand per view, with the Gaussians that contribute to them.
 
-With geometry held still the contributions never change, so a view is rasterised once and training is sparse algebra.
+With frozen geometry the contributions are constant, so each view is rasterised once and training is sparse algebra.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class ViewSamples:
 
     Attributes:
         ids: (P, k) int32, Gaussians, strongest first.
-        weights: (P, k) float32, their weights, summing to 1 over each pixel that shows anything.
-        segment: (P,) int32, the pixel's mask id, 0 included.
-        boundary: (P,) bool, pixels beside another segment.
-        on_objects: share of the view's pixels, void left out, that lie on masks. Pixels on masks are drawn more often.
+        weights: (P, k) float32, their weights, which sum to 1 for each pixel that shows anything.
+        segment: (P,) int32, the pixel's mask id, including 0.
+        boundary: (P,) bool, pixels next to another segment.
+        on_objects: share of the view's pixels, excluding void, that lie on masks. Pixels on masks are drawn more often.
     """
 
     ids: NDArray[np.int32]
@@ -46,25 +46,25 @@ def sample_view(
     strongest: int,
     rng: np.random.Generator,
 ) -> ViewSamples:
-    """Draw pixels of a view: three quarters of ``pixels`` on objects, the rest anywhere, then those at boundaries.
+    """Sample pixels of a view: three quarters of ``pixels`` on objects, the rest anywhere, then those at boundaries.
 
-    Of void none are drawn.
+    Void pixels are not sampled.
 
     Args:
-        renderer: gives the contributions.
+        renderer: computes the contributions.
         view: the camera and its mask.
-        pixels: how many, not counting those at boundaries.
-        boundary_pixels: how many within ``band`` pixels of another segment.
+        pixels: number of pixels, without those at boundaries.
+        boundary_pixels: number of pixels within ``band`` pixels of another segment.
         band: in pixels of the mask.
         strongest: k.
-        rng: of the draws.
+        rng: random generator.
     """
     mask = view.mask
     edge = at_boundary(mask, band)
     at_edge = _draw(np.flatnonzero(edge.ravel()), boundary_pixels, rng)
     on_object = _draw(np.flatnonzero(mask.ravel() > 0), 3 * pixels // 4, rng)
     anywhere = _draw(np.flatnonzero(mask.ravel() >= 0), pixels - len(on_object), rng)
-    # A pixel drawn twice would only be trained twice: asked for once.
+    # A pixel drawn twice would be trained twice, so duplicates are removed.
     chosen = np.unique(np.concatenate([on_object, anywhere, at_edge]))
     found = renderer.contributions(view.camera, chosen.astype(np.int64), strongest)
     shows = found.weights[:, 0] > 0
@@ -75,7 +75,7 @@ def sample_view(
 
 
 def at_boundary(mask: NDArray[np.int32], band: int) -> NDArray[np.bool_]:
-    """Return the (H, W) pixels of ``mask`` within ``band`` pixels of another id; void is none, and has no boundary."""
+    """Return the (H, W) pixels of ``mask`` within ``band`` pixels of another id; void does not count as an id."""
     size = 2 * band + 1
     least = np.asarray(minimum_filter(np.where(mask < 0, np.iinfo(np.int32).max, mask), size))
     return (mask >= 0) & (least != np.asarray(maximum_filter(mask, size)))
@@ -84,7 +84,7 @@ def at_boundary(mask: NDArray[np.int32], band: int) -> NDArray[np.bool_]:
 def sample_views(
     renderer: Contributor, views: Iterable[MaskedView], count: int, progress: Progress, seed: int, **how: int
 ) -> list[ViewSamples]:
-    """Return :func:`sample_view` of the views that show two segments or more; others have nothing to contrast."""
+    """Return :func:`sample_view` of the views that show at least two segments; others cannot be contrasted."""
     rng = np.random.default_rng(seed)
     samples = []
     for number, view in enumerate(views):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def segment_means(rendered: Tensor, segment: Tensor, segments: int) -> tuple[Tensor, Tensor]:
-    """Return the (S, d) mean embedding m of each segment and the (S,) count of its pixels."""
+    """Return the (S, d) mean embedding m of each segment and its (S,) number of pixels."""
     count = torch.zeros(segments, dtype=rendered.dtype, device=rendered.device)
     count = count.index_add(0, segment, torch.ones_like(segment, dtype=rendered.dtype))
     total = torch.zeros(segments, rendered.shape[1], dtype=rendered.dtype, device=rendered.device)

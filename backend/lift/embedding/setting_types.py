@@ -1,4 +1,4 @@
-"""Types of settings that several methods share: their bounds, and what people are told of them."""
+"""Types of settings that several methods share, with bounds and descriptions."""
 
 from __future__ import annotations
 

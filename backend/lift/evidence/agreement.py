@@ -1,14 +1,14 @@
-"""Agreement: how often the masks put a Gaussian together with the members of a cluster.
+"""Agreement: how often the masks group a Gaussian with the members of a cluster.
 
-A view says of each cluster what share of it lies in which mask, and what share in none: a missed object has all of
-itself on mask 0 there, a merged pair shares one mask, a split object has a part in each of two. A Gaussian agrees with
-a cluster in that view by the share of the cluster that lies where the Gaussian does:
+In each view a cluster has a share in each mask, and a share in none: a missed object has all of its weight on mask 0, a
+merged pair shares one mask, a split object has a share in each of two masks. A Gaussian agrees with a cluster in that
+view by the share of the cluster in the Gaussian's own mask:
 
     agreement(i, k) = sum over views v, masks m of v (and 0) of  weight of i on m  *  share of k on m in v
 
-So a view in which the object was missed speaks neither for it nor for the background, as both lie on mask 0 there; one
-in which two objects were merged speaks for both alike. The background is one more cluster, number 0, and needs no
-threshold. A view's pixels count equally, so that near views, whose outlines are sharper in space, count more.
+So a view in which the object was missed supports the object and the background equally, as both are on mask 0; a view
+in which two objects were merged supports both equally. The background is an additional cluster, number 0, and needs no
+threshold. All pixels count equally, so near views, whose outlines are sharper in space, count more.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from backend.threads import spread
 CANDIDATES = 4
 """Clusters kept for each Gaussian: the object, its background and two neighbours."""
 LEAST = 1024
-"""Fewest Gaussians for one thread."""
+"""Least number of Gaussians per thread."""
 IN_MASK = 0.1
-"""A mask holds a cluster if at least this share of what its view shows of the cluster lies in it."""
-SHOWN = 0.2
-"""A view that gives a cluster less weight than this, in pixels, does not show it."""
+"""A mask contains a cluster if at least this share of the cluster's weight in its view lies in it."""
+VISIBLE_PIXELS = 0.2
+"""A view shows a cluster only if the cluster has at least this weight in it, in pixels."""
 
 
 class Agreement(NamedTuple):
@@ -45,11 +45,11 @@ class Agreement(NamedTuple):
 
 
 def agreement(evidence: Evidence, cluster: NDArray[np.int32]) -> Agreement:
-    """Return whom each Gaussian agrees with.
+    """Return the clusters that each Gaussian agrees with.
 
     Args:
         evidence: the votes.
-        cluster: (N,) int32, clusters 1, 2, ...; 0 background; -1 for Gaussians that are counted in none.
+        cluster: (N,) int32, clusters 1, 2, ...; 0 background; -1 for Gaussians in none.
     """
     clusters = int(cluster.max(initial=0)) + 1
     shown, on_zero = _shares(
@@ -77,7 +77,7 @@ def agreement(evidence: Evidence, cluster: NDArray[np.int32]) -> Agreement:
 
 @kernel()
 def _shares(gaussian, view, total, zero, cluster, clusters, views):  # pragma: no cover - compiled
-    """What each view shows of each cluster, in pixels, and the share of that on mask 0; (C + 1, V) each."""
+    """Return the weight of each cluster in each view, in pixels, and its share on mask 0; (C + 1, V) each."""
     shown = np.zeros((clusters, views), np.float64)
     on_zero = np.zeros((clusters, views), np.float64)
     for e in range(len(view)):
@@ -87,13 +87,13 @@ def _shares(gaussian, view, total, zero, cluster, clusters, views):  # pragma: n
             on_zero[c, view[e]] += zero[e]
     for c in range(clusters):
         for v in range(views):
-            on_zero[c, v] = on_zero[c, v] / shown[c, v] if shown[c, v] > SHOWN else 0.0
+            on_zero[c, v] = on_zero[c, v] / shown[c, v] if shown[c, v] > VISIBLE_PIXELS else 0.0
     return shown, on_zero
 
 
 @kernel()
 def _held(start, entries, gaussian, own, mask_view, cluster, shown):  # pragma: no cover - compiled
-    """The clusters that each mask holds, and their shares: those of mask m are at ``begin[m]`` to ``begin[m + 1]``."""
+    """Return the clusters in each mask with their shares; mask m has the entries ``begin[m]`` to ``begin[m + 1]``."""
     masks = len(start) - 1
     begin = np.zeros(masks + 1, np.int64)
     held = np.empty(2 * masks + 16, np.int32)
@@ -116,7 +116,7 @@ def _held(start, entries, gaussian, own, mask_view, cluster, shown):  # pragma: 
         for at in range(count):
             c = met[at]
             of_view = shown[c, mask_view[m]]
-            if of_view > SHOWN and sums[c] >= IN_MASK * of_view:
+            if of_view > VISIBLE_PIXELS and sums[c] >= IN_MASK * of_view:
                 held[used], share[used] = c, sums[c] / of_view
                 used += 1
             sums[c] = 0.0

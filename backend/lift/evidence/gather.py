@@ -1,4 +1,4 @@
-"""The votes of all views, gathered view by view and laid out Gaussian by Gaussian."""
+"""Collects the votes of all views, view by view, and sorts them by Gaussian."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from backend.render.types import Votes
 from backend.scene.types import Camera
 
 FAINT = 0.02
-"""Votes of a smaller summed weight (in pixels) are not kept: they are rounding, and most of the memory."""
+"""Votes with a smaller total weight (in pixels) are dropped: they are noise, but would take most of the memory."""
 
 
 class Voter(Protocol):
-    """What is asked of :class:`backend.render.Renderer` here."""
+    """The required interface of :class:`backend.render.Renderer`."""
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes: ...
 
@@ -28,16 +28,16 @@ class Voter(Protocol):
 def gather_evidence(
     voter: Voter, views: Iterable[MaskedView], gaussians: int, progress: Progress = silent, count: int = 0
 ) -> Evidence:
-    """Rasterise the votes of every view, one view at a time.
+    """Rasterise the votes of all views, one view at a time.
 
-    What is mostly void in a view counts as hidden there.
+    A Gaussian that is mostly void in a view counts as hidden there.
 
     Args:
         voter: the renderer of the Gaussians.
         views: their masks with ids 1, 2, ..., as :func:`~backend.lift.evidence.views.masked_views` yields them.
         gaussians: N.
         progress: told under the stage "contributions".
-        count: how many views to expect, for the progress.
+        count: expected number of views, for the progress.
     """
     rows, mask, own, total, zero = Column(np.int32), Column(np.int32), *(Column(np.float32) for _ in range(3))
     mask_view = [np.array([-1], np.int32)]
@@ -46,7 +46,7 @@ def gather_evidence(
     for number, view in enumerate(views):
         progress("contributions", min(1.0, number / max(count, 1)), view.name)
         votes = voter.votes(view.camera, view.mask)
-        # A Gaussian that void holds most of says nothing in this view, and the sliver of it on a mask least of all.
+        # A mostly void Gaussian says nothing in this view; its small rest on a mask would be misleading.
         seen = np.flatnonzero((votes.label >= 0) & (votes.total > FAINT))
         label = votes.label[seen]
         rows.append(seen)
@@ -60,7 +60,7 @@ def gather_evidence(
         mask_view.append(np.full(here, number, np.int32))
     progress("contributions", 1.0)
 
-    # By Gaussian one column after the other, each giving its memory back as soon as it is copied.
+    # Sort one column after the other, releasing each as soon as it is copied.
     start = np.concatenate([[0], np.cumsum(rows.counts(gaussians))])
     view = _views_by_row(rows, np.array(ends, np.int64), start)
     by_row = []
@@ -74,10 +74,10 @@ def gather_evidence(
 
 
 class Column:
-    """Values in the order they come, in pieces of 64 MiB and more, which an allocator gives back when they are freed.
+    """A growing array in pieces of at least 64 MiB, which the allocator returns to the system when they are freed.
 
     Attributes:
-        length: how many values there are.
+        length: number of values.
     """
 
     PIECE = 1 << 24
@@ -101,11 +101,11 @@ class Column:
             self.length += len(fits)
 
     def pieces(self) -> list[NDArray]:
-        """Return the values, piece by piece."""
+        """Return the values in pieces."""
         return [*self._pieces[:-1], self._pieces[-1][: self.PIECE - self._room]] if self._pieces else []
 
     def counts(self, least: int) -> NDArray[np.int64]:
-        """Return how often each value 0, 1, ... is there, for the first ``least`` numbers at least."""
+        """Return the number of occurrences of each value 0, 1, ..., with at least ``least`` entries."""
         total = np.zeros(least, np.int64)
         for piece in self.pieces():
             total += np.bincount(piece, minlength=least)
@@ -116,7 +116,7 @@ class Column:
 
 
 def _by_row(rows: Column, values: Column, start: NDArray[np.int64]) -> NDArray:
-    """Return the values row by row, those of a row in the order they came."""
+    """Return the values grouped by row, in order of arrival within a row."""
     out = np.empty(rows.length, values.dtype)
     free = start[:-1].copy()
     for row, piece in zip(rows.pieces(), values.pieces(), strict=True):
@@ -125,7 +125,7 @@ def _by_row(rows: Column, values: Column, start: NDArray[np.int64]) -> NDArray:
 
 
 def _views_by_row(rows: Column, ends: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the view of each entry row by row; ``ends`` are the entries up to the end of each view."""
+    """Return the view of each entry, grouped by row; ``ends`` are the cumulative entries per view."""
     out = np.empty(rows.length, np.int32)
     free = start[:-1].copy()
     begin = 0

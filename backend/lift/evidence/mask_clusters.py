@@ -1,4 +1,4 @@
-"""Which cluster each mask shows, and in what share of the views a cluster has a mask."""
+"""Which cluster each mask shows, and in which share of its views a cluster has a mask."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from backend.compiled import kernel
 from backend.lift.evidence.votes import Evidence
 
 BACKGROUND_IN_MASK = 0.3
-"""What a background Gaussian counts in a mask: most of those seen in a mask lie behind the object or at its edge."""
+"""Weight of background Gaussians in a mask; most of them lie behind the object or at its edge."""
 
 
 def cluster_of_each_mask(evidence: Evidence, cluster: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the (M + 1,) int32 cluster that fills most of each mask; 0 where that is the background.
+    """Return the (M + 1,) int32 cluster that fills most of each mask; 0 for background.
 
     Args:
         evidence: the votes.
-        cluster: (N,) int32, clusters 1, 2, ...; 0 background; -1 for Gaussians that are counted in none.
+        cluster: (N,) int32, clusters 1, 2, ...; 0 background; -1 for Gaussians in none.
     """
     start, entries = evidence.by_mask
     return _cluster_of_each_mask(
@@ -49,10 +49,10 @@ def _cluster_of_each_mask(start, entries, gaussian, own, cluster, clusters):  # 
 
 
 def presence(evidence: Evidence, cluster: NDArray[np.int32], mask_cluster: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return (C + 1,) float64, in what share of the views that show it each cluster has a mask of its own.
+    """Return (C + 1,) float64, the share of the views showing each cluster in which it has a mask of its own.
 
-    Entry 0 is 1. ``mask_cluster`` is as :func:`cluster_of_each_mask` returns it. A view shows a
-    cluster if it gives it at least a tenth of the weight that it has in its best view.
+    Entry 0 is 1. ``mask_cluster`` is the result of :func:`cluster_of_each_mask`. A view shows a cluster if the cluster
+    has at least a tenth of the weight in it that it has in its best view.
     """
     clusters = int(cluster.max(initial=0)) + 1
     shown = np.zeros((clusters, evidence.views))

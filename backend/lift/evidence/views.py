@@ -1,4 +1,4 @@
-"""The views a lift reads: cameras at the size of their masks, one mask in memory at a time."""
+"""The views that lifting reads: cameras at the size of their masks, with one mask in memory at a time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class MaskedView:
     """A camera and the instance mask seen through it.
 
     Attributes:
-        name: which view this is.
+        name: of the view.
         camera: the camera, at the mask's size.
-        mask: (H, W) int32, instance ids that mean nothing outside this view; 0 is background, or unknown where the
-            segmenter does not tell these apart; :data:`~backend.scene.types.VOID` is unknown.
+        mask: (H, W) int32, instance ids that are only valid in this view; 0 is background, or unlabelled if the
+            segmenter does not distinguish these; :data:`~backend.scene.types.VOID` is unlabelled.
     """
 
     name: str
@@ -30,10 +30,10 @@ class MaskedView:
 
 @dataclass(frozen=True)
 class LayeredView:
-    """A camera and masks seen through it that may overlap.
+    """A camera with masks that may overlap.
 
     Attributes:
-        name: which view this is.
+        name: of the view.
         camera: the camera, at the masks' size.
         layers, scores: as in :class:`backend.scene.mask_sets.MaskSet`.
     """
@@ -46,11 +46,11 @@ class LayeredView:
 
 @dataclass(frozen=True)
 class ChosenView:
-    """A view with masks that overlap, of which some are chosen.
+    """A view with overlapping masks, some of which are selected.
 
     Attributes:
         view: on disk or in memory.
-        numbers: (N + 1,) int32, the id that mask 1 to N gets; 0 where it is left out. Entry 0 is not used.
+        numbers: (N + 1,) int32, the id that mask 1 to N gets; 0 if it is not used. Entry 0 is ignored.
     """
 
     view: View | MaskedView | LayeredView
@@ -58,16 +58,16 @@ class ChosenView:
 
     @property
     def name(self) -> str:
-        """Which view this is."""
+        """Name of the view."""
         return self.view.name
 
 
 AnyView = View | MaskedView | LayeredView | ChosenView
-"""What a lift reads masks of."""
+"""The types of views with masks that lifting accepts."""
 
 
 def layered_view(view: View | MaskedView | LayeredView) -> LayeredView | None:
-    """Return a view with all its masks, read where it is on disk; None where it has none."""
+    """Return a view with all its masks, read from disk if necessary; None if it has none."""
     if isinstance(view, LayeredView):
         return view
     if isinstance(view, MaskedView):
@@ -83,12 +83,12 @@ def layered_view(view: View | MaskedView | LayeredView) -> LayeredView | None:
 
 
 def masked_views(views: Sequence[AnyView]) -> Iterator[MaskedView]:
-    """Yield the views that have a mask, reading each when it is asked for and keeping none.
+    """Yield the views that have a mask, reading each only when it is requested.
 
-    Ids are renumbered 1, 2, ... within their view, so that any int32 id is welcome; ids below 0 become ``VOID``.
+    Ids are renumbered 1, 2, ... within their view, so any int32 ids are accepted; ids below 0 become ``VOID``.
 
     Raises:
-        BadMask: if a mask holds no pixel or is not a map of whole numbers.
+        BadMask: if a mask has no pixels or is not a map of integers.
     """
     for view in views:
         if isinstance(view, MaskedView):
@@ -125,7 +125,7 @@ def _flat(view: LayeredView | ChosenView) -> tuple[NDArray[np.int32], Camera]:
 
 
 def compact(mask: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Return ``mask`` with its ids above 0 renumbered 1, 2, ... in ascending order and those below 0 made ``VOID``."""
+    """Return ``mask`` with ids above 0 renumbered 1, 2, ... in ascending order and ids below 0 set to ``VOID``."""
     named = np.maximum(mask, 0)
     top = int(named.max(initial=0))
     if top > 4 * mask.size:

@@ -1,7 +1,7 @@
-"""The evidence: the mask that each Gaussian falls on in each view, and with what weight.
+"""The votes: the mask that each Gaussian lies in in each view, with its weight.
 
-Every method is judged by, and decodes through, these votes. A vote needs no identity across views, so masks whose ids
-are drawn anew in each view do no harm here.
+All methods are scored with these votes, and most decode with them. Votes need no identity across views, so mask ids
+that differ from view to view are no problem.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from backend.compiled import kernel
 
 SURE_WEIGHT = 0.05
 SURE_SHARE = 0.5
-"""A vote names a mask for sure if the Gaussian shows this much, and this share of it in that one mask."""
+"""A vote is sure if the Gaussian's weight in the view is at least this, and its share in that one mask too."""
 
 
 class ByMask(NamedTuple):
-    """The votes for masks, mask by mask: those of mask m are ``entries[start[m]:start[m + 1]]``."""
+    """The votes grouped by mask: those of mask m are ``entries[start[m]:start[m + 1]]``."""
 
     start: NDArray[np.int64]
     entries: NDArray[np.int32]
@@ -29,17 +29,17 @@ class ByMask(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """The votes of N Gaussians in V views for M masks: a sparse matrix, rows Gaussians, columns views.
+    """The votes of N Gaussians in V views for M masks: a sparse matrix with Gaussians as rows and views as columns.
 
-    A Gaussian takes a row entry in each view that shows it, in the order of the views: 24 bytes an entry, so 60,000
-    Gaussians in 64 views take about 50 MB, 2 M in 300 views of 512 x 512 about 3 GB, and the dense form is never made.
-    Masks are numbered 1 to M over all views, view by view; 0 is "no mask here".
+    A row has an entry for each view that shows the Gaussian, in the order of the views. An entry takes 24 bytes, so
+    60,000 Gaussians in 64 views take about 50 MB, 2 M in 300 views of 512 x 512 about 3 GB; the dense matrix is never
+    built. Masks are numbered 1 to M over all views, view by view; 0 means no mask.
 
     Attributes:
-        start: (N + 1,) int64, the entries of Gaussian i are ``start[i]`` to ``start[i + 1]``.
+        start: (N + 1,) int64, Gaussian i has the entries ``start[i]`` to ``start[i + 1]``.
         gaussian: (E,) int32, the Gaussian of each entry.
         view: (E,) int32, the view of each entry.
-        mask: (E,) int32, the mask (or 0) that holds the largest part of the Gaussian's weight in that view.
+        mask: (E,) int32, the mask (or 0) with the largest part of the Gaussian's weight in that view.
         own: (E,) float32, that part: the sum of alpha times transmittance over the pixels of the mask.
         total: (E,) float32, the Gaussian's weight over all pixels of the view.
         zero: (E,) float32, its weight over pixels of mask 0.
@@ -69,26 +69,26 @@ class Evidence:
 
     @cached_property
     def sure(self) -> NDArray[np.bool_]:
-        """(E,) bool, votes that plainly name one mask."""
+        """(E,) bool, votes that clearly name one mask."""
         return (self.mask > 0) & (self.total > SURE_WEIGHT) & (self.own > SURE_SHARE * self.total)
 
     @cached_property
     def weight(self) -> NDArray[np.float64]:
-        """(N,) float64, weight of each Gaussian over all views."""
+        """(N,) float64, total weight of each Gaussian over all views."""
         return self.sums(self.total)
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
-        """(N,) bool, Gaussians that the views show at all."""
+        """(N,) bool, Gaussians that are visible in at least one view."""
         return self.weight > SURE_WEIGHT
 
     @cached_property
     def by_mask(self) -> ByMask:
-        """The entries with a mask, grouped by it."""
+        """The entries with a mask, grouped by mask."""
         return ByMask(*_group(self.mask, self.masks + 1))
 
     def of_views(self, chosen: NDArray[np.bool_]) -> Evidence:
-        """Return the votes of some of the views alone, ``chosen`` (V,) bool; views and masks keep their numbers."""
+        """Return the votes of the views ``chosen`` (V,) bool only; views and masks keep their numbers."""
         kept = chosen[self.view]
         start = np.concatenate([[0], np.cumsum(kept)])[self.start]
         return replace(
@@ -118,7 +118,7 @@ def _row_sums(start, values):  # pragma: no cover - compiled
 
 @kernel()
 def _group(key, keys):  # pragma: no cover - compiled
-    """A stable counting sort: where the entries of each key begin, and the entries by key."""
+    """A stable counting sort: return where the entries of each key begin, and the entries sorted by key."""
     start = np.zeros(keys + 1, np.int64)
     for e in range(len(key)):
         start[key[e] + 1] += 1

@@ -1,7 +1,7 @@
 """`hdbscan`: the cluster loss alone, then HDBSCAN on the embedding: the stronger baseline of UniC-Lift's Table 5.
 
-The paper's "Contrastive-Lift-3DGS": the same Gaussians and the same loss (eq. 4) as UniC-Lift, without triplets,
-without smoothness among neighbours and without codes.
+This is the paper's "Contrastive-Lift-3DGS": the same Gaussians and the same loss (eq. 4) as UniC-Lift, without
+triplets, without smoothness among neighbours and without codes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.lift.unic_lift.settings import UnicLiftSettings
 
 
 def run(task: LiftTask, settings: HdbscanSettings) -> Labelling:
-    """Train by the cluster loss and cluster."""
+    """Train with the cluster loss and cluster the embedding."""
     training = UnicLiftSettings(
         lambda_triplet=0.0,
         lambda_3d=0.0,
@@ -29,6 +29,6 @@ def run(task: LiftTask, settings: HdbscanSettings) -> Labelling:
     )
     embedding = trained(task, training).embedding
     task.progress("lift", 0.9, "clustering")
-    # Clustered as the loss saw it, after the sigmoid.
+    # Clustered in the space of the loss, after the sigmoid.
     squashed = 1 / (1 + np.exp(-embedding))
     return Labelling(by_hdbscan(squashed, task.evidence, settings, task.seed), embedding)

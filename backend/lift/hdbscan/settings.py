@@ -13,13 +13,13 @@ from backend.lift.embedding.setting_types import Dimensions, LearningRate, Push,
 
 @dataclass(frozen=True)
 class HdbscanSettings(ClusterSettings):
-    """Settings of `hdbscan`; those of the training mean what they mean in :class:`UnicLiftSettings`.
+    """Settings of `hdbscan`; training settings have the same meaning as in :class:`UnicLiftSettings`.
 
     Attributes:
-        dimensions, steps, learning_rate, push, push_margin: as in `unic-lift`, so that the two differ by nothing but
-            what the table compares.
-        void_is_segment: whether id 0 is a segment of its own in a view. Contrastive-Lift trains on pixels of objects
-            alone, and no cluster is asked of the background here: it is found by the masks.
+        dimensions, steps, learning_rate, push, push_margin: as in `unic-lift`, so that the two differ only in the
+            components that the table compares.
+        void_is_segment: whether id 0 is a segment of its own in a view. Contrastive-Lift trains only on pixels of
+            objects, and the background needs no cluster here, because the masks determine it.
     """
 
     dimensions: Annotated[Dimensions, Meta(le=62)] = 12

@@ -1,4 +1,4 @@
-"""Colours of a surface: what the cameras of the capture see of it."""
+"""Colours of a surface from the cameras of the capture."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.spatial import KDTree
 
-from backend.objects.mesh.looks import Look
+from backend.objects.mesh.object_views import ObjectView
 from backend.render import Renderer
 
 SHARPNESS = 4
-"""Power of the cosine between surface and view by which a look is weighed: those straight on show most detail."""
+"""Exponent of the cosine between surface and view in the weight of a view: frontal views show most detail."""
 
 NEAREST = 4
-"""Seen points that give an unseen one its colour."""
+"""Number of seen points that an unseen point gets its colour from."""
 
 
 def colours_of(
-    points: NDArray[np.float64], normals: NDArray[np.float64], looks: Sequence[Look], renderer: Renderer, slack: float
+    points: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    views: Sequence[ObjectView],
+    renderer: Renderer,
+    slack: float,
 ) -> NDArray[np.uint8]:
     """Return the colours (P, 3), sRGB, of points on an object's surface.
 
-    Points that no camera of the capture sees have the colours of those nearest to them; grey where none is seen.
+    Points that no camera of the capture sees get the colours of their nearest seen points; grey if no point is seen.
 
     Args:
         points: (P, 3), scene units.
         normals: (P, 3), unit length, outwards.
         renderer: of the whole scene.
-        slack: how far a point may lie from the surface that a look shows, scene units.
+        slack: largest distance of a point from the surface that a view shows, scene units.
     """
     total, weight = np.zeros((len(points), 3)), np.zeros(len(points))
-    for look in looks:
+    for look in views:
         if not look.captured:
             continue
         rows, at, share = _seen(points, normals, look, slack)
@@ -55,9 +59,9 @@ def colours_of(
 
 
 def _seen(
-    points: NDArray[np.float64], normals: NDArray[np.float64], look: Look, slack: float
+    points: NDArray[np.float64], normals: NDArray[np.float64], look: ObjectView, slack: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Points that a look shows: their rows (R,), rows and columns in the picture (2, R), and weights (R,)."""
+    """Return the points that a view shows: indices (R,), image rows and columns (2, R), and weights (R,)."""
     camera = look.camera
     there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
     z = np.maximum(there[:, 2], 1e-12)

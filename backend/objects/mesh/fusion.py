@@ -1,4 +1,4 @@
-"""Depth maps fused into one signed distance field (Curless and Levoy 1996)."""
+"""Fuses depth maps into a signed distance field (Curless and Levoy 1996)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.compiled import kernel
-from backend.objects.mesh.looks import Box, Look
+from backend.objects.mesh.object_views import Box, ObjectView
 from backend.render.model import NEAR
 from backend.threads import spread
 
 TRUNCATION = 4.0
-"""Distance from a surface, in cells, beyond which the field says only inside or outside."""
+"""Distance from a surface, in cells, beyond which the field is constant."""
 
 FREE_WEIGHT = 0.5
-"""Weight of a look through free space, where one straight onto a surface has 1."""
+"""Weight of a view through free space; a frontal view of a surface has 1."""
 
 LEAST_WEIGHT = 0.5
-"""Weight below which a cell counts as not seen."""
+"""Least weight of a cell that counts as seen."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Field:
 
     Attributes:
         distance: (X, Y, Z) float32, to the surface in units of the truncation, -1 to 1, negative inside.
-        weight: (X, Y, Z) float32, how well it was seen; 0 where not at all, and the distance is then 0.
+        weight: (X, Y, Z) float32, how well it was seen; 0 if unseen, with distance 0.
         low: (3,) float64, scene units.
         cell: scene units.
     """
@@ -44,35 +44,35 @@ class Field:
         return self.weight >= LEAST_WEIGHT
 
 
-def fuse(box: Box, cell: float, looks: Sequence[Look]) -> Field:
-    """Return the field in a box; a margin of the truncation is added around it."""
+def fuse(box: Box, cell: float, views: Sequence[ObjectView]) -> Field:
+    """Return the field in a box; a margin of the truncation is added."""
     margin = TRUNCATION + 2
     low = box.low - margin * cell
     shape = tuple(int(n) for n in np.ceil((box.high - box.low) / cell + 2 * margin) + 1)
     total, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for look in looks:
+    for look in views:
         K = look.camera.K
         lens = np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], np.float32)
         view = look.camera.viewmat[:3, :3].astype(np.float32) * np.float32(cell)
         start = (look.camera.viewmat[:3, :3] @ low + look.camera.viewmat[:3, 3]).astype(np.float32)
         spread(
-            add_look, shape[0], view, start, lens, look.depth, look.facing, look.free, np.float32(TRUNCATION * cell),
+            add_view, shape[0], view, start, lens, look.depth, look.facing, look.free, np.float32(TRUNCATION * cell),
             total, weight, least=8,
         )  # fmt: skip
     return Field(np.divide(total, weight, out=total, where=weight > 0), weight, low, cell)
 
 
 @kernel()
-def add_look(begin, end, view, start, lens, depth, facing, free, truncation, total, weight):
-    """Add what one look says to grid points with first index begin to end.
+def add_view(begin, end, view, start, lens, depth, facing, free, truncation, total, weight):
+    """Add one view to the grid points with first index begin to end.
 
-    The distance is that to the tangent plane of the surface that the grid point's pixel shows.
+    The distance is measured to the tangent plane of the surface at the grid point's pixel.
 
     Args:
-        view: (3, 3) float32, steps of the grid in camera axes.
+        view: (3, 3) float32, grid steps in camera axes.
         start: (3,) float32, grid point (0, 0, 0) in camera axes.
         lens: (fx, fy, cx, cy).
-        depth, facing, free: see :class:`backend.objects.mesh.looks.Look`.
+        depth, facing, free: see :class:`backend.objects.mesh.object_views.ObjectView`.
         truncation: scene units.
         total, weight: (X, Y, Z) float32, added to.
     """
@@ -104,7 +104,7 @@ def add_look(begin, end, view, start, lens, depth, facing, free, truncation, tot
                 distance = (depth[row, column] - z) * cosine / truncation
                 if distance < -one:
                     continue
-                # Behind the surface the weight falls to 0, so that two sides of a thin body disturb each other less.
+                # Behind the surface the weight decreases to 0, so that the two sides of a thin object interfere less.
                 share = cosine if distance >= 0 else cosine * (one + distance)
                 total[i, j, k] += share * min(distance, one)
                 weight[i, j, k] += share

@@ -1,4 +1,4 @@
-"""The level set of the density of Gaussians: a mesh of an object that no known camera looks at."""
+"""The level set of the density of Gaussians: a mesh of an object without known cameras."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from protocol.splats import Splats
 
 
 def level_set(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
-    """Return the surface where the density of the Gaussians crosses ``level``, or None where it nowhere does.
+    """Return the surface where the density of the Gaussians crosses ``level``, or None if it does not.
 
-    The density is the sum over Gaussians of opacity times exp(-d^2 / 2), d being the Mahalanobis distance (the level
-    set of SuGaR, Guedon and Lepetit 2024, whose level of 0.3 is kept). It is sampled on a grid of ``cells`` cells
-    along the longest side of the object's box. Gaussians thinner than a cell are thickened to one, as the grid
-    would step over them. Hollows that the surface encloses are filled.
+    The density is the sum over Gaussians of opacity times exp(-d^2 / 2), where d is the Mahalanobis distance (the level
+    set of SuGaR, Guedon and Lepetit 2024, with its level of 0.3). It is sampled on a grid of ``cells`` cells along the
+    longest side of the object's box. Gaussians thinner than a cell are thickened to one, because the grid would miss
+    them. Enclosed cavities are filled.
     """
     box = _box(splats)
     if box is None:
@@ -40,17 +40,17 @@ def level_set(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | Non
     if not inside.any():
         return None
     density[inside & (density <= level)] = 2 * level
-    # Where strays reach out of the box, an empty border closes the surface.
+    # An empty border closes the surface where strays extend beyond the box.
     for axis in range(3):
         np.moveaxis(density, axis, 0)[[0, -1]] = 0
-    # marching_cubes orders faces for a surface around low values; ours surrounds high ones.
+    # marching_cubes orders faces for a surface around low values; this one surrounds high values.
     vertices, faces, _, _ = marching_cubes(density, level, gradient_direction="ascent")
     points = (vertices * cell + low).astype(np.float32)
     return Mesh(points, faces.astype(np.int32), _colours(points, splats))
 
 
 def _box(splats: Splats) -> tuple[NDArray, NDArray] | None:
-    """The corners of what the object fills, strays beyond the outer half percent left out."""
+    """Return the corners of the object's box, without strays in the outer half percent."""
     if len(splats) == 0:
         return None
     reach = splats.sizes.max(1, keepdims=True)
@@ -61,8 +61,8 @@ def _box(splats: Splats) -> tuple[NDArray, NDArray] | None:
 
 
 def _precision(quats: NDArray, sizes: NDArray) -> NDArray[np.float32]:
-    """Inverse covariances (N, 3, 3) = R S^-2 R^T."""
-    # scipy takes x, y, z, w and refuses a zero quaternion.
+    """Return inverse covariances (N, 3, 3) = R S^-2 R^T."""
+    # scipy expects x, y, z, w and rejects a zero quaternion.
     xyzw = np.where(np.any(quats, axis=1, keepdims=True), quats, [1, 0, 0, 0])[:, [1, 2, 3, 0]]
     scaled = Rotation.from_quat(xyzw).as_matrix() / sizes[:, None, :]
     return np.einsum("nij,nkj->nik", scaled, scaled).astype(np.float32)
@@ -86,7 +86,7 @@ def _splat_density(density, centres, precision, alphas, reach):
 
 
 def _colours(points: NDArray[np.float32], splats: Splats) -> NDArray[np.uint8]:
-    """The colour of each point: that of the nearest Gaussians, the nearer and the more opaque the more."""
+    """Return the colour of each point from the nearest Gaussians, weighted by proximity and opacity."""
     near = min(4, len(splats))
     distance, index = KDTree(splats.means).query(points, k=near)
     distance, index = distance.reshape(-1, near), index.reshape(-1, near)

@@ -1,4 +1,4 @@
-"""Labelled Gaussians and the cameras of the capture -> a mesh of each object."""
+"""Makes a mesh of each object from labelled Gaussians and the cameras of the capture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.objects.mesh.colours import colours_of
 from backend.objects.mesh.fusion import fuse
 from backend.objects.mesh.level_set import level_set
-from backend.objects.mesh.looks import Box, Look, looks_at
+from backend.objects.mesh.object_views import Box, ObjectView, object_views
 from backend.objects.mesh.surface import surface_of
 from backend.render import Renderer
 from backend.render.opacity_depth import DepthRenderer
@@ -20,31 +20,32 @@ from backend.scene.types import Camera
 from protocol.result.meshes import Mesh
 from protocol.splats import Splats
 
-CELLS = 128
-"""Along the longest side of an object's box, at most."""
+CELLS = 96
+"""Most cells along the longest side of an object's box. With 128 a mesh takes twice as long, and the F-score rises by
+0.004 (mean of 6 solids, see docs/benchmarks.md)."""
 
-FINEST = 0.5
-"""Size of a cell, in pixels of the camera that shows the object largest, at least."""
+FINEST = 0.75
+"""Least size of a cell, in pixels of the camera that shows the object largest."""
 
 TRIANGLES = 40_000
-"""Of a mesh, at most, unless told otherwise."""
+"""Default for the most triangles of a mesh."""
 
 FEWEST = 4
-"""Gaussians of an object that a mesh is made of, at least."""
+"""Least number of Gaussians for a mesh."""
 
 STRAYS = 0.005
-"""Share of an object's Gaussians beyond each side of its box."""
+"""Share of an object's Gaussians outside each side of its box."""
 
 SLACK = 3.0
-"""Distance in cells from what a look shows within which a point of the mesh has its colour from there."""
+"""Largest distance in cells of a mesh point from the surface of a view that it gets its colour from."""
 
 
-class Made(NamedTuple):
-    """What became of an object.
+class MadeMesh(NamedTuple):
+    """The mesh of an object, or why there is none.
 
     Attributes:
         mesh: None if there is none.
-        note: a sentence for the user: why there is none, or what was left out of it; else empty.
+        note: a sentence for the user: why there is no mesh, or which Gaussians were skipped; else empty.
     """
 
     label: int
@@ -58,7 +59,7 @@ class MeshMaker:
     Args:
         splats: N Gaussians.
         labels: (N,) integers, the object of each; 0 for none.
-        cameras: of the capture. Without any, a mesh is the level set of its Gaussians' density.
+        cameras: of the capture. Without cameras, a mesh is the level set of its Gaussians' density.
         device: as of :class:`backend.render.Renderer`.
     """
 
@@ -76,51 +77,51 @@ class MeshMaker:
         """Labels of the objects, in order."""
         return [int(label) for label in np.unique(self._labels) if label > 0]
 
-    def make(self, label: int, *, watertight: bool = False, triangles: int = TRIANGLES) -> Made:
+    def make(self, label: int, *, watertight: bool = False, triangles: int = TRIANGLES) -> MadeMesh:
         """Return the mesh of an object.
 
         Args:
-            watertight: whether the surface is closed where no camera saw it, such as where the object stands: there it
-                is the convex hull of what was seen, and its faces are marked as invented.
-            triangles: the mesh has at most as many.
+            watertight: whether the surface is also closed where no camera saw it, for example at the bottom: there it
+                is the convex hull of the seen surface, and its faces are marked as invented.
+            triangles: most triangles of the mesh.
         """
         own = (self._labels == label) & self._finite
         spoilt = int(np.count_nonzero(self._labels == label) - np.count_nonzero(own))
         note = f"{spoilt:,} Gaussians of object {label} are not finite and were skipped for its mesh." if spoilt else ""
         if np.count_nonzero(own) < FEWEST:
-            return Made(
+            return MadeMesh(
                 label, None, f"Object {label} has {np.count_nonzero(own)} usable Gaussians, too few for a mesh."
             )
         if self._whole is None or self._renderer is None:
             mesh = level_set(self._splats.pick(own))
-            return Made(label, mesh, note if mesh else _too_faint(label))
-        box, cell, looks = self.looks_of(label)
-        if not looks:
-            return Made(label, None, f"Object {label} has no mesh: no camera of the capture looks at it.")
-        surface = surface_of(fuse(box, cell, looks), watertight, triangles)
+            return MadeMesh(label, mesh, note if mesh else _too_faint(label))
+        box, cell, views = self.views_of(label)
+        if not views:
+            return MadeMesh(label, None, f"Object {label} has no mesh: no camera of the capture looks at it.")
+        surface = surface_of(fuse(box, cell, views), watertight, triangles)
         if surface is None:
-            return Made(label, None, _too_faint(label))
+            return MadeMesh(label, None, _too_faint(label))
         normals = trimesh.Trimesh(surface.vertices, surface.faces, process=False).vertex_normals
-        colours = colours_of(surface.vertices, normals, looks, self._renderer, SLACK * cell)
+        colours = colours_of(surface.vertices, normals, views, self._renderer, SLACK * cell)
         vertices, faces = surface.vertices.astype(np.float32), surface.faces.astype(np.int32)
-        return Made(label, Mesh(vertices, faces, colours, surface.invented), note)
+        return MadeMesh(label, Mesh(vertices, faces, colours, surface.invented), note)
 
-    def looks_of(self, label: int) -> tuple[Box, float, list[Look]]:
-        """Return an object's box, the size of its grid cells in scene units, and what cameras see of it."""
+    def views_of(self, label: int) -> tuple[Box, float, list[ObjectView]]:
+        """Return an object's box, the size of its grid cells in scene units, and its views."""
         own = (self._labels == label) & self._finite
         splats = self._splats.pick(own)
         box = _box(splats)
         cell = _cell(box, self._cameras)
         if self._whole is None:
             return box, cell, []
-        return box, cell, looks_at(box, self._cameras, cell, DepthRenderer(splats), self._whole, own)
+        return box, cell, object_views(box, self._cameras, cell, DepthRenderer(splats), self._whole, own)
 
-    def __iter__(self) -> Iterator[Made]:
+    def __iter__(self) -> Iterator[MadeMesh]:
         return (self.make(label) for label in self.objects)
 
 
 def _too_faint(label: int) -> str:
-    return f"Object {label} has no mesh: no camera sees it at least half opaque."
+    return f"Object {label} has no mesh: it is less than half opaque in every camera."
 
 
 def _box(splats: Splats) -> Box:
@@ -130,7 +131,7 @@ def _box(splats: Splats) -> Box:
 
 
 def _cell(box: Box, cameras: Sequence[Camera]) -> float:
-    """The size of a grid cell: a share of the box, but no finer than the photographs are."""
+    """Return the size of a grid cell: a share of the box, but not finer than the photographs."""
     away = [(camera.viewmat[2, :3] @ box.middle + camera.viewmat[2, 3]) / camera.K[0, 0] for camera in cameras]
     pixel = min((size for size in away if size > 0), default=0.0)
     return max(float((box.high - box.low).max()) / CELLS, FINEST * float(pixel))

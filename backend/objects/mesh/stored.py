@@ -1,4 +1,4 @@
-"""The meshes that a result holds, as one."""
+"""Joins the meshes that a result contains."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from protocol.result.table import ObjectTable
 from protocol.splats import Splats
 
 CELLS = 96
-"""Along the longest side of the grid of a level set."""
+"""Cells along the longest side of the grid of a level set."""
 
 
 def stored_mesh(folder: Path, table: ObjectTable, labels: Sequence[int], splats: Splats) -> Mesh | None:
-    """Return the meshes of objects as one, where the objects were moved to, or None where none has a surface.
+    """Return the meshes of objects as one, with moves from Blender applied, or None if none has a surface.
 
     Args:
         folder: a result.
         labels: of the objects.
-        splats: Gaussians of at least these objects, where they were moved to, with their label; an object whose mesh
-            the result lacks gets the level set of its Gaussians.
+        splats: moved Gaussians of at least these objects, with labels; an object without a stored mesh gets the level
+            set of its Gaussians.
 
     Raises:
         BadResult: if a mesh is broken.
@@ -45,7 +45,7 @@ def _moved(mesh: Mesh, matrix: object) -> Mesh:
         return mesh
     turn = np.array(matrix, np.float64)
     vertices = (mesh.vertices @ turn[:3, :3].T + turn[:3, 3]).astype(np.float32)
-    # A mirrored surface would show its inside.
+    # A mirrored surface would be inside out.
     faces = mesh.faces if np.linalg.det(turn[:3, :3]) > 0 else mesh.faces[:, ::-1]
     return mesh._replace(vertices=vertices, faces=faces)
 

@@ -1,4 +1,4 @@
-"""The surface of a field as triangles: without strays, smoothed, within a budget."""
+"""Extracts the surface of a field as triangles: without strays, smoothed, within a triangle budget."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from backend.objects.mesh.closing import close
 from backend.objects.mesh.fusion import Field
 
 STRAY = 0.05
-"""A piece of the surface with less than this share of the largest piece's area is left out."""
+"""Pieces of the surface with less than this share of the largest piece's area are dropped."""
 
 PATCH = 0.02
-"""An invented part of the surface with less than this share of the seen area is a hole, and stays closed."""
+"""An invented part with less than this share of the seen area is a small hole, and stays closed."""
 
 SMOOTHING = 8
-"""Steps of Taubin smoothing, which does not shrink."""
+"""Steps of Taubin smoothing, which does not shrink the surface."""
 
 
 class Triangles(NamedTuple):
-    """A surface.
+    """A triangle mesh.
 
     Attributes:
         vertices: (V, 3) float64, scene units.
         faces: (F, 3) int64, counter-clockwise seen from outside.
-        invented: (F,) bool, faces that no camera saw, made to close the surface.
+        invented: (F,) bool, faces that close the surface where no camera saw it.
     """
 
     vertices: NDArray[np.float64]
@@ -40,24 +40,24 @@ class Triangles(NamedTuple):
 
 
 def surface_of(field: Field, watertight: bool, budget: int) -> Triangles | None:
-    """Return the smoothed surface where the field is 0, or None where nothing was seen of one.
+    """Return the smoothed zero surface of the field, or None if no surface was seen.
 
     Args:
-        watertight: whether what was not seen is closed too; else only small holes are.
-        budget: triangles, at most.
+        watertight: whether unseen parts are closed too; otherwise only small holes are.
+        budget: most triangles.
     """
     surface = extract(field, watertight)
     if surface is None:
         return None
     finished = finish(surface, budget)
     fine, share = surface, 1.0
-    # Collapsed edges may leave folds, where more than two faces meet. A coarser grid has a closed surface for certain.
+    # Collapsed edges may leave folds, where more than two faces meet. A coarser grid always gives a closed surface.
     while watertight and not is_closed(finished.faces):
         share *= min(0.9, (budget / len(surface.faces)) ** 0.5)
         coarser = extract(field, watertight, share)
         if coarser is None:
             break
-        # Its cells reach deeper than cameras see into the object, so what is invented is told by the fine surface.
+        # Coarse cells extend further into unseen space, so the fine surface determines which faces are invented.
         surface = coarser._replace(invented=_marks(fine, coarser.vertices, coarser.faces))
         if len(surface.faces) <= budget:
             finished = finish(surface, budget)
@@ -65,7 +65,7 @@ def surface_of(field: Field, watertight: bool, budget: int) -> Triangles | None:
 
 
 def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | None:
-    """Return the surface where the field is 0, or None where nothing was seen of one.
+    """Return the zero surface of the field, or None if no surface was seen.
 
     Args:
         watertight: see :func:`surface_of`.
@@ -78,7 +78,7 @@ def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | N
     points = points[np.unique(faces[_large_pieces(points, faces)])] * field.cell + field.low
     closed, seen = close(field, points), field.seen
     for axis in range(3):
-        np.moveaxis(closed, axis, 0)[[0, -1]] = 1  # the surface ends within the grid
+        np.moveaxis(closed, axis, 0)[[0, -1]] = 1  # forces the surface to end within the grid
     if share < 1:
         closed = np.asarray(zoom(closed, share, order=1))
         seen = np.asarray(zoom(seen.astype(np.float32), share, order=1)) > 0.999
@@ -97,42 +97,42 @@ def extract(field: Field, watertight: bool, share: float = 1.0) -> Triangles | N
 
 
 def _crossing(distance: NDArray[np.float32], seen: NDArray[np.bool_] | None):
-    """Vertices (V, 3), grid steps, and faces (F, 3) of the surface; None if there is none.
+    """Return vertices (V, 3), grid steps, and faces (F, 3) of the surface; None if there is none.
 
     Args:
-        seen: (X, Y, Z), grid points that count; None for all.
+        seen: (X, Y, Z), grid points to use; None for all.
     """
     values = distance if seen is None else distance[seen]
     if not values.size or values.min() >= 0 or values.max() <= 0:
         return None
     try:
         points, faces, _, _ = marching_cubes(distance, 0.0, mask=None if seen is None else _whole_cells(seen))
-    except RuntimeError:  # no cell that counts is crossed
+    except RuntimeError:  # no used cell contains the surface
         return None
     return points.astype(np.float64), faces.astype(np.int64)
 
 
 def _whole_cells(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the cells of which all eight corners are seen at their last corner, where marching_cubes looks."""
+    """Mark the cells whose eight corners are all seen, at their last corner, where marching_cubes expects the mask."""
     whole = np.zeros_like(seen)
     whole[1:, 1:, 1:] = minimum_filter(seen, size=2, origin=0)[1:, 1:, 1:]
     return whole
 
 
 def _is_seen(points: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether both ends of the grid edge that a vertex lies on were seen, (V,)."""
+    """Return whether both ends of the grid edge of each vertex were seen, (V,)."""
     low, high = np.floor(points).astype(int), np.ceil(points).astype(int)
     return seen[tuple(low.T)] & seen[tuple(high.T)]
 
 
 def _large_pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each face is of a piece that is no stray, (F,)."""
+    """Return whether each face belongs to a piece that is large enough, (F,)."""
     piece, area = _pieces(points, faces)
     return area[piece] >= STRAY * area.max()
 
 
 def _caps(points: NDArray[np.float64], faces: NDArray[np.int64], invented: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each face is of an invented part too large to be a hole, (F,)."""
+    """Return whether each face belongs to an invented part that is too large for a hole, (F,)."""
     caps = np.zeros(len(faces), bool)
     if invented.any():
         piece, area = _pieces(points, faces[invented])
@@ -142,7 +142,7 @@ def _caps(points: NDArray[np.float64], faces: NDArray[np.int64], invented: NDArr
 
 
 def _pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The connected piece that each face is of (F,), and the area of each piece."""
+    """Return the connected piece of each face (F,), and the area of each piece."""
     labels = trimesh.graph.connected_component_labels(
         np.concatenate([faces[:, :2], faces[:, 1:]]), node_count=len(points)
     )
@@ -152,7 +152,7 @@ def _pieces(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDAr
 
 
 def finish(surface: Triangles, budget: int) -> Triangles:
-    """Return the surface smoothed and with at most ``budget`` triangles; a closed one may have folds then."""
+    """Return the surface smoothed and with at most ``budget`` triangles; a closed surface may get folds."""
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     trimesh.smoothing.filter_taubin(mesh, iterations=SMOOTHING)
     vertices, faces, invented = np.asarray(mesh.vertices), surface.faces, surface.invented
@@ -163,19 +163,19 @@ def finish(surface: Triangles, budget: int) -> Triangles:
 
 
 def _marks(surface: Triangles, vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the nearest face of a surface is invented, for each of other faces."""
+    """Return whether the nearest face of a surface is invented, for each of the given faces."""
     middles = surface.vertices[surface.faces].mean(1)
     return surface.invented[KDTree(middles).query(vertices[faces].mean(1))[1]]
 
 
 def _simplified(vertices: NDArray[np.float64], faces: NDArray[np.int64], budget: int) -> tuple[NDArray, NDArray]:
-    """Vertices and faces after collapsing edges by their quadric error (Garland and Heckbert 1997), without fins."""
+    """Return vertices and faces after quadric edge collapse (Garland and Heckbert 1997), without fins."""
     simplified = fast_simplification.simplify(vertices, faces.astype(np.int32), target_count=budget)
     points, corners = np.asarray(simplified[0], np.float64), np.asarray(simplified[1], np.int64)
     while True:
         ordered = np.sort(corners, axis=1)
         _, kind, count = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)
-        # Two faces on the same corners stand back to back; a face of two corners has no area.
+        # Two faces on the same corners are back to back; a face with two corners has no area.
         useless = (count[kind.reshape(-1)] > 1) | (ordered[:, :2] == ordered[:, 1:]).any(1)
         if not useless.any():
             used, corners = np.unique(corners, return_inverse=True)
@@ -184,6 +184,6 @@ def _simplified(vertices: NDArray[np.float64], faces: NDArray[np.int64], budget:
 
 
 def is_closed(faces: NDArray[np.int64]) -> bool:
-    """Whether each edge has two faces."""
+    """Return whether each edge has two faces."""
     edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     return bool((np.unique(edges, axis=0, return_counts=True)[1] == 2).all())

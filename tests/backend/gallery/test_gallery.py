@@ -33,7 +33,7 @@ def test_a_turn_shows_the_objects_in_both_colourings_and_ends_where_it_began():
         photograph, labels = frame[:, : SIZE[0]], frame[:, SIZE[0] :]
         assert near(photograph, (0.923, 0.077, 0.077)) > 100  # 0.5 + SH0 * 1.5
         assert near(labels, colour_of(1)) > 100
-    # The two balls lie on a line: a quarter turn on, one stands before the other.
+    # The two balls are on a line: after a quarter turn, one is in front of the other.
     assert near(frames[len(frames) // 2][:, SIZE[0] :], colour_of(1)) == pytest.approx(
         near(frames[0][:, SIZE[0] :], colour_of(1)), rel=0.5
     )

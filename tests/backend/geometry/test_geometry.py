@@ -1,4 +1,4 @@
-"""Objects from geometry alone, on spheres and boxes that stand on a plane."""
+"""Objects from geometry alone, on spheres and boxes on a plane."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from backend.geometry import label
-from backend.geometry.labelling import GeometrySettings
+from backend.geometry.labelling import GeometrySettings, label_samples, supported
 from backend.geometry.parts import Joining, join
 from backend.geometry.planes import bounding_planes
-from backend.geometry.surface import seen_samples
+from backend.geometry.surface import Samples, seen_samples, voxels
 from backend.scene.types import Camera
 from protocol.splats import Splats
 
@@ -95,9 +95,60 @@ def test_a_plane_with_half_of_everything_behind_it_bounds_nothing() -> None:
     rng = np.random.default_rng(0)
     points = np.concatenate([floor(rng), sphere((0, 0, 0.7), 0.3, rng), sphere((0, 0, -0.7), 0.3, rng)])
     up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
-    assert bounding_planes(points, up, 0.05, rng) == []
-    (plane,) = bounding_planes(points[:10_500], up[:10_500], 0.05, rng)
+    once = np.ones(len(points), np.int64)
+    assert bounding_planes(points, up, once, 0.05, rng) == []
+    (plane,) = bounding_planes(points[:10_500], up[:10_500], once[:10_500], 0.05, rng)
     assert plane.normal == pytest.approx([0, 0, 1], abs=0.01)
+
+
+def samples_of(points: NDArray, normals: NDArray, views: NDArray) -> Samples:
+    """Samples of one Gaussian each."""
+    n = len(points)
+    return Samples(
+        points,
+        np.zeros((n, 3), np.float32),
+        normals.astype(np.float32),
+        np.ones(n, np.float32),
+        np.arange(n, dtype=np.int32)[:, None],
+        np.ones((n, 1), np.float32),
+        0.03,
+        views.astype(np.int32),
+    )
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_floor_that_is_a_layer_of_noise_is_still_a_floor(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = np.column_stack([rng.uniform(-1.5, 1.5, (100_000, 2)), rng.normal(0, 0.05, 100_000)])
+    # Clusters of three samples in front of the floor and behind it, which fill many voxels.
+    strays = np.column_stack([rng.uniform(-1.5, 1.5, (6000, 2)), rng.uniform(-0.5, 0.5, 6000)])
+    strays = np.repeat(strays, 3, 0) + rng.normal(0, 0.002, (18_000, 3))
+    ball = sphere((0.2, 0, 0.6), 0.3, rng, 20_000)
+    points = np.concatenate([noise, strays, ball])
+    truth = np.repeat([0, 0, 1], [len(noise), len(strays), len(ball)])
+    normals = np.where(truth[:, None] == 1, (points - [0.2, 0, 0.6]) / 0.3, [0, 0, 1.0])
+    samples = samples_of(points, normals, rng.integers(0, 40, len(points)))
+    labels, _ = label_samples(samples, len(points), seed, GeometrySettings(), 3)
+    found = np.bincount(labels[truth == 1]).argmax()
+    assert found > 0
+    assert (labels[truth == 1] == found).mean() > 0.95
+    assert (labels[truth == 0] > 0).mean() < 0.005
+
+
+def test_what_few_views_show_is_no_object() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([box((0, 0, 0), 0.2, rng), box((1, 0, 0), 0.2, rng)])
+    part_of_sample = np.repeat([0, 1], 2500)
+    views = np.where(part_of_sample == 0, rng.integers(0, 80, 5000), rng.integers(0, 3, 5000))
+    samples = samples_of(points, np.zeros((5000, 3)), views)
+    surface = voxels(samples)
+    part = 1 + (surface.points[:, 0] > 0.5).astype(np.int64)
+    kept = supported(samples, surface, part, 6)
+    np.testing.assert_array_equal(kept, np.where(part == 1, 1, 0))
+    np.testing.assert_array_equal(supported(samples._replace(views=None), surface, part, 6), part)
+    # Of 20 views, two are a tenth.
+    few = samples._replace(views=np.minimum(views, 19).astype(np.int32))
+    np.testing.assert_array_equal(supported(few, surface, part, 6), part)
 
 
 def test_a_concave_fold_parts_and_a_convex_one_does_not() -> None:

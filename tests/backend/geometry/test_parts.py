@@ -18,7 +18,7 @@ def plate(*corner: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
 def merged(
     *parts: tuple[NDArray[np.float64], NDArray[np.float32]], smallest: int = 100, standing: int = 1
 ) -> NDArray[np.int64]:
-    """Return the parts after merging; the first ``standing`` of them stand on the ground."""
+    """Return the parts after merging; the first ``standing`` of them rest on the ground."""
     points, normals = (np.concatenate(each) for each in zip(*parts, strict=True))
     group = np.repeat(np.arange(len(parts)), [len(each[0]) for each in parts])
     return merge_weak(points, normals, group, group < standing, smallest, 1.8)

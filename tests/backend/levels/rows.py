@@ -17,7 +17,7 @@ Masks = Sequence[range | list[int]]
 
 
 class Pixels:
-    """What stands in for a renderer here."""
+    """A replacement for a renderer."""
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
         label = mask[0].astype(np.int32)

@@ -1,4 +1,4 @@
-"""Masks of everything in a made room: whole objects, their parts, and no floor."""
+"""Segment-everything masks in a generated room: whole objects, their parts, and no floor."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ BAD_LIFTS: dict[str, tuple[Callable[[MadeScene, Path], Input], str]] = {
     "no Gaussian": (lambda made, folder: (made.splats.pick(np.zeros(0, np.int64)), list(made.train)), "0 Gaussians"),
     "no view": (lambda made, folder: (made.splats, []), "None of the 0 views has a mask"),
 }
-"""By name, how a scene is changed, and what the sentence says; nothing where the lift runs."""
+"""By name, the change of the scene, and the expected sentence; empty if the lift succeeds."""
 
 
 def attempt(made: MadeScene, folder: Path, name: str, method: str) -> Lift:

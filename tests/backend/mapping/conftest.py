@@ -1,4 +1,4 @@
-"""A made room whose cameras are known, and its photographs without them."""
+"""A generated room with known cameras, and its photographs without them."""
 
 from __future__ import annotations
 

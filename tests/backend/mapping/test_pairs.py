@@ -10,7 +10,7 @@ from backend.mapping.pairs import ALIKE, EXHAUSTIVE, OVERLAP, choose_pairs
 
 
 def places(count: int, photographs: int) -> list[np.ndarray]:
-    """Descriptors of photographs that show one of ``count`` places in turn, each with features of its own."""
+    """Descriptors of photographs that show ``count`` places in turn, each with its own features."""
     rng = np.random.default_rng(0)
     centres = rng.integers(0, 200, (count, 8, 128))
     drawn = [centres[i % count][rng.integers(0, 8, 60)] + rng.integers(0, 20, (60, 128)) for i in range(photographs)]

@@ -69,7 +69,7 @@ def test_given_gaussians_need_given_cameras(plain: Path, tmp_path: Path) -> None
 
 
 def test_an_output_among_the_photographs_is_refused(plain: Path) -> None:
-    with pytest.raises(BadArgument, match="lies in the folder of the photographs"):
+    with pytest.raises(BadArgument, match="is inside the folder of the photographs"):
         segment(plain, plain / "out", JobRequest(device="cpu"))
 
 

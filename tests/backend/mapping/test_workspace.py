@@ -1,4 +1,4 @@
-"""Poses of plain photographs: a made room whose cameras are known."""
+"""Poses of photographs without cameras: a generated room with known cameras."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_workspace_of_its_own_has_the_masks(made: Workspace, plain: Path) -> N
 
 def test_the_users_folder_stays_as_it_is(made: Workspace, plain: Path) -> None:
     assert sorted(path.name for path in plain.iterdir()) == ["images", "masks"]
-    with pytest.raises(BadArgument, match="lies in the folder of the photographs"):
+    with pytest.raises(BadArgument, match="is inside the folder of the photographs"):
         make_workspace(unposed(plain), plain / "out")
 
 

@@ -98,7 +98,7 @@ def test_photographs_on_disk_are_those_in_memory(views: list[View], tmp_path: Pa
     here = load_photographs(views, long_side=side, device="cpu")
     there = load_photographs(views, long_side=side, device="cpu", folder=folder)
     assert there.pixels == here.pixels
-    # Twice, and what is asked for has been let go of in between.
+    # Twice, because photographs are released in between.
     for number in [*range(len(views)), *range(len(views))]:
         for small in (True, False):
             soon = [(number + 1) % len(views), (number + 5) % len(views)]

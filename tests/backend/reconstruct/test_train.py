@@ -186,7 +186,7 @@ def test_large_photographs_are_reduced(scene, tmp_path):
     for photo in (*photos.full, *photos.half):
         assert photo.on_object is not None
         assert photo.on_object.shape == photo.image.shape[:2]
-        # The mask lies on what it was made from: the bright pixels.
+        # The mask is aligned with the image that it was made from: the bright pixels.
         bright = photo.image.amax(2) > 120
         assert (bright == photo.on_object).float().mean() > 0.8
 

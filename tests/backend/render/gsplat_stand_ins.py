@@ -148,7 +148,7 @@ def dense(centres, conics, opacities, width, height, members, light=1.0):
     """Gaussians of the one list of an image, the dense matrix of their weights, and the light that is left.
 
     Args:
-        centres: (N, 2), or (pixels, N, 2), each pixel with centres of its own, whose gradients stay apart.
+        centres: (N, 2), or (pixels, N, 2) with separate centres per pixel, for gradients per pixel.
         light: that each pixel begins with, a number or (pixels, 1).
     """
     ids = members.long()
@@ -188,7 +188,7 @@ def _blend_backward(
     assert colors.shape[-1] in COMPILED
     with torch.enable_grad():
         rows = [values.detach().requires_grad_() for values in (conics, colors, opacities)]
-        # Each pixel has centres of its own, so that what it adds to their gradients can be told.
+        # Separate centres per pixel, so that each pixel's contribution to their gradients is known.
         centres = means2d.detach()[0].expand(height * width, -1, -1).clone().requires_grad_()
         ids, W, light = dense(centres, rows[0], rows[2], width, height, members)
         outputs = W @ rows[1][0, ids], 1 - light

@@ -19,7 +19,7 @@ from backend.render import Renderer, reference, sh_colours
 from backend.render.blend import falloff
 from backend.render.model import LOW_PASS, NEAR
 from backend.render.project import CONIC_A, CONIC_C, U, V, project
-from backend.render.seen import Pinhole
+from backend.render.projected import Pinhole
 from backend.render.tiles import depth_order
 from protocol.transform import transform
 from tests.backend.render import scenes

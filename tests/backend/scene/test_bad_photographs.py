@@ -80,7 +80,7 @@ BAD_PHOTOGRAPHS: dict[str, tuple[Callable[[Path], object], str | None, str]] = {
 
 
 def look(root: Path, masks: str | None) -> None:
-    """Raise what stands in the way of a segmentation."""
+    """Raise the fault that prevents a segmentation."""
     fault = inspect_scene(root, None if masks is None else root / masks)[1]
     if fault is not None:
         raise fault

@@ -184,7 +184,7 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     "an image outside": (
         colmap(names=("../secret.png",)),
         BadScene,
-        r"None of the 1 photographs .* \(the first is '\.\./secret\.png'\); v_1\.png and 2 more lie there",
+        r"None of the 1 photographs .* \(the first is '\.\./secret\.png'\); v_1\.png and 2 more are there",
     ),
     "an image that may be either of two": (
         after(colmap(names=("v_1.tif",)), lambda root: writing.photograph(0).save(root / "images" / "v_1.jpg")),
@@ -420,7 +420,7 @@ def test_masks_cut_off_after_their_header(tmp_path: Path) -> None:
         file = root / "masks" / f"v_1{ending}"
         data = bytearray(file.read_bytes())
         if ending == ".npz":
-            # The directory of a zip file stands at its end, so its middle is damaged instead.
+            # The directory of a zip file is at its end, so the middle of the file is damaged instead.
             data[300:320] = bytes(20)
         else:
             del data[-200:]

@@ -124,7 +124,7 @@ def epipolar_errors(a: View, b: View) -> NDArray:
     ],
 )
 def test_what_two_photographs_show_meets_in_space(data: Path, name: str, a: str, b: str) -> None:
-    """Keypoints matched by appearance alone lie on each other's epipolar lines.
+    """Keypoints matched by appearance alone are on each other's epipolar lines.
 
     A wrong sign in an axis, a quaternion or K moves the lines by tens of pixels.
     """

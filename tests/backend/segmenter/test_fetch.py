@@ -26,7 +26,7 @@ OFFER = Offer("owner/tiny", (("config.json", 1), ("model.safetensors", 184_000_0
 
 @contextmanager
 def asking(cache: Path, address: str, forbidden: bool = False) -> Iterator[None]:
-    """Let the hub at an address be asked, with a cache of its own."""
+    """Use the hub at an address, with a separate cache."""
     template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     with patch.multiple(
         constants,

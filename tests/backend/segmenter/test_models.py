@@ -31,7 +31,7 @@ def quiet(share: float) -> None:
 
 
 def assert_alike(found, others) -> None:
-    """The same masks with the same scores, but for what another order of sums changes."""
+    """The same masks with the same scores, up to rounding from another order of sums."""
     assert len(found) == len(others)
     for a, b in zip(found, others, strict=True):
         assert np.mean(a.mask != b.mask) < 0.01
@@ -143,7 +143,7 @@ def test_where_not_even_one_point_fits_it_is_one_sentence(model, monkeypatch):
 
 
 def test_embeddings_of_a_photograph_are_those_of_the_model_itself(model):
-    """Decoding from the kept embedding is what the model does with the pixels."""
+    """Decoding from the stored embedding equals running the model on the pixels."""
     segmenter = load(model("sam2"))
     assert isinstance(segmenter, PointSegmenter)
     prepared = prepare(segmenter.recipe, photographs(2), "cpu")

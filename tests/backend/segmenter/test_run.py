@@ -19,7 +19,7 @@ from backend.scene import load_scene, read_mask
 from backend.scene.rle import read_rle
 from backend.segmenter import make_masks
 from backend.segmenter.folder import NOTE, continue_in, read_note
-from backend.segmenter.found import ScoredMask
+from backend.segmenter.mask_records import ScoredMask
 from backend.segmenter.run import maker_of
 from backend.segmenter.weights import Weights, find_weights
 from protocol.errors import BadArgument, BadScene, Unavailable
@@ -29,7 +29,7 @@ WEIGHTS = Weights("owner/tiny", Path("nowhere"), 1000, "mit")
 
 
 class Bright:
-    """Stands for a model: one mask, of all pixels with much red. Keeps what it was shown."""
+    """Replaces a model: one mask, of all pixels with much red. Records its inputs."""
 
     def __init__(self) -> None:
         self.batches: list[list[np.ndarray]] = []

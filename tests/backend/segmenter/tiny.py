@@ -64,14 +64,14 @@ DECODER = {
 
 
 class PyramidConfig(PretrainedConfig):
-    """Stands for the configuration of the RepViT of EdgeTAM, which needs timm."""
+    """Replaces the configuration of EdgeTAM's RepViT, which needs timm."""
 
     model_type = "pyramid"
     widths: list[int] | None = None
 
 
 class Pyramid(PreTrainedModel):
-    """Stands for the RepViT of EdgeTAM: four feature maps, each half as large as the one before."""
+    """Replaces EdgeTAM's RepViT: four feature maps, each half as large as the previous one."""
 
     config_class = PyramidConfig
     main_input_name = "pixel_values"

@@ -13,6 +13,7 @@ from PIL import Image
 from backend.lift.types import Lift
 from backend.objects import result
 from backend.objects.table import object_table
+from backend.scene.lens import Lens, pinhole
 from backend.scene.types import Camera
 from backend.select import Opened, open_result, select_gaussian, select_pixel, view_mask
 from backend.select.hull import inside_hull
@@ -65,6 +66,28 @@ def test_a_pixel_selects_its_object(opened: Opened, pixel: tuple[int, int], labe
     assert mask.sum() > 30
     assert not (mask & others).any()
     assert 10 < view_mask(opened, selection, "b").sum() < mask.sum() / 2
+
+
+def test_pixels_and_masks_have_the_distortion_of_the_photograph(tmp_path: Path) -> None:
+    splats, lift = made(False)
+    lens = Lens("OPENCV", (60.0, 60.0, 40.0, 20.0, 0.5, 0.0, 0.0, 0.0), 80, 40)
+    camera = replace(CAMERA, K=pinhole(lens))
+    with whole_folder(tmp_path / "out") as part:
+        result.write_gaussians(part, splats, lift)
+        result.write_objects(part, "balls", lift, 0, (0.0, 0.0, 1.0), object_table(splats, lift))
+        result.write_cameras(part, {"bent": camera, "straight": camera}, lenses={"bent": lens})
+    opened = open_result(tmp_path / "out")
+    centre = splats.means[lift.labels == 1].mean(0)
+    seen = camera.viewmat[:3, :3] @ centre + camera.viewmat[:3, 3]
+    straight = np.rint((camera.K @ seen)[:2] / seen[2] - 0.5).astype(int)
+    bent = np.rint(np.asarray(lens.camera.img_from_cam(seen[None]))[0] - 0.5).astype(int)
+    for view, expected in (("straight", straight), ("bent", bent)):
+        selection = select_pixel(opened, view, int(expected[0]), int(expected[1]))
+        assert selection.label == 1
+        rows, columns = np.nonzero(view_mask(opened, selection, view))
+        np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=0.7)
+    # The widest undistorted camera without a blank border enlarges what the lens compresses.
+    assert np.abs(straight - bent).max() >= 2
 
 
 def test_a_gaussian_selects_its_object(opened: Opened) -> None:

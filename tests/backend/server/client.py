@@ -108,7 +108,7 @@ class Client:
             socket.send_multipart(encode(Heartbeat()))
 
     def ask(self, message: Message, answer: type[M], socket: zmq.Socket | None = None) -> M:
-        """Send a message and return its answer; an error is raised as the fault it stands for."""
+        """Send a message and return its answer; an error message is raised as a fault."""
         id = self.send(message, socket)
         while True:
             got, _, of = self.receive(socket)

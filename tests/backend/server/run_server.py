@@ -1,4 +1,4 @@
-"""A server as a process of its own: run_server [--encrypt] BIND DATA WORKER..."""
+"""Runs a server as a separate process: run_server [--encrypt] BIND DATA WORKER..."""
 
 import sys
 from pathlib import Path

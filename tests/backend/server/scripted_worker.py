@@ -1,4 +1,4 @@
-"""A worker that does what the file ``script`` of its scene says, one command per line.
+"""A worker that executes the file ``script`` of its scene, one command per line.
 
 It keeps to the lines of a true worker and needs nothing but the standard library, so it starts at once.
 """

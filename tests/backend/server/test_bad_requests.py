@@ -1,4 +1,4 @@
-"""What a server says to those who break the rules, and that it serves on."""
+"""The server's answers to invalid requests, and that it continues to serve."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_an_oversized_frame_costs_its_sender_the_connection_and_nobody_else_anyt
             assert monitor.poll(5000)
             socket.disable_monitor()
         assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
-        # libzmq has connected again by itself, as somebody the server does not know.
+        # libzmq has reconnected by itself, with an identity that the server does not know.
         with pytest.raises(Refused):
             sender.ask(Heartbeat(), Heartbeat)
         assert isinstance(sender.hello(), Welcome)

@@ -227,7 +227,7 @@ class MockServer:
         self.bulk.send_multipart([self._bulk_peer, *encode(get, id=self._next)])
 
     def finish(self, job: str, files: dict[str, bytes]) -> None:
-        """Give a job a result and say that it is done."""
+        """Give a job a result and report it as finished."""
         self.content |= {digest_of(data): data for data in files.values()}
         self.offer_result(job, [FileEntry(name, len(data), digest_of(data)) for name, data in files.items()])
         self.push(job, state="done", fraction=1.0)

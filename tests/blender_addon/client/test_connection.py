@@ -119,7 +119,7 @@ def test_a_port_where_something_else_listens(stage):
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_second_port_that_is_shut_is_named(stage, silent):
-    """Nobody listens there, or a firewall drops what is sent there."""
+    """No server listens, or a firewall drops the packets."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         if silent:

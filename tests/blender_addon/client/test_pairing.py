@@ -1,4 +1,4 @@
-"""Encrypted connections to the true server, in a process of its own: who gets in, and what the others are told."""
+"""Encrypted connections to a real server in a separate process: accepted clients, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOON = 5.0
 
 @pytest.fixture
 def encrypting(tmp_path):
-    # Started again at its address by a test: a port that the system gives nobody meanwhile.
+    # A test restarts it at the same address, so the port must not be an ephemeral one.
     served = serve_at_free_port(tmp_path / "data", encrypted=True)
     yield served
     served.process.terminate()
@@ -38,7 +38,7 @@ def pairing(encrypting, tmp_path) -> Pairing:
 
 
 def refusal(address: str, pairing: str | None) -> Fault:
-    """Return what a person is told, and see that it comes soon and is the last word."""
+    """Return the error, and check that it arrives soon and is final."""
     connection = Connection()
     try:
         began = time.monotonic()

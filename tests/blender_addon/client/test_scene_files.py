@@ -31,6 +31,8 @@ def folder(tmp_path: Path) -> Path:
         "sparse/0/cameras.bin",
         "sparse/0/points3D.txt",
         "masks/0.png",
+        "masks/metadata.csv",
+        "masks/notes.csv",
         "detic/0.npy",
         "detic/1.npz",
         "transforms.json",
@@ -54,12 +56,13 @@ def test_what_the_readers_know_is_sent_and_nothing_else(folder):
         "images/0.JPG",
         "images/1.jpeg",
         "masks/0.png",
+        "masks/metadata.csv",
         "sparse/0/cameras.bin",
         "sparse/0/points3D.txt",
         "start.ply",
         "transforms.json",
     ]
-    assert found(folder).bytes == 5 * 9
+    assert found(folder).bytes == 5 * 10
 
 
 def test_every_kind_of_photograph_and_mask_is_sent(tmp_path):

@@ -1,4 +1,4 @@
-"""The client and the api against the true server, in a process of its own; only its workers are scripted."""
+"""The client and the api with a real server in a separate process; only its workers are scripted."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def record(kind: int, payload: bytes) -> bytes:
 
 
 def compressed_ply_bytes(splats: Splats, colour_bounds: bool = True) -> bytes:
-    """One chunk after the other of 256 Gaussians; the bounds of a chunk are those of its own values."""
+    """Consecutive chunks of 256 Gaussians; the bounds of a chunk are those of its values."""
     count, rest = len(splats), 3 * (splats.sh.shape[1] - 1)
     names = [f"{end}_{what}{axis}" for what in ("", "scale_") for end in ("min", "max") for axis in "xyz"]
     names += [f"{end}_{c}" for end in ("min", "max") for c in "rgb"] if colour_bounds else []

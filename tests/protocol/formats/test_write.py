@@ -77,7 +77,7 @@ def in_order(splats: Splats, name: str) -> Splats:
 
 
 def shapes(splats: Splats) -> np.ndarray:
-    """Covariances over their largest variance, (N, 3, 3): a turn about an axis by half a turn is none."""
+    """Covariances over their largest variance, (N, 3, 3); they are unchanged by half a turn about an axis."""
     w, x, y, z = (splats.quats / np.linalg.norm(splats.quats, axis=1, keepdims=True)).T.astype(float)
     turn = np.array(
         [

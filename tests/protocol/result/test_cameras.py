@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.errors import BadResult
-from protocol.result.cameras import CameraRow, photograph_of, read_cameras, write_cameras
+from protocol.result.cameras import CameraRow, LensRow, photograph_of, read_cameras, write_cameras
 from protocol.result.names import CAMERAS, MAX_SIDE
 
 K: Any = ((50.5, 0.0, 16.0), (0.0, 49.0, 12.0), (0.0, 0.0, 1.0))
@@ -28,6 +28,14 @@ cameras = st.builds(
     K=st.tuples(*[st.tuples(*[NUMBERS] * 3)] * 3),
     viewmat=st.tuples(*[st.tuples(*[NUMBERS] * 4)] * 4),
     photograph=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    lens=st.none()
+    | st.builds(
+        LensRow,
+        model=st.just("SIMPLE_RADIAL"),
+        params=st.tuples(*[NUMBERS] * 4),
+        width=st.integers(1, MAX_SIDE),
+        height=st.integers(1, MAX_SIDE),
+    ),
 )
 
 
@@ -53,6 +61,7 @@ def test_cameras_come_back_as_they_were_written(rows: list[CameraRow]) -> None:
         {"K": [[1, 0, 0], [0, 1, 0]]},
         {"viewmat": [[1, 0, 0, None]] * 4},
         {"photograph": 7},
+        {"lens": {"model": "FISHEYE", "params": [1, 1, 1, 1], "width": 1, "height": 1}},
     ],
 )
 def test_cameras_out_of_range_are_refused_in_both_directions(tmp_path: Path, changes: dict) -> None:
@@ -98,3 +107,9 @@ def test_photographs_in_the_capture_are_found(tmp_path: Path) -> None:
     assert photograph_of(CameraRow("a", 1, 1, K, POSE, "images/a.png"), tmp_path) == tmp_path / "images" / "a.png"
     assert photograph_of(CameraRow("b", 1, 1, K, POSE, "images/b.png"), tmp_path) is None
     assert photograph_of(CameraRow("c", 1, 1, K, POSE), tmp_path) is None
+
+
+def test_a_lens_with_the_wrong_number_of_parameters_is_refused(tmp_path: Path) -> None:
+    write_cameras(tmp_path, [CameraRow("a", 32, 24, K, POSE, lens=LensRow("OPENCV", (1.0, 2.0), 32, 24))])
+    with pytest.raises(BadResult, match=r"lens of the view 'a' .* has 2 parameters; OPENCV has 8"):
+        read_cameras(tmp_path)

@@ -13,7 +13,7 @@ COUNT = 300
 
 
 def drawn(truth: np.ndarray, wrong: float, views: int = 6, seed: int = 0) -> np.ndarray:
-    """Masks of two objects in which each Gaussian lies in the wrong one now and then; ids mean nothing across views."""
+    """Masks of two objects with a few Gaussians in the wrong mask; ids are different in each view."""
     rng = np.random.default_rng(seed)
     shown = np.where(rng.random((views, len(truth))) < wrong, 3 - truth, truth)
     return np.where(np.arange(views)[:, None] % 2 == 0, shown, 3 - shown)

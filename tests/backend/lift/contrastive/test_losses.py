@@ -19,7 +19,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def equation_3(features: Tensor, segment: list[int], size: float) -> Tensor:
-    """Eq. (3), one pixel at a time; ``size`` is how many pixels each stands for."""
+    """Eq. (3), one pixel at a time; ``size`` is the number of pixels that each represents."""
     clusters = [[q for q, s in enumerate(segment) if s == p] for p in range(max(segment) + 1)]
     centroids = [sum(features[q] for q in cluster) / len(cluster) for cluster in clusters]
     phis = []

@@ -65,7 +65,7 @@ def test_a_hundred_objects_of_very_different_size_are_found() -> None:
 
 
 def test_gaussians_are_drawn_by_how_much_the_views_see_of_them() -> None:
-    # Group 0 of TRUTH is no background here but a cluster of its own, of Gaussians that hardly show.
+    # Group 0 of TRUTH is a cluster here, not background, with Gaussians that are hardly visible.
     even = evidence_from_masks(np.ones((1, 400), int))
     settings = ClusterSettings(sample=250, smallest_cluster=20)
     assert same_parts(by_hdbscan(points(), even, settings, seed=0), TRUTH)

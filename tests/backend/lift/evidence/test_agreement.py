@@ -26,7 +26,7 @@ def test_agreement_weighs_what_a_split_leaves_in_each_part() -> None:
     found = agreement(evidence_from_masks(masks, weight=2.0), np.array([1, 1, 1, 1, 0, -1], np.int32))
     assert found.cluster[:4, 0].tolist() == [1] * 4
     np.testing.assert_allclose(found.value[:4, 0], [2 * 1.75] * 3 + [2 * 1.25])
-    # A Gaussian that counts for no cluster still agrees with those it lies beside.
+    # A Gaussian in no cluster still agrees with the clusters next to it.
     assert found.cluster[5, 0] == 0
     assert found.value[5, 0] == 2
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from backend.objects.mesh.fusion import TRUNCATION, fuse
-from backend.objects.mesh.looks import Box, Look
+from backend.objects.mesh.object_views import Box, ObjectView
 from tests.backend.objects.mesh.making import camera
 
 BOX = Box(np.full(3, -0.5), np.full(3, 0.5))
 CELL = 0.05
 
 
-def look(depth: float, free: float = 0.0, facing: float = 1.0) -> Look:
+def look(depth: float, free: float = 0.0, facing: float = 1.0) -> ObjectView:
     """A camera at (0, 0, 4) that sees a level surface, or nothing up to a depth, in all of its picture."""
     one = camera((0, 0, 4), focal=3.0)
     shape = (one.height, one.width)
     full = np.full(shape, depth, np.float32)
-    return Look(one, full, np.full(shape, facing if depth else 0, np.float32), np.full(shape, free, np.float32), True)
+    return ObjectView(
+        one, full, np.full(shape, facing if depth else 0, np.float32), np.full(shape, free, np.float32), True
+    )
 
 
 def along_z(field) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -59,7 +59,7 @@ def test_objects_without_a_mesh_say_why_and_the_others_are_made(maker: MeshMaker
     made = {each.label: each for each in maker}
     assert [label for label, each in made.items() if each.mesh is None] == [3, 4, 6, 7]
     assert "3 usable Gaussians, too few" in made[3].note
-    assert "no camera sees it at least half opaque" in made[4].note
+    assert "it is less than half opaque in every camera" in made[4].note
     assert "7 Gaussians of object 5 are not finite" in made[5].note
     assert "Object 6 has no mesh" in made[6].note
     assert "0 usable Gaussians" in made[7].note

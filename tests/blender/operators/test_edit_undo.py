@@ -16,7 +16,7 @@ from blender_addon.editing.selection import write_selection  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
-from tests.blender.editing import REAL, part, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.clumps import REAL, part, pick_parts, state, write_clumps  # noqa: E402
 
 Step = tuple[list[str], bool, Callable[[], Any]]
 """Names of the objects to select, whether half of their Gaussians are selected, and the edit."""

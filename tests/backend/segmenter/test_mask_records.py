@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from backend.scene.mask_files import load_ids
 from backend.scene.mask_fit import turned_back
 from backend.scene.rle import read_rle, unpack_counts
-from backend.segmenter.found import ScoredMask, packed, runs_of, written
+from backend.segmenter.mask_records import ScoredMask, as_record, pack_counts, runs_of
 from backend.segmenter.run import upright
 
 
 @given(st.lists(st.integers(0, 1 << 30), max_size=40))
 def test_packed_counts_are_unpacked_as_they_were(counts):
-    assert unpack_counts(packed(np.array(counts, np.int64))) == counts
+    assert unpack_counts(pack_counts(np.array(counts, np.int64))) == counts
 
 
 def test_counts_are_packed_as_cocos_tools_pack_them():
     """The first three as they are, then differences to the count two before, here -1 and 2; five bits a character."""
-    assert packed(np.array([7, 40, 13, 39, 15])) == "7" + "X1" + "=" + "O" + "2"
+    assert pack_counts(np.array([7, 40, 13, 39, 15])) == "7" + "X1" + "=" + "O" + "2"
 
 
 @pytest.mark.parametrize("start", [0, 1])
@@ -32,7 +32,7 @@ def test_masks_are_read_back_as_they_were(tmp_path, start):
     rng = np.random.default_rng(start)
     mask = rng.random((7, 11)) > 0.4
     mask[0, 0] = start
-    found = written(ScoredMask(mask, predicted_iou=0.91237, stability_score=1.0), 1)
+    found = as_record(ScoredMask(mask, predicted_iou=0.91237, stability_score=1.0), 1)
     file = tmp_path / "a.json"
     file.write_bytes(msgspec.json.encode([found]))
     assert (load_ids(file) == mask).all()
@@ -55,7 +55,7 @@ def test_a_mask_of_the_upright_photograph_is_written_of_the_stored_one(turn):
     stored = np.arange(12, dtype=np.uint8).reshape(3, 4)
     seen = upright(np.stack([stored] * 3, axis=2), turn)[..., 0]
     assert (turned_back(seen.astype(np.int32), turn) == stored).all()
-    found = written(ScoredMask(seen == 6), turn)
+    found = as_record(ScoredMask(seen == 6), turn)
     assert found.segmentation == runs_of(stored == 6)
 
 

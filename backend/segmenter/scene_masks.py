@@ -1,4 +1,4 @@
-"""Where the masks of a scene go, and how many photographs get them, as the command line says it."""
+"""Determines the output folder of a scene's masks and the photographs to mask, from command-line arguments."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def scene_to_mask(root: Path, out: Path | None) -> tuple[Scene, Path]:
 
 
 def views_to_mask(scene: Scene, wanted: str | None) -> tuple[Sequence[View], int | None]:
-    """Return the photographs that may get masks, and how many do; None for as many as the lift needs.
+    """Return the photographs that may get masks, and how many do; None for as many as lifting needs.
 
     Args:
-        scene: those that it holds out for testing are left out, unless all are wanted.
+        scene: its held-out photographs are excluded, unless all are wanted.
         wanted: a number, "all", or None.
 
     Raises:
-        BadArgument: if ``wanted`` is none of these.
+        BadArgument: if ``wanted`` has another value.
     """
     if wanted == ALL:
         return scene.views, len(scene.views)

@@ -18,7 +18,7 @@ from blender_addon.editing.remove import delete_selection  # noqa: E402
 from blender_addon.operators.edit_targets import targets  # noqa: E402
 from blender_addon.splats.attributes import read_splats  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
-from tests.blender.editing import REAL, part, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.clumps import REAL, part, pick_parts, state, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
 
 OPS = bpy.ops.splatlift

@@ -25,7 +25,7 @@ from blender_addon.splats.native import can_draw_splats  # noqa: E402
 
 
 def instances_of(thing) -> list:
-    """The world matrices of what stands on an object's points."""
+    """Return the world matrices of the instances on an object's points."""
     graph = bpy.context.evaluated_depsgraph_get()
     every = graph.object_instances
     return [each.matrix_world.copy() for each in every if each.is_instance and each.parent.original == thing]

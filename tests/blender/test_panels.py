@@ -280,7 +280,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
 
 
 def shown(scene: Path) -> list[str]:
-    """What the panel says of a scene, without what it says of any."""
+    """Return the panel's text for a scene, without the text that every scene has."""
     bpy.context.scene.splatlift.folder = str(scene)
     draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)

@@ -11,7 +11,7 @@ import pytest
 
 from protocol.ply import read_ply
 from tests.blender.example import labelled_splats, write_example
-from tests.blender.test_cameras import write_cameras
+from tests.blender.splats.test_cameras import write_cameras
 
 bpy = pytest.importorskip("bpy")
 

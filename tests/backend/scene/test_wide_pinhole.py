@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.scene.cover import cover
 from backend.scene.lens import Lens, pinhole
 from backend.scene.types import Camera
+from backend.scene.wide_pinhole import wide_pinhole
 from tests.backend.scene.test_lens import LENSES, H, W, drawn
 
 
@@ -15,7 +15,7 @@ from tests.backend.scene.test_lens import LENSES, H, W, drawn
 def test_a_cover_shows_every_pixel_of_the_photograph_where_it_was_taken(name: str) -> None:
     model, params = LENSES[name]
     lens = Lens(model, params, W, H)
-    whole = cover(lens, Camera(np.eye(4), pinhole(lens), W, H))
+    whole = wide_pinhole(lens, Camera(np.eye(4), pinhole(lens), W, H))
     assert whole.rows.shape == whole.columns.shape == (H, W)
     # The ray of each covering pixel is drawn within a pixel, and some, of the photograph's.
     K = whole.camera.K
@@ -28,7 +28,7 @@ def test_a_cover_shows_every_pixel_of_the_photograph_where_it_was_taken(name: st
 
 def test_a_cover_without_distortion_is_the_photograph() -> None:
     lens = Lens("SIMPLE_RADIAL", (128.0, 80.0, 60.0, 0.0), W, H)
-    whole = cover(lens, Camera(np.eye(4), pinhole(lens), W, H))
+    whole = wide_pinhole(lens, Camera(np.eye(4), pinhole(lens), W, H))
     assert (whole.camera.width, whole.camera.height) == (W, H)
     assert np.array_equal(whole.rows[:, 0], np.arange(H))
     assert np.array_equal(whole.columns[0], np.arange(W))

@@ -33,7 +33,7 @@ from protocol.result import folder as result_folder  # noqa: E402
 from protocol.result.names import BACKUP  # noqa: E402
 from protocol.transform import transform  # noqa: E402
 from tests.blender.addon import files_of  # noqa: E402
-from tests.blender.editing import part, pick, write_clumps  # noqa: E402
+from tests.blender.clumps import part, pick, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("every_form")

@@ -1,4 +1,4 @@
-"""A mask that a model found, and the form in which it is written: run lengths and scores, as SAM's own tools do it."""
+"""Masks found by a model, and their file format: run lengths and scores, as in SAM's own tools."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from backend.scene.mask_fit import turned_back
 
 BITS = 5
-"""Of a number in one character of COCO's string; a sixth says whether more follow."""
+"""Bits of a number per character of COCO's string; a sixth bit says whether more follow."""
 
 
 @dataclass(frozen=True)
 class ScoredMask:
-    """A mask as a model finds it.
+    """A mask found by a model.
 
     Attributes:
         mask: (H, W) bool, not empty.
-        predicted_iou: 0 to 1, what a model of mask generation says of its overlap with the true mask.
-        stability_score: 0 to 1, the overlap of the mask drawn tightly and widely.
+        predicted_iou: 0 to 1, the predicted overlap with the true mask, for models of mask generation.
+        stability_score: 0 to 1, the overlap of the mask at a higher and a lower threshold.
         score: 0 to 1, the probability of the class times the mean probability of the mask's pixels.
         category: the name of its class.
-        isthing: whether that class is of countable things, where the vocabulary is known.
+        isthing: whether that class is countable, if the vocabulary is known.
     """
 
     mask: NDArray[np.bool_]
@@ -42,8 +42,8 @@ class Runs(msgspec.Struct, frozen=True):
     counts: str
 
 
-class FoundMask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A :class:`ScoredMask` as it is written; ``area`` counts its pixels."""
+class MaskRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The file format of a :class:`ScoredMask`; ``area`` is its number of pixels."""
 
     segmentation: Runs
     area: int
@@ -54,15 +54,15 @@ class FoundMask(msgspec.Struct, frozen=True, omit_defaults=True):
     isthing: bool | None = None
 
 
-def written(found: ScoredMask, turn: int) -> FoundMask:
-    """Return the form in which a mask is written.
+def as_record(found: ScoredMask, turn: int) -> MaskRecord:
+    """Convert a mask to its file format.
 
     Args:
-        found: of the photograph as its EXIF orientation turns it.
-        turn: that orientation, 1 to 8; the written mask is of the pixels as stored.
+        found: of the photograph rotated by its EXIF orientation.
+        turn: that orientation, 1 to 8; the record is in the orientation of the stored pixels.
     """
     mask = turned_back(found.mask, turn)
-    return FoundMask(
+    return MaskRecord(
         runs_of(mask),
         int(np.count_nonzero(mask)),
         _rounded(found.predicted_iou),
@@ -80,13 +80,13 @@ def runs_of(mask: NDArray[np.bool_]) -> Runs:
     counts = np.diff(np.concatenate(([0], changes, [flat.size])))
     if flat[0]:
         counts = np.concatenate(([0], counts))
-    return Runs((mask.shape[0], mask.shape[1]), packed(counts))
+    return Runs((mask.shape[0], mask.shape[1]), pack_counts(counts))
 
 
-def packed(counts: NDArray[np.int64]) -> str:
+def pack_counts(counts: NDArray[np.int64]) -> str:
     """Return run lengths as COCO's string, the inverse of :func:`backend.scene.rle.unpack_counts`.
 
-    From the fourth on a length is written as the difference to the one two before (cocoapi, ``maskApi.c``).
+    From the fourth length on, the difference to the one two before is stored (cocoapi, ``maskApi.c``).
     """
     values = np.asarray(counts, np.int64).copy()
     values[3:] -= counts[1:-2]
@@ -103,5 +103,5 @@ def packed(counts: NDArray[np.int64]) -> str:
 
 
 def _rounded(score: float | None) -> float | None:
-    """Return a score with four decimals, which say more than any model knows."""
+    """Return a score with four decimals, which is more than the accuracy of any model."""
     return None if score is None else round(float(score), 4)

@@ -1,4 +1,4 @@
-"""What cameras see of one object: depths of its surface, and how far the view in front of it is free."""
+"""Views of one object: depth of its surface, and free space in front of it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from backend.render.model import NEAR
 from backend.render.opacity_depth import DepthRenderer
 from backend.scene.types import Camera
 
-CAPTURE_LOOKS = 40
-"""Cameras of the capture that look at an object, at most."""
+CAPTURE_VIEWS = 40
+"""Most cameras of the capture that are used for an object."""
 
-ORBIT_LOOKS = 32
-"""Virtual cameras around an object, before those are left out that look from where no camera of the capture did."""
+ORBIT_VIEWS = 32
+"""Virtual cameras around an object, before those from directions without a camera of the capture are removed."""
 
 ORBIT_ANGLE = np.cos(np.radians(25))
 """Cosine of the largest angle between a virtual camera and the nearest camera of the capture, seen from the object.
 
-From further round, the Gaussians are seen from sides that no photograph has shaped.
+Beyond it, virtual cameras would see the Gaussians from sides that no photograph has constrained.
 """
 
 ORBIT_DISTANCE = 2.5
-"""Of virtual cameras from the middle of the object, in halves of the diagonal of its box."""
+"""Distance of virtual cameras from the object's centre, in half diagonals of its box."""
 
 LONGEST = 512
-"""Pixels along the longer side of a look, at most."""
+"""Most pixels along the longer side of a view."""
 
 GRAZING = 0.2
-"""Cosine between surface and view below which a depth is not used."""
+"""Least cosine between surface and view; more grazing depths are not used."""
 
 
 class Box(NamedTuple):
@@ -58,16 +58,16 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a camera sees of an object.
+class ObjectView:
+    """What one camera shows of an object.
 
     Attributes:
         camera: cropped to the object.
-        depth: (H, W) float32, of the object's own surface along the camera's z axis, where nothing hides it; else 0.
-        facing: (H, W) float32, the cosine between the surface and the view there; 0 where the depth is not used.
-        free: (H, W) float32, the depth up to which the pixel shows that the object is not there; 0 where it has a
-            depth or where something hides the object, infinite where nothing is seen.
-        captured: whether the camera is one of the capture.
+        depth: (H, W) float32, of the object's own surface along the camera's z axis; 0 if hidden or absent.
+        facing: (H, W) float32, the cosine between surface and view; 0 if the depth is not used.
+        free: (H, W) float32, the depth up to which the object is absent along the pixel's ray; 0 if the pixel has a
+            depth or something hides the object, infinite if nothing is visible.
+        captured: whether the camera belongs to the capture.
     """
 
     camera: Camera
@@ -77,15 +77,15 @@ class Look:
     captured: bool
 
 
-def looks_at(
+def object_views(
     box: Box,
     cameras: Sequence[Camera],
     pixel: float,
     own: DepthRenderer,
     whole: DepthRenderer,
     is_own: NDArray[np.bool_],
-) -> list[Look]:
-    """Return what cameras of the capture, and virtual ones among them, see of the object in a box.
+) -> list[ObjectView]:
+    """Return views of the object in a box, from cameras of the capture and virtual ones around it.
 
     Args:
         cameras: of the capture.
@@ -94,26 +94,26 @@ def looks_at(
         whole: the N Gaussians of the scene.
         is_own: (N,) whether a Gaussian of the scene is the object's.
     """
-    captured = [crop for camera in cameras if (crop := cropped(camera, box, pixel)) is not None]
-    step = max(1, -(-len(captured) // CAPTURE_LOOKS))
+    captured = [crop for camera in cameras if (crop := crop_to_box(camera, box, pixel)) is not None]
+    step = max(1, -(-len(captured) // CAPTURE_VIEWS))
     chosen = captured[::step]
-    looks = [_look(camera, own, whole, is_own, captured=True) for camera in chosen]
-    virtual = [crop for camera in _orbit(box, captured) if (crop := cropped(camera, box, pixel)) is not None]
-    return looks + [_look(camera, own, whole, is_own, captured=False) for camera in virtual]
+    views = [_object_view(camera, own, whole, is_own, captured=True) for camera in chosen]
+    virtual = [crop for camera in _orbit(box, captured) if (crop := crop_to_box(camera, box, pixel)) is not None]
+    return views + [_object_view(camera, own, whole, is_own, captured=False) for camera in virtual]
 
 
-def cropped(camera: Camera, box: Box, pixel: float) -> Camera | None:
-    """Return the part of a camera's picture that shows a box, or None where none does.
+def crop_to_box(camera: Camera, box: Box, pixel: float) -> Camera | None:
+    """Return the part of a camera's image that shows a box, or None if it shows none of it.
 
     Args:
-        pixel: of the returned camera, at the middle of the box, scene units.
+        pixel: size of a pixel of the returned camera at the centre of the box, scene units.
     """
     there = box.corners @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
     middle = float(there[:, 2].mean())
     if middle <= NEAR:
         return None
     low, high = np.zeros(2), np.array([camera.width, camera.height], float)
-    if there[:, 2].min() > NEAR:  # else the box reaches beside the camera, and any part of the picture may show it
+    if there[:, 2].min() > NEAR:  # otherwise the box extends behind the camera, and any part of the image may show it
         at = there @ camera.K.T
         at = at[:, :2] / at[:, 2:]
         low, high = np.maximum(low, at.min(0)), np.minimum(high, at.max(0))
@@ -128,47 +128,49 @@ def cropped(camera: Camera, box: Box, pixel: float) -> Camera | None:
 
 
 def _orbit(box: Box, captured: Sequence[Camera]) -> list[Camera]:
-    """Cameras around a box, spread evenly over the directions from which the capture looked at it."""
+    """Return cameras around a box, spread evenly over the directions of the capture's cameras."""
     if not captured:
         return []
     seen_from = np.stack([camera.centre for camera in captured]) - box.middle
     seen_from /= np.linalg.norm(seen_from, axis=1, keepdims=True)
-    turn = np.arange(ORBIT_LOOKS) * np.pi * (3 - np.sqrt(5))
-    height = 1 - 2 * (np.arange(ORBIT_LOOKS) + 0.5) / ORBIT_LOOKS
+    turn = np.arange(ORBIT_VIEWS) * np.pi * (3 - np.sqrt(5))
+    height = 1 - 2 * (np.arange(ORBIT_VIEWS) + 0.5) / ORBIT_VIEWS
     around = np.sqrt(1 - height**2)
     ways = np.stack([around * np.cos(turn), around * np.sin(turn), height], 1)
     ways = ways[(ways @ seen_from.T).max(1) >= ORBIT_ANGLE]
     distance = ORBIT_DISTANCE * box.diagonal / 2
-    return [_looking_at(box.middle, box.middle + distance * way, distance) for way in ways]
+    return [_camera_towards(box.middle, box.middle + distance * way, distance) for way in ways]
 
 
-def _looking_at(target: NDArray, eye: NDArray, distance: float) -> Camera:
+def _camera_towards(target: NDArray, eye: NDArray, distance: float) -> Camera:
     forward = (target - eye) / distance
     side = np.cross(forward, np.eye(3)[np.abs(forward).argmin()])
     side /= np.linalg.norm(side)
     viewmat = np.eye(4)
     viewmat[:3, :3] = np.stack([side, np.cross(forward, side), forward])
     viewmat[:3, 3] = -viewmat[:3, :3] @ eye
-    # The whole box fits: it is seen from ORBIT_DISTANCE times its half diagonal.
+    # The whole box is visible from ORBIT_DISTANCE times its half diagonal.
     return Camera(
         viewmat, np.array([[LONGEST, 0, LONGEST / 2], [0, LONGEST, LONGEST / 2], [0, 0, 1.0]]), LONGEST, LONGEST
     )
 
 
-def _look(camera: Camera, own: DepthRenderer, whole: DepthRenderer, is_own: NDArray[np.bool_], captured: bool) -> Look:
+def _object_view(
+    camera: Camera, own: DepthRenderer, whole: DepthRenderer, is_own: NDArray[np.bool_], captured: bool
+) -> ObjectView:
     alone, scene = own.draw(camera), whole.draw(camera, rough=True)
     there = alone.depth > 0
     shown = there & (scene.ids >= 0) & is_own[scene.ids]
-    # Single pixels that look past the surface, or at a Gaussian in front of it, give way to their neighbours.
+    # The median removes single pixels that look past the surface, or at a Gaussian in front of it.
     depth = np.where(shown, median_filter(alone.depth, 3), 0).astype(np.float32)
     facing = _facing(camera, depth)
     background = ~there & ~(is_own[scene.ids] & (scene.ids >= 0))
     free = np.where(background, np.where(scene.ids >= 0, scene.depth, np.inf), 0).astype(np.float32)
-    return Look(camera, depth, facing, free, captured)
+    return ObjectView(camera, depth, facing, free, captured)
 
 
 def _facing(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cosine between the surface of a depth map and the view, by differences of neighbours; 0 where one lacks."""
+    """Return the cosine between the surface of a depth map and the view, from finite differences; 0 at gaps."""
     x = (np.arange(camera.width) + 0.5 - camera.K[0, 2]) / camera.K[0, 0]
     y = (np.arange(camera.height) + 0.5 - camera.K[1, 2]) / camera.K[1, 1]
     points = np.stack([x[None, :] * depth, y[:, None] * depth, depth], -1)

@@ -32,8 +32,8 @@ from blender_addon.splats.collections import drawn_by_blender, linear, show_as, 
 from blender_addon.splats.display import show_labels  # noqa: E402
 from blender_addon.splats.export import export_objects  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
-from tests.blender.editing import REAL, part, pick, pick_parts, state, write_clumps  # noqa: E402
-from tests.blender.test_splats_display import one_gaussian, rendered  # noqa: E402
+from tests.blender.clumps import REAL, part, pick, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.splats.test_display import one_gaussian, rendered  # noqa: E402
 
 MOVE = Matrix.Translation((3, -2, 1)) @ Matrix.Rotation(0.9, 4, (1, 2, 3)) @ Matrix.Scale(1.5, 4)
 BASE = ("radiance:base", "vector", 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.objects.mesh.looks import ORBIT_ANGLE, Box, cropped, looks_at
+from backend.objects.mesh.object_views import ORBIT_ANGLE, Box, crop_to_box, object_views
 from backend.render.opacity_depth import DepthRenderer
 from tests.backend.objects.mesh.making import ball, camera, joined, plane, ring
 
@@ -15,12 +15,12 @@ BOX = Box(np.full(3, -1.1), np.full(3, 1.1))
 def looks(parts, cameras, box=BOX):
     splats, labels = joined(*parts)
     own = labels == 1
-    return looks_at(box, cameras, 0.03, DepthRenderer(splats.pick(own)), DepthRenderer(splats), own)
+    return object_views(box, cameras, 0.03, DepthRenderer(splats.pick(own)), DepthRenderer(splats), own)
 
 
 def test_a_crop_shows_the_box_with_pixels_of_the_asked_size() -> None:
     whole = camera((4, 0, 0), size=400)
-    crop = cropped(whole, BOX, 0.05)
+    crop = crop_to_box(whole, BOX, 0.05)
     assert crop is not None
     assert 4 / crop.K[0, 0] == pytest.approx(0.05)
     assert crop.width < 100
@@ -32,13 +32,13 @@ def test_a_crop_shows_the_box_with_pixels_of_the_asked_size() -> None:
 
 
 def test_cameras_that_do_not_see_the_box_give_no_crop() -> None:
-    assert cropped(camera((4, 0, 0), target=(8, 0, 0)), BOX, 0.05) is None
-    assert cropped(camera((4, 0, 0), target=(4, 8, 0)), BOX, 0.05) is None
-    assert cropped(camera((0, 0, 0), target=(1, 0, 0)), BOX, 0.05) is None
+    assert crop_to_box(camera((4, 0, 0), target=(8, 0, 0)), BOX, 0.05) is None
+    assert crop_to_box(camera((4, 0, 0), target=(4, 8, 0)), BOX, 0.05) is None
+    assert crop_to_box(camera((0, 0, 0), target=(1, 0, 0)), BOX, 0.05) is None
 
 
 def test_a_box_that_reaches_beside_the_camera_takes_the_whole_picture() -> None:
-    crop = cropped(camera((0, 0, 1.05), target=(0, 0, 0)), BOX, 0.05)
+    crop = crop_to_box(camera((0, 0, 1.05), target=(0, 0, 0)), BOX, 0.05)
     assert crop is not None
     assert crop.width == crop.height
 

@@ -1,4 +1,4 @@
-"""Gaussians as one camera sees them: what every CPU kernel starts from."""
+"""Gaussians projected for one camera, the input of all CPU kernels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pinhole:
-    """A camera as the kernels want it: float32 view (3, 4), lens (fx, fy, cx, cy), and the size in pixels."""
+    """A camera for the kernels: float32 view (3, 4), lens (fx, fy, cx, cy), and the size in pixels."""
 
     view: Floats
     lens: Floats
@@ -36,8 +36,8 @@ class Pinhole:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """N Gaussians as one camera sees them: see :mod:`backend.render.project` and :class:`backend.render.tiles.Bins`."""
+class ProjectedSplats:
+    """N Gaussians projected for a camera: see :mod:`backend.render.project` and :class:`backend.render.tiles.Bins`."""
 
     camera: Pinhole
     footprints: Floats
@@ -45,8 +45,8 @@ class Seen:
     bins: Bins
 
 
-def see(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera: Camera) -> Seen:
-    """Project Gaussians, sort them by depth and deal them to tiles."""
+def project_splats(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera: Camera) -> ProjectedSplats:
+    """Project Gaussians, sort them by depth and assign them to tiles."""
     n, pinhole = len(means), Pinhole.of(camera)
     width, height = pinhole.width, pinhole.height
     footprints, boxes = np.empty((n, 8), np.float32), np.empty((n, 4), np.int32)
@@ -55,4 +55,4 @@ def see(means: Floats, quats: Floats, scales: Floats, opacities: Floats, camera:
         project, n, means, quats, scales, opacities, pinhole.view, pinhole.lens, width, height,
         footprints, boxes, depths, least=LEAST,
     )  # fmt: skip
-    return Seen(pinhole, footprints, boxes, bin_tiles(footprints, boxes, depths, width, height))
+    return ProjectedSplats(pinhole, footprints, boxes, bin_tiles(footprints, boxes, depths, width, height))

@@ -17,12 +17,12 @@ from blender_addon.editing.saving import save_edits  # noqa: E402
 from blender_addon.editing.split import split_selection  # noqa: E402
 from blender_addon.splats.columns import read_positions, write_positions  # noqa: E402
 from blender_addon.splats.export import export_objects  # noqa: E402
-from blender_addon.splats.following import has_moved, move_between  # noqa: E402
+from blender_addon.splats.moved_points import find_move, has_moved  # noqa: E402
 from protocol.errors import BadSplats  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
 from protocol.splats import Splats  # noqa: E402
 from protocol.transform import decompose  # noqa: E402
-from tests.blender.editing import part, pick, pick_parts, write_clumps  # noqa: E402
+from tests.blender.clumps import part, pick, pick_parts, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("every_form")
@@ -75,11 +75,11 @@ def assert_alike(one: Splats, other: Splats) -> None:
 def test_the_move_is_found() -> None:
     before = points()
     for matrix in (MOVE, OTHER, Matrix.Translation((1, 2, 3))):
-        found = move_between(before, taken(before, as_array(matrix)))
+        found = find_move(before, taken(before, as_array(matrix)))
         assert found is not None
         np.testing.assert_allclose(found, as_array(matrix), atol=1e-6)
     flat = before * np.array([1, 1, 0], np.float32)
-    found = move_between(flat, taken(flat, as_array(MOVE)))
+    found = find_move(flat, taken(flat, as_array(MOVE)))
     assert found is not None
     np.testing.assert_allclose(found, as_array(MOVE), atol=1e-6)
 
@@ -87,7 +87,7 @@ def test_the_move_is_found() -> None:
 @pytest.mark.parametrize("scales", [(1, 2, 1), (-1, 1, 1)])
 def test_a_move_that_gaussians_cannot_follow_is_found_too(scales: tuple[float, ...]) -> None:
     before = points()
-    found = move_between(before, taken(before, np.diag([*scales, 1.0])))
+    found = find_move(before, taken(before, np.diag([*scales, 1.0])))
     assert found is not None
     with pytest.raises(BadSplats):
         decompose(found)
@@ -97,13 +97,13 @@ def test_where_no_single_move_is_there_is_none() -> None:
     before = points()
     half = np.arange(200) < 100
     twice = np.where(half[:, None], taken(before, as_array(MOVE)), taken(before, as_array(OTHER)))
-    assert move_between(before, twice) is None
-    assert move_between(before, before + points(seed=1)) is None
+    assert find_move(before, twice) is None
+    assert find_move(before, before + points(seed=1)) is None
     line = before * np.array([1, 0, 0], np.float32)
-    assert move_between(line, taken(line, as_array(MOVE))) is None, "it may have been turned about itself"
-    assert move_between(before[:1], before[:1] + 1) is None
+    assert find_move(line, taken(line, as_array(MOVE))) is None, "it may have been turned about itself"
+    assert find_move(before[:1], before[:1] + 1) is None
     far = before * np.float32(1e-4) + np.float32(1000)
-    assert move_between(far, far[::-1]) is None, "float32 does not tell"
+    assert find_move(far, far[::-1]) is None, "float32 does not tell"
 
 
 def test_an_applied_move_is_exported_as_the_move_itself(tmp_path: Path) -> None:
