@@ -6,16 +6,21 @@ a send to a full pipe says so, and the message waits here while others are serve
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import zmq
 from numpy.typing import NDArray
+from zmq.utils.monitor import recv_monitor_message
 
+from backend.server.front import INNER_HOST, Front
 from backend.server.keys import Keys
 from backend.server.zap_auth import DOMAIN
+from backend.server.zmtp_frames import cost
 from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
@@ -46,11 +51,15 @@ _numbered = msgspec.json.Decoder(_Numbered)
 
 
 class RouterSocket:
-    """One ROUTER socket, bound.
+    """One ROUTER socket, behind a front.
+
+    Attributes:
+        monitor: can be polled for connections that :meth:`turn_away` is to look at.
 
     Args:
         context: the server's own.
-        address: where to bind; port 0 takes a free one, and :attr:`address` says which.
+        front: listens at the address, and passes on what comes.
+        address: where clients connect; port 0 takes a free one, and :attr:`address` says which.
         lost: called with a peer that is gone or reads nothing.
         keys: what to encrypt with; None for a wire in the clear, on loopback only.
 
@@ -60,7 +69,12 @@ class RouterSocket:
     """
 
     def __init__(
-        self, context: zmq.Context, address: Address, lost: Callable[[bytes], None], keys: Keys | None = None
+        self,
+        context: zmq.Context,
+        front: Front,
+        address: Address,
+        lost: Callable[[bytes], None],
+        keys: Keys | None = None,
     ) -> None:
         if keys is None and not address.is_loopback:
             raise Refused(
@@ -69,6 +83,7 @@ class RouterSocket:
                 "Enable encryption, or listen at tcp://127.0.0.1:5757 and use an SSH tunnel.",
             )
         self.socket = context.socket(zmq.ROUTER)
+        self._front = front
         self._lost = lost
         self._backlog: dict[bytes, deque[list[Frame]]] = {}
         for option, value in {
@@ -81,9 +96,7 @@ class RouterSocket:
             zmq.HEARTBEAT_TIMEOUT: 6000,
             zmq.HEARTBEAT_TTL: 6000,
             zmq.HANDSHAKE_IVL: 5000,
-            zmq.TCP_KEEPALIVE: 1,
-            zmq.TCP_KEEPALIVE_IDLE: 60,
-            zmq.IPV6: int(address.is_v6),
+            zmq.BACKLOG: 512,
         }.items():
             self.socket.setsockopt(option, value)
         if keys is not None:
@@ -91,11 +104,13 @@ class RouterSocket:
             self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.server.encode())
             self.socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
             self.socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        self._inner = self.socket.bind_to_random_port(f"tcp://{INNER_HOST}")
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
         try:
-            self.socket.bind(str(address))
-        except zmq.ZMQError as error:
-            self.socket.close(0)
-            if error.errno == zmq.EADDRINUSE:
+            self.address = front.listen(address, self._inner)
+        except OSError as error:
+            self.close()
+            if error.errno == errno.EADDRINUSE:
                 raise Unavailable(
                     f"Port {address.port} of {address.host} is in use by another program.",
                     "Stop that program, or choose another port with --bind.",
@@ -110,8 +125,15 @@ class RouterSocket:
                 f"The server cannot listen at {address}: {error.strerror}.",
                 "Choose an address of this machine with --bind, or tcp://0.0.0.0:5757 for all its addresses.",
             ) from error
-        bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        self.address = address.at(int(bound.rpartition(":")[2]))
+
+    def turn_away(self) -> None:
+        """Close connections of programs on this machine that did not come by the front."""
+        while self.monitor.poll(0):
+            number = recv_monitor_message(self.monitor)["value"]
+            with contextlib.suppress(OSError), _borrowed(number) as one:
+                ours = one.getsockname() == (INNER_HOST, self._inner)
+                if ours and not self._front.made(self._inner, one.getpeername()[1]):
+                    one.shutdown(socket.SHUT_RDWR)
 
     def receive(self, limit: int) -> Iterator[Received]:
         """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error."""
@@ -121,6 +143,7 @@ class RouterSocket:
             except zmq.Again:
                 return
             peer, frames = first.bytes, [frame.buffer for frame in rest]
+            self._acknowledge(first, rest)
             try:
                 message, arrays, id = decode(frames)
             except (BadFrames, VersionMismatch) as fault:
@@ -166,7 +189,14 @@ class RouterSocket:
         self._backlog.pop(peer, deque()).clear()
 
     def close(self) -> None:
+        self.socket.disable_monitor()
         self.socket.close()
+
+    def _acknowledge(self, first: zmq.Frame, frames: list[zmq.Frame]) -> None:
+        """Tell the front which connection a message came by, so that it lets more of that one in."""
+        with contextlib.suppress(OSError, zmq.ZMQError), _borrowed(int(first.get(zmq.SRCFD))) as one:
+            port = one.getpeername()[1]
+            self._front.received(self._inner, port, cost([len(frame.buffer) for frame in frames]))
 
     def _post(self, frames: list[Frame]) -> bool:
         """Hand a message to libzmq; False where the peer's pipe is full. To a peer that is gone all is delivered."""
@@ -182,6 +212,16 @@ class RouterSocket:
             self.forget(peer)
             self._lost(peer)
         return True
+
+
+@contextlib.contextmanager
+def _borrowed(number: int) -> Iterator[socket.socket]:
+    """A descriptor of libzmq's as a socket. It may be closed or another's by now; the caller suppresses OSError."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
+    try:
+        yield one
+    finally:
+        one.detach()
 
 
 def _id_of(frames: Sequence[Frame]) -> int:

@@ -26,6 +26,8 @@ from backend.server import lock
 from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
 from backend.server.disk_space import free_space
+from backend.server.file_limit import raise_file_limit
+from backend.server.front import Front
 from backend.server.jobs import Job, Jobs
 from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
@@ -37,6 +39,7 @@ from protocol.address import DEFAULT, parse_bind
 from protocol.errors import Refused, Unavailable
 from protocol.messages import FINAL_STATES, MethodInfo
 from protocol.store import Store
+from protocol.wire import MAX_FRAME
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""
@@ -136,6 +139,7 @@ class Server:
         session_lifetime: float = LIFETIME,
     ) -> None:
         where = parse_bind(bind)
+        self._stopping = self._broken = False
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (
@@ -165,15 +169,18 @@ class Server:
             self._keep = keep
             self._tidying: Generator[None, None, int] | None = self._free_space()
             self._wake_out, self._wake_in = _pipe(opened)
+            self._front = Front(MAX_FRAME, raise_file_limit(), self._front_failed)
+            opened.callback(self._front.close)
             context = opened.enter_context(zmq.Context())
             self._zap_auth = ZapAuthenticator(context, self.keys) if self.keys is not None else None
             if self._zap_auth is not None:
                 opened.callback(self._zap_auth.close)
-            self.control_socket = RouterSocket(context, where, self._lost_control, self.keys)
+            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys)
             opened.callback(self.control_socket.close)
             bulk = self.control_socket.address.next() if where.port else where
-            self.bulk_socket = RouterSocket(context, bulk, self._lost_bulk, self.keys)
+            self.bulk_socket = RouterSocket(context, self._front, bulk, self._lost_bulk, self.keys)
             opened.callback(self.bulk_socket.close)
+            self._front.start()
             self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
             self.address = str(self.control_socket.address)
@@ -182,7 +189,6 @@ class Server:
             self.workers.recover()
             opened.callback(self._finish)
             self._close = opened.pop_all().close
-        self._stopping = False
 
     def __enter__(self) -> Server:
         return self
@@ -205,6 +211,8 @@ class Server:
         poller.register(self._wake_out, zmq.POLLIN)
         poller.register(self.control_socket.socket, zmq.POLLIN)
         poller.register(self.bulk_socket.socket, zmq.POLLIN)
+        poller.register(self.control_socket.monitor, zmq.POLLIN)
+        poller.register(self.bulk_socket.monitor, zmq.POLLIN)
         if self._zap_auth is not None:
             poller.register(self._zap_auth.socket, zmq.POLLIN)
         listened: set[int] = set()
@@ -219,9 +227,18 @@ class Server:
             poller.poll(round(self._pause() * 1000))
             self._turn()
 
+        if self._broken:
+            raise RuntimeError("the front ended by an error; its traceback is above")
+
+    def _front_failed(self) -> None:
+        self._broken = True
+        self.stop()
+
     def _turn(self) -> None:
         if self._zap_auth is not None:
             self._zap_auth.answer()
+        self.control_socket.turn_away()
+        self.bulk_socket.turn_away()
         for received in self.control_socket.receive(CONTROL_TURN):
             self.control.handle(received, self.control_socket)
         for received in self.bulk_socket.receive(BULK_TURN):

@@ -11,6 +11,7 @@ import sqlite3
 import pytest
 import zmq
 
+from backend.server.front import Front
 from backend.server.jobs import LAYOUT
 from backend.server.router_socket import RouterSocket
 from backend.server.server import Server, serve
@@ -48,7 +49,7 @@ def test_elsewhere_is_refused_without_keys(bind):
     parsed = parse_bind(bind)
     assert not parsed.is_loopback
     with zmq.Context() as context, pytest.raises(Refused, match="not encrypted") as caught:
-        RouterSocket(context, parsed, lambda _: None)
+        RouterSocket(context, Front(1000, 8, lambda: None), parsed, lambda _: None)
     assert str(parsed) in caught.value.sentence
     assert caught.value.remedy.endswith(".")
 
@@ -115,9 +116,9 @@ def test_a_port_that_the_system_forbids_is_named(tmp_path, monkeypatch):
     """Ports below 1024, and those that Windows keeps for itself."""
 
     def bind(*_):
-        raise zmq.ZMQError(errno.EACCES)
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(zmq.Socket, "bind", bind)
+    monkeypatch.setattr(socket.socket, "bind", bind)
     with pytest.raises(Unavailable, match=r"is not permitted to listen at port 80 of 127\.0\.0\.1") as caught:
         serve("tcp://127.0.0.1:80", tmp_path)
     assert "another port with --bind" in caught.value.remedy
