@@ -24,7 +24,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 
-from backend.server.zmtp_frames import GREETING, FrameCounter
+from backend.server.zmtp_frames import GREETING, SIGNATURE, FrameCounter
 from protocol.address import Address
 from protocol.errors import BadFrames
 
@@ -232,14 +232,17 @@ class Front:
                     connection.inner_ended = True
                 elif got:
                     connection.to_outer = _kept(_send(connection.outer, self._scratch[:got]))
+                    if connection.answered < GREETING:
+                        connection.answered += got
+                        connection.pass_greeting()
             self._settle(connection)
         except OSError:
             self._close(connection)
 
     def _read_outer(self, connection: _Connection) -> None:
         frames = connection.frames
-        if connection.inner is None:
-            most = GREETING - len(connection.to_inner)
+        if connection.greeting is not None:
+            most = GREETING - len(connection.greeting)
         else:
             most = _LONG_READ if frames.in_long_frame(_READ) else _READ
         got = _receive(connection.outer, self._scratch[:most])
@@ -251,19 +254,20 @@ class Front:
         data = self._scratch[:got]
         frames.feed(data)
         self._count(connection)
-        if connection.inner is None:
-            connection.to_inner = memoryview(bytes(connection.to_inner) + bytes(data))
-            if frames.signed:
+        if connection.greeting is not None:
+            connection.greeting += data
+            if frames.signed and connection.inner is None:
                 while len(connection.listener.greeted()) >= self._limit:
                     self._close(connection.listener.least_useful())
                 self._connect(connection)
-        else:
+            connection.pass_greeting()
+        elif connection.inner is not None:
             connection.to_inner = _kept(_send(connection.inner, data))
         while self._under_way > TOTAL:
             self._close(min(self._connections.values(), key=_Connection.worth))
 
     def _connect(self, connection: _Connection) -> None:
-        """Go on to the ROUTER socket with what a peer that greets has sent so far."""
+        """Go on to the ROUTER socket for a peer that greets."""
         inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.inner = inner
         # The server turns away connections of others, so its side must know the port before it sees the connection.
@@ -273,7 +277,6 @@ class Front:
         inner.setblocking(False)
         inner.connect_ex((INNER_HOST, connection.listener.inner))
         inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.to_inner = _send(inner, connection.to_inner)
 
     def _settle(self, connection: _Connection) -> None:
         """Wait for what a connection is ready for, or close it where an end of it has ended."""
@@ -283,7 +286,7 @@ class Front:
         if (connection.outer_ended and not waits_for_inner) or (connection.inner_ended and not connection.to_outer):
             self._close(connection)
             return
-        full = connection.under_way >= CREDIT
+        full = connection.under_way >= CREDIT or len(connection.greeting or b"") >= GREETING
         read = not (waits_for_inner or full or connection.outer_ended)
         self._watch(
             connection.outer,
@@ -388,6 +391,8 @@ class _Connection:
         heard: when the server last received a message from it.
         waits_since: when it last had nothing under way, or a message of it was received.
         to_inner, to_outer: what one side could not take yet.
+        greeting: what the client has sent of its greeting; None once all of it is passed on.
+        answered: bytes of the server's greeting that have come.
         counted: its share of what all have under way.
     """
 
@@ -400,9 +405,27 @@ class _Connection:
         self.key: tuple[int, int] | None = None
         self.opened = self.heard = self.waits_since = time.monotonic()
         self.to_inner = self.to_outer = _NOTHING
+        self.greeting: bytearray | None = bytearray()
+        self.answered = 0
         self.outer_ended = self.inner_ended = self.closed = False
         self.counted = 0
         self._received = 0
+        self._passed = 0
+
+    def pass_greeting(self) -> None:
+        """Pass on what the server needs of the client's greeting to give its own, and the rest after that.
+
+        libzmq hangs up as soon as it reads that the client does not encrypt as it does. Only a client that has the
+        server's whole greeting by then learns why.
+        """
+        if self.greeting is None or self.inner is None:
+            return
+        until = len(self.greeting) if self.answered >= GREETING else SIGNATURE + 1
+        rest = bytes(self.to_inner) + bytes(self.greeting[self._passed : until])
+        self._passed = max(self._passed, min(until, len(self.greeting)))
+        self.to_inner = _send(self.inner, memoryview(rest)) if rest else _NOTHING
+        if self._passed == GREETING:
+            self.greeting = None
 
     @property
     def under_way(self) -> int:
