@@ -13,6 +13,10 @@ class Cancelled(Exception):
     """Somebody asked for the work to stop. Raised by a :class:`Progress`, caught by whoever started the work."""
 
 
+class Stopped(Cancelled):
+    """The work is to stop and will be continued later: whoever keeps a checkpoint writes it before passing this on."""
+
+
 class Progress(Protocol):
     """Called by long work several times a second.
 

@@ -24,6 +24,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 
+from backend.server.wakeup import Wakeup
 from backend.server.zmtp_frames import GREETING, SIGNATURE, FrameCounter
 from protocol.address import Address
 from protocol.errors import BadFrames
@@ -78,10 +79,8 @@ class Front:
         self._hungry = False
         self._under_way = 0
         self._scratch = memoryview(bytearray(_LONG_READ))
-        self._wake_out, self._wake_in = socket.socketpair()
-        for end in (self._wake_out, self._wake_in):
-            end.setblocking(False)
-        self._selector.register(self._wake_out, _READABLE, self._woken)
+        self._wake = Wakeup()
+        self._selector.register(self._wake.socket, _READABLE, lambda _: self._wake.clear())
         self._looked_at = time.monotonic()
         self._accept_at = 0.0
         self._ending: float | None = None
@@ -139,8 +138,7 @@ class Front:
                 self._close(connection)
             listener.socket.close()
         self._selector.close()
-        self._wake_in.close()
-        self._wake_out.close()
+        self._wake.close()
 
     # The thread
 
@@ -160,14 +158,6 @@ class Front:
         finally:
             if not whole:
                 self._failed()
-
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full, and so it will wake, or closed already
-            self._wake_in.send(b"x")
-
-    def _woken(self, _: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._wake_out.recv(4096)
 
     def _accept_again(self) -> None:
         self._accept_at = 0.0
@@ -317,7 +307,7 @@ class Front:
         connection.closed = True
         for one in (connection.outer, connection.inner):
             if one is not None:
-                self._watch(one, 0, self._woken)
+                self._watch(one, 0, _nobody)
                 one.close()
         del connection.listener.connections[connection]
         if connection.key is not None:
@@ -442,6 +432,10 @@ class _Connection:
     def worth(self) -> float:
         """Smaller for what is to be closed first: who holds nothing is closed last."""
         return self.waits_since if self.counted > _SMALL else float("inf")
+
+
+def _nobody(_: int) -> None:
+    pass
 
 
 def _send(one: socket.socket, data: memoryview) -> memoryview:

@@ -17,10 +17,11 @@ import msgspec
 from backend.server.worker_protocol import clip
 from protocol.errors import NotFound, Refused, Unavailable
 from protocol.job_request import JobRequest
-from protocol.messages import Error, JobInfo, JobState, Progress, Submit
+from protocol.messages import FINAL_STATES, Error, JobInfo, JobState, Progress, Submit
 
-LAYOUT = 2
-"""Written into the database; a server that meets another refuses it. Since 2 what is stored is named by BLAKE3."""
+LAYOUT = 3
+"""Written into the database; a server refuses a later one, and 1. Since 2 what is stored is named by BLAKE3, since 3
+retries are counted and forgotten jobs known."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -38,10 +39,18 @@ CREATE TABLE IF NOT EXISTS jobs (
     created REAL NOT NULL,
     manifest TEXT,
     size INTEGER,
+    retries INTEGER NOT NULL DEFAULT 0,
+    server_ends INTEGER NOT NULL DEFAULT 0,
     CHECK ((state = 'done') = (manifest IS NOT NULL AND size IS NOT NULL)),
     CHECK ((state = 'failed') = (error IS NOT NULL))
 )
 """
+
+_FORGOTTEN = "CREATE TABLE IF NOT EXISTS forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID"
+"""The ids of jobs whose rows were removed: none of them is ever run again."""
+
+_SINCE_2 = ("retries", "server_ends")
+"""Columns that a table of layout 2 does not have yet."""
 
 _NEXT: dict[JobState, frozenset[JobState]] = {
     "queued": frozenset({"running", "cancelled"}),
@@ -54,7 +63,13 @@ _NEXT: dict[JobState, frozenset[JobState]] = {
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A row. ``manifest`` and ``size`` are those of the result's manifest, once the job is done."""
+    """A row.
+
+    Attributes:
+        manifest, size: those of the result's manifest, once the job is done.
+        retries: how many times it was queued again because its worker was killed or froze.
+        server_ends: how many times a server ended that had it, along with its worker.
+    """
 
     id: str
     title: str
@@ -69,6 +84,8 @@ class Job(msgspec.Struct, frozen=True):
     created: float
     manifest: str | None
     size: int | None
+    retries: int
+    server_ends: int
 
     def progress(self) -> Progress:
         return Progress(self.id, self.seq, self.state, self.stage, self.fraction, self.note, self.error)
@@ -101,18 +118,27 @@ class Jobs:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             layout = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if layout not in (0, LAYOUT):
+            if layout not in (0, 2, LAYOUT):
                 raise Unavailable(
                     f"The jobs in {path} have format {layout}; this server reads format {LAYOUT}.",
                     "Choose another folder with --data, or update the backend.",
                 )
             self._db.execute(_TABLE)
+            self._db.execute(_FORGOTTEN)
+            if layout == 2:
+                self._add_columns()
             self._db.execute(f"PRAGMA user_version = {LAYOUT}")
         except sqlite3.Error as error:
             raise Unavailable(
                 f"The jobs in {path} cannot be read: {error}.",
                 "Choose another folder with --data, or move that file away.",
             ) from error
+
+    def _add_columns(self) -> None:
+        present = {row[1] for row in self._db.execute("PRAGMA table_info(jobs)")}
+        for name in _SINCE_2:
+            if name not in present:
+                self._db.execute(f"ALTER TABLE jobs ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
 
     def close(self) -> None:
         self._db.close()
@@ -121,8 +147,13 @@ class Jobs:
         """Add a queued job, or return the one that has this id and content already.
 
         Raises:
-            Refused: if there is a job of this id with another content.
+            Refused: if there is a job of this id with another content, or was one that has been forgotten.
         """
+        if self._forgotten(wanted.job):
+            raise Refused(
+                f"The job {wanted.job} ended long ago, and the server has removed its record.",
+                "Submit it with a new id to run it again.",
+            )
         title = clip(wanted.title, 200)
         request = msgspec.json.encode(wanted.request).decode()
         self._write(
@@ -148,7 +179,25 @@ class Jobs:
         return found[0]
 
     def knows(self, job: str) -> bool:
-        return bool(self._select("WHERE id = ?", job))
+        """Say whether a job was ever submitted."""
+        return bool(self._select("WHERE id = ?", job)) or self._forgotten(job)
+
+    def forget(self, job: str) -> None:
+        """Remove the row of a job that has ended, and keep its id, so that a repeated submission does not run it again.
+
+        Raises:
+            ValueError: if it has not ended.
+        """
+        if self.get(job).state not in FINAL_STATES:
+            raise ValueError(f"job {job} has not ended")
+        with self._db:
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("BEGIN")
+            self._db.execute("INSERT OR IGNORE INTO forgotten (id) VALUES (?)", (job,))
+            self._db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+
+    def _forgotten(self, job: str) -> bool:
+        return self._db.execute("SELECT 1 FROM forgotten WHERE id = ?", (job,)).fetchone() is not None
 
     def newest(self, limit: int) -> list[Job]:
         return self._select("ORDER BY number DESC LIMIT ?", limit)
@@ -168,6 +217,17 @@ class Jobs:
     def requeue(self, job: str, note: str) -> None:
         """Put a running job back: its server stopped, and its checkpoint holds what was done."""
         self._move(job, "queued", note=note, stage="", fraction=0.0)
+
+    def retry(self, job: str, note: str) -> None:
+        """Put a running job back whose worker was killed or froze."""
+        retries = self.get(job).retries + 1
+        self._move(job, "queued", note=note, stage="", fraction=0.0, retries=retries)
+
+    def server_ended(self, job: str) -> int:
+        """Count a server that ended along with the worker of this job; return how many that were."""
+        before = self.get(job)
+        self._change(before, synced=True, server_ends=before.server_ends + 1)
+        return before.server_ends + 1
 
     def cancel(self, job: str) -> Job:
         """Ask for the end of a job: a queued one ends here, a running one once its worker is gone."""

@@ -33,6 +33,7 @@ from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
 from backend.server.uploads import Uploads
+from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
 from protocol.address import DEFAULT, parse_bind
@@ -151,9 +152,11 @@ class Server:
             self.sessions = Sessions(session_lifetime)
             self.uploads = Uploads(self.sessions, self.store)
             opened.callback(self.uploads.close)
+            self._wake = Wakeup()
+            opened.callback(self._wake.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
-            self.selections = Selections(self.store, data / "select", selector_command)
-            self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device])
+            self.selections = Selections(self.store, data / "select", selector_command, self._wake)
+            self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
             self.control = Control(
                 self.sessions,
                 self.jobs,
@@ -168,7 +171,6 @@ class Server:
             self.workers.pictured = self.control.publish_picture
             self._keep = keep
             self._tidying: Generator[None, None, int] | None = self._free_space()
-            self._wake_out, self._wake_in = _pipe(opened)
             self._front = Front(MAX_FRAME, raise_file_limit(), self._front_failed)
             opened.callback(self._front.close)
             context = opened.enter_context(zmq.Context())
@@ -199,32 +201,25 @@ class Server:
     def stop(self) -> None:
         """Make :meth:`run` return; may be called from a signal handler or another thread."""
         self._stopping = True
-        os.write(self._wake_in, b"x")
+        self._wake()
 
     def close(self) -> None:
-        """End the workers, put their jobs back into the queue, and let go of everything."""
+        """Have the workers write checkpoints and end, put their jobs back into the queue, and let go of everything."""
         self._close()
 
     def run(self) -> None:
         """Serve until :meth:`stop`."""
         poller = zmq.Poller()
-        poller.register(self._wake_out, zmq.POLLIN)
+        poller.register(self._wake.socket, zmq.POLLIN)
         poller.register(self.control_socket.socket, zmq.POLLIN)
         poller.register(self.bulk_socket.socket, zmq.POLLIN)
         poller.register(self.control_socket.monitor, zmq.POLLIN)
         poller.register(self.bulk_socket.monitor, zmq.POLLIN)
         if self._zap_auth is not None:
             poller.register(self._zap_auth.socket, zmq.POLLIN)
-        listened: set[int] = set()
         while not self._stopping:
-            speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
-            speaking.update(self.selections.filenos(), self.capabilities.filenos())
-            for gone in listened - speaking:
-                poller.unregister(gone)
-            for new in speaking - listened:
-                poller.register(new, zmq.POLLIN)
-            listened = speaking
             poller.poll(round(self._pause() * 1000))
+            self._wake.clear()
             self._turn()
 
         if self._broken:
@@ -337,16 +332,8 @@ def _data_folder(data: Path) -> Iterator[None]:
             "Stop that server, or choose another folder with --data.",
         )
     with held:
-        lock.sign(held, os.getpid())
+        lock.sign(data / "lock", str(os.getpid()))
         yield
-
-
-def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe that wakes the loop: (reading end, writing end)."""
-    out, into = os.pipe()
-    opened.callback(os.close, out)
-    opened.callback(os.close, into)
-    return out, into
 
 
 def _stop_with_input(server: Server) -> None:

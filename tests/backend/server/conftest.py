@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from backend.server import lock
 from backend.server.server import Server
 from tests.backend.server.client import PATIENCE, Client
 from tests.ports import free_pair
 
 HERE = Path(__file__).parent
-WORKER = [sys.executable, "-I", "-S", str(HERE / "scripted_worker.py")]
+WORKER = [sys.executable, "-I", str(HERE / "scripted_worker.py")]
 
 
 class Serving:
@@ -139,3 +140,10 @@ def scene(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def worker_of(folder: Path) -> int:
+    """The process number of the worker that holds a job's folder."""
+    signature = lock.signature(folder / "worker.lock")
+    assert signature is not None
+    return int(signature.split()[0])

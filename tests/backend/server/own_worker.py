@@ -34,4 +34,4 @@ def segment(scene: Path, out: Path, request: JobRequest, *, progress: Progress, 
 
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[1]), segment))
+    sys.exit(work(Path(sys.argv[1]), sys.argv[2], segment))
