@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
@@ -105,9 +104,9 @@ class Control:
             answer = self._answer(received, socket)
         except Fault as fault:
             socket.send_fault(received.peer, fault, received.id)
-        except (OSError, sqlite3.OperationalError) as error:
-            full = Unavailable(f"The server cannot write to its data folder: {error}.", "Free some space there.")
-            socket.send_fault(received.peer, full, received.id)
+        except OSError as error:
+            fault = Unavailable(f"The server cannot use its data folder: {error.strerror}.", "Free some space there.")
+            socket.send_fault(received.peer, fault, received.id)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, id=received.id)
@@ -128,15 +127,18 @@ class Control:
                 # One without a number is the answer to the server's own, or wants none.
                 return Heartbeat() if received.id else None
             case Submit():
-                return self._submit(message, session)
+                self._submit(message, session, received, socket)
+                return None
             case Sync():
-                job = self.jobs.get(message.job)
+                job = self.jobs.told(message.job)
                 session.following.add(job.id)
                 if job.id in self.workers.pictures and "picture" in session.features:
                     session.unpictured.add(job.id)
                 return job.progress()
             case Cancel():
-                return self.workers.cancel(message.job).progress()
+                job = self.workers.cancel(message.job)
+                self.jobs.when_written(lambda: socket.send(received.peer, job.progress(), id=received.id))
+                return None
             case Status():
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
             case GetResult():
@@ -177,15 +179,23 @@ class Control:
             bulk=self.bulk_address,
         )
 
-    def _submit(self, submit: Submit, session: Session) -> Accepted:
+    def _submit(self, submit: Submit, session: Session, received: Received, socket: RouterSocket) -> None:
+        """Take a job; it is answered once that is written."""
         if not self.jobs.knows(submit.job):
             self._check(submit.request, submit.scene)
-        job = self.jobs.submit(submit)
-        session.following.add(job.id)
-        return Accepted(job.id, job.state, job.seq)
+
+        def accepted(job: Job) -> None:
+            session.following.add(job.id)
+            socket.send(received.peer, Accepted(job.id, job.state, job.seq), id=received.id)
+
+        def refused(reason: str) -> None:
+            full = Unavailable(f"The server cannot write to its data folder: {reason}.", "Free some space there.")
+            socket.send_fault(received.peer, full, received.id)
+
+        self.jobs.submit(submit, accepted, refused)
 
     def _stored_result(self, job: str) -> Result:
-        result = _result(self.jobs.get(job))
+        result = _result(self.jobs.told(job))
         if not self.store.has(result.manifest):
             raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
         return result

@@ -54,6 +54,9 @@ KEEP = 200_000_000_000
 TIDY_SLICE = 0.005
 """Seconds of looking for what may go from the store at one go."""
 
+RECOVERY_PATIENCE = 10.0
+"""Seconds for which clients wait until what the end of the last server means to its jobs is written."""
+
 CONTROL_TURN = 64
 BULK_TURN = 16
 """Messages taken from a socket in one turn of the loop: control goes first in the next one."""
@@ -146,14 +149,14 @@ class Server:
             self.keys, self.paired_anew = (
                 key_file.load_or_make(data) if encrypted or not where.is_loopback else (None, False)
             )
-            self.jobs = Jobs(data / "jobs.sqlite", self._changed)
+            self._wake = Wakeup()
+            opened.callback(self._wake.close)
+            self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake)
             opened.callback(self.jobs.close)
             self.store = Store(data / "store")
             self.sessions = Sessions(session_lifetime)
             self.uploads = Uploads(self.sessions, self.store)
             opened.callback(self.uploads.close)
-            self._wake = Wakeup()
-            opened.callback(self._wake.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
             self.selections = Selections(self.store, data / "select", selector_command, self._wake)
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
@@ -169,6 +172,7 @@ class Server:
                 methods,
             )
             self.workers.pictured = self.control.publish_picture
+            self.workers.wake = self._wake
             self._keep = keep
             self._tidying: Generator[None, None, int] | None = self._free_space()
             self._front = Front(MAX_FRAME, raise_file_limit(), self._front_failed)
@@ -189,6 +193,7 @@ class Server:
             opened.callback(self.selections.close)
             opened.callback(self.capabilities.close)
             self.workers.recover()
+            self.jobs.flush(RECOVERY_PATIENCE)
             opened.callback(self._finish)
             self._close = opened.pop_all().close
 
@@ -240,6 +245,7 @@ class Server:
             self.uploads.handle(received, self.bulk_socket)
         self.uploads.tick(self.bulk_socket)
         self.workers.tick()
+        self.jobs.deliver()
         self.selections.tick()
         self.capabilities.tick()
         self.control.push(self.control_socket)

@@ -16,7 +16,7 @@ from backend.server import silence, workers
 from protocol.messages import Jobs, Status
 from protocol.store import Store
 from tests.backend.server.client import PATIENCE
-from tests.backend.server.conftest import Serving, worker_of
+from tests.backend.server.conftest import Serving, until_tidy, worker_of
 
 STAGES = ("step lift 0.5",)
 
@@ -56,7 +56,7 @@ def test_a_running_job_is_cancelled_within_two_seconds(serving, connect, scene, 
     assert time.monotonic() - begin < 2.0
     assert client.cancel(job).state == "cancelled"
     assert _gone(pid)
-    assert sorted(p.name for p in (serving.data / "jobs" / job).iterdir()) == ["worker.lock", "worker.log"]
+    until_tidy(serving.data / "jobs" / job)
 
 
 def _gone(pid: int) -> bool:
