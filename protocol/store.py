@@ -153,6 +153,10 @@ class Store:
             if len(folder.name) == 2 and folder.is_dir():
                 yield from folder.iterdir()
 
+    def parts(self) -> Iterator[Path]:
+        """Yield what arrived of files so far, in no order."""
+        return self.root.glob("*.part")
+
     def _temporary(self) -> Path:
         # Never the part file: a pull of the same hash may be writing there.
         return self.root / f"{secrets.token_hex(16)}.tmp"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
+from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.selection_protocol import Answer
@@ -47,8 +49,10 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.messages import Jobs as JobList
-from protocol.store import Store, read_manifest
+from protocol.store import Store, reading_manifest
 from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
+
+T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
@@ -62,7 +66,7 @@ class Control:
     """Answers what comes in on control.
 
     Args:
-        sessions, jobs, workers, store, selections, capabilities: the server's.
+        sessions, jobs, workers, files, store, selections, capabilities: the server's.
         drop: called with a session that is to be forgotten.
         name: the server's name and version, shown to people.
         methods: the lifting methods on offer.
@@ -77,6 +81,7 @@ class Control:
         sessions: Sessions,
         jobs: Jobs,
         workers: Workers,
+        files: FileLoop,
         store: Store,
         selections: Selections,
         capabilities: CapabilityProbe,
@@ -87,6 +92,7 @@ class Control:
         self.sessions = sessions
         self.jobs = jobs
         self.workers = workers
+        self.files = files
         self.store = store
         self.selections = selections
         self.capabilities = capabilities
@@ -142,7 +148,8 @@ class Control:
             case Status():
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
             case GetResult():
-                return self._stored_result(message.job)
+                self._after(self._stored_result(message.job), received, socket, lambda result: result)
+                return None
             case Describe() | DescribeMethod():
                 self._describe(message, received, socket)
                 return None
@@ -167,6 +174,8 @@ class Control:
         if earlier is not None:
             self.drop(earlier)
         session = self.sessions.open(peer, now)
+        if (surplus := self.sessions.surplus()) is not None:
+            self.drop(surplus)
         session.features = frozenset(hello.features)
         return Welcome(
             protocol=(MAJOR, MINOR),
@@ -179,10 +188,30 @@ class Control:
             bulk=self.bulk_address,
         )
 
+    def _after(
+        self,
+        steps: Generator[None, None, T],
+        received: Received,
+        socket: RouterSocket,
+        then: Callable[[T], Message | None],
+    ) -> None:
+        """Answer with what ``then`` makes of the value of work on the store, or with what is wrong."""
+
+        def deliver(found: T | Fault) -> None:
+            try:
+                if isinstance(found, Fault):
+                    raise found
+                answer = then(found)
+            except Fault as fault:
+                socket.send_fault(received.peer, fault, received.id)
+            else:
+                if answer is not None:
+                    socket.send(received.peer, answer, id=received.id)
+
+        self.files.do(steps, deliver)
+
     def _submit(self, submit: Submit, session: Session, received: Received, socket: RouterSocket) -> None:
-        """Take a job; it is answered once that is written."""
-        if not self.jobs.knows(submit.job):
-            self._check(submit.request, submit.scene)
+        """Take a job; it is answered once its scene is checked and it is written."""
 
         def accepted(job: Job) -> None:
             session.following.add(job.id)
@@ -192,13 +221,20 @@ class Control:
             full = Unavailable(f"The server cannot write to its data folder: {reason}.", "Free some space there.")
             socket.send_fault(received.peer, full, received.id)
 
-        self.jobs.submit(submit, accepted, refused)
+        def take(paths: set[str] | None) -> None:
+            if paths is not None:
+                _check_paths_in(submit.request, paths)
+            self.jobs.submit(submit, accepted, refused)
 
-    def _stored_result(self, job: str) -> Result:
+        if self.jobs.knows(submit.job):
+            take(None)
+            return
+        self._check(submit.request)
+        self._after(self._stored_scene(submit.scene), received, socket, take)
+
+    def _stored_result(self, job: str) -> Generator[None, None, Result]:
         result = _result(self.jobs.told(job))
-        if not self.store.has(result.manifest):
-            raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
-        return result
+        return _if_stored(self.store, result)
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
         """Say what the machine is or which settings a method has, as soon as it is known."""
@@ -223,9 +259,12 @@ class Control:
                 selected = Selected(select.job, answer.count, answer.total, answer.label)
                 socket.send(received.peer, selected, parts, id=received.id)
 
-        self.selections.ask(self._stored_result(select.job).manifest, select, deliver)
+        def ask(result: Result) -> None:
+            self.selections.ask(result.manifest, select, deliver)
 
-    def _check(self, request: JobRequest, scene: str) -> None:
+        self._after(self._stored_result(select.job), received, socket, ask)
+
+    def _check(self, request: JobRequest) -> None:
         """Refuse what could only fail later."""
         check(request)
         check_paths(request)
@@ -239,20 +278,16 @@ class Control:
         if request.settings and self.capabilities.known:
             method = request.method or names[0]
             check_settings(method, request.settings, self.capabilities.known.methods.get(method, []))
-        paths = self._stored_scene(scene)
-        if request.splats is not None and request.splats not in paths:
-            raise BadArgument(
-                f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
-            )
-        if request.masks is not None and not any(path.startswith(f"{request.masks}/") for path in paths):
-            raise BadArgument(
-                f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
-            )
 
-    def _stored_scene(self, scene: str) -> set[str]:
-        """Return the paths in a stored scene."""
-        entries = read_manifest(self.store, scene)
-        missing = sum(not self.store.has(entry.digest) for entry in entries)
+    def _stored_scene(self, scene: str) -> Generator[None, None, set[str]]:
+        """Find the paths in a stored scene, which stays for a while."""
+        self.files.uploads.keep(scene)
+        entries = yield from reading_manifest(self.store, scene)
+        missing = 0
+        for count, entry in enumerate(entries):
+            missing += not self.store.has(entry.digest)
+            if count % 200 == 0:
+                yield
         if missing:
             raise NotFound(
                 f"{missing} files of the scene {scene[:12]}… are not on the server.", "Send the folder again."
@@ -298,6 +333,25 @@ class Control:
     @property
     def unsent(self) -> bool:
         return any(session.unsent or session.unpictured for session in self.sessions)
+
+
+def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
+    """Refuse a request for files that the scene with these paths does not have."""
+    if request.splats is not None and request.splats not in paths:
+        raise BadArgument(
+            f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
+        )
+    if request.masks is not None and not any(path.startswith(f"{request.masks}/") for path in paths):
+        raise BadArgument(
+            f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
+        )
+
+
+def _if_stored(store: Store, result: Result) -> Generator[None, None, Result]:
+    if not store.has(result.manifest):
+        raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
+    yield
+    return result
 
 
 def _described(found: Found | Error, question: Describe | DescribeMethod) -> Message:

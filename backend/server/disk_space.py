@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 
 from protocol.errors import Fault
 from protocol.eviction import evict
@@ -13,13 +14,15 @@ def free_space(
     store: Store,
     limit: int,
     dispensable: Sequence[tuple[str, ...]],
-    needed: Callable[[], Iterator[str]],
+    needed: Callable[[], Iterable[str]],
     now: float,
 ) -> Generator[None, None, int]:
     """Remove files until the store holds at most ``limit`` bytes, or nothing is left that may go.
 
-    First those go that no manifest names and that have been there for a day; then those of the ``dispensable``
-    manifests, as far as no manifest that stays names them too. Yields often; returns how many bytes were removed.
+    What arrived of files that nobody has gone on with for a day goes at any rate, and the oldest of it where it alone
+    is more than ``limit``. Of the files, first those go that no manifest names and that have been there for a day; then
+    those of the ``dispensable`` manifests, as far as no manifest that stays names them too. Yields often; returns how
+    many bytes of files were removed.
 
     Args:
         store: where. Files that are being written stay.
@@ -28,13 +31,31 @@ def free_space(
         needed: gives the manifests that stay, whatever they take. Asked again before each removal.
         now: seconds since 1970.
     """
-    return evict(
-        store,
-        limit,
-        [_Manifests(store, group) for group in dispensable],
-        lambda: [_Manifests(store, (manifest,)) for manifest in needed()],
-        loose_before=now - STALE,
+    yield from _remove_parts(store, limit, now)
+    return (
+        yield from evict(
+            store,
+            limit,
+            [_Manifests(store, group) for group in dispensable],
+            lambda: [_Manifests(store, (manifest,)) for manifest in needed()],
+            loose_before=now - STALE,
+        )
     )
+
+
+def _remove_parts(store: Store, limit: int, now: float) -> Generator[None, None, None]:
+    parts = []
+    for path in store.parts():
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            parts.append((status.st_mtime, status.st_size, path))
+        yield
+    held = sum(size for _, size, _ in parts)
+    for changed, size, path in sorted(parts):
+        if path.stem not in store.writers and (now - changed > STALE or held > limit):
+            path.unlink(missing_ok=True)
+            held -= size
+        yield
 
 
 class _Manifests:

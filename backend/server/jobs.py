@@ -306,6 +306,13 @@ class Jobs:
         marks = ", ".join("?" * len(states))
         return self._select(f"WHERE state IN ({marks}) ORDER BY number", *states)
 
+    def contents_of_ended(self) -> list[tuple[str, ...]]:
+        """Return the manifests of the scene and the result, if any, of each job that has ended, the oldest first."""
+        rows = self._table.execute(
+            "SELECT scene, manifest FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY number"
+        )
+        return [(scene, manifest) if manifest is not None else (scene,) for scene, manifest in rows]
+
     def step(self, job: str, stage: str, fraction: float, note: str) -> None:
         """Write how far a running job is."""
         self._change(self.get(job), synced=False, stage=stage, fraction=fraction, note=note)

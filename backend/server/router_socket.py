@@ -27,9 +27,12 @@ from protocol.messages import AnyMessage, Error, Message
 from protocol.wire import MAX_FRAME, Frame, decode, encode
 
 HIGH_WATER = 16
-"""Messages that libzmq holds per peer and direction: on bulk up to as many MiB."""
+"""Messages that libzmq holds per peer and direction on control."""
+BULK_HIGH_WATER = 8
+"""And on bulk, where each has up to a MiB."""
 MAX_BACKLOG = 64
-"""Messages that wait here for one peer; who lets more pile up is forgotten."""
+MAX_BACKLOG_BYTES = 16 << 20
+"""Messages that wait here for one peer, and their bytes; who lets more pile up is forgotten."""
 SEAL = 64
 """Bytes, at least, by which encryption makes a frame longer."""
 
@@ -62,6 +65,7 @@ class RouterSocket:
         address: where clients connect; port 0 takes a free one, and :attr:`address` says which.
         lost: called with a peer that is gone or reads nothing.
         keys: what to encrypt with; None for a wire in the clear, on loopback only.
+        high_water: messages that libzmq holds per peer and direction.
 
     Raises:
         Refused: if there are no keys and others could reach the address.
@@ -75,6 +79,7 @@ class RouterSocket:
         address: Address,
         lost: Callable[[bytes], None],
         keys: Keys | None = None,
+        high_water: int = HIGH_WATER,
     ) -> None:
         if keys is None and not address.is_loopback:
             raise Refused(
@@ -90,8 +95,8 @@ class RouterSocket:
             zmq.LINGER: 500,
             zmq.ROUTER_MANDATORY: 1,
             zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if keys else 0),
-            zmq.SNDHWM: HIGH_WATER,
-            zmq.RCVHWM: HIGH_WATER,
+            zmq.SNDHWM: high_water,
+            zmq.RCVHWM: high_water,
             zmq.HEARTBEAT_IVL: 2000,
             zmq.HEARTBEAT_TIMEOUT: 6000,
             zmq.HEARTBEAT_TTL: 6000,
@@ -159,16 +164,20 @@ class RouterSocket:
             return
         backlog = self._backlog.setdefault(peer, deque())
         backlog.append(frames)
-        if len(backlog) > MAX_BACKLOG:
+        if len(backlog) > MAX_BACKLOG or sum(len(each) for one in backlog for each in one) > MAX_BACKLOG_BYTES:
             self.forget(peer)
             self._lost(peer)
 
     def send_fault(self, peer: bytes, fault: Fault, id: int) -> None:
         self.send(peer, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]), id=id)
 
-    def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = ()) -> bool:
+    def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> bool:
         """Send a message only if the peer can take it now; say whether it did."""
-        return peer not in self._backlog and self._post([peer, *encode(message, arrays)])
+        return peer not in self._backlog and self._post([peer, *encode(message, arrays, id=id)])
+
+    def takes(self, peer: bytes) -> bool:
+        """Whether nothing waits here for a peer."""
+        return peer not in self._backlog
 
     def flush(self) -> None:
         """Send what had to wait, as far as the peers can take it."""

@@ -9,6 +9,7 @@ import pytest
 
 from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
+from backend.server.file_loop import FileLoop
 from backend.server.jobs import Jobs
 from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
@@ -43,7 +44,8 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     workers = Workers(jobs, store, tmp_path, WORKER, "auto")
     selections = Selections(store, tmp_path / "select", [])
     capabilities = CapabilityProbe(tmp_path / "log", [])
-    control = Control(sessions, jobs, workers, store, selections, capabilities, sessions.drop, "a server", [])
+    files = FileLoop(sessions, store, 0, list, lambda act: act(), lambda: None)
+    control = Control(sessions, jobs, workers, files, store, selections, capabilities, sessions.drop, "a server", [])
     jobs.changed = control.publish
     narrow = Narrow()
     socket = cast(RouterSocket, narrow)

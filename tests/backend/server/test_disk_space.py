@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 
@@ -47,6 +48,21 @@ def test_what_no_manifest_names_goes_after_a_day(tmp_path):
     assert not store.has(lost)
 
 
+def test_what_arrived_of_files_goes_after_a_day_and_past_the_limit(tmp_path):
+    store = Store(tmp_path)
+    names = [digit * 64 for digit in "0123"]
+    for age, name in enumerate(names):
+        store.part(name).write_bytes(b"x" * 100)
+        os.utime(store.part(name), (time.time() - age, time.time() - age))
+    store.writers.add(names[3])
+    finish(free_space(store, 1000, [], lambda: iter(()), time.time()))
+    assert len(list(store.parts())) == 4
+    finish(free_space(store, 250, [], lambda: iter(()), time.time()))
+    assert {path.stem for path in store.parts()} == {names[0], names[3]}, "the oldest that nobody writes have gone"
+    finish(free_space(store, 1000, [], lambda: iter(()), time.time() + STALE + 1))
+    assert {path.stem for path in store.parts()} == {names[3]}
+
+
 def test_what_is_being_written_or_asked_for_meanwhile_stays(tmp_path):
     store = Store(tmp_path)
     manifest = folder(store, b"a" * 1000)
@@ -73,12 +89,12 @@ def test_a_server_keeps_the_newest(tmp_path, connect, scene):
             jobs.append(client.submit(manifest).job)
             client.until(jobs[-1], "done")
         # Those just sent could be asked for again; an hour later they cannot.
-        served.server.uploads._offered.clear()
+        served.server.files.uploads._offered.clear()
         manifest, _ = client.offer(scene(f"write {uuid.uuid4().hex} 10000", "done"))
         jobs.append(client.submit(manifest).job)
         client.until(jobs[-1], "done")
         end = time.monotonic() + 10
-        while served.server._tidying is not None:
+        while served.server.files.evicting:
             assert time.monotonic() < end
             time.sleep(0.01)
         for job in jobs[:2]:
