@@ -387,6 +387,10 @@ def serve(
     keep: Annotated[
         float, typer.Option(min=0, metavar="GB", help="Size limit of the store. The oldest captures are deleted first.")
     ] = 200.0,
+    worker_memory: Annotated[
+        float | None,
+        typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
+    ] = None,
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
@@ -403,6 +407,7 @@ def serve(
         encrypted=encrypt,
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
+        worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
     )
 
 
@@ -421,6 +426,22 @@ def pairing(
     typer.echo(known.pairing.text())
     if renew:
         typer.echo("A running server on this folder accepts the old string until it is restarted.", err=True)
+
+
+@app.command("check")
+def check_store(
+    store: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of a server (--data), or a store alone, such as the cache of the add-on."),
+    ] = None,
+) -> int:
+    """Check what a stopped server keeps, and remove damaged files so that they are sent again.
+
+    Exit status: 0 if nothing is wrong, 1 if something was wrong, 2 if the folder cannot be checked or mended.
+    """
+    from backend.server.check import check as run
+
+    return run(store or _data_folder(), typer.echo)
 
 
 @app.command()

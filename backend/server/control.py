@@ -30,6 +30,7 @@ from protocol.messages import (
     Describe,
     DescribeMethod,
     Error,
+    FileEntry,
     GetResult,
     Heartbeat,
     Hello,
@@ -283,14 +284,11 @@ class Control:
         """Find the paths in a stored scene, which stays for a while."""
         self.files.uploads.keep(scene)
         entries = yield from reading_manifest(self.store, scene)
-        missing = 0
-        for count, entry in enumerate(entries):
-            missing += not self.store.has(entry.digest)
-            if count % 200 == 0:
-                yield
+        missing = yield from _missing(self.store, entries)
         if missing:
             raise NotFound(
-                f"{missing} files of the scene {scene[:12]}… are not on the server.", "Send the folder again."
+                f"{missing} files of the scene {scene[:12]}… are damaged or missing on the server.",
+                "Send the folder again.",
             )
         return {entry.path for entry in entries}
 
@@ -348,10 +346,23 @@ def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
 
 
 def _if_stored(store: Store, result: Result) -> Generator[None, None, Result]:
-    if not store.has(result.manifest):
+    if not store.has(result.manifest, result.size):
         raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
-    yield
+    entries = yield from reading_manifest(store, result.manifest)
+    missing = yield from _missing(store, entries)
+    if missing:
+        raise NotFound(f"{missing} files of the result are damaged or missing on the server.", "Segment again.")
     return result
+
+
+def _missing(store: Store, entries: Sequence[FileEntry]) -> Generator[None, None, int]:
+    """Count the files that are not stored, or not with their size."""
+    missing = 0
+    for count, entry in enumerate(entries):
+        missing += not store.has(entry.digest, entry.size)
+        if count % 200 == 0:
+            yield
+    return missing
 
 
 def _described(found: Found | Error, question: Describe | DescribeMethod) -> Message:

@@ -120,6 +120,9 @@ class Jobs:
         changed: called from :meth:`deliver` with the job after each change of it, once the change is written.
         wake: called, from a thread, when there is something to deliver.
 
+    Attributes:
+        damaged: the ids of the rows that cannot be read.
+
     Raises:
         Unavailable: if the file is no database of jobs, of another version, or damaged.
     """
@@ -136,14 +139,18 @@ class Jobs:
             self._file = JobFile(path, self._prepare, wake)
         except sqlite3.Error as error:
             raise self._unreadable(str(error)) from error
-        try:
-            self._file.load(self._table)
-            live = self._select("WHERE state NOT IN ('done', 'failed', 'cancelled') ORDER BY number")
-        except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
-            self._file.close()
-            raise self._unreadable(str(error)) from error
-        self._live = {job.id: job for job in live}
+        self._file.load(self._table)
+        self._live: dict[str, Job] = {}
         """The jobs that have not ended, the oldest first."""
+        self.damaged: list[str] = []
+        for id in self.ids():
+            try:
+                job = self.get(id)
+            except (ValueError, TypeError):  # msgspec's errors are ValueErrors
+                self.damaged.append(id)
+            else:
+                if job.state not in FINAL_STATES:
+                    self._live[id] = job
 
     def _prepare(self, file: sqlite3.Connection) -> None:
         layout = file.execute("PRAGMA user_version").fetchone()[0]
@@ -282,6 +289,17 @@ class Jobs:
         """
         if self.get(job).state not in FINAL_STATES:
             raise ValueError(f"job {job} has not ended")
+        self._remove(job)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all jobs, oldest first, without reading their rows."""
+        return [row[0] for row in self._table.execute("SELECT id FROM jobs ORDER BY number")]
+
+    def remove_damaged(self, job: str) -> None:
+        """Remove a row that cannot be read, whatever it says, and keep the id."""
+        self._remove(job)
+
+    def _remove(self, job: str) -> None:
         statements = (
             ("INSERT OR IGNORE INTO forgotten (id) VALUES (?)", (job,)),
             ("DELETE FROM jobs WHERE id = ?", (job,)),

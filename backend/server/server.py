@@ -70,6 +70,7 @@ def serve(
     encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
+    worker_memory: int | None = None,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -87,6 +88,7 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
+        worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
@@ -98,7 +100,14 @@ def serve(
     with (
         _disk_in_sentences(data),
         Server(
-            bind, data, device, encrypted=encrypted, keep=keep, worker_command=worker_command, methods=methods
+            bind,
+            data,
+            device,
+            encrypted=encrypted,
+            keep=keep,
+            worker_memory=worker_memory,
+            worker_command=worker_command,
+            methods=methods,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -135,6 +144,7 @@ class Server:
         *,
         encrypted: bool = False,
         keep: int = KEEP,
+        worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
         probe_command: Sequence[str] = PROBE,
@@ -153,11 +163,16 @@ class Server:
             opened.callback(self._wake.close)
             self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake)
             opened.callback(self.jobs.close)
+            if self.jobs.damaged:
+                raise Unavailable(
+                    f"{len(self.jobs.damaged)} jobs in {data / 'jobs.sqlite'} cannot be read.",
+                    f"Run backend check {data}, which removes them.",
+                )
             self.store = Store(data / "store")
             self.sessions = Sessions(session_lifetime)
             self.files = FileLoop(self.sessions, self.store, keep, self._scenes_in_use, self._post, self._thread_failed)
             opened.callback(self.files.close)
-            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
+            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device, worker_memory)
             self.selections = Selections(self.store, data / "select", selector_command, self._wake)
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
             self.control = Control(

@@ -16,6 +16,7 @@ import numpy as np
 
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
+from protocol.coroutines import finish, map_steps
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
@@ -42,7 +43,7 @@ MAX_GETS = 256
 RANGES = 4
 """Ranges that one client is sent at one go."""
 CHECK_SLICE = 0.005
-"""Seconds of checking a manifest at one go."""
+"""Seconds of checking a manifest and hashing stored files at one go."""
 RECENT = 3600.0
 """Seconds for which a scene is kept for a job that nobody has submitted yet."""
 RESERVE = 256 << 20
@@ -57,8 +58,8 @@ class Upload:
         self.manifest = offer.manifest
         self.id = id
         self.pull = pull
+        self.unfolding: Generator[None, None, list[FileEntry]] | None = None
         self.files_known = False
-        self.reading: Generator[None, None, list[FileEntry]] | None = None
 
     def expects(self, chunk: Chunk) -> bool:
         return any(get.digest == chunk.digest and get.offset == chunk.offset for get in self.pull.expected)
@@ -88,7 +89,10 @@ class Uploads:
     @property
     def busy(self) -> bool:
         """Whether :meth:`tick` goes on at once."""
-        return any(upload.reading is not None or upload.pull.catching_up for upload in self.uploads)
+        return any(
+            (upload.unfolding is not None and not upload.files_known) or upload.pull.catching_up
+            for upload in self.uploads
+        )
 
     def waiting(self) -> list[bytes]:
         """Return the clients that are to be sent ranges as soon as they can take them."""
@@ -166,6 +170,7 @@ class Uploads:
         if len(self.uploads) >= ALL_UPLOADS:
             raise Unavailable(f"The server already takes {ALL_UPLOADS} uploads.", "Try again in a moment.")
         entry = FileEntry("manifest", offer.size, offer.manifest)
+        finish(self.store.verify([entry]))
         self.uploads.append(Upload(received.peer, offer, received.id, self._pull([entry])))
 
     def _pull(self, entries: list[FileEntry]) -> Pull:
@@ -243,10 +248,8 @@ class Uploads:
             self._hand_out(peer, socket)
 
     def _ask(self, upload: Upload, socket: RouterSocket) -> None:
-        if upload.pull.done and not upload.files_known:
-            self._unfold(upload, socket)
-            if not upload.files_known:
-                return
+        if upload.pull.done and not upload.files_known and not self._unfold(upload, socket):
+            return
         for get in upload.pull.requests():
             self._asked += 1
             socket.send(upload.peer, get, id=self._asked)
@@ -254,17 +257,16 @@ class Uploads:
             self._end(upload)
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
-    def _unfold(self, upload: Upload, socket: RouterSocket) -> None:
-        """Go on from the manifest, which is stored, to the files in it, once it is checked."""
-        upload.reading = upload.reading or reading_manifest(self.store, upload.manifest)
+    def _unfold(self, upload: Upload, socket: RouterSocket) -> bool:
+        """Go on, in steps, from the manifest, which is stored, to the files in it; say whether that is done."""
+        upload.unfolding = upload.unfolding or self._sound_entries(upload.manifest)
         until = time.monotonic() + CHECK_SLICE
         try:
             while time.monotonic() < until:
-                next(upload.reading)
-            return
+                next(upload.unfolding)
+            return False
         except StopIteration as end:
-            upload.reading = None
-            entries: list[FileEntry] = end.value
+            entries = end.value
         upload.pull = self._pull(entries)
         upload.files_known = True
         unique = {entry.digest: entry.size for entry in entries}
@@ -276,3 +278,10 @@ class Uploads:
             total_bytes=sum(unique.values()),
         )
         socket.send(upload.peer, wanted, id=upload.id)
+        return True
+
+    def _sound_entries(self, manifest: str) -> Generator[None, None, list[FileEntry]]:
+        """Read a stored manifest and remove the damaged ones among the files in it; yields often."""
+        entries = yield from reading_manifest(self.store, manifest)
+        yield from map_steps(lambda _: None, self.store.verify(entries))
+        return entries

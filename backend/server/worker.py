@@ -18,13 +18,14 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from backend.memory import gib
 from backend.pictures import Take
 from backend.progress import Cancelled, Progress, Stopped
-from backend.server import worker_protocol
+from backend.server import memory_limit, worker_protocol
 from backend.server.kept_poses import KeptPoses
 from backend.server.worker_channel import Channel, HeldError
 from backend.server.worker_protocol import Assignment, Done, Failed, Pictured, Step, Stopping, clip
-from protocol.errors import BadArgument, Fault
+from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.job_request import JobRequest, check_paths
 from protocol.store import Store, read_manifest
 
@@ -67,8 +68,10 @@ def work(folder: Path, token: str, segment: Segment) -> int:
     try:
         reporter.progress("scene", 0.0)
         assignment = worker_protocol.read_assignment(folder)
+        limit = assignment.memory or memory_limit.usual_limit()
+        memory_limit.watch(limit, lambda: _end_for_memory(reporter.channel, limit))
         store = Store(Path(assignment.store))
-        request = _prepare(folder, assignment, store)
+        request = _prepare(folder, assignment, store, reporter.progress)
         segment(
             folder / worker_protocol.SCENE,
             folder / worker_protocol.RESULT,
@@ -92,6 +95,17 @@ def work(folder: Path, token: str, segment: Segment) -> int:
         return 1
     reporter.channel.say(Done(), surely=True)
     return 0
+
+
+def _end_for_memory(channel: Channel, limit: int) -> None:
+    """Say that the memory ran out, and end this process, whose main thread still fills it."""
+    sentence = f"The job needs more than {gib(limit)} of memory, the limit of a worker on this server."
+    remedy = (
+        "Use fewer or smaller photographs and masks or fewer Gaussians, or start the server with a larger "
+        "--worker-memory."
+    )
+    channel.say(Failed(Unavailable.code, sentence, remedy), surely=True)
+    os._exit(1)
 
 
 class _Reporter:
@@ -119,11 +133,12 @@ class _Reporter:
         self.channel.say(Pictured())
 
 
-def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
+def _prepare(folder: Path, assignment: Assignment, store: Store, progress: Progress) -> JobRequest:
     """Lay out the scene in the job's folder; return what is to be done.
 
     Raises:
         BadArgument: if the request names a path outside the scene.
+        NotFound: if a file of the scene is not stored, or damaged.
     """
     check_paths(assignment.request)
     model = assignment.request.masks_model
@@ -132,7 +147,10 @@ def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
     scene = folder / worker_protocol.SCENE
     for leftover in (scene, folder / worker_protocol.RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
-    store.checkout(read_manifest(store, assignment.scene), scene)
+    entries = read_manifest(store, assignment.scene)
+    for entry in entries:
+        store.checkout([entry], scene)
+        progress("scene", 0.0, "reading the stored files")
     return replace(assignment.request, device=assignment.device)
 
 

@@ -45,13 +45,14 @@ Device = Literal["auto", "cuda", "cpu"]
 
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file ``job.json``: which stored scene, and what to do with it on which device."""
+    """The file ``job.json``: which stored scene, what to do with it on which device, and in how much memory (bytes)."""
 
     store: str
     title: Name
     scene: Digest
     request: JobRequest
     device: Device
+    memory: int | None = None
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):

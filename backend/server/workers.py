@@ -80,6 +80,7 @@ class Workers:
         root: holds a folder per job.
         command: the worker's program and first arguments.
         device: what "auto" means to the jobs: "auto" (the worker decides), "cuda" or "cpu".
+        memory: bytes that a worker may use; None for what is usual on this machine.
 
     Attributes:
         pictures: of the jobs that run, the newest each.
@@ -87,12 +88,21 @@ class Workers:
         wake: called, from a thread, when a result is stored.
     """
 
-    def __init__(self, jobs: Jobs, store: Store, root: Path, command: Sequence[str], device: Device) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        store: Store,
+        root: Path,
+        command: Sequence[str],
+        device: Device,
+        memory: int | None = None,
+    ) -> None:
         self.jobs = jobs
         self.store = store
         self.root = root
         self.command = list(command)
         self.device: Device = device
+        self.memory = memory
         self.runs: list[RunningJob] = []
         self._not_before: dict[str, float] = {}
         self.pictures: dict[str, NDArray[np.uint8]] = {}
@@ -242,7 +252,8 @@ class Workers:
         try:
             folder = self._folder(job.id)
             store = str(self.store.root.resolve())
-            worker_protocol.write_assignment(folder, Assignment(store, job.title, job.scene, job.request, device))
+            assignment = Assignment(store, job.title, job.scene, job.request, device, self.memory)
+            worker_protocol.write_assignment(folder, assignment)
             process = WorkerProcess.start(self.command, folder)
         except (Fault, OSError) as error:
             if (missing := shortage(error)) is not None:

@@ -62,7 +62,8 @@ def download(
 def _fetch(
     entries: list[FileEntry], dispatcher: Dispatcher, store: Store, local: Path | None, tell: Tell
 ) -> Steps[None]:
-    """Fetch what the store lacks of ``entries``."""
+    """Fetch what the store lacks of ``entries``, or has damaged."""
+    yield from map_steps(lambda _: True, store.verify(entries))
     if local is not None:
         yield from link_files(store, local, entries, tell)
     pull = Pull(store, entries)

@@ -13,7 +13,7 @@ import pytest
 from backend.server import worker_process, worker_protocol
 from backend.server.worker_protocol import Assignment, Done, Failed, Step, Stopping
 from protocol.job_request import JobRequest
-from protocol.manifest import pack_manifest
+from protocol.manifest import digest_of, pack_manifest
 from protocol.store import Store
 from tests.backend.server.client import PATIENCE, entries_of
 from tests.backend.server.conftest import HERE, Serving
@@ -168,3 +168,36 @@ def test_what_is_no_line_is_none(line):
 def test_text_is_clipped_to_one_printable_line():
     assert worker_protocol.clip("a\nb\x1b[0m", 20) == "a b [0m"
     assert worker_protocol.clip("x" * 30, 10) == "x" * 9 + "…"
+
+
+def test_a_damaged_scene_is_removed_and_said(served, connect, tmp_path):
+    client = connect(served)
+    folder = write(tmp_path / "scene", "good")
+    manifest, _ = client.offer(folder)
+    job = client.submit(client.offer(write(tmp_path / "other", "wait"))[0]).job
+    waits = client.submit(manifest).job
+    photograph = Store(served.data / "store").path(digest_of(b"photograph"))
+    client.until(job, "running", stage="lift")
+    photograph.unlink()
+    photograph.write_bytes(b"PHOTOGRAPH")
+    client.cancel(job)
+    error = client.until(waits).error
+    assert (error.sentence, error.remedy) == (
+        "The file images/a.png was damaged and has been removed.",
+        "Send the folder again.",
+    )
+    client.offer(folder)
+    assert client.until(client.submit(manifest).job).state == "done"
+
+
+def test_a_worker_that_takes_too_much_memory_ends_with_a_sentence(tmp_path, connect, monkeypatch):
+    monkeypatch.chdir(HERE.parents[2])
+    served = Serving(tmp_path / "data", worker_command=COMMAND, worker_memory=400 << 20)
+    try:
+        client = connect(served)
+        job = client.submit(client.offer(write(tmp_path / "scene", "greedy"))[0]).job
+        error = client.until(job, patience=60).error
+        assert error.sentence == "The job needs more than 0.4 GiB of memory, the limit of a worker on this server."
+        assert "--worker-memory" in error.remedy
+    finally:
+        served.stop()
