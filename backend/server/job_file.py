@@ -120,7 +120,7 @@ class JobFile:
 
     def when_written(self, done: Callable[[], object]) -> None:
         """Have ``done`` called once all that was to be written so far is: at once where it is."""
-        if self._idle() and not self._written:
+        if self.idle and not self._written:
             done()
         else:
             self.write(synced=False, done=done)
@@ -139,7 +139,7 @@ class JobFile:
     def flush(self, patience: float) -> None:
         """Wait until all is written, no longer than so many seconds, and deliver."""
         with self._changed:
-            self._changed.wait_for(lambda: self.broken is not None or self._idle(), patience)
+            self._changed.wait_for(lambda: self.broken is not None or self.idle, patience)
         while self._written:
             self._written.popleft()()
 
@@ -151,7 +151,9 @@ class JobFile:
             self._thread.join()
         self._connection.close()
 
-    def _idle(self) -> bool:
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is to be written."""
         return not self._writes and not self._busy
 
     def _run(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from backend.server.job_file import JobFile
+from backend.server.job_file import JobFile, Statement
 from backend.server.worker_protocol import clip
 from protocol.errors import NotFound, Refused, Unavailable
 from protocol.job_request import JobRequest
@@ -135,6 +135,8 @@ class Jobs:
         self._table = sqlite3.connect(":memory:", isolation_level=None)
         self._unwritten: dict[str, tuple[int, Job | None]] = {}
         """Of jobs with changes to be written: how many, and the job before them, None where it is new."""
+        if _emptied(path):
+            raise self._unreadable("the file is empty, and there are folders of jobs beside it")
         try:
             self._file = JobFile(path, self._prepare, wake)
         except sqlite3.Error as error:
@@ -195,6 +197,10 @@ class Jobs:
     def when_written(self, act: Callable[[], object]) -> None:
         """Do something once all that has been decided so far is written: now, or from :meth:`deliver`."""
         self._file.when_written(act)
+
+    @property
+    def all_written(self) -> bool:
+        return self._file.idle
 
     def close(self) -> None:
         """Write what is left to write, and close the file."""
@@ -281,15 +287,16 @@ class Jobs:
         """Say whether a job was ever submitted."""
         return bool(self._select("WHERE id = ?", job)) or self._forgotten(job)
 
-    def forget(self, job: str) -> None:
-        """Remove the row of a job that has ended, and keep its id, so that a repeated submission does not run it again.
+    def forget(self, *jobs: str) -> None:
+        """Remove the rows of jobs that have ended, and keep their ids, so that a repeated submission runs none again.
 
         Raises:
-            ValueError: if it has not ended.
+            ValueError: if one has not ended.
         """
-        if self.get(job).state not in FINAL_STATES:
-            raise ValueError(f"job {job} has not ended")
-        self._remove(job)
+        for job in jobs:
+            if self.get(job).state not in FINAL_STATES:
+                raise ValueError(f"job {job} has not ended")
+        self._remove(*jobs)
 
     def ids(self) -> list[str]:
         """Return the ids of all jobs, oldest first, without reading their rows."""
@@ -299,11 +306,11 @@ class Jobs:
         """Remove a row that cannot be read, whatever it says, and keep the id."""
         self._remove(job)
 
-    def _remove(self, job: str) -> None:
-        statements = (
-            ("INSERT OR IGNORE INTO forgotten (id) VALUES (?)", (job,)),
-            ("DELETE FROM jobs WHERE id = ?", (job,)),
-        )
+    def _remove(self, *jobs: str) -> None:
+        statements: list[Statement] = []
+        for job in jobs:
+            statements.append(("INSERT OR IGNORE INTO forgotten (id) VALUES (?)", (job,)))
+            statements.append(("DELETE FROM jobs WHERE id = ?", (job,)))
         for statement in statements:
             self._table.execute(*statement)
         self._file.write(*statements, synced=True)
@@ -323,6 +330,13 @@ class Jobs:
             return [job for job in list(self._live.values()) if job.state in states]
         marks = ", ".join("?" * len(states))
         return self._select(f"WHERE state IN ({marks}) ORDER BY number", *states)
+
+    def oldest_ended(self, keep: int, most: int) -> list[str]:
+        """Return the oldest jobs that have ended beyond the newest ``keep`` of them, at most so many."""
+        ended = "FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"
+        surplus = self._table.execute(f"SELECT count(*) {ended}").fetchone()[0] - keep
+        rows = self._table.execute(f"SELECT id {ended} ORDER BY number LIMIT ?", (max(0, min(surplus, most)),))
+        return [id for (id,) in rows]
 
     def contents_of_ended(self) -> list[tuple[str, ...]]:
         """Return the manifests of the scene and the result, if any, of each job that has ended, the oldest first."""
@@ -411,6 +425,12 @@ class Jobs:
 
     def _select(self, clause: str, *values: Any) -> list[Job]:
         return [_job(row) for row in self._table.execute(f"SELECT {_COLUMNS} FROM jobs {clause}", values)]
+
+
+def _emptied(path: Path) -> bool:
+    """Whether the file holds nothing, though a server has had jobs here."""
+    folders = path.parent / "jobs"
+    return path.is_file() and path.stat().st_size == 0 and folders.is_dir() and any(folders.iterdir())
 
 
 def _add_columns(file: sqlite3.Connection) -> None:

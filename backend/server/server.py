@@ -10,9 +10,9 @@ finished ones with their results, waiting ones still waiting, and those that ran
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -54,6 +54,10 @@ PROBE = (sys.executable, "-m", "backend.server.probe")
 
 KEEP = 200_000_000_000
 """Bytes that the store may hold unless told otherwise."""
+KEPT_JOBS = 10_000
+"""Jobs that have ended whose records are kept; older ones are removed, but never run again."""
+FORGOTTEN_AT_ONCE = 100
+"""Records that are removed in one turn of the loop."""
 RECOVERY_PATIENCE = 10.0
 """Seconds for which clients wait until what the end of the last server means to its jobs is written."""
 
@@ -153,6 +157,7 @@ class Server:
     ) -> None:
         where = parse_bind(bind)
         self._stopping = self._broken = False
+        self._old_left = True
         self._letters: deque[Callable[[], object]] = deque()
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
@@ -262,6 +267,8 @@ class Server:
             self._letters.popleft()()
         self.workers.tick()
         self.jobs.deliver()
+        if self._old_left:
+            self._old_left = self.workers.forget_old(KEPT_JOBS, FORGOTTEN_AT_ONCE)
         self.selections.tick()
         self.capabilities.tick()
         self.control.push(self.control_socket)
@@ -272,7 +279,7 @@ class Server:
 
     def _pause(self) -> float:
         """Seconds to wait for news at most; short where a slow peer is to be tried again."""
-        held_back = self.control.unsent or self.control_socket.waiting
+        held_back = self.control.unsent or self.control_socket.waiting or self._old_left
         return min(self.workers.pause(), 0.02 if held_back else 1.0)
 
     def _finish(self) -> None:
@@ -282,6 +289,7 @@ class Server:
     def _changed(self, job: Job) -> None:
         self.control.publish(job)
         if job.state in FINAL_STATES:
+            self._old_left = True
             self._evict()
 
     def _evict(self) -> None:
@@ -310,13 +318,17 @@ class Server:
 
 @contextlib.contextmanager
 def _disk_in_sentences(data: Path) -> Iterator[None]:
-    """Say what it means when the table of jobs cannot be written: no promise can be kept, so the server ends."""
+    """Say in a sentence what is wrong with the data folder."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise Unavailable(
-            f"The jobs in {data} cannot be written: {error}.", "Free some space there and start the server again."
-        ) from error
+    except OSError as error:
+        raise _unusable(data, error) from error
+
+
+def _unusable(data: Path, error: OSError) -> Unavailable:
+    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+    remedy = "Free some space there and start the server again." if full else "Choose another folder with --data."
+    return Unavailable(f"The data folder {data} cannot be used: {error.strerror or error}.", remedy)
 
 
 @contextlib.contextmanager
@@ -326,9 +338,7 @@ def _data_folder(data: Path) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         held = lock.hold(data / "lock")
     except OSError as error:
-        raise Unavailable(
-            f"The data folder {data} cannot be used: {error.strerror}.", "Choose another folder with --data."
-        ) from error
+        raise _unusable(data, error) from error
     if held is None:
         owner = lock.signature(data / "lock")
         raise Refused(

@@ -192,6 +192,19 @@ class Workers:
                 run.process.ask_to_cancel()
         return after
 
+    def forget_old(self, keep: int, most: int) -> bool:
+        """Remove the records and folders of the oldest jobs that have ended beyond ``keep``; say if more may be left.
+
+        Their ids are kept, so that none of them is run again. What they made is removed as the store needs room.
+        """
+        if not self.jobs.all_written:
+            return True  # what clients wait for goes first
+        old = self.jobs.oldest_ended(keep, most)
+        if old:
+            self.jobs.forget(*old)
+            self.jobs.when_written(lambda: self._pool.submit(_remove_folders, [self.root / job for job in old]))
+        return len(old) == most
+
     def stop(self) -> None:
         """Have all workers write checkpoints and end. Their jobs are queued again; those with a result are finished."""
         waiting = [run for run in self.runs if run.storing is None]
@@ -231,13 +244,15 @@ class Workers:
         """Yield the queued jobs whose device no running and no earlier job is to use, oldest first."""
         taken = [run.device for run in self.runs]
         now = time.monotonic()
-        for job in self.jobs.in_state("queued"):
+        for job in self.jobs.in_state("queued") if _room(taken) else ():
             if now < self._not_before.get(job.id, now):
                 continue
             device = self._device(job)
             if not any(device == other or "auto" in (device, other) for other in taken):
                 yield job
             taken.append(device)
+            if not _room(taken):
+                return
 
     def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
@@ -435,6 +450,11 @@ class Workers:
         )
 
 
+def _room(taken: Sequence[str]) -> bool:
+    """Whether a job might start beside those that use these devices."""
+    return "auto" not in taken and not {"cuda", "cpu"}.issubset(taken)
+
+
 def _manner(run: RunningJob, status: int | None) -> tuple[str, bool]:
     """Return how a worker without a last word ended, as the beginning of a sentence, and whether another may do better.
 
@@ -468,6 +488,11 @@ def _quote(run: RunningJob, most: int) -> str:
         return ""
     words = "the last line of its log is" if len(lines) == 1 else "the last lines of its log are"
     return f"; {words} {' / '.join(lines)!r}"
+
+
+def _remove_folders(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tidy(folder: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from backend.server.disk_space import free_space
 from protocol.coroutines import finish
-from protocol.errors import NotFound
+from protocol.errors import NotFound, Refused
 from protocol.manifest import pack_manifest
-from protocol.messages import FileEntry, GetResult, Result
+from protocol.messages import FileEntry, GetResult, Jobs, Result, Status
 from protocol.store import STALE, Store
 from tests.backend.server.conftest import Serving
 
@@ -106,3 +106,21 @@ def test_a_server_keeps_the_newest(tmp_path, connect, scene):
         assert held <= 30_000
     finally:
         served.stop()
+
+
+def test_records_and_folders_of_old_jobs_go_and_none_of_them_runs_again(tmp_path, connect, scene, monkeypatch):
+    monkeypatch.setattr("backend.server.server.KEPT_JOBS", 2)
+    served = Serving(tmp_path / "data")
+    client = connect(served)
+    manifest, _ = client.offer(scene("write out 10", "done"))
+    jobs = [client.submit(manifest).job for _ in range(5)]
+    for job in jobs:
+        client.until(job, "done")
+    end = time.monotonic() + 10
+    while {path.name for path in (served.data / "jobs").iterdir()} != set(jobs[3:]):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert [info.job for info in client.ask(Status(), Jobs).jobs] == jobs[:2:-1]
+    with pytest.raises(Refused, match="ended long ago"):
+        client.submit(manifest, job=jobs[0])
+    served.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -97,7 +98,7 @@ def test_what_is_told_is_on_disk_already(tmp_path):
 @given(names=st.lists(st.sampled_from(ACTS), max_size=8))
 def test_no_order_of_events_breaks_the_table(names):
     seen = []
-    jobs = Jobs(":memory:", seen.append)  # pyright: ignore[reportArgumentType]
+    jobs = Jobs(Path(":memory:"), seen.append)
     jobs.submit(SUBMIT)
     for name in names:
         before = jobs.get(JOB)
@@ -171,3 +172,18 @@ def test_a_forgotten_job_is_never_run_again(tmp_path):
         jobs.submit(SUBMIT)
     assert "a new id" in caught.value.remedy
     assert jobs.in_state("queued") == []
+
+
+def test_the_oldest_that_have_ended_are_surplus(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    ids = [f"{number:032x}" for number in range(6)]
+    for job in ids:
+        jobs.submit(Submit(job, "", "a" * 64))
+    jobs.flush()
+    for job in ids[1:]:
+        jobs.cancel(job)
+    assert jobs.oldest_ended(5, 10) == []
+    assert jobs.oldest_ended(2, 10) == ids[1:4]
+    assert jobs.oldest_ended(2, 2) == ids[1:3]
+    assert jobs.contents_of_ended() == [("a" * 64,)] * 5
+    jobs.close()
