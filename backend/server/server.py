@@ -54,6 +54,9 @@ PROBE = (sys.executable, "-m", "backend.server.probe")
 
 KEEP = 200_000_000_000
 """Bytes that the store may hold unless told otherwise."""
+SWITCH = 0.001
+"""Seconds that a thread may keep Python to itself: one that checks a manifest otherwise adds 5 ms to each step of the
+others, of which an answer needs several."""
 KEPT_JOBS = 10_000
 """Jobs that have ended whose records are kept; older ones are removed, but never run again."""
 FORGOTTEN_AT_ONCE = 100
@@ -120,6 +123,7 @@ def serve(
             announce(f"Pairing string, a secret, for the add-on's preferences: {server.keys.pairing.text()}")
         elif server.keys is not None:
             announce(f"The pairing string has not changed. To print it: backend pairing --data {data}")
+        sys.setswitchinterval(SWITCH)
         # Whoever started this process may wait for that line at the other end of a pipe.
         sys.stdout.flush()
         if end_with_input:
