@@ -8,8 +8,8 @@ frozen; a frozen worker is left to the server. The client is a process that does
 until it has the result. A server here takes a silent idle worker for frozen after :data:`IDLE_AFTER` seconds, not 60.
 
 Reported are jobs that were lost, ran twice at a time, or have other Gaussians or labels than an undisturbed job, and
-the longest recovery: the time from the restart of the server, from the end of its freeze, or from the act, to the next word
-that the client has from the server, or to a new worker.
+the longest recovery: the time from the restart of the server, from the end of its freeze, or from the act, to the next
+word that the client has from the server, or to a new worker.
 """
 
 from __future__ import annotations

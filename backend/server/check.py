@@ -82,7 +82,7 @@ def _check_files(store: Store, tell: Tell) -> tuple[int, int]:
     for path in sorted(store.files()):
         count += 1
         if not _DIGEST.fullmatch(path.name) or path.parent.name != path.name[:2] or not path.is_file():
-            tell(f"{path} is not a stored file and is left as it is.")
+            tell(f"{path} is not a stored file and was not changed.")
         elif finish(hash_file(path)) != path.name:
             path.unlink()
             tell(f"{path} is damaged and was removed.")

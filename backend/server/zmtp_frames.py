@@ -135,7 +135,7 @@ class FrameCounter:
         if head[0] & _COMMAND:
             size = 9 if head[0] & _LONG else 2
             if not bytes(head[size:]).startswith(_COMMANDS):
-                raise BadFrames("A command of ZMTP is none that a client sends.")
+                raise BadFrames("A connection sent a command of ZMTP that no client sends.")
             self._charged = False
             self._body = length - (len(head) - size)
         else:

@@ -134,7 +134,7 @@ def test_what_is_no_stored_file_is_left(data):
     foreign.write_text("mine")
     status, said = checked(data)
     assert status == 1
-    assert said[0] == f"{foreign} is not a stored file and is left as it is."
+    assert said[0] == f"{foreign} is not a stored file and was not changed."
     assert foreign.read_text() == "mine"
 
 
