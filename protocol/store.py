@@ -15,7 +15,7 @@ from pathlib import Path
 
 from protocol.coroutines import finish, map_steps
 from protocol.errors import BadResult, NotFound
-from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpack_manifest
+from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpacking
 from protocol.messages import FileEntry
 from protocol.safe_path import safe_path
 
@@ -187,6 +187,10 @@ class Store:
             if len(folder.name) == 2 and folder.is_dir():
                 yield from folder.iterdir()
 
+    def parts(self) -> Iterator[Path]:
+        """Yield what arrived of files so far, in no order."""
+        return self.root.glob("*.part")
+
     def _temporary(self) -> Path:
         # Not the part file: a pull of the same hash may be writing it.
         return self.root / f"{secrets.token_hex(16)}.tmp"
@@ -242,14 +246,18 @@ def _remove_stale(path: Path) -> None:
 
 
 def read_manifest(store: Store, digest: str) -> list[FileEntry]:
-    """Return the entries of a stored manifest.
+    """Return the entries of a stored manifest; raises as :func:`reading_manifest`."""
+    return finish(reading_manifest(store, digest))
+
+
+def reading_manifest(store: Store, digest: str) -> Generator[None, None, list[FileEntry]]:
+    """Read a stored manifest; yields often. The generator's return value is the list of its entries.
 
     Raises:
-        BadResult: if it is too large for a manifest; NotFound, BadFrames: as :meth:`Store.read`,
-            :func:`unpack_manifest`.
+        BadResult: if it is too large for a manifest; NotFound, BadFrames: as :meth:`Store.read`, :func:`unpacking`.
     """
     path = store.path(digest)
     size = path.stat().st_size if path.is_file() else 0
     if size > MAX_MANIFEST:
         raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; at most {MAX_MANIFEST} are allowed.")
-    return unpack_manifest(store.read(digest, 0, size))
+    return (yield from unpacking(store.read(digest, 0, size)))

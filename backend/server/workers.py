@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from backend.server import worker_protocol
 from backend.server.jobs import Job, Jobs
+from backend.server.shortage import shortage
 from backend.server.store_result import store_result
 from backend.server.worker_process import WorkerProcess
 from backend.server.worker_protocol import Assignment, Device, Done, Failed, Pictured, Step, Stopping, clip
@@ -27,8 +30,10 @@ from protocol.store import Store
 
 STEP_INTERVAL = 0.1
 """Seconds between two reports of progress within one stage."""
-STORE_SLICE = 0.01
-"""Seconds of hashing at one go."""
+WAIT = 0.5
+"""Seconds until a job is looked at again that the machine has no room, memory or descriptors for."""
+STORE_AFTER = 60.0
+"""Seconds that a server that ends takes at most to store a finished result; then the next one stores it."""
 HEAR_AFTER = 1.0
 """Seconds that a worker has to say that it stops, when the server does."""
 STOP_AFTER = 8.0
@@ -60,7 +65,9 @@ class RunningJob:
         self.stopping = False
         self.frozen: str | None = None
         self.verdict: Done | Failed | None = None
-        self.storing: Generator[None, None, tuple[str, int]] | None = None
+        self.storing: Future[tuple[str, int]] | None = None
+        self.unwanted = threading.Event()
+        self.wait_until = 0.0
         self.settled = False
 
 
@@ -78,6 +85,7 @@ class Workers:
     Attributes:
         pictures: of the jobs that run, the newest each.
         pictured: called with a job whose picture is new.
+        wake: called, from a thread, when a result is stored.
     """
 
     def __init__(
@@ -99,6 +107,8 @@ class Workers:
         self._not_before: dict[str, float] = {}
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.pictured: Callable[[str], object] = lambda job: None
+        self.wake: Callable[[], object] = lambda: None
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="results")
 
     def recover(self) -> None:
         """Take up the jobs that an earlier server left unfinished.
@@ -113,7 +123,7 @@ class Workers:
                 if process is not None:
                     process.end()
                 self.jobs.cancelled(job.id)
-                _tidy(folder)
+                self._tidy(folder)
             elif process is None:  # its server ended before a worker had begun
                 self.jobs.requeue(job.id, _STOPPED)
             else:
@@ -139,16 +149,39 @@ class Workers:
             self._remove(run)
 
     def tick(self) -> None:
-        """Move every job on by what can be done now."""
+        """Move every job on by what can be done now. What goes wrong with one of them touches no other."""
+        now = time.monotonic()
         for run in list(self.runs):
-            self._attend(run)
+            if now < run.wait_until:
+                continue
+            try:
+                self._attend(run)
+            except OSError as error:
+                if (missing := shortage(error)) is not None:
+                    run.wait_until = now + WAIT
+                    self._say_waiting(run.job, missing)
+                else:
+                    self._give_up(run, error)
         for job in self._startable():
             self._start(job)
 
+    def _give_up(self, run: RunningJob, error: OSError) -> None:
+        """End a job whose folder cannot be used."""
+        run.process.kill()
+        if not run.settled:
+            sentence = f"The job's folder {run.folder} cannot be used: {error.strerror}."
+            self._settle_failed(run, Unavailable.code, sentence, "Submit the job again.")
+        self._remove(run)
+
+    def _say_waiting(self, job: str, missing: str) -> None:
+        """Let those who follow a job know what it waits for."""
+        now = self.jobs.get(job)
+        note = clip(f"The server waits: {missing}.", 2000)
+        if now.state in ("queued", "running") and now.note != note:
+            self.jobs.step(job, now.stage, now.fraction, note)
+
     def pause(self) -> float:
         """Seconds that may pass before the next tick, unless a worker speaks."""
-        if any(run.storing for run in self.runs):
-            return 0.0
         return 0.05 if self.runs else 1.0
 
     def cancel(self, job: str) -> Job:
@@ -158,6 +191,19 @@ class Workers:
             if run.job == job:
                 run.process.ask_to_cancel()
         return after
+
+    def forget_old(self, keep: int, most: int) -> bool:
+        """Remove the records and folders of the oldest jobs that have ended beyond ``keep``; say if more may be left.
+
+        Their ids are kept, so that none of them is run again. What they made is removed as the store needs room.
+        """
+        if not self.jobs.all_written:
+            return True  # what clients wait for goes first
+        old = self.jobs.oldest_ended(keep, most)
+        if old:
+            self.jobs.forget(*old)
+            self.jobs.when_written(lambda: self._pool.submit(_remove_folders, [self.root / job for job in old]))
+        return len(old) == most
 
     def stop(self) -> None:
         """Have all workers write checkpoints and end. Their jobs are queued again; those with a result are finished."""
@@ -171,13 +217,17 @@ class Workers:
             run.process.kill()
             self._listen_to_all(run)
             if isinstance(run.verdict, Done) and self.jobs.get(run.job).state == "running":
-                run.storing = store_result(self.store, run.folder / worker_protocol.RESULT)
+                self._begin_to_store(run)
         for run in list(self.runs):
-            while run.storing is not None and not run.settled:
+            if run.storing is not None:
+                wait([run.storing], STORE_AFTER)
                 self._store(run)
             if not run.settled:
+                run.unwanted.set()
                 self._leave(run)
         self.runs.clear()
+        self.jobs.flush(STOP_AFTER)
+        self._pool.shutdown()
 
     def _may_still_stop(self, run: RunningJob, waited: float) -> bool:
         self._listen(run)
@@ -186,7 +236,7 @@ class Workers:
     def _leave(self, run: RunningJob) -> None:
         if self.jobs.get(run.job).state == "cancelling":
             self.jobs.cancelled(run.job)
-            _tidy(run.folder)
+            self._tidy(run.folder)
         else:
             self.jobs.requeue(run.job, _STOPPED)
 
@@ -194,13 +244,15 @@ class Workers:
         """Yield the queued jobs whose device no running and no earlier job is to use, oldest first."""
         taken = [run.device for run in self.runs]
         now = time.monotonic()
-        for job in self.jobs.in_state("queued"):
+        for job in self.jobs.in_state("queued") if _room(taken) else ():
             if now < self._not_before.get(job.id, now):
                 continue
             device = self._device(job)
             if not any(device == other or "auto" in (device, other) for other in taken):
                 yield job
             taken.append(device)
+            if not _room(taken):
+                return
 
     def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
@@ -212,20 +264,26 @@ class Workers:
 
     def _start(self, job: Job) -> None:
         device = self._device(job)
-        self._not_before.pop(job.id, None)
-        self.jobs.run(job.id)
         try:
             folder = self._folder(job.id)
             store = str(self.store.root.resolve())
             assignment = Assignment(store, job.title, job.scene, job.request, device, self.memory)
             worker_protocol.write_assignment(folder, assignment)
             process = WorkerProcess.start(self.command, folder)
-        except Fault as fault:
-            self._fail(job.id, fault.code, fault.sentence, fault.remedy)
-        except OSError as error:
-            self._fail(job.id, Unavailable.code, f"The job's folder cannot be written: {error.strerror}.", "")
-        else:
-            self.runs.append(RunningJob(job, device, folder, process))
+        except (Fault, OSError) as error:
+            if (missing := shortage(error)) is not None:
+                self._not_before[job.id] = time.monotonic() + WAIT
+                self._say_waiting(job.id, missing)
+                return
+            if not isinstance(error, Fault):
+                error = Unavailable(f"The job's folder cannot be written: {error.strerror}.")
+            self.jobs.run(job.id)
+            self._fail(job.id, error.code, error.sentence, error.remedy)
+            return
+        # A server that ends here leaves a worker of a queued job, which the next one finds as it starts the job.
+        self._not_before.pop(job.id, None)
+        self.jobs.run(job.id)
+        self.runs.append(RunningJob(job, device, folder, process))
 
     def _attend(self, run: RunningJob) -> None:
         if run.storing is not None:
@@ -287,7 +345,7 @@ class Workers:
             self._settle_cancelled(run)
         elif isinstance(run.verdict, Done):
             (run.folder / worker_protocol.STORING).touch()
-            run.storing = store_result(self.store, run.folder / worker_protocol.RESULT)
+            self._begin_to_store(run)
         elif isinstance(run.verdict, Failed):
             verdict = run.verdict
             self._settle_failed(run, verdict.code, verdict.sentence, verdict.remedy)
@@ -324,26 +382,48 @@ class Workers:
         remedy = f"See the whole log in {run.folder / worker_protocol.LOG}."
         self._settle_failed(run, JobFailed.code, sentence, remedy)
 
+    def _begin_to_store(self, run: RunningJob) -> None:
+        def store() -> tuple[str, int]:
+            steps = store_result(self.store, run.folder / worker_protocol.RESULT)
+            while not run.unwanted.is_set():
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    return end.value
+            raise CancelledError
+
+        run.storing = self._pool.submit(store)
+        run.storing.add_done_callback(lambda _: self.wake())
+
     def _store(self, run: RunningJob) -> None:
-        """Store some more of a result; the job is done with the last of it."""
+        """See whether a result is stored; the job is done then."""
         assert run.storing is not None
         if self.jobs.get(run.job).state == "cancelling":
+            run.unwanted.set()
             self._settle_cancelled(run)
+        elif not run.storing.done():
+            return
         else:
-            until = time.monotonic() + STORE_SLICE
             try:
-                while time.monotonic() < until:
-                    next(run.storing)
-                return
-            except StopIteration as end:
-                self.jobs.finish(run.job, *end.value)
+                stored = run.storing.result()
+            except (Fault, OSError) as error:
+                if (missing := shortage(error)) is not None:
+                    run.wait_until = time.monotonic() + WAIT
+                    self._say_waiting(run.job, missing)
+                    self._begin_to_store(run)
+                    return
+                if not isinstance(error, Fault):
+                    error = Unavailable(f"The result cannot be stored: {error.strerror}.")
+                self._settle_failed(run, error.code, error.sentence, error.remedy)
+            else:
+                self.jobs.finish(run.job, *stored)
                 run.settled = True
-                _tidy(run.folder)
-            except Fault as fault:
-                self._settle_failed(run, fault.code, fault.sentence, fault.remedy)
-            except OSError as error:
-                self._settle_failed(run, Unavailable.code, f"The result cannot be stored: {error.strerror}.", "")
+                self._tidy(run.folder)
         self._remove(run)
+
+    def _tidy(self, folder: Path) -> None:
+        """Remove what an ended job leaves, once its end is written."""
+        self.jobs.when_written(lambda: self._pool.submit(_tidy, folder))
 
     def _remove(self, run: RunningJob) -> None:
         self.runs.remove(run)
@@ -352,12 +432,12 @@ class Workers:
     def _settle_cancelled(self, run: RunningJob) -> None:
         run.settled = True
         self.jobs.cancelled(run.job)
-        _tidy(run.folder)
+        self._tidy(run.folder)
 
     def _settle_failed(self, run: RunningJob, code: str, sentence: str, remedy: str) -> None:
         run.settled = True
         self._fail(run.job, code, sentence, remedy)
-        _tidy(run.folder)
+        self._tidy(run.folder)
 
     def _fail(self, job: str, code: str, sentence: str, remedy: str) -> None:
         self.jobs.fail(
@@ -368,6 +448,11 @@ class Workers:
                 clip(remedy, 2000),
             ),
         )
+
+
+def _room(taken: Sequence[str]) -> bool:
+    """Whether a job might start beside those that use these devices."""
+    return "auto" not in taken and not {"cuda", "cpu"}.issubset(taken)
 
 
 def _manner(run: RunningJob, status: int | None) -> tuple[str, bool]:
@@ -405,9 +490,14 @@ def _quote(run: RunningJob, most: int) -> str:
     return f"; {words} {' / '.join(lines)!r}"
 
 
+def _remove_folders(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _tidy(folder: Path) -> None:
     """Remove what a job that has ended leaves in its folder, all but the log."""
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             # A worker that the system has not let go of may still write here; what it leaves is only disk space.
             shutil.rmtree(path, ignore_errors=True)

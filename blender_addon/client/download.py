@@ -13,7 +13,7 @@ from protocol.errors import BadFrames, BadResult
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import Chunk, FileEntry, Result
 from protocol.pull import Pull
-from protocol.store import Store, read_manifest
+from protocol.store import Store, reading_manifest
 
 from .cache import Cache
 from .coroutines import Steps
@@ -47,7 +47,7 @@ def download(
     store = cache.store
     manifest = [FileEntry("manifest", result.size, result.manifest)]
     yield from _fetch(manifest, dispatcher, store, local, lambda done, total: None)
-    entries = read_manifest(store, result.manifest)
+    entries = yield from map_steps(lambda _: True, reading_manifest(store, result.manifest))
     yield from _fetch(entries, dispatcher, store, local, tell)
     part = folder.with_name(f".{job}.part")
     shutil.rmtree(part, ignore_errors=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +49,14 @@ class Serving:
 
     def log(self, job: str) -> str:
         return (self.data / "jobs" / job / "worker.log").read_text()
+
+
+def until_tidy(folder: Path) -> None:
+    """Wait until a job that has ended has left only its log and lock in its folder."""
+    end = time.monotonic() + PATIENCE
+    while sorted(path.name for path in folder.iterdir()) != ["worker.lock", "worker.log"]:
+        assert time.monotonic() < end, list(folder.iterdir())
+        time.sleep(0.01)
 
 
 class NotServingError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -68,6 +69,7 @@ def test_one_id_is_one_job(tmp_path, other):
     assert jobs.submit(SUBMIT) == jobs.submit(SUBMIT)
     with pytest.raises(Refused, match=JOB):
         jobs.submit(other)
+    jobs.flush()
     assert len(jobs.newest(10)) == 1
 
 
@@ -88,6 +90,7 @@ def test_what_is_told_is_on_disk_already(tmp_path):
     jobs.submit(SUBMIT)
     for name in ("run", "step", "cancel", "cancelled"):
         act(jobs, name)
+        jobs.flush()
     assert told == [("running", 1), ("running", 2), ("cancelling", 3), ("cancelled", 4)]
 
 
@@ -95,7 +98,7 @@ def test_what_is_told_is_on_disk_already(tmp_path):
 @given(names=st.lists(st.sampled_from(ACTS), max_size=8))
 def test_no_order_of_events_breaks_the_table(names):
     seen = []
-    jobs = Jobs(":memory:", seen.append)  # pyright: ignore[reportArgumentType]
+    jobs = Jobs(Path(":memory:"), seen.append)
     jobs.submit(SUBMIT)
     for name in names:
         before = jobs.get(JOB)
@@ -106,8 +109,10 @@ def test_no_order_of_events_breaks_the_table(names):
         after = jobs.get(JOB)
         if before.state in FINAL_STATES and name not in ("step", "server_ended"):
             assert after == before
-    assert [job.seq for job in seen] == list(range(1, len(seen) + 1))
+    jobs.flush()
+    assert [job.seq for job in seen] == sorted({job.seq for job in seen})
     last = jobs.get(JOB)
+    jobs.close()
     assert (last.state == "done") == (last.manifest is not None)
     assert (last.state == "failed") == (last.error is not None)
 
@@ -117,6 +122,7 @@ def test_newest_first_and_queued_oldest_first(tmp_path):
     ids = [f"{n:032x}" for n in range(5)]
     for job in ids:
         jobs.submit(Submit(job, "", "a" * 64))
+    jobs.flush()
     jobs.run(ids[2])
     assert [job.id for job in jobs.newest(3)] == ids[:1:-1]
     assert [job.id for job in jobs.in_state("queued")] == [ids[0], ids[1], ids[3], ids[4]]
@@ -166,3 +172,18 @@ def test_a_forgotten_job_is_never_run_again(tmp_path):
         jobs.submit(SUBMIT)
     assert "a new id" in caught.value.remedy
     assert jobs.in_state("queued") == []
+
+
+def test_the_oldest_that_have_ended_are_surplus(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    ids = [f"{number:032x}" for number in range(6)]
+    for job in ids:
+        jobs.submit(Submit(job, "", "a" * 64))
+    jobs.flush()
+    for job in ids[1:]:
+        jobs.cancel(job)
+    assert jobs.oldest_ended(5, 10) == []
+    assert jobs.oldest_ended(2, 10) == ids[1:4]
+    assert jobs.oldest_ended(2, 2) == ids[1:3]
+    assert jobs.contents_of_ended() == [("a" * 64,)] * 5
+    jobs.close()
