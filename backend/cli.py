@@ -375,6 +375,51 @@ def select(
 
 
 @app.command()
+def correct(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    kind: Annotated[
+        Literal["one", "two", "there", "background", "own"] | None,
+        typer.Argument(
+            metavar="KIND",
+            help="one, two: both targets are one object, or two; there: the first belongs to the object of the second; "
+            "background: the target is background; own: the target is an object of its own.",
+        ),
+    ] = None,
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TARGET...", help="Ids or names from objects.json, or Gaussians by their row in splats.ply: @12,40."
+        ),
+    ] = None,
+    here: Annotated[bool, typer.Option("--here", help="Leave similar mistakes elsewhere as they are.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last correction back.")] = False,
+    corrections: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Use the corrections.json of another result of this capture.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Change the result. Default: only print the changes.")] = False,
+) -> None:
+    """Correct the objects of a result and mistakes of the same kind elsewhere."""
+    from backend import corrections as solving
+    from protocol.result.corrections import read_correction_file
+
+    if (kind is not None) + undo + (corrections is not None) != 1:
+        raise BadArgument("Exactly one kind of correction is needed.", "Give KIND, --undo or --corrections.")
+    if here and kind is None:
+        raise BadArgument("--here does nothing without KIND.", "Remove it.")
+    if undo:
+        change = solving.undo(folder, apply=apply)
+    elif corrections is not None:
+        change = solving.correct_from(folder, read_correction_file(corrections), apply=apply)
+    else:
+        assert kind is not None
+        change = solving.correct(folder, kind, targets or [], here=here, apply=apply)
+    for line in change.lines or ["No Gaussian changes its object."]:
+        typer.echo(line)
+    if not apply:
+        typer.echo("Nothing was written. Add --apply to change the result.")
+
+
+@app.command()
 def serve(
     bind: Annotated[
         str,
