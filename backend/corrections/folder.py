@@ -24,13 +24,16 @@ from protocol.result.gaussians import read_splats, rows_of_labels
 from protocol.result.names import (
     BACKUP,
     CONFIDENCE,
+    CORRECTIONS,
     LABEL,
     LABELS,
     MESHES,
     OBJECTS,
     OVERVIEW,
     PART,
+    PARTS,
     SPLATS,
+    TABLE,
     mesh_path,
     object_path,
 )
@@ -38,6 +41,9 @@ from protocol.result.parts import read_parts, write_parts
 from protocol.result.table import ObjectRow, ObjectTable, object_row, read_table, rewrite_table
 from protocol.splats import Splats
 from protocol.store import link_or_copy
+
+NOT_LINKED = (SPLATS, TABLE, PARTS, CORRECTIONS, OBJECTS, MESHES, LABELS, OVERVIEW, BACKUP)
+"""What a corrected result does not share with the result before: it is written again, or no longer true."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,9 @@ def correct_from(folder: Path, corrections: Sequence[Correction], *, apply: bool
 
 
 def undo(folder: Path, *, apply: bool = False) -> Change:
-    """Take back the last correction of a result; after the first one, the result from before it is restored.
+    """Take back the last correction of a result.
+
+    Without corrections left, the result becomes what it was before them, unless objects were renamed or moved since.
 
     Raises:
         BadArgument: if there are no corrections. BadResult: as :func:`correct`.
@@ -109,12 +117,24 @@ def undo(folder: Path, *, apply: bool = False) -> Change:
     if not opened.state.taken:
         raise BadArgument(f"{folder} has no corrections.")
     state, _ = replay(opened.splats.means, opened.state.evidence, kept)
-    restored = not kept and (folder / BACKUP).is_dir()
+    restored = not kept and _only_corrected(opened)
     change = _finish(opened, state.gaussians, kept, apply and not restored)
     if apply and restored:
         with whole_folder(folder) as new:
             _copy(folder / BACKUP, new, ())
     return change
+
+
+def _only_corrected(opened: _Opened) -> bool:
+    """Whether ``before-edits`` can replace the result: nobody has renamed, coloured or moved an object since."""
+    if not (opened.folder / BACKUP).is_dir():
+        return False
+    before = {row.id: row for row in read_table(opened.folder / BACKUP).objects}
+    return all(
+        (row.name, row.colour, row.matrix) == (before[row.id].name, before[row.id].colour, before[row.id].matrix)
+        for row in opened.table.objects
+        if row.id in before
+    )
 
 
 def _open(folder: Path) -> _Opened:
@@ -180,7 +200,7 @@ def _write(opened: _Opened, change: Change) -> None:
     changed = set(np.unique(np.concatenate([before[moved], labels[moved]])).tolist())
     splats, table = opened.splats.with_columns(**{LABEL: labels}), read_parts(folder)
     with whole_folder(folder) as new:
-        _copy(folder, new, (SPLATS, OBJECTS, MESHES, LABELS, OVERVIEW, BACKUP))
+        _copy(folder, new, NOT_LINKED)
         _copy(folder / BACKUP if (folder / BACKUP).is_dir() else folder, new / BACKUP, ())
         if table is not None:
             table, part = parts_under(table, splats.extra.get(PART), before, labels)

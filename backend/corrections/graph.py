@@ -27,8 +27,8 @@ def grouped(evidence: RegionEvidence, group: NDArray[np.integer], count: int) ->
     pairs = (np.concatenate([first, second]), np.concatenate([second, first]))
     attraction = csr_matrix((np.concatenate([value, value]), pairs), shape=(count, count))
     kept = np.flatnonzero(group >= 0)
-    member = csr_matrix((np.ones(len(kept), np.float32), (group[kept], kept)), shape=(count, len(group)))
-    return RegionGraph(attraction, np.asarray(member @ evidence.visible.astype(np.float32)))
+    member = csr_matrix((np.ones(len(kept), np.float32), (group[kept], np.arange(len(kept)))), shape=(count, len(kept)))
+    return RegionGraph(attraction, np.asarray(member @ evidence.visible[kept].astype(np.float32)))
 
 
 def agreement(graph: RegionGraph) -> csr_matrix:

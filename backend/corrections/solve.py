@@ -14,7 +14,7 @@ trusted on pairs of its kind. So it is also applied elsewhere, unless that would
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ MOST_AGREEMENT = 0.9
 """Halves that masks join in a larger share of views teach nothing about other objects."""
 LEAST_HALF = 0.1
 """Least share of an object's Gaussians in each half when it is split because another one was."""
+MOST_PRESENCE = 0.5
+"""A removed object with masks in a larger share of its views teaches nothing about other objects."""
 
 
 @dataclass(frozen=True)
@@ -151,19 +153,23 @@ class State:
         yield np.where(self.label == second, first, self.label)
         if here < LEAST_AGREEMENT:
             return
-        pairs = share.tocoo()
-        alike = (pairs.data >= here) & (pairs.row < pairs.col) & (pairs.row > 0)
-        order = np.argsort(-pairs.data[alike], kind="stable")
+        row, column = (np.asarray(part) for part in share.nonzero())
+        value = share.toarray()[row, column]
+        alike = (value >= here) & (row < column) & (row > 0)
+        order = np.argsort(-value[alike], kind="stable")
         into = np.arange(share.shape[0])
         into[into == second] = first
-        for a, b in zip(pairs.row[alike][order], pairs.col[alike][order], strict=True):
+        grown = {first}
+        for a, b in zip(row[alike][order], column[alike][order], strict=True):
+            known = all(into[each] == each and each not in grown for each in (a, b))
             a, b = into[a], into[b]
-            if a == b or self._agreement(self.label == a, self.label == b) < here:
+            if a == b or not (known or self._agreement(self.label == a, self.label == b) >= here):
                 continue
             proposed = np.where(self.label == b, a, self.label)
             yield proposed
             if self.label is proposed:
                 into[into == b] = a
+                grown.add(a)
 
     def _split(self, label: int, first: NDArray, second: NDArray) -> Iterator[NDArray[np.int32]]:
         inside = self.label == label
@@ -178,14 +184,34 @@ class State:
         yield self._with_new(other)
         if not 0 < share < MOST_AGREEMENT:
             return
-        for each in np.unique(self.label[(self.label > 0) & ~inside]):
-            rows = np.flatnonzero(self.label == each)
-            halves = self._largest_groups(rows, share)
-            if halves is None or self._agreement(*map(self._mask, halves)) > share:
+        for rows, alone in self._other_objects(np.unique(self.label[inside | other])):
+            halves = alone._largest_groups(np.arange(len(rows)), share)
+            if halves is None or alone._agreement(*map(alone._mask, halves)) > share:
                 continue
-            other = self._second_half(self._mask(rows), *halves)
-            if min(self.size[other].sum(), self.size[rows].sum() - self.size[other].sum()) > 0:
-                yield self._with_new(other)
+            half = alone._second_half(np.ones(len(rows), bool), *halves)
+            if not half.all():
+                yield self._with_new(self._mask(rows[half]))
+
+    def _other_objects(self, left_out: NDArray) -> Iterator[tuple[NDArray[np.int64], State]]:
+        """Yield the regions of each object, and the state of these alone, so that each costs only its own size."""
+        evidence = self.evidence
+        label, first, second = self.label.copy(), evidence.first, evidence.second
+        inner = np.flatnonzero(label[first] == label[second])
+        inner = inner[np.argsort(label[first[inner]], kind="stable")]
+        of_pair = label[first[inner]]
+        place = np.empty(len(label), np.int64)
+        for each in np.setdiff1d(label, [0, *left_out]):
+            rows = np.flatnonzero(label == each)
+            place[rows] = np.arange(len(rows))
+            pairs = inner[slice(*np.searchsorted(of_pair, [each, each + 1]))]
+            alone = evidence._replace(
+                label=label[rows],
+                first=place[first[pairs]],
+                second=place[second[pairs]],
+                attraction=evidence.attraction[pairs],
+                visible=evidence.visible[rows],
+            )
+            yield rows, State(alone, self.size[rows], label[rows], [])
 
     def _move(self, regions: NDArray, source: int, target: int) -> Iterator[NDArray[np.int32]]:
         moved = np.intersect1d(regions, np.flatnonzero(self.label == source))
@@ -209,7 +235,7 @@ class State:
         size = np.bincount(self.label, self.size)
         yield np.where(self.label == label, 0, self.label)
         known = self.evidence.presence
-        if label >= len(known):
+        if label >= len(known) or known[label] > MOST_PRESENCE:
             return
         for each in np.flatnonzero(size[: len(known)]):
             if each not in (0, label) and known[each] <= known[label] and size[each] <= size[label]:

@@ -1,4 +1,4 @@
-"""``evidence.npz`` of a result: what the masks say about small regions of Gaussians, so that labels can be solved again.
+"""``evidence.npz`` of a result: what the masks say about small regions of Gaussians. Labels are solved again from it.
 
 The archive holds plain arrays only. Every length is checked against the others before an array is read.
 """
@@ -130,7 +130,7 @@ def _consistent(found: RegionEvidence) -> bool:
         and bool(np.all((found.first >= 0) & (found.first < found.second)))
         and _within(found.attraction, 0, views * 1.001)
         and _within(found.presence, 0, 1)
-        and 0 <= found.tau <= 1
+        and _within(found.tau, 0, 1)
     )
 
 

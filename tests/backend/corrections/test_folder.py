@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from backend.corrections import correct, correct_from, undo
 from protocol.errors import BadArgument, BadResult, NotFound
@@ -15,7 +16,7 @@ from protocol.result.evidence import read_evidence
 from protocol.result.gaussians import read_splats
 from protocol.result.names import BACKUP, EVIDENCE, LABEL, LABELS, PART, SPLATS, mesh_path, object_path
 from protocol.result.parts import read_parts
-from protocol.result.table import read_table
+from protocol.result.table import read_table, rewrite_table
 from tests.backend.corrections.making import EACH, evidence_of, write_result
 
 FRAGMENTS = evidence_of([1, 2, 3, 4, 5], {(0, 1): 0.5, (2, 3): 0.55})
@@ -49,6 +50,8 @@ def test_a_correction_changes_the_whole_result(folder: Path):
     assert not mesh_path(folder, 1).exists(), "its Gaussians changed"
     assert not (folder / LABELS).exists()
     assert labels_of(folder / BACKUP) == [1, 2, 3, 4, 5]
+    assert [row.count for row in read_table(folder / BACKUP).objects] == [EACH] * 5
+    assert read_corrections(folder / BACKUP) == []
     parts = read_parts(folder)
     assert parts is not None
     assert {row.id: row.whole for row in parts.parts} == {1: 1, 2: 1, 3: 3, 4: 3, 5: 5}
@@ -68,6 +71,19 @@ def test_corrections_are_taken_back_one_by_one(folder: Path):
     assert (folder / LABELS).is_dir()
     with pytest.raises(BadArgument, match="has no corrections"):
         undo(folder)
+
+
+def test_names_given_since_survive_the_last_undo(folder: Path):
+    correct(folder, "background", ["5"], apply=True)
+    table = read_table(folder)
+    rewrite_table(
+        folder, [structs.replace(table.objects[0], name="Pear"), *table.objects[1:]], present=folder, original=folder
+    )
+    undo(folder, apply=True)
+    assert labels_of(folder) == [1, 2, 3, 4, 5]
+    assert read_table(folder).objects[0].name == "Pear"
+    assert (folder / LABELS).exists() is False
+    assert read_corrections(folder) == []
 
 
 def test_the_corrections_of_another_result_are_used(folder: Path, tmp_path: Path):
