@@ -148,16 +148,17 @@ class State:
         return self._separate(regions[0], labels[0])
 
     def _join(self, first: int, second: int) -> Iterator[NDArray[np.int32]]:
-        share = agreement(grouped(self.evidence, self.label, int(self.label.max()) + 1))
+        count = int(self.label.max()) + 1
+        share = agreement(grouped(self.evidence, self.label, count))
         here = share[first, second]
         yield np.where(self.label == second, first, self.label)
         if here < LEAST_AGREEMENT:
             return
         row, column = (np.asarray(part) for part in share.nonzero())
-        value = share.toarray()[row, column]
+        value = np.asarray(share[row, column]).ravel()
         alike = (value >= here) & (row < column) & (row > 0)
         order = np.argsort(-value[alike], kind="stable")
-        into = np.arange(share.shape[0])
+        into = np.arange(count)
         into[into == second] = first
         grown = {first}
         for a, b in zip(row[alike][order], column[alike][order], strict=True):
