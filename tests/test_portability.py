@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.no_posix.sitecustomize import ATTRIBUTES, MODULES
+from tests.no_posix.posix_only import ATTRIBUTES, MODULES
 
 HERE = Path(__file__).parents[1]
 SUITES = (
