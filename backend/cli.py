@@ -382,7 +382,7 @@ def correct(
         typer.Argument(
             metavar="KIND",
             help="one, two: both targets are one object, or two; there: the first belongs to the object of the second; "
-            "background: the target is background; own: the target is an object of its own.",
+            "background: the target is background; own: the target is a separate object.",
         ),
     ] = None,
     targets: Annotated[

@@ -162,7 +162,7 @@ class State:
         into[into == second] = first
         grown = {first}
         for a, b in zip(row[alike][order], column[alike][order], strict=True):
-            known = all(into[each] == each and each not in grown for each in (a, b))
+            known = all(into[each] == each and int(each) not in grown for each in (a, b))
             a, b = into[a], into[b]
             if a == b or not (known or self._agreement(self.label == a, self.label == b) >= here):
                 continue
@@ -170,7 +170,7 @@ class State:
             yield proposed
             if self.label is proposed:
                 into[into == b] = a
-                grown.add(a)
+                grown.add(int(a))
 
     def _split(self, label: int, first: NDArray, second: NDArray) -> Iterator[NDArray[np.int32]]:
         inside = self.label == label

@@ -42,8 +42,8 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: "one": both places are one object; "two": they are two objects; "there": the first place belongs to the
-            object of the second; "background": the object at the place is background; "own": the place is an object of
-            its own.
+            object of the second; "background": the object at the place is background; "own": the place is a separate
+            object.
         places: two for "one", "two" and "there", else one.
         here: whether similar mistakes elsewhere stay.
     """
