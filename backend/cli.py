@@ -97,6 +97,17 @@ def segment(
         f"{report['objects']} objects in {report['gaussians']:,} Gaussians, {report['seconds']['total']:.0f} s "
         f"(Gaussians to labels {report['seconds']['gaussians_to_labels']:.1f} s): {out}"
     )
+    _name_least_certain(out)
+
+
+def _name_least_certain(folder: Path) -> None:
+    """Print the objects of a result that are most likely wrong."""
+    from protocol.result.table import least_certain, read_table
+
+    rows = least_certain(read_table(folder).objects)
+    if rows:
+        names = ", ".join(f"{row.name} ({row.confidence:.0%})" for row in rows)
+        typer.echo(f"Check these first, by confidence: {names}")
 
 
 def _mask_ids(background: list[int] | None, void: list[int] | None) -> MaskIds:
@@ -259,6 +270,7 @@ def objects(
     _warn(report["warnings"])
     count, total = report["gaussians"], report["seconds"]["total"]
     typer.echo(f"{report['objects']} objects in {count:,} Gaussians, {total:.0f} s: {out}")
+    _name_least_certain(out)
 
 
 @app.command()
