@@ -97,6 +97,17 @@ def segment(
         f"{report['objects']} objects in {report['gaussians']:,} Gaussians, {report['seconds']['total']:.0f} s "
         f"(Gaussians to labels {report['seconds']['gaussians_to_labels']:.1f} s): {out}"
     )
+    _name_least_certain(out)
+
+
+def _name_least_certain(folder: Path) -> None:
+    """Print the objects of a result that are most likely wrong."""
+    from protocol.result.table import least_certain, read_table
+
+    rows = least_certain(read_table(folder).objects)
+    if rows:
+        names = ", ".join(f"{row.name} ({row.confidence:.0%})" for row in rows)
+        typer.echo(f"Check these first, by confidence: {names}")
 
 
 def _mask_ids(background: list[int] | None, void: list[int] | None) -> MaskIds:
@@ -259,6 +270,7 @@ def objects(
     _warn(report["warnings"])
     count, total = report["gaussians"], report["seconds"]["total"]
     typer.echo(f"{report['objects']} objects in {count:,} Gaussians, {total:.0f} s: {out}")
+    _name_least_certain(out)
 
 
 @app.command()
@@ -372,6 +384,51 @@ def select(
         with progress_bars() as progress:
             write_selection(opened, selection, out, progress)
         typer.echo(f"selection.ply and {len(opened.cameras)} masks: {out}")
+
+
+@app.command()
+def correct(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    kind: Annotated[
+        Literal["one", "two", "there", "background", "own"] | None,
+        typer.Argument(
+            metavar="KIND",
+            help="one, two: both targets are one object, or two; there: the first belongs to the object of the second; "
+            "background: the target is background; own: the target is a separate object.",
+        ),
+    ] = None,
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TARGET...", help="Ids or names from objects.json, or Gaussians by their row in splats.ply: @12,40."
+        ),
+    ] = None,
+    here: Annotated[bool, typer.Option("--here", help="Leave similar mistakes elsewhere as they are.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last correction back.")] = False,
+    corrections: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Use the corrections.json of another result of this capture.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Change the result. Default: only print the changes.")] = False,
+) -> None:
+    """Correct the objects of a result and mistakes of the same kind elsewhere."""
+    from backend import corrections as solving
+    from protocol.result.corrections import read_correction_file
+
+    if (kind is not None) + undo + (corrections is not None) != 1:
+        raise BadArgument("Exactly one kind of correction is needed.", "Give KIND, --undo or --corrections.")
+    if here and kind is None:
+        raise BadArgument("--here does nothing without KIND.", "Remove it.")
+    if undo:
+        change = solving.undo(folder, apply=apply)
+    elif corrections is not None:
+        change = solving.correct_from(folder, read_correction_file(corrections), apply=apply)
+    else:
+        assert kind is not None
+        change = solving.correct(folder, kind, targets or [], here=here, apply=apply)
+    for line in change.lines or ["No Gaussian changes its object."]:
+        typer.echo(line)
+    if not apply:
+        typer.echo("Nothing was written. Add --apply to change the result.")
 
 
 @app.command()

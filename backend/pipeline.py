@@ -17,6 +17,7 @@ from msgspec.structs import replace as replace_option
 from numpy.typing import NDArray
 
 from backend.compiled import report_compilation
+from backend.corrections import replayed
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
 from backend.geometry import label
 from backend.levels import Choice, choose, is_layered
@@ -53,6 +54,8 @@ from protocol.errors import BadArgument
 from protocol.formats.read import read_splats_and_warnings
 from protocol.job_request import JobRequest, check, given
 from protocol.ply import write_ply
+from protocol.result.corrections import read_corrections, write_corrections
+from protocol.result.evidence import write_evidence
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW
 from protocol.result.report import write_report
@@ -243,6 +246,10 @@ def _segment(
     with run.clock("lift"):
         lifted, choice = _lift(capture, splats, request, run)
         warnings += [choice.sentence] if choice and choice.background else []
+        corrections = read_corrections(out)
+        if corrections:
+            lifted, corrections, removed = replayed(splats, lifted, corrections)
+            warnings += removed
 
     if _refines(request, capture.by_geometry):
         with run.clock("refine"):
@@ -272,6 +279,10 @@ def _segment(
             result.write_parts(folder, "part" if inner is None else "whole", parts)
         result.write_objects(folder, capture.title, lifted, run.seed, up, object_table(splats, lifted))
         result.write_labels(folder, maps)
+        if lifted.regions is not None:
+            write_evidence(folder, lifted.regions)
+        if corrections:
+            write_corrections(folder, corrections)
         _write_cameras(folder, capture)
         _overview(test or train, maps).save(folder / OVERVIEW)
         if request.gallery:
@@ -510,6 +521,7 @@ def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> tu
         settings=request.settings,
         progress=run.progress,
         watch=_watch(splats, (capture.test or capture.train)[0].camera, run),
+        keep_evidence=True,
     )
     return lifted, choice
 

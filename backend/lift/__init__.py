@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from backend.lift.evidence.views import AnyView, MaskedView, masked_views
 from backend.lift.label_maps import label_map, photograph_label_map
 from backend.lift.labels import as_lift
 from backend.lift.methods import METHODS, Value, find_method, read_settings, settings_dict
+from backend.lift.region_evidence import region_evidence
 from backend.lift.task import Labelling, LiftTask, Rendering
 from backend.lift.types import Lift
 from backend.progress import Progress, Watch, silent, unwatched
@@ -35,6 +37,7 @@ def lift(
     settings: Mapping[str, Value] | None = None,
     progress: Progress = silent,
     watch: Watch = unwatched,
+    keep_evidence: bool = False,
 ) -> Lift:
     """Label every Gaussian, from masks whose ids are not consistent between views.
 
@@ -47,6 +50,7 @@ def lift(
         settings: values that replace the method's defaults, by name.
         progress: told under the stages "contributions" and "lift".
         watch: called by methods that train, with access to the embedding of the finite Gaussians.
+        keep_evidence: whether to return :attr:`Lift.regions`.
 
     Raises:
         BadArgument: if the method or a setting is unknown, or a setting is out of range.
@@ -74,7 +78,10 @@ def lift(
         task = LiftTask(whole, views, renderer, evidence, renderer.device, seed, progress, watch)
         found = chosen.run(task, values)
     progress("lift", 1.0)
-    return as_lift(found, evidence, finite, name, settings_dict(values))
+    lifted = as_lift(found, evidence, finite, name, settings_dict(values))
+    if not keep_evidence or evidence.masks == 0:
+        return lifted
+    return replace(lifted, regions=region_evidence(whole.means, evidence, lifted.labels[finite], finite))
 
 
 def _renderer(splats: Splats, device: str) -> Rendering:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.result.evidence import RegionEvidence
+
 
 @dataclass(frozen=True)
 class Lift:
@@ -20,6 +22,7 @@ class Lift:
         embedding: (N, d) float32, or None for methods without an embedding.
         method: the method's name, as on the command line.
         settings: all settings of the run.
+        regions: the evidence that corrections are computed from; None if it was not requested.
     """
 
     labels: NDArray[np.int32]
@@ -28,6 +31,7 @@ class Lift:
     method: str
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     embedding: NDArray[np.float32] | None = None
+    regions: RegionEvidence | None = None
 
 
 class Parts(NamedTuple):

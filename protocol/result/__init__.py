@@ -5,6 +5,8 @@
 - ``objects/NNNN.ply``: the Gaussians of object NNNN alone. ``meshes/NNNN.ply``: its surface, if it has one.
 - ``labels/VIEW.png``: a 16-bit id map per view. ``cameras.json``: the camera of every view at the size of its map.
 - ``embedding.npy``: one row per Gaussian, if the method trained an embedding.
+- ``evidence.npz``: what the masks say about small regions, if masks were lifted; ``corrections.json``: what the user
+  corrected. Corrections are computed from both.
 - ``report.json``: how the result was made. ``overview.png``, ``gallery/``: images for people.
 - ``before-edits/``: the whole result before its first edit, if Blender has written edits back.
 

@@ -16,6 +16,8 @@ PARTS = "parts.json"
 SPLATS = "splats.ply"
 CAMERAS = "cameras.json"
 EMBEDDING = "embedding.npy"
+EVIDENCE = "evidence.npz"
+CORRECTIONS = "corrections.json"
 REPORT = "report.json"
 OVERVIEW = "overview.png"
 
@@ -43,6 +45,8 @@ MAX_TEXT = 1024
 """Most characters of a name."""
 MAX_JSON = 64 << 20
 """Most bytes of a table of objects or a list of cameras."""
+MAX_EVIDENCE = 1 << 30
+"""Most bytes of the arrays in ``evidence.npz``."""
 MAX_REPORT = 1 << 20
 """Most bytes of ``report.json``."""
 

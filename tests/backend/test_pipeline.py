@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
+from backend.corrections import correct, undo
 from backend.demo.scene import write_scene
 from backend.pipeline import BY_GEOMETRY, reconstruct_to_file, segment
 from backend.reconstruct import reconstruct
@@ -20,6 +21,7 @@ from backend.segmenter.mask_records import ScoredMask
 from protocol.errors import BadArgument, BadMask, Unavailable
 from protocol.job_request import JobRequest
 from protocol.ply import read_ply, write_ply
+from protocol.result.corrections import read_corrections
 from protocol.result.gaussians import read_splats
 from protocol.result.names import LABEL, PART
 from protocol.result.parts import read_parts
@@ -238,3 +240,19 @@ def test_masks_without_parts_have_no_part_level(small_room: Path, tmp_path: Path
     with pytest.raises(BadArgument, match="level"):
         segment(small_room, tmp_path / "out", JobRequest(level="half"))  # pyright: ignore[reportArgumentType]
     assert not (tmp_path / "out").exists()
+
+
+def test_corrections_are_applied_again_when_a_scene_is_segmented_again(small_room: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    request = replace(SMALL, steps=300, refine=False)
+    segment(small_room, out, request)
+    before = read_splats(out).extra[LABEL]
+    assert before.max() >= 2
+    change = correct(out, "background", ["1"], here=True, apply=True)
+    np.testing.assert_array_equal(change.labels, np.where(before == 1, 0, before))
+    report = segment(small_room, out, request)
+    np.testing.assert_array_equal(read_splats(out).extra[LABEL], change.labels)
+    assert read_corrections(out) == change.corrections
+    assert not any("It was removed" in warning for warning in report["warnings"])
+    undo(out, apply=True)
+    np.testing.assert_array_equal(read_splats(out).extra[LABEL], before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -88,4 +89,5 @@ def test_the_command(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     app(["objects", str(file), "--out", str(tmp_path / "out"), "--no-gallery"], standalone_mode=False)
     said = capsys.readouterr()
     assert "2 objects in 13,000 Gaussians" in said.out
+    assert re.search(r"Check these first, by confidence: Object \d \(\d+%\), Object \d \(\d+%\)\n", said.out)
     assert "geometry alone" in said.err

@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from protocol.errors import BadResult
 from protocol.result import json_files
 from protocol.result.names import MAX_LABEL, TABLE
-from protocol.result.table import ObjectRow, ObjectTable, object_row, read_table, rewrite_table, write_table
+from protocol.result.table import (
+    ObjectRow,
+    ObjectTable,
+    least_certain,
+    object_row,
+    read_table,
+    rewrite_table,
+    write_table,
+)
 
 SHARES = st.floats(0, 1)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -215,3 +223,12 @@ def test_the_numbers_of_a_row_are_those_of_its_gaussians() -> None:
     assert found.confidence == pytest.approx((0.2 * 0.5 + 0.6 * 0.75) / 1.25, abs=1e-4)
     assert found.colour == (0.5, 0.333333, 1.0)
     assert object_row(3, "mug", means, opacities, None, colour=(0, 0, 0), views=0).confidence == 0
+
+
+def test_the_least_certain_objects_come_first():
+    rows = [
+        ObjectRow(id=number, name=f"Object {number}", count=1, colour=(0, 0, 0), confidence=confidence)
+        for number, confidence in ((1, 0.9), (3, 0.4), (2, 0.4), (4, 0.7))
+    ]
+    assert [row.id for row in least_certain(rows)] == [2, 3, 4]
+    assert least_certain([]) == []
