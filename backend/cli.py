@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 from backend.cli_options import job_options
 from backend.progress import Cancelled
-from protocol.errors import BadArgument, Fault, Unavailable
+from protocol.errors import BadArgument, Fault
 from protocol.job_request import JobRequest, check
 
 if TYPE_CHECKING:
@@ -474,13 +474,15 @@ def serve(
     keep: Annotated[
         float, typer.Option(min=0, metavar="GB", help="Size limit of the store. The oldest captures are deleted first.")
     ] = 200.0,
+    worker_memory: Annotated[
+        float | None,
+        typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
+    ] = None,
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
 ) -> None:
     """Run a server for Blender until interrupted."""
-    if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server.server import serve as run
 
     run(
@@ -490,6 +492,7 @@ def serve(
         encrypted=encrypt,
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
+        worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
     )
 
 
@@ -499,8 +502,6 @@ def pairing(
     renew: Annotated[bool, typer.Option("--renew", help="Make a new string. The old one becomes invalid.")] = False,
 ) -> None:
     """Print the secret pairing string that Blender on another machine needs to connect to this server."""
-    if sys.platform == "win32":
-        raise Unavailable("The server does not run on Windows.", "Run it on Linux, macOS or WSL.")
     from backend.server import keys
 
     folder = data or _data_folder()
@@ -508,6 +509,22 @@ def pairing(
     typer.echo(known.pairing.text())
     if renew:
         typer.echo("A running server on this folder accepts the old string until it is restarted.", err=True)
+
+
+@app.command("check")
+def check_store(
+    store: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of a server (--data), or a store alone, such as the cache of the add-on."),
+    ] = None,
+) -> int:
+    """Check what a stopped server keeps, and remove damaged files so that they are sent again.
+
+    Exit status: 0 if nothing is wrong, 1 if something was wrong, 2 if the folder cannot be checked or mended.
+    """
+    from backend.server.check import check as run
+
+    return run(store or _data_folder(), typer.echo)
 
 
 @app.command()

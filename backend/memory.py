@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import psutil
+
 from protocol.errors import Unavailable
 
 try:
@@ -19,17 +21,20 @@ CGROUP = Path("/sys/fs/cgroup")
 def peak_host_mib() -> int | None:
     """Return the largest resident size so far in MiB, or None if unknown."""
     if resource is None:
-        return None
+        peak = getattr(psutil.Process().memory_info(), "peak_wset", None)
+        return None if peak is None else round(peak / 2**20)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS reports bytes, Linux KiB.
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def free_host() -> int | None:
-    """Return the available host memory in bytes, or None if unknown (known on Linux).
+    """Return the available host memory in bytes, or None if unknown.
 
     The limit of a container is respected.
     """
+    if sys.platform != "linux":
+        return psutil.virtual_memory().available
     try:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
         free = int(lines["MemAvailable"].split()[0]) * 1024

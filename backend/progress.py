@@ -13,6 +13,10 @@ class Cancelled(Exception):
     """The work was cancelled. Raised by a :class:`Progress`, caught by the code that started the work."""
 
 
+class Stopped(Cancelled):
+    """The work is to stop and will be continued later: whoever keeps a checkpoint writes it before passing this on."""
+
+
 class Progress(Protocol):
     """Called by long work several times a second.
 

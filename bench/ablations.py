@@ -7,7 +7,7 @@
 
 Scenes of bench/scenes.py with detector-like masks, exact Gaussians. The papers' figures stand beside ours for the order
 of the rows alone: they are of other scenes, other masks and, in Table 3, of masks that text prompts choose. UniC-Lift's
-losses are shown with both decodes, that of the paper (bits) and that by evidence.
+rows are decoded by evidence; `bench.unic_lift` has them by the decode of the paper.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from backend.evaluate.panoptic import resize_nearest
 from backend.lift import MaskedView
 from backend.lift.evidence.views import compact
 from backend.lift.methods import DEFAULT
-from backend.lift.unic_lift.decode import bits, by_bits
 from bench.lift import Bench, Case, Record, Settings, keep, lines, made_case
 
 LOSSES: dict[str, tuple[Settings, str]] = {
@@ -76,11 +75,8 @@ def losses(objects: Objects = 25, seeds: Seeds = 3, first_seed: First = 100, res
         bench = Bench(case)
         for name, (settings, _) in LOSSES.items():
             found, seconds = bench.lift("unic-lift", settings)
-            assert found.embedding is not None
             records.append(bench.record(name, bench.score(found.labels), seconds))
-            plain = by_bits(bits(found.embedding), bench.evidence)
-            records.append(bench.record(f"{name}, bits", bench.score(plain), seconds))
-            note(records[-2:], results)
+            note(records[-1:], results)
     Console().print(losses_table(records))
 
 
@@ -154,11 +150,11 @@ def note(records: list[Record], results: Path | None) -> None:
 
 
 def losses_table(records: list[Record]) -> Table:
-    table = Table("losses", "things PQ", "lowest", "things PQ, bits", "paper, PQ^scene", title="UniC-Lift, Table 4")
+    table = Table("losses", "things PQ", "lowest", "paper, PQ^scene", title="UniC-Lift, Table 4")
     by_name = {line.method: line for line in lines(records)}
     for name, (_, paper) in LOSSES.items():
-        line, plain = by_name[name], by_name[f"{name}, bits"]
-        table.add_row(name, f"{line.pq:.1f}", f"{line.lowest:.1f}", f"{plain.pq:.1f}", paper)
+        line = by_name[name]
+        table.add_row(name, f"{line.pq:.1f}", f"{line.lowest:.1f}", paper)
     return table
 
 

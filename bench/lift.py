@@ -45,11 +45,14 @@ from backend.lift.evidence.views import masked_views
 from backend.lift.evidence.votes import Evidence
 from backend.lift.methods import DEFAULT, find_method, read_settings
 from backend.lift.task import Labelling, LiftTask
-from backend.lift.unic_lift.decode import bits, by_bits
+from backend.lift.unic_lift import method as unic_lift
+from backend.lift.unic_lift.decode import bits, decode, frequent_codes
+from backend.lift.unic_lift.settings import UnicLiftSettings
+from backend.lift.unic_lift.trained import Trained
 from backend.progress import silent
 from backend.render import Renderer
 from backend.scene.types import View
-from bench.experiments.code_map import code_map
+from bench.experiments.code_map import Blend, code_map
 from bench.scenes import make_scene
 from protocol.ply import read_ply
 from protocol.splats import Splats
@@ -156,9 +159,18 @@ class Bench:
         name, chosen = find_method(method)
         values = read_settings(name, chosen, settings)
         begin = time.perf_counter()
-        task = LiftTask(self.case.splats, self.case.train, self.renderer, self.evidence, "cpu", seed, silent)
-        found = chosen.run(task, values)
+        found = chosen.run(self.task(seed), values)
         return found, self.vote_seconds + time.perf_counter() - begin
+
+    def task(self, seed: int = 0) -> LiftTask:
+        return LiftTask(self.case.splats, self.case.train, self.renderer, self.evidence, "cpu", seed, silent)
+
+    def trained(self, settings: Settings, seed: int = 0) -> tuple[Trained, UnicLiftSettings, float]:
+        """Return what `unic-lift` trains, its settings, and the seconds with those of the votes."""
+        values: UnicLiftSettings = read_settings(*find_method("unic-lift"), settings)
+        begin = time.perf_counter()
+        found = unic_lift.trained(self.task(seed), values)
+        return found, values, self.vote_seconds + time.perf_counter() - begin
 
     def score(self, labels: NDArray[np.integer]) -> Score:
         maps = [label_map(w, labels, view.camera) for w, view in zip(self.shown, self.case.test, strict=True)]
@@ -183,12 +195,16 @@ class Bench:
             seconds,
         )
 
-    def pixel_codes(self, embedding: NDArray[np.float32]) -> list[NDArray[np.int64]]:
-        """The paper's decode of each held-out view, pixel by pixel; the commonest code is the background."""
+    def pixel_codes(
+        self, found: Trained, blend: Blend = "signs", frequent: NDArray[np.int64] | None = None
+    ) -> list[NDArray[np.int64]]:
+        """Codes of the pixels of each held-out view; without a semantic value the commonest is background."""
         shape = self.case.test[0].mask.shape
-        codes = [code_map(w, embedding, (shape[0], shape[1])) for w in self.shown]
+        codes = [code_map(w, found, (shape[0], shape[1]), blend, frequent) for w in self.shown]
+        if found.semantic is not None:
+            return codes
         common = np.bincount(np.concatenate([c.ravel() for c in codes])).argmax()
-        return [np.where(c == common, 0, c + 1) for c in codes]
+        return [np.where(c == common, 0, c) for c in codes]
 
 
 def run(case: Case, methods: Sequence[str]) -> Iterator[Record]:
@@ -202,12 +218,13 @@ def run(case: Case, methods: Sequence[str]) -> Iterator[Record]:
         found, seconds = bench.lift(method)
         yield bench.record(method, bench.score(found.labels), seconds)
         if method == "unic-lift":
-            # One training serves all three decodes.
-            embedding = found.embedding
-            assert embedding is not None
-            plain = by_bits(bits(embedding), bench.evidence)
-            yield bench.record("unic-lift, bits", bench.score(plain), seconds)
-            pixels = panoptic_quality(bench.pixel_codes(embedding), bench.truth)
+            codes, values, seconds = bench.trained({"decode": "bits"})
+            assert codes.semantic is not None
+            labels = decode(codes.embedding, case.splats, bench.evidence, values, codes.semantic)
+            yield bench.record("unic-lift, bits", bench.score(labels), seconds)
+            on_object = codes.semantic > 0
+            frequent = frequent_codes(bits(codes.embedding), bench.evidence, on_object, values.rare_codes)
+            pixels = panoptic_quality(bench.pixel_codes(codes, frequent=frequent), bench.truth)
             yield bench.record("unic-lift, bits per pixel", pixels, seconds)
 
 
@@ -351,14 +368,14 @@ def made(
 ) -> None:
     """Score methods on analytic splats."""
     cases = [
-        lambda k=k, seed=seed: made_case(k, *(_given(gaussians, size, views, k)), noise, seed, void)
+        lambda k=k, seed=seed: made_case(k, *(scene_size(gaussians, size, views, k)), noise, seed, void)
         for k in objects
         for seed in range(first_seed, first_seed + seeds)
     ]
     compare(cases, methods, results)
 
 
-def _given(gaussians: int | None, size: int | None, views: int, objects: int) -> tuple[int, int, int]:
+def scene_size(gaussians: int | None, size: int | None, views: int, objects: int) -> tuple[int, int, int]:
     """Gaussians, views and size: more objects share the views, so they need more Gaussians and pixels."""
     for most, n, pixels in ((25, 50_000, 256), (50, 80_000, 256), (100, 120_000, 384)):
         if objects <= most:

@@ -114,9 +114,8 @@ def methods_sheet(case: Case, number: int) -> Image.Image:
         labels = label_map(shown, found.labels, view.camera)
         panels.append((f"{method}, PQ {bench.score(found.labels).pq_things:.0f}", colours(like(labels, truth))))
         if method == "unic-lift":
-            assert found.embedding is not None
-            codes = bench.pixel_codes(found.embedding)[number]
-            panels.append(("unic-lift, bits per pixel", colours(like(codes, truth))))
+            codes, _, _ = bench.trained({"decode": "bits"})
+            panels.append(("unic-lift, bits per pixel", colours(like(bench.pixel_codes(codes)[number], truth))))
     return sheet(panels, columns=3)
 
 

@@ -1,6 +1,7 @@
 """Poses computed from plain photographs against the poses that captures have.
 
     python -m bench.poses SCENE [SCENE ...] [--photographs FOLDER] [--seed S]
+    python -m bench.poses SCENE --video SPLATS.ply   # of a video: 120 frames around the scene, rendered and encoded
 
 Each scene's photographs are copied out, without its cameras, and poses are computed from them. After alignment by a
 similarity transform over the centres (Umeyama 1991, with RANSAC), the table has the share of photographs placed, the
@@ -16,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import av
 import numpy as np
 import pycolmap
 import typer
@@ -23,11 +25,21 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.mapping import make_workspace
+from backend.render import Renderer
 from backend.scene import load_scene
 from backend.scene.types import Camera, Scene
 from backend.scene.unposed import find_unposed
+from backend.scene.videos import frame_name
 from backend.terminal import progress_bars
 from protocol.errors import Fault
+from protocol.ply import read_ply
+from protocol.splats import Splats
+
+FRAMES = 120
+"""Of the video."""
+ARC = np.radians(300)
+VIDEO_SIDE = 960
+"""Longest side of the video, pixels."""
 
 
 def main(
@@ -36,44 +48,108 @@ def main(
         Path | None, typer.Option(help="Photographs of the same names, of another size, of a single scene.")
     ] = None,
     seed: int = 0,
+    video: Annotated[Path | None, typer.Option(help="Gaussians of a single scene that are filmed.")] = None,
 ) -> None:
     """Compute poses of each scene and print a row for each."""
     table = Table("scene", "photographs", "placed", "rotation", "centre", "seconds a photograph", "points")
     for scene in scenes:
-        table.add_row(*measure(load_scene(scene), photographs, seed))
+        truth = load_scene(scene)
+        table.add_row(*(measure(truth, photographs, seed) if video is None else measure_video(truth, video, seed)))
     Console(width=140).print(table)
 
 
 def measure(truth: Scene, photographs: Path | None, seed: int) -> tuple[str, ...]:
     """Return the row of one scene."""
     with TemporaryDirectory() as name:
-        plain, folder = Path(name) / "plain", Path(name) / "made"
+        plain = Path(name) / "plain"
         plain.mkdir()
         files = {view.name: (photographs or view.image_path.parent) / view.image_path.name for view in truth.views}
         for key, file in files.items():
             shutil.copyfile(file, plain / f"{key}{file.suffix}")
-        source = find_unposed(plain)
-        assert source is not None
-        begin = time.perf_counter()
-        try:
-            with progress_bars() as progress:
-                made = make_workspace(source, folder, seed, progress)
-        except Fault as fault:
-            return (truth.root.name, str(len(files)), str(fault), "", "", "", "")
-        seconds = (time.perf_counter() - begin) / len(files)
-        computed = load_scene(made.folder)
         known = {view.name: view.camera for view in truth.views}
-        pairs = [(view.camera, known[view.name]) for view in computed.views]
-        rotation, centre = errors(pairs)
+        return compute(truth.root.name, plain, Path(name) / "made", known, seed)
+
+
+def measure_video(truth: Scene, file: Path, seed: int) -> tuple[str, ...]:
+    """Return the row of a video of a scene's Gaussians; a frame is placed if it was selected and has a pose."""
+    with TemporaryDirectory() as name:
+        plain = Path(name) / "plain"
+        plain.mkdir()
+        cameras = around([view.camera for view in truth.views])
+        film(read_ply(file), cameras, plain / "video.mp4")
+        known = {Path(frame_name(number)).stem: camera for number, camera in enumerate(cameras)}
+        return compute(f"{truth.root.name}, video", plain, Path(name) / "made", known, seed)
+
+
+def compute(title: str, plain: Path, folder: Path, known: dict[str, Camera], seed: int) -> tuple[str, ...]:
+    """Return the row of the photographs or the video in ``plain``, whose true cameras have these names."""
+    source = find_unposed(plain)
+    assert source is not None
+    begin = time.perf_counter()
+    try:
+        with progress_bars() as progress:
+            made = make_workspace(source, folder, seed, progress)
+    except Fault as fault:
+        return (title, str(len(known)), str(fault), "", "", "", "")
+    seconds = (time.perf_counter() - begin) / len(known)
+    computed = load_scene(made.folder)
+    pairs = [(view.camera, known[view.name]) for view in computed.views]
+    rotation, centre = errors(pairs)
+    images = len(list((made.folder / "images").iterdir())) if source.video is not None else len(known)
     return (
-        truth.root.name,
-        str(len(files)),
-        f"{len(pairs) / len(files):.0%}",
+        title,
+        str(images),
+        f"{len(pairs) / images:.0%}",
         f"{rotation:.3f} degrees",
         f"{centre:.2%}",
         f"{seconds:.2f}",
         f"{len(computed.points):,}",
     )
+
+
+def around(cameras: list[Camera]) -> list[Camera]:
+    """Return cameras on an arc around what the given ones look at, at their median height and distance."""
+    axes = np.stack([camera.viewmat[2, :3] for camera in cameras])
+    centres = np.stack([camera.centre for camera in cameras])
+    up = -np.median([camera.viewmat[1, :3] for camera in cameras], axis=0)
+    up /= np.linalg.norm(up)
+    # The point nearest to all optical axes, by least squares.
+    off = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    target = np.linalg.solve(off.sum(0), np.einsum("nij,nj->i", off, centres))
+    arms = centres - target
+    height = float(np.median(arms @ up))
+    flat = arms - (arms @ up)[:, None] * up
+    radius = float(np.median(np.linalg.norm(flat, axis=1)))
+    first = flat[0] / np.linalg.norm(flat[0])
+    second = np.cross(up, first)
+    K = cameras[0].K.copy()
+    K[:2] *= VIDEO_SIDE / max(cameras[0].width, cameras[0].height)
+    width, height_px = (
+        round(side * K[0, 0] / cameras[0].K[0, 0] / 2) * 2 for side in (cameras[0].width, cameras[0].height)
+    )
+    made = []
+    for angle in np.linspace(0, ARC, FRAMES):
+        place = target + radius * (np.cos(angle) * first + np.sin(angle) * second) + height * up
+        ahead = (target - place) / np.linalg.norm(target - place)
+        right = np.cross(ahead, up)
+        right /= np.linalg.norm(right)
+        viewmat = np.eye(4)
+        viewmat[:3, :3] = np.stack([right, np.cross(ahead, right), ahead])
+        viewmat[:3, 3] = -viewmat[:3, :3] @ place
+        made.append(Camera(viewmat, K, width, height_px))
+    return made
+
+
+def film(splats: Splats, cameras: list[Camera], file: Path) -> None:
+    """Render the cameras' images and encode them as H.264, as a phone does."""
+    renderer = Renderer(splats.without_columns(), "cpu")
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = cameras[0].width, cameras[0].height, "yuv420p"
+        for camera in cameras:
+            pixels = (np.asarray(renderer.image(camera)).clip(0, 1) * 255).round().astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
 
 
 def errors(pairs: list[tuple[Camera, Camera]]) -> tuple[float, float]:

@@ -38,12 +38,17 @@ from .client.survey import survey as look_through_folder
 
 if TYPE_CHECKING:  # they need Blender, which this module does not require; this lets editors find them
     from .editing.assign import assign, assign_to_background
+    from .editing.cleanup import clear_marks, mark_floaters, remove_marked
     from .editing.duplicate import duplicate
     from .editing.floaters import remove_floaters
+    from .editing.forms import show_form
     from .editing.grow import grow, shrink
+    from .editing.hulls import add_hulls
     from .editing.isolate import isolate, show_others
     from .editing.merge import merge
     from .editing.naming import recolour, rename
+    from .editing.origin import set_origin
+    from .editing.real_size import set_real_distance
     from .editing.remove import delete, delete_selection
     from .editing.saving import save_edits
     from .editing.similar import select_like
@@ -329,7 +334,7 @@ def import_result(
 
     Args:
         result: the result folder.
-        display: "POINTS", "SPLATS" for ellipsoids, or "MESH" for surfaces with the Gaussians hidden beneath.
+        display: "POINTS", "SPLATS", or "MESH" for surfaces with the Gaussians hidden beneath.
         up: the axis of the capture that points up in Blender; "AUTO" for the one in the result.
         scale: metres in Blender per unit of the capture.
         cameras: whether the capture's cameras are imported too.
@@ -381,21 +386,27 @@ def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
     show_labels(colours == "LABELS")
 
 
-def show_as(scene: Any, display: Literal["POINTS", "SPLATS"], budget: int | None = None) -> None:
-    """Show the Gaussians of an imported scene as points or as ellipsoids.
+def show_as(scene: Any, display: Literal["POINTS", "SPLATS", "DISCS"], budget: int | None = None) -> None:
+    """Show the Gaussians of an imported scene as points, as splats, or as the discs that are rendered.
 
     Args:
-        budget: most ellipsoids that are drawn, a random subset if there are more Gaussians; default: 200,000.
+        display: the add-on draws "SPLATS" in the views of a window, and renders show discs.
+        budget: most discs that views show, a random subset if there are more Gaussians; default: 200,000.
 
     Raises:
         BadArgument: if ``display`` has another value, or ``budget`` is not positive.
     """
-    from .splats import collections
+    import bpy
 
-    if display not in ("POINTS", "SPLATS"):
-        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS or SPLATS.")
+    from .splats import collections
+    from .splats.display import see_through
+
+    if display not in ("POINTS", "SPLATS", "DISCS"):
+        raise BadArgument(f"The display {display!r} does not exist.", "Choose POINTS, SPLATS or DISCS.")
     if budget is not None and budget < 1:
-        raise BadArgument(f"{budget} is not a valid number of ellipsoids.", "Choose 1 or more.")
+        raise BadArgument(f"{budget} is not a valid number of discs.", "Choose 1 or more.")
+    if display != "POINTS":
+        see_through(bpy.context.scene)
     collections.show_as(scene, display, budget)
 
 
@@ -469,6 +480,13 @@ EDITS = {
     "assign_to_background": "assign",
     "delete_selection": "remove",
     "remove_floaters": "floaters",
+    "mark_floaters": "cleanup",
+    "remove_marked": "cleanup",
+    "clear_marks": "cleanup",
+    "show_form": "forms",
+    "set_origin": "origin",
+    "add_hulls": "hulls",
+    "set_real_distance": "real_size",
     "select_like": "similar",
     "grow": "grow",
     "shrink": "grow",
@@ -507,8 +525,10 @@ __all__ = [
     "Fault",
     "Segmentation",
     "add_cameras",
+    "add_hulls",
     "assign",
     "assign_to_background",
+    "clear_marks",
     "connect",
     "delete",
     "delete_selection",
@@ -520,17 +540,22 @@ __all__ = [
     "import_result",
     "isolate",
     "look_through",
+    "mark_floaters",
     "merge",
     "recolour",
     "remove_floaters",
+    "remove_marked",
     "rename",
     "save_edits",
     "segment",
     "select_like",
     "select_similar",
     "server_here",
+    "set_origin",
+    "set_real_distance",
     "show_as",
     "show_colours",
+    "show_form",
     "show_others",
     "shrink",
     "split_pieces",

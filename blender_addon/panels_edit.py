@@ -6,7 +6,9 @@ import bpy
 
 from protocol.lists import first_of
 
+from .editing.cleanup import marked_in
 from .editing.isolate import is_isolating
+from .operators.edit_cleanup import sentence_on
 from .operators.edit_targets import NOTHING, targets
 from .panels import CATEGORY, draw_text
 from .settings import shown_scene
@@ -36,6 +38,12 @@ class SPLATLIFT_PT_edit(bpy.types.Panel):
         found = targets(context)
         column = self.layout.column(align=True)
         draw_text(column, context, _title(found) if found else NOTHING, "OBJECT_DATA" if found else "INFO")
+        marked = marked_in(found)
+        if marked.total:
+            draw_text(column, context, sentence_on(marked), "INFO")
+            row = column.row(align=True)
+            row.operator("splatlift.remove_marked", text="Delete Marked", icon="TRASH")
+            row.operator("splatlift.clear_marks", text="Cancel", icon="X")
         if context.mode.startswith("EDIT"):
             _draw_gaussians(self.layout)
         else:
@@ -58,8 +66,18 @@ def _draw_objects(layout: Any, scene: Any) -> None:
         row.operator("splatlift.isolate", text="Isolate", icon="HIDE_ON")
     row.operator("splatlift.delete", text="Delete", icon="TRASH")
     column = layout.column(align=True)
+    row = column.row(align=True)
+    row.operator("splatlift.show_form", text="As Gaussians").form = "GAUSSIANS"
+    row.operator("splatlift.show_form", text="As Mesh").form = "MESH"
+    row = column.row(align=True)
+    row.operator("splatlift.set_origin", text="Origin to Base").place = "BASE"
+    row.operator("splatlift.set_origin", text="Origin to Centre").place = "CENTRE"
+    column.operator("splatlift.add_hulls", text="Collision Hulls...")
+    column = layout.column(align=True)
     column.operator("splatlift.split_pieces", text="Split into Pieces")
-    column.operator("splatlift.remove_floaters", text="Remove Floaters")
+    row = column.row(align=True)
+    row.operator("splatlift.mark_floaters", text="Mark Floaters")
+    row.operator("splatlift.remove_floaters", text="Remove Floaters")
     layout.label(text="Edit parts: Edit Mode (Tab)", icon="EDITMODE_HLT")
 
 

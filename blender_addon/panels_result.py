@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from . import session
-from .panels import CATEGORY
+from .panels import CATEGORY, draw_text
 from .settings import settings, shown_scene
 from .splats.cameras import is_camera, photographs_of
-from .splats.collections import has_ellipsoids, shown_as
+from .splats.collections import drawn_by_blender, has_discs, shown_as
 from .splats.colours import labels_shown
+from .viewport.handler import drawing
 
 
 class _Below:
@@ -44,15 +45,25 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         display, share = shown_as(scene)
         row.operator("splatlift.show_as", text="Points", depress=display == "POINTS").display = "POINTS"
         row.operator("splatlift.show_as", text="Splats", depress=display == "SPLATS").display = "SPLATS"
-        if has_ellipsoids(scene):
+        row.operator("splatlift.show_as", text="As Rendered", depress=display == "DISCS").display = "DISCS"
+        if display == "SPLATS" and not drawn_by_blender(scene):
+            layout.prop(settings(context), "view_dependent")
+            for sentence in filter(None, (drawing.failure, *drawing.refused)):
+                draw_text(layout, context, sentence, "ERROR")
+        if has_discs(scene):
             row = layout.row(align=True)
             row.prop(settings(context), "budget")
-            row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "SPLATS"
+            row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "DISCS"
         if share < 1:
             layout.label(text=f"{share:.0%} of them are drawn", icon="INFO")
         background = session.background_of(scene)
         if background is not None:
             layout.prop(background, "hide_viewport", text="Hide Background", toggle=1)
+        row = layout.row(align=True)
+        row.operator_context = "INVOKE_DEFAULT"
+        row.operator("splatlift.set_real_distance", text="Real Distance...", icon="DRIVER_DISTANCE")
+        measuring = settings(context).is_measuring
+        row.operator("splatlift.start_measuring", text="", icon="PIVOT_CURSOR", depress=measuring)
         cameras = session.cameras_of(scene)
         if cameras is None:
             layout.operator("splatlift.add_cameras", icon="OUTLINER_OB_CAMERA")

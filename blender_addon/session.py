@@ -22,6 +22,7 @@ from protocol.result.names import mesh_path
 
 from .splats.capture import read_cameras
 from .splats.collections import add_scene, add_scene_cameras, splat_objects
+from .splats.display import see_through
 from .splats.result import Kind, Result, Steps, read_result
 
 Display = Literal["POINTS", "MESH", "SPLATS"]
@@ -84,8 +85,8 @@ def import_folder(
 
     Args:
         folder: a result folder: ``splats.ply``, ``objects.json`` and, for "MESH", ``meshes``.
-        display: "POINTS", "SPLATS" for ellipsoids, or for Blender's native Gaussians if it supports them, "MESH" for
-            surfaces with hidden Gaussians.
+        display: "POINTS", "SPLATS", which are Blender's native Gaussians if it supports them, "MESH" for surfaces with
+            hidden Gaussians.
         context: determines the scene to import into; Blender's own if None.
         up: the axis of the capture that points up in Blender; "AUTO" for the one in the result.
         scale: metres in Blender per unit of the capture.
@@ -132,8 +133,10 @@ def import_steps(
     if display == "MESH":
         surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
     yield 0.8, "Placing objects"
-    into = (context or bpy.context).scene.collection
-    return add_scene(result, display, surfaces, into, scale, rows, photographs)
+    into = (context or bpy.context).scene
+    if display == "SPLATS":
+        see_through(into)
+    return add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
 
 
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:

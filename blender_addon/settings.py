@@ -10,12 +10,12 @@ import bpy
 
 from . import options, session
 from .splats.collections import splat_objects
-from .splats.display import ELLIPSOID_BUDGET
+from .splats.display import DISC_BUDGET
 from .values import SplatLiftValue
 
 DISPLAYS = (
     ("POINTS", "Points", "Each Gaussian as a coloured point; fastest"),
-    ("SPLATS", "Splats", "Gaussians as coloured ellipsoids"),
+    ("SPLATS", "Splats", "Sorted, blended Gaussians in the colours of the photographs; renders use discs"),
     ("MESH", "Mesh", "One surface mesh per object; its Gaussians are hidden"),
 )
 UP = (
@@ -55,13 +55,25 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     scale: bpy.props.FloatProperty(**SCALE)
     budget: bpy.props.IntProperty(
         name="Draw at Most",
-        description="Largest number of ellipsoids drawn. Of more Gaussians a random subset is drawn; all are edited "
-        "and exported",
-        default=ELLIPSOID_BUDGET,
+        description="Largest number of discs in the views. Of more Gaussians a random subset is drawn; all are "
+        "edited and exported",
+        default=DISC_BUDGET,
         min=1,
         soft_min=10_000,
         soft_max=5_000_000,
         step=50_000,
+    )
+    view_dependent: bpy.props.BoolProperty(
+        name="View-Dependent Colour",
+        description="Splats change colour with the direction they are seen from, as reflections do. Turn this off to "
+        "draw faster",
+        default=True,
+    )
+    is_measuring: bpy.props.BoolProperty(
+        name="Measuring", description="Whether the first point of a measurement was set by the 3D cursor"
+    )
+    measured_from: bpy.props.FloatVectorProperty(
+        name="Measured From", description="First point of a measurement", subtype="XYZ"
     )
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
     row: bpy.props.IntProperty(name="Object", description="Active row of the list")

@@ -3,44 +3,83 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 from blake3 import blake3
 
+from protocol.coroutines import finish
 from protocol.errors import BadFrames, BadScene
 from protocol.messages import FileEntry, Manifest
 from protocol.safe_path import safe_path
 
 MAX_MANIFEST = 64 << 20
 MAX_FILES = 100_000
+MAX_DEPTH = 32
+"""Folders that a file may be in, one inside another."""
+MAX_FOLDERS = 20_000
+"""Folders that all files together may be in."""
 
 _BLOCK = 1 << 20
 """Bytes hashed at a time."""
 
-_manifest = msgspec.json.Decoder(Manifest, strict=True)
+_STEP = 500
+"""Entries checked between two moments at which the caller can do other things."""
 
 
-def check_entries(files: list[FileEntry]) -> None:
-    """Check that ``files`` can exist together in one folder on any system.
+class _Unread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A :class:`Manifest` whose entries are not decoded yet."""
+
+    files: list[msgspec.Raw]
+
+
+_unread = msgspec.json.Decoder(_Unread, strict=True)
+_entry = msgspec.json.Decoder(FileEntry, strict=True)
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def checking(files: Sequence[FileEntry]) -> Generator[None, None, None]:
+    """Check that ``files`` can exist together in one folder on any system; yields often.
 
     Raises:
-        BadFrames: if there are too many, a path is not :func:`safe_path`, a path is listed twice, a path is both a file
-            and a folder, or one hash is listed with two sizes.
+        BadFrames: if there are too many files or folders, a path is not :func:`safe_path`, is too deep, is listed twice
+            or is both a file and a folder, or one hash is listed with two sizes.
     """
-    if len(files) > MAX_FILES:
-        raise BadFrames(f"The received manifest has {len(files)} files; at most {MAX_FILES} are allowed.")
-    names = {_folded(str(safe_path(entry.path))) for entry in files}
-    if len(names) != len(files):
-        raise BadFrames(
-            "A manifest lists the same path twice.",
-            "Rename one of the two files; some systems ignore case in file names.",
-        )
-    if names & {parent for name in names for parent in _folders(name)}:
+    _check_number(len(files))
+    names: set[str] = set()
+    folders: set[str] = set()
+    sizes: dict[str, int] = {}
+    for count, entry in enumerate(files, 1):
+        name = _folded(str(safe_path(entry.path)))
+        if name.count("/") > MAX_DEPTH:
+            raise BadFrames(
+                f"A path in a manifest has more than {MAX_DEPTH} folders: {entry.path[:60]!r}…",
+                "Use fewer folders inside folders.",
+            )
+        names.add(name)
+        if len(names) != count:
+            raise BadFrames(
+                "A manifest lists the same path twice.",
+                "Rename one of the two files; some systems ignore case in file names.",
+            )
+        for folder in _folders(name):
+            if folder in folders:
+                break  # and with it those around it
+            folders.add(folder)
+        if len(folders) > MAX_FOLDERS:
+            raise BadFrames(f"A manifest has more than {MAX_FOLDERS} folders.", "Use fewer folders.")
+        if sizes.setdefault(entry.digest, entry.size) != entry.size:
+            raise BadFrames("A manifest lists two sizes for the same content.")
+        if count % _STEP == 0:
+            yield
+    if names & folders:
         raise BadFrames("A manifest lists the same path as a file and as a folder.")
-    if len({entry.digest for entry in files}) != len({(entry.digest, entry.size) for entry in files}):
-        raise BadFrames("A manifest lists two sizes for the same content.")
+
+
+def _check_number(files: int) -> None:
+    if files > MAX_FILES:
+        raise BadFrames(f"The received manifest has {files} files; at most {MAX_FILES} are allowed.")
 
 
 def _folders(path: str) -> Iterator[str]:
@@ -59,16 +98,27 @@ def pack_manifest(files: Iterable[FileEntry]) -> bytes:
 
 
 def unpack_manifest(data: bytes) -> list[FileEntry]:
-    """Return the entries of a manifest file.
+    """Return the entries of a manifest file; raises as :func:`unpacking`."""
+    return finish(unpacking(data))
+
+
+def unpacking(data: bytes) -> Generator[None, None, list[FileEntry]]:
+    """Read a manifest file; yields often. The generator's return value is the list of its entries.
 
     Raises:
-        BadFrames: if it is not a manifest, or :func:`check_entries` refuses it.
+        BadFrames: if it is not a manifest, or :func:`checking` refuses it.
     """
+    files: list[FileEntry] = []
     try:
-        files = _manifest.decode(data).files
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        unread = _unread.decode(data).files
+        _check_number(len(unread))
+        for count, entry in enumerate(unread, 1):
+            files.append(_entry.decode(entry))
+            if count % _STEP == 0:
+                yield
+    except _NOT_JSON as error:
         raise BadFrames(f"The received manifest cannot be read: {error}.") from error
-    check_entries(files)
+    yield from checking(files)
     return files
 
 
@@ -114,7 +164,7 @@ def scan(folder: Path, files: Iterable[Path]) -> Generator[int, None, list[FileE
             raise BadScene(f"The file {path} cannot be sent: {error}") from error
         before += done
     try:
-        check_entries(entries)
+        finish(checking(entries))
     except BadFrames as error:
         raise BadScene(f"The folder {folder} cannot be sent: {error}") from error
     return entries

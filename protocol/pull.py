@@ -65,6 +65,11 @@ class Pull:
         """Whether every file is stored; never after :meth:`close`."""
         return not (self.queue or self.incoming or self.closed)
 
+    @property
+    def catching_up(self) -> bool:
+        """Whether :meth:`requests` goes on at once with reading what arrived before."""
+        return any(incoming.unread for incoming in self.incoming.values())
+
     def requests(self) -> list[Get]:
         """Return the ranges to request now.
 

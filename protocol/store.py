@@ -9,10 +9,13 @@ import shutil
 import stat
 import time
 from collections.abc import Generator, Iterable, Iterator
+from functools import partial
+from operator import add
 from pathlib import Path
 
+from protocol.coroutines import finish, map_steps
 from protocol.errors import BadResult, NotFound
-from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpack_manifest
+from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpacking
 from protocol.messages import FileEntry
 from protocol.safe_path import safe_path
 
@@ -38,6 +41,7 @@ class Store:
         self.root = root
         self.durable = durable
         self.writers: set[str] = set()
+        self._checked: dict[str, _Version] = {}
         root.mkdir(parents=True, exist_ok=True)
         for left in root.glob("*.tmp"):
             _remove_stale(left)
@@ -56,6 +60,32 @@ class Store:
         """Whether the file is stored and has ``size``, if given: a power failure may have truncated it."""
         path = self.path(digest)
         return path.is_file() and (size is None or path.stat().st_size == size)
+
+    def verify(self, entries: Iterable[FileEntry]) -> Generator[int, None, list[FileEntry]]:
+        """Remove those stored files of ``entries`` whose size or content is not what it should be.
+
+        A power cut, a full disk or another program may have spoilt them. A file is hashed once; later only its size,
+        its date and its place on the disk are compared, until it changes.
+
+        Yields the bytes hashed so far; the generator's return value is the entries whose files were removed.
+        """
+        removed: list[FileEntry] = []
+        before = 0
+        for entry in entries:
+            path = self.path(entry.digest)
+            if not path.is_file():
+                continue
+            version = _version(path)
+            sound = version[0] == entry.size
+            if sound and self._checked.get(entry.digest) != version:
+                sound = (yield from map_steps(partial(add, before), hash_file(path))) == entry.digest
+            before += entry.size
+            if sound:
+                self._checked[entry.digest] = version
+            else:
+                path.unlink(missing_ok=True)
+                removed.append(entry)
+        return removed
 
     def read(self, digest: str, offset: int, length: int) -> bytes:
         """Return a range of a stored file.
@@ -78,24 +108,27 @@ class Store:
     def put(self, data: bytes) -> str:
         """Store ``data`` and return its hash."""
         digest = digest_of(data)
+        finish(self.verify([FileEntry("", len(data), digest)]))
         if not self.has(digest):
             temporary = self._temporary()
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            _settle(temporary, self._final(digest))
+            self._keep(temporary, digest)
         return digest
 
     def adopt(self, path: Path, digest: str) -> None:
         """Store the file ``path``, whose hash the caller knows, by a hard link if the disk supports it.
 
         The file must not be modified in place afterwards. A receiver would detect this, because it checks the hash.
+        A stored file that is not damaged stays.
         """
+        finish(self.verify([FileEntry("", path.stat().st_size, digest)]))
         if not self.has(digest):
             temporary = self._temporary()
             link_or_copy(path, temporary)
-            _settle(temporary, self._final(digest))
+            self._keep(temporary, digest)
 
     def take(self, source: Path, entry: FileEntry) -> Generator[int, None, bool]:
         """Store a file of another store by a hard link, if it exists and has the right hash.
@@ -114,10 +147,10 @@ class Store:
             if (yield from hash_file(temporary)) != entry.digest:
                 return False
             temporary.chmod(stat.S_IMODE(status.st_mode) & ~0o222)
-            _settle(temporary, self._final(entry.digest))
+            self._keep(temporary, entry.digest)
             self.part(entry.digest).unlink(missing_ok=True)
             return True
-        except OSError:
+        except (OSError, NotImplementedError):  # not every system can link without following
             return False
         finally:
             temporary.unlink(missing_ok=True)
@@ -126,10 +159,12 @@ class Store:
         """Link or copy stored files under their own names into ``folder``, replacing existing files.
 
         Raises:
-            NotFound: if one of the files is not stored.
+            NotFound: if one of the files is not stored, or was damaged, and so has been removed.
         """
         for entry in entries:
             source = self.path(entry.digest)
+            if finish(self.verify([entry])):
+                raise NotFound(f"The file {entry.path} was damaged and has been removed.", "Send the folder again.")
             if not source.is_file():
                 raise NotFound(f"The file {entry.path} is not stored here.", "Send the folder again.")
             target = folder / safe_path(entry.path)
@@ -144,7 +179,7 @@ class Store:
 
     def complete(self, digest: str) -> None:
         """Store the part file of that hash; the caller has checked that it is complete."""
-        _settle(self.part(digest), self._final(digest))
+        self._keep(self.part(digest), digest)
 
     def files(self) -> Iterator[Path]:
         """Yield the stored files, unordered."""
@@ -152,14 +187,20 @@ class Store:
             if len(folder.name) == 2 and folder.is_dir():
                 yield from folder.iterdir()
 
+    def parts(self) -> Iterator[Path]:
+        """Yield what arrived of files so far, in no order."""
+        return self.root.glob("*.part")
+
     def _temporary(self) -> Path:
         # Not the part file: a pull of the same hash may be writing it.
         return self.root / f"{secrets.token_hex(16)}.tmp"
 
-    def _final(self, digest: str) -> Path:
+    def _keep(self, temporary: Path, digest: str) -> None:
+        """Give a file that is known to be whole its name in the store."""
         final = self.path(digest)
         final.parent.mkdir(exist_ok=True)
-        return final
+        _settle(temporary, final)
+        self._checked[digest] = _version(final)
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -173,9 +214,23 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
         shutil.copyfile(source, target)
 
 
+_Version = tuple[int, int, int]
+"""Size, date of the last change in ns, and number on the disk of a file that was hashed."""
+
+
+def _version(path: Path) -> _Version:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
 def _settle(temporary: Path, final: Path) -> None:
     """Give a complete file its final name."""
-    temporary.replace(final)
+    try:
+        temporary.replace(final)
+    except PermissionError:
+        # Windows replaces no file that somebody reads: it stays, if it is as long.
+        if not final.is_file() or final.stat().st_size != temporary.stat().st_size:
+            raise
     # POSIX rename() does nothing if both names are hard links of one file, and reports success.
     temporary.unlink(missing_ok=True)
 
@@ -191,14 +246,18 @@ def _remove_stale(path: Path) -> None:
 
 
 def read_manifest(store: Store, digest: str) -> list[FileEntry]:
-    """Return the entries of a stored manifest.
+    """Return the entries of a stored manifest; raises as :func:`reading_manifest`."""
+    return finish(reading_manifest(store, digest))
+
+
+def reading_manifest(store: Store, digest: str) -> Generator[None, None, list[FileEntry]]:
+    """Read a stored manifest; yields often. The generator's return value is the list of its entries.
 
     Raises:
-        BadResult: if it is too large for a manifest; NotFound, BadFrames: as :meth:`Store.read`,
-            :func:`unpack_manifest`.
+        BadResult: if it is too large for a manifest; NotFound, BadFrames: as :meth:`Store.read`, :func:`unpacking`.
     """
     path = store.path(digest)
     size = path.stat().st_size if path.is_file() else 0
     if size > MAX_MANIFEST:
         raise BadResult(f"The manifest {digest[:12]}… has {size} bytes; at most {MAX_MANIFEST} are allowed.")
-    return unpack_manifest(store.read(digest, 0, size))
+    return (yield from unpacking(store.read(digest, 0, size)))

@@ -69,6 +69,8 @@ def find_method(name: str | None) -> tuple[str, Method]:
 def read_settings(name: str, method: Method, given: Mapping[str, Value] | None) -> Any:
     """Return the method's settings with the values of ``given`` replacing the defaults.
 
+    A value of ``given`` may change the defaults of other settings: those of the class attribute ``presets``.
+
     Raises:
         BadArgument: if a setting is unknown, or its value has the wrong type or is out of range.
     """
@@ -78,8 +80,12 @@ def read_settings(name: str, method: Method, given: Mapping[str, Value] | None) 
             raise BadArgument(f"The method {name} has no setting {key!r}.", f"Known settings: {', '.join(known)}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise BadArgument(f"The setting {key} of method {name} is {value}; it must be a finite number.")
+    presets: Mapping[str, Mapping[Value, Mapping[str, Value]]] = getattr(method.settings, "presets", {})
+    values: dict[str, Value] = {}
+    for key, by_value in presets.items():
+        values |= by_value.get((given or {}).get(key, ""), {})
     try:
-        return msgspec.convert(dict(given or {}), method.settings)
+        return msgspec.convert(values | dict(given or {}), method.settings)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$.")
         where = where.rstrip("`")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from backend.mapping.frames import choose_frames
 from backend.progress import Progress
-from backend.scene.images import BROKEN, read_pixels
+from backend.scene.images import BROKEN, check_expansion, read_pixels
 from backend.scene.videos import frame_name, read_frames
 from protocol.capture_names import HEIF_ENDINGS, is_one_of
 from protocol.errors import BadScene
@@ -113,6 +113,7 @@ def _copy(file: Path, target: Path) -> None:
         shutil.copyfile(file, target)
         return
     with Image.open(file) as image:
+        check_expansion(image, file)
         exif = image.getexif()
         # Decoding has applied the orientation already.
         exif.pop(0x0112, None)

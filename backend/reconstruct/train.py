@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.memory import gib
 from backend.pictures import UNSEEN, Pictures
-from backend.progress import Progress, silent
+from backend.progress import Progress, Stopped, silent
 from backend.reconstruct import checkpoint as checkpoints
 from backend.reconstruct.densify import FEWEST as FEWEST_GAUSSIANS
 from backend.reconstruct.densify import Growth, densify, finite
@@ -215,7 +215,12 @@ def train(
         if now - reported > REPORT_EVERY:
             # A running mean over many photographs, because a single one depends on its content.
             quality = psnr(image, photo.image) if quality is None else 0.9 * quality + 0.1 * psnr(image, photo.image)
-            progress("reconstruct", training.step / steps, f"{len(training.adam):,} Gaussians, {quality:.1f} dB")
+            try:
+                progress("reconstruct", training.step / steps, f"{len(training.adam):,} Gaussians, {quality:.1f} dB")
+            except Stopped:
+                if checkpoint is not None:
+                    checkpoints.save(checkpoint, training.arrays(), mark)
+                raise
             if course is not None:
                 course(training.step, quality, len(training.adam))
             reported = now

@@ -17,6 +17,7 @@ from PIL import Image
 from backend.scene.lens import undistort_image
 from backend.scene.types import View
 from protocol.errors import BadArgument, BadScene
+from protocol.expansion import too_much
 
 BROKEN = (
     OSError,
@@ -37,6 +38,17 @@ BROKEN = (
 ORIENTATION = 0x0112
 
 
+def check_expansion(image: Image.Image, file: Path, pages: int = 1) -> None:
+    """Refuse a picture whose header declares more pixels than its bytes can hold; nothing has been unpacked yet.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    wrong = too_much(file.stat().st_size, image.width * image.height * pages * max(1, len(image.getbands())))
+    if wrong is not None:
+        raise ValueError(f"it {wrong}")
+
+
 def image_size(file: Path) -> tuple[int, int]:
     """Return width and height from the header of a photograph.
 
@@ -46,6 +58,7 @@ def image_size(file: Path) -> tuple[int, int]:
     try:
         with Image.open(file) as image:
             _check_mode(image)
+            check_expansion(image, file)
             return image.size
     except BROKEN as error:
         raise _unreadable(file, error) from error
@@ -77,6 +90,7 @@ def has_transparent_pixels(file: Path) -> bool:
         with Image.open(file) as image:
             if not image.has_transparency_data:
                 return False
+            check_expansion(image, file)
             low, _ = image.convert("RGBA").getchannel("A").getextrema()
             return isinstance(low, int) and low < 255
     except BROKEN as error:
@@ -132,6 +146,7 @@ def read_pixels(file: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(file) as image:
+            check_expansion(image, file)
             return np.asarray(_rgb(image))
     except BROKEN as error:
         raise _unreadable(file, error) from error

@@ -34,6 +34,7 @@ from backend.scene.rle import Filled, paint, read_rle, read_scored_rle, rle_size
 from backend.scene.types import VOID
 from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
 from protocol.errors import BadMask
+from protocol.expansion import too_much
 
 FORMATS = ["PNG", "TIFF", "WEBP", "BMP", "JPEG"]
 ARRAY_NAMES = ("masks", "mask", "instance", "instances", "indices", "ids", "segmentation", "labels")
@@ -84,8 +85,8 @@ def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
         if ending not in ARRAY_ENDINGS:
             with Image.open(file, formats=FORMATS) as image:
                 return image.size
-        with _array_stream(file) as stream:
-            plan = _array_plan(stream, file, photograph)
+        with _array_stream(file) as (stream, length):
+            plan = _array_plan(stream, length, file, photograph)
         return plan.size
 
 
@@ -132,8 +133,8 @@ def may_overlap(file: Path) -> bool:
         if ending not in ARRAY_ENDINGS:
             with Image.open(file, formats=FORMATS) as image:
                 return getattr(image, "n_frames", 1) > 1
-        with _array_stream(file) as stream:
-            plan = _array_plan(stream, file, None)
+        with _array_stream(file) as (stream, length):
+            plan = _array_plan(stream, length, file, None)
         # Colours (H, W, 3) have the shape of a stack; :func:`load_stack` distinguishes them.
         return plan.kind != "map"
 
@@ -222,6 +223,7 @@ def _read_picture(file: Path) -> NDArray:
         pixels = image.width * image.height * getattr(image, "n_frames", 1)
         if pixels > MAX_VALUES:
             raise BadMask(f"The mask {file} declares {pixels} values; at most {MAX_VALUES} are allowed.")
+        images.check_expansion(image, file, getattr(image, "n_frames", 1))
         if _is_lossy(image, file):
             return _black_and_white(image, file)
         pages = [_page(page, file) for page in ImageSequence.Iterator(image)]
@@ -326,9 +328,9 @@ class _Plan:
 
 
 def _read_array(file: Path, photograph: Size | None) -> NDArray:
-    with _array_stream(file) as stream:
-        plan = _array_plan(stream, file, photograph)
-    with _array_stream(file) as stream:
+    with _array_stream(file) as (stream, length):
+        plan = _array_plan(stream, length, file, photograph)
+    with _array_stream(file) as (stream, _):
         values = np.lib.format.read_array(stream, allow_pickle=False).reshape(plan.shape)
     if plan.kind == "last" and plan.shape[2] in (3, 4) and values.dtype == np.uint8 and values.max() > 1:
         return _colour_ids(values[..., :3], file)
@@ -337,11 +339,11 @@ def _read_array(file: Path, photograph: Size | None) -> NDArray:
 
 
 @contextmanager
-def _array_stream(file: Path) -> Iterator[BinaryIO]:
-    """Open the bytes of the mask array of a ``.npy`` or ``.npz`` file."""
+def _array_stream(file: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open the bytes of the mask array of a ``.npy`` or ``.npz`` file; yield their number too."""
     if file.suffix.lower() == ".npy":
         with file.open("rb") as stream:
-            yield stream
+            yield stream, file.stat().st_size
         return
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
@@ -352,11 +354,14 @@ def _array_stream(file: Path) -> Iterator[BinaryIO]:
                 f"{', '.join(ARRAY_NAMES)}.",
                 "Save one array per file.",
             )
-        with archive.open((named or names)[0]) as stream:
-            yield stream  # pyright: ignore[reportReturnType]
+        entry = archive.getinfo((named or names)[0])
+        if (wrong := too_much(entry.compress_size, entry.file_size)) is not None:
+            raise BadMask(f"The mask {file} {wrong}.", "Save it with numpy.savez_compressed.")
+        with archive.open(entry) as stream:
+            yield stream, entry.file_size  # pyright: ignore[reportReturnType]
 
 
-def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
+def _array_plan(stream: BinaryIO, length: int, file: Path, photograph: Size | None) -> _Plan:
     """Return how to read an array, from its header, before anything is allocated.
 
     Raises:
@@ -378,13 +383,14 @@ def _array_plan(stream: BinaryIO, file: Path, photograph: Size | None) -> _Plan:
         a, b, c = squeezed
         last = photograph is not None and fits((b, a), photograph) and not fits((c, b), photograph)
         kind = "last" if last else "first"
+    count = int(np.prod(shape, dtype=object))
+    if count > MAX_VALUES:
+        raise BadMask(f"The mask {file} declares {count} values; at most {MAX_VALUES} are allowed.")
+    if count * dtype.itemsize > length:
+        raise ValueError(f"it declares {count * dtype.itemsize} bytes of values and has {length}")
     plan = _Plan(squeezed, kind)
     if 0 in plan.size:
         raise _no_mask(file, dtype, shape)
-    if np.prod(shape, dtype=object) > MAX_VALUES:
-        raise BadMask(
-            f"The mask {file} declares {np.prod(shape, dtype=object)} values; at most {MAX_VALUES} are allowed."
-        )
     return plan
 
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from protocol.errors import BadScene
 
+MAX_PIXELS = 1 << 28
+"""Of a frame."""
+
 
 def frame_name(number: int) -> str:
     """Return the file name of a frame."""
@@ -34,6 +37,12 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
             if not container.streams.video:
                 raise BadScene(f"{file} contains no video stream.", "Give a video file.")
             stream = container.streams.video[0]
+            if stream.width * stream.height > MAX_PIXELS:
+                raise BadScene(
+                    f"The video {file} declares frames of {stream.width} x {stream.height} pixels; at most "
+                    f"{MAX_PIXELS} pixels are read.",
+                    "Convert it to a smaller size.",
+                )
             stream.thread_type = "AUTO"
             length = float(container.duration or 0) / 1e6
             for number, frame in enumerate(container.decode(stream)):

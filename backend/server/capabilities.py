@@ -21,7 +21,6 @@ from protocol.settings import Setting
 
 OLD = 60.0
 """Seconds after which the memory that is free is looked up again, if somebody asks."""
-_READ = 1 << 20
 _MAX = 16 << 20
 
 
@@ -43,15 +42,17 @@ class CapabilityProbe:
     Args:
         log: the file for what the process says beside its findings.
         command: the program and its arguments.
+        wake: called, from a thread, when there is something for :meth:`tick`.
 
     Attributes:
         known: what was found last, or None.
     """
 
-    def __init__(self, log: Path, command: Sequence[str]) -> None:
+    def __init__(self, log: Path, command: Sequence[str], wake: Callable[[], object] = lambda: None) -> None:
         self.known: Found | None = None
         self._log = log
         self._command = list(command)
+        self._wake = wake
         self._process: ChildProcess | None = None
         self._waiting: list[Deliver] = []
         self._said = bytearray()
@@ -70,16 +71,14 @@ class CapabilityProbe:
         else:
             self._waiting.append(deliver)
 
-    def filenos(self) -> list[int]:
-        """Where the process can be waited for."""
-        return [] if self._process is None else [self._process.fileno()]
-
     def tick(self) -> None:
         """Take in what the process has found."""
         if self._process is None:
             return
-        data = self._process.read(_READ)
+        data = self._process.read()
         if data is None:
+            if (how := self._process.frozen(expected=True)) is not None:
+                self._conclude(self._process, f": it {how}")
             return
         self._said += data
         if not data or len(self._said) > _MAX:
@@ -91,17 +90,17 @@ class CapabilityProbe:
         self._waiting.clear()
 
     def _start(self) -> None:
-        self._process = ChildProcess(self._command, self._log)
+        self._process = ChildProcess(self._command, self._log, self._wake)
         self._looked_at = time.monotonic()
 
-    def _conclude(self, process: ChildProcess) -> None:
+    def _conclude(self, process: ChildProcess, how: str = "") -> None:
         said = bytes(self._said)
         self._end(process)
         try:
             self.known = answer = _found.decode(said)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            words = process.last_words()
-            quote = f": {words}" if words else "."
+            words = how or f": {process.last_words()}".rstrip(": ")
+            quote = words if words.endswith(".") else f"{words}."
             answer = Error(
                 Unavailable.code, f"The server cannot read the capabilities of this machine{quote}", f"See {self._log}."
             )
@@ -113,7 +112,6 @@ class CapabilityProbe:
         self._process = None
         self._said.clear()
         process.close()
-        process.wait()
 
 
 def check_settings(method: str, given: Mapping[str, Value], declared: Sequence[Setting]) -> None:

@@ -1,23 +1,32 @@
-"""A process that the server starts: a worker, the one that selects, the one that looks at the machine.
+"""A process that answers the server through pipes: the one that selects, and the one that looks at the machine.
 
-It has a pipe for its standard input, which ends with the server, one for its standard output, which the server reads
-without waiting, and a log for the rest. :mod:`backend.server.child_pipes` is the other side.
+It has a pipe for its standard input, which ends with the server, one for its standard output, and a log for the rest.
+:mod:`backend.server.child_pipes` is the other side. Two threads read and write the pipes, as not every system can wait
+for a pipe and a socket together.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
 
+from backend.server import process_tree
+from backend.server.silence import Silence
 from backend.server.worker_protocol import clip
 from protocol.errors import Unavailable
 
-_TAIL = 4096
-"""Bytes at the end of a log in which its last line is searched for."""
+CREATION_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+"""On Windows: without a window, and not ended by Ctrl-C in that of the server."""
+_TAIL = 16384
+"""Bytes at the end of a log in which its last lines are searched for."""
+_READ = 1 << 20
+_HELD = 16 << 20
+"""Bytes of output that wait here at most; then the process waits."""
 
 
 class ChildProcess:
@@ -26,9 +35,7 @@ class ChildProcess:
     Args:
         command: the program and its arguments.
         log: the file for its standard error.
-        title: what an error calls it.
-        append: whether to keep what is in the log.
-        inherit: descriptors that it gets beside its standard ones.
+        wake: called, from a thread, when there is something to read.
 
     Attributes:
         pid: its number, which is also that of its group.
@@ -37,17 +44,11 @@ class ChildProcess:
         Unavailable: if it cannot be started.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        log: Path,
-        *,
-        title: str = "The program",
-        append: bool = False,
-        inherit: Sequence[int] = (),
-    ) -> None:
+    def __init__(self, command: Sequence[str], log: Path, wake: Callable[[], object] = lambda: None) -> None:
         self._log = log
-        with log.open("ab" if append else "wb") as stderr:
+        self._wake = wake
+        self._silence = Silence()
+        with log.open("wb") as stderr:
             try:
                 self._process = subprocess.Popen(
                     list(command),
@@ -56,62 +57,97 @@ class ChildProcess:
                     stderr=stderr,
                     bufsize=0,
                     start_new_session=True,
-                    pass_fds=tuple(inherit),
+                    creationflags=CREATION_FLAGS,
                 )
             except OSError as error:
-                raise Unavailable(f"{title} {command[0]} cannot be started: {error.strerror}.") from error
+                raise Unavailable(f"The program {command[0]} cannot be started: {error.strerror}.") from error
+        self.pid = self._process.pid
+        self._room = threading.Condition()
+        self._said = bytearray()
+        self._ended = False
+        self._orders: SimpleQueue[bytes | None] = SimpleQueue()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self.pid = self._process.pid
-        os.set_blocking(self._stdin.fileno(), False)
-        os.set_blocking(self._stdout.fileno(), False)
+        threading.Thread(target=self._take_output, args=(self._process.stdout,), daemon=True).start()
+        threading.Thread(target=self._give_input, args=(self._process.stdin,), daemon=True).start()
 
-    def fileno(self) -> int:
-        """Where its words can be waited for."""
-        return self._stdout.fileno()
+    def read(self) -> bytes | None:
+        """Return its output since the last call: None while there is none, b"" after the last."""
+        with self._room:
+            if not self._said and not self._ended:
+                return None
+            data = bytes(self._said)
+            self._said.clear()
+            self._room.notify()
+        if data and self._ended:
+            self._wake()
+        self._silence.broken()
+        return data
 
-    def read(self, most: int) -> bytes | None:
-        """Return at most so many bytes of its output: None while there are none, b"" after the last."""
-        try:
-            return os.read(self._stdout.fileno(), most)
-        except BlockingIOError:
-            return None
-
-    def write(self, data: bytes) -> bool:
-        """Write to its input; say whether all of it was taken: not if it has ended, or does not read."""
-        try:
-            return self._stdin.write(data) == len(data)
-        except BrokenPipeError:
-            return False
+    def write(self, data: bytes) -> None:
+        """Write to its input. One that has ended, or does not read, does not get it."""
+        self._orders.put(data)
 
     def status(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
         return self._process.poll()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Signal it and all that it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+    def frozen(self, expected: bool) -> str | None:
+        """Return how it is frozen, as the end of a sentence; None where it may still work, or nothing is expected."""
+        if not expected:
+            self._silence.broken()
+            return None
+        return self._silence.frozen(self.pid)
 
     def close(self) -> None:
-        """Kill it and all that it started, and let go of its pipes."""
-        self.signal(signal.SIGKILL)
-        self._stdin.close()
-        self._stdout.close()
-
-    def wait(self) -> None:
-        """Wait for its end."""
+        """Kill it and all that it started, and wait for its end."""
+        if self._process.poll() is None:
+            process_tree.kill(self.pid)
+        else:
+            process_tree.kill_group(self.pid)
         self._process.wait()
-
-    def add_to_log(self, line: bytes) -> None:
-        with self._log.open("ab") as log:
-            log.write(line + b"\n")
+        self._orders.put(None)
+        with self._room:
+            self._ended = True
+            self._room.notify()
 
     def last_words(self) -> str:
         """The last line of its log that says something, as one printable line; "" where none does."""
-        with self._log.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - _TAIL))
-            text = log.read().decode(errors="replace").strip()
-        return clip(text.rpartition("\n")[2].strip(), 300)
+        return "".join(last_lines(self._log, 1))
+
+    def _take_output(self, pipe: BinaryIO) -> None:
+        with pipe:
+            data = b"-"
+            while data:
+                try:
+                    data = pipe.read(_READ) or b""
+                except OSError:
+                    data = b""
+                with self._room:
+                    self._said += data
+                    self._ended = self._ended or not data
+                    while len(self._said) > _HELD and not self._ended:
+                        self._room.wait()
+                self._wake()
+
+    def _give_input(self, pipe: BinaryIO) -> None:
+        try:
+            with pipe:
+                while (data := self._orders.get()) is not None:
+                    while data:
+                        data = data[pipe.write(data) :]
+        except OSError:
+            return  # it has ended, which the reader notices
+
+
+def last_lines(log: Path, most: int, begin: int = 0) -> list[str]:
+    """Return the last lines of a log that say something, from byte ``begin`` on, each printable and cut to a length."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(min(begin, size), size - _TAIL))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return [clip(line, 300) for line in lines[-most:]]

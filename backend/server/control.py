@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
+from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.selection_protocol import Answer
@@ -29,6 +30,7 @@ from protocol.messages import (
     Describe,
     DescribeMethod,
     Error,
+    FileEntry,
     GetResult,
     Heartbeat,
     Hello,
@@ -48,8 +50,10 @@ from protocol.messages import (
     Welcome,
 )
 from protocol.messages import Jobs as JobList
-from protocol.store import Store, read_manifest
+from protocol.store import Store, reading_manifest
 from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
+
+T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
@@ -63,7 +67,7 @@ class Control:
     """Answers messages on the control socket.
 
     Args:
-        sessions, jobs, workers, store, selections, capabilities: the server's.
+        sessions, jobs, workers, files, store, selections, capabilities: the server's.
         drop: called with a session to remove.
         name: the server's name and version, shown to users.
         methods: the available lifting methods.
@@ -78,6 +82,7 @@ class Control:
         sessions: Sessions,
         jobs: Jobs,
         workers: Workers,
+        files: FileLoop,
         store: Store,
         selections: Selections,
         capabilities: CapabilityProbe,
@@ -88,6 +93,7 @@ class Control:
         self.sessions = sessions
         self.jobs = jobs
         self.workers = workers
+        self.files = files
         self.store = store
         self.selections = selections
         self.capabilities = capabilities
@@ -105,9 +111,9 @@ class Control:
             answer = self._answer(received, socket)
         except Fault as fault:
             socket.send_fault(received.peer, fault, received.id)
-        except (OSError, sqlite3.OperationalError) as error:
-            full = Unavailable(f"The server cannot write to its data folder: {error}.", "Free some space there.")
-            socket.send_fault(received.peer, full, received.id)
+        except OSError as error:
+            fault = Unavailable(f"The server cannot use its data folder: {error.strerror}.", "Free some space there.")
+            socket.send_fault(received.peer, fault, received.id)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, id=received.id)
@@ -128,19 +134,23 @@ class Control:
                 # A heartbeat without an id is the answer to the server's own, or needs no answer.
                 return Heartbeat() if received.id else None
             case Submit():
-                return self._submit(message, session)
+                self._submit(message, session, received, socket)
+                return None
             case Sync():
-                job = self.jobs.get(message.job)
+                job = self.jobs.told(message.job)
                 session.following.add(job.id)
                 if job.id in self.workers.pictures and "picture" in session.features:
                     session.unpictured.add(job.id)
                 return job.progress()
             case Cancel():
-                return self.workers.cancel(message.job).progress()
+                job = self.workers.cancel(message.job)
+                self.jobs.when_written(lambda: socket.send(received.peer, job.progress(), id=received.id))
+                return None
             case Status():
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
             case GetResult():
-                return self._stored_result(message.job)
+                self._after(self._stored_result(message.job), received, socket, lambda result: result)
+                return None
             case Describe() | DescribeMethod():
                 self._describe(message, received, socket)
                 return None
@@ -165,6 +175,8 @@ class Control:
         if earlier is not None:
             self.drop(earlier)
         session = self.sessions.open(peer, now)
+        if (surplus := self.sessions.surplus()) is not None:
+            self.drop(surplus)
         session.features = frozenset(hello.features)
         return Welcome(
             protocol=(MAJOR, MINOR),
@@ -177,18 +189,53 @@ class Control:
             bulk=self.bulk_address,
         )
 
-    def _submit(self, submit: Submit, session: Session) -> Accepted:
-        if not self.jobs.knows(submit.job):
-            self._check(submit.request, submit.scene)
-        job = self.jobs.submit(submit)
-        session.following.add(job.id)
-        return Accepted(job.id, job.state, job.seq)
+    def _after(
+        self,
+        steps: Generator[None, None, T],
+        received: Received,
+        socket: RouterSocket,
+        then: Callable[[T], Message | None],
+    ) -> None:
+        """Answer with what ``then`` makes of the value of work on the store, or with what is wrong."""
 
-    def _stored_result(self, job: str) -> Result:
-        result = _result(self.jobs.get(job))
-        if not self.store.has(result.manifest):
-            raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
-        return result
+        def deliver(found: T | Fault) -> None:
+            try:
+                if isinstance(found, Fault):
+                    raise found
+                answer = then(found)
+            except Fault as fault:
+                socket.send_fault(received.peer, fault, received.id)
+            else:
+                if answer is not None:
+                    socket.send(received.peer, answer, id=received.id)
+
+        self.files.do(steps, deliver)
+
+    def _submit(self, submit: Submit, session: Session, received: Received, socket: RouterSocket) -> None:
+        """Take a job; it is answered once its scene is checked and it is written."""
+
+        def accepted(job: Job) -> None:
+            session.following.add(job.id)
+            socket.send(received.peer, Accepted(job.id, job.state, job.seq), id=received.id)
+
+        def refused(reason: str) -> None:
+            full = Unavailable(f"The server cannot write to its data folder: {reason}.", "Free some space there.")
+            socket.send_fault(received.peer, full, received.id)
+
+        def take(paths: set[str] | None) -> None:
+            if paths is not None:
+                _check_paths_in(submit.request, paths)
+            self.jobs.submit(submit, accepted, refused)
+
+        if self.jobs.knows(submit.job):
+            take(None)
+            return
+        self._check(submit.request)
+        self._after(self._stored_scene(submit.scene), received, socket, take)
+
+    def _stored_result(self, job: str) -> Generator[None, None, Result]:
+        result = _result(self.jobs.told(job))
+        return _if_stored(self.store, result)
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
         """Send the machine's description or a method's settings, once they are known."""
@@ -213,9 +260,12 @@ class Control:
                 selected = Selected(select.job, answer.count, answer.total, answer.label)
                 socket.send(received.peer, selected, parts, id=received.id)
 
-        self.selections.ask(self._stored_result(select.job).manifest, select, deliver)
+        def ask(result: Result) -> None:
+            self.selections.ask(result.manifest, select, deliver)
 
-    def _check(self, request: JobRequest, scene: str) -> None:
+        self._after(self._stored_result(select.job), received, socket, ask)
+
+    def _check(self, request: JobRequest) -> None:
         """Refuse requests that would certainly fail later."""
         check(request)
         check_paths(request)
@@ -229,23 +279,16 @@ class Control:
         if request.settings and self.capabilities.known:
             method = request.method or names[0]
             check_settings(method, request.settings, self.capabilities.known.methods.get(method, []))
-        paths = self._stored_scene(scene)
-        if request.splats is not None and request.splats not in paths:
-            raise BadArgument(
-                f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
-            )
-        if request.masks is not None and not any(path.startswith(f"{request.masks}/") for path in paths):
-            raise BadArgument(
-                f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
-            )
 
-    def _stored_scene(self, scene: str) -> set[str]:
-        """Return the paths of a stored scene."""
-        entries = read_manifest(self.store, scene)
-        missing = sum(not self.store.has(entry.digest) for entry in entries)
+    def _stored_scene(self, scene: str) -> Generator[None, None, set[str]]:
+        """Return the paths of a stored scene, which is then kept for a while."""
+        self.files.uploads.keep(scene)
+        entries = yield from reading_manifest(self.store, scene)
+        missing = yield from _missing(self.store, entries)
         if missing:
             raise NotFound(
-                f"{missing} files of the scene {scene[:12]}… are not on the server.", "Send the folder again."
+                f"{missing} files of the scene {scene[:12]}… are damaged or missing on the server.",
+                "Send the folder again.",
             )
         return {entry.path for entry in entries}
 
@@ -288,6 +331,38 @@ class Control:
     @property
     def unsent(self) -> bool:
         return any(session.unsent or session.unpictured for session in self.sessions)
+
+
+def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
+    """Refuse a request for files that the scene with these paths does not have."""
+    if request.splats is not None and request.splats not in paths:
+        raise BadArgument(
+            f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
+        )
+    if request.masks is not None and not any(path.startswith(f"{request.masks}/") for path in paths):
+        raise BadArgument(
+            f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
+        )
+
+
+def _if_stored(store: Store, result: Result) -> Generator[None, None, Result]:
+    if not store.has(result.manifest, result.size):
+        raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
+    entries = yield from reading_manifest(store, result.manifest)
+    missing = yield from _missing(store, entries)
+    if missing:
+        raise NotFound(f"{missing} files of the result are damaged or missing on the server.", "Segment again.")
+    return result
+
+
+def _missing(store: Store, entries: Sequence[FileEntry]) -> Generator[None, None, int]:
+    """Count the files that are not stored, or not with their size."""
+    missing = 0
+    for count, entry in enumerate(entries):
+        missing += not store.has(entry.digest, entry.size)
+        if count % 200 == 0:
+            yield
+    return missing
 
 
 def _described(found: Found | Error, question: Describe | DescribeMethod) -> Message:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 
 from protocol.errors import Fault
 from protocol.eviction import evict
@@ -13,12 +14,13 @@ def free_space(
     store: Store,
     limit: int,
     dispensable: Sequence[tuple[str, ...]],
-    needed: Callable[[], Iterator[str]],
+    needed: Callable[[], Iterable[str]],
     now: float,
 ) -> Generator[None, None, int]:
     """Remove files until the store holds at most ``limit`` bytes, or nothing else may be removed.
 
-    Files that no manifest names and that are at least a day old are removed first; then the files of the
+    Partial uploads that were not continued for a day are removed, and the oldest ones while all of them exceed
+    ``limit``. Then files that no manifest names and that are at least a day old are removed; then the files of the
     ``dispensable`` manifests that no remaining manifest names. Yields often; returns the number of bytes removed.
 
     Args:
@@ -28,13 +30,31 @@ def free_space(
         needed: returns the manifests to keep, whatever their size. Called again before each removal.
         now: seconds since 1970.
     """
-    return evict(
-        store,
-        limit,
-        [_Manifests(store, group) for group in dispensable],
-        lambda: [_Manifests(store, (manifest,)) for manifest in needed()],
-        loose_before=now - STALE,
+    yield from _remove_parts(store, limit, now)
+    return (
+        yield from evict(
+            store,
+            limit,
+            [_Manifests(store, group) for group in dispensable],
+            lambda: [_Manifests(store, (manifest,)) for manifest in needed()],
+            loose_before=now - STALE,
+        )
     )
+
+
+def _remove_parts(store: Store, limit: int, now: float) -> Generator[None, None, None]:
+    parts = []
+    for path in store.parts():
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            parts.append((status.st_mtime, status.st_size, path))
+        yield
+    held = sum(size for _, size, _ in parts)
+    for changed, size, path in sorted(parts):
+        if path.stem not in store.writers and (now - changed > STALE or held > limit):
+            path.unlink(missing_ok=True)
+            held -= size
+        yield
 
 
 class _Manifests:

@@ -59,7 +59,8 @@ def load(data: Path) -> Keys | None:
         return None
     except OSError as error:
         raise Unavailable(f"The keys in {path} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    if mode & 0o077:
+    # Windows has access lists, which a data folder takes from the folder of its user, and no such mode.
+    if os.name == "posix" and mode & 0o077:
         raise Unavailable(
             f"The keys in {path} can be read or changed by other users of this machine.",
             f"Make new ones with: backend pairing --renew --data {data}.",
@@ -99,7 +100,7 @@ def _make(data: Path, *, replace: bool) -> tuple[Keys, bool]:
             if replace:
                 part.replace(data / FILE)
             else:
-                os.link(part, data / FILE)
+                _name(part, data / FILE)
         except FileExistsError:  # another process was faster; its keys are used
             known = load(data)
             assert known is not None
@@ -111,3 +112,19 @@ def _make(data: Path, *, replace: bool) -> tuple[Keys, bool]:
             f"Keys cannot be stored in {data}: {error.strerror}.", "Choose another folder with --data."
         ) from error
     return keys, True
+
+
+def _name(part: Path, final: Path) -> None:
+    """Give a whole file its final name, where there is none of that name.
+
+    Raises:
+        FileExistsError: if there is.
+    """
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a disk without hard links
+        if final.exists():
+            raise FileExistsError from error
+        part.replace(final)

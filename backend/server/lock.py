@@ -1,35 +1,57 @@
-"""A file that one process holds: it is let go of when that process, and all that inherited it, are gone."""
+"""A file that one process holds: the lock is released when that process closes it or ends, however it ends.
+
+Another file beside it, ``*.pid``, says who holds it: on Windows nobody else can read a locked file.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
-from typing import BinaryIO
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 
-def hold(path: Path) -> BinaryIO | None:
-    """Take the lock file ``path`` and return it open, or None where another process holds it.
+class Held:
+    """A lock that this process holds until :meth:`close`, which also ends a ``with``."""
 
-    Closing the file, or the end of the process, gives the lock back; a stale one cannot be left behind.
+    def __init__(self, lock: BaseFileLock) -> None:
+        self._lock = lock
+
+    def close(self) -> None:
+        self._lock.release(force=True)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def hold(path: Path) -> Held | None:
+    """Take the lock file ``path``, or return None where somebody holds it. A stale lock cannot be left behind.
+
+    Raises:
+        OSError: if the file cannot be made.
     """
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+    lock = FileLock(path, mode=0o600, thread_local=False)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        lock.acquire(timeout=0)
+    except Timeout:
         return None
-    return file
+    return Held(lock)
 
 
-def sign(file: BinaryIO, pid: int) -> None:
-    """Write into a held lock whose it is."""
-    file.seek(0)
-    file.truncate()
-    file.write(str(pid).encode())
+def sign(path: Path, text: str) -> None:
+    """Write beside a lock that this process holds who it is."""
+    final = path.with_suffix(".pid")
+    part = path.with_suffix(".pid.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(final)
 
 
-def signature(path: Path) -> int | None:
-    """Return the process number in a lock file, or None if the file has no number."""
-    text = path.read_bytes()[:20]
-    return int(text) if text.isdigit() else None
+def signature(path: Path) -> str | None:
+    """Return what the last holder of a lock has written beside it, its first 200 characters; None where it has not."""
+    try:
+        with path.with_suffix(".pid").open(encoding="utf-8", errors="replace") as file:
+            return file.read(200)
+    except OSError:
+        return None

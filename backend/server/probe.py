@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from backend.lift.methods import METHODS
 from backend.server.capabilities import Found
@@ -37,7 +38,8 @@ def _machine(wanted: str) -> Facts:
 
         free, total = torch.cuda.mem_get_info()
         return Facts(device, torch.cuda.get_device_name()[:200], free, total)
-    return Facts(device, _processor()[:200], _free_memory(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    memory = psutil.virtual_memory()
+    return Facts(device, _processor()[:200], memory.available, memory.total)
 
 
 def _processor() -> str:
@@ -48,15 +50,6 @@ def _processor() -> str:
         models = [line.partition(":")[2].strip() for line in about.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
     return f"{name}, {os.cpu_count()} cores"
-
-
-def _free_memory() -> int:
-    """Return the available memory in bytes; 0 if unknown."""
-    about = Path("/proc/meminfo")
-    if not about.is_file():
-        return 0
-    rows = dict(line.split(":", 1) for line in about.read_text().splitlines())
-    return int(rows["MemAvailable"].split()[0]) * 1024
 
 
 if __name__ == "__main__":

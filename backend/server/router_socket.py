@@ -6,25 +6,33 @@ a send to a full pipe says so, and the message waits here while others are serve
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import zmq
 from numpy.typing import NDArray
+from zmq.utils.monitor import recv_monitor_message
 
+from backend.server.front import INNER_HOST, Front
 from backend.server.keys import Keys
 from backend.server.zap_auth import DOMAIN
+from backend.server.zmtp_frames import cost
 from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
 from protocol.wire import MAX_FRAME, Frame, decode, encode
 
 HIGH_WATER = 16
-"""Messages that libzmq holds per peer and direction: on bulk up to as many MiB."""
+"""Messages that libzmq holds per peer and direction on control."""
+BULK_HIGH_WATER = 8
+"""And on bulk, where each has up to a MiB."""
 MAX_BACKLOG = 64
-"""Messages that wait here for one peer; who lets more pile up is forgotten."""
+MAX_BACKLOG_BYTES = 16 << 20
+"""Messages that wait here for one peer, and their bytes; who lets more pile up is forgotten."""
 SEAL = 64
 """Bytes, at least, by which encryption makes a frame longer."""
 
@@ -46,13 +54,18 @@ _numbered = msgspec.json.Decoder(_Numbered)
 
 
 class RouterSocket:
-    """One ROUTER socket, bound.
+    """One ROUTER socket, behind a front.
+
+    Attributes:
+        monitor: can be polled for connections that :meth:`turn_away` is to look at.
 
     Args:
         context: the server's own.
-        address: where to bind; port 0 takes a free one, and :attr:`address` says which.
+        front: listens at the address, and passes on what comes.
+        address: where clients connect; port 0 takes a free one, and :attr:`address` says which.
         lost: called with a peer that is gone or reads nothing.
         keys: what to encrypt with; None for a wire in the clear, on loopback only.
+        high_water: messages that libzmq holds per peer and direction.
 
     Raises:
         Refused: if there are no keys and others could reach the address.
@@ -60,7 +73,13 @@ class RouterSocket:
     """
 
     def __init__(
-        self, context: zmq.Context, address: Address, lost: Callable[[bytes], None], keys: Keys | None = None
+        self,
+        context: zmq.Context,
+        front: Front,
+        address: Address,
+        lost: Callable[[bytes], None],
+        keys: Keys | None = None,
+        high_water: int = HIGH_WATER,
     ) -> None:
         if keys is None and not address.is_loopback:
             raise Refused(
@@ -69,21 +88,20 @@ class RouterSocket:
                 "Enable encryption, or listen at tcp://127.0.0.1:5757 and use an SSH tunnel.",
             )
         self.socket = context.socket(zmq.ROUTER)
+        self._front = front
         self._lost = lost
         self._backlog: dict[bytes, deque[list[Frame]]] = {}
         for option, value in {
             zmq.LINGER: 500,
             zmq.ROUTER_MANDATORY: 1,
             zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if keys else 0),
-            zmq.SNDHWM: HIGH_WATER,
-            zmq.RCVHWM: HIGH_WATER,
+            zmq.SNDHWM: high_water,
+            zmq.RCVHWM: high_water,
             zmq.HEARTBEAT_IVL: 2000,
             zmq.HEARTBEAT_TIMEOUT: 6000,
             zmq.HEARTBEAT_TTL: 6000,
             zmq.HANDSHAKE_IVL: 5000,
-            zmq.TCP_KEEPALIVE: 1,
-            zmq.TCP_KEEPALIVE_IDLE: 60,
-            zmq.IPV6: int(address.is_v6),
+            zmq.BACKLOG: 512,
         }.items():
             self.socket.setsockopt(option, value)
         if keys is not None:
@@ -91,11 +109,13 @@ class RouterSocket:
             self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.server.encode())
             self.socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
             self.socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        self._inner = self.socket.bind_to_random_port(f"tcp://{INNER_HOST}")
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
         try:
-            self.socket.bind(str(address))
-        except zmq.ZMQError as error:
-            self.socket.close(0)
-            if error.errno == zmq.EADDRINUSE:
+            self.address = front.listen(address, self._inner)
+        except OSError as error:
+            self.close()
+            if error.errno == errno.EADDRINUSE:
                 raise Unavailable(
                     f"Port {address.port} of {address.host} is in use by another program.",
                     "Stop that program, or choose another port with --bind.",
@@ -110,8 +130,15 @@ class RouterSocket:
                 f"The server cannot listen at {address}: {error.strerror}.",
                 "Choose an address of this machine with --bind, or tcp://0.0.0.0:5757 for all its addresses.",
             ) from error
-        bound = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        self.address = address.at(int(bound.rpartition(":")[2]))
+
+    def turn_away(self) -> None:
+        """Close connections of programs on this machine that did not come by the front."""
+        while self.monitor.poll(0):
+            number = recv_monitor_message(self.monitor)["value"]
+            with contextlib.suppress(OSError), _borrowed(number) as one:
+                ours = one.getsockname() == (INNER_HOST, self._inner)
+                if ours and not self._front.made(self._inner, one.getpeername()[1]):
+                    one.shutdown(socket.SHUT_RDWR)
 
     def receive(self, limit: int) -> Iterator[Received]:
         """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error."""
@@ -121,6 +148,7 @@ class RouterSocket:
             except zmq.Again:
                 return
             peer, frames = first.bytes, [frame.buffer for frame in rest]
+            self._acknowledge(first, rest)
             try:
                 message, arrays, id = decode(frames)
             except (BadFrames, VersionMismatch) as fault:
@@ -136,16 +164,20 @@ class RouterSocket:
             return
         backlog = self._backlog.setdefault(peer, deque())
         backlog.append(frames)
-        if len(backlog) > MAX_BACKLOG:
+        if len(backlog) > MAX_BACKLOG or sum(len(each) for one in backlog for each in one) > MAX_BACKLOG_BYTES:
             self.forget(peer)
             self._lost(peer)
 
     def send_fault(self, peer: bytes, fault: Fault, id: int) -> None:
         self.send(peer, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]), id=id)
 
-    def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = ()) -> bool:
+    def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> bool:
         """Send a message only if the peer can take it now; say whether it did."""
-        return peer not in self._backlog and self._post([peer, *encode(message, arrays)])
+        return peer not in self._backlog and self._post([peer, *encode(message, arrays, id=id)])
+
+    def takes(self, peer: bytes) -> bool:
+        """Whether nothing waits here for a peer."""
+        return peer not in self._backlog
 
     def flush(self) -> None:
         """Send what had to wait, as far as the peers can take it."""
@@ -166,7 +198,14 @@ class RouterSocket:
         self._backlog.pop(peer, deque()).clear()
 
     def close(self) -> None:
+        self.socket.disable_monitor()
         self.socket.close()
+
+    def _acknowledge(self, first: zmq.Frame, frames: list[zmq.Frame]) -> None:
+        """Tell the front which connection a message came by, so that it lets more of that one in."""
+        with contextlib.suppress(OSError, zmq.ZMQError), _borrowed(int(first.get(zmq.SRCFD))) as one:
+            port = one.getpeername()[1]
+            self._front.received(self._inner, port, cost([len(frame.buffer) for frame in frames]))
 
     def _post(self, frames: list[Frame]) -> bool:
         """Hand a message to libzmq; False where the peer's pipe is full. To a peer that is gone all is delivered."""
@@ -182,6 +221,16 @@ class RouterSocket:
             self.forget(peer)
             self._lost(peer)
         return True
+
+
+@contextlib.contextmanager
+def _borrowed(number: int) -> Iterator[socket.socket]:
+    """A descriptor of libzmq's as a socket. It may be closed or another's by now; the caller suppresses OSError."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
+    try:
+        yield one
+    finally:
+        one.detach()
 
 
 def _id_of(frames: Sequence[Frame]) -> int:

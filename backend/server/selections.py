@@ -14,10 +14,9 @@ from protocol.messages import Error, Select
 from protocol.store import Store
 
 MAX_WAITING = 32
-"""Questions under way at most; all of them fit into the pipe, so that writing one never waits."""
+"""Questions under way at most."""
 IDLE = 600.0
 """Seconds without a question after which the process is ended, for the memory that it holds."""
-_READ = 1 << 20
 
 Deliver = Callable[[Answer], None]
 
@@ -29,12 +28,16 @@ class Selections:
         store: where results are.
         folder: for the process: its log, and what it lays out.
         command: the program and its first arguments; the store and a folder are added to it.
+        wake: called, from a thread, when there is an answer for :meth:`tick`.
     """
 
-    def __init__(self, store: Store, folder: Path, command: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, folder: Path, command: Sequence[str], wake: Callable[[], object] = lambda: None
+    ) -> None:
         self.store = store
         self.folder = folder
         self.command = list(command)
+        self._wake = wake
         self._process: ChildProcess | None = None
         self._waiting: dict[int, Deliver] = {}
         self._buffer = bytearray()
@@ -54,20 +57,18 @@ class Selections:
         self._number += 1
         self._waiting[self._number] = deliver
         self._asked_at = time.monotonic()
-        if not process.write(pack_question(Question(self._number, manifest, select))):
-            self._end()
-
-    def filenos(self) -> list[int]:
-        """Where answers can be waited for."""
-        return [] if self._process is None else [self._process.fileno()]
+        process.write(pack_question(Question(self._number, manifest, select)))
 
     def tick(self) -> None:
-        """Deliver what has been answered; where the process has died, say so to all who wait."""
+        """Deliver what has been answered; where the process has died or is frozen, say so to all who wait."""
         if self._process is None:
             return
-        data = self._process.read(_READ)
+        data = self._process.read()
         if data is None:
-            if not self._waiting and time.monotonic() - self._asked_at > IDLE:
+            how = self._process.frozen(expected=bool(self._waiting))
+            if how is not None:
+                self._end(f"The process that selects {how} and was ended")
+            elif not self._waiting and time.monotonic() - self._asked_at > IDLE:
                 self._end()
             return
         self._buffer += data
@@ -85,19 +86,18 @@ class Selections:
     def _start(self) -> ChildProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [*self.command, str(self.store.root.resolve()), str(self.folder / "opened")]
-        self._process = ChildProcess(command, self.folder / "log")
+        self._process = ChildProcess(command, self.folder / "log", self._wake)
         return self._process
 
-    def _end(self) -> None:
+    def _end(self, how: str = "The selection failed") -> None:
         process, self._process = self._process, None
         if process is None:
             return
         process.close()
-        process.wait()
         self._buffer.clear()
         shutil.rmtree(self.folder / "opened", ignore_errors=True)
         waiting, self._waiting = self._waiting, {}
         words = process.last_words()
-        reason = Error(Unavailable.code, f"The selection failed{f': {words}' if words else ''}.", "Try again.")
+        reason = Error(Unavailable.code, f"{how}{f': {words}' if words else ''}.", "Try again.")
         for number, deliver in waiting.items():
             deliver(Answer(number, error=reason))

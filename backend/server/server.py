@@ -1,4 +1,7 @@
-"""The server: one thread, two ROUTER sockets, a loop that never waits for any one client or worker.
+"""The server: a loop that never waits for a client, a worker, a disk or a lock.
+
+The loop has the control socket. Threads of their own have the connections (:mod:`backend.server.front`), the bulk
+socket and the store (:mod:`backend.server.file_loop`) and the database (:mod:`backend.server.job_file`).
 
 It ends in order on SIGINT and SIGTERM. Whichever way it ended, the next server on the same data folder has every job:
 finished ones with their results, waiting ones still waiting, and those that ran are run again from their checkpoints.
@@ -7,13 +10,14 @@ finished ones with their results, waiting ones still waiting, and those that ran
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
-import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -25,18 +29,21 @@ from backend.server import keys as key_file
 from backend.server import lock
 from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
-from backend.server.disk_space import free_space
+from backend.server.file_limit import raise_file_limit
+from backend.server.file_loop import FileLoop
+from backend.server.front import Front
 from backend.server.jobs import Job, Jobs
-from backend.server.router_socket import RouterSocket
+from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
-from backend.server.uploads import Uploads
+from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
 from protocol.address import DEFAULT, parse_bind
 from protocol.errors import Refused, Unavailable
 from protocol.messages import FINAL_STATES, MethodInfo
 from protocol.store import Store
+from protocol.wire import MAX_FRAME
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""
@@ -47,12 +54,18 @@ PROBE = (sys.executable, "-m", "backend.server.probe")
 
 KEEP = 200_000_000_000
 """Bytes that the store may hold unless told otherwise."""
-TIDY_SLICE = 0.005
-"""Seconds of looking for what may go from the store at one go."""
+SWITCH = 0.001
+"""Seconds that a thread may keep Python to itself: one that checks a manifest otherwise adds 5 ms to each step of the
+others, of which an answer needs several."""
+KEPT_JOBS = 10_000
+"""Jobs that have ended whose records are kept; older ones are removed, but never run again."""
+FORGOTTEN_AT_ONCE = 100
+"""Records that are removed in one turn of the loop."""
+RECOVERY_PATIENCE = 10.0
+"""Seconds for which clients wait until what the end of the last server means to its jobs is written."""
 
 CONTROL_TURN = 64
-BULK_TURN = 16
-"""Messages taken from a socket in one turn of the loop: control goes first in the next one."""
+"""Messages taken from the socket in one turn of the loop."""
 
 
 def serve(
@@ -64,6 +77,7 @@ def serve(
     encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
+    worker_memory: int | None = None,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -81,6 +95,7 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
+        worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
@@ -92,7 +107,14 @@ def serve(
     with (
         _disk_in_sentences(data),
         Server(
-            bind, data, device, encrypted=encrypted, keep=keep, worker_command=worker_command, methods=methods
+            bind,
+            data,
+            device,
+            encrypted=encrypted,
+            keep=keep,
+            worker_memory=worker_memory,
+            worker_command=worker_command,
+            methods=methods,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -101,6 +123,7 @@ def serve(
             announce(f"Pairing string, a secret, for the add-on's preferences: {server.keys.pairing.text()}")
         elif server.keys is not None:
             announce(f"The pairing string has not changed. To print it: backend pairing --data {data}")
+        sys.setswitchinterval(SWITCH)
         # Whoever started this process may wait for that line at the other end of a pipe.
         sys.stdout.flush()
         if end_with_input:
@@ -129,6 +152,7 @@ class Server:
         *,
         encrypted: bool = False,
         keep: int = KEEP,
+        worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
         probe_command: Sequence[str] = PROBE,
@@ -136,24 +160,35 @@ class Server:
         session_lifetime: float = LIFETIME,
     ) -> None:
         where = parse_bind(bind)
+        self._stopping = self._broken = False
+        self._old_left = True
+        self._letters: deque[Callable[[], object]] = deque()
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (
                 key_file.load_or_make(data) if encrypted or not where.is_loopback else (None, False)
             )
-            self.jobs = Jobs(data / "jobs.sqlite", self._changed)
+            self._wake = Wakeup()
+            opened.callback(self._wake.close)
+            self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake)
             opened.callback(self.jobs.close)
+            if self.jobs.damaged:
+                raise Unavailable(
+                    f"{len(self.jobs.damaged)} jobs in {data / 'jobs.sqlite'} cannot be read.",
+                    f"Run backend check {data}, which removes them.",
+                )
             self.store = Store(data / "store")
             self.sessions = Sessions(session_lifetime)
-            self.uploads = Uploads(self.sessions, self.store)
-            opened.callback(self.uploads.close)
-            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device)
-            self.selections = Selections(self.store, data / "select", selector_command)
-            self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device])
+            self.files = FileLoop(self.sessions, self.store, keep, self._scenes_in_use, self._post, self._thread_failed)
+            opened.callback(self.files.close)
+            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device, worker_memory)
+            self.selections = Selections(self.store, data / "select", selector_command, self._wake)
+            self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
             self.control = Control(
                 self.sessions,
                 self.jobs,
                 self.workers,
+                self.files,
                 self.store,
                 self.selections,
                 self.capabilities,
@@ -162,27 +197,34 @@ class Server:
                 methods,
             )
             self.workers.pictured = self.control.publish_picture
-            self._keep = keep
-            self._tidying: Generator[None, None, int] | None = self._free_space()
-            self._wake_out, self._wake_in = _pipe(opened)
+            self.workers.wake = self._wake
+            self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
+            opened.callback(self._front.close)
             context = opened.enter_context(zmq.Context())
             self._zap_auth = ZapAuthenticator(context, self.keys) if self.keys is not None else None
             if self._zap_auth is not None:
                 opened.callback(self._zap_auth.close)
-            self.control_socket = RouterSocket(context, where, self._lost_control, self.keys)
+            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys)
             opened.callback(self.control_socket.close)
             bulk = self.control_socket.address.next() if where.port else where
-            self.bulk_socket = RouterSocket(context, bulk, self._lost_bulk, self.keys)
+            self.bulk_socket = RouterSocket(
+                context, self._front, bulk, self.files.lost, self.keys, high_water=BULK_HIGH_WATER
+            )
             opened.callback(self.bulk_socket.close)
+            self.files.socket = self.bulk_socket
+            opened.callback(self.files.stop)
+            self._front.start()
             self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
             self.address = str(self.control_socket.address)
             opened.callback(self.selections.close)
             opened.callback(self.capabilities.close)
             self.workers.recover()
+            self.jobs.flush(RECOVERY_PATIENCE)
             opened.callback(self._finish)
+            self.files.start()
+            self._evict()
             self._close = opened.pop_all().close
-        self._stopping = False
 
     def __enter__(self) -> Server:
         return self
@@ -193,56 +235,55 @@ class Server:
     def stop(self) -> None:
         """Make :meth:`run` return; may be called from a signal handler or another thread."""
         self._stopping = True
-        os.write(self._wake_in, b"x")
+        self._wake()
 
     def close(self) -> None:
-        """End the workers, put their jobs back into the queue, and let go of everything."""
+        """Have the workers write checkpoints and end, put their jobs back into the queue, and let go of everything."""
         self._close()
 
     def run(self) -> None:
         """Serve until :meth:`stop`."""
         poller = zmq.Poller()
-        poller.register(self._wake_out, zmq.POLLIN)
+        poller.register(self._wake.socket, zmq.POLLIN)
         poller.register(self.control_socket.socket, zmq.POLLIN)
-        poller.register(self.bulk_socket.socket, zmq.POLLIN)
+        poller.register(self.control_socket.monitor, zmq.POLLIN)
         if self._zap_auth is not None:
             poller.register(self._zap_auth.socket, zmq.POLLIN)
-        listened: set[int] = set()
         while not self._stopping:
-            speaking = {run.process.fileno() for run in self.workers.runs if run.storing is None}
-            speaking.update(self.selections.filenos(), self.capabilities.filenos())
-            for gone in listened - speaking:
-                poller.unregister(gone)
-            for new in speaking - listened:
-                poller.register(new, zmq.POLLIN)
-            listened = speaking
             poller.poll(round(self._pause() * 1000))
+            self._wake.clear()
             self._turn()
+
+        if self._broken:
+            raise RuntimeError("a thread ended by an error; its traceback is above")
+
+    def _thread_failed(self) -> None:
+        self._broken = True
+        self.stop()
 
     def _turn(self) -> None:
         if self._zap_auth is not None:
             self._zap_auth.answer()
+        self.control_socket.turn_away()
         for received in self.control_socket.receive(CONTROL_TURN):
             self.control.handle(received, self.control_socket)
-        for received in self.bulk_socket.receive(BULK_TURN):
-            self.uploads.handle(received, self.bulk_socket)
-        self.uploads.tick(self.bulk_socket)
+        while self._letters:
+            self._letters.popleft()()
         self.workers.tick()
+        self.jobs.deliver()
+        if self._old_left:
+            self._old_left = self.workers.forget_old(KEPT_JOBS, FORGOTTEN_AT_ONCE)
         self.selections.tick()
         self.capabilities.tick()
         self.control.push(self.control_socket)
         self.control.send_heartbeats(self.control_socket)
-        self._tidy()
         self.control_socket.flush()
-        self.bulk_socket.flush()
         for session in self.sessions.silent(time.monotonic()):
             self._drop(session)
 
     def _pause(self) -> float:
         """Seconds to wait for news at most; short where a slow peer is to be tried again."""
-        if self._tidying is not None:
-            return 0.0
-        held_back = self.control.unsent or self.control_socket.waiting or self.bulk_socket.waiting
+        held_back = self.control.unsent or self.control_socket.waiting or self._old_left
         return min(self.workers.pause(), 0.02 if held_back else 1.0)
 
     def _finish(self) -> None:
@@ -252,31 +293,24 @@ class Server:
     def _changed(self, job: Job) -> None:
         self.control.publish(job)
         if job.state in FINAL_STATES:
-            self._tidying = self._free_space()
+            self._old_left = True
+            self._evict()
 
-    def _free_space(self) -> Generator[None, None, int]:
-        ended = [(job.scene, job.manifest) for job in self.jobs.in_state("done", "failed", "cancelled")]
-        groups = [tuple(each for each in pair if each is not None) for pair in ended]
-        return free_space(self.store, self._keep, groups, self._needed, time.time())
+    def _evict(self) -> None:
+        self.files.evict(self.jobs.contents_of_ended())
 
-    def _needed(self) -> Iterator[str]:
-        """Yield the manifests of the scenes that jobs wait for or work on, and of those just sent."""
-        yield from (job.scene for job in self.jobs.in_state("queued", "running", "cancelling"))
-        yield from self.uploads.recent()
+    def _scenes_in_use(self) -> list[str]:
+        """Return the manifests of the scenes that jobs wait for or work on; called from another thread."""
+        return [job.scene for job in self.jobs.in_state("queued", "running", "cancelling")]
 
-    def _tidy(self) -> None:
-        """Go on removing files from the store, for a moment."""
-        until = time.monotonic() + TIDY_SLICE
-        try:
-            while self._tidying is not None and time.monotonic() < until:
-                next(self._tidying)
-        except (StopIteration, OSError):  # a store that cannot be tidied can still serve
-            self._tidying = None
+    def _post(self, act: Callable[[], object]) -> None:
+        """Have something called by the loop; from any thread."""
+        self._letters.append(act)
+        self._wake()
 
     def _drop(self, session: Session) -> None:
         if session.bulk is not None:
-            self.uploads.forget(session.bulk)
-            self.bulk_socket.forget(session.bulk)
+            self.files.forget(session.bulk)
         self.control_socket.forget(session.control)
         self.sessions.drop(session)
 
@@ -285,22 +319,20 @@ class Server:
         if session is not None:
             self._drop(session)
 
-    def _lost_bulk(self, peer: bytes) -> None:
-        session = self.sessions.on_bulk(peer)
-        if session is not None:
-            self.uploads.forget(peer)
-            self.sessions.detach(session)
-
 
 @contextlib.contextmanager
 def _disk_in_sentences(data: Path) -> Iterator[None]:
-    """Say what it means when the table of jobs cannot be written: no promise can be kept, so the server ends."""
+    """Say in a sentence what is wrong with the data folder."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise Unavailable(
-            f"The jobs in {data} cannot be written: {error}.", "Free some space there and start the server again."
-        ) from error
+    except OSError as error:
+        raise _unusable(data, error) from error
+
+
+def _unusable(data: Path, error: OSError) -> Unavailable:
+    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+    remedy = "Free some space there and start the server again." if full else "Choose another folder with --data."
+    return Unavailable(f"The data folder {data} cannot be used: {error.strerror or error}.", remedy)
 
 
 @contextlib.contextmanager
@@ -310,9 +342,7 @@ def _data_folder(data: Path) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         held = lock.hold(data / "lock")
     except OSError as error:
-        raise Unavailable(
-            f"The data folder {data} cannot be used: {error.strerror}.", "Choose another folder with --data."
-        ) from error
+        raise _unusable(data, error) from error
     if held is None:
         owner = lock.signature(data / "lock")
         raise Refused(
@@ -320,16 +350,8 @@ def _data_folder(data: Path) -> Iterator[None]:
             "Stop that server, or choose another folder with --data.",
         )
     with held:
-        lock.sign(held, os.getpid())
+        lock.sign(data / "lock", str(os.getpid()))
         yield
-
-
-def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
-    """A pipe that wakes the loop: (reading end, writing end)."""
-    out, into = os.pipe()
-    opened.callback(os.close, out)
-    opened.callback(os.close, into)
-    return out, into
 
 
 def _stop_with_input(server: Server) -> None:
@@ -340,11 +362,12 @@ def _stop_with_input(server: Server) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals(server: Server) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the server; only the main thread of a process is told of them."""
+    """SIGINT, SIGTERM and Windows' Ctrl-Break stop the server; only a process's main thread is told of them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = {number: signal.signal(number, lambda *_: server.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    earlier = {number: signal.signal(number, lambda *_: server.stop()) for number in numbers}
     try:
         yield
     finally:

@@ -1,8 +1,12 @@
-"""The connected clients: one session per client that said hello, until it is silent for too long."""
+"""The connected clients: one session per client that said hello, until it is silent for too long.
+
+The server's loop opens and drops sessions; the file loop attaches and detaches their bulk sockets.
+"""
 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterator
 
 from protocol.errors import Refused
@@ -47,6 +51,7 @@ class Sessions:
         self._by_token: dict[str, Session] = {}
         self._by_control: dict[bytes, Session] = {}
         self._by_bulk: dict[bytes, Session] = {}
+        self._lock = threading.RLock()
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_token.values()))
@@ -55,17 +60,19 @@ class Sessions:
         return len(self._by_token)
 
     def open(self, control: bytes, now: float) -> Session:
-        """Open a session for the peer ``control``; the caller has removed its earlier one.
-
-        Raises:
-            Refused: if there are too many.
-        """
-        if len(self) >= MAX_SESSIONS:
-            raise Refused(f"The server already has {MAX_SESSIONS} clients.", "Try again later.")
+        """Open a session for the peer ``control``; the caller has removed its earlier one."""
         session = Session(control, now)
-        self._by_token[session.token] = session
-        self._by_control[control] = session
+        with self._lock:
+            self._by_token[session.token] = session
+            self._by_control[control] = session
         return session
+
+    def surplus(self) -> Session | None:
+        """Return the session to drop where there are more than :data:`MAX_SESSIONS`: that of the longest silence.
+
+        :mod:`backend.server.front` allows no more connections, so this is one whose connection is gone.
+        """
+        return min(self, key=lambda session: session.seen) if len(self) > MAX_SESSIONS else None
 
     def of_token(self, token: str) -> Session | None:
         return self._by_token.get(token)
@@ -93,24 +100,27 @@ class Sessions:
         Raises:
             Refused: if there is no such session.
         """
-        session = self.require(self.of_token(token), now)
-        for old in (self.on_bulk(bulk), session):
-            if old is not None:
-                self.detach(old)
-        session.bulk = bulk
-        self._by_bulk[bulk] = session
-        return session
+        with self._lock:
+            session = self.require(self.of_token(token), now)
+            for old in (self.on_bulk(bulk), session):
+                if old is not None:
+                    self.detach(old)
+            session.bulk = bulk
+            self._by_bulk[bulk] = session
+            return session
 
     def detach(self, session: Session) -> None:
         """Remove the session's bulk peer."""
-        if session.bulk is not None:
-            del self._by_bulk[session.bulk]
-            session.bulk = None
+        with self._lock:
+            if session.bulk is not None:
+                del self._by_bulk[session.bulk]
+                session.bulk = None
 
     def drop(self, session: Session) -> None:
-        self.detach(session)
-        del self._by_token[session.token]
-        del self._by_control[session.control]
+        with self._lock:
+            self.detach(session)
+            del self._by_token[session.token]
+            del self._by_control[session.control]
 
     def silent(self, now: float) -> list[Session]:
         """Return the sessions that were silent for a lifetime."""

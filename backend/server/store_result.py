@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
+from protocol.coroutines import map_steps
 from protocol.errors import BadResult
 from protocol.manifest import pack_manifest, scan
-from protocol.messages import FileEntry
 from protocol.store import Store
 
 
@@ -22,7 +22,8 @@ def store_result(store: Store, folder: Path) -> Generator[None, None, tuple[str,
         BadScene: if a file cannot be read or its name cannot be sent.
     """
     files = _files(folder)
-    entries = yield from _quietly(scan(folder, files))
+    entries = yield from map_steps(lambda _: None, scan(folder, files))
+    yield from map_steps(lambda _: None, store.verify(entries))
     for path, entry in zip(files, entries, strict=True):
         store.adopt(path, entry.digest)
         yield
@@ -40,12 +41,3 @@ def _files(folder: Path) -> list[Path]:
     if not files:
         raise BadResult("The worker finished without writing a result.")
     return files
-
-
-def _quietly(hashing: Iterator[int]) -> Generator[None, None, list[FileEntry]]:
-    while True:
-        try:
-            next(hashing)
-        except StopIteration as end:
-            return end.value
-        yield

@@ -8,12 +8,15 @@ upload is kept, and the next offer of the same folder resumes it.
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Generator
 from typing import cast
 
 import numpy as np
 
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
+from protocol.coroutines import finish, map_steps
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
@@ -29,10 +32,18 @@ from protocol.messages import (
     Wanted,
 )
 from protocol.pull import Pull
-from protocol.store import Store, read_manifest
+from protocol.store import Store, reading_manifest
 
 MAX_UPLOADS = 4
 """Most concurrent uploads of one session."""
+ALL_UPLOADS = 48
+"""Most concurrent uploads of all sessions: each may have as many open files as its window has ranges."""
+MAX_GETS = 256
+"""Most ranges that one client may have requested and not received."""
+RANGES = 4
+"""Most ranges that one client is sent per turn."""
+CHECK_SLICE = 0.005
+"""Seconds of checking a manifest and hashing stored files per turn."""
 RECENT = 3600.0
 """Seconds for which a scene is kept before a job is submitted."""
 RESERVE = 256 << 20
@@ -47,6 +58,7 @@ class Upload:
         self.manifest = offer.manifest
         self.id = id
         self.pull = pull
+        self.unfolding: Generator[None, None, list[FileEntry]] | None = None
         self.files_known = False
 
     def expects(self, chunk: Chunk) -> bool:
@@ -71,6 +83,24 @@ class Uploads:
         self.uploads: list[Upload] = []
         self._asked = 0
         self._offered: dict[str, float] = {}
+        self._gets: dict[bytes, deque[tuple[Get, int]]] = {}
+        """Per client, the ranges it has asked for that it could not take yet: they are read when it can."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether :meth:`tick` goes on at once."""
+        return any(
+            (upload.unfolding is not None and not upload.files_known) or upload.pull.catching_up
+            for upload in self.uploads
+        )
+
+    def waiting(self) -> list[bytes]:
+        """Return the clients that are to be sent ranges as soon as they can take them."""
+        return list(self._gets)
+
+    def keep(self, manifest: str) -> None:
+        """Count a manifest as offered just now."""
+        self._offered[manifest] = time.monotonic()
 
     def recent(self) -> list[str]:
         """Return the manifests offered in the last hour, because jobs on them may follow."""
@@ -109,8 +139,11 @@ class Uploads:
             case Chunk():
                 self._chunk(message, received, socket)
             case Get():
-                data = self.store.read(message.digest, message.offset, message.length)
-                return Chunk(message.digest, message.offset), [np.frombuffer(data, np.uint8)]
+                gets = self._gets.setdefault(received.peer, deque())
+                if len(gets) >= MAX_GETS:
+                    raise Refused(f"{MAX_GETS} ranges of files are already waited for.", "Receive some first.")
+                gets.append((message, received.id))
+                self._hand_out(received.peer, socket)
             case Error():
                 self._cannot_send(message, received, socket)
             case _:
@@ -129,12 +162,15 @@ class Uploads:
             raise Refused(
                 f"The offered manifest has {offer.size} bytes; at most {MAX_MANIFEST} are allowed.", "Send fewer files."
             )
-        self._offered[offer.manifest] = time.monotonic()
+        self.keep(offer.manifest)
         for upload in [u for u in self.uploads if u.peer == received.peer and u.manifest == offer.manifest]:
             self._end(upload)
         if sum(u.peer == received.peer for u in self.uploads) >= MAX_UPLOADS:
             raise Refused(f"{MAX_UPLOADS} uploads are already running.", "Wait until one of them is finished.")
+        if len(self.uploads) >= ALL_UPLOADS:
+            raise Unavailable(f"The server already takes {ALL_UPLOADS} uploads.", "Try again in a moment.")
         entry = FileEntry("manifest", offer.size, offer.manifest)
+        finish(self.store.verify([entry]))
         self.uploads.append(Upload(received.peer, offer, received.id, self._pull([entry])))
 
     def _pull(self, entries: list[FileEntry]) -> Pull:
@@ -173,8 +209,27 @@ class Uploads:
         upload.pull.close()
         self.uploads.remove(upload)
 
+    def _hand_out(self, peer: bytes, socket: RouterSocket) -> None:
+        """Send a client the ranges it has asked for, as far as it can take them."""
+        gets = self._gets.get(peer, deque())
+        for _ in range(min(RANGES, len(gets))):
+            if not socket.takes(peer):
+                break
+            get, id = gets.popleft()
+            try:
+                data = self.store.read(get.digest, get.offset, get.length)
+            except Fault as fault:
+                socket.send_fault(peer, fault, id)
+            except OSError as error:
+                socket.send_fault(peer, Unavailable(f"The server cannot read its store: {error.strerror}."), id)
+            else:
+                socket.send(peer, Chunk(get.digest, get.offset), [np.frombuffer(data, np.uint8)], id=id)
+        if not gets:
+            self._gets.pop(peer, None)
+
     def forget(self, peer: bytes) -> None:
-        """End the uploads of a peer; received data is kept for the next offer."""
+        """End the uploads and downloads of a peer; received data is kept for the next offer."""
+        self._gets.pop(peer, None)
         for upload in [u for u in self.uploads if u.peer == peer]:
             self._end(upload)
 
@@ -189,10 +244,12 @@ class Uploads:
                 self._ask(upload, socket)
             except (Fault, OSError) as error:
                 self._fail(upload, error, socket)
+        for peer in list(self._gets):
+            self._hand_out(peer, socket)
 
     def _ask(self, upload: Upload, socket: RouterSocket) -> None:
-        if upload.pull.done and not upload.files_known:
-            self._unfold(upload, socket)
+        if upload.pull.done and not upload.files_known and not self._unfold(upload, socket):
+            return
         for get in upload.pull.requests():
             self._asked += 1
             socket.send(upload.peer, get, id=self._asked)
@@ -200,9 +257,16 @@ class Uploads:
             self._end(upload)
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
-    def _unfold(self, upload: Upload, socket: RouterSocket) -> None:
-        """Continue from the stored manifest to the files in it."""
-        entries = read_manifest(self.store, upload.manifest)
+    def _unfold(self, upload: Upload, socket: RouterSocket) -> bool:
+        """Continue from the stored manifest to the files in it; return whether that is done."""
+        upload.unfolding = upload.unfolding or self._sound_entries(upload.manifest)
+        until = time.monotonic() + CHECK_SLICE
+        try:
+            while time.monotonic() < until:
+                next(upload.unfolding)
+            return False
+        except StopIteration as end:
+            entries = end.value
         upload.pull = self._pull(entries)
         upload.files_known = True
         unique = {entry.digest: entry.size for entry in entries}
@@ -214,3 +278,10 @@ class Uploads:
             total_bytes=sum(unique.values()),
         )
         socket.send(upload.peer, wanted, id=upload.id)
+        return True
+
+    def _sound_entries(self, manifest: str) -> Generator[None, None, list[FileEntry]]:
+        """Read a stored manifest and remove the damaged ones among the files in it; yields often."""
+        entries = yield from reading_manifest(self.store, manifest)
+        yield from map_steps(lambda _: None, self.store.verify(entries))
+        return entries

@@ -1,7 +1,8 @@
 """The worker process: one job, from the stored scene to the result folder.
 
-Started by the server as ``python -m backend.server.worker FOLDER``. A job that a stopped server left behind is started
-anew on the same folder and continues from the checkpoint in it.
+Started by the server as ``python -m backend.server.worker FOLDER TOKEN``. It outlives its server: the next one finds it
+by the lock that it holds. A job whose worker ended too early is started anew on the same folder and continues from the
+checkpoint in it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from backend.memory import gib
 from backend.pictures import Take
-from backend.progress import Cancelled, Progress
-from backend.server import worker_protocol
-from backend.server.child_pipes import listen, take_stdout
+from backend.progress import Cancelled, Progress, Stopped
+from backend.server import memory_limit, worker_protocol
 from backend.server.kept_poses import KeptPoses
-from backend.server.worker_protocol import Assignment, Done, Failed, Line, Pictured, Step, clip
-from protocol.errors import BadArgument, Fault
+from backend.server.worker_channel import Channel, HeldError
+from backend.server.worker_protocol import Assignment, Done, Failed, Pictured, Step, Stopping, clip
+from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.job_request import JobRequest, check_paths
 from protocol.store import Store, read_manifest
 
@@ -46,7 +48,7 @@ class Segment(Protocol):
 
 
 def main() -> int:
-    return work(Path(sys.argv[1]), _pipeline)
+    return work(Path(sys.argv[1]), sys.argv[2], _pipeline)
 
 
 def _pipeline(scene: Path, out: Path, request: JobRequest, **named: Any) -> object:
@@ -56,16 +58,20 @@ def _pipeline(scene: Path, out: Path, request: JobRequest, **named: Any) -> obje
     return segment(scene, out, request, **named)
 
 
-def work(folder: Path, segment: Segment) -> int:
-    """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was cancelled or failed."""
+def work(folder: Path, token: str, segment: Segment) -> int:
+    """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was stopped or failed."""
     faulthandler.enable()
-    reporter = _Reporter(take_stdout(), folder)
-    listen(reporter.obey)
+    try:
+        reporter = _Reporter(Channel(folder, token))
+    except HeldError:
+        return worker_protocol.HELD
     try:
         reporter.progress("scene", 0.0)
         assignment = worker_protocol.read_assignment(folder)
+        limit = assignment.memory or memory_limit.usual_limit()
+        memory_limit.watch(limit, lambda: _end_for_memory(reporter.channel, limit))
         store = Store(Path(assignment.store))
-        request = _prepare(folder, assignment, store)
+        request = _prepare(folder, assignment, store, reporter.progress)
         segment(
             folder / worker_protocol.SCENE,
             folder / worker_protocol.RESULT,
@@ -85,42 +91,54 @@ def work(folder: Path, segment: Segment) -> int:
         sentence, remedy = (
             text.replace(f"{scene}/", "").replace(scene, "the capture") for text in (fault.sentence, fault.remedy)
         )
-        reporter.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)))
+        reporter.channel.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)), surely=True)
         return 1
-    reporter.say(Done())
+    reporter.channel.say(Done(), surely=True)
     return 0
+
+
+def _end_for_memory(channel: Channel, limit: int) -> None:
+    """Say that the memory ran out, and end this process, whose main thread still fills it."""
+    sentence = f"The job needs more than {gib(limit)} of memory, the limit of a worker on this server."
+    remedy = (
+        "Use fewer or smaller photographs and masks or fewer Gaussians, or start the server with a larger "
+        "--worker-memory."
+    )
+    channel.say(Failed(Unavailable.code, sentence, remedy), surely=True)
+    os._exit(1)
 
 
 class _Reporter:
     """Tells the server where the work is, and the work that it is to stop."""
 
-    def __init__(self, channel: BinaryIO, folder: Path) -> None:
+    def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.folder = folder
-        self.cancel = False
+        self._order = b""
+        channel.hear_orders(self._obey)
 
-    def obey(self, order: bytes) -> None:
-        if order == worker_protocol.CANCEL:
-            self.cancel = True
-
-    def say(self, line: Line) -> None:
-        self.channel.write(worker_protocol.pack(line))
+    def _obey(self, order: bytes) -> None:
+        self._order = order
+        if order == worker_protocol.STOP:
+            self.channel.say(Stopping())
 
     def progress(self, stage: str, fraction: float, note: str = "") -> None:
-        if self.cancel:
+        if self._order == worker_protocol.STOP:
+            raise Stopped
+        if self._order == worker_protocol.CANCEL:
             raise Cancelled
-        self.say(Step(clip(stage, 200), min(max(float(fraction), 0.0), 1.0), clip(note, 2000)))
+        self.channel.say(Step(clip(stage, 200), min(max(float(fraction), 0.0), 1.0), clip(note, 2000)))
 
     def picture(self, picture: NDArray[np.uint8]) -> None:
-        worker_protocol.write_picture(self.folder, picture)
-        self.say(Pictured())
+        worker_protocol.write_picture(self.channel.folder, picture)
+        self.channel.say(Pictured())
 
 
-def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
+def _prepare(folder: Path, assignment: Assignment, store: Store, progress: Progress) -> JobRequest:
     """Lay out the scene in the job's folder; return what is to be done.
 
     Raises:
         BadArgument: if the request names a path outside the scene.
+        NotFound: if a file of the scene is not stored, or damaged.
     """
     check_paths(assignment.request)
     model = assignment.request.masks_model
@@ -129,7 +147,10 @@ def _prepare(folder: Path, assignment: Assignment, store: Store) -> JobRequest:
     scene = folder / worker_protocol.SCENE
     for leftover in (scene, folder / worker_protocol.RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
-    store.checkout(read_manifest(store, assignment.scene), scene)
+    entries = read_manifest(store, assignment.scene)
+    for entry in entries:
+        store.checkout([entry], scene)
+        progress("scene", 0.0, "reading the stored files")
     return replace(assignment.request, device=assignment.device)
 
 
@@ -137,7 +158,8 @@ def _sync(result: Path) -> None:
     """Wait until the result is on the disk, so that a job that is done stays done through a power cut."""
     for path in sorted(result.rglob("*")):
         if path.is_file():
-            with path.open("rb") as file:
+            # Windows syncs only what is open for writing.
+            with path.open("r+b") as file:
                 os.fsync(file.fileno())
 
 

@@ -1,111 +1,200 @@
-"""One worker process: started, listened to, asked to stop, made to stop."""
+"""One worker process: started or found again, listened to, asked to stop, made to stop."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import secrets
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-from backend.server import lock, worker_protocol
-from backend.server.child_process import ChildProcess
-from backend.server.worker_protocol import Done, Failed, Pictured, Step
+import psutil
+
+from backend.server import lock, process_tree, worker_protocol
+from backend.server.child_process import CREATION_FLAGS, last_lines
+from backend.server.silence import Silence
+from backend.server.worker_protocol import Said
 from protocol.errors import Unavailable
 
 TERMINATE_AFTER = 0.7
-"""Seconds from asking a worker to stop until SIGTERM: enough for work that reports several times a second."""
+"""Seconds from asking a worker to cancel until SIGTERM: enough for work that reports several times a second."""
 KILL_AFTER = 1.1
 ABANDON_AFTER = 1.6
 """Seconds until a worker counts as ended even if the system has not yet let go of it."""
 _OOM_SCORE = 500
 """Out of 1000: where memory runs out, the system is to take a worker and not the server."""
-_READS = 4
-"""Reads at one go, so that a worker that talks without pause cannot keep the server listening."""
+_READ = 4 * worker_protocol.MAX_LINE
+"""Bytes read at one go, so that a worker that reports without pause cannot keep the server listening."""
 
 
-class WorkerProcess(ChildProcess):
-    """A running worker.
+class WorkerProcess:
+    """A worker, which holds its job folder's lock for as long as it lives, so two never share a folder.
 
-    It holds the job folder's lock for as long as it or a child of it lives, so that after a crash of the server two
-    workers never share a folder.
-
-    Args:
-        command: the program and its first arguments; the job's folder is added as the last.
-        folder: the job's folder.
-
-    Raises:
-        Unavailable: if the program cannot be started, or the folder is held by a worker that does not end.
+    Attributes:
+        pid: its process number.
+        known: whether this server started it. How another one's ended cannot be known.
+        same_boot: whether the machine has run without a restart since the worker began.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path) -> None:
+    def __init__(self, folder: Path, pid: int, token: str, child: subprocess.Popen[bytes] | None) -> None:
+        self.folder = folder
+        self.pid = pid
+        self.known = child is not None
+        self.same_boot = True
+        self._child = child
+        self._reports = worker_protocol.reports(folder, token)
+        self._log = folder / worker_protocol.LOG
+        self._log_from = 0
+        self._read_to = 0
         self._buffer = b""
         self._asked: float | None = None
-        with _take_lock(folder / worker_protocol.LOCK) as held:
-            log = folder / worker_protocol.LOG
-            super().__init__([*command, str(folder)], log, title="The worker", append=True, inherit=[held.fileno()])
-            lock.sign(held, self.pid)
-        with contextlib.suppress(OSError):  # not Linux, or gone already
-            Path(f"/proc/{self.pid}/oom_score_adj").write_text(str(_OOM_SCORE))
+        self._forced = 0
+        self._silence = Silence()
+        self._gone = False
 
-    def heard(self) -> list[Step | Pictured | Done | Failed]:
+    @classmethod
+    def start(cls, command: Sequence[str], folder: Path) -> WorkerProcess:
+        """Start a worker on a job's folder.
+
+        Args:
+            command: the program and its first arguments; the folder and a token are added as the last.
+            folder: the job's.
+
+        Raises:
+            Unavailable: if the program cannot be started.
+            OSError: if the folder cannot be written.
+        """
+        token = secrets.token_hex(8)
+        (folder / worker_protocol.ORDER).unlink(missing_ok=True)
+        log = folder / worker_protocol.LOG
+        with log.open("ab") as output:
+            begins = output.tell()
+            try:
+                child = subprocess.Popen(
+                    [*command, str(folder), token],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    creationflags=CREATION_FLAGS,
+                )
+            except OSError as error:
+                raise Unavailable(f"The worker {command[0]} cannot be started: {error.strerror}.") from error
+        worker = cls(folder, child.pid, token, child)
+        worker._log_from = begins
+        with contextlib.suppress(OSError):  # not Linux, or gone already
+            Path(f"/proc/{child.pid}/oom_score_adj").write_text(str(_OOM_SCORE))
+        return worker
+
+    @classmethod
+    def find(cls, folder: Path) -> WorkerProcess | None:
+        """Return the worker that has this folder or had it last; None where none ever had.
+
+        It may have ended: then it still has said what it said.
+        """
+        held = lock.hold(folder / worker_protocol.LOCK)
+        if held is not None:
+            held.close()
+        words = (lock.signature(folder / worker_protocol.LOCK) or "").split()
+        if len(words) != 3 or not words[0].isdigit():
+            return None
+        worker = cls(folder, int(words[0]), words[1], None)
+        worker._gone = held is not None
+        with contextlib.suppress(ValueError):
+            worker.same_boot = abs(float(words[2]) - psutil.boot_time()) < worker_protocol.SAME_BOOT
+        return worker
+
+    def heard(self) -> list[Said]:
         """Return what the worker has said since the last call; lines that mean nothing go to its log."""
-        said: list[Step | Pictured | Done | Failed] = []
-        for _ in range(_READS):
-            data = self.read(worker_protocol.MAX_LINE)
-            if not data:
-                break
-            *whole, self._buffer = (self._buffer + data).split(b"\n")
-            for text in whole:
-                line = worker_protocol.unpack(text)
-                said.append(line) if line is not None else self.add_to_log(text[: worker_protocol.MAX_LINE])
-            if len(self._buffer) > worker_protocol.MAX_LINE:
-                self.add_to_log(self._buffer[: worker_protocol.MAX_LINE])
-                self._buffer = b""
+        try:
+            with self._reports.open("rb") as file:
+                file.seek(self._read_to)
+                data = file.read(_READ)
+        except FileNotFoundError:  # it has only just begun
+            return []
+        self._read_to += len(data)
+        *whole, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > worker_protocol.MAX_LINE:
+            whole.append(self._buffer)
+            self._buffer = b""
+        said: list[Said] = []
+        for text in filter(None, whole):
+            line = worker_protocol.unpack(text)
+            said.append(line) if line is not None else self._add_to_log(text[: worker_protocol.MAX_LINE])
+        if said:
+            self._silence.broken()
         return said
 
-    def ask_to_stop(self) -> None:
+    def frozen(self) -> str | None:
+        """Return how it is frozen, as the end of a sentence; None where it may still work."""
+        return self._silence.frozen(self.pid)
+
+    def ask_to_cancel(self) -> None:
+        """Ask it to end; :meth:`insist` then makes sure that it does."""
         if self._asked is None:
             self._asked = time.monotonic()
-            self.write(worker_protocol.CANCEL)
+            self._order(worker_protocol.CANCEL)
+
+    def ask_to_stop(self) -> None:
+        """Ask it to write a checkpoint and end."""
+        self._order(worker_protocol.STOP)
 
     def insist(self) -> bool:
         """Stop a worker that was asked to, the harder the longer it takes; say whether to wait for it no longer."""
         if self._asked is None:
             return False
         waited = time.monotonic() - self._asked
-        if waited > KILL_AFTER:
-            self.signal(signal.SIGKILL)
-        elif waited > TERMINATE_AFTER:
-            self.signal(signal.SIGTERM)
+        if waited > KILL_AFTER and self._forced < 2:
+            self._forced = 2
+            self.kill()
+        elif waited > TERMINATE_AFTER and self._forced < 1 and self.runs():
+            self._forced = 1
+            process_tree.terminate(self.pid)
         return waited > ABANDON_AFTER
 
+    def runs(self) -> bool:
+        """Say whether it has not ended. One that another server started holds the folder's lock as long as it runs."""
+        if self._child is not None:
+            return self._child.poll() is None
+        if not self._gone and not process_tree.runs(self.pid):
+            self._gone = True
+        return not self._gone
 
-def end_orphan(folder: Path) -> None:
-    """End the worker that a server which is gone left running on ``folder``, if there is one.
+    def status(self) -> int | None:
+        """Return the exit status of one that has ended, negative for a signal; None where it cannot be known."""
+        return None if self._child is None else self._child.poll()
 
-    Raises:
-        Unavailable: if it does not end.
-    """
-    _take_lock(folder / worker_protocol.LOCK).close()
+    def kill(self) -> None:
+        """End it, and all that it started."""
+        if self.runs():
+            process_tree.kill(self.pid)
+        elif self.known:
+            process_tree.kill_group(self.pid)
 
+    def end(self) -> None:
+        """End it, and wait until it is gone.
 
-def _take_lock(path: Path) -> BinaryIO:
-    """Take a job folder's lock, from a worker whose server is gone if need be."""
-    held = lock.hold(path)
-    orphan = lock.signature(path) if held is None else None
-    deadline = time.monotonic() + 5.0
-    while held is None:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"A worker of an earlier server still uses {path.parent}.", "End that process and submit again."
-            )
-        if orphan is not None:
-            # Whoever holds the lock keeps its process group alive, so the number cannot have become another's.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(orphan, signal.SIGKILL)
-        time.sleep(0.02)
-        held = lock.hold(path)
-    return held
+        Raises:
+            Unavailable: if the system does not end it.
+        """
+        deadline = time.monotonic() + 5.0
+        while self.runs():
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"A worker of an earlier server still uses {self.folder}.", "End that process and start again."
+                )
+            self.kill()
+            time.sleep(0.02)
+
+    def last_lines(self, most: int) -> list[str]:
+        """Return the last lines of its log that say something, each printable."""
+        return last_lines(self._log, most, self._log_from)
+
+    def _order(self, order: bytes) -> None:
+        with contextlib.suppress(OSError):  # a folder that cannot be written: insist() does without
+            worker_protocol.write_order(self.folder, order)
+
+    def _add_to_log(self, line: bytes) -> None:
+        with contextlib.suppress(OSError), self._log.open("ab") as log:
+            log.write(line + b"\n")

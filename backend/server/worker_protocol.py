@@ -1,8 +1,10 @@
 """What a server and its worker process tell one another.
 
-The server writes an :class:`Assignment` into the job's folder and starts the worker on that folder. The worker writes
-one JSON object per line to its standard output; everything it prints goes to the log file through standard error. On
-its standard input it may read the line ``cancel``; the end of that input means that the server is gone.
+All of it is files of the job's folder, so a worker works on while there is no server, and the next server finds it. The
+server writes an :class:`Assignment` and starts the worker on the folder, with a token of its own for each start. The
+worker takes the folder's lock, signs it with its process number and the token, and appends one JSON object per line to
+the file that :func:`reports` names. What it prints goes to the log. The server writes :data:`CANCEL` or :data:`STOP`
+into the file :data:`ORDER`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,17 @@ CHECKPOINT = "checkpoint"
 PICTURE = "picture.npy"
 LOG = "worker.log"
 LOCK = "worker.lock"
-CANCEL = b"cancel\n"
+ORDER = "order"
+STORING = "storing"
+"""A file that the server makes before it stores the result."""
+CANCEL = b"cancel"
+"""The order to end, and to leave what was done."""
+STOP = b"stop"
+"""The order to write a checkpoint and end: the job continues later."""
+HELD = 75
+"""The exit status of a worker whose folder another worker holds."""
+SAME_BOOT = 30.0
+"""Seconds that two readings of the time of the machine's start may differ: its clock is set now and then."""
 MAX_LINE = 64 * 1024
 
 
@@ -33,13 +45,14 @@ Device = Literal["auto", "cuda", "cpu"]
 
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file ``job.json``: which stored scene, and what to do with it on which device."""
+    """The file ``job.json``: which stored scene, what to do with it on which device, and in how much memory (bytes)."""
 
     store: str
     title: Name
     scene: Digest
     request: JobRequest
     device: Device
+    memory: int | None = None
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -58,8 +71,12 @@ class Pictured(Line, frozen=True, tag="picture"):
     """The file ``picture.npy`` in the job's folder is new: (H, W, 3) uint8, RGB."""
 
 
+class Stopping(Line, frozen=True, tag="stopping"):
+    """The order to stop was read; a checkpoint will be written."""
+
+
 class Done(Line, frozen=True, tag="done"):
-    """The result folder is whole."""
+    """The result folder is whole, and on the disk."""
 
 
 class Failed(Line, frozen=True, tag="error"):
@@ -70,7 +87,10 @@ class Failed(Line, frozen=True, tag="error"):
     remedy: Sentence = ""
 
 
-_line = msgspec.json.Decoder(Step | Pictured | Done | Failed, strict=True)
+Said = Step | Pictured | Stopping | Done | Failed
+"""What a worker says."""
+
+_line = msgspec.json.Decoder(Said, strict=True)
 _assignment = msgspec.json.Decoder(Assignment, strict=True)
 
 
@@ -78,12 +98,31 @@ def pack(line: Line) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def unpack(line: bytes) -> Step | Pictured | Done | Failed | None:
+def unpack(line: bytes) -> Said | None:
     """Return what a line of a worker says, or None where it is not one of ours."""
     try:
         return _line.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def reports(folder: Path, token: str) -> Path:
+    """Return the file that the worker which was started with ``token`` writes its lines to."""
+    return folder / f"reports-{token}"
+
+
+def write_order(folder: Path, order: bytes) -> None:
+    part = folder / f"{ORDER}.part"
+    part.write_bytes(order)
+    part.replace(folder / ORDER)
+
+
+def read_order(folder: Path) -> bytes:
+    """Return the order that the server has written last, or b"" where it has not."""
+    try:
+        return (folder / ORDER).read_bytes()
+    except OSError:
+        return b""
 
 
 def write_assignment(folder: Path, assignment: Assignment) -> None:

@@ -1,14 +1,18 @@
 """Which jobs run: one worker process each, one at a time per device, each followed to its end.
 
-A job's end is told only when it is true: "done" when the result is in the store, "cancelled" when the worker is gone.
+A job's end is told only when it is true: "done" when the result is in the store, "cancelled" when the worker is gone. A
+worker that is killed or freezes costs its job nothing but time: the job continues from its checkpoint, some times.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +20,33 @@ from numpy.typing import NDArray
 
 from backend.server import worker_protocol
 from backend.server.jobs import Job, Jobs
+from backend.server.shortage import shortage
 from backend.server.store_result import store_result
-from backend.server.worker_process import WorkerProcess, end_orphan
-from backend.server.worker_protocol import Assignment, Device, Done, Failed, Pictured, Step, clip
+from backend.server.worker_process import WorkerProcess
+from backend.server.worker_protocol import Assignment, Device, Done, Failed, Pictured, Step, Stopping, clip
 from protocol.errors import Fault, JobFailed, Unavailable
 from protocol.messages import Error
 from protocol.store import Store
 
 STEP_INTERVAL = 0.1
 """Seconds between two reports of progress within one stage."""
-STORE_SLICE = 0.01
-"""Seconds of hashing at one go."""
-STOP_AFTER = 1.0
-"""Seconds that workers have to end when the server stops."""
+WAIT = 0.5
+"""Seconds until a job is looked at again that the machine has no room, memory or descriptors for."""
+STORE_AFTER = 60.0
+"""Seconds that a server that ends takes at most to store a finished result; then the next one stores it."""
+HEAR_AFTER = 1.0
+"""Seconds that a worker has to say that it stops, when the server does."""
+STOP_AFTER = 8.0
+"""Seconds that one which has said so has for its checkpoint. Container runtimes kill a server after 10."""
+RETRIES = 3
+"""How many times a job is started again after its worker was killed or froze."""
+RETRY_AFTER = (0.0, 10.0, 60.0)
+"""Seconds from the end of a worker to the first, second and third time that its job starts again: what took the memory
+may be gone then."""
+LAST_LINES = 5
+"""Lines that are quoted of the log of a worker that was killed."""
+SERVER_ENDS = 2
+"""How many times a job may be there when its server ends along with its worker; then it is set aside."""
 
 _STOPPED = "The server was stopped; the job continues from its last checkpoint."
 
@@ -44,8 +62,12 @@ class RunningJob:
         self.news: Step | None = None
         self.stage = ""
         self.told_at = 0.0
+        self.stopping = False
+        self.frozen: str | None = None
         self.verdict: Done | Failed | None = None
-        self.storing: Generator[None, None, tuple[str, int]] | None = None
+        self.storing: Future[tuple[str, int]] | None = None
+        self.unwanted = threading.Event()
+        self.wait_until = 0.0
         self.settled = False
 
 
@@ -58,44 +80,108 @@ class Workers:
         root: holds a folder per job.
         command: the worker's program and first arguments.
         device: what "auto" means to the jobs: "auto" (the worker decides), "cuda" or "cpu".
+        memory: bytes that a worker may use; None for what is usual on this machine.
 
     Attributes:
         pictures: of the jobs that run, the newest each.
         pictured: called with a job whose picture is new.
+        wake: called, from a thread, when a result is stored.
     """
 
-    def __init__(self, jobs: Jobs, store: Store, root: Path, command: Sequence[str], device: Device) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        store: Store,
+        root: Path,
+        command: Sequence[str],
+        device: Device,
+        memory: int | None = None,
+    ) -> None:
         self.jobs = jobs
         self.store = store
         self.root = root
         self.command = list(command)
         self.device: Device = device
+        self.memory = memory
         self.runs: list[RunningJob] = []
+        self._not_before: dict[str, float] = {}
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.pictured: Callable[[str], object] = lambda job: None
+        self.wake: Callable[[], object] = lambda: None
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="results")
 
     def recover(self) -> None:
-        """Take up the jobs that an earlier server left unfinished: end its workers, and queue their jobs again."""
+        """Take up the jobs that an earlier server left unfinished.
+
+        A worker that still runs is followed on, and a result that one has finished is stored. The other jobs are queued
+        again, but for those that ended their servers.
+        """
         for job in self.jobs.in_state("running", "cancelling"):
             folder = self._folder(job.id)
-            end_orphan(folder)
-            if job.state == "running":
+            process = WorkerProcess.find(folder)
+            if job.state == "cancelling":
+                if process is not None:
+                    process.end()
+                self.jobs.cancelled(job.id)
+                self._tidy(folder)
+            elif process is None:  # its server ended before a worker had begun
                 self.jobs.requeue(job.id, _STOPPED)
             else:
-                self.jobs.cancelled(job.id)
-                _tidy(folder)
+                run = RunningJob(job, self._device(job), folder, process)
+                self.runs.append(run)
+                if not process.runs():
+                    self._take_over(run)
+
+    def _take_over(self, run: RunningJob) -> None:
+        """Settle what can be settled of a job whose worker ended while there was no server, or with it."""
+        self._listen_to_all(run)
+        # A worker that has come to its end by itself has not ended with the server, unless that was storing its result.
+        if run.process.same_boot and (run.verdict is None or (run.folder / worker_protocol.STORING).exists()):
+            ends = self.jobs.server_ended(run.job)
+            if ends >= SERVER_ENDS:
+                sentence = f"The server ended {ends} times while it had this job, which is therefore not run again."
+                remedy = f"See {run.folder / worker_protocol.LOG}; submit the job again if the cause was another one."
+                self._settle_failed(run, JobFailed.code, sentence, remedy)
+                self._remove(run)
+                return
+        if run.verdict is None:
+            self.jobs.requeue(run.job, _STOPPED)
+            self._remove(run)
 
     def tick(self) -> None:
-        """Move every job on by what can be done now."""
+        """Move every job on by what can be done now. What goes wrong with one of them touches no other."""
+        now = time.monotonic()
         for run in list(self.runs):
-            self._attend(run)
+            if now < run.wait_until:
+                continue
+            try:
+                self._attend(run)
+            except OSError as error:
+                if (missing := shortage(error)) is not None:
+                    run.wait_until = now + WAIT
+                    self._say_waiting(run.job, missing)
+                else:
+                    self._give_up(run, error)
         for job in self._startable():
             self._start(job)
 
+    def _give_up(self, run: RunningJob, error: OSError) -> None:
+        """End a job whose folder cannot be used."""
+        run.process.kill()
+        if not run.settled:
+            sentence = f"The job's folder {run.folder} cannot be used: {error.strerror}."
+            self._settle_failed(run, Unavailable.code, sentence, "Submit the job again.")
+        self._remove(run)
+
+    def _say_waiting(self, job: str, missing: str) -> None:
+        """Let those who follow a job know what it waits for."""
+        now = self.jobs.get(job)
+        note = clip(f"The server waits: {missing}.", 2000)
+        if now.state in ("queued", "running") and now.note != note:
+            self.jobs.step(job, now.stage, now.fraction, note)
+
     def pause(self) -> float:
         """Seconds that may pass before the next tick, unless a worker speaks."""
-        if any(run.storing for run in self.runs):
-            return 0.0
         return 0.05 if self.runs else 1.0
 
     def cancel(self, job: str) -> Job:
@@ -103,41 +189,70 @@ class Workers:
         after = self.jobs.cancel(job)
         for run in self.runs:
             if run.job == job:
-                run.process.ask_to_stop()
+                run.process.ask_to_cancel()
         return after
 
+    def forget_old(self, keep: int, most: int) -> bool:
+        """Remove the records and folders of the oldest jobs that have ended beyond ``keep``; say if more may be left.
+
+        Their ids are kept, so that none of them is run again. What they made is removed as the store needs room.
+        """
+        if not self.jobs.all_written:
+            return True  # what clients wait for goes first
+        old = self.jobs.oldest_ended(keep, most)
+        if old:
+            self.jobs.forget(*old)
+            self.jobs.when_written(lambda: self._pool.submit(_remove_folders, [self.root / job for job in old]))
+        return len(old) == most
+
     def stop(self) -> None:
-        """End all workers. Their jobs are queued again, for the next server; those with a result are finished."""
+        """Have all workers write checkpoints and end. Their jobs are queued again; those with a result are finished."""
         waiting = [run for run in self.runs if run.storing is None]
         for run in waiting:
-            run.process.signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_AFTER
-        while time.monotonic() < deadline and any(run.process.status() is None for run in waiting):
+            run.process.ask_to_stop()
+        began = time.monotonic()
+        while any(self._may_still_stop(run, time.monotonic() - began) for run in waiting):
             time.sleep(0.02)
         for run in waiting:
-            run.process.close()
+            run.process.kill()
+            self._listen_to_all(run)
+            if isinstance(run.verdict, Done) and self.jobs.get(run.job).state == "running":
+                self._begin_to_store(run)
         for run in list(self.runs):
-            while run.storing is not None and not run.settled:
+            if run.storing is not None:
+                wait([run.storing], STORE_AFTER)
                 self._store(run)
             if not run.settled:
+                run.unwanted.set()
                 self._leave(run)
         self.runs.clear()
+        self.jobs.flush(STOP_AFTER)
+        self._pool.shutdown()
+
+    def _may_still_stop(self, run: RunningJob, waited: float) -> bool:
+        self._listen(run)
+        return run.process.runs() and waited < (STOP_AFTER if run.stopping else HEAR_AFTER)
 
     def _leave(self, run: RunningJob) -> None:
         if self.jobs.get(run.job).state == "cancelling":
             self.jobs.cancelled(run.job)
-            _tidy(run.folder)
+            self._tidy(run.folder)
         else:
             self.jobs.requeue(run.job, _STOPPED)
 
     def _startable(self) -> Iterator[Job]:
         """Yield the queued jobs whose device no running and no earlier job is to use, oldest first."""
         taken = [run.device for run in self.runs]
-        for job in self.jobs.in_state("queued"):
+        now = time.monotonic()
+        for job in self.jobs.in_state("queued") if _room(taken) else ():
+            if now < self._not_before.get(job.id, now):
+                continue
             device = self._device(job)
             if not any(device == other or "auto" in (device, other) for other in taken):
                 yield job
             taken.append(device)
+            if not _room(taken):
+                return
 
     def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
@@ -149,18 +264,26 @@ class Workers:
 
     def _start(self, job: Job) -> None:
         device = self._device(job)
-        self.jobs.run(job.id)
         try:
             folder = self._folder(job.id)
             store = str(self.store.root.resolve())
-            worker_protocol.write_assignment(folder, Assignment(store, job.title, job.scene, job.request, device))
-            process = WorkerProcess(self.command, folder)
-        except Fault as fault:
-            self._fail(job.id, fault.code, fault.sentence, fault.remedy)
-        except OSError as error:
-            self._fail(job.id, Unavailable.code, f"The job's folder cannot be written: {error.strerror}.", "")
-        else:
-            self.runs.append(RunningJob(job, device, folder, process))
+            assignment = Assignment(store, job.title, job.scene, job.request, device, self.memory)
+            worker_protocol.write_assignment(folder, assignment)
+            process = WorkerProcess.start(self.command, folder)
+        except (Fault, OSError) as error:
+            if (missing := shortage(error)) is not None:
+                self._not_before[job.id] = time.monotonic() + WAIT
+                self._say_waiting(job.id, missing)
+                return
+            if not isinstance(error, Fault):
+                error = Unavailable(f"The job's folder cannot be written: {error.strerror}.")
+            self.jobs.run(job.id)
+            self._fail(job.id, error.code, error.sentence, error.remedy)
+            return
+        # A server that ends here leaves a worker of a queued job, which the next one finds as it starts the job.
+        self._not_before.pop(job.id, None)
+        self.jobs.run(job.id)
+        self.runs.append(RunningJob(job, device, folder, process))
 
     def _attend(self, run: RunningJob) -> None:
         if run.storing is not None:
@@ -168,30 +291,43 @@ class Workers:
             return
         self._listen(run)
         abandoned = run.process.insist()
-        if run.process.status() is None:
+        if run.process.runs():
             if abandoned and not run.settled:
                 self._conclude(run, None)
+            elif run.frozen is None and (how := run.process.frozen()) is not None:
+                run.frozen = how
+                run.process.kill()
             return
-        self._listen(run)
-        run.process.close()
+        self._listen_to_all(run)
+        run.process.kill()
         if not run.settled:
             self._conclude(run, run.process.status())
         if run.storing is None:
             self._remove(run)
 
-    def _listen(self, run: RunningJob) -> None:
-        for line in run.process.heard():
+    def _listen_to_all(self, run: RunningJob) -> None:
+        """Take in what a worker that has ended has said last."""
+        while self._listen(run):
+            continue
+
+    def _listen(self, run: RunningJob) -> bool:
+        """Take in some of what a worker has said; return whether it had."""
+        lines = run.process.heard()
+        for line in lines:
             if isinstance(line, Step):
                 run.news = line
             elif isinstance(line, Pictured):
                 if (picture := worker_protocol.read_picture(run.folder)) is not None:
                     self.pictures[run.job] = picture
                     self.pictured(run.job)
+            elif isinstance(line, Stopping):
+                run.stopping = True
             else:
                 run.verdict = line
                 # Nothing is left for it to do; one that hangs at its exit would hold the device.
-                run.process.ask_to_stop()
+                run.process.ask_to_cancel()
         self._tell(run, at_once=run.verdict is not None)
+        return bool(lines)
 
     def _tell(self, run: RunningJob, at_once: bool) -> None:
         now = time.monotonic()
@@ -208,36 +344,86 @@ class Workers:
         if self.jobs.get(run.job).state == "cancelling":
             self._settle_cancelled(run)
         elif isinstance(run.verdict, Done):
-            run.storing = store_result(self.store, run.folder / worker_protocol.RESULT)
+            (run.folder / worker_protocol.STORING).touch()
+            self._begin_to_store(run)
         elif isinstance(run.verdict, Failed):
             verdict = run.verdict
             self._settle_failed(run, verdict.code, verdict.sentence, verdict.remedy)
+        elif status == worker_protocol.HELD and not run.frozen:
+            self._follow_other(run)
         else:
-            sentence = f"{_manner(status)}{_quote(run.process.last_words())}."
-            self._settle_failed(
-                run, JobFailed.code, sentence, f"See the whole log in {run.folder / worker_protocol.LOG}."
-            )
+            manner, retry = _manner(run, status)
+            if retry:
+                self._retry(run, manner)
+            else:
+                self._settle_ended(run, f"{manner}{_quote(run, 1)}.")
+
+    def _follow_other(self, run: RunningJob) -> None:
+        """Follow the worker that holds the folder: an earlier server started it a moment before it ended."""
+        run.settled = True
+        other = WorkerProcess.find(run.folder)
+        if other is not None and other.runs():
+            self.runs.append(RunningJob(self.jobs.get(run.job), run.device, run.folder, other))
+        else:
+            self._retry(run, "Another process still holds the job's folder")
+
+    def _retry(self, run: RunningJob, manner: str) -> None:
+        """Queue a job again whose worker was killed or froze, or fail it where that has happened too often."""
+        job = self.jobs.get(run.job)
+        if job.retries >= RETRIES:
+            self._settle_ended(run, f"{manner}{_quote(run, LAST_LINES)}. The job was started {RETRIES + 1} times.")
+            return
+        run.settled = True
+        self._not_before[run.job] = time.monotonic() + RETRY_AFTER[job.retries]
+        note = f"{manner}; the job continues from its last checkpoint (attempt {job.retries + 2} of {RETRIES + 1})."
+        self.jobs.retry(run.job, clip(note, 2000))
+
+    def _settle_ended(self, run: RunningJob, sentence: str) -> None:
+        remedy = f"See the whole log in {run.folder / worker_protocol.LOG}."
+        self._settle_failed(run, JobFailed.code, sentence, remedy)
+
+    def _begin_to_store(self, run: RunningJob) -> None:
+        def store() -> tuple[str, int]:
+            steps = store_result(self.store, run.folder / worker_protocol.RESULT)
+            while not run.unwanted.is_set():
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    return end.value
+            raise CancelledError
+
+        run.storing = self._pool.submit(store)
+        run.storing.add_done_callback(lambda _: self.wake())
 
     def _store(self, run: RunningJob) -> None:
-        """Store some more of a result; the job is done with the last of it."""
+        """See whether a result is stored; the job is done then."""
         assert run.storing is not None
         if self.jobs.get(run.job).state == "cancelling":
+            run.unwanted.set()
             self._settle_cancelled(run)
+        elif not run.storing.done():
+            return
         else:
-            until = time.monotonic() + STORE_SLICE
             try:
-                while time.monotonic() < until:
-                    next(run.storing)
-                return
-            except StopIteration as end:
-                self.jobs.finish(run.job, *end.value)
+                stored = run.storing.result()
+            except (Fault, OSError) as error:
+                if (missing := shortage(error)) is not None:
+                    run.wait_until = time.monotonic() + WAIT
+                    self._say_waiting(run.job, missing)
+                    self._begin_to_store(run)
+                    return
+                if not isinstance(error, Fault):
+                    error = Unavailable(f"The result cannot be stored: {error.strerror}.")
+                self._settle_failed(run, error.code, error.sentence, error.remedy)
+            else:
+                self.jobs.finish(run.job, *stored)
                 run.settled = True
-                _tidy(run.folder)
-            except Fault as fault:
-                self._settle_failed(run, fault.code, fault.sentence, fault.remedy)
-            except OSError as error:
-                self._settle_failed(run, Unavailable.code, f"The result cannot be stored: {error.strerror}.", "")
+                self._tidy(run.folder)
         self._remove(run)
+
+    def _tidy(self, folder: Path) -> None:
+        """Remove what an ended job leaves, once its end is written."""
+        self.jobs.when_written(lambda: self._pool.submit(_tidy, folder))
 
     def _remove(self, run: RunningJob) -> None:
         self.runs.remove(run)
@@ -246,12 +432,12 @@ class Workers:
     def _settle_cancelled(self, run: RunningJob) -> None:
         run.settled = True
         self.jobs.cancelled(run.job)
-        _tidy(run.folder)
+        self._tidy(run.folder)
 
     def _settle_failed(self, run: RunningJob, code: str, sentence: str, remedy: str) -> None:
         run.settled = True
         self._fail(run.job, code, sentence, remedy)
-        _tidy(run.folder)
+        self._tidy(run.folder)
 
     def _fail(self, job: str, code: str, sentence: str, remedy: str) -> None:
         self.jobs.fail(
@@ -264,28 +450,57 @@ class Workers:
         )
 
 
-def _manner(status: int | None) -> str:
-    """How a worker without a last word ended, as the beginning of a sentence."""
-    if status is None or status >= 0:
-        return f"The worker ended with status {status} and without a result"
+def _room(taken: Sequence[str]) -> bool:
+    """Whether a job might start beside those that use these devices."""
+    return "auto" not in taken and not {"cuda", "cpu"}.issubset(taken)
+
+
+def _manner(run: RunningJob, status: int | None) -> tuple[str, bool]:
+    """Return how a worker without a last word ended, as the beginning of a sentence, and whether another may do better.
+
+    An exit by itself is a defect of the worker or of what it was given, which would come again.
+    """
+    if run.frozen:
+        return f"The worker {run.frozen} and was ended", True
+    if status is None:
+        return "The worker ended unexpectedly", True
+    if status >= _CRASH:
+        return f"The worker crashed with status 0x{status:X}", True
+    if status >= 0:
+        return f"The worker ended with status {status} and without a result", False
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
     if name == "SIGKILL":
-        return "The worker was killed by SIGKILL, probably because memory ran out"
-    return f"The worker was killed by {name}"
+        return "The worker was killed by SIGKILL, probably because memory ran out", True
+    return f"The worker was killed by {name}", True
 
 
-def _quote(words: str) -> str:
-    return f"; the last line of its log is {words!r}" if words else ""
+_CRASH = 0x80000000
+"""The least exit status by which Windows says that a process crashed."""
+
+
+def _quote(run: RunningJob, most: int) -> str:
+    """Return the last lines of a worker's log, ``most`` or fewer, as the end of a sentence."""
+    lines = run.process.last_lines(most)
+    if not lines:
+        return ""
+    words = "the last line of its log is" if len(lines) == 1 else "the last lines of its log are"
+    return f"; {words} {' / '.join(lines)!r}"
+
+
+def _remove_folders(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tidy(folder: Path) -> None:
     """Remove what a job that has ended leaves in its folder, all but the log."""
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             # A worker that the system has not let go of may still write here; what it leaves is only disk space.
             shutil.rmtree(path, ignore_errors=True)
         elif path.name not in (worker_protocol.LOG, worker_protocol.LOCK):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # Windows removes no file that somebody has open
+                path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,8 +63,17 @@ LEARNING_RATE = 0.01
 """Of the embedding. The paper's 1e-4 moves a value by at most 3 in its 30,000 steps of Adam; a Gaussian is seen in a
 third or so of our 4,500 and is to come as far."""
 
-UNREAD = ("steps", "learning_rate", "strongest", "regularise_from")
-"""Settings of `unic-lift` that belong to frozen geometry: the reconstruction's own are used in their place."""
+UNREAD = (
+    "steps",
+    "learning_rate",
+    "strongest",
+    "regularise_from",
+    "lambda_semantic",
+    "squash",
+    "start_length",
+    "rare_codes",
+)
+"""Settings of `unic-lift` that belong to frozen geometry, or to the decode by bits as it is there."""
 
 EMBEDDING = "embedding"
 """The column of the embedding: it grows, is pruned and is saved with the other columns."""
@@ -369,7 +378,10 @@ def checked_settings(given: Mapping[str, float | int | str | bool]) -> UnicLiftS
     unread = sorted(given.keys() & set(UNREAD))
     if unread:
         raise BadArgument(f"A joint run does not read {', '.join(unread)}.", "Leave out --set for these.")
-    return read_settings(*find_method("unic-lift"), given)
+    read: UnicLiftSettings = read_settings(*find_method("unic-lift"), given)
+    # Here the decode changes no other default: both are decodes of one training.
+    others = {name: value for name, value in given.items() if name != "decode"}
+    return replace(read_settings(*find_method("unic-lift"), others), decode=read.decode)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from protocol.coroutines import map_steps
 from protocol.errors import BadFrames, BadResult
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import Chunk, FileEntry, Result
 from protocol.pull import Pull
-from protocol.store import Store, read_manifest
+from protocol.store import Store, reading_manifest
 
 from .cache import Cache
 from .coroutines import Steps
@@ -46,7 +47,7 @@ def download(
     store = cache.store
     manifest = [FileEntry("manifest", result.size, result.manifest)]
     yield from _fetch(manifest, dispatcher, store, local, lambda done, total: None)
-    entries = read_manifest(store, result.manifest)
+    entries = yield from map_steps(lambda _: True, reading_manifest(store, result.manifest))
     yield from _fetch(entries, dispatcher, store, local, tell)
     part = folder.with_name(f".{job}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -61,7 +62,8 @@ def download(
 def _fetch(
     entries: list[FileEntry], dispatcher: Dispatcher, store: Store, local: Path | None, tell: Tell
 ) -> Steps[None]:
-    """Fetch the ``entries`` that the store lacks."""
+    """Fetch the ``entries`` that the store lacks or has damaged."""
+    yield from map_steps(lambda _: True, store.verify(entries))
     if local is not None:
         yield from link_files(store, local, entries, tell)
     pull = Pull(store, entries)

@@ -5,7 +5,6 @@ The server gets a pipe as standard input and exits when the pipe closes, so it n
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from protocol.errors import BadArgument, Unavailable
 
 State = Literal["stopped", "starting", "running", "stopping"]
 
+_CREATION_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+"""On Windows: without a window of its own."""
 PATIENCE = 5.0
 """Seconds that a server has to shut down before it is killed."""
 
@@ -40,9 +41,10 @@ class LocalServer:
         self.address: str | None = None
         self.error: Unavailable | None = None
         self._log = folder / "server.log"
+        # A file, as not every system can read a pipe without waiting.
+        self._output = folder / "server.out"
         self._changed = changed
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = b""
 
     def start(self, program: Path, *arguments: str) -> None:
         """Start a server at any free port of this machine. Returns at once.
@@ -55,31 +57,27 @@ class LocalServer:
             BadArgument: if there is no such program.
             Unavailable: if it cannot be started.
         """
-        if sys.platform == "win32":
-            raise Unavailable("The server does not run on Windows.", "Start it in WSL and connect to it.")
         self.stop(wait=True)
         command = [*_command(program), "serve", "--bind", "tcp://127.0.0.1:*", "--end-with-input", *arguments]
         # Variables that Blender sets for its own Python would break another Python.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
-            with self._log.open("wb") as log:
+            with self._log.open("wb") as log, self._output.open("wb") as output:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
+                    stdout=output,
                     stderr=log,
                     bufsize=0,
                     env=environment,
                     start_new_session=True,
+                    creationflags=_CREATION_FLAGS,
                 )
         except OSError as error:
             raise Unavailable(
                 f"{program} cannot be started: {error.strerror}.", "Choose another program in the preferences."
             ) from error
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self._said = b""
         self.error = None
         self._show("starting")
 
@@ -87,11 +85,8 @@ class LocalServer:
         """Read the server's output, and check whether it has exited."""
         if self._process is None:
             return
-        assert self._process.stdout is not None
-        with contextlib.suppress(BlockingIOError):
-            self._said = (self._said + os.read(self._process.stdout.fileno(), 65536))[-65536:]
-        if self.state == "starting" and b"\n" in self._said:
-            self.address = self._said.split(b"\n")[0].split()[-1].decode(errors="replace")
+        if self.state == "starting" and b"\n" in (said := self._said()):
+            self.address = said.split(b"\n")[0].split()[-1].decode(errors="replace")
             self._show("running")
         status = self._process.poll()
         if status is not None:
@@ -105,8 +100,10 @@ class LocalServer:
         if self._process is None:
             return
         assert self._process.stdin is not None
+        # The end of its input stops it in order. Windows has no request to end beside that.
         self._process.stdin.close()
-        self._process.terminate()
+        if sys.platform != "win32":
+            self._process.terminate()
         self.address = None
         self._show("stopping")
         if wait:
@@ -138,19 +135,25 @@ class LocalServer:
 
     def _forget(self) -> None:
         process, self._process = self._process, None
-        if process is not None:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
         self.address = None
         self._show("stopped")
+
+    def _said(self) -> bytes:
+        """What the server has written to its standard output."""
+        try:
+            with self._output.open("rb") as file:
+                return file.read(65536)
+        except OSError:
+            return b""
 
     def _last_line(self) -> str:
         try:
             text = self._log.read_bytes()[-4096:]
         except OSError:
             text = b""
-        lines = (self._said + b"\n" + text).decode(errors="replace").split("\n")
+        lines = (self._said() + b"\n" + text).decode(errors="replace").split("\n")
         return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "")
 
     def _show(self, state: State) -> None:
@@ -166,7 +169,7 @@ def _command(program: Path) -> list[str]:
         BadArgument: if there is no such program.
     """
     if program.is_dir():
-        program = program / "bin" / "python"
+        program = program / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not program.is_file():
         raise BadArgument(
             f"The program {program} does not exist.", "Choose the Python in which SplatLift's backend is installed."

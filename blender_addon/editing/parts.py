@@ -20,8 +20,18 @@ from protocol.result.names import MAX_LABEL
 
 from .. import session
 from ..splats.attributes import catch_up
-from ..splats.collections import BENEATH, SURFACE_OF, lay_beneath, linear, nearest_tag, splat_objects
+from ..splats.collections import (
+    ASIDE,
+    BENEATH,
+    HULL,
+    SURFACE_OF,
+    lay_beneath,
+    linear,
+    nearest_tag,
+    splat_objects,
+)
 from ..splats.columns import count_of
+from ..splats.marks import recount
 from .columns import relabel
 
 KINDS = ("OBJECT", "BACKGROUND")
@@ -126,6 +136,7 @@ def refresh_part(part: Any) -> None:
         with suppress(BadSplats):
             catch_up(piece.thing.data)
         relabel(piece.thing.data, part.splatlift.label)
+        recount(piece.thing.data)
     part.splatlift.count = sum(points_of(piece.thing) for piece in pieces)
 
 
@@ -146,6 +157,9 @@ def dissolve_part(part: Any, heir: Any) -> None:
         part.objects.unlink(thing)
         if thing.get(BENEATH) or thing.users_collection:
             continue
+        if thing.get(HULL) or ASIDE in thing:
+            _remove(thing)
+            continue
         heir.objects.link(thing)
     bpy.data.collections.remove(part)
 
@@ -163,10 +177,23 @@ def remove_part(part: Any) -> None:
 
 
 def remove_piece(piece: Piece) -> None:
-    """Remove a piece and its surface from the file."""
+    """Remove a piece with its surface and hulls from the file."""
+    for each in [*hulls_of(piece.seen), aside_of(piece.thing)]:
+        if each is not None:
+            _remove(each)
     _remove(piece.thing)
     if piece.surface is not None:
         _remove(piece.surface)
+
+
+def aside_of(thing: Any) -> Any:
+    """Return the mesh that is hidden while Gaussians are seen, or None."""
+    return next((each for each in thing.children if ASIDE in each), None)
+
+
+def hulls_of(seen: Any) -> list[Any]:
+    """Return the collision hulls of what is seen of a piece."""
+    return [each for each in seen.children if each.get(HULL)]
 
 
 def points_of(thing: Any) -> int:
@@ -192,6 +219,9 @@ def copy_piece(piece: Piece, part: Any, name: str) -> Piece:
     if surface is not None:
         thing.parent = surface
         surface[SURFACE_OF] = thing
+    aside = aside_of(piece.thing)
+    if aside is not None:
+        _copy(aside, part, f"{name} Mesh").parent = thing
     return Piece(thing, surface)
 
 

@@ -69,6 +69,7 @@ from ..splats.columns import COLOUR, read_positions
 from ..splats.export import UNMOVED, world_matrix
 from ..splats.mesh import INVENTED
 from .modes import outside_edit_mode
+from .origin import origin_of
 from .parts import Piece, parts_of, pieces_of, recolour, refresh_part
 from .surfaces import relative
 
@@ -201,6 +202,12 @@ def _edited(part: Any, frame: NDArray[np.float64]) -> Edited:
         splats = [read_splats(first.thing.data)]
         splats += [_moved(read_splats(each.thing.data), relative(first.thing, each.thing)) for each in rest]
         whole = merge(splats) if rest else splats[0]
+        origin = origin_of(first.thing)
+        if origin.any():
+            whole = replace(whole, means=(whole.means + origin).astype(np.float32))
+            matrix[:3, 3] -= matrix[:3, :3] @ origin
+            if np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED):
+                matrix = np.eye(4)
         if part.splatlift.kind == "BACKGROUND":
             whole, matrix = _moved(whole, matrix), np.eye(4)
     except BadSplats as error:
@@ -258,7 +265,8 @@ def _is_whole(each: Edited, before: Original) -> bool:
 
 
 def _surface(pieces: list[Piece]) -> Mesh:
-    """Return the surfaces of an object as one, in the frame of its Gaussians."""
+    """Return the surfaces of an object as one, in the frame of the capture."""
+    origin = origin_of(pieces[0].thing)
     corners, faces, colours, invented = [], [], [], []
     for piece in [piece for piece in pieces if piece.surface is not None]:
         matrix = relative(pieces[0].thing, piece.surface)
@@ -267,7 +275,7 @@ def _surface(pieces: list[Piece]) -> Mesh:
         triangles = np.empty((len(data.loop_triangles), 3), np.int32)
         data.loop_triangles.foreach_get("vertices", triangles.ravel())
         faces.append(triangles + sum(len(each) for each in corners))
-        corners.append(read_positions(data) @ matrix[:3, :3].T + matrix[:3, 3])
+        corners.append(read_positions(data) @ matrix[:3, :3].T + matrix[:3, 3] + origin)
         colours.append(_surface_colours(data))
         invented.append(_invented(data))
     return Mesh(*(np.concatenate(each) for each in (corners, faces, colours, invented)))

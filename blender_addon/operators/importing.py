@@ -15,7 +15,8 @@ from protocol.result.table import read_table
 
 from .. import session
 from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
-from ..splats.collections import drawn_by_blender, show_as, shown_as
+from ..splats.collections import photographed_in_solid_views
+from ..splats.colours import labels_shown
 from ..timer import timer
 from .reporting import Outcome, reporting
 
@@ -119,24 +120,33 @@ def photographs_of(result: Path, chosen: str, context: Any) -> Path | None:
 
 
 def show(collection: Any) -> None:
-    """Select a newly imported scene in the panel's list, and switch solid views to object colours.
-
-    Blender's native Gaussians show the colours of the photographs in solid views already.
-    """
+    """Select a newly imported scene in the panel's list, and set the colours of solid views."""
     chosen = bpy.context.scene.splatlift
     chosen.scene_id = collection.splatlift.scene_id
     chosen.row = 0
-    if shown_as(collection)[0] == "SPLATS":
-        show_as(collection, "SPLATS", chosen.budget)
-    plain = not drawn_by_blender(collection)
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            # Blender's default shows every object in the same grey; any other setting was chosen by the user.
-            if plain and area.type == "VIEW_3D" and area.spaces.active.shading.color_type == "MATERIAL":
-                area.spaces.active.shading.color_type = "OBJECT"
-            if area.type == "VIEW_3D" and session.cameras_of(collection) is not None:
-                # Otherwise every camera shows a line to the scene's placement.
-                area.spaces.active.overlay.show_relationship_lines = False
+    colour_solid_views(collection)
+    for space in views():
+        if session.cameras_of(collection) is not None:
+            # Otherwise every camera shows a line to the scene's placement.
+            space.overlay.show_relationship_lines = False
+
+
+def colour_solid_views(collection: Any) -> None:
+    """Show the colours of photographs in solid views if they can show them for a scene, else those of objects.
+
+    Blender's default shows every object in the same grey; any setting other than these two was chosen by the user.
+    """
+    photographed = photographed_in_solid_views(collection) and not labels_shown()
+    before, after = ("OBJECT", "MATERIAL") if photographed else ("MATERIAL", "OBJECT")
+    for space in views():
+        if space.shading.color_type == before:
+            space.shading.color_type = after
+
+
+def views() -> list[Any]:
+    """Return the 3D views of all windows."""
+    areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+    return [area.spaces.active for area in areas if area.type == "VIEW_3D"]
 
 
 def in_one_undo_step(collection: Any) -> None:

@@ -1,4 +1,4 @@
-"""Display of imported objects: colours, points or ellipsoids, and the cameras of the capture."""
+"""Display of imported objects: colours, points or splats, and the cameras of the capture."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
@@ -14,13 +14,14 @@ from protocol.result.table import read_table
 from .. import session
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
-from ..splats.collections import drawn_by_blender, show_as
-from ..splats.display import show_labels
+from ..splats.collections import photographed_in_solid_views, show_as
+from ..splats.display import see_through, show_labels
+from ..viewport.handler import drawing
 from . import importing
 from .reporting import Outcome, reporting
 
 
-class _OfScene:
+class OfScene:
     """An operator on the scene shown in the list."""
 
     bl_options = {"REGISTER", "UNDO"}
@@ -33,7 +34,7 @@ class _OfScene:
         return True
 
 
-class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
     """Show all imported objects in these colours"""
 
     bl_idname = "splatlift.show_colours"
@@ -49,12 +50,10 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
 
     def execute(self, context: Any) -> Outcome:
         show_labels(self.colours == "LABELS")
-        native = drawn_by_blender(shown_scene(context))
-        for shading in _shadings(context):
-            # A solid view shows only object colours, except for Blender's native Gaussians; the colours of photographs
-            # need
-            # the material.
-            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and native:
+        photographed = photographed_in_solid_views(shown_scene(context))
+        for shading in [space.shading for space in importing.views()]:
+            # A solid view shows only object colours of points; the colours of photographs need the material.
+            if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and photographed:
                 shading.color_type = "MATERIAL"
             elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
                 shading.type = "MATERIAL"
@@ -63,7 +62,7 @@ class SPLATLIFT_OT_show_colours(_OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_show_as(OfScene, bpy.types.Operator):
     """Show the Gaussians of the scene this way. Objects imported as meshes are not changed"""
 
     bl_idname = "splatlift.show_as"
@@ -73,16 +72,22 @@ class SPLATLIFT_OT_show_as(_OfScene, bpy.types.Operator):
         name="Show As",
         items=(
             ("POINTS", "Points", "Each Gaussian as a point; fastest"),
-            ("SPLATS", "Splats", "Gaussians as ellipsoids, or as native Gaussians if this Blender supports them"),
+            ("SPLATS", "Splats", "Sorted, blended Gaussians in the colours of the photographs; renders use discs"),
+            ("DISCS", "As Rendered", "Gaussians as the discs that EEVEE and Cycles render; slow"),
         ),
     )
 
     def execute(self, context: Any) -> Outcome:
-        show_as(shown_scene(context), self.display, settings(context).budget)
+        scene = shown_scene(context)
+        show_as(scene, self.display, settings(context).budget)
+        if self.display != "POINTS":
+            see_through(context.scene)
+            drawing.try_again()
+        importing.colour_solid_views(scene)
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_add_cameras(OfScene, bpy.types.Operator):
     """Import the cameras of the capture and replace existing ones"""
 
     bl_idname = "splatlift.add_cameras"
@@ -102,7 +107,7 @@ class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
         capture = importing.photographs_of(source, self.photographs, context)
         cameras = session.import_cameras(scene, capture)
         found = photographs_of(cameras)
-        for space in _spaces(context):
+        for space in importing.views():
             # Otherwise every camera shows a line to the scene's placement.
             space.overlay.show_relationship_lines = False
         if capture is None:
@@ -113,7 +118,7 @@ class SPLATLIFT_OT_add_cameras(_OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_look_through(_OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_look_through(OfScene, bpy.types.Operator):
     """Look through this camera of the capture and use its render size"""
 
     bl_idname = "splatlift.look_through"
@@ -136,18 +141,9 @@ class SPLATLIFT_OT_look_through(_OfScene, bpy.types.Operator):
             raise BadArgument(f"The camera {camera.name} is hidden.", "Unhide the collection Cameras in the outliner.")
         look_through(camera, context.scene)
         context.view_layer.objects.active = camera
-        for space in _spaces(context):
+        for space in importing.views():
             space.region_3d.view_perspective = "CAMERA"
         return {"FINISHED"}
-
-
-def _spaces(context: Any) -> list[Any]:
-    areas = [area for window in context.window_manager.windows for area in window.screen.areas]
-    return [area.spaces.active for area in areas if area.type == "VIEW_3D"]
-
-
-def _shadings(context: Any) -> list[Any]:
-    return [space.shading for space in _spaces(context)]
 
 
 CLASSES = (SPLATLIFT_OT_show_colours, SPLATLIFT_OT_show_as, SPLATLIFT_OT_add_cameras, SPLATLIFT_OT_look_through)

@@ -21,7 +21,7 @@ from protocol.result.meshes import Mesh
 
 from .attributes import is_splats
 from .cameras import NAME, add_cameras, remove_cameras
-from .display import ELLIPSOID_BUDGET, MODIFIER, drawn_by, dress_cloud, ellipsoid_nodes, points_nodes
+from .display import DISC_BUDGET, MODIFIER, disc_nodes, drawn_by, dress_cloud, points_nodes, splats_nodes
 from .mesh import add_surface
 from .native import TYPE, can_draw_splats, is_native
 from .points import add_cloud, add_points
@@ -32,6 +32,15 @@ BENEATH = "splatlift_beneath"
 
 SURFACE_OF = "splatlift_surface_of"
 """Custom property of a mesh: the object that holds its Gaussians. A copy of the mesh still refers to it."""
+
+ASIDE = "splatlift_aside"
+"""Custom property of a mesh that is hidden while its Gaussians are seen: how many those were then."""
+
+HULL = "splatlift_hull"
+"""Custom property of a collision hull."""
+
+ORIGIN = "splatlift_origin"
+"""Custom property of Gaussians: where the origin of their data is in the frame of the capture, if it was moved."""
 
 PLACEMENT = "splatlift_placement"
 """Custom property of the object that rotates a scene upright."""
@@ -61,8 +70,8 @@ def add_scene(
     """Create the collections of a result in the collection ``parent`` and return the scene's.
 
     Args:
-        display: "POINTS", "SPLATS" (ellipsoids), or "MESH": an object's surface if ``surfaces`` has its label, with the
-            Gaussians as a hidden child for exports; else points.
+        display: "POINTS", "SPLATS", or "MESH": an object's surface if ``surfaces`` has its label, with the Gaussians
+            as a hidden child for exports; else points.
         scale: metres in Blender per unit of the capture.
         cameras: of the capture, added in a collection of their own; none if empty.
         capture: the folder of the cameras' photographs.
@@ -75,7 +84,7 @@ def add_scene(
         parent.children.link(scene)
         upright = _add_placement(scene, result, scale)
         total = sum(len(part.splats) for part in result.parts)
-        nodes = _nodes(display, total)
+        nodes = None if display == "SPLATS" and can_draw_splats() else _nodes(display, total)
         scene_id = str(uuid.uuid4())
         _describe(scene, "SCENE", scene_id, result, upright.matrix_basis)
         scene.splatlift.count = total
@@ -114,17 +123,17 @@ def placement_of(scene: Any) -> Any:
 
 
 def show_as(scene: Any, display: str, budget: int | None = None) -> None:
-    """Show the Gaussians of a scene's collection as "POINTS" or "SPLATS".
+    """Show the Gaussians of a scene's collection as "POINTS", "SPLATS" or "DISCS".
 
-    Splats are ellipsoids, or Blender's native Gaussians if the scene was imported as such.
+    :mod:`..viewport` draws splats in the views, and renders show discs; "DISCS" shows in the views what is rendered. If
+    the scene was imported as Blender's native Gaussians, both show those.
 
     Args:
-        budget: most ellipsoids that are drawn, a random subset if there are more Gaussians; None for the default.
+        budget: most discs that views show, a random subset if there are more Gaussians; None for the default.
     """
     things = _drawn(scene)
-    total = sum(len(thing.data.vertices) for thing in things)
+    nodes = _nodes(display, sum(len(thing.data.vertices) for thing in things), budget)
     for thing in things:
-        nodes = ellipsoid_nodes(_share(total, budget)) if display == "SPLATS" else points_nodes()
         thing.modifiers[MODIFIER].node_group = nodes
     for cloud in _clouds(scene):
         dress_cloud(cloud, display)
@@ -133,21 +142,26 @@ def show_as(scene: Any, display: str, budget: int | None = None) -> None:
 def shown_as(scene: Any) -> tuple[str, float]:
     """Return how the Gaussians of a scene's collection are shown, and which share of them, 0 to 1.
 
-    "POINTS" or "SPLATS"; "" if none of our node groups draws them.
+    "POINTS", "SPLATS" or "DISCS"; "" if none of our node groups draws them.
     """
     for thing in _drawn(scene):
         return drawn_by(thing.modifiers[MODIFIER].node_group)
     return next((("SPLATS" if cloud.type == TYPE else "POINTS", 1.0) for cloud in _clouds(scene)), ("", 1.0))
 
 
-def has_ellipsoids(scene: Any) -> bool:
-    """Whether some Gaussians of a scene's collection are shown as ellipsoids, which have a budget."""
-    return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "SPLATS" for thing in _drawn(scene))
+def has_discs(scene: Any) -> bool:
+    """Whether some Gaussians of a scene's collection are shown as discs, which have a budget."""
+    return any(drawn_by(thing.modifiers[MODIFIER].node_group)[0] == "DISCS" for thing in _drawn(scene))
 
 
 def drawn_by_blender(scene: Any) -> bool:
     """Whether some Gaussians of a scene's collection are drawn natively by Blender."""
     return any(cloud.type == TYPE for cloud in _clouds(scene))
+
+
+def photographed_in_solid_views(scene: Any) -> bool:
+    """Whether solid views can show a scene's collection in the colours of the photographs."""
+    return shown_as(scene)[0] == "SPLATS"
 
 
 def _drawn(scene: Any) -> list[Any]:
@@ -194,6 +208,12 @@ def linear(colour: tuple[float, float, float]) -> tuple[float, float, float, flo
     return (r, g, b, 1.0)
 
 
+def srgb(colour: Sequence[float]) -> tuple[float, float, float]:
+    """Return the sRGB colour of what :func:`linear` returned."""
+    r, g, b = (c * 12.92 if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in colour[:3])
+    return (r, g, b)
+
+
 def nearest_tag(colour: tuple[float, float, float]) -> str:
     """Return the colour tag nearest to an sRGB colour."""
     return min(TAGS, key=lambda tag: sum((a - b) ** 2 for a, b in zip(TAGS[tag], colour, strict=True)))
@@ -210,11 +230,11 @@ def _add_placement(scene: Any, result: Result, scale: float) -> Any:
     return upright
 
 
-def _nodes(display: str, total: int) -> Any:
-    """Return the node group that shows the points, or None if Blender draws the Gaussians natively."""
-    if display != "SPLATS":
-        return points_nodes()
-    return None if can_draw_splats() else ellipsoid_nodes(_share(total))
+def _nodes(display: str, total: int, budget: int | None = None) -> Any:
+    """Return the node group that shows the points of a scene of ``total`` Gaussians."""
+    if display == "SPLATS":
+        return splats_nodes()
+    return disc_nodes(_share(total, budget)) if display == "DISCS" else points_nodes()
 
 
 def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None) -> Any:
@@ -257,7 +277,7 @@ def _describe_part(collection: Any, part: Part) -> None:
 
 
 def _share(total: int, budget: int | None = None) -> float:
-    return min(1.0, (ELLIPSOID_BUDGET if budget is None else budget) / max(total, 1))
+    return min(1.0, (DISC_BUDGET if budget is None else budget) / max(total, 1))
 
 
 @contextmanager

@@ -12,9 +12,13 @@ from typing import Any
 import bpy
 
 from .columns import COLOUR
+from .marks import MARKED
 
 MARK = "splatlift_display"
 """Custom property that identifies our node groups and materials, whatever their names."""
+
+RED = (1.0, 0.01, 0.01, 1.0)
+"""Colour of marked Gaussians, linear RGBA."""
 
 _SWITCH = "colours"
 
@@ -53,7 +57,16 @@ def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR)
     links.new(switch.outputs[0], enabled(mix.inputs, "Factor"))
     links.new(linear.outputs["Color"], enabled(mix.inputs, "A"))
     links.new(label.outputs["Color"], enabled(mix.inputs, "B"))
-    return enabled(mix.outputs, "Result"), photographed.outputs["Alpha"]
+    # An attribute that is not there is 0.
+    marked_ones = nodes.new("ShaderNodeAttribute")
+    marked_ones.attribute_type = source
+    marked_ones.attribute_name = MARKED
+    red = nodes.new("ShaderNodeMix")
+    red.data_type = "RGBA"
+    links.new(marked_ones.outputs["Fac"], enabled(red.inputs, "Factor"))
+    links.new(enabled(mix.outputs, "Result"), enabled(red.inputs, "A"))
+    enabled(red.inputs, "B").default_value = RED
+    return enabled(red.outputs, "Result"), photographed.outputs["Alpha"]
 
 
 def marked(blocks: Any, mark: str) -> Any:

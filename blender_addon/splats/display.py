@@ -1,12 +1,14 @@
 """How splat points are seen: node groups that draw them, and materials that read their colour. Built from Python.
 
-A mesh of bare vertices shows in Edit Mode only. One modifier turns the points into discs of the Gaussian's mean size;
-another into ellipsoids, as instances that are never made real: a million of them evaluate in a tenth of a second and
-take gigabytes when realised.
+A mesh of bare vertices shows in Edit Mode only. One modifier turns the points into points of the Gaussian's mean size;
+others into discs that face the camera, as instances that are never made real: a million of them evaluate in a tenth of
+a second and take gigabytes when realised. A scene shown as splats has discs where it is rendered; in the views it has
+nothing but its bounds, and :mod:`..viewport` draws it.
 """
 
 from __future__ import annotations
 
+from math import cos, pi
 from typing import Any
 
 import bpy
@@ -16,14 +18,27 @@ from .attributes import QUATS, SCALES
 from .colours import MARK, chosen_colour, enabled, marked, switch_to
 
 MODIFIER = "SplatLift Display"
-ELLIPSOID_BUDGET = 200_000
-"""Ellipsoids drawn per scene unless told otherwise; of a larger scene a random share of each object is shown."""
+DISC_BUDGET = 200_000
+"""Discs drawn per scene unless told otherwise; of a larger scene a random share of each object is shown."""
 
 REACH = 2**0.5
 """Deviations from centre to rim: a disc of this radius covers as much, at one opacity, as the Gaussian does in all."""
 
+DISC_REACH = 3.0
+"""Deviations up to which a Gaussian is rendered: its opacity there is 1/90 of that in its middle."""
+
+CORNERS = 8
+"""Of a disc."""
+
+BOUNCES = 256
+"""Transparent surfaces in a row that Cycles is to see through. Blender's default is 8."""
+
+SURE_BOUNCES = 32
+"""Those of them after which Cycles may leave out more at random, which makes noise. Blender's default is 0."""
+
 _POINTS = "points"
-_ELLIPSOIDS = "ellipsoids"
+_SPLATS = "splats"
+_DISCS = "discs"
 
 
 def show_labels(shown: bool) -> None:
@@ -33,18 +48,27 @@ def show_labels(shown: bool) -> None:
 
 def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:
     """Have a point cloud of Blender's own Gaussians drawn as "SPLATS" by Blender itself, or as "POINTS"."""
-    material = native_material() if display == "SPLATS" else splat_material("GEOMETRY")
+    points = display == "POINTS"
+    material = splat_material() if points else native_material()
     cloud.materials.clear()
     cloud.materials.append(material)
-    cloud.type = native.TYPE if display == "SPLATS" else "POINTS"
+    cloud.type = "POINTS" if points else native.TYPE
 
 
 def drawn_by(group: Any) -> tuple[str, float]:
-    """Return what a node group draws, "POINTS", "SPLATS", or "" where it is none of ours, and the share it draws."""
+    """Return what a node group draws and the share of it: "POINTS", "SPLATS", "DISCS", or "" if it is not ours."""
     kind, _, share = str(group.get(MARK, "") if group is not None else "").partition(" ")
-    if kind == _ELLIPSOIDS:
-        return "SPLATS", float(share)
-    return ("POINTS" if kind == _POINTS else ""), 1.0
+    if kind == _DISCS:
+        return "DISCS", float(share)
+    return {_POINTS: "POINTS", _SPLATS: "SPLATS"}.get(kind, ""), 1.0
+
+
+def see_through(scene: Any) -> None:
+    """Have Cycles see through as many discs in a ``bpy.types.Scene`` as lie behind one another."""
+    cycles = getattr(scene, "cycles", None)  # it is an add-on, which can be off
+    if cycles is not None:
+        cycles.transparent_max_bounces = max(cycles.transparent_max_bounces, BOUNCES)
+        cycles.min_transparent_bounces = max(cycles.min_transparent_bounces, SURE_BOUNCES)
 
 
 def points_nodes() -> Any:
@@ -59,63 +83,156 @@ def points_nodes() -> Any:
     mean = _math(group, "DIVIDE", _math(group, "ADD", _math(group, "ADD", logs[0], logs[1]), logs[2]), 3.0)
     radius = _math(group, "MULTIPLY", _math(group, "EXPONENT", mean), REACH)
     group.links.new(radius, points.inputs["Radius"])
-    _finish(group, points.outputs[0], end, splat_material("GEOMETRY"))
+    _finish(group, points.outputs[0], end, splat_material())
     return group
 
 
-def ellipsoid_nodes(share: float) -> Any:
-    """Return the node group that draws a random ``share`` of the Gaussians, 0 to 1, as ellipsoids."""
-    mark = f"{_ELLIPSOIDS} {share:.6f}"
+def splats_nodes() -> Any:
+    """Return the node group of Gaussians that are drawn by us in the views and as discs where they are rendered.
+
+    In the views it leaves the corners of the bounds as points without a size, so that Blender frames what is selected.
+    """
+    group = marked(bpy.data.node_groups, _SPLATS)
+    if group is not None:
+        return group
+    group, start, end = _new_group("SplatLift Splats", _SPLATS)
+    discs = _discs(group, start, 1.0)
+    bounds = group.nodes.new("GeometryNodeBoundBox")
+    corners = group.nodes.new("GeometryNodeMeshToPoints")
+    corners.inputs["Radius"].default_value = 0.0
+    group.links.new(start.outputs["Geometry"], bounds.inputs["Geometry"])
+    group.links.new(bounds.outputs["Bounding Box"], corners.inputs["Mesh"])
+    viewed = group.nodes.new("GeometryNodeIsViewport")
+    choice = group.nodes.new("GeometryNodeSwitch")
+    choice.input_type = "GEOMETRY"
+    group.links.new(viewed.outputs[0], enabled(choice.inputs, "Switch"))
+    group.links.new(discs, enabled(choice.inputs, "False"))
+    group.links.new(corners.outputs[0], enabled(choice.inputs, "True"))
+    _finish(group, enabled(choice.outputs, "Output"), end, gaussian_material())
+    return group
+
+
+def disc_nodes(share: float) -> Any:
+    """Return the node group that draws a random ``share`` of the Gaussians, 0 to 1, as discs."""
+    mark = f"{_DISCS} {share:.6f}"
     group = marked(bpy.data.node_groups, mark)
     if group is not None:
         return group
-    group, start, end = _new_group("SplatLift Ellipsoids", mark)
+    group, start, end = _new_group("SplatLift Discs", mark)
+    _finish(group, _discs(group, start, share), end, gaussian_material())
+    return group
+
+
+def _discs(group: Any, start: Any, share: float) -> Any:
+    """Add the nodes that put a disc on a ``share`` of the points and return the socket of the instances.
+
+    A disc goes through the middle of its Gaussian and lies where rays from the scene's camera are nearest to it. In the
+    space where the Gaussian is a ball of deviation 1 it is round and faces the camera; so its matrix is R S Q, with the
+    rotation R and sizes S of the Gaussian, and Q that turns it there. Cycles then meets discs in the order of their
+    middles, which is the order that Gaussians are blended in.
+    """
     points = group.nodes.new("GeometryNodeMeshToPoints")
     group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
-    sphere = group.nodes.new("GeometryNodeMeshIcoSphere")
-    sphere.inputs["Radius"].default_value = REACH
-    sphere.inputs["Subdivisions"].default_value = 1
+    disc = group.nodes.new("GeometryNodeMeshCircle")
+    disc.fill_type = "NGON"
+    disc.inputs["Vertices"].default_value = CORNERS
+    disc.inputs["Radius"].default_value = DISC_REACH / cos(pi / CORNERS)
     instances = group.nodes.new("GeometryNodeInstanceOnPoints")
     group.links.new(points.outputs[0], instances.inputs["Points"])
-    group.links.new(sphere.outputs["Mesh"], instances.inputs["Instance"])
+    group.links.new(disc.outputs["Mesh"], instances.inputs["Instance"])
     if share < 1.0:
         chosen = group.nodes.new("FunctionNodeRandomValue")
         chosen.data_type = "BOOLEAN"
         enabled(chosen.inputs, "Probability").default_value = share
         group.links.new(enabled(chosen.outputs, "Value"), instances.inputs["Selection"])
-    rotation = group.nodes.new("FunctionNodeQuaternionToRotation")
+    placed = group.nodes.new("GeometryNodeSetInstanceTransform")
+    group.links.new(instances.outputs[0], placed.inputs["Instances"])
+    group.links.new(_disc_matrix(group), placed.inputs["Transform"])
+    return placed.outputs[0]
+
+
+def _disc_matrix(group: Any) -> Any:
+    """Add the nodes of the matrix of a disc and return its socket; see :func:`_discs`."""
+    new, links = group.nodes.new, group.links
+    rotation = new("FunctionNodeQuaternionToRotation")
     for name, socket in zip(QUATS, "WXYZ", strict=True):
-        group.links.new(_attribute(group, name), rotation.inputs[socket])
-    group.links.new(rotation.outputs[0], instances.inputs["Rotation"])
-    scale = group.nodes.new("ShaderNodeCombineXYZ")
+        links.new(_attribute(group, name), rotation.inputs[socket])
+    size = new("ShaderNodeCombineXYZ")
     for name, socket in zip(SCALES, "XYZ", strict=True):
-        group.links.new(_math(group, "EXPONENT", _attribute(group, name)), scale.inputs[socket])
-    group.links.new(scale.outputs[0], instances.inputs["Scale"])
-    _finish(group, instances.outputs[0], end, splat_material("INSTANCER"))
-    return group
+        links.new(_math(group, "EXPONENT", _attribute(group, name)), size.inputs[socket])
+    middle = new("GeometryNodeInputPosition").outputs[0]
+    camera = new("GeometryNodeObjectInfo")
+    camera.transform_space = "RELATIVE"
+    links.new(new("GeometryNodeInputActiveCamera").outputs[0], camera.inputs["Object"])
+    back = new("FunctionNodeInvertRotation")
+    links.new(rotation.outputs[0], back.inputs[0])
+    turned = new("FunctionNodeRotateVector")
+    links.new(_vector(group.nodes, links, "SUBTRACT", camera.outputs["Location"], middle), turned.inputs["Vector"])
+    links.new(back.outputs[0], turned.inputs["Rotation"])
+    facing = new("FunctionNodeAlignEulerToVector")
+    facing.axis = "Z"
+    links.new(_vector(group.nodes, links, "DIVIDE", turned.outputs[0], size.outputs[0]), facing.inputs["Vector"])
+    own, towards = new("FunctionNodeCombineTransform"), new("FunctionNodeCombineTransform")
+    for socket, value in (("Translation", middle), ("Rotation", rotation.outputs[0]), ("Scale", size.outputs[0])):
+        links.new(value, own.inputs[socket])
+    links.new(facing.outputs[0], towards.inputs["Rotation"])
+    product = new("FunctionNodeMatrixMultiply")
+    links.new(own.outputs[0], product.inputs[0])
+    links.new(towards.outputs[0], product.inputs[1])
+    return product.outputs[0]
 
 
-def splat_material(source: str) -> Any:
-    """Return the material that glows in the chosen colour, see :mod:`.colours`, and is as opaque as the Gaussian.
-
-    Args:
-        source: "GEOMETRY" where the points themselves are drawn, "INSTANCER" where something stands on them.
-    """
-    material = marked(bpy.data.materials, f"splat {source}")
+def splat_material() -> Any:
+    """Return the material of points: they glow in the chosen colour, see :mod:`.colours`, as opaque as the Gaussian."""
+    material = marked(bpy.data.materials, "splat GEOMETRY")
     if material is not None:
         return material
-    material, nodes, links = _new_material("SplatLift Splat", f"splat {source}")
+    material, nodes, links = _new_material("SplatLift Splat", "splat GEOMETRY")
     # The attribute holds sRGB as other splat add-ons expect it; shaders take linear light.
-    colour, opacity = chosen_colour(material.node_tree, source, gamma=2.2)
+    colour, opacity = chosen_colour(material.node_tree, "GEOMETRY", gamma=2.2)
+    _glow(nodes, links, colour, opacity)
+    # Points are not sorted by depth, which blended transparency needs.
+    material.surface_render_method = "DITHERED"
+    return material
+
+
+def gaussian_material() -> Any:
+    """Return the material of discs, whose opacity falls off as the Gaussian's.
+
+    A ray meets the Gaussian with the density it has where the ray comes nearest to its middle, in deviations
+    (Moenne-Loccoz et al., "3D Gaussian Ray Tracing", 2024). In the frame of the instance a deviation is 1, so the
+    squared distance is |p|^2 - (p d)^2 for any point p of the ray with direction d.
+    """
+    material = marked(bpy.data.materials, "gaussian")
+    if material is not None:
+        return material
+    material, nodes, links = _new_material("SplatLift Gaussian", "gaussian")
+    colour, opacity = chosen_colour(material.node_tree, "INSTANCER", gamma=2.2)
+    geometry = nodes.new("ShaderNodeNewGeometry")
+    place = nodes.new("ShaderNodeTexCoord").outputs["Object"]
+    turned = nodes.new("ShaderNodeVectorTransform")
+    turned.vector_type, turned.convert_from, turned.convert_to = "VECTOR", "WORLD", "OBJECT"
+    links.new(geometry.outputs["Incoming"], turned.inputs["Vector"])
+    direction = _vector(nodes, links, "NORMALIZE", turned.outputs["Vector"])
+    far = _vector(nodes, links, "DOT_PRODUCT", place, place)
+    along = _vector(nodes, links, "DOT_PRODUCT", place, direction)
+    tree = material.node_tree
+    square = _math(tree, "SUBTRACT", far, _math(tree, "MULTIPLY", along, along))
+    density = _math(tree, "EXPONENT", _math(tree, "MULTIPLY", square, -0.5))
+    _glow(nodes, links, colour, _math(tree, "MULTIPLY", opacity, density))
+    # Instances are not sorted by depth, which blended transparency needs.
+    material.surface_render_method = "DITHERED"
+    return material
+
+
+def _glow(nodes: Any, links: Any, colour: Any, opacity: Any) -> None:
+    """Add the nodes of a surface that glows in a colour and is otherwise clear."""
     glow, clear, mix = (nodes.new(f"ShaderNode{kind}") for kind in ("Emission", "BsdfTransparent", "MixShader"))
     links.new(colour, glow.inputs["Color"])
     links.new(opacity, mix.inputs[0])
     links.new(clear.outputs[0], mix.inputs[1])
     links.new(glow.outputs[0], mix.inputs[2])
     links.new(mix.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
-    # Instances are not sorted by depth, which blended transparency needs.
-    material.surface_render_method = "DITHERED"
-    return material
 
 
 def native_material() -> Any:
@@ -196,3 +313,12 @@ def _math(group: Any, operation: str, *values: Any) -> Any:
         else:
             group.links.new(value, socket)
     return node.outputs[0]
+
+
+def _vector(nodes: Any, links: Any, operation: str, *values: Any) -> Any:
+    """Add a node of vector arithmetic and return the socket of its result."""
+    node = nodes.new("ShaderNodeVectorMath")
+    node.operation = operation
+    for socket, value in zip(node.inputs, values, strict=False):
+        links.new(value, socket)
+    return next(socket for socket in node.outputs if socket.enabled)

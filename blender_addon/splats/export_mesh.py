@@ -13,6 +13,7 @@ import bpy
 from protocol.errors import BadArgument
 
 from .attributes import is_splats
+from .collections import HULL
 from .export import world_matrix
 
 ENDINGS = (".obj", ".glb", ".stl", ".ply")
@@ -59,9 +60,9 @@ def export_meshes(collections: Sequence[Any], path: Path) -> int:
 
 
 def surfaces_of(collections: Sequence[Any]) -> list[Any]:
-    """Return the mesh objects with faces in collections and their subcollections, without duplicates."""
+    """Return the mesh objects with faces in collections and their subcollections, without duplicates and hulls."""
     things = {thing: None for collection in collections for thing in collection.all_objects if thing.type == "MESH"}
-    return [thing for thing in things if len(thing.data.polygons) and not is_splats(thing.data)]
+    return [thing for thing in things if len(thing.data.polygons) and not is_splats(thing.data) and not thing.get(HULL)]
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
+from protocol.expansion import GAUSSIANS, too_much
 from protocol.formats import spz
 from protocol.formats.axes import from_ply_axes, to_ply_axes
 from protocol.formats.codes import LINEAR, as_bytes, bounded, in_steps, take, unit
@@ -41,6 +42,8 @@ JSON, BIN = b"JSON", b"BIN\0"
 MAX_JSON = 16 << 20
 MOST = 20_000_000
 """Most Gaussians of all nodes together: many nodes may instance one mesh."""
+FLOOR = 16 << 20
+"""Bytes of all Gaussians that any file may unpack to."""
 MAX_NODES = 1 << 14
 EXTENSION = "KHR_gaussian_splatting"
 SPZ_EXTENSION = "KHR_gaussian_splatting_compression_spz_2"
@@ -166,6 +169,9 @@ def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats
     ]
     if sum(document.accessors[primitive.attributes["POSITION"]].count for _, primitive in shown) > MOST:
         raise BadSplats(f"{path} declares more than {MOST} Gaussians; GLB files are limited to {MOST}.")
+    wrong = too_much(len(data), sum(_stored(primitive, document) for _, primitive in shown), GAUSSIANS, FLOOR)
+    if wrong is not None:
+        raise BadSplats(f"{path} {wrong}.", AGAIN)
     spaces = {primitive.extensions[EXTENSION].get("colorSpace", COLOUR_SPACE) for _, primitive in shown}
     if spaces - {COLOUR_SPACE}:
         warnings.warn(
@@ -184,6 +190,12 @@ def _pieces(document: Document, data: memoryview, path: Path) -> Iterator[Splats
             raise BadSplats(
                 f"The transform of a node in {path} cannot be applied to Gaussians: {error.sentence}", AGAIN
             ) from error
+
+
+def _stored(primitive: Primitive, document: Document) -> int:
+    """Return the bytes of a primitive's Gaussians as float32."""
+    accessors = [document.accessors[index] for index in primitive.attributes.values()]
+    return sum(4 * WIDTHS[accessor.type] * accessor.count for accessor in accessors)
 
 
 def _placed(document: Document, path: Path) -> Iterator[tuple[NDArray[np.float64], int]]:

@@ -15,6 +15,7 @@ Axes are those of the PLY. Sources: the specification (developer.playcanvas.com)
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,6 +27,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
+from protocol.expansion import GAUSSIANS, too_much
 from protocol.formats import webp
 from protocol.formats.clusters import codebook, palette
 from protocol.formats.codes import as_bytes, in_steps, logits, with_largest, without_largest
@@ -34,6 +36,10 @@ from protocol.splats import SH_COUNTS, Floats, Splats
 ZIP = b"PK\x03\x04"
 MOST = 20_000_000
 """Most Gaussians, as in an SPZ file."""
+STORED = 20
+"""Bytes of a Gaussian without view-dependent colour: five pixels."""
+FLOOR = 16 << 20
+"""Bytes of all Gaussians that any file may unpack to."""
 META = "meta.json"
 MAX_META = 1 << 20
 MAX_PICTURE = 1 << 28
@@ -95,8 +101,12 @@ def read(file: BinaryIO, path: Path) -> Splats:
         Unavailable: if Pillow is not installed.
     """
     try:
+        length = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
             record = msgspec.json.decode(_entry(archive, META, MAX_META, path), type=Record)
+            wrong = too_much(length, record.count * STORED, GAUSSIANS, FLOOR)
+            if wrong is not None:
+                raise BadSplats(f"{path} {wrong}.", AGAIN)
             return _decode(archive, record, path)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadSplats(f"{path} is not a SOG archive of version 2: {META} cannot be read: {error}.", AGAIN) from error
@@ -106,6 +116,9 @@ def read(file: BinaryIO, path: Path) -> Splats:
 
 def _entry(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
     try:
+        wrong = too_much(archive.getinfo(name).compress_size, archive.getinfo(name).file_size)
+        if wrong is not None:
+            raise BadSplats(f"{path} is not a SOG archive: its {name} {wrong}.", AGAIN)
         with archive.open(name) as stream:
             data = stream.read(most + 1)
     except KeyError:

@@ -10,6 +10,7 @@ before the table of version 4 (`splat-extensions.cc`).
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 import warnings
 import zlib
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
+from protocol.expansion import GAUSSIANS, too_much
 from protocol.formats.axes import band_signs, from_ply_axes, to_ply_axes
 from protocol.formats.codes import Stream, as_bytes, bounded, logits, take, unit, with_largest, without_largest
 from protocol.formats.packages import needed
@@ -31,6 +33,8 @@ VERSIONS = (2, 3, 4)
 MOST = 20_000_000
 """Most Gaussians. A damaged count may be four billion, and a stream of zeros of that length is a few megabytes."""
 
+FLOOR = 16 << 20
+"""Bytes of all sections that any file may unpack to: a quarter of a million Gaussians of degree 3."""
 TERMS = (0, 3, 8, 15, 24)
 """Higher-band coefficients at degree 0 to 4; Splats have no fourth band, so it is ignored."""
 
@@ -89,8 +93,9 @@ def read(file: BinaryIO, path: Path) -> Splats:
     """
     try:
         packed = file.read(2) == GZIP
+        length = file.seek(0, os.SEEK_END)
         file.seek(0)
-        header, sections, extensions = _read_gzip(file, path) if packed else _read_streams(file, path)
+        header, sections, extensions = _read_gzip(file, length, path) if packed else _read_streams(file, length, path)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadSplats(f"{path} is a damaged SPZ file: {error}.", AGAIN) from error
     if TERMS[header.degree] > len(FLIP_SH):
@@ -102,9 +107,9 @@ Contents = tuple[Header, list[NDArray[np.uint8]], bytes]
 """The header, the sections, and the concatenated records of extensions."""
 
 
-def _read_gzip(file: BinaryIO, path: Path) -> Contents:
+def _read_gzip(file: BinaryIO, length: int, path: Path) -> Contents:
     with gzip.GzipFile(fileobj=file) as stream:
-        header = _header(take(stream, 16), path, VERSIONS[:2])
+        header = _header(take(stream, 16), length, path, VERSIONS[:2])
         sections = [_section(stream, size, path) for size in header.sections]
         extensions = stream.read(MOST_EXTENSIONS + 1) if header.flags & HAS_EXTENSIONS else b""
         if not extensions and stream.read(1):
@@ -112,10 +117,10 @@ def _read_gzip(file: BinaryIO, path: Path) -> Contents:
     return header, sections, extensions
 
 
-def _read_streams(file: BinaryIO, path: Path) -> Contents:
+def _read_streams(file: BinaryIO, length: int, path: Path) -> Contents:
     zstandard = _zstandard()
     start = take(file, 32)
-    header = _header(start, path, VERSIONS[2:])
+    header = _header(start, length, path, VERSIONS[2:])
     assert start is not None
     streams, table = struct.unpack_from("<BI", start, 15)
     sizes = [size for size in header.sections if size]
@@ -170,7 +175,7 @@ def _axes(extensions: bytes, path: Path) -> str:
     return axes
 
 
-def _header(start: bytearray | None, path: Path, versions: tuple[int, ...]) -> Header:
+def _header(start: bytearray | None, length: int, path: Path, versions: tuple[int, ...]) -> Header:
     if start is None or start[:4] != MAGIC:
         raise BadSplats(f"{path} is compressed with gzip but is not an SPZ file.", "Give a file of 3D Gaussians.")
     header = Header(*struct.unpack_from("<IIBBB", start, 4))
@@ -180,6 +185,9 @@ def _header(start: bytearray | None, path: Path, versions: tuple[int, ...]) -> H
         raise BadSplats(f"{path} declares {header.gaussians} Gaussians; SPZ files are limited to {MOST}.")
     if header.degree >= len(TERMS) or not 1 <= header.fraction_bits <= 24:
         raise BadSplats(f"{path} is a damaged SPZ file: its header is invalid.", AGAIN)
+    wrong = too_much(length, sum(header.sections), GAUSSIANS, FLOOR)
+    if wrong is not None:
+        raise BadSplats(f"{path} {wrong}.", AGAIN)
     return header
 
 

@@ -77,10 +77,12 @@ def test_every_way_to_look_and_to_export(tmp_path):
     assert api.export_mesh(scene, str(tmp_path / "all.stl")) == 8
     assert api.export_mesh(list(scene.children)[:1], tmp_path / "mug.stl") == 4
     api.show_as(scene, "SPLATS")
-    api.show_as(scene, "SPLATS", budget=len(splats) // 2)
-    assert shown_as(scene)[1] < 1
+    assert shown_as(scene) == ("SPLATS", 1.0)
+    assert bpy.context.scene.cycles.transparent_max_bounces == 256
+    api.show_as(scene, "DISCS", budget=len(splats) // 2)
+    assert shown_as(scene) == ("DISCS", pytest.approx(0.5, abs=0.01))
     with pytest.raises(BadArgument, match="0 is not a valid number"):
-        api.show_as(scene, "SPLATS", budget=0)
+        api.show_as(scene, "DISCS", budget=0)
     for colours in ("LABELS", "PHOTOGRAPHS"):
         api.show_colours(colours)
         assert labels_shown() == (colours == "LABELS")

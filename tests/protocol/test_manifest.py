@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from protocol import manifest as manifests
 from protocol.coroutines import finish
 from protocol.errors import BadFrames, BadScene
-from protocol.manifest import digest_of, pack_manifest, scan, unpack_manifest
+from protocol.manifest import digest_of, pack_manifest, scan, unpack_manifest, unpacking
 from protocol.messages import FileEntry, Manifest
 from tests.protocol.transfers import entry, hash_of, lay
 
@@ -120,6 +121,40 @@ def test_too_many_files_are_refused(monkeypatch: pytest.MonkeyPatch):
     assert len(unpack_manifest(manifest("a", "b", "c"))) == 3
     with pytest.raises(BadFrames, match="manifest has 4 files; at most 3 are allowed"):
         unpack_manifest(manifest("a", "b", "c", "d"))
+
+
+def test_too_deep_a_path_is_refused():
+    at_the_limit = "/".join(["a"] * manifests.MAX_DEPTH + ["file"])
+    assert len(unpack_manifest(manifest(at_the_limit))) == 1
+    with pytest.raises(BadFrames, match="more than 32 folders"):
+        unpack_manifest(manifest(f"a/{at_the_limit}"))
+
+
+def test_too_many_folders_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(manifests, "MAX_FOLDERS", 3)
+    assert len(unpack_manifest(manifest("a/b/c/1", "a/b/c/2", "a/3"))) == 3
+    with pytest.raises(BadFrames, match="more than 3 folders"):
+        unpack_manifest(manifest("a/b/c/1", "d/1"))
+
+
+def test_paths_that_all_differ_take_little_memory():
+    """The longest paths that are allowed, each in folders of its own, and as many as a manifest holds."""
+    paths = ["/".join([f"{number:05d}", *["a" * 28] * 31, "b"]) for number in range(20_000)]
+    content = pack_manifest([FileEntry(path, 0, hash_of(b"")) for path in paths])
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadFrames, match="folders"):
+            unpack_manifest(content)
+        assert tracemalloc.get_traced_memory()[1] < 150 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_manifest_is_read_in_steps():
+    entries = [entry(b"x", f"folder{number % 7}/{number}") for number in range(3000)]
+    steps = unpacking(pack_manifest(entries))
+    assert sum(1 for _ in steps) >= 10
+    assert finish(unpacking(pack_manifest(entries))) == sorted(entries, key=lambda each: each.path)
 
 
 BAD_FOLDERS: dict[str, tuple[list[str], str]] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from protocol import store as stores
+from protocol.coroutines import finish
 from protocol.errors import BadResult, NotFound
 from protocol.manifest import pack_manifest
 from protocol.store import STALE, Store, read_manifest
@@ -88,3 +89,59 @@ def test_a_stored_manifest_is_read_within_its_limit(store: Store, monkeypatch: p
     monkeypatch.setattr(stores, "MAX_MANIFEST", 10)
     with pytest.raises(BadResult, match=r"has \d+ bytes; at most 10 are allowed"):
         read_manifest(store, hash_of(content))
+
+
+def spoil(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    path.unlink()  # not in place: a linked file elsewhere is another's
+    path.write_bytes({"shorter": data[:-1], "longer": data + b"x", "empty": b"", "changed": b"?" + data[1:]}[how])
+
+
+DAMAGE = ("shorter", "longer", "empty", "changed")
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_damaged_files_are_found_removed_and_stored_again(store: Store, tmp_path: Path, how: str):
+    good, bad = entry(b"good content", "good"), entry(b"some content", "bad")
+    for data in (b"good content", b"some content"):
+        store.put(data)
+    spoil(store.path(bad.digest), how)
+    for fresh in (store, Store(store.root)):
+        removed = finish(fresh.verify([good, bad, entry(b"absent")]))
+        assert removed == ([bad] if fresh is store else [])
+    assert store.has(good.digest, good.size)
+    assert not store.has(bad.digest)
+    for again in (lambda: store.put(b"some content"), lambda: store.adopt(tmp_path / "a", bad.digest)):
+        (tmp_path / "a").write_bytes(b"some content")
+        again()
+        spoil(store.path(bad.digest), how)
+        again()
+        assert store.path(bad.digest).read_bytes() == b"some content"
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_file_is_never_laid_out(store: Store, tmp_path: Path, how: str):
+    store.put(b"some content")
+    spoil(store.path(hash_of(b"some content")), how)
+    with pytest.raises(NotFound, match=r"The file a\.bin was damaged and has been removed"):
+        store.checkout([entry(b"some content")], tmp_path / "out")
+    with pytest.raises(NotFound, match=r"The file a\.bin is not stored here"):
+        store.checkout([entry(b"some content")], tmp_path / "out")
+
+
+def test_a_file_is_hashed_once_until_it_changes(store: Store, monkeypatch: pytest.MonkeyPatch):
+    hashed: list[Path] = []
+    true = stores.hash_file
+    monkeypatch.setattr(stores, "hash_file", lambda path: hashed.append(path) or true(path))
+    one = entry(b"x" * 10)
+    store.put(b"x" * 10)
+    path = store.path(one.digest)
+    finish(store.verify([one]))
+    assert hashed == [], "what was just stored is known"
+    other = Store(store.root)
+    for _ in range(3):
+        assert finish(other.verify([one])) == []
+    assert hashed == [path]
+    os.utime(path, ns=(1, 1))
+    finish(other.verify([one]))
+    assert hashed == [path] * 2

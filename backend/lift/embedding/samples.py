@@ -26,12 +26,14 @@ class ViewSamples:
         weights: (P, k) float32, their weights, which sum to 1 for each pixel that shows anything.
         segment: (P,) int32, the pixel's mask id, including 0.
         boundary: (P,) bool, pixels next to another segment.
+        on_objects: share of the view's pixels, excluding void, that lie on masks. Pixels on masks are drawn more often.
     """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     segment: NDArray[np.int32]
     boundary: NDArray[np.bool_]
+    on_objects: float
 
 
 def sample_view(
@@ -67,7 +69,9 @@ def sample_view(
     found = renderer.contributions(view.camera, chosen.astype(np.int64), strongest)
     shows = found.weights[:, 0] > 0
     chosen, ids, weights = found.pixels[shows], found.ids[shows], found.weights[shows]
-    return ViewSamples(ids, weights / weights.sum(1, keepdims=True), mask.ravel()[chosen], edge.ravel()[chosen])
+    on_objects = np.count_nonzero(mask > 0) / max(np.count_nonzero(mask >= 0), 1)
+    weights = weights / weights.sum(1, keepdims=True)
+    return ViewSamples(ids, weights, mask.ravel()[chosen], edge.ravel()[chosen], on_objects)
 
 
 def at_boundary(mask: NDArray[np.int32], band: int) -> NDArray[np.bool_]:

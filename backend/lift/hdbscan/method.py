@@ -11,7 +11,7 @@ import numpy as np
 from backend.lift.embedding.clustering import by_hdbscan
 from backend.lift.hdbscan.settings import HdbscanSettings
 from backend.lift.task import Labelling, LiftTask
-from backend.lift.unic_lift.method import trained_embedding
+from backend.lift.unic_lift.method import trained
 from backend.lift.unic_lift.settings import UnicLiftSettings
 
 
@@ -27,7 +27,7 @@ def run(task: LiftTask, settings: HdbscanSettings) -> Labelling:
         push_margin=settings.push_margin,
         void_is_segment=settings.void_is_segment,
     )
-    embedding = trained_embedding(task, training)
+    embedding = trained(task, training).embedding
     task.progress("lift", 0.9, "clustering")
     # Clustered in the space of the loss, after the sigmoid.
     squashed = 1 / (1 + np.exp(-embedding))

@@ -11,9 +11,16 @@ from backend.lift.evidence.votes import Evidence
 from backend.lift.unic_lift.settings import UnicLiftSettings
 from protocol.splats import Splats
 
+BYTE_BITS = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
+"""How many bits of each byte are set; ``numpy.bitwise_count`` came with numpy 2."""
+
 
 def decode(
-    embedding: NDArray[np.float32], splats: Splats, evidence: Evidence, settings: UnicLiftSettings
+    embedding: NDArray[np.float32],
+    splats: Splats,
+    evidence: Evidence,
+    settings: UnicLiftSettings,
+    semantic: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int32]:
     """Return (N,) int32 labels from 1 of N Gaussians with the (N, d) embedding, as ``settings.decode`` says.
 
@@ -22,10 +29,14 @@ def decode(
         splats: the Gaussians; their centres and colours are used.
         evidence: their votes.
         settings: of the method.
+        semantic: (N,) float32, above 0 for objects; only the decode by bits uses it.
     """
     codes = bits(embedding)
     if settings.decode == "bits":
-        return by_bits(codes, evidence)
+        on_object = background_code(codes, evidence) if semantic is None else semantic > 0
+        if settings.rare_codes:
+            codes = nearest_codes(codes, frequent_codes(codes, evidence, on_object, settings.rare_codes))
+        return by_bits(codes, on_object)
     regions = code_regions(splats.means, codes, foreground(evidence, settings), settings.smallest_code)
     return objects_from_regions(splats, evidence, regions, settings)
 
@@ -38,12 +49,53 @@ def bits(embedding: NDArray[np.float32]) -> NDArray[np.int64]:
     return (embedding > 0) @ (1 << np.arange(embedding.shape[-1], dtype=np.int64))
 
 
-def by_bits(codes: NDArray[np.int64], evidence: Evidence) -> NDArray[np.int32]:
-    """Return (N,) int32 labels from 1, one per code, as the paper decodes, without any merge.
+def by_bits(codes: NDArray[np.int64], on_object: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return int32 labels from 1, one per code, as the paper decodes, without any merge; 0 where not ``on_object``.
 
-    The paper does not say which code is the background: here it is the one that holds the most weight on mask 0.
+    Args:
+        codes: int64, of any shape: of Gaussians or of pixels.
+        on_object: of the same shape.
+    """
+    _, code = np.unique(codes, return_inverse=True)
+    return np.where(on_object, code.reshape(codes.shape) + 1, 0).astype(np.int32)
+
+
+def background_code(codes: NDArray[np.int64], evidence: Evidence) -> NDArray[np.bool_]:
+    """Return (N,) bool, the Gaussians of all codes but the one that holds the most weight on mask 0.
+
+    What stands for the paper's semantic embedding where none was trained.
     """
     _, code = np.unique(codes, return_inverse=True)
     zero = np.bincount(evidence.gaussian, evidence.zero, evidence.gaussians)
-    background = int(np.bincount(code, zero).argmax())
-    return np.where(code == background, 0, code + 1).astype(np.int32)
+    return code != np.bincount(code, zero).argmax()
+
+
+def frequent_codes(
+    codes: NDArray[np.int64], evidence: Evidence, on_object: NDArray[np.bool_], share: float
+) -> NDArray[np.int64]:
+    """Return the codes (F,) that are not rare, the most frequent first.
+
+    Args:
+        codes: (N,) int64.
+        evidence: gives what each Gaussian weighs in the views, and how many masks a view has.
+        on_object: (N,) bool, the Gaussians that count.
+        share: of what each of as many equal codes as a view has masks would hold; a code with less is rare.
+    """
+    known, code = np.unique(codes[on_object], return_inverse=True)
+    held = np.bincount(code, evidence.weight[on_object], len(known))
+    masks = max(evidence.masks / max(evidence.views, 1), 1)
+    order = np.argsort(-held, kind="stable")
+    return known[order[held[order] >= share * held.sum() / masks]]
+
+
+def nearest_codes(codes: NDArray[np.int64], frequent: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each code that of ``frequent`` (F,) with the fewest different bits, the first of several.
+
+    Codes stay as they are where ``frequent`` is empty. The distances are those of distinct codes, so a list of codes
+    takes one sort and one lookup.
+    """
+    if len(frequent) == 0:
+        return codes
+    known, code = np.unique(codes, return_inverse=True)
+    differ = (known[:, None] ^ frequent[None]).view(np.uint8).reshape(len(known), len(frequent), 8)
+    return frequent[BYTE_BITS[differ].sum(2).argmin(1)][code].reshape(codes.shape)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from backend.lift.embedding.segments import segment_means
 
@@ -102,3 +103,17 @@ def neighbour_loss(embedding: Tensor, near: Tensor, weight: Tensor) -> Tensor:
     """
     difference = ((embedding[:, None] - near) ** 2).sum(2)
     return (difference * weight).sum() / weight.sum().clamp(min=1)
+
+
+def semantic_loss(logit: Tensor, on_object: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean binary cross-entropy of rendered semantic values and what a mask covers.
+
+    The paper trains a semantic embedding beside that of instances and does not give its loss; this is the usual one.
+
+    Args:
+        logit: (P,) rendered semantic values; above 0 is object.
+        on_object: (P,) bool, pixels on a mask.
+        weight: (P,) of each pixel.
+    """
+    loss = binary_cross_entropy_with_logits(logit, on_object.to(logit.dtype), weight, reduction="sum")
+    return loss / weight.sum()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.lift.embedding.neighbours import scene_extent
 from backend.lift.embedding.samples import sample_views
@@ -11,17 +10,19 @@ from backend.lift.evidence.views import masked_views
 from backend.lift.task import Labelling, LiftTask
 from backend.lift.unic_lift.decode import decode
 from backend.lift.unic_lift.settings import UnicLiftSettings
+from backend.lift.unic_lift.trained import Trained
 
 
 def run(task: LiftTask, settings: UnicLiftSettings) -> Labelling:
     """Train the embedding and decode it."""
-    embedding = trained_embedding(task, settings)
+    found = trained(task, settings)
     task.progress("lift", 0.9, "decoding")
-    return Labelling(decode(embedding, task.splats, task.evidence, settings), embedding)
+    labels = decode(found.embedding, task.splats, task.evidence, settings, found.semantic)
+    return Labelling(labels, found.embedding)
 
 
-def trained_embedding(task: LiftTask, settings: UnicLiftSettings) -> NDArray[np.float32]:
-    """Return the (N, d) float32 embedding of the task's Gaussians; ones where no view has anything to contrast."""
+def trained(task: LiftTask, settings: UnicLiftSettings) -> Trained:
+    """Return the embedding of the task's Gaussians; ones where no view has anything to contrast."""
     # Imported here because torch takes seconds to load, and the table of methods does not need it.
     from backend.lift.unic_lift.training import train
 
@@ -39,6 +40,6 @@ def trained_embedding(task: LiftTask, settings: UnicLiftSettings) -> NDArray[np.
     means = task.splats.means
     if not samples or len(means) < 2:
         # In each view one mask, or none, covers all that is seen.
-        return np.ones((len(means), settings.dimensions), np.float32)
-    radius = settings.radius * scene_extent(means, task.evidence.seen)
-    return train(samples, means, radius, settings, task.device, task.seed, task.progress, task.watch)
+        return Trained(np.ones((len(means), settings.dimensions), np.float32), None)
+    extent = scene_extent(means, task.evidence.seen)
+    return train(samples, means, extent, settings, task.device, task.seed, task.progress, task.watch)

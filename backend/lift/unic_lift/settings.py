@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -23,6 +23,24 @@ from backend.lift.embedding.setting_types import (
     Weight,
 )
 
+CODES: dict[str, float | int | str | bool] = {
+    "lambda_semantic": 1.0,
+    "void_is_segment": False,
+    "squash": "gaussian",
+    "learning_rate": 0.1,
+    "push": "plain",
+    "lambda_3d": 1.0,
+    "radius": 0.03,
+    "neighbours": 8,
+    "start_length": 0.03,
+    "init_scale": 0.2,
+    "rare_codes": 0.1,
+}
+"""What ``decode=bits`` needs beside the defaults; docs/methods.md says what each is worth.
+
+Codes are objects only if all Gaussians of an object carry one code, which the evidence does not need.
+"""
+
 
 @dataclass(frozen=True)
 class UnicLiftSettings(EvidenceSettings):
@@ -30,7 +48,7 @@ class UnicLiftSettings(EvidenceSettings):
 
     Attributes:
         decode: "evidence" joins the codes by the votes of the masks (:mod:`backend.lift.consensus.objects`); "bits"
-            is the paper's plain decode, in which every code is an object.
+            is the paper's decode, in which every code is an object. It changes the defaults in :data:`CODES`.
         dimensions: d, the paper's 12.
         lambda_cluster, lambda_triplet, lambda_3d: the paper's weights of eq. (4), (5) and (6).
         triplets: per step, at most; the paper's 3,000.
@@ -39,6 +57,18 @@ class UnicLiftSettings(EvidenceSettings):
             the method does not depend on the unit of the capture.
 
         steps: on frozen geometry; the paper's 30,000 reconstruct at the same time. Three times as many did not help.
+        lambda_semantic: weight of the semantic value, which tells objects from background; 0 trains none. The paper
+            trains a semantic embedding and gives neither its loss nor its weight. Without it, background is the code
+            that holds the most weight on mask 0, and what else the background carries becomes objects.
+        squash: where the sigmoid stands. "pixel" is the paper's: blended values pass it. "gaussian" blends sigmoids,
+            so that all Gaussians carry codes of nearly equal magnitude: where two codes are blended, all bits in which
+            they differ then change at the same place.
+        start_length: length over which the start is correlated in space, as a share of the diagonal. The paper's
+            normal start is drawn for each Gaussian on its own (0), and then parts of an object begin on different
+            sides. Longer than an object, neighbours begin on one side and can end on one code.
+        rare_codes: decoding by bits, a code is rare if it holds less than this share of what each object would hold if
+            all were equal and there were as many as a view has masks. Gaussians with a rare code take the frequent
+            code with the fewest different bits: a lookup that the paper does not mention. 0 leaves it out.
         learning_rate: of the embedding. The paper's 1e-4 moves a value by at most 3 in 30,000 steps of Adam; this
             allows the same in the steps taken here, and Adam touches only the rows that a step renders.
         projection_rate: learning rate of the matrix W, which the paper does not name.
@@ -93,6 +123,35 @@ class UnicLiftSettings(EvidenceSettings):
         ),
     ] = 0.01
 
+    lambda_semantic: Annotated[
+        Weight,
+        Meta(
+            title="Background Weight",
+            description="How strongly objects are separated from background by one more trained value. 0 trains none.",
+        ),
+    ] = 0.0
+    squash: Annotated[
+        Literal["pixel", "gaussian"],
+        Meta(
+            title="Bound Values Of",
+            description="Whether trained values are limited to the range 0 to 1 for each pixel or for each Gaussian.",
+        ),
+    ] = "pixel"
+    start_length: Annotated[
+        Weight,
+        Meta(
+            title="Start Length",
+            description="Distance over which the random start is smooth, as a share of the diagonal of the scene.",
+        ),
+    ] = 0.0
+    rare_codes: Annotated[
+        Weight,
+        Meta(
+            title="Rare Codes",
+            description="Codes with less than this share of the weight of an average object join the most similar "
+            "code. 0 keeps every code.",
+        ),
+    ] = 0.0
     steps: Steps = 1000
     learning_rate: LearningRate = 0.05
     projection_rate: Annotated[
@@ -154,3 +213,6 @@ class UnicLiftSettings(EvidenceSettings):
             description="Fewest Gaussians of a connected piece that can become an object; masks place smaller pieces.",
         ),
     ] = 20
+
+    presets: ClassVar = {"decode": {"bits": CODES}}
+    """By setting and value: the defaults that it changes."""

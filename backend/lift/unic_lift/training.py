@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,27 +14,29 @@ from torch.nn.functional import embedding_bag
 from backend.lift.embedding.neighbours import neighbours
 from backend.lift.embedding.row_adam import RowAdam
 from backend.lift.embedding.samples import ViewSamples
-from backend.lift.unic_lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
+from backend.lift.unic_lift.losses import cluster_loss, draw_triplets, neighbour_loss, semantic_loss, triplet_loss
 from backend.lift.unic_lift.settings import UnicLiftSettings
+from backend.lift.unic_lift.start import start
+from backend.lift.unic_lift.trained import Trained
 from backend.progress import Progress, Watch, unwatched
 
 
 def train(
     samples: Sequence[ViewSamples],
     means: NDArray[np.float32],
-    radius: float,
+    extent: float,
     settings: UnicLiftSettings,
     device: str,
     seed: int,
     progress: Progress,
     watch: Watch = unwatched,
-) -> NDArray[np.float32]:
-    """Return the (N, d) float32 embedding of UniC-Lift trained on the views' samples, one view a step.
+) -> Trained:
+    """Return the embedding of UniC-Lift trained on the views' samples, one view a step.
 
     Args:
         samples: of each view.
         means: (N, 3) float32, centres.
-        radius: tau of eq. (6), in scene units.
+        extent: of the scene, in its units; lengths among the settings are shares of it.
         settings: of the method.
         device: a torch device.
         seed: of all draws.
@@ -42,13 +45,17 @@ def train(
     """
     chance = torch.Generator(device).manual_seed(seed)
     d = settings.dimensions
-    table = torch.randn(len(means), d, generator=chance, device=device) * settings.init_scale
+    table = start(means, d, settings.init_scale, settings.start_length * extent, chance)
+    semantic = settings.lambda_semantic > 0
+    if semantic:
+        # The semantic value is one more column of the table; it starts undecided.
+        table = torch.cat([table, torch.zeros(len(means), 1, device=device)], 1)
     adam = RowAdam(table, settings.learning_rate)
     project = torch.eye(d, device=device)
     project += 0.01 * torch.randn(d, d, generator=chance, device=device)
     project.requires_grad_()
     project_adam = torch.optim.Adam([project], lr=settings.projection_rate)
-    near, inside = neighbours(means, radius, settings.neighbours)
+    near, inside = neighbours(means, settings.radius * extent, settings.neighbours)
     near, inside = torch.from_numpy(near).to(device), torch.from_numpy(inside).to(device)
     views = [_on(device, view) for view in samples]
     margin = settings.push_margin if settings.push == "hinge" else None
@@ -57,38 +64,48 @@ def train(
     for step in range(settings.steps):
         if step % 20 == 0:
             progress("lift", 0.4 + 0.5 * step / settings.steps, f"step {step} of {settings.steps}")
-            watch(lambda: table.cpu().numpy())
+            watch(lambda: table[:, :d].cpu().numpy())
         if not order:
             order = torch.randperm(len(views), generator=chance, device=device).tolist()
-        ids, weights, segment, boundary = views[order.pop()]
-        picked = torch.randint(len(segment), (settings.pixels,), generator=chance, device=device)
-        ids, weights, segment, boundary = ids[picked], weights[picked], segment[picked], boundary[picked]
-        regular = step >= settings.regularise_from * settings.steps
-        if not settings.void_is_segment:
-            named = segment > 0
-            ids, weights, segment, boundary = ids[named], weights[named], segment[named], boundary[named]
-            if len(segment) == 0:
+        view = views[order.pop()]
+        picked = torch.randint(len(view.segment), (settings.pixels,), generator=chance, device=device)
+        if not (semantic or settings.void_is_segment):
+            picked = picked[view.segment[picked] > 0]
+            if len(picked) == 0:
                 continue
+        ids, weights, segment, boundary = (part[picked] for part in (view.ids, view.weights, view.segment, view.edge))
+        regular = step >= settings.regularise_from * settings.steps
 
         count = settings.neighbour_sample if regular and settings.lambda_3d > 0 else 0
         centre = torch.randint(len(means), (count,), generator=chance, device=device)
         rows, place = torch.unique(torch.cat([ids.reshape(-1), centre, near[centre].reshape(-1)]), return_inverse=True)
         values = table[rows].requires_grad_()
         split = ids.numel()
-        rendered = embedding_bag(place[:split].reshape(ids.shape), values, per_sample_weights=weights, mode="sum")
-        squashed = torch.sigmoid(rendered)
+        shown = values
+        if settings.squash == "gaussian":
+            shown = torch.cat([torch.sigmoid(values[:, :d]), values[:, d:]], 1)
+        rendered = embedding_bag(place[:split].reshape(ids.shape), shown, per_sample_weights=weights, mode="sum")
+        loss = torch.zeros((), device=device)
+        if semantic:
+            loss = settings.lambda_semantic * semantic_loss(rendered[:, d], segment > 0, view.shares[picked])
+            rendered = rendered[:, :d]
+            if not settings.void_is_segment:
+                named = segment > 0
+                rendered, segment, boundary = rendered[named], segment[named], boundary[named]
+        squashed = rendered if settings.squash == "gaussian" else torch.sigmoid(rendered)
 
-        loss = settings.lambda_cluster * cluster_loss(
-            squashed if settings.sigmoid_before_cluster else rendered, segment, margin
-        )
-        if regular and settings.lambda_triplet > 0:
+        if len(segment):
+            loss = loss + settings.lambda_cluster * cluster_loss(
+                squashed if settings.sigmoid_before_cluster else rendered, segment, margin
+            )
+        if len(segment) and regular and settings.lambda_triplet > 0:
             triplets = draw_triplets(segment, boundary, settings.triplets, chance)
             loss = loss + settings.lambda_triplet * triplet_loss(
                 squashed @ project.T, triplets, settings.triplet_margin
             )
         if count:
             own = values[place[split : split + count]]
-            others = values[place[split + count :]].reshape(count, -1, d)
+            others = values[place[split + count :]].reshape(count, -1, values.shape[1])
             if settings.sigmoid_before_3d:
                 own, others = torch.sigmoid(own), torch.sigmoid(others)
             loss = loss + settings.lambda_3d * neighbour_loss(own, others, inside[centre])
@@ -99,13 +116,35 @@ def train(
         if project.grad is not None:
             project_adam.step()
             project_adam.zero_grad()
-    return table.cpu().numpy()
+    found = table.cpu().numpy()
+    return Trained(np.ascontiguousarray(found[:, :d]), found[:, d] if semantic else None)
 
 
-def _on(device: str, view: ViewSamples) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return (
+@dataclass(frozen=True)
+class _View:
+    """The samples of a view on the device.
+
+    Attributes:
+        ids, weights, segment, edge: as of :class:`ViewSamples`; ``edge`` is its ``boundary``.
+        shares: (P,) float32, what a pixel counts in the semantic loss: with these, pixels on masks and beside them
+            count as much together as they fill of the view.
+    """
+
+    ids: Tensor
+    weights: Tensor
+    segment: Tensor
+    edge: Tensor
+    shares: Tensor
+
+
+def _on(device: str, view: ViewSamples) -> _View:
+    on_object = view.segment > 0
+    drawn = on_object.mean()
+    shares = np.where(on_object, view.on_objects / max(drawn, 1e-6), (1 - view.on_objects) / max(1 - drawn, 1e-6))
+    return _View(
         torch.from_numpy(view.ids).to(device).long(),
         torch.from_numpy(view.weights).to(device),
         torch.from_numpy(view.segment).to(device).long(),
         torch.from_numpy(view.boundary).to(device),
+        torch.from_numpy(shares.astype(np.float32)).to(device),
     )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from backend.progress import Cancelled
+from backend.progress import Cancelled, Stopped
 from backend.reconstruct import held_out, optimiser, reconstruct, train
 from backend.reconstruct.frame import training_origin
 from backend.reconstruct.held_out import qualities
@@ -125,6 +125,22 @@ def test_photographs_on_disk_change_no_bit_resumed_or_not(scene, tmp_path, monke
         reconstruct(scene, large, steps=steps, settings=settings, checkpoint=path, progress=StopAt(0.5))
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert same(reconstruct(scene, large, steps=steps, settings=settings, checkpoint=path), undisturbed)
+
+
+def test_work_that_is_to_be_continued_later_saves_itself_first(scene, tmp_path, monkeypatch):
+    undisturbed = reconstruct(scene, scene.views, steps=30)
+    monkeypatch.setattr(train, "REPORT_EVERY", 0.0)
+    path = tmp_path / "training.npz"
+
+    def stop(stage: str, fraction: float, note: str = "") -> None:
+        if "dB" in note and fraction >= 0.5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        reconstruct(scene, scene.views, steps=30, checkpoint=path, progress=stop)
+    with np.load(path) as saved:
+        assert saved["steps"][0] == 15
+    assert same(reconstruct(scene, scene.views, steps=30, checkpoint=path), undisturbed)
 
 
 def test_a_checkpoint_of_other_settings_is_passed_over(scene, tmp_path, caplog):

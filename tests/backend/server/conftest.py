@@ -7,18 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from backend.server import lock
 from backend.server.server import Server
 from tests.backend.server.client import PATIENCE, Client
 from tests.ports import free_pair
 
 HERE = Path(__file__).parent
-WORKER = [sys.executable, "-I", "-S", str(HERE / "scripted_worker.py")]
+WORKER = [sys.executable, "-I", str(HERE / "scripted_worker.py")]
 
 
 class Serving:
@@ -47,6 +49,14 @@ class Serving:
 
     def log(self, job: str) -> str:
         return (self.data / "jobs" / job / "worker.log").read_text()
+
+
+def until_tidy(folder: Path) -> None:
+    """Wait until a job that has ended has left only its log and lock in its folder."""
+    end = time.monotonic() + PATIENCE
+    while sorted(path.name for path in folder.iterdir()) != ["worker.lock", "worker.log"]:
+        assert time.monotonic() < end, list(folder.iterdir())
+        time.sleep(0.01)
 
 
 class NotServingError(Exception):
@@ -139,3 +149,10 @@ def scene(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def worker_of(folder: Path) -> int:
+    """The process number of the worker that holds a job's folder."""
+    signature = lock.signature(folder / "worker.lock")
+    assert signature is not None
+    return int(signature.split()[0])

@@ -15,6 +15,12 @@ def segment(scene: Path, out: Path, request: JobRequest, *, progress: Progress, 
     script = (scene / "script").read_text()
     progress("reconstruct", 0.5, "29.8 dB\nand more")
     progress("reconstruct", 1.5)
+    if script == "greedy":
+        kept = []
+        while True:
+            kept.append(b"x" * (20 << 20))
+            progress("lift", 0.0)
+            time.sleep(0.005)
     if script == "bug":
         raise KeyError("means")
     if script == "bad":
@@ -34,4 +40,4 @@ def segment(scene: Path, out: Path, request: JobRequest, *, progress: Progress, 
 
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[1]), segment))
+    sys.exit(work(Path(sys.argv[1]), sys.argv[2], segment))

@@ -1,6 +1,6 @@
 """A worker that executes the file ``script`` of its scene, one command per line.
 
-It keeps to the lines of a true worker and needs nothing but the standard library, so it starts at once.
+It keeps to the lines and files of a true worker and imports little, so it starts at once.
 """
 
 import json
@@ -11,9 +11,20 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from backend.server import lock
+
 
 def main() -> None:
+    global reports
     folder = Path(sys.argv[1])
+    held = lock.hold(folder / "worker.lock")
+    if held is None:
+        os._exit(75)
+    reports = os.open(folder / f"reports-{sys.argv[2]}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    lock.sign(folder / "worker.lock", f"{os.getpid()} {sys.argv[2]} {psutil.boot_time()}")
     job = json.loads((folder / "job.json").read_text())
 
     def stored(digest: str) -> Path:
@@ -44,7 +55,7 @@ def main() -> None:
         elif command == "error":  # code
             say(type="error", code=rest[0], sentence="The scene is empty.", remedy="Take photographs.")
         elif command == "raw":
-            os.write(1, line.partition(" ")[2].encode() + b"\n")
+            os.write(reports, line.partition(" ")[2].encode() + b"\n")
         elif command == "log":
             os.write(2, line.partition(" ")[2].encode() + b"\n")
         elif command == "status":
@@ -53,7 +64,7 @@ def main() -> None:
             os.kill(os.getpid(), getattr(signal, rest[0]))
         elif command == "stubborn":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        elif command == "child":  # a child that outlives it and holds its standard output
+        elif command == "child":  # a child that outlives it and holds its lock
             if os.fork() == 0:
                 time.sleep(60)
         elif command == "checkpoint":
@@ -68,7 +79,13 @@ def main() -> None:
             while not (folder / rest[0]).exists():
                 time.sleep(0.01)
         elif command == "until-cancelled":
-            assert sys.stdin.readline() == "cancel\n"
+            until(folder, "cancel")
+            sys.exit(1)
+        elif command == "until-stopped":  # seconds that it takes to write its checkpoint
+            until(folder, "stop")
+            say(type="stopping")
+            time.sleep(float(rest[0]))
+            (folder / "checkpoint").write_text("half")
             sys.exit(1)
         elif command == "sleep":
             time.sleep(float(rest[0]))
@@ -76,8 +93,13 @@ def main() -> None:
             raise ValueError(line)
 
 
+def until(folder: Path, order: str) -> None:
+    while not ((folder / "order").exists() and (folder / "order").read_text() == order):
+        time.sleep(0.01)
+
+
 def say(**line) -> None:
-    os.write(1, json.dumps(line).encode() + b"\n")
+    os.write(reports, json.dumps(line).encode() + b"\n")
 
 
 main()

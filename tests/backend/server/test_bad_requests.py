@@ -301,7 +301,10 @@ def test_room_is_reckoned_over_all_uploads(served: Serving, client: Client) -> N
     client.send_chunk(get.digest, 0, first, id)
     while True:  # the first ranges of the first folder, which are never sent
         client.receive(client.bulk)
-        if len(served.server.uploads.uploads) and len(served.server.uploads.uploads[0].pull.expected) == WINDOW:
+        if (
+            len(served.server.files.uploads.uploads)
+            and len(served.server.files.uploads.uploads[0].pull.expected) == WINDOW
+        ):
             break
     while client.bulk is not None and client.bulk.poll(50):
         client.receive(client.bulk)

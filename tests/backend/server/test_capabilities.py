@@ -11,6 +11,7 @@ import pytest
 
 from backend.lift.methods import METHODS, read_settings
 from backend.render import device_of
+from backend.server import silence
 from backend.server.capabilities import Found, check_settings
 from protocol.errors import BadArgument, Unavailable
 from protocol.job_request import JobRequest
@@ -68,6 +69,18 @@ def test_a_look_that_fails_is_said_and_the_server_serves_on(tmp_path, connect, c
             with pytest.raises(Unavailable):
                 client.ask(Describe(), Facts)
         assert client.welcome.methods
+    finally:
+        served.stop()
+
+
+def test_a_look_that_freezes_is_said(tmp_path, connect, monkeypatch):
+    monkeypatch.setattr(silence, "IDLE_AFTER", 0.5)
+    frozen = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"]
+    served = Serving(tmp_path / "data", probe_command=frozen)
+    try:
+        client = connect(served)
+        with pytest.raises(Unavailable, match="capabilities of this machine: it was frozen for"):
+            client.ask(Describe(), Facts)
     finally:
         served.stop()
 

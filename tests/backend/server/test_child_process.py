@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.server import silence
 from backend.server.child_process import ChildProcess
 from protocol.errors import Unavailable
 from tests.backend.server.conftest import HERE
@@ -29,10 +30,17 @@ def until(what: Callable[[], object]) -> None:
 def words_of(child: ChildProcess) -> bytes:
     """Wait until the child says something, or for its end; return what it said."""
     end = time.monotonic() + PATIENCE
-    while (data := child.read(1 << 16)) is None:
+    while (data := child.read()) is None:
         assert time.monotonic() < end
         time.sleep(0.01)
     return data
+
+
+def line_of(child: ChildProcess) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (data := words_of(child)):
+        line += data
+    return line
 
 
 def gone(pid: int) -> bool:
@@ -54,39 +62,63 @@ ECHO = "import sys\nfor line in sys.stdin.buffer:\n    print(line.decode().strip
 def test_what_is_written_and_said(tmp_path):
     child = ChildProcess(python(ECHO), tmp_path / "log")
     assert child.status() is None
-    assert child.read(10) is None, "it has said nothing yet, and nobody waits"
-    assert child.write(b"hello\n")
-    assert words_of(child) == b"HELLO\n"
+    assert child.read() is None, "it has said nothing yet, and nobody waits"
+    child.write(b"hello\n")
+    assert line_of(child) == b"HELLO\n"
     child.close()
-    child.wait()
     assert child.status() == -signal.SIGKILL
 
 
 def test_the_log_has_what_it_says_beside(tmp_path):
     log = tmp_path / "log"
-    log.write_text("of an earlier one\n")
     script = "import sys; print('words'); print('what was wrong', file=sys.stderr); sys.exit(3)"
-    child = ChildProcess(python(script), log, append=True)
-    assert words_of(child) == b"words\n"
+    child = ChildProcess(python(script), log)
+    assert line_of(child) == b"words\n"
     assert words_of(child) == b""
     until(lambda: child.status() == 3)
-    child.add_to_log(b"")
     assert child.last_words() == "what was wrong"
-    assert log.read_text().startswith("of an earlier one\n")
-    assert not child.write(b"x"), "nobody reads any more"
+    child.write(b"nobody reads it any more")
     child.close()
     silent = ChildProcess(python("pass"), log)
     assert words_of(silent) == b""
     assert silent.last_words() == ""
     silent.close()
-    silent.wait()
 
 
 def test_one_that_does_not_read_does_not_hold_the_server(tmp_path):
     child = ChildProcess(python("import time; time.sleep(60)"), tmp_path / "log")
-    assert not child.write(b"x" * (1 << 20))
+    begin = time.monotonic()
+    child.write(b"x" * (1 << 20))
+    assert time.monotonic() - begin < 1.0
     child.close()
-    child.wait()
+
+
+def test_one_that_says_much_waits_until_it_is_read(tmp_path):
+    lot = 40 << 20
+    woken: list[None] = []
+    script = f"import os\nfor _ in range(40):\n    os.write(1, bytes({lot // 40}))"
+    child = ChildProcess(python(script), tmp_path / "log", lambda: woken.append(None))
+    until(lambda: len(woken) > 10)
+    time.sleep(0.3)
+    assert len(child._said) < lot, "the rest is not taken before"
+    got = 0
+    while data := words_of(child):
+        got += len(data)
+    assert got == lot
+    child.close()
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["an answer is expected", "nothing is expected"])
+def test_one_that_is_stopped_is_frozen_where_it_owes_an_answer(tmp_path, monkeypatch, wanted):
+    monkeypatch.setattr(silence, "IDLE_AFTER", 0.3)
+    child = ChildProcess(python(ECHO), tmp_path / "log")
+    os.kill(child.pid, signal.SIGSTOP)
+    end = time.monotonic() + (PATIENCE if wanted else 1.0)
+    while (how := child.frozen(wanted)) is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (how is not None) == wanted
+    child.close()
+    assert gone(child.pid)
 
 
 def test_a_program_that_is_not_there(tmp_path):
@@ -104,10 +136,9 @@ time.sleep(60)
 
 def test_closing_ends_all_that_it_started(tmp_path):
     child = ChildProcess(python(PARENT_OF_ONE), tmp_path / "log")
-    other = int(words_of(child))
+    other = int(line_of(child))
     assert not gone(other)
     child.close()
-    child.wait()
     until(lambda: gone(other))
 
 
@@ -147,9 +178,8 @@ import time; time.sleep(60)
 def test_its_side_of_the_pipes(tmp_path, monkeypatch):
     monkeypatch.chdir(HERE.parents[2])
     child = ChildProcess(python(LINES), tmp_path / "log")
-    assert child.write(b"one\ntwo\n")
+    child.write(b"one\ntwo\n")
     said = b""
     while said != b"ONE\nTWO\n":
         said += words_of(child)
     child.close()
-    child.wait()

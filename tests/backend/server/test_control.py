@@ -9,6 +9,7 @@ import pytest
 
 from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
+from backend.server.file_loop import FileLoop
 from backend.server.jobs import Jobs
 from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
@@ -43,7 +44,8 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     workers = Workers(jobs, store, tmp_path, WORKER, "auto")
     selections = Selections(store, tmp_path / "select", [])
     capabilities = CapabilityProbe(tmp_path / "log", [])
-    control = Control(sessions, jobs, workers, store, selections, capabilities, sessions.drop, "a server", [])
+    files = FileLoop(sessions, store, 0, list, lambda act: act(), lambda: None)
+    control = Control(sessions, jobs, workers, files, store, selections, capabilities, sessions.drop, "a server", [])
     jobs.changed = control.publish
     narrow = Narrow()
     socket = cast(RouterSocket, narrow)
@@ -51,9 +53,11 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     follower.following.add(JOB)
 
     jobs.submit(Submit(JOB, "", "a" * 64))
+    jobs.flush()
     jobs.run(JOB)
     for step in range(1, 6):
         jobs.step(JOB, "lift", step / 10, "")
+        jobs.flush()
         control.push(socket)
     assert control.unsent
     narrow.open = True
@@ -71,8 +75,8 @@ def fill(client: Client, manifest: str) -> None:
 def test_a_full_disk_is_told_to_who_submits_and_the_server_serves_on(tmp_path, scene):
     folder = scene("until-cancelled")
     with Server("tcp://127.0.0.1:*", tmp_path / "data", worker_command=WORKER) as server, ThreadPoolExecutor(1) as pool:
-        pages = server.jobs._db.execute("PRAGMA page_count").fetchone()[0]
-        server.jobs._db.execute(f"PRAGMA max_page_count = {pages}")
+        pages = server.jobs._file._connection.execute("PRAGMA page_count").fetchone()[0]
+        server.jobs._file._connection.execute(f"PRAGMA max_page_count = {pages}")
 
         def ask() -> str:
             try:
@@ -89,4 +93,4 @@ def test_a_full_disk_is_told_to_who_submits_and_the_server_serves_on(tmp_path, s
         asked = pool.submit(ask)
         server.run()
         assert asked.result(PATIENCE) == "The server cannot write to its data folder: database or disk is full."
-        server.jobs._db.execute(f"PRAGMA max_page_count = {pages + 1000}")
+        server.jobs._file._connection.execute(f"PRAGMA max_page_count = {pages + 1000}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 
@@ -9,9 +10,9 @@ import pytest
 
 from backend.server.disk_space import free_space
 from protocol.coroutines import finish
-from protocol.errors import NotFound
+from protocol.errors import NotFound, Refused
 from protocol.manifest import pack_manifest
-from protocol.messages import FileEntry, GetResult, Result
+from protocol.messages import FileEntry, GetResult, Jobs, Result, Status
 from protocol.store import STALE, Store
 from tests.backend.server.conftest import Serving
 
@@ -47,6 +48,21 @@ def test_what_no_manifest_names_goes_after_a_day(tmp_path):
     assert not store.has(lost)
 
 
+def test_what_arrived_of_files_goes_after_a_day_and_past_the_limit(tmp_path):
+    store = Store(tmp_path)
+    names = [digit * 64 for digit in "0123"]
+    for age, name in enumerate(names):
+        store.part(name).write_bytes(b"x" * 100)
+        os.utime(store.part(name), (time.time() - age, time.time() - age))
+    store.writers.add(names[3])
+    finish(free_space(store, 1000, [], lambda: iter(()), time.time()))
+    assert len(list(store.parts())) == 4
+    finish(free_space(store, 250, [], lambda: iter(()), time.time()))
+    assert {path.stem for path in store.parts()} == {names[0], names[3]}, "the oldest that nobody writes have gone"
+    finish(free_space(store, 1000, [], lambda: iter(()), time.time() + STALE + 1))
+    assert {path.stem for path in store.parts()} == {names[3]}
+
+
 def test_what_is_being_written_or_asked_for_meanwhile_stays(tmp_path):
     store = Store(tmp_path)
     manifest = folder(store, b"a" * 1000)
@@ -73,12 +89,12 @@ def test_a_server_keeps_the_newest(tmp_path, connect, scene):
             jobs.append(client.submit(manifest).job)
             client.until(jobs[-1], "done")
         # Those just sent could be asked for again; an hour later they cannot.
-        served.server.uploads._offered.clear()
+        served.server.files.uploads._offered.clear()
         manifest, _ = client.offer(scene(f"write {uuid.uuid4().hex} 10000", "done"))
         jobs.append(client.submit(manifest).job)
         client.until(jobs[-1], "done")
         end = time.monotonic() + 10
-        while served.server._tidying is not None:
+        while served.server.files.evicting:
             assert time.monotonic() < end
             time.sleep(0.01)
         for job in jobs[:2]:
@@ -90,3 +106,21 @@ def test_a_server_keeps_the_newest(tmp_path, connect, scene):
         assert held <= 30_000
     finally:
         served.stop()
+
+
+def test_records_and_folders_of_old_jobs_go_and_none_of_them_runs_again(tmp_path, connect, scene, monkeypatch):
+    monkeypatch.setattr("backend.server.server.KEPT_JOBS", 2)
+    served = Serving(tmp_path / "data")
+    client = connect(served)
+    manifest, _ = client.offer(scene("write out 10", "done"))
+    jobs = [client.submit(manifest).job for _ in range(5)]
+    for job in jobs:
+        client.until(job, "done")
+    end = time.monotonic() + 10
+    while {path.name for path in (served.data / "jobs").iterdir()} != set(jobs[3:]):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert [info.job for info in client.ask(Status(), Jobs).jobs] == jobs[:2:-1]
+    with pytest.raises(Refused, match="ended long ago"):
+        client.submit(manifest, job=jobs[0])
+    served.stop()

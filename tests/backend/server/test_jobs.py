@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from protocol.messages import FINAL_STATES, Error, Submit
 
 JOB = "1" * 32
 SUBMIT = Submit(JOB, "kitchen", "a" * 64, JobRequest(method="consensus", seed=3, steps=100))
-ACTS = ("run", "requeue", "cancel", "cancelled", "fail", "finish", "step")
+ACTS = ("run", "requeue", "retry", "server_ended", "cancel", "cancelled", "fail", "finish", "step")
 
 
 def act(jobs: Jobs, name: str) -> None:
@@ -24,6 +25,10 @@ def act(jobs: Jobs, name: str) -> None:
             jobs.run(JOB)
         case "requeue":
             jobs.requeue(JOB, "stopped")
+        case "retry":
+            jobs.retry(JOB, "killed")
+        case "server_ended":
+            jobs.server_ended(JOB)
         case "cancel":
             jobs.cancel(JOB)
         case "cancelled":
@@ -64,6 +69,7 @@ def test_one_id_is_one_job(tmp_path, other):
     assert jobs.submit(SUBMIT) == jobs.submit(SUBMIT)
     with pytest.raises(Refused, match=JOB):
         jobs.submit(other)
+    jobs.flush()
     assert len(jobs.newest(10)) == 1
 
 
@@ -84,6 +90,7 @@ def test_what_is_told_is_on_disk_already(tmp_path):
     jobs.submit(SUBMIT)
     for name in ("run", "step", "cancel", "cancelled"):
         act(jobs, name)
+        jobs.flush()
     assert told == [("running", 1), ("running", 2), ("cancelling", 3), ("cancelled", 4)]
 
 
@@ -91,7 +98,7 @@ def test_what_is_told_is_on_disk_already(tmp_path):
 @given(names=st.lists(st.sampled_from(ACTS), max_size=8))
 def test_no_order_of_events_breaks_the_table(names):
     seen = []
-    jobs = Jobs(":memory:", seen.append)  # pyright: ignore[reportArgumentType]
+    jobs = Jobs(Path(":memory:"), seen.append)
     jobs.submit(SUBMIT)
     for name in names:
         before = jobs.get(JOB)
@@ -100,10 +107,12 @@ def test_no_order_of_events_breaks_the_table(names):
         except ValueError:
             assert jobs.get(JOB) == before
         after = jobs.get(JOB)
-        if before.state in FINAL_STATES and name != "step":
+        if before.state in FINAL_STATES and name not in ("step", "server_ended"):
             assert after == before
-    assert [job.seq for job in seen] == list(range(1, len(seen) + 1))
+    jobs.flush()
+    assert [job.seq for job in seen] == sorted({job.seq for job in seen})
     last = jobs.get(JOB)
+    jobs.close()
     assert (last.state == "done") == (last.manifest is not None)
     assert (last.state == "failed") == (last.error is not None)
 
@@ -113,6 +122,68 @@ def test_newest_first_and_queued_oldest_first(tmp_path):
     ids = [f"{n:032x}" for n in range(5)]
     for job in ids:
         jobs.submit(Submit(job, "", "a" * 64))
+    jobs.flush()
     jobs.run(ids[2])
     assert [job.id for job in jobs.newest(3)] == ids[:1:-1]
     assert [job.id for job in jobs.in_state("queued")] == [ids[0], ids[1], ids[3], ids[4]]
+
+
+def test_retries_and_ended_servers_are_counted(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    assert (jobs.submit(SUBMIT).retries, jobs.get(JOB).server_ends) == (0, 0)
+    for number in (1, 2):
+        jobs.run(JOB)
+        assert jobs.server_ended(JOB) == number
+        jobs.retry(JOB, "killed")
+    jobs.close()
+    job = Jobs(tmp_path / "jobs.sqlite").get(JOB)
+    assert (job.state, job.note, job.retries, job.server_ends) == ("queued", "killed", 2, 2)
+
+
+def test_a_table_of_the_layout_before_is_taken_over(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    jobs.submit(SUBMIT)
+    jobs.close()
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as db:
+        for column in ("retries", "server_ends"):
+            db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+        db.execute("DROP TABLE forgotten")
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    for _ in range(2):
+        jobs = Jobs(tmp_path / "jobs.sqlite")
+        assert jobs.get(JOB).request == SUBMIT.request
+        assert jobs.get(JOB).retries == 0
+        jobs.close()
+
+
+def test_a_forgotten_job_is_never_run_again(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    jobs.submit(SUBMIT)
+    with pytest.raises(ValueError, match="has not ended"):
+        jobs.forget(JOB)
+    jobs.cancel(JOB)
+    jobs.forget(JOB)
+    assert jobs.newest(10) == []
+    jobs.close()
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    assert jobs.knows(JOB)
+    with pytest.raises(Refused, match=f"{JOB} ended long ago") as caught:
+        jobs.submit(SUBMIT)
+    assert "a new id" in caught.value.remedy
+    assert jobs.in_state("queued") == []
+
+
+def test_the_oldest_that_have_ended_are_surplus(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    ids = [f"{number:032x}" for number in range(6)]
+    for job in ids:
+        jobs.submit(Submit(job, "", "a" * 64))
+    jobs.flush()
+    for job in ids[1:]:
+        jobs.cancel(job)
+    assert jobs.oldest_ended(5, 10) == []
+    assert jobs.oldest_ended(2, 10) == ids[1:4]
+    assert jobs.oldest_ended(2, 2) == ids[1:3]
+    assert jobs.contents_of_ended() == [("a" * 64,)] * 5
+    jobs.close()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backend.server import worker_protocol
+from backend.server.worker_channel import Channel
 from protocol.messages import MAJOR, MINOR, Hello, Picture, Welcome
 from tests.backend.server.client import Client
 
@@ -93,7 +94,7 @@ def test_only_small_pictures_in_colour_are_read(tmp_path, array):
 def test_the_true_worker_says_that_it_has_one(tmp_path):
     from backend.server.worker import _Reporter
 
-    with (tmp_path / "said").open("wb", buffering=0) as said:
-        _Reporter(said, tmp_path).picture(np.full((2, 2, 3), 5, np.uint8))
-    assert isinstance(worker_protocol.unpack((tmp_path / "said").read_bytes().strip()), worker_protocol.Pictured)
+    _Reporter(Channel(tmp_path, "token")).picture(np.full((2, 2, 3), 5, np.uint8))
+    said = worker_protocol.reports(tmp_path, "token").read_bytes().strip()
+    assert isinstance(worker_protocol.unpack(said), worker_protocol.Pictured)
     assert worker_protocol.read_picture(tmp_path) is not None

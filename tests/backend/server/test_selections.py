@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.server import silence
 from backend.server.selection_protocol import Answer, pack_answer, take_answer
 from backend.server.selection_worker import OPEN
 from backend.server.selections import MAX_WAITING
@@ -160,6 +161,20 @@ def test_a_process_that_fails_is_said_and_started_again(tmp_path, connect, progr
         job = segmented(client, tmp_path)
         for _ in range(2):
             with pytest.raises(Unavailable, match="out of luck"):
+                client.ask(Select(job, 0), Selected)
+    finally:
+        served.stop()
+
+
+def test_a_frozen_process_is_ended_and_said(tmp_path, connect, monkeypatch):
+    monkeypatch.setattr(silence, "IDLE_AFTER", 0.5)
+    frozen = "import os, signal, sys; sys.stdin.readline(); os.kill(os.getpid(), signal.SIGSTOP)"
+    served = Serving(tmp_path / "data", selector_command=[sys.executable, "-c", frozen])
+    try:
+        client = connect(served)
+        job = segmented(client, tmp_path)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=r"The process that selects was frozen for . seconds and was ended"):
                 client.ask(Select(job, 0), Selected)
     finally:
         served.stop()

@@ -42,12 +42,15 @@ def test_tokens_are_not_guessed():
         sessions.attach("0" * 32, b"A", 0.0)
 
 
-def test_there_is_a_limit():
+def test_the_longest_silence_gives_way_past_the_limit():
     sessions = Sessions()
     for n in range(MAX_SESSIONS):
-        sessions.open(n.to_bytes(2, "big"), 0.0)
-    with pytest.raises(Refused, match=r"already has \d+ clients"):
-        sessions.open(b"one more", 0.0)
+        sessions.open(n.to_bytes(2, "big"), float(n))
+    assert sessions.surplus() is None
+    first = sessions.on_control((0).to_bytes(2, "big"))
+    sessions.require(first, 1000.0)
+    sessions.open(b"one more", 1001.0)
+    assert sessions.surplus() is sessions.on_control((1).to_bytes(2, "big"))
 
 
 def test_followers():

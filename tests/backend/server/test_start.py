@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -11,12 +12,16 @@ import sqlite3
 import pytest
 import zmq
 
-from backend.server.jobs import LAYOUT
+from backend.server.check import check
+from backend.server.front import Front
+from backend.server.jobs import LAYOUT, Jobs
 from backend.server.router_socket import RouterSocket
 from backend.server.server import Server, serve
 from protocol.address import parse_bind
 from protocol.errors import BadArgument, Fault, Refused, Unavailable
-from tests.backend.server.client import Client
+from protocol.messages import Submit
+from tests.backend.server.client import PATIENCE, Client
+from tests.backend.server.conftest import Serving
 from tests.ports import free_pair
 
 NOT_LOOPBACK = (
@@ -48,7 +53,7 @@ def test_elsewhere_is_refused_without_keys(bind):
     parsed = parse_bind(bind)
     assert not parsed.is_loopback
     with zmq.Context() as context, pytest.raises(Refused, match="not encrypted") as caught:
-        RouterSocket(context, parsed, lambda _: None)
+        RouterSocket(context, Front(1000, 8, lambda: None), parsed, lambda _: None)
     assert str(parsed) in caught.value.sentence
     assert caught.value.remedy.endswith(".")
 
@@ -115,9 +120,9 @@ def test_a_port_that_the_system_forbids_is_named(tmp_path, monkeypatch):
     """Ports below 1024, and those that Windows keeps for itself."""
 
     def bind(*_):
-        raise zmq.ZMQError(errno.EACCES)
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(zmq.Socket, "bind", bind)
+    monkeypatch.setattr(socket.socket, "bind", bind)
     with pytest.raises(Unavailable, match=r"is not permitted to listen at port 80 of 127\.0\.0\.1") as caught:
         serve("tcp://127.0.0.1:80", tmp_path)
     assert "another port with --bind" in caught.value.remedy
@@ -143,6 +148,68 @@ def test_jobs_that_are_no_database(tmp_path):
     (tmp_path / "jobs.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(Unavailable, match="cannot be read: file is not a database"):
         serve("tcp://127.0.0.1:*", tmp_path)
+
+
+def test_jobs_that_are_empty_though_there_were_some(tmp_path):
+    (tmp_path / "jobs.sqlite").touch()
+    with Server("tcp://127.0.0.1:*", tmp_path):
+        pass
+    for left in tmp_path.glob("jobs.sqlite*"):
+        left.unlink()
+    (tmp_path / "jobs.sqlite").touch()
+    (tmp_path / "jobs" / ("1" * 32)).mkdir(parents=True)
+    with pytest.raises(Unavailable, match="cannot be read: the file is empty") as caught:
+        serve("tcp://127.0.0.1:*", tmp_path)
+    assert "move that file away" in caught.value.remedy
+
+
+def test_a_row_that_cannot_be_read(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    jobs.submit(Submit("1" * 32, "kitchen", "a" * 64))
+    jobs.close()
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as db:
+        db.execute("UPDATE jobs SET request = '{'")
+    db.close()
+    with pytest.raises(Unavailable, match=r"1 jobs in .* cannot be read") as caught:
+        serve("tcp://127.0.0.1:*", tmp_path)
+    assert "backend check" in caught.value.remedy
+    (tmp_path / "store").mkdir(exist_ok=True)
+    check(tmp_path, lambda _: None)
+    with Server("tcp://127.0.0.1:*", tmp_path) as server:
+        assert server.jobs.knows("1" * 32)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EROFS])
+@pytest.mark.parametrize("place", ["backend.server.lock.sign", "backend.server.server.Store", "pathlib.Path.mkdir"])
+def test_a_start_on_a_full_disk_is_a_sentence(tmp_path, monkeypatch, number, place):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(Unavailable, match=os.strerror(number)) as caught:
+        serve("tcp://127.0.0.1:*", tmp_path / "data")
+    assert ("Free some space" in caught.value.remedy) == (number in (errno.ENOSPC, errno.EDQUOT))
+
+
+def test_a_start_on_a_disk_too_full_for_the_database(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("backend.server.jobs.JobFile", full)
+    with pytest.raises(Unavailable, match="disk is full") as caught:
+        Jobs(tmp_path / "jobs.sqlite")
+    assert "Free space there" in caught.value.remedy
+
+
+def test_a_data_folder_that_is_removed_ends_the_server_with_a_sentence(tmp_path, connect, scene):
+    served = Serving(tmp_path / "data")
+    client = connect(served)
+    client.submit(client.offer(scene("step lift 0.5", "sleep 60"))[0])
+    shutil.rmtree(served.data)
+    with pytest.raises(Unavailable, match="was deleted or replaced"):
+        served._ended.result(PATIENCE)
+    with pytest.raises(Unavailable, match="was deleted or replaced"):
+        served.stop()
 
 
 def test_jobs_of_a_later_version(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from backend.server import worker_process, worker_protocol
-from backend.server.worker_protocol import Assignment, Done, Failed, Step
+from backend.server.worker_protocol import Assignment, Done, Failed, Step, Stopping
 from protocol.job_request import JobRequest
-from protocol.manifest import pack_manifest
+from protocol.manifest import digest_of, pack_manifest
 from protocol.store import Store
-from tests.backend.server.client import entries_of
+from tests.backend.server.client import PATIENCE, entries_of
 from tests.backend.server.conftest import HERE, Serving
 
 COMMAND = [sys.executable, "-m", "tests.backend.server.own_worker"]
@@ -108,15 +106,34 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_worker_ends_with_its_server(folder):
-    worker = subprocess.Popen(
-        [*COMMAND, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HERE.parents[2]
-    )
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    assert isinstance(worker_protocol.unpack(worker.stdout.readline()), Step)
-    worker.stdin.close()
-    assert worker.wait(5) == 1
+def started(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, str(folder), "token"], cwd=HERE.parents[2])
+
+
+def until_it_lifts(folder: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    file = worker_protocol.reports(folder, "token")
+    while not (file.exists() and b'"lift"' in file.read_bytes()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_second_worker_on_a_folder_ends_at_once(folder):
+    first = started(folder)
+    until_it_lifts(folder)
+    assert started(folder).wait(PATIENCE) == worker_protocol.HELD
+    first.kill()
+    first.wait()
+
+
+@pytest.mark.parametrize("order", [worker_protocol.CANCEL, worker_protocol.STOP])
+def test_a_worker_obeys_orders(folder, order):
+    worker = started(folder)
+    until_it_lifts(folder)
+    worker_protocol.write_order(folder, order)
+    assert worker.wait(PATIENCE) == 1
+    last = worker_protocol.unpack(worker_protocol.reports(folder, "token").read_bytes().split(b"\n")[-2])
+    assert isinstance(last, Stopping) == (order == worker_protocol.STOP)
 
 
 def test_what_an_interrupted_worker_left_is_laid_out_anew(folder):
@@ -125,25 +142,15 @@ def test_what_an_interrupted_worker_left_is_laid_out_anew(folder):
     (folder / "scene" / "script").write_text("good")
     (folder / "scene" / "more").write_text("")
     (folder / "result").mkdir()
-    worker = subprocess.Popen(
-        [*COMMAND, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=HERE.parents[2],
-    )
-    assert worker.stdout is not None
-    stages = []
-    while "lift" not in stages:
-        line = worker_protocol.unpack(worker.stdout.readline())
-        assert isinstance(line, Step)
-        stages.append(line.stage)
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.communicate(timeout=5)
+    worker = started(folder)
+    until_it_lifts(folder)
+    worker.kill()
+    worker.wait()
     assert (folder / "scene" / "images" / "a.png").read_bytes() == b"photograph"
     assert not (folder / "scene" / "more").exists()
 
 
-@pytest.mark.parametrize("line", [Step("lift", 0.5, "half"), Done(), Failed("bad-scene", "No.", "Yes.")])
+@pytest.mark.parametrize("line", [Step("lift", 0.5, "half"), Stopping(), Done(), Failed("bad-scene", "No.", "Yes.")])
 def test_lines_are_read_as_they_were_written(line):
     packed = worker_protocol.pack(line)
     assert packed.endswith(b"\n")
@@ -161,3 +168,36 @@ def test_what_is_no_line_is_none(line):
 def test_text_is_clipped_to_one_printable_line():
     assert worker_protocol.clip("a\nb\x1b[0m", 20) == "a b [0m"
     assert worker_protocol.clip("x" * 30, 10) == "x" * 9 + "…"
+
+
+def test_a_damaged_scene_is_removed_and_said(served, connect, tmp_path):
+    client = connect(served)
+    folder = write(tmp_path / "scene", "good")
+    manifest, _ = client.offer(folder)
+    job = client.submit(client.offer(write(tmp_path / "other", "wait"))[0]).job
+    waits = client.submit(manifest).job
+    photograph = Store(served.data / "store").path(digest_of(b"photograph"))
+    client.until(job, "running", stage="lift")
+    photograph.unlink()
+    photograph.write_bytes(b"PHOTOGRAPH")
+    client.cancel(job)
+    error = client.until(waits).error
+    assert (error.sentence, error.remedy) == (
+        "The file images/a.png was damaged and has been removed.",
+        "Send the folder again.",
+    )
+    client.offer(folder)
+    assert client.until(client.submit(manifest).job).state == "done"
+
+
+def test_a_worker_that_takes_too_much_memory_ends_with_a_sentence(tmp_path, connect, monkeypatch):
+    monkeypatch.chdir(HERE.parents[2])
+    served = Serving(tmp_path / "data", worker_command=COMMAND, worker_memory=400 << 20)
+    try:
+        client = connect(served)
+        job = client.submit(client.offer(write(tmp_path / "scene", "greedy"))[0]).job
+        error = client.until(job, patience=60).error
+        assert error.sentence == "The job needs more than 0.4 GiB of memory, the limit of a worker on this server."
+        assert "--worker-memory" in error.remedy
+    finally:
+        served.stop()

@@ -1,4 +1,4 @@
-"""The panel's pieces for what was imported: colours, points or ellipsoids, cameras, more ways to export."""
+"""The panel's pieces for what was imported: colours, points or discs, cameras, more ways to export."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ bpy = pytest.importorskip("bpy")
 from mathutils import Vector  # noqa: E402
 
 from blender_addon import panels_result, session  # noqa: E402
+from blender_addon.operators import importing  # noqa: E402
 from blender_addon.splats.cameras import photographs_of  # noqa: E402
 from blender_addon.splats.collections import placement_of, shown_as  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
 from blender_addon.splats.display import MODIFIER  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
-from tests.blender.addon import draw, registered  # noqa: E402
+from blender_addon.viewport import handler  # noqa: E402
+from blender_addon.viewport.handler import drawing  # noqa: E402
+from tests.blender.addon import draw, registered, says  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -66,41 +69,76 @@ def test_the_button_that_is_down_says_what_the_view_shows(tmp_path: Path) -> Non
         assert seen("MATERIAL", "OBJECT") == seen("RENDERED", "MATERIAL") == (colours == "LABELS")
 
 
-def test_one_click_shows_points_as_ellipsoids_and_back(tmp_path: Path) -> None:
+def test_one_click_shows_points_as_splats_or_discs_and_back(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     scene = imported(tmp_path / "in", display="MESH")
     modifiers = [thing.modifiers[MODIFIER] for thing in scene.all_objects if MODIFIER in thing.modifiers]
     assert len(modifiers) == 4
     before = {each.node_group for each in modifiers}
     bpy.ops.splatlift.show_as(display="SPLATS")
-    assert {each.node_group.name for each in modifiers} == {"SplatLift Ellipsoids"}
+    assert {each.node_group.name for each in modifiers} == {"SplatLift Splats"}
+    bpy.ops.splatlift.show_as(display="DISCS")
+    assert {each.node_group.name for each in modifiers} == {"SplatLift Discs"}
     bpy.ops.splatlift.show_as(display="POINTS")
     assert {each.node_group for each in modifiers} == before
 
 
-def test_how_many_ellipsoids_are_drawn_is_chosen_and_told(tmp_path: Path) -> None:
+def test_how_many_discs_are_drawn_is_chosen_and_told(tmp_path: Path) -> None:
     total = len(write_example(tmp_path / "in", labelled_splats(1000)))
     scene = imported(tmp_path / "in")
     chosen = bpy.context.scene.splatlift
     assert shown_as(scene) == ("POINTS", 1.0)
     assert "[Draw at Most]" not in draw("SPLATLIFT_PT_look")
-    bpy.ops.splatlift.show_as(display="SPLATS")
-    assert shown_as(scene) == ("SPLATS", 1.0)
+    bpy.ops.splatlift.show_as(display="DISCS")
+    assert shown_as(scene) == ("DISCS", 1.0)
     assert "[Draw at Most]" in draw("SPLATLIFT_PT_look")
     chosen.budget = total // 4
-    bpy.ops.splatlift.show_as(display="SPLATS")
-    assert shown_as(scene) == ("SPLATS", pytest.approx(0.25, abs=1e-3))
+    bpy.ops.splatlift.show_as(display="DISCS")
+    assert shown_as(scene) == ("DISCS", pytest.approx(0.25, abs=1e-3))
     assert "25% of them are drawn" in draw("SPLATLIFT_PT_look")
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    assert shown_as(scene) == ("SPLATS", 1.0), "all splats are drawn"
+    assert "[Draw at Most]" not in draw("SPLATLIFT_PT_look")
     chosen.budget = total // 2
     again = bpy.data.collections["kitchen"]
     assert bpy.ops.splatlift.import_result(directory=str(tmp_path / "in"), display="SPLATS") == {"FINISHED"}
     (second,) = [each for each in session.scenes() if each != again]
-    if can_draw_splats():
-        assert shown_as(second) == ("SPLATS", 1.0), "Blender draws them all"
-        bpy.context.scene.splatlift.scene_id = second.splatlift.scene_id
-        assert "[Draw at Most]" not in draw("SPLATLIFT_PT_look")
-    else:
-        assert shown_as(second) == ("SPLATS", pytest.approx(0.5, abs=1e-3)), "an import keeps to it too"
+    assert shown_as(second) == ("SPLATS", 1.0), "an import draws them all"
+    bpy.context.scene.splatlift.scene_id = second.splatlift.scene_id
+    assert "[Draw at Most]" not in draw("SPLATLIFT_PT_look")
+    assert ("[View-Dependent Colour]" in draw("SPLATLIFT_PT_look")) == (not can_draw_splats())
+
+
+def test_the_panel_says_why_no_splats_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_example(tmp_path / "in")
+    imported(tmp_path / "in")
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    monkeypatch.setattr(drawing, "draw", lambda context: 1 / 0)
+    handler._draw()
+    handler._draw()
+    assert says(draw("SPLATLIFT_PT_look"), "Splats cannot be drawn here: division by zero.")
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    assert not says(draw("SPLATLIFT_PT_look"), "cannot be drawn"), "choosing splats again tries again"
+
+
+def test_solid_views_show_photographs_where_they_can(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    imported(tmp_path / "in")
+    shading = importing.views()[0].shading
+    shading.color_type = "OBJECT"
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    assert shading.color_type == "MATERIAL"
+    bpy.ops.splatlift.show_colours(colours="LABELS")
+    assert shading.color_type == "OBJECT"
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    assert shading.color_type == "OBJECT", "labels stay chosen"
+    bpy.ops.splatlift.show_colours(colours="PHOTOGRAPHS")
+    assert (shading.type, shading.color_type) == ("SOLID", "MATERIAL")
+    bpy.ops.splatlift.show_as(display="POINTS")
+    assert shading.color_type == "OBJECT", "all points would be of the same grey"
+    shading.color_type = "RANDOM"
+    bpy.ops.splatlift.show_as(display="SPLATS")
+    assert shading.color_type == "RANDOM", "that is a person's choice"
 
 
 def test_the_background_is_hidden_by_a_click(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""What is seen of the Gaussians: points, ellipsoids, meshes and their colours."""
+"""What is seen of the Gaussians: points, discs, meshes and their colours."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,10 @@ def instances_of(thing) -> list:
     return [each.matrix_world.copy() for each in every if each.is_instance and each.parent.original == thing]
 
 
-def as_ellipsoids(folder: Path):
-    """Import a result whose Gaussians are drawn as ellipsoids, which a Blender that draws Gaussians is told to."""
-    if not can_draw_splats():
-        return session.import_folder(folder, "SPLATS")
+def as_discs(folder: Path):
+    """Import a result whose Gaussians are seen as discs."""
     scene = session.import_folder(folder)
-    collections.show_as(scene, "SPLATS")
+    collections.show_as(scene, "DISCS")
     return scene
 
 
@@ -54,6 +53,8 @@ def evaluated_points(thing) -> dict[str, np.ndarray]:
     seen = probe.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
     read = {}
     for name, key, width in (("radius", "value", 1), ("position", "vector", 3), ("Col", "color", 4)):
+        if name not in seen.attributes:
+            continue
         values = np.empty(len(seen.points) * width, np.float32)
         seen.attributes[name].data.foreach_get(key, values)
         read[name] = values.reshape(-1, width).squeeze(1) if width == 1 else values.reshape(-1, width)
@@ -72,9 +73,9 @@ def test_points_have_the_mean_size_and_the_colour_of_their_gaussians(tmp_path: P
     assert thing["3DGS_Mesh_Type"] == "vert"
 
 
-def test_ellipsoids_have_the_axes_of_their_gaussians(tmp_path: Path) -> None:
+def test_discs_have_the_axes_of_their_gaussians(tmp_path: Path) -> None:
     splats = object_of(write_example(tmp_path / "in"), 1)
-    scene = as_ellipsoids(tmp_path / "in")
+    scene = as_discs(tmp_path / "in")
     thing = scene.children[0].objects[0]
     bpy.context.view_layer.update()
     seen = {_place(matrix.translation): matrix for matrix in instances_of(thing)}
@@ -83,7 +84,8 @@ def test_ellipsoids_have_the_axes_of_their_gaussians(tmp_path: Path) -> None:
         world = thing.matrix_world
         rotation = np.array(world.to_3x3() @ Quaternion(quat.tolist()).normalized().to_matrix())
         matrix = seen[_place(world @ Vector(mean.tolist()))]
-        np.testing.assert_allclose(np.array(matrix.to_3x3()), rotation * size, atol=1e-5)
+        axes = np.array(matrix.to_3x3())
+        np.testing.assert_allclose(axes @ axes.T, (rotation * size) @ (rotation * size).T, atol=1e-5)
 
 
 def _place(point) -> tuple[float, ...]:
@@ -97,7 +99,41 @@ def test_a_rendered_gaussian_has_the_colour_of_the_capture(tmp_path: Path, displ
     session.import_folder(tmp_path / "in", display)
     pixels = rendered(tmp_path / "seen.png")
     np.testing.assert_allclose(pixels[8, 8, :3], colour, atol=0.02)
-    np.testing.assert_array_equal(pixels[0, 0, :3], 0)
+    if display == "POINTS":
+        np.testing.assert_array_equal(pixels[0, 0, :3], 0)
+
+
+def test_a_disc_is_as_opaque_as_its_gaussian_along_a_ray(tmp_path: Path) -> None:
+    size, turn = np.array([1.0, 0.5, 0.25]), Quaternion((0.8, 0.2, 0.4, 0.1)).normalized()
+    splats = one_gaussian(np.array([1.0, 1.0, 1.0]))
+    splats = replace(splats, scales=np.log(size)[None].astype(np.float32), quats=np.array([turn], np.float32))
+    write_example(tmp_path / "in", splats)
+    scene = session.import_folder(tmp_path / "in", up="Z")
+    collections.show_as(scene, "SPLATS")
+    seen = rendered(tmp_path / "seen.exr", samples=64)[..., 3]
+    # The rays of the pixels, from a camera at (0, 0, 6) that sees 36 mm at 50 mm, meet the Gaussian's own axes.
+    steps = (np.arange(16) + 0.5) / 16 - 0.5
+    x, y = np.meshgrid(steps, steps)
+    rays = np.stack([x * 36 / 50, y * 36 / 50, -np.ones_like(x)], -1)
+    to_own = np.array(turn.to_matrix()).T / size[:, None]
+    start, rays = to_own @ np.array([0, 0, 6.0]), rays @ to_own.T
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    squares = start @ start - (rays @ start) ** 2
+    expected = np.exp(-squares / 2)
+    np.testing.assert_allclose(seen, np.where(expected > 0.02, expected, seen), atol=0.05)
+    assert seen[expected < 0.001].max() < 0.02
+
+
+def test_splats_are_rendered_as_discs_and_leave_only_their_bounds_in_views(tmp_path: Path) -> None:
+    splats = object_of(write_example(tmp_path / "in"), 1)
+    scene = session.import_folder(tmp_path / "in")
+    collections.show_as(scene, "SPLATS")
+    thing = scene.children[0].objects[0]
+    assert len(instances_of(thing)) == 1, "the corners, which are of another kind than the mesh that has them"
+    seen = evaluated_points(thing)
+    np.testing.assert_array_equal(seen["radius"], np.zeros(8))
+    np.testing.assert_allclose(seen["position"].min(0), splats.means.min(0), atol=1e-6)
+    np.testing.assert_allclose(seen["position"].max(0), splats.means.max(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("display", ["POINTS", "SPLATS"])
@@ -174,10 +210,10 @@ def one_gaussian(colour: np.ndarray) -> Splats:
     )
 
 
-def test_a_large_scene_shows_a_share_of_its_ellipsoids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collections, "ELLIPSOID_BUDGET", 500)
+def test_a_large_scene_shows_a_share_of_its_discs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collections, "DISC_BUDGET", 500)
     splats = write_example(tmp_path / "in", labelled_splats(4000))
-    scene = as_ellipsoids(tmp_path / "in")
+    scene = as_discs(tmp_path / "in")
     shown = [len(instances_of(child.objects[0])) for child in scene.children]
     assert 400 < sum(shown) < 600
     counts = np.bincount(splats.extra["label"])[[1, 2, 3, 0]]

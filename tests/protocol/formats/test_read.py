@@ -386,7 +386,8 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "SPZ of degree 7": ("a.spz", spz_header(3, degree=7), "header is invalid"),
     "SPZ of no fraction": ("a.spz", spz_header(3, bits=0), "header is invalid"),
     "SPZ of too many Gaussians": ("a.spz", spz_header(3, 2**32 - 1), "declares 4294967295 Gaussians"),
-    "SPZ with a count that lies": ("a.spz", spz_header(3, 10_000_000), "is truncated"),
+    "SPZ with a count that lies": ("a.spz", spz_header(3, 100_000), "is truncated"),
+    "SPZ with a count that lies much": ("a.spz", spz_header(3, 10_000_000), "declares 200,000,000 bytes of data in"),
     "SPZ 3 cut short": ("a.spz", spz_bytes(storable(9), 3)[:-20], "damaged SPZ file|truncated"),
     "SPZ with unknown axes": (
         "a.spz",
@@ -423,8 +424,13 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "SOG of too many Gaussians": ("a.sog", sog_with(lambda meta: meta.update(count=2**32)), "not a SOG archive"),
     "SOG with a count that lies": (
         "a.sog",
+        sog_with(lambda meta: meta.update(count=90_000)),
+        "means_l.webp is not an image of 90000 values",
+    ),
+    "SOG with a count that lies much": (
+        "a.sog",
         sog_with(lambda meta: meta.update(count=9_000_000)),
-        "means_l.webp is not an image of 9000000 values",
+        "declares 180,000,000 bytes of data in",
     ),
     "SOG without a picture": ("a.sog", sog_with(quats=None), "quats.webp is missing"),
     "SOG with an image that cannot be read": (
@@ -459,8 +465,13 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "GLB with broken JSON": ("a.glb", glb_with().replace(b'"asset"', b'"asset'), "not a readable GLB file"),
     "GLB with an accessor that lies": (
         "a.glb",
-        glb_with(lambda d: d["accessors"][0].update(count=10_000_000)),
+        glb_with(lambda d: d["accessors"][0].update(count=100_000)),
         "an accessor is longer than its bytes",
+    ),
+    "GLB with an accessor that lies much": (
+        "a.glb",
+        glb_with(lambda d: d["accessors"][0].update(count=10_000_000)),
+        "declares 120,003,840 bytes of data in",
     ),
     "GLB with an accessor beyond 20 million": (
         "a.glb",

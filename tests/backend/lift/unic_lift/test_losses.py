@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from backend.lift.unic_lift.losses import cluster_loss, draw_triplets, neighbour_loss, triplet_loss
+from backend.lift.unic_lift.losses import cluster_loss, draw_triplets, neighbour_loss, semantic_loss, triplet_loss
 
 SEGMENT = torch.tensor([0, 0, 0, 2, 2, 3, 3, 3, 3])
 
@@ -94,3 +94,13 @@ def test_neighbour_loss_is_eq_6_within_the_radius() -> None:
         lambda a, b: neighbour_loss(a, b, inside), (v.requires_grad_(), near.requires_grad_())
     )
     assert neighbour_loss(v, near, torch.zeros_like(inside)) == 0
+
+
+def test_semantic_loss_is_a_weighted_mean_of_cross_entropies() -> None:
+    logit = embeddings()[:, 0]
+    weight = torch.linspace(0.2, 2.0, len(logit), dtype=torch.float64)
+    on_object = SEGMENT > 0
+    share = 1 / (1 + torch.exp(-logit))
+    expected = -(weight * torch.where(on_object, share, 1 - share).log()).sum() / weight.sum()
+    torch.testing.assert_close(semantic_loss(logit, on_object, weight), expected)
+    assert torch.autograd.gradcheck(lambda v: semantic_loss(v, on_object, weight), logit.requires_grad_())

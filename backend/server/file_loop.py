@@ -1,0 +1,200 @@
+"""The loop that works on the store, in a thread of its own: uploads, downloads, checks of scenes, and eviction.
+
+A slow disk holds up files and nothing else. Long work is a generator, of which a slice is done at a time, so that no
+client's files hold up another's for long.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, TypeVar
+
+import zmq
+
+from backend.server.disk_space import free_space
+from backend.server.router_socket import RouterSocket
+from backend.server.sessions import Sessions
+from backend.server.shortage import shortage
+from backend.server.uploads import Uploads
+from backend.server.wakeup import Wakeup
+from protocol.errors import Fault, Unavailable
+from protocol.store import Store
+
+TURN = 16
+"""Messages taken from the socket in one turn of the loop."""
+SLICE = 0.005
+"""Seconds of long work at one go."""
+MAX_WORK = 256
+"""Pieces of long work that wait at most."""
+
+T = TypeVar("T")
+Deliver = Callable[[Any], object]
+
+
+class FileLoop:
+    """Runs from :meth:`start` to :meth:`stop`; other methods may be called from any thread.
+
+    Args:
+        sessions, store: the server's.
+        keep: bytes that the store may hold.
+        in_use: gives the manifests of the scenes that jobs wait for or work on.
+        post: has something called by the server's loop.
+        failed: called from the thread if an error ends it.
+
+    Attributes:
+        uploads: the files under way.
+        socket: the bulk socket, to be set before the start.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        store: Store,
+        keep: int,
+        in_use: Callable[[], Iterable[str]],
+        post: Callable[[Callable[[], object]], object],
+        failed: Callable[[], object],
+    ) -> None:
+        self.uploads = Uploads(sessions, store)
+        self.socket: RouterSocket | None = None
+        self._sessions = sessions
+        self._store = store
+        self._keep = keep
+        self._in_use = in_use
+        self._post = post
+        self._failed = failed
+        self._wake = Wakeup()
+        self._letters: deque[Callable[[], object]] = deque()
+        self._work: deque[tuple[Generator[None, None, Any], Deliver]] = deque()
+        self._evicting: Generator[None, None, int] | None = None
+        self._next_eviction: Sequence[tuple[str, ...]] | None = None
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="files", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; the bulk socket can be closed then."""
+        self._stopping = True
+        self._wake()
+        if self._thread is not None:
+            self._thread.join()
+        self.uploads.close()
+
+    def close(self) -> None:
+        self._wake.close()
+
+    def do(self, steps: Generator[None, None, T], deliver: Callable[[T | Fault], object]) -> None:
+        """Have work on the store done; the server's loop calls ``deliver`` with its value, or with what is wrong."""
+        if len(self._work) >= MAX_WORK:
+            deliver(Unavailable("The server has too much to do.", "Try again in a moment."))
+            return
+        self._letter(lambda: self._work.append((steps, deliver)))
+
+    def forget(self, peer: bytes) -> None:
+        """Have the uploads and downloads of a peer ended."""
+        self._letter(lambda: self._forget(peer))
+
+    def evict(self, ended: Sequence[tuple[str, ...]]) -> None:
+        """Have the store brought within its bound.
+
+        Args:
+            ended: the manifests of the scene and result of each job that has ended, the oldest first.
+        """
+        self._next_eviction = ended
+        self._wake()
+
+    @property
+    def evicting(self) -> bool:
+        return self._evicting is not None or self._next_eviction is not None
+
+    def lost(self, peer: bytes) -> None:
+        """A peer of the bulk socket is gone or reads nothing."""
+        session = self._sessions.on_bulk(peer)
+        self.uploads.forget(peer)
+        if session is not None:
+            self._sessions.detach(session)
+
+    def _letter(self, act: Callable[[], object]) -> None:
+        self._letters.append(act)
+        self._wake()
+
+    def _forget(self, peer: bytes) -> None:
+        self.uploads.forget(peer)
+        assert self.socket is not None
+        self.socket.forget(peer)
+
+    def _run(self) -> None:
+        whole = False
+        socket = self.socket
+        assert socket is not None
+        poller = zmq.Poller()
+        for each in (self._wake.socket, socket.socket, socket.monitor):
+            poller.register(each, zmq.POLLIN)
+        try:
+            while not self._stopping:
+                poller.poll(round(self._pause(socket) * 1000))
+                self._wake.clear()
+                self._turn(socket)
+            whole = True
+        finally:
+            if not whole:
+                self._failed()
+
+    def _pause(self, socket: RouterSocket) -> float:
+        if self._work or self.evicting or self.uploads.busy:
+            return 0.0
+        asking = self.uploads.waiting()
+        if any(map(socket.takes, asking)):
+            return 0.0
+        return 0.005 if socket.waiting or asking else 1.0
+
+    def _turn(self, socket: RouterSocket) -> None:
+        socket.turn_away()
+        while self._letters:
+            self._letters.popleft()()
+        for received in socket.receive(TURN):
+            self.uploads.handle(received, socket)
+        self.uploads.tick(socket)
+        self._do_some_work()
+        self._evict_some()
+        socket.flush()
+
+    def _do_some_work(self) -> None:
+        until = time.monotonic() + SLICE
+        while self._work and time.monotonic() < until:
+            steps, deliver = self._work.popleft()
+            try:
+                next(steps)
+            except StopIteration as end:
+                self._post(lambda deliver=deliver, value=end.value: deliver(value))
+            except Fault as fault:
+                self._post(lambda deliver=deliver, fault=fault: deliver(fault))
+            except OSError as error:
+                remedy = "Try again in a moment." if shortage(error) else "See that the data folder can be read."
+                fault = Unavailable(f"The server cannot read its store: {error.strerror}.", remedy)
+                self._post(lambda deliver=deliver, fault=fault: deliver(fault))
+            else:
+                self._work.append((steps, deliver))
+
+    def _evict_some(self) -> None:
+        if self._evicting is None:
+            if self._next_eviction is None:
+                return
+            ended, self._next_eviction = self._next_eviction, None
+            self._evicting = free_space(self._store, self._keep, ended, self._needed, time.time())
+        until = time.monotonic() + SLICE
+        try:
+            while time.monotonic() < until:
+                next(self._evicting)
+        except (StopIteration, OSError):  # a store that cannot be tidied can still serve
+            self._evicting = None
+
+    def _needed(self) -> Iterable[str]:
+        """Return the manifests of the scenes that are in use, and of those just sent or asked for."""
+        return [*self._in_use(), *self.uploads.recent()]

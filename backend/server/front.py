@@ -1,0 +1,459 @@
+"""A front between the network and the server's sockets, which bounds what strangers can make the server hold.
+
+libzmq bounds the messages of a peer and the length of a frame, but not how many frames a message has, how many
+connections there are, or what they hold together. So clients connect to the front, a thread, which passes their bytes
+on to the ROUTER sockets over loopback and counts them. Nothing is decrypted here: CURVE stays end to end.
+
+- A connection that does not greet is not passed on, and is closed after :data:`GREETING_TIME`.
+- A peer may have :data:`CREDIT` bytes under way that the server has not received as whole messages. Then nothing more
+  is read from it, and after :data:`STALLED` seconds it is closed. All peers together may have :data:`TOTAL`.
+- At most :data:`UNSIGNED` connections that have not greeted are held, and so many that have. When one more greets, one
+  is closed of the address that has the most, and of these the one that has sent no message for the longest time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
+
+from backend.server.wakeup import Wakeup
+from backend.server.zmtp_frames import GREETING, SIGNATURE, FrameCounter
+from protocol.address import Address
+from protocol.errors import BadFrames
+
+CREDIT = 4 << 20
+"""Bytes that one peer may have under way: more than three chunks of a file, so that an upload never waits."""
+TOTAL = 256 << 20
+"""Bytes that all peers may have under way together."""
+UNSIGNED = 64
+"""Connections to each address that have not greeted yet; past that the oldest is closed."""
+GREETING_TIME = 5.0
+STALLED = 5.0
+"""Seconds that a peer may go without a whole message while its credit is used up."""
+FORGIVEN = 256
+"""Bytes a second by which what an encrypted peer has under way shrinks: its heartbeats look like messages."""
+DRAIN = 0.5
+"""Seconds for which the last words of the server are passed on when it ends."""
+INNER_HOST = "127.0.0.1"
+
+_BACKLOG = 512
+_ACCEPTS = 32
+"""Connections accepted at one go."""
+_SMALL = 64 << 10
+"""Bytes under way that count as none."""
+_READ = 64 << 10
+_LONG_READ = 1 << 20
+_INNER_READ = 256 << 10
+_PERIOD = 0.25
+"""Seconds between two looks at the times that connections are given."""
+_READABLE, _WRITABLE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_NOTHING = memoryview(b"")
+
+
+class Front:
+    """Listens, counts and passes on, in a thread of its own from :meth:`start` on.
+
+    Args:
+        longest: bytes that a frame may have.
+        limit: connections that each address that is listened at may have.
+        failed: called from the thread if an error ends it.
+    """
+
+    def __init__(self, longest: int, limit: int, failed: Callable[[], object]) -> None:
+        self._longest = longest
+        self._limit = limit
+        self._failed = failed
+        self._listeners: list[_Listener] = []
+        self._connections: dict[tuple[int, int], _Connection] = {}
+        """Those that are passed on, by the port of the ROUTER socket and their own port on this side of it."""
+        self._selector = selectors.DefaultSelector()
+        self._received: deque[tuple[tuple[int, int], int]] = deque()
+        self._hungry = False
+        self._under_way = 0
+        self._scratch = memoryview(bytearray(_LONG_READ))
+        self._wake = Wakeup()
+        self._selector.register(self._wake.socket, _READABLE, lambda _: self._wake.clear())
+        self._looked_at = time.monotonic()
+        self._accept_at = 0.0
+        self._ending: float | None = None
+        self._thread: threading.Thread | None = None
+
+    # Called by the server
+
+    def listen(self, address: Address, inner: int) -> Address:
+        """Take connections at ``address`` for the ROUTER socket at that port of :data:`INNER_HOST`; return where.
+
+        Before :meth:`start` only.
+
+        Raises:
+            OSError: if the address cannot be listened at.
+        """
+        family = socket.AF_INET6 if address.is_v6 else socket.AF_INET
+        outer = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if sys.platform != "win32":
+                # There it would let another program take the same port.
+                outer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if address.is_v6:
+                outer.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            outer.bind((address.host, address.port))
+            outer.listen(_BACKLOG)
+            outer.setblocking(False)
+        except OSError:
+            outer.close()
+            raise
+        self._listeners.append(_Listener(outer, inner))
+        return address.at(outer.getsockname()[1])
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="front", daemon=True)
+        self._thread.start()
+
+    def received(self, inner: int, port: int, cost: int) -> None:
+        """Say that a whole message of so much cost has been received through that port; from any thread."""
+        self._received.append(((inner, port), cost))
+        if self._hungry:
+            self._wake()
+
+    def made(self, inner: int, port: int) -> bool:
+        """Say whether a connection to a ROUTER socket is the front's own; from any thread."""
+        return (inner, port) in self._connections
+
+    def close(self) -> None:
+        """Pass on what is left to pass on, once the ROUTER sockets are closed, and end."""
+        self._ending = time.monotonic() + DRAIN
+        self._wake()
+        if self._thread is not None:
+            self._thread.join()
+        for listener in self._listeners:
+            for connection in list(listener.connections):
+                self._close(connection)
+            listener.socket.close()
+        self._selector.close()
+        self._wake.close()
+
+    # The thread
+
+    def _run(self) -> None:
+        whole = False
+        try:
+            self._accept_again()
+            while self._ending is None or (self._connections and time.monotonic() < self._ending):
+                for key, mask in self._selector.select(_PERIOD):
+                    key.data(mask)
+                self._hungry = False
+                self._take_received()
+                self._look_at_times()
+                self._hungry = True
+                self._take_received()
+            whole = True
+        finally:
+            if not whole:
+                self._failed()
+
+    def _accept_again(self) -> None:
+        self._accept_at = 0.0
+        for listener in self._listeners:
+            self._selector.register(listener.socket, _READABLE, partial(self._accept, listener))
+
+    def _accept(self, listener: _Listener, _: int) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                outer, where = listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._pause_accepting()
+                    return
+                continue  # that one is gone already
+            connection = _Connection(listener, outer, where[0], self._longest)
+            listener.connections[connection] = None
+            try:
+                outer.setblocking(False)
+                outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                outer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                if hasattr(socket, "TCP_KEEPIDLE"):
+                    outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+            except OSError:
+                self._close(connection)
+                continue
+            # A client greets at once, so that it is not the oldest of many for long.
+            self._outer_ready(connection, _READABLE)
+            unsigned = [each for each in listener.connections if each.inner is None]
+            if len(unsigned) > UNSIGNED:
+                self._close(unsigned[0])
+
+    def _pause_accepting(self) -> None:
+        """Let the system hold new connections until some descriptor is free."""
+        self._accept_at = time.monotonic() + _PERIOD
+        for listener in self._listeners:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(listener.socket)
+
+    def _outer_ready(self, connection: _Connection, mask: int) -> None:
+        try:
+            if mask & _WRITABLE and not connection.closed:
+                connection.to_outer = _send(connection.outer, connection.to_outer)
+            if mask & _READABLE and not connection.closed:
+                self._read_outer(connection)
+            self._settle(connection)
+        except (OSError, BadFrames):
+            self._close(connection)
+
+    def _inner_ready(self, connection: _Connection, mask: int) -> None:
+        inner = connection.inner
+        if connection.closed or inner is None:
+            return
+        try:
+            if mask & _WRITABLE:
+                connection.to_inner = _send(inner, connection.to_inner)
+            if mask & _READABLE and not connection.to_outer and not connection.inner_ended:
+                got = _receive(inner, self._scratch[:_INNER_READ])
+                if got == 0:
+                    connection.inner_ended = True
+                elif got:
+                    connection.to_outer = _kept(_send(connection.outer, self._scratch[:got]))
+                    if connection.answered < GREETING:
+                        connection.answered += got
+                        connection.pass_greeting()
+            self._settle(connection)
+        except OSError:
+            self._close(connection)
+
+    def _read_outer(self, connection: _Connection) -> None:
+        frames = connection.frames
+        if connection.greeting is not None:
+            most = GREETING - len(connection.greeting)
+        else:
+            most = _LONG_READ if frames.in_long_frame(_READ) else _READ
+        got = _receive(connection.outer, self._scratch[:most])
+        if got is None:
+            return
+        if got == 0:
+            connection.outer_ended = True
+            return
+        data = self._scratch[:got]
+        frames.feed(data)
+        self._count(connection)
+        if connection.greeting is not None:
+            connection.greeting += data
+            if frames.signed and connection.inner is None:
+                while len(connection.listener.greeted()) >= self._limit:
+                    self._close(connection.listener.least_useful())
+                self._connect(connection)
+            connection.pass_greeting()
+        elif connection.inner is not None:
+            connection.to_inner = _kept(_send(connection.inner, data))
+        while self._under_way > TOTAL:
+            self._close(min(self._connections.values(), key=_Connection.worth))
+
+    def _connect(self, connection: _Connection) -> None:
+        """Go on to the ROUTER socket for a peer that greets."""
+        inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.inner = inner
+        # The server turns away connections of others, so its side must know the port before it sees the connection.
+        inner.bind((INNER_HOST, 0))
+        connection.key = (connection.listener.inner, inner.getsockname()[1])
+        self._connections[connection.key] = connection
+        inner.setblocking(False)
+        inner.connect_ex((INNER_HOST, connection.listener.inner))
+        inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _settle(self, connection: _Connection) -> None:
+        """Wait for what a connection is ready for, or close it where an end of it has ended."""
+        if connection.closed:
+            return
+        waits_for_inner = connection.inner is not None and len(connection.to_inner) > 0
+        if (connection.outer_ended and not waits_for_inner) or (connection.inner_ended and not connection.to_outer):
+            self._close(connection)
+            return
+        full = connection.under_way >= CREDIT or len(connection.greeting or b"") >= GREETING
+        read = not (waits_for_inner or full or connection.outer_ended)
+        self._watch(
+            connection.outer,
+            (_READABLE if read else 0) | (_WRITABLE if connection.to_outer else 0),
+            partial(self._outer_ready, connection),
+        )
+        if connection.inner is not None:
+            self._watch(
+                connection.inner,
+                (0 if connection.to_outer or connection.inner_ended else _READABLE)
+                | (_WRITABLE if waits_for_inner else 0),
+                partial(self._inner_ready, connection),
+            )
+
+    def _watch(self, one: socket.socket, mask: int, ready: Callable[[int], None]) -> None:
+        known = self._selector.get_map().get(one.fileno())
+        if known is None:
+            if mask:
+                self._selector.register(one, mask, ready)
+        elif not mask:
+            self._selector.unregister(one)
+        elif known.events != mask:
+            self._selector.modify(one, mask, ready)
+
+    def _close(self, connection: _Connection) -> None:
+        if connection.closed:
+            return
+        connection.closed = True
+        for one in (connection.outer, connection.inner):
+            if one is not None:
+                self._watch(one, 0, _nobody)
+                one.close()
+        del connection.listener.connections[connection]
+        if connection.key is not None:
+            self._connections.pop(connection.key, None)
+        self._under_way -= connection.counted
+
+    # What is under way
+
+    def _take_received(self) -> None:
+        while self._received:
+            key, cost = self._received.popleft()
+            connection = self._connections.get(key)
+            if connection is not None:
+                connection.take(cost)
+                self._count(connection)
+                self._settle(connection)
+
+    def _count(self, connection: _Connection) -> None:
+        under_way = connection.under_way
+        if connection.counted <= _SMALL:
+            connection.waits_since = time.monotonic()
+        self._under_way += under_way - connection.counted
+        connection.counted = under_way
+
+    def _look_at_times(self) -> None:
+        now = time.monotonic()
+        passed = now - self._looked_at
+        if passed < _PERIOD:
+            return
+        self._looked_at = now
+        if self._accept_at and now >= self._accept_at:
+            self._accept_again()
+        for listener in self._listeners:
+            for connection in list(listener.connections):
+                if connection.inner is None:
+                    late = now - connection.opened > GREETING_TIME
+                else:
+                    late = connection.under_way >= CREDIT and now - connection.waits_since > STALLED
+                if late:
+                    self._close(connection)
+                elif connection.frames.encrypted:
+                    connection.forgive(int(FORGIVEN * passed))
+                    self._count(connection)
+
+
+class _Listener:
+    """An address that clients connect to, the port of the ROUTER socket behind it, and the connections."""
+
+    def __init__(self, outer: socket.socket, inner: int) -> None:
+        self.socket = outer
+        self.inner = inner
+        self.connections: dict[_Connection, None] = {}
+
+    def greeted(self) -> list[_Connection]:
+        return [each for each in self.connections if each.inner is not None]
+
+    def least_useful(self) -> _Connection:
+        """Return the connection to close where too many have greeted."""
+        greeted = self.greeted()
+        ((host, _),) = Counter(each.host for each in greeted).most_common(1)
+        return min((each for each in greeted if each.host == host), key=lambda each: each.heard)
+
+
+class _Connection:
+    """One client's connection, and its continuation to a ROUTER socket once it has greeted.
+
+    Attributes:
+        host: the client's address.
+        frames: counts what it sends.
+        key: as in ``Front._connections``, once there is an ``inner``.
+        heard: when the server last received a message from it.
+        waits_since: when it last had nothing under way, or a message of it was received.
+        to_inner, to_outer: what one side could not take yet.
+        greeting: what the client has sent of its greeting; None once all of it is passed on.
+        answered: bytes of the server's greeting that have come.
+        counted: its share of what all have under way.
+    """
+
+    def __init__(self, listener: _Listener, outer: socket.socket, host: str, longest: int) -> None:
+        self.listener = listener
+        self.outer = outer
+        self.host = host
+        self.frames = FrameCounter(longest)
+        self.inner: socket.socket | None = None
+        self.key: tuple[int, int] | None = None
+        self.opened = self.heard = self.waits_since = time.monotonic()
+        self.to_inner = self.to_outer = _NOTHING
+        self.greeting: bytearray | None = bytearray()
+        self.answered = 0
+        self.outer_ended = self.inner_ended = self.closed = False
+        self.counted = 0
+        self._received = 0
+        self._passed = 0
+
+    def pass_greeting(self) -> None:
+        """Pass on what the server needs of the client's greeting to give its own, and the rest after that.
+
+        libzmq hangs up as soon as it reads that the client does not encrypt as it does. Only a client that has the
+        server's whole greeting by then learns why.
+        """
+        if self.greeting is None or self.inner is None:
+            return
+        until = len(self.greeting) if self.answered >= GREETING else SIGNATURE + 1
+        rest = bytes(self.to_inner) + bytes(self.greeting[self._passed : until])
+        self._passed = max(self._passed, min(until, len(self.greeting)))
+        self.to_inner = _send(self.inner, memoryview(rest)) if rest else _NOTHING
+        if self._passed == GREETING:
+            self.greeting = None
+
+    @property
+    def under_way(self) -> int:
+        return self.frames.cost - self._received
+
+    def take(self, cost: int) -> None:
+        """Note that the server has received a message of that cost."""
+        self.heard = self.waits_since = time.monotonic()
+        self.forgive(cost)
+
+    def forgive(self, cost: int) -> None:
+        self._received = min(self.frames.cost, self._received + cost)
+
+    def worth(self) -> float:
+        """Smaller for what is to be closed first: who holds nothing is closed last."""
+        return self.waits_since if self.counted > _SMALL else float("inf")
+
+
+def _nobody(_: int) -> None:
+    pass
+
+
+def _send(one: socket.socket, data: memoryview) -> memoryview:
+    """Send what can be sent now; return the rest."""
+    try:
+        return data[one.send(data) :]
+    except BlockingIOError:
+        return data
+
+
+def _kept(rest: memoryview) -> memoryview:
+    """Return a copy of what is in the scratch memory, which the next read overwrites."""
+    return memoryview(bytes(rest)) if rest else _NOTHING
+
+
+def _receive(one: socket.socket, into: memoryview) -> int | None:
+    """Read what is there: its length, 0 at the end, None where there is nothing yet."""
+    try:
+        return one.recv_into(into)
+    except BlockingIOError:
+        return None

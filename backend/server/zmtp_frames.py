@@ -1,0 +1,153 @@
+"""The frames in what a peer sends, by ZMTP 3 (https://rfc.zeromq.org/spec/37): how long each is, not what it says.
+
+libzmq holds the frames of a message until the last of them has arrived, and bounds the length of a frame but not their
+number. So somebody else has to count. In the clear a frame shows whether it is a command of the protocol. With CURVE
+all frames after the handshake look alike: whether another frame follows is encrypted too.
+"""
+
+from __future__ import annotations
+
+from protocol.errors import BadFrames
+
+GREETING = 64
+"""Bytes that each side sends first."""
+SIGNATURE = 10
+"""Bytes of it that a peer sends before it has heard anything."""
+FRAME_COST = 128
+"""Bytes counted for each frame beside its own: about what libzmq needs to hold a short one."""
+SEAL = 33
+"""Bytes by which CURVE makes a frame longer."""
+MAX_COMMAND = 1024
+"""Bytes of a command; the longest in use is INITIATE of CURVE."""
+
+_MORE, _LONG, _COMMAND = 1, 2, 4
+_HANDSHAKE = (b"\x05READY", b"\x05HELLO", b"\x08INITIATE", b"\x05ERROR")
+_COMMANDS = (*_HANDSHAKE, b"\x04PING", b"\x04PONG")
+"""What a DEALER sends. SUBSCRIBE and CANCEL, which libzmq would hold like a message, are not among them."""
+_NAME = max(map(len, _COMMANDS))
+
+
+class FrameCounter:
+    """Follows what one peer sends and counts what it makes the receiver hold.
+
+    Args:
+        longest: bytes that a frame may have.
+
+    Attributes:
+        cost: bytes of all frames of messages so far, plus :data:`FRAME_COST` each, without what CURVE adds. The sum of
+            :func:`cost` over the messages received is the same number.
+        encrypted: whether the peer uses CURVE; known after the greeting.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self.cost = 0
+        self.encrypted = False
+        self._longest = longest
+        self._head = bytearray()
+        self._greeted = False
+        self._body = 0
+        self._charged = False
+
+    @property
+    def signed(self) -> bool:
+        """Whether the peer has begun a greeting of ZMTP 3."""
+        return self._greeted or len(self._head) >= SIGNATURE
+
+    def in_long_frame(self, length: int) -> bool:
+        """Whether at least so many bytes of a frame are still to come."""
+        return self._body >= length
+
+    def feed(self, data: memoryview) -> None:
+        """Take the next bytes.
+
+        Raises:
+            BadFrames: if they are not of ZMTP 3, a frame is too long, or a command is none that a client sends.
+        """
+        at = 0
+        while at < len(data):
+            if self._greeted and not self._head and not self._body:
+                at = self._skip_short(data, at)
+            if self._body:
+                step = min(self._body, len(data) - at)
+                self._body -= step
+                self.cost += step if self._charged else 0
+                at += step
+                continue
+            need = self._missing()
+            step = min(need, len(data) - at)
+            self._head += data[at : at + step]
+            at += step
+            if step == need and not self._missing():
+                self._begin()
+        if not self._greeted:
+            self._check_signature()
+
+    def _skip_short(self, data: memoryview, at: int) -> int:
+        """Count the short frames that are there whole; they are the ones that come in great numbers."""
+        end, seal, cost = len(data), SEAL if self.encrypted else 0, 0
+        while at + 2 <= end and data[at] <= _MORE:
+            length = data[at + 1]
+            if at + 2 + length > end:
+                break
+            cost += FRAME_COST + max(0, length - seal)
+            at += 2 + length
+        self.cost += cost
+        return at
+
+    def _missing(self) -> int:
+        """Bytes that are missing until the beginning of a frame, or the greeting, can be read."""
+        head = self._head
+        if not self._greeted:
+            return GREETING - len(head)
+        if len(head) < 2:
+            return 2 - len(head)
+        size = 9 if head[0] & _LONG else 2
+        if len(head) < size:
+            return size - len(head)
+        if head[0] & _COMMAND:
+            size += min(_NAME, self._length())
+        return max(0, size - len(head))
+
+    def _length(self) -> int:
+        return int.from_bytes(self._head[1:9], "big") if self._head[0] & _LONG else self._head[1]
+
+    def _check_signature(self) -> None:
+        head = self._head
+        if head[:1] not in (b"", b"\xff") or (len(head) >= SIGNATURE and not head[9] & 1):
+            raise BadFrames("A connection was made by a program that does not speak ZMTP.")
+        if len(head) > SIGNATURE and head[10] < 3:
+            raise BadFrames("A connection was made with a version of ZMTP before 3.")
+
+    def _begin(self) -> None:
+        """Read the greeting, or the beginning of a frame."""
+        head = self._head
+        if not self._greeted:
+            self._check_signature()
+            self.encrypted = head[12:32].rstrip(b"\0") == b"CURVE"
+            self._greeted = True
+            head.clear()
+            return
+        length = self._length()
+        if head[0] > _MORE | _LONG | _COMMAND:
+            raise BadFrames("A frame has a flag that ZMTP does not have.")
+        if length > (MAX_COMMAND if head[0] & _COMMAND else self._longest + (SEAL if self.encrypted else 0)):
+            raise BadFrames(f"A frame of {length} bytes is too long.")
+        if head[0] & _COMMAND:
+            size = 9 if head[0] & _LONG else 2
+            if not bytes(head[size:]).startswith(_COMMANDS):
+                raise BadFrames("A connection sent a command of ZMTP that no client sends.")
+            self._charged = False
+            self._body = length - (len(head) - size)
+        else:
+            self._charged = True
+            self._body = length
+            self.cost += FRAME_COST
+            if self.encrypted:
+                # The box and its number are no part of the message; a shorter frame cannot be opened.
+                self.cost -= min(SEAL, length)
+        head.clear()
+
+
+def cost(lengths: list[int]) -> int:
+    """Return what a received message counted, from the lengths of its frames in bytes."""
+    return sum(lengths) + FRAME_COST * len(lengths)

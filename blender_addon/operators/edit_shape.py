@@ -1,0 +1,97 @@
+"""Edits of how the selected objects stand in the scene: as Gaussians or meshes, their origin, collision hulls."""
+
+# pyright: reportInvalidTypeForm=false
+# Blender takes the properties of an operator from its annotations.
+
+from typing import Any
+
+import bpy
+
+from ..editing.forms import show_form
+from ..editing.hulls import add_hulls
+from ..editing.origin import set_origin
+from .edit_objects import show_only
+from .edit_targets import can_edit, need_targets
+from .reporting import Outcome, reporting
+
+
+class _Edit:
+    bl_options = {"REGISTER", "UNDO"}
+    report: Any
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return can_edit(cls, context)
+
+
+class SPLATLIFT_OT_show_form(_Edit, bpy.types.Operator):
+    """Show the selected objects as Gaussians or as meshes. The other form is kept and hidden"""
+
+    bl_idname = "splatlift.show_form"
+    bl_label = "Show Form"
+
+    form: bpy.props.EnumProperty(
+        name="Form",
+        items=(
+            ("GAUSSIANS", "Gaussians", "Show the Gaussians; the mesh is kept and hidden"),
+            ("MESH", "Mesh", "Show the mesh that came with the result; the Gaussians are kept and hidden"),
+        ),
+    )
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        found = need_targets(context)
+        show_form(found, self.form)
+        show_only(context, found)
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_set_origin(_Edit, bpy.types.Operator):
+    """Put the origin of the selected objects to their base or centre. Nothing moves"""
+
+    bl_idname = "splatlift.set_origin"
+    bl_label = "Set Origin"
+
+    place: bpy.props.EnumProperty(
+        name="Origin",
+        items=(
+            ("BASE", "Base", "Middle of the object at its lowest point"),
+            ("CENTRE", "Centre", "Middle of the object"),
+        ),
+    )
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        set_origin(need_targets(context), self.place)
+        return {"FINISHED"}
+
+
+class SPLATLIFT_OT_add_hulls(_Edit, bpy.types.Operator):
+    """Add collision hulls to the selected objects as child objects and replace existing ones"""
+
+    bl_idname = "splatlift.add_hulls"
+    bl_label = "Collision Hulls"
+
+    kind: bpy.props.EnumProperty(
+        name="Hull",
+        items=(
+            ("BOX", "Box", "The smallest upright box"),
+            ("CONVEX", "Convex Hull", "One convex hull"),
+            ("PARTS", "Convex Parts", "Several convex hulls of a mesh. Needs the package coacd"),
+        ),
+        default="CONVEX",
+    )
+
+    def invoke(self, context: Any, event: Any) -> Outcome:
+        return context.window_manager.invoke_props_dialog(self)
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        made = add_hulls(need_targets(context), self.kind)
+        self.report({"INFO"}, f"{len(made)} collision {'hulls' if len(made) > 1 else 'hull'} added")
+        return {"FINISHED"}
+
+
+CLASSES = (SPLATLIFT_OT_show_form, SPLATLIFT_OT_set_origin, SPLATLIFT_OT_add_hulls)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)
