@@ -25,7 +25,7 @@ def splats(means: list, scales: list | None = None, opacity: float = 0.5, quats:
 
 def test_weights_are_composited_front_to_back() -> None:
     index = RayIndex(splats([[0, 0, 5], [0, 0, 2], [0, 0, -3], [4, 0, 2]]))
-    hits = index.hits(np.zeros(3), 2 * ALONG_Z)
+    hits = index.hits(np.zeros(3), 2.0 * ALONG_Z)
     assert hits.rows.tolist() == [1, 0]
     np.testing.assert_allclose(hits.weights, [0.5, 0.25], rtol=1e-6)
     np.testing.assert_allclose(hits.distances, [1.0, 2.5], rtol=1e-6)
@@ -40,7 +40,7 @@ def test_a_turned_flat_gaussian_is_met_where_it_lies() -> None:
     # Long in x, turned by a quarter about z: long in y.
     half = np.sqrt(0.5)
     index = RayIndex(splats([[0, 0, 2]], [[0.5, 0.01, 0.01]], quats=[[half, 0, 0, half]]))
-    assert len(index.hits(np.array([0, 0.4, 0]), ALONG_Z).rows) == 1
+    assert len(index.hits(np.array([0.0, 0.4, 0]), ALONG_Z).rows) == 1
     assert len(index.hits(np.array([0.4, 0, 0]), ALONG_Z).rows) == 0
 
 
