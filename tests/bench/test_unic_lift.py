@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from backend.lift.unic_lift.settings import CODES, UnicLiftSettings
 from bench.unic_lift import CHANGES, KINDS, Row, code_kinds, markdown
@@ -29,7 +30,8 @@ def test_codes_are_sorted_by_what_they_lie_on() -> None:
     assert [round(400 * kind.share) for kind in (own, background, large, small)] == [149, 1, 50, 1]
     assert (large.one_bit, small.one_bit) == (1, 0)
     assert background.near_outline == 0
-    assert 0 < own.near_outline < 0.3
+    # Three columns beside the outline, 15 rows.
+    assert own.near_outline == pytest.approx(45 / 149)
 
 
 def test_rows_of_a_group_are_averaged() -> None:
