@@ -24,6 +24,8 @@ from protocol.job_request import JobRequest, check
 if TYPE_CHECKING:
     from backend.scene.types import MaskIds
     from backend.segmenter.fetch import Agree, Offer
+    from backend.select import Opened
+    from backend.words import Answer
 
 INTERRUPTED = 130
 
@@ -68,6 +70,16 @@ OF_RECONSTRUCT = (
 )
 """Options of a job that affect the Gaussians."""
 Yes = Annotated[bool, typer.Option("--yes", help="Download the model without asking.")]
+DetectorModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|DIR", help="Zero-shot detector: hub model or folder. Default: a known one on this machine."
+    ),
+]
+BoxModel = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|DIR", help="Mask model such as SAM, for masks inside the detector's boxes."),
+]
 
 
 @app.command()
@@ -359,22 +371,42 @@ def select(
         typer.Option(metavar="VIEW X Y", help="A pixel of a view: column and row in its label map."),
     ] = None,
     gaussian: Annotated[int | None, typer.Option(help="A Gaussian: its row in splats.ply, from 0.")] = None,
+    text: Annotated[str | None, typer.Option(help='Name of an object in English, such as "green apple".')] = None,
+    scene: Annotated[
+        Path | None, typer.Option(help="For --text: scene folder with the photographs. Default: rendered images.")
+    ] = None,
+    model: DetectorModel = None,
+    masks_model: BoxModel = None,
+    yes: Yes = False,
     threshold: Annotated[float, typer.Option(min=-1, max=1, help="Minimum cosine similarity of embeddings.")] = 0.7,
     hull: Annotated[bool, typer.Option(help="Also select Gaussians inside the convex hull.")] = True,
     out: Annotated[Path | None, typer.Option(help="Folder for selection.ply and a mask of every view.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Select the object at a pixel or of a Gaussian."""
-    from backend.select import open_result, select_gaussian, select_pixel
+    """Select the object at a pixel, of a Gaussian, or that a text names."""
+    from backend.select import open_result, select_gaussian, select_objects, select_pixel
     from backend.select.write import check_empty, describe, write_selection
     from backend.terminal import progress_bars
+    from backend.words import check_word
+    from backend.words.naming import describe_answer
 
-    if (pixel is None) == (gaussian is None):
-        raise BadArgument("Exactly one starting point is needed.", "Give exactly one of --pixel and --gaussian.")
+    if sum(each is not None for each in (pixel, gaussian, text)) != 1:
+        raise BadArgument(
+            "Exactly one starting point is needed.", "Give exactly one of --pixel, --gaussian and --text."
+        )
+    if text is not None:
+        text = check_word(text)
     if out is not None:
         check_empty(out)
     opened = open_result(folder, device)
-    if gaussian is not None:
+    if text is not None:
+        (answer,) = _search([text], folder, opened, scene, model, masks_model, yes, device)
+        for line in describe_answer(folder, answer):
+            typer.echo(line)
+        if not answer.found:
+            return
+        selection = select_objects(opened, tuple(found.label for found in answer.found))
+    elif gaussian is not None:
         selection = select_gaussian(opened, gaussian, threshold, hull)
     else:
         assert pixel is not None
@@ -384,6 +416,60 @@ def select(
         with progress_bars() as progress:
             write_selection(opened, selection, out, progress)
         typer.echo(f"selection.ply and {len(opened.cameras)} masks: {out}")
+
+
+def _search(
+    words: list[str],
+    folder: Path,
+    opened: Opened,
+    scene: Path | None,
+    model: str | None,
+    masks_model: str | None,
+    yes: bool,
+    device: str,
+) -> list[Answer]:
+    """Find objects by words, after the models have been found or downloaded."""
+    from backend.render import device_of
+    from backend.segmenter import describe, get_weights
+    from backend.terminal import progress_bars
+    from backend.words.models import default_detector
+    from backend.words.naming import search_result
+
+    with progress_bars() as progress:
+        weights = get_weights(model or default_detector(), _agree(yes), progress)
+        typer.echo(f"{describe(weights.name, weights.bytes, weights.licence)}.", err=True)
+        masks = None if masks_model is None else get_weights(masks_model, _agree(yes), progress)
+        answers, warnings = search_result(
+            words, folder, opened, weights, masks=masks, scene=scene, device=device_of(device), progress=progress
+        )
+    _warn(warnings)
+    return answers
+
+
+@app.command()
+def name(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    words: Annotated[Path, typer.Option(metavar="FILE", help="List of English names, one per line.")],
+    scene: Annotated[
+        Path | None, typer.Option(help="Scene folder with the photographs. Default: rendered images.")
+    ] = None,
+    model: DetectorModel = None,
+    masks_model: BoxModel = None,
+    yes: Yes = False,
+    device: Device = "auto",
+) -> None:
+    """Name the objects of a result from a list of words."""
+    from backend.select import open_result
+    from backend.words import read_words
+    from backend.words.naming import name_objects
+
+    wanted = read_words(words)
+    opened = open_result(folder, device)
+    answers = _search(wanted, folder, opened, scene, model, masks_model, yes, device)
+    named, total = name_objects(folder, answers)
+    for label, given in named.items():
+        typer.echo(f"{label:>5}  {given}")
+    typer.echo(f"{len(named)} of {total} objects named: {folder / 'objects.json'}")
 
 
 @app.command()

@@ -91,7 +91,7 @@ class _Stage:
         self.splats, self.device = splats, device
         self.colours = palette(int(labels.max(initial=0)))[labels].astype(np.float32) / 255
         self.background = labels == 0
-        self.axes = _frame(np.array(up))
+        self.axes = axes_about(np.array(up))
         self.local = splats.means @ self.axes.T.astype(np.float32)
         looked_at = self.local if self.background.all() else self.local[~self.background]
         low, high = np.percentile(looked_at, INSIDE, axis=0)
@@ -104,7 +104,7 @@ class _Stage:
         """Return the view from ``angle`` in radians about the vertical."""
         sideways, height = np.cos(ELEVATION), np.sin(ELEVATION)
         place = self.centre + self.distance * np.array([sideways * np.cos(angle), sideways * np.sin(angle), height])
-        camera = _camera(place @ self.axes, self.centre @ self.axes, self.axes[2])
+        camera = camera_towards(place @ self.axes, self.centre @ self.axes, self.axes[2], SIZE)
         hidden = ((self.local > self.high) & (place > self.high)) | ((self.local < self.low) & (place < self.low))
         shown = np.nonzero(~(self.background & hidden.any(1)))[0]
         part = self.splats.pick(shown)
@@ -117,7 +117,7 @@ class _Stage:
         return Image.fromarray(np.round(255 * pair.clip(0, 1)).astype(np.uint8))
 
 
-def _frame(up: NDArray[np.float64]) -> NDArray[np.float64]:
+def axes_about(up: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a rotation (3, 3): rows are two horizontal axes and the vertical one."""
     other = np.eye(3)[np.abs(up).argmin()]
     first = np.cross(other, up)
@@ -125,14 +125,17 @@ def _frame(up: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([first, np.cross(up, first), up])
 
 
-def _camera(place: NDArray[np.float64], target: NDArray[np.float64], up: NDArray[np.float64]) -> Camera:
+def camera_towards(
+    place: NDArray[np.float64], target: NDArray[np.float64], up: NDArray[np.float64], size: tuple[int, int]
+) -> Camera:
+    """Return a camera at ``place`` (3,) that looks at ``target`` (3,), upright; ``size`` is (width, height)."""
     ahead = (target - place) / np.linalg.norm(target - place)
     right = np.cross(ahead, up)
     right /= np.linalg.norm(right)
     viewmat = np.eye(4)
     viewmat[:3, :3] = np.stack([right, np.cross(ahead, right), ahead])
     viewmat[:3, 3] = -viewmat[:3, :3] @ place
-    width, height = SIZE
+    width, height = size
     focal = height / 2 / np.tan(FIELD / 2)
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     return Camera(viewmat, K, width, height)

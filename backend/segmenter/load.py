@@ -49,14 +49,20 @@ def load_segmenter(weights: Weights, device: str, per_side: int) -> tuple[Segmen
     kind = kind_of(weights, config)
     recipe = read_recipe(weights.folder, config.model_type)
     auto = library.AutoModelForMaskGeneration if kind is Kind.POINTS else library.AutoModelForUniversalSegmentation
-    model, warnings = _load(auto, weights, config, device)
+    model, warnings = load_model(auto, weights, config, device)
     if kind is Kind.POINTS:
         return PointSegmenter(model, recipe, device, per_side), warnings
     labels = [str(config.id2label.get(i, i)) for i in range(config.num_labels)]
     return QuerySegmenter(model, recipe, device, labels, _task(weights, config)), warnings
 
 
-def _load(auto: Any, weights: Weights, config: Any, device: str) -> tuple[Any, tuple[str, ...]]:
+def load_model(auto: Any, weights: Weights, config: Any, device: str) -> tuple[Any, tuple[str, ...]]:
+    """Return the model of an Auto class on a device, in float32, and warnings.
+
+    Raises:
+        BadArgument: if the weights are damaged or many are missing.
+        Unavailable: if a package is not installed, or the model does not fit into memory.
+    """
     from safetensors import SafetensorError
 
     try:

@@ -43,6 +43,7 @@ class Opened:
         embedding: (N, d) float32, or None if the method trained none.
         cameras: undistorted, of the views, by name, at the size of the result's label maps.
         lenses: lens distortion of the photographs, by view name; views without distortion have no entry.
+        up: up direction in the frame of the capture.
         method: the method that computed the labels.
         device: "auto", "cuda" or "cpu"; for rendering.
     """
@@ -54,6 +55,7 @@ class Opened:
     method: str
     device: str = "cpu"
     lenses: dict[str, Lens] = field(default_factory=dict)
+    up: tuple[float, float, float] = (0.0, -1.0, 0.0)
 
     @cached_property
     def lengths(self) -> NDArray[np.float32]:
@@ -102,13 +104,18 @@ class Selection:
         gaussians: (N,) bool.
         feature: (d,) float32, the feature that was compared; None if labels were used.
         threshold: of the cosine.
-        label: the selected label, if labels were used; else None.
+        objects: the selected labels, if labels were used; else empty.
     """
 
     gaussians: NDArray[np.bool_]
     feature: NDArray[np.float32] | None = None
     threshold: float = THRESHOLD
-    label: int | None = None
+    objects: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> int | None:
+        """The selected label if there is exactly one, else None."""
+        return self.objects[0] if len(self.objects) == 1 else None
 
 
 def open_result(folder: Path, device: str = "cpu") -> Opened:
@@ -117,7 +124,7 @@ def open_result(folder: Path, device: str = "cpu") -> Opened:
     Raises:
         BadResult: if it is not a result, or a file is missing or broken. BadSplats: if its splat file is broken.
     """
-    method = read_table(folder).method
+    table = read_table(folder)
     splats = read_splats(folder)
     labels = splats.extra[LABEL].astype(np.int32)
     stored = read_embedding(folder, len(splats))
@@ -125,7 +132,7 @@ def open_result(folder: Path, device: str = "cpu") -> Opened:
     views = read_views(folder)
     cameras = {name: camera for name, (camera, _) in views.items()}
     lenses = {name: lens for name, (_, lens) in views.items() if lens is not None}
-    return Opened(splats.without_columns(), labels, embedding, cameras, method, device, lenses)
+    return Opened(splats.without_columns(), labels, embedding, cameras, table.method, device, lenses, table.up)
 
 
 def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD, hull: bool = True) -> Selection:
@@ -185,7 +192,7 @@ def view_mask(opened: Opened, selection: Selection, view: str) -> NDArray[np.boo
     """
     camera, rows, columns = opened.drawn(view)
     if selection.feature is None or opened.embedding is None:
-        return (label_map(opened.renderer, opened.labels, camera) == selection.label)[rows, columns]
+        return np.isin(label_map(opened.renderer, opened.labels, camera), selection.objects)[rows, columns]
     rendered = opened.renderer.image(camera, opened.embedding)[rows, columns]
     return alike(rendered, np.linalg.norm(rendered, axis=-1), selection.feature, selection.threshold)
 
@@ -210,4 +217,9 @@ def _by_feature(opened: Opened, feature: NDArray[np.float32], what: str, thresho
 def _by_label(opened: Opened, label: int, what: str) -> Selection:
     if label == 0:
         raise BadArgument(f"{what} is background.", "Choose a Gaussian or a pixel of an object.")
-    return Selection(opened.labels == label, label=label)
+    return select_objects(opened, (label,))
+
+
+def select_objects(opened: Opened, objects: tuple[int, ...]) -> Selection:
+    """Select the Gaussians of some objects."""
+    return Selection(np.isin(opened.labels, objects), objects=objects)

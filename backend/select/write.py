@@ -19,7 +19,10 @@ def describe(opened: Opened, selection: Selection) -> str:
     count = f"{np.count_nonzero(selection.gaussians):,} of {len(opened.labels):,} Gaussians"
     if selection.feature is not None:
         return f"{count} by the embedding of {opened.method}, cosine at least {selection.threshold:g}"
-    return f"{count} by their label, object {selection.label}: {opened.method} has no embedding"
+    if selection.label is None:
+        return f"{count} by their labels, objects {', '.join(map(str, selection.objects))}"
+    why = f": {opened.method} has no embedding" if opened.embedding is None else ""
+    return f"{count} by their label, object {selection.label}{why}"
 
 
 def write_selection(opened: Opened, selection: Selection, out: Path, progress: Progress = silent) -> None:

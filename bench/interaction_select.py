@@ -1,0 +1,258 @@
+"""Selecting by words and by clicks: how often the right object is selected, and how long a click takes.
+
+    python -m bench.interaction_select words ROOM RESULT --seed 0        # of a scene with exact ids, and a result of it
+    python -m bench.interaction_select clicks ROOM RESULT --seed 0
+
+Words: a simulated detector looks at the exact ids of a view in place of a model that looks at the photograph. It
+misses an object in one view of three, puts one box in ten on another object or anywhere, and where an object and its
+look-alike are both visible, it puts three boxes in ten on the look-alike instead. Half of the words that match nothing
+have a look-alike in the scene, which gets a box for them in one view of five. An answer is right if it is the object
+and no other. "one view" is what Contrastive Gaussian Clustering does: the detector looks in one view and the object in
+the box is the answer; "best view" chooses the view that shows the object best, which only the truth knows.
+
+Clicks: at random pixels of the views with id maps, which are the held-out ones, each on a random object that the view
+shows, two pixels or more inside its outline. Times are also measured on the same Gaussians cut into more.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+from scipy.spatial.transform import Rotation
+
+from backend.evaluate.folders import find_maps, find_predicted, read_ids
+from backend.select import open_result
+from backend.select.clicking import Clicks
+from backend.words.choosing import cover
+from backend.words.detecting import NULL_WORDS, Box
+from backend.words.matching import strengths
+from backend.words.search import find_words
+from backend.words.views import Shown, boxes_of, sampled_centres, shown_in, views_of
+from bench.lift import truth_folder
+from protocol.errors import BadArgument
+from protocol.splats import Splats
+
+MISSED, WRONG, MISTAKEN = 1 / 3, 0.1, 0.3
+"""Chances of the simulated detector in a view; see above."""
+MISTAKEN_ABSENT = 0.2
+"""Chance that a word that matches nothing is taken for its look-alike in a view."""
+VISIBLE = 60
+"""Pixels from which an object is detected."""
+ABSENT = "absent"
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _commands() -> None:
+    """Selecting by words and by clicks."""
+
+
+@dataclass
+class SimulatedDetector:
+    """Detects objects in maps of exact ids; see the module.
+
+    Words are numbers of objects, "absent N", or words that match nothing. The value of all pixels of a picture is the
+    number of its view.
+
+    Attributes:
+        truth: per view the (K, 4) boxes of the true objects, and the objects that are visible.
+        alike: the look-alike of each word that has one.
+        rng: of every chance.
+    """
+
+    truth: list[tuple[NDArray[np.float64], NDArray[np.int64]]]
+    alike: dict[str, int]
+    rng: np.random.Generator
+
+    def __call__(self, photograph: NDArray[np.uint8], words: Sequence[str]) -> list[list[Box]]:
+        boxes, visible = self.truth[int(photograph[0, 0, 0])]
+        return [self._of(word, boxes, visible, photograph.shape[:2]) for word in words]
+
+    def _of(self, word: str, boxes: NDArray, visible: NDArray, size: tuple[int, ...]) -> list[Box]:
+        rng = self.rng
+        target = int(word) if word.isdigit() else 0
+        alike = self.alike.get(word, 0)
+        found: int | None = target if target in visible else None
+        if alike in visible and rng.random() < (MISTAKEN if target else MISTAKEN_ABSENT):
+            found = alike
+            if not target:
+                return [self._box(boxes[alike], rng.normal(0.45, 0.15))]
+        if rng.random() < WRONG:
+            if len(visible) and rng.random() < 0.7:
+                return [self._box(boxes[rng.choice(visible)], rng.normal(0.45, 0.15))]
+            place = np.sort(rng.uniform(0, 1, (2, 2)), axis=0) * size[::-1]
+            return [self._box(place.ravel(), rng.normal(0.45, 0.15))]
+        if found is None or rng.random() < MISSED:
+            return []
+        return [self._box(boxes[found], rng.normal(0.6, 0.15))]
+
+    def _box(self, corners: NDArray, score: float) -> Box:
+        """Return a box whose sides are off by about a twentieth of its size."""
+        sides = np.tile(corners[2:] - corners[:2], 2)
+        left, top, right, bottom = corners + self.rng.normal(0, 0.05, 4) * sides
+        return Box(float(np.clip(score, 0.25, 0.95)), left, top, max(right, left + 1), max(bottom, top + 1))
+
+
+def true_boxes(ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the boxes of the objects in a map of exact ids, and which are large enough to be detected."""
+    area = np.bincount(ids.ravel())
+    visible = np.flatnonzero(area >= VISIBLE)
+    return boxes_of(ids, len(area)), visible[visible > 0]
+
+
+def look_alikes(objects: Sequence[int], rng: np.random.Generator) -> dict[str, int]:
+    """Return pairs of objects that look alike, at random, so that every object has one."""
+    order = rng.permutation(objects)
+    turned = np.roll(order, 1)
+    return {str(each): int(other) for each, other in zip(order, turned, strict=True)}
+
+
+def right_labels(views: Sequence[Shown], truth: dict[str, NDArray[np.int64]]) -> dict[int, int]:
+    """Return the label that each true object has in the result: the one of largest intersection over union."""
+    count = len(views[0].shown)
+    kinds = 1 + max(int(each.max()) for each in truth.values())
+    common = np.zeros((kinds, count), np.int64)
+    for view in views:
+        common += np.bincount(truth[view.name].ravel() * count + view.ids.ravel(), minlength=kinds * count).reshape(
+            kinds, count
+        )
+    joined = common.sum(1, keepdims=True) + common.sum(0, keepdims=True) - common
+    iou = common / np.maximum(joined, 1)
+    return {k: int(iou[k, 1:].argmax()) + 1 for k in range(1, kinds) if iou[k, 1:].max(initial=0) > 0.5}
+
+
+def one_view(word: str, view: Shown, picture: NDArray[np.uint8], detector: SimulatedDetector) -> int | None:
+    """Return the object in the best box of one view, or None."""
+    boxes = detector(picture, [word])[0]
+    if not boxes:
+        return None
+    best = max(boxes, key=lambda box: box.score)
+    found = strengths([best], view)
+    return int(found.argmax()) if found.any() else None
+
+
+@app.command()
+def words(
+    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
+    result: Annotated[Path, typer.Argument(help="A result of it.")],
+    seed: Annotated[int, typer.Option(help="Of the detector.")] = 0,
+    trials: Annotated[int, typer.Option(help="Words for objects, and words that match nothing.")] = 200,
+) -> None:
+    """Search for objects with the simulated detector."""
+    files = find_maps(truth_folder(room))
+    views, _ = views_of(open_result(result), result)
+    views = [view for view in views if view.name in files]
+    truth = {view.name: read_ids(files[view.name]) for view in views}
+    labels = right_labels(views, truth)
+    objects = sorted({int(k) for each in truth.values() for k in np.unique(each) if k})
+    pictures = {name: np.full((*ids.shape, 3), number, np.uint8) for number, (name, ids) in enumerate(truth.items())}
+    boxes = [true_boxes(ids) for ids in truth.values()]
+    rng = np.random.default_rng(seed)
+    present, absent, single, best, looked = [], [], [], [], []
+    shown = np.array([view.shown for view in views])
+    reference = cover(shown[:, 1:], 1)[0]
+    while len(present) < trials:
+        alike = look_alikes(objects, rng)
+        names = [str(k) for k in rng.permutation(objects)[: trials - len(present)]]
+        for number, name in enumerate(names):
+            nothing = f"{ABSENT} {number}"
+            if number % 2:
+                alike[nothing] = int(rng.choice(objects))
+            detector = SimulatedDetector(boxes, alike, rng)
+            right = labels.get(int(name))
+            for word, scores in ((name, present), (nothing, absent)):
+                answer = find_words([word], views, lambda view: pictures[view.name], detector, null_words=NULL_WORDS)[0]
+                wanted = [right] if word == name else []
+                scores.append([found.label for found in answer.found] == wanted)
+                looked.append(len(answer.views))
+            at = int(shown[:, right].argmax()) if right is not None else reference
+            for view, scores in ((views[reference], single), (views[at], best)):
+                picture = pictures[view.name]
+                scores.append(
+                    (
+                        one_view(name, view, picture, detector) == right,
+                        one_view(nothing, view, picture, detector) is None,
+                    )
+                )
+    print(f"{len(objects)} objects, {len(labels)} of them in the result; {trials} words of each kind, seed {seed}")
+    for way, right, nothing in (
+        ("several views", np.mean(present), np.mean(absent)),
+        ("one view", *np.mean(single, 0)),
+        ("best view", *np.mean(best, 0)),
+    ):
+        print(f"{way:>14}: right object {right:.1%}, nothing for words that match nothing {nothing:.1%}")
+    print(f"views looked in: mean {np.mean(looked):.1f}, at most {max(looked)} of {len(views)}")
+
+
+@app.command()
+def clicks(
+    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
+    result: Annotated[Path, typer.Argument(help="A result of it, with held-out views.")],
+    seed: Annotated[int, typer.Option(help="Of the pixels.")] = 0,
+    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
+) -> None:
+    """Click objects at random pixels."""
+    opened = open_result(result)
+    files = find_maps(truth_folder(room))
+    stored = {name: file for name, file in find_predicted(result).items() if name in files}
+    truth = {name: read_ids(files[name]) for name in stored}
+    samples = sampled_centres(opened.splats.means, opened.labels, int(opened.labels.max()))
+    views = [
+        shown_in(name, opened.cameras[name], read_ids(file).astype(np.int32), samples) for name, file in stored.items()
+    ]
+    labels = right_labels(views, truth)
+    rng = np.random.default_rng(seed)
+    places = []
+    while len(places) < count:
+        view = views[int(rng.integers(len(views)))]
+        ids = truth[view.name]
+        inside = (minimum_filter(ids, 5) == maximum_filter(ids, 5)) & (ids > 0)
+        if inside.any():
+            k = int(rng.choice(np.unique(ids[inside])))
+            y, x = rng.choice(np.argwhere(inside & (ids == k)))
+            places.append((view.camera, int(x) + 0.5, int(y) + 0.5, labels.get(k)))
+    for gaussians in (len(opened.splats), 100_000, 1_000_000):
+        times = max(1, round(gaussians / len(opened.splats)))
+        clicked = Clicks(cut(opened.splats, times), np.repeat(opened.labels, times))
+        right, seconds = 0, []
+        for camera, x, y, label in places:
+            begin = time.perf_counter()
+            try:
+                found, _ = clicked.click(camera, x, y)
+            except BadArgument:
+                found = 0
+            seconds.append(1e3 * (time.perf_counter() - begin))
+            right += found == label
+        print(
+            f"{len(clicked.labels):,} Gaussians, {count} clicks, seed {seed}: right object {right / count:.1%}; "
+            f"median {np.median(seconds):.1f} ms, at most {max(seconds):.1f} ms"
+        )
+
+
+def cut(splats: Splats, times: int) -> Splats:
+    """Return the Gaussians with each replaced by ``times`` smaller ones inside it."""
+    if times == 1:
+        return splats
+    rng = np.random.default_rng(0)
+    many = splats.pick(np.repeat(np.arange(len(splats)), times))
+    offsets = rng.normal(size=many.means.shape) * np.exp(many.scales) * 0.7
+    turned = Rotation.from_quat(np.roll(many.quats, -1, axis=1)).apply(offsets)
+    smaller = (many.scales - np.log(times) / 2).astype(np.float32)
+    return replace(many, means=(many.means + turned).astype(np.float32), scales=smaller)
+
+
+if __name__ == "__main__":
+    app()
