@@ -46,7 +46,7 @@ def _gsplat() -> Finding:
     state = kernels.look()
     if not torch.cuda.is_available():
         return Finding("gsplat", True, f"{found}, kernels not needed: {state.sentence}")
-    remedy = "" if state.usable else f"Install a CUDA toolkit of version {torch.version.cuda} with nvcc."
+    remedy = "" if state.usable else f"Install splatlift[nvcc], or a CUDA toolkit of version {torch.version.cuda}."
     return Finding("gsplat", state.usable, f"{found}, kernels {state.sentence}", remedy)
 
 

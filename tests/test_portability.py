@@ -30,7 +30,7 @@ SUITES = (
 GUARDED = {
     ("backend/server/process_tree.py", "os.killpg"): "where the system has process groups",
     ("backend/memory.py", "resource"): "where there is such a module",
-    ("backend/server/file_limit.py", "resource"): "on other systems than Windows",
+    ("backend/server/file_limit.py", "resource"): "where there is such a module",
     ("backend/reconstruct/photo_cache.py", "os.posix_fadvise"): "where there is such a call",
 }
 """Uses that the code itself asks for first."""

@@ -49,7 +49,8 @@ def label_samples(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return labels and the share of light that agrees with the label, both (N,)."""
     surface = voxels(samples, least)
-    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, rng, noisy=True)
     part = supported(samples, surface, objects_of(surface, planes, how), how.support)
     return vote(samples, surface, part, gaussians)
 

@@ -62,11 +62,13 @@ def bounding_planes(
     counts: NDArray[np.int64],
     edge: float,
     rng: np.random.Generator,
+    *,
+    noisy: bool = False,
 ) -> list[Plane]:
     """Return the planes that bound the visible surface, the largest first.
 
-    If there is none, a second search allows for a floor without texture, which is a thick layer of noise: voxels are
-    weighted by their samples, as noise has many voxels with few samples, and the limits on normals are wider.
+    If there is none, a second search can allow for a floor without texture, which is a thick layer of noise: voxels
+    are weighted by their samples, as noise has many voxels with few samples, and the limits on normals are wider.
 
     Args:
         points: (V, 3) float64, one per voxel of the surface.
@@ -74,9 +76,12 @@ def bounding_planes(
         counts: (V,) int64, samples of the surface in each voxel.
         edge: of a voxel, scene units.
         rng: random generator.
+        noisy: whether to search a second time if no plane is found.
     """
     found = _bounding(points, normals, np.ones(len(points)), edge, FLAT, THICKNESS, rng)
-    return found or _bounding(points, normals, counts.astype(np.float64), edge, NOISY_FLAT, NOISY_THICKNESS, rng)
+    if found or not noisy:
+        return found
+    return _bounding(points, normals, counts.astype(np.float64), edge, NOISY_FLAT, NOISY_THICKNESS, rng)
 
 
 def _bounding(

@@ -25,6 +25,7 @@ import torch
 
 log = logging.getLogger(__name__)
 
+COMPILER = "nvcc.exe" if sys.platform == "win32" else "nvcc"
 NAME = "gsplat_cuda"
 """gsplat's name for the extension and its folder; the compiled module only loads under this name."""
 
@@ -87,13 +88,19 @@ def load() -> str | None:
 
 @contextlib.contextmanager
 def _own_tools() -> Iterator[None]:
-    """Add this Python's scripts to PATH: torch needs ninja, which is installed there, to load an extension."""
-    before = os.environ.get("PATH", "")
+    """Add this Python's scripts to PATH, and give torch the CUDA toolkit that pip installed if it found no other.
+
+    torch needs ninja, which is one of those scripts, to load an extension.
+    """
+    from torch.utils import cpp_extension
+
+    before, toolkit = os.environ.get("PATH", ""), cpp_extension.CUDA_HOME
     os.environ["PATH"] = os.pathsep.join(filter(None, [before, sysconfig.get_path("scripts")]))
+    cpp_extension.CUDA_HOME = toolkit or _packaged_toolkit()
     try:
         yield
     finally:
-        os.environ["PATH"] = before
+        os.environ["PATH"], cpp_extension.CUDA_HOME = before, toolkit
 
 
 def _compiled() -> Path | None:
@@ -107,10 +114,21 @@ def _compiled() -> Path | None:
 
 
 def _compiler() -> str | None:
-    from torch.utils.cpp_extension import CUDA_HOME
+    from torch.utils import cpp_extension
 
-    inside = Path(CUDA_HOME, "bin", "nvcc") if CUDA_HOME else None
-    return str(inside) if inside is not None and inside.is_file() else shutil.which("nvcc")
+    for home in (cpp_extension.CUDA_HOME, _packaged_toolkit()):
+        nvcc = Path(home, "bin", COMPILER) if home else None
+        if nvcc is not None and nvcc.is_file():
+            return str(nvcc)
+    return shutil.which("nvcc")
+
+
+def _packaged_toolkit() -> str | None:
+    """Return the folder of the CUDA toolkit that pip installed for torch's version of CUDA, which holds ``bin``."""
+    found = importlib.util.find_spec("nvidia")
+    major = (torch.version.cuda or "").partition(".")[0]
+    folders = [Path(place, f"cu{major}") for place in (found.submodule_search_locations if found else None) or ()]
+    return next((str(folder) for folder in folders if (folder / "bin" / COMPILER).is_file()), None)
 
 
 def _give(compiled: Path) -> None:

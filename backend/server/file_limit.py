@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 
 MAX_CONNECTIONS = 256
 """Connections that control and bulk may each have."""
@@ -19,9 +18,10 @@ def raise_file_limit() -> int:
 
     Workers inherit the limit.
     """
-    if sys.platform == "win32":
-        return MAX_CONNECTIONS  # sockets are not counted with files there
-    import resource
+    try:
+        import resource
+    except ImportError:  # Windows, where sockets are not counted with files
+        return MAX_CONNECTIONS
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)

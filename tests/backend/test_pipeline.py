@@ -152,7 +152,7 @@ def by_model(small_room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / name).write_text(content)
     monkeypatch.setattr("backend.segmenter.run.load_segmenter", lambda *args: (model, ()))
-    asked = replace(SMALL, steps=100, test_views="last:0.2", masks_model=str(tmp_path / "model"))
+    asked = replace(SMALL, steps=300, test_views="last:0.2", masks_model=str(tmp_path / "model"))
     return room, asked, model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from pathlib import Path
@@ -115,6 +116,33 @@ def test_the_doctor_tells_and_does_not_compile(machine: Path, monkeypatch):
     monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
     finding = doctor._gsplat()
     assert not finding.good
-    assert "Install a CUDA toolkit" in finding.remedy
+    assert "or a CUDA toolkit" in finding.remedy
     (machine / "gsplat_cuda.so").write_bytes(bytes(1 << 20))
     assert str(machine) in doctor._gsplat().found
+
+
+def test_the_toolkit_that_pip_installed_is_used_where_torch_found_none(machine: Path, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    packages = tmp_path / "site-packages"
+    for name in ("cu12", "cu13"):
+        (packages / "nvidia" / name / "bin").mkdir(parents=True)
+        (packages / "nvidia" / name / "bin" / kernels.COMPILER).write_text("")
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    assert not kernels.look().usable
+    monkeypatch.syspath_prepend(str(packages))
+    assert str(packages / "nvidia" / "cu13" / "bin" / kernels.COMPILER) in kernels.look().sentence
+    seen: list[object] = []
+    backend(monkeypatch, object())
+    real = kernels._own_tools
+
+    @contextlib.contextmanager
+    def watched():
+        with real():
+            seen.append(cpp_extension.CUDA_HOME)
+            yield
+
+    monkeypatch.setattr(kernels, "_own_tools", watched)
+    assert kernels.load() is None
+    assert seen == [str(packages / "nvidia" / "cu13")]
+    assert cpp_extension.CUDA_HOME is None
