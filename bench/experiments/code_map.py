@@ -51,6 +51,6 @@ def rendered_values(found: Trained, blend: Blend) -> NDArray[np.float32]:
     if blend == "signs":
         values = np.sign(values)
         if semantic is not None:
-            values = values * (semantic > 0)[:, None]
+            values = values * (semantic > 0)[:, None].astype(np.float32)
             semantic = np.sign(semantic)
     return values if semantic is None else np.column_stack([values, semantic])
