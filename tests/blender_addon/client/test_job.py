@@ -734,6 +734,7 @@ def test_where_the_server_works_on_others_first_is_shown(stage, capture):
     stage.server.push(first.id, state="cancelled")
     stage.play(lambda: first.final)
     stage.pass_time(HEARTBEAT_INTERVAL + 1)
+    stage.play(lambda: second.ahead == 0)
     assert second.ahead == 0
 
 
