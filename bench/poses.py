@@ -27,6 +27,7 @@ from rich.table import Table
 from backend.mapping import make_workspace
 from backend.render import Renderer
 from backend.scene import load_scene
+from backend.scene.pose import looking_at
 from backend.scene.types import Camera, Scene
 from backend.scene.unposed import find_unposed
 from backend.scene.videos import frame_name
@@ -130,13 +131,7 @@ def around(cameras: list[Camera]) -> list[Camera]:
     made = []
     for angle in np.linspace(0, ARC, FRAMES):
         place = target + radius * (np.cos(angle) * first + np.sin(angle) * second) + height * up
-        ahead = (target - place) / np.linalg.norm(target - place)
-        right = np.cross(ahead, up)
-        right /= np.linalg.norm(right)
-        viewmat = np.eye(4)
-        viewmat[:3, :3] = np.stack([right, np.cross(ahead, right), ahead])
-        viewmat[:3, 3] = -viewmat[:3, :3] @ place
-        made.append(Camera(viewmat, K, width, height_px))
+        made.append(Camera(looking_at(place, target, up), K, width, height_px))
     return made
 
 

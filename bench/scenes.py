@@ -18,6 +18,7 @@ from backend.demo.noise import PROFILES, Noise, spoil
 from backend.lift.evidence.views import MaskedView
 from backend.lift.label_maps import label_map
 from backend.render import Renderer
+from backend.scene.pose import looking_at
 from backend.scene.types import VOID, Camera
 from protocol.sh import SH0
 from protocol.splats import Splats
@@ -109,12 +110,7 @@ def _camera(reach: float, size: int, rng: np.random.Generator) -> Camera:
     eye = np.array([np.cos(angle), np.sin(angle), 0.0]) * reach * rng.uniform(0.95, 1.4)
     eye[2] = min(rng.uniform(0.8, 1.5) + 0.3 * reach, 0.8 * HEIGHT)
     target = np.append(rng.uniform(-0.35, 0.35, 2) * reach, 0.15)
-    forward = (target - eye) / np.linalg.norm(target - eye)
-    right = np.cross(forward, [0, 0, 1.0])
-    right /= np.linalg.norm(right)
-    viewmat = np.eye(4)
-    viewmat[:3, :3] = np.stack([right, np.cross(forward, right), forward])
-    viewmat[:3, 3] = -viewmat[:3, :3] @ eye
+    viewmat = looking_at(eye, target, [0, 0, 1.0])
     focal = 0.9 * size
     return Camera(viewmat, np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]]), size, size)
 

@@ -19,6 +19,7 @@ from trimesh import creation
 from backend.compiled import kernel
 from backend.demo.noise import PROFILES, spoil
 from backend.demo.scene import write_colmap
+from backend.scene.pose import looking_at
 from backend.scene.types import Camera
 
 EACH = 3
@@ -246,13 +247,7 @@ def cameras(seed: int) -> list[Camera]:
         angle = i * np.pi * (3 - np.sqrt(5))
         lift = np.radians(12 + 58 * ((i * 0.7548776662) % 1.0))
         eye = 3.6 * np.array([np.cos(angle) * np.cos(lift), np.sin(angle) * np.cos(lift), np.sin(lift)])
-        forward = np.array([0, 0, 0.35]) + rng.normal(0, 0.05, 3) - eye
-        forward /= np.linalg.norm(forward)
-        right = np.cross(forward, [0, 0, 1.0])
-        right /= np.linalg.norm(right)
-        viewmat = np.eye(4)
-        viewmat[:3, :3] = np.stack([right, np.cross(forward, right), forward])
-        viewmat[:3, 3] = -viewmat[:3, :3] @ eye
+        viewmat = looking_at(eye, np.array([0, 0, 0.35]) + rng.normal(0, 0.05, 3), [0, 0, 1.0])
         focal = 1.45 * SIZE
         found.append(Camera(viewmat, np.array([[focal, 0, SIZE / 2], [0, focal, SIZE / 2], [0, 0, 1]]), SIZE, SIZE))
     return found

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from backend.demo.noise import PROFILES, spoil
 from backend.demo.world import World
 from backend.progress import Progress, silent
+from backend.scene.pose import looking_at
 from backend.scene.types import Camera
 
 OBJECTS = 10
@@ -56,13 +57,7 @@ def look_at_room(index: int, views: int, size: int) -> Camera:
     angle = index * np.pi * (3 - np.sqrt(5))
     height = 0.9 + 1.1 * ((index * 0.7548776662) % 1.0)
     eye = np.array([2.5 * np.cos(angle), 2.5 * np.sin(angle), height])
-    forward = np.array([0.0, 0.0, 0.2]) - eye
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    viewmat = np.eye(4)
-    viewmat[:3, :3] = np.stack([right, np.cross(forward, right), forward])
-    viewmat[:3, 3] = -viewmat[:3, :3] @ eye
+    viewmat = looking_at(eye, np.array([0.0, 0.0, 0.2]), [0.0, 0.0, 1.0])
     focal = 1.05 * size
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     return Camera(viewmat, K, size, size)

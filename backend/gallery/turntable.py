@@ -14,6 +14,7 @@ from PIL import Image
 
 from backend.progress import Progress, silent
 from backend.render import Renderer, sh_colours
+from backend.scene.pose import looking_at
 from backend.scene.types import Camera
 from protocol.result.colours import palette
 from protocol.splats import Splats
@@ -129,13 +130,7 @@ def camera_towards(
     place: NDArray[np.float64], target: NDArray[np.float64], up: NDArray[np.float64], size: tuple[int, int]
 ) -> Camera:
     """Return a camera at ``place`` (3,) that looks at ``target`` (3,), upright; ``size`` is (width, height)."""
-    ahead = (target - place) / np.linalg.norm(target - place)
-    right = np.cross(ahead, up)
-    right /= np.linalg.norm(right)
-    viewmat = np.eye(4)
-    viewmat[:3, :3] = np.stack([right, np.cross(ahead, right), ahead])
-    viewmat[:3, 3] = -viewmat[:3, :3] @ place
     width, height = size
     focal = height / 2 / np.tan(FIELD / 2)
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-    return Camera(viewmat, K, width, height)
+    return Camera(looking_at(place, target, up), K, width, height)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -45,3 +47,22 @@ def rigid(matrix: ArrayLike, what: str) -> NDArray[np.float64]:
 def viewmat_from_opengl(camera_to_world: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert a rigid camera-to-world matrix with OpenGL axes to a (4, 4) world-to-camera matrix with OpenCV axes."""
     return np.linalg.inv(camera_to_world @ OPENGL_TO_OPENCV)
+
+
+def looking_at(
+    eye: NDArray[np.float64], target: NDArray[np.float64], up: NDArray[np.float64] | Sequence[float]
+) -> NDArray[np.float64]:
+    """Return the (4, 4) float64 world-to-camera matrix with OpenCV axes of an upright camera.
+
+    Args:
+        eye: (3,), the camera's position.
+        target: (3,), the point in the middle of its image.
+        up: (3,), of any length and not along the line of sight.
+    """
+    ahead = (target - eye) / np.linalg.norm(target - eye)
+    right = np.cross(ahead, up)
+    right /= np.linalg.norm(right)
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = np.stack([right, np.cross(ahead, right), ahead])
+    viewmat[:3, 3] = -viewmat[:3, :3] @ eye
+    return viewmat

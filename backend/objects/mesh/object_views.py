@@ -12,6 +12,7 @@ from scipy.ndimage import median_filter
 
 from backend.render.model import NEAR
 from backend.render.opacity_depth import DepthRenderer
+from backend.scene.pose import looking_at
 from backend.scene.types import Camera
 
 CAPTURE_VIEWS = 40
@@ -139,16 +140,12 @@ def _orbit(box: Box, captured: Sequence[Camera]) -> list[Camera]:
     ways = np.stack([around * np.cos(turn), around * np.sin(turn), height], 1)
     ways = ways[(ways @ seen_from.T).max(1) >= ORBIT_ANGLE]
     distance = ORBIT_DISTANCE * box.diagonal / 2
-    return [_camera_towards(box.middle, box.middle + distance * way, distance) for way in ways]
+    return [_camera_towards(box.middle, box.middle + distance * way) for way in ways]
 
 
-def _camera_towards(target: NDArray, eye: NDArray, distance: float) -> Camera:
-    forward = (target - eye) / distance
-    side = np.cross(forward, np.eye(3)[np.abs(forward).argmin()])
-    side /= np.linalg.norm(side)
-    viewmat = np.eye(4)
-    viewmat[:3, :3] = np.stack([side, np.cross(forward, side), forward])
-    viewmat[:3, 3] = -viewmat[:3, :3] @ eye
+def _camera_towards(target: NDArray, eye: NDArray) -> Camera:
+    # No direction is up here; the axis farthest from the line of sight serves.
+    viewmat = looking_at(eye, target, np.eye(3)[np.abs(target - eye).argmin()])
     # The whole box is visible from ORBIT_DISTANCE times its half diagonal.
     return Camera(
         viewmat, np.array([[LONGEST, 0, LONGEST / 2], [0, LONGEST, LONGEST / 2], [0, 0, 1.0]]), LONGEST, LONGEST
