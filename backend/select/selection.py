@@ -19,7 +19,7 @@ from backend.objects.result import read_views
 from backend.render import Renderer
 from backend.scene.lens import Lens
 from backend.scene.types import Camera
-from backend.scene.wide_pinhole import wide_pinhole
+from backend.scene.wide_pinhole import WidePinhole, wide_pinhole
 from backend.select.hull import inside_hull
 from protocol.errors import BadArgument, NotFound
 from protocol.lists import first_of
@@ -78,22 +78,9 @@ class Opened:
             raise NotFound(f"The result has no view {view!r}.", f"Its views: {first_of(list(self.cameras), 5)}.")
         return self.cameras[view]
 
-    def drawn(self, view: str) -> tuple[Camera, NDArray[np.int64], NDArray[np.int64]]:
-        """Return a camera to render a view with, and the mapping to its photograph with lens distortion.
-
-        Returns:
-            A pinhole camera, and (H, W) int64 rows and columns: for each pixel of the photograph the corresponding
-            pixel of that camera's image.
-
-        Raises:
-            NotFound: if there is no such view.
-        """
-        camera = self.camera(view)
-        if view not in self.lenses:
-            rows, columns = np.indices((camera.height, camera.width), np.int64)
-            return camera, rows, columns
-        whole = wide_pinhole(self.lenses[view], camera)
-        return whole.camera, whole.rows, whole.columns
+    def wide(self, view: str) -> WidePinhole | None:
+        """Return the camera to render a photograph with lens distortion with; None for one without distortion."""
+        return wide_pinhole(self.lenses[view], self.camera(view)) if view in self.lenses else None
 
 
 @dataclass(frozen=True)
@@ -144,8 +131,8 @@ def select_gaussian(opened: Opened, gaussian: int, threshold: float = THRESHOLD,
         threshold: least cosine similarity of the embeddings.
         hull: whether to select all Gaussians inside the convex hull of the similar ones.
 
-        Raises:
-            BadArgument: if there is no such Gaussian, or it belongs to no object.
+    Raises:
+        BadArgument: if there is no such Gaussian, or it belongs to no object.
     """
     if not 0 <= gaussian < len(opened.labels):
         raise BadArgument(
@@ -174,8 +161,9 @@ def select_pixel(
             f"Pixel {x} {y} is outside view {view}.", f"The view has {camera.width} columns and {camera.height} rows."
         )
     what = f"Pixel {x} {y} of view {view}"
-    camera, rows, columns = opened.drawn(view)
-    row, column = int(rows[y, x]), int(columns[y, x])
+    row, column = y, x
+    if (whole := opened.wide(view)) is not None:
+        camera, row, column = whole.camera, int(whole.rows[y, x]), int(whole.columns[y, x])
     found = opened.renderer.contributions(camera, np.array([row * camera.width + column], np.int64), STRONGEST)
     if found.weights.max() <= 0:
         raise BadArgument(f"{what} does not show a Gaussian.", "Choose a pixel on an object.")
@@ -190,11 +178,14 @@ def view_mask(opened: Opened, selection: Selection, view: str) -> NDArray[np.boo
     Raises:
         NotFound: if there is no such view.
     """
-    camera, rows, columns = opened.drawn(view)
+    whole = opened.wide(view)
+    camera = opened.camera(view) if whole is None else whole.camera
     if selection.feature is None or opened.embedding is None:
-        return np.isin(label_map(opened.renderer, opened.labels, camera), selection.objects)[rows, columns]
-    rendered = opened.renderer.image(camera, opened.embedding)[rows, columns]
-    return alike(rendered, np.linalg.norm(rendered, axis=-1), selection.feature, selection.threshold)
+        mask = np.isin(label_map(opened.renderer, opened.labels, camera), selection.objects)
+    else:
+        rendered = opened.renderer.image(camera, opened.embedding)
+        mask = alike(rendered, np.linalg.norm(rendered, axis=-1), selection.feature, selection.threshold)
+    return mask if whole is None else mask[whole.rows, whole.columns]
 
 
 def alike(
