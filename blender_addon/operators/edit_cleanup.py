@@ -9,20 +9,11 @@ import bpy
 
 from ..editing.cleanup import OPACITY, SIZE, VIEWS, Marked, clear_marks, mark_floaters, remove_marked
 from ..editing.floaters import GAP, LARGEST
-from .edit_targets import can_edit, need_targets
+from .edit_targets import EditOperator, need_targets
 from .reporting import reporting
 
 
-class _Edit:
-    bl_options = {"REGISTER", "UNDO"}
-    report: Any
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return can_edit(cls, context)
-
-
-class SPLATLIFT_OT_mark_floaters(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_mark_floaters(EditOperator, bpy.types.Operator):
     """Mark Gaussians of the selected objects that are probably floaters. Marked Gaussians are red and selected in \
 Edit Mode. Nothing is deleted yet"""
 
@@ -82,7 +73,7 @@ Edit Mode. Nothing is deleted yet"""
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_remove_marked(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_remove_marked(EditOperator, bpy.types.Operator):
     """Delete the marked Gaussians of the selected objects"""
 
     bl_idname = "splatlift.remove_marked"
@@ -94,7 +85,7 @@ class SPLATLIFT_OT_remove_marked(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_clear_marks(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_clear_marks(EditOperator, bpy.types.Operator):
     """Keep the marked Gaussians of the selected objects and remove the marks"""
 
     bl_idname = "splatlift.clear_marks"

@@ -18,20 +18,11 @@ from ..editing.remove import delete_selection
 from ..editing.split import split_pieces, split_selection
 from ..settings import shown_scene
 from .edit_objects import show_only
-from .edit_targets import can_edit, need_targets
+from .edit_targets import EditOperator, need_targets
 from .reporting import reporting
 
 
-class _Edit:
-    bl_options = {"REGISTER", "UNDO"}
-    report: Any
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return can_edit(cls, context)
-
-
-class SPLATLIFT_OT_split_selection(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_split_selection(EditOperator, bpy.types.Operator):
     """Move the Gaussians selected in Edit Mode to a new object, one for each edited object"""
 
     bl_idname = "splatlift.split_selection"
@@ -45,7 +36,7 @@ class SPLATLIFT_OT_split_selection(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_split_pieces(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_split_pieces(EditOperator, bpy.types.Operator):
     """Make every separate piece a new object. The largest piece stays in the object"""
 
     bl_idname = "splatlift.split_pieces"
@@ -74,7 +65,7 @@ class SPLATLIFT_OT_split_pieces(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_assign(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_assign(EditOperator, bpy.types.Operator):
     """Assign the Gaussians selected in Edit Mode to another object"""
 
     bl_idname = "splatlift.assign"
@@ -92,7 +83,7 @@ class SPLATLIFT_OT_assign(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_assign_to_background(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_assign_to_background(EditOperator, bpy.types.Operator):
     """Assign the Gaussians selected in Edit Mode to the background"""
 
     bl_idname = "splatlift.assign_to_background"
@@ -105,7 +96,7 @@ class SPLATLIFT_OT_assign_to_background(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_delete_selection(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_delete_selection(EditOperator, bpy.types.Operator):
     """Delete the Gaussians selected in Edit Mode"""
 
     bl_idname = "splatlift.delete_selection"
@@ -118,7 +109,7 @@ class SPLATLIFT_OT_delete_selection(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_remove_floaters(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_remove_floaters(EditOperator, bpy.types.Operator):
     """Delete small pieces far from the rest of the selected objects"""
 
     bl_idname = "splatlift.remove_floaters"

@@ -16,20 +16,11 @@ from ..editing.merge import merge
 from ..editing.parts import pieces_of
 from ..editing.remove import delete
 from ..settings import shown_scene
-from .edit_targets import can_edit, need_scene, need_targets, targets
+from .edit_targets import EditOperator, need_scene, need_targets, targets
 from .reporting import Outcome, reporting
 
 
-class _Edit:
-    bl_options = {"REGISTER", "UNDO"}
-    report: Any
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return can_edit(cls, context)
-
-
-class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_rename(EditOperator, bpy.types.Operator):
     """Rename the selected objects. Several objects are numbered"""
 
     bl_idname = "splatlift.rename"
@@ -49,7 +40,7 @@ class SPLATLIFT_OT_rename(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_recolour(EditOperator, bpy.types.Operator):
     """Set the colour of the selected objects, for the list and for views that show label colours"""
 
     bl_idname = "splatlift.recolour"
@@ -71,7 +62,7 @@ class SPLATLIFT_OT_recolour(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_merge(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_merge(EditOperator, bpy.types.Operator):
     """Merge the selected objects into the active one without moving them"""
 
     bl_idname = "splatlift.merge"
@@ -88,7 +79,7 @@ class SPLATLIFT_OT_merge(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_delete(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_delete(EditOperator, bpy.types.Operator):
     """Delete the selected objects with their Gaussians"""
 
     bl_idname = "splatlift.delete"
@@ -102,7 +93,7 @@ class SPLATLIFT_OT_delete(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_duplicate(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_duplicate(EditOperator, bpy.types.Operator):
     """Copy each selected object to a new collection and select the copies"""
 
     bl_idname = "splatlift.duplicate"
@@ -114,7 +105,7 @@ class SPLATLIFT_OT_duplicate(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_isolate(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_isolate(EditOperator, bpy.types.Operator):
     """Hide everything else in the scene"""
 
     bl_idname = "splatlift.isolate"

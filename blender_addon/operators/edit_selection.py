@@ -18,23 +18,14 @@ from ..editing.grow import grow, shrink
 from ..editing.selection import active_point
 from ..editing.similar import THRESHOLD, Point, select_like
 from ..timer import timer
-from .edit_targets import can_edit, need_targets
+from .edit_targets import EditOperator, need_targets
 from .reporting import reporting
 
 PATIENCE = 10.0
 """Seconds to wait for the server's answer; the first time it has to open the result."""
 
 
-class _Select:
-    bl_options = {"REGISTER", "UNDO"}
-    report: Any
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return can_edit(cls, context)
-
-
-class SPLATLIFT_OT_select_similar(_Select, bpy.types.Operator):
+class SPLATLIFT_OT_select_similar(EditOperator, bpy.types.Operator):
     """Select Gaussians similar to the active or selected ones, by trained embeddings or else by colour"""
 
     bl_idname = "splatlift.select_similar"
@@ -60,7 +51,7 @@ class SPLATLIFT_OT_select_similar(_Select, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _Spread(_Select):
+class _Spread(EditOperator):
     steps: bpy.props.IntProperty(
         name="Steps", description="Number of repetitions", default=1, min=1, soft_max=10, max=100
     )

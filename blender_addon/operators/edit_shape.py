@@ -11,20 +11,11 @@ from ..editing.forms import show_form
 from ..editing.hulls import add_hulls
 from ..editing.origin import set_origin
 from .edit_objects import show_only
-from .edit_targets import can_edit, need_targets
+from .edit_targets import EditOperator, need_targets
 from .reporting import Outcome, reporting
 
 
-class _Edit:
-    bl_options = {"REGISTER", "UNDO"}
-    report: Any
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return can_edit(cls, context)
-
-
-class SPLATLIFT_OT_show_form(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_show_form(EditOperator, bpy.types.Operator):
     """Show the selected objects as Gaussians or as meshes. The other form is kept and hidden"""
 
     bl_idname = "splatlift.show_form"
@@ -46,7 +37,7 @@ class SPLATLIFT_OT_show_form(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_set_origin(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_set_origin(EditOperator, bpy.types.Operator):
     """Put the origin of the selected objects to their base or centre. Nothing moves"""
 
     bl_idname = "splatlift.set_origin"
@@ -66,7 +57,7 @@ class SPLATLIFT_OT_set_origin(_Edit, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_add_hulls(_Edit, bpy.types.Operator):
+class SPLATLIFT_OT_add_hulls(EditOperator, bpy.types.Operator):
     """Add collision hulls to the selected objects as child objects and replace existing ones"""
 
     bl_idname = "splatlift.add_hulls"

@@ -65,3 +65,14 @@ def can_edit(cls: Any, context: Any) -> bool:
     else:
         return True
     return False
+
+
+class EditOperator:
+    """What operators share that edit the selected objects: they can be undone, and are grey without an object."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    report: Any
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return can_edit(cls, context)
