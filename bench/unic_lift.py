@@ -199,6 +199,28 @@ def cases(
         yield made_case(objects, *scene_size(gaussians, size, views, objects), noise, seed)
 
 
+def on_made_scenes(measure: Callable[[Rows, Case], None]) -> Callable[..., None]:
+    """Return the command that adds what ``measure`` finds on each made scene, and shows all rows."""
+
+    def command(
+        objects: Objects = 25,
+        seeds: Seeds = 3,
+        first_seed: First = 100,
+        size: Size = None,
+        gaussians: Count = None,
+        views: Views = 80,
+        results: Results = None,
+    ) -> None:
+        rows = Rows(results)
+        for case in cases(objects, first_seed, seeds, size, gaussians, views):
+            measure(rows, case)
+        rows.show()
+
+    # Not functools.wraps: typer would then read the options of the wrapped function.
+    command.__name__, command.__doc__ = measure.__name__, measure.__doc__
+    return command
+
+
 def add_all(rows: Rows, case: Case) -> None:
     """Add the rows of :func:`scenes` for one case."""
     bench = Bench(case)
@@ -241,88 +263,48 @@ def room(
 
 
 @app.command()
-def changes(
-    objects: Objects = 25,
-    seeds: Seeds = 3,
-    first_seed: First = 100,
-    size: Size = None,
-    gaussians: Count = None,
-    views: Views = 80,
-    results: Results = None,
-) -> None:
+@on_made_scenes
+def changes(rows: Rows, case: Case) -> None:
     """Set each change of the training back alone."""
-    rows = Rows(results)
-    for case in cases(objects, first_seed, seeds, size, gaussians, views):
-        bench = Bench(case)
-        for name, settings in CHANGES.items():
-            codes = add_decodes(rows, bench, settings, name)
-            if not settings:
-                rows.add(case, f"{name}, sigmoids blended, plain", codes.pixels(0.0, "sigmoids"), codes.seconds)
-                rows.add(case, f"{name}, values blended, plain", codes.pixels(0.0, "values"), codes.seconds)
-    rows.show()
+    bench = Bench(case)
+    for name, settings in CHANGES.items():
+        codes = add_decodes(rows, bench, settings, name)
+        if not settings:
+            rows.add(case, f"{name}, sigmoids blended, plain", codes.pixels(0.0, "sigmoids"), codes.seconds)
+            rows.add(case, f"{name}, values blended, plain", codes.pixels(0.0, "values"), codes.seconds)
 
 
 @app.command(name="bits")
-def dimensions(
-    objects: Objects = 25,
-    seeds: Seeds = 3,
-    first_seed: First = 100,
-    size: Size = None,
-    gaussians: Count = None,
-    views: Views = 80,
-    results: Results = None,
-) -> None:
+@on_made_scenes
+def dimensions(rows: Rows, case: Case) -> None:
     """Train codes of 8, 12, 16 and 24 bits."""
-    rows = Rows(results)
-    for case in cases(objects, first_seed, seeds, size, gaussians, views):
-        bench = Bench(case)
-        for d in (8, 12, 16, 24):
-            add_decodes(rows, bench, {"dimensions": d}, f"{d} bits")
-    rows.show()
+    bench = Bench(case)
+    for d in (8, 12, 16, 24):
+        add_decodes(rows, bench, {"dimensions": d}, f"{d} bits")
 
 
 @app.command()
-def losses(
-    objects: Objects = 25,
-    seeds: Seeds = 3,
-    first_seed: First = 100,
-    size: Size = None,
-    gaussians: Count = None,
-    views: Views = 80,
-    results: Results = None,
-) -> None:
+@on_made_scenes
+def losses(rows: Rows, case: Case) -> None:
     """Switch losses off, as the paper's Table 4."""
-    rows = Rows(results)
-    for case in cases(objects, first_seed, seeds, size, gaussians, views):
-        bench = Bench(case)
-        for name, (settings, paper) in LOSSES.items():
-            add_decodes(rows, bench, settings, f"{name} (paper {paper})")
-    rows.show()
+    bench = Bench(case)
+    for name, (settings, paper) in LOSSES.items():
+        add_decodes(rows, bench, settings, f"{name} (paper {paper})")
 
 
 @app.command(name="hdbscan")
-def against_hdbscan(
-    objects: Objects = 25,
-    seeds: Seeds = 3,
-    first_seed: First = 100,
-    size: Size = None,
-    gaussians: Count = None,
-    views: Views = 80,
-    results: Results = None,
-) -> None:
+@on_made_scenes
+def against_hdbscan(rows: Rows, case: Case) -> None:
     """Compare with HDBSCAN, as the paper's Table 5 (94.0 by bits, 94.6 by HDBSCAN)."""
-    rows = Rows(results)
-    for case in cases(objects, first_seed, seeds, size, gaussians, views):
-        bench = Bench(case)
-        codes = add_decodes(rows, bench, {}, "bits")
-        assert codes.found.semantic is not None
-        begin = time.perf_counter()
-        labels = clustered(codes.found, bench, codes.settings)
-        seconds = codes.seconds + time.perf_counter() - begin
-        rows.add(case, "HDBSCAN of the same embedding", bench.score(labels), seconds)
-        found, seconds = bench.lift("hdbscan")
-        rows.add(case, "cluster loss alone, then HDBSCAN (paper's CL+3DGS)", bench.score(found.labels), seconds)
-    rows.show()
+    bench = Bench(case)
+    codes = add_decodes(rows, bench, {}, "bits")
+    assert codes.found.semantic is not None
+    begin = time.perf_counter()
+    labels = clustered(codes.found, bench, codes.settings)
+    seconds = codes.seconds + time.perf_counter() - begin
+    rows.add(case, "HDBSCAN of the same embedding", bench.score(labels), seconds)
+    found, seconds = bench.lift("hdbscan")
+    rows.add(case, "cluster loss alone, then HDBSCAN (paper's CL+3DGS)", bench.score(found.labels), seconds)
 
 
 def clustered(found: Trained, bench: Bench, settings: UnicLiftSettings) -> NDArray[np.int32]:
@@ -341,39 +323,19 @@ def clustered(found: Trained, bench: Bench, settings: UnicLiftSettings) -> NDArr
 
 
 @app.command()
-def masks(
-    objects: Objects = 25,
-    seeds: Seeds = 3,
-    first_seed: First = 100,
-    size: Size = None,
-    gaussians: Count = None,
-    views: Views = 80,
-    results: Results = None,
-) -> None:
+@on_made_scenes
+def masks(rows: Rows, case: Case) -> None:
     """Give only a share of the views their masks, as the paper's Figure 9."""
-    rows = Rows(results)
-    for case in cases(objects, first_seed, seeds, size, gaussians, views):
-        for share in SHARES:
-            add_decodes(rows, Bench(fewer_masks(case, share)), {}, f"{share:.0%} of the masks")
-    rows.show()
+    for share in SHARES:
+        add_decodes(rows, Bench(fewer_masks(case, share)), {}, f"{share:.0%} of the masks")
 
 
 @app.command()
-def sizes(
-    objects: Objects = 25,
-    seeds: Seeds = 3,
-    first_seed: First = 100,
-    size: Size = None,
-    gaussians: Count = None,
-    views: Views = 80,
-    results: Results = None,
-) -> None:
+@on_made_scenes
+def sizes(rows: Rows, case: Case) -> None:
     """Give smaller masks, as the paper's Figure 8."""
-    rows = Rows(results)
-    for case in cases(objects, first_seed, seeds, size, gaussians, views):
-        for scale in SCALES:
-            add_decodes(rows, Bench(smaller_masks(case, scale)), {}, f"{scale:g}x masks")
-    rows.show()
+    for scale in SCALES:
+        add_decodes(rows, Bench(smaller_masks(case, scale)), {}, f"{scale:g}x masks")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -95,7 +96,7 @@ def window(chosen: argparse.Namespace) -> Iterator[None]:
         space.region_3d.view_matrix = _camera(imported, row.name).matrix_world.inverted()
         yield from _wait(SETTLE)
         path = chosen.out.absolute() / f"{row.name}.png"
-        subprocess.run(chosen.screenshot.format(path=path), shell=True, check=True)
+        subprocess.run([part.format(path=path) for part in shlex.split(chosen.screenshot)], check=True)
         across, up = region.width, region.height
         window_height = bpy.context.window_manager.windows[0].height
         top = window_height - region.y - up
