@@ -25,7 +25,7 @@ from collections.abc import Callable
 from functools import partial
 
 from backend.server.wakeup import Wakeup
-from backend.server.zmtp_frames import GREETING, SIGNATURE, FrameCounter
+from backend.server.zmtp_frames import FRAME_COST, GREETING, SIGNATURE, FrameCounter
 from protocol.address import Address
 from protocol.errors import BadFrames
 
@@ -51,6 +51,9 @@ _SMALL = 64 << 10
 """Bytes under way that count as none."""
 _READ = 64 << 10
 _LONG_READ = 1 << 20
+_SHORT_READ = 4 << 10
+_COST_PER_BYTE = FRAME_COST // 2
+"""What a byte of frames can cost at most: an empty frame has two bytes."""
 _INNER_READ = 256 << 10
 _PERIOD = 0.25
 """Seconds between two looks at the times that connections are given."""
@@ -234,7 +237,7 @@ class Front:
         if connection.greeting is not None:
             most = GREETING - len(connection.greeting)
         else:
-            most = _LONG_READ if frames.in_long_frame(_READ) else _READ
+            most = _LONG_READ if frames.in_long_frame(_READ) else connection.readable()
         got = _receive(connection.outer, self._scratch[:most])
         if got is None:
             return
@@ -420,6 +423,10 @@ class _Connection:
     @property
     def under_way(self) -> int:
         return self.frames.cost - self._received
+
+    def readable(self) -> int:
+        """Bytes of short frames to read at most, so that what they cost stays close to the credit."""
+        return min(_READ, max(_SHORT_READ, (CREDIT - self.under_way) // _COST_PER_BYTE))
 
     def take(self, cost: int) -> None:
         """Note that the server has received a message of that cost."""

@@ -128,7 +128,7 @@ BAD_FRAMES: dict[str, tuple[list[bytes], str]] = {
     "an endless version": ([b'{"v": ' + b"9" * 5000 + b"}"], "not valid JSON of this protocol"),
     "bytes that are no UTF-8": (
         frames(b'{"v":%d,"id":0,"message":{"type":"\xff"}}' % MAJOR),
-        "'utf-8' codec can't decode",
+        "(?i)utf-8",
     ),
     "half a surrogate": (
         frames(b'{"v":%d,"id":0,"message":{"type":"\\ud800"}}' % MAJOR),
