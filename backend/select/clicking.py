@@ -5,20 +5,15 @@ Shift adds, Control takes away, and both together keep what old and new selectio
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.types import Camera
 from protocol.errors import BadArgument
-from protocol.ray_picking import RayIndex, label_of
+from protocol.ray_picking import SAME_PLACE, Mode, RayIndex, combined, label_of
 from protocol.splats import Splats
-
-Mode = Literal["set", "add", "subtract", "intersect"]
-"""What a click does with the selection so far."""
-SAME_PLACE = 4.0
-"""Pixels within which two clicks are at the same place."""
 
 
 class _Last(NamedTuple):
@@ -77,19 +72,6 @@ class Clicks:
             chosen &= self.parts == part
         self.selected = combined(self._before, chosen, mode)
         return label, part
-
-
-def combined(before: NDArray[np.bool_], chosen: NDArray[np.bool_], mode: Mode) -> NDArray[np.bool_]:
-    """Return the new selection (N,) from the one before the click and what was clicked."""
-    match mode:
-        case "set":
-            return chosen
-        case "add":
-            return before | chosen
-        case "subtract":
-            return before & ~chosen
-        case "intersect":
-            return before & chosen
 
 
 def ray_of(camera: Camera, x: float, y: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
