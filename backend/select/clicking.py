@@ -23,6 +23,7 @@ class _Last(NamedTuple):
     y: float
     label: int
     part: int
+    mode: Mode
 
 
 class Clicks:
@@ -48,8 +49,8 @@ class Clicks:
         Args:
             camera: of the view that was clicked.
             x, y: pixels, column and row; (0.5, 0.5) is the centre of the first pixel.
-            mode: what the click does with the selection so far. Further clicks at the same place replace what the
-                first one there did.
+            mode: what the click does with the selection so far. Further clicks of the same mode at the same place
+                replace what the first one there did.
 
         Returns:
             The object, and its part if only the part was selected, else 0.
@@ -62,11 +63,11 @@ class Clicks:
         if label == 0:
             raise BadArgument(f"No object is at pixel {x:g} {y:g}.", "Click an object.")
         last, part = self._last, 0
-        if last is None or last.label != label or np.hypot(x - last.x, y - last.y) > SAME_PLACE:
+        if last is None or (last.label, last.mode) != (label, mode) or np.hypot(x - last.x, y - last.y) > SAME_PLACE:
             self._before = self.selected
         elif self.parts is not None and not last.part:
             part = label_of(hits, np.where(self.labels == label, self.parts, 0))
-        self._last = _Last(x, y, label, part)
+        self._last = _Last(x, y, label, part, mode)
         chosen = self.labels == label
         if part and self.parts is not None:
             chosen &= self.parts == part

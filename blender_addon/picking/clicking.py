@@ -50,13 +50,19 @@ class Clicked(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """The last click, and how many clicks were made there."""
+    """The last click, and how many clicks of its mode were made there before."""
 
     sight: Sight
     x: float
     y: float
     what: str
-    count: int
+    mode: Mode
+    count: int = 0
+
+    def continued_by(self, other: _Place) -> bool:
+        """Whether another click is at the same place and does the same."""
+        is_near = np.hypot(self.x - other.x, self.y - other.y) <= SAME_PLACE
+        return bool(is_near) and self[3:5] == other[3:5] and self.sight.same_as(other.sight)
 
 
 @dataclass
@@ -88,8 +94,8 @@ class Clicks:
         Args:
             layer: the view layer.
             x, y: pixels from the lower left corner of the view.
-            mode: what the click does with the selection so far. Further clicks at the same place replace what the first
-                one there did.
+            mode: what the click does with the selection so far. Further clicks of the same mode at the same place
+                replace what the first one there did.
             is_visible: whether the view shows a Blender object.
 
         Raises:
@@ -101,13 +107,13 @@ class Clicks:
         if met is None:
             raise BadArgument("No object is here.", "Click an object.")
         what = met.thing.name if met.whole is None else met.whole.splatlift.object_id
-        last, count = self._last, 0
-        if last and last.what == what and last.sight.same_as(sight) and np.hypot(x - last.x, y - last.y) <= SAME_PLACE:
-            count = last.count + 1
+        place = _Place(sight, x, y, what, mode)
+        if self._last is not None and self._last.continued_by(place):
+            place = place._replace(count=self._last.count + 1)
         else:
             self._before = self._selection(shown)
-        self._last = _Place(sight, x, y, what, count)
-        wants_part = (count % 2 == 1) != (met.level == "PART")
+        self._last = place
+        wants_part = (place.count % 2 == 1) != (met.level == "PART")
         if met.whole is None:
             chosen, part = self._of_splat(met, hits, shown, wants_part), "colour" if wants_part else None
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,12 +216,17 @@ def _hash(attribute: Any) -> str:
     return f"{attribute.data_type} {attribute.domain} {hashlib.sha256(values.tobytes()).hexdigest()[:16]}"
 
 
+def solid(splats: Splats) -> Splats:
+    """The same Gaussians, so large and opaque that no light passes through a clump."""
+    return replace(splats, scales=splats.scales + 2, opacities=splats.opacities + 3)
+
+
 def write_parted(folder: Path, meshes: bool = False) -> Splats:
     """As :func:`write_clumps`; the mug has a lower and an upper part, numbers 1 and 2, and the plant parts 3 and 4.
 
     A few Gaussians of the plant belong to no part. The lamp has no parts.
     """
-    splats = clumps()
+    splats = solid(clumps())
     labels, height = splats.extra["label"], splats.means[:, 1]
     part = np.where(labels == 1, 1 + (height > 0), np.where(labels == 2, 3 + (height > 0), 0))
     part[np.flatnonzero(labels == 2)[:20]] = 0
