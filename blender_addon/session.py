@@ -150,7 +150,9 @@ def import_steps(
     into = (context or bpy.context).scene
     if display == "SPLATS":
         see_through(into)
-    return add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
+    scene = add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
+    paint(scene)
+    return scene
 
 
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+import bpy
 
 from .collections import linear
-from .colours import confidence_colour, confidence_shown
+from .colours import confidence_colour, confidence_shown, show_confidence, switch_to
+
+Colours = Literal["PHOTOGRAPHS", "LABELS", "CONFIDENCE"]
+
+
+def show_colours(colours: Colours) -> None:
+    """Have everything in the file seen in the colours of the photographs, of labels, or of the confidence of labels."""
+    switch_to(labels=colours != "PHOTOGRAPHS")
+    if confidence_shown() != (colours == "CONFIDENCE"):
+        show_confidence(colours == "CONFIDENCE")
+        collections: Any = bpy.data.collections
+        for each in collections:
+            if each.splatlift.kind == "SCENE":
+                paint(each)
 
 
 def paint(scene: Any) -> None:
