@@ -42,12 +42,9 @@ class SPLATLIFT_PT_check(bpy.types.Panel):
         column = self.layout.column(align=True)
         for part in left[:OFFERED]:
             known = part.splatlift
-            row = column.row(align=True)
+            text = f"{part.name}, {known.confidence:.0%}"
             is_current = known.object_id == settings(context).checking
-            shown = row.operator(
-                "splatlift.check_object", text=f"{part.name}, {known.confidence:.0%}", depress=is_current
-            )
-            shown.object_id = known.object_id
+            column.operator("splatlift.check_object", text=text, depress=is_current).object_id = known.object_id
         column.operator("splatlift.check_next", icon="TRIA_RIGHT")
         column.label(text=f"{len(left)} of {len(session.objects_of(scene))} objects not checked")
 
