@@ -82,6 +82,10 @@ class RayIndex:
         self._means = splats.means[rows]
         self._reach = reach[rows]
         self._centres, self._radii = self._spheres()
+        low = (self._centres - self._radii[:, None]).min(0, initial=np.inf)
+        high = (self._centres + self._radii[:, None]).max(0, initial=-np.inf)
+        self._centre = (low + high) / 2 if len(rows) else np.zeros(3)
+        self._radius = float(np.linalg.norm(high - low)) / 2 if len(rows) else -1.0
 
     def _spheres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the bounding spheres of the blocks: (B, 3) centres and (B,) radii."""
@@ -106,6 +110,8 @@ class RayIndex:
         start, heading = np.asarray(origin, np.float64), np.asarray(direction, np.float64)
         length = float(np.linalg.norm(heading))
         unit = heading / length
+        if _line_distance(self._centre[None], start, unit)[0] > self._radius:
+            return Met(np.empty(0, np.int64), np.empty(0), np.empty(0))
         blocks = np.flatnonzero(_line_distance(self._centres, start, unit) <= self._radii)
         near = (self._starts[blocks, None] + np.arange(BLOCK)).ravel()
         near = near[near < len(self._rows)]
@@ -156,7 +162,8 @@ def _line_distance(
     """Return the distance (N,) of points (N, 3) from a ray; from its origin for points behind that."""
     offsets = points - start
     along = np.maximum(offsets @ unit, 0)
-    return np.linalg.norm(offsets - along[:, None] * unit, axis=1)
+    offsets -= along[:, None] * unit
+    return np.sqrt(np.einsum("ni,ni->n", offsets, offsets))
 
 
 def _morton(points: NDArray[np.float32]) -> NDArray[np.uint32]:
