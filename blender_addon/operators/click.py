@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import bpy
@@ -10,9 +11,11 @@ import numpy as np
 from protocol.errors import Fault
 from protocol.ray_picking import Mode
 
+from .. import session
 from ..picking.clicking import Clicks
 from ..picking.overlay import Overlay
 from ..picking.rays import Sight
+from ..settings import settings
 from .reporting import Outcome
 
 HINT = "Click: object, then its part    Shift: add    Ctrl: take away    Shift-Ctrl: keep common    Esc: end"
@@ -45,6 +48,14 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
     def invoke(self, context: Any, event: Any) -> Outcome:
         self._clicks = Clicks()
+        context.window.cursor_set("WAIT")
+        try:
+            self._clicks.prepare(context.view_layer, lambda thing: thing.visible_get())
+        except Fault as fault:
+            self.report({"ERROR"}, str(fault))
+            return {"CANCELLED"}
+        finally:
+            context.window.cursor_set("DEFAULT")
         self._overlay = Overlay(self._clicks)
         _say(context, HINT)
         context.window.cursor_modal_set("CROSSHAIR")
@@ -73,21 +84,32 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
 def click(context: Any, clicks: Clicks, under: Under, mode: Mode) -> str:
     """Do one click as one step of undo, and return the sentence about it."""
-    space = under.area.spaces.active
+    sight, is_visible = sight_of(under.region), is_shown(under.area.spaces.active)
     try:
-        clicked = clicks.click(
-            context.view_layer,
-            sight_of(under.region),
-            under.x,
-            under.y,
-            mode,
-            is_visible=lambda thing: thing.visible_get(viewport=space),
-        )
+        clicked = clicks.click(context.view_layer, sight, under.x, under.y, mode, is_visible=is_visible)
     except Fault as fault:
         return str(fault)
+    if clicked.whole is not None:
+        choose_in_list(context, clicked.whole, clicked.part)
     if bpy.ops.ed.undo_push.poll():
         bpy.ops.ed.undo_push(message="Select by Click")
     return clicked.sentence
+
+
+def is_shown(space: Any) -> Callable[[Any], bool]:
+    """Return whether the space of a 3D view shows a Blender object."""
+    return lambda thing: thing.visible_get(viewport=space)
+
+
+def choose_in_list(context: Any, whole: Any, part: Any) -> None:
+    """Make an object, and a part of it, the active row of the list."""
+    scene = next(each for each in session.scenes() if whole in each.children_recursive)
+    chosen = settings(context)
+    chosen.scene_id = scene.splatlift.scene_id
+    if whole in scene.children[:]:
+        chosen.row = scene.children[:].index(whole)
+    if part is not None:
+        chosen.part_row = whole.children[:].index(part)
 
 
 def sight_of(region: Any) -> Sight:
