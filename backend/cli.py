@@ -535,6 +535,9 @@ def serve(
         float | None,
         typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
     ] = None,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(help="Format of the log on standard error.")
+    ] = "text",
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
@@ -550,6 +553,7 @@ def serve(
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
         worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
+        log_format=log_format,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
+from backend.server.log import Log
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.selection_protocol import Answer
 from backend.server.selections import Selections
@@ -22,6 +23,7 @@ from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
 from protocol.job_request import JobRequest, check, check_paths
 from protocol.messages import (
+    FINAL_STATES,
     MAJOR,
     MINOR,
     Accepted,
@@ -75,6 +77,8 @@ class Control:
     Attributes:
         bulk_address: of the bulk socket.
         nearby: whether only this machine can reach the server.
+        log: where to say what clients do.
+        submitters: the clients that have submitted the jobs that have not ended, by job.
     """
 
     def __init__(
@@ -103,6 +107,8 @@ class Control:
         self.instance = secrets.token_hex(16)
         self.bulk_address = ""
         self.nearby = False
+        self.log = Log()
+        self.submitters: dict[str, str] = {}
         self._heartbeat_at = 0.0
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
@@ -110,13 +116,26 @@ class Control:
         try:
             answer = self._answer(received, socket)
         except Fault as fault:
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         except OSError as error:
             fault = Unavailable(f"The server cannot use its data folder: {error.strerror}.", "Free some space there.")
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, id=received.id)
+
+    def _refuse(self, fault: Fault, received: Received, socket: RouterSocket) -> None:
+        session = self.sessions.on_control(received.peer)
+        self.log.say(
+            "refused",
+            level="warning",
+            job=getattr(received.message, "job", None),
+            client=session.client if session is not None else None,
+            message=type(received.message).__name__,
+            code=fault.code,
+            sentence=fault.sentence,
+        )
+        socket.send_fault(received.peer, fault, received.id)
 
     def _answer(self, received: Received, socket: RouterSocket) -> Message | None:
         message = received.message
@@ -178,6 +197,8 @@ class Control:
         if (surplus := self.sessions.surplus()) is not None:
             self.drop(surplus)
         session.features = frozenset(hello.features)
+        session.client = hello.client
+        self.log.say("connected", client=session.client)
         return Welcome(
             protocol=(MAJOR, MINOR),
             server=self.name,
@@ -204,7 +225,7 @@ class Control:
                     raise found
                 answer = then(found)
             except Fault as fault:
-                socket.send_fault(received.peer, fault, received.id)
+                self._refuse(fault, received, socket)
             else:
                 if answer is not None:
                     socket.send(received.peer, answer, id=received.id)
@@ -215,12 +236,15 @@ class Control:
         """Take a job; it is answered once its scene is checked and it is written."""
 
         def accepted(job: Job) -> None:
+            if job.state not in FINAL_STATES and job.id not in self.submitters:
+                self.submitters[job.id] = session.client
+                self.log.say("submitted", job=job.id, client=session.client, title=job.title, scene=job.scene[:12])
             session.following.add(job.id)
             socket.send(received.peer, Accepted(job.id, job.state, job.seq), id=received.id)
 
         def refused(reason: str) -> None:
             full = Unavailable(f"The server cannot write to its data folder: {reason}.", "Free some space there.")
-            socket.send_fault(received.peer, full, received.id)
+            self._refuse(full, received, socket)
 
         def take(paths: set[str] | None) -> None:
             if paths is not None:

@@ -33,6 +33,7 @@ from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
 from backend.server.jobs import Job, Jobs
+from backend.server.log import Log, LogFormat
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
@@ -78,6 +79,7 @@ def serve(
     end_with_input: bool = False,
     keep: int = KEEP,
     worker_memory: int | None = None,
+    log_format: LogFormat = "text",
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -96,6 +98,7 @@ def serve(
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
         worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
+        log_format: of the log, which goes to standard error; see :class:`backend.server.log.Log`.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
@@ -104,7 +107,9 @@ def serve(
         Refused: if another server uses ``data``.
         Unavailable: if the port is in use, ``data`` cannot be used or is full, or its keys are not for use.
     """
+    log = Log(sys.stderr, log_format)
     with (
+        contextlib.closing(log),
         _disk_in_sentences(data),
         Server(
             bind,
@@ -115,6 +120,7 @@ def serve(
             worker_memory=worker_memory,
             worker_command=worker_command,
             methods=methods,
+            log=log,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -158,11 +164,14 @@ class Server:
         probe_command: Sequence[str] = PROBE,
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
+        log: Log | None = None,
     ) -> None:
         where = parse_bind(bind)
         self._stopping = self._broken = False
         self._old_left = True
         self._letters: deque[Callable[[], object]] = deque()
+        self.log = log or Log()
+        self._logged: dict[str, tuple[str, str]] = {}
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (
@@ -196,6 +205,8 @@ class Server:
                 _name(),
                 methods,
             )
+            for each in (self.control, self.workers, self.files.uploads):
+                each.log = self.log
             self.workers.pictured = self.control.publish_picture
             self.workers.wake = self._wake
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
@@ -225,6 +236,7 @@ class Server:
             self.files.start()
             self._evict()
             self._close = opened.pop_all().close
+        self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
 
     def __enter__(self) -> Server:
         return self
@@ -239,7 +251,9 @@ class Server:
 
     def close(self) -> None:
         """Have the workers write checkpoints and end, put their jobs back into the queue, and let go of everything."""
+        self.log.say("stopping")
         self._close()
+        self.log.say("stopped")
 
     def run(self) -> None:
         """Serve until :meth:`stop`."""
@@ -291,10 +305,31 @@ class Server:
         self.control.push(self.control_socket)
 
     def _changed(self, job: Job) -> None:
+        self._log_change(job)
         self.control.publish(job)
         if job.state in FINAL_STATES:
             self._old_left = True
             self._evict()
+
+    def _log_change(self, job: Job) -> None:
+        """Log a new state or stage of a job; a step within a stage is too little."""
+        before = self._logged.get(job.id, ("queued", ""))
+        self._logged[job.id] = (job.state, job.stage)
+        client = self.control.submitters.get(job.id)
+        if job.state in FINAL_STATES:
+            del self._logged[job.id]
+            self.control.submitters.pop(job.id, None)
+        if before == (job.state, job.stage):
+            return
+        if job.error is not None:
+            code, sentence = job.error.code, job.error.sentence
+            self.log.say("failed", level="error", job=job.id, client=client, code=code, sentence=sentence)
+        elif job.state == "running" and job.stage:
+            self.log.say("stage", job=job.id, client=client, stage=job.stage)
+        elif job.state == "queued":
+            self.log.say("queued-again", level="warning", job=job.id, client=client, note=job.note)
+        else:
+            self.log.say(job.state, job=job.id, client=client)
 
     def _evict(self) -> None:
         self.files.evict(self.jobs.contents_of_ended())
@@ -309,6 +344,7 @@ class Server:
         self._wake()
 
     def _drop(self, session: Session) -> None:
+        self.log.say("disconnected", client=session.client)
         if session.bulk is not None:
             self.files.forget(session.bulk)
         self.control_socket.forget(session.control)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from backend.server import worker_protocol
 from backend.server.jobs import Job, Jobs
+from backend.server.log import Log
 from backend.server.shortage import shortage
 from backend.server.store_result import store_result
 from backend.server.worker_process import WorkerProcess
@@ -86,6 +87,7 @@ class Workers:
         pictures: of the jobs that run, the newest each.
         pictured: called with a job whose picture is new.
         wake: called, from a thread, when a result is stored.
+        log: where to say which worker has which job.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Workers:
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.pictured: Callable[[str], object] = lambda job: None
         self.wake: Callable[[], object] = lambda: None
+        self.log = Log()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="results")
 
     def recover(self) -> None:
@@ -129,6 +132,7 @@ class Workers:
             else:
                 run = RunningJob(job, self._device(job), folder, process)
                 self.runs.append(run)
+                self.log.say("worker-found", job=job.id, process=process.pid, runs=process.runs())
                 if not process.runs():
                     self._take_over(run)
 
@@ -178,6 +182,7 @@ class Workers:
         now = self.jobs.get(job)
         note = clip(f"The server waits: {missing}.", 2000)
         if now.state in ("queued", "running") and now.note != note:
+            self.log.say("waiting", level="warning", job=job, reason=missing)
             self.jobs.step(job, now.stage, now.fraction, note)
 
     def pause(self) -> float:
@@ -284,6 +289,7 @@ class Workers:
         self._not_before.pop(job.id, None)
         self.jobs.run(job.id)
         self.runs.append(RunningJob(job, device, folder, process))
+        self.log.say("worker-started", job=job.id, process=process.pid, device=device)
 
     def _attend(self, run: RunningJob) -> None:
         if run.storing is not None:
@@ -296,6 +302,7 @@ class Workers:
                 self._conclude(run, None)
             elif run.frozen is None and (how := run.process.frozen()) is not None:
                 run.frozen = how
+                self.log.say("worker-frozen", level="warning", job=run.job, process=run.process.pid)
                 run.process.kill()
             return
         self._listen_to_all(run)
