@@ -12,9 +12,11 @@ import msgspec
 import numpy as np
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
+from backend.server.counts import Counts
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
 from backend.server.log import Log
+from backend.server.overview import Overviews, without_clients
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.selection_protocol import Answer
 from backend.server.selections import Selections
@@ -42,12 +44,14 @@ from protocol.messages import (
     Message,
     MethodInfo,
     MethodSettings,
+    Overview,
     Picture,
     Result,
     Select,
     Selected,
     Status,
     Submit,
+    Survey,
     Sync,
     Welcome,
 )
@@ -59,7 +63,7 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "picture", "select")
+FEATURES = ("facts", "options", "overview", "picture", "select")
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine."""
@@ -79,6 +83,9 @@ class Control:
         nearby: whether only this machine can reach the server.
         log: where to say what clients do.
         submitters: the clients that have submitted the jobs that have not ended, by job.
+        counts: what has been done since the start.
+        overviews: makes the answers to :class:`protocol.messages.Survey`.
+        token: with which that says everything.
     """
 
     def __init__(
@@ -109,6 +116,9 @@ class Control:
         self.nearby = False
         self.log = Log()
         self.submitters: dict[str, str] = {}
+        self.counts = Counts()
+        self.overviews = Overviews(name, sessions, jobs, workers, files, store, self.submitters)
+        self.token = secrets.token_hex(16)
         self._heartbeat_at = 0.0
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
@@ -125,6 +135,7 @@ class Control:
                 socket.send(received.peer, answer, id=received.id)
 
     def _refuse(self, fault: Fault, received: Received, socket: RouterSocket) -> None:
+        self.counts.refusals += 1
         session = self.sessions.on_control(received.peer)
         self.log.say(
             "refused",
@@ -167,6 +178,9 @@ class Control:
                 return None
             case Status():
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
+            case Survey():
+                self._survey(message, received, socket)
+                return None
             case GetResult():
                 self._after(self._stored_result(message.job), received, socket, lambda result: result)
                 return None
@@ -198,6 +212,7 @@ class Control:
             self.drop(surplus)
         session.features = frozenset(hello.features)
         session.client = hello.client
+        self.counts.connections += 1
         self.log.say("connected", client=session.client)
         return Welcome(
             protocol=(MAJOR, MINOR),
@@ -260,6 +275,17 @@ class Control:
     def _stored_result(self, job: str) -> Generator[None, None, Result]:
         result = _result(self.jobs.told(job))
         return _if_stored(self.store, result)
+
+    def _survey(self, survey: Survey, received: Received, socket: RouterSocket) -> None:
+        whole = survey.token is not None and secrets.compare_digest(survey.token, self.token)
+
+        def deliver(found: Overview | Fault) -> None:
+            if isinstance(found, Fault):
+                self._refuse(found, received, socket)
+            else:
+                socket.send(received.peer, found if whole else without_clients(found), id=received.id)
+
+        self.overviews.ask(deliver)
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
         """Send the machine's description or a method's settings, once they are known."""

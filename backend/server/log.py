@@ -132,7 +132,9 @@ def _as_json(line: dict[str, str | int | float | None]) -> str:
 
 
 def _as_text(line: dict[str, str | int | float | None]) -> str:
-    about = {name: value for name, value in line.items() if name not in ("time", "level", "event") and value is not None}
+    about = {
+        name: value for name, value in line.items() if name not in ("time", "level", "event") and value is not None
+    }
     words = [str(line["time"]), f"{line['level']:7}", str(line["event"])]
     return " ".join([*words, *(f"{name}={_quoted(value)}" for name, value in about.items())])
 

@@ -25,15 +25,17 @@ from typing import Literal
 import zmq
 
 from backend.lift_methods import METHODS
+from backend.server import contact, lock
 from backend.server import keys as key_file
-from backend.server import lock
 from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
+from backend.server.counts import Counts
 from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
 from backend.server.jobs import Job, Jobs
 from backend.server.log import Log, LogFormat
+from backend.server.metrics import MetricsServer, parse_metrics_address
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.selections import Selections
 from backend.server.sessions import LIFETIME, Session, Sessions
@@ -41,8 +43,8 @@ from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
 from protocol.address import DEFAULT, parse_bind
-from protocol.errors import Refused, Unavailable
-from protocol.messages import FINAL_STATES, MethodInfo
+from protocol.errors import Fault, Refused, Unavailable
+from protocol.messages import FINAL_STATES, MethodInfo, Overview
 from protocol.store import Store
 from protocol.wire import MAX_FRAME
 
@@ -65,6 +67,9 @@ FORGOTTEN_AT_ONCE = 100
 RECOVERY_PATIENCE = 10.0
 """Seconds for which clients wait until what the end of the last server means to its jobs is written."""
 
+STUCK_AFTER = 10.0
+"""Seconds that a turn of the loop takes at most, while the server is up."""
+
 CONTROL_TURN = 64
 """Messages taken from the socket in one turn of the loop."""
 
@@ -80,6 +85,7 @@ def serve(
     keep: int = KEEP,
     worker_memory: int | None = None,
     log_format: LogFormat = "text",
+    metrics: str | None = None,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -99,6 +105,7 @@ def serve(
             first.
         worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         log_format: of the log, which goes to standard error; see :class:`backend.server.log.Log`.
+        metrics: ``PORT`` or ``HOST:PORT`` of the HTTP server of :mod:`backend.server.metrics`; None for none.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
@@ -121,6 +128,7 @@ def serve(
             worker_command=worker_command,
             methods=methods,
             log=log,
+            metrics=metrics,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -165,13 +173,16 @@ class Server:
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
         log: Log | None = None,
+        metrics: str | None = None,
     ) -> None:
         where = parse_bind(bind)
         self._stopping = self._broken = False
         self._old_left = True
         self._letters: deque[Callable[[], object]] = deque()
         self.log = log or Log()
+        self.counts = Counts()
         self._logged: dict[str, tuple[str, str]] = {}
+        self._turned_at = time.monotonic()
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (
@@ -207,6 +218,7 @@ class Server:
             )
             for each in (self.control, self.workers, self.files.uploads):
                 each.log = self.log
+                each.counts = self.counts
             self.workers.pictured = self.control.publish_picture
             self.workers.wake = self._wake
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
@@ -235,6 +247,13 @@ class Server:
             opened.callback(self._finish)
             self.files.start()
             self._evict()
+            opened.enter_context(contact.told(data, self.address, self.control.token))
+            self.metrics_server = None
+            if metrics is not None:
+                self.metrics_server = MetricsServer(
+                    parse_metrics_address(metrics), self._look, self.counts, lambda: self.alive
+                )
+                opened.callback(self.metrics_server.close)
             self._close = opened.pop_all().close
         self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
 
@@ -267,9 +286,18 @@ class Server:
             poller.poll(round(self._pause() * 1000))
             self._wake.clear()
             self._turn()
+            self._turned_at = time.monotonic()
 
         if self._broken:
             raise RuntimeError("a thread ended by an error; its traceback is above")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs, which turns at least once a second."""
+        return time.monotonic() - self._turned_at < STUCK_AFTER
+
+    def _look(self, deliver: Callable[[Overview | Fault], object]) -> None:
+        self._post(lambda: self.control.overviews.ask(deliver))
 
     def _thread_failed(self) -> None:
         self._broken = True
@@ -317,6 +345,7 @@ class Server:
         self._logged[job.id] = (job.state, job.stage)
         client = self.control.submitters.get(job.id)
         if job.state in FINAL_STATES:
+            self.counts.jobs_ended[job.state] += 1
             del self._logged[job.id]
             self.control.submitters.pop(job.id, None)
         if before == (job.state, job.stage):
@@ -327,6 +356,7 @@ class Server:
         elif job.state == "running" and job.stage:
             self.log.say("stage", job=job.id, client=client, stage=job.stage)
         elif job.state == "queued":
+            self.counts.worker_losses += 1
             self.log.say("queued-again", level="warning", job=job.id, client=client, note=job.note)
         else:
             self.log.say(job.state, job=job.id, client=client)

@@ -14,6 +14,7 @@ from typing import cast
 
 import numpy as np
 
+from backend.server.counts import Counts
 from backend.server.log import Log
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
@@ -79,10 +80,12 @@ class Uploads:
 
     Attributes:
         log: where to say what was stored, and what was not.
+        counts: what has been done since the start.
     """
 
     def __init__(self, sessions: Sessions, store: Store) -> None:
         self.log = Log()
+        self.counts = Counts()
         self.sessions = sessions
         self.store = store
         self.uploads: list[Upload] = []
@@ -195,6 +198,7 @@ class Uploads:
         try:
             if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file must contain exactly one array of bytes.")
+            self.counts.received_bytes += received.arrays[0].nbytes
             upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, received.arrays[0].data))
         except (Fault, OSError) as error:
             self._fail(upload, error, socket)
@@ -236,6 +240,7 @@ class Uploads:
             except OSError as error:
                 socket.send_fault(peer, Unavailable(f"The server cannot read its store: {error.strerror}."), id)
             else:
+                self.counts.sent_bytes += len(data)
                 socket.send(peer, Chunk(get.digest, get.offset), [np.frombuffer(data, np.uint8)], id=id)
         if not gets:
             self._gets.pop(peer, None)

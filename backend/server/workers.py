@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.server import worker_protocol
+from backend.server.counts import Counts
 from backend.server.jobs import Job, Jobs
 from backend.server.log import Log
 from backend.server.shortage import shortage
@@ -70,6 +71,7 @@ class RunningJob:
         self.unwanted = threading.Event()
         self.wait_until = 0.0
         self.settled = False
+        self.began = time.monotonic()
 
 
 class Workers:
@@ -88,6 +90,8 @@ class Workers:
         pictured: called with a job whose picture is new.
         wake: called, from a thread, when a result is stored.
         log: where to say which worker has which job.
+        counts: what has been done since the start.
+        executor_name: what runs the workers.
     """
 
     def __init__(
@@ -111,6 +115,8 @@ class Workers:
         self.pictured: Callable[[str], object] = lambda job: None
         self.wake: Callable[[], object] = lambda: None
         self.log = Log()
+        self.counts = Counts()
+        self.executor_name = "local processes"
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="results")
 
     def recover(self) -> None:
@@ -259,6 +265,11 @@ class Workers:
             if not _room(taken):
                 return
 
+    @property
+    def places(self) -> int | None:
+        """How many jobs can run at once; None while it is not known."""
+        return None
+
     def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
 
@@ -289,6 +300,7 @@ class Workers:
         self._not_before.pop(job.id, None)
         self.jobs.run(job.id)
         self.runs.append(RunningJob(job, device, folder, process))
+        self.counts.worker_starts += 1
         self.log.say("worker-started", job=job.id, process=process.pid, device=device)
 
     def _attend(self, run: RunningJob) -> None:
@@ -424,6 +436,7 @@ class Workers:
                 self._settle_failed(run, error.code, error.sentence, error.remedy)
             else:
                 self.jobs.finish(run.job, *stored)
+                self.counts.job_seconds += time.monotonic() - run.began
                 run.settled = True
                 self._tidy(run.folder)
         self._remove(run)
