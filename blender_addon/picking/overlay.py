@@ -15,7 +15,10 @@ from .clicking import Clicks
 
 MOST = 50_000
 """Most points drawn; of more a random share."""
-SIZE = 3.0
+SIZE = 4.0
+"""Pixels of a point."""
+COLOUR = (0.1, 0.9, 1.0, 1.0)
+"""Unlike the orange in which Blender draws all points of the selected object."""
 
 
 class Overlay:
@@ -45,7 +48,7 @@ class Overlay:
         state: Any = gpu.state
         state.point_size_set(SIZE)
         shader.bind()
-        shader.uniform_float("color", (*context.preferences.themes[0].view_3d.object_active, 1.0))
+        shader.uniform_float("color", COLOUR)
         for name, chosen in rows.items():
             thing = context.view_layer.objects.get(name)
             if thing is None or count_of(thing.data) != len(chosen):  # deleted or edited since the click

@@ -20,6 +20,7 @@ from blender_addon.picking.rays import Sight  # noqa: E402
 from blender_addon.splats.attributes import write_splats  # noqa: E402
 from blender_addon.splats.collections import splat_objects  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
+from blender_addon.splats.native import can_draw_splats, new_native  # noqa: E402
 from protocol.errors import BadArgument  # noqa: E402
 from protocol.ray_picking import Mode  # noqa: E402
 from protocol.splats import Splats, merge  # noqa: E402
@@ -172,21 +173,25 @@ def test_hidden_moved_and_edited_objects(tmp_path: Path) -> None:
         tool.at(x, y)
 
 
-def lone_splat() -> Any:
+def lone_splat(native: bool) -> Any:
     """Two balls that touch, red and blue, and a red one apart, as one splat without labels."""
     red, blue = COLOURS[1], COLOURS[3]
-    splats: Splats = merge(
-        [clump((0, 0, 0), 800, 1, red), clump((1.9, 0, 0), 800, 2, blue), clump((10, 0, 0), 800, 3, red)]
+    splats: Splats = solid(
+        merge([clump((0, 0, 0), 800, 1, red), clump((1.9, 0, 0), 800, 2, blue), clump((10, 0, 0), 800, 3, red)])
     )
-    data: Any = bpy.data.meshes.new("found")
-    write_splats(data, solid(splats))
+    data: Any = new_native("found", splats) if native else bpy.data.meshes.new("found")
+    if not native:
+        write_splats(data, splats)
     thing: Any = bpy.data.objects.new("found", data)
     bpy.context.scene.collection.objects.link(thing)
     return thing
 
 
-def test_a_splat_without_labels_is_selected_by_connection_and_by_colour() -> None:
-    thing = lone_splat()
+@pytest.mark.parametrize("native", [False, True])
+def test_a_splat_without_labels_is_selected_by_connection_and_by_colour(native: bool) -> None:
+    if native and not can_draw_splats():
+        pytest.skip("this Blender draws no Gaussians")
+    thing = lone_splat(native)
     tool = Tool()
     rows = np.arange(2400)
     places = {"red": (-0.3, 0, 0), "blue": (2.2, 0, 0), "apart": (10, 0, 0)}
