@@ -67,7 +67,7 @@ class _Place(NamedTuple):
     y: float
     what: str
     mode: Mode
-    count: int = 0
+    repeats: int = 0
 
     def continued_by(self, other: _Place) -> bool:
         """Whether another click is at the same place and does the same."""
@@ -119,11 +119,11 @@ class Clicks:
         what = met.thing.name if met.whole is None else met.whole.splatlift.object_id
         place = _Place(sight, x, y, what, mode)
         if self._last is not None and self._last.continued_by(place):
-            place = place._replace(count=self._last.count + 1)
+            place = place._replace(repeats=self._last.repeats + 1)
         else:
             self._before = self._selection(shown)
         self._last = place
-        wants_part = (place.count % 2 == 1) != (met.level == "PART")
+        wants_part = (place.repeats % 2 == 1) != (met.level == "PART")
         part = None
         if met.whole is None:
             chosen = self._of_splat(met, hits, shown, wants_part)
@@ -199,7 +199,7 @@ def hits_of(shown: Sequence[Shown], ray: Ray) -> tuple[Hits, NDArray[np.intp]]:
         found.append(met)
         owners.append(np.full(len(met.rows), number))
     if not found:
-        return Hits(*(np.empty(0, kind) for kind in (np.int64, np.float64, np.float64))), np.empty(0, np.intp)
+        return Hits(np.empty(0, np.int64), np.empty(0), np.empty(0)), np.empty(0, np.intp)
     rows, alphas, distances = (np.concatenate(column) for column in zip(*found, strict=True))
     order = composited(Met(np.arange(len(rows)), alphas, distances))
     hits = Hits(rows[order.rows], order.weights, order.distances)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import gpu
@@ -53,7 +53,7 @@ class Overlay:
             thing = context.view_layer.objects.get(name)
             if thing is None or count_of(thing.data) != len(chosen):  # deleted or edited since the click
                 continue
-            with gpu.matrix.push_pop():
+            with cast(Any, gpu.matrix).push_pop():
                 gpu.matrix.multiply_matrix(thing.matrix_world)
                 self._batch(shader, thing, chosen).draw(shader)
 
@@ -64,7 +64,7 @@ class Overlay:
         rows = np.flatnonzero(chosen)
         if len(rows) > MOST:
             rows = np.random.default_rng(0).choice(rows, MOST, replace=False)
-        places = np.ascontiguousarray(read_positions(thing.data)[rows])
+        places: Any = np.ascontiguousarray(read_positions(thing.data)[rows])
         batch = batch_for_shader(shader, "POINTS", {"pos": places})
         self._drawn[thing.name] = chosen, batch
         return batch

@@ -97,7 +97,7 @@ class Running:
             mouse_y=int(view.y + at[1]),
             **{"shift": False, "ctrl": False, **keys},
         )
-        return SPLATLIFT_OT_select_by_click.modal(self, self.context, event)  # pyright: ignore[reportArgumentType]
+        return {*SPLATLIFT_OT_select_by_click.modal(self, self.context, event)}  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture
