@@ -11,11 +11,10 @@ import numpy as np
 from protocol.errors import Fault
 from protocol.ray_picking import Mode
 
-from .. import session
 from ..picking.clicking import Clicks
 from ..picking.overlay import Overlay
 from ..picking.rays import Sight
-from ..settings import settings
+from ..settings import choose_in_list
 from .reporting import Outcome
 
 HINT = "Click: object, then its part    Shift: add    Ctrl: take away    Shift-Ctrl: keep common    Esc: end"
@@ -99,17 +98,6 @@ def click(context: Any, clicks: Clicks, under: Under, mode: Mode) -> str:
 def is_shown(space: Any) -> Callable[[Any], bool]:
     """Return whether the space of a 3D view shows a Blender object."""
     return lambda thing: thing.visible_get(viewport=space)
-
-
-def choose_in_list(context: Any, whole: Any, part: Any) -> None:
-    """Make an object, and a part of it, the active row of the list."""
-    scene = next(each for each in session.scenes() if whole in each.children_recursive)
-    chosen = settings(context)
-    chosen.scene_id = scene.splatlift.scene_id
-    if whole in scene.children[:]:
-        chosen.row = scene.children[:].index(whole)
-    if part is not None:
-        chosen.part_row = whole.children[:].index(part)
 
 
 def sight_of(region: Any) -> Sight:

@@ -100,13 +100,16 @@ def read_result(folder: Path) -> Steps[Result]:
             confidence = float(np.clip(picked.extra[CONFIDENCE].mean(), 0, 1))
             parts.append(Part(label, name, BACKGROUND, confidence, picked))
         else:
-            inner = _inner(picked, name, known, folder)
+            inner = _inner(picked, name, known, folder, max(objects))
             parts.append(Part(label, name, row.colour, row.confidence, picked, row.matrix, inner))
     return Result(folder, _clean(table.scene) or folder.name, table.up, parts)
 
 
-def _inner(splats: Splats, name: str, known: PartTable | None, folder: Path) -> tuple[Inner, ...]:
+def _inner(splats: Splats, name: str, known: PartTable | None, folder: Path, highest: int) -> tuple[Inner, ...]:
     """Return the parts of an object that a result holds.
+
+    Args:
+        highest: label of an object; the colours of parts follow those of objects, so that they differ.
 
     Raises:
         BadResult: if Gaussians belong to a part that the table does not list.
@@ -128,7 +131,7 @@ def _inner(splats: Splats, name: str, known: PartTable | None, folder: Path) -> 
     for number, label in enumerate([*sorted(rows_of.keys() - {0}), *(rows_of.keys() & {0})], 1):
         own, row = rows_of[label], rows.get(label)
         title = f"{name} part {number}" if label else f"{name} rest"
-        colour = (row and row.colour) or colour_of(label)
+        colour = (row and row.colour) or colour_of(highest + label)
         confidence = float(np.clip(splats.extra[CONFIDENCE][own].mean(), 0, 1))
         inner.append(Inner(label, _clean((row and row.name) or title), colour, confidence, own))
     return tuple(inner)
