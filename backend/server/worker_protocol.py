@@ -45,7 +45,10 @@ Device = Literal["auto", "cuda", "cpu"]
 
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file ``job.json``: which stored scene, what to do with it on which device, and in how much memory (bytes)."""
+    """The file ``job.json``: which stored scene, what to do with it on which device, and in how much memory (bytes).
+
+    ``gpus`` are the names of the GPUs that the worker was given; empty where it chooses.
+    """
 
     store: str
     title: Name
@@ -53,6 +56,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request: JobRequest
     device: Device
     memory: int | None = None
+    gpus: list[str] = []
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
