@@ -139,7 +139,9 @@ def _by_coverage(
 ) -> None:
     import atheris  # pyright: ignore[reportMissingImports]  # not a dependency: it exists for few Pythons
 
-    with atheris.instrument_imports(include=["protocol", "backend.scene", "backend.server"]):
+    with atheris.instrument_imports(  # pyright: ignore[reportAttributeAccessIssue]  # not known without the package
+        include=["protocol", "backend.scene", "backend.server"]
+    ):
         from bench.fuzz_targets import prepare
 
     corpus = folder.with_name(f"{name}-corpus")

@@ -172,7 +172,7 @@ def _plys(folder: Path) -> list[bytes]:
     return [(folder / "a.ply").read_bytes(), *_file("b.compressed.ply")(folder)]
 
 
-def _read_splats(name: str) -> Callable[[bytes, Path], object]:
+def _read_splats(name: str) -> Callable[[bytes, Path], Splats]:
     def read(data: bytes, folder: Path) -> Splats:
         (folder / name).write_bytes(data)
         return read_splats(folder / name)

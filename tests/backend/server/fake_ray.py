@@ -41,7 +41,7 @@ class FakeRay:
             def do_POST(self) -> None:
                 fake._answer(self, "POST")
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *_: object) -> None:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -185,7 +185,7 @@ def test_what_ray_does_not_start_waits_and_can_be_cancelled(ray, serve, connect,
     until(lambda: not serving.server.workers.runs)
     # Ray starts it after all: it finds nothing to do.
     ray.places = 2
-    until(lambda: RayCluster(ray.address).job(job).status == "FAILED")
+    until(lambda: ray._status(job) == "FAILED")
     assert client.sync(job).state == "cancelled"
 
 
@@ -323,7 +323,7 @@ def test_what_is_no_address_of_a_cluster(address):
 
 def test_an_answer_of_another_program_is_said(ray):
     class Odd(RayCluster):
-        def _request(self, *_: object) -> object:
+        def _request(self, method: str, path: str, body: dict | None = None) -> object:
             return {"data": 3}
 
     with pytest.raises(UnreachableError, match="cannot be read"):
