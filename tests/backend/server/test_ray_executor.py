@@ -62,6 +62,12 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def said_by_ray(ray: FakeRay, job: str) -> str:
+    found = RayCluster(ray.address).job(job)
+    assert found is not None
+    return found.status
+
+
 def running(serving: Serving, client: Client, scene, *script: str) -> str:
     job = client.submit(client.offer(scene(*script))[0]).job
     client.until(job, "running", stage="lift")
@@ -185,7 +191,7 @@ def test_what_ray_does_not_start_waits_and_can_be_cancelled(ray, serve, connect,
     until(lambda: not serving.server.workers.runs)
     # Ray starts it after all: it finds nothing to do.
     ray.places = 2
-    until(lambda: ray._status(job) == "FAILED")
+    until(lambda: said_by_ray(ray, job) == "FAILED")
     assert client.sync(job).state == "cancelled"
 
 
