@@ -96,8 +96,9 @@ def click(context: Any, clicks: Clicks, under: Under, mode: Mode) -> str:
         return str(fault)
     if clicked.whole is not None:
         choose_in_list(context, clicked.whole, clicked.part)
-    if bpy.ops.ed.undo_push.poll():
-        bpy.ops.ed.undo_push(message="Select by Click")
+    push: Any = bpy.ops.ed.undo_push
+    if push.poll():
+        push(message="Select by Click")
     return clicked.sentence
 
 
