@@ -18,11 +18,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Name, Sentence, Token
+from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Mac, Name, Sentence, Token
 from protocol.job_request import JobRequest
 from protocol.settings import Setting
 
-MAJOR, MINOR = 2, 1
+MAJOR, MINOR = 2, 2
 """Protocol version. Two sides with different MAJOR refuse each other with both versions in the error; MINOR only adds.
 
 Additions of a minor version are announced as features in :class:`Hello` and :class:`Welcome`; a side sends a message of
@@ -70,6 +70,19 @@ class Welcome(Message):
     """Default device of jobs; "auto" while the server has not probed the machine yet, see :class:`Facts`."""
     bulk: Name
     """Address of the bulk socket as seen by the server; a client replaces the host by the one it connected to."""
+
+
+class Challenge(Message):
+    """Answer to :class:`Hello` of a server that does not encrypt: the client is to show that it runs for the user who
+    started the server. Sent to clients with the feature "proof"."""
+
+    nonce: Token
+
+
+class Proof(Message):
+    """Answer to :class:`Challenge`, see :mod:`protocol.local_token`. The server answers with :class:`Welcome`."""
+
+    mac: Mac
 
 
 class Attach(Message):
@@ -327,6 +340,8 @@ class Error(Message):
 AnyMessage = (
     Hello
     | Welcome
+    | Challenge
+    | Proof
     | Describe
     | Facts
     | DescribeMethod

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import zmq
 
@@ -28,14 +28,19 @@ from backend.lift_methods import METHODS
 from backend.server import keys as key_file
 from backend.server import lock
 from backend.server.capabilities import CapabilityProbe
-from backend.server.control import Control
+from backend.server.clients import DEFAULT_CLIENT
+from backend.server.control import CLIENT_JOBS, Control
 from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
-from backend.server.jobs import Job, Jobs
+from backend.server.jobs import Job, Jobs, shared_by_all
+from backend.server.known_keys import KnownKeys
+from backend.server.local_gate import LocalGate, load_or_make_token
+from backend.server.owners import Owners
+from backend.server.private import make_private
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.selections import Selections
-from backend.server.sessions import LIFETIME, Session, Sessions
+from backend.server.sessions import CLIENT_SESSIONS, LIFETIME, Session, Sessions
 from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
@@ -77,6 +82,7 @@ def serve(
     encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
+    limits: ClientLimits | None = None,
     worker_memory: int | None = None,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
@@ -95,6 +101,7 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
+        limits: what one client may have.
         worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
@@ -112,6 +119,7 @@ def serve(
             device,
             encrypted=encrypted,
             keep=keep,
+            limits=limits,
             worker_memory=worker_memory,
             worker_command=worker_command,
             methods=methods,
@@ -131,6 +139,14 @@ def serve(
         server.run()
 
 
+class ClientLimits(NamedTuple):
+    """What one client may have: bytes in the store, jobs that wait or run, and connections."""
+
+    bytes: int | None = None
+    jobs: int = CLIENT_JOBS
+    sessions: int = CLIENT_SESSIONS
+
+
 class Server:
     """A server that is bound and owns its data folder from construction to :meth:`close`.
 
@@ -141,6 +157,7 @@ class Server:
     Attributes:
         address: of the control socket, as clients connect to it.
         keys: what it encrypts with, None where it does not.
+        known_keys: the keys that are let in, None where nothing is encrypted.
         paired_anew: whether they were made just now.
     """
 
@@ -152,6 +169,7 @@ class Server:
         *,
         encrypted: bool = False,
         keep: int = KEEP,
+        limits: ClientLimits | None = None,
         worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
@@ -160,6 +178,7 @@ class Server:
         session_lifetime: float = LIFETIME,
     ) -> None:
         where = parse_bind(bind)
+        limits = limits or ClientLimits()
         self._stopping = self._broken = False
         self._old_left = True
         self._letters: deque[Callable[[], object]] = deque()
@@ -170,6 +189,11 @@ class Server:
             )
             self._wake = Wakeup()
             opened.callback(self._wake.close)
+            self.store = Store(data / "store")
+            owners = Owners(data / "files.sqlite")
+            opened.callback(owners.close)
+            if shared_by_all(data / "jobs.sqlite"):
+                owners.adopt(DEFAULT_CLIENT, self.store)
             self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake)
             opened.callback(self.jobs.close)
             if self.jobs.damaged:
@@ -177,9 +201,18 @@ class Server:
                     f"{len(self.jobs.damaged)} jobs in {data / 'jobs.sqlite'} cannot be read.",
                     f"Run backend check {data}, which removes them.",
                 )
-            self.store = Store(data / "store")
-            self.sessions = Sessions(session_lifetime)
-            self.files = FileLoop(self.sessions, self.store, keep, self._scenes_in_use, self._post, self._thread_failed)
+            make_private(data)
+            self.sessions = Sessions(session_lifetime, limits.sessions)
+            self.files = FileLoop(
+                self.sessions,
+                self.store,
+                owners,
+                keep,
+                limits.bytes,
+                self._scenes_in_use,
+                self._post,
+                self._thread_failed,
+            )
             opened.callback(self.files.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device, worker_memory)
             self.selections = Selections(self.store, data / "select", selector_command, self._wake)
@@ -195,25 +228,32 @@ class Server:
                 self._drop,
                 _name(),
                 methods,
+                limits.jobs,
             )
             self.workers.pictured = self.control.publish_picture
             self.workers.wake = self._wake
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
             opened.callback(self._front.close)
             context = opened.enter_context(zmq.Context())
-            self._zap_auth = ZapAuthenticator(context, self.keys) if self.keys is not None else None
+            self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
+            self._zap_auth = ZapAuthenticator(context, known) if known is not None else None
             if self._zap_auth is not None:
                 opened.callback(self._zap_auth.close)
-            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys)
+            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys, known)
             opened.callback(self.control_socket.close)
             bulk = self.control_socket.address.next() if where.port else where
             self.bulk_socket = RouterSocket(
-                context, self._front, bulk, self.files.lost, self.keys, high_water=BULK_HIGH_WATER
+                context, self._front, bulk, self.files.lost, self.keys, known, high_water=BULK_HIGH_WATER
             )
             opened.callback(self.bulk_socket.close)
             self.files.socket = self.bulk_socket
             opened.callback(self.files.stop)
             self._front.start()
+            if known is not None:
+                known.start()
+                opened.callback(known.close)
+            else:
+                self.control.gate = LocalGate(load_or_make_token(), self.control_socket.address)
             self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
             self.address = str(self.control_socket.address)
@@ -293,6 +333,8 @@ class Server:
     def _changed(self, job: Job) -> None:
         self.control.publish(job)
         if job.state in FINAL_STATES:
+            if job.manifest is not None:
+                self.files.grant(job.client, job.manifest)
             self._old_left = True
             self._evict()
 
@@ -307,6 +349,16 @@ class Server:
         """Have something called by the loop; from any thread."""
         self._letters.append(act)
         self._wake()
+
+    def _revoke(self, keys: frozenset[str]) -> None:
+        """Close the connections of keys that have become invalid; from any thread."""
+
+        def drop() -> None:
+            for session in self.sessions.of_keys(keys):
+                self._drop(session)
+            self._front.drop(keys)
+
+        self._post(drop)
 
     def _drop(self, session: Session) -> None:
         if session.bulk is not None:
@@ -337,9 +389,9 @@ def _unusable(data: Path, error: OSError) -> Unavailable:
 
 @contextlib.contextmanager
 def _data_folder(data: Path) -> Iterator[None]:
-    """Make the data folder and hold it."""
+    """Make the data folder, close it to other users, and hold it."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        make_private(data)
         held = lock.hold(data / "lock")
     except OSError as error:
         raise _unusable(data, error) from error
