@@ -255,7 +255,7 @@ def test_a_client_that_is_revoked_loses_its_connections_at_once(tmp_path, scene)
         with closing(anna.control, anna.bulk, idle.control, idle.bulk):
             clients.revoke(tmp_path / "data", "anna")
         assert {session.client for session in shop.served.server.sessions} == {"ben"}
-        assert shop.served.server.files.uploads.uploads == []
+        _until(lambda: shop.served.server.files.uploads.uploads == [])
         # libzmq connects again, and is not let in.
         for client in (anna, idle):
             client.send(Status())
