@@ -13,9 +13,12 @@ import numpy as np
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
 from backend.server.clients import DEFAULT_CLIENT
+from backend.server.counts import Counts
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
 from backend.server.local_gate import LocalGate
+from backend.server.log import Log
+from backend.server.overview import Overviews
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.selection_protocol import Answer
 from backend.server.selections import Selections
@@ -25,6 +28,7 @@ from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
 from protocol.job_request import JobRequest, check, check_paths
 from protocol.messages import (
+    FINAL_STATES,
     MAJOR,
     MINOR,
     Accepted,
@@ -43,6 +47,7 @@ from protocol.messages import (
     Message,
     MethodInfo,
     MethodSettings,
+    Overview,
     Picture,
     Proof,
     Result,
@@ -50,6 +55,7 @@ from protocol.messages import (
     Selected,
     Status,
     Submit,
+    Survey,
     Sync,
     Welcome,
 )
@@ -61,7 +67,7 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "picture", "select")
+FEATURES = ("facts", "options", "overview", "picture", "select")
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine, for the user who started them."""
@@ -83,6 +89,11 @@ class Control:
         gate: lets in programs of the same user where nothing is encrypted; None where keys do that.
         bulk_address: of the bulk socket.
         nearby: whether only this machine can reach the server.
+        log: where to say what clients do.
+        submitted: the jobs that have been submitted since the start and have not ended.
+        counts: what has been done since the start.
+        overviews: makes the answers to :class:`protocol.messages.Survey`.
+        token: with which that says everything.
     """
 
     def __init__(
@@ -114,6 +125,11 @@ class Control:
         self.instance = secrets.token_hex(16)
         self.bulk_address = ""
         self.nearby = False
+        self.log = Log()
+        self.submitted: set[str] = set()
+        self.counts = Counts()
+        self.overviews = Overviews(name, sessions, jobs, workers, files, store)
+        self.token = secrets.token_hex(16)
         self._heartbeat_at = 0.0
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
@@ -121,13 +137,27 @@ class Control:
         try:
             answer = self._answer(received, socket)
         except Fault as fault:
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         except OSError as error:
             fault = Unavailable(f"The server cannot use its data folder: {error.strerror}.", "Free some space there.")
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, id=received.id)
+
+    def _refuse(self, fault: Fault, received: Received, socket: RouterSocket) -> None:
+        self.counts.refusals += 1
+        session = self.sessions.on_control(received.peer)
+        self.log.say(
+            "refused",
+            level="warning",
+            job=getattr(received.message, "job", None),
+            client=session.client if session is not None else None,
+            message=type(received.message).__name__,
+            code=fault.code,
+            sentence=fault.sentence,
+        )
+        socket.send_fault(received.peer, fault, received.id)
 
     def _answer(self, received: Received, socket: RouterSocket) -> Message | None:
         message = received.message
@@ -163,6 +193,9 @@ class Control:
                 return None
             case Status():
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit, session.client)]))
+            case Survey():
+                self._survey(message, session, received, socket)
+                return None
             case GetResult():
                 self._after(self._stored_result(message.job, session.client), received, socket, lambda result: result)
                 return None
@@ -199,6 +232,9 @@ class Control:
             self.drop(in_the_way)
         session = self.sessions.open(client, received.key, received.peer, received.connection, now)
         session.features = frozenset(hello.features)
+        session.program = hello.client
+        self.counts.connections += 1
+        self.log.say("connected", client=client, program=session.program)
         return Welcome(
             protocol=(MAJOR, MINOR),
             server=self.name,
@@ -229,7 +265,7 @@ class Control:
                     raise found
                 answer = then(found)
             except Fault as fault:
-                socket.send_fault(received.peer, fault, received.id)
+                self._refuse(fault, received, socket)
             else:
                 if answer is not None:
                     socket.send(received.peer, answer, id=received.id)
@@ -240,12 +276,15 @@ class Control:
         """Take a job; it is answered once its scene is checked and it is written."""
 
         def accepted(job: Job) -> None:
+            if job.state not in FINAL_STATES and job.id not in self.submitted:
+                self.submitted.add(job.id)
+                self.log.say("submitted", job=job.id, client=session.client, title=job.title, scene=job.scene[:12])
             session.following.add(job.id)
             socket.send(received.peer, Accepted(job.id, job.state, job.seq), id=received.id)
 
         def refused(reason: str) -> None:
             full = Unavailable(f"The server cannot write to its data folder: {reason}.", "Free some space there.")
-            socket.send_fault(received.peer, full, received.id)
+            self._refuse(full, received, socket)
 
         def take(paths: set[str] | None) -> None:
             if paths is not None:
@@ -276,6 +315,17 @@ class Control:
             raise NotFound(f"{missing} files of the result are damaged or missing on the server.", "Segment again.")
         yield from self.files.uploads.granting(client, result.manifest, entries)
         return result
+
+    def _survey(self, survey: Survey, session: Session, received: Received, socket: RouterSocket) -> None:
+        whole = survey.token is not None and secrets.compare_digest(survey.token, self.token)
+
+        def deliver(found: Overview | Fault) -> None:
+            if isinstance(found, Fault):
+                self._refuse(found, received, socket)
+            else:
+                socket.send(received.peer, found, id=received.id)
+
+        self.overviews.ask(deliver, None if whole else session.client)
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
         """Send the machine's description or a method's settings, once they are known."""

@@ -10,7 +10,8 @@ from pathlib import Path
 FOLDERS = frozenset({"store", "jobs", "select", "poses"})
 """What a server makes in its data folder that is a folder, and below that is a file."""
 FILES = frozenset({"jobs.sqlite", "files.sqlite"})
-_OURS = FOLDERS | FILES | {"pairing.keys", "clients.json", "clients.lock", "lock", "facts.log", "local.token"}
+_KEYS = frozenset({"pairing.keys", "clients.json", "clients.lock", "local.token", "server.json"})
+_OURS = FOLDERS | FILES | _KEYS | {"lock", "facts.log"}
 _BESIDE = ("-wal", "-shm", "-journal", ".pid", ".pid.part")
 
 

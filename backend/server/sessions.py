@@ -33,6 +33,7 @@ class Session:
         token: presented by the client on bulk.
         control, bulk: the routing ids of its two sockets; bulk is None until it attaches.
         connection, bulk_connection: their numbers, see :class:`backend.server.router_socket.Received`.
+        program: what the client calls itself.
         seen: time of its last message, on the caller's clock.
         following: the jobs whose progress it receives.
         features: optional protocol features that it supports.
@@ -46,6 +47,7 @@ class Session:
         self.token = secrets.token_hex(16)
         self.control = control
         self.bulk: bytes | None = None
+        self.program = ""
         self.seen = now
         self.following: set[str] = set()
         self.features: frozenset[str] = frozenset()

@@ -26,7 +26,7 @@ from protocol.errors import BadArgument, NotFound, Refused, Unavailable
 from protocol.messages import MAJOR, MINOR, Hello, Jobs, Status
 from tests.backend.server.client import Client
 from tests.backend.server.conftest import serve_at_free_port
-from tests.backend.server.test_ownership import Shop
+from tests.backend.server.test_ownership import Shop, missing
 
 SOON = 5.0
 
@@ -267,7 +267,7 @@ def test_a_client_that_is_revoked_loses_its_connections_at_once(tmp_path, scene)
         shop.add("anna")
         again = shop.client("anna")
         assert again.sync(job).state == "running"
-        assert again.offer(folder)[1].bytes == 0
+        assert missing(again, folder) == 0
     finally:
         shop.close()
 

@@ -87,6 +87,13 @@ def photograph(folder: Path) -> bytes:
     return (folder / "images" / "a").read_bytes()
 
 
+def missing(client: Client, folder: Path) -> int:
+    """Send a folder; return how many bytes the server asked for."""
+    wanted = client.offer(folder)[1]
+    assert wanted is not None
+    return wanted.bytes
+
+
 PLAIN = ("step lift 0.5", "write out 300000", "done")
 
 
@@ -145,7 +152,7 @@ def test_a_file_is_another_clients_too_once_it_has_sent_it(shop, scene):
     assert ben.sent_bytes == sent
     assert sorted(path.name for path in Store(shop.data / "store").files()) == stored
     assert ben.fetch(digest_of(photograph(folder)), 10) == photograph(folder)[:10]
-    assert ben.offer(folder)[1].bytes == 0
+    assert missing(ben, folder) == 0
     job = ben.submit(manifest).job
     ben.until(job, "done")
     assert {name: len(data) for name, data in ben.download(job, Store(shop.data.parent / "mine")).items()} == {
@@ -248,7 +255,7 @@ def test_jobs_and_files_outlive_the_server(tmp_path, scene):
             client.attach()
         assert [info.job for info in anna.ask(Status(), Jobs).jobs] == [job]
         assert ben.ask(Status(), Jobs).jobs == []
-        assert anna.offer(folder)[1].bytes == 0
+        assert missing(anna, folder) == 0
         assert len(anna.download(job, Store(tmp_path / "mine"))["out"]) == 300_000
         with pytest.raises(NotFound):
             ben.fetch(digest_of(photograph(folder)), 10)
@@ -275,10 +282,10 @@ def test_what_a_server_had_before_there_were_owners_is_the_shared_clients(tmp_pa
     shop = Shop(data)
     try:
         owner, anna = shop.client(DEFAULT_CLIENT), shop.client("anna")
-        assert owner.offer(folder)[1].bytes == 0
+        assert missing(owner, folder) == 0
         assert len(owner.download(job, Store(tmp_path / "mine"))["out"]) == 300_000
         assert anna.ask(Status(), Jobs).jobs == []
-        assert anna.offer(folder)[1].bytes > 80_000
+        assert missing(anna, folder) > 80_000
     finally:
         shop.close()
     with sqlite3.connect(data / "jobs.sqlite") as db:
@@ -334,7 +341,7 @@ def test_a_folder_past_a_clients_limit_is_refused(tmp_path, scene):
         waiting = anna.submit(anna.offer(scene("until-cancelled", a=700_000))[0]).job
         with pytest.raises(Refused, match="the client anna may have"):
             anna.offer(scene("done", a=700_000))
-        assert ben.offer(scene("done", a=700_000))[1].bytes > 600_000
+        assert missing(ben, scene("done", a=700_000)) > 600_000
         anna.cancel(waiting)
         anna.until(waiting, "cancelled")
     finally:
@@ -358,7 +365,7 @@ def test_what_ended_jobs_used_makes_room_within_a_clients_limit(tmp_path, scene)
             anna.result(first)
         assert anna.result(second).job == second
         # Another client still has what it sent.
-        assert ben.offer(shared)[1].bytes == 0
+        assert missing(ben, shared) == 0
         assert shop.served.server.files.uploads.owners.bytes_of("anna") <= 1_000_000
     finally:
         shop.close()
