@@ -39,6 +39,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import typer
+import zmq
 from rich.console import Console
 from rich.table import Table
 
@@ -583,12 +584,13 @@ def _probed(client: Client, scene: Path) -> str:
 
 def _ended(client: Client, begin: float) -> float:
     """Seconds from ``begin`` until a client's messages are no longer answered."""
+    client.control.sndtimeo = 500
     while time.monotonic() - begin < PATIENCE:
         asked = time.monotonic() - begin
-        client.send(Status())
         try:
+            client.send(Status())
             client.receive(patience=0.5)
-        except TimeoutError:
+        except (TimeoutError, zmq.Again):
             return asked
         time.sleep(0.01)
     return float("inf")
