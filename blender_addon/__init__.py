@@ -32,9 +32,9 @@ MODULES = (
     "operators.edit_save",
     "panels",
     "panels_select",
+    "panels_check",
     "panels_edit",
     "panels_result",
-    "panels_check",
 )
 """Modules with classes to register, in order."""
 
