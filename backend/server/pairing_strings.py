@@ -26,7 +26,7 @@ def shared(data: Path, *, renew: bool) -> tuple[str, list[str]]:
     if not renew:
         return keys.load_or_make(data)[0].pairing.text(), []
     revoked = clients.revoke_all(data)
-    notes = ["A running server on this folder lets nobody in until it is restarted."]
+    notes = ["A running server on this folder refuses all clients until it is restarted."]
     if revoked:
         notes.append(f"The strings of these clients are invalid as well: {', '.join(revoked)}.")
     return keys.renew(data).pairing.text(), notes
