@@ -18,11 +18,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Name, Sentence, Token
+from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Mac, Name, Sentence, Token
 from protocol.job_request import JobRequest
 from protocol.settings import Setting
 
-MAJOR, MINOR = 2, 1
+MAJOR, MINOR = 2, 2
 """Protocol version. Two sides with different MAJOR refuse each other with both versions in the error; MINOR only adds.
 
 Additions of a minor version are announced as features in :class:`Hello` and :class:`Welcome`; a side sends a message of
@@ -70,6 +70,19 @@ class Welcome(Message):
     """Default device of jobs; "auto" while the server has not probed the machine yet, see :class:`Facts`."""
     bulk: Name
     """Address of the bulk socket as seen by the server; a client replaces the host by the one it connected to."""
+
+
+class Challenge(Message):
+    """Answer to :class:`Hello` of a server that does not encrypt: the client is to show that it runs for the user who
+    started the server. Sent to clients with the feature "proof"."""
+
+    nonce: Token
+
+
+class Proof(Message):
+    """Answer to :class:`Challenge`, see :mod:`protocol.local_token`. The server answers with :class:`Welcome`."""
+
+    mac: Mac
 
 
 class Attach(Message):
@@ -211,7 +224,7 @@ class OverviewJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     job: JobId
     title: Name
     client: Name
-    """The client that submitted it since the server's start; "" if it was submitted before."""
+    """Whose job it is; "" for who gave no token."""
     state: JobState
     stage: Name
     fraction: Fraction
@@ -224,9 +237,10 @@ class Overview(Message):
     """Answer to :class:`Survey`.
 
     ``jobs`` are those that run and the first of those that wait, in that order; ``clients`` are the names of the
-    connected ones. Who gave no token gets no names of clients. ``executor`` is what runs the workers, ``places`` the
-    number of jobs that can run at once, None while that is not known. Times are seconds since 1970 by the server's
-    clock. ``trouble`` is why changes of jobs are not written at the moment, "" if they are.
+    connected ones and of their programs. Who gave no token gets its own jobs and no names of clients. ``executor`` is
+    what runs the workers, ``places`` the number of jobs that can run at once, None while that is not known. Times are
+    seconds since 1970 by the server's clock. ``trouble`` is why changes of jobs are not written at the moment, "" if
+    they are.
     """
 
     server: Name
@@ -375,6 +389,8 @@ class Error(Message):
 AnyMessage = (
     Hello
     | Welcome
+    | Challenge
+    | Proof
     | Describe
     | Facts
     | DescribeMethod
