@@ -5,12 +5,11 @@
     python -m bench.blender_click ROOM RESULT --seed 0                   # the same clicks in Blender
     python -m bench.interaction_select parts --seed 0                    # of made scenes whose objects have two halves
 
-Words: a simulated detector looks at the exact ids of a view in place of a model that looks at the photograph. It
-misses an object in one view of three, puts one box in ten on another object or anywhere, and where an object and its
-look-alike are both visible, it puts three boxes in ten on the look-alike instead. Half of the words that match nothing
-have a look-alike in the scene, which gets a box for them in one view of five. An answer is right if it is the object
-and no other. "one view" is what Contrastive Gaussian Clustering does: the detector looks in one view and the object in
-the box is the answer; "best view" chooses the view that shows the object best, which only the truth knows.
+Words: a simulated detector (bench/simulated_detector.py) looks at the exact ids of a view in place of a model that
+looks at the photograph. Half of the words that match nothing have a look-alike in the scene, which gets a box for them
+in one view of five. An answer is right if it is the object and no other. "one view" is what Contrastive Gaussian
+Clustering does: the detector looks in one view and the object in the box is the answer; "best view" chooses the view
+that shows the object best, which only the truth knows.
 
 Clicks: at random pixels of the views with id maps, which are the held-out ones, each on a random object that the view
 shows, two pixels or more inside its outline. Times are also measured on the same Gaussians cut into more.
@@ -24,7 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -42,21 +41,16 @@ from backend.scene.types import Camera
 from backend.select import Opened, open_result
 from backend.select.clicking import Clicks
 from backend.words.choosing import cover
-from backend.words.detecting import NULL_WORDS, Box
+from backend.words.detecting import NULL_WORDS
 from backend.words.matching import strengths
 from backend.words.search import find_words
-from backend.words.views import Shown, boxes_of, sampled_centres, shown_in, views_of
+from backend.words.views import Shown, sampled_centres, shown_in, views_of
 from bench.everything import made_case
 from bench.lift import truth_folder
+from bench.simulated_detector import SimulatedDetector, look_alikes, numbered_picture, true_boxes
 from protocol.errors import BadArgument
 from protocol.splats import Splats
 
-MISSED, WRONG, MISTAKEN = 1 / 3, 0.1, 0.3
-"""Chances of the simulated detector in a view; see above."""
-MISTAKEN_ABSENT = 0.2
-"""Chance that a word that matches nothing is taken for its look-alike in a view."""
-VISIBLE = 60
-"""Pixels from which an object is detected."""
 ABSENT = "absent"
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -65,66 +59,6 @@ app = typer.Typer(pretty_exceptions_enable=False)
 @app.callback()
 def _commands() -> None:
     """Selecting by words and by clicks."""
-
-
-@dataclass
-class SimulatedDetector:
-    """Detects objects in maps of exact ids; see the module.
-
-    Words are numbers of objects, "absent N", or words that match nothing. The value of all pixels of a picture is the
-    number of its view.
-
-    Attributes:
-        truth: per view the (K, 4) boxes of the true objects, and the objects that are visible.
-        alike: the look-alike of each word that has one.
-        rng: of every chance.
-    """
-
-    truth: list[tuple[NDArray[np.float64], NDArray[np.int64]]]
-    alike: dict[str, int]
-    rng: np.random.Generator
-
-    def __call__(self, photograph: NDArray[np.uint8], words: Sequence[str]) -> list[list[Box]]:
-        boxes, visible = self.truth[int(photograph[0, 0, 0])]
-        return [self._of(word, boxes, visible, photograph.shape[:2]) for word in words]
-
-    def _of(self, word: str, boxes: NDArray, visible: NDArray, size: tuple[int, ...]) -> list[Box]:
-        rng = self.rng
-        target = int(word) if word.isdigit() else 0
-        alike = self.alike.get(word, 0)
-        found: int | None = target if target in visible else None
-        if alike in visible and rng.random() < (MISTAKEN if target else MISTAKEN_ABSENT):
-            found = alike
-            if not target:
-                return [self._box(boxes[alike], rng.normal(0.45, 0.15))]
-        if rng.random() < WRONG:
-            if len(visible) and rng.random() < 0.7:
-                return [self._box(boxes[rng.choice(visible)], rng.normal(0.45, 0.15))]
-            place = np.sort(rng.uniform(0, 1, (2, 2)), axis=0) * size[::-1]
-            return [self._box(place.ravel(), rng.normal(0.45, 0.15))]
-        if found is None or rng.random() < MISSED:
-            return []
-        return [self._box(boxes[found], rng.normal(0.6, 0.15))]
-
-    def _box(self, corners: NDArray, score: float) -> Box:
-        """Return a box whose sides are off by about a twentieth of its size."""
-        sides = np.tile(corners[2:] - corners[:2], 2)
-        left, top, right, bottom = corners + self.rng.normal(0, 0.05, 4) * sides
-        return Box(float(np.clip(score, 0.25, 0.95)), left, top, max(right, left + 1), max(bottom, top + 1))
-
-
-def true_boxes(ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the boxes of the objects in a map of exact ids, and which are large enough to be detected."""
-    area = np.bincount(ids.ravel())
-    visible = np.flatnonzero(area >= VISIBLE)
-    return boxes_of(ids, len(area)), visible[visible > 0]
-
-
-def look_alikes(objects: Sequence[int], rng: np.random.Generator) -> dict[str, int]:
-    """Return pairs of objects that look alike, at random, so that every object has one."""
-    order = rng.permutation(objects)
-    turned = np.roll(order, 1)
-    return {str(each): int(other) for each, other in zip(order, turned, strict=True)}
 
 
 def right_labels(views: Sequence[Shown], truth: dict[str, NDArray[np.int64]]) -> dict[int, int]:
@@ -156,8 +90,9 @@ def words(
     truth = {view.name: read_ids(files[view.name]) for view in views}
     labels = right_labels(views, truth)
     objects = sorted({int(k) for each in truth.values() for k in np.unique(each) if k})
-    pictures = {name: np.full((*ids.shape, 3), number, np.uint8) for number, (name, ids) in enumerate(truth.items())}
+    pictures = {name: numbered_picture(number, ids.shape) for number, (name, ids) in enumerate(truth.items())}
     boxes = [true_boxes(ids) for ids in truth.values()]
+    named = {str(k): k for k in objects}
     rng = np.random.default_rng(seed)
     present, absent, single, best, looked = [], [], [], [], []
     shown = np.array([view.shown for view in views])
@@ -169,7 +104,7 @@ def words(
             nothing = f"{ABSENT} {number}"
             if number % 2:
                 alike[nothing] = int(rng.choice(objects))
-            detector = SimulatedDetector(boxes, alike, rng)
+            detector = SimulatedDetector(boxes, named, alike, rng)
             right = labels.get(int(name))
             for word, scores in ((name, present), (nothing, absent)):
                 answer = find_words([word], views, lambda view: pictures[view.name], detector, null_words=NULL_WORDS)[0]

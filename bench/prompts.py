@@ -3,7 +3,7 @@
 Lifting finds objects and does not read. The papers let a text detector (Grounding DINO with SAM) look at one view and
 take the objects that lie in what it finds there; here its masks can be given, and where none are, the true mask of the
 first view that shows the thing stands in for a detector that makes no mistake. From there on nothing is looked up: the
-objects chosen in that one view are the mask in all others.
+objects chosen in that one view are the mask in all others. :mod:`bench.text_prompts` chooses them by text.
 """
 
 from __future__ import annotations
@@ -44,21 +44,56 @@ def write_prompt_masks(result: Path, scene: Path, truth: Path, detections: Path 
     """
     wanted = mask_files(truth)
     given = mask_files(detections) if detections is not None else wanted
-    names = [view.name for view in split_views(load_scene(scene).views, "own")[1]]
-    maps: dict[str, NDArray[np.int64]] = {}
-
-    def labels(view: str) -> NDArray[np.int64]:
-        if view not in maps:
-            maps[view] = read_ids(label_map_path(result, test_view(view, names)))
-        return maps[view]
-
+    maps = LabelMaps(result, scene)
+    chosen = {}
     for prompt in dict.fromkeys(prompt for _, prompt in wanted):
         view, mask = first_detection(given, prompt)
-        chosen = chosen_objects(labels(view), mask)
-        for seen in (view for view, named in wanted if named == prompt):
-            file = out / seen / f"{prompt}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(255 * np.isin(labels(seen), chosen).astype(np.uint8)).save(file)
+        chosen[prompt] = chosen_objects(maps[view], mask)
+    write_masks(maps, list(wanted), chosen, out)
+
+
+class LabelMaps:
+    """The label maps (H, W) of the test views of a result, by the name or the number of the view.
+
+    Args:
+        result: the folder that segment wrote, with the test views of the scene held out.
+        scene: the scene folder.
+
+    Raises:
+        BadArgument: if the scene defines no test views. Fault: if it cannot be read.
+    """
+
+    def __init__(self, result: Path, scene: Path) -> None:
+        self.result = result
+        self.names = [view.name for view in split_views(load_scene(scene).views, "own")[1]]
+        self.read: dict[str, NDArray[np.int64]] = {}
+
+    def __getitem__(self, view: str) -> NDArray[np.int64]:
+        """Return the label map of a view.
+
+        Raises:
+            BadArgument: if it is no test view. BadMask: if its map cannot be read.
+        """
+        if view not in self.read:
+            self.read[view] = read_ids(label_map_path(self.result, test_view(view, self.names)))
+        return self.read[view]
+
+
+def write_masks(
+    maps: LabelMaps, wanted: Sequence[tuple[str, str]], chosen: Mapping[str, Sequence[int]], out: Path
+) -> None:
+    """Write ``out/<view>/<prompt>.png``, white where a view shows the objects of the prompt.
+
+    Args:
+        maps: the label maps of the test views.
+        wanted: pairs of view and prompt.
+        chosen: the objects of each prompt; without any its masks are black.
+        out: a folder.
+    """
+    for view, prompt in wanted:
+        file = out / view / f"{prompt}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 * np.isin(maps[view], list(chosen[prompt])).astype(np.uint8)).save(file)
 
 
 def test_view(folder: str, names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@
 Each scene is reconstructed and segmented from its photographs and its own noisy masks with the test views of the data
 set held out, and scored by the protocol of the papers (backend/evaluate). Published figures are copied from where the
 footnotes say; they were not run again. The last two tables are of masks that text prompts name: see bench/prompts.py
-for what stands in for the text detector.
+for what stands in for the text detector, and bench/text_prompts.py for the same tables with objects chosen by text.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def lerf_mask(
         write_prompt_masks(result, scene, scene / "test_mask", detections and detections / scene.name, chosen)
         score = score_lerf_mask(chosen, scene)
         found[scene.name] = OurMasks(100 * score.mean_iou, 100 * score.mean_boundary_iou, seconds)
-    console().print(masks_table("LERF-Mask", LERF_MASK, found, detections))
+    console().print(masks_table("LERF-Mask", LERF_MASK, found, one_view_note(detections)))
 
 
 @app.command("3d-ovs")
@@ -155,20 +155,22 @@ def ovs(
         chosen = result / "prompts"
         write_prompt_masks(result, scene, scene / "segmentations", detections and detections / scene.name, chosen)
         found[scene.name] = OurMasks(100 * score_ovs(chosen, scene).mean_iou, None, seconds)
-    console().print(masks_table("3D-OVS", OVS, found, detections))
+    console().print(masks_table("3D-OVS", OVS, found, one_view_note(detections)))
 
 
-def masks_table(
-    title: str, published: tuple[Published, ...], found: dict[str, OurMasks], detections: Path | None
-) -> Table:
+def one_view_note(detections: Path | None) -> str:
+    """Return how our objects were chosen."""
+    how = "of a detector" if detections else "of the truth in one view"
+    return f"Ours: objects chosen by masks {how}, not by text."
+
+
+def masks_table(title: str, published: tuple[Published, ...], found: dict[str, OurMasks], note: str) -> Table:
     """Return our masks below the published ones: IoU and, where the table has it, boundary IoU after a slash."""
     named = next(tuple(row.pq) for row in published if row.pq)
     scenes = (*named, *sorted(found.keys() - set(named), key=natural_key))
-    how = "of a detector" if detections else "of the truth in one view"
-    note = f"Ours: objects chosen by masks {how}, not by text.\n{footnotes(published)}"
     bounds = any(row.boundary or row.given_mean[1] for row in published)
     heading = f"{title}, mean IoU{' / boundary IoU' if bounds else ''} in percent"
-    table = Table(title=heading, caption=note)
+    table = Table(title=heading, caption=f"{note}\n{footnotes(published)}")
     table.add_column("method", no_wrap=True)
     for name in (*scenes, "mean"):
         table.add_column(name, justify="right")

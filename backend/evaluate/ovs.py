@@ -1,4 +1,4 @@
-"""3D-OVS (Liu et al. 2023, Weakly Supervised 3D Open-vocabulary Segmentation): mean IoU of masks of named classes.
+"""3D-OVS (Liu et al. 2023, Weakly Supervised 3D Open-vocabulary Segmentation): mean IoU and accuracy of named classes.
 
 Layout of one scene: ``segmentations/classes.txt`` with one class per line and ``segmentations/<view>/<class>.png``;
 predictions in ``<view>/<class>.png``.
@@ -6,6 +6,9 @@ predictions in ``<view>/<class>.png``.
 The rules are those of OccamLGS: the truth is resized to the prediction with NEAREST, and every pair of view and class
 has the same weight. Every class is annotated in every view. A missing prediction counts as 0, or is skipped with
 ``missing="skip"``; a pair of empty masks is ignored, while OccamLGS counts it as 0.
+
+The accuracy is that of the script of 3D-OVS: the share of the pixels of a view at which all classes are right, averaged
+over the views.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.evaluate.prompt_masks import Missing, compare, counted, mask_files, per_prompt
+from backend.evaluate.prompt_masks import Missing, accuracy, compare, counted, mask_files, per_prompt
 from protocol.errors import BadArgument, BadResult
 
 CLASSES = "classes.txt"
@@ -28,12 +31,14 @@ class OvsScore:
 
     Attributes:
         mean_iou: over all pairs of view and class.
+        accuracy: the share of the pixels at which all masks agree with the truth, the mean over the views.
         iou: by class, the mean over its views.
         masks: true masks that were scored.
         missing: true masks without a prediction, whether or not they count.
     """
 
     mean_iou: float
+    accuracy: float
     iou: dict[str, float]
     masks: int
     missing: int
@@ -42,6 +47,7 @@ class OvsScore:
         """Scores in percent, as in the published tables."""
         return {
             "mean_iou": round(100 * self.mean_iou, 2),
+            "accuracy": round(100 * self.accuracy, 2),
             "masks": self.masks,
             "missing": self.missing,
             "classes": {name: {"iou": round(100 * value, 2)} for name, value in self.iou.items()},
@@ -78,12 +84,14 @@ def score_ovs(predicted: Path, truth: Path, missing: Missing = "zero") -> OvsSco
             f"None of the {len(wanted)} ground-truth masks has a prediction in {predicted}.",
             f"Give predictions the names of the ground truth, such as {view}/{name}.png.",
         )
-    compared = list(compare(found, {pair: files[pair] for pair in wanted}, at_size_of="prediction"))
+    true = {pair: files[pair] for pair in wanted}
+    compared = list(compare(found, true, at_size_of="prediction"))
     scored = counted(compared, missing)
     if not scored:
         raise BadResult(f"All masks of {predicted} and {truth} are empty.", "Save masks as white objects on black.")
     return OvsScore(
         float(np.mean([one.iou for one in scored])),
+        float(np.mean(list(accuracy(found, true, missing).values()))),
         per_prompt(scored, "iou"),
         masks=len(scored),
         missing=sum(one.missing for one in compared),

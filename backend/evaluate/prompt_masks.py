@@ -70,6 +70,34 @@ def compare(
         yield Compared(view, prompt, iou(p, t), iou(outline(p), outline(t)))
 
 
+def accuracy(
+    predicted: Mapping[tuple[str, str], Path], truth: Mapping[tuple[str, str], Path], missing: Missing
+) -> dict[str, float]:
+    """Return the share of the pixels of each view at which all predictions agree with the truth.
+
+    Masks of a view are compared at the size of its first prediction, or of its truth if there is none.
+
+    Args:
+        predicted, truth: the file of each (view, prompt).
+        missing: "zero": a missing prediction counts as an empty mask; "skip": its prompt is left out, and so is a view
+            without predictions.
+
+    Raises:
+        BadMask: if a file is not an image.
+    """
+    agreeing: dict[str, NDArray[np.bool_]] = {}
+    for pair in sorted(truth, key=lambda pair: pair not in predicted):
+        if pair not in predicted and missing == "skip":
+            continue
+        true = _open(truth[pair])
+        found = _open(predicted[pair]) if pair in predicted else Image.new("L", true.size)
+        right = agreeing.get(pair[0])
+        size = found.size if right is None else right.shape[::-1]
+        same = _pixels(found, size) == _pixels(true, size)
+        agreeing[pair[0]] = same if right is None else right & same
+    return {view: float(right.mean()) for view, right in agreeing.items()}
+
+
 def counted(compared: Iterable[Compared], missing: Missing) -> list[Compared]:
     """Return the pairs that count for the means: no empty pairs, and missing predictions only if they count as 0."""
     return [one for one in compared if not np.isnan(one.iou) and not (one.missing and missing == "skip")]

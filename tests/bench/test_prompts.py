@@ -150,6 +150,6 @@ def test_our_mean_needs_all_scenes():
     for scenes, mean in ((found, "80.0 / 70.0"), ({"ramen": found["ramen"]}, "- / -")):
         console = Console(width=170)
         with console.capture() as shown:
-            console.print(masks_table("LERF-Mask", LERF_MASK, scenes, None))
+            console.print(masks_table("LERF-Mask", LERF_MASK, scenes, ""))
         row = next(text for text in shown.get().splitlines() if text.startswith("│ ours "))
         assert row.split("│")[-2].strip() == mean

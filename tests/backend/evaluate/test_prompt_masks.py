@@ -135,6 +135,27 @@ def test_3d_ovs_averages_all_pairs(tmp_path):
     assert score.as_dict()["classes"]["cat"] == {"iou": 75.0}
 
 
+def test_3d_ovs_accuracy_is_the_share_of_pixels_where_all_classes_are_right(tmp_path):
+    predicted, truth = ovs(tmp_path)
+    # 200 of 1600 pixels of the second view are wrong.
+    assert score_ovs(predicted, truth).accuracy == pytest.approx((1 + 1400 / 1600) / 2)
+    assert score_ovs(predicted, truth).as_dict()["accuracy"] == 93.75
+    # Pixels at which both classes are wrong count once.
+    save(predicted / "05/a 4.5 mm pin.png", square(20, 20, 10) | square(15, 5, 10))
+    wrong = (square(0, 0, 20) & (np.arange(40) >= 10)) | square(15, 5, 10)
+    assert score_ovs(predicted, truth).accuracy == pytest.approx((1 + 1 - wrong.sum() / 1600) / 2)
+
+
+@pytest.mark.parametrize(("missing", "first"), [("zero", 1200 / 1600), ("skip", 1.0)])
+def test_3d_ovs_accuracy_with_missing_masks(tmp_path, missing, first):
+    predicted, truth = ovs(tmp_path)
+    (predicted / "00/cat.png").unlink()
+    assert score_ovs(predicted, truth, missing).accuracy == pytest.approx((first + 1400 / 1600) / 2)
+    (predicted / "00/a 4.5 mm pin.png").unlink()
+    mean = (1100 / 1600 + 1400 / 1600) / 2 if missing == "zero" else 1400 / 1600
+    assert score_ovs(predicted, truth, missing).accuracy == pytest.approx(mean)
+
+
 @pytest.mark.parametrize(("missing", "mean"), [("zero", 2.5 / 4), ("skip", 2.5 / 3)])
 def test_3d_ovs_missing(tmp_path, missing, mean):
     predicted, truth = ovs(tmp_path)
