@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import bench.simulated_detector
 import bench.text_prompts
 from backend.evaluate.lerf_mask import LerfMaskScore
 from backend.scene import load_scene, split_views
@@ -61,7 +62,9 @@ def exact_search(*unknown: str):
 
 
 @pytest.mark.parametrize("layout", ["lerf-mask", "3d-ovs"])
-def test_a_made_folder_from_photographs_to_scores(made: Path, layout: str) -> None:
+def test_a_made_folder_from_photographs_to_scores(made: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for chance in ("MISSED", "WRONG", "MISTAKEN", "MISTAKEN_ABSENT"):
+        monkeypatch.setattr(bench.simulated_detector, chance, 0.0)
     scene, result = made / layout, made / "out" / layout
     assert [view.name for view in split_views(load_scene(scene).views, "own")[1]] == ["0024", "0025"]
     done = run(made, layout, "--simulated")
