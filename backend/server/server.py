@@ -271,6 +271,7 @@ class Server:
             self.workers.wake = self._wake
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
             opened.callback(self._front.close)
+            self.sessions.alive = self._front.alive
             context = opened.enter_context(zmq.Context())
             self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
             self._zap_auth = ZapAuthenticator(context, known) if known is not None else None

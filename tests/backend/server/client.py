@@ -75,7 +75,11 @@ class Client:
         self.sent_bytes = 0
         self._id = 0
         if hello:
-            self.hello()
+            try:
+                self.hello()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Client:
         return self
