@@ -351,8 +351,8 @@ def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted
     if refusal == "pairing":
         return _EncryptionMismatch(
             f"The server at {address} does not accept this pairing string.",
-            "The string belongs to another server, or was renewed or revoked. On the server's machine, 'backend pairing' "
-            "prints the shared string, and 'backend pairing --for NAME --renew' a new one for one client.",
+            "The string belongs to another server, or was renewed or revoked. On the server's machine, 'backend "
+            "pairing' prints the shared string, and 'backend pairing --for NAME --renew' a new one for one client.",
         )
     if encrypted:
         return _EncryptionMismatch(
