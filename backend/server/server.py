@@ -291,7 +291,7 @@ class Server:
                 known.start()
                 opened.callback(known.close)
             else:
-                self.control.gate = LocalGate(load_or_make_token(), self.control_socket.address)
+                self.control.gate = LocalGate((load_or_make_token(), self.control.token), self.control_socket.address)
             self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
             self.address = str(self.control_socket.address)
