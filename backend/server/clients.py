@@ -116,10 +116,10 @@ def revoke(data: Path, name: str) -> None:
         NotFound: if there is no such client.
         Unavailable: as :func:`add`.
     """
+    if name not in named(data):
+        raise _unknown(name)
     with _changing(data) as clients:
-        if name not in clients:
-            raise _unknown(name)
-        del clients[name]
+        clients.pop(name, None)
 
 
 def revoke_all(data: Path) -> list[str]:

@@ -78,6 +78,7 @@ class FileLoop:
         self._evicting: Generator[None, None, None] | None = None
         self._ended: Sequence[Contents] = ()
         self._next_eviction = False
+        self._first_eviction = True
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -219,7 +220,10 @@ class FileLoop:
             self._evicting = None
 
     def _evict(self, ended: Sequence[tuple[str, ...]]) -> Generator[None, None, None]:
-        if (yield from free_space(self._store, self._keep, ended, self._needed, time.time())):
+        removed = yield from free_space(self._store, self._keep, ended, self._needed, time.time())
+        # "backend check" may have removed files before the start.
+        if removed or self._first_eviction:
+            self._first_eviction = False
             yield from self._owners.forgetting_removed(self._store)
 
     def _needed(self) -> Iterable[str]:

@@ -394,3 +394,21 @@ def test_a_routing_id_of_a_client_that_hung_up_opens_nothing(serving, connect, s
     assert "unknown or has expired" in answers[0].sentence
     other = connect(serving)
     assert isinstance(other.cancel(job), Progress)
+
+
+def test_files_removed_while_there_was_no_server_no_longer_count(tmp_path, connect, scene):
+    served = Serving(tmp_path / "data")
+    client = connect(served)
+    folder = scene("done", a=100_000)
+    client.offer(folder)
+    client.close()
+    served.stop()
+    Store(served.data / "store").path(digest_of(photograph(folder))).unlink()
+    served = Serving(tmp_path / "data")
+    try:
+        end = time.monotonic() + PATIENCE
+        while served.server.files.uploads.owners.bytes_of(DEFAULT_CLIENT) > 80_000:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        served.stop()
