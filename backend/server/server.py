@@ -123,7 +123,7 @@ def serve(
         methods: the lifting methods on offer.
 
     Raises:
-        BadArgument: if ``bind`` is no address.
+        BadArgument: if ``bind``, ``metrics`` or ``ray_address`` is no address.
         Refused: if another server uses ``data``.
         Unavailable: if the port is in use, ``data`` cannot be used or is full, or its keys are not for use.
     """
@@ -202,6 +202,8 @@ class Server:
         ray_address: str | None = None,
     ) -> None:
         where = parse_bind(bind)
+        watched_at = None if metrics is None else parse_metrics_address(metrics)
+        cluster = None if ray_address is None else RayCluster(ray_address, token_of_user())
         limits = limits or ClientLimits()
         self._stopping = self._broken = False
         self._old_left = True
@@ -244,10 +246,9 @@ class Server:
             opened.callback(self.files.close)
             self.selections = Selections(self.store, data / "select", selector_command, self._wake)
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
-            if ray_address is None:
+            if cluster is None:
                 executor = LocalExecutor(worker_command, self.capabilities)
             else:
-                cluster = RayCluster(ray_address, token_of_user())
                 executor = RayExecutor(cluster, worker_command, self._wake, self._thread_failed, self.log)
             opened.callback(executor.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", executor, device, worker_memory)
@@ -304,10 +305,8 @@ class Server:
             self._evict()
             opened.enter_context(contact.told(data, self.address, self.control.token))
             self.metrics_server = None
-            if metrics is not None:
-                self.metrics_server = MetricsServer(
-                    parse_metrics_address(metrics), self._look, self.counts, lambda: self.alive
-                )
+            if watched_at is not None:
+                self.metrics_server = MetricsServer(watched_at, self._look, self.counts, lambda: self.alive)
                 opened.callback(self.metrics_server.close)
             self._close = opened.pop_all().close
         self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
