@@ -34,7 +34,7 @@ def search_result(
     """Return the objects of a result that each word names, and warnings.
 
     Args:
-        words: from :func:`backend.words.text.check_word`.
+        words: from :func:`protocol.words.check_word`.
         folder: the result.
         opened: the same result.
         weights: of the detector.
