@@ -21,6 +21,8 @@ MODULES = (
     "operators.measure",
     "operators.objects",
     "operators.export",
+    "operators.correcting",
+    "operators.search",
     "operators.edit_objects",
     "operators.edit_gaussians",
     "operators.edit_cleanup",
@@ -30,6 +32,7 @@ MODULES = (
     "panels",
     "panels_edit",
     "panels_result",
+    "panels_words",
 )
 """Modules with classes to register, in order."""
 

@@ -63,6 +63,9 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
     count: bpy.props.IntProperty(name="Gaussians", description="Number of imported Gaussians")
     confidence: bpy.props.FloatProperty(name="Confidence", min=0, max=1)
     source: bpy.props.StringProperty(name="Source", description="The result folder", subtype="DIR_PATH")
+    version: bpy.props.StringProperty(
+        name="Version", description="The version of the result on the server that corrections made of it"
+    )
     placement: bpy.props.FloatVectorProperty(
         name="Placement", size=16, default=_IDENTITY, description="Capture-to-world matrix at the import, row by row"
     )

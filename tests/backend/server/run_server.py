@@ -1,4 +1,4 @@
-"""Runs a server as a separate process: run_server [--encrypt] BIND DATA WORKER..."""
+"""Runs a server as a separate process: run_server [--encrypt | --simulated-words] BIND DATA WORKER..."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from backend.server.server import serve
 
 if __name__ == "__main__":
-    encrypted = sys.argv[1] == "--encrypt"
-    bind, data, *worker = sys.argv[1 + encrypted :]
-    serve(bind, Path(data), encrypted=encrypted, worker_command=worker)
+    encrypted, simulated = sys.argv[1] == "--encrypt", sys.argv[1] == "--simulated-words"
+    bind, data, *worker = sys.argv[1 + (encrypted or simulated) :]
+    words = {"searcher_command": (sys.executable, "-m", "tests.backend.server.simulated_words")} if simulated else {}
+    serve(bind, Path(data), encrypted=encrypted, worker_command=worker, **words)
