@@ -85,7 +85,7 @@ class SPLATLIFT_OT_search(bpy.types.Operator):
         word = check_word(settings(context).search)
         wanted = SelectText(job_of(Path(bpy.path.abspath(scene.splatlift.source))), word)
         steps = select_text(known, wanted, search.tell)
-        search.lines = []
+        search.lines, search.fraction, search.note = [], 0.0, ""
         if bpy.app.background:
             search.lines = _shown(scene, word, known.start(steps).result())
             self.report({"INFO"}, search.lines[0])
