@@ -28,6 +28,10 @@ LISTED = 12
 """Most changes that the confirmation lists."""
 NOTHING = "No Gaussian changes its object"
 
+_imported: dict[str, str] = {}
+"""The version of the result that each imported scene was before its first correction, by the id of the scene. Blender's
+undo reverts the scene's own ``version``, also to none; the server then has to go on from this one."""
+
 
 class CorrectingOperator(EditOperator):
     """What edits share that can be extended to everything like it.
@@ -107,7 +111,9 @@ def take(operator: Any, scene: Any, asked: Asked | None) -> set[str]:
     Raises:
         Fault: the server's; Refused if the scene was edited so that the correction does not fit it.
     """
-    check_conflicts(scene, _ask(scene, asked, take=False))
+    preview = _ask(scene, asked, take=False)
+    check_conflicts(scene, preview)
+    _imported.setdefault(scene.splatlift.scene_id, preview.base)
     correction = _ask(scene, asked, take=True)
     apply_correction(scene, correction)
     scene.splatlift.version = correction.version or ""
@@ -133,7 +139,8 @@ def _ask(scene: Any, asked: Asked | None, *, take: bool) -> Correction:
         raise Unavailable("There is no connection to a server.", "Connect to a server first.")
     job = job_of(Path(bpy.path.abspath(scene.splatlift.source)))
     constraints, arrays = (asked.constraints, asked.arrays) if asked is not None else ([], [])
-    wanted = Correct(job, constraints, undo=asked is None, take=take, base=scene.splatlift.version or None)
+    base = scene.splatlift.version or _imported.get(scene.splatlift.scene_id)
+    wanted = Correct(job, constraints, undo=asked is None, take=take, base=base)
     return known.start(correct(known, wanted, arrays)).result(PATIENCE)
 
 

@@ -41,7 +41,8 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobList]:
         yield jobs
         search.lines = []
         jobs.connection.destroy()
-    served.end(signal.SIGTERM)
+    served.process.send_signal(signal.SIGTERM)
+    served.process.wait(120)
 
 
 def imported(jobs: JobList, tmp_path: Path, made: Path) -> Any:
