@@ -535,6 +535,11 @@ def serve(
         float | None,
         typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
     ] = None,
+    log_format: Annotated[Literal["text", "json"], typer.Option(help="Format of the log on standard error.")] = "text",
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve /metrics (Prometheus) and /health by HTTP. Default: off."),
+    ] = None,
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
@@ -550,7 +555,41 @@ def serve(
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
         worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
+        log_format=log_format,
+        metrics=metrics,
     )
+
+
+@app.command()
+def status(
+    data: Annotated[Path | None, typer.Option(help="Value of --data of the server.")] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Address of a server on another machine.")
+    ] = None,
+    pairing: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SPLATLIFT_PAIRING", metavar="STRING", help="For --server: the pairing string, where it encrypts."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Print what a server does: jobs, clients, disk, and since when it runs.
+
+    Exit status: 0 if a server runs, 1 if none runs on the data folder, 2 if it does not answer.
+    """
+    from backend.server import status as look
+    from protocol.pairing import parse
+
+    if data is not None and server is not None:
+        raise BadArgument("Both --data and --server were given.", "Give one of them.")
+    if server is None:
+        found = look.of_folder(data or _data_folder())
+    else:
+        found = look.of_server(server, None if pairing is None else parse(pairing))
+    for line in [json.dumps(found)] if as_json else look.as_lines(found):
+        typer.echo(line)
+    return 0 if found["running_server"] else 1
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
     python -m bench.interaction_select words ROOM RESULT --seed 0        # of a scene with exact ids, and a result of it
     python -m bench.interaction_select clicks ROOM RESULT --seed 0
+    python -m bench.blender_click ROOM RESULT --seed 0                   # the same clicks in Blender
 
 Words: a simulated detector looks at the exact ids of a view in place of a model that looks at the photograph. It
 misses an object in one view of three, puts one box in ten on another object or anywhere, and where an object and its
@@ -24,7 +25,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -33,7 +34,8 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial.transform import Rotation
 
 from backend.evaluate.folders import find_maps, find_predicted, read_ids
-from backend.select import open_result
+from backend.scene.types import Camera
+from backend.select import Opened, open_result
 from backend.select.clicking import Clicks
 from backend.words.choosing import cover
 from backend.words.detecting import NULL_WORDS, Box
@@ -197,15 +199,17 @@ def words(
     print(f"views looked in: mean {np.mean(looked):.1f}, at most {max(looked)} of {len(views)}")
 
 
-@app.command()
-def clicks(
-    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
-    result: Annotated[Path, typer.Argument(help="A result of it, with held-out views.")],
-    seed: Annotated[int, typer.Option(help="Of the pixels.")] = 0,
-    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
-) -> None:
-    """Click objects at random pixels."""
-    opened = open_result(result)
+class ClickPlace(NamedTuple):
+    """A pixel to click, x from the left and y from the top, and the label that is right there."""
+
+    camera: Camera
+    x: float
+    y: float
+    label: int | None
+
+
+def click_places(room: Path, result: Path, opened: Opened, seed: int, count: int) -> list[ClickPlace]:
+    """Draw random pixels; see the module."""
     files = find_maps(truth_folder(room))
     stored = {name: file for name, file in find_predicted(result).items() if name in files}
     truth = {name: read_ids(files[name]) for name in stored}
@@ -223,7 +227,20 @@ def clicks(
         if inside.any():
             k = int(rng.choice(np.unique(ids[inside])))
             y, x = rng.choice(np.argwhere(inside & (ids == k)))
-            places.append((view.camera, int(x) + 0.5, int(y) + 0.5, labels.get(k)))
+            places.append(ClickPlace(view.camera, int(x) + 0.5, int(y) + 0.5, labels.get(k)))
+    return places
+
+
+@app.command()
+def clicks(
+    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
+    result: Annotated[Path, typer.Argument(help="A result of it, with held-out views.")],
+    seed: Annotated[int, typer.Option(help="Of the pixels.")] = 0,
+    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
+) -> None:
+    """Click objects at random pixels."""
+    opened = open_result(result)
+    places = click_places(room, result, opened, seed, count)
     for gaussians in (len(opened.splats), 100_000, 1_000_000):
         times = max(1, round(gaussians / len(opened.splats)))
         clicked = Clicks(cut(opened.splats, times), np.repeat(opened.labels, times))

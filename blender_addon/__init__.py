@@ -14,10 +14,13 @@ MODULES = (
     "timer",
     "native_moves",
     "viewport.handler",
+    "picking.prepared",
     "operators.connect",
     "operators.segment",
     "operators.importing",
     "operators.look",
+    "operators.click",
+    "operators.check",
     "operators.measure",
     "operators.objects",
     "operators.export",
@@ -30,9 +33,11 @@ MODULES = (
     "operators.edit_selection",
     "operators.edit_save",
     "panels",
+    "panels_select",
     "panels_edit",
     "panels_result",
     "panels_words",
+    "panels_check",
 )
 """Modules with classes to register, in order."""
 

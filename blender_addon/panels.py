@@ -14,6 +14,7 @@ from .client.job import Job
 from .client.rate import format_duration
 from .client.survey import GEOMETRY, PHOTOGRAPHS, Survey
 from .editing.parts import points_of
+from .panels_level import draw_level
 from .preferences import PACKAGE, address, pairing, preferences
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
 from .splats.collections import splat_objects
@@ -234,6 +235,7 @@ class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
             return
         self.layout.menu("SPLATLIFT_MT_scene", text=shown.name, icon="OUTLINER_COLLECTION")
         self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=4)
+        draw_level(self.layout, context, shown)
         part = chosen_object(context)
         row = self.layout.row(align=True)
         one = row.row(align=True)

@@ -197,6 +197,54 @@ class Jobs(Message):
     jobs: list[JobInfo]
 
 
+class Survey(Message):
+    """Client to server: request a look at the whole server. The answer is :class:`Overview`. Feature "overview".
+
+    ``token`` proves that the client may read the server's data folder: it is in a file there that only its owner reads.
+    """
+
+    token: Token | None = None
+
+
+class OverviewJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A job in :class:`Overview`."""
+
+    job: JobId
+    title: Name
+    client: Name
+    """The client that submitted it since the server's start; "" if it was submitted before."""
+    state: JobState
+    stage: Name
+    fraction: Fraction
+    note: Sentence
+    created: float
+    """Seconds since 1970, by the server's clock."""
+
+
+class Overview(Message):
+    """Answer to :class:`Survey`.
+
+    ``jobs`` are those that run and the first of those that wait, in that order; ``clients`` are the names of the
+    connected ones. Who gave no token gets no names of clients. ``executor`` is what runs the workers, ``places`` the
+    number of jobs that can run at once, None while that is not known. Times are seconds since 1970 by the server's
+    clock. ``trouble`` is why changes of jobs are not written at the moment, "" if they are.
+    """
+
+    server: Name
+    since: float
+    executor: Name
+    places: Count | None
+    running: Count
+    waiting: Count
+    jobs: list[OverviewJob]
+    sessions: Count
+    clients: list[Name]
+    store_bytes: Count
+    free_bytes: Count
+    disk_bytes: Count
+    trouble: Sentence = ""
+
+
 MAX_SIDE = 320
 """Most pixels along the longer side of a :class:`Picture`."""
 
@@ -485,6 +533,8 @@ AnyMessage = (
     | Sync
     | Status
     | Jobs
+    | Survey
+    | Overview
     | Picture
     | GetResult
     | Result

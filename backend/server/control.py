@@ -12,8 +12,11 @@ import msgspec
 from numpy.typing import NDArray
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
+from backend.server.counts import Counts
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
+from backend.server.log import Log
+from backend.server.overview import Overviews, without_clients
 from backend.server.question_protocol import Wanted
 from backend.server.result_questions import FEATURES as RESULT_FEATURES
 from backend.server.result_questions import ResultQuestions, Stored, check_arrays
@@ -23,6 +26,7 @@ from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
 from protocol.job_request import JobRequest, check, check_paths
 from protocol.messages import (
+    FINAL_STATES,
     MAJOR,
     MINOR,
     Accepted,
@@ -45,12 +49,14 @@ from protocol.messages import (
     MethodSettings,
     Named,
     NameObjects,
+    Overview,
     Picture,
     Result,
     Select,
     SelectText,
     Status,
     Submit,
+    Survey,
     Sync,
     Welcome,
 )
@@ -62,7 +68,7 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "picture", *RESULT_FEATURES)
+FEATURES = ("facts", "options", "overview", "picture", *RESULT_FEATURES)
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine."""
@@ -80,6 +86,11 @@ class Control:
     Attributes:
         bulk_address: of the bulk socket.
         nearby: whether only this machine can reach the server.
+        log: where to say what clients do.
+        submitters: the clients that have submitted the jobs that have not ended, by job.
+        counts: what has been done since the start.
+        overviews: makes the answers to :class:`protocol.messages.Survey`.
+        token: with which that says everything.
     """
 
     def __init__(
@@ -108,6 +119,11 @@ class Control:
         self.instance = secrets.token_hex(16)
         self.bulk_address = ""
         self.nearby = False
+        self.log = Log()
+        self.submitters: dict[str, str] = {}
+        self.counts = Counts()
+        self.overviews = Overviews(name, sessions, jobs, workers, files, store, self.submitters)
+        self.token = secrets.token_hex(16)
         self._heartbeat_at = 0.0
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
@@ -115,13 +131,27 @@ class Control:
         try:
             answer = self._answer(received, socket)
         except Fault as fault:
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         except OSError as error:
             fault = Unavailable(f"The server cannot use its data folder: {error.strerror}.", "Free some space there.")
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, id=received.id)
+
+    def _refuse(self, fault: Fault, received: Received, socket: RouterSocket) -> None:
+        self.counts.refusals += 1
+        session = self.sessions.on_control(received.peer)
+        self.log.say(
+            "refused",
+            level="warning",
+            job=getattr(received.message, "job", None),
+            client=session.client if session is not None else None,
+            message=type(received.message).__name__,
+            code=fault.code,
+            sentence=fault.sentence,
+        )
+        socket.send_fault(received.peer, fault, received.id)
 
     def _answer(self, received: Received, socket: RouterSocket) -> Message | None:
         message = received.message
@@ -152,6 +182,9 @@ class Control:
                 return None
             case Status():
                 return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
+            case Survey():
+                self._survey(message, received, socket)
+                return None
             case GetResult():
                 self._after(self._stored_result(message.job), received, socket, lambda result: result)
                 return None
@@ -182,6 +215,9 @@ class Control:
         if (surplus := self.sessions.surplus()) is not None:
             self.drop(surplus)
         session.features = frozenset(hello.features)
+        session.client = hello.client
+        self.counts.connections += 1
+        self.log.say("connected", client=session.client)
         return Welcome(
             protocol=(MAJOR, MINOR),
             server=self.name,
@@ -208,7 +244,7 @@ class Control:
                     raise found
                 answer = then(found)
             except Fault as fault:
-                socket.send_fault(received.peer, fault, received.id)
+                self._refuse(fault, received, socket)
             else:
                 if answer is not None:
                     socket.send(received.peer, answer, id=received.id)
@@ -219,12 +255,15 @@ class Control:
         """Take a job; it is answered once its scene is checked and it is written."""
 
         def accepted(job: Job) -> None:
+            if job.state not in FINAL_STATES and job.id not in self.submitters:
+                self.submitters[job.id] = session.client
+                self.log.say("submitted", job=job.id, client=session.client, title=job.title, scene=job.scene[:12])
             session.following.add(job.id)
             socket.send(received.peer, Accepted(job.id, job.state, job.seq), id=received.id)
 
         def refused(reason: str) -> None:
             full = Unavailable(f"The server cannot write to its data folder: {reason}.", "Free some space there.")
-            socket.send_fault(received.peer, full, received.id)
+            self._refuse(full, received, socket)
 
         def take(paths: set[str] | None) -> None:
             if paths is not None:
@@ -240,6 +279,17 @@ class Control:
     def _stored_result(self, job: str) -> Generator[None, None, Result]:
         result = _result(self.jobs.told(job))
         return _if_stored(self.store, result)
+
+    def _survey(self, survey: Survey, received: Received, socket: RouterSocket) -> None:
+        whole = survey.token is not None and secrets.compare_digest(survey.token, self.token)
+
+        def deliver(found: Overview | Fault) -> None:
+            if isinstance(found, Fault):
+                self._refuse(found, received, socket)
+            else:
+                socket.send(received.peer, found if whole else without_clients(found), id=received.id)
+
+        self.overviews.ask(deliver)
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
         """Send the machine's description or a method's settings, once they are known."""

@@ -199,6 +199,11 @@ class Jobs:
         self._file.when_written(act)
 
     @property
+    def trouble(self) -> str:
+        """Why changes are not written at the moment; "" if they are."""
+        return self._file.trouble
+
+    @property
     def all_written(self) -> bool:
         return self._file.idle
 

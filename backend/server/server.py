@@ -25,14 +25,17 @@ from typing import Literal
 import zmq
 
 from backend.lift_methods import METHODS
+from backend.server import contact, lock
 from backend.server import keys as key_file
-from backend.server import lock
 from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
+from backend.server.counts import Counts
 from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
 from backend.server.jobs import Job, Jobs
+from backend.server.log import Log, LogFormat
+from backend.server.metrics import MetricsServer, parse_metrics_address
 from backend.server.result_questions import ResultQuestions
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.sessions import LIFETIME, Session, Sessions
@@ -40,8 +43,8 @@ from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
 from protocol.address import DEFAULT, parse_bind
-from protocol.errors import Refused, Unavailable
-from protocol.messages import FINAL_STATES, MethodInfo
+from protocol.errors import Fault, Refused, Unavailable
+from protocol.messages import FINAL_STATES, MethodInfo, Overview
 from protocol.store import Store
 from protocol.wire import MAX_FRAME
 
@@ -68,6 +71,9 @@ FORGOTTEN_AT_ONCE = 100
 RECOVERY_PATIENCE = 10.0
 """Seconds for which clients wait until what the end of the last server means to its jobs is written."""
 
+STUCK_AFTER = 10.0
+"""Seconds that a turn of the loop takes at most, while the server is up."""
+
 CONTROL_TURN = 64
 """Messages taken from the socket in one turn of the loop."""
 
@@ -82,6 +88,8 @@ def serve(
     end_with_input: bool = False,
     keep: int = KEEP,
     worker_memory: int | None = None,
+    log_format: LogFormat = "text",
+    metrics: str | None = None,
     worker_command: Sequence[str] = WORKER,
     searcher_command: Sequence[str] = SEARCHER,
     methods: Sequence[MethodInfo] = METHODS,
@@ -101,6 +109,8 @@ def serve(
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
         worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
+        log_format: of the log, which goes to standard error; see :class:`backend.server.log.Log`.
+        metrics: ``PORT`` or ``HOST:PORT`` of the HTTP server of :mod:`backend.server.metrics`; None for none.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         searcher_command: the program that finds objects by words, see :mod:`backend.server.question_protocol`.
         methods: the lifting methods on offer.
@@ -110,7 +120,9 @@ def serve(
         Refused: if another server uses ``data``.
         Unavailable: if the port is in use, ``data`` cannot be used or is full, or its keys are not for use.
     """
+    log = Log(sys.stderr, log_format)
     with (
+        contextlib.closing(log),
         _disk_in_sentences(data),
         Server(
             bind,
@@ -122,6 +134,8 @@ def serve(
             worker_command=worker_command,
             searcher_command=searcher_command,
             methods=methods,
+            log=log,
+            metrics=metrics,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -167,11 +181,17 @@ class Server:
         probe_command: Sequence[str] = PROBE,
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
+        log: Log | None = None,
+        metrics: str | None = None,
     ) -> None:
         where = parse_bind(bind)
         self._stopping = self._broken = False
         self._old_left = True
         self._letters: deque[Callable[[], object]] = deque()
+        self.log = log or Log()
+        self.counts = Counts()
+        self._logged: dict[str, tuple[str, str]] = {}
+        self._turned_at = time.monotonic()
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (
@@ -207,6 +227,9 @@ class Server:
                 _name(),
                 methods,
             )
+            for each in (self.control, self.workers, self.files.uploads):
+                each.log = self.log
+                each.counts = self.counts
             self.workers.pictured = self.control.publish_picture
             self.workers.wake = self._wake
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
@@ -235,7 +258,15 @@ class Server:
             opened.callback(self._finish)
             self.files.start()
             self._evict()
+            opened.enter_context(contact.told(data, self.address, self.control.token))
+            self.metrics_server = None
+            if metrics is not None:
+                self.metrics_server = MetricsServer(
+                    parse_metrics_address(metrics), self._look, self.counts, lambda: self.alive
+                )
+                opened.callback(self.metrics_server.close)
             self._close = opened.pop_all().close
+        self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
 
     def __enter__(self) -> Server:
         return self
@@ -250,7 +281,9 @@ class Server:
 
     def close(self) -> None:
         """Have the workers write checkpoints and end, put their jobs back into the queue, and let go of everything."""
+        self.log.say("stopping")
         self._close()
+        self.log.say("stopped")
 
     def run(self) -> None:
         """Serve until :meth:`stop`."""
@@ -264,9 +297,18 @@ class Server:
             poller.poll(round(self._pause() * 1000))
             self._wake.clear()
             self._turn()
+            self._turned_at = time.monotonic()
 
         if self._broken:
             raise RuntimeError("a thread ended by an error; its traceback is above")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs, which turns at least once a second."""
+        return time.monotonic() - self._turned_at < STUCK_AFTER
+
+    def _look(self, deliver: Callable[[Overview | Fault], object]) -> None:
+        self._post(lambda: self.control.overviews.ask(deliver))
 
     def _thread_failed(self) -> None:
         self._broken = True
@@ -302,10 +344,33 @@ class Server:
         self.control.push(self.control_socket)
 
     def _changed(self, job: Job) -> None:
+        self._log_change(job)
         self.control.publish(job)
         if job.state in FINAL_STATES:
             self._old_left = True
             self._evict()
+
+    def _log_change(self, job: Job) -> None:
+        """Log a new state or stage of a job; a step within a stage is too little."""
+        before = self._logged.get(job.id, ("queued", ""))
+        self._logged[job.id] = (job.state, job.stage)
+        client = self.control.submitters.get(job.id)
+        if job.state in FINAL_STATES:
+            self.counts.jobs_ended[job.state] += 1
+            del self._logged[job.id]
+            self.control.submitters.pop(job.id, None)
+        if before == (job.state, job.stage):
+            return
+        if job.error is not None:
+            code, sentence = job.error.code, job.error.sentence
+            self.log.say("failed", level="error", job=job.id, client=client, code=code, sentence=sentence)
+        elif job.state == "running" and job.stage:
+            self.log.say("stage", job=job.id, client=client, stage=job.stage)
+        elif job.state == "queued":
+            self.counts.worker_losses += 1
+            self.log.say("queued-again", level="warning", job=job.id, client=client, note=job.note)
+        else:
+            self.log.say(job.state, job=job.id, client=client)
 
     def _evict(self) -> None:
         self.files.evict(self.jobs.contents_of_ended())
@@ -320,6 +385,7 @@ class Server:
         self._wake()
 
     def _drop(self, session: Session) -> None:
+        self.log.say("disconnected", client=session.client)
         if session.bulk is not None:
             self.files.forget(session.bulk)
         self.control_socket.forget(session.control)

@@ -25,6 +25,7 @@ class Session:
     Attributes:
         token: presented by the client on bulk.
         control, bulk: the routing ids of its two sockets; bulk is None until it attaches.
+        client: what the client calls itself.
         seen: time of its last message, on the caller's clock.
         following: the jobs whose progress it receives.
         features: optional protocol features that it supports.
@@ -36,6 +37,7 @@ class Session:
         self.token = secrets.token_hex(16)
         self.control = control
         self.bulk: bytes | None = None
+        self.client = ""
         self.seen = now
         self.following: set[str] = set()
         self.features: frozenset[str] = frozenset()

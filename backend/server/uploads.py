@@ -14,6 +14,8 @@ from typing import cast
 
 import numpy as np
 
+from backend.server.counts import Counts
+from backend.server.log import Log
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
 from protocol.coroutines import finish, map_steps
@@ -75,9 +77,15 @@ class Uploads:
 
     Args:
         sessions, store: the server's.
+
+    Attributes:
+        log: where to say what was stored, and what was not.
+        counts: what has been done since the start.
     """
 
     def __init__(self, sessions: Sessions, store: Store) -> None:
+        self.log = Log()
+        self.counts = Counts()
         self.sessions = sessions
         self.store = store
         self.uploads: list[Upload] = []
@@ -113,10 +121,10 @@ class Uploads:
         try:
             answer, arrays = self._answer(received, socket)
         except Fault as fault:
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(received.peer, fault, received.id, socket)
         except OSError as error:
             full = Unavailable(f"The server cannot read or write its store: {error.strerror}.")
-            socket.send_fault(received.peer, full, received.id)
+            self._refuse(received.peer, full, received.id, socket)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, arrays, id=received.id)
@@ -190,6 +198,7 @@ class Uploads:
         try:
             if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file must contain exactly one array of bytes.")
+            self.counts.received_bytes += received.arrays[0].nbytes
             upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, received.arrays[0].data))
         except (Fault, OSError) as error:
             self._fail(upload, error, socket)
@@ -203,7 +212,15 @@ class Uploads:
         if isinstance(error, OSError):
             error = Unavailable(f"The server cannot store the upload: {error.strerror}.", "Free some space there.")
         self._end(upload)
-        socket.send_fault(upload.peer, error, upload.id)
+        self._refuse(upload.peer, error, upload.id, socket)
+
+    def _refuse(self, peer: bytes, fault: Fault, id: int, socket: RouterSocket) -> None:
+        self.log.say("refused", level="warning", client=self._client(peer), code=fault.code, sentence=fault.sentence)
+        socket.send_fault(peer, fault, id)
+
+    def _client(self, peer: bytes) -> str | None:
+        session = self.sessions.on_bulk(peer)
+        return session.client if session is not None else None
 
     def _end(self, upload: Upload) -> None:
         upload.pull.close()
@@ -223,6 +240,7 @@ class Uploads:
             except OSError as error:
                 socket.send_fault(peer, Unavailable(f"The server cannot read its store: {error.strerror}."), id)
             else:
+                self.counts.sent_bytes += len(data)
                 socket.send(peer, Chunk(get.digest, get.offset), [np.frombuffer(data, np.uint8)], id=id)
         if not gets:
             self._gets.pop(peer, None)
@@ -255,6 +273,13 @@ class Uploads:
             socket.send(upload.peer, get, id=self._asked)
         if upload.pull.done and upload.files_known and upload in self.uploads:
             self._end(upload)
+            self.log.say(
+                "stored",
+                client=self._client(upload.peer),
+                manifest=upload.manifest[:12],
+                files=upload.pull.files_total,
+                bytes=upload.pull.bytes_total,
+            )
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
     def _unfold(self, upload: Upload, socket: RouterSocket) -> bool:

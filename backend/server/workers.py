@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.server import worker_protocol
+from backend.server.counts import Counts
 from backend.server.jobs import Job, Jobs
+from backend.server.log import Log
 from backend.server.shortage import shortage
 from backend.server.store_result import store_result
 from backend.server.worker_process import WorkerProcess
@@ -69,6 +71,7 @@ class RunningJob:
         self.unwanted = threading.Event()
         self.wait_until = 0.0
         self.settled = False
+        self.began = time.monotonic()
 
 
 class Workers:
@@ -86,6 +89,9 @@ class Workers:
         pictures: of the jobs that run, the newest each.
         pictured: called with a job whose picture is new.
         wake: called, from a thread, when a result is stored.
+        log: where to say which worker has which job.
+        counts: what has been done since the start.
+        executor_name: what runs the workers.
     """
 
     def __init__(
@@ -108,6 +114,9 @@ class Workers:
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.pictured: Callable[[str], object] = lambda job: None
         self.wake: Callable[[], object] = lambda: None
+        self.log = Log()
+        self.counts = Counts()
+        self.executor_name = "local processes"
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="results")
 
     def recover(self) -> None:
@@ -129,6 +138,7 @@ class Workers:
             else:
                 run = RunningJob(job, self._device(job), folder, process)
                 self.runs.append(run)
+                self.log.say("worker-found", job=job.id, process=process.pid, runs=process.runs())
                 if not process.runs():
                     self._take_over(run)
 
@@ -178,6 +188,7 @@ class Workers:
         now = self.jobs.get(job)
         note = clip(f"The server waits: {missing}.", 2000)
         if now.state in ("queued", "running") and now.note != note:
+            self.log.say("waiting", level="warning", job=job, reason=missing)
             self.jobs.step(job, now.stage, now.fraction, note)
 
     def pause(self) -> float:
@@ -254,6 +265,11 @@ class Workers:
             if not _room(taken):
                 return
 
+    @property
+    def places(self) -> int | None:
+        """How many jobs can run at once; None while it is not known."""
+        return None
+
     def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
 
@@ -284,6 +300,8 @@ class Workers:
         self._not_before.pop(job.id, None)
         self.jobs.run(job.id)
         self.runs.append(RunningJob(job, device, folder, process))
+        self.counts.worker_starts += 1
+        self.log.say("worker-started", job=job.id, process=process.pid, device=device)
 
     def _attend(self, run: RunningJob) -> None:
         if run.storing is not None:
@@ -296,6 +314,7 @@ class Workers:
                 self._conclude(run, None)
             elif run.frozen is None and (how := run.process.frozen()) is not None:
                 run.frozen = how
+                self.log.say("worker-frozen", level="warning", job=run.job, process=run.process.pid)
                 run.process.kill()
             return
         self._listen_to_all(run)
@@ -417,6 +436,7 @@ class Workers:
                 self._settle_failed(run, error.code, error.sentence, error.remedy)
             else:
                 self.jobs.finish(run.job, *stored)
+                self.counts.job_seconds += time.monotonic() - run.began
                 run.settled = True
                 self._tidy(run.folder)
         self._remove(run)

@@ -18,18 +18,24 @@ from protocol.errors import BadArgument, Refused
 from protocol.messages import Constraint, Target
 from protocol.result.colours import colour_of
 from protocol.result.names import ROW
+from protocol.wire import MAX_ARRAYS
 
+from .. import session
 from ..client.correction import Correction, bits_of
 from .columns import read_column
+from .merge import merge
 from .modes import outside_edit_mode
 from .moving import Taken, cut, join_rows
 from .parts import (
+    Counterparts,
     Piece,
     background_for,
     check_parts,
+    inner_of,
     new_part,
     parts_of,
     pieces_of,
+    points_of,
     recolour,
     refresh_or_dissolve,
     refresh_part,
@@ -51,7 +57,7 @@ def merged(parts: Sequence[Any], into: Any = None) -> Asked:
     """Return the correction that says that objects are one; they become ``into``, or the largest.
 
     Raises:
-        BadArgument: if there are not at least two objects of one scene, or one is the background.
+        BadArgument: if there are not at least two objects of one scene, or one is the background or a part of another.
     """
     several = check_parts([*parts, *([into] if into is not None else [])])
     if len(several) < 2:
@@ -59,6 +65,10 @@ def merged(parts: Sequence[Any], into: Any = None) -> Asked:
     if any(part.splatlift.kind == "BACKGROUND" for part in several):
         raise BadArgument(
             "The background cannot be merged together with everything like it.", "Assign objects to the background."
+        )
+    if any(part.splatlift.kind == "PART" for part in several):
+        raise BadArgument(
+            "Parts of objects cannot be merged together with everything like it.", "Set the level to Whole Objects."
         )
     if into is None:
         into = max(several, key=lambda part: part.splatlift.count)
@@ -90,8 +100,11 @@ def assigned(parts: Sequence[Any], to: Any) -> Asked:
     Raises:
         BadArgument: if nothing is selected outside of ``to``, or ``to`` belongs to another scene.
     """
-    several = [part for part in check_parts([*parts, *([to] if to is not None else [])]) if part != to]
-    chosen = _selections([part for part in several if to is not None or part.splatlift.kind != "BACKGROUND"])
+    several = check_parts([*parts, *([to] if to is not None else [])])
+    to = None if to is None else session.object_of(to)
+    others = [part for part in several if session.object_of(part) != to]
+    sources = [part for part in others if to is not None or part.splatlift.kind != "BACKGROUND"]
+    chosen = _selections(sources) if sources else []
     if not chosen:
         raise BadArgument("No Gaussians outside of the target are selected.", "Select Gaussians in Edit Mode.")
     constraints = []
@@ -149,32 +162,63 @@ def apply_correction(scene: Any, correction: Correction) -> list[Any]:
     check_conflicts(scene, correction)
     where = _Where(correction)
     changed: list[Any] = []
-    before: dict[Any, Any] = {}
+    heirs: dict[Any, Any] = {}
     for target in dict.fromkeys(move.target for move in correction.moves):
-        taken = [
-            (part, piece, rows)
+        taken = {
+            part: pieces
             for part in parts_of(scene)
-            if part.splatlift.label != target
-            for piece in pieces_of(part)
-            if (rows := where.moving(where.rows_of(piece), part) & where.going(where.rows_of(piece), target)).any()
-        ]
+            if part.splatlift.label != target and (pieces := _leaving(part, where, target))
+        }
         if not taken:
             continue
-        to = _part(scene, target, taken[0][0])
-        there = pieces_of(to)
-        pieces = [(piece, rows) for _, piece, rows in taken]
-        if not there:
-            (piece, rows), *pieces = pieces
-            there = [cut(piece, rows, to, to.name)]
-        join_rows(there[0], [Taken(piece, rows) for piece, rows in pieces])
-        # Labels decide what moves next, so parts keep them until all have moved.
-        before |= {part: to for part, _, _ in taken}
+        to = _part(scene, target, next(iter(taken)))
+        for part, pieces in taken.items():
+            if _are_all(part, pieces) and to.splatlift.kind == "OBJECT" and pieces_of(to):
+                merge([part, to], to)  # it keeps the parts of both
+                continue
+            _move(pieces, part, to)
+            # Labels decide what moves next, so parts keep them until all have moved.
+            heirs[part] = to
         changed.append(to)
-    for part, heir in before.items():
+    for part, heir in heirs.items():
         refresh_or_dissolve(part, heir)
     for part in changed:
         refresh_part(part)
     return changed
+
+
+def _leaving(part: Any, where: _Where, target: int) -> list[Taken]:
+    """Return the Gaussians of a part that go to the object with the label ``target``."""
+    found = []
+    for piece in pieces_of(part):
+        rows = where.rows_of(piece)
+        going = where.moving(rows, part) & where.going(rows, target)
+        if going.any():
+            found.append(Taken(piece, going))
+    return found
+
+
+def _are_all(part: Any, pieces: list[Taken]) -> bool:
+    """Whether these Gaussians are all of a part."""
+    return sum(int(np.count_nonzero(taken.rows)) for taken in pieces) == sum(
+        points_of(piece.thing) for piece in pieces_of(part)
+    )
+
+
+def _move(pieces: list[Taken], part: Any, to: Any) -> None:
+    """Move Gaussians of one part to another; an empty one gets the inner parts of the old one."""
+    there = sorted(pieces_of(to), key=lambda piece: -points_of(piece.thing) if inner_of(piece) else 0)
+    if there:
+        join_rows(there[0], pieces)
+        return
+    places = Counterparts(to, part)
+    for piece, rows in pieces:
+        place = places.of(piece) if to.splatlift.kind == "OBJECT" else to
+        assert rows is not None
+        if of_place := pieces_of(place):
+            join_rows(of_place[0], [Taken(piece, rows)])
+        else:
+            cut(piece, rows, place, place.name)
 
 
 def names_in(scene: Any) -> dict[int, str]:
@@ -207,17 +251,27 @@ class _Where:
 
 
 def _selections(parts: Sequence[Any]) -> list[tuple[NDArray[np.int64], bool, int]]:
-    """Return for each part with selected Gaussians their rows, whether they are all of it, and its label."""
+    """Return for each object with selected Gaussians their rows, whether they are all of it, and its label.
+
+    Raises:
+        BadArgument: if they are more than a message has room for.
+    """
+    rows: dict[Any, list[NDArray[np.int64]]] = {}
     found = []
     for part in check_parts(parts):
-        rows, total = [], 0
         for piece in pieces_of(part):
-            chosen = selected(piece)
-            rows.append(read_column(piece.thing.data, ROW)[chosen].astype(np.int64))
-            total += len(chosen)
-        own = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+            chosen = read_column(piece.thing.data, ROW)[selected(piece)].astype(np.int64)
+            rows.setdefault(session.object_of(part), []).append(chosen)
+    for whole, chosen in rows.items():
+        own = np.concatenate(chosen)
+        total = sum(points_of(piece.thing) for piece in pieces_of(whole))
         if len(own):
-            found.append((own, len(own) == total, part.splatlift.label))
+            found.append((own, len(own) == total, whole.splatlift.label))
+    if len(found) > MAX_ARRAYS:
+        raise BadArgument(
+            f"Gaussians of {len(found)} objects are selected; at most {MAX_ARRAYS} objects are corrected at once.",
+            "Select Gaussians of fewer objects.",
+        )
     return found
 
 
@@ -228,7 +282,7 @@ def _part(scene: Any, label: int, like: Any) -> Any:
     found = next((part for part in parts_of(scene) if part.splatlift.label == label), None)
     if found is not None:
         return found
-    part = new_part(like, f"Object {label}")
+    part = new_part(session.object_of(like), f"Object {label}")
     part.splatlift.label = label
     recolour(part, colour_of(label))
     return part

@@ -1,0 +1,31 @@
+"""Which objects a person should look at first: the least certain ones that were not checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import session
+
+
+def unchecked(scene: Any) -> list[Any]:
+    """Return the objects of a scene that were not checked, the least certain first; ties go to the lowest label."""
+    left = [part for part in session.objects_of(scene) if not part.splatlift.is_checked]
+    return sorted(left, key=lambda part: (round(part.splatlift.confidence, 4), part.splatlift.label))
+
+
+def next_to_check(scene: Any, current: str) -> Any:
+    """Mark the object with the id ``current`` as checked and return the next one; None if none is left.
+
+    Args:
+        current: id of the object that was looked at; any other text marks nothing.
+    """
+    for part in session.objects_of(scene):
+        if part.splatlift.object_id == current:
+            part.splatlift.is_checked = True
+    return next(iter(unchecked(scene)), None)
+
+
+def check_again(scene: Any) -> None:
+    """Forget which objects of a scene were checked."""
+    for part in session.objects_of(scene):
+        part.splatlift.is_checked = False

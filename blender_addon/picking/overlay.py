@@ -1,0 +1,67 @@
+"""Draws the Gaussians that clicks have selected in splats without labels, because Object Mode shows no points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import gpu
+import numpy as np
+from gpu_extras.batch import batch_for_shader
+from numpy.typing import NDArray
+
+from ..splats.columns import count_of, read_positions
+from .clicking import Clicks
+
+MOST = 50_000
+"""Most points drawn; of more a random share."""
+SIZE = 3.0
+
+
+class Overlay:
+    """What the views show while the tool runs.
+
+    Args:
+        clicks: whose selection is drawn.
+    """
+
+    def __init__(self, clicks: Clicks) -> None:
+        self._clicks = clicks
+        self._drawn: dict[str, tuple[NDArray[np.bool_], Any]] = {}
+        view: Any = bpy.types.SpaceView3D
+        self._handle = view.draw_handler_add(self._draw, (), "WINDOW", "POST_VIEW")
+
+    def remove(self) -> None:
+        """Draw nothing any more."""
+        view: Any = bpy.types.SpaceView3D
+        view.draw_handler_remove(self._handle, "WINDOW")
+
+    def _draw(self) -> None:
+        context: Any = bpy.context
+        rows = self._clicks.rows
+        if not rows:
+            return
+        shader: Any = gpu.shader.from_builtin("UNIFORM_COLOR")
+        state: Any = gpu.state
+        state.point_size_set(SIZE)
+        shader.bind()
+        shader.uniform_float("color", (*context.preferences.themes[0].view_3d.object_active, 1.0))
+        for name, chosen in rows.items():
+            thing = context.view_layer.objects.get(name)
+            if thing is None or count_of(thing.data) != len(chosen):  # deleted or edited since the click
+                continue
+            with gpu.matrix.push_pop():
+                gpu.matrix.multiply_matrix(thing.matrix_world)
+                self._batch(shader, thing, chosen).draw(shader)
+
+    def _batch(self, shader: Any, thing: Any, chosen: NDArray[np.bool_]) -> Any:
+        known = self._drawn.get(thing.name)
+        if known is not None and known[0] is chosen:
+            return known[1]
+        rows = np.flatnonzero(chosen)
+        if len(rows) > MOST:
+            rows = np.random.default_rng(0).choice(rows, MOST, replace=False)
+        places = np.ascontiguousarray(read_positions(thing.data)[rows])
+        batch = batch_for_shader(shader, "POINTS", {"pos": places})
+        self._drawn[thing.name] = chosen, batch
+        return batch
