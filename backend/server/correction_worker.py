@@ -20,8 +20,9 @@ from backend.corrections.folder import (
     undone,
     write_change,
 )
+from backend.progress import Progress
 from backend.server.opened_results import OpenedResults
-from backend.server.question_loop import Tell, answer_questions
+from backend.server.question_loop import answer_questions
 from backend.server.question_protocol import Question, Reply
 from backend.server.store_version import store_version
 from protocol.errors import BadArgument, NotFound
@@ -50,7 +51,7 @@ class Corrector:
         self.folder = folder
         self.results = OpenedResults(store, folder / "results", open_corrected, OPEN, keep=True)
 
-    def __call__(self, question: Question, tell: Tell) -> Reply:
+    def __call__(self, question: Question, tell: Progress) -> Reply:
         """Return the answer to a :class:`protocol.messages.Correct`."""
         wanted = question.wanted
         assert isinstance(wanted, Correct)

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
+from backend.progress import Progress
 from backend.server.child_pipes import listen, take_stdout
 from backend.server.question_protocol import Question, Reply, pack_reply, unpack_question
 from protocol.errors import Fault, Unavailable
@@ -24,9 +25,7 @@ from protocol.store import Store
 PERIOD = 0.2
 """Least seconds between two notes about the progress of one question."""
 
-Tell = Callable[[str, float, str], None]
-"""Told how far the work is: the stage, the share of it that is done, and a note. See :mod:`backend.progress`."""
-Answer = Callable[[Question, Tell], Reply]
+Answer = Callable[[Question, Progress], Reply]
 
 
 def answer_questions(make: Callable[[Store, Path], Answer]) -> None:
@@ -47,7 +46,7 @@ def answer_questions(make: Callable[[Store, Path], Answer]) -> None:
         _write(channel, pack_reply(without_paths(reply, folder)))
 
 
-def reply_to(question: Question, answer: Answer, tell: Tell) -> Reply:
+def reply_to(question: Question, answer: Answer, tell: Progress) -> Reply:
     """Return the answer, or an error about the question or the result."""
     begin = time.perf_counter()
     try:
@@ -76,7 +75,7 @@ def without_paths(reply: Reply, folder: Path) -> Reply:
     )
 
 
-def _teller(channel: BinaryIO, number: int) -> Tell:
+def _teller(channel: BinaryIO, number: int) -> Progress:
     told = 0.0
 
     def tell(stage: str, fraction: float, note: str = "") -> None:

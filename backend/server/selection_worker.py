@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.progress import Progress
 from backend.select import Opened, Selection, open_result, select_gaussian, select_pixel
 from backend.server.opened_results import OpenedResults
-from backend.server.question_loop import Tell, answer_questions
+from backend.server.question_loop import answer_questions
 from backend.server.question_protocol import Question, Reply
 from protocol.errors import BadArgument
 from protocol.messages import Select, Selected
@@ -38,7 +39,7 @@ class Selector:
     def __init__(self, store: Store, folder: Path) -> None:
         self.results = OpenedResults(store, folder, open_result, OPEN, NEEDED)
 
-    def __call__(self, question: Question, tell: Tell) -> Reply:
+    def __call__(self, question: Question, tell: Progress) -> Reply:
         """Return the answer to a :class:`protocol.messages.Select`."""
         select = question.wanted
         assert isinstance(select, Select)

@@ -15,13 +15,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from backend.progress import Progress
 from backend.render import device_of
 from backend.scene.types import View
 from backend.segmenter.library import INSTALL, is_installed
 from backend.segmenter.weights import find_weights
 from backend.select import Opened, open_result, select_objects
 from backend.server.opened_results import OpenedResults
-from backend.server.question_loop import Tell, answer_questions
+from backend.server.question_loop import answer_questions
 from backend.server.question_protocol import Question, Reply
 from backend.server.store_version import store_version
 from backend.words import Answer, find_words
@@ -101,7 +102,7 @@ class Searcher:
         self.results = OpenedResults(store, folder / "results", self._open, OPEN, keep=True)
         shutil.rmtree(folder / "scenes", ignore_errors=True)
 
-    def __call__(self, question: Question, tell: Tell) -> Reply:
+    def __call__(self, question: Question, tell: Progress) -> Reply:
         """Return the answer to a :class:`protocol.messages.SelectText` or :class:`protocol.messages.NameObjects`."""
         wanted = question.wanted
         assert isinstance(wanted, SelectText | NameObjects)
@@ -157,7 +158,7 @@ class Searcher:
     def _open(self, folder: Path) -> Opened:
         return open_result(folder, self.device)
 
-    def _searched(self, question: Question, tell: Tell) -> _Searched:
+    def _searched(self, question: Question, tell: Progress) -> _Searched:
         opened = self.results.get(question.manifest)
         if question.manifest not in self._views:
             self._views.clear()

@@ -187,34 +187,32 @@ def apply_correction(scene: Any, correction: Correction) -> list[Any]:
     return changed
 
 
-def _leaving(part: Any, where: _Where, target: int) -> list[Taken]:
+def _leaving(part: Any, where: _Where, target: int) -> list[tuple[Piece, NDArray[np.bool_]]]:
     """Return the Gaussians of a part that go to the object with the label ``target``."""
     found = []
     for piece in pieces_of(part):
         rows = where.rows_of(piece)
         going = where.moving(rows, part) & where.going(rows, target)
         if going.any():
-            found.append(Taken(piece, going))
+            found.append((piece, going))
     return found
 
 
-def _are_all(part: Any, pieces: list[Taken]) -> bool:
+def _are_all(part: Any, pieces: list[tuple[Piece, NDArray[np.bool_]]]) -> bool:
     """Whether these Gaussians are all of a part."""
-    return sum(int(np.count_nonzero(taken.rows)) for taken in pieces) == sum(
-        points_of(piece.thing) for piece in pieces_of(part)
-    )
+    total = sum(points_of(piece.thing) for piece in pieces_of(part))
+    return sum(int(np.count_nonzero(rows)) for _, rows in pieces) == total
 
 
-def _move(pieces: list[Taken], part: Any, to: Any) -> None:
+def _move(pieces: list[tuple[Piece, NDArray[np.bool_]]], part: Any, to: Any) -> None:
     """Move Gaussians of one part to another; an empty one gets the inner parts of the old one."""
     there = sorted(pieces_of(to), key=lambda piece: -points_of(piece.thing) if inner_of(piece) else 0)
     if there:
-        join_rows(there[0], pieces)
+        join_rows(there[0], [Taken(piece, rows) for piece, rows in pieces])
         return
     places = Counterparts(to, part)
     for piece, rows in pieces:
         place = places.of(piece) if to.splatlift.kind == "OBJECT" else to
-        assert rows is not None
         if of_place := pieces_of(place):
             join_rows(of_place[0], [Taken(piece, rows)])
         else:

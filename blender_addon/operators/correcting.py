@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -45,7 +45,12 @@ class CorrectingOperator(EditOperator):
         description="Let the server correct similar mistakes elsewhere too. All changes are shown before they are made",
         options={"SKIP_SAVE"},
     )
-    layout: Any
+
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """The layout to draw in; never None while drawing."""
 
     def asked(self, context: Any) -> Asked:
         """Return what the edit asks of the server."""
@@ -68,6 +73,11 @@ class SPLATLIFT_OT_undo_correction(bpy.types.Operator):
     bl_idname = "splatlift.undo_correction"
     bl_label = "Undo Last Correction"
     bl_options = {"REGISTER", "UNDO"}
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """The layout to draw in; never None while drawing."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:

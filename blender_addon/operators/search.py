@@ -25,7 +25,7 @@ from ..settings import settings
 from ..timer import timer
 from .edit_objects import show_only
 from .edit_targets import need_scene
-from .reporting import reporting
+from .reporting import Outcome, reporting
 
 LISTED = 8
 """Most objects that the panel lists with their scores."""
@@ -107,7 +107,7 @@ class SPLATLIFT_OT_stop_search(bpy.types.Operator):
     def poll(cls, context: Any) -> bool:
         return search.request is not None
 
-    def execute(self, context: Any) -> set[str]:
+    def execute(self, context: Any) -> Outcome:
         if search.request is not None:
             search.request.stop()
         search.request = None

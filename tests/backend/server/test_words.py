@@ -124,7 +124,7 @@ def test_words_over_the_wire(tmp_path: Path, connect) -> None:
         assert "text" in client.welcome.features
         job = finished(client, tmp_path, f"copy {write_seen(tmp_path / 'made')}")
         id = client.send(SelectText(job, "small ball"))
-        said = []
+        said, arrays = [], []
         while not said or isinstance(said[-1], Working):
             message, arrays, of = client.receive(patience=300)
             if of == id:

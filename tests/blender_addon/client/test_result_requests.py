@@ -41,18 +41,26 @@ MOVES = np.array([[2, 1, 2, 0, 0], [4, 9, 1, 1, 1]], np.int32)
 ROWS = np.array([3, 4, 8], np.uint32)
 
 
-def connected(stage: Stage, *features: str) -> MockServer:
+def server(stage: Stage) -> MockServer:
     assert stage.server is not None
-    stage.server.features = [*features]
-    stage.connect()
     return stage.server
+
+
+def heard(stage: Stage) -> list[Message]:
+    """What the server has received."""
+    return server(stage).heard
+
+
+def connected(stage: Stage, *features: str) -> MockServer:
+    server(stage).features = [*features]
+    stage.connect()
+    return server(stage)
 
 
 def answered(stage: Stage, kind: type[Message], *answers: tuple[Message, Any]) -> None:
     """Have the server answer each message of that kind with these, one after the other, the last one as the answer."""
 
-    assert stage.server is not None
-    stage.server.answers[kind] = lambda message: list(answers)
+    server(stage).answers[kind] = lambda message: list(answers)
 
 
 def finished(stage: Stage, steps: Steps[T]) -> T:
@@ -100,7 +108,7 @@ def test_an_old_server_is_told_in_one_sentence(stage: Stage, what: str) -> None:
     }[what]()
     with pytest.raises(Unavailable, match=f"Mock 1 does not support {what}"):
         finished(stage, steps)
-    assert not [each for each in stage.server.heard if isinstance(each, SelectText | Correct | NameObjects)]
+    assert not [each for each in heard(stage) if isinstance(each, SelectText | Correct | NameObjects)]
 
 
 def corrected(**changes: Any) -> Corrected:
@@ -160,7 +168,7 @@ def version(stage: Stage, **files: bytes) -> Result:
     contents = {name.replace("_", "."): data for name, data in files.items()}
     entries = [FileEntry(path, len(data), digest_of(data)) for path, data in contents.items()]
     manifest = pack_manifest(entries)
-    stage.server.content |= {digest_of(data): data for data in (*contents.values(), manifest)}
+    server(stage).content |= {digest_of(data): data for data in (*contents.values(), manifest)}
     return Result(JOB, digest_of(manifest), len(manifest))
 
 
@@ -168,9 +176,9 @@ def version(stage: Stage, **files: bytes) -> Result:
 def folder(stage: Stage) -> Path:
     """The downloaded first version; the server has a second one ready."""
     connected(stage, "corrections")
-    stage.server.results[JOB] = version(stage, objects_json=b"before", splats_ply=b"splats")
+    server(stage).results[JOB] = version(stage, objects_json=b"before", splats_ply=b"splats")
     after = version(stage, objects_json=b"after", splats_ply=b"other splats", corrections_json=b"one")
-    taken = corrected(base=stage.server.results[JOB].manifest, version=after.manifest, size=after.size)
+    taken = corrected(base=server(stage).results[JOB].manifest, version=after.manifest, size=after.size)
     answered(stage, Correct, (taken, [MOVES, ROWS]))
     place = stage.job_list.cache.result_folder(JOB)
     place.mkdir(parents=True)
@@ -185,8 +193,8 @@ def renewed(stage: Stage) -> Correction:
 
 def test_a_change_that_is_taken_renews_the_folder(stage: Stage, folder: Path) -> None:
     renewed(stage)
-    asked = [each for each in stage.server.heard if isinstance(each, Correct)]
-    assert [(each.take, each.base) for each in asked] == [(True, stage.server.results[JOB].manifest)]
+    asked = [each for each in heard(stage) if isinstance(each, Correct)]
+    assert [(each.take, each.base) for each in asked] == [(True, server(stage).results[JOB].manifest)]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         "objects.json": b"after",
         "splats.ply": b"other splats",
@@ -200,12 +208,11 @@ def test_a_folder_that_was_edited_is_not_replaced(stage: Stage, folder: Path) ->
     with pytest.raises(Refused, match="was edited, or corrected elsewhere"):
         renewed(stage)
     assert (folder / "objects.json").read_bytes() == b"edited"
-    assert not [each for each in stage.server.heard if isinstance(each, Correct)]
+    assert not [each for each in heard(stage) if isinstance(each, Correct)]
 
 
 def test_names_renew_the_folder(stage: Stage, folder: Path) -> None:
-    assert stage.server is not None
-    stage.server.features = ["names"]
+    server(stage).features = ["names"]
     stage.connection.close()
     stage.connect()
     after = version(stage, objects_json=b"named", splats_ply=b"splats")
