@@ -163,7 +163,8 @@ def apply_correction(scene: Any, correction: Correction) -> list[Any]:
     where = _Where(correction)
     changed: list[Any] = []
     heirs: dict[Any, Any] = {}
-    for target in dict.fromkeys(move.target for move in correction.moves):
+    targets = dict.fromkeys(move.target for move in correction.moves)
+    for target in targets:
         taken = {
             part: pieces
             for part in parts_of(scene)
@@ -173,7 +174,8 @@ def apply_correction(scene: Any, correction: Correction) -> list[Any]:
             continue
         to = _part(scene, target, next(iter(taken)))
         for part, pieces in taken.items():
-            if _are_all(part, pieces) and to.splatlift.kind == "OBJECT" and pieces_of(to):
+            remains = part.splatlift.label in targets
+            if not remains and _are_all(part, pieces) and to.splatlift.kind == "OBJECT" and pieces_of(to):
                 merge([part, to], to)  # it keeps the parts of both
                 continue
             _move(pieces, part, to)
@@ -277,7 +279,8 @@ def _part(scene: Any, label: int, like: Any) -> Any:
     """Return the part of a scene with a label, created like another part if it is missing."""
     if label == 0:
         return background_for(like)
-    found = next((part for part in parts_of(scene) if part.splatlift.label == label), None)
+    objects = [each for each in scene.children_recursive if each.splatlift.kind == "OBJECT"]
+    found = next((each for each in objects if each.splatlift.label == label), None)
     if found is not None:
         return found
     part = new_part(session.object_of(like), f"Object {label}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -14,6 +16,7 @@ from backend.server import words_worker
 from backend.server.question_protocol import Question
 from backend.server.store_result import store_result
 from backend.server.words_worker import Searcher
+from backend.words.models import KNOWN
 from protocol.coroutines import finish
 from protocol.errors import BadArgument, BadFrames, NotFound, Unavailable
 from protocol.messages import MAJOR, Error, Matches, Named, NameObjects, SelectText, Working
@@ -25,6 +28,7 @@ from tests.backend.server.conftest import Serving
 from tests.backend.server.simulated_words import SimulatedDetector, load
 from tests.backend.server.test_selections import finished
 from tests.backend.words.making import VIEWS, write_seen
+from tests.backend.words.tiny import build
 
 JOB = "1" * 32
 SIMULATED = (sys.executable, "-m", "tests.backend.server.simulated_words")
@@ -167,3 +171,43 @@ def test_a_process_that_cannot_search_is_said(tmp_path: Path, connect) -> None:
             client.ask(SelectText(job, "cup"), Matches)
     finally:
         served.stop()
+
+
+def test_backend_serve_searches_with_a_model_of_its_machine(tmp_path: Path) -> None:
+    made_by = Serving(tmp_path / "data")
+    with Client(made_by.address) as client:
+        client.attach()
+        job = finished(client, tmp_path, f"copy {write_seen(tmp_path / 'made')}")
+    made_by.stop()
+    model = tmp_path / "hub" / f"models--{KNOWN[0].name.replace('/', '--')}"
+    build("grounding_dino", model / "snapshots" / "1")
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("1")
+    command = [
+        sys.executable,
+        "-m",
+        "backend",
+        "serve",
+        "--bind",
+        "tcp://127.0.0.1:0",
+        "--data",
+        str(tmp_path / "data"),
+    ]
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    server = subprocess.Popen([*command, "--device", "cpu"], env=environment, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        with Client(server.stdout.readline().split()[-1]) as client:
+            id, said = client.send(SelectText(job, "cup")), []
+            while not said or isinstance(said[-1], Working):
+                message, _, of = client.receive(patience=300)
+                if of == id:
+                    said.append(message)
+            assert isinstance(said[-1], Matches), said
+            assert (said[-1].total, said[-1].rendered) == (len(LABELS), True)
+            assert 1 <= said[-1].views <= VIEWS
+            with pytest.raises(Unavailable, match="The server has no model owner/name"):
+                client.ask(SelectText(job, "cup", "owner/name"), Matches)
+    finally:
+        server.terminate()
+        server.wait(120)
