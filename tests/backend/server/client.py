@@ -37,6 +37,7 @@ from protocol.messages import (
     Sync,
     Wanted,
     Welcome,
+    Working,
 )
 from protocol.store import Store, read_manifest
 from protocol.wire import decode, encode
@@ -112,7 +113,7 @@ class Client:
         id = self.send(message, socket)
         while True:
             got, _, of = self.receive(socket)
-            if of != id:
+            if of != id or isinstance(got, Working):
                 continue
             if isinstance(got, Error):
                 raise fault(got.code, got.sentence, got.remedy)
