@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backend.words import Answer
 
 INTERRUPTED = 130
+RAY_ADDRESS = "http://127.0.0.1:8265"
 
 app = typer.Typer(
     add_completion=False,
@@ -535,6 +536,13 @@ def serve(
         float | None,
         typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
     ] = None,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where jobs run: on this machine, or in a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="http://HOST:PORT", help=f"Ray's dashboard, for --executor ray. Default: {RAY_ADDRESS}."),
+    ] = None,
     log_format: Annotated[Literal["text", "json"], typer.Option(help="Format of the log on standard error.")] = "text",
     metrics: Annotated[
         str | None,
@@ -547,6 +555,9 @@ def serve(
     """Run a server for Blender until interrupted."""
     from backend.server.server import serve as run
 
+    if ray_address is not None and executor != "ray":
+        raise BadArgument("--ray-address does nothing without --executor ray.", "Add it, or remove --ray-address.")
+
     run(
         bind=bind,
         data=data or _data_folder(),
@@ -557,6 +568,7 @@ def serve(
         worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
         log_format=log_format,
         metrics=metrics,
+        ray_address=(ray_address or RAY_ADDRESS) if executor == "ray" else None,
     )
 
 

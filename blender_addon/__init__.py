@@ -34,10 +34,10 @@ MODULES = (
     "operators.edit_save",
     "panels",
     "panels_select",
+    "panels_check",
     "panels_edit",
     "panels_result",
     "panels_words",
-    "panels_check",
 )
 """Modules with classes to register, in order."""
 

@@ -40,6 +40,8 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         row = layout.row(align=True)
         for colours, text in (("PHOTOGRAPHS", "Photographs"), ("LABELS", "Objects"), ("CONFIDENCE", "Confidence")):
             row.operator("splatlift.show_colours", text=text, depress=seen == colours).colours = colours
+        if seen == "CONFIDENCE":
+            layout.label(text="Red: at most 50 % certain, blue: 100 %")
         row = layout.row(align=True)
         scene = shown_scene(context)
         display, share = shown_as(scene)

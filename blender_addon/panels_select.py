@@ -14,6 +14,7 @@ class SPLATLIFT_PT_select(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
+    bl_parent_id = "SPLATLIFT_PT_objects"
     if TYPE_CHECKING:
 
         @property

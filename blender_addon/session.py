@@ -71,7 +71,7 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
         name="Level",
         description="What is listed, coloured, clicked and edited. Objects without parts are the same at both levels",
         items=(
-            ("WHOLE", "Whole Objects", "Objects with all their parts"),
+            ("WHOLE", "Objects", "Whole objects with all their parts"),
             ("PART", "Parts", "The parts of objects, and objects that have none"),
         ),
         update=lambda self, context: paint(self.id_data),

@@ -130,6 +130,17 @@ def chosen_whole(context: Any) -> Any:
     return chosen if is_listed(chosen) else None
 
 
+def choose_in_list(context: Any, whole: Any, part: Any = None) -> None:
+    """Make an object, and a part of it, the active row of the list."""
+    scene = next(each for each in session.scenes() if whole in each.children_recursive)
+    chosen = settings(context)
+    chosen.scene_id = scene.splatlift.scene_id
+    if whole in scene.children[:]:
+        chosen.row = scene.children[:].index(whole)
+    if part is not None:
+        chosen.part_row = whole.children[:].index(part)
+
+
 def is_listed(collection: Any) -> bool:
     """Whether a list shows a collection: an object, part or background not deleted with Blender's own Delete."""
     return collection.splatlift.kind in ("OBJECT", "PART", "BACKGROUND") and bool(splat_objects(collection))

@@ -79,7 +79,7 @@ class RayIndex:
         rows = rows[order]
         self._starts = np.arange(0, len(rows), BLOCK)
         self._rows = rows
-        self._means = splats.means[rows]
+        self._means = splats.means[rows].astype(np.float64)
         self._reach = reach[rows]
         self._centres, self._radii = self._spheres()
         low = (self._centres - self._radii[:, None]).min(0, initial=np.inf)
@@ -115,7 +115,7 @@ class RayIndex:
         blocks = np.flatnonzero(_line_distance(self._centres, start, unit) <= self._radii)
         near = (self._starts[blocks, None] + np.arange(BLOCK)).ravel()
         near = near[near < len(self._rows)]
-        near = near[_line_distance(self._means[near].astype(np.float64), start, unit) <= self._reach[near]]
+        near = near[_line_distance(self._means[near], start, unit) <= self._reach[near]]
         return self._exact(np.sort(self._rows[near]), start, unit, length)
 
     def _exact(
@@ -157,13 +157,18 @@ def combined(before: NDArray[np.bool_], chosen: NDArray[np.bool_], mode: Mode) -
 
 
 def _line_distance(
-    points: NDArray[np.float64], start: NDArray[np.float64], unit: NDArray[np.float64]
+    points: NDArray[np.floating], start: NDArray[np.float64], unit: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the distance (N,) of points (N, 3) from a ray; from its origin for points behind that."""
-    offsets = points - start
-    along = np.maximum(offsets @ unit, 0)
-    offsets -= along[:, None] * unit
-    return np.sqrt(np.einsum("ni,ni->n", offsets, offsets))
+    """Return the distance (N,) of points (N, 3) from a ray; from its origin for points behind that.
+
+    Without products of matrices, because BLAS starts threads, which wait for one another while other programs run.
+    """
+    x, y, z = (points[:, axis] - start[axis] for axis in range(3))
+    along = np.maximum(x * unit[0] + y * unit[1] + z * unit[2], 0)
+    x -= along * unit[0]
+    y -= along * unit[1]
+    z -= along * unit[2]
+    return np.sqrt(x * x + y * y + z * z)
 
 
 def _morton(points: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -88,7 +88,7 @@ class Overviews:
         overview = Overview(
             server=self.name,
             since=self.since,
-            executor=self.workers.executor_name,
+            executor=self.workers.executor.name,
             places=self.workers.places,
             running=len(running),
             waiting=len(waiting),

@@ -34,8 +34,11 @@ from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
 from backend.server.jobs import Job, Jobs
+from backend.server.local_executor import LocalExecutor
 from backend.server.log import Log, LogFormat
 from backend.server.metrics import MetricsServer, parse_metrics_address
+from backend.server.ray_cluster import RayCluster, token_of_user
+from backend.server.ray_executor import RayExecutor
 from backend.server.result_questions import ResultQuestions
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.sessions import LIFETIME, Session, Sessions
@@ -90,6 +93,7 @@ def serve(
     worker_memory: int | None = None,
     log_format: LogFormat = "text",
     metrics: str | None = None,
+    ray_address: str | None = None,
     worker_command: Sequence[str] = WORKER,
     searcher_command: Sequence[str] = SEARCHER,
     methods: Sequence[MethodInfo] = METHODS,
@@ -111,6 +115,8 @@ def serve(
         worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         log_format: of the log, which goes to standard error; see :class:`backend.server.log.Log`.
         metrics: ``PORT`` or ``HOST:PORT`` of the HTTP server of :mod:`backend.server.metrics`; None for none.
+        ray_address: of the Ray cluster that runs the workers, see :mod:`backend.server.ray_executor`; None for
+            processes of this machine.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         searcher_command: the program that finds objects by words, see :mod:`backend.server.question_protocol`.
         methods: the lifting methods on offer.
@@ -136,6 +142,7 @@ def serve(
             methods=methods,
             log=log,
             metrics=metrics,
+            ray_address=ray_address,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -183,6 +190,7 @@ class Server:
         session_lifetime: float = LIFETIME,
         log: Log | None = None,
         metrics: str | None = None,
+        ray_address: str | None = None,
     ) -> None:
         where = parse_bind(bind)
         self._stopping = self._broken = False
@@ -210,11 +218,17 @@ class Server:
             self.sessions = Sessions(session_lifetime)
             self.files = FileLoop(self.sessions, self.store, keep, self._scenes_in_use, self._post, self._thread_failed)
             opened.callback(self.files.close)
-            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device, worker_memory)
             self.questions = ResultQuestions(
                 self.store, data, selector_command, [*searcher_command, device], corrector_command, self._wake
             )
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
+            if ray_address is None:
+                executor = LocalExecutor(worker_command, self.capabilities)
+            else:
+                cluster = RayCluster(ray_address, token_of_user())
+                executor = RayExecutor(cluster, worker_command, self._wake, self._thread_failed, self.log)
+            opened.callback(executor.close)
+            self.workers = Workers(self.jobs, self.store, data / "jobs", executor, device, worker_memory)
             self.control = Control(
                 self.sessions,
                 self.jobs,

@@ -312,7 +312,8 @@ def _new(scene: Any, parent: Any, like: Any, kind: str, name: str) -> Any:
     part = _add(parent, like, kind, name)
     part.splatlift.label = label
     part.splatlift.confidence = like.splatlift.confidence
-    recolour(part, colour_of(label))
+    highest = max(each.splatlift.label for each in scene.children_recursive if each.splatlift.kind != "PART")
+    recolour(part, colour_of(highest + label if kind == "PART" else label))
     return part
 
 

@@ -11,7 +11,7 @@ from protocol.errors import BadArgument, NotFound
 
 from .. import session
 from ..editing.checking import check_again, next_to_check
-from ..settings import settings
+from ..settings import choose_in_list, settings
 from .edit_objects import show_only
 from .edit_targets import need_scene
 from .look import OfScene
@@ -76,6 +76,7 @@ def look_at(context: Any, part: Any) -> None:
     settings(context).checking = part.splatlift.object_id
     if not context.selected_objects:
         raise BadArgument(f"{part.name} is hidden.", "Unhide it in the list or in the outliner.")
+    choose_in_list(context, part)
     window, area = _view(context)
     if area is not None:
         region = next(each for each in area.regions if each.type == "WINDOW")

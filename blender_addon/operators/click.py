@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import bpy
@@ -13,6 +14,7 @@ from protocol.ray_picking import Mode
 from ..picking.clicking import Clicks
 from ..picking.overlay import Overlay
 from ..picking.rays import Sight
+from ..settings import choose_in_list
 from .reporting import Outcome
 
 HINT = "Click: object, then its part    Shift: add    Ctrl: take away    Shift-Ctrl: keep common    Esc: end"
@@ -45,6 +47,14 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
     def invoke(self, context: Any, event: Any) -> Outcome:
         self._clicks = Clicks()
+        context.window.cursor_set("WAIT")
+        try:
+            self._clicks.prepare(context.view_layer, lambda thing: thing.visible_get())
+        except Fault as fault:
+            self.report({"ERROR"}, str(fault))
+            return {"CANCELLED"}
+        finally:
+            context.window.cursor_set("DEFAULT")
         self._overlay = Overlay(self._clicks)
         _say(context, HINT)
         context.window.cursor_modal_set("CROSSHAIR")
@@ -73,21 +83,21 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
 def click(context: Any, clicks: Clicks, under: Under, mode: Mode) -> str:
     """Do one click as one step of undo, and return the sentence about it."""
-    space = under.area.spaces.active
+    sight, is_visible = sight_of(under.region), is_shown(under.area.spaces.active)
     try:
-        clicked = clicks.click(
-            context.view_layer,
-            sight_of(under.region),
-            under.x,
-            under.y,
-            mode,
-            is_visible=lambda thing: thing.visible_get(viewport=space),
-        )
+        clicked = clicks.click(context.view_layer, sight, under.x, under.y, mode, is_visible=is_visible)
     except Fault as fault:
         return str(fault)
+    if clicked.whole is not None:
+        choose_in_list(context, clicked.whole, clicked.part)
     if bpy.ops.ed.undo_push.poll():
         bpy.ops.ed.undo_push(message="Select by Click")
     return clicked.sentence
+
+
+def is_shown(space: Any) -> Callable[[Any], bool]:
+    """Return whether the space of a 3D view shows a Blender object."""
+    return lambda thing: thing.visible_get(viewport=space)
 
 
 def sight_of(region: Any) -> Sight:

@@ -14,7 +14,7 @@ from .. import session
 from ..editing.assign import assign, assign_to_background
 from ..editing.corrected import Asked, assigned, separate
 from ..editing.floaters import GAP, LARGEST, remove_floaters
-from ..editing.parts import parts_of, scene_of
+from ..editing.parts import scene_of
 from ..editing.remove import delete_selection
 from ..editing.split import split_pieces, split_selection
 from ..settings import settings, shown_scene
@@ -178,7 +178,7 @@ class SPLATLIFT_MT_assign(bpy.types.Menu):
     def draw(self, context: Any) -> None:
         scene = shown_scene(context)
         self.layout.operator_context = "INVOKE_DEFAULT"
-        for part in parts_of(scene) if scene is not None else ():
+        for part in session.units_of(scene) if scene is not None else ():
             button = self.layout.operator("splatlift.assign", text=part.name, translate=False)
             button.object_id = part.splatlift.object_id
             button.and_alike = settings(context).and_alike

@@ -27,26 +27,36 @@ from .shown import Shown, shown_in
 Rows = NDArray[np.bool_]
 
 
+DID: dict[Mode, str] = {"set": "Selected", "add": "Added", "subtract": "Taken away", "intersect": "Kept in common"}
+
+
 class Clicked(NamedTuple):
     """What a click met.
 
     Attributes:
+        mode: what the click did with the selection so far.
         name: of the object, or of a splat without labels.
-        part: name of the part, if it alone was meant.
-        gaussians: how many Gaussians of a splat without labels are selected now; None for an object.
+        whole: the collection of the object; None for a splat without labels.
+        part: the collection of the part, if it alone was meant.
+        alike: whether Gaussians of like colour were meant.
+        gaussians: how many Gaussians of a splat without labels are selected now.
     """
 
+    mode: Mode
     name: str
-    part: str | None
-    gaussians: int | None
+    whole: Any = None
+    part: Any = None
+    alike: bool = False
+    gaussians: int = 0
 
     @property
     def sentence(self) -> str:
-        """What was selected, for people."""
-        if self.gaussians is not None:
-            what = "Gaussians of like colour" if self.part else "Connected Gaussians"
-            return f"{what} of {self.name}: {self.gaussians:,} selected."
-        return f"{self.name}: {self.part}." if self.part else f"{self.name}."
+        """What was done, for people."""
+        if self.whole is None:
+            what = "Gaussians of like colour" if self.alike else "connected Gaussians"
+            return f"{DID[self.mode]}: {what} of {self.name}, {self.gaussians:,} in all."
+        what = f"{self.part.name}, a part of {self.name}" if self.part is not None else self.name
+        return f"{DID[self.mode]}: {what}."
 
 
 class _Place(NamedTuple):
@@ -57,7 +67,7 @@ class _Place(NamedTuple):
     y: float
     what: str
     mode: Mode
-    count: int = 0
+    repeats: int = 0
 
     def continued_by(self, other: _Place) -> bool:
         """Whether another click is at the same place and does the same."""
@@ -109,23 +119,35 @@ class Clicks:
         what = met.thing.name if met.whole is None else met.whole.splatlift.object_id
         place = _Place(sight, x, y, what, mode)
         if self._last is not None and self._last.continued_by(place):
-            place = place._replace(count=self._last.count + 1)
+            place = place._replace(repeats=self._last.repeats + 1)
         else:
             self._before = self._selection(shown)
         self._last = place
-        wants_part = (place.count % 2 == 1) != (met.level == "PART")
+        wants_part = (place.repeats % 2 == 1) != (met.level == "PART")
+        part = None
         if met.whole is None:
-            chosen, part = self._of_splat(met, hits, shown, wants_part), "colour" if wants_part else None
+            chosen = self._of_splat(met, hits, shown, wants_part)
         else:
-            part_met = _part_of(shown, hits, met.whole) if wants_part else None
-            part = part_met.name if part_met is not None else None
-            own = [each for each in shown if each.whole == met.whole and part_met in (None, each.part)]
+            part = _part_of(shown, hits, met.whole) if wants_part else None
+            own = [each for each in shown if each.whole == met.whole and part in (None, each.part)]
             chosen = Selection({each.seen.name for each in own})
         selection = _joined(self._before, chosen, mode)
         self._show(layer, shown, selection, min(chosen.things), keeps_others=mode in ("add", "subtract"))
         if met.whole is None:
-            return Clicked(met.thing.name, part, int(np.count_nonzero(selection.rows.get(met.thing.name, ()))))
-        return Clicked(met.whole.name, part, None)
+            count = int(np.count_nonzero(selection.rows.get(met.thing.name, ())))
+            return Clicked(mode, met.thing.name, alike=wants_part, gaussians=count)
+        return Clicked(mode, met.whole.name, met.whole, part)
+
+    def prepare(self, layer: Any, is_visible: Callable[[Any], bool]) -> None:
+        """Prepare what is shown for clicks, so that the first one is as fast as the others.
+
+        Raises:
+            BadSplats: if Gaussians cannot be read.
+        """
+        for each in shown_in(layer, is_visible):
+            known = prepared.of(each.thing.data)
+            if each.whole is None:
+                known.likeness(each.thing.data)
 
     @property
     def rows(self) -> dict[str, Rows]:
@@ -177,7 +199,7 @@ def hits_of(shown: Sequence[Shown], ray: Ray) -> tuple[Hits, NDArray[np.intp]]:
         found.append(met)
         owners.append(np.full(len(met.rows), number))
     if not found:
-        return Hits(*(np.empty(0, kind) for kind in (np.int64, np.float64, np.float64))), np.empty(0, np.intp)
+        return Hits(np.empty(0, np.int64), np.empty(0), np.empty(0)), np.empty(0, np.intp)
     rows, alphas, distances = (np.concatenate(column) for column in zip(*found, strict=True))
     order = composited(Met(np.arange(len(rows)), alphas, distances))
     hits = Hits(rows[order.rows], order.weights, order.distances)

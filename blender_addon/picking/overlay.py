@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import gpu
@@ -15,7 +15,10 @@ from .clicking import Clicks
 
 MOST = 50_000
 """Most points drawn; of more a random share."""
-SIZE = 3.0
+SIZE = 4.0
+"""Pixels of a point."""
+COLOUR = (0.1, 0.9, 1.0, 1.0)
+"""Unlike the orange in which Blender draws all points of the selected object."""
 
 
 class Overlay:
@@ -45,12 +48,12 @@ class Overlay:
         state: Any = gpu.state
         state.point_size_set(SIZE)
         shader.bind()
-        shader.uniform_float("color", (*context.preferences.themes[0].view_3d.object_active, 1.0))
+        shader.uniform_float("color", COLOUR)
         for name, chosen in rows.items():
             thing = context.view_layer.objects.get(name)
             if thing is None or count_of(thing.data) != len(chosen):  # deleted or edited since the click
                 continue
-            with gpu.matrix.push_pop():
+            with cast(Any, gpu.matrix).push_pop():
                 gpu.matrix.multiply_matrix(thing.matrix_world)
                 self._batch(shader, thing, chosen).draw(shader)
 
@@ -61,7 +64,7 @@ class Overlay:
         rows = np.flatnonzero(chosen)
         if len(rows) > MOST:
             rows = np.random.default_rng(0).choice(rows, MOST, replace=False)
-        places = np.ascontiguousarray(read_positions(thing.data)[rows])
+        places: Any = np.ascontiguousarray(read_positions(thing.data)[rows])
         batch = batch_for_shader(shader, "POINTS", {"pos": places})
         self._drawn[thing.name] = chosen, batch
         return batch

@@ -52,7 +52,9 @@ def is_splats(data: Any) -> bool:
     attributes = getattr(data, "attributes", None)
     if attributes is None:
         return False
-    return native.is_native(data) or all(name in attributes for name in (*DC, OPACITY, *SCALES, *QUATS))
+    # All names at once: a look-up of one goes through all attributes.
+    names = set(attributes.keys())
+    return names.issuperset(native.NAMES) or names.issuperset((*DC, OPACITY, *SCALES, *QUATS))
 
 
 def write_splats(data: Any, splats: Splats) -> None:

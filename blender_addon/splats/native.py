@@ -39,6 +39,8 @@ TYPE = "GAUSSIAN_SPLAT"
 BASE = "radiance:base"
 SCALE = "scale"
 ROTATION = "rotation"
+NAMES = (BASE, SCALE, ROTATION)
+"""Attributes by which native Gaussians are recognised."""
 RADIANCE = "radiance"
 """Attribute name in Blender's shaders: the view-dependent colour of a Gaussian, linear."""
 RADIUS = "radius"
@@ -62,7 +64,7 @@ def can_draw_splats() -> bool:
 
 def is_native(data: Any) -> bool:
     """Whether a data-block has Gaussians under Blender's native attribute names."""
-    return all(name in data.attributes for name in (BASE, SCALE, ROTATION))
+    return set(data.attributes.keys()).issuperset(NAMES)
 
 
 def new_native(name: str, splats: Splats) -> Any:

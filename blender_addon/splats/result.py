@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.coroutines import map_steps
+from protocol.errors import BadResult
 from protocol.result.colours import BACKGROUND, colour_of
 from protocol.result.gaussians import read_splats_steps, rows_of_labels, rows_of_objects
-from protocol.result.names import CONFIDENCE, LABEL, PART, ROW
+from protocol.result.names import CONFIDENCE, LABEL, PART, PARTS, ROW, SPLATS
 from protocol.result.parts import PartTable, read_parts
 from protocol.result.table import Matrix4, read_table
 from protocol.splats import Splats
@@ -99,13 +100,20 @@ def read_result(folder: Path) -> Steps[Result]:
             confidence = float(np.clip(picked.extra[CONFIDENCE].mean(), 0, 1))
             parts.append(Part(label, name, BACKGROUND, confidence, picked))
         else:
-            inner = _inner(picked, name, known)
+            inner = _inner(picked, name, known, folder, max(objects))
             parts.append(Part(label, name, row.colour, row.confidence, picked, row.matrix, inner))
     return Result(folder, _clean(table.scene) or folder.name, table.up, parts)
 
 
-def _inner(splats: Splats, name: str, known: PartTable | None) -> tuple[Inner, ...]:
-    """Return the parts of an object that a result holds, largest objects and their parts having the lowest labels."""
+def _inner(splats: Splats, name: str, known: PartTable | None, folder: Path, highest: int) -> tuple[Inner, ...]:
+    """Return the parts of an object that a result holds.
+
+    Args:
+        highest: label of an object; the colours of parts follow those of objects, so that they differ.
+
+    Raises:
+        BadResult: if Gaussians belong to a part that the table does not list.
+    """
     column = splats.extra.get(PART)
     if known is None or known.level != "whole" or column is None or column.dtype.kind not in "iu":
         return ()
@@ -113,11 +121,17 @@ def _inner(splats: Splats, name: str, known: PartTable | None) -> tuple[Inner, .
     if rows_of.keys() <= {0}:
         return ()
     rows = {row.id: row for row in known.parts}
+    unknown = rows_of.keys() - {0, *rows}
+    if unknown:
+        raise BadResult(
+            f"{folder / SPLATS} has the part {min(unknown)}, which {PARTS} does not list.",
+            "The two files come from different runs. Download or segment the result again.",
+        )
     inner = []
     for number, label in enumerate([*sorted(rows_of.keys() - {0}), *(rows_of.keys() & {0})], 1):
         own, row = rows_of[label], rows.get(label)
         title = f"{name} part {number}" if label else f"{name} rest"
-        colour = (row and row.colour) or colour_of(label)
+        colour = (row and row.colour) or colour_of(highest + label)
         confidence = float(np.clip(splats.extra[CONFIDENCE][own].mean(), 0, 1))
         inner.append(Inner(label, _clean((row and row.name) or title), colour, confidence, own))
     return tuple(inner)

@@ -34,7 +34,7 @@ def test_the_level_is_chosen_and_lists_parts(tmp_path: Path) -> None:
     scene = session.import_folder(tmp_path / "in")
     bpy.context.scene.splatlift.row = 0
     drawn = draw("SPLATLIFT_PT_objects")
-    assert drawn[drawn.index("Level") :][:3] == ["Level", "(*Whole Objects)", "(Parts)"]
+    assert drawn[drawn.index("Level") :][:3] == ["Level", "(*Objects)", "(Parts)"]
     assert "Parts of mug" not in drawn
     assert chosen_object(bpy.context) == part("mug")
     scene.splatlift.level = "PART"

@@ -11,6 +11,7 @@ from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Jobs
+from backend.server.local_executor import LocalExecutor
 from backend.server.result_questions import ResultQuestions
 from backend.server.router_socket import RouterSocket
 from backend.server.server import Server
@@ -41,9 +42,9 @@ class Narrow:
 def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     sessions, store = Sessions(), Store(tmp_path / "store")
     jobs = Jobs(tmp_path / "jobs.sqlite")
-    workers = Workers(jobs, store, tmp_path, WORKER, "auto")
     questions = ResultQuestions(store, tmp_path, [], [], [])
     capabilities = CapabilityProbe(tmp_path / "log", [])
+    workers = Workers(jobs, store, tmp_path, LocalExecutor(WORKER, capabilities), "auto")
     files = FileLoop(sessions, store, 0, list, lambda act: act(), lambda: None)
     control = Control(sessions, jobs, workers, files, store, questions, capabilities, sessions.drop, "a server", [])
     jobs.changed = control.publish

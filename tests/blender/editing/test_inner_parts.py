@@ -26,7 +26,7 @@ from blender_addon.editing.split import split_pieces, split_selection  # noqa: E
 from blender_addon.splats.attributes import read_splats  # noqa: E402
 from blender_addon.splats.collections import linear, splat_objects  # noqa: E402
 from blender_addon.splats.export import export_objects  # noqa: E402
-from protocol.errors import BadArgument  # noqa: E402
+from protocol.errors import BadArgument, BadResult  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
 from protocol.result.parts import read_parts  # noqa: E402
 from protocol.splats import Splats  # noqa: E402
@@ -117,6 +117,14 @@ def test_a_flat_result_has_no_parts(tmp_path: Path) -> None:
     assert tree(scene) == {"mug": {"": 300}, "plant": {"": 300}, "lamp": {"": 300}}
     scene.splatlift.level = "PART"
     assert [unit.name for unit in session.units_of(scene)] == ["mug", "plant", "lamp", "background"]
+
+
+def test_parts_that_the_table_lacks_are_refused(splats: Splats, tmp_path: Path) -> None:
+    record = {"format": 1, "level": "whole", "parts": [{"id": 1, "whole": 1, "count": 1}]}
+    (tmp_path / "in" / "parts.json").write_text(json.dumps(record))
+    with pytest.raises(BadResult, match=r"has the part 2, which parts\.json does not list"):
+        session.import_folder(tmp_path / "in")
+    assert not bpy.data.collections
 
 
 def test_a_scene_without_edits_is_saved_as_it_was(scene: Any, splats: Splats, tmp_path: Path) -> None:

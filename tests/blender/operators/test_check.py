@@ -12,6 +12,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import session  # noqa: E402
 from blender_addon.editing.checking import unchecked  # noqa: E402
 from blender_addon.editing.remove import delete  # noqa: E402
+from blender_addon.settings import chosen_object  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
 from tests.blender.clumps import REAL, part  # noqa: E402
 from tests.blender.splats.test_painting import write_unsure  # noqa: E402
@@ -52,6 +53,7 @@ def test_any_of_the_three_is_shown_without_being_checked(tmp_path: Path) -> None
     scene = session.import_folder(tmp_path / "in")
     bpy.ops.splatlift.check_object(object_id=part("lamp").splatlift.object_id)
     assert selected() == ["lamp"]
+    assert chosen_object(bpy.context) == part("lamp")
     assert len(unchecked(scene)) == 3
     # Edits of what is looked at are no obstacle.
     delete([part("lamp")])

@@ -20,6 +20,7 @@ from blender_addon.picking.rays import Sight  # noqa: E402
 from blender_addon.splats.attributes import write_splats  # noqa: E402
 from blender_addon.splats.collections import splat_objects  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
+from blender_addon.splats.native import can_draw_splats, new_native  # noqa: E402
 from protocol.errors import BadArgument  # noqa: E402
 from protocol.ray_picking import Mode  # noqa: E402
 from protocol.splats import Splats, merge  # noqa: E402
@@ -80,7 +81,7 @@ def test_a_click_selects_the_object_however_it_is_shown(tmp_path: Path, display:
     session.import_folder(tmp_path / "in", display)
     tool = Tool()
     for name in ("mug", "plant", "lamp", "mug"):
-        assert tool.click(name) == f"{name}."
+        assert tool.click(name) == f"Selected: {name}."
         assert selected() == {name}
         assert bpy.context.view_layer.objects.active.name == name
 
@@ -92,10 +93,10 @@ def test_modes_combine_with_the_selection_before(tmp_path: Path) -> None:
     bpy.context.scene.collection.objects.link(cube)
     cube.select_set(True)
     tool = Tool()
-    tool.click("mug", "add")
+    assert tool.click("mug", "add") == "Added: mug."
     tool.click("plant", "add")
     assert selected() == {"mug", "plant", "cube"}
-    tool.click("mug", "subtract")
+    assert tool.click("mug", "subtract") == "Taken away: mug."
     assert selected() == {"plant", "cube"}
     tool.click("lamp", "add")
     tool.click("lamp", "intersect")
@@ -112,23 +113,25 @@ def test_clicks_at_one_place_give_object_part_and_object(tmp_path: Path) -> None
     whole = {"mug part 1", "mug part 2"}
     tool = Tool()
     for name in whole:
-        assert tool.click(name) == "mug."
+        assert tool.click(name) == "Selected: mug."
         assert selected() == whole
-        assert tool.click(name) == f"mug: {name}."
+        assert tool.click(name) == f"Selected: {name}, a part of mug."
         assert selected() == {name}
-        assert tool.click(name) == "mug."
+        assert tool.click(name) == "Selected: mug."
         assert selected() == whole
-    assert tool.click("lamp") == tool.click("lamp") == "lamp.", "an object without parts stays the object"
+    assert tool.click("lamp") == tool.click("lamp") == "Selected: lamp.", "an object without parts stays the object"
     # Further clicks at a place replace what the first one there did.
     tool.click("mug part 1", "add")
     assert selected() == {*whole, "lamp"}
     tool.click("mug part 1", "add")
     assert selected() == {"mug part 1", "lamp"}
     scene.splatlift.level = "PART"
-    assert tool.click("mug part 2") == "mug: mug part 2.", "at the level of parts the part comes first"
-    assert tool.click("mug part 2") == "mug."
+    assert tool.click("mug part 2") == "Selected: mug part 2, a part of mug.", (
+        "at the level of parts the part comes first"
+    )
+    assert tool.click("mug part 2") == "Selected: mug."
     tool.sight = sight_through(camera_at((5.0, -29.0, 12.0), (5.0, 5.0, 0.0)))
-    assert tool.click("mug part 2") == "mug: mug part 2.", "another view is another place"
+    assert tool.click("mug part 2") == "Selected: mug part 2, a part of mug.", "another view is another place"
 
 
 def test_a_click_on_nothing_or_background_is_said_and_changes_nothing(tmp_path: Path) -> None:
@@ -147,7 +150,7 @@ def test_hidden_moved_and_edited_objects(tmp_path: Path) -> None:
     session.import_folder(tmp_path / "in")
     tool = Tool()
     x, y = pixel_of(tool.sight, middle(part("mug")))
-    assert tool.at(x, y) == "mug."
+    assert tool.at(x, y) == "Selected: mug."
     (mug,), (lamp,) = (splat_objects(part(name)) for name in ("mug", "lamp"))
     mug.matrix_world = Matrix.Translation((0, 0, 50)) @ mug.matrix_world
     bpy.context.view_layer.update()
@@ -159,7 +162,7 @@ def test_hidden_moved_and_edited_objects(tmp_path: Path) -> None:
     bpy.context.view_layer.update()
     part("mug").hide_viewport = True
     bpy.context.view_layer.update()
-    assert tool.click("lamp") == "lamp."
+    assert tool.click("lamp") == "Selected: lamp."
     # In Edit Mode the points of the lamp go elsewhere.
     x, y = pixel_of(tool.sight, middle(part("lamp")))
     for vertex in lamp.data.vertices:
@@ -170,21 +173,25 @@ def test_hidden_moved_and_edited_objects(tmp_path: Path) -> None:
         tool.at(x, y)
 
 
-def lone_splat() -> Any:
+def lone_splat(native: bool) -> Any:
     """Two balls that touch, red and blue, and a red one apart, as one splat without labels."""
     red, blue = COLOURS[1], COLOURS[3]
-    splats: Splats = merge(
-        [clump((0, 0, 0), 800, 1, red), clump((1.9, 0, 0), 800, 2, blue), clump((10, 0, 0), 800, 3, red)]
+    splats: Splats = solid(
+        merge([clump((0, 0, 0), 800, 1, red), clump((1.9, 0, 0), 800, 2, blue), clump((10, 0, 0), 800, 3, red)])
     )
-    data: Any = bpy.data.meshes.new("found")
-    write_splats(data, solid(splats))
+    data: Any = new_native("found", splats) if native else bpy.data.meshes.new("found")
+    if not native:
+        write_splats(data, splats)
     thing: Any = bpy.data.objects.new("found", data)
     bpy.context.scene.collection.objects.link(thing)
     return thing
 
 
-def test_a_splat_without_labels_is_selected_by_connection_and_by_colour() -> None:
-    thing = lone_splat()
+@pytest.mark.parametrize("native", [False, True])
+def test_a_splat_without_labels_is_selected_by_connection_and_by_colour(native: bool) -> None:
+    if native and not can_draw_splats():
+        pytest.skip("this Blender draws no Gaussians")
+    thing = lone_splat(native)
     tool = Tool()
     rows = np.arange(2400)
     places = {"red": (-0.3, 0, 0), "blue": (2.2, 0, 0), "apart": (10, 0, 0)}
@@ -195,11 +202,11 @@ def test_a_splat_without_labels_is_selected_by_connection_and_by_colour() -> Non
     assert chosen[rows < 1600].mean() > 0.97
     assert not chosen[rows >= 1600].any()
     said = tool.at(*pixels["red"])
-    assert said.startswith("Gaussians of like colour of found: ")
+    assert said == f"Selected: Gaussians of like colour of found, {read_selection(thing.data).sum():,} in all."
     alike = read_selection(thing.data)
     assert alike[rows < 800].mean() > 0.97
     assert not alike[rows >= 800].any()
-    assert tool.at(*pixels["red"]).startswith("Connected Gaussians of found: ")
+    assert tool.at(*pixels["red"]).startswith("Selected: connected Gaussians of found, ")
     np.testing.assert_array_equal(read_selection(thing.data), chosen)
     tool.at(*pixels["apart"], "add")
     assert read_selection(thing.data)[rows >= 1600].mean() > 0.97
