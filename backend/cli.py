@@ -536,6 +536,16 @@ def serve(
         float | None,
         typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
     ] = None,
+    client_keep: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="GB", help="Size limit of the files of one client. Default: that of the store."),
+    ] = None,
+    client_jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Limit of the jobs of one client that wait or run.")
+    ] = 1000,
+    client_sessions: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Limit of the connections of one client.")
+    ] = 64,
     executor: Annotated[
         Literal["local", "ray"], typer.Option(help="Where jobs run: on this machine, or in a Ray cluster.")
     ] = "local",
@@ -553,6 +563,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run a server for Blender until interrupted."""
+    from backend.server.server import ClientLimits
     from backend.server.server import serve as run
 
     if ray_address is not None and executor != "ray":
@@ -565,6 +576,7 @@ def serve(
         encrypted=encrypt,
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
+        limits=ClientLimits(None if client_keep is None else round(client_keep * 1e9), client_jobs, client_sessions),
         worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
         log_format=log_format,
         metrics=metrics,
@@ -608,15 +620,39 @@ def status(
 def pairing(
     data: Annotated[Path | None, typer.Option(help="Value of --data of the server.")] = None,
     renew: Annotated[bool, typer.Option("--renew", help="Make a new string. The old one becomes invalid.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--for", metavar="NAME", help="Make a string for one client. It is printed once and not kept."),
+    ] = None,
+    revoke: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make the string of a client invalid and close its connections."),
+    ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the clients.")] = False,
 ) -> None:
-    """Print the secret pairing string that Blender on another machine needs to connect to this server."""
-    from backend.server import keys
+    """Print the secret pairing string that Blender on another machine needs to connect to this server.
+
+    Clients with strings of their own do not see the jobs and files of one another.
+    """
+    from backend.server import pairing_strings as strings
 
     folder = data or _data_folder()
-    known = keys.renew(folder) if renew else keys.load_or_make(folder)[0]
-    typer.echo(known.pairing.text())
-    if renew:
-        typer.echo("A running server on this folder accepts the old string until it is restarted.", err=True)
+    if (name is not None) + (revoke is not None) + list_all > 1:
+        raise BadArgument("--for, --revoke and --list exclude one another.", "Give one of them.")
+    if renew and (revoke is not None or list_all):
+        raise BadArgument("--renew has no meaning with --revoke or --list.", "Remove it.")
+    if list_all:
+        for line in strings.listed(folder):
+            typer.echo(line)
+    elif revoke is not None:
+        typer.echo(strings.revoke(folder, revoke))
+    elif name is not None:
+        typer.echo(strings.of_client(folder, name, renew=renew))
+    else:
+        text, notes = strings.shared(folder, renew=renew)
+        typer.echo(text)
+        for note in notes:
+            typer.echo(note, err=True)
 
 
 @app.command("check")

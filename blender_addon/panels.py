@@ -424,7 +424,7 @@ def details_of(job: Job) -> list[str]:
     if _is_cut_off(job):
         return lines
     if job.state == "queued" and job.ahead:
-        lines.append("1 capture ahead in the queue" if job.ahead == 1 else f"{job.ahead} captures ahead in the queue")
+        lines.append(f"{job.ahead} of your captures ahead in the queue")
     parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
     parts += [f"{format_duration(job.left)} left"] if job.left is not None else []
     return [*lines, ", ".join(parts)] if parts else lines

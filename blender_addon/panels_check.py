@@ -29,12 +29,14 @@ class SPLATLIFT_PT_check(bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        scene = shown_scene(context)
-        return scene is not None and bool(session.objects_of(scene))
+        return shown_scene(context) is not None
 
     def draw(self, context: Any) -> None:
-        scene = shown_scene(context)
-        left = unchecked(scene)
+        objects = session.objects_of(shown_scene(context))
+        left = unchecked(objects)
+        if not objects:
+            self.layout.label(text="The scene has no objects", icon="INFO")
+            return
         if not left:
             self.layout.label(text="All objects are checked", icon="CHECKMARK")
             self.layout.operator("splatlift.check_again")
@@ -46,7 +48,7 @@ class SPLATLIFT_PT_check(bpy.types.Panel):
             is_current = known.object_id == settings(context).checking
             column.operator("splatlift.check_object", text=text, depress=is_current).object_id = known.object_id
         column.operator("splatlift.check_next", icon="TRIA_RIGHT")
-        column.label(text=f"{len(left)} of {len(session.objects_of(scene))} objects not checked")
+        column.label(text=f"{len(left)} of {len(objects)} objects not checked")
 
 
 CLASSES = (SPLATLIFT_PT_check,)

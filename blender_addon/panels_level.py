@@ -10,7 +10,8 @@ from .settings import chosen_whole, settings
 
 def draw_level(layout: Any, context: Any, scene: Any) -> None:
     """Draw the choice of the level, if objects of the scene have parts, and at the level of parts those of one."""
-    if not any(map(session.parts_of_object, session.objects_of(scene))):
+    # Drawing must be fast, so whether the parts hold Gaussians is not looked up here.
+    if not any(inner.splatlift.kind == "PART" for each in scene.children for inner in each.children):
         return
     row = layout.row(align=True)
     row.label(text="Level")

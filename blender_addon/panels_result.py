@@ -83,8 +83,11 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
 def colours_seen(context: Any) -> str:
     """Return the colours that this view shows; a solid view shows object colours or none at all."""
     shading = getattr(context.space_data, "shading", None)
-    is_solid = shading is not None and shading.type == "SOLID"
-    if not (shading.color_type == "OBJECT" if is_solid else labels_shown()):
+    if shading is not None and shading.type == "SOLID":
+        by_label = shading.color_type == "OBJECT"
+    else:
+        by_label = labels_shown()
+    if not by_label:
         return "PHOTOGRAPHS"
     return "CONFIDENCE" if confidence_shown() else "LABELS"
 

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Label, Name, Phrase, Sentence, Token
+from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Label, Mac, Name, Phrase, Sentence, Token
 from protocol.job_request import JobRequest
 from protocol.result.corrections import Kind
 from protocol.settings import Setting
@@ -71,6 +71,19 @@ class Welcome(Message):
     """Default device of jobs; "auto" while the server has not probed the machine yet, see :class:`Facts`."""
     bulk: Name
     """Address of the bulk socket as seen by the server; a client replaces the host by the one it connected to."""
+
+
+class Challenge(Message):
+    """Answer to :class:`Hello` of a server that does not encrypt: the client is to show that it runs for the user who
+    started the server. Sent to clients with the feature "proof"."""
+
+    nonce: Token
+
+
+class Proof(Message):
+    """Answer to :class:`Challenge`, see :mod:`protocol.local_token`. The server answers with :class:`Welcome`."""
+
+    mac: Mac
 
 
 class Attach(Message):
@@ -212,7 +225,7 @@ class OverviewJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     job: JobId
     title: Name
     client: Name
-    """The client that submitted it since the server's start; "" if it was submitted before."""
+    """Whose job it is; "" for who gave no token."""
     state: JobState
     stage: Name
     fraction: Fraction
@@ -225,9 +238,10 @@ class Overview(Message):
     """Answer to :class:`Survey`.
 
     ``jobs`` are those that run and the first of those that wait, in that order; ``clients`` are the names of the
-    connected ones. Who gave no token gets no names of clients. ``executor`` is what runs the workers, ``places`` the
-    number of jobs that can run at once, None while that is not known. Times are seconds since 1970 by the server's
-    clock. ``trouble`` is why changes of jobs are not written at the moment, "" if they are.
+    connected ones and of their programs. Who gave no token gets its own jobs and no names of clients. ``executor`` is
+    what runs the workers, ``places`` the number of jobs that can run at once, None while that is not known. Times are
+    seconds since 1970 by the server's clock. ``trouble`` is why changes of jobs are not written at the moment, "" if
+    they are.
     """
 
     server: Name
@@ -518,6 +532,8 @@ class Error(Message):
 AnyMessage = (
     Hello
     | Welcome
+    | Challenge
+    | Proof
     | Describe
     | Facts
     | DescribeMethod

@@ -7,9 +7,11 @@ from typing import TypeVar
 
 import zmq
 
+from backend.server.local_gate import FEATURE
 from protocol.address import Address
 from protocol.errors import BadFrames, Unavailable, fault
-from protocol.messages import MAJOR, MINOR, Bye, Error, Hello, Message, Welcome
+from protocol.local_token import prove, read_token, token_file
+from protocol.messages import MAJOR, MINOR, Bye, Challenge, Error, Hello, Message, Proof, Welcome
 from protocol.pairing import Pairing
 from protocol.wire import decode, encode
 
@@ -41,10 +43,16 @@ def ask(address: Address, pairing: Pairing | None, feature: str, question: Messa
             socket.setsockopt(zmq.CURVE_SECRETKEY, pairing.client.encode())
             socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(pairing.client.encode()))
         socket.connect(str(address))
-        welcome = _ask(socket, address, Hello((MAJOR, MINOR), CLIENT), Welcome, 1)
+        welcome = _ask(socket, address, Hello((MAJOR, MINOR), CLIENT, [FEATURE]), Message, 1)
+        if isinstance(welcome, Challenge) and pairing is None:
+            # Without a token of this user the server says whom it lets in.
+            token = read_token(token_file()) or ""
+            welcome = _ask(socket, address, Proof(prove(token, welcome.nonce, address)), Welcome, 2)
+        if not isinstance(welcome, Welcome):
+            raise BadFrames(f"The server at {address} answered with a {type(welcome).__name__}.")
         if feature not in welcome.features:
             raise Unavailable(f"The server at {address} is too old to answer.", "Update the backend there.")
-        found = _ask(socket, address, question, answer, 2)
+        found = _ask(socket, address, question, answer, 3)
         socket.send_multipart(encode(Bye()))
         return found
     finally:

@@ -84,6 +84,11 @@ class Executor(Protocol):
         """The names of the GPUs that workers can be given, in order; None while they are not known."""
         ...
 
+    @property
+    def only_cpus(self) -> bool:
+        """Whether these GPUs are machines without one, so that jobs on the CPU take them as well."""
+        ...
+
     def look_for_gpus(self) -> None:
         """Begin to find out which GPUs there are, where that is not known."""
         ...

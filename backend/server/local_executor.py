@@ -22,6 +22,7 @@ class LocalExecutor:
 
     name = "local processes"
     outlives = False
+    only_cpus = False
 
     def __init__(self, command: Sequence[str], capabilities: CapabilityProbe) -> None:
         self._command = list(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import suppress
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
-from backend.server.sessions import Sessions
+from backend.server.sessions import Session, Sessions
 from backend.server.worker_protocol import clip
 from backend.server.workers import Workers
 from protocol.errors import Fault
@@ -39,7 +39,6 @@ class Overviews:
     Args:
         name: the server's, with its version.
         sessions, jobs, workers, files, store: the server's.
-        submitters: the client that has submitted a job, by job.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Overviews:
         workers: Workers,
         files: FileLoop,
         store: Store,
-        submitters: Mapping[str, str],
     ) -> None:
         self.name = name
         self.since = time.time()
@@ -59,13 +57,20 @@ class Overviews:
         self.workers = workers
         self.files = files
         self.store = store
-        self.submitters = submitters
         self._stored = 0
         self._measured_at = -REMEASURE
 
-    def ask(self, deliver: Callable[[Overview | Fault], object]) -> None:
-        """Have ``deliver`` called by the server's loop with an overview of everything."""
-        self.files.do(self._measure(), lambda disk: deliver(disk if isinstance(disk, Fault) else self._overview(disk)))
+    def ask(self, deliver: Callable[[Overview | Fault], object], client: str | None = None) -> None:
+        """Have ``deliver`` called by the server's loop with an overview.
+
+        Args:
+            client: whose jobs are listed, without the names of any clients; None for everything.
+        """
+
+        def told(disk: Disk | Fault) -> None:
+            deliver(disk if isinstance(disk, Fault) else self._overview(disk, client))
+
+        self.files.do(self._measure(), told)
 
     def _measure(self) -> Generator[None, None, Disk]:
         """Add up the store, in the thread of the files."""
@@ -82,9 +87,10 @@ class Overviews:
         disk = shutil.disk_usage(self.store.root)
         return self._stored, disk.free, disk.total
 
-    def _overview(self, disk: Disk) -> Overview:
+    def _overview(self, disk: Disk, client: str | None) -> Overview:
         running = self.jobs.in_state("running", "cancelling")
         waiting = self.jobs.in_state("queued")
+        listed = [job for job in (*running, *waiting) if client in (None, job.client)]
         overview = Overview(
             server=self.name,
             since=self.since,
@@ -92,9 +98,9 @@ class Overviews:
             places=self.workers.places,
             running=len(running),
             waiting=len(waiting),
-            jobs=[self._line(job) for job in [*running, *waiting][:MOST_JOBS]],
+            jobs=[_line(job, "" if client is not None else job.client) for job in listed[:MOST_JOBS]],
             sessions=len(self.sessions),
-            clients=sorted(session.client for session in self.sessions)[:MOST_CLIENTS],
+            clients=[] if client is not None else sorted(map(_name, self.sessions))[:MOST_CLIENTS],
             store_bytes=disk[0],
             free_bytes=disk[1],
             disk_bytes=disk[2],
@@ -104,11 +110,10 @@ class Overviews:
             overview = replace(overview, jobs=overview.jobs[:-1])
         return overview
 
-    def _line(self, job: Job) -> OverviewJob:
-        client = self.submitters.get(job.id, "")
-        return OverviewJob(job.id, job.title, client, job.state, job.stage, job.fraction, job.note[:200], job.created)
+
+def _line(job: Job, client: str) -> OverviewJob:
+    return OverviewJob(job.id, job.title, client, job.state, job.stage, job.fraction, job.note[:200], job.created)
 
 
-def without_clients(overview: Overview) -> Overview:
-    """Return what every client may know of an overview."""
-    return replace(overview, clients=[], jobs=[replace(job, client="") for job in overview.jobs])
+def _name(session: Session) -> str:
+    return clip(f"{session.client}: {session.program}", 200)

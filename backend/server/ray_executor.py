@@ -249,6 +249,10 @@ class RayExecutor:
         count = sum(node.gpus for node in nodes) or len(nodes)
         return [f"ray-{number}" for number in range(count)]
 
+    @property
+    def only_cpus(self) -> bool:
+        return not any(node.gpus for node in self._nodes or ())
+
     def look_for_gpus(self) -> None:
         """Do nothing: the thread counts them all the time."""
 
@@ -262,8 +266,7 @@ class RayExecutor:
         part = folder / f"{NOTE}.part"
         part.write_bytes(msgspec.json.encode(_Note(tokens)))
         part.replace(folder / NOTE)
-        with_gpus = any(node.gpus for node in self._nodes or ())
-        return self._follow(RayWorker(job, folder, tokens, self._command, len(gpus) if with_gpus else 0))
+        return self._follow(RayWorker(job, folder, tokens, self._command, 0 if self.only_cpus else len(gpus)))
 
     def find(self, job: str, folder: Path) -> RayWorker | None:
         folder = folder.resolve()

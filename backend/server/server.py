@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import zmq
 
@@ -28,20 +28,25 @@ from backend.lift_methods import METHODS
 from backend.server import contact, lock
 from backend.server import keys as key_file
 from backend.server.capabilities import CapabilityProbe
-from backend.server.control import Control
+from backend.server.clients import DEFAULT_CLIENT
+from backend.server.control import CLIENT_JOBS, Control
 from backend.server.counts import Counts
 from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
-from backend.server.jobs import Job, Jobs
+from backend.server.jobs import Job, Jobs, shared_by_all
+from backend.server.known_keys import KnownKeys
 from backend.server.local_executor import LocalExecutor
+from backend.server.local_gate import LocalGate, load_or_make_token
 from backend.server.log import Log, LogFormat
 from backend.server.metrics import MetricsServer, parse_metrics_address
+from backend.server.owners import Owners
+from backend.server.private import make_private
 from backend.server.ray_cluster import RayCluster, token_of_user
 from backend.server.ray_executor import RayExecutor
 from backend.server.result_questions import ResultQuestions
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
-from backend.server.sessions import LIFETIME, Session, Sessions
+from backend.server.sessions import CLIENT_SESSIONS, LIFETIME, Session, Sessions
 from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
@@ -90,6 +95,7 @@ def serve(
     encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
+    limits: ClientLimits | None = None,
     worker_memory: int | None = None,
     log_format: LogFormat = "text",
     metrics: str | None = None,
@@ -112,6 +118,7 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
+        limits: what one client may have.
         worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
         log_format: of the log, which goes to standard error; see :class:`backend.server.log.Log`.
         metrics: ``PORT`` or ``HOST:PORT`` of the HTTP server of :mod:`backend.server.metrics`; None for none.
@@ -136,6 +143,7 @@ def serve(
             device,
             encrypted=encrypted,
             keep=keep,
+            limits=limits,
             worker_memory=worker_memory,
             worker_command=worker_command,
             searcher_command=searcher_command,
@@ -159,6 +167,14 @@ def serve(
         server.run()
 
 
+class ClientLimits(NamedTuple):
+    """What one client may have: bytes in the store, jobs that wait or run, and connections."""
+
+    bytes: int | None = None
+    jobs: int = CLIENT_JOBS
+    sessions: int = CLIENT_SESSIONS
+
+
 class Server:
     """A server that is bound and owns its data folder from construction to :meth:`close`.
 
@@ -169,6 +185,7 @@ class Server:
     Attributes:
         address: of the control socket, as clients connect to it.
         keys: what it encrypts with, None where it does not.
+        known_keys: the keys that are let in, None where nothing is encrypted.
         paired_anew: whether they were made just now.
     """
 
@@ -180,6 +197,7 @@ class Server:
         *,
         encrypted: bool = False,
         keep: int = KEEP,
+        limits: ClientLimits | None = None,
         worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
@@ -193,6 +211,7 @@ class Server:
         ray_address: str | None = None,
     ) -> None:
         where = parse_bind(bind)
+        limits = limits or ClientLimits()
         self._stopping = self._broken = False
         self._old_left = True
         self._letters: deque[Callable[[], object]] = deque()
@@ -207,6 +226,11 @@ class Server:
             )
             self._wake = Wakeup()
             opened.callback(self._wake.close)
+            self.store = Store(data / "store")
+            owners = Owners(data / "files.sqlite")
+            opened.callback(owners.close)
+            if shared_by_all(data / "jobs.sqlite"):
+                owners.adopt(DEFAULT_CLIENT, self.store)
             self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake)
             opened.callback(self.jobs.close)
             if self.jobs.damaged:
@@ -214,9 +238,18 @@ class Server:
                     f"{len(self.jobs.damaged)} jobs in {data / 'jobs.sqlite'} cannot be read.",
                     f"Run backend check {data}, which removes them.",
                 )
-            self.store = Store(data / "store")
-            self.sessions = Sessions(session_lifetime)
-            self.files = FileLoop(self.sessions, self.store, keep, self._scenes_in_use, self._post, self._thread_failed)
+            make_private(data)
+            self.sessions = Sessions(session_lifetime, limits.sessions)
+            self.files = FileLoop(
+                self.sessions,
+                self.store,
+                owners,
+                keep,
+                limits.bytes,
+                self._scenes_in_use,
+                self._post,
+                self._thread_failed,
+            )
             opened.callback(self.files.close)
             self.questions = ResultQuestions(
                 self.store, data, selector_command, [*searcher_command, device], corrector_command, self._wake
@@ -240,6 +273,7 @@ class Server:
                 self._drop,
                 _name(),
                 methods,
+                limits.jobs,
             )
             for each in (self.control, self.workers, self.files.uploads):
                 each.log = self.log
@@ -249,19 +283,25 @@ class Server:
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
             opened.callback(self._front.close)
             context = opened.enter_context(zmq.Context())
-            self._zap_auth = ZapAuthenticator(context, self.keys) if self.keys is not None else None
+            self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
+            self._zap_auth = ZapAuthenticator(context, known) if known is not None else None
             if self._zap_auth is not None:
                 opened.callback(self._zap_auth.close)
-            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys)
+            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys, known)
             opened.callback(self.control_socket.close)
             bulk = self.control_socket.address.next() if where.port else where
             self.bulk_socket = RouterSocket(
-                context, self._front, bulk, self.files.lost, self.keys, high_water=BULK_HIGH_WATER
+                context, self._front, bulk, self.files.lost, self.keys, known, high_water=BULK_HIGH_WATER
             )
             opened.callback(self.bulk_socket.close)
             self.files.socket = self.bulk_socket
             opened.callback(self.files.stop)
             self._front.start()
+            if known is not None:
+                known.start()
+                opened.callback(known.close)
+            else:
+                self.control.gate = LocalGate(load_or_make_token(), self.control_socket.address)
             self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
             self.address = str(self.control_socket.address)
@@ -361,6 +401,8 @@ class Server:
         self._log_change(job)
         self.control.publish(job)
         if job.state in FINAL_STATES:
+            if job.manifest is not None:
+                self.files.grant(job.client, job.manifest)
             self._old_left = True
             self._evict()
 
@@ -368,11 +410,11 @@ class Server:
         """Log a new state or stage of a job; a step within a stage is too little."""
         before = self._logged.get(job.id, ("queued", ""))
         self._logged[job.id] = (job.state, job.stage)
-        client = self.control.submitters.get(job.id)
+        client = job.client
         if job.state in FINAL_STATES:
             self.counts.jobs_ended[job.state] += 1
             del self._logged[job.id]
-            self.control.submitters.pop(job.id, None)
+            self.control.submitted.discard(job.id)
         if before == (job.state, job.stage):
             return
         if job.error is not None:
@@ -397,6 +439,16 @@ class Server:
         """Have something called by the loop; from any thread."""
         self._letters.append(act)
         self._wake()
+
+    def _revoke(self, keys: frozenset[str]) -> None:
+        """Close the connections of keys that have become invalid; from any thread."""
+
+        def drop() -> None:
+            for session in self.sessions.of_keys(keys):
+                self._drop(session)
+            self._front.drop(keys)
+
+        self._post(drop)
 
     def _drop(self, session: Session) -> None:
         self.log.say("disconnected", client=session.client)
@@ -428,9 +480,9 @@ def _unusable(data: Path, error: OSError) -> Unavailable:
 
 @contextlib.contextmanager
 def _data_folder(data: Path) -> Iterator[None]:
-    """Make the data folder and hold it."""
+    """Make the data folder, close it to other users, and hold it."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        make_private(data)
         held = lock.hold(data / "lock")
     except OSError as error:
         raise _unusable(data, error) from error

@@ -280,13 +280,13 @@ class Workers:
         gpus = self.executor.gpus
         taken: set[str] = set()
         for run in self.runs:
-            taken |= places.held(run.device, run.wanted, run.gpus, gpus)
+            taken |= places.held(self._place(run.device), run.wanted, run.gpus, gpus)
         everything = {places.CPU, *([places.ANY_GPU] if gpus is None else gpus)}
         now = time.monotonic()
         for job in self.jobs.in_state("queued") if not everything <= taken else ():
             if now < self._not_before.get(job.id, now):
                 continue
-            device = self._device(job)
+            device = self._place(self._device(job))
             found = places.find(device, job.request.gpus, taken, gpus)
             if found is None:
                 taken |= places.reserved(device, gpus)
@@ -303,6 +303,10 @@ class Workers:
 
     def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
+
+    def _place(self, device: Device) -> Device:
+        """Return the device whose places a job on ``device`` takes."""
+        return "auto" if device == "cpu" and self.executor.only_cpus else device
 
     def _folder(self, job: str) -> Path:
         folder = self.root / job

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .. import session
 
 
-def unchecked(scene: Any) -> list[Any]:
-    """Return the objects of a scene that were not checked, the least certain first; ties go to the lowest label."""
-    left = [part for part in session.objects_of(scene) if not part.splatlift.is_checked]
+def unchecked(objects: Iterable[Any]) -> list[Any]:
+    """Return the objects that were not checked, the least certain first; ties go to the lowest label."""
+    left = [part for part in objects if not part.splatlift.is_checked]
     return sorted(left, key=lambda part: (round(part.splatlift.confidence, 4), part.splatlift.label))
 
 
@@ -19,10 +20,11 @@ def next_to_check(scene: Any, current: str) -> Any:
     Args:
         current: id of the object that was looked at; any other text marks nothing.
     """
-    for part in session.objects_of(scene):
+    objects = session.objects_of(scene)
+    for part in objects:
         if part.splatlift.object_id == current:
             part.splatlift.is_checked = True
-    return next(iter(unchecked(scene)), None)
+    return next(iter(unchecked(objects)), None)
 
 
 def check_again(scene: Any) -> None:

@@ -37,9 +37,13 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
     bl_idname = "splatlift.select_by_click"
     bl_label = "Select by Click"
+    is_running = False
 
     @classmethod
     def poll(cls, context: Any) -> bool:
+        if cls.is_running:
+            cls.poll_message_set("Click in the view, and press Esc to end")
+            return False
         if context.mode != "OBJECT":
             cls.poll_message_set("Clicks select objects in Object Mode")
             return False
@@ -56,6 +60,7 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
         finally:
             context.window.cursor_set("DEFAULT")
         self._overlay = Overlay(self._clicks)
+        SPLATLIFT_OT_select_by_click.is_running = True
         _say(context, HINT)
         context.window.cursor_modal_set("CROSSHAIR")
         context.window_manager.modal_handler_add(self)
@@ -76,6 +81,7 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
     def cancel(self, context: Any) -> None:
         """End: Blender calls this too, when it closes the window or loads another file."""
+        SPLATLIFT_OT_select_by_click.is_running = False
         self._overlay.remove()
         _say(context, None)
         context.window.cursor_modal_restore()
@@ -90,8 +96,9 @@ def click(context: Any, clicks: Clicks, under: Under, mode: Mode) -> str:
         return str(fault)
     if clicked.whole is not None:
         choose_in_list(context, clicked.whole, clicked.part)
-    if bpy.ops.ed.undo_push.poll():
-        bpy.ops.ed.undo_push(message="Select by Click")
+    push: Any = bpy.ops.ed.undo_push
+    if push.poll():
+        push(message="Select by Click")
     return clicked.sentence
 
 

@@ -93,7 +93,7 @@ class Clicks:
 
     def __init__(self) -> None:
         self._before = Selection()
-        self._rows: dict[str, Rows] = {}
+        self._splats: set[str] = set()
         self._last: _Place | None = None
 
     def click(
@@ -150,15 +150,17 @@ class Clicks:
                 known.likeness(each.thing.data)
 
     @property
-    def rows(self) -> dict[str, Rows]:
-        """The selected Gaussians (N,) of splats without labels, by name."""
-        return self._rows
+    def splats(self) -> set[str]:
+        """Names of the splats without labels of which clicks have selected Gaussians."""
+        return self._splats
 
     def _selection(self, shown: Sequence[Shown]) -> Selection:
         selected = [each for each in shown if each.seen.select_get()]
         things = {each.seen.name for each in selected}
         # Blender selects all points of new data, which no person chose.
-        rows = {each.thing.name: read_selection(each.thing.data) for each in selected if each.thing.name in self._rows}
+        rows = {
+            each.thing.name: read_selection(each.thing.data) for each in selected if each.thing.name in self._splats
+        }
         return Selection(things - {each.thing.name for each in selected if each.whole is None}, rows)
 
     def _of_splat(self, met: Shown, hits: tuple[Hits, NDArray], shown: Sequence[Shown], alike: bool) -> Selection:
@@ -176,10 +178,10 @@ class Clicks:
         """Select in Blender what is selected; ``keeps_others`` is about Blender objects that clicks do not meet."""
         splats = {each.thing.name: each.thing.data for each in shown if each.whole is None}
         for name, data in splats.items():
-            if name in selection.rows or name in self._rows:
+            if name in selection.rows or name in self._splats:
                 store_selection(data, selection.rows.get(name, np.zeros(count_of(data), bool)))
-        self._rows = {name: rows for name, rows in selection.rows.items() if rows.any()}
-        wanted = selection.things - splats.keys() | self._rows.keys()
+        self._splats = {name for name, rows in selection.rows.items() if rows.any()}
+        wanted = selection.things - splats.keys() | self._splats
         ours = {each.seen.name for each in shown}
         for thing in layer.objects:
             if thing.name in ours or not keeps_others:

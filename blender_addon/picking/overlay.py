@@ -10,7 +10,8 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 from numpy.typing import NDArray
 
-from ..splats.columns import count_of, read_positions
+from ..editing.selection import read_selection
+from ..splats.columns import read_positions
 from .clicking import Clicks
 
 MOST = 50_000
@@ -41,27 +42,31 @@ class Overlay:
 
     def _draw(self) -> None:
         context: Any = bpy.context
-        rows = self._clicks.rows
-        if not rows:
+        things = [context.view_layer.objects.get(name) for name in self._clicks.splats]
+        # The attributes of what is in Edit Mode are not accessible, and Blender shows its selection.
+        things = [thing for thing in things if thing is not None and thing.select_get() and thing.mode == "OBJECT"]
+        if not things:
             return
         shader: Any = gpu.shader.from_builtin("UNIFORM_COLOR")
         state: Any = gpu.state
         state.point_size_set(SIZE)
         shader.bind()
         shader.uniform_float("color", COLOUR)
-        for name, chosen in rows.items():
-            thing = context.view_layer.objects.get(name)
-            if thing is None or count_of(thing.data) != len(chosen):  # deleted or edited since the click
-                continue
+        for thing in things:
             with cast(Any, gpu.matrix).push_pop():
                 gpu.matrix.multiply_matrix(thing.matrix_world)
-                self._batch(shader, thing, chosen).draw(shader)
+                if (batch := self._batch(shader, thing)) is not None:
+                    batch.draw(shader)
 
-    def _batch(self, shader: Any, thing: Any, chosen: NDArray[np.bool_]) -> Any:
+    def _batch(self, shader: Any, thing: Any) -> Any:
+        # Undo changes the selection too.
+        chosen = read_selection(thing.data)
         known = self._drawn.get(thing.name)
-        if known is not None and known[0] is chosen:
+        if known is not None and np.array_equal(known[0], chosen):
             return known[1]
         rows = np.flatnonzero(chosen)
+        if not len(rows):
+            return None
         if len(rows) > MOST:
             rows = np.random.default_rng(0).choice(rows, MOST, replace=False)
         places: Any = np.ascontiguousarray(read_positions(thing.data)[rows])

@@ -12,6 +12,7 @@ from backend.server.control import Control
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Jobs
 from backend.server.local_executor import LocalExecutor
+from backend.server.owners import Owners
 from backend.server.result_questions import ResultQuestions
 from backend.server.router_socket import RouterSocket
 from backend.server.server import Server
@@ -45,12 +46,13 @@ def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     questions = ResultQuestions(store, tmp_path, [], [], [])
     capabilities = CapabilityProbe(tmp_path / "log", [])
     workers = Workers(jobs, store, tmp_path, LocalExecutor(WORKER, capabilities), "auto")
-    files = FileLoop(sessions, store, 0, list, lambda act: act(), lambda: None)
+    owners = Owners(tmp_path / "files.sqlite")
+    files = FileLoop(sessions, store, owners, 0, None, list, lambda act: act(), lambda: None)
     control = Control(sessions, jobs, workers, files, store, questions, capabilities, sessions.drop, "a server", [])
     jobs.changed = control.publish
     narrow = Narrow()
     socket = cast(RouterSocket, narrow)
-    follower, _ = sessions.open(b"follower", 0.0), sessions.open(b"other", 0.0)
+    follower, _ = (sessions.open("anna", "", peer, n, 0.0) for n, peer in enumerate((b"follower", b"other")))
     follower.following.add(JOB)
 
     jobs.submit(Submit(JOB, "", "a" * 64))

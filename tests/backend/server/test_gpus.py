@@ -50,7 +50,7 @@ def seen(client: Client, jobs: list[str]) -> list[str]:
     """Wait until all jobs run, and return what each worker sees."""
     stages = [client.until(job, "running") for job in jobs]
     deadline = time.monotonic() + PATIENCE
-    while any(not each.stage for each in stages):
+    while not all(each.stage.startswith(SEES) for each in stages):
         assert time.monotonic() < deadline
         stages = [client.sync(job) for job in jobs]
     return [each.stage.removeprefix(f"{SEES}=") for each in stages]

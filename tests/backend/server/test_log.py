@@ -119,16 +119,16 @@ def test_a_server_says_what_becomes_of_a_job_and_who_sent_it(tmp_path: Path, con
     lines = lines_of(log, stream)
 
     def of(job: str) -> list[str]:
-        assert all(line["client"] in ("test client", None) for line in lines if line["job"] == job)
+        assert all(line["client"] in ("default", None) for line in lines if line["job"] == job)
         return [line["event"] for line in lines if line["job"] == job]
 
     assert sorted(of(good)) == ["done", "running", "stage", "submitted", "worker-started"]
     assert of(bad)[-1] == "failed"
     (failed,) = [line for line in lines if line["event"] == "failed"]
-    assert (failed["client"], failed["code"], failed["level"]) == ("test client", "bad-scene", "error")
+    assert (failed["client"], failed["code"], failed["level"]) == ("default", "bad-scene", "error")
     (refused,) = [line for line in lines if line["event"] == "refused"]
-    assert (refused["client"], refused["job"], refused["message"]) == ("test client", "9" * 32, "Sync")
+    assert (refused["client"], refused["job"], refused["message"]) == ("default", "9" * 32, "Sync")
     stored = [line for line in lines if line["event"] == "stored"]
-    assert [(line["client"], line["files"]) for line in stored] == [("test client", 2), ("test client", 1)]
+    assert [(line["client"], line["files"]) for line in stored] == [("default", 2), ("default", 1)]
     assert [lines[0]["event"], lines[-1]["event"]] == ["serving", "stopped"]
     assert "connected" in [line["event"] for line in lines]

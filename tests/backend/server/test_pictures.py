@@ -9,7 +9,7 @@ import pytest
 
 from backend.server import worker_protocol
 from backend.server.worker_channel import Channel
-from protocol.messages import MAJOR, MINOR, Hello, Picture, Welcome
+from protocol.messages import Picture
 from tests.backend.server.client import Client
 
 
@@ -28,7 +28,7 @@ def pictures(client: Client, count: int, patience: float = 5.0) -> list[tuple[st
 
 
 def hello(client: Client, *features: str) -> Client:
-    client.welcome = client.ask(Hello((MAJOR, MINOR), "test client", list(features)), Welcome)
+    client.hello(*features)
     client.attach()
     return client
 

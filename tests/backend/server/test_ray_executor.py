@@ -112,13 +112,14 @@ def test_as_many_jobs_as_the_cluster_has_gpus(ray, serve, connect, scene):
     client.until(both)
 
 
-def test_without_gpus_each_node_has_a_job(tmp_path, connect, scene):
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_without_gpus_each_node_has_a_job(tmp_path, connect, scene, device):
     ray = FakeRay([0, 0], cpus=8)
     serving = Serving(tmp_path / "data", ray_address=ray.address)
     try:
         client = connect(serving)
         manifest, _ = client.offer(scene(*GO))
-        jobs = [client.submit(manifest).job for _ in range(3)]
+        jobs = [client.submit(manifest, device=device).job for _ in range(3)]
         for job in jobs[:2]:
             client.until(job, "running", stage="lift")
         assert client.sync(jobs[2]).state == "queued"

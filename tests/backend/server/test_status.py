@@ -35,11 +35,11 @@ def test_the_owner_of_the_folder_sees_all(serving, connect, scene):
     assert found["address"] == serving.address
     assert (found["running"], found["waiting"], found["trouble"]) == (1, 1, "")
     assert [(job["job"], job["title"], job["client"], job["state"]) for job in found["jobs"]] == [
-        (running, "kitchen", "test client", "running"),
-        (waiting, "hall", "test client", "queued"),
+        (running, "kitchen", "default", "running"),
+        (waiting, "hall", "default", "queued"),
     ]
     assert found["jobs"][0]["stage"] == "lift"
-    assert sorted(found["clients"]) == ["backend status", "test client"]
+    assert sorted(found["clients"]) == ["default: backend status", "default: test client"]
     stored = sum(path.stat().st_size for path in (serving.data / "store").glob("*/*"))
     assert found["store_bytes"] == stored > 1000
     assert 0 < found["free_bytes"] < found["disk_bytes"]
@@ -47,7 +47,7 @@ def test_the_owner_of_the_folder_sees_all(serving, connect, scene):
     lines = as_lines(found)
     assert lines[0].startswith(f"SplatLift 0.1.0 at {serving.address}, since ")
     assert "jobs: 1 running, 1 waiting" in lines
-    assert f"  {running} running lift 50%, kitchen, from test client, submitted" in "\n".join(lines)
+    assert f"  {running} running lift 50%, kitchen, from default, submitted" in "\n".join(lines)
     client.cancel(running)
 
 

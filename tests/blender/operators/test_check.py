@@ -41,11 +41,11 @@ def test_a_button_steps_from_the_least_certain_object_to_the_next(tmp_path: Path
     for name in ("mug", "plant", "lamp"):
         assert bpy.ops.splatlift.check_next() == {"FINISHED"}
         assert selected() == [name]
-        assert unchecked(scene)[0].name == name, "it is checked when the next one is asked for"
+        assert unchecked(session.objects_of(scene))[0].name == name, "it is checked when the next one is asked for"
     assert bpy.ops.splatlift.check_next() == {"FINISHED"}
     assert draw("SPLATLIFT_PT_check") == ["All objects are checked", "<Start Again>"]
     bpy.ops.splatlift.check_again()
-    assert [each.name for each in unchecked(scene)] == ["mug", "plant", "lamp"]
+    assert [each.name for each in unchecked(session.objects_of(scene))] == ["mug", "plant", "lamp"]
 
 
 def test_any_of_the_three_is_shown_without_being_checked(tmp_path: Path) -> None:
@@ -54,12 +54,12 @@ def test_any_of_the_three_is_shown_without_being_checked(tmp_path: Path) -> None
     bpy.ops.splatlift.check_object(object_id=part("lamp").splatlift.object_id)
     assert selected() == ["lamp"]
     assert chosen_object(bpy.context) == part("lamp")
-    assert len(unchecked(scene)) == 3
+    assert len(unchecked(session.objects_of(scene))) == 3
     # Edits of what is looked at are no obstacle.
     delete([part("lamp")])
     bpy.ops.splatlift.check_next()
     assert selected() == ["mug"]
-    assert [each.name for each in unchecked(scene)] == ["mug", "plant"]
+    assert [each.name for each in unchecked(session.objects_of(scene))] == ["mug", "plant"]
 
 
 def test_hidden_and_missing_objects_are_said(tmp_path: Path) -> None:
@@ -87,4 +87,4 @@ def test_what_was_checked_is_undone_and_saved(tmp_path: Path) -> None:
     bpy.ops.ed.redo()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
-    assert [each.name for each in unchecked(session.scenes()[0])] == ["plant", "lamp"]
+    assert [each.name for each in unchecked(session.objects_of(session.scenes()[0]))] == ["plant", "lamp"]

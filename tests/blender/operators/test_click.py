@@ -171,6 +171,20 @@ def test_a_click_is_a_step_of_undo_and_chooses_in_the_list(running: Running) -> 
     assert click(bpy.context, clicks, Under(area, area.regions[0], *place_of("lamp")), "set") == "Selected: lamp."
 
 
+def test_the_tool_runs_once_and_leaves_nothing_behind(running: Running) -> None:
+    tool = SPLATLIFT_OT_select_by_click
+    assert tool.poll(bpy.context)
+    removed: list[None] = []
+    running._overlay = SimpleNamespace(remove=lambda: removed.append(None))
+    tool.is_running = True
+    assert not bpy.ops.splatlift.select_by_click.poll()
+
+    tool.cancel(running, running.context)  # pyright: ignore[reportArgumentType]
+    assert bpy.ops.splatlift.select_by_click.poll()
+    assert removed == [None]
+    assert running.said == [None]
+
+
 def test_the_panel_has_the_button() -> None:
     assert draw("SPLATLIFT_PT_select") == ["<Select by Click>"]
 
