@@ -349,6 +349,12 @@ def mesh(
         bool, typer.Option("--watertight", help="Close surfaces where no camera saw them, for print and physics.")
     ] = False,
     triangles: Annotated[int, typer.Option(metavar="N", help="Largest number of triangles of a mesh.")] = 40_000,
+    textures: Annotated[
+        bool, typer.Option("--textures", help="Bake a texture of each mesh, besides the colours of its vertices.")
+    ] = False,
+    scene: Annotated[
+        Path | None, typer.Option(help="Scene folder with the photographs for the colours. Default: rendered images.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Make the meshes of a result again."""
@@ -357,8 +363,9 @@ def mesh(
 
     with progress_bars() as progress:
         count, notes = remesh(
-            folder, objects, watertight=watertight, triangles=triangles, device=device, progress=progress
-        )
+            folder, objects, watertight=watertight, triangles=triangles, textures=textures, scene=scene,
+            device=device, progress=progress,
+        )  # fmt: skip
     _warn(notes)
     typer.echo(f"{count} objects meshed: {folder / 'meshes'}")
 

@@ -20,7 +20,7 @@ from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
-from protocol.job_request import JobRequest, check, check_paths
+from protocol.job_request import TEXTURES, JobRequest, check, check_paths
 from protocol.messages import (
     MAJOR,
     MINOR,
@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "picture", "select")
+FEATURES = ("facts", "options", "picture", "select", TEXTURES)
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine."""

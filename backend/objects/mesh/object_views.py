@@ -68,14 +68,14 @@ class ObjectView:
         facing: (H, W) float32, the cosine between surface and view; 0 if the depth is not used.
         free: (H, W) float32, the depth up to which the object is absent along the pixel's ray; 0 if the pixel has a
             depth or something hides the object, infinite if nothing is visible.
-        captured: whether the camera belongs to the capture.
+        captured: index of the camera in the capture; None for a virtual one.
     """
 
     camera: Camera
     depth: NDArray[np.float32]
     facing: NDArray[np.float32]
     free: NDArray[np.float32]
-    captured: bool
+    captured: int | None
 
 
 def object_views(
@@ -95,12 +95,13 @@ def object_views(
         whole: the N Gaussians of the scene.
         is_own: (N,) whether a Gaussian of the scene is the object's.
     """
-    captured = [crop for camera in cameras if (crop := crop_to_box(camera, box, pixel)) is not None]
+    crops = [(n, crop_to_box(camera, box, pixel)) for n, camera in enumerate(cameras)]
+    captured = [(n, crop) for n, crop in crops if crop is not None]
     step = max(1, -(-len(captured) // CAPTURE_VIEWS))
-    chosen = captured[::step]
-    views = [_object_view(camera, own, whole, is_own, captured=True) for camera in chosen]
-    virtual = [crop for camera in _orbit(box, captured) if (crop := crop_to_box(camera, box, pixel)) is not None]
-    return views + [_object_view(camera, own, whole, is_own, captured=False) for camera in virtual]
+    views = [_object_view(crop, own, whole, is_own, captured=n) for n, crop in captured[::step]]
+    around = _orbit(box, [crop for _, crop in captured])
+    virtual = [crop for camera in around if (crop := crop_to_box(camera, box, pixel)) is not None]
+    return views + [_object_view(camera, own, whole, is_own, captured=None) for camera in virtual]
 
 
 def crop_to_box(camera: Camera, box: Box, pixel: float) -> Camera | None:
@@ -153,7 +154,7 @@ def _camera_towards(target: NDArray, eye: NDArray) -> Camera:
 
 
 def _object_view(
-    camera: Camera, own: DepthRenderer, whole: DepthRenderer, is_own: NDArray[np.bool_], captured: bool
+    camera: Camera, own: DepthRenderer, whole: DepthRenderer, is_own: NDArray[np.bool_], captured: int | None
 ) -> ObjectView:
     alone, scene = own.draw(camera), whole.draw(camera, rough=True)
     there = alone.depth > 0
