@@ -371,6 +371,24 @@ def mesh(
 
 
 @app.command()
+def fill(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
+    out: Annotated[Path, typer.Option(help="The new result folder.")],
+    device: Device = "auto",
+) -> None:
+    """Fill the holes that objects leave in the surfaces they stand on when they are taken away."""
+    from backend.objects.fill import fill as run
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        count, notes = run(folder, objects, out, device=device, progress=progress)
+    for note in notes:
+        typer.echo(note)
+    typer.echo(f"{count:,} Gaussians added, marked as invented: {out}")
+
+
+@app.command()
 def select(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
     pixel: Annotated[

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from backend.objects.mesh.colours import Painter, Photograph
 from backend.objects.mesh.fusion import fuse
 from backend.objects.mesh.level_set import level_set
-from backend.objects.mesh.object_views import Box, ObjectView, object_views
+from backend.objects.mesh.object_views import Box, ObjectView, object_views, outlines
+from backend.objects.mesh.outlines import fit_outlines
 from backend.objects.mesh.surface import surface_of
 from backend.objects.mesh.texture import bake
 from backend.render import Renderer
@@ -39,6 +40,10 @@ STRAYS = 0.005
 
 SLACK = 3.0
 """Largest distance in cells of a mesh point from the surface of a view that it gets its colour from."""
+
+
+MARGIN = 5.0
+"""Distance in cells from the border of an open surface within which outlines do not move it."""
 
 
 class MadeMesh(NamedTuple):
@@ -112,6 +117,8 @@ class MeshMaker:
         surface = surface_of(fuse(box, cell, views), watertight, triangles)
         if surface is None:
             return MadeMesh(label, None, _too_faint(label))
+        seen = outlines(box, self._cameras, DepthRenderer(self._splats.pick(own)), self._whole, own)
+        surface = surface._replace(vertices=fit_outlines(*surface, seen, MARGIN * cell))
         normals = trimesh.Trimesh(surface.vertices, surface.faces, process=False).vertex_normals
         painter = Painter(views, self._cameras, self._renderer, SLACK * cell, self._photograph)
         colours = painter.colours_of(surface.vertices, normals)
