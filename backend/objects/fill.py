@@ -28,7 +28,7 @@ from backend.render.model import NEAR
 from backend.render.opacity_depth import DepthRenderer, Depths
 from backend.scene.pose import looking_at
 from backend.scene.types import Camera
-from protocol.errors import BadArgument
+from protocol.errors import BadArgument, Unavailable
 from protocol.ply import write_ply
 from protocol.result.embedding import read_embedding, write_embedding
 from protocol.result.folder import check_out, whole_folder
@@ -148,7 +148,7 @@ def fill(
 
     Raises:
         BadResult: if the folder is not a result or has no cameras. NotFound: if it lacks an object. BadArgument: if
-            ``out`` is ``folder`` or contains something else than a result.
+            ``out`` is ``folder`` or contains something else than a result. Unavailable: if ``out`` cannot be written.
     """
     check_out(out)
     if out.resolve() == folder.resolve():
@@ -173,7 +173,13 @@ def fill(
         rows.append(filled.rows)
         replaced |= filled.replaced
     kept = np.flatnonzero(~replaced)
-    _write(folder, out, table, _marked(splats.pick(kept), parts), np.concatenate([kept, *rows]), len(kept))
+    try:
+        _write(folder, out, table, _marked(splats.pick(kept), parts), np.concatenate([kept, *rows]), len(kept))
+    except OSError as error:
+        raise Unavailable(
+            f"The result cannot be written to {out}: {error.strerror or error}.",
+            "Choose a folder with write permission.",
+        ) from error
     return sum(len(part) for part in parts), notes
 
 

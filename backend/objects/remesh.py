@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from backend.objects.export import ids_of
 from backend.objects.mesh.colours import Photograph
@@ -11,7 +12,7 @@ from backend.objects.mesh.make import TRIANGLES
 from backend.objects.result import read_cameras, write_meshes
 from backend.progress import Progress, silent
 from backend.scene import load_scene, read_image
-from protocol.errors import BadArgument
+from protocol.errors import BadArgument, Unavailable
 from protocol.result.gaussians import read_splats
 from protocol.result.names import CAMERAS, LABEL
 from protocol.result.table import read_table
@@ -44,6 +45,7 @@ def remesh(
     Raises:
         BadResult: if the folder is not a result. NotFound: if it lacks an object. BadArgument: if triangles are too
             few, the result has no cameras for textures, or no photograph of ``scene`` belongs to it.
+            Unavailable: if the meshes cannot be written.
     """
     if triangles < FEWEST_TRIANGLES:
         raise BadArgument(f"{triangles} triangles are too few for a mesh.", f"Allow at least {FEWEST_TRIANGLES}.")
@@ -53,11 +55,21 @@ def remesh(
     if textures and not cameras:
         raise BadArgument(f"{folder} has no cameras to bake textures with.", "Remove --textures.")
     photograph = None if scene is None else _photographs(scene, list(cameras), folder)
-    notes = write_meshes(
+    notes = _write(
         folder, splats.without_columns(), splats.extra[LABEL], list(cameras.values()), device, progress,
         only=labels, watertight=watertight, triangles=triangles, textures=textures, photograph=photograph,
     )  # fmt: skip
     return len(labels), notes
+
+
+def _write(folder: Path, *given: Any, **options: Any) -> list[str]:
+    try:
+        return write_meshes(folder, *given, **options)
+    except OSError as error:
+        raise Unavailable(
+            f"The meshes cannot be written to {folder}: {error.strerror or error}.",
+            "Choose a result with write permission.",
+        ) from error
 
 
 def _photographs(scene: Path, names: Sequence[str], folder: Path) -> Photograph:

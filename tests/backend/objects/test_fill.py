@@ -14,7 +14,7 @@ from backend.objects import result
 from backend.objects.fill import fill, fill_one, looks_at
 from backend.objects.table import object_table
 from backend.render import Renderer
-from protocol.errors import BadArgument, BadResult, NotFound
+from protocol.errors import BadArgument, BadResult, NotFound, Unavailable
 from protocol.ply import read_ply
 from protocol.result.embedding import read_embedding
 from protocol.result.folder import whole_folder
@@ -118,6 +118,16 @@ def test_the_filled_result_is_a_result_and_marks_what_is_invented(folder: Path, 
     assert (np.linalg.norm(way[:, :2], axis=1) > 0.2).all()
     np.testing.assert_allclose(way[:, 2], 0, atol=1e-5)
     assert "invented" not in before.extra
+
+
+def test_a_place_that_cannot_be_written_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("backend.objects.fill.write_ply", refuse)
+    with pytest.raises(Unavailable, match=r"The result cannot be written to .*out: Permission denied\."):
+        fill(folder, ["1"], tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_requests_are_refused(folder: Path, tmp_path: Path) -> None:

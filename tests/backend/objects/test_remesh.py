@@ -15,7 +15,7 @@ from backend.lift.types import Lift
 from backend.objects import result
 from backend.objects.remesh import remesh
 from backend.objects.table import object_table
-from protocol.errors import BadArgument, NotFound
+from protocol.errors import BadArgument, NotFound, Unavailable
 from protocol.result.meshes import read_mesh, texture_path
 from protocol.result.names import mesh_path
 from tests.backend.objects.mesh.making import ball, joined, plane, ring
@@ -69,6 +69,15 @@ def test_textures_need_cameras_and_the_photographs_of_the_result(folder: Path, t
     (folder / "cameras.json").unlink()
     with pytest.raises(BadArgument, match="has no cameras to bake textures with"):
         remesh(folder, ["1"], textures=True, device="cpu")
+
+
+def test_a_result_that_cannot_be_written_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(result, "write_mesh", refuse)
+    with pytest.raises(Unavailable, match=r"The meshes cannot be written to .*: Permission denied\."):
+        remesh(folder, ["1"], triangles=500, device="cpu")
 
 
 def colour_of(png: bytes) -> np.ndarray:
