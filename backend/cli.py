@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backend.words import Answer
 
 INTERRUPTED = 130
+RAY_ADDRESS = "http://127.0.0.1:8265"
 
 app = typer.Typer(
     add_completion=False,
@@ -560,12 +561,38 @@ def serve(
         float | None,
         typer.Option(min=0.5, metavar="GB", help="Memory limit of a job. Default: 90 % of this machine's memory."),
     ] = None,
+    client_keep: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="GB", help="Size limit of the files of one client. Default: that of the store."),
+    ] = None,
+    client_jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Limit of the jobs of one client that wait or run.")
+    ] = 1000,
+    client_sessions: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Limit of the connections of one client.")
+    ] = 64,
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where jobs run: on this machine, or in a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="http://HOST:PORT", help=f"Ray's dashboard, for --executor ray. Default: {RAY_ADDRESS}."),
+    ] = None,
+    log_format: Annotated[Literal["text", "json"], typer.Option(help="Format of the log on standard error.")] = "text",
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve /metrics (Prometheus) and /health by HTTP. Default: off."),
+    ] = None,
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", help="Stop when standard input is closed.")
     ] = False,
 ) -> None:
     """Run a server for Blender until interrupted."""
+    from backend.server.server import ClientLimits
     from backend.server.server import serve as run
+
+    if ray_address is not None and executor != "ray":
+        raise BadArgument("--ray-address does nothing without --executor ray.", "Add it, or remove --ray-address.")
 
     run(
         bind=bind,
@@ -574,23 +601,83 @@ def serve(
         encrypted=encrypt,
         end_with_input=end_with_input,
         keep=round(keep * 1e9),
+        limits=ClientLimits(None if client_keep is None else round(client_keep * 1e9), client_jobs, client_sessions),
         worker_memory=None if worker_memory is None else round(worker_memory * 1e9),
+        log_format=log_format,
+        metrics=metrics,
+        ray_address=(ray_address or RAY_ADDRESS) if executor == "ray" else None,
     )
+
+
+@app.command()
+def status(
+    data: Annotated[Path | None, typer.Option(help="Value of --data of the server.")] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Address of a server on another machine.")
+    ] = None,
+    pairing: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SPLATLIFT_PAIRING", metavar="STRING", help="For --server: the pairing string, where it encrypts."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Print what a server does: jobs, clients, disk, and since when it runs.
+
+    Exit status: 0 if a server runs, 1 if none runs on the data folder, 2 if it does not answer.
+    """
+    from backend.server import status as look
+    from protocol.pairing import parse
+
+    if data is not None and server is not None:
+        raise BadArgument("Both --data and --server were given.", "Give one of them.")
+    if server is None:
+        found = look.of_folder(data or _data_folder())
+    else:
+        found = look.of_server(server, None if pairing is None else parse(pairing))
+    for line in [json.dumps(found)] if as_json else look.as_lines(found):
+        typer.echo(line)
+    return 0 if found["running_server"] else 1
 
 
 @app.command()
 def pairing(
     data: Annotated[Path | None, typer.Option(help="Value of --data of the server.")] = None,
     renew: Annotated[bool, typer.Option("--renew", help="Make a new string. The old one becomes invalid.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--for", metavar="NAME", help="Make a string for one client. It is printed once and not kept."),
+    ] = None,
+    revoke: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make the string of a client invalid and close its connections."),
+    ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="List the clients.")] = False,
 ) -> None:
-    """Print the secret pairing string that Blender on another machine needs to connect to this server."""
-    from backend.server import keys
+    """Print the secret pairing string that Blender on another machine needs to connect to this server.
+
+    Clients with strings of their own do not see the jobs and files of one another.
+    """
+    from backend.server import pairing_strings as strings
 
     folder = data or _data_folder()
-    known = keys.renew(folder) if renew else keys.load_or_make(folder)[0]
-    typer.echo(known.pairing.text())
-    if renew:
-        typer.echo("A running server on this folder accepts the old string until it is restarted.", err=True)
+    if (name is not None) + (revoke is not None) + list_all > 1:
+        raise BadArgument("--for, --revoke and --list exclude one another.", "Give one of them.")
+    if renew and (revoke is not None or list_all):
+        raise BadArgument("--renew has no meaning with --revoke or --list.", "Remove it.")
+    if list_all:
+        for line in strings.listed(folder):
+            typer.echo(line)
+    elif revoke is not None:
+        typer.echo(strings.revoke(folder, revoke))
+    elif name is not None:
+        typer.echo(strings.of_client(folder, name, renew=renew))
+    else:
+        text, notes = strings.shared(folder, renew=renew)
+        typer.echo(text)
+        for note in notes:
+            typer.echo(note, err=True)
 
 
 @app.command("check")

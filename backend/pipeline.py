@@ -35,7 +35,7 @@ from backend.poses import Placement, place
 from backend.progress import Progress, Watch, silent
 from backend.reconstruct import reconstruct
 from backend.reconstruct.quality import Quality, doubt, measure
-from backend.reconstruct.schedule import QUALITIES, STEPS
+from backend.reconstruct.schedule import QUALITIES
 from backend.refine import SHARE, Refinement, refine
 from backend.render import Renderer, device_of, kernels
 from backend.run import Run
@@ -255,7 +255,7 @@ def _segment(
 
     if _refines(request, capture.by_geometry):
         with run.clock("refine"):
-            how = Refinement(steps=max(1, _steps(request, run.device) // SHARE))
+            how = Refinement(steps=max(1, _steps(request, train, run.device) // SHARE))
             splats, lifted = refine(
                 splats, lifted, train, how=how, device=run.device, seed=run.seed, progress=run.progress
             )
@@ -480,7 +480,7 @@ def _reconstructed(
         scene,
         train,
         device=run.device,
-        steps=_steps(request, run.device),
+        steps=_steps(request, train, run.device),
         seed=run.seed,
         checkpoint=checkpoint,
         progress=run.progress,
@@ -493,8 +493,7 @@ def _reconstructed(
 
 def _settings(request: JobRequest, train: Sequence[View], device: str) -> dict[str, float]:
     """Return the settings of a reconstruction; a mask_weight of 1 keeps masks from steering its growth."""
-    longest = max((max(view.camera.width, view.camera.height) for view in train), default=1)
-    settings: dict[str, float] = {**QUALITIES[request.quality].settings(device, longest)}
+    settings: dict[str, float] = {**QUALITIES[request.quality].settings(device, _longest(train))}
     if request.long_side is not None:
         settings["long_side"] = request.long_side
     if request.max_gaussians is not None:
@@ -504,8 +503,14 @@ def _settings(request: JobRequest, train: Sequence[View], device: str) -> dict[s
     return settings
 
 
-def _steps(request: JobRequest, device: str) -> int:
-    return round(QUALITIES[request.quality].steps * STEPS[device]) if request.steps is None else request.steps
+def _steps(request: JobRequest, train: Sequence[View], device: str) -> int:
+    if request.steps is not None:
+        return request.steps
+    return QUALITIES[request.quality].step_count(device, _longest(train))
+
+
+def _longest(views: Sequence[View]) -> int:
+    return max((max(view.camera.width, view.camera.height) for view in views), default=1)
 
 
 def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> tuple[Lift, Choice | None]:

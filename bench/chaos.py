@@ -9,6 +9,7 @@
     python -m bench.chaos reader              # files are asked for and not read
     python -m bench.chaos queue               # thousands of jobs wait
     python -m bench.chaos ended               # tens of thousands have ended
+    python -m bench.chaos snoop               # one client asks for what another has
     python -m bench.chaos crowd               # 31 honest clients, and one that attacks all the time
 
 The server runs jobs by the scripted worker of the tests, so a job takes as long as its script says. "Memory" is the
@@ -38,15 +39,34 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import typer
+import zmq
 from rich.console import Console
 from rich.table import Table
 
 import tests.backend.server
+from backend.server import clients
+from protocol.address import parse
 from protocol.errors import Fault
 from protocol.job_request import JobRequest
+from protocol.local_token import prove, read_token, token_file
 from protocol.manifest import digest_of, pack_manifest
-from protocol.messages import MAJOR, MINOR, Error, FileEntry, Get, Hello, Jobs, Offer, Status
-from protocol.wire import encode
+from protocol.messages import (
+    MAJOR,
+    MINOR,
+    Challenge,
+    Error,
+    FileEntry,
+    Get,
+    Hello,
+    Jobs,
+    Offer,
+    Proof,
+    Select,
+    Selected,
+    Status,
+    Wanted,
+)
+from protocol.wire import decode, encode
 from tests.backend.server.client import Client
 from tests.backend.server.conftest import WORKER
 
@@ -300,6 +320,29 @@ def _greeted(port: int) -> socket.socket:
     return peer
 
 
+def _silent_session(address: str) -> socket.socket:
+    """A connection with a session that says nothing more, not even to a heartbeat."""
+    peer = _greeted(parse(address).port)
+    _send_frame(peer, bytes(encode(Hello((MAJOR, MINOR), "silent", ["proof"]), id=1)[0]))
+    got = b""
+    while True:
+        got += peer.recv(4096)
+        at = got.find(b'{"v"')
+        if at >= 0 and got.endswith(b"}"):
+            break
+    challenge = decode([got[at:]])[0]
+    token = read_token(token_file())
+    assert isinstance(challenge, Challenge)
+    assert token is not None
+    _send_frame(peer, bytes(encode(Proof(prove(token, challenge.nonce, parse(address))), id=2)[0]))
+    return peer
+
+
+def _send_frame(peer: socket.socket, frame: bytes) -> None:
+    assert len(frame) < 256
+    peer.sendall(b"\x00" + bytes([len(frame)]) + frame)
+
+
 def endless(port: int, frame: int, total: int, seconds: float) -> int:
     """Send frames with MORE until so many bytes are sent, it is cut off or time is up; return the bytes sent."""
     sent = 0
@@ -462,25 +505,95 @@ def started_anyway(data: Path) -> str:
 
 @app.command()
 def sessions(count: int = 256) -> None:
-    """Open as many sessions as a server has, keep them alive in silence, and connect one more client."""
+    """Open more sessions than a client may have, keep silent, and connect one more client of the same user."""
     with attacked() as server:
-        peers = []
-        hello = encode(Hello((MAJOR, MINOR), "silent"), id=1)[0]
-        for _ in range(count):
-            peer = _greeted(server.port)
-            peer.sendall(b"\x00" + bytes([len(hello)]) + bytes(hello))
-            peers.append(peer)
+        peers = [_silent_session(server.address) for _ in range(count)]
         time.sleep(1.0)
         begin = time.monotonic()
-        try:
-            with Client(server.address) as client:
-                client.attach()
-                said = f"let in after {(time.monotonic() - begin) * 1000:.0f} ms"
-        except (Fault, TimeoutError) as error:
-            said = str(error)[:100]
+        said = ""
+        while not said and time.monotonic() - begin < PATIENCE:
+            try:
+                with Client(server.address) as client:
+                    client.attach()
+                    said = f"let in after {(time.monotonic() - begin) * 1000:.0f} ms"
+            except (Fault, TimeoutError):
+                time.sleep(0.2)
         for peer in peers:
             peer.close()
-        report(f"{count} silent sessions", [("one more client", said), ("server", server.state())])
+        report(f"{count} silent sessions", [("one more client", said or "refused"), ("server", server.state())])
+
+
+def _got(ask: Callable[[], object]) -> str:
+    """What became of asking: an answer, or the sentence of the refusal."""
+    try:
+        return f"answered: {ask()}"[:60]
+    except (Fault, TimeoutError) as refusal:
+        return f"refused: {str(refusal)[:70]}"
+
+
+@app.command()
+def snoop() -> None:
+    """Let one client of an encrypted server ask for the jobs and photographs of another, and for the latter by hash."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as place:
+        data = Path(place, "data")
+        anna, ben = (clients.add(data, name) for name in ("anna", "ben"))
+        server = Attacked(data, encrypted=True)
+        try:
+            with (
+                Client(server.address, pairing=anna) as owner,
+                Client(server.address, pairing=ben) as other,
+                Client(server.address, pairing=ben) as revoked,
+            ):
+                for client in (owner, other, revoked):
+                    client.attach()
+                scene = write_scene(Path(place, "scene"), "write out 1000", "done", photo=MIB)
+                manifest, _ = owner.offer(scene)
+                done = owner.submit(manifest).job
+                owner.until(done)
+                running = owner.submit(owner.offer(write_scene(Path(place, "second"), "sleep 60"))[0]).job
+                owner.until(running, "running")
+                photo = digest_of((scene / "images" / "photo").read_bytes())
+                rows = [
+                    ("jobs listed", str(len(other.ask(Status(), Jobs).jobs))),
+                    ("job followed", _got(lambda: other.sync(running).state)),
+                    ("result", _got(lambda: other.result(done).job)),
+                    ("selection", _got(lambda: other.ask(Select(done, gaussian=0), Selected))),
+                    ("photograph by its hash", _got(lambda: len(other.fetch(photo, MIB)))),
+                    ("job on the other's scene", _got(lambda: other.submit(manifest).state)),
+                    ("job cancelled", _got(lambda: other.cancel(running).state)),
+                    ("files of a known manifest that count as there", _probed(other, scene)),
+                ]
+                begin = time.monotonic()
+                clients.revoke(data, "ben")
+                ended = _ended(revoked, begin)
+                rows += [
+                    ("open connection of a revoked key", f"closed after {ended * 1000:.0f} ms"),
+                    ("the owner's job", owner.sync(running).state),
+                    ("server", server.state()),
+                ]
+        finally:
+            server.end()
+    report("A client asks for what another has", rows)
+
+
+def _probed(client: Client, scene: Path) -> str:
+    wanted = client.offer(scene)[1]
+    assert isinstance(wanted, Wanted)
+    return f"{wanted.total_files - wanted.files} of {wanted.total_files}"
+
+
+def _ended(client: Client, begin: float) -> float:
+    """Seconds from ``begin`` until a client's messages are no longer answered."""
+    client.control.sndtimeo = 500
+    while time.monotonic() - begin < PATIENCE:
+        asked = time.monotonic() - begin
+        try:
+            client.send(Status())
+            client.receive(patience=0.5)
+        except (TimeoutError, zmq.Again):
+            return asked
+        time.sleep(0.01)
+    return float("inf")
 
 
 @app.command()
@@ -647,7 +760,6 @@ def _attack_reader(server: Attacked, stop: threading.Event) -> None:
     with Client(server.address) as client:
         client.attach()
         client.offer(scene)
-    hello = bytes(encode(Hello((MAJOR, MINOR), "silent"), id=1)[0])
     peers: list[socket.socket] = []
     while not stop.wait(0.2):
         with contextlib.suppress(Fault, TimeoutError), Client(server.address, receive_high_water=1) as client:
@@ -657,8 +769,7 @@ def _attack_reader(server: Attacked, stop: threading.Event) -> None:
             stop.wait(2.0)
         for _ in range(30):
             with contextlib.suppress(OSError):
-                peers.append(_greeted(server.port))
-                peers[-1].sendall(b"\x00" + bytes([len(hello)]) + hello)
+                peers.append(_silent_session(server.address))
         for peer in peers[:-280]:
             peer.close()
         del peers[:-280]

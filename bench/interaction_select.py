@@ -2,6 +2,8 @@
 
     python -m bench.interaction_select words ROOM RESULT --seed 0        # of a scene with exact ids, and a result of it
     python -m bench.interaction_select clicks ROOM RESULT --seed 0
+    python -m bench.blender_click ROOM RESULT --seed 0                   # the same clicks in Blender
+    python -m bench.interaction_select parts --seed 0                    # of made scenes whose objects have two halves
 
 Words: a simulated detector looks at the exact ids of a view in place of a model that looks at the photograph. It
 misses an object in one view of three, puts one box in ten on another object or anywhere, and where an object and its
@@ -24,7 +26,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -33,13 +35,18 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial.transform import Rotation
 
 from backend.evaluate.folders import find_maps, find_predicted, read_ids
-from backend.select import open_result
+from backend.levels import choose
+from backend.lift import label_map, lift
+from backend.render import Renderer
+from backend.scene.types import Camera
+from backend.select import Opened, open_result
 from backend.select.clicking import Clicks
 from backend.words.choosing import cover
 from backend.words.detecting import NULL_WORDS, Box
 from backend.words.matching import strengths
 from backend.words.search import find_words
 from backend.words.views import Shown, boxes_of, sampled_centres, shown_in, views_of
+from bench.everything import made_case
 from bench.lift import truth_folder
 from protocol.errors import BadArgument
 from protocol.splats import Splats
@@ -122,16 +129,7 @@ def look_alikes(objects: Sequence[int], rng: np.random.Generator) -> dict[str, i
 
 def right_labels(views: Sequence[Shown], truth: dict[str, NDArray[np.int64]]) -> dict[int, int]:
     """Return the label that each true object has in the result: the one of largest intersection over union."""
-    count = len(views[0].shown)
-    kinds = 1 + max(int(each.max()) for each in truth.values())
-    common = np.zeros((kinds, count), np.int64)
-    for view in views:
-        common += np.bincount(truth[view.name].ravel() * count + view.ids.ravel(), minlength=kinds * count).reshape(
-            kinds, count
-        )
-    joined = common.sum(1, keepdims=True) + common.sum(0, keepdims=True) - common
-    iou = common / np.maximum(joined, 1)
-    return {k: int(iou[k, 1:].argmax()) + 1 for k in range(1, kinds) if iou[k, 1:].max(initial=0) > 0.5}
+    return matches([truth[view.name] for view in views], [view.ids for view in views])
 
 
 def one_view(word: str, view: Shown, picture: NDArray[np.uint8], detector: SimulatedDetector) -> int | None:
@@ -197,15 +195,17 @@ def words(
     print(f"views looked in: mean {np.mean(looked):.1f}, at most {max(looked)} of {len(views)}")
 
 
-@app.command()
-def clicks(
-    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
-    result: Annotated[Path, typer.Argument(help="A result of it, with held-out views.")],
-    seed: Annotated[int, typer.Option(help="Of the pixels.")] = 0,
-    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
-) -> None:
-    """Click objects at random pixels."""
-    opened = open_result(result)
+class ClickPlace(NamedTuple):
+    """A pixel to click, x from the left and y from the top, and the label that is right there."""
+
+    camera: Camera
+    x: float
+    y: float
+    label: int | None
+
+
+def click_places(room: Path, result: Path, opened: Opened, seed: int, count: int) -> list[ClickPlace]:
+    """Draw random pixels; see the module."""
     files = find_maps(truth_folder(room))
     stored = {name: file for name, file in find_predicted(result).items() if name in files}
     truth = {name: read_ids(files[name]) for name in stored}
@@ -223,7 +223,20 @@ def clicks(
         if inside.any():
             k = int(rng.choice(np.unique(ids[inside])))
             y, x = rng.choice(np.argwhere(inside & (ids == k)))
-            places.append((view.camera, int(x) + 0.5, int(y) + 0.5, labels.get(k)))
+            places.append(ClickPlace(view.camera, int(x) + 0.5, int(y) + 0.5, labels.get(k)))
+    return places
+
+
+@app.command()
+def clicks(
+    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
+    result: Annotated[Path, typer.Argument(help="A result of it, with held-out views.")],
+    seed: Annotated[int, typer.Option(help="Of the pixels.")] = 0,
+    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
+) -> None:
+    """Click objects at random pixels."""
+    opened = open_result(result)
+    places = click_places(room, result, opened, seed, count)
     for gaussians in (len(opened.splats), 100_000, 1_000_000):
         times = max(1, round(gaussians / len(opened.splats)))
         clicked = Clicks(cut(opened.splats, times), np.repeat(opened.labels, times))
@@ -240,6 +253,57 @@ def clicks(
             f"{len(clicked.labels):,} Gaussians, {count} clicks, seed {seed}: right object {right / count:.1%}; "
             f"median {np.median(seconds):.1f} ms, at most {max(seconds):.1f} ms"
         )
+
+
+@app.command()
+def parts(
+    objects: Annotated[int, typer.Option(help="Objects of the scene.")] = 25,
+    seed: Annotated[int, typer.Option(help="Of the scene, its masks and the pixels.")] = 0,
+    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
+) -> None:
+    """Click the halves of objects: first the object, then the part."""
+    case = made_case(objects, "halves", seed)
+    assert case.test_parts is not None
+    choice = choose(case.splats, case.train, seed=seed)
+    labels = lift(case.splats, choice.views, seed=seed).labels
+    part = choice.parts(case.splats, labels).part
+    renderer = Renderer(case.splats, "cpu")
+    names = [view.name for view in case.test]
+    shown = {
+        kind: [label_map(renderer, of, view.camera) for view in case.test] for kind, of in (("o", labels), ("p", part))
+    }
+    right_object = matches([view.mask for view in case.test], shown["o"])
+    right_part = matches(case.test_parts, shown["p"])
+    rng = np.random.default_rng(seed)
+    found_object = found_part = 0
+    for _ in range(count):
+        number = int(rng.integers(len(names)))
+        halves, view = case.test_parts[number], case.test[number]
+        inside = (minimum_filter(halves, 5) == maximum_filter(halves, 5)) & (halves > 0)
+        half = int(rng.choice(np.unique(halves[inside])))
+        y, x = rng.choice(np.argwhere(inside & (halves == half)))
+        clicked = Clicks(case.splats, labels, part)
+        try:
+            first, _ = clicked.click(view.camera, x + 0.5, y + 0.5)
+            _, second = clicked.click(view.camera, x + 0.5, y + 0.5)
+        except BadArgument:
+            continue
+        found_object += first == right_object.get(int(view.mask[y, x]))
+        found_part += second > 0 and second == right_part.get(half)
+    print(
+        f"{len(case.splats):,} Gaussians, {objects} objects, {len(right_part)} of {2 * objects} halves are parts, "
+        f"{count} clicks, seed {seed}: right object {found_object / count:.1%}, right part {found_part / count:.1%}"
+    )
+
+
+def matches(truth: Sequence[NDArray[np.integer]], found: Sequence[NDArray[np.integer]]) -> dict[int, int]:
+    """Return the id of each true id in other maps of the same views: that of an intersection over union above 0.5."""
+    kinds, others = (1 + max(int(each.max()) for each in maps) for maps in (truth, found))
+    common = np.zeros((kinds, others), np.int64)
+    for true, own in zip(truth, found, strict=True):
+        common += np.bincount(true.ravel() * others + own.ravel(), minlength=kinds * others).reshape(kinds, others)
+    iou = common / np.maximum(common.sum(1, keepdims=True) + common.sum(0, keepdims=True) - common, 1)
+    return {k: int(iou[k, 1:].argmax()) + 1 for k in range(1, kinds) if iou[k, 1:].max(initial=0) > 0.5}
 
 
 def cut(splats: Splats, times: int) -> Splats:

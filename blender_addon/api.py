@@ -376,17 +376,17 @@ def look_through(camera: Any) -> None:
     cameras.look_through(camera, bpy.context.scene)
 
 
-def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS"]) -> None:
-    """Show all imported objects in the colours of the photographs or of their labels.
+def show_colours(colours: Literal["PHOTOGRAPHS", "LABELS", "CONFIDENCE"]) -> None:
+    """Show all imported objects in the colours of the photographs, of their labels, or of the confidence of labels.
 
     Raises:
         BadArgument: if ``colours`` has another value.
     """
-    from .splats.display import show_labels
+    from .splats.painting import show_colours
 
-    if colours not in ("PHOTOGRAPHS", "LABELS"):
-        raise BadArgument(f"The colours {colours!r} do not exist.", "Choose PHOTOGRAPHS or LABELS.")
-    show_labels(colours == "LABELS")
+    if colours not in ("PHOTOGRAPHS", "LABELS", "CONFIDENCE"):
+        raise BadArgument(f"The colours {colours!r} do not exist.", "Choose PHOTOGRAPHS, LABELS or CONFIDENCE.")
+    show_colours(colours)
 
 
 def show_as(scene: Any, display: Literal["POINTS", "SPLATS", "DISCS"], budget: int | None = None) -> None:

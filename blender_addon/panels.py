@@ -14,6 +14,7 @@ from .client.job import Job
 from .client.rate import format_duration
 from .client.survey import GEOMETRY, PHOTOGRAPHS, Survey
 from .editing.parts import points_of
+from .panels_level import draw_level
 from .preferences import PACKAGE, address, pairing, preferences
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
 from .splats.collections import splat_objects
@@ -235,6 +236,7 @@ class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
             return
         self.layout.menu("SPLATLIFT_MT_scene", text=shown.name, icon="OUTLINER_COLLECTION")
         self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=4)
+        draw_level(self.layout, context, shown)
         part = chosen_object(context)
         row = self.layout.row(align=True)
         one = row.row(align=True)
@@ -423,7 +425,7 @@ def details_of(job: Job) -> list[str]:
     if _is_cut_off(job):
         return lines
     if job.state == "queued" and job.ahead:
-        lines.append("1 capture ahead in the queue" if job.ahead == 1 else f"{job.ahead} captures ahead in the queue")
+        lines.append(f"{job.ahead} of your captures ahead in the queue")
     parts = [f"{job.speed / 1e6:.0f} MB/s"] if job.speed else []
     parts += [f"{format_duration(job.left)} left"] if job.left is not None else []
     return [*lines, ", ".join(parts)] if parts else lines

@@ -9,7 +9,7 @@ from .panels import CATEGORY, draw_text
 from .settings import settings, shown_scene
 from .splats.cameras import is_camera, photographs_of
 from .splats.collections import drawn_by_blender, has_discs, shown_as
-from .splats.colours import labels_shown
+from .splats.colours import confidence_shown, labels_shown
 from .viewport.handler import drawing
 
 
@@ -36,10 +36,12 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout = self.layout
-        labels = labels_seen(context)
+        seen = colours_seen(context)
         row = layout.row(align=True)
-        row.operator("splatlift.show_colours", text="Photographs", depress=not labels).colours = "PHOTOGRAPHS"
-        row.operator("splatlift.show_colours", text="Objects", depress=labels).colours = "LABELS"
+        for colours, text in (("PHOTOGRAPHS", "Photographs"), ("LABELS", "Objects"), ("CONFIDENCE", "Confidence")):
+            row.operator("splatlift.show_colours", text=text, depress=seen == colours).colours = colours
+        if seen == "CONFIDENCE":
+            layout.label(text="Red: at most 50 % certain, blue: 100 %")
         row = layout.row(align=True)
         scene = shown_scene(context)
         display, share = shown_as(scene)
@@ -78,12 +80,16 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
             layout.operator("splatlift.add_cameras", text="Find Photographs")
 
 
-def labels_seen(context: Any) -> bool:
-    """Whether this view shows label colours; a solid view shows object colours or none at all."""
+def colours_seen(context: Any) -> str:
+    """Return the colours that this view shows; a solid view shows object colours or none at all."""
     shading = getattr(context.space_data, "shading", None)
     if shading is not None and shading.type == "SOLID":
-        return shading.color_type == "OBJECT"
-    return labels_shown()
+        by_label = shading.color_type == "OBJECT"
+    else:
+        by_label = labels_shown()
+    if not by_label:
+        return "PHOTOGRAPHS"
+    return "CONFIDENCE" if confidence_shown() else "LABELS"
 
 
 class SPLATLIFT_PT_export(_Below, bpy.types.Panel):

@@ -23,6 +23,7 @@ from protocol.result.names import mesh_path
 from .splats.capture import read_cameras
 from .splats.collections import add_scene, add_scene_cameras, splat_objects
 from .splats.display import see_through
+from .splats.painting import paint
 from .splats.result import Kind, Result, Steps, read_result
 
 Display = Literal["POINTS", "MESH", "SPLATS"]
@@ -50,6 +51,7 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
             ("NONE", "None", "Not part of SplatLift"),
             ("SCENE", "Scene", "An imported scene; its objects are the collections in it"),
             ("OBJECT", "Object", "One object of a scene"),
+            ("PART", "Part", "One part of an object, in the collection of the object"),
             ("BACKGROUND", "Background", "Gaussians that belong to no object"),
             ("CAMERAS", "Cameras", "The cameras of a scene's capture"),
         ),
@@ -57,11 +59,23 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
     )
     scene_id: bpy.props.StringProperty(name="Scene Id", description="New at each import")
     object_id: bpy.props.StringProperty(name="Object Id", description="New at each import")
-    label: bpy.props.IntProperty(name="Label", description="Number of the object in its result; 0 is background")
+    label: bpy.props.IntProperty(
+        name="Label", description="Number of the object or of the part in its result; 0 is background, or no part"
+    )
     label_name: bpy.props.StringProperty(name="Name", description="The object's name in its result")
     colour: bpy.props.FloatVectorProperty(name="Colour", size=3, min=0, max=1, subtype="COLOR_GAMMA")
     count: bpy.props.IntProperty(name="Gaussians", description="Number of imported Gaussians")
     confidence: bpy.props.FloatProperty(name="Confidence", min=0, max=1)
+    is_checked: bpy.props.BoolProperty(name="Checked", description="Whether a person has looked at the object")
+    level: bpy.props.EnumProperty(
+        name="Level",
+        description="What is listed, coloured, clicked and edited. Objects without parts are the same at both levels",
+        items=(
+            ("WHOLE", "Objects", "Whole objects with all their parts"),
+            ("PART", "Parts", "The parts of objects, and objects that have none"),
+        ),
+        update=lambda self, context: paint(self.id_data),
+    )
     source: bpy.props.StringProperty(name="Source", description="The result folder", subtype="DIR_PATH")
     placement: bpy.props.FloatVectorProperty(
         name="Placement", size=16, default=_IDENTITY, description="Capture-to-world matrix at the import, row by row"
@@ -136,7 +150,9 @@ def import_steps(
     into = (context or bpy.context).scene
     if display == "SPLATS":
         see_through(into)
-    return add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
+    scene = add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
+    paint(scene)
+    return scene
 
 
 def import_cameras(scene_collection: Any, photographs: Path | None = None) -> Any:
@@ -167,6 +183,29 @@ def objects_of(scene_collection: Any) -> list[Any]:
     """Return the collections of a scene's objects that hold Gaussians, without the background, in order of label."""
     objects = [each for each in scene_collection.children_recursive if each.splatlift.kind == "OBJECT"]
     return sorted((each for each in objects if splat_objects(each)), key=lambda each: each.splatlift.label)
+
+
+def parts_of_object(object_collection: Any) -> list[Any]:
+    """Return the collections of an object's parts that hold Gaussians, in order of label; empty if it has no parts."""
+    parts = [each for each in object_collection.children if each.splatlift.kind == "PART" and splat_objects(each)]
+    return sorted(parts, key=lambda each: each.splatlift.label or 1 << 30)
+
+
+def object_of(part_collection: Any) -> Any:
+    """Return the collection of the object that a part belongs to; of an object or background itself."""
+    if part_collection.splatlift.kind != "PART":
+        return part_collection
+    used = (each for each in _collections() if each.splatlift.kind == "OBJECT" and each.users)
+    return next((each for each in used if part_collection in each.children[:]), part_collection)
+
+
+def units_of(scene_collection: Any) -> list[Any]:
+    """Return what a scene consists of at its level: objects or, where they have some, their parts; background last."""
+    objects = objects_of(scene_collection)
+    if scene_collection.splatlift.level == "PART":
+        objects = [unit for each in objects for unit in parts_of_object(each) or [each]]
+    background = background_of(scene_collection)
+    return [*objects, *([background] if background else [])]
 
 
 def background_of(scene_collection: Any) -> Any:

@@ -77,6 +77,8 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     )
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
     row: bpy.props.IntProperty(name="Object", description="Active row of the list")
+    part_row: bpy.props.IntProperty(name="Part", description="Active row of the list of parts")
+    checking: bpy.props.StringProperty(name="Checking", description="Id of the object that a person looks at")
 
 
 SplatLiftSettings.__annotations__ |= options.properties()
@@ -100,6 +102,17 @@ def shown_scene(context: Any) -> Any:
 
 
 def chosen_object(context: Any) -> Any:
+    """Return the collection chosen in the list, or None if it is empty; at the level of parts the chosen part."""
+    scene = shown_scene(context)
+    chosen = chosen_whole(context)
+    if chosen is None or scene.splatlift.level == "WHOLE":
+        return chosen
+    row = settings(context).part_row
+    part = chosen.children[row] if 0 <= row < len(chosen.children) else None
+    return part if part is not None and is_listed(part) else chosen
+
+
+def chosen_whole(context: Any) -> Any:
     """Return the collection of the object chosen in the list, or None if it is empty."""
     scene = shown_scene(context)
     row = settings(context).row
@@ -109,9 +122,20 @@ def chosen_object(context: Any) -> Any:
     return chosen if is_listed(chosen) else None
 
 
+def choose_in_list(context: Any, whole: Any, part: Any = None) -> None:
+    """Make an object, and a part of it, the active row of the list."""
+    scene = next(each for each in session.scenes() if whole in each.children_recursive)
+    chosen = settings(context)
+    chosen.scene_id = scene.splatlift.scene_id
+    if whole in scene.children[:]:
+        chosen.row = scene.children[:].index(whole)
+    if part is not None:
+        chosen.part_row = whole.children[:].index(part)
+
+
 def is_listed(collection: Any) -> bool:
-    """Whether the list shows a collection: an object or background that was not deleted with Blender's own Delete."""
-    return collection.splatlift.kind in ("OBJECT", "BACKGROUND") and bool(splat_objects(collection))
+    """Whether a list shows a collection: an object, part or background not deleted with Blender's own Delete."""
+    return collection.splatlift.kind in ("OBJECT", "PART", "BACKGROUND") and bool(splat_objects(collection))
 
 
 CLASSES = (SplatLiftValue, SplatLiftSettings)

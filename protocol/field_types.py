@@ -11,6 +11,8 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 """A UUID4 in hex, made by the client, so that a repeated submission after a lost reply does not start a second job."""
 Token = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Mac = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+"""An HMAC-SHA256 in hex."""
 Name = Annotated[str, Meta(max_length=200)]
 Sentence = Annotated[str, Meta(max_length=2000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]

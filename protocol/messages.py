@@ -18,11 +18,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Name, Sentence, Token
+from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Mac, Name, Sentence, Token
 from protocol.job_request import JobRequest
 from protocol.settings import Setting
 
-MAJOR, MINOR = 2, 1
+MAJOR, MINOR = 2, 2
 """Protocol version. Two sides with different MAJOR refuse each other with both versions in the error; MINOR only adds.
 
 Additions of a minor version are announced as features in :class:`Hello` and :class:`Welcome`; a side sends a message of
@@ -70,6 +70,19 @@ class Welcome(Message):
     """Default device of jobs; "auto" while the server has not probed the machine yet, see :class:`Facts`."""
     bulk: Name
     """Address of the bulk socket as seen by the server; a client replaces the host by the one it connected to."""
+
+
+class Challenge(Message):
+    """Answer to :class:`Hello` of a server that does not encrypt: the client is to show that it runs for the user who
+    started the server. Sent to clients with the feature "proof"."""
+
+    nonce: Token
+
+
+class Proof(Message):
+    """Answer to :class:`Challenge`, see :mod:`protocol.local_token`. The server answers with :class:`Welcome`."""
+
+    mac: Mac
 
 
 class Attach(Message):
@@ -194,6 +207,55 @@ class Jobs(Message):
     """Answer to :class:`Status`, newest first."""
 
     jobs: list[JobInfo]
+
+
+class Survey(Message):
+    """Client to server: request a look at the whole server. The answer is :class:`Overview`. Feature "overview".
+
+    ``token`` proves that the client may read the server's data folder: it is in a file there that only its owner reads.
+    """
+
+    token: Token | None = None
+
+
+class OverviewJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A job in :class:`Overview`."""
+
+    job: JobId
+    title: Name
+    client: Name
+    """Whose job it is; "" for who gave no token."""
+    state: JobState
+    stage: Name
+    fraction: Fraction
+    note: Sentence
+    created: float
+    """Seconds since 1970, by the server's clock."""
+
+
+class Overview(Message):
+    """Answer to :class:`Survey`.
+
+    ``jobs`` are those that run and the first of those that wait, in that order; ``clients`` are the names of the
+    connected ones and of their programs. Who gave no token gets its own jobs and no names of clients. ``executor`` is
+    what runs the workers, ``places`` the number of jobs that can run at once, None while that is not known. Times are
+    seconds since 1970 by the server's clock. ``trouble`` is why changes of jobs are not written at the moment, "" if
+    they are.
+    """
+
+    server: Name
+    since: float
+    executor: Name
+    places: Count | None
+    running: Count
+    waiting: Count
+    jobs: list[OverviewJob]
+    sessions: Count
+    clients: list[Name]
+    store_bytes: Count
+    free_bytes: Count
+    disk_bytes: Count
+    trouble: Sentence = ""
 
 
 MAX_SIDE = 320
@@ -327,6 +389,8 @@ class Error(Message):
 AnyMessage = (
     Hello
     | Welcome
+    | Challenge
+    | Proof
     | Describe
     | Facts
     | DescribeMethod
@@ -342,6 +406,8 @@ AnyMessage = (
     | Sync
     | Status
     | Jobs
+    | Survey
+    | Overview
     | Picture
     | GetResult
     | Result

@@ -12,19 +12,46 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from blake3 import blake3
 
 from protocol.errors import BadFrames, Unavailable
 from protocol.messages import FileEntry, Get
-from protocol.store import Store
 
 CHUNK = 1 << 20
 WINDOW = 16
 """Ranges requested but not yet received: the credit that bounds memory on both sides."""
 CATCH_UP = 4 << 20
 """Bytes of a part file hashed at a time before it is resumed: about 5 ms, so that a large file does not block."""
+
+
+class Receiver(Protocol):
+    """Where the files of a pull go, as :class:`~protocol.store.Store` does it.
+
+    Attributes:
+        root: a folder on the same disk.
+        durable: whether a file is synced to disk before it counts as stored.
+        writers: what is being written: the stems of the part files.
+    """
+
+    root: Path
+    durable: bool
+    writers: set[str]
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Whether the file need not be sent."""
+        ...
+
+    def part(self, digest: str) -> Path:
+        """Return the path of what has arrived of a file."""
+        ...
+
+    def complete(self, digest: str) -> None:
+        """Store a part file that is whole."""
+        ...
+
+    def free_bytes(self) -> int: ...
 
 
 class Pull:
@@ -43,7 +70,7 @@ class Pull:
         Unavailable: if there is not enough disk space for the missing files.
     """
 
-    def __init__(self, store: Store, entries: Iterable[FileEntry], window: int = WINDOW) -> None:
+    def __init__(self, store: Receiver, entries: Iterable[FileEntry], window: int = WINDOW) -> None:
         missing = {entry.digest: entry for entry in entries if not store.has(entry.digest, entry.size)}
         self.store = store
         self.window = window
@@ -113,7 +140,7 @@ class Pull:
         self.closed = True
         for incoming in self.incoming.values():
             incoming.file.close()
-            self.store.writers.discard(incoming.entry.digest)
+            self.store.writers.discard(incoming.name)
         self.incoming.clear()
         self.queue.clear()
         self.expected.clear()
@@ -132,7 +159,7 @@ class Pull:
             entry = self.queue.popleft()
             if self.store.has(entry.digest, entry.size):
                 self.bytes_done += entry.size
-            elif entry.digest in self.store.writers:
+            elif self.store.part(entry.digest).stem in self.store.writers:
                 arriving_elsewhere.append(entry)
             else:
                 get = self._begin(entry)
@@ -141,7 +168,7 @@ class Pull:
 
     def _begin(self, entry: FileEntry) -> Get | None:
         incoming = _Incoming(entry, self.store.part(entry.digest))
-        self.store.writers.add(entry.digest)
+        self.store.writers.add(incoming.name)
         self.incoming[entry.digest] = incoming
         self._read_part(incoming)
         return incoming.next_range()
@@ -163,7 +190,7 @@ class Pull:
             os.fsync(incoming.file.fileno())
         incoming.file.close()
         del self.incoming[digest]
-        self.store.writers.discard(digest)
+        self.store.writers.discard(incoming.name)
         part = self.store.part(digest)
         if got != digest:
             part.unlink()
@@ -194,6 +221,7 @@ class _Incoming:
 
     def __init__(self, entry: FileEntry, part: Path) -> None:
         self.entry = entry
+        self.name = part.stem
         self.hasher = blake3()
         self.file: BinaryIO = part.open("ab+")
         self.unread = self.file.seek(0, os.SEEK_END)

@@ -2,12 +2,14 @@
 
 Along a ray the density of a Gaussian is largest where its Mahalanobis distance is least; there its alpha is
 opacity * exp(-distance^2 / 2), and alphas are composited front to back (Moenne-Loccoz et al. 2024, "3D Gaussian Ray
-Tracing", section 4). A click needs one pass over all centres and the exact computation for the few that are near.
+Tracing", section 4). Gaussians are sorted into blocks of neighbours with a bounding sphere each, so that a click tests
+all blocks, and the Gaussians of the few blocks that the ray meets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,29 @@ from protocol.splats import Splats
 
 LEAST_ALPHA = 1 / 255
 """Alphas below this are ignored, as by rasterisers."""
-MARGIN = 1e-3
-"""Tolerance of the first pass, relative to the extent of the scene, for rounding in float32."""
+BLOCK = 64
+"""Gaussians in a block."""
+LARGE = 0.02
+"""Share of the Gaussians, the largest ones, that have blocks of their own; else they would enlarge all others."""
+
+Mode = Literal["set", "add", "subtract", "intersect"]
+"""What a click does with the selection so far."""
+SAME_PLACE = 4.0
+"""Pixels within which two clicks are at the same place."""
+
+
+class Met(NamedTuple):
+    """The Gaussians that a ray meets, in no particular order.
+
+    Attributes:
+        rows: (n,) int64.
+        alphas: (n,) float64, at the place of the ray where the density is largest.
+        distances: (n,) float64, along the ray from its origin, in units of the ray's direction.
+    """
+
+    rows: NDArray[np.int64]
+    alphas: NDArray[np.float64]
+    distances: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,41 +67,60 @@ class RayIndex:
 
     def __init__(self, splats: Splats) -> None:
         self.splats = splats
-        self.origin = splats.means.mean(0, dtype=np.float64) if len(splats) else np.zeros(3)
-        self.means = np.ascontiguousarray((splats.means - self.origin).T, np.float32)
-        squares = np.einsum("in,in->n", self.means, self.means)
-        extent = float(np.sqrt(squares.max(initial=0)))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             self.opacities = 1 / (1 + np.exp(-splats.opacities.astype(np.float64)))
-            largest = np.exp(splats.scales.astype(np.float64).max(1, initial=-np.inf))
-            # Alpha falls to LEAST_ALPHA at this distance along the longest axis.
-            reach = np.sqrt(2 * np.log(np.maximum(self.opacities / LEAST_ALPHA, 1)))
-            self.slack = (squares - (largest * reach + MARGIN * extent) ** 2).astype(np.float32)
-        self.slack[self.opacities <= LEAST_ALPHA] = np.inf
+            largest = np.exp(splats.scales.max(1, initial=-np.inf))
+        # Alpha falls to LEAST_ALPHA at this distance along the longest axis. NaN compares as not visible.
+        reach = (largest * np.sqrt(2 * np.log(np.maximum(self.opacities / LEAST_ALPHA, 1)))).astype(np.float32)
+        usable = (self.opacities > LEAST_ALPHA) & np.isfinite(splats.means).all(1) & np.isfinite(reach)
+        rows = np.flatnonzero(usable)
+        limit = np.quantile(reach[rows], 1 - LARGE) if len(rows) else 0
+        order = np.lexsort((_morton(splats.means[rows]), reach[rows] > limit))
+        rows = rows[order]
+        self._starts = np.arange(0, len(rows), BLOCK)
+        self._rows = rows
+        self._means = splats.means[rows].astype(np.float64)
+        self._reach = reach[rows]
+        self._centres, self._radii = self._spheres()
+        low = (self._centres - self._radii[:, None]).min(0, initial=np.inf)
+        high = (self._centres + self._radii[:, None]).max(0, initial=-np.inf)
+        self._centre = (low + high) / 2 if len(rows) else np.zeros(3)
+        self._radius = float(np.linalg.norm(high - low)) / 2 if len(rows) else -1.0
+
+    def _spheres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the bounding spheres of the blocks: (B, 3) centres and (B,) radii."""
+        if not len(self._rows):
+            return np.empty((0, 3)), np.empty(0)
+        reach = self._reach[:, None].astype(np.float64)
+        low = np.minimum.reduceat(self._means - reach, self._starts)
+        high = np.maximum.reduceat(self._means + reach, self._starts)
+        return (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
 
     def hits(self, origin: NDArray[np.floating], direction: NDArray[np.floating]) -> Hits:
-        """Return what a ray meets.
+        """Return what a ray meets, composited.
 
         Args:
             origin: (3,), where the ray begins; Gaussians behind it are not met.
             direction: (3,), of any length above 0.
         """
-        length = float(np.linalg.norm(direction))
-        unit = np.asarray(direction, np.float64) / length
-        # Measured from the point of the line nearest to the middle of the scene, distances stay small in float32.
-        start = np.asarray(origin, np.float64) - self.origin
-        middle = start - (start @ unit) * unit
-        # In place, because the time goes into memory: |x - m|^2 - (u x)^2 < reach^2.
-        along = unit.astype(np.float32) @ self.means
-        across = (-2 * middle).astype(np.float32) @ self.means
-        across += self.slack
-        across -= np.square(along, out=along)
-        near = np.flatnonzero(across < -np.float32(middle @ middle))
-        return self._exact(near, np.asarray(origin, np.float64), unit, length)
+        return composited(self.meets(origin, direction))
+
+    def meets(self, origin: NDArray[np.floating], direction: NDArray[np.floating]) -> Met:
+        """As :meth:`hits`, without the order and the weights that depend on all Gaussians along the ray."""
+        start, heading = np.asarray(origin, np.float64), np.asarray(direction, np.float64)
+        length = float(np.linalg.norm(heading))
+        unit = heading / length
+        if _line_distance(self._centre[None], start, unit)[0] > self._radius:
+            return Met(np.empty(0, np.int64), np.empty(0), np.empty(0))
+        blocks = np.flatnonzero(_line_distance(self._centres, start, unit) <= self._radii)
+        near = (self._starts[blocks, None] + np.arange(BLOCK)).ravel()
+        near = near[near < len(self._rows)]
+        near = near[_line_distance(self._means[near], start, unit) <= self._reach[near]]
+        return self._exact(np.sort(self._rows[near]), start, unit, length)
 
     def _exact(
         self, rows: NDArray[np.int64], origin: NDArray[np.float64], unit: NDArray[np.float64], length: float
-    ) -> Hits:
+    ) -> Met:
         turned = _rotations(self.splats.quats[rows].astype(np.float64))
         with np.errstate(over="ignore"):
             inverse = np.exp(-np.maximum(self.splats.scales[rows].astype(np.float64), -30.0))
@@ -90,11 +132,55 @@ class RayIndex:
         nearest = local + distance[:, None] * heading
         alpha = np.minimum(0.999, self.opacities[rows] * np.exp(-0.5 * (nearest * nearest).sum(1)))
         kept = (alpha >= LEAST_ALPHA) & (distance > 0)
-        rows, alpha, distance = rows[kept], alpha[kept], distance[kept]
-        order = np.argsort(distance, kind="stable")
-        rows, alpha, distance = rows[order], alpha[order], distance[order]
-        passed = np.cumprod(np.concatenate([[1.0], 1 - alpha[:-1]])) if len(alpha) else alpha
-        return Hits(rows, alpha * passed, distance / length)
+        return Met(rows[kept], alpha[kept], distance[kept] / length)
+
+
+def composited(met: Met) -> Hits:
+    """Return what a ray meets from front to back, each with the weight that what lies before it leaves."""
+    order = np.argsort(met.distances, kind="stable")
+    alphas = met.alphas[order]
+    passed = np.cumprod(np.concatenate([[1.0], 1 - alphas[:-1]])) if len(alphas) else alphas
+    return Hits(met.rows[order], alphas * passed, met.distances[order])
+
+
+def combined(before: NDArray[np.bool_], chosen: NDArray[np.bool_], mode: Mode) -> NDArray[np.bool_]:
+    """Return the new selection (N,) from the one before the click and what was clicked."""
+    match mode:
+        case "set":
+            return chosen
+        case "add":
+            return before | chosen
+        case "subtract":
+            return before & ~chosen
+        case "intersect":
+            return before & chosen
+
+
+def _line_distance(
+    points: NDArray[np.floating], start: NDArray[np.float64], unit: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the distance (N,) of points (N, 3) from a ray; from its origin for points behind that.
+
+    Without products of matrices, because BLAS starts threads, which wait for one another while other programs run.
+    """
+    x, y, z = (points[:, axis] - start[axis] for axis in range(3))
+    along = np.maximum(x * unit[0] + y * unit[1] + z * unit[2], 0)
+    x -= along * unit[0]
+    y -= along * unit[1]
+    z -= along * unit[2]
+    return np.sqrt(x * x + y * y + z * z)
+
+
+def _morton(points: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Return (N,) the Z-order of points (N, 3): ten bits of each axis, interleaved."""
+    if not len(points):
+        return np.empty(0, np.uint32)
+    low = points.min(0)
+    width = np.maximum((points.max(0) - low) / 1023, 1e-30)
+    cells = ((points - low) / width).astype(np.uint32)
+    for shift, mask in ((16, 0x030000FF), (8, 0x0300F00F), (4, 0x030C30C3), (2, 0x09249249)):
+        cells = (cells | cells << np.uint32(shift)) & np.uint32(mask)
+    return cells[:, 0] | cells[:, 1] << np.uint32(1) | cells[:, 2] << np.uint32(2)
 
 
 def _rotations(quats: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,13 +46,18 @@ class Store:
         for left in root.glob("*.tmp"):
             _remove_stale(left)
 
+    @staticmethod
+    def is_hash(name: str) -> bool:
+        """Whether a stored file can have this name."""
+        return _DIGEST.fullmatch(name) is not None
+
     def path(self, digest: str) -> Path:
         """Return the path of the file with that hash, stored or not.
 
         Raises:
             NotFound: if ``digest`` is not a hash, and so might name a file outside the store.
         """
-        if not _DIGEST.fullmatch(digest):
+        if not self.is_hash(digest):
             raise NotFound(f"{digest[:80]!r} is not a BLAKE3 hash of a stored file.")
         return self.root / digest[:2] / digest
 
@@ -177,9 +182,9 @@ class Store:
         """Return the path of the partially received file with that hash."""
         return self.root / f"{self.path(digest).name}.part"
 
-    def complete(self, digest: str) -> None:
-        """Store the part file of that hash; the caller has checked that it is complete."""
-        self._keep(self.part(digest), digest)
+    def complete(self, digest: str, part: Path | None = None) -> None:
+        """Store the part file of that hash, or ``part`` on the same disk; the caller has checked that it is whole."""
+        self._keep(part or self.part(digest), digest)
 
     def files(self) -> Iterator[Path]:
         """Yield the stored files, unordered."""

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.corrections.anchors import anchored, points_of
-from backend.corrections.part_table import parts_under
 from backend.corrections.replay import replay
 from backend.corrections.solve import State
 from protocol.errors import BadArgument, BadResult, NotFound
@@ -38,6 +37,7 @@ from protocol.result.names import (
     mesh_path,
     object_path,
 )
+from protocol.result.part_table import parts_under
 from protocol.result.parts import read_parts, write_parts
 from protocol.result.table import ObjectRow, ObjectTable, object_row, read_table, rewrite_table
 from protocol.splats import Splats

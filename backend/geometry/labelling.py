@@ -20,6 +20,7 @@ class GeometrySettings:
     Attributes:
         clearance: surface nearer to a bounding plane belongs to it, in voxel edges beyond the plane's own noise.
         smallest: least number of voxels of an object.
+        fewest: least number of Gaussians of an object: noise of a surface can fill many voxels with the light of few.
         weak: a part with fewer voxels is joined to a neighbour.
         footing: voxels within this distance above the clearance of a plane count as resting on it, in voxel edges.
         far: a part with a larger mean depth, as a multiple of the median depth of everything seen, is background.
@@ -33,6 +34,7 @@ class GeometrySettings:
 
     clearance: float = 0.6
     smallest: int = 80
+    fewest: int = 15
     weak: int = 100
     footing: float = 3.0
     far: float = 1.5
@@ -52,7 +54,9 @@ def label_samples(
     rng = np.random.default_rng(seed)
     planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, rng, noisy=True)
     part = supported(samples, surface, objects_of(surface, planes, how), how.support)
-    return vote(samples, surface, part, gaussians)
+    labels, share = vote(samples, surface, part, gaussians)
+    labels[np.bincount(labels)[labels] < how.fewest] = 0
+    return labels, share
 
 
 def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) -> NDArray[np.int64]:

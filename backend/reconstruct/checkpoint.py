@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.types import MaskIds, View
+from protocol.broken_arrays import BROKEN_ARRAY
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,6 @@ def load(path: Path, mark: str) -> Arrays | None:
                 )
                 return None
             return {name: file[name] for name in file.files if name != "header"}
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (*BROKEN_ARRAY, AttributeError, zipfile.BadZipFile) as error:
         log.warning("The checkpoint %s cannot be read (%s); training starts from the beginning.", path, error)
         return None

@@ -28,13 +28,17 @@ PIXELS_PER_GAUSSIAN = {"cpu": 240, "cuda": 20}
 SMALLEST_SIDE = 150
 """Least longest side in pixels of the photographs of a draft."""
 
+FIXED_SIDE = {"cpu": 200, "cuda": 400}
+"""Longest side in pixels of a draft's photographs up to which the whole command takes most of its time for other things
+than the pixels of the steps. A draft of larger photographs can have up to twice as many steps."""
+
 
 @dataclass(frozen=True)
 class Budget:
     """Limits of a reconstruction, as factors on the above.
 
     Attributes:
-        steps: on :data:`STEPS`.
+        steps: on :data:`STEPS`, see :meth:`step_count`.
         long_side: on :data:`LONG_SIDE`; if below 1, on the longest side of the photographs if that is smaller.
         pixels: on :data:`PIXELS_PER_GAUSSIAN`.
     """
@@ -56,6 +60,13 @@ class Budget:
             "pixels_per_gaussian": round(self.pixels * PIXELS_PER_GAUSSIAN[engine]),
         }
 
+    def step_count(self, engine: str, longest: int) -> int:
+        """Return the number of training steps, in photographs; arguments as of :meth:`settings`."""
+        share = self.steps
+        if self.long_side < 1:
+            share *= float(np.clip(self.settings(engine, longest)["long_side"] / FIXED_SIDE[engine], 1, 2))
+        return round(share * STEPS[engine])
+
 
 QUALITIES = {
     "draft": Budget(steps=0.25, long_side=0.5, pixels=1),
@@ -63,8 +74,9 @@ QUALITIES = {
     "high": Budget(steps=2.5, long_side=1.5, pixels=0.5),
 }
 """A draft takes at most a third of the time of the standard. Photographs of half the size have a quarter of the pixels
-and get a quarter of the Gaussians. If small photographs were not reduced, the same number of steps took twice as long
-and gave worse objects; see docs/benchmarks.md."""
+and get a quarter of the Gaussians. With a quarter of the steps, fog stood in front of the held-out views of a real
+capture of 800 x 600. If small photographs were not reduced, the same number of steps took twice as long and gave worse
+objects; see docs/benchmarks.md."""
 
 RATES: dict[str, dict[str, float]] = {
     "cpu": {"means": 4.6e-4, "quats": 0.02, "scales": 0.05, "opacities": 0.1, "sh": 0.06, "decay": 0.03},

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import struct
 from codecs import BOM_UTF8
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import pycolmap
@@ -24,6 +26,8 @@ from backend.scene.points import usable_points
 from backend.scene.pose import rigid
 from protocol.capture_names import folded
 from protocol.errors import BadScene
+
+T = TypeVar("T")
 
 MODEL_FOLDER = "sparse"
 TABLES = ("cameras", "images", "points3D")
@@ -86,12 +90,13 @@ def read_colmap(names: Names, place: Path) -> Capture:
         if image.camera_id not in calibrations:
             calibrations[image.camera_id] = _calibration(reconstruction.cameras[image.camera_id], model)
         calibration = calibrations[image.camera_id]
-        viewmat = rigid(image.cam_from_world().matrix(), f"The pose of {name} in {listing}")
+        pose = _explained(image.cam_from_world, model).matrix()
+        viewmat = rigid(pose, f"The pose of {name} in {listing}")
         path = file.relative_to(names.root).as_posix()
         camera = camera_for(file, viewmat, calibration)
         shots.append(Shot(path, file, camera, calibration.lens, held_out=_held_out(names, place, file)))
     points = _points(reconstruction)
-    matched = reconstruction.compute_num_observations() > 0
+    matched = _explained(reconstruction.compute_num_observations, model) > 0
     said = (*warnings, *found.warnings)
     return Capture(shots, listing, *points, others=found.others, absent=found.absent, warnings=said, matched=matched)
 
@@ -133,13 +138,22 @@ def _read(names: Names, model: Path, listing: Path) -> pycolmap.Reconstruction:
             raise BadScene(f"{file} is outside the scene folder.", "Copy it into the scene folder.")
     if listing.suffix == ".bin":
         check_binary(model)
-    try:
+
+    def read() -> pycolmap.Reconstruction:
         reconstruction = pycolmap.Reconstruction()
         if listing.suffix == ".bin":
             reconstruction.read_binary(model)
         else:
             _read_text(reconstruction, model)
         return reconstruction
+
+    return _explained(read, model)
+
+
+def _explained(step: Callable[[], T], model: Path) -> T:
+    """Return what COLMAP makes of a model; what it says is wrong becomes a sentence."""
+    try:
+        return step()
     except (ValueError, IndexError, RuntimeError, MemoryError) as error:
         reason = str(error).splitlines()[0]
         raise BadScene(f"COLMAP cannot read {model}: {reason}.", "Export the reconstruction again.") from error

@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -32,6 +31,7 @@ from PIL import Image, ImageSequence
 from backend.scene import images
 from backend.scene.rle import Filled, paint, read_rle, read_scored_rle, rle_size
 from backend.scene.types import VOID
+from protocol.broken_arrays import BROKEN_ARRAY
 from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
 from protocol.errors import BadMask
 from protocol.expansion import too_much
@@ -49,7 +49,7 @@ BLACK, WHITE = 32, 223
 """Grey levels up to which, and from which on, a lossy pixel is black or white; JPEG adds ringing at edges."""
 GREYS = 0.05
 """Largest share of a lossy image's pixels that are neither black nor white."""
-BROKEN = (*images.BROKEN, zipfile.BadZipFile, TokenError)
+BROKEN = (*images.BROKEN, *BROKEN_ARRAY, zipfile.BadZipFile)
 """Exceptions of Pillow, numpy and zipfile for files that are truncated or do not match their ending."""
 
 Size = tuple[int, int]
@@ -106,6 +106,20 @@ def load_ids(file: Path, photograph: Size | None = None) -> NDArray[np.int32]:
         return _flattened(values, file) if values.ndim == 3 else _as_int32(values)
 
 
+class _OfIds(Sequence[NDArray[np.bool_]]):
+    """The pixels of each positive id of a map, each created on access: a map may have as many ids as pixels."""
+
+    def __init__(self, ids: NDArray[np.int32]) -> None:
+        self._ids = ids
+        self._present = np.unique(ids[ids > 0])
+
+    def __len__(self) -> int:
+        return len(self._present)
+
+    def __getitem__(self, i):
+        return self._ids == self._present[i]
+
+
 class Stack(NamedTuple):
     """The masks of one file, each of one instance, in the order of the file.
 
@@ -156,9 +170,7 @@ def load_stack(file: Path, photograph: Size | None = None) -> Stack:
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
         if values.ndim == 2:
             ids = _as_int32(values)
-            return Stack(
-                [np.where(ids == i, ids, 0) for i in np.unique(ids[ids > 0])], None, (ids.shape[0], ids.shape[1])
-            )
+            return Stack(_OfIds(ids), None, (ids.shape[0], ids.shape[1]))
         _check_stack(values, file)
         height, width = values.shape[1:]
         return Stack(values, _read_scores(file, len(values)), (height, width))

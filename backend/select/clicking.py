@@ -5,20 +5,15 @@ Shift adds, Control takes away, and both together keep what old and new selectio
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.types import Camera
 from protocol.errors import BadArgument
-from protocol.ray_picking import RayIndex, label_of
+from protocol.ray_picking import SAME_PLACE, Mode, RayIndex, combined, label_of
 from protocol.splats import Splats
-
-Mode = Literal["set", "add", "subtract", "intersect"]
-"""What a click does with the selection so far."""
-SAME_PLACE = 4.0
-"""Pixels within which two clicks are at the same place."""
 
 
 class _Last(NamedTuple):
@@ -28,6 +23,7 @@ class _Last(NamedTuple):
     y: float
     label: int
     part: int
+    mode: Mode
 
 
 class Clicks:
@@ -53,8 +49,8 @@ class Clicks:
         Args:
             camera: of the view that was clicked.
             x, y: pixels, column and row; (0.5, 0.5) is the centre of the first pixel.
-            mode: what the click does with the selection so far. Further clicks at the same place replace what the
-                first one there did.
+            mode: what the click does with the selection so far. Further clicks of the same mode at the same place
+                replace what the first one there did.
 
         Returns:
             The object, and its part if only the part was selected, else 0.
@@ -67,29 +63,16 @@ class Clicks:
         if label == 0:
             raise BadArgument(f"No object is at pixel {x:g} {y:g}.", "Click an object.")
         last, part = self._last, 0
-        if last is None or last.label != label or np.hypot(x - last.x, y - last.y) > SAME_PLACE:
+        if last is None or (last.label, last.mode) != (label, mode) or np.hypot(x - last.x, y - last.y) > SAME_PLACE:
             self._before = self.selected
         elif self.parts is not None and not last.part:
             part = label_of(hits, np.where(self.labels == label, self.parts, 0))
-        self._last = _Last(x, y, label, part)
+        self._last = _Last(x, y, label, part, mode)
         chosen = self.labels == label
         if part and self.parts is not None:
             chosen &= self.parts == part
         self.selected = combined(self._before, chosen, mode)
         return label, part
-
-
-def combined(before: NDArray[np.bool_], chosen: NDArray[np.bool_], mode: Mode) -> NDArray[np.bool_]:
-    """Return the new selection (N,) from the one before the click and what was clicked."""
-    match mode:
-        case "set":
-            return chosen
-        case "add":
-            return before | chosen
-        case "subtract":
-            return before & ~chosen
-        case "intersect":
-            return before & chosen
 
 
 def ray_of(camera: Camera, x: float, y: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

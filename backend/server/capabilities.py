@@ -25,10 +25,11 @@ _MAX = 16 << 20
 
 
 class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the process found: the machine, and the settings of each method."""
+    """What the process found: the machine, the settings of each method, and the GPUs by what CUDA calls them."""
 
     facts: Facts
     methods: dict[str, list[Setting]]
+    gpus: list[str] = []
 
 
 Deliver = Callable[[Found | Error], None]

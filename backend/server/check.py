@@ -47,6 +47,8 @@ def check(folder: Path, tell: Tell) -> int:
         with _held(folder) if data else closing(_Nothing()):
             store = Store(root)
             files, wrong = _check_files(store, tell)
+            if (folder / "files.sqlite").is_file():
+                wrong += _check_owners(folder / "files.sqlite", tell)
             jobs = 0
             if (folder / "jobs.sqlite").is_file():
                 jobs, more = _check_jobs(folder / "jobs.sqlite", store, tell)
@@ -90,6 +92,21 @@ def _check_files(store: Store, tell: Tell) -> tuple[int, int]:
             continue
         wrong += 1
     return count, wrong
+
+
+def _check_owners(table: Path, tell: Tell) -> int:
+    """Remove the table of the clients' files if it is damaged; return how much was wrong."""
+    try:
+        with closing(sqlite3.connect(table)) as db:
+            if [row[0] for row in db.execute("PRAGMA integrity_check(1)")] == ["ok"]:
+                return 0
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise Unavailable(f"The clients' files in {table} cannot be checked: {error}.", "Try again.") from error
+    for path in (table, *(table.with_name(table.name + end) for end in ("-wal", "-shm"))):
+        path.unlink(missing_ok=True)
+    tell(f"{table} was damaged and was removed. Clients send their files again.")
+    return 1
 
 
 def _check_jobs(database: Path, store: Store, tell: Tell) -> tuple[int, int]:

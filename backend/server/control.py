@@ -12,16 +12,23 @@ import msgspec
 import numpy as np
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
+from backend.server.clients import DEFAULT_CLIENT
+from backend.server.counts import Counts
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Job, Jobs
+from backend.server.local_gate import LocalGate
+from backend.server.log import Log
+from backend.server.overview import Overviews
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.selection_protocol import Answer
 from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
+from backend.server.uploads import not_stored
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
 from protocol.job_request import TEXTURES, JobRequest, check, check_paths
 from protocol.messages import (
+    FINAL_STATES,
     MAJOR,
     MINOR,
     Accepted,
@@ -40,12 +47,15 @@ from protocol.messages import (
     Message,
     MethodInfo,
     MethodSettings,
+    Overview,
     Picture,
+    Proof,
     Result,
     Select,
     Selected,
     Status,
     Submit,
+    Survey,
     Sync,
     Welcome,
 )
@@ -57,10 +67,12 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "picture", "select", TEXTURES)
+FEATURES = ("facts", "options", "overview", "picture", "select", TEXTURES)
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
-"""Additional feature of servers that are only reachable from this machine."""
+"""Additional feature of servers that are only reachable from this machine, for the user who started them."""
+CLIENT_JOBS = 1000
+"""Jobs of one client that may wait or run unless told otherwise."""
 
 
 class Control:
@@ -71,10 +83,17 @@ class Control:
         drop: called with a session to remove.
         name: the server's name and version, shown to users.
         methods: the available lifting methods.
+        jobs_each: jobs of one client that may wait or run.
 
     Attributes:
+        gate: lets in programs of the same user where nothing is encrypted; None where keys do that.
         bulk_address: of the bulk socket.
         nearby: whether only this machine can reach the server.
+        log: where to say what clients do.
+        submitted: the jobs that have been submitted since the start and have not ended.
+        counts: what has been done since the start.
+        overviews: makes the answers to :class:`protocol.messages.Survey`.
+        token: with which that says everything.
     """
 
     def __init__(
@@ -89,6 +108,7 @@ class Control:
         drop: Callable[[Session], None],
         name: str,
         methods: Sequence[MethodInfo],
+        jobs_each: int = CLIENT_JOBS,
     ) -> None:
         self.sessions = sessions
         self.jobs = jobs
@@ -100,9 +120,16 @@ class Control:
         self.drop = drop
         self.name = name
         self.methods = list(methods)
+        self.jobs_each = jobs_each
+        self.gate: LocalGate | None = None
         self.instance = secrets.token_hex(16)
         self.bulk_address = ""
         self.nearby = False
+        self.log = Log()
+        self.submitted: set[str] = set()
+        self.counts = Counts()
+        self.overviews = Overviews(name, sessions, jobs, workers, files, store)
+        self.token = secrets.token_hex(16)
         self._heartbeat_at = 0.0
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
@@ -110,13 +137,27 @@ class Control:
         try:
             answer = self._answer(received, socket)
         except Fault as fault:
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         except OSError as error:
             fault = Unavailable(f"The server cannot use its data folder: {error.strerror}.", "Free some space there.")
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(fault, received, socket)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, id=received.id)
+
+    def _refuse(self, fault: Fault, received: Received, socket: RouterSocket) -> None:
+        self.counts.refusals += 1
+        session = self.sessions.on_control(received.peer)
+        self.log.say(
+            "refused",
+            level="warning",
+            job=getattr(received.message, "job", None),
+            client=session.client if session is not None else None,
+            message=type(received.message).__name__,
+            code=fault.code,
+            sentence=fault.sentence,
+        )
+        socket.send_fault(received.peer, fault, received.id)
 
     def _answer(self, received: Received, socket: RouterSocket) -> Message | None:
         message = received.message
@@ -125,10 +166,13 @@ class Control:
         if received.arrays:
             raise BadFrames(f"A {type(message).__name__} message must not contain arrays.")
         now = time.monotonic()
-        session = self.sessions.on_control(received.peer)
         if isinstance(message, Hello):
-            return self._hello(message, received.peer, session, now)
-        session = self.sessions.require(session, now)
+            return self._hello(message, received, now)
+        if isinstance(message, Proof) and self.gate is not None:
+            return self._welcome(self.gate.admitted(message, received.connection), DEFAULT_CLIENT, received, now)
+        # Who says goodbye has hung up by the time that it is heard.
+        connection = None if isinstance(message, Bye) and received.connection == 0 else received.connection
+        session = self.sessions.require(self.sessions.on_control(received.peer, connection), now)
         match message:
             case Heartbeat():
                 # A heartbeat without an id is the answer to the server's own, or needs no answer.
@@ -137,57 +181,74 @@ class Control:
                 self._submit(message, session, received, socket)
                 return None
             case Sync():
-                job = self.jobs.told(message.job)
+                job = self.jobs.told(message.job, session.client)
                 session.following.add(job.id)
                 if job.id in self.workers.pictures and "picture" in session.features:
                     session.unpictured.add(job.id)
                 return job.progress()
             case Cancel():
+                self.jobs.told(message.job, session.client)
                 job = self.workers.cancel(message.job)
                 self.jobs.when_written(lambda: socket.send(received.peer, job.progress(), id=received.id))
                 return None
             case Status():
-                return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit)]))
+                return JobList(_that_fit([job.info() for job in self.jobs.newest(message.limit, session.client)]))
+            case Survey():
+                self._survey(message, session, received, socket)
+                return None
             case GetResult():
-                self._after(self._stored_result(message.job), received, socket, lambda result: result)
+                self._after(self._stored_result(message.job, session.client), received, socket, lambda result: result)
                 return None
             case Describe() | DescribeMethod():
                 self._describe(message, received, socket)
                 return None
-            case Locate() if self.nearby:
+            case Locate() if self._is_near(session.client):
                 # A path that is not UTF-8 cannot be sent unchanged; the client then does not find it.
                 return Located(os.fsencode(self.store.root.resolve()).decode(errors="replace"))
             case Select():
-                self._select(message, received, socket)
+                self._select(message, session, received, socket)
                 return None
             case Bye():
                 self.drop(session)
                 return None
         raise BadFrames(f"A {type(message).__name__} message must not be sent on the control socket.")
 
-    def _hello(self, hello: Hello, peer: bytes, earlier: Session | None, now: float) -> Welcome:
+    def _hello(self, hello: Hello, received: Received, now: float) -> Message:
         if hello.protocol[0] != MAJOR:
             raise VersionMismatch(
                 f"{hello.client} uses protocol {hello.protocol[0]}.{hello.protocol[1]}, "
                 f"{self.name} uses protocol {MAJOR}.{MINOR}.",
                 "Update the add-on or the backend, whichever is older.",
             )
-        if earlier is not None:
+        if self.gate is not None:
+            return self.gate.challenge(hello, received.connection)
+        return self._welcome(hello, received.client, received, now)
+
+    def _welcome(self, hello: Hello, client: str, received: Received, now: float) -> Welcome:
+        """Open a session for a client that is let in."""
+        if (earlier := self.sessions.on_control(received.peer)) is not None:
             self.drop(earlier)
-        session = self.sessions.open(peer, now)
-        if (surplus := self.sessions.surplus()) is not None:
-            self.drop(surplus)
+        if (in_the_way := self.sessions.in_the_way(client, now)) is not None:
+            self.drop(in_the_way)
+        session = self.sessions.open(client, received.key, received.peer, received.connection, now)
         session.features = frozenset(hello.features)
+        session.program = hello.client
+        self.counts.connections += 1
+        self.log.say("connected", client=client, program=session.program)
         return Welcome(
             protocol=(MAJOR, MINOR),
             server=self.name,
             instance=self.instance,
             session=session.token,
-            features=[*FEATURES, *([NEARBY] if self.nearby else [])],
+            features=[*FEATURES, *([NEARBY] if self._is_near(client) else [])],
             methods=self.methods,
             device=self.capabilities.known.facts.device if self.capabilities.known else self.workers.device,
             bulk=self.bulk_address,
         )
+
+    def _is_near(self, client: str) -> bool:
+        """Whether a client may know where the store is: only that of the user who started the server can read it."""
+        return self.nearby and client == DEFAULT_CLIENT
 
     def _after(
         self,
@@ -204,7 +265,7 @@ class Control:
                     raise found
                 answer = then(found)
             except Fault as fault:
-                socket.send_fault(received.peer, fault, received.id)
+                self._refuse(fault, received, socket)
             else:
                 if answer is not None:
                     socket.send(received.peer, answer, id=received.id)
@@ -215,27 +276,56 @@ class Control:
         """Take a job; it is answered once its scene is checked and it is written."""
 
         def accepted(job: Job) -> None:
+            if job.state not in FINAL_STATES and job.id not in self.submitted:
+                self.submitted.add(job.id)
+                self.log.say("submitted", job=job.id, client=session.client, title=job.title, scene=job.scene[:12])
             session.following.add(job.id)
             socket.send(received.peer, Accepted(job.id, job.state, job.seq), id=received.id)
 
         def refused(reason: str) -> None:
             full = Unavailable(f"The server cannot write to its data folder: {reason}.", "Free some space there.")
-            socket.send_fault(received.peer, full, received.id)
+            self._refuse(full, received, socket)
 
         def take(paths: set[str] | None) -> None:
             if paths is not None:
                 _check_paths_in(submit.request, paths)
-            self.jobs.submit(submit, accepted, refused)
+            self.jobs.submit(submit, accepted, refused, client=session.client)
 
         if self.jobs.knows(submit.job):
             take(None)
             return
         self._check(submit.request)
-        self._after(self._stored_scene(submit.scene), received, socket, take)
+        if (unfinished := self.jobs.unfinished(session.client)) >= self.jobs_each:
+            raise Refused(
+                f"The client {session.client} has {unfinished} jobs that wait or run, the most that it may have.",
+                "Wait until one of them has ended, or cancel some.",
+            )
+        self._after(self._stored_scene(submit.scene, session.client), received, socket, take)
 
-    def _stored_result(self, job: str) -> Generator[None, None, Result]:
-        result = _result(self.jobs.told(job))
-        return _if_stored(self.store, result)
+    def _stored_result(self, job: str, client: str) -> Generator[None, None, Result]:
+        """Return the result of a client's job, whose files are its own from then on."""
+        return self._granted(_result(self.jobs.told(job, client)), client)
+
+    def _granted(self, result: Result, client: str) -> Generator[None, None, Result]:
+        if not self.store.has(result.manifest, result.size):
+            raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
+        entries = yield from reading_manifest(self.store, result.manifest)
+        missing = yield from _missing(self.store.has, entries)
+        if missing:
+            raise NotFound(f"{missing} files of the result are damaged or missing on the server.", "Segment again.")
+        yield from self.files.uploads.granting(client, result.manifest, entries)
+        return result
+
+    def _survey(self, survey: Survey, session: Session, received: Received, socket: RouterSocket) -> None:
+        whole = survey.token is not None and secrets.compare_digest(survey.token, self.token)
+
+        def deliver(found: Overview | Fault) -> None:
+            if isinstance(found, Fault):
+                self._refuse(found, received, socket)
+            else:
+                socket.send(received.peer, found, id=received.id)
+
+        self.overviews.ask(deliver, None if whole else session.client)
 
     def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
         """Send the machine's description or a method's settings, once they are known."""
@@ -245,7 +335,7 @@ class Control:
 
         self.capabilities.ask(deliver)
 
-    def _select(self, select: Select, received: Received, socket: RouterSocket) -> None:
+    def _select(self, select: Select, session: Session, received: Received, socket: RouterSocket) -> None:
         """Start a selection in a job's result; the answer is sent when it is ready."""
 
         def deliver(answer: Answer) -> None:
@@ -263,7 +353,7 @@ class Control:
         def ask(result: Result) -> None:
             self.selections.ask(result.manifest, select, deliver)
 
-        self._after(self._stored_result(select.job), received, socket, ask)
+        self._after(self._stored_result(select.job, session.client), received, socket, ask)
 
     def _check(self, request: JobRequest) -> None:
         """Refuse requests that would certainly fail later."""
@@ -280,11 +370,14 @@ class Control:
             method = request.method or names[0]
             check_settings(method, request.settings, self.capabilities.known.methods.get(method, []))
 
-    def _stored_scene(self, scene: str) -> Generator[None, None, set[str]]:
-        """Return the paths of a stored scene, which is then kept for a while."""
+    def _stored_scene(self, scene: str, client: str) -> Generator[None, None, set[str]]:
+        """Return the paths of a scene that a client has sent, which is then kept for a while."""
+        files = self.files.uploads.files_of(client)
+        if not files.has(scene):
+            raise not_stored(scene)
         self.files.uploads.keep(scene)
         entries = yield from reading_manifest(self.store, scene)
-        missing = yield from _missing(self.store, entries)
+        missing = yield from _missing(files.has, entries)
         if missing:
             raise NotFound(
                 f"{missing} files of the scene {scene[:12]}… are damaged or missing on the server.",
@@ -345,21 +438,11 @@ def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
         )
 
 
-def _if_stored(store: Store, result: Result) -> Generator[None, None, Result]:
-    if not store.has(result.manifest, result.size):
-        raise NotFound("The server removed the result to free space for newer ones.", "Segment again.")
-    entries = yield from reading_manifest(store, result.manifest)
-    missing = yield from _missing(store, entries)
-    if missing:
-        raise NotFound(f"{missing} files of the result are damaged or missing on the server.", "Segment again.")
-    return result
-
-
-def _missing(store: Store, entries: Sequence[FileEntry]) -> Generator[None, None, int]:
-    """Count the files that are not stored, or not with their size."""
+def _missing(has: Callable[[str, int], bool], entries: Sequence[FileEntry]) -> Generator[None, None, int]:
+    """Count the files that are not there, or not with their size."""
     missing = 0
     for count, entry in enumerate(entries):
-        missing += not store.has(entry.digest, entry.size)
+        missing += not has(entry.digest, entry.size)
         if count % 200 == 0:
             yield
     return missing

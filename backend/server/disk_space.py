@@ -1,13 +1,21 @@
-"""Eviction for the server's store: scenes and results of ended jobs are removed, oldest first."""
+"""Eviction for the server's store: scenes and results of ended jobs are removed, oldest first.
+
+Of the whole store to keep its size, or of one client to make room for what it sends.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 
+from backend.server.owners import Owners
 from protocol.errors import Fault
 from protocol.eviction import evict
 from protocol.store import STALE, Store, read_manifest
+
+_STEP = 200
+"""Files removed between two moments at which others get their turn."""
 
 
 def free_space(
@@ -55,6 +63,53 @@ def _remove_parts(store: Store, limit: int, now: float) -> Generator[None, None,
             path.unlink(missing_ok=True)
             held -= size
         yield
+
+
+def release(
+    owners: Owners,
+    store: Store,
+    client: str,
+    excess: int,
+    dispensable: Sequence[tuple[str, ...]],
+    needed: Iterable[str],
+) -> Generator[None, None, int]:
+    """Take from a client the oldest of its files, until it has at least ``excess`` bytes less; yields often.
+
+    A file that no other client has is removed from the store.
+
+    Args:
+        dispensable: hashes of the client's manifests, in order of removal; a tuple is removed as a whole.
+        needed: hashes of the manifests to keep.
+
+    Returns:
+        The bytes that the client has less.
+
+    Raises:
+        Unavailable: as :meth:`backend.server.owners.Owners.remove`.
+    """
+    stays: set[str] = set()
+    for manifest in needed:
+        stays |= _Manifests(store, (manifest,)).contents()
+        yield
+    holders: Counter[str] = Counter()
+    for group in dispensable:
+        holders.update(_Manifests(store, group).contents())
+        yield
+    released = 0
+    for group in dispensable:
+        if released >= excess:
+            break
+        contents = _Manifests(store, group).contents()
+        holders.subtract(contents)
+        for count, digest in enumerate(sorted(contents)):
+            if holders[digest] <= 0 and digest not in stays:
+                released += owners.remove(client, digest)
+                if not owners.anybody_has(digest):
+                    with suppress(PermissionError):  # Windows removes no file that somebody has open
+                        store.path(digest).unlink(missing_ok=True)
+            if count % _STEP == 0:
+                yield
+    return released
 
 
 class _Manifests:

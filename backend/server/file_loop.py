@@ -15,13 +15,15 @@ from typing import Any, TypeVar
 import zmq
 
 from backend.server.disk_space import free_space
+from backend.server.jobs import Contents
+from backend.server.owners import Owners
 from backend.server.router_socket import RouterSocket
 from backend.server.sessions import Sessions
 from backend.server.shortage import shortage
 from backend.server.uploads import Uploads
 from backend.server.wakeup import Wakeup
 from protocol.errors import Fault, Unavailable
-from protocol.store import Store
+from protocol.store import Store, reading_manifest
 
 TURN = 16
 """Messages taken from the socket in one turn of the loop."""
@@ -38,8 +40,9 @@ class FileLoop:
     """Runs from :meth:`start` to :meth:`stop`; other methods may be called from any thread.
 
     Args:
-        sessions, store: the server's.
+        sessions, store, owners: the server's; the thread alone uses ``owners``.
         keep: bytes that the store may hold.
+        keep_each: bytes that may belong to one client, None for as many as the store holds.
         in_use: gives the manifests of the scenes that jobs wait for or work on.
         post: has something called by the server's loop.
         failed: called from the thread if an error ends it.
@@ -53,15 +56,18 @@ class FileLoop:
         self,
         sessions: Sessions,
         store: Store,
+        owners: Owners,
         keep: int,
+        keep_each: int | None,
         in_use: Callable[[], Iterable[str]],
         post: Callable[[Callable[[], object]], object],
         failed: Callable[[], object],
     ) -> None:
-        self.uploads = Uploads(sessions, store)
+        self.uploads = Uploads(sessions, store, owners, keep_each, self._ended_of, in_use)
         self.socket: RouterSocket | None = None
         self._sessions = sessions
         self._store = store
+        self._owners = owners
         self._keep = keep
         self._in_use = in_use
         self._post = post
@@ -69,8 +75,10 @@ class FileLoop:
         self._wake = Wakeup()
         self._letters: deque[Callable[[], object]] = deque()
         self._work: deque[tuple[Generator[None, None, Any], Deliver]] = deque()
-        self._evicting: Generator[None, None, int] | None = None
-        self._next_eviction: Sequence[tuple[str, ...]] | None = None
+        self._evicting: Generator[None, None, None] | None = None
+        self._ended: Sequence[Contents] = ()
+        self._next_eviction = False
+        self._first_eviction = True
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -96,22 +104,37 @@ class FileLoop:
             return
         self._letter(lambda: self._work.append((steps, deliver)))
 
+    def grant(self, client: str, manifest: str) -> None:
+        """Say that a stored result belongs to a client, whose job made it."""
+
+        def granting() -> Generator[None, None, None]:
+            entries = yield from reading_manifest(self._store, manifest)
+            yield from self.uploads.granting(client, manifest, entries)
+
+        # If it fails, the files are granted when the client asks for the result.
+        self._letter(lambda: self._work.append((granting(), lambda _: None)))
+
     def forget(self, peer: bytes) -> None:
         """Have the uploads and downloads of a peer ended."""
         self._letter(lambda: self._forget(peer))
 
-    def evict(self, ended: Sequence[tuple[str, ...]]) -> None:
+    def evict(self, ended: Sequence[Contents]) -> None:
         """Have the store brought within its bound.
 
         Args:
-            ended: the manifests of the scene and result of each job that has ended, the oldest first.
+            ended: the manifests of each job that has ended, the oldest first.
         """
-        self._next_eviction = ended
+        self._ended = ended
+        self._next_eviction = True
         self._wake()
+
+    def _ended_of(self, client: str) -> list[tuple[str, ...]]:
+        """Return the manifests of the jobs of a client that have ended, the oldest first."""
+        return [each.manifests for each in self._ended if each.client == client]
 
     @property
     def evicting(self) -> bool:
-        return self._evicting is not None or self._next_eviction is not None
+        return self._evicting is not None or self._next_eviction
 
     def lost(self, peer: bytes) -> None:
         """A peer of the bulk socket is gone or reads nothing."""
@@ -163,6 +186,7 @@ class FileLoop:
         self.uploads.tick(socket)
         self._do_some_work()
         self._evict_some()
+        self._owners.write()
         socket.flush()
 
     def _do_some_work(self) -> None:
@@ -184,16 +208,23 @@ class FileLoop:
 
     def _evict_some(self) -> None:
         if self._evicting is None:
-            if self._next_eviction is None:
+            if not self._next_eviction:
                 return
-            ended, self._next_eviction = self._next_eviction, None
-            self._evicting = free_space(self._store, self._keep, ended, self._needed, time.time())
+            self._next_eviction = False
+            self._evicting = self._evict([each.manifests for each in self._ended])
         until = time.monotonic() + SLICE
         try:
             while time.monotonic() < until:
                 next(self._evicting)
-        except (StopIteration, OSError):  # a store that cannot be tidied can still serve
+        except (StopIteration, OSError, Fault):  # a store that cannot be tidied can still serve
             self._evicting = None
+
+    def _evict(self, ended: Sequence[tuple[str, ...]]) -> Generator[None, None, None]:
+        removed = yield from free_space(self._store, self._keep, ended, self._needed, time.time())
+        # "backend check" may have removed files before the start.
+        if removed or self._first_eviction:
+            self._first_eviction = False
+            yield from self._owners.forgetting_removed(self._store)
 
     def _needed(self) -> Iterable[str]:
         """Return the manifests of the scenes that are in use, and of those just sent or asked for."""

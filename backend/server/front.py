@@ -23,6 +23,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 from backend.server.wakeup import Wakeup
 from backend.server.zmtp_frames import FRAME_COST, GREETING, SIGNATURE, FrameCounter
@@ -78,7 +79,9 @@ class Front:
         self._connections: dict[tuple[int, int], _Connection] = {}
         """Those that are passed on, by the port of the ROUTER socket and their own port on this side of it."""
         self._selector = selectors.DefaultSelector()
-        self._received: deque[tuple[tuple[int, int], int]] = deque()
+        self._received: deque[tuple[tuple[int, int], int, str]] = deque()
+        self._unwanted: deque[frozenset[str]] = deque()
+        self._numbers = count(1)
         self._hungry = False
         self._under_way = 0
         self._scratch = memoryview(bytearray(_LONG_READ))
@@ -120,11 +123,25 @@ class Front:
         self._thread = threading.Thread(target=self._run, name="front", daemon=True)
         self._thread.start()
 
-    def received(self, inner: int, port: int, cost: int) -> None:
-        """Say that a whole message of so much cost has been received through that port; from any thread."""
-        self._received.append(((inner, port), cost))
+    def received(self, inner: int, port: int, cost: int, key: str) -> None:
+        """Say that a whole message of so much cost has been received through that port; from any thread.
+
+        Args:
+            key: of the client, "" where the connection is not encrypted.
+        """
+        self._received.append(((inner, port), cost, key))
         if self._hungry:
             self._wake()
+
+    def drop(self, keys: frozenset[str]) -> None:
+        """Close the connections over which messages of these keys have been received; from any thread."""
+        self._unwanted.append(keys)
+        self._wake()
+
+    def number(self, inner: int, port: int) -> int:
+        """Return the number of a connection, which no other ever has, 0 where it has ended; from any thread."""
+        connection = self._connections.get((inner, port))
+        return 0 if connection is None else connection.number
 
     def made(self, inner: int, port: int) -> bool:
         """Say whether a connection to a ROUTER socket is the front's own; from any thread."""
@@ -157,6 +174,7 @@ class Front:
                 self._look_at_times()
                 self._hungry = True
                 self._take_received()
+                self._close_unwanted()
             whole = True
         finally:
             if not whole:
@@ -178,7 +196,7 @@ class Front:
                     self._pause_accepting()
                     return
                 continue  # that one is gone already
-            connection = _Connection(listener, outer, where[0], self._longest)
+            connection = _Connection(listener, outer, where[0], self._longest, next(self._numbers))
             listener.connections[connection] = None
             try:
                 outer.setblocking(False)
@@ -321,12 +339,19 @@ class Front:
 
     def _take_received(self) -> None:
         while self._received:
-            key, cost = self._received.popleft()
-            connection = self._connections.get(key)
+            place, cost, key = self._received.popleft()
+            connection = self._connections.get(place)
             if connection is not None:
+                connection.client_key = key
                 connection.take(cost)
                 self._count(connection)
                 self._settle(connection)
+
+    def _close_unwanted(self) -> None:
+        while self._unwanted:
+            keys = self._unwanted.popleft()
+            for connection in [each for each in self._connections.values() if each.client_key in keys]:
+                self._close(connection)
 
     def _count(self, connection: _Connection) -> None:
         under_way = connection.under_way
@@ -379,6 +404,8 @@ class _Connection:
 
     Attributes:
         host: the client's address.
+        number: as :meth:`Front.number` says.
+        client_key: the client's, as the last message of it shows; "" before and without encryption.
         frames: counts what it sends.
         key: as in ``Front._connections``, once there is an ``inner``.
         heard: when the server last received a message from it.
@@ -389,10 +416,12 @@ class _Connection:
         counted: its share of what all have under way.
     """
 
-    def __init__(self, listener: _Listener, outer: socket.socket, host: str, longest: int) -> None:
+    def __init__(self, listener: _Listener, outer: socket.socket, host: str, longest: int, number: int) -> None:
         self.listener = listener
         self.outer = outer
         self.host = host
+        self.number = number
+        self.client_key = ""
         self.frames = FrameCounter(longest)
         self.inner: socket.socket | None = None
         self.key: tuple[int, int] | None = None

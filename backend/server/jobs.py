@@ -10,20 +10,22 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from backend.server.clients import DEFAULT_CLIENT
 from backend.server.job_file import JobFile, Statement
 from backend.server.worker_protocol import clip
 from protocol.errors import NotFound, Refused, Unavailable
 from protocol.job_request import JobRequest
 from protocol.messages import FINAL_STATES, Error, JobInfo, JobState, Progress, Submit
 
-LAYOUT = 3
+LAYOUT = 4
 """Written into the database; a server refuses a later one, and 1. Since 2 what is stored is named by BLAKE3, since 3
-retries are counted, forgotten jobs known and states indexed."""
+retries are counted, forgotten jobs known and states indexed, since 4 a job belongs to a client."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -43,6 +45,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     size INTEGER,
     retries INTEGER NOT NULL DEFAULT 0,
     server_ends INTEGER NOT NULL DEFAULT 0,
+    client TEXT NOT NULL DEFAULT 'default',
     CHECK ((state = 'done') = (manifest IS NOT NULL AND size IS NOT NULL)),
     CHECK ((state = 'failed') = (error IS NOT NULL))
 )
@@ -51,10 +54,17 @@ CREATE TABLE IF NOT EXISTS jobs (
 _FORGOTTEN = "CREATE TABLE IF NOT EXISTS forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID"
 """The ids of jobs whose rows were removed: none of them is ever run again."""
 
-_BY_STATE = "CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number)"
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number)",
+    "CREATE INDEX IF NOT EXISTS jobs_by_client ON jobs (client, number)",
+)
 
-_SINCE_2 = ("retries", "server_ends")
-"""Columns that a table of layout 2 does not have yet."""
+_LATER_COLUMNS = {
+    "retries": "INTEGER NOT NULL DEFAULT 0",
+    "server_ends": "INTEGER NOT NULL DEFAULT 0",
+    "client": "TEXT NOT NULL DEFAULT 'default'",
+}
+"""Columns that a table of an earlier layout does not have yet. The jobs in it belong to the client that all shared."""
 
 _NEXT: dict[JobState, frozenset[JobState]] = {
     "queued": frozenset({"running", "cancelled"}),
@@ -70,6 +80,7 @@ class Job(msgspec.Struct, frozen=True):
     """A row.
 
     Attributes:
+        client: whose it is.
         manifest, size: those of the result's manifest, once the job is done.
         retries: how many times it was queued again because its worker was killed or froze.
         server_ends: how many times a server ended that had it, along with its worker.
@@ -90,12 +101,20 @@ class Job(msgspec.Struct, frozen=True):
     size: int | None
     retries: int
     server_ends: int
+    client: str
 
     def progress(self) -> Progress:
         return Progress(self.id, self.seq, self.state, self.stage, self.fraction, self.note, self.error)
 
     def info(self) -> JobInfo:
         return JobInfo(self.id, self.title, self.state, self.stage, self.fraction, self.created)
+
+
+class Contents(NamedTuple):
+    """What an ended job holds in the store: whose it is, and the manifests of its scene and its result, if any."""
+
+    client: str
+    manifests: tuple[str, ...]
 
 
 _COLUMNS = ", ".join(Job.__struct_fields__)
@@ -136,11 +155,11 @@ class Jobs:
         self._unwritten: dict[str, tuple[int, Job | None]] = {}
         """Of jobs with changes to be written: how many, and the job before them, None where it is new."""
         if _emptied(path):
-            raise self._unreadable("the file is empty, and there are folders of jobs beside it")
+            raise _unreadable(path, "the file is empty, and there are folders of jobs beside it")
         try:
             self._file = JobFile(path, self._prepare, wake)
         except sqlite3.Error as error:
-            raise self._unreadable(str(error)) from error
+            raise _unreadable(path, str(error)) from error
         self._file.load(self._table)
         self._live: dict[str, Job] = {}
         """The jobs that have not ended, the oldest first."""
@@ -157,30 +176,24 @@ class Jobs:
     def _prepare(self, file: sqlite3.Connection) -> None:
         layout = file.execute("PRAGMA user_version").fetchone()[0]
         tables = file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if layout not in (0, 2, LAYOUT) or (layout == 0 and tables):
+        if layout not in (0, 2, 3, LAYOUT) or (layout == 0 and tables):
             raise Unavailable(
                 f"The jobs in {self._path} have format {layout}; this server reads format {LAYOUT}.",
                 "Choose another folder with --data, or update the backend.",
             )
         if file.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise self._unreadable("the file is damaged")
+            raise _unreadable(self._path, "the file is damaged")
         if layout == LAYOUT:
             return
         file.execute("BEGIN IMMEDIATE")
         file.execute(_TABLE)
         file.execute(_FORGOTTEN)
-        if layout == 2:
+        if layout:
             _add_columns(file)
-        file.execute(_BY_STATE)
+        for index in _INDEXES:
+            file.execute(index)
         file.execute(f"PRAGMA user_version = {LAYOUT}")
         file.execute("COMMIT")
-
-    def _unreadable(self, reason: str) -> Unavailable:
-        if "full" in reason or "locked" in reason or "disk I/O" in reason:
-            remedy = "Free space there, end the program that uses the file, and start the server again."
-        else:
-            remedy = "Choose another folder with --data, or move that file away; the jobs in it are then not listed."
-        return Unavailable(f"The jobs in {self._path} cannot be read: {reason}.", remedy)
 
     def deliver(self) -> None:
         """Tell what has been written since the last call.
@@ -199,6 +212,11 @@ class Jobs:
         self._file.when_written(act)
 
     @property
+    def trouble(self) -> str:
+        """Why changes are not written at the moment; "" if they are."""
+        return self._file.trouble
+
+    @property
     def all_written(self) -> bool:
         return self._file.idle
 
@@ -212,10 +230,13 @@ class Jobs:
         wanted: Submit,
         accepted: Callable[[Job], object] = _nobody,
         refused: Callable[[str], object] | None = None,
+        *,
+        client: str = DEFAULT_CLIENT,
     ) -> Job:
         """Add a queued job, or find the one that has this id and content already. It can start once it is written.
 
         Args:
+            client: whose it is.
             accepted: called from :meth:`deliver` with the job once it is written.
             refused: called so with the reason, in place of it, where the disk has no room; the job is then not added.
                 Without it the job waits for room.
@@ -232,13 +253,13 @@ class Jobs:
         request = msgspec.json.encode(wanted.request).decode()
         new = not self._select("WHERE id = ?", wanted.job)
         insert = (
-            "INSERT INTO jobs (id, title, scene, request, state, created) VALUES (?, ?, ?, ?, 'queued', ?) "
-            "ON CONFLICT (id) DO NOTHING",
-            (wanted.job, title, wanted.scene, request, time.time()),
+            "INSERT INTO jobs (id, title, scene, request, state, created, client) "
+            "VALUES (?, ?, ?, ?, 'queued', ?, ?) ON CONFLICT (id) DO NOTHING",
+            (wanted.job, title, wanted.scene, request, time.time(), client),
         )
         self._table.execute(*insert)
         job = self.get(wanted.job)
-        if (job.title, job.scene, job.request) != (title, wanted.scene, wanted.request):
+        if (job.client, job.title, job.scene, job.request) != (client, title, wanted.scene, wanted.request):
             raise Refused(f"The job {job.id} was already submitted with different content.", "Submit it with a new id.")
         if not new and wanted.job not in self._unwritten:
             self.when_written(lambda: accepted(self.get(job.id)))
@@ -275,13 +296,26 @@ class Jobs:
             raise NotFound(f"The server has no job {job}.", "Submit it first.")
         return found[0]
 
-    def told(self, job: str) -> Job:
-        """Return the job as it is written; raises as :meth:`get`."""
+    def told(self, job: str, client: str) -> Job:
+        """Return a client's job as it is written.
+
+        Raises:
+            NotFound: if that client has not submitted it, whether or not another has.
+        """
         found = self.get(job)
         _, before = self._unwritten.get(job, (0, found))
-        if before is None:
+        if before is None or before.client != client:
             raise NotFound(f"The server has no job {job}.", "Submit it first.")
         return before
+
+    def unfinished(self, client: str) -> int:
+        """Return how many jobs of a client wait or run."""
+        rows = self._table.execute(
+            "SELECT count(*) FROM jobs INDEXED BY jobs_by_state "
+            "WHERE state IN ('queued', 'running', 'cancelling') AND client = ?",
+            (client,),
+        )
+        return rows.fetchone()[0]
 
     def knows(self, job: str) -> bool:
         """Say whether a job was ever submitted."""
@@ -318,9 +352,9 @@ class Jobs:
     def _forgotten(self, job: str) -> bool:
         return self._table.execute("SELECT 1 FROM forgotten WHERE id = ?", (job,)).fetchone() is not None
 
-    def newest(self, limit: int) -> list[Job]:
-        """Return the newest jobs as they are written, the newest first."""
-        decided = self._select("ORDER BY number DESC LIMIT ?", limit)
+    def newest(self, limit: int, client: str) -> list[Job]:
+        """Return the newest jobs of a client as they are written, the newest first."""
+        decided = self._select("WHERE client = ? ORDER BY number DESC LIMIT ?", client, limit)
         written = [self._unwritten.get(job.id, (0, job))[1] for job in decided]
         return [job for job in written if job is not None]
 
@@ -338,12 +372,15 @@ class Jobs:
         rows = self._table.execute(f"SELECT id {ended} ORDER BY number LIMIT ?", (max(0, min(surplus, most)),))
         return [id for (id,) in rows]
 
-    def contents_of_ended(self) -> list[tuple[str, ...]]:
-        """Return the manifests of the scene and the result, if any, of each job that has ended, the oldest first."""
+    def contents_of_ended(self) -> list[Contents]:
+        """Return what each job that has ended holds in the store, the oldest first."""
         rows = self._table.execute(
-            "SELECT scene, manifest FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY number"
+            "SELECT client, scene, manifest FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY number"
         )
-        return [(scene, manifest) if manifest is not None else (scene,) for scene, manifest in rows]
+        return [
+            Contents(client, (scene, manifest) if manifest is not None else (scene,))
+            for client, scene, manifest in rows
+        ]
 
     def step(self, job: str, stage: str, fraction: float, note: str) -> None:
         """Write how far a running job is."""
@@ -427,6 +464,14 @@ class Jobs:
         return [_job(row) for row in self._table.execute(f"SELECT {_COLUMNS} FROM jobs {clause}", values)]
 
 
+def _unreadable(path: Path, reason: str) -> Unavailable:
+    if "full" in reason or "locked" in reason or "disk I/O" in reason:
+        remedy = "Free space there, end the program that uses the file, and start the server again."
+    else:
+        remedy = "Choose another folder with --data, or move that file away; the jobs in it are then not listed."
+    return Unavailable(f"The jobs in {path} cannot be read: {reason}.", remedy)
+
+
 def _emptied(path: Path) -> bool:
     """Whether the file holds nothing, though a server has had jobs here."""
     folders = path.parent / "jobs"
@@ -435,9 +480,24 @@ def _emptied(path: Path) -> bool:
 
 def _add_columns(file: sqlite3.Connection) -> None:
     present = {row[1] for row in file.execute("PRAGMA table_info(jobs)")}
-    for name in _SINCE_2:
+    for name, kind in _LATER_COLUMNS.items():
         if name not in present:
-            file.execute(f"ALTER TABLE jobs ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+            file.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
+
+
+def shared_by_all(path: Path) -> bool:
+    """Whether the jobs in a file are of a server that did not know whose they are, see :data:`LAYOUT`.
+
+    Raises:
+        Unavailable: if the file cannot be read.
+    """
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(path)) as file:
+            return 0 < file.execute("PRAGMA user_version").fetchone()[0] < LAYOUT
+    except sqlite3.Error as error:
+        raise _unreadable(path, str(error)) from error
 
 
 def _job(row: tuple[Any, ...]) -> Job:

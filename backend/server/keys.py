@@ -1,14 +1,17 @@
-"""The keys of an encrypting server: its own and that of its paired clients, in a file of the data folder."""
+"""The keys of an encrypting server: its own, and the one that all clients with its pairing string share.
+
+They are in a file of the data folder. Clients with a key of their own are in :mod:`backend.server.clients`.
+"""
 
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import zmq
 
+from backend.server.private import readable_by_others, write_private
 from protocol.errors import Unavailable
 from protocol.pairing import Pairing, is_key
 
@@ -29,7 +32,7 @@ class Keys:
 
     @property
     def pairing(self) -> Pairing:
-        return Pairing(zmq.curve_public(self.server.encode()).decode(), self.client)
+        return Pairing(public(self.server), self.client)
 
 
 def load_or_make(data: Path) -> tuple[Keys, bool]:
@@ -53,14 +56,13 @@ def load(data: Path) -> Keys | None:
     path = data / FILE
     try:
         with path.open(encoding="ascii", errors="replace") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            mode = os.fstat(file.fileno()).st_mode
             lines = file.read(1000).split("\n")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise Unavailable(f"The keys in {path} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    # Windows has access lists, which a data folder takes from the folder of its user, and no such mode.
-    if os.name == "posix" and mode & 0o077:
+    if readable_by_others(mode):
         raise Unavailable(
             f"The keys in {path} can be read or changed by other users of this machine.",
             f"Make new ones with: backend pairing --renew --data {data}.",
@@ -82,49 +84,53 @@ def renew(data: Path) -> Keys:
     return _make(data, replace=True)[0]
 
 
-def _make(data: Path, *, replace: bool) -> tuple[Keys, bool]:
+def renew_client(data: Path) -> Keys:
+    """Create a new key for the clients with the pairing string; the server keeps its own.
+
+    Raises:
+        Unavailable: as :func:`load` and :func:`renew`.
+    """
+    known, _ = load_or_make(data)
+    keys = Keys(known.server, new_secret())
+    _write(data, keys, replace=True)
+    return keys
+
+
+def new_secret() -> str:
+    """Return a new secret key, Z85.
+
+    Raises:
+        Unavailable: if libzmq has no encryption.
+    """
     if not zmq.has("curve"):
         raise Unavailable(
             "The installed pyzmq does not support encryption.", "Install pyzmq from PyPI: pip install pyzmq."
         )
-    keys = Keys(zmq.curve_keypair()[1].decode(), zmq.curve_keypair()[1].decode())
-    part = data / f".{FILE}.{os.getpid()}"
+    return zmq.curve_keypair()[1].decode()
+
+
+def public(secret: str) -> str:
+    """Return the public key of a secret one, both Z85."""
+    return zmq.curve_public(secret.encode()).decode()
+
+
+def _make(data: Path, *, replace: bool) -> tuple[Keys, bool]:
+    keys = Keys(new_secret(), new_secret())
     try:
-        data.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{keys.server}\n{keys.client}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            if replace:
-                part.replace(data / FILE)
-            else:
-                _name(part, data / FILE)
-        except FileExistsError:  # another process was faster; its keys are used
-            known = load(data)
-            assert known is not None
-            return known, False
-        finally:
-            part.unlink(missing_ok=True)
+        _write(data, keys, replace=replace)
+    except FileExistsError:  # another process was faster; its keys are used
+        known = load(data)
+        assert known is not None
+        return known, False
+    return keys, True
+
+
+def _write(data: Path, keys: Keys, *, replace: bool) -> None:
+    try:
+        write_private(data / FILE, f"{keys.server}\n{keys.client}\n", replace=replace)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise Unavailable(
             f"Keys cannot be stored in {data}: {error.strerror}.", "Choose another folder with --data."
         ) from error
-    return keys, True
-
-
-def _name(part: Path, final: Path) -> None:
-    """Give a whole file its final name, where there is none of that name.
-
-    Raises:
-        FileExistsError: if there is.
-    """
-    try:
-        os.link(part, final)
-    except FileExistsError:
-        raise
-    except OSError as error:  # a disk without hard links
-        if final.exists():
-            raise FileExistsError from error
-        part.replace(final)

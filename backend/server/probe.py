@@ -22,7 +22,8 @@ def main() -> None:
     channel = take_stdout()
     listen()
     methods = {name: declare(method.settings) for name, method in METHODS.items()}
-    channel.write(msgspec.json.encode(Found(_machine(sys.argv[1]), methods)))
+    machine = _machine(sys.argv[1])
+    channel.write(msgspec.json.encode(Found(machine, methods, _gpus(machine.device))))
     channel.flush()
 
 
@@ -40,6 +41,17 @@ def _machine(wanted: str) -> Facts:
         return Facts(device, torch.cuda.get_device_name()[:200], free, total)
     memory = psutil.virtual_memory()
     return Facts(device, _processor()[:200], memory.available, memory.total)
+
+
+def _gpus(device: str) -> list[str]:
+    """Return what ``CUDA_VISIBLE_DEVICES`` calls each GPU that this process sees, in order."""
+    if device != "cuda":
+        return []
+    import torch
+
+    count = torch.cuda.device_count()
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return visible[:count] if visible else [str(number) for number in range(count)]
 
 
 def _processor() -> str:

@@ -19,7 +19,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from backend.server.front import INNER_HOST, Front
 from backend.server.keys import Keys
-from backend.server.zap_auth import DOMAIN
+from backend.server.known_keys import KnownKeys
+from backend.server.zap_auth import DOMAIN, USER
 from backend.server.zmtp_frames import cost
 from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
@@ -38,12 +39,23 @@ SEAL = 64
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A message that came in, from whom, and what it is an answer or a request number to."""
+    """A message that came in.
+
+    Attributes:
+        peer: whom to answer.
+        id: what it is an answer or a request number to.
+        connection: as :meth:`backend.server.front.Front.number` says. A peer chooses its routing id, and may take the
+            one of another after its end, so it is known by this number.
+        key: the public key of the client, Z85, and the client that it belongs to; "" where nothing is encrypted.
+    """
 
     peer: bytes
     message: AnyMessage
     arrays: list[NDArray]
     id: int
+    connection: int
+    key: str
+    client: str
 
 
 class _Numbered(msgspec.Struct):
@@ -65,6 +77,7 @@ class RouterSocket:
         address: where clients connect; port 0 takes a free one, and :attr:`address` says which.
         lost: called with a peer that is gone or reads nothing.
         keys: what to encrypt with; None for a wire in the clear, on loopback only.
+        known: the keys that are let in, where there are ``keys``.
         high_water: messages that libzmq holds per peer and direction.
 
     Raises:
@@ -79,16 +92,18 @@ class RouterSocket:
         address: Address,
         lost: Callable[[bytes], None],
         keys: Keys | None = None,
+        known: KnownKeys | None = None,
         high_water: int = HIGH_WATER,
     ) -> None:
         if keys is None and not address.is_loopback:
             raise Refused(
                 f"The server does not listen at {address}: other machines can reach that address, and the connection "
                 "is not encrypted.",
-                "Enable encryption, or listen at tcp://127.0.0.1:5757 and use an SSH tunnel.",
+                "Enable encryption, or listen at tcp://127.0.0.1:5757.",
             )
         self.socket = context.socket(zmq.ROUTER)
         self._front = front
+        self._known = known
         self._lost = lost
         self._backlog: dict[bytes, deque[list[Frame]]] = {}
         for option, value in {
@@ -141,20 +156,28 @@ class RouterSocket:
                     one.shutdown(socket.SHUT_RDWR)
 
     def receive(self, limit: int) -> Iterator[Received]:
-        """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error."""
+        """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error.
+
+        Those of keys that have been revoked are dropped, and their connections closed.
+        """
         for _ in range(limit):
             try:
                 first, *rest = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
             peer, frames = first.bytes, [frame.buffer for frame in rest]
-            self._acknowledge(first, rest)
+            key = _key_of(first) if self._known is not None else ""
+            connection = self._acknowledge(first, rest, key)
+            client = self._known.name(key) if self._known is not None else ""
+            if client is None:
+                self._front.drop(frozenset({key}))
+                continue
             try:
                 message, arrays, id = decode(frames)
             except (BadFrames, VersionMismatch) as fault:
                 self.send_fault(peer, fault, _id_of(frames))
             else:
-                yield Received(peer, message, arrays, id)
+                yield Received(peer, message, arrays, id, connection, key, client)
 
     def send(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> None:
         """Send a message, now or, where the peer is slow, when it has read earlier ones."""
@@ -201,11 +224,17 @@ class RouterSocket:
         self.socket.disable_monitor()
         self.socket.close()
 
-    def _acknowledge(self, first: zmq.Frame, frames: list[zmq.Frame]) -> None:
-        """Tell the front which connection a message came by, so that it lets more of that one in."""
+    def _acknowledge(self, first: zmq.Frame, frames: list[zmq.Frame], key: str) -> int:
+        """Tell the front which connection a message came by, so that it lets more of that one in.
+
+        Returns the number of the connection, 0 where it has ended.
+        """
         with contextlib.suppress(OSError, zmq.ZMQError), _borrowed(int(first.get(zmq.SRCFD))) as one:
             port = one.getpeername()[1]
-            self._front.received(self._inner, port, cost([len(frame.buffer) for frame in frames]))
+            number = self._front.number(self._inner, port)
+            self._front.received(self._inner, port, cost([len(frame.buffer) for frame in frames]), key)
+            return number
+        return 0
 
     def _post(self, frames: list[Frame]) -> bool:
         """Hand a message to libzmq; False where the peer's pipe is full. To a peer that is gone all is delivered."""
@@ -231,6 +260,14 @@ def _borrowed(number: int) -> Iterator[socket.socket]:
         yield one
     finally:
         one.detach()
+
+
+def _key_of(frame: zmq.Frame) -> str:
+    """The public key, Z85, of the client that an encrypted frame came from; "" where libzmq does not say."""
+    try:
+        return str(frame.get(USER))
+    except zmq.ZMQError:
+        return ""
 
 
 def _id_of(frames: Sequence[Frame]) -> int:

@@ -20,28 +20,39 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import zmq
 
 from backend.lift_methods import METHODS
+from backend.server import contact, lock
 from backend.server import keys as key_file
-from backend.server import lock
 from backend.server.capabilities import CapabilityProbe
-from backend.server.control import Control
+from backend.server.clients import DEFAULT_CLIENT
+from backend.server.control import CLIENT_JOBS, Control
+from backend.server.counts import Counts
 from backend.server.file_limit import raise_file_limit
 from backend.server.file_loop import FileLoop
 from backend.server.front import Front
-from backend.server.jobs import Job, Jobs
+from backend.server.jobs import Job, Jobs, shared_by_all
+from backend.server.known_keys import KnownKeys
+from backend.server.local_executor import LocalExecutor
+from backend.server.local_gate import LocalGate, load_or_make_token
+from backend.server.log import Log, LogFormat
+from backend.server.metrics import MetricsServer, parse_metrics_address
+from backend.server.owners import Owners
+from backend.server.private import make_private
+from backend.server.ray_cluster import RayCluster, token_of_user
+from backend.server.ray_executor import RayExecutor
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.selections import Selections
-from backend.server.sessions import LIFETIME, Session, Sessions
+from backend.server.sessions import CLIENT_SESSIONS, LIFETIME, Session, Sessions
 from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
 from protocol.address import DEFAULT, parse_bind
-from protocol.errors import Refused, Unavailable
-from protocol.messages import FINAL_STATES, MethodInfo
+from protocol.errors import Fault, Refused, Unavailable
+from protocol.messages import FINAL_STATES, MethodInfo, Overview
 from protocol.store import Store
 from protocol.wire import MAX_FRAME
 
@@ -64,6 +75,9 @@ FORGOTTEN_AT_ONCE = 100
 RECOVERY_PATIENCE = 10.0
 """Seconds for which clients wait until what the end of the last server means to its jobs is written."""
 
+STUCK_AFTER = 10.0
+"""Seconds that a turn of the loop takes at most, while the server is up."""
+
 CONTROL_TURN = 64
 """Messages taken from the socket in one turn of the loop."""
 
@@ -77,7 +91,11 @@ def serve(
     encrypted: bool = False,
     end_with_input: bool = False,
     keep: int = KEEP,
+    limits: ClientLimits | None = None,
     worker_memory: int | None = None,
+    log_format: LogFormat = "text",
+    metrics: str | None = None,
+    ray_address: str | None = None,
     worker_command: Sequence[str] = WORKER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
@@ -95,7 +113,12 @@ def serve(
             closes however that program ends.
         keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
             first.
+        limits: what one client may have.
         worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
+        log_format: of the log, which goes to standard error; see :class:`backend.server.log.Log`.
+        metrics: ``PORT`` or ``HOST:PORT`` of the HTTP server of :mod:`backend.server.metrics`; None for none.
+        ray_address: of the Ray cluster that runs the workers, see :mod:`backend.server.ray_executor`; None for
+            processes of this machine.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
         methods: the lifting methods on offer.
 
@@ -104,7 +127,9 @@ def serve(
         Refused: if another server uses ``data``.
         Unavailable: if the port is in use, ``data`` cannot be used or is full, or its keys are not for use.
     """
+    log = Log(sys.stderr, log_format)
     with (
+        contextlib.closing(log),
         _disk_in_sentences(data),
         Server(
             bind,
@@ -112,9 +137,13 @@ def serve(
             device,
             encrypted=encrypted,
             keep=keep,
+            limits=limits,
             worker_memory=worker_memory,
             worker_command=worker_command,
             methods=methods,
+            log=log,
+            metrics=metrics,
+            ray_address=ray_address,
         ) as server,
         _ended_by_signals(server),
     ):
@@ -131,6 +160,14 @@ def serve(
         server.run()
 
 
+class ClientLimits(NamedTuple):
+    """What one client may have: bytes in the store, jobs that wait or run, and connections."""
+
+    bytes: int | None = None
+    jobs: int = CLIENT_JOBS
+    sessions: int = CLIENT_SESSIONS
+
+
 class Server:
     """A server that is bound and owns its data folder from construction to :meth:`close`.
 
@@ -141,6 +178,7 @@ class Server:
     Attributes:
         address: of the control socket, as clients connect to it.
         keys: what it encrypts with, None where it does not.
+        known_keys: the keys that are let in, None where nothing is encrypted.
         paired_anew: whether they were made just now.
     """
 
@@ -152,17 +190,26 @@ class Server:
         *,
         encrypted: bool = False,
         keep: int = KEEP,
+        limits: ClientLimits | None = None,
         worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
         probe_command: Sequence[str] = PROBE,
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
+        log: Log | None = None,
+        metrics: str | None = None,
+        ray_address: str | None = None,
     ) -> None:
         where = parse_bind(bind)
+        limits = limits or ClientLimits()
         self._stopping = self._broken = False
         self._old_left = True
         self._letters: deque[Callable[[], object]] = deque()
+        self.log = log or Log()
+        self.counts = Counts()
+        self._logged: dict[str, tuple[str, str]] = {}
+        self._turned_at = time.monotonic()
         with contextlib.ExitStack() as opened:
             opened.enter_context(_data_folder(data))
             self.keys, self.paired_anew = (
@@ -170,6 +217,11 @@ class Server:
             )
             self._wake = Wakeup()
             opened.callback(self._wake.close)
+            self.store = Store(data / "store")
+            owners = Owners(data / "files.sqlite")
+            opened.callback(owners.close)
+            if shared_by_all(data / "jobs.sqlite"):
+                owners.adopt(DEFAULT_CLIENT, self.store)
             self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake)
             opened.callback(self.jobs.close)
             if self.jobs.damaged:
@@ -177,13 +229,28 @@ class Server:
                     f"{len(self.jobs.damaged)} jobs in {data / 'jobs.sqlite'} cannot be read.",
                     f"Run backend check {data}, which removes them.",
                 )
-            self.store = Store(data / "store")
-            self.sessions = Sessions(session_lifetime)
-            self.files = FileLoop(self.sessions, self.store, keep, self._scenes_in_use, self._post, self._thread_failed)
+            make_private(data)
+            self.sessions = Sessions(session_lifetime, limits.sessions)
+            self.files = FileLoop(
+                self.sessions,
+                self.store,
+                owners,
+                keep,
+                limits.bytes,
+                self._scenes_in_use,
+                self._post,
+                self._thread_failed,
+            )
             opened.callback(self.files.close)
-            self.workers = Workers(self.jobs, self.store, data / "jobs", worker_command, device, worker_memory)
             self.selections = Selections(self.store, data / "select", selector_command, self._wake)
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
+            if ray_address is None:
+                executor = LocalExecutor(worker_command, self.capabilities)
+            else:
+                cluster = RayCluster(ray_address, token_of_user())
+                executor = RayExecutor(cluster, worker_command, self._wake, self._thread_failed, self.log)
+            opened.callback(executor.close)
+            self.workers = Workers(self.jobs, self.store, data / "jobs", executor, device, worker_memory)
             self.control = Control(
                 self.sessions,
                 self.jobs,
@@ -195,25 +262,35 @@ class Server:
                 self._drop,
                 _name(),
                 methods,
+                limits.jobs,
             )
+            for each in (self.control, self.workers, self.files.uploads):
+                each.log = self.log
+                each.counts = self.counts
             self.workers.pictured = self.control.publish_picture
             self.workers.wake = self._wake
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
             opened.callback(self._front.close)
             context = opened.enter_context(zmq.Context())
-            self._zap_auth = ZapAuthenticator(context, self.keys) if self.keys is not None else None
+            self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
+            self._zap_auth = ZapAuthenticator(context, known) if known is not None else None
             if self._zap_auth is not None:
                 opened.callback(self._zap_auth.close)
-            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys)
+            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys, known)
             opened.callback(self.control_socket.close)
             bulk = self.control_socket.address.next() if where.port else where
             self.bulk_socket = RouterSocket(
-                context, self._front, bulk, self.files.lost, self.keys, high_water=BULK_HIGH_WATER
+                context, self._front, bulk, self.files.lost, self.keys, known, high_water=BULK_HIGH_WATER
             )
             opened.callback(self.bulk_socket.close)
             self.files.socket = self.bulk_socket
             opened.callback(self.files.stop)
             self._front.start()
+            if known is not None:
+                known.start()
+                opened.callback(known.close)
+            else:
+                self.control.gate = LocalGate(load_or_make_token(), self.control_socket.address)
             self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
             self.address = str(self.control_socket.address)
@@ -224,7 +301,15 @@ class Server:
             opened.callback(self._finish)
             self.files.start()
             self._evict()
+            opened.enter_context(contact.told(data, self.address, self.control.token))
+            self.metrics_server = None
+            if metrics is not None:
+                self.metrics_server = MetricsServer(
+                    parse_metrics_address(metrics), self._look, self.counts, lambda: self.alive
+                )
+                opened.callback(self.metrics_server.close)
             self._close = opened.pop_all().close
+        self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
 
     def __enter__(self) -> Server:
         return self
@@ -239,7 +324,9 @@ class Server:
 
     def close(self) -> None:
         """Have the workers write checkpoints and end, put their jobs back into the queue, and let go of everything."""
+        self.log.say("stopping")
         self._close()
+        self.log.say("stopped")
 
     def run(self) -> None:
         """Serve until :meth:`stop`."""
@@ -253,9 +340,18 @@ class Server:
             poller.poll(round(self._pause() * 1000))
             self._wake.clear()
             self._turn()
+            self._turned_at = time.monotonic()
 
         if self._broken:
             raise RuntimeError("a thread ended by an error; its traceback is above")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs, which turns at least once a second."""
+        return time.monotonic() - self._turned_at < STUCK_AFTER
+
+    def _look(self, deliver: Callable[[Overview | Fault], object]) -> None:
+        self._post(lambda: self.control.overviews.ask(deliver))
 
     def _thread_failed(self) -> None:
         self._broken = True
@@ -291,10 +387,35 @@ class Server:
         self.control.push(self.control_socket)
 
     def _changed(self, job: Job) -> None:
+        self._log_change(job)
         self.control.publish(job)
         if job.state in FINAL_STATES:
+            if job.manifest is not None:
+                self.files.grant(job.client, job.manifest)
             self._old_left = True
             self._evict()
+
+    def _log_change(self, job: Job) -> None:
+        """Log a new state or stage of a job; a step within a stage is too little."""
+        before = self._logged.get(job.id, ("queued", ""))
+        self._logged[job.id] = (job.state, job.stage)
+        client = job.client
+        if job.state in FINAL_STATES:
+            self.counts.jobs_ended[job.state] += 1
+            del self._logged[job.id]
+            self.control.submitted.discard(job.id)
+        if before == (job.state, job.stage):
+            return
+        if job.error is not None:
+            code, sentence = job.error.code, job.error.sentence
+            self.log.say("failed", level="error", job=job.id, client=client, code=code, sentence=sentence)
+        elif job.state == "running" and job.stage:
+            self.log.say("stage", job=job.id, client=client, stage=job.stage)
+        elif job.state == "queued":
+            self.counts.worker_losses += 1
+            self.log.say("queued-again", level="warning", job=job.id, client=client, note=job.note)
+        else:
+            self.log.say(job.state, job=job.id, client=client)
 
     def _evict(self) -> None:
         self.files.evict(self.jobs.contents_of_ended())
@@ -308,7 +429,18 @@ class Server:
         self._letters.append(act)
         self._wake()
 
+    def _revoke(self, keys: frozenset[str]) -> None:
+        """Close the connections of keys that have become invalid; from any thread."""
+
+        def drop() -> None:
+            for session in self.sessions.of_keys(keys):
+                self._drop(session)
+            self._front.drop(keys)
+
+        self._post(drop)
+
     def _drop(self, session: Session) -> None:
+        self.log.say("disconnected", client=session.client)
         if session.bulk is not None:
             self.files.forget(session.bulk)
         self.control_socket.forget(session.control)
@@ -337,9 +469,9 @@ def _unusable(data: Path, error: OSError) -> Unavailable:
 
 @contextlib.contextmanager
 def _data_folder(data: Path) -> Iterator[None]:
-    """Make the data folder and hold it."""
+    """Make the data folder, close it to other users, and hold it."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        make_private(data)
         held = lock.hold(data / "lock")
     except OSError as error:
         raise _unusable(data, error) from error

@@ -1,4 +1,4 @@
-"""The connected clients: one session per client that said hello, until it is silent for too long.
+"""The connected clients: one session per connection that said hello, until it is silent for too long.
 
 The server's loop opens and drops sessions; the file loop attaches and detaches their bulk sockets.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 from protocol.errors import Refused
@@ -15,16 +16,24 @@ from protocol.messages import Progress
 LIFETIME = 30.0
 """Seconds of silence after which a session is removed."""
 MAX_SESSIONS = 256
+CLIENT_SESSIONS = 64
+"""Sessions that one client may have unless told otherwise."""
+GIVES_WAY = 5.0
+"""Seconds of silence after which a session gives way to another one of its client: a client speaks every two."""
 
 _SAY_HELLO = "Reconnect: send Hello on the control socket, then Attach on the bulk socket."
 
 
 class Session:
-    """A client.
+    """A connected client.
 
     Attributes:
+        client: whose it is; jobs and files belong to the client.
+        key: its public key, "" where the connection is not encrypted.
         token: presented by the client on bulk.
         control, bulk: the routing ids of its two sockets; bulk is None until it attaches.
+        connection, bulk_connection: their numbers, see :class:`backend.server.router_socket.Received`.
+        program: what the client calls itself.
         seen: time of its last message, on the caller's clock.
         following: the jobs whose progress it receives.
         features: optional protocol features that it supports.
@@ -32,22 +41,33 @@ class Session:
         unsent: per job, the latest progress that was not sent to it yet; it replaces earlier progress.
     """
 
-    def __init__(self, control: bytes, now: float) -> None:
+    def __init__(self, client: str, key: str, control: bytes, connection: int, now: float) -> None:
+        self.client = client
+        self.key = key
         self.token = secrets.token_hex(16)
         self.control = control
         self.bulk: bytes | None = None
+        self.program = ""
         self.seen = now
         self.following: set[str] = set()
         self.features: frozenset[str] = frozenset()
         self.unpictured: set[str] = set()
         self.unsent: dict[str, Progress] = {}
+        self.connection = connection
+        self.bulk_connection = 0
 
 
 class Sessions:
-    """All sessions. Times are seconds of any monotonic clock."""
+    """All sessions. Times are seconds of any monotonic clock.
 
-    def __init__(self, lifetime: float = LIFETIME) -> None:
+    Args:
+        lifetime: seconds of silence that a session survives.
+        each: sessions that one client may have.
+    """
+
+    def __init__(self, lifetime: float = LIFETIME, each: int = CLIENT_SESSIONS) -> None:
         self.lifetime = lifetime
+        self.each = each
         self._by_token: dict[str, Session] = {}
         self._by_control: dict[bytes, Session] = {}
         self._by_bulk: dict[bytes, Session] = {}
@@ -59,29 +79,52 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._by_token)
 
-    def open(self, control: bytes, now: float) -> Session:
-        """Open a session for the peer ``control``; the caller has removed its earlier one."""
-        session = Session(control, now)
+    def open(self, client: str, key: str, control: bytes, connection: int, now: float) -> Session:
+        """Open a session for the peer ``control``; the caller has removed its earlier one, and made room."""
+        session = Session(client, key, control, connection, now)
         with self._lock:
             self._by_token[session.token] = session
             self._by_control[control] = session
         return session
 
-    def surplus(self) -> Session | None:
-        """Return the session to drop where there are more than :data:`MAX_SESSIONS`: that of the longest silence.
+    def in_the_way(self, client: str, now: float) -> Session | None:
+        """Return the session to drop before a client may have another one, None where there is room.
 
-        :mod:`backend.server.front` allows no more connections, so this is one whose connection is gone.
+        A client with too many loses the one of the longest silence. Of too many in all, it is that of the client which
+        has the most. :mod:`backend.server.front` allows no more connections, so that one's connection is gone.
+
+        Raises:
+            Refused: if the client has too many, and none of them is silent.
         """
-        return min(self, key=lambda session: session.seen) if len(self) > MAX_SESSIONS else None
+        own = [session for session in self if session.client == client]
+        if len(own) >= self.each:
+            oldest = min(own, key=lambda session: session.seen)
+            if now - oldest.seen < GIVES_WAY:
+                raise Refused(
+                    f"The client {client} has {len(own)} connections, the most that it may have.",
+                    "Close one of them, or start the server with a larger --client-sessions.",
+                )
+            return oldest
+        if len(self) < MAX_SESSIONS:
+            return None
+        ((most, _),) = Counter(session.client for session in self).most_common(1)
+        return min((each for each in self if each.client == most), key=lambda session: session.seen)
 
     def of_token(self, token: str) -> Session | None:
         return self._by_token.get(token)
 
-    def on_control(self, peer: bytes) -> Session | None:
-        return self._by_control.get(peer)
+    def of_keys(self, keys: frozenset[str]) -> list[Session]:
+        return [session for session in self if session.key in keys]
 
-    def on_bulk(self, peer: bytes) -> Session | None:
-        return self._by_bulk.get(peer)
+    def on_control(self, peer: bytes, connection: int | None = None) -> Session | None:
+        """Return the session of a peer; with ``connection``, only if the peer is still that one."""
+        session = self._by_control.get(peer)
+        return session if session is not None and connection in (None, session.connection) else None
+
+    def on_bulk(self, peer: bytes, connection: int | None = None) -> Session | None:
+        """As :meth:`on_control`, on bulk."""
+        session = self._by_bulk.get(peer)
+        return session if session is not None and connection in (None, session.bulk_connection) else None
 
     def require(self, session: Session | None, now: float) -> Session:
         """Return ``session`` after updating its time of last activity.
@@ -94,18 +137,21 @@ class Sessions:
         session.seen = now
         return session
 
-    def attach(self, token: str, bulk: bytes, now: float) -> Session:
+    def attach(self, token: str, key: str, bulk: bytes, connection: int, now: float) -> Session:
         """Assign the bulk peer ``bulk`` to the session ``token``, replacing its earlier one.
 
         Raises:
-            Refused: if there is no such session.
+            Refused: if there is no such session, or it belongs to another key.
         """
         with self._lock:
-            session = self.require(self.of_token(token), now)
+            session = self.of_token(token)
+            if session is None or session.key != key:
+                raise Refused("The connection is unknown or has expired.", _SAY_HELLO)
+            session.seen = now
             for old in (self.on_bulk(bulk), session):
                 if old is not None:
                     self.detach(old)
-            session.bulk = bulk
+            session.bulk, session.bulk_connection = bulk, connection
             self._by_bulk[bulk] = session
             return session
 

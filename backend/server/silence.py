@@ -40,14 +40,18 @@ class Silence:
         self._looked = self._clock()
         self._window: tuple[float, float] | None = None
 
-    def frozen(self, pid: int) -> str | None:
-        """Return how the process ``pid`` is frozen, as the end of a sentence, None where it may still work."""
+    def frozen(self, pid: int | None) -> str | None:
+        """Return how a process is frozen, as the end of a sentence, None where it may still work.
+
+        Args:
+            pid: its number; None for one of another machine, whose use of the processor cannot be seen.
+        """
         now = self._clock()
         self._silent += min(now - self._looked, _STEP)
         self._looked = now
         if self._silent > BUSY_AFTER:
             return f"made no progress for {BUSY_AFTER / 60:.0f} minutes"
-        if self._silent < min(1.0, IDLE_AFTER):
+        if pid is None or self._silent < min(1.0, IDLE_AFTER):
             return None
         if self._window is None:
             self._window = (self._silent, seconds_of_work(pid))

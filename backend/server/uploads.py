@@ -1,22 +1,28 @@
 """The bulk socket: pulls scene folders from clients, and sends results to them.
 
-A client offers a manifest. The server pulls the manifest file, then the files in it that its store lacks, a few ranges
-at a time per upload, so that clients share the socket fairly and memory is bounded. Received data of an interrupted
-upload is kept, and the next offer of the same folder resumes it.
+A client offers a manifest. The server pulls the manifest file, then the files in it that this client has not sent
+before, also those that the store has from another client (:mod:`backend.server.owners`). It pulls a few ranges at a
+time per upload, so that clients share the socket fairly and memory is bounded. Received data of an interrupted upload
+is kept, and the next offer of the same folder resumes it.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import cast
 
 import numpy as np
 
+from backend.server.client_files import ClientFiles
+from backend.server.counts import Counts
+from backend.server.disk_space import release
+from backend.server.log import Log
+from backend.server.owners import Owners
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
-from protocol.coroutines import finish, map_steps
+from protocol.coroutines import map_steps
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
@@ -46,51 +52,87 @@ CHECK_SLICE = 0.005
 """Seconds of checking a manifest and hashing stored files per turn."""
 RECENT = 3600.0
 """Seconds for which a scene is kept before a job is submitted."""
+_STEP = 200
+"""Files looked up between two moments at which others get their turn."""
 RESERVE = 256 << 20
 """Bytes of disk space that uploads leave free for jobs."""
 
 
 class Upload:
-    """A folder being uploaded: first its manifest, then the files that the store lacks."""
+    """A folder being uploaded: first its manifest, then the files that the client has not sent yet.
 
-    def __init__(self, peer: bytes, offer: Offer, id: int, pull: Pull) -> None:
+    Attributes:
+        files: what the client has.
+        preparing: work to do before the next files are requested; its value is their entries.
+        pull: the requests of the current files; None before the first.
+        files_known: whether these are the files of the folder, and not its manifest.
+    """
+
+    def __init__(self, peer: bytes, offer: Offer, id: int, files: ClientFiles) -> None:
         self.peer = peer
         self.manifest = offer.manifest
         self.id = id
-        self.pull = pull
-        self.unfolding: Generator[None, None, list[FileEntry]] | None = None
+        self.files = files
+        self.preparing: Generator[None, None, list[FileEntry]] | None = None
+        self.pull: Pull | None = None
         self.files_known = False
 
     def expects(self, chunk: Chunk) -> bool:
-        return any(get.digest == chunk.digest and get.offset == chunk.offset for get in self.pull.expected)
+        expected = () if self.pull is None else self.pull.expected
+        return any(get.digest == chunk.digest and get.offset == chunk.offset for get in expected)
 
     @property
     def missing(self) -> int:
         """Bytes that have not arrived yet."""
-        return self.pull.bytes_total - self.pull.bytes_done
+        return 0 if self.pull is None else self.pull.bytes_total - self.pull.bytes_done
 
 
 class Uploads:
     """Answers messages on the bulk socket, and requests the ranges of offered folders.
 
     Args:
-        sessions, store: the server's.
+        sessions, store, owners: the server's.
+        limit: bytes that may belong to one client; None for as many as the store holds.
+        dispensable: gives the manifests of a client that may be removed, the oldest first, as tuples.
+        in_use: gives the manifests of the scenes that jobs wait for or work on.
+
+    Attributes:
+        log: where to say what was stored, and what was not.
+        counts: what has been done since the start.
     """
 
-    def __init__(self, sessions: Sessions, store: Store) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        store: Store,
+        owners: Owners,
+        limit: int | None = None,
+        dispensable: Callable[[str], Sequence[tuple[str, ...]]] = lambda client: (),
+        in_use: Callable[[], Iterable[str]] = lambda: (),
+    ) -> None:
+        self.log = Log()
+        self.counts = Counts()
         self.sessions = sessions
         self.store = store
+        self.owners = owners
         self.uploads: list[Upload] = []
+        self._limit = limit
+        self._dispensable = dispensable
+        self._in_use = in_use
         self._asked = 0
         self._offered: dict[str, float] = {}
         self._gets: dict[bytes, deque[tuple[Get, int]]] = {}
-        """Per client, the ranges it has asked for that it could not take yet: they are read when it can."""
+        """Per peer, the ranges it has asked for that it could not take yet: they are read when it can."""
+
+    def files_of(self, client: str) -> ClientFiles:
+        """Return the store as a client sees it."""
+        return ClientFiles(self.store, self.owners, client)
 
     @property
     def busy(self) -> bool:
         """Whether :meth:`tick` goes on at once."""
         return any(
-            (upload.unfolding is not None and not upload.files_known) or upload.pull.catching_up
+            upload.preparing is not None or (upload.pull is not None and upload.pull.catching_up)
             for upload in self.uploads
         )
 
@@ -113,10 +155,10 @@ class Uploads:
         try:
             answer, arrays = self._answer(received, socket)
         except Fault as fault:
-            socket.send_fault(received.peer, fault, received.id)
+            self._refuse(received.peer, fault, received.id, socket)
         except OSError as error:
             full = Unavailable(f"The server cannot read or write its store: {error.strerror}.")
-            socket.send_fault(received.peer, full, received.id)
+            self._refuse(received.peer, full, received.id, socket)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, arrays, id=received.id)
@@ -127,15 +169,15 @@ class Uploads:
         if received.arrays and not isinstance(message, Chunk):
             raise BadFrames(f"A {type(message).__name__} message must not contain arrays.")
         if isinstance(message, Attach):
-            self._attach(message, received.peer, now)
+            self._attach(message, received, now)
             return Attached(), []
-        session = self.sessions.on_bulk(received.peer)
+        session = self.sessions.on_bulk(received.peer, received.connection)
         if session is None and isinstance(message, Error):
             return None, []
-        self.sessions.require(session, now)
+        session = self.sessions.require(session, now)
         match message:
             case Offer():
-                self._offer(message, received)
+                self._offer(message, received, session.client)
             case Chunk():
                 self._chunk(message, received, socket)
             case Get():
@@ -150,14 +192,15 @@ class Uploads:
                 raise BadFrames(f"A {type(message).__name__} message must not be sent on the bulk socket.")
         return None, []
 
-    def _attach(self, attach: Attach, peer: bytes, now: float) -> None:
-        self.forget(peer)
+    def _attach(self, attach: Attach, received: Received, now: float) -> None:
+        self.forget(received.peer)
         session = self.sessions.of_token(attach.session)
-        if session is not None and session.bulk is not None:
-            self.forget(session.bulk)
-        self.sessions.attach(attach.session, peer, now)
+        earlier = session.bulk if session is not None else None
+        self.sessions.attach(attach.session, received.key, received.peer, received.connection, now)
+        if earlier is not None:
+            self.forget(earlier)
 
-    def _offer(self, offer: Offer, received: Received) -> None:
+    def _offer(self, offer: Offer, received: Received, client: str) -> None:
         if offer.size > MAX_MANIFEST:
             raise Refused(
                 f"The offered manifest has {offer.size} bytes; at most {MAX_MANIFEST} are allowed.", "Send fewer files."
@@ -169,13 +212,13 @@ class Uploads:
             raise Refused(f"{MAX_UPLOADS} uploads are already running.", "Wait until one of them is finished.")
         if len(self.uploads) >= ALL_UPLOADS:
             raise Unavailable(f"The server already takes {ALL_UPLOADS} uploads.", "Try again in a moment.")
-        entry = FileEntry("manifest", offer.size, offer.manifest)
-        finish(self.store.verify([entry]))
-        self.uploads.append(Upload(received.peer, offer, received.id, self._pull([entry])))
+        upload = Upload(received.peer, offer, received.id, self.files_of(client))
+        upload.preparing = self._prepared(upload, [FileEntry("manifest", offer.size, offer.manifest)])
+        self.uploads.append(upload)
 
-    def _pull(self, entries: list[FileEntry]) -> Pull:
-        pull = Pull(self.store, entries)
-        promised = sum(upload.missing for upload in self.uploads)
+    def _pull(self, upload: Upload, entries: list[FileEntry]) -> Pull:
+        pull = Pull(upload.files, entries)
+        promised = sum(other.missing for other in self.uploads if other is not upload)
         if pull.bytes_total and pull.bytes_total + promised + RESERVE > self.store.free_bytes():
             raise Unavailable(
                 f"The server's disk is full; {pull.bytes_total / 1e6:.0f} MB are needed.",
@@ -190,6 +233,8 @@ class Uploads:
         try:
             if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file must contain exactly one array of bytes.")
+            assert upload.pull is not None
+            self.counts.received_bytes += received.arrays[0].nbytes
             upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, received.arrays[0].data))
         except (Fault, OSError) as error:
             self._fail(upload, error, socket)
@@ -203,10 +248,19 @@ class Uploads:
         if isinstance(error, OSError):
             error = Unavailable(f"The server cannot store the upload: {error.strerror}.", "Free some space there.")
         self._end(upload)
-        socket.send_fault(upload.peer, error, upload.id)
+        self._refuse(upload.peer, error, upload.id, socket)
+
+    def _refuse(self, peer: bytes, fault: Fault, id: int, socket: RouterSocket) -> None:
+        self.log.say("refused", level="warning", client=self._client(peer), code=fault.code, sentence=fault.sentence)
+        socket.send_fault(peer, fault, id)
+
+    def _client(self, peer: bytes) -> str | None:
+        session = self.sessions.on_bulk(peer)
+        return session.client if session is not None else None
 
     def _end(self, upload: Upload) -> None:
-        upload.pull.close()
+        if upload.pull is not None:
+            upload.pull.close()
         self.uploads.remove(upload)
 
     def _hand_out(self, peer: bytes, socket: RouterSocket) -> None:
@@ -216,13 +270,17 @@ class Uploads:
             if not socket.takes(peer):
                 break
             get, id = gets.popleft()
+            session = self.sessions.on_bulk(peer)
             try:
+                if session is None or not self.owners.has(session.client, get.digest):
+                    raise not_stored(get.digest)
                 data = self.store.read(get.digest, get.offset, get.length)
             except Fault as fault:
                 socket.send_fault(peer, fault, id)
             except OSError as error:
                 socket.send_fault(peer, Unavailable(f"The server cannot read its store: {error.strerror}."), id)
             else:
+                self.counts.sent_bytes += len(data)
                 socket.send(peer, Chunk(get.digest, get.offset), [np.frombuffer(data, np.uint8)], id=id)
         if not gets:
             self._gets.pop(peer, None)
@@ -248,40 +306,119 @@ class Uploads:
             self._hand_out(peer, socket)
 
     def _ask(self, upload: Upload, socket: RouterSocket) -> None:
-        if upload.pull.done and not upload.files_known and not self._unfold(upload, socket):
+        if upload.preparing is not None and not self._prepare(upload, upload.preparing, socket):
+            return
+        assert upload.pull is not None
+        if upload.pull.done and not upload.files_known:
+            upload.files_known = True
+            upload.preparing = self._unfolded(upload)
             return
         for get in upload.pull.requests():
             self._asked += 1
             socket.send(upload.peer, get, id=self._asked)
-        if upload.pull.done and upload.files_known and upload in self.uploads:
+        if upload.pull.done and upload in self.uploads:
             self._end(upload)
+            self.owners.write()
+            self.log.say(
+                "stored",
+                client=self._client(upload.peer),
+                manifest=upload.manifest[:12],
+                files=upload.pull.files_total,
+                bytes=upload.pull.bytes_total,
+            )
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
-    def _unfold(self, upload: Upload, socket: RouterSocket) -> bool:
-        """Continue from the stored manifest to the files in it; return whether that is done."""
-        upload.unfolding = upload.unfolding or self._sound_entries(upload.manifest)
+    def _prepare(self, upload: Upload, work: Generator[None, None, list[FileEntry]], socket: RouterSocket) -> bool:
+        """Do some of what is to be done before files are requested; return whether that is all."""
         until = time.monotonic() + CHECK_SLICE
         try:
             while time.monotonic() < until:
-                next(upload.unfolding)
+                next(work)
             return False
         except StopIteration as end:
             entries = end.value
-        upload.pull = self._pull(entries)
-        upload.files_known = True
-        unique = {entry.digest: entry.size for entry in entries}
-        wanted = Wanted(
-            upload.manifest,
-            files=upload.pull.files_total,
-            bytes=upload.pull.bytes_total,
-            total_files=len(unique),
-            total_bytes=sum(unique.values()),
-        )
-        socket.send(upload.peer, wanted, id=upload.id)
+        upload.preparing = None
+        upload.pull = pull = self._pull(upload, entries)
+        if upload.files_known:
+            unique = {entry.digest: entry.size for entry in entries}
+            wanted = Wanted(
+                upload.manifest,
+                files=pull.files_total,
+                bytes=pull.bytes_total,
+                total_files=len(unique),
+                total_bytes=sum(unique.values()),
+            )
+            socket.send(upload.peer, wanted, id=upload.id)
         return True
 
-    def _sound_entries(self, manifest: str) -> Generator[None, None, list[FileEntry]]:
-        """Read a stored manifest and remove the damaged ones among the files in it; yields often."""
-        entries = yield from reading_manifest(self.store, manifest)
-        yield from map_steps(lambda _: None, self.store.verify(entries))
+    def _unfolded(self, upload: Upload) -> Generator[None, None, list[FileEntry]]:
+        """Read a stored manifest, and prepare for the files in it; yields often."""
+        entries = yield from reading_manifest(self.store, upload.manifest)
+        return (yield from self._prepared(upload, entries))
+
+    def _prepared(self, upload: Upload, entries: list[FileEntry]) -> Generator[None, None, list[FileEntry]]:
+        """Remove what is damaged of the files that the client has, and make room for the others; yields often."""
+        known: list[FileEntry] = []
+        new: dict[str, int] = {}
+        for count, entry in enumerate(entries):
+            if not self.owners.has(upload.files.client, entry.digest):
+                new[entry.digest] = entry.size
+            elif self.store.has(entry.digest):
+                known.append(entry)
+            if count % _STEP == 0:
+                yield
+        yield from map_steps(lambda _: None, self.store.verify(known))
+        yield from self._make_room(upload, sum(new.values()))
         return entries
+
+    def _make_room(self, upload: Upload, needed: int) -> Generator[None, None, None]:
+        """Remove the oldest of what a client has where it would have too much otherwise; yields often.
+
+        Raises:
+            Refused: if it would still have too much.
+        """
+        client = upload.files.client
+        if self._limit is None or needed == 0:
+            return
+        others = [other for other in self.uploads if other is not upload and other.files.client == client]
+        promised = sum(other.missing for other in others)
+        if (excess := self._excess(client, needed + promised)) <= 0:
+            return
+        dispensable = self._dispensable(client)
+        ended = {manifest for group in dispensable for manifest in group}
+        needed_manifests = {
+            upload.manifest,
+            *(other.manifest for other in others),
+            *self._in_use(),
+            *(set(self.recent()) - ended),
+        }
+        yield from release(self.owners, self.store, client, excess, dispensable, needed_manifests)
+        if self._excess(client, needed + promised) > 0:
+            raise Refused(
+                f"The folder needs {_size(needed)} on the server, and the client {client} may have "
+                f"{_size(self._limit)} there, of which {_size(self.owners.bytes_of(client))} are in use.",
+                "Send fewer or smaller files, or wait until jobs have ended; what they used is removed when it is in "
+                "the way.",
+            )
+
+    def _excess(self, client: str, needed: int) -> int:
+        """Return by how many bytes a client would be above the limit with so many more."""
+        return 0 if self._limit is None else self.owners.bytes_of(client) + needed - self._limit
+
+    def granting(self, client: str, manifest: str, entries: Iterable[FileEntry]) -> Generator[None, None, None]:
+        """Say that a result belongs to a client, which may then ask for its files; yields often."""
+        self.owners.add(client, manifest, self.store.path(manifest).stat().st_size)
+        for count, entry in enumerate(entries):
+            self.owners.add(client, entry.digest, entry.size)
+            if count % _STEP == 0:
+                yield
+        self.owners.write()
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def not_stored(digest: str) -> NotFound:
+    """Return what a client is told that has not a file, whether or not another has it."""
+    return NotFound(f"The file {digest[:12]}… is not stored here.", "Send the folder again.")

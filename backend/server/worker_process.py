@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import subprocess
 import time
@@ -15,6 +16,7 @@ from backend.server import lock, process_tree, worker_protocol
 from backend.server.child_process import CREATION_FLAGS, last_lines
 from backend.server.silence import Silence
 from backend.server.worker_protocol import Said
+from backend.server.worker_reports import WorkerReports
 from protocol.errors import Unavailable
 
 TERMINATE_AFTER = 0.7
@@ -24,8 +26,6 @@ ABANDON_AFTER = 1.6
 """Seconds until a worker counts as ended even if the system has not yet let go of it."""
 _OOM_SCORE = 500
 """Out of 1000: where memory runs out, the system is to take a worker and not the server."""
-_READ = 4 * worker_protocol.MAX_LINE
-"""Bytes read at one go, so that a worker that reports without pause cannot keep the server listening."""
 
 
 class WorkerProcess:
@@ -33,6 +33,7 @@ class WorkerProcess:
 
     Attributes:
         pid: its process number.
+        name: what it is called in the log.
         known: whether this server started it. How another one's ended cannot be known.
         same_boot: whether the machine has run without a restart since the worker began.
     """
@@ -40,26 +41,26 @@ class WorkerProcess:
     def __init__(self, folder: Path, pid: int, token: str, child: subprocess.Popen[bytes] | None) -> None:
         self.folder = folder
         self.pid = pid
+        self.name = f"process {pid}"
         self.known = child is not None
         self.same_boot = True
         self._child = child
-        self._reports = worker_protocol.reports(folder, token)
+        self._reports = WorkerReports(folder, token)
         self._log = folder / worker_protocol.LOG
         self._log_from = 0
-        self._read_to = 0
-        self._buffer = b""
         self._asked: float | None = None
         self._forced = 0
         self._silence = Silence()
         self._gone = False
 
     @classmethod
-    def start(cls, command: Sequence[str], folder: Path) -> WorkerProcess:
+    def start(cls, command: Sequence[str], folder: Path, gpus: Sequence[str] = ()) -> WorkerProcess:
         """Start a worker on a job's folder.
 
         Args:
             command: the program and its first arguments; the folder and a token are added as the last.
             folder: the job's.
+            gpus: those that it is to see, as CUDA calls them; empty for all.
 
         Raises:
             Unavailable: if the program cannot be started.
@@ -76,6 +77,7 @@ class WorkerProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
+                    env=os.environ | {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else None,
                     start_new_session=True,
                     creationflags=CREATION_FLAGS,
                 )
@@ -107,21 +109,7 @@ class WorkerProcess:
 
     def heard(self) -> list[Said]:
         """Return what the worker has said since the last call; lines that mean nothing go to its log."""
-        try:
-            with self._reports.open("rb") as file:
-                file.seek(self._read_to)
-                data = file.read(_READ)
-        except FileNotFoundError:  # it has only just begun
-            return []
-        self._read_to += len(data)
-        *whole, self._buffer = (self._buffer + data).split(b"\n")
-        if len(self._buffer) > worker_protocol.MAX_LINE:
-            whole.append(self._buffer)
-            self._buffer = b""
-        said: list[Said] = []
-        for text in filter(None, whole):
-            line = worker_protocol.unpack(text)
-            said.append(line) if line is not None else self._add_to_log(text[: worker_protocol.MAX_LINE])
+        said = self._reports.heard()
         if said:
             self._silence.broken()
         return said
@@ -194,7 +182,3 @@ class WorkerProcess:
     def _order(self, order: bytes) -> None:
         with contextlib.suppress(OSError):  # a folder that cannot be written: insist() does without
             worker_protocol.write_order(self.folder, order)
-
-    def _add_to_log(self, line: bytes) -> None:
-        with contextlib.suppress(OSError), self._log.open("ab") as log:
-            log.write(line + b"\n")

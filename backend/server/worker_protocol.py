@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.broken_arrays import BROKEN_ARRAY
 from protocol.field_types import Digest, Fraction, Name, Sentence
 from protocol.job_request import JobRequest
 from protocol.messages import MAX_SIDE
@@ -45,7 +46,10 @@ Device = Literal["auto", "cuda", "cpu"]
 
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file ``job.json``: which stored scene, what to do with it on which device, and in how much memory (bytes)."""
+    """The file ``job.json``: which stored scene, what to do with it on which device, and in how much memory (bytes).
+
+    ``gpus`` are the names of the GPUs that the worker was given; empty where it chooses.
+    """
 
     store: str
     title: Name
@@ -53,6 +57,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request: JobRequest
     device: Device
     memory: int | None = None
+    gpus: list[str] = []
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -142,7 +147,7 @@ def read_picture(folder: Path) -> NDArray[np.uint8] | None:
     """Return the newest picture of a job, or None if there is none that can be sent."""
     try:
         picture = np.load(folder / PICTURE, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except BROKEN_ARRAY:
         return None
     good = isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3
     return picture if good and picture.shape[2] == 3 and 0 < max(picture.shape[:2]) <= MAX_SIDE else None

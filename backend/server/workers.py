@@ -1,4 +1,4 @@
-"""Which jobs run: one worker process each, one at a time per device, each followed to its end.
+"""Which jobs run: one worker each, one at a time per GPU, each followed to its end.
 
 A job's end is told only when it is true: "done" when the result is in the store, "cancelled" when the worker is gone. A
 worker that is killed or freezes costs its job nothing but time: the job continues from its checkpoint, some times.
@@ -16,13 +16,16 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from backend.server import worker_protocol
+from backend.server import places, worker_protocol
+from backend.server.counts import Counts
+from backend.server.executor import Executor, Worker
 from backend.server.jobs import Job, Jobs
+from backend.server.log import Log
 from backend.server.shortage import shortage
 from backend.server.store_result import store_result
-from backend.server.worker_process import WorkerProcess
 from backend.server.worker_protocol import Assignment, Device, Done, Failed, Pictured, Step, Stopping, clip
 from protocol.errors import Fault, JobFailed, Unavailable
 from protocol.messages import Error
@@ -43,6 +46,8 @@ RETRIES = 3
 RETRY_AFTER = (0.0, 10.0, 60.0)
 """Seconds from the end of a worker to the first, second and third time that its job starts again: what took the memory
 may be gone then."""
+LOOK_AFTER = 1.0
+"""Seconds that a job waits for a place, at least, before the GPUs are counted: that loads torch in a process."""
 LAST_LINES = 5
 """Lines that are quoted of the log of a worker that was killed."""
 SERVER_ENDS = 2
@@ -54,9 +59,11 @@ _STOPPED = "The server was stopped; the job continues from its last checkpoint."
 class RunningJob:
     """A job whose worker runs, or has ended and left a result that is being stored."""
 
-    def __init__(self, job: Job, device: str, folder: Path, process: WorkerProcess) -> None:
+    def __init__(self, job: Job, device: Device, gpus: Sequence[str], folder: Path, process: Worker) -> None:
         self.job = job.id
-        self.device = device
+        self.device: Device = device
+        self.wanted = job.request.gpus
+        self.gpus = tuple(gpus)
         self.folder = folder
         self.process = process
         self.news: Step | None = None
@@ -69,6 +76,7 @@ class RunningJob:
         self.unwanted = threading.Event()
         self.wait_until = 0.0
         self.settled = False
+        self.began = time.monotonic()
 
 
 class Workers:
@@ -78,7 +86,7 @@ class Workers:
         jobs: the table of jobs.
         store: where scenes are and results go.
         root: holds a folder per job.
-        command: the worker's program and first arguments.
+        executor: starts the workers.
         device: what "auto" means to the jobs: "auto" (the worker decides), "cuda" or "cpu".
         memory: bytes that a worker may use; None for what is usual on this machine.
 
@@ -86,6 +94,8 @@ class Workers:
         pictures: of the jobs that run, the newest each.
         pictured: called with a job whose picture is new.
         wake: called, from a thread, when a result is stored.
+        log: where to say which worker has which job.
+        counts: what has been done since the start.
     """
 
     def __init__(
@@ -93,21 +103,25 @@ class Workers:
         jobs: Jobs,
         store: Store,
         root: Path,
-        command: Sequence[str],
+        executor: Executor,
         device: Device,
         memory: int | None = None,
     ) -> None:
         self.jobs = jobs
         self.store = store
         self.root = root
-        self.command = list(command)
+        self.executor = executor
         self.device: Device = device
         self.memory = memory
         self.runs: list[RunningJob] = []
         self._not_before: dict[str, float] = {}
+        self._look_at = 0.0
+        self._waited = False
         self.pictures: dict[str, NDArray[np.uint8]] = {}
         self.pictured: Callable[[str], object] = lambda job: None
         self.wake: Callable[[], object] = lambda: None
+        self.log = Log()
+        self.counts = Counts()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="results")
 
     def recover(self) -> None:
@@ -118,7 +132,7 @@ class Workers:
         """
         for job in self.jobs.in_state("running", "cancelling"):
             folder = self._folder(job.id)
-            process = WorkerProcess.find(folder)
+            process = self.executor.find(job.id, folder)
             if job.state == "cancelling":
                 if process is not None:
                     process.end()
@@ -127,16 +141,17 @@ class Workers:
             elif process is None:  # its server ended before a worker had begun
                 self.jobs.requeue(job.id, _STOPPED)
             else:
-                run = RunningJob(job, self._device(job), folder, process)
+                run = RunningJob(job, self._device(job), _gpus(folder), folder, process)
                 self.runs.append(run)
-                if not process.runs():
+                self.log.say("worker-found", job=job.id, worker=process.name, runs=process.runs())
+                if not process.runs() or _was_being_stored(folder):
                     self._take_over(run)
 
     def _take_over(self, run: RunningJob) -> None:
         """Settle what can be settled of a job whose worker ended while there was no server, or with it."""
         self._listen_to_all(run)
         # A worker that has come to its end by itself has not ended with the server, unless that was storing its result.
-        if run.process.same_boot and (run.verdict is None or (run.folder / worker_protocol.STORING).exists()):
+        if (run.process.same_boot and run.verdict is None) or _was_being_stored(run.folder):
             ends = self.jobs.server_ended(run.job)
             if ends >= SERVER_ENDS:
                 sentence = f"The server ended {ends} times while it had this job, which is therefore not run again."
@@ -144,7 +159,7 @@ class Workers:
                 self._settle_failed(run, JobFailed.code, sentence, remedy)
                 self._remove(run)
                 return
-        if run.verdict is None:
+        if run.verdict is None and not run.process.runs():
             self.jobs.requeue(run.job, _STOPPED)
             self._remove(run)
 
@@ -162,8 +177,23 @@ class Workers:
                     self._say_waiting(run.job, missing)
                 else:
                     self._give_up(run, error)
-        for job in self._startable():
-            self._start(job)
+        self._look_for_gpus(now)
+        if (missing := self.executor.missing()) is not None:
+            for job in self.jobs.in_state("queued")[:1]:
+                self._say_waiting(job.id, missing)
+            return
+        for job, gpus in self._startable():
+            self._start(job, gpus)
+
+    def _look_for_gpus(self, now: float) -> None:
+        """Have the GPUs found out once a job has waited for a while that might run beside others."""
+        if self.executor.gpus is not None or now < self._look_at:
+            return
+        self._look_at = now + LOOK_AFTER
+        waits = bool(self.runs) and any(self._device(job) != "cpu" for job in self.jobs.in_state("queued"))
+        if waits and self._waited:
+            self.executor.look_for_gpus()
+        self._waited = waits
 
     def _give_up(self, run: RunningJob, error: OSError) -> None:
         """End a job whose folder cannot be used."""
@@ -178,6 +208,7 @@ class Workers:
         now = self.jobs.get(job)
         note = clip(f"The server waits: {missing}.", 2000)
         if now.state in ("queued", "running") and now.note != note:
+            self.log.say("waiting", level="warning", job=job, reason=missing)
             self.jobs.step(job, now.stage, now.fraction, note)
 
     def pause(self) -> float:
@@ -206,8 +237,11 @@ class Workers:
         return len(old) == most
 
     def stop(self) -> None:
-        """Have all workers write checkpoints and end. Their jobs are queued again; those with a result are finished."""
-        waiting = [run for run in self.runs if run.storing is None]
+        """Have workers write checkpoints and end, unless they outlive the server.
+
+        Their jobs are queued again; those with a result are finished.
+        """
+        waiting = [run for run in self.runs if run.storing is None and not self.executor.outlives]
         for run in waiting:
             run.process.ask_to_stop()
         began = time.monotonic()
@@ -224,7 +258,8 @@ class Workers:
                 self._store(run)
             if not run.settled:
                 run.unwanted.set()
-                self._leave(run)
+                if not self.executor.outlives:
+                    self._leave(run)
         self.runs.clear()
         self.jobs.flush(STOP_AFTER)
         self._pool.shutdown()
@@ -240,36 +275,53 @@ class Workers:
         else:
             self.jobs.requeue(run.job, _STOPPED)
 
-    def _startable(self) -> Iterator[Job]:
-        """Yield the queued jobs whose device no running and no earlier job is to use, oldest first."""
-        taken = [run.device for run in self.runs]
+    def _startable(self) -> Iterator[tuple[Job, list[str]]]:
+        """Yield the queued jobs whose places no running and no earlier job is to have, oldest first, and their GPUs."""
+        gpus = self.executor.gpus
+        taken: set[str] = set()
+        for run in self.runs:
+            taken |= places.held(self._place(run.device), run.wanted, run.gpus, gpus)
+        everything = {places.CPU, *([places.ANY_GPU] if gpus is None else gpus)}
         now = time.monotonic()
-        for job in self.jobs.in_state("queued") if _room(taken) else ():
+        for job in self.jobs.in_state("queued") if not everything <= taken else ():
             if now < self._not_before.get(job.id, now):
                 continue
-            device = self._device(job)
-            if not any(device == other or "auto" in (device, other) for other in taken):
-                yield job
-            taken.append(device)
-            if not _room(taken):
+            device = self._place(self._device(job))
+            found = places.find(device, job.request.gpus, taken, gpus)
+            if found is None:
+                taken |= places.reserved(device, gpus)
+            else:
+                taken |= set(found)
+                yield job, [place for place in found if gpus and place in gpus]
+            if everything <= taken:
                 return
+
+    @property
+    def places(self) -> int | None:
+        """How many jobs can run at once; None while it is not known."""
+        return places.number(self.executor.gpus)
 
     def _device(self, job: Job) -> Device:
         return self.device if job.request.device == "auto" else job.request.device
+
+    def _place(self, device: Device) -> Device:
+        """Return the device whose places a job on ``device`` takes."""
+        return "auto" if device == "cpu" and self.executor.only_cpus else device
 
     def _folder(self, job: str) -> Path:
         folder = self.root / job
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job, gpus: list[str]) -> None:
         device = self._device(job)
         try:
             folder = self._folder(job.id)
             store = str(self.store.root.resolve())
-            assignment = Assignment(store, job.title, job.scene, job.request, device, self.memory)
+            assignment = Assignment(store, job.title, job.scene, job.request, device, self.memory, gpus)
+            (folder / worker_protocol.STORING).unlink(missing_ok=True)
             worker_protocol.write_assignment(folder, assignment)
-            process = WorkerProcess.start(self.command, folder)
+            process = self.executor.start(job.id, folder, gpus)
         except (Fault, OSError) as error:
             if (missing := shortage(error)) is not None:
                 self._not_before[job.id] = time.monotonic() + WAIT
@@ -283,7 +335,9 @@ class Workers:
         # A server that ends here leaves a worker of a queued job, which the next one finds as it starts the job.
         self._not_before.pop(job.id, None)
         self.jobs.run(job.id)
-        self.runs.append(RunningJob(job, device, folder, process))
+        self.runs.append(RunningJob(job, device, gpus, folder, process))
+        self.counts.worker_starts += 1
+        self.log.say("worker-started", job=job.id, worker=process.name, device=device, gpus=",".join(gpus))
 
     def _attend(self, run: RunningJob) -> None:
         if run.storing is not None:
@@ -296,6 +350,7 @@ class Workers:
                 self._conclude(run, None)
             elif run.frozen is None and (how := run.process.frozen()) is not None:
                 run.frozen = how
+                self.log.say("worker-frozen", level="warning", job=run.job, worker=run.process.name)
                 run.process.kill()
             return
         self._listen_to_all(run)
@@ -361,9 +416,9 @@ class Workers:
     def _follow_other(self, run: RunningJob) -> None:
         """Follow the worker that holds the folder: an earlier server started it a moment before it ended."""
         run.settled = True
-        other = WorkerProcess.find(run.folder)
+        other = self.executor.find(run.job, run.folder)
         if other is not None and other.runs():
-            self.runs.append(RunningJob(self.jobs.get(run.job), run.device, run.folder, other))
+            self.runs.append(RunningJob(self.jobs.get(run.job), run.device, run.gpus, run.folder, other))
         else:
             self._retry(run, "Another process still holds the job's folder")
 
@@ -417,6 +472,7 @@ class Workers:
                 self._settle_failed(run, error.code, error.sentence, error.remedy)
             else:
                 self.jobs.finish(run.job, *stored)
+                self.counts.job_seconds += time.monotonic() - run.began
                 run.settled = True
                 self._tidy(run.folder)
         self._remove(run)
@@ -450,9 +506,20 @@ class Workers:
         )
 
 
-def _room(taken: Sequence[str]) -> bool:
-    """Whether a job might start beside those that use these devices."""
-    return "auto" not in taken and not {"cuda", "cpu"}.issubset(taken)
+def _was_being_stored(folder: Path) -> bool:
+    """Whether a server was storing the result of a job since the machine's last start."""
+    try:
+        return (folder / worker_protocol.STORING).stat().st_mtime > psutil.boot_time() - worker_protocol.SAME_BOOT
+    except OSError:
+        return False
+
+
+def _gpus(folder: Path) -> list[str]:
+    """Return the GPUs that the worker in a job's folder was given."""
+    try:
+        return worker_protocol.read_assignment(folder).gpus
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors; the worker fails by it
+        return []
 
 
 def _manner(run: RunningJob, status: int | None) -> tuple[str, bool]:

@@ -1,21 +1,23 @@
-"""Authentication: libzmq asks about each client of an encrypted socket, and only paired clients are accepted.
+"""Authentication: libzmq asks about each client of an encrypted socket, and only known keys are accepted.
 
 libzmq asks over a socket inside the process (ZAP, https://rfc.zeromq.org/spec/27), so the server's loop answers without
-a thread. Sockets require an answer (``ZAP_ENFORCE_DOMAIN``), so without an authenticator every client is rejected.
+a thread. Sockets require an answer (``ZAP_ENFORCE_DOMAIN``), so without an authenticator every client is rejected. The
+answer names the key as the user, and libzmq adds that to each message of the connection.
 """
 
 from __future__ import annotations
 
-import hmac
-
 import zmq
 from zmq.utils import z85
 
-from backend.server.keys import Keys
+from backend.server.known_keys import KnownKeys
 
 DOMAIN = b"splatlift"
+USER = "User-Id"
+"""The property of a received frame that names the key, Z85."""
 _PLACE = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
+_KEY_BYTES = 32
 
 
 class ZapAuthenticator:
@@ -23,11 +25,11 @@ class ZapAuthenticator:
 
     Args:
         context: the server's own.
-        keys: the server's.
+        known: the keys that are let in.
     """
 
-    def __init__(self, context: zmq.Context, keys: Keys) -> None:
-        self._paired = z85.decode(zmq.curve_public(keys.client.encode()))
+    def __init__(self, context: zmq.Context, known: KnownKeys) -> None:
+        self._known = known
         self.socket = context.socket(zmq.REP)
         self.socket.linger = 0
         self.socket.bind(_PLACE)
@@ -36,9 +38,10 @@ class ZapAuthenticator:
         """Answer all pending requests."""
         while self.socket.poll(0):
             version, number, domain, _, _, mechanism, *credentials = self.socket.recv_multipart()
-            known = (version, domain, mechanism) == (_VERSION, DOMAIN, b"CURVE") and len(credentials) == 1
-            if known and hmac.compare_digest(credentials[0], self._paired):
-                verdict = [b"200", b"OK", b"paired", b""]
+            asked = (version, domain, mechanism) == (_VERSION, DOMAIN, b"CURVE") and len(credentials) == 1
+            key = z85.encode(credentials[0]).decode() if asked and len(credentials[0]) == _KEY_BYTES else ""
+            if self._known.name(key) is not None:
+                verdict = [b"200", b"OK", key.encode(), b""]
             else:
                 verdict = [b"400", b"not paired", b"", b""]
             self.socket.send_multipart([_VERSION, number, *verdict])

@@ -14,7 +14,8 @@ import zmq
 from protocol import pairing as pairing_string
 from protocol.address import Address, parse
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
-from protocol.messages import MAJOR, MINOR, Attach, Attached, Heartbeat, Hello, Message, Welcome
+from protocol.local_token import prove, read_token, token_file
+from protocol.messages import MAJOR, MINOR, Attach, Attached, Challenge, Heartbeat, Hello, Message, Proof, Welcome
 from protocol.pairing import Pairing
 
 from .coroutines import Runner, Steps, Task
@@ -38,7 +39,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0
 """Seconds between attempts to reconnect; each wait is twice the previous one."""
 
 CLIENT = "SplatLift for Blender"
-FEATURES = ("facts", "picture", "select")
+FEATURES = ("facts", "picture", "proof", "select")
 """Optional protocol features that this client supports."""
 
 
@@ -110,8 +111,8 @@ class Connection:
             raise Refused(
                 f"The server at {where} is on another machine, and the connection is not encrypted without its "
                 "pairing string.",
-                "Enter the pairing string that 'backend pairing' prints on that machine. Or use an SSH tunnel: "
-                "ssh -L 5757:127.0.0.1:5757 -L 5758:127.0.0.1:5758 HOST, then connect to tcp://127.0.0.1:5757.",
+                "Enter the pairing string that 'backend pairing' prints on that machine. Through an SSH tunnel it is "
+                "needed as well: start the server with --encrypt.",
             )
         if keys is not None and not zmq.has("curve"):
             raise Unavailable("The installed pyzmq does not support encryption.", "Install pyzmq from PyPI.")
@@ -239,7 +240,7 @@ class Connection:
                 self._lose(None)
                 continue
             except Fault as reason:
-                if isinstance(reason, VersionMismatch | _EncryptionMismatch) or (
+                if isinstance(reason, VersionMismatch | _EncryptionMismatch | _AnotherUser) or (
                     isinstance(reason, BadFrames) and not self._is_connected
                 ):
                     self._drop(send_bye=False)
@@ -250,7 +251,11 @@ class Connection:
             wait = min(2 * wait, LONGEST_WAIT)
 
     def _handshake(self, sockets: Sockets, dispatcher: Dispatcher, address: Address) -> Steps[None]:
-        welcome = yield from dispatcher.ask(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Welcome)
+        welcome = yield from dispatcher.ask(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Message)
+        if isinstance(welcome, Challenge) and not sockets.encrypted:
+            welcome = yield from _show_user(welcome, dispatcher, address)
+        if not isinstance(welcome, Welcome):
+            raise BadFrames(f"The server answered with a {type(welcome).__name__} instead of a Welcome.")
         if welcome.protocol[0] != MAJOR:
             raise VersionMismatch(
                 f"{welcome.server} uses protocol {welcome.protocol[0]}, this add-on uses protocol {MAJOR}.",
@@ -358,6 +363,32 @@ def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted
         f"The server at {address} only accepts encrypted connections, but no pairing string was entered.",
         "Enter the pairing string. To print it, run 'backend pairing' on the server's machine.",
     )
+
+
+class _AnotherUser(Refused):
+    """The server was started by another user; retrying does not help."""
+
+
+def _show_user(challenge: Challenge, dispatcher: Dispatcher, address: Address) -> Steps[Welcome]:
+    """Show a server without encryption that this program runs for the user who started it."""
+    refused = _AnotherUser(
+        f"The server at {address} lets in only programs of the user who started it, or it is on another machine.",
+        "Start it with: backend serve --encrypt, and enter the pairing string that 'backend pairing' prints there.",
+    )
+    token = _own_token()
+    if token is None:
+        raise refused
+    try:
+        return (yield from dispatcher.ask(Proof(prove(token, challenge.nonce, address)), Welcome))
+    except Refused as reason:
+        raise refused from reason
+
+
+def _own_token() -> str | None:
+    try:
+        return read_token(token_file())
+    except RuntimeError:  # this user has no folder
+        return None
 
 
 class _Suspended(Exception):

@@ -56,7 +56,7 @@ class Job:
         bytes_done, bytes_total: of the stage, if it transfers files.
         speed: bytes per second, if it transfers files; None while unknown.
         left: seconds until the stage is done; None while unknown.
-        ahead: number of jobs before this one in the server's queue.
+        ahead: number of jobs of this client before this one in the server's queue.
         picture: the latest preview, (H, W, 3) uint8 with the first row at the top, or None.
         pictures: number of previews received.
         left_out: links out of the scene folder, which are not uploaded.

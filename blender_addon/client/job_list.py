@@ -114,7 +114,7 @@ class JobList:
             job.fail(reason)
 
     def _update_queue(self, dispatcher: Dispatcher) -> Steps[None]:
-        """Ask how many jobs, of any client, are queued before each of ours."""
+        """Ask how many jobs of this client, from any computer, are queued before each of ours."""
         if not any(job.state == "queued" for job in self.jobs):
             return
         answer = yield from dispatcher.ask(Status(100), Jobs)

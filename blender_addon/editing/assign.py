@@ -9,7 +9,7 @@ from protocol.errors import BadArgument
 
 from .modes import outside_edit_mode
 from .moving import Taken, cut, join_rows
-from .parts import background_for, check_parts, pieces_of, refresh_or_dissolve, refresh_part
+from .parts import background_for, check_parts, inner_of, pieces_of, points_of, refresh_or_dissolve, refresh_part
 from .selection import selected
 
 
@@ -17,7 +17,8 @@ from .selection import selected
 def assign(parts: Iterable[Any], to: Any) -> int:
     """Move the selected Gaussians of objects to the object ``to`` and return their number.
 
-    They keep their position and get the label of ``to``. Objects that become empty are removed.
+    They keep their position and get the label of ``to``; if that has parts, they join the largest. Objects that become
+    empty are removed.
 
     Raises:
         BadArgument: if nothing is selected outside of ``to``, or ``to`` belongs to another scene.
@@ -29,7 +30,7 @@ def assign(parts: Iterable[Any], to: Any) -> int:
     if not taken:
         raise BadArgument(f"All selected Gaussians already belong to {to.name}.", "Select Gaussians in Edit Mode.")
     moved = sum(int(rows.sum()) for _, rows in taken)
-    there = pieces_of(to)
+    there = sorted(pieces_of(to), key=lambda piece: -points_of(piece.thing) if inner_of(piece) else 0)
     if not there:
         (piece, rows), *taken = taken
         there = [cut(piece, rows, to, to.name)]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
-from protocol.result.names import LABEL
+from protocol.result.names import LABEL, PART
 
 from ..splats.attributes import PADDED
 from ..splats.columns import count_of, resize
@@ -142,10 +142,21 @@ def read_column(data: Any, name: str) -> NDArray:
     return values[:, 0] if width == 1 else values
 
 
-def relabel(data: Any, label: int) -> None:
-    """Set the label of every point, if points have labels."""
-    if data.attributes.get(LABEL) is not None and count_of(data):
-        data.attributes[LABEL].data.foreach_set("value", np.full(count_of(data), label, np.int32))
+def relabel(data: Any, label: int, part: int | None = None) -> None:
+    """Set the label of every point, and its part, if points have them.
+
+    Args:
+        part: None if the object has no inner parts; points that come from another object are then in no part.
+    """
+    count = count_of(data)
+    if not count:
+        return
+    columns = {name: read_column(data, name) for name in (LABEL, PART) if name in data.attributes}
+    if PART in columns:
+        kept = np.where(columns[LABEL] == label, columns[PART], 0) if part is None and LABEL in columns else part or 0
+        data.attributes[PART].data.foreach_set("value", np.full(count, kept, np.int32))
+    if LABEL in columns:
+        data.attributes[LABEL].data.foreach_set("value", np.full(count, label, np.int32))
 
 
 def _kinds(data: Any) -> Iterator[tuple[str, str]]:

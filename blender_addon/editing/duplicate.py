@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .modes import into_object_mode
-from .parts import check_parts, copy_piece, new_part, pieces_of, refresh_part
+from .parts import Counterparts, check_parts, copy_piece, new_part, pieces_of, refresh_part
 
 
 @into_object_mode
@@ -19,8 +19,10 @@ def duplicate(parts: Iterable[Any]) -> list[Any]:
     made = []
     for part in check_parts(parts):
         new = new_part(part, part.name)
+        places = Counterparts(new, part)
         for piece in pieces_of(part):
-            copy_piece(piece, new, new.name)
+            place = places.of(piece)
+            copy_piece(piece, place, place.name)
         refresh_part(new)
         made.append(new)
     return made

@@ -18,7 +18,7 @@ from ..splats.collections import ASIDE, BENEATH, SURFACE_OF
 from ..splats.mesh import add_surface
 from .modes import into_object_mode
 from .origin import origin_of
-from .parts import Piece, aside_of, check_parts, pieces_of, points_of
+from .parts import Piece, aside_of, check_parts, inner_of, pieces_of, points_of
 
 Form = Literal["GAUSSIANS", "MESH"]
 
@@ -30,8 +30,8 @@ def show_form(parts: Iterable[Any], form: Form) -> None:
     A mesh that was never in the file is read from the result folder.
 
     Raises:
-        BadArgument: if there are no objects, ``form`` is neither, or an object was edited since its mesh was made;
-            nothing is changed then.
+        BadArgument: if there are no objects, ``form`` is neither, an object was edited since its mesh was made, or is
+            shown as parts; nothing is changed then.
         BadResult: if the result has no mesh of an object.
     """
     if form not in get_args(Form):
@@ -43,6 +43,11 @@ def show_form(parts: Iterable[Any], form: Form) -> None:
                 if piece.surface is not None:
                     _uncover(piece)
         return
+    parted = next((part for part in several if any(map(inner_of, pieces_of(part)))), None)
+    if parted is not None:
+        raise BadArgument(
+            f"{parted.name!r} is shown as parts, which have no meshes.", "Import the result again and show it as Mesh."
+        )
     wanted = [(part, pieces_of(part)[0]) for part in several]
     bare = [(part, piece) for part, piece in wanted if piece.surface is None]
     # All are read before any is changed.

@@ -23,7 +23,9 @@ def isolate(parts: Iterable[Any]) -> None:
     for part in _all_parts(scene_of(several[0])):
         if HIDDEN not in part:
             part[HIDDEN] = part.hide_viewport
-        part.hide_viewport = part not in several
+        part.hide_viewport = part not in several and not any(
+            each in part.children_recursive or part in each.children_recursive for each in several
+        )
 
 
 @outside_edit_mode
@@ -37,7 +39,7 @@ def show_others(scene: Any) -> None:
 
 def is_isolating(scene: Any) -> bool:
     """Whether objects of a scene are shown alone."""
-    return any(HIDDEN in part for part in scene.children)
+    return any(HIDDEN in part for part in scene.children_recursive)
 
 
 def _all_parts(scene: Any) -> list[Any]:

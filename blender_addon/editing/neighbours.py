@@ -71,8 +71,8 @@ def connected(points: Floats, width: float, owners: NDArray[np.intp] | None = No
     """
     if len(points) == 0 or width <= 0:
         return np.zeros(len(points), np.intp)
-    cells, cell_of = np.unique(_cells(points, width), return_inverse=True)
-    links = list(_touching(cells))
+    cells, cell_of = np.unique(cells_of(points, width), return_inverse=True)
+    links = list(touching(cells))
     if owners is not None and len(owners):
         links.append((cell_of[owners], cell_of[len(points) - len(owners) :]))
     roots = _components(
@@ -92,11 +92,11 @@ def around(points: Floats, rows: NDArray[np.bool_], reach: float) -> NDArray[np.
     """
     if reach <= 0 or not rows.any():
         return rows.copy()
-    cells, cell_of = np.unique(_cells(points, reach / 2), return_inverse=True)
+    cells, cell_of = np.unique(cells_of(points, reach / 2), return_inverse=True)
     chosen = np.zeros(len(cells), bool)
     chosen[cell_of[rows]] = True
     near = chosen.copy()
-    for one, other in _touching(cells):
+    for one, other in touching(cells):
         near[other[chosen[one]]] = True
         near[one[chosen[other]]] = True
     return rows | near[cell_of]
@@ -150,7 +150,7 @@ def _axis(quats: Floats, axis: int) -> Floats:
     return np.stack(columns[axis], axis=1).astype(np.float32)
 
 
-def _cells(points: Floats, width: float) -> Cells:
+def cells_of(points: Floats, width: float) -> Cells:
     """Return the cell (N,) of each point as one number; adjacent cells have constant differences."""
     low, high = _bounds(points)
     width = max(width, float((high - low).max()) / (_MOST - 4))
@@ -168,7 +168,7 @@ def _step(x: int, y: int, z: int) -> int:
     return (x << 2 * _BITS) + (y << _BITS) + z
 
 
-def _touching(cells: Cells) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def touching(cells: Cells) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield each pair of adjacent ``cells`` (ascending) once, as two arrays of indices.
 
     Cells along z have consecutive numbers, so one search finds three neighbours in another column.

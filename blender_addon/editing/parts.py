@@ -1,7 +1,8 @@
 """The collections of objects that edits work on, and the Blender objects in them that hold Gaussians.
 
-A part is the collection of an object or of the background. It contains one or more pieces, each of which holds
-Gaussians. If objects are shown as meshes, the Gaussians are a hidden child of the mesh.
+A part is the collection of an object, of the background, or of an inner part: a part of an object, whose collection is
+in that of the object. It contains one or more pieces, each of which holds Gaussians. If objects are shown as meshes,
+the Gaussians are a hidden child of the mesh.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from ..splats.collections import (
     HULL,
     SURFACE_OF,
     lay_beneath,
-    linear,
     nearest_tag,
     splat_objects,
 )
 from ..splats.columns import count_of
 from ..splats.marks import recount
+from ..splats.painting import paint
 from .columns import relabel
 
-KINDS = ("OBJECT", "BACKGROUND")
+KINDS = ("OBJECT", "PART", "BACKGROUND")
 
 
 class Piece(NamedTuple):
@@ -93,18 +94,62 @@ def check_parts(parts: Iterable[Any]) -> list[Any]:
 def new_part(like: Any, name: str) -> Any:
     """Create the collection of a new object in the scene of ``like``, with a new label, id and colour.
 
+    At the level of parts, if ``like`` is an inner part, the new collection is another part of the same object.
+
     Raises:
         BadArgument: if the scene has as many objects as a result can have.
     """
     scene = scene_of(like)
-    label = 1 + max(each.splatlift.label for each in scene.children_recursive)
-    if label > MAX_LABEL:
-        raise BadArgument(f"A scene cannot have labels above {MAX_LABEL}.", "Merge objects first.")
-    part = _add(scene, like, "OBJECT", name)
-    part.splatlift.label = label
-    part.splatlift.confidence = like.splatlift.confidence
-    recolour(part, colour_of(label))
-    return part
+    if like.splatlift.kind == "PART" and scene.splatlift.level == "PART":
+        return new_inner(session.object_of(like), like, name)
+    return _new(scene, scene, like, "OBJECT", name)
+
+
+def new_inner(whole: Any, like: Any, name: str) -> Any:
+    """Create the collection of a new part of the object ``whole``, with a new label, id and colour.
+
+    Raises:
+        BadArgument: if the scene has as many parts as a result can have.
+    """
+    return _new(scene_of(whole), whole, like, "PART", name)
+
+
+class Counterparts:
+    """Where pieces go that become a new object: each part of the old object gets a part in the new one.
+
+    Args:
+        new: the collection of the new object or part.
+        old: that of the old one. If it is an inner part, ``new`` has no parts.
+    """
+
+    def __init__(self, new: Any, old: Any) -> None:
+        self._new = new
+        self._is_flat = "PART" in (new.splatlift.kind, old.splatlift.kind)
+        self._made: dict[Any, Any] = {}
+
+    def of(self, piece: Piece) -> Any:
+        """Return the collection for a piece of the old object."""
+        inner = inner_of(piece)
+        if inner is None or self._is_flat:
+            return self._new
+        if inner not in self._made:
+            self._made[inner] = new_inner(self._new, inner, inner.name)
+        return self._made[inner]
+
+
+def inner_of(piece: Piece) -> Any:
+    """Return the inner part that a piece is in, or None."""
+    return next((each for each in piece.seen.users_collection if each.splatlift.kind == "PART"), None)
+
+
+def nest(part: Any) -> None:
+    """Make a part without inner parts one with a single inner part that holds all of it."""
+    if session.parts_of_object(part):
+        return
+    inner = new_inner(part, part, part.name)
+    for thing in list(part.objects):
+        part.objects.unlink(thing)
+        inner.objects.link(thing)
 
 
 def background_for(like: Any) -> Any:
@@ -122,37 +167,56 @@ def recolour(part: Any, colour: Sequence[float]) -> None:
     """Set the sRGB colour of a part: in the list, of its collection's icon, and in views by object colour."""
     r, g, b = colour
     part.splatlift.colour = (r, g, b)
-    part.color_tag = nearest_tag((r, g, b)) if part.splatlift.kind == "OBJECT" else "NONE"
-    for thing in part.all_objects:
-        thing.color = linear((r, g, b))
+    part.color_tag = "NONE" if part.splatlift.kind == "BACKGROUND" else nearest_tag((r, g, b))
+    paint(scene_of(part))
 
 
 def refresh_part(part: Any) -> None:
-    """Update the labels and the count of a part after its Gaussians have changed."""
-    pieces = pieces_of(part)
-    for piece in pieces:
+    """Update the labels, the count and the colours of a part after its Gaussians have changed."""
+    whole = session.object_of(part)
+    for piece in pieces_of(part):
         # Catch up before relabelling: the old labels separate Gaussians that Blender's Join has combined. Exports
         # report moves that cannot be applied.
         with suppress(BadSplats):
             catch_up(piece.thing.data)
-        relabel(piece.thing.data, part.splatlift.label)
+        inner = inner_of(piece)
+        relabel(piece.thing.data, whole.splatlift.label, inner.splatlift.label if inner is not None else None)
         recount(piece.thing.data)
-    part.splatlift.count = sum(points_of(piece.thing) for piece in pieces)
+    for each in {part, whole, *session.parts_of_object(part)}:
+        each.splatlift.count = sum(points_of(thing) for thing in splat_objects(each))
+    paint(scene_of(part))
 
 
 def refresh_or_dissolve(part: Any, heir: Any) -> None:
-    """As :func:`refresh_part`; an empty part is dissolved into ``heir``."""
+    """As :func:`refresh_part`; an empty part is dissolved into ``heir``, and an empty inner part of it into itself."""
     for piece in [piece for piece in pieces_of(part) if not points_of(piece.thing)]:
         remove_piece(piece)
     refresh_part(part)
     if not part.splatlift.count:
         dissolve_part(part, heir)
+        return
+    for inner in [each for each in part.children if each.splatlift.kind == "PART" and not splat_objects(each)]:
+        dissolve_part(inner, part)
 
 
 def dissolve_part(part: Any, heir: Any) -> None:
-    """Remove the collection of a part; other objects in it move to the collection ``heir``."""
+    """Remove the collection of a part; other objects in it move to the collection ``heir``.
+
+    An object whose last part this was is dissolved too.
+    """
+    whole = session.object_of(part)
+    is_inner = whole != part
     for child in list(part.children):
-        heir.children.link(child)
+        if child.splatlift.kind == "PART":
+            _dissolve(child, heir)
+        else:
+            heir.children.link(child)
+    _dissolve(part, heir)
+    if is_inner and not splat_objects(whole):
+        dissolve_part(whole, heir)
+
+
+def _dissolve(part: Any, heir: Any) -> None:
     for thing in list(part.objects):
         part.objects.unlink(thing)
         if thing.get(BENEATH) or thing.users_collection:
@@ -165,7 +229,10 @@ def dissolve_part(part: Any, heir: Any) -> None:
 
 
 def remove_part(part: Any) -> None:
-    """Remove a part and everything in it from the file."""
+    """Remove a part and everything in it from the file, and an object whose last part it was."""
+    whole = session.object_of(part)
+    if whole != part and not set(splat_objects(whole)) - set(splat_objects(part)):
+        part = whole
     things = list(part.all_objects)
     for child in part.children_recursive:
         bpy.data.collections.remove(child)
@@ -226,18 +293,33 @@ def copy_piece(piece: Piece, part: Any, name: str) -> Piece:
 
 
 def name_part(part: Any, name: str) -> None:
-    """Rename a part's collection and the objects in it."""
+    """Rename a part's collection and the objects in it, but for those of its inner parts."""
     part.name = part.splatlift.label_name = name
-    for piece in pieces_of(part):
+    inner = part.splatlift.kind == "PART"
+    for piece in [piece for piece in pieces_of(part) if inner or inner_of(piece) is None]:
         piece.seen.name = name
         piece.seen.data.name = name
         if piece.surface is not None:
             piece.thing.name = piece.thing.data.name = f"{name} Gaussians"
 
 
-def _add(scene: Any, like: Any, kind: str, name: str) -> Any:
+def _new(scene: Any, parent: Any, like: Any, kind: str, name: str) -> Any:
+    """Create the collection of a new object or part in ``parent``, with a label that its kind does not have yet."""
+    known = [each.splatlift for each in scene.children_recursive if each.splatlift.kind == kind]
+    label = 1 + max((each.label for each in known), default=0)
+    if label > MAX_LABEL:
+        raise BadArgument(f"A scene cannot have labels above {MAX_LABEL}.", "Merge objects first.")
+    part = _add(parent, like, kind, name)
+    part.splatlift.label = label
+    part.splatlift.confidence = like.splatlift.confidence
+    highest = max(each.splatlift.label for each in scene.children_recursive if each.splatlift.kind != "PART")
+    recolour(part, colour_of(highest + label if kind == "PART" else label))
+    return part
+
+
+def _add(parent: Any, like: Any, kind: str, name: str) -> Any:
     part: Any = bpy.data.collections.new(name)
-    scene.children.link(part)
+    parent.children.link(part)
     known, source = part.splatlift, like.splatlift
     known.kind = kind
     known.scene_id = source.scene_id

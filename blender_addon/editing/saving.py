@@ -11,6 +11,8 @@ The new folder is a normal result, which can be imported, exported and edited ag
   or duplication, ``splat_row``: the row of a Gaussian in the ``splats.ply`` before all edits. Gaussians are stored at
   their captured position; ``matrix`` moves them. The background has no row for a matrix, so its transform is applied.
   If an object has several pieces, they are stored relative to the first.
+- ``parts.json`` and the column ``part``, if the result has them: the parts that the objects have now, with their names
+  and colours.
 - ``embedding.npy`` in the same order. ``objects/NNNN.ply`` with ``matrix`` applied. ``meshes/NNNN.ply`` of objects that
   are shown as meshes, or whose Gaussians are unchanged.
 - ``before-edits/``: the whole result before the first edit. ``labels/`` and ``overview.png`` show the original scene;
@@ -57,13 +59,13 @@ from protocol.result.names import (
     mesh_path,
     object_path,
 )
+from protocol.result.parts import read_parts, write_parts
 from protocol.result.rows import Rows, read_rows
 from protocol.result.table import Matrix4, ObjectRow, object_row, read_table, rewrite_table
 from protocol.splats import Splats, merge
 from protocol.store import link_or_copy
 from protocol.transform import decompose, transform
 
-from ..splats.attributes import read_splats
 from ..splats.collections import placement_of
 from ..splats.columns import COLOUR, read_positions
 from ..splats.export import UNMOVED, world_matrix
@@ -71,6 +73,7 @@ from ..splats.mesh import INVENTED, texture_of
 from .modes import outside_edit_mode
 from .origin import origin_of
 from .parts import Piece, parts_of, pieces_of, recolour, refresh_part
+from .saving_parts import inner_parts, named, read_piece, separate_inner, with_true_parts
 from .surfaces import relative
 
 OF_LABELS = (LABELS, OVERVIEW)
@@ -140,6 +143,7 @@ def save_edits(scene: Any) -> Path:
     bpy.context.view_layer.update()
     parts = parts_of(scene)
     _separate_labels(parts)
+    separate_inner(parts)
     edited = [_edited(part, _frame(scene)) for part in parts]
     if not edited:
         raise BadSplats("The scene has no Gaussians left to save.", "Undo the last deletion.")
@@ -148,7 +152,7 @@ def save_edits(scene: Any) -> Path:
             _copy_tree(folder, new, leave=(SPLATS, TABLE, EMBEDDING, *OF_OBJECTS))
             if before.folder == folder:
                 _copy_tree(folder, new / BACKUP, leave=())
-            if not _write_gaussians(new, edited, before):
+            if not _write_gaussians(new, edited, before, folder):
                 for name in OF_LABELS:
                     _drop(new / name)
             _write_objects(new, edited, before)
@@ -199,8 +203,8 @@ def _edited(part: Any, frame: NDArray[np.float64]) -> Edited:
         matrix = np.eye(4)
     try:
         decompose(matrix)
-        splats = [read_splats(first.thing.data)]
-        splats += [_moved(read_splats(each.thing.data), relative(first.thing, each.thing)) for each in rest]
+        splats = [read_piece(first)]
+        splats += [_moved(read_piece(each), relative(first.thing, each.thing)) for each in rest]
         whole = merge(splats) if rest else splats[0]
         origin = origin_of(first.thing)
         if origin.any():
@@ -219,12 +223,18 @@ def _moved(splats: Splats, matrix: NDArray[np.float64]) -> Splats:
     return splats if np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED) else transform(splats, matrix)
 
 
-def _write_gaussians(folder: Path, edited: list[Edited], before: Original) -> bool:
-    """Write ``splats.ply`` and the embedding; return whether all Gaussians have their original labels and positions."""
+def _write_gaussians(folder: Path, edited: list[Edited], before: Original, present: Path) -> bool:
+    """Write ``splats.ply``, the table of parts and the embedding of the edited result of the folder ``present``.
+
+    Returns whether all Gaussians have their original labels and positions.
+    """
     whole = merge([each.splats.with_columns(**{LABEL: _labels(each)}) for each in edited])
     places = before.places_of(whole)
     order = np.argsort(places, kind="stable")
     whole, places = whole.pick(order), places[order]
+    table, whole = with_true_parts(read_parts(before.folder), whole, before.labels[places])
+    if table is not None:
+        write_parts(folder, named(table, names_of(inner_parts([each.part for each in edited])), read_parts(present)))
     untouched = np.array_equal(places, np.arange(before.known.count))
     names = [name for name in before.columns if name in whole.extra and name != ROW]
     kept = {name: whole.extra[name] for name in names}

@@ -39,13 +39,19 @@ def read_selection(data: Any) -> NDArray[np.bool_]:
 
 def write_selection(data: Any, rows: NDArray[np.bool_]) -> None:
     """Select the points of ``rows``, (N,) bool, and no others."""
+    if len(rows):
+        store_selection(data, rows)
+        data.update_tag()
+
+
+def store_selection(data: Any, rows: NDArray[np.bool_]) -> None:
+    """As :func:`write_selection`, in Object Mode, where nothing shows it: the data is not evaluated again."""
     if not len(rows):
         return
     name = _NAMES[0] if hasattr(data, "vertices") else _NAMES[1]
     if name not in data.attributes:
         data.attributes.new(name, "BOOLEAN", "POINT")
     data.attributes[name].data.foreach_set("value", np.ascontiguousarray(rows, bool))
-    data.update_tag()
 
 
 def active_point(thing: Any) -> int | None:

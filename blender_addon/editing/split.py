@@ -12,7 +12,16 @@ from protocol.errors import BadArgument
 from .modes import into_object_mode
 from .moving import cut
 from .neighbours import connected_pieces
-from .parts import check_parts, new_part, pieces_of, refresh_or_dissolve, refresh_part
+from .parts import (
+    Counterparts,
+    check_parts,
+    inner_of,
+    new_inner,
+    new_part,
+    pieces_of,
+    refresh_or_dissolve,
+    refresh_part,
+)
 from .selection import selected
 
 
@@ -32,9 +41,11 @@ def split_selection(parts: Iterable[Any]) -> list[Any]:
         if not 0 < count < sum(len(rows) for _, rows in chosen):
             continue
         new = new_part(part, part.name)
+        places = Counterparts(new, part)
         for piece, rows in chosen:
             if rows.any():
-                cut(piece, rows, new, new.name)
+                place = places.of(piece)
+                cut(piece, rows, place, place.name)
         made.append(new)
         refresh_or_dissolve(part, new)
         refresh_part(new)
@@ -50,6 +61,8 @@ def split_selection(parts: Iterable[Any]) -> list[Any]:
 def split_pieces(parts: Iterable[Any], *, gap: float = 1.0, smallest: int = 50) -> list[Any]:
     """Split objects into connected pieces and return the new collections; the largest piece keeps the object.
 
+    If an object has parts, its parts are split, and the pieces are new parts of it.
+
     Args:
         gap: largest distance between connected neighbours, as a multiple of the usual distance of the object.
         smallest: least number of Gaussians of a new object; smaller pieces stay with the largest one.
@@ -64,7 +77,8 @@ def split_pieces(parts: Iterable[Any], *, gap: float = 1.0, smallest: int = 50) 
             counts = np.bincount(numbers)
             # The largest piece has index 0.
             for number in [n for n in range(1, len(counts)) if counts[n] >= smallest]:
-                new = new_part(part, part.name)
+                inner = inner_of(piece)
+                new = new_part(part, part.name) if inner in (None, part) else new_inner(part, inner, inner.name)
                 # The first cut may have left the piece without a surface.
                 left = next(each for each in pieces_of(part) if each.thing == piece.thing)
                 cut(left, numbers == number, new, new.name)

@@ -13,7 +13,6 @@ from protocol.lists import first_of
 from .. import session
 from ..editing.assign import assign, assign_to_background
 from ..editing.floaters import GAP, LARGEST, remove_floaters
-from ..editing.parts import parts_of
 from ..editing.remove import delete_selection
 from ..editing.split import split_pieces, split_selection
 from ..settings import shown_scene
@@ -151,7 +150,7 @@ class SPLATLIFT_MT_assign(bpy.types.Menu):
 
     def draw(self, context: Any) -> None:
         scene = shown_scene(context)
-        for part in parts_of(scene) if scene is not None else ():
+        for part in session.units_of(scene) if scene is not None else ():
             button = self.layout.operator("splatlift.assign", text=part.name, translate=False)
             button.object_id = part.splatlift.object_id
 

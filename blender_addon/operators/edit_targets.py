@@ -7,7 +7,7 @@ from typing import Any
 from protocol.errors import BadArgument
 
 from .. import session
-from ..editing.parts import KINDS
+from ..editing.parts import scene_of
 from ..settings import chosen_object, shown_scene
 
 NOTHING = "Select an imported object in the view or in the list"
@@ -16,18 +16,29 @@ NOTHING = "Select an imported object in the view or in the list"
 def targets(context: Any) -> list[Any]:
     """Return the collections of objects to edit: those selected in the view, else the one chosen in the list.
 
-    In Edit Mode they are those in Edit Mode. The active object's collection is first.
+    In Edit Mode they are those in Edit Mode. The active object's collection is first. Of an object with parts it is the
+    object if all of it is selected and the scene is not shown at the level of parts, else the selected parts.
     """
     selected = set(context.objects_in_mode if context.mode.startswith("EDIT") else context.selected_objects)
     touched = []
     if selected:
-        parts = [part for scene in session.scenes() for part in scene.children_recursive]
-        touched = [part for part in parts if part.splatlift.kind in KINDS and not selected.isdisjoint(part.all_objects)]
+        wholes = [part for scene in session.scenes() for part in scene.children_recursive]
+        wholes = [part for part in wholes if part.splatlift.kind in ("OBJECT", "BACKGROUND")]
+        for whole in [part for part in wholes if not selected.isdisjoint(part.all_objects)]:
+            parts = [part for part in session.parts_of_object(whole) if not selected.isdisjoint(part.all_objects)]
+            all_chosen = len(parts) == len(session.parts_of_object(whole))
+            is_whole = not parts or (all_chosen and level_of(whole) == "WHOLE")
+            touched += [whole] if is_whole else parts
     if not touched:
         chosen = chosen_object(context)
         return [chosen] if chosen is not None else []
     active = context.view_layer.objects.active
     return sorted(touched, key=lambda part: active is None or active.name not in part.all_objects)
+
+
+def level_of(part: Any) -> str:
+    """Return the level of the scene that a part belongs to, "WHOLE" or "PART"."""
+    return scene_of(part).splatlift.level
 
 
 def need_targets(context: Any) -> list[Any]:

@@ -15,7 +15,8 @@ from .. import session
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
 from ..splats.collections import photographed_in_solid_views, show_as
-from ..splats.display import see_through, show_labels
+from ..splats.display import see_through
+from ..splats.painting import show_colours
 from ..viewport.handler import drawing
 from . import importing
 from .reporting import Outcome, reporting
@@ -44,12 +45,13 @@ class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
         name="Colours",
         items=(
             ("PHOTOGRAPHS", "Photographs", "Colours of the photographs"),
-            ("LABELS", "Objects", "One colour per object"),
+            ("LABELS", "Objects", "One colour per object, or per part at the level of parts"),
+            ("CONFIDENCE", "Confidence", "Red for the least certain objects, over yellow, to blue for certain ones"),
         ),
     )
 
     def execute(self, context: Any) -> Outcome:
-        show_labels(self.colours == "LABELS")
+        show_colours(self.colours)
         photographed = photographed_in_solid_views(shown_scene(context))
         for shading in [space.shading for space in importing.views()]:
             # A solid view shows only object colours of points; the colours of photographs need the material.
@@ -57,7 +59,7 @@ class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
                 shading.color_type = "MATERIAL"
             elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
                 shading.type = "MATERIAL"
-            if self.colours == "LABELS" and shading.color_type == "MATERIAL":
+            if self.colours != "PHOTOGRAPHS" and shading.color_type == "MATERIAL":
                 shading.color_type = "OBJECT"
         return {"FINISHED"}
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from protocol.errors import BadSplats
+from protocol.result.names import LABEL
 from protocol.splats import SH_COUNTS, Floats, Splats
 
 from . import native
@@ -22,6 +23,7 @@ from .columns import (
     display_colours,
     kinds_of,
     make,
+    read,
     read_extra,
     read_into,
     read_positions,
@@ -50,7 +52,9 @@ def is_splats(data: Any) -> bool:
     attributes = getattr(data, "attributes", None)
     if attributes is None:
         return False
-    return native.is_native(data) or all(name in attributes for name in (*DC, OPACITY, *SCALES, *QUATS))
+    # All names at once: a look-up of one goes through all attributes.
+    names = set(attributes.keys())
+    return names.issuperset(native.NAMES) or names.issuperset((*DC, OPACITY, *SCALES, *QUATS))
 
 
 def write_splats(data: Any, splats: Splats) -> None:
@@ -108,6 +112,20 @@ def read_splats(data: Any) -> Splats:
     opacities = np.ascontiguousarray(_read(attributes, (OPACITY,), n)[:, 0])
     extra = read_extra(attributes, n, _RESERVED, _REST)
     return with_moves_applied(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
+
+
+def read_shapes(data: Any) -> Splats:
+    """As :func:`read_splats`, but with the constant term of the colours only, and no extra column but the label."""
+    attributes = data.attributes
+    label = attributes.get(LABEL)
+    is_labelled = label is not None and label.data_type == "INT" and label.domain == "POINT"
+    labels = {LABEL: read(attributes, LABEL, "INT", count_of(data))} if is_labelled else {}
+    if native.is_native(data):
+        return native.read_native(data, labels)
+    n = count_of(data)
+    quats, scales, dc = (_read(attributes, names, n) for names in (QUATS, SCALES, DC))
+    opacities = np.ascontiguousarray(_read(attributes, (OPACITY,), n)[:, 0])
+    return with_moves_applied(data, Splats(read_positions(data), quats, scales, opacities, dc[:, None], labels))
 
 
 def catch_up(data: Any) -> None:

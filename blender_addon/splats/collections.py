@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from .display import DISC_BUDGET, MODIFIER, disc_nodes, drawn_by, dress_cloud, p
 from .mesh import add_surface
 from .native import TYPE, can_draw_splats, is_native
 from .points import add_cloud, add_points
-from .result import Part, Result
+from .result import Inner, Part, Result
 
 BENEATH = "splatlift_beneath"
 """Custom property of an object with hidden Gaussians whose parent is the mesh that is shown instead."""
@@ -89,9 +90,23 @@ def add_scene(
         _describe(scene, "SCENE", scene_id, result, upright.matrix_basis)
         scene.splatlift.count = total
         for part in result.parts:
-            child = _add_part(scene, part, upright, nodes, surfaces.get(part.label))
+            child: Any = bpy.data.collections.new(part.name)
+            child.color_tag = nearest_tag(part.colour) if part.label else "NONE"
+            scene.children.link(child)
             _describe(child, "OBJECT" if part.label else "BACKGROUND", scene_id, result, upright.matrix_basis)
-            _describe_part(child, part)
+            _describe_part(child, part, len(part.splats))
+            surface = surfaces.get(part.label)
+            if surface is not None or not part.inner:
+                _add_part(child, part, upright, nodes, surface)
+                continue
+            for inner in part.inner:
+                under: Any = bpy.data.collections.new(inner.name)
+                under.color_tag = nearest_tag(inner.colour)
+                child.children.link(under)
+                _describe(under, "PART", scene_id, result, upright.matrix_basis)
+                _describe_part(under, inner, len(inner.rows))
+                own = replace(part, name=inner.name, splats=part.splats.pick(inner.rows))
+                _add_part(under, own, upright, nodes, None)
         if cameras:
             _describe(add_cameras(scene, upright, cameras, capture), "CAMERAS", scene_id, result, upright.matrix_basis)
         return scene
@@ -237,10 +252,8 @@ def _nodes(display: str, total: int, budget: int | None = None) -> Any:
     return disc_nodes(_share(total, budget)) if display == "DISCS" else points_nodes()
 
 
-def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None) -> Any:
-    child: Any = bpy.data.collections.new(part.name)
-    child.color_tag = nearest_tag(part.colour) if part.label else "NONE"
-    scene.children.link(child)
+def _add_part(child: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None) -> None:
+    """Add the Blender objects of a part to its collection ``child``."""
     colour = linear(part.colour)
     if nodes is None:
         seen = add_cloud(child, part.name, part.splats, colour)
@@ -255,7 +268,6 @@ def _add_part(scene: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | 
     seen.parent = upright
     if part.matrix is not None:
         seen.matrix_basis = Matrix(part.matrix)
-    return child
 
 
 def _describe(collection: Any, kind: str, scene_id: str, result: Result, placement: Any) -> None:
@@ -266,13 +278,13 @@ def _describe(collection: Any, kind: str, scene_id: str, result: Result, placeme
     known.placement = [value for row in placement for value in row]
 
 
-def _describe_part(collection: Any, part: Part) -> None:
+def _describe_part(collection: Any, part: Part | Inner, count: int) -> None:
     known = collection.splatlift
     known.object_id = str(uuid.uuid4())
     known.label = part.label
     known.label_name = part.name
     known.colour = part.colour
-    known.count = len(part.splats)
+    known.count = count
     known.confidence = part.confidence
 
 

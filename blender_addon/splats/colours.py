@@ -21,12 +21,44 @@ RED = (1.0, 0.01, 0.01, 1.0)
 """Colour of marked Gaussians, linear RGBA."""
 
 _SWITCH = "colours"
+_CONFIDENCE = "splatlift_confidence"
+"""Custom property of the shared node group: whether objects have the colours of their confidence."""
+_SCALE = (
+    (0.843, 0.098, 0.110),
+    (0.992, 0.682, 0.380),
+    (1.0, 1.0, 0.749),
+    (0.671, 0.851, 0.914),
+    (0.173, 0.482, 0.714),
+)
 
 
 def labels_shown() -> bool:
     """Whether objects are shown in label colours."""
     group = marked(bpy.data.node_groups, _SWITCH)
     return group is not None and _value(group).default_value > 0.5
+
+
+def confidence_shown() -> bool:
+    """Whether label colours are those of the confidence of objects."""
+    group = marked(bpy.data.node_groups, _SWITCH)
+    return group is not None and bool(group.get(_CONFIDENCE))
+
+
+def show_confidence(shown: bool) -> None:
+    """Set what :func:`confidence_shown` returns; :mod:`.painting` gives objects their colours."""
+    _switch()[_CONFIDENCE] = shown
+
+
+def confidence_colour(confidence: float) -> tuple[float, float, float]:
+    """Return the sRGB colour of a confidence, 0 to 1: red up to 0.5, then over yellow to blue at 1.
+
+    The diverging scale RdYlBu of ColorBrewer (Harrower and Brewer 2003), which people with defective colour vision can
+    read too.
+    """
+    place = (len(_SCALE) - 1) * min(max(2 * confidence - 1, 0.0), 1.0)
+    low = min(int(place), len(_SCALE) - 2)
+    r, g, b = (a + (place - low) * (b - a) for a, b in zip(_SCALE[low], _SCALE[low + 1], strict=True))
+    return (r, g, b)
 
 
 def switch_to(labels: bool) -> None:

@@ -15,7 +15,7 @@ import bpy
 
 from . import native
 from .attributes import QUATS, SCALES
-from .colours import MARK, chosen_colour, enabled, marked, switch_to
+from .colours import MARK, chosen_colour, enabled, marked
 
 MODIFIER = "SplatLift Display"
 DISC_BUDGET = 200_000
@@ -39,11 +39,6 @@ SURE_BOUNCES = 32
 _POINTS = "points"
 _SPLATS = "splats"
 _DISCS = "discs"
-
-
-def show_labels(shown: bool) -> None:
-    """Have everything in the file seen in the colours of labels, or of the photographs."""
-    switch_to(labels=shown)
 
 
 def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:

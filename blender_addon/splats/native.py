@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 from protocol.errors import BadSplats
 from protocol.splats import SH_COUNTS, Splats
@@ -38,6 +39,8 @@ TYPE = "GAUSSIAN_SPLAT"
 BASE = "radiance:base"
 SCALE = "scale"
 ROTATION = "rotation"
+NAMES = (BASE, SCALE, ROTATION)
+"""Attributes by which native Gaussians are recognised."""
 RADIANCE = "radiance"
 """Attribute name in Blender's shaders: the view-dependent colour of a Gaussian, linear."""
 RADIUS = "radius"
@@ -61,7 +64,7 @@ def can_draw_splats() -> bool:
 
 def is_native(data: Any) -> bool:
     """Whether a data-block has Gaussians under Blender's native attribute names."""
-    return all(name in data.attributes for name in (BASE, SCALE, ROTATION))
+    return set(data.attributes.keys()).issuperset(NAMES)
 
 
 def new_native(name: str, splats: Splats) -> Any:
@@ -101,10 +104,13 @@ def write_turned(data: Any, splats: Splats) -> None:
     data.update_tag()
 
 
-def read_native(data: Any) -> Splats:
+def read_native(data: Any, shape_columns: dict[str, NDArray] | None = None) -> Splats:
     """Return the Gaussians of a point cloud created by :func:`new_native` or by Blender's own importer.
 
     Gaussians whose points were moved are transformed too, see :func:`.moved_points.apply_moves`.
+
+    Args:
+        shape_columns: if given, the only extra columns, and of the colours only the constant term is read.
 
     Raises:
         BadSplats: if an attribute is missing or has another type, the coefficients do not form a whole degree, or
@@ -115,7 +121,7 @@ def read_native(data: Any) -> Splats:
     sizes = read(attributes, SCALE, "FLOAT_VECTOR", n)
     quats = read(attributes, ROTATION, "QUATERNION", n)
     higher = 0
-    while f"{_HIGHER}{higher}" in attributes:
+    while shape_columns is None and f"{_HIGHER}{higher}" in attributes:
         higher += 1
     if higher + 1 not in SH_COUNTS:
         raise BadSplats(
@@ -129,7 +135,7 @@ def read_native(data: Any) -> Splats:
     scales = originals.scales_from(attributes, sizes)
     quats = originals.quats_from(attributes, quats)
     opacities = originals.opacities_from(attributes, base[:, 3])
-    extra = read_extra(attributes, n, _RESERVED, (_HIGHER,))
+    extra = read_extra(attributes, n, _RESERVED, (_HIGHER,)) if shape_columns is None else shape_columns
     return with_moves_applied(data, Splats(read_positions(data), quats, scales, opacities, sh, extra))
 
 

@@ -11,11 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.coroutines import map_steps
-from protocol.result.colours import BACKGROUND
-from protocol.result.gaussians import read_splats_steps, rows_of_objects
-from protocol.result.names import CONFIDENCE, LABEL, ROW
+from protocol.errors import BadResult
+from protocol.result.colours import BACKGROUND, colour_of
+from protocol.result.gaussians import read_splats_steps, rows_of_labels, rows_of_objects
+from protocol.result.names import CONFIDENCE, LABEL, PART, PARTS, ROW, SPLATS
+from protocol.result.parts import PartTable, read_parts
 from protocol.result.table import Matrix4, read_table
 from protocol.splats import Splats
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A part of an object: the Gaussians of one value of the column ``part``; 0 for those that belong to no part.
+
+    Attributes:
+        colour: sRGB, 0 to 1.
+        rows: (n,) int64, its rows of the object's Gaussians.
+    """
+
+    label: int
+    name: str
+    colour: tuple[float, float, float]
+    confidence: float
+    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -25,6 +43,7 @@ class Part:
     Attributes:
         colour: sRGB, 0 to 1.
         matrix: the transform of an object that an edit has moved, from the frame of the capture; else None.
+        inner: the parts of the object in order of label, Gaussians of no part last; empty if it has no parts.
     """
 
     label: int
@@ -33,6 +52,7 @@ class Part:
     confidence: float
     splats: Splats
     matrix: Matrix4 | None = None
+    inner: tuple[Inner, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,7 @@ def read_result(folder: Path) -> Steps[Result]:
     rows_of = rows_of_objects(splats.extra[LABEL], table, folder)
     yield 0.5, "Collecting objects"
     objects = {row.id: row for row in table.objects}
+    known = read_parts(folder)
     parts: list[Part] = []
     for label in [*sorted(rows_of.keys() - {0}), *(rows_of.keys() & {0})]:
         row = objects.get(label)
@@ -79,8 +100,41 @@ def read_result(folder: Path) -> Steps[Result]:
             confidence = float(np.clip(picked.extra[CONFIDENCE].mean(), 0, 1))
             parts.append(Part(label, name, BACKGROUND, confidence, picked))
         else:
-            parts.append(Part(label, name, row.colour, row.confidence, picked, row.matrix))
+            inner = _inner(picked, name, known, folder, max(objects))
+            parts.append(Part(label, name, row.colour, row.confidence, picked, row.matrix, inner))
     return Result(folder, _clean(table.scene) or folder.name, table.up, parts)
+
+
+def _inner(splats: Splats, name: str, known: PartTable | None, folder: Path, highest: int) -> tuple[Inner, ...]:
+    """Return the parts of an object that a result holds.
+
+    Args:
+        highest: label of an object; the colours of parts follow those of objects, so that they differ.
+
+    Raises:
+        BadResult: if Gaussians belong to a part that the table does not list.
+    """
+    column = splats.extra.get(PART)
+    if known is None or known.level != "whole" or column is None or column.dtype.kind not in "iu":
+        return ()
+    rows_of = rows_of_labels(column)
+    if rows_of.keys() <= {0}:
+        return ()
+    rows = {row.id: row for row in known.parts}
+    unknown = rows_of.keys() - {0, *rows}
+    if unknown:
+        raise BadResult(
+            f"{folder / SPLATS} has the part {min(unknown)}, which {PARTS} does not list.",
+            "The two files come from different runs. Download or segment the result again.",
+        )
+    inner = []
+    for number, label in enumerate([*sorted(rows_of.keys() - {0}), *(rows_of.keys() & {0})], 1):
+        own, row = rows_of[label], rows.get(label)
+        title = f"{name} part {number}" if label else f"{name} rest"
+        colour = (row and row.colour) or colour_of(highest + label)
+        confidence = float(np.clip(splats.extra[CONFIDENCE][own].mean(), 0, 1))
+        inner.append(Inner(label, _clean((row and row.name) or title), colour, confidence, own))
+    return tuple(inner)
 
 
 def _pick(splats: Splats, rows: NDArray[np.int64], step: tuple[float, str], block: int = 8192) -> Steps[Splats]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.broken_arrays import BROKEN_ARRAY
 from protocol.errors import BadResult
 from protocol.result.names import EMBEDDING, SPLATS
 
@@ -29,7 +30,7 @@ def read_embedding(folder: Path, gaussians: int, remedy: str = REMEDY) -> NDArra
     try:
         # A memory map accepts only plain numeric arrays: no pickled objects, and no more data than the file has.
         values = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, EOFError, OverflowError) as error:
+    except BROKEN_ARRAY as error:
         raise BadResult(f"{path} cannot be read: {error}.", remedy) from error
     if values.dtype not in (np.float16, np.float32) or values.ndim != 2:
         raise BadResult(f"{path} does not contain an embedding.", remedy)

@@ -15,20 +15,12 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from protocol.broken_arrays import BROKEN_ARRAY
 from protocol.errors import BadResult
 from protocol.result.names import EVIDENCE, MAX_EVIDENCE, MAX_LABEL, MAX_VIEWS, SPLATS
 
 REMEDY = "Segment the scene again."
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-    RuntimeError,
-)
+UNREADABLE = (*BROKEN_ARRAY, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 class RegionEvidence(NamedTuple):

@@ -11,7 +11,7 @@ from msgspec import Meta
 from protocol.errors import BadResult
 from protocol.result.json_files import read_record, write_record
 from protocol.result.names import MAX_LABEL, PARTS
-from protocol.result.table import Count
+from protocol.result.table import Count, Share, Text
 
 WHAT = "table of parts"
 REMEDY = "Download or segment the result again."
@@ -26,11 +26,15 @@ class PartRow(msgspec.Struct, frozen=True, kw_only=True):
         whole: at level "whole" the label of the object that the part belongs to, at level "part" a number that all
             parts of one object share.
         count: Gaussians.
+        name: given by a person, else None.
+        colour: sRGB, 0 to 1, given by a person, else None.
     """
 
     id: Number
     whole: Number
     count: Count
+    name: Text | None = None
+    colour: tuple[Share, Share, Share] | None = None
 
 
 class PartTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,4 +71,7 @@ def write_parts(folder: Path, table: PartTable) -> None:
     Raises:
         BadResult: if a value is out of range.
     """
-    write_record(folder / PARTS, msgspec.to_builtins(table), PartTable)
+    rows = [
+        {name: value for name, value in row.items() if value is not None} for row in msgspec.to_builtins(table)["parts"]
+    ]
+    write_record(folder / PARTS, {**msgspec.to_builtins(table), "parts": rows}, PartTable)

@@ -95,6 +95,10 @@ BAD_ARGUMENTS = {
     "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
     "serve without a next port": ("serve --bind tcp://0.0.0.0:65535 --data {tmp}/data", "65535"),
     "pairing kept in a file": ("pairing --data {scene}/images/a.png", "a.png"),
+    "pairing for no name": ("pairing --for Anna --data {tmp}/data", "cannot be called 'Anna'"),
+    "an unknown client revoked": ("pairing --revoke anna --data {tmp}/data", "no client 'anna'"),
+    "pairing and list at once": ("pairing --for anna --list --data {tmp}/data", "exclude one another"),
+    "pairing renewed and listed": ("pairing --renew --list --data {tmp}/data", "no meaning with"),
     "serve at no address": ("serve --bind kitchen --data {tmp}/data", "kitchen"),
 }
 

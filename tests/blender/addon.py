@@ -91,6 +91,10 @@ class Layout:
         property = data.bl_rna.properties[name]
         self.drawn.append(f"[{property.name if text is None else text or name}]")
 
+    def prop_enum(self, data: Any, name: str, value: str, *, text: str | None = None) -> None:
+        item = data.bl_rna.properties[name].enum_items[value]
+        self.drawn.append(f"({'*' if getattr(data, name) == value else ''}{item.name if text is None else text})")
+
     def operator(
         self, name: str, *, text: str | None = None, icon: str = "NONE", emboss: bool = True, depress: bool = False
     ) -> Any:

@@ -180,7 +180,7 @@ def test_a_job_in_each_state(stage, capture):  # noqa: F811
         "kitchen",
         "{Waiting 0%}",
         "<splatlift.cancel>",
-        "1 capture ahead in the queue",
+        "1 of your captures ahead in the queue",
     ]
     stage.server.push(job.id, state="running", stage="lift", fraction=0.5, note="29.8 dB")
     stage.play(lambda: job.state == "running")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocol.ray_picking import RayIndex, label_of
+from protocol.ray_picking import RayIndex, composited, label_of
 from protocol.splats import Splats
 
 ALONG_Z = np.array([0.0, 0.0, 1.0])
@@ -55,7 +55,7 @@ def test_the_first_pass_loses_nothing_far_from_the_origin() -> None:
         unit = centre + rng.uniform(-2, 2, 3) - origin
         unit /= np.linalg.norm(unit)
         hits = index.hits(origin, unit)
-        everything = index._exact(np.arange(3000), origin, unit, 1.0)
+        everything = composited(index._exact(np.arange(3000), origin, unit, 1.0))
         assert len(hits.rows) > 5
         np.testing.assert_array_equal(hits.rows, everything.rows)
         np.testing.assert_allclose(hits.weights, everything.weights, rtol=1e-9)

@@ -177,6 +177,21 @@ def test_small_parts_are_no_objects() -> None:
     assert label(splats, how=GeometrySettings(smallest=100_000)).labels.max() == 0
 
 
+@pytest.mark.parametrize(("gaussians", "objects"), [(14, 0), (16, 1)])
+def test_few_large_gaussians_are_no_object(gaussians: int, objects: int) -> None:
+    rng = np.random.default_rng(0)
+    floor = np.column_stack([rng.uniform(-1.5, 1.5, (40_000, 2)), np.zeros(40_000)])
+    blob = box((0, 0, 0.5), 0.2, rng)
+    points = np.concatenate([floor, blob])
+    samples = samples_of(points, np.tile([0.0, 0, 1], (len(points), 1)), rng.integers(0, 40, len(points)))
+    ids = np.arange(len(points), dtype=np.int32)
+    ids[len(floor) :] = len(floor) + np.arange(len(blob)) % gaussians
+    labels, _ = label_samples(
+        samples._replace(ids=ids[:, None]), len(floor) + gaussians, 0, GeometrySettings(smallest=20), 1
+    )
+    assert len(np.unique(labels[labels > 0])) == objects
+
+
 def looking_at(eye: tuple[float, float, float], size: int) -> Camera:
     """A square camera of ``size`` pixels towards the origin, z up."""
     place = np.array(eye)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.reconstruct.schedule import LONG_SIDE, QUALITIES, STEPS, Schedule, default_cap
+from backend.reconstruct.schedule import FIXED_SIDE, LONG_SIDE, QUALITIES, STEPS, Schedule, default_cap
 from protocol.errors import BadArgument
 
 
@@ -76,7 +76,9 @@ def test_qualities_are_in_order(engine):
     assert standard.settings(engine, 300)["long_side"] == LONG_SIDE[engine]
     # What a step costs follows the pixels; a draft has a third of the time for all of it.
     assert draft.steps * draft.long_side**2 < 1 / 3
-    assert round(draft.steps * STEPS[engine]) > 100
+    for longest, share in ((2 * FIXED_SIDE[engine], 0.25), (3 * FIXED_SIDE[engine], 0.375), (10_000, 0.5)):
+        assert draft.step_count(engine, longest) == pytest.approx(share * STEPS[engine], abs=1)
+        assert standard.step_count(engine, longest) == STEPS[engine]
 
 
 def test_floaters_are_removed_as_often_as_planned_and_only_while_gaussians_still_change():

@@ -124,6 +124,14 @@ SHADES = np.arange(HEIGHT * WIDTH * 3, dtype=np.uint32).reshape(HEIGHT, WIDTH, 3
 MASK = f"{STEMS[0]}.png"
 
 
+def without_the_first_image(root: Path) -> None:
+    """A frame still names it."""
+    file = root / "sparse/0/images.txt"
+    file.write_text(
+        "\n".join(f"# {line}" if f" {STEMS[0]}." in line else line for line in file.read_text().split("\n"))
+    )
+
+
 def without_empty_lines(root: Path) -> None:
     file = root / "sparse/0/images.txt"
     file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if line.strip()))
@@ -165,6 +173,11 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
         after(colmap(), lambda root: (shutil.rmtree(root / "images"), (root / "images.zip").write_bytes(b""))),
         BadScene,
         r"None of the 3 photographs .*; found the file .*images\.zip\.",
+    ),
+    "a frame of an image that is not listed": (
+        after(colmap(text=True), without_the_first_image),
+        BadScene,
+        r"COLMAP cannot read .*image 1 in frame 1 does not exist",
     ),
     "a text without lines of points": (
         after(colmap(text=True), without_empty_lines),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from backend.scene import read_mask
+from backend.scene.mask_files import load_stack, may_overlap
 from backend.scene.mask_sets import MOST_LAYERS, flattened, has_mask_set, layered, object_pixels, read_mask_set
 from backend.scene.types import VOID, Camera, MaskIds, View
 from protocol.errors import BadMask
@@ -172,3 +174,18 @@ def test_where_objects_may_be(tmp_path: Path):
     plain = object_pixels(view_of(tmp_path / "b.npy"))
     assert plain is not None
     assert plain.sum() == 18 * 28
+
+
+def test_a_map_of_many_colours_is_not_unpacked_into_one_mask_each(tmp_path: Path) -> None:
+    ids = np.arange(900, dtype=np.uint32).repeat(1600).reshape(1200, 1200)
+    file = tmp_path / "a.npy"
+    np.save(file, np.stack([ids >> 8, ids & 255, ids * 0], -1).astype(np.uint8))
+    assert may_overlap(file)
+    tracemalloc.start()
+    stack = load_stack(file, (1200, 1200))
+    inside = [np.count_nonzero(part) for part in stack.slices]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert inside == [1600] * 899
+    assert stack.shape == (1200, 1200)
+    assert peak < 200 << 20

@@ -52,6 +52,10 @@ def test_modes_combine_with_the_selection_before(clicks: Clicks) -> None:
     np.testing.assert_array_equal(clicks.selected, clicks.labels == 2)
     clicks.click(CAMERA, x, y - 4, "subtract")
     np.testing.assert_array_equal(clicks.selected, (clicks.labels == 2) | (clicks.parts == 2))
+    clicks.click(CAMERA, x, y - 4, "add")
+    np.testing.assert_array_equal(clicks.selected, clicks.labels > 0)
+    clicks.click(CAMERA, x, y - 4, "subtract")
+    np.testing.assert_array_equal(clicks.selected, clicks.labels == 2)
     clicks.click(CAMERA, *at(SMALL), "intersect")
     np.testing.assert_array_equal(clicks.selected, clicks.labels == 2)
 

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 import zmq
 
+from protocol.address import parse
 from protocol.errors import fault
 from protocol.job_request import JobRequest
+from protocol.local_token import prove, read_token, token_file
 from protocol.manifest import digest_of, pack_manifest, scan
 from protocol.messages import (
     FINAL_STATES,
@@ -21,6 +23,7 @@ from protocol.messages import (
     Attach,
     Attached,
     Cancel,
+    Challenge,
     Chunk,
     Error,
     FileEntry,
@@ -31,6 +34,7 @@ from protocol.messages import (
     Message,
     Offer,
     Progress,
+    Proof,
     Result,
     Stored,
     Submit,
@@ -38,6 +42,7 @@ from protocol.messages import (
     Wanted,
     Welcome,
 )
+from protocol.pairing import Pairing
 from protocol.store import Store, read_manifest
 from protocol.wire import decode, encode
 
@@ -50,9 +55,19 @@ M = TypeVar("M", bound=Message)
 class Client:
     """Two DEALER sockets and what came in on them."""
 
-    def __init__(self, address: str, *, hello: bool = True, receive_high_water: int = 1000) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        hello: bool = True,
+        receive_high_water: int = 1000,
+        pairing: Pairing | None = None,
+        routing_id: bytes | None = None,
+    ) -> None:
         self.context = zmq.Context()
         self.address = address
+        self.pairing = pairing
+        self.routing_id = routing_id
         self.receive_high_water = receive_high_water
         self.control = self.connect(address)
         self.bulk: zmq.Socket | None = None
@@ -75,12 +90,25 @@ class Client:
         socket = self.context.socket(zmq.DEALER)
         socket.linger = 0
         socket.rcvhwm = self.receive_high_water
+        if self.routing_id is not None:
+            socket.setsockopt(zmq.ROUTING_ID, self.routing_id)
+        if self.pairing is not None:
+            secret = self.pairing.client.encode()
+            socket.curve_serverkey = self.pairing.server.encode()
+            socket.curve_secretkey = secret
+            socket.curve_publickey = zmq.curve_public(secret)
         socket.connect(address)
         return socket
 
-    def hello(self) -> Welcome:
-        self.welcome = self.ask(Hello((MAJOR, MINOR), "test client"), Welcome)
-        return self.welcome
+    def hello(self, *features: str) -> Welcome:
+        answer = self.ask(Hello((MAJOR, MINOR), "test client", ["proof", *features]), Message)
+        if isinstance(answer, Challenge):
+            token = read_token(token_file())
+            assert token is not None
+            answer = self.ask(Proof(prove(token, answer.nonce, parse(self.address))), Welcome)
+        assert isinstance(answer, Welcome)
+        self.welcome = answer
+        return answer
 
     def attach(self) -> None:
         self.bulk = self.connect(self.welcome.bulk)

@@ -58,6 +58,8 @@ def main() -> None:
             os.write(reports, line.partition(" ")[2].encode() + b"\n")
         elif command == "log":
             os.write(2, line.partition(" ")[2].encode() + b"\n")
+        elif command == "environment":  # a variable, whose value becomes the stage
+            say(type="progress", stage=f"{rest[0]}={os.environ.get(rest[0])}", fraction=0.5, note="")
         elif command == "status":
             os._exit(int(rest[0]))
         elif command == "kill":  # signal, by which it dies

@@ -11,6 +11,7 @@ import pytest
 from backend.server import lock
 from backend.server.check import check
 from backend.server.jobs import Jobs
+from backend.server.owners import Owners
 from protocol.errors import NotFound, Refused, Unavailable
 from protocol.manifest import pack_manifest
 from protocol.messages import Result, Submit
@@ -164,3 +165,16 @@ def test_a_folder_in_use_or_without_a_store_is_refused(data, tmp_path):
         checked(data)
     with pytest.raises(Unavailable, match="contains no store"):
         checked(tmp_path / "nowhere")
+
+
+def test_a_table_of_the_clients_files_that_is_damaged_is_removed(data):
+    owners = Owners(data / "files.sqlite")
+    owners.add("anna", "a" * 64, 10)
+    owners.close()
+    assert checked(data)[0] == 0
+    (data / "files.sqlite").write_bytes(b"not a database" * 100)
+    status, said = checked(data)
+    assert status == 1
+    assert any("files.sqlite was damaged and was removed" in line for line in said)
+    assert not (data / "files.sqlite").exists()
+    assert checked(data)[0] == 0

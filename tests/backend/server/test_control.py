@@ -11,6 +11,8 @@ from backend.server.capabilities import CapabilityProbe
 from backend.server.control import Control
 from backend.server.file_loop import FileLoop
 from backend.server.jobs import Jobs
+from backend.server.local_executor import LocalExecutor
+from backend.server.owners import Owners
 from backend.server.router_socket import RouterSocket
 from backend.server.selections import Selections
 from backend.server.server import Server
@@ -41,15 +43,16 @@ class Narrow:
 def test_a_slow_follower_gets_the_newest_progress_and_none_of_the_old(tmp_path):
     sessions, store = Sessions(), Store(tmp_path / "store")
     jobs = Jobs(tmp_path / "jobs.sqlite")
-    workers = Workers(jobs, store, tmp_path, WORKER, "auto")
     selections = Selections(store, tmp_path / "select", [])
     capabilities = CapabilityProbe(tmp_path / "log", [])
-    files = FileLoop(sessions, store, 0, list, lambda act: act(), lambda: None)
+    workers = Workers(jobs, store, tmp_path, LocalExecutor(WORKER, capabilities), "auto")
+    owners = Owners(tmp_path / "files.sqlite")
+    files = FileLoop(sessions, store, owners, 0, None, list, lambda act: act(), lambda: None)
     control = Control(sessions, jobs, workers, files, store, selections, capabilities, sessions.drop, "a server", [])
     jobs.changed = control.publish
     narrow = Narrow()
     socket = cast(RouterSocket, narrow)
-    follower, _ = sessions.open(b"follower", 0.0), sessions.open(b"other", 0.0)
+    follower, _ = (sessions.open("anna", "", peer, n, 0.0) for n, peer in enumerate((b"follower", b"other")))
     follower.following.add(JOB)
 
     jobs.submit(Submit(JOB, "", "a" * 64))

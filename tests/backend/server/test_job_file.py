@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 
+from backend.server.clients import DEFAULT_CLIENT
 from backend.server.jobs import Jobs
 from protocol.errors import NotFound, Unavailable
 from protocol.job_request import JobRequest
@@ -50,7 +51,7 @@ def test_a_lock_delays_what_is_told(tmp_path):
     later = []
     jobs.when_written(lambda: later.append(jobs.get(JOB).state))
     assert jobs.get(JOB).state == "cancelling"
-    assert (jobs.told(JOB).state, jobs.newest(1)[0].state) == ("queued", "queued")
+    assert (jobs.told(JOB, DEFAULT_CLIENT).state, jobs.newest(1, DEFAULT_CLIENT)[0].state) == ("queued", "queued")
     assert time.monotonic() - begin < 1.0
     time.sleep(0.3)
     jobs.deliver()
@@ -60,7 +61,7 @@ def test_a_lock_delays_what_is_told(tmp_path):
     jobs.flush()
     assert told == [("running", 1), ("running", 201), ("cancelling", 202)]
     assert later == ["cancelling"]
-    assert jobs.told(JOB).state == "cancelling"
+    assert jobs.told(JOB, DEFAULT_CLIENT).state == "cancelling"
     jobs.close()
 
 
@@ -71,9 +72,9 @@ def test_a_job_does_not_exist_for_others_before_it_is_written(tmp_path):
     jobs.submit(SUBMIT, accepted.append)
     jobs.submit(SUBMIT, accepted.append)
     assert jobs.in_state("queued") == []
-    assert jobs.newest(10) == []
+    assert jobs.newest(10, DEFAULT_CLIENT) == []
     with pytest.raises(NotFound):
-        jobs.told(JOB)
+        jobs.told(JOB, DEFAULT_CLIENT)
     lock.release()
     jobs.flush()
     assert [job.id for job in accepted] == [JOB, JOB]
@@ -99,12 +100,12 @@ def test_a_full_disk_refuses_new_jobs_and_delays_the_ends_of_others(tmp_path):
     jobs.run(JOB)
     jobs.requeue(JOB, "n" * 20_000)
     jobs.flush(1.0)
-    assert jobs.told(JOB).note == ""
+    assert jobs.told(JOB, DEFAULT_CLIENT).note == ""
     assert "full" in jobs._file.trouble
     pages(jobs, 1000)
     jobs.flush()
     assert told == ["running", "queued"]
-    assert len(jobs.told(JOB).note) == 20_000
+    assert len(jobs.told(JOB, DEFAULT_CLIENT).note) == 20_000
     jobs.submit(others[-1], accepted.append, refused.append)
     jobs.flush()
     assert accepted[-1].id == others[-1].job

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.server.clients import DEFAULT_CLIENT
 from backend.server.jobs import Jobs
 from protocol.errors import NotFound, Refused
 from protocol.job_request import JobRequest
@@ -70,7 +71,7 @@ def test_one_id_is_one_job(tmp_path, other):
     with pytest.raises(Refused, match=JOB):
         jobs.submit(other)
     jobs.flush()
-    assert len(jobs.newest(10)) == 1
+    assert len(jobs.newest(10, DEFAULT_CLIENT)) == 1
 
 
 def test_a_job_nobody_submitted(tmp_path):
@@ -124,7 +125,7 @@ def test_newest_first_and_queued_oldest_first(tmp_path):
         jobs.submit(Submit(job, "", "a" * 64))
     jobs.flush()
     jobs.run(ids[2])
-    assert [job.id for job in jobs.newest(3)] == ids[:1:-1]
+    assert [job.id for job in jobs.newest(3, DEFAULT_CLIENT)] == ids[:1:-1]
     assert [job.id for job in jobs.in_state("queued")] == [ids[0], ids[1], ids[3], ids[4]]
 
 
@@ -164,7 +165,7 @@ def test_a_forgotten_job_is_never_run_again(tmp_path):
         jobs.forget(JOB)
     jobs.cancel(JOB)
     jobs.forget(JOB)
-    assert jobs.newest(10) == []
+    assert jobs.newest(10, DEFAULT_CLIENT) == []
     jobs.close()
     jobs = Jobs(tmp_path / "jobs.sqlite")
     assert jobs.knows(JOB)
@@ -185,5 +186,5 @@ def test_the_oldest_that_have_ended_are_surplus(tmp_path):
     assert jobs.oldest_ended(5, 10) == []
     assert jobs.oldest_ended(2, 10) == ids[1:4]
     assert jobs.oldest_ended(2, 2) == ids[1:3]
-    assert jobs.contents_of_ended() == [("a" * 64,)] * 5
+    assert jobs.contents_of_ended() == [(DEFAULT_CLIENT, ("a" * 64,))] * 5
     jobs.close()

@@ -9,7 +9,7 @@ import pytest
 
 from backend.server import worker_protocol
 from backend.server.worker_channel import Channel
-from protocol.messages import MAJOR, MINOR, Hello, Picture, Welcome
+from protocol.messages import Picture
 from tests.backend.server.client import Client
 
 
@@ -28,7 +28,7 @@ def pictures(client: Client, count: int, patience: float = 5.0) -> list[tuple[st
 
 
 def hello(client: Client, *features: str) -> Client:
-    client.welcome = client.ask(Hello((MAJOR, MINOR), "test client", list(features)), Welcome)
+    client.hello(*features)
     client.attach()
     return client
 
@@ -87,8 +87,10 @@ def test_only_small_pictures_in_colour_are_read(tmp_path, array):
     picture = worker_protocol.read_picture(tmp_path)
     assert picture is not None
     assert picture.shape == (2, 3, 3)
-    (tmp_path / worker_protocol.PICTURE).write_bytes(b"no array")
-    assert worker_protocol.read_picture(tmp_path) is None
+    whole = (tmp_path / worker_protocol.PICTURE).read_bytes()
+    for broken in (b"no array", whole.replace(b"(2, 3, 3), }", b"(2, 3, 3), ("), whole.replace(b"(2, 3", b"(2,\0003")):
+        (tmp_path / worker_protocol.PICTURE).write_bytes(broken)
+        assert worker_protocol.read_picture(tmp_path) is None
 
 
 def test_the_true_worker_says_that_it_has_one(tmp_path):

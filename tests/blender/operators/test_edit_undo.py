@@ -11,12 +11,13 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from blender_addon import session  # noqa: E402
 from blender_addon.editing.parts import pieces_of  # noqa: E402
 from blender_addon.editing.selection import write_selection  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
-from tests.blender.clumps import REAL, part, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.clumps import REAL, part, pick_parts, state, write_clumps, write_parted  # noqa: E402
 
 Step = tuple[list[str], bool, Callable[[], Any]]
 """Names of the objects to select, whether half of their Gaussians are selected, and the edit."""
@@ -127,4 +128,35 @@ def test_twenty_edits_of_meshes_are_undone_and_redone(addon: None, tmp_path: Pat
     names: list[Step] = [([], False, lambda n=n: ops.rename(*REAL, name=f"name {n}")) for n in range(4)]
     steps = [*edits_of_objects(), *names]
     assert len(steps) == STEPS
+    go_back_and_forth(run(steps))
+
+
+def test_edits_of_parts_are_undone_and_redone(addon: None, tmp_path: Path) -> None:
+    write_parted(tmp_path / "in")
+    bpy.ops.splatlift.import_result(*REAL, directory=str(tmp_path / "in"), display="POINTS")
+    ops = bpy.ops.splatlift
+
+    def to_parts() -> set[str]:
+        session.scenes()[0].splatlift.level = "PART"
+        bpy.ops.ed.undo_push(message="level")
+        return {"FINISHED"}
+
+    def to_handle() -> Any:
+        return ops.assign(*REAL, object_id=part("handle").splatlift.object_id)
+
+    steps: list[Step] = [
+        (["mug part 1"], False, lambda: ops.rename(*REAL, name="handle")),
+        (["handle"], True, lambda: ops.split_selection(*REAL)),
+        (["plant"], True, lambda: ops.split_selection(*REAL)),
+        (["mug", "lamp"], False, lambda: ops.merge(*REAL)),
+        (["plant"], False, lambda: ops.duplicate(*REAL)),
+        ([], False, to_parts),
+        (["plant part 1"], True, lambda: ops.split_selection(*REAL)),
+        (["plant part 2"], False, lambda: ops.recolour(*REAL, colour=(0.2, 0.4, 0.6))),
+        (["mug part 2"], True, to_handle),
+        (["plant part 1"], False, lambda: ops.isolate(*REAL)),
+        ([], False, lambda: ops.show_others(*REAL)),
+        (["plant part 1", "plant part 2"], False, lambda: ops.merge(*REAL)),
+        (["handle"], False, lambda: ops.delete(*REAL)),
+    ]
     go_back_and_forth(run(steps))

@@ -21,7 +21,7 @@ from blender_addon import panels_result, session  # noqa: E402
 from blender_addon.operators import importing  # noqa: E402
 from blender_addon.splats.cameras import photographs_of  # noqa: E402
 from blender_addon.splats.collections import placement_of, shown_as  # noqa: E402
-from blender_addon.splats.colours import labels_shown  # noqa: E402
+from blender_addon.splats.colours import confidence_shown, labels_shown  # noqa: E402
 from blender_addon.splats.display import MODIFIER  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from blender_addon.viewport import handler  # noqa: E402
@@ -50,23 +50,25 @@ def test_nothing_is_drawn_or_done_before_an_import() -> None:
 def test_one_click_changes_the_colours(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     imported(tmp_path / "in")
-    assert draw("SPLATLIFT_PT_look")[:2] == ["<Photographs>", "<Objects>"]
-    for colours in ("LABELS", "PHOTOGRAPHS"):
+    assert draw("SPLATLIFT_PT_look")[:3] == ["<Photographs>", "<Objects>", "<Confidence>"]
+    for colours in ("LABELS", "CONFIDENCE", "PHOTOGRAPHS"):
         assert bpy.ops.splatlift.show_colours(colours=colours) == {"FINISHED"}
-        assert labels_shown() == (colours == "LABELS")
+        assert labels_shown() == (colours != "PHOTOGRAPHS")
+        assert confidence_shown() == (colours == "CONFIDENCE")
 
 
 def test_the_button_that_is_down_says_what_the_view_shows(tmp_path: Path) -> None:
-    def seen(kind: str, colours: str) -> bool:
+    def seen(kind: str, colours: str) -> str:
         shading = SimpleNamespace(type=kind, color_type=colours)
-        return panels_result.labels_seen(SimpleNamespace(space_data=SimpleNamespace(shading=shading)))
+        return panels_result.colours_seen(SimpleNamespace(space_data=SimpleNamespace(shading=shading)))
 
     write_example(tmp_path / "in")
     imported(tmp_path / "in")
-    for colours in ("LABELS", "PHOTOGRAPHS"):
+    for colours in ("LABELS", "PHOTOGRAPHS", "CONFIDENCE"):
         bpy.ops.splatlift.show_colours(colours=colours)
-        assert [seen("SOLID", "OBJECT"), seen("SOLID", "MATERIAL")] == [True, False]
-        assert seen("MATERIAL", "OBJECT") == seen("RENDERED", "MATERIAL") == (colours == "LABELS")
+        solid = "CONFIDENCE" if colours == "CONFIDENCE" else "LABELS"
+        assert [seen("SOLID", "OBJECT"), seen("SOLID", "MATERIAL")] == [solid, "PHOTOGRAPHS"]
+        assert seen("MATERIAL", "OBJECT") == seen("RENDERED", "MATERIAL") == colours
 
 
 def test_one_click_shows_points_as_splats_or_discs_and_back(tmp_path: Path) -> None:

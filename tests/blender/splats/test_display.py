@@ -22,9 +22,9 @@ from blender_addon import session  # noqa: E402
 from blender_addon.splats import collections  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
 from blender_addon.splats.columns import count_of  # noqa: E402
-from blender_addon.splats.display import show_labels  # noqa: E402
 from blender_addon.splats.mesh import texture_of  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
+from blender_addon.splats.painting import show_colours  # noqa: E402
 
 
 def instances_of(thing) -> list:
@@ -146,12 +146,12 @@ def test_one_switch_shows_the_colours_of_labels_and_back(tmp_path: Path, display
     thing = scene.children[0].objects[0]
     before = written(thing.data)
     label_colour = (0.25, 0.5, 0.9)
-    show_labels(True)
+    show_colours("LABELS")
     assert labels_shown()
     np.testing.assert_allclose(rendered(tmp_path / "labels.png")[8, 8, :3], label_colour, atol=0.02)
     thing.color = collections.linear((0.9, 0.1, 0.1))
     np.testing.assert_allclose(rendered(tmp_path / "red.png")[8, 8, :3], (0.9, 0.1, 0.1), atol=0.02)
-    show_labels(False)
+    show_colours("PHOTOGRAPHS")
     assert not labels_shown()
     np.testing.assert_allclose(rendered(tmp_path / "photographs.png")[8, 8, :3], colour, atol=0.02)
     assert written(thing.data) == before
@@ -161,7 +161,7 @@ def test_the_choice_of_colours_is_saved_and_holds_for_what_comes_later(tmp_path:
     write_example(tmp_path / "in")
     assert not labels_shown()
     session.import_folder(tmp_path / "in")
-    show_labels(True)
+    show_colours("LABELS")
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
     assert labels_shown()

@@ -29,8 +29,8 @@ from blender_addon.editing.selection import write_selection  # noqa: E402
 from blender_addon.splats import native, originals  # noqa: E402
 from blender_addon.splats.attributes import is_splats, read_splats  # noqa: E402
 from blender_addon.splats.collections import drawn_by_blender, linear, show_as, shown_as, splat_objects  # noqa: E402
-from blender_addon.splats.display import show_labels  # noqa: E402
 from blender_addon.splats.export import export_objects  # noqa: E402
+from blender_addon.splats.painting import show_colours  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
 from tests.blender.clumps import REAL, part, pick, pick_parts, state, write_clumps  # noqa: E402
 from tests.blender.splats.test_display import one_gaussian, rendered  # noqa: E402
@@ -82,7 +82,7 @@ def test_colours_of_labels_are_those_of_a_shared_material(drawing: None, tmp_pat
     write_example(tmp_path / "in")
     scenes = [session.import_folder(tmp_path / "in", "SPLATS") for _ in range(2)]
     clouds = [thing.data for scene in scenes for thing in splat_objects(scene)]
-    show_labels(True)
+    show_colours("LABELS")
     assert {(each.type, *each.materials.keys()) for each in clouds} == {("GAUSSIAN_SPLAT", "SplatLift Gaussians")}
     assert len(bpy.data.materials) == 1
 
@@ -115,7 +115,7 @@ def test_blender_draws_the_capture_and_the_labels(tmp_path: Path, display: str) 
     scene = session.import_folder(tmp_path / "in", "SPLATS")
     show_as(scene, display)
     photographed = rendered(tmp_path / "seen.exr", samples=256)
-    show_labels(True)
+    show_colours("LABELS")
     labelled = rendered(tmp_path / "labels.exr", samples=256)
     np.testing.assert_allclose(photographed[..., 3], labelled[..., 3], atol=0.05)
     centre = photographed[8, 8]

@@ -11,7 +11,7 @@ from protocol.errors import BadResult
 from protocol.result.names import MAX_LABEL, PARTS
 from protocol.result.parts import PartRow, PartTable, read_parts, write_parts
 
-ROWS = [PartRow(id=1, whole=3, count=20), PartRow(id=2, whole=3, count=5)]
+ROWS = [PartRow(id=1, whole=3, count=20), PartRow(id=2, whole=3, count=5, name="lid", colour=(0.25, 0.5, 1.0))]
 
 
 def test_what_is_written_is_read(tmp_path: Path):
@@ -30,6 +30,7 @@ def test_what_is_written_is_read(tmp_path: Path):
         {"parts": [{"id": 1, "whole": MAX_LABEL + 1, "count": 1}]},
         {"parts": [{"id": 1, "whole": 1, "count": -1}]},
         {"parts": [{"id": 1, "whole": 1}]},
+        {"parts": [{"id": 1, "whole": 1, "count": 1, "colour": [0, 0, 2]}]},
         {"parts": [{"id": 1, "whole": 1, "count": 1}, {"id": 1, "whole": 2, "count": 1}]},
     ],
 )

@@ -1,4 +1,4 @@
-"""Keeps the table of parts true when objects are corrected."""
+"""Keeps the table of parts true when the labels of objects change."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def parts_under(
         part: (N,), the column ``part``; None at level "part".
         before, labels: (N,), the labels before and after.
     """
+    known = {row.id: row for row in table.parts}
     if part is None:
         whole_of = {row.id: row.whole for row in table.parts}
         origin = _most(labels, before)
         rows = [
-            PartRow(id=label, whole=whole_of.get(origin[label], whole_of.get(label, label)), count=count)
+            _row(known, label, whole_of.get(origin[label], whole_of.get(label, label)), count)
             for label, count in _counts(labels)
         ]
         return structs.replace(table, parts=rows), None
@@ -35,8 +36,14 @@ def parts_under(
     for number, label in holder.items():
         whole[number] = label
     kept = np.where((labels > 0) & (whole[part] == labels), part, 0).astype(np.int32)
-    rows = [PartRow(id=number, whole=int(whole[number]), count=count) for number, count in _counts(kept)]
+    rows = [_row(known, number, int(whole[number]), count) for number, count in _counts(kept)]
     return structs.replace(table, parts=rows), kept
+
+
+def _row(known: dict[int, PartRow], number: int, whole: int, count: int) -> PartRow:
+    if number in known:
+        return structs.replace(known[number], whole=whole, count=count)
+    return PartRow(id=number, whole=whole, count=count)
 
 
 def _counts(values: NDArray[np.integer]) -> list[tuple[int, int]]:

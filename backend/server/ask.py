@@ -1,0 +1,77 @@
+"""Asks a server one question, as a client that then leaves."""
+
+from __future__ import annotations
+
+import time
+from typing import TypeVar
+
+import zmq
+
+from backend.server.local_gate import FEATURE
+from protocol.address import Address
+from protocol.errors import BadFrames, Unavailable, fault
+from protocol.local_token import prove, read_token, token_file
+from protocol.messages import MAJOR, MINOR, Bye, Challenge, Error, Hello, Message, Proof, Welcome
+from protocol.pairing import Pairing
+from protocol.wire import decode, encode
+
+PATIENCE = 5.0
+"""Seconds that each answer may take."""
+CLIENT = "backend status"
+
+M = TypeVar("M", bound=Message)
+
+
+def ask(address: Address, pairing: Pairing | None, feature: str, question: Message, answer: type[M]) -> M:
+    """Return a server's answer.
+
+    Args:
+        address: of its control socket.
+        pairing: the keys, None for a server that does not encrypt.
+        feature: which the server must have for this question.
+
+    Raises:
+        Unavailable: if nobody answers, or the server is too old.
+        Fault: what the server answers in place of it.
+    """
+    context = zmq.Context()
+    try:
+        socket = context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.IPV6, int(address.is_v6))
+        if pairing is not None:
+            socket.setsockopt(zmq.CURVE_SERVERKEY, pairing.server.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, pairing.client.encode())
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(pairing.client.encode()))
+        socket.connect(str(address))
+        welcome = _ask(socket, address, Hello((MAJOR, MINOR), CLIENT, [FEATURE]), Message, 1)
+        if isinstance(welcome, Challenge) and pairing is None:
+            # Without a token of this user the server says whom it lets in.
+            token = read_token(token_file()) or ""
+            welcome = _ask(socket, address, Proof(prove(token, welcome.nonce, address)), Welcome, 2)
+        if not isinstance(welcome, Welcome):
+            raise BadFrames(f"The server at {address} answered with a {type(welcome).__name__}.")
+        if feature not in welcome.features:
+            raise Unavailable(f"The server at {address} is too old to answer.", "Update the backend there.")
+        found = _ask(socket, address, question, answer, 3)
+        socket.send_multipart(encode(Bye()))
+        return found
+    finally:
+        context.destroy(linger=200)
+
+
+def _ask(socket: zmq.Socket, address: Address, question: Message, answer: type[M], id: int) -> M:
+    socket.send_multipart(encode(question, id=id))
+    until = time.monotonic() + PATIENCE
+    while socket.poll(max(0, round((until - time.monotonic()) * 1000))):
+        message, _, of = decode(socket.recv_multipart())
+        if of != id:  # a heartbeat
+            continue
+        if isinstance(message, Error):
+            raise fault(message.code, message.sentence, message.remedy)
+        if not isinstance(message, answer):
+            raise BadFrames(f"The server at {address} answered with a {type(message).__name__}.")
+        return message
+    raise Unavailable(
+        f"No server answered at {address} within {PATIENCE:g} seconds.",
+        "Check the address; a server that encrypts answers only with its pairing string.",
+    )

@@ -1,0 +1,38 @@
+"""The store as one client sees it: a file that is not its own is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backend.server.owners import Owners
+from protocol.store import Store
+
+
+class ClientFiles:
+    """The store as one client sees it; a :class:`protocol.pull.Receiver`.
+
+    Each client has part files of its own. Otherwise one could finish a file of which it knows only the end.
+    """
+
+    def __init__(self, store: Store, owners: Owners, client: str) -> None:
+        self.root = store.root
+        self.durable = store.durable
+        self.writers = store.writers
+        self.client = client
+        self._store = store
+        self._owners = owners
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        return self._owners.has(self.client, digest) and self._store.has(digest, size)
+
+    def part(self, digest: str) -> Path:
+        return self.root / f"{self._store.path(digest).name}.{self.client}.part"
+
+    def complete(self, digest: str) -> None:
+        part = self.part(digest)
+        size = part.stat().st_size
+        self._store.complete(digest, part)
+        self._owners.add(self.client, digest, size)
+
+    def free_bytes(self) -> int:
+        return self._store.free_bytes()

@@ -1,0 +1,60 @@
+"""How the owner of a data folder reaches the server that runs on it: by a file in the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from protocol.field_types import Token
+
+FILE = "server.json"
+
+
+class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file.
+
+    Attributes:
+        address: of the control socket.
+        process: the server's number.
+        token: see :class:`protocol.messages.Survey`.
+    """
+
+    address: str
+    process: int
+    token: Token
+
+
+_contact = msgspec.json.Decoder(Contact, strict=True)
+
+
+@contextlib.contextmanager
+def told(data: Path, address: str, token: str) -> Iterator[None]:
+    """Keep the file there for as long as the context lasts; only its owner can read it."""
+    part = data / f".{FILE}.{os.getpid()}"
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(Contact(address, os.getpid(), token)))
+    part.replace(data / FILE)
+    try:
+        yield
+    finally:
+        (data / FILE).unlink(missing_ok=True)
+
+
+def find(data: Path) -> Contact | None:
+    """Return how to reach the server on a data folder; None where no server runs."""
+    try:
+        contact = _contact.decode((data / FILE).read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return contact if psutil.pid_exists(contact.process) else None
+
+
+def new_token() -> str:
+    return secrets.token_hex(16)

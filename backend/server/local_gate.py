@@ -1,0 +1,92 @@
+"""Who is let in where nothing is encrypted: programs of the user who started the server, by a token in a file.
+
+See :mod:`protocol.local_token`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+
+from backend.server.private import write_private
+from protocol.address import Address
+from protocol.errors import Refused, Unavailable
+from protocol.local_token import proves, read_token, token_file
+from protocol.messages import Challenge, Hello, Proof
+
+FEATURE = "proof"
+"""The feature of clients that can answer a challenge."""
+MAX_PENDING = 256
+"""Challenges that are not answered yet; past that the oldest is dropped."""
+
+
+class LocalGate:
+    """Challenges clients, and checks what they answer.
+
+    Args:
+        token: of the user who started the server.
+        address: where clients connect to.
+    """
+
+    def __init__(self, token: str, address: Address) -> None:
+        self._token = token
+        self._address = address
+        self._pending: OrderedDict[int, tuple[str, Hello]] = OrderedDict()
+
+    def challenge(self, hello: Hello, connection: int) -> Challenge:
+        """Return the answer to a hello.
+
+        Raises:
+            Refused: if the client is too old to answer it.
+        """
+        if FEATURE not in hello.features:
+            raise Refused(
+                f"{hello.client} cannot show that it belongs to the user who started this server: it is too old.",
+                "Update the add-on.",
+            )
+        nonce = secrets.token_hex(16)
+        self._pending[connection] = nonce, hello
+        while len(self._pending) > MAX_PENDING:
+            self._pending.popitem(last=False)
+        return Challenge(nonce)
+
+    def admitted(self, proof: Proof, connection: int) -> Hello:
+        """Return the hello of a client that has answered its challenge.
+
+        Raises:
+            Refused: if the answer is wrong, or there was no challenge.
+        """
+        nonce, hello = self._pending.pop(connection, ("", None))
+        if hello is None or not proves(proof.mac, self._token, nonce, self._address):
+            raise Refused(
+                "This server lets in only programs of the user who started it.",
+                "Start it with: backend serve --encrypt, and enter the pairing string that 'backend pairing' prints.",
+            )
+        return hello
+
+
+def load_or_make_token() -> str:
+    """Return the token of this user, which is made if there is none.
+
+    Raises:
+        Unavailable: if it cannot be stored.
+    """
+    try:
+        path = token_file()
+        token = read_token(path)
+        if token is None:
+            token = secrets.token_hex(32)
+            write_private(path, f"{token}\n", replace=True)
+            token = read_token(path)
+    except (OSError, RuntimeError) as error:
+        raise _no_token(getattr(error, "strerror", None) or str(error)) from error
+    if token is None:
+        raise _no_token("its disk does not keep it from other users")
+    return token
+
+
+def _no_token(reason: str) -> Unavailable:
+    return Unavailable(
+        f"The token by which this user's programs are let in cannot be stored in ~/.splatlift/local.token: {reason}.",
+        "Start the server with --encrypt; clients then need the pairing string.",
+    )

@@ -1,0 +1,95 @@
+"""Files and folders that only the user who runs the server may read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+FOLDERS = frozenset({"store", "jobs", "select", "poses"})
+"""What a server makes in its data folder that is a folder, and below that is a file."""
+FILES = frozenset({"jobs.sqlite", "files.sqlite"})
+_KEYS = frozenset({"pairing.keys", "clients.json", "clients.lock", "local.token", "server.json"})
+_OURS = FOLDERS | FILES | _KEYS | {"lock", "facts.log"}
+_BESIDE = ("-wal", "-shm", "-journal", ".pid", ".pid.part")
+
+
+def write_private(path: Path, text: str, *, replace: bool) -> None:
+    """Write a file that only its owner may read, as a whole, and make its folder where it is missing.
+
+    Args:
+        replace: whether an existing file is replaced.
+
+    Raises:
+        FileExistsError: if there is one and it is not to be replaced.
+        OSError: if it cannot be written.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            part.replace(path)
+        else:
+            _name(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _name(part: Path, final: Path) -> None:
+    """Give a whole file its final name, where there is none of that name.
+
+    Raises:
+        FileExistsError: if there is.
+    """
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a disk without hard links
+        if final.exists():
+            raise FileExistsError from error
+        part.replace(final)
+
+
+def readable_by_others(mode: int) -> bool:
+    """Whether a file or folder of this mode is open to other users. Windows has access lists and no such mode."""
+    return os.name == "posix" and bool(stat.S_IMODE(mode) & 0o077)
+
+
+def make_private(data: Path) -> None:
+    """Close what a server keeps in its data folder to other users, and make the folders that are missing.
+
+    The folder itself is closed too, unless it holds anything that is not a server's, such as ``/tmp``.
+
+    Raises:
+        OSError: if a folder cannot be made or read.
+    """
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in FOLDERS:
+        (data / name).mkdir(mode=0o700, exist_ok=True)
+    entries = list(os.scandir(data))
+    for entry in entries:
+        if entry.name in FOLDERS and entry.is_dir(follow_symlinks=False):
+            _close(Path(entry.path), 0o700)
+        elif entry.is_file(follow_symlinks=False) and _base(entry.name) in FILES:
+            _close(Path(entry.path), 0o600)
+    if all(entry.name.startswith(".") or _base(entry.name) in _OURS for entry in entries):
+        _close(data, 0o700)
+
+
+def _base(name: str) -> str:
+    """Return the name without the ending of a file that a library puts beside another."""
+    return next((name.removesuffix(end) for end in _BESIDE if name.endswith(end)), name)
+
+
+def _close(path: Path, mode: int) -> None:
+    """Take the rights of others away; a disk without modes, or what another user owns, stays as it is."""
+    with contextlib.suppress(PermissionError, FileNotFoundError):
+        if readable_by_others(path.stat().st_mode):
+            path.chmod(mode)

@@ -1,0 +1,50 @@
+"""What a worker has said, read from the file that it writes to; see :mod:`backend.server.worker_protocol`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from backend.server import worker_protocol
+from backend.server.worker_protocol import Said
+
+_READ = 4 * worker_protocol.MAX_LINE
+"""Bytes read at one go, so that a worker that reports without pause cannot keep the server listening."""
+
+
+class WorkerReports:
+    """The reports of one start of a worker.
+
+    Args:
+        folder: the job's.
+        token: which the worker was started with.
+    """
+
+    def __init__(self, folder: Path, token: str) -> None:
+        self._file = worker_protocol.reports(folder, token)
+        self._log = folder / worker_protocol.LOG
+        self._read_to = 0
+        self._buffer = b""
+
+    def heard(self) -> list[Said]:
+        """Return what the worker has said since the last call; lines that mean nothing go to its log."""
+        try:
+            with self._file.open("rb") as file:
+                file.seek(self._read_to)
+                data = file.read(_READ)
+        except FileNotFoundError:  # it has only just begun
+            return []
+        self._read_to += len(data)
+        *whole, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > worker_protocol.MAX_LINE:
+            whole.append(self._buffer)
+            self._buffer = b""
+        said: list[Said] = []
+        for text in filter(None, whole):
+            line = worker_protocol.unpack(text)
+            said.append(line) if line is not None else self._add_to_log(text[: worker_protocol.MAX_LINE])
+        return said
+
+    def _add_to_log(self, line: bytes) -> None:
+        with contextlib.suppress(OSError), self._log.open("ab") as log:
+            log.write(line + b"\n")

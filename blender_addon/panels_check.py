@@ -1,0 +1,56 @@
+"""The panel of the objects that are least certain."""
+
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from . import session
+from .editing.checking import unchecked
+from .panels import CATEGORY
+from .settings import settings, shown_scene
+
+OFFERED = 3
+"""Objects in the panel."""
+
+
+class SPLATLIFT_PT_check(bpy.types.Panel):
+    """The least certain objects that were not checked yet."""
+
+    bl_label = "Check These Three"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+    bl_parent_id = "SPLATLIFT_PT_objects"
+    if TYPE_CHECKING:
+
+        @property
+        def layout(self) -> Any:
+            """The layout to draw in; never None while drawing."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return shown_scene(context) is not None
+
+    def draw(self, context: Any) -> None:
+        objects = session.objects_of(shown_scene(context))
+        left = unchecked(objects)
+        if not objects:
+            self.layout.label(text="The scene has no objects", icon="INFO")
+            return
+        if not left:
+            self.layout.label(text="All objects are checked", icon="CHECKMARK")
+            self.layout.operator("splatlift.check_again")
+            return
+        column = self.layout.column(align=True)
+        for part in left[:OFFERED]:
+            known = part.splatlift
+            text = f"{part.name}, {known.confidence:.0%}"
+            is_current = known.object_id == settings(context).checking
+            column.operator("splatlift.check_object", text=text, depress=is_current).object_id = known.object_id
+        column.operator("splatlift.check_next", icon="TRIA_RIGHT")
+        column.label(text=f"{len(left)} of {len(objects)} objects not checked")
+
+
+CLASSES = (SPLATLIFT_PT_check,)
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

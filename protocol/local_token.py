@@ -1,0 +1,56 @@
+"""How a program shows a server on the same machine that it runs for the same user, where nothing is encrypted.
+
+A file in the user's folder, which other users cannot read, holds a token. The server sends a number that it uses once,
+and the program answers with an HMAC (RFC 2104) of that number and of the server's address, with the token as the key.
+So the token is never sent, and what one server is answered is of no use at another address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import re
+import stat
+from pathlib import Path
+
+from protocol.address import Address
+
+TOKEN = re.compile(r"[0-9a-f]{64}")
+_MOST = 200
+"""Bytes that are read of the file at most."""
+
+
+def token_file() -> Path:
+    """Return where the token of this user is.
+
+    Raises:
+        RuntimeError: if the user has no folder.
+    """
+    return Path.home() / ".splatlift" / "local.token"
+
+
+def read_token(path: Path) -> str | None:
+    """Return the token in a file, or None if there is none that this user can read, or other users can read it."""
+    # A pipe of that name would hold up the caller.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_MOST).decode(errors="replace").strip() if stat.S_ISREG(mode) else ""
+    except OSError:
+        return None
+    open_to_others = os.name == "posix" and stat.S_IMODE(mode) & 0o077
+    return text if TOKEN.fullmatch(text) and not open_to_others else None
+
+
+def prove(token: str, nonce: str, address: Address) -> str:
+    """Return what shows that the token is known to a server at ``address`` that sent ``nonce``."""
+    host = ipaddress.ip_address(address.host).compressed
+    return hmac.new(token.encode(), f"{nonce} {host} {address.port}".encode(), hashlib.sha256).hexdigest()
+
+
+def proves(mac: str, token: str, nonce: str, address: Address) -> bool:
+    """Whether ``mac`` is what :func:`prove` returns, in a time that does not tell how much of it is right."""
+    return hmac.compare_digest(mac.encode(), prove(token, nonce, address).encode())
