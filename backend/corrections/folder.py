@@ -21,6 +21,7 @@ from protocol.result.corrections import Correction, Kind, Place, places_of, read
 from protocol.result.evidence import read_evidence
 from protocol.result.folder import whole_folder
 from protocol.result.gaussians import read_splats, rows_of_labels
+from protocol.result.meshes import texture_path
 from protocol.result.names import (
     BACKUP,
     CONFIDENCE,
@@ -344,11 +345,15 @@ def write_change(opened: OpenedResult, change: Change, out: Path) -> None:
             if label in changed:
                 write_ply(splats.pick(own).without_columns(), object_path(new, label))
                 continue
-            for path_of in (object_path, mesh_path):
+            for path_of in (object_path, mesh_path, _texture_path):
                 if path_of(folder, label).is_file():
                     link_or_copy(path_of(folder, label), path_of(new, label))
         rewrite_table(new, rows, present=folder, original=folder)
         write_corrections(new, change.corrections)
+
+
+def _texture_path(folder: Path, label: int) -> Path:
+    return texture_path(mesh_path(folder, label))
 
 
 def _known(opened: OpenedResult, label: int) -> ObjectRow | None:
