@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +47,8 @@ NOT_LINKED = (SPLATS, TABLE, PARTS, CORRECTIONS, OBJECTS, MESHES, LABELS, OVERVI
 """What a corrected result does not share with the result before: it is written again, or no longer true."""
 
 
-class Move(NamedTuple):
+@dataclass(frozen=True)
+class Move:
     """Gaussians that go from one object to another; label 0 is the background.
 
     Attributes:
