@@ -39,7 +39,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0
 """Seconds between attempts to reconnect; each wait is twice the previous one."""
 
 CLIENT = "SplatLift for Blender"
-FEATURES = ("facts", "picture", "proof", "select")
+FEATURES = ("facts", "picture", "proof", "select", "text", "names", "corrections")
 """Optional protocol features that this client supports."""
 
 

@@ -41,6 +41,7 @@ from protocol.messages import (
     Sync,
     Wanted,
     Welcome,
+    Working,
 )
 from protocol.pairing import Pairing
 from protocol.store import Store, read_manifest
@@ -144,7 +145,7 @@ class Client:
         id = self.send(message, socket)
         while True:
             got, _, of = self.receive(socket)
-            if of != id:
+            if of != id or isinstance(got, Working):
                 continue
             if isinstance(got, Error):
                 raise fault(got.code, got.sentence, got.remedy)
