@@ -413,8 +413,8 @@ def select(
     from backend.select import open_result, select_gaussian, select_objects, select_pixel
     from backend.select.write import check_empty, describe, write_selection
     from backend.terminal import progress_bars
-    from backend.words import check_word
     from backend.words.naming import describe_answer
+    from protocol.words import check_word
 
     if sum(each is not None for each in (pixel, gaussian, text)) != 1:
         raise BadArgument(

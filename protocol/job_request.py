@@ -271,10 +271,18 @@ def check_paths(request: JobRequest) -> None:
                 safe_path(path)
         except BadFrames as fault:
             raise BadArgument(f"The path {path!r} of {name} is not inside the scene folder.") from fault
-    if request.masks_model is not None and not _HUB_NAME.fullmatch(request.masks_model):
-        raise BadArgument(
-            f"The model {request.masks_model!r} is not a name of the model hub.", "Give it as owner/name."
-        )
+    if request.masks_model is not None:
+        check_model(request.masks_model)
+
+
+def check_model(name: str) -> None:
+    """Refuse a model that is not named as on the hub, such as a folder.
+
+    Raises:
+        BadArgument: if ``name`` is not ``owner/name``.
+    """
+    if not _HUB_NAME.fullmatch(name):
+        raise BadArgument(f"The model {name!r} is not a name of the model hub.", "Give it as owner/name.")
 
 
 def check_features(request: JobRequest, features: list[str], server: str) -> None:
