@@ -44,7 +44,7 @@ from backend.segmenter import find_weights
 from backend.segmenter.library import check_installed
 from backend.segmenter.weights import Weights
 from backend.select import open_result
-from backend.words import Answer, check_word, find_words
+from backend.words import Answer, find_words
 from backend.words.models import default_detector, load_detector, load_masker
 from backend.words.views import Pictures, Shown, views_of
 from bench.made_prompts import EXACT, Layout, read_names, write_made
@@ -54,6 +54,7 @@ from bench.simulated_detector import SimulatedDetector, look_alikes, numbered_pi
 from bench.tables import Device, Method, OurMasks, Out, Root, Seed, cell, console, masks_table, run, scenes_below
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.job_request import JobRequest
+from protocol.words import check_word
 
 Search = Callable[[Path, Sequence[Shown], Pictures, Sequence[str]], list[Answer]]
 """Answers words: the scene folder, what its training views show, their photographs, and the words."""
