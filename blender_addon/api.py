@@ -224,6 +224,7 @@ def segment(
     steer: bool = True,
     refine: bool | None = None,
     meshes: bool = True,
+    textures: bool = False,
     gallery: bool = True,
     gpus: int = 1,
     on_progress: Progress | None = None,
@@ -257,6 +258,7 @@ def segment(
         refine: whether labels are used to sharpen the edges of objects; None means yes, unless splats are given, the
             quality is draft or there are no masks.
         meshes: whether each object gets a mesh.
+        textures: whether each mesh gets a texture from the photographs, besides the colours of its vertices.
         gallery: whether the result contains images of the training, of test views and of a turntable of the objects.
         gpus: number of the server's GPUs that reconstruct together; experimental.
         on_progress: called while :meth:`Segmentation.result` waits.
@@ -288,6 +290,7 @@ def segment(
         steer=steer,
         refine=refine,
         meshes=meshes,
+        textures=textures,
         gallery=gallery,
         gpus=gpus,
     )

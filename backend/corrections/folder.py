@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from protocol.result.corrections import Correction, Kind, Place, places_of, read
 from protocol.result.evidence import read_evidence
 from protocol.result.folder import whole_folder
 from protocol.result.gaussians import read_splats, rows_of_labels
+from protocol.result.meshes import texture_path
 from protocol.result.names import (
     BACKUP,
     CONFIDENCE,
@@ -47,7 +47,8 @@ NOT_LINKED = (SPLATS, TABLE, PARTS, CORRECTIONS, OBJECTS, MESHES, LABELS, OVERVI
 """What a corrected result does not share with the result before: it is written again, or no longer true."""
 
 
-class Move(NamedTuple):
+@dataclass(frozen=True)
+class Move:
     """Gaussians that go from one object to another; label 0 is the background.
 
     Attributes:
@@ -344,11 +345,15 @@ def write_change(opened: OpenedResult, change: Change, out: Path) -> None:
             if label in changed:
                 write_ply(splats.pick(own).without_columns(), object_path(new, label))
                 continue
-            for path_of in (object_path, mesh_path):
+            for path_of in (object_path, mesh_path, _texture_path):
                 if path_of(folder, label).is_file():
                     link_or_copy(path_of(folder, label), path_of(new, label))
         rewrite_table(new, rows, present=folder, original=folder)
         write_corrections(new, change.corrections)
+
+
+def _texture_path(folder: Path, label: int) -> Path:
+    return texture_path(mesh_path(folder, label))
 
 
 def _known(opened: OpenedResult, label: int) -> ObjectRow | None:

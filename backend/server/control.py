@@ -27,7 +27,7 @@ from backend.server.sessions import Session, Sessions
 from backend.server.uploads import not_stored
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
-from protocol.job_request import JobRequest, check, check_paths
+from protocol.job_request import TEXTURES, JobRequest, check, check_paths
 from protocol.messages import (
     FINAL_STATES,
     MAJOR,
@@ -72,7 +72,7 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "overview", "picture", *RESULT_FEATURES)
+FEATURES = ("facts", "options", "overview", "picture", *RESULT_FEATURES, TEXTURES)
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine, for the user who started them."""
