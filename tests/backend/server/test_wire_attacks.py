@@ -221,8 +221,6 @@ def test_a_wire_in_the_clear_shows_the_difference(serving, connect, tmp_path: Pa
     with relay(serving.address) as between:
         other = Client(between.address, hello=False)
         other.control.send_multipart(encode(Heartbeat(), id=3))
-        with pytest.raises(TimeoutError):
-            other.receive(patience=0.01)
         until(lambda: b"heartbeat" in b"".join(between.sent))
         other.close()
     client.ask(Heartbeat(), Heartbeat)
