@@ -93,7 +93,7 @@ def test_too_many_ranges_are_refused(serving, connect, scene, monkeypatch):
 
 
 def test_too_many_uploads_of_all_clients(serving, connect, monkeypatch):
-    monkeypatch.setattr("backend.server.uploads.CLIENT_UPLOADS", ALL_UPLOADS)
+    monkeypatch.setattr("backend.server.uploads.CLIENT_UPLOADS", ALL_UPLOADS + 1)
     clients = [connect(serving) for _ in range(ALL_UPLOADS // 4)]
     for number, client in enumerate(clients):
         for digit in range(4):
