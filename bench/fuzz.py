@@ -155,7 +155,7 @@ def _by_coverage(
         f"-seed={seed + begun + 1}",
         "-max_len=65536",
         "-rss_limit_mb=0",
-        "-timeout=0",
+        f"-timeout={round(STANDSTILL)}",  # of wall time, which on a busy machine is no measure
         "-verbosity=0",
         str(corpus),
     ]

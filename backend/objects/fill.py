@@ -9,15 +9,15 @@ photograph gave them their colours. Copies are marked as invented.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
-from scipy.ndimage import binary_closing, binary_dilation, binary_erosion, binary_opening
+from scipy import ndimage
 from scipy.spatial import ConvexHull, Delaunay, QhullError
 
 from backend.objects.export import ids_of
@@ -226,15 +226,15 @@ def fill_one(
     camera, across = _camera_above(surface, size)
     patch = splats.pick(rows)
     seen = _seen(surface, camera, across, looks, of_surface, 2 * THICK * size)
-    hole = binary_closing(_footprint(splats.means[own], camera) & ~seen)
+    hole = _changed(ndimage.binary_closing, _footprint(splats.means[own], camera) & ~seen)
     if not hole.any():
         return unfilled("cameras see all of the surface beneath it, so there is no hole.")
-    covered = (DepthRenderer(patch).draw(camera, rough=True).depth > 0) & binary_erosion(seen, iterations=EDGE)
+    covered = (DepthRenderer(patch).draw(camera, rough=True).depth > 0) & _changed(ndimage.binary_erosion, seen, EDGE)
     colours = np.asarray(Renderer(patch, device).image(camera)).clip(0, 1)
     places = _pixels(splats.means[rows], camera)
     whole = _at(covered, np.floor(places).astype(int))
     # Between the hole and what is seen well lies a border that is filled too.
-    hole = binary_dilation(hole, iterations=EDGE) & ~covered
+    hole = _changed(ndimage.binary_dilation, hole, EDGE) & ~covered
     found, moved, left = [], [], hole.copy()
     for _ in range(ROUNDS):
         shift, gap = _best_shift(left, covered, colours, left.sum() < LEAST * hole.sum())
@@ -255,6 +255,11 @@ def fill_one(
     row, column = np.floor(places).astype(int).clip(0, SIDE - 1).T
     replaced[rows[(hole & ~left)[row, column]]] = True
     return Filled(merge(moved), np.concatenate(found), replaced, share)
+
+
+def _changed(way: Callable[..., Any], mask: NDArray[np.bool_], steps: int = 1) -> NDArray[np.bool_]:
+    """Return a mask after an operation of ``scipy.ndimage`` such as ``binary_dilation``."""
+    return np.asarray(way(mask, iterations=steps), bool)
 
 
 def _seen(
@@ -280,7 +285,7 @@ def _seen(
         way = look.camera.centre - points
         away = np.abs(way @ surface.normal) / np.linalg.norm(way, axis=1)
         seen |= inside & (ids >= 0) & source[ids] & (np.abs(shown - there[:, 2]) * away < slack)
-    return binary_opening(seen.reshape(SIDE, SIDE))
+    return _changed(ndimage.binary_opening, seen.reshape(SIDE, SIDE))
 
 
 def _surface_beneath(own: NDArray[np.float64], splats: Splats, near: NDArray[np.bool_], size: float) -> Surface | None:
@@ -355,7 +360,7 @@ def _best_shift(
     if done:
         return none
     inner = np.argwhere(hole)
-    rim = np.argwhere(binary_dilation(hole, iterations=RIM) & ~hole & covered)
+    rim = np.argwhere(_changed(ndimage.binary_dilation, hole, RIM) & ~hole & covered)
     if not len(rim):
         return none
     best, least, offset = None, np.inf, np.zeros(3)

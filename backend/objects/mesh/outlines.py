@@ -134,7 +134,7 @@ def _moves(
 
 def _inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the distance in pixels (H, W) of each pixel's centre from the outline of a mask, negative outside."""
-    inside, outside = distance_transform_edt(mask), distance_transform_edt(~mask)
+    inside, outside = (np.asarray(distance_transform_edt(each)) for each in (mask, ~mask))
     return (np.maximum(inside - 0.5, 0) - np.maximum(outside - 0.5, 0)).astype(np.float32)
 
 

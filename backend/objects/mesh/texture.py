@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,8 @@ def bake(
     picture = np.zeros((*used.shape, 3), np.uint8)
     picture[used] = painter.colours_of((vertices[corners] * share).sum(1), towards)
     # Interpolation at the edge of a chart reads texels beside it.
-    nearest = distance_transform_edt(~used, return_distances=False, return_indices=True)
-    picture = picture[tuple(nearest)]
+    nearest: Any = distance_transform_edt(~used, return_distances=False, return_indices=True)
+    picture = picture[nearest[0], nearest[1]]
     height, width = used.shape
     uv = flat.corners / [width, height]
     uv[..., 1] = 1 - uv[..., 1]

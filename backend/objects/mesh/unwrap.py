@@ -130,7 +130,8 @@ def _packed(flat: NDArray[np.float64], chart: NDArray[np.int64]) -> tuple[NDArra
         column, tall = column + int(size[each, 0]), max(tall, int(size[each, 1]))
     height = -(-(row + tall) // 4) * 4
     low[~np.isfinite(low)] = 0
-    return flat - low[chart][:, None] + (place[chart] + PADDING)[:, None], (height, width)
+    corners = flat - low[chart][:, None] + (place[chart] + PADDING)[:, None]
+    return corners.astype(np.float64, copy=False), (height, width)
 
 
 @kernel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -130,7 +131,8 @@ def test_textures_are_exported_with_their_mesh(ending: str, tmp_path: Path):
     assert export(tmp_path / "out", ["1"], to)[1] == ""
     mesh = trimesh.load(to, force="mesh", process=False)
     assert isinstance(mesh, trimesh.Trimesh)
-    shown = mesh.visual.to_color().vertex_colors[mesh.faces][..., :3]
+    visual: Any = mesh.visual
+    shown = visual.to_color().vertex_colors[mesh.faces][..., :3]
     assert (shown[0] == [200, 10, 0]).all()
     assert (shown[1] == [0, 10, 200]).all()
     names = {"one.obj", "one.mtl", "one-texture.png"} if ending == ".obj" else {"one.glb"}

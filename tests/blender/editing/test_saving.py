@@ -224,7 +224,7 @@ def test_meshes_are_saved_with_their_objects(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("display", ["MESH", "POINTS"])
-def test_textures_are_saved_with_their_meshes(folder: Path, display: str) -> None:
+def test_textures_are_saved_with_their_meshes(folder: Path, display: Any) -> None:
     path = folder / "meshes" / "0001.ply"
     mesh = read_mesh(path)
     uv = np.random.default_rng(0).random((len(mesh.faces), 3, 2)).astype(np.float32)

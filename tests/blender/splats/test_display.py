@@ -279,8 +279,10 @@ def test_a_texture_is_rendered_and_kept_in_the_file(tmp_path: Path) -> None:
     write_mesh(mesh, tmp_path / "in" / "meshes" / "0001.ply")
     scene = session.import_folder(tmp_path / "in", "MESH")
     thing = scene.children[0].objects[0]
-    assert texture_of(thing.data)[1] == picture
-    np.testing.assert_array_equal(texture_of(thing.data)[0], uv.reshape(-1, 2))
+    kept = texture_of(thing.data)
+    assert kept is not None
+    assert kept[1] == picture
+    np.testing.assert_array_equal(kept[0], uv.reshape(-1, 2))
     seen = rendered(tmp_path / "mesh.png")[8, 8, :3]
     np.testing.assert_allclose(255 * seen, [40, 90, 210], atol=2)
     (tmp_path / "in" / "meshes" / "0001.png").unlink()
