@@ -350,6 +350,12 @@ def mesh(
         bool, typer.Option("--watertight", help="Close surfaces where no camera saw them, for print and physics.")
     ] = False,
     triangles: Annotated[int, typer.Option(metavar="N", help="Largest number of triangles of a mesh.")] = 40_000,
+    textures: Annotated[
+        bool, typer.Option("--textures", help="Bake a texture of each mesh, besides the colours of its vertices.")
+    ] = False,
+    scene: Annotated[
+        Path | None, typer.Option(help="Scene folder with the photographs for the colours. Default: rendered images.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Make the meshes of a result again."""
@@ -358,10 +364,29 @@ def mesh(
 
     with progress_bars() as progress:
         count, notes = remesh(
-            folder, objects, watertight=watertight, triangles=triangles, device=device, progress=progress
-        )
+            folder, objects, watertight=watertight, triangles=triangles, textures=textures, scene=scene,
+            device=device, progress=progress,
+        )  # fmt: skip
     _warn(notes)
     typer.echo(f"{count} objects meshed: {folder / 'meshes'}")
+
+
+@app.command()
+def fill(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
+    out: Annotated[Path, typer.Option(help="The new result folder.")],
+    device: Device = "auto",
+) -> None:
+    """Fill the holes that objects leave in the surfaces they stand on when they are taken away."""
+    from backend.objects.fill import fill as run
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        count, notes = run(folder, objects, out, device=device, progress=progress)
+    for note in notes:
+        typer.echo(note)
+    typer.echo(f"{count:,} Gaussians added, marked as invented: {out}")
 
 
 @app.command()
@@ -388,8 +413,8 @@ def select(
     from backend.select import open_result, select_gaussian, select_objects, select_pixel
     from backend.select.write import check_empty, describe, write_selection
     from backend.terminal import progress_bars
-    from backend.words import check_word
     from backend.words.naming import describe_answer
+    from protocol.words import check_word
 
     if sum(each is not None for each in (pixel, gaussian, text)) != 1:
         raise BadArgument(

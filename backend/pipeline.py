@@ -179,6 +179,8 @@ def _of_splats_alone(file: Path, out: Path, request: JobRequest, title: str | No
             f"{file} has no photographs, so there are no masks to lift.",
             "Remove the mask folder, the method and its settings; objects are then found by geometry.",
         )
+    if request.textures:
+        raise BadArgument(f"{file} has no photographs to bake textures from.", "Remove --textures.")
     return objects_of_splats(
         file,
         out,
@@ -273,8 +275,10 @@ def _segment(
         result.write_gaussians(folder, splats, lifted, run.progress, inner)
         if request.meshes:
             with run.clock("meshes"):
-                cameras = [view.camera for view in train]
-                warnings += result.write_meshes(folder, splats, lifted.labels, cameras, run.device, run.progress)
+                warnings += result.write_meshes(
+                    folder, splats, lifted.labels, [view.camera for view in train], run.device, run.progress,
+                    textures=request.textures, photograph=lambda number: read_image(train[number]),
+                )  # fmt: skip
         if parts is not None:
             result.write_parts(folder, "part" if inner is None else "whole", parts)
         result.write_objects(folder, capture.title, lifted, run.seed, up, object_table(splats, lifted))

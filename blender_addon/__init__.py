@@ -24,6 +24,8 @@ MODULES = (
     "operators.measure",
     "operators.objects",
     "operators.export",
+    "operators.correcting",
+    "operators.search",
     "operators.edit_objects",
     "operators.edit_gaussians",
     "operators.edit_cleanup",
@@ -35,6 +37,7 @@ MODULES = (
     "panels_check",
     "panels_edit",
     "panels_result",
+    "panels_words",
 )
 """Modules with classes to register, in order."""
 

@@ -25,14 +25,19 @@ from protocol.address import parse
 from protocol.coroutines import finish
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.job_request import JobRequest
-from protocol.messages import MethodInfo, Select
+from protocol.messages import Constraint, Correct, MethodInfo, NameObjects, Select, SelectText, Target
+from protocol.result.corrections import Kind, places_of
+from protocol.result.names import MAX_LABEL
+from protocol.words import check_word, check_words
 
+from .client import correction, naming, selection
 from .client.cache import Cache
 from .client.connection import Connection
+from .client.correction import Correction, bits_of
 from .client.job import Job
 from .client.job_list import JobList
 from .client.local_server import LocalServer
-from .client.selection import job_of, select
+from .client.selection import TextSelection, job_of
 from .client.survey import Survey
 from .client.survey import survey as look_through_folder
 
@@ -61,6 +66,8 @@ START = 60.0
 
 Progress = Callable[[str, float, str], object]
 """Called with the stage, the share of it that is done from 0 to 1, and a short note."""
+Told = Callable[[float, str], object]
+"""Called with the share of a request that is done, from 0 to 1, and a short note."""
 
 
 class Client:
@@ -217,6 +224,7 @@ def segment(
     steer: bool = True,
     refine: bool | None = None,
     meshes: bool = True,
+    textures: bool = False,
     gallery: bool = True,
     gpus: int = 1,
     on_progress: Progress | None = None,
@@ -250,6 +258,7 @@ def segment(
         refine: whether labels are used to sharpen the edges of objects; None means yes, unless splats are given, the
             quality is draft or there are no masks.
         meshes: whether each object gets a mesh.
+        textures: whether each mesh gets a texture from the photographs, besides the colours of its vertices.
         gallery: whether the result contains images of the training, of test views and of a turntable of the objects.
         gpus: number of the server's GPUs that reconstruct together; experimental.
         on_progress: called while :meth:`Segmentation.result` waits.
@@ -281,6 +290,7 @@ def segment(
         steer=steer,
         refine=refine,
         meshes=meshes,
+        textures=textures,
         gallery=gallery,
         gpus=gpus,
     )
@@ -318,7 +328,139 @@ def select_similar(
     """
     view, x, y = pixel or (None, 0, 0)
     wanted = Select(job_of(result), gaussian, view, x, y, threshold, hull)
-    return client.connection.start(select(client.connection, wanted)).result(timeout)
+    return client.connection.start(selection.select(client.connection, wanted)).result(timeout)
+
+
+def select(
+    client: Client,
+    result: Path | str,
+    *,
+    text: str,
+    model: str | None = None,
+    on_progress: Told | None = None,
+    timeout: float | None = 1800.0,
+) -> TextSelection:
+    """Return the objects of a result that a text names, with scores, and their Gaussians.
+
+    The server looks for them with a zero-shot detector in several views. That takes seconds on a GPU and minutes on a
+    CPU.
+
+    Args:
+        result: a downloaded result folder, or the id of its job. The server must still have the result.
+        text: the name of an object in English, such as "green apple".
+        model: a detector of the hub that the server has, "owner/name"; None for a known one.
+        on_progress: called with the share of the work that is done, 0 to 1, and a note.
+        timeout: seconds to wait.
+
+    Raises:
+        BadArgument: if the text is empty, too long or not in Latin letters, or ``model`` is no such detector.
+        NotFound: if the server does not have the result.
+        Unavailable: if there is no answer in time, the server is too old, or it lacks the packages or the model.
+    """
+    wanted = SelectText(job_of(result), check_word(text), model)
+    steps = selection.select_text(client.connection, wanted, on_progress or _ignore)
+    return client.connection.start(steps).result(timeout)
+
+
+def name_objects(
+    client: Client,
+    result: Path | str,
+    words: Sequence[str],
+    *,
+    model: str | None = None,
+    on_progress: Told | None = None,
+    timeout: float | None = 3600.0,
+) -> dict[int, str]:
+    """Name the objects of a result from a list of words, and return the new names by label.
+
+    The names are kept on the server and in the downloaded folder, which becomes the new version. Objects that no word
+    names keep their names, and a word that occurs twice gets a number, such as "cup 2".
+
+    Args:
+        result: a downloaded result folder, or the id of its job. The server must still have the result.
+        words: English names, such as ["cup", "green apple"].
+        model: a detector of the hub that the server has, "owner/name"; None for a known one.
+        on_progress: called with the share of the work that is done, 0 to 1, and a note.
+        timeout: seconds to wait.
+
+    Raises:
+        BadArgument: if the list is empty or too long, or a word is too long or not in Latin letters.
+        NotFound: if the server does not have the result.
+        Refused: if the folder was edited or the result was corrected elsewhere.
+        Unavailable: if there is no answer in time, the server is too old, or it lacks the packages or the model.
+    """
+    wanted = NameObjects(job_of(result), check_words(words), model)
+    steps = naming.name_objects(client.connection, client.job_list.cache, wanted, on_progress or _ignore)
+    return client.connection.start(steps).result(timeout)
+
+
+def correct(
+    client: Client,
+    result: Path | str,
+    kind: Kind,
+    *targets: int | Sequence[int] | NDArray[np.integer],
+    here: bool = False,
+    take: bool = False,
+    timeout: float | None = 300.0,
+) -> Correction:
+    """Solve the objects of a result again under what you say about some of them, and return what changes.
+
+    Similar mistakes elsewhere are corrected too. ``correction.lines()`` says in sentences what changes, and each move
+    says whether it is elsewhere.
+
+    Args:
+        result: a downloaded result folder, or the id of its job. The server must still have the result.
+        kind: "one" or "two": both targets are one object, or two; "there": the first belongs to the object of the
+            second; "background": the target is background; "own": the target is a separate object.
+        targets: one or two; each is the label of an object, or rows of ``splats.ply``.
+        here: whether similar mistakes elsewhere stay.
+        take: whether the change is kept: on the server, and in the downloaded folder, which becomes the new version.
+            Without it nothing changes.
+        timeout: seconds to wait.
+
+    Raises:
+        BadArgument: if the correction contradicts an earlier one, does nothing, or has the wrong number of targets.
+        NotFound: if the server does not have the result, or the result lacks an object.
+        BadResult: if the result has no evidence of masks, or was edited.
+        Refused: if the change is to be kept, but the folder was edited or the result was corrected elsewhere.
+        Unavailable: if there is no answer in time, or the server is too old.
+    """
+    of_result: list[Target] = []
+    arrays: list[NDArray[np.uint8]] = []
+    for target in targets:
+        if isinstance(target, int | np.integer):
+            if not 1 <= target <= MAX_LABEL:
+                raise BadArgument(f"{target} is not the label of an object.", f"Give a label from 1 to {MAX_LABEL}.")
+            of_result.append(Target(int(target)))
+        else:
+            of_result.append(Target(gaussians=len(arrays)))
+            arrays.append(bits_of(np.asarray(target)))
+    if len(targets) != places_of(kind):
+        raise BadArgument(f"A correction of the kind {kind} needs {places_of(kind)} targets, not {len(targets)}.")
+    wanted = Correct(job_of(result), [Constraint(kind, of_result, here)])
+    return _correct(client, wanted, arrays, take, timeout)
+
+
+def undo_correction(
+    client: Client, result: Path | str, *, take: bool = False, timeout: float | None = 300.0
+) -> Correction:
+    """Take back the last correction of a result, and return what changes. Arguments and errors: :func:`correct`.
+
+    Raises:
+        BadArgument: if the result has no corrections.
+    """
+    return _correct(client, Correct(job_of(result), undo=True), [], take, timeout)
+
+
+def _correct(
+    client: Client, wanted: Correct, arrays: list[NDArray[np.uint8]], take: bool, timeout: float | None
+) -> Correction:
+    connection = client.connection
+    if take:
+        steps = correction.correct_and_renew(connection, client.job_list.cache, wanted, arrays)
+    else:
+        steps = correction.correct(connection, wanted, arrays)
+    return connection.start(steps).result(timeout)
 
 
 def import_result(
@@ -508,6 +650,10 @@ def __dir__() -> list[str]:
     return __all__
 
 
+def _ignore(fraction: float, note: str) -> None:
+    """Do nothing with the progress of a request."""
+
+
 def _cache(chosen: Path | str | None) -> Path:
     if chosen is not None:
         return Path(chosen)
@@ -522,14 +668,17 @@ def _several(collections: Any) -> list[Any]:
 
 __all__ = [
     "Client",
+    "Correction",
     "Fault",
     "Segmentation",
+    "TextSelection",
     "add_cameras",
     "add_hulls",
     "assign",
     "assign_to_background",
     "clear_marks",
     "connect",
+    "correct",
     "delete",
     "delete_selection",
     "duplicate",
@@ -542,12 +691,14 @@ __all__ = [
     "look_through",
     "mark_floaters",
     "merge",
+    "name_objects",
     "recolour",
     "remove_floaters",
     "remove_marked",
     "rename",
     "save_edits",
     "segment",
+    "select",
     "select_like",
     "select_similar",
     "server_here",
@@ -561,4 +712,5 @@ __all__ = [
     "split_pieces",
     "split_selection",
     "survey",
+    "undo_correction",
 ]

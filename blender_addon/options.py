@@ -24,6 +24,7 @@ PANEL_OPTIONS = (
     "level",
     "refine",
     "meshes",
+    "textures",
     "gallery",
     "test_views",
 )
@@ -66,6 +67,7 @@ def request(chosen: Any, found: Survey | None, method: str | None, settings: Map
     if asked.masks_from != "geometry" and not maskless:
         asked = replace(asked, method=method, settings=dict(settings))
     asked = replace(asked, **{name: OPTIONS[name].default for name in _without_masks(chosen, found)})
+    asked = replace(asked, textures=asked.textures and asked.meshes)
     return replace(asked, **{name: OPTIONS[name].default for name in without_effect(asked)})
 
 
@@ -82,7 +84,9 @@ def usable(chosen: Any, found: Survey | Fault | None, features: Sequence[str] | 
     return {
         name
         for name in known
-        if name not in idle and has_effect(name, splats=splats is not None, refine=chosen.refine == "on")
+        if name not in idle
+        and (name != "textures" or chosen.meshes)
+        and has_effect(name, splats=splats is not None, refine=chosen.refine == "on")
     }
 
 

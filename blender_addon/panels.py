@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import bpy
 
 from protocol.errors import Fault
-from protocol.job_request import FEATURE
+from protocol.job_request import OPTIONS
 
 from . import options, session, values
 from .client.connection import Connection
@@ -163,7 +163,8 @@ class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
             row = column.row()
             row.enabled = name in usable
             row.prop(chosen, name)
-        if server is not None and FEATURE not in server.features:
+        wanted = {OPTIONS[name].feature for name in options.PANEL_OPTIONS} - {""}
+        if server is not None and not wanted <= set(server.features):
             draw_text(self.layout, context, "The server is too old for some options. Update it.", "INFO")
 
 

@@ -11,7 +11,7 @@ from .editing.isolate import is_isolating
 from .operators.edit_cleanup import sentence_on
 from .operators.edit_targets import NOTHING, targets
 from .panels import CATEGORY, draw_text
-from .settings import shown_scene
+from .settings import settings, shown_scene
 
 NAMED = 4
 """Most object names above the buttons; more are only counted."""
@@ -45,19 +45,19 @@ class SPLATLIFT_PT_edit(bpy.types.Panel):
             row.operator("splatlift.remove_marked", text="Delete Marked", icon="TRASH")
             row.operator("splatlift.clear_marks", text="Cancel", icon="X")
         if context.mode.startswith("EDIT"):
-            _draw_gaussians(self.layout)
+            _draw_gaussians(self.layout, settings(context))
         else:
-            _draw_objects(self.layout, shown_scene(context))
+            _draw_objects(self.layout, shown_scene(context), settings(context))
         self.layout.operator("splatlift.save_edits", text="Save Edits to Result", icon="FILE_TICK")
 
 
-def _draw_objects(layout: Any, scene: Any) -> None:
+def _draw_objects(layout: Any, scene: Any, chosen: Any) -> None:
     column = layout.column(align=True)
     row = column.row(align=True)
     row.operator("splatlift.rename", text="Rename...")
     row.operator("splatlift.recolour", text="Colour...")
     row = column.row(align=True)
-    row.operator("splatlift.merge", text="Merge")
+    row.operator("splatlift.merge", text="Merge").and_alike = chosen.and_alike
     row.operator("splatlift.duplicate", text="Duplicate")
     row = column.row(align=True)
     if is_isolating(scene):
@@ -81,16 +81,16 @@ def _draw_objects(layout: Any, scene: Any) -> None:
     layout.label(text="Edit parts: Edit Mode (Tab)", icon="EDITMODE_HLT")
 
 
-def _draw_gaussians(layout: Any) -> None:
+def _draw_gaussians(layout: Any, chosen: Any) -> None:
     column = layout.column(align=True)
     column.operator("splatlift.select_similar", text="Select Similar")
     row = column.row(align=True)
     row.operator("splatlift.grow_selection", text="Grow", icon="ADD")
     row.operator("splatlift.shrink_selection", text="Shrink", icon="REMOVE")
     column = layout.column(align=True)
-    column.operator("splatlift.split_selection", text="Split Selection")
+    column.operator("splatlift.split_selection", text="Split Selection").and_alike = chosen.and_alike
     column.menu("SPLATLIFT_MT_assign", text="Assign to Object")
-    column.operator("splatlift.assign_to_background", text="Assign to Background")
+    column.operator("splatlift.assign_to_background", text="Assign to Background").and_alike = chosen.and_alike
     column.operator("splatlift.delete_selection", text="Delete Selection", icon="TRASH")
 
 

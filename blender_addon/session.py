@@ -77,6 +77,9 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
         update=lambda self, context: paint(self.id_data),
     )
     source: bpy.props.StringProperty(name="Source", description="The result folder", subtype="DIR_PATH")
+    version: bpy.props.StringProperty(
+        name="Version", description="The version of the result on the server that corrections made of it"
+    )
     placement: bpy.props.FloatVectorProperty(
         name="Placement", size=16, default=_IDENTITY, description="Capture-to-world matrix at the import, row by row"
     )

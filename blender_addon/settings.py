@@ -75,6 +75,14 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     measured_from: bpy.props.FloatVectorProperty(
         name="Measured From", description="First point of a measurement", subtype="XYZ"
     )
+    and_alike: bpy.props.BoolProperty(
+        name="And Everything Like It",
+        description="Merge, split and assign on the server, which corrects similar mistakes elsewhere too. All changes "
+        "are shown before they are made",
+    )
+    search: bpy.props.StringProperty(
+        name="Search", description='Name of an object in English, such as "green apple"', maxlen=200
+    )
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
     row: bpy.props.IntProperty(name="Object", description="Active row of the list")
     part_row: bpy.props.IntProperty(name="Part", description="Active row of the list of parts")

@@ -19,6 +19,8 @@ from protocol.settings import Field, fields_of
 
 FEATURE = "options"
 """The feature of servers that accept the fields added by protocol 2.1."""
+TEXTURES = "textures"
+"""The feature of servers that bake textures of meshes."""
 
 MaskId = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 _SINCE_2_1 = {"feature": FEATURE}
@@ -161,6 +163,14 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         ),
     ] = None
     meshes: Annotated[bool, Meta(title="Meshes", description="Make a mesh of each object.", extra=_SINCE_2_1)] = True
+    textures: Annotated[
+        bool,
+        Meta(
+            title="Textures",
+            description="Bake a texture of each mesh from the photographs, besides the colours of its vertices.",
+            extra={"feature": TEXTURES},
+        ),
+    ] = False
     gallery: Annotated[
         bool,
         Meta(
@@ -235,6 +245,8 @@ def check(request: JobRequest) -> None:
             f"Given splats are not reconstructed, so {_listed(useless)} would have no effect.",
             f"Remove {_listed(useless)}, or the splats.",
         )
+    if request.textures and not request.meshes:
+        raise BadArgument("Textures are of meshes, and no meshes are made.", "Remove --textures or --no-meshes.")
     if both := sorted(set(request.background_ids) & set(request.void_ids)):
         raise BadArgument(
             f"The mask id {both[0]} is given as background and as void.", "Give it once, as background or as void."
@@ -259,10 +271,18 @@ def check_paths(request: JobRequest) -> None:
                 safe_path(path)
         except BadFrames as fault:
             raise BadArgument(f"The path {path!r} of {name} is not inside the scene folder.") from fault
-    if request.masks_model is not None and not _HUB_NAME.fullmatch(request.masks_model):
-        raise BadArgument(
-            f"The model {request.masks_model!r} is not a name of the model hub.", "Give it as owner/name."
-        )
+    if request.masks_model is not None:
+        check_model(request.masks_model)
+
+
+def check_model(name: str) -> None:
+    """Refuse a model that is not named as on the hub, such as a folder.
+
+    Raises:
+        BadArgument: if ``name`` is not ``owner/name``.
+    """
+    if not _HUB_NAME.fullmatch(name):
+        raise BadArgument(f"The model {name!r} is not a name of the model hub.", "Give it as owner/name.")
 
 
 def check_features(request: JobRequest, features: list[str], server: str) -> None:

@@ -33,12 +33,12 @@ def token_file() -> Path:
 
 def read_token(path: Path) -> str | None:
     """Return the token in a file, or None if there is none that this user can read, or other users can read it."""
-    # A pipe of that name would hold up the caller.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
+        if not path.is_file():
+            return None  # a pipe would hold up the caller
+        with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            text = file.read(_MOST).decode(errors="replace").strip() if stat.S_ISREG(mode) else ""
+            text = file.read(_MOST).decode(errors="replace").strip()
     except OSError:
         return None
     open_to_others = os.name == "posix" and stat.S_IMODE(mode) & 0o077

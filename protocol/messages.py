@@ -1,8 +1,8 @@
 """Every message of the protocol, one class each.
 
 There are two pairs of sockets, DEALER at the client and ROUTER at the server. *Control* carries hello, submit, cancel,
-status, sync, result, select, heartbeat, and the progress that the server pushes. *Bulk* carries files, pulled by the
-receiving side, so that a cancel never waits behind an upload.
+status, sync, result, questions about results, heartbeat, and the progress that the server pushes. *Bulk* carries files,
+pulled by the receiving side, so that a cancel never waits behind an upload.
 
 An answer has the ``id`` of its request in its header (see :mod:`protocol.wire`); the id 0 means that a message answers
 nothing.
@@ -18,8 +18,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Mac, Name, Sentence, Token
+from protocol.field_types import Count, Digest, FolderPath, Fraction, JobId, Label, Mac, Name, Phrase, Sentence, Token
 from protocol.job_request import JobRequest
+from protocol.result.corrections import Kind
 from protocol.settings import Setting
 
 MAJOR, MINOR = 2, 2
@@ -316,6 +317,148 @@ class Selected(Message):
     label: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
 
 
+MOST_MATCHES = 100
+"""Most objects that :class:`Matches` lists with their scores."""
+
+
+class SelectText(Message):
+    """Client to server: find the objects of a result that a text names. The answer is :class:`Matches`.
+
+    Feature "text". While it works, the server sends :class:`Working` with the id of the request.
+    """
+
+    job: JobId
+    text: Phrase
+    """As :func:`protocol.words.check_word` returns it."""
+    model: Name | None = None
+    """A detector of the hub, ``owner/name``; None for a known one that the server has."""
+
+
+class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object that a text may name: its label, its name in the result, a probability, and the number of views in
+    which it was detected, of those that were looked at and show it."""
+
+    label: Label
+    name: Annotated[str, Meta(max_length=60)]
+    score: Fraction
+    detected: Count
+    looked: Count
+
+
+class Matches(Message):
+    """Answer to :class:`SelectText`: all Gaussians of the ``objects`` that the text names, and the best of these.
+
+    The uint8 arrays hold one bit per Gaussian, as those of :class:`Selected`.
+    """
+
+    job: JobId
+    text: Phrase
+    objects: Count
+    best: Annotated[list[Match], Meta(max_length=MOST_MATCHES)]
+    """Best first; if ``objects`` is 0, the best candidate, which was not accepted."""
+    views: Count
+    """Number of views in which the detector looked."""
+    rendered: bool
+    """Whether the views were rendered, because no photograph of the scene belongs to a view of the result."""
+    count: Count
+    total: Count
+
+
+class NameObjects(Message):
+    """Client to server: name the objects of a result from a list of words. The answer is :class:`Named`.
+
+    Feature "names". While it works, the server sends :class:`Working`. The names are kept: the result of the job
+    becomes a new version. Objects that no word names keep their names.
+    """
+
+    job: JobId
+    words: Annotated[list[Phrase], Meta(min_length=1, max_length=1000)]
+    """As :func:`protocol.words.check_words` returns them."""
+    model: Name | None = None
+    """As in :class:`SelectText`."""
+
+
+class Named(Message):
+    """Answer to :class:`NameObjects`: ``named`` of ``total`` objects got a name.
+
+    The uint8 arrays concatenated are a JSON object: the names by label.
+    """
+
+    job: JobId
+    named: Count
+    total: Count
+    version: Digest
+    """The manifest of the new version of the result, and its size in bytes."""
+    size: Count
+
+
+MAX_CONSTRAINTS = 64
+"""Most constraints of one :class:`Correct`."""
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a constraint is about: the object with a label, or Gaussians.
+
+    Exactly one is given. ``gaussians`` is the index of an array of the message, which holds one bit per Gaussian of the
+    result, as those of :class:`Selected`.
+    """
+
+    label: Label | None = None
+    gaussians: Annotated[int, Meta(ge=0, lt=8)] | None = None
+
+
+class Constraint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said about the targets, see :class:`protocol.result.corrections.Correction`."""
+
+    kind: Kind
+    targets: Annotated[list[Target], Meta(min_length=1, max_length=2)]
+    here: bool = False
+
+
+class Correct(Message):
+    """Client to server: solve the objects of a result again under constraints. The answer is :class:`Corrected`.
+
+    Feature "corrections". Give constraints, or ``undo`` to take the last correction of the result back. The uint8
+    arrays are those of the targets.
+    """
+
+    job: JobId
+    constraints: Annotated[list[Constraint], Meta(max_length=MAX_CONSTRAINTS)] = []
+    undo: bool = False
+    take: bool = False
+    """Whether the change is kept: the result of the job becomes a new version. Without it only the answer shows it."""
+    base: Digest | None = None
+    """The manifest of the version that is corrected; None for the newest. Earlier versions are stored for a day at
+    least, so that a client that has undone a correction can go on from the version before it."""
+
+
+class Corrected(Message):
+    """Answer to :class:`Correct`: which Gaussians change their object.
+
+    The first array is (moves, 5) int32: the label before and after, 0 for the background, the number of Gaussians, 1 if
+    they change because similar ones do, and 1 if the label after is that of a new object. The other arrays concatenated
+    are (M,) uint32, the rows of the Gaussians in ``splats.ply``, in the order of the moves.
+    """
+
+    job: JobId
+    base: Digest
+    moves: Count
+    total: Count
+    """Number of Gaussians of the result."""
+    corrections: Count
+    """Number of corrections after the change."""
+    version: Digest | None = None
+    """The manifest of the new version, if the change is kept, and its size in bytes."""
+    size: Count = 0
+
+
+class Working(Message):
+    """Server to client, with the id of a request that takes long: the share of the work that is done, and a note."""
+
+    fraction: Fraction
+    note: Sentence = ""
+
+
 class Heartbeat(Message):
     """In both directions on control; answered with another one. Shows that the main loop still runs."""
 
@@ -413,6 +556,13 @@ AnyMessage = (
     | Result
     | Select
     | Selected
+    | SelectText
+    | Matches
+    | NameObjects
+    | Named
+    | Correct
+    | Corrected
+    | Working
     | Heartbeat
     | Bye
     | Offer

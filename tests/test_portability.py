@@ -20,6 +20,8 @@ HERE = Path(__file__).parents[1]
 SUITES = (
     "tests/backend/server/test_lock.py",
     "tests/backend/server/test_keys.py",
+    "tests/backend/server/test_clients.py",
+    "tests/backend/server/test_local_gate.py",
     "tests/backend/server/test_round.py",
     "tests/backend/server/test_worker.py",
     "tests/backend/server/test_child_process.py",

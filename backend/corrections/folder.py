@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from protocol.result.corrections import Correction, Kind, Place, places_of, read
 from protocol.result.evidence import read_evidence
 from protocol.result.folder import whole_folder
 from protocol.result.gaussians import read_splats, rows_of_labels
+from protocol.result.meshes import texture_path
 from protocol.result.names import (
     BACKUP,
     CONFIDENCE,
@@ -47,6 +48,22 @@ NOT_LINKED = (SPLATS, TABLE, PARTS, CORRECTIONS, OBJECTS, MESHES, LABELS, OVERVI
 
 
 @dataclass(frozen=True)
+class Move:
+    """Gaussians that go from one object to another; label 0 is the background.
+
+    Attributes:
+        elsewhere: whether they go because similar Gaussians were corrected, and not by the correction itself.
+        is_new: whether no Gaussian belonged to the object ``target`` before.
+    """
+
+    source: int
+    target: int
+    count: int
+    elsewhere: bool
+    is_new: bool
+
+
+@dataclass(frozen=True)
 class Change:
     """What a correction changes.
 
@@ -54,21 +71,42 @@ class Change:
         lines: a sentence for each object that changes.
         labels: (N,) int32, the labels after it.
         corrections: all corrections of the result after it.
+        moves: the same as the lines, in numbers.
+        rows: (M,) int64, the Gaussians that change, in the order of the moves.
+        restores: whether the result becomes the one in ``before-edits``.
     """
 
     lines: list[str]
     labels: NDArray[np.int32]
     corrections: list[Correction]
+    moves: list[Move]
+    rows: NDArray[np.int64]
+    restores: bool = False
 
 
 @dataclass(frozen=True)
-class _Opened:
+class OpenedResult:
     """A result and its labels under its own corrections."""
 
     folder: Path
     table: ObjectTable
     splats: Splats
     state: State
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A correction of objects, or of Gaussians of theirs.
+
+    Attributes:
+        kind: see :class:`protocol.result.corrections.Correction`.
+        targets: for each place the id of an object, or (r,) int64 rows of ``splats.ply``.
+        here: whether similar mistakes elsewhere stay.
+    """
+
+    kind: Kind
+    targets: Sequence[int | NDArray[np.int64]]
+    here: bool = False
 
 
 def correct(folder: Path, kind: Kind, targets: Sequence[str], *, here: bool = False, apply: bool = False) -> Change:
@@ -85,23 +123,34 @@ def correct(folder: Path, kind: Kind, targets: Sequence[str], *, here: bool = Fa
         BadResult: if the folder is not a result that can be corrected. NotFound: if it lacks a target. BadArgument: if
             the correction contradicts another one or does nothing.
     """
-    opened = _open(folder)
-    if len(targets) != places_of(kind):
-        raise BadArgument(f"A correction of the kind {kind} needs {places_of(kind)} targets, not {len(targets)}.")
+    opened = open_corrected(folder)
+    _check_count(kind, len(targets))
     places = [_place(opened, target) for target in targets]
-    return _extended(opened, [Correction(kind=kind, places=places, here=here)], apply)
-
-
-def _extended(opened: _Opened, added: Sequence[Correction], apply: bool) -> Change:
-    for each in anchored(opened.splats.means, opened.state.evidence, added):
-        opened.state.take(each)
-    corrections = [each.correction for each in opened.state.taken]
-    return _finish(opened, opened.state.gaussians, corrections, apply)
+    return _written(opened, _extended(opened, [Correction(kind=kind, places=places, here=here)]), apply)
 
 
 def correct_from(folder: Path, corrections: Sequence[Correction], *, apply: bool = False) -> Change:
     """As :func:`correct`, with several corrections, such as those of another result of the same capture."""
-    return _extended(_open(folder), corrections, apply)
+    opened = open_corrected(folder)
+    return _written(opened, _extended(opened, corrections), apply)
+
+
+def correct_opened(opened: OpenedResult, wishes: Sequence[Wish]) -> Change:
+    """Return what corrections would change; nothing is written, and ``opened`` stays as it is.
+
+    After the first, corrections that the labels fulfil already are kept without a change: merging A with B may have
+    merged C with them.
+
+    Raises:
+        NotFound: if an object is gone. BadArgument: if there are no such Gaussians, or a correction contradicts another
+            one or does nothing.
+    """
+    corrections = []
+    for wish in wishes:
+        _check_count(wish.kind, len(wish.targets))
+        places = [_place_of(opened, target) for target in wish.targets]
+        corrections.append(Correction(kind=wish.kind, places=places, here=wish.here))
+    return _extended(opened, corrections, lenient=True)
 
 
 def undo(folder: Path, *, apply: bool = False) -> Change:
@@ -112,20 +161,40 @@ def undo(folder: Path, *, apply: bool = False) -> Change:
     Raises:
         BadArgument: if there are no corrections. BadResult: as :func:`correct`.
     """
-    opened = _open(folder)
+    opened = open_corrected(folder)
+    return _written(opened, undone(opened), apply)
+
+
+def undone(opened: OpenedResult) -> Change:
+    """As :func:`undo`; nothing is written."""
     kept = [each.correction for each in opened.state.taken[:-1]]
     if not opened.state.taken:
-        raise BadArgument(f"{folder} has no corrections.")
+        raise BadArgument(f"{opened.folder} has no corrections.")
     state, _ = replay(opened.splats.means, opened.state.evidence, kept)
-    restored = not kept and _only_corrected(opened)
-    change = _finish(opened, state.gaussians, kept, apply and not restored)
-    if apply and restored:
-        with whole_folder(folder) as new:
-            _copy(folder / BACKUP, new, ())
-    return change
+    change = _change(opened, state.gaussians, kept, np.zeros(len(state.gaussians), bool))
+    return replace(change, restores=not kept and _only_corrected(opened))
 
 
-def _only_corrected(opened: _Opened) -> bool:
+def _check_count(kind: Kind, count: int) -> None:
+    if count != places_of(kind):
+        raise BadArgument(f"A correction of the kind {kind} needs {places_of(kind)} targets, not {count}.")
+
+
+def _extended(opened: OpenedResult, added: Sequence[Correction], lenient: bool = False) -> Change:
+    state = replace(opened.state, taken=list(opened.state.taken))
+    elsewhere = np.zeros(len(state.label), bool)
+    for number, each in enumerate(anchored(opened.splats.means, state.evidence, added)):
+        if lenient and number and state.is_done(each):
+            state.taken.append(each)
+            continue
+        alone = state.take(each)
+        elsewhere |= state.label != alone
+    corrections = [each.correction for each in state.taken]
+    region = state.evidence.region
+    return _change(opened, state.gaussians, corrections, (region >= 0) & elsewhere[np.maximum(region, 0)])
+
+
+def _only_corrected(opened: OpenedResult) -> bool:
     """Whether ``before-edits`` can replace the result: nobody has renamed, coloured or moved an object since."""
     if not (opened.folder / BACKUP).is_dir():
         return False
@@ -137,7 +206,12 @@ def _only_corrected(opened: _Opened) -> bool:
     )
 
 
-def _open(folder: Path) -> _Opened:
+def open_corrected(folder: Path) -> OpenedResult:
+    """Read a result that is to be corrected.
+
+    Raises:
+        BadResult: if the folder is not a result that can be corrected.
+    """
     table, splats = read_table(folder), read_splats(folder)
     evidence = read_evidence(folder, len(splats))
     if evidence is None:
@@ -149,10 +223,10 @@ def _open(folder: Path) -> _Opened:
         raise BadResult(
             f"The objects of {folder} were edited after they were segmented.", "Correct a result before editing it."
         )
-    return _Opened(folder, table, splats, state)
+    return OpenedResult(folder, table, splats, state)
 
 
-def _place(opened: _Opened, target: str) -> Place:
+def _place(opened: OpenedResult, target: str) -> Place:
     labels, region = opened.splats.extra[LABEL], opened.state.evidence.region
     if target.startswith("@"):
         words = target[1:].split(",")
@@ -168,21 +242,67 @@ def _place(opened: _Opened, target: str) -> Place:
     return Place(name=name, points=points_of(opened.splats.means, region, rows))
 
 
-def _object(opened: _Opened, word: str) -> ObjectRow:
+def _object(opened: OpenedResult, word: str) -> ObjectRow:
     for row in opened.table.objects:
         if word in (str(row.id), row.name) and row.count:
             return row
     raise NotFound(f"{opened.folder} has no object {word!r}.", "Choose an id or a name from objects.json.")
 
 
-def _finish(opened: _Opened, labels: NDArray[np.int32], corrections: list[Correction], apply: bool) -> Change:
-    change = Change(list(_lines(opened, labels)), labels, corrections)
+def _place_of(opened: OpenedResult, target: int | NDArray[np.int64]) -> Place:
+    """Return the place of an object, or of Gaussians.
+
+    Of Gaussians, regions stand that have most of their own among them, if there are any: a selection rarely follows
+    the borders of regions, and two places must not share one.
+    """
+    labels, region = opened.splats.extra[LABEL], opened.state.evidence.region
+    if isinstance(target, int):
+        row = next((row for row in opened.table.objects if row.id == target and row.count), None)
+        if row is None:
+            raise NotFound(
+                f"{opened.folder} has no object {target}.", "It was merged or removed; choose another object."
+            )
+        rows, name = np.flatnonzero(labels == target), row.name
+    else:
+        rows, name = target, f"{len(target):,} selected Gaussians"
+        if not len(rows) or rows.min() < 0 or rows.max() >= len(labels):
+            raise BadArgument(
+                f"The Gaussians of a correction do not exist in {opened.folder}.",
+                f"Give rows from 0 to {len(labels) - 1}.",
+            )
+        size = len(opened.state.size)
+        inside = np.bincount(region[rows][region[rows] >= 0], minlength=size)
+        mostly = 2 * inside > opened.state.size
+        within = (region[rows] >= 0) & mostly[np.maximum(region[rows], 0)]
+        rows = rows[within] if within.any() else rows
+    if not (region[rows] >= 0).any():
+        raise NotFound(f"{name} has no Gaussians that the masks show.", "Choose other Gaussians.")
+    return Place(name=name, points=points_of(opened.splats.means, region, rows))
+
+
+def _change(
+    opened: OpenedResult, labels: NDArray[np.int32], corrections: list[Correction], elsewhere: NDArray[np.bool_]
+) -> Change:
+    before = opened.splats.extra[LABEL].astype(np.int64)
+    rows = np.flatnonzero(before != labels)
+    keys = np.stack([elsewhere[rows], before[rows], labels[rows]])
+    groups, group, count = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+    known = {0, *np.unique(before).tolist()}
+    moves = [
+        Move(source, target, number, bool(is_elsewhere), target not in known)
+        for (is_elsewhere, source, target), number in zip(groups.T.tolist(), count.tolist(), strict=True)
+    ]
+    rows = rows[np.argsort(group.ravel(), kind="stable")]
+    return Change(list(_lines(opened, labels)), labels, corrections, moves, rows)
+
+
+def _written(opened: OpenedResult, change: Change, apply: bool) -> Change:
     if apply:
-        _write(opened, change)
+        write_change(opened, change, opened.folder)
     return change
 
 
-def _lines(opened: _Opened, labels: NDArray[np.int32]) -> Iterator[str]:
+def _lines(opened: OpenedResult, labels: NDArray[np.int32]) -> Iterator[str]:
     """Yield a sentence for each object that loses Gaussians: how many go where."""
     before = opened.splats.extra[LABEL].astype(np.int64)
     names = {0: "the background"} | {row.id: row.name for row in opened.table.objects}
@@ -193,13 +313,20 @@ def _lines(opened: _Opened, labels: NDArray[np.int32]) -> Iterator[str]:
         yield f"{number:,} Gaussians of {names[old]} go to {target}."
 
 
-def _write(opened: _Opened, change: Change) -> None:
-    """Replace the result folder: meshes of changed objects and images of labels only remain in the copy in it."""
+def write_change(opened: OpenedResult, change: Change, out: Path) -> None:
+    """Write the changed result to ``out``, which is replaced if it exists.
+
+    Meshes of changed objects and images of labels only remain in the copy of the first result in it.
+    """
+    if change.restores:
+        with whole_folder(out) as new:
+            _copy(opened.folder / BACKUP, new, ())
+        return
     folder, labels, before = opened.folder, change.labels, opened.splats.extra[LABEL]
     moved = before != labels
     changed = set(np.unique(np.concatenate([before[moved], labels[moved]])).tolist())
     splats, table = opened.splats.with_columns(**{LABEL: labels}), read_parts(folder)
-    with whole_folder(folder) as new:
+    with whole_folder(out) as new:
         _copy(folder, new, NOT_LINKED)
         _copy(folder / BACKUP if (folder / BACKUP).is_dir() else folder, new / BACKUP, ())
         if table is not None:
@@ -218,18 +345,22 @@ def _write(opened: _Opened, change: Change) -> None:
             if label in changed:
                 write_ply(splats.pick(own).without_columns(), object_path(new, label))
                 continue
-            for path_of in (object_path, mesh_path):
+            for path_of in (object_path, mesh_path, _texture_path):
                 if path_of(folder, label).is_file():
                     link_or_copy(path_of(folder, label), path_of(new, label))
         rewrite_table(new, rows, present=folder, original=folder)
         write_corrections(new, change.corrections)
 
 
-def _known(opened: _Opened, label: int) -> ObjectRow | None:
+def _texture_path(folder: Path, label: int) -> Path:
+    return texture_path(mesh_path(folder, label))
+
+
+def _known(opened: OpenedResult, label: int) -> ObjectRow | None:
     return next((row for row in opened.table.objects if row.id == label), None)
 
 
-def _row(opened: _Opened, label: int, rows: NDArray[np.int64]) -> ObjectRow:
+def _row(opened: OpenedResult, label: int, rows: NDArray[np.int64]) -> ObjectRow:
     """Return the row of an object whose Gaussians changed; a new object has the views of the one it came from."""
     known = _known(opened, label)
     before = opened.splats.extra[LABEL][rows]

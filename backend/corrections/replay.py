@@ -50,7 +50,7 @@ def replay(
     state = State.start(evidence)
     notes = []
     for each in anchored(means, evidence, corrections):
-        if state.fulfils(each):
+        if state.is_done(each):
             state.taken.append(each)
             continue
         try:

@@ -84,8 +84,23 @@ class State:
             return at[0] != at[1]
         return (at[0] == 0) == (kind == "background")
 
-    def take(self, anchored: Anchored) -> None:
+    def is_done(self, anchored: Anchored) -> bool:
+        """Whether a correction need not be taken, because the labels are as it says.
+
+        The place of "own" must also have most of the Gaussians of its object, which is then no other one.
+        """
+        if anchored.correction.kind != "own":
+            return self.fulfils(anchored)
+        (regions,) = anchored.regions
+        label = self._label_at(regions)
+        inside = regions[self.label[regions] == label]
+        return label != 0 and 2 * self.size[inside].sum() > self.size[self.label == label].sum()
+
+    def take(self, anchored: Anchored) -> NDArray[np.int32]:
         """Apply one correction, and then, one by one, what follows elsewhere and breaks no correction.
+
+        Returns:
+            (R,) int32, the labels after the correction itself, before what follows elsewhere.
 
         Raises:
             BadArgument: if it contradicts an earlier one or does nothing; then nothing is changed. NotFound: if an
@@ -94,6 +109,11 @@ class State:
         correction = anchored.correction
         labels = [self._label_at(regions) for regions in anchored.regions]
         self._check(correction, labels)
+        if correction.kind == "own" and self.is_done(anchored):
+            raise BadArgument(
+                f"Correction {len(self.taken) + 1} ({correction.title}) does nothing: the place is most of an object.",
+                "Choose a smaller part of it.",
+            )
         before, proposals = self.label, self._proposals(anchored, labels)
         self.label = next(proposals)
         self.taken.append(anchored)
@@ -106,12 +126,14 @@ class State:
                 f"Correction {number} ({correction.title}) contradicts correction {broken + 1} ({title}).",
                 "Undo the earlier correction first.",
             )
+        alone = self.label
         if correction.here:
-            return
+            return alone
         for proposed in proposals:
             kept, self.label = self.label, proposed
             if self._broken() is not None:
                 self.label = kept
+        return alone
 
     def _check(self, correction: Correction, labels: list[int]) -> None:
         """Refuse a correction of objects that are gone, or that says what is so already."""

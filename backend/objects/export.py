@@ -18,7 +18,7 @@ from protocol.formats import glb, usd
 from protocol.formats.registry import Format, check_here, format_of
 from protocol.formats.write import whole_file, write_splats
 from protocol.result.gaussians import read_splats
-from protocol.result.meshes import Mesh
+from protocol.result.meshes import Mesh, Texture
 from protocol.result.names import LABEL
 from protocol.result.table import ObjectTable, read_table
 from protocol.splats import Splats
@@ -81,20 +81,49 @@ def export_objects(
 def write_mesh(mesh: Mesh, to: Path, chosen: Format) -> None:
     """Write a mesh in one of the formats for meshes; warns about data that the format cannot store.
 
+    The texture of an OBJ or USD file is written beside it, to a file whose name ends in ``-texture.png``.
+
     Raises:
         BadSplats: if the file cannot be written. Unavailable: if a package is missing.
     """
+    lacks = chosen.lacks
+    if mesh.texture is not None and not chosen.textures:
+        mesh, lacks = mesh._replace(texture=None), " and ".join(each for each in (lacks, "textures") if each)
+    if mesh.texture is not None and chosen.name != "mesh-glb":
+        with whole_file(_picture_of(to)) as part:
+            part.write_bytes(mesh.texture.png)
     with whole_file(to) as part:
         if chosen.name == "mesh-glb":
             glb.write_mesh(mesh, part)
         elif chosen.name == "mesh-usd":
-            usd.write_mesh(mesh, part)
+            usd.write_mesh(mesh, part, f"./{_picture_of(to).name}")
+        elif mesh.texture is not None:
+            _write_textured_obj(mesh, mesh.texture, to, part)
         else:
             shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
             data = shape.export(file_type=chosen.name.removeprefix("mesh-"))
             part.write_bytes(data if isinstance(data, bytes) else str(data).encode())
-    if chosen.lacks:
-        warnings.warn(f"{to}: {chosen.title} does not support {chosen.lacks}; they were dropped.", stacklevel=2)
+    if lacks:
+        warnings.warn(f"{to}: {chosen.title} does not support {lacks}; they were dropped.", stacklevel=2)
+
+
+def _picture_of(to: Path) -> Path:
+    """Return the path of the texture of an exported mesh."""
+    return to.with_name(f"{to.stem}-texture.png")
+
+
+def _write_textured_obj(mesh: Mesh, texture: Texture, to: Path, part: Path) -> None:
+    """Write an OBJ to ``part``, which is renamed to ``to``, and its materials beside it."""
+    materials = to.with_name(f"{to.stem}.mtl")
+    with whole_file(materials) as file:
+        file.write_text(f"newmtl texture\nKd 1 1 1\nmap_Kd {_picture_of(to).name}\n", "utf-8")
+    uv, corner = np.unique(texture.uv.reshape(-1, 2), axis=0, return_inverse=True)
+    both = np.stack([mesh.faces + 1, corner.reshape(-1, 3) + 1], -1).reshape(-1, 6)
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(f"mtllib {materials.name}\nusemtl texture\n")
+        np.savetxt(file, np.column_stack([mesh.vertices, mesh.colours / 255]), "v %.7g %.7g %.7g %.4f %.4f %.4f")
+        np.savetxt(file, uv, "vt %.7g %.7g")
+        np.savetxt(file, both, "f %d/%d %d/%d %d/%d")
 
 
 def _export_masks(folder: Path, table: ObjectTable, ids: Sequence[int], to: Path, chosen: Format) -> Exported:

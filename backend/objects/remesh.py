@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from backend.objects.export import ids_of
+from backend.objects.mesh.colours import Photograph
 from backend.objects.mesh.make import TRIANGLES
 from backend.objects.result import read_cameras, write_meshes
 from backend.progress import Progress, silent
-from protocol.errors import BadArgument
+from backend.scene import load_scene, read_image
+from protocol.errors import BadArgument, Unavailable
 from protocol.result.gaussians import read_splats
 from protocol.result.names import CAMERAS, LABEL
 from protocol.result.table import read_table
@@ -23,6 +26,8 @@ def remesh(
     *,
     watertight: bool = False,
     triangles: int = TRIANGLES,
+    textures: bool = False,
+    scene: Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
 ) -> tuple[int, list[str]]:
@@ -31,22 +36,51 @@ def remesh(
     Args:
         folder: a result folder.
         wanted: ids or names from ``objects.json``; "all" means every object.
-        watertight, triangles: see :meth:`backend.objects.mesh.make.MeshMaker.make`.
+        watertight, triangles, textures: see :meth:`backend.objects.mesh.make.MeshMaker.make`.
+        scene: the folder of the capture, to take the colours from its photographs; None for rendered pictures.
 
     Returns:
         The number of meshed objects, and sentences about objects without a mesh and about skipped Gaussians.
 
     Raises:
         BadResult: if the folder is not a result. NotFound: if it lacks an object. BadArgument: if triangles are too
-            few.
+            few, the result has no cameras for textures, or no photograph of ``scene`` belongs to it.
+            Unavailable: if the meshes cannot be written.
     """
     if triangles < FEWEST_TRIANGLES:
         raise BadArgument(f"{triangles} triangles are too few for a mesh.", f"Allow at least {FEWEST_TRIANGLES}.")
     labels = [label for label in ids_of(read_table(folder), wanted, folder) if label]
     splats = read_splats(folder)
-    cameras = list(read_cameras(folder).values()) if (folder / CAMERAS).is_file() else []
-    notes = write_meshes(
-        folder, splats.without_columns(), splats.extra[LABEL], cameras, device, progress,
-        only=labels, watertight=watertight, triangles=triangles,
+    cameras = read_cameras(folder) if (folder / CAMERAS).is_file() else {}
+    if textures and not cameras:
+        raise BadArgument(f"{folder} has no cameras to bake textures with.", "Remove --textures.")
+    photograph = None if scene is None else _photographs(scene, list(cameras), folder)
+    notes = _write(
+        folder, splats.without_columns(), splats.extra[LABEL], list(cameras.values()), device, progress,
+        only=labels, watertight=watertight, triangles=triangles, textures=textures, photograph=photograph,
     )  # fmt: skip
     return len(labels), notes
+
+
+def _write(folder: Path, *given: Any, **options: Any) -> list[str]:
+    try:
+        return write_meshes(folder, *given, **options)
+    except OSError as error:
+        raise Unavailable(
+            f"The meshes cannot be written to {folder}: {error.strerror or error}.",
+            "Choose a result with write permission.",
+        ) from error
+
+
+def _photographs(scene: Path, names: Sequence[str], folder: Path) -> Photograph:
+    """Return what reads the photograph of each view of a result.
+
+    Raises:
+        BadArgument: if no photograph belongs to a view.
+    """
+    views = {view.name: view for view in load_scene(scene).views if view.name in names}
+    if not views:
+        raise BadArgument(
+            f"No photograph of {scene} belongs to a view of {folder}.", "Give the scene that was segmented."
+        )
+    return lambda number: read_image(views[names[number]]) if names[number] in views else None

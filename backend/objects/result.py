@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.lift.types import Lift, Parts
+from backend.objects.mesh.colours import Photograph
 from backend.objects.mesh.make import TRIANGLES, MeshMaker
 from backend.progress import Progress, silent
 from backend.scene.lens import Lens
@@ -24,7 +25,7 @@ from protocol.result import cameras as camera_file
 from protocol.result.cameras import CameraRow, LensRow
 from protocol.result.embedding import write_embedding
 from protocol.result.gaussians import rows_of_labels
-from protocol.result.meshes import write_mesh
+from protocol.result.meshes import texture_path, write_mesh
 from protocol.result.names import (
     CONFIDENCE,
     FORMAT,
@@ -79,21 +80,28 @@ def write_meshes(
     only: Sequence[int] | None = None,
     watertight: bool = False,
     triangles: int = TRIANGLES,
+    textures: bool = False,
+    photograph: Photograph | None = None,
 ) -> list[str]:
-    """Write ``meshes/NNNN.ply``; return sentences about objects without a mesh and about skipped Gaussians.
+    """Write ``meshes/NNNN.ply`` and their textures; return sentences about objects without a mesh and about skipped
+    Gaussians.
 
     Args:
-        labels: (N,), see :class:`backend.objects.mesh.make.MeshMaker`; so are ``cameras`` and ``device``.
+        labels: (N,), see :class:`backend.objects.mesh.make.MeshMaker`; so are ``cameras``, ``device`` and
+            ``photograph``.
         only: the objects; None for all.
-        watertight, triangles: see :meth:`backend.objects.mesh.make.MeshMaker.make`.
+        watertight, triangles, textures: see :meth:`backend.objects.mesh.make.MeshMaker.make`.
     """
     (folder / MESHES).mkdir(exist_ok=True)
-    maker = MeshMaker(splats, labels, cameras, device)
+    maker = MeshMaker(splats, labels, cameras, device, photograph)
     chosen = maker.objects if only is None else only
     notes = []
     # Much of the work is of one thread, so objects are made side by side.
     with ThreadPoolExecutor(threads_for(len(chosen))) as pool:
-        waiting = [pool.submit(maker.make, label, watertight=watertight, triangles=triangles) for label in chosen]
+        waiting = [
+            pool.submit(maker.make, label, watertight=watertight, triangles=triangles, textures=textures)
+            for label in chosen
+        ]
         try:
             for done, (label, future) in enumerate(zip(chosen, waiting, strict=True)):
                 progress("objects", done / len(chosen), f"mesh {done + 1} of {len(chosen)}")
@@ -103,7 +111,8 @@ def write_meshes(
                 if made.mesh is not None:
                     write_mesh(made.mesh, mesh_path(folder, label))
                 else:
-                    mesh_path(folder, label).unlink(missing_ok=True)
+                    for path in (mesh_path(folder, label), texture_path(mesh_path(folder, label))):
+                        path.unlink(missing_ok=True)
         finally:
             pool.shutdown(cancel_futures=True)
     return notes

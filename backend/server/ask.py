@@ -22,13 +22,21 @@ CLIENT = "backend status"
 M = TypeVar("M", bound=Message)
 
 
-def ask(address: Address, pairing: Pairing | None, feature: str, question: Message, answer: type[M]) -> M:
+def ask(
+    address: Address,
+    pairing: Pairing | None,
+    feature: str,
+    question: Message,
+    answer: type[M],
+    token: str | None = None,
+) -> M:
     """Return a server's answer.
 
     Args:
         address: of its control socket.
         pairing: the keys, None for a server that does not encrypt.
         feature: which the server must have for this question.
+        token: with which a server that does not encrypt lets in who asks; None for that of this user.
 
     Raises:
         Unavailable: if nobody answers, or the server is too old.
@@ -46,8 +54,8 @@ def ask(address: Address, pairing: Pairing | None, feature: str, question: Messa
         welcome = _ask(socket, address, Hello((MAJOR, MINOR), CLIENT, [FEATURE]), Message, 1)
         if isinstance(welcome, Challenge) and pairing is None:
             # Without a token of this user the server says whom it lets in.
-            token = read_token(token_file()) or ""
-            welcome = _ask(socket, address, Proof(prove(token, welcome.nonce, address)), Welcome, 2)
+            mac = prove(token or read_token(token_file()) or "", welcome.nonce, address)
+            welcome = _ask(socket, address, Proof(mac), Welcome, 2)
         if not isinstance(welcome, Welcome):
             raise BadFrames(f"The server at {address} answered with a {type(welcome).__name__}.")
         if feature not in welcome.features:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
+_READ = 64 << 10
+
 
 def take_stdout() -> BinaryIO:
     """Return standard output, and redirect prints of libraries to standard error, which is the log."""
@@ -16,16 +18,19 @@ def take_stdout() -> BinaryIO:
 
 
 def listen(take: Callable[[bytes], object] = lambda line: None) -> None:
-    """Call ``take`` with each line of standard input, from a thread; end this process at the end of the input.
+    """Call ``take`` with each line of standard input, without its newline, from a thread.
 
-    The input ends when the server exits in whatever way; further work of this process would then be useless.
+    This process ends at the end of the input, which comes when the server exits in whatever way; further work of this
+    process would then be useless.
     """
     threading.Thread(target=_listen, args=(take,), daemon=True).start()
 
 
 def _listen(take: Callable[[bytes], object]) -> None:
-    # Unbuffered, because a thread that blocks inside the buffer of sys.stdin aborts the interpreter at exit.
-    with open(0, "rb", buffering=0, closefd=False) as lines:
+    # Read without a buffer, because a thread that blocks inside that of sys.stdin aborts the interpreter at exit.
+    rest = b""
+    while data := os.read(0, _READ):
+        *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             take(line)
     os._exit(1)

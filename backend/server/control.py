@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 import msgspec
-import numpy as np
+from numpy.typing import NDArray
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
 from backend.server.clients import DEFAULT_CLIENT
@@ -19,14 +19,15 @@ from backend.server.jobs import Job, Jobs
 from backend.server.local_gate import LocalGate
 from backend.server.log import Log
 from backend.server.overview import Overviews
+from backend.server.question_protocol import Wanted
+from backend.server.result_questions import FEATURES as RESULT_FEATURES
+from backend.server.result_questions import ResultQuestions, Stored, check_arrays
 from backend.server.router_socket import Received, RouterSocket
-from backend.server.selection_protocol import Answer
-from backend.server.selections import Selections
 from backend.server.sessions import Session, Sessions
 from backend.server.uploads import not_stored
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
-from protocol.job_request import JobRequest, check, check_paths
+from protocol.job_request import TEXTURES, JobRequest, check, check_paths
 from protocol.messages import (
     FINAL_STATES,
     MAJOR,
@@ -34,6 +35,8 @@ from protocol.messages import (
     Accepted,
     Bye,
     Cancel,
+    Correct,
+    Corrected,
     Describe,
     DescribeMethod,
     Error,
@@ -47,12 +50,14 @@ from protocol.messages import (
     Message,
     MethodInfo,
     MethodSettings,
+    Named,
+    NameObjects,
     Overview,
     Picture,
     Proof,
     Result,
     Select,
-    Selected,
+    SelectText,
     Status,
     Submit,
     Survey,
@@ -61,13 +66,13 @@ from protocol.messages import (
 )
 from protocol.messages import Jobs as JobList
 from protocol.store import Store, reading_manifest
-from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER
+from protocol.wire import MAX_HEADER
 
 T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "overview", "picture", "select")
+FEATURES = ("facts", "options", "overview", "picture", *RESULT_FEATURES, TEXTURES)
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine, for the user who started them."""
@@ -79,7 +84,7 @@ class Control:
     """Answers messages on the control socket.
 
     Args:
-        sessions, jobs, workers, files, store, selections, capabilities: the server's.
+        sessions, jobs, workers, files, store, questions, capabilities: the server's.
         drop: called with a session to remove.
         name: the server's name and version, shown to users.
         methods: the available lifting methods.
@@ -103,7 +108,7 @@ class Control:
         workers: Workers,
         files: FileLoop,
         store: Store,
-        selections: Selections,
+        questions: ResultQuestions,
         capabilities: CapabilityProbe,
         drop: Callable[[Session], None],
         name: str,
@@ -115,7 +120,7 @@ class Control:
         self.workers = workers
         self.files = files
         self.store = store
-        self.selections = selections
+        self.questions = questions
         self.capabilities = capabilities
         self.drop = drop
         self.name = name
@@ -163,8 +168,7 @@ class Control:
         message = received.message
         if isinstance(message, Error):
             return None  # answering an error with an error could loop forever
-        if received.arrays:
-            raise BadFrames(f"A {type(message).__name__} message must not contain arrays.")
+        check_arrays(message, received.arrays)
         now = time.monotonic()
         if isinstance(message, Hello):
             return self._hello(message, received, now)
@@ -205,8 +209,8 @@ class Control:
             case Locate() if self._is_near(session.client):
                 # A path that is not UTF-8 cannot be sent unchanged; the client then does not find it.
                 return Located(os.fsencode(self.store.root.resolve()).decode(errors="replace"))
-            case Select():
-                self._select(message, session, received, socket)
+            case Select() | SelectText() | NameObjects() | Correct():
+                self._ask(message, session, received, socket)
                 return None
             case Bye():
                 self.drop(session)
@@ -335,25 +339,34 @@ class Control:
 
         self.capabilities.ask(deliver)
 
-    def _select(self, select: Select, session: Session, received: Received, socket: RouterSocket) -> None:
-        """Start a selection in a job's result; the answer is sent when it is ready."""
+    def _ask(self, wanted: Wanted, session: Session, received: Received, socket: RouterSocket) -> None:
+        """Ask about a job's result; the replies are sent as they come, those with a new version once it is written."""
 
-        def deliver(answer: Answer) -> None:
-            if answer.error is not None:
-                socket.send(received.peer, answer.error, id=received.id)
-            elif len(answer.bits) > MAX_ARRAYS * MAX_ARRAY:
-                reason = f"The result has {answer.total} Gaussians; selections are limited to 2^26 Gaussians."
-                socket.send(received.peer, Error(Refused.code, reason), id=received.id)
-            else:
-                bits = np.frombuffer(answer.bits, np.uint8)
-                parts = [bits[at : at + MAX_ARRAY] for at in range(0, len(bits), MAX_ARRAY)]
-                selected = Selected(select.job, answer.count, answer.total, answer.label)
-                socket.send(received.peer, selected, parts, id=received.id)
+        client = session.client
 
         def ask(result: Result) -> None:
-            self.selections.ask(result.manifest, select, deliver)
+            base = (wanted.base if isinstance(wanted, Correct) else None) or result.manifest
+            stored = Stored(base, result.manifest, self.jobs.told(wanted.job, client).scene)
 
-        self._after(self._stored_result(select.job, session.client), received, socket, ask)
+            def send(message: Message, arrays: Sequence[NDArray]) -> None:
+                def send_now() -> None:
+                    socket.send(received.peer, message, arrays, id=received.id)
+
+                if not isinstance(message, Corrected | Named) or message.version is None:
+                    send_now()
+                    return
+                if self.jobs.get(wanted.job).manifest != result.manifest:
+                    busy = Refused("Another client has changed the result meanwhile.", "Try again.")
+                    self._refuse(busy, received, socket)
+                    return
+                self.jobs.replace_result(wanted.job, message.version, message.size)
+                version = Result(wanted.job, message.version, message.size)
+                granted = self._granted(version, client)
+                self._after(granted, received, socket, lambda _: self.jobs.when_written(send_now))
+
+            self.questions.ask(stored, wanted, received.arrays, send)
+
+        self._after(self._stored_result(wanted.job, client), received, socket, ask)
 
     def _check(self, request: JobRequest) -> None:
         """Refuse requests that would certainly fail later."""

@@ -82,6 +82,7 @@ class Front:
         self._received: deque[tuple[tuple[int, int], int, str]] = deque()
         self._unwanted: deque[frozenset[str]] = deque()
         self._numbers = count(1)
+        self._open: set[int] = set()
         self._hungry = False
         self._under_way = 0
         self._scratch = memoryview(bytearray(_LONG_READ))
@@ -143,6 +144,10 @@ class Front:
         connection = self._connections.get((inner, port))
         return 0 if connection is None else connection.number
 
+    def alive(self, number: int) -> bool:
+        """Say whether the connection of that number is open; from any thread."""
+        return number in self._open
+
     def made(self, inner: int, port: int) -> bool:
         """Say whether a connection to a ROUTER socket is the front's own; from any thread."""
         return (inner, port) in self._connections
@@ -197,6 +202,7 @@ class Front:
                     return
                 continue  # that one is gone already
             connection = _Connection(listener, outer, where[0], self._longest, next(self._numbers))
+            self._open.add(connection.number)
             listener.connections[connection] = None
             try:
                 outer.setblocking(False)
@@ -326,6 +332,7 @@ class Front:
         if connection.closed:
             return
         connection.closed = True
+        self._open.discard(connection.number)
         for one in (connection.outer, connection.inner):
             if one is not None:
                 self._watch(one, 0, _nobody)

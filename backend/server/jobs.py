@@ -423,6 +423,17 @@ class Jobs:
         """Say that a job is done: its result is stored under ``manifest``."""
         self._move(job, "done", manifest=manifest, size=size, fraction=1.0)
 
+    def replace_result(self, job: str, manifest: str, size: int) -> None:
+        """Say that a job that is done has a new version of its result, stored under ``manifest``.
+
+        Raises:
+            ValueError: if the job is not done.
+        """
+        before = self.get(job)
+        if before.state != "done":
+            raise ValueError(f"job {job} is {before.state} and has no result")
+        self._change(before, synced=True, manifest=manifest, size=size)
+
     def _move(self, job: str, state: JobState, **columns: Any) -> None:
         before = self.get(job)
         if state not in _NEXT[before.state]:

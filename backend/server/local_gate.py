@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from backend.server.private import write_private
 from protocol.address import Address
@@ -24,12 +25,12 @@ class LocalGate:
     """Challenges clients, and checks what they answer.
 
     Args:
-        token: of the user who started the server.
+        tokens: that of the user who started the server, and others that are as private.
         address: where clients connect to.
     """
 
-    def __init__(self, token: str, address: Address) -> None:
-        self._token = token
+    def __init__(self, tokens: Sequence[str], address: Address) -> None:
+        self._tokens = tuple(tokens)
         self._address = address
         self._pending: OrderedDict[int, tuple[str, Hello]] = OrderedDict()
 
@@ -57,7 +58,8 @@ class LocalGate:
             Refused: if the answer is wrong, or there was no challenge.
         """
         nonce, hello = self._pending.pop(connection, ("", None))
-        if hello is None or not proves(proof.mac, self._token, nonce, self._address):
+        known = [proves(proof.mac, token, nonce, self._address) for token in self._tokens]
+        if hello is None or not any(known):
             raise Refused(
                 "This server lets in only programs of the user who started it.",
                 "Start it with: backend serve --encrypt, and enter the pairing string that 'backend pairing' prints.",

@@ -1,28 +1,23 @@
 """The process that selects in results, so that the server need not load results or the code that reads them.
 
-Started by the server as ``python -m backend.server.selection_worker STORE FOLDER``; exits at the end of its standard
-input. The last few results stay open, so that only the first selection in each has to wait for its files.
+Started by the server as ``python -m backend.server.selection_worker STORE FOLDER``.
 """
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
-from collections import OrderedDict
 from pathlib import Path
-from queue import SimpleQueue
-from typing import BinaryIO
 
 import numpy as np
 
+from backend.progress import Progress
 from backend.select import Opened, Selection, open_result, select_gaussian, select_pixel
-from backend.server.child_pipes import listen, take_stdout
-from backend.server.selection_protocol import Answer, Question, pack_answer, unpack_question
-from protocol.errors import BadArgument, Fault, Unavailable
-from protocol.messages import Error, Select
+from backend.server.opened_results import OpenedResults
+from backend.server.question_loop import answer_questions
+from backend.server.question_protocol import Question, Reply
+from protocol.errors import BadArgument
+from protocol.messages import Select, Selected
 from protocol.result.names import CAMERAS, EMBEDDING, SPLATS, TABLE
-from protocol.store import Store, read_manifest
+from protocol.store import Store
 
 OPEN = 2
 """Most results kept open: one with a million Gaussians of degree 3 takes about 300 MB."""
@@ -30,17 +25,11 @@ NEEDED = frozenset({TABLE, SPLATS, CAMERAS, EMBEDDING})
 
 
 def main() -> None:
-    store, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    channel = take_stdout()
-    selector = Selector(Store(store), folder)
-    questions: SimpleQueue[bytes] = SimpleQueue()
-    listen(questions.put)
-    while True:
-        _write(channel, pack_answer(selector.answer(unpack_question(questions.get()))))
+    answer_questions(Selector)
 
 
 class Selector:
-    """Answers questions about stored results.
+    """Selects in stored results.
 
     Args:
         store: the store with the results.
@@ -48,47 +37,16 @@ class Selector:
     """
 
     def __init__(self, store: Store, folder: Path) -> None:
-        self.store = store
-        self.folder = folder
-        self.opened: OrderedDict[str, Opened] = OrderedDict()
-        shutil.rmtree(folder, ignore_errors=True)
+        self.results = OpenedResults(store, folder, open_result, OPEN, NEEDED)
 
-    def answer(self, question: Question) -> Answer:
-        """Return the answer, or an error about the question or the result."""
-        begin = time.perf_counter()
-        try:
-            opened = self._open(question.manifest)
-            at = time.perf_counter()
-            selection = _select(opened, question.select)
-        except Fault as fault:
-            return Answer(question.number, error=Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]))
-        except OSError as error:
-            reason = f"The result cannot be read: {error.strerror}."
-            return Answer(question.number, error=Error(Unavailable.code, reason))
+    def __call__(self, question: Question, tell: Progress) -> Reply:
+        """Return the answer to a :class:`protocol.messages.Select`."""
+        select = question.wanted
+        assert isinstance(select, Select)
+        selection = _select(self.results.get(question.manifest), select)
         chosen = selection.gaussians
-        count = int(np.count_nonzero(chosen))
-        bits = np.packbits(chosen).tobytes()
-        now = time.perf_counter()
-        print(f"{count} of {len(chosen)}: opened in {at - begin:.3f} s, selected in {now - at:.3f} s", file=sys.stderr)
-        return Answer(question.number, len(chosen), count, selection.label, bits)
-
-    def _open(self, manifest: str) -> Opened:
-        if manifest not in self.opened:
-            entries = [entry for entry in read_manifest(self.store, manifest) if entry.path in NEEDED]
-            place = self.folder / manifest
-            self.store.checkout(entries, place)
-            self.opened[manifest] = open_result(place)
-            shutil.rmtree(place)
-            while len(self.opened) > OPEN:
-                self.opened.popitem(last=False)
-        self.opened.move_to_end(manifest)
-        return self.opened[manifest]
-
-
-def _write(channel: BinaryIO, data: bytes) -> None:
-    """Write all of ``data``; an unbuffered write may be partial."""
-    while data:
-        data = data[channel.write(data) :]
+        selected = Selected(select.job, int(np.count_nonzero(chosen)), len(chosen), selection.label)
+        return Reply(question.number, selected, np.packbits(chosen).tobytes())
 
 
 def _select(opened: Opened, wanted: Select) -> Selection:

@@ -44,8 +44,8 @@ from backend.server.owners import Owners
 from backend.server.private import make_private
 from backend.server.ray_cluster import RayCluster, token_of_user
 from backend.server.ray_executor import RayExecutor
+from backend.server.result_questions import ResultQuestions
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
-from backend.server.selections import Selections
 from backend.server.sessions import CLIENT_SESSIONS, LIFETIME, Session, Sessions
 from backend.server.wakeup import Wakeup
 from backend.server.workers import Workers
@@ -60,6 +60,10 @@ WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that carries out a job; the job's folder is added to it."""
 SELECTOR = (sys.executable, "-m", "backend.server.selection_worker")
 """The command that selects in results; the store and a folder are added to it."""
+SEARCHER = (sys.executable, "-m", "backend.server.words_worker")
+"""The command that finds objects by words; the device that the server is to use, the store and a folder are added."""
+CORRECTOR = (sys.executable, "-m", "backend.server.correction_worker")
+"""The command that corrects results; the store and a folder are added to it."""
 PROBE = (sys.executable, "-m", "backend.server.probe")
 """The command that looks at the machine; the device that the server is to use is added to it."""
 
@@ -97,6 +101,7 @@ def serve(
     metrics: str | None = None,
     ray_address: str | None = None,
     worker_command: Sequence[str] = WORKER,
+    searcher_command: Sequence[str] = SEARCHER,
     methods: Sequence[MethodInfo] = METHODS,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
@@ -120,10 +125,11 @@ def serve(
         ray_address: of the Ray cluster that runs the workers, see :mod:`backend.server.ray_executor`; None for
             processes of this machine.
         worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
+        searcher_command: the program that finds objects by words, see :mod:`backend.server.question_protocol`.
         methods: the lifting methods on offer.
 
     Raises:
-        BadArgument: if ``bind`` is no address.
+        BadArgument: if ``bind``, ``metrics`` or ``ray_address`` is no address.
         Refused: if another server uses ``data``.
         Unavailable: if the port is in use, ``data`` cannot be used or is full, or its keys are not for use.
     """
@@ -140,6 +146,7 @@ def serve(
             limits=limits,
             worker_memory=worker_memory,
             worker_command=worker_command,
+            searcher_command=searcher_command,
             methods=methods,
             log=log,
             metrics=metrics,
@@ -171,9 +178,9 @@ class ClientLimits(NamedTuple):
 class Server:
     """A server that is bound and owns its data folder from construction to :meth:`close`.
 
-    Args: as :func:`serve`, ``selector_command``, the program that selects in results, see
-    :mod:`backend.server.selection_protocol`, ``probe_command``, the one that looks at the machine, see
-    :mod:`backend.server.capabilities`, and ``session_lifetime``, seconds of silence that a session survives.
+    Args: as :func:`serve`, ``selector_command`` and ``corrector_command``, the programs that select in results and
+    correct them, see :mod:`backend.server.question_protocol`, ``probe_command``, the one that looks at the machine,
+    see :mod:`backend.server.capabilities`, and ``session_lifetime``, seconds of silence that a session survives.
 
     Attributes:
         address: of the control socket, as clients connect to it.
@@ -194,6 +201,8 @@ class Server:
         worker_memory: int | None = None,
         worker_command: Sequence[str] = WORKER,
         selector_command: Sequence[str] = SELECTOR,
+        searcher_command: Sequence[str] = SEARCHER,
+        corrector_command: Sequence[str] = CORRECTOR,
         probe_command: Sequence[str] = PROBE,
         methods: Sequence[MethodInfo] = METHODS,
         session_lifetime: float = LIFETIME,
@@ -202,6 +211,8 @@ class Server:
         ray_address: str | None = None,
     ) -> None:
         where = parse_bind(bind)
+        watched_at = None if metrics is None else parse_metrics_address(metrics)
+        cluster = None if ray_address is None else RayCluster(ray_address, token_of_user())
         limits = limits or ClientLimits()
         self._stopping = self._broken = False
         self._old_left = True
@@ -242,12 +253,13 @@ class Server:
                 self._thread_failed,
             )
             opened.callback(self.files.close)
-            self.selections = Selections(self.store, data / "select", selector_command, self._wake)
+            self.questions = ResultQuestions(
+                self.store, data, selector_command, [*searcher_command, device], corrector_command, self._wake
+            )
             self.capabilities = CapabilityProbe(data / "facts.log", [*probe_command, device], self._wake)
-            if ray_address is None:
+            if cluster is None:
                 executor = LocalExecutor(worker_command, self.capabilities)
             else:
-                cluster = RayCluster(ray_address, token_of_user())
                 executor = RayExecutor(cluster, worker_command, self._wake, self._thread_failed, self.log)
             opened.callback(executor.close)
             self.workers = Workers(self.jobs, self.store, data / "jobs", executor, device, worker_memory)
@@ -257,7 +269,7 @@ class Server:
                 self.workers,
                 self.files,
                 self.store,
-                self.selections,
+                self.questions,
                 self.capabilities,
                 self._drop,
                 _name(),
@@ -271,6 +283,7 @@ class Server:
             self.workers.wake = self._wake
             self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
             opened.callback(self._front.close)
+            self.sessions.alive = self._front.alive
             context = opened.enter_context(zmq.Context())
             self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
             self._zap_auth = ZapAuthenticator(context, known) if known is not None else None
@@ -290,11 +303,11 @@ class Server:
                 known.start()
                 opened.callback(known.close)
             else:
-                self.control.gate = LocalGate(load_or_make_token(), self.control_socket.address)
+                self.control.gate = LocalGate((load_or_make_token(), self.control.token), self.control_socket.address)
             self.control.bulk_address = str(self.bulk_socket.address)
             self.control.nearby = where.is_loopback
             self.address = str(self.control_socket.address)
-            opened.callback(self.selections.close)
+            opened.callback(self.questions.close)
             opened.callback(self.capabilities.close)
             self.workers.recover()
             self.jobs.flush(RECOVERY_PATIENCE)
@@ -303,10 +316,8 @@ class Server:
             self._evict()
             opened.enter_context(contact.told(data, self.address, self.control.token))
             self.metrics_server = None
-            if metrics is not None:
-                self.metrics_server = MetricsServer(
-                    parse_metrics_address(metrics), self._look, self.counts, lambda: self.alive
-                )
+            if watched_at is not None:
+                self.metrics_server = MetricsServer(watched_at, self._look, self.counts, lambda: self.alive)
                 opened.callback(self.metrics_server.close)
             self._close = opened.pop_all().close
         self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
@@ -369,7 +380,7 @@ class Server:
         self.jobs.deliver()
         if self._old_left:
             self._old_left = self.workers.forget_old(KEPT_JOBS, FORGOTTEN_AT_ONCE)
-        self.selections.tick()
+        self.questions.tick()
         self.capabilities.tick()
         self.control.push(self.control_socket)
         self.control.send_heartbeats(self.control_socket)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from protocol.errors import Refused
 from protocol.messages import Progress
@@ -63,11 +63,15 @@ class Sessions:
     Args:
         lifetime: seconds of silence that a session survives.
         each: sessions that one client may have.
+
+    Attributes:
+        alive: says whether the connection of that number is still open.
     """
 
     def __init__(self, lifetime: float = LIFETIME, each: int = CLIENT_SESSIONS) -> None:
         self.lifetime = lifetime
         self.each = each
+        self.alive: Callable[[int], bool] = lambda connection: True
         self._by_token: dict[str, Session] = {}
         self._by_control: dict[bytes, Session] = {}
         self._by_bulk: dict[bytes, Session] = {}
@@ -90,16 +94,16 @@ class Sessions:
     def in_the_way(self, client: str, now: float) -> Session | None:
         """Return the session to drop before a client may have another one, None where there is room.
 
-        A client with too many loses the one of the longest silence. Of too many in all, it is that of the client which
-        has the most. :mod:`backend.server.front` allows no more connections, so that one's connection is gone.
+        A client with too many loses one whose connection has ended, or else the one of the longest silence. Of too many
+        in all, it is one of the client that has the most.
 
         Raises:
             Refused: if the client has too many, and none of them is silent.
         """
         own = [session for session in self if session.client == client]
         if len(own) >= self.each:
-            oldest = min(own, key=lambda session: session.seen)
-            if now - oldest.seen < GIVES_WAY:
+            oldest = min(own, key=self._worth)
+            if self.alive(oldest.connection) and now - oldest.seen < GIVES_WAY:
                 raise Refused(
                     f"The client {client} has {len(own)} connections, the most that it may have.",
                     "Close one of them, or start the server with a larger --client-sessions.",
@@ -108,7 +112,11 @@ class Sessions:
         if len(self) < MAX_SESSIONS:
             return None
         ((most, _),) = Counter(session.client for session in self).most_common(1)
-        return min((each for each in self if each.client == most), key=lambda session: session.seen)
+        return min((each for each in self if each.client == most), key=self._worth)
+
+    def _worth(self, session: Session) -> tuple[bool, float]:
+        """Smaller for what is to be dropped first."""
+        return self.alive(session.connection), session.seen
 
     def of_token(self, token: str) -> Session | None:
         return self._by_token.get(token)

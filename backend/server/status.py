@@ -43,7 +43,7 @@ def of_folder(data: Path) -> dict[str, Any]:
     known = keys.load(data)
     where = addresses.parse(_reachable(found.address))
     pairing = known.pairing if known is not None else None
-    return _as_dict(ask(where, pairing, FEATURE, Survey(found.token), Overview), str(where))
+    return _as_dict(ask(where, pairing, FEATURE, Survey(found.token), Overview, found.token), str(where))
 
 
 def of_server(address: str, pairing: Pairing | None) -> dict[str, Any]:

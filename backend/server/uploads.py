@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import cast
 
 import numpy as np
+from msgspec.structs import replace
 
 from backend.server.client_files import ClientFiles
 from backend.server.counts import Counts
@@ -42,6 +43,8 @@ from protocol.store import Store, reading_manifest
 
 MAX_UPLOADS = 4
 """Most concurrent uploads of one session."""
+CLIENT_UPLOADS = 16
+"""Most concurrent uploads of one client, so that others can upload meanwhile."""
 ALL_UPLOADS = 48
 """Most concurrent uploads of all sessions: each may have as many open files as its window has ranges."""
 MAX_GETS = 256
@@ -210,6 +213,11 @@ class Uploads:
             self._end(upload)
         if sum(u.peer == received.peer for u in self.uploads) >= MAX_UPLOADS:
             raise Refused(f"{MAX_UPLOADS} uploads are already running.", "Wait until one of them is finished.")
+        if sum(u.files.client == client for u in self.uploads) >= CLIENT_UPLOADS:
+            raise Refused(
+                f"The client {client} already has {CLIENT_UPLOADS} uploads, the most that it may have.",
+                "Wait until one of them is finished.",
+            )
         if len(self.uploads) >= ALL_UPLOADS:
             raise Unavailable(f"The server already takes {ALL_UPLOADS} uploads.", "Try again in a moment.")
         upload = Upload(received.peer, offer, received.id, self.files_of(client))
@@ -367,9 +375,23 @@ class Uploads:
                 known.append(entry)
             if count % _STEP == 0:
                 yield
-        yield from map_steps(lambda _: None, self.store.verify(known))
+        yield from self._check(known)
         yield from self._make_room(upload, sum(new.values()))
         return entries
+
+    def _check(self, known: list[FileEntry]) -> Generator[None, None, None]:
+        """Remove the stored files that are damaged; yields often.
+
+        Raises:
+            BadFrames: if the size of one that is not damaged is another one. Other clients may have that file too.
+        """
+        present = [replace(entry, size=self.store.path(entry.digest).stat().st_size) for entry in known]
+        yield from map_steps(lambda _: None, self.store.verify(present))
+        for count, entry in enumerate(known):
+            if self.store.has(entry.digest) and not self.store.has(entry.digest, entry.size):
+                raise BadFrames(f"The offered folder lists {entry.path} with a wrong size.", "Send the folder again.")
+            if count % _STEP == 0:
+                yield
 
     def _make_room(self, upload: Upload, needed: int) -> Generator[None, None, None]:
         """Remove the oldest of what a client has where it would have too much otherwise; yields often.

@@ -3,5 +3,4 @@
 from backend.words.search import Answer as Answer
 from backend.words.search import Found as Found
 from backend.words.search import find_words as find_words
-from backend.words.text import check_word as check_word
 from backend.words.text import read_words as read_words

@@ -10,6 +10,7 @@ import msgspec
 
 from backend.progress import Progress, silent
 from backend.scene import load_scene
+from backend.scene.types import View
 from backend.segmenter.weights import Weights
 from backend.select.selection import Opened
 from backend.words.models import load_detector, load_masker
@@ -34,7 +35,7 @@ def search_result(
     """Return the objects of a result that each word names, and warnings.
 
     Args:
-        words: from :func:`backend.words.text.check_word`.
+        words: from :func:`protocol.words.check_word`.
         folder: the result.
         opened: the same result.
         weights: of the detector.
@@ -46,17 +47,24 @@ def search_result(
         BadArgument: if no photograph of ``scene`` belongs to a view of the result, or a model is not usable.
         Fault: if the scene or the result is broken. Cancelled: from ``progress``.
     """
-    photographs = {}
-    if scene is not None:
-        photographs = {view.name: view for view in load_scene(scene).views if view.name in opened.cameras}
-        if not photographs:
-            raise BadArgument(
-                f"No photograph of {scene} belongs to a view of {folder}.", "Give the scene that was segmented."
-            )
+    photographs = {} if scene is None else photographs_of(scene, opened)
+    if scene is not None and not photographs:
+        raise BadArgument(
+            f"No photograph of {scene} belongs to a view of {folder}.", "Give the scene that was segmented."
+        )
     detector, warnings = load_detector(weights, device)
     masker = None if masks is None else load_masker(masks, device)
     views, pictures = views_of(opened, folder, photographs, progress)
     return find_words(words, views, pictures, detector, masker=masker, progress=progress), list(warnings)
+
+
+def photographs_of(scene: Path, opened: Opened) -> dict[str, View]:
+    """Return the views of a scene that a result shows, by name.
+
+    Raises:
+        BadScene: if the folder ``scene`` cannot be read, or its photographs have no cameras.
+    """
+    return {view.name: view for view in load_scene(scene).views if view.name in opened.cameras}
 
 
 def describe_answer(folder: Path, answer: Answer) -> Iterator[str]:

@@ -87,7 +87,7 @@ def find_words(
     """Return the objects that each word names.
 
     Args:
-        words: from :func:`backend.words.text.check_word`.
+        words: from :func:`protocol.words.check_word`.
         views: what the views show.
         picture: gives the picture of a view.
         detector: finds boxes.

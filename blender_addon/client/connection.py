@@ -39,7 +39,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0
 """Seconds between attempts to reconnect; each wait is twice the previous one."""
 
 CLIENT = "SplatLift for Blender"
-FEATURES = ("facts", "picture", "proof", "select")
+FEATURES = ("facts", "picture", "proof", "select", "text", "names", "corrections")
 """Optional protocol features that this client supports."""
 
 
@@ -351,8 +351,8 @@ def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted
     if refusal == "pairing":
         return _EncryptionMismatch(
             f"The server at {address} does not accept this pairing string.",
-            "The string belongs to another server or was renewed. To print the current one, run 'backend pairing' on "
-            "the server's machine.",
+            "The string belongs to another server, or was renewed or revoked. On the server's machine, 'backend "
+            "pairing' prints the shared string, and 'backend pairing --for NAME --renew' a new one for one client.",
         )
     if encrypted:
         return _EncryptionMismatch(

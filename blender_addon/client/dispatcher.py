@@ -148,10 +148,10 @@ class Conversation:
         self._channel: Channel = channel
         self._answers: deque[Received] = deque()
 
-    def ask(self, message: Message) -> Steps[None]:
+    def ask(self, message: Message, arrays: Sequence[NDArray] = ()) -> Steps[None]:
         """Send a request as soon as the socket accepts it. Raises ConnectionLost if the link is closed."""
         self.ids.append(self._dispatcher.expect_answer(self._answers))
-        yield from self.answer(message, self.ids[-1])
+        yield from self.answer(message, self.ids[-1], arrays)
 
     def answer(self, message: Message, id: int, arrays: Sequence[NDArray] = ()) -> Steps[None]:
         """Answer the server's request ``id`` as soon as the socket accepts it. Raises ConnectionLost."""

@@ -13,6 +13,7 @@ from protocol.errors import BadFrames, BadResult
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import Chunk, FileEntry, Result
 from protocol.pull import Pull
+from protocol.result.folder import whole_folder
 from protocol.store import Store, reading_manifest
 
 from .cache import Cache
@@ -42,21 +43,45 @@ def download(
     folder = cache.result_folder(job)
     if folder.is_dir():
         return folder
+    entries = yield from fetch_manifest(result, dispatcher, cache.store, local)
+    yield from _fetch(entries, dispatcher, cache.store, local, tell)
+    part = yield from _lay_out(entries, folder, cache.store)
+    part.rename(folder)
+    return folder
+
+
+def renew(
+    job: str, result: Result, dispatcher: Dispatcher, cache: Cache, local: Path | None, tell: Tell
+) -> Steps[Path]:
+    """As :func:`download`, for a new version of the result: it replaces the folder of the version before it."""
+    folder = cache.result_folder(job)
+    entries = yield from fetch_manifest(result, dispatcher, cache.store, local)
+    yield from _fetch(entries, dispatcher, cache.store, local, tell)
+    part = yield from _lay_out(entries, folder, cache.store)
+    with whole_folder(folder) as new:
+        new.rmdir()
+        part.rename(new)
+    return folder
+
+
+def fetch_manifest(result: Result, dispatcher: Dispatcher, store: Store, local: Path | None) -> Steps[list[FileEntry]]:
+    """Return the files of a version of a result; raises as :func:`download`."""
     if result.size > MAX_MANIFEST:
         raise BadResult(f"The result has a manifest of {result.size} bytes; at most {MAX_MANIFEST} are allowed.")
-    store = cache.store
     manifest = [FileEntry("manifest", result.size, result.manifest)]
     yield from _fetch(manifest, dispatcher, store, local, lambda done, total: None)
-    entries = yield from map_steps(lambda _: True, reading_manifest(store, result.manifest))
-    yield from _fetch(entries, dispatcher, store, local, tell)
-    part = folder.with_name(f".{job}.part")
+    return (yield from map_steps(lambda _: True, reading_manifest(store, result.manifest)))
+
+
+def _lay_out(entries: list[FileEntry], folder: Path, store: Store) -> Steps[Path]:
+    """Link the files of a result into a folder next to ``folder``, and return that."""
+    part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for entry in entries:
         store.checkout([entry], part)
         yield True
-    part.rename(folder)
-    return folder
+    return part
 
 
 def _fetch(

@@ -1,18 +1,21 @@
-"""Selects the Gaussians of a result that are similar to one, by asking the server that has the result."""
+"""Selects Gaussians of a result, by asking the server that has the result: those similar to one, or by a text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.errors import BadFrames, NotFound, Unavailable
-from protocol.messages import Select, Selected
+from protocol.errors import BadFrames, NotFound
+from protocol.messages import Match, Matches, Select, Selected, SelectText
 
 from .connection import Connection
 from .coroutines import Steps
+from .result_request import Tell, ask_about_result, check_feature
 
 _JOB = re.compile(r"[0-9a-f]{32}")
 
@@ -40,18 +43,53 @@ def select(connection: Connection, wanted: Select) -> Steps[NDArray[np.bool_]]:
         BadFrames: if the number of bits in the answer is wrong.
         ConnectionLost: if the link is closed.
     """
-    if connection.state != "connected" or connection.server is None:
-        raise Unavailable("There is no connection to a server.", "Connect to a server first.")
-    if "select" not in connection.server.features:
-        raise Unavailable(f"{connection.server.server} does not support selections.", "Update the backend.")
-    dispatcher = yield from connection.connected()
-    answer, arrays = yield from dispatcher.ask_for_arrays(wanted, Selected)
+    check_feature(connection, "select", "selections")
+    answer, arrays = yield from ask_about_result(connection, wanted, Selected)
+    return _bits(arrays, answer.count, answer.total)
+
+
+@dataclass(frozen=True)
+class TextSelection:
+    """What a text selects in a result.
+
+    Attributes:
+        gaussians: (N,) bool, in the order of its ``splats.ply``: all of the objects that the text names.
+        objects: number of these objects; 0 if nothing matches.
+        best: the best of them with scores, best first; if nothing matches, the best candidate, which is not selected.
+        views: number of views in which the detector looked.
+        rendered: whether the views were rendered, because the server has no photographs of them.
+    """
+
+    gaussians: NDArray[np.bool_]
+    objects: int
+    best: list[Match]
+    views: int
+    rendered: bool
+
+
+def select_text(
+    connection: Connection, wanted: SelectText, tell: Tell = lambda fraction, note: None
+) -> Steps[TextSelection]:
+    """Request the objects that a text names. Raises as :func:`select`.
+
+    Args:
+        wanted: with a text from :func:`protocol.words.check_word`.
+        tell: called with the share of the work that is done, and a note.
+    """
+    check_feature(connection, "text", "searches by words")
+    answer, arrays = yield from ask_about_result(connection, wanted, Matches, tell)
+    gaussians = _bits(arrays, answer.count, answer.total)
+    return TextSelection(gaussians, answer.objects, answer.best, answer.views, answer.rendered)
+
+
+def _bits(arrays: Sequence[NDArray], count: int, total: int) -> NDArray[np.bool_]:
+    """Return (total,) bool of the bits in ``arrays``; raises BadFrames if they are not as declared."""
     if any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays):
         raise BadFrames("The server sent a selection of the wrong type.")
     bits = np.concatenate(arrays) if arrays else np.zeros(0, np.uint8)
-    if len(bits) != (answer.total + 7) // 8:
-        raise BadFrames(f"The server sent {len(bits)} bytes for a selection of {answer.total} Gaussians.")
-    chosen = np.unpackbits(bits, count=answer.total).astype(bool)
-    if np.count_nonzero(chosen) != answer.count:
-        raise BadFrames(f"The server sent a selection that does not have the declared {answer.count} Gaussians.")
+    if len(bits) != (total + 7) // 8:
+        raise BadFrames(f"The server sent {len(bits)} bytes for a selection of {total} Gaussians.")
+    chosen = np.unpackbits(bits, count=total).astype(bool)
+    if np.count_nonzero(chosen) != count:
+        raise BadFrames(f"The server sent a selection that does not have the declared {count} Gaussians.")
     return chosen

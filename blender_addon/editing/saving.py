@@ -42,7 +42,7 @@ from protocol.result.colours import colour_of
 from protocol.result.embedding import read_embedding, write_embedding
 from protocol.result.folder import whole_folder
 from protocol.result.gaussians import map_rows
-from protocol.result.meshes import Mesh, write_mesh
+from protocol.result.meshes import Mesh, Texture, texture_path, write_mesh
 from protocol.result.names import (
     BACKUP,
     CONFIDENCE,
@@ -69,7 +69,7 @@ from protocol.transform import decompose, transform
 from ..splats.collections import placement_of
 from ..splats.columns import COLOUR, read_positions
 from ..splats.export import UNMOVED, world_matrix
-from ..splats.mesh import INVENTED
+from ..splats.mesh import INVENTED, texture_of
 from .modes import outside_edit_mode
 from .origin import origin_of
 from .parts import Piece, parts_of, pieces_of, recolour, refresh_part
@@ -266,7 +266,9 @@ def _write_objects(folder: Path, edited: list[Edited], before: Original) -> None
         if pieces[0].surface is not None:
             write_mesh(_surface(pieces), mesh_path(folder, each.label))
         elif known.is_file() and _is_whole(each, before):
-            link_or_copy(known, mesh_path(folder, each.label))
+            for path in (known, texture_path(known)):
+                if path.is_file():
+                    link_or_copy(path, folder / MESHES / path.name)
 
 
 def _is_whole(each: Edited, before: Original) -> bool:
@@ -275,9 +277,13 @@ def _is_whole(each: Edited, before: Original) -> bool:
 
 
 def _surface(pieces: list[Piece]) -> Mesh:
-    """Return the surfaces of an object as one, in the frame of the capture."""
+    """Return the surfaces of an object as one, in the frame of the capture.
+
+    A surface of several pieces, which have several textures, has the colours of its vertices alone.
+    """
     origin = origin_of(pieces[0].thing)
-    corners, faces, colours, invented = [], [], [], []
+    corners, faces, colours, invented, uv = [], [], [], [], []
+    texture = None
     for piece in [piece for piece in pieces if piece.surface is not None]:
         matrix = relative(pieces[0].thing, piece.surface)
         data = piece.surface.data
@@ -288,7 +294,13 @@ def _surface(pieces: list[Piece]) -> Mesh:
         corners.append(read_positions(data) @ matrix[:3, :3].T + matrix[:3, 3] + origin)
         colours.append(_surface_colours(data))
         invented.append(_invented(data))
-    return Mesh(*(np.concatenate(each) for each in (corners, faces, colours, invented)))
+        texture = texture_of(data)
+        if texture is not None:
+            loops = np.empty((len(data.loop_triangles), 3), np.int32)
+            data.loop_triangles.foreach_get("loops", loops.ravel())
+            uv.append(texture[0][loops])
+    kept = Texture(uv[0], texture[1]) if texture is not None and len(faces) == 1 else None
+    return Mesh(*(np.concatenate(each) for each in (corners, faces, colours, invented)), texture=kept)
 
 
 def _invented(data: Any) -> NDArray[np.bool_]:

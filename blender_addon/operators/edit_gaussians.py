@@ -12,23 +12,31 @@ from protocol.lists import first_of
 
 from .. import session
 from ..editing.assign import assign, assign_to_background
+from ..editing.corrected import Asked, assigned, separate
 from ..editing.floaters import GAP, LARGEST, remove_floaters
+from ..editing.parts import scene_of
 from ..editing.remove import delete_selection
 from ..editing.split import split_pieces, split_selection
-from ..settings import shown_scene
+from ..settings import settings, shown_scene
+from .correcting import CorrectingOperator, take
 from .edit_objects import show_only
 from .edit_targets import EditOperator, need_targets
 from .reporting import reporting
 
 
-class SPLATLIFT_OT_split_selection(EditOperator, bpy.types.Operator):
+class SPLATLIFT_OT_split_selection(CorrectingOperator, bpy.types.Operator):
     """Move the Gaussians selected in Edit Mode to a new object, one for each edited object"""
 
     bl_idname = "splatlift.split_selection"
     bl_label = "Split Selection"
 
+    def asked(self, context: Any) -> Asked:
+        return separate(need_targets(context))
+
     @reporting
     def execute(self, context: Any) -> set[str]:
+        if self.and_alike:
+            return take(self, scene_of(need_targets(context)[0]), self.asked(context))
         made = split_selection(need_targets(context))
         show_only(context, made)
         self.report({"INFO"}, f"New: {_names(made)}")
@@ -64,7 +72,7 @@ class SPLATLIFT_OT_split_pieces(EditOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_assign(EditOperator, bpy.types.Operator):
+class SPLATLIFT_OT_assign(CorrectingOperator, bpy.types.Operator):
     """Assign the Gaussians selected in Edit Mode to another object"""
 
     bl_idname = "splatlift.assign"
@@ -72,24 +80,43 @@ class SPLATLIFT_OT_assign(EditOperator, bpy.types.Operator):
 
     object_id: bpy.props.StringProperty(name="Object Id", description="Id of the target object", options={"SKIP_SAVE"})
 
-    @reporting
-    def execute(self, context: Any) -> set[str]:
+    def target(self) -> Any:
+        """Return the collection of the target object.
+
+        Raises:
+            NotFound: if it is not in the file.
+        """
         to = session.find(self.object_id)
         if to is None:
             raise NotFound("The target object is not in this file.", "Choose an object from the menu.")
+        return to
+
+    def asked(self, context: Any) -> Asked:
+        return assigned(need_targets(context), self.target())
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        to = self.target()
+        if self.and_alike:
+            return take(self, scene_of(to), self.asked(context))
         moved = assign(need_targets(context), to)
         self.report({"INFO"}, f"{moved:,} Gaussians now belong to {to.name}")
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_assign_to_background(EditOperator, bpy.types.Operator):
+class SPLATLIFT_OT_assign_to_background(CorrectingOperator, bpy.types.Operator):
     """Assign the Gaussians selected in Edit Mode to the background"""
 
     bl_idname = "splatlift.assign_to_background"
     bl_label = "Assign to Background"
 
+    def asked(self, context: Any) -> Asked:
+        return assigned(need_targets(context), None)
+
     @reporting
     def execute(self, context: Any) -> set[str]:
+        if self.and_alike:
+            return take(self, scene_of(need_targets(context)[0]), self.asked(context))
         moved = assign_to_background(need_targets(context))
         self.report({"INFO"}, f"{moved:,} Gaussians now belong to the background")
         return {"FINISHED"}
@@ -150,9 +177,11 @@ class SPLATLIFT_MT_assign(bpy.types.Menu):
 
     def draw(self, context: Any) -> None:
         scene = shown_scene(context)
+        self.layout.operator_context = "INVOKE_DEFAULT"
         for part in session.units_of(scene) if scene is not None else ():
             button = self.layout.operator("splatlift.assign", text=part.name, translate=False)
             button.object_id = part.splatlift.object_id
+            button.and_alike = settings(context).and_alike
 
 
 def _names(parts: list[Any]) -> str:

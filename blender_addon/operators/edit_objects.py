@@ -10,12 +10,14 @@ import bpy
 from protocol.errors import BadArgument
 
 from ..editing import naming
+from ..editing.corrected import Asked, merged
 from ..editing.duplicate import duplicate
 from ..editing.isolate import is_isolating, isolate, show_others
 from ..editing.merge import merge
-from ..editing.parts import pieces_of
+from ..editing.parts import pieces_of, scene_of
 from ..editing.remove import delete
 from ..settings import shown_scene
+from .correcting import CorrectingOperator, take
 from .edit_targets import EditOperator, need_scene, need_targets, targets
 from .reporting import Outcome, reporting
 
@@ -62,18 +64,22 @@ class SPLATLIFT_OT_recolour(EditOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_merge(EditOperator, bpy.types.Operator):
+class SPLATLIFT_OT_merge(CorrectingOperator, bpy.types.Operator):
     """Merge the selected objects into the active one without moving them"""
 
     bl_idname = "splatlift.merge"
     bl_label = "Merge"
 
+    def asked(self, context: Any) -> Asked:
+        found = need_targets(context)
+        return merged(found, _active(context, found))
+
     @reporting
     def execute(self, context: Any) -> set[str]:
         found = need_targets(context)
-        active = context.view_layer.objects.active
-        into = found[0] if active is not None and active.name in found[0].all_objects else None
-        remains = merge(found, into)
+        if self.and_alike:
+            return take(self, scene_of(found[0]), self.asked(context))
+        remains = merge(found, _active(context, found))
         show_only(context, [remains])
         self.report({"INFO"}, f"{len(found)} objects are now {remains.name}, {remains.splatlift.count:,} Gaussians")
         return {"FINISHED"}
@@ -139,6 +145,12 @@ class SPLATLIFT_OT_show_others(bpy.types.Operator):
             raise BadArgument("Nothing is isolated.")
         show_others(scene)
         return {"FINISHED"}
+
+
+def _active(context: Any, found: list[Any]) -> Any:
+    """Return the part that the active object belongs to, which is the first; None if it is not among them."""
+    active = context.view_layer.objects.active
+    return found[0] if active is not None and active.name in found[0].all_objects else None
 
 
 def show_only(context: Any, parts: list[Any]) -> None:

@@ -66,13 +66,14 @@ def switch_to(labels: bool) -> None:
     _value(_switch()).default_value = float(labels)
 
 
-def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR) -> tuple[Any, Any]:
+def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR, image: Any = None) -> tuple[Any, Any]:
     """Add the nodes that compute a point's colour to a material; return the sockets of linear colour and opacity.
 
     Args:
         source: "GEOMETRY" if the points or faces themselves are drawn, "INSTANCER" if instances on them are.
         gamma: of the attribute's values: 2.2 for sRGB numbers, 1 if Blender has converted them to linear.
         attribute: name of the attribute with the photographed colour.
+        image: a ``bpy.types.Image`` on the UV map of the mesh that has the photographed colour instead.
     """
     nodes, links = tree.nodes, tree.links
     photographed = nodes.new("ShaderNodeAttribute")
@@ -85,7 +86,12 @@ def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR)
     label = nodes.new("ShaderNodeObjectInfo")
     mix = nodes.new("ShaderNodeMix")
     mix.data_type = "RGBA"
-    links.new(photographed.outputs["Color"], linear.inputs["Color"])
+    colour = photographed.outputs["Color"]
+    if image is not None:
+        picture = nodes.new("ShaderNodeTexImage")
+        picture.image = image
+        colour = picture.outputs["Color"]
+    links.new(colour, linear.inputs["Color"])
     links.new(switch.outputs[0], enabled(mix.inputs, "Factor"))
     links.new(linear.outputs["Color"], enabled(mix.inputs, "A"))
     links.new(label.outputs["Color"], enabled(mix.inputs, "B"))

@@ -246,17 +246,19 @@ def native_material() -> Any:
     return material
 
 
-def mesh_material() -> Any:
+def mesh_material(image: Any = None) -> Any:
     """Return the material of object meshes: it glows in the mesh's own colours, or the label's.
 
-    The colours are those of photographs, which hold the light of the capture already: lamps of Blender's would light
-    them a second time, and without lamps they would be dark.
+    With a ``bpy.types.Image``, the mesh's texture, its colours are those of the image. The colours are those of
+    photographs, which hold the light of the capture already: lamps of Blender's would light them a second time, and
+    without lamps they would be dark.
     """
-    material = marked(bpy.data.materials, "mesh")
+    mark = "mesh" if image is None else f"mesh {image.name}"
+    material = marked(bpy.data.materials, mark)
     if material is not None:
         return material
-    material, nodes, links = _new_material("SplatLift Mesh", "mesh")
-    colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0)
+    material, nodes, links = _new_material("SplatLift Mesh" if image is None else image.name, mark)
+    colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0, image=image)
     surface = nodes.new("ShaderNodeEmission")
     links.new(colour, surface.inputs["Color"])
     links.new(surface.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])

@@ -2,7 +2,8 @@
 
 Positions, quaternions xyzw, linear sizes, opacities from 0 to 1, and one vector per spherical-harmonic coefficient, all
 float32. ``COLOR_0`` is for programs without the extension. Labels are the attribute ``_LABEL``, confidences
-``_CONFIDENCE``. A mesh has linear 16-bit colours. Axes are right, up, back, as Blender's exporter converts z up.
+``_CONFIDENCE``. A mesh has linear 16-bit colours, or a
+texture. Axes are right, up, back, as Blender's exporter converts z up.
 
 The draft KHR_gaussian_splatting_compression_spz_2 stores the Gaussians as an SPZ file of version 2. The draft decodes
 it to left, up, front; a node turns it by half a turn about y.
@@ -33,6 +34,7 @@ from protocol.formats.axes import from_ply_axes, to_ply_axes
 from protocol.formats.codes import LINEAR, as_bytes, bounded, in_steps, take, unit
 from protocol.formats.colours import linear
 from protocol.result.meshes import Mesh as Surface
+from protocol.result.meshes import Texture
 from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Floats, Splats, merge
 from protocol.transform import transform
@@ -61,6 +63,7 @@ CODES = {np.dtype("<f4"): FLOAT, np.dtype("u1"): 5121, np.dtype("<u2"): 5123, np
 TRIANGLES = 4
 VERTICES, INDICES = 34962, 34963
 """Targets of a buffer view."""
+LINEAR_FILTER = 9729
 AGAIN = "Copy or export it again."
 
 Index = Annotated[int, Meta(ge=0)]
@@ -356,7 +359,10 @@ def write_spz(splats: Splats, path: Path) -> list[str]:
 
 
 def write_mesh(mesh: Surface, path: Path) -> None:
-    """Write a mesh with its colours."""
+    """Write a mesh with its texture if it has one, else with the colours of its vertices."""
+    if mesh.texture is not None:
+        _write_textured(mesh, mesh.texture, path)
+        return
     document = _document()
     data: list[bytes] = []
     colours = in_steps(linear(mesh.colours), 65535).astype(np.uint16)
@@ -367,6 +373,29 @@ def write_mesh(mesh: Surface, path: Path) -> None:
     }
     faces = _put(mesh.faces.astype(np.uint32).reshape(-1, 1), document, data, INDICES)
     document["meshes"] = [{"primitives": [{"attributes": attributes, "indices": faces, "mode": TRIANGLES}]}]
+    _save(document, data, path)
+
+
+def _write_textured(mesh: Surface, texture: Texture, path: Path) -> None:
+    """Write a mesh whose vertices are split where the texture has a seam.
+
+    Colours of vertices are left out: glTF multiplies them with the texture.
+    """
+    corners = np.column_stack([mesh.faces.reshape(-1, 1), texture.uv.reshape(-1, 2)])
+    split, faces = np.unique(corners, axis=0, return_inverse=True)
+    uv = np.column_stack([split[:, 1], 1 - split[:, 2]]).astype(np.float32)  # glTF counts rows from the top
+    document = _document()
+    data: list[bytes] = []
+    positions = mesh.vertices[split[:, 0].astype(np.int64)] * np.array([1, -1, -1], np.float32)
+    attributes = {"POSITION": _put(positions, document, data), "TEXCOORD_0": _put(uv, document, data)}
+    indices = _put(faces.astype(np.uint32).reshape(-1, 1), document, data, INDICES)
+    document["images"] = [{"bufferView": _view(texture.png, document, data), "mimeType": "image/png"}]
+    document["samplers"] = [{"magFilter": LINEAR_FILTER, "minFilter": LINEAR_FILTER}]
+    document["textures"] = [{"source": 0, "sampler": 0}]
+    surface = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 1.0}
+    document["materials"] = [{"pbrMetallicRoughness": surface}]
+    primitive = {"attributes": attributes, "indices": indices, "mode": TRIANGLES, "material": 0}
+    document["meshes"] = [{"primitives": [primitive]}]
     _save(document, data, path)
 
 

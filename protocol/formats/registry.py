@@ -30,6 +30,7 @@ class Format:
         exact: whether reading returns the same bits that were written.
         degree: the highest degree of spherical harmonics that it stores.
         labels: whether it can store the label of each Gaussian.
+        textures: whether it stores the texture of a mesh.
         upright: whether the format defines which way is up, so that the axes of the capture are converted.
         sorted: whether Gaussians are written along a space-filling curve and not in their own order.
         reads: whether `--splats` can read it.
@@ -48,6 +49,7 @@ class Format:
     exact: bool = False
     degree: int = 0
     labels: bool = False
+    textures: bool = False
     upright: bool = False
     sorted: bool = False
     reads: bool = False
@@ -105,15 +107,21 @@ FORMATS = (
         "everything in float32; sizes, opacities and rotations to its rounding",
         degree=3, labels=True, upright=True, needs=("usd-core",), module="usd",
     ),
-    Format("mesh-obj", "Mesh OBJ", "mesh", (".obj",), "vertices, faces and colours of vertices as text"),
     Format(
-        "mesh-glb", "Mesh GLB", "mesh", (".glb",), "vertices in float32, colours in 16 bits", upright=True,
+        "mesh-obj", "Mesh OBJ", "mesh", (".obj",),
+        "vertices, faces and colours of vertices as text; a texture as PNG in a file beside it",
+        textures=True,
+    ),
+    Format(
+        "mesh-glb", "Mesh GLB", "mesh", (".glb",), "vertices in float32, colours in 16 bits; a texture as PNG",
+        upright=True, textures=True,
     ),
     Format("mesh-stl", "Mesh STL", "mesh", (".stl",), "triangles in float32", "colours"),
     Format("mesh-ply", "Mesh PLY", "mesh", (".mesh.ply",), "vertices in float32, colours in 8 bits"),
     Format(
-        "mesh-usd", "Mesh USD", "mesh", (".usdc", ".usda", ".usd"), "vertices and colours in float32",
-        upright=True, needs=("usd-core",),
+        "mesh-usd", "Mesh USD", "mesh", (".usdc", ".usda", ".usd"),
+        "vertices and colours in float32; a texture as PNG in a file beside it",
+        upright=True, textures=True, needs=("usd-core",),
     ),
     Format("masks-png", "Masks, 16-bit PNG", "masks", (), "the object at each pixel of each view, its id", exact=True),
     Format(

@@ -29,6 +29,7 @@ AXES = "RUB"
 SCHEMA = "ParticleField3DGaussianSplat"
 COLUMNS = {"label": np.int32, "confidence": np.float32}
 """Extra columns that are written as primvars."""
+READER = "UsdPrimvarReader_float2"
 REACH = 3
 """Standard deviations that count for the extent of a Gaussian."""
 
@@ -63,8 +64,11 @@ def write(splats: Splats, path: Path) -> list[str]:
     return said
 
 
-def write_mesh(mesh: Mesh, path: Path) -> None:
-    """Write a mesh with its colours, in the axes of a PLY.
+def write_mesh(mesh: Mesh, path: Path, picture: str = "") -> None:
+    """Write a mesh with its colours, and with its texture in a file beside it, in the axes of a PLY.
+
+    Args:
+        picture: the path of the texture from the folder of the file; the caller writes it.
 
     Raises:
         BadSplats: if USD cannot write ``path``.
@@ -78,6 +82,9 @@ def write_mesh(mesh: Mesh, path: Path) -> None:
     stage.put("faceVertexIndices", "IntArray", mesh.faces.astype(np.int32).ravel())
     stage.put_one("subdivisionScheme", "Token", "none")
     stage.put("primvars:displayColor", "Color3fArray", linear(mesh.colours), "vertex")
+    if mesh.texture is not None:
+        stage.put("primvars:st", "TexCoord2fArray", mesh.texture.uv.reshape(-1, 2), "faceVarying")
+        stage.add_texture(picture)
     stage.save()
 
 
@@ -108,6 +115,7 @@ class _Stage:
         array = {
             "FloatArray": "FloatArray",
             "IntArray": "IntArray",
+            "TexCoord2fArray": "Vec2fArray",
             "QuatfArray": "QuatfArray",
         }.get(kind, "Vec3fArray")
         spec = self._sdf.AttributeSpec(self._prim, name, getattr(self._sdf.ValueTypeNames, kind))
@@ -120,6 +128,36 @@ class _Stage:
         names = self._sdf.ValueTypeNames
         spec = self._sdf.AttributeSpec(self._prim, name, getattr(names, kind), self._sdf.VariabilityUniform)
         spec.default = value
+
+    def add_texture(self, picture: str) -> None:
+        """Bind a material that shows a picture by the primvar ``st`` (USD Preview Surface, `UsdPreviewSurface.rst`)."""
+        sdf, names = self._sdf, self._sdf.ValueTypeNames
+        material = sdf.PrimSpec(self._prim.nameParent, "Material", sdf.SpecifierDef, "Material")
+        shaders = {}
+        for name, kind in (("Surface", "UsdPreviewSurface"), ("Picture", "UsdUVTexture"), ("Corners", READER)):
+            shaders[name] = sdf.PrimSpec(material, name, sdf.SpecifierDef, "Shader")
+            identity = sdf.AttributeSpec(shaders[name], "info:id", names.Token, sdf.VariabilityUniform)
+            identity.default = kind
+
+        def given(shader: str, name: str, kind: str, value: Any) -> None:
+            sdf.AttributeSpec(shaders[shader], f"inputs:{name}", getattr(names, kind)).default = value
+
+        def connect(spec: Any, shader: str, name: str, kind: str) -> None:
+            out = sdf.AttributeSpec(shaders[shader], f"outputs:{name}", getattr(names, kind))
+            spec.connectionPathList.explicitItems = [out.path]
+
+        given("Surface", "roughness", "Float", 1.0)
+        given("Picture", "file", "Asset", sdf.AssetPath(picture))
+        given("Picture", "sourceColorSpace", "Token", "sRGB")
+        given("Corners", "varname", "String", "st")
+        connect(sdf.AttributeSpec(material, "outputs:surface", names.Token), "Surface", "surface", "Token")
+        colour = sdf.AttributeSpec(shaders["Surface"], "inputs:diffuseColor", names.Color3f)
+        connect(colour, "Picture", "rgb", "Float3")
+        connect(sdf.AttributeSpec(shaders["Picture"], "inputs:st", names.Float2), "Corners", "result", "Float2")
+        applied = sdf.TokenListOp.CreateExplicit(["MaterialBindingAPI"])
+        self._prim.SetInfo("apiSchemas", applied)
+        binding = sdf.RelationshipSpec(self._prim, "material:binding", False)
+        binding.targetPathList.explicitItems = [material.path]
 
     def save(self) -> None:
         try:

@@ -33,6 +33,8 @@ CONFIDENCE = "confidence"
 """Column of ``splats.ply``, 0 to 1: how sure that label is."""
 PART = "part"
 """Integer column of ``splats.ply``, if objects have parts: the part of its object that a Gaussian belongs to, or 0."""
+INVENTED = "invented"
+"""Column of ``splats.ply``, 0 or 1, if holes were filled: whether no photograph shows the Gaussian."""
 ROW = "splat_row"
 """Column of the ``splats.ply`` of an edited result: the row of the Gaussian before all edits."""
 

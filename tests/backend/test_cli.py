@@ -100,6 +100,12 @@ BAD_ARGUMENTS = {
     "pairing and list at once": ("pairing --for anna --list --data {tmp}/data", "exclude one another"),
     "pairing renewed and listed": ("pairing --renew --list --data {tmp}/data", "no meaning with"),
     "serve at no address": ("serve --bind kitchen --data {tmp}/data", "kitchen"),
+    "serve at no metrics address": ("serve --bind tcp://127.0.0.1:* --data {tmp}/data --metrics kitchen", "kitchen"),
+    "serve with an address of Ray alone": ("serve --data {tmp}/data --ray-address http://a:8265", "--executor ray"),
+    "serve at no cluster": ("serve --data {tmp}/data --executor ray --ray-address head:8265", "http://HOST:PORT"),
+    "status of a folder without a server": ("status --data {tmp}", "has used the folder"),
+    "status of two servers": ("status --data {tmp} --server tcp://127.0.0.1:5757", "Both --data and --server"),
+    "status with a broken pairing string": ("status --server tcp://127.0.0.1:1 --pairing SL2", "does not begin with"),
 }
 
 

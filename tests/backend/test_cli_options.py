@@ -32,6 +32,7 @@ WORDS = {
     "steer": ("--no-steer", False),
     "refine": ("--refine", True),
     "meshes": ("--no-meshes", False),
+    "textures": ("--textures", True),
     "gallery": ("--no-gallery", False),
     "gpus": ("--gpus 2", 2),
 }

@@ -96,7 +96,14 @@ class Layout:
         self.drawn.append(f"({'*' if getattr(data, name) == value else ''}{item.name if text is None else text})")
 
     def operator(
-        self, name: str, *, text: str | None = None, icon: str = "NONE", emboss: bool = True, depress: bool = False
+        self,
+        name: str,
+        *,
+        text: str | None = None,
+        icon: str = "NONE",
+        emboss: bool = True,
+        depress: bool = False,
+        translate: bool = True,
     ) -> Any:
         self._icon(icon)
         group, _, call = name.partition(".")

@@ -13,7 +13,7 @@ from blender_addon import options  # noqa: E402
 from blender_addon.client.survey import Survey  # noqa: E402
 from blender_addon.operators import segment  # noqa: E402
 from blender_addon.timer import timer  # noqa: E402
-from protocol.job_request import FEATURE, OPTIONS, JobRequest, check  # noqa: E402
+from protocol.job_request import FEATURE, OPTIONS, TEXTURES, JobRequest, check  # noqa: E402
 from protocol.messages import Hello, Submit  # noqa: E402
 from tests.blender.addon import draw, registered, says  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
@@ -87,7 +87,7 @@ def test_what_is_set_is_asked_for_and_kept_in_the_file(chosen, tmp_path):
 
 def test_given_splats_grey_out_the_reconstruction(chosen):
     chosen.quality, chosen.max_gaussians = "high", 5000
-    features = ["facts", FEATURE]
+    features = ["facts", FEATURE, TEXTURES]
     assert options.usable(chosen, None, features) == set(options.PANEL_OPTIONS)
     shown = set(options.PANEL_OPTIONS) - {"masks_model"}
     assert options.usable(chosen, replace(FOUND, splats=None), features) == shown
@@ -122,7 +122,7 @@ def test_a_model_is_named_only_where_masks_are_missing(chosen):
 def test_the_section_shows_every_option(stage):
     assert bpy.types.SPLATLIFT_PT_options.bl_options == {"DEFAULT_CLOSED"}
     assert draw("SPLATLIFT_PT_options") == DRAWN
-    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=[FEATURE])
+    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=[FEATURE, TEXTURES])
     stage.connect()
     assert draw("SPLATLIFT_PT_options") == DRAWN
 
@@ -136,7 +136,7 @@ def test_an_old_server_is_told_of(stage, chosen):
 
 
 def test_the_options_are_sent(stage, chosen, capture):  # noqa: F811
-    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=[FEATURE])
+    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=[FEATURE, TEXTURES])
     stage.connect()
     chosen.meshes, chosen.quality = False, "draft"
     folder = capture()

@@ -48,6 +48,7 @@ WRONG_VALUES = [
     ({"refine": "yes"}, "Give true or false."),
     ({"meshes": 1}, "Give true or false."),
     ({"gallery": None}, "Give true or false."),
+    ({"textures": "png"}, "Give true or false."),
     ({"steer": "on"}, "Give true or false."),
     ({"background_ids": ["a"]}, "Give whole numbers."),
     ({"void_ids": 3}, "Give whole numbers."),
@@ -88,6 +89,7 @@ EXCLUDED = [
     ({"splats": "a.ply", "refine": True, "long_side": 400}, "so long_side would have no effect"),
     ({"background_ids": [1, 2], "void_ids": [2, 3]}, "mask id 2 is given as background and as void"),
     ({"gpus": 2, "device": "cpu"}, "GPU"),
+    ({"textures": True, "meshes": False}, "no meshes are made"),
 ]
 
 
@@ -129,5 +131,7 @@ def test_a_server_of_an_earlier_version_is_not_sent_what_it_does_not_know():
             check_features(asked(**{name: False}), old, "Old")
     with pytest.raises(VersionMismatch, match="too old for settings and gallery"):
         check_features(JobRequest(settings={"tau": 0.5}, gallery=False), [], "Old")
+    with pytest.raises(VersionMismatch, match="too old for textures"):
+        check_features(JobRequest(textures=True), [*old, "options"], "Old")
     check_features(JobRequest(settings={"tau": 0.5}, gallery=False), [*old, "options"], "New")
     assert {name for name, field in OPTIONS.items() if field.feature in ("", "facts")} == OF_2_0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 
 from backend.objects.mesh.object_views import ObjectView
 from backend.render import Renderer
+from backend.scene.types import Camera
 
 SHARPNESS = 4
 """Exponent of the cosine between surface and view in the weight of a view: frontal views show most detail."""
@@ -18,50 +19,88 @@ SHARPNESS = 4
 NEAREST = 4
 """Number of seen points that an unseen point gets its colour from."""
 
+GAIN = 3.0
+"""Most by which a photograph is brightened or darkened to the exposure of the Gaussians."""
 
-def colours_of(
-    points: NDArray[np.float64],
-    normals: NDArray[np.float64],
-    views: Sequence[ObjectView],
-    renderer: Renderer,
-    slack: float,
-) -> NDArray[np.uint8]:
-    """Return the colours (P, 3), sRGB, of points on an object's surface.
+Photograph = Callable[[int], NDArray[np.uint8] | None]
+"""Returns the undistorted photograph (H, W, 3), sRGB, of a camera by its index, at any size; None if there is none."""
 
-    Points that no camera of the capture sees get the colours of their nearest seen points; grey if no point is seen.
+
+class Painter:
+    """Finds the colours of points on the surface of an object.
 
     Args:
-        points: (P, 3), scene units.
-        normals: (P, 3), unit length, outwards.
+        views: of the object.
+        cameras: of the capture.
         renderer: of the whole scene.
         slack: largest distance of a point from the surface that a view shows, scene units.
+        photograph: the pictures that colours are read from; where there is none, ``renderer`` renders one. The exposure
+            of a photograph is matched to that of the Gaussians, which is the same in all views.
     """
-    total, weight = np.zeros((len(points), 3)), np.zeros(len(points))
-    for look in views:
-        if not look.captured:
-            continue
-        rows, at, share = _seen(points, normals, look, slack)
-        if not len(rows):
-            continue
-        image = renderer.image(look.camera).clip(0, 1)
-        found = np.stack([map_coordinates(image[..., c], at, order=1, mode="nearest") for c in range(3)], 1)
-        total[rows] += share[:, None] * found
-        weight[rows] += share
-    seen = weight > 0
-    if not seen.any():
-        return np.full((len(points), 3), 128, np.uint8)
-    colours = total / np.maximum(weight, 1e-12)[:, None]
-    if not seen.all():
-        near = min(NEAREST, int(seen.sum()))
-        _, index = KDTree(points[seen]).query(points[~seen], k=near)
-        colours[~seen] = colours[seen][index.reshape(-1, near)].mean(1)
-    return np.round(255 * colours.clip(0, 1)).astype(np.uint8)
+
+    def __init__(
+        self,
+        views: Sequence[ObjectView],
+        cameras: Sequence[Camera],
+        renderer: Renderer,
+        slack: float,
+        photograph: Photograph | None = None,
+    ) -> None:
+        self._views = [(look, look.captured) for look in views if look.captured is not None]
+        self._cameras, self._renderer, self._slack, self._photograph = cameras, renderer, slack, photograph
+
+    def colours_of(self, points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return the colours (P, 3), sRGB, of points.
+
+        Points that no camera of the capture sees get the colours of their nearest seen points; grey if no point is
+        seen.
+
+        Args:
+            points: (P, 3), scene units.
+            normals: (P, 3), unit length, outwards.
+        """
+        total, weight = np.zeros((len(points), 3)), np.zeros(len(points))
+        for look, number in self._views:
+            rows, share = _seen(points, normals, look, self._slack)
+            if len(rows):
+                total[rows] += share[:, None] * self._shown(points[rows], look, number, share)
+                weight[rows] += share
+        seen = weight > 0
+        if not seen.any():
+            return np.full((len(points), 3), 128, np.uint8)
+        colours = total / np.maximum(weight, 1e-12)[:, None]
+        if not seen.all():
+            near = min(NEAREST, int(seen.sum()))
+            _, index = KDTree(points[seen]).query(points[~seen], k=near)
+            colours[~seen] = colours[seen][index.reshape(-1, near)].mean(1)
+        return np.round(255 * colours.clip(0, 1)).astype(np.uint8)
+
+    def _shown(
+        self, points: NDArray[np.float64], look: ObjectView, number: int, share: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the colours (R, 3) that a view shows of points."""
+        rendered = _sampled(self._renderer.image(look.camera).clip(0, 1), look.camera, points)
+        photograph = None if self._photograph is None else self._photograph(number)
+        if photograph is None:
+            return rendered
+        found = _sampled(photograph, self._cameras[number], points) / 255
+        gain = (share[:, None] * rendered).sum(0) / np.maximum((share[:, None] * found).sum(0), 1e-6)
+        return found * gain.clip(1 / GAIN, GAIN)
+
+
+def _sampled(image: NDArray, camera: Camera, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the colours (R, 3) of an image at points in front of its camera; the image may have another size."""
+    there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    at = there @ camera.K.T
+    scale = np.array(image.shape[1::-1]) / [camera.width, camera.height]
+    column, row = (at[:, :2] / at[:, 2:] * scale - 0.5).T
+    return np.stack([map_coordinates(image[..., c], [row, column], float, 1, "nearest") for c in range(3)], 1)
 
 
 def _seen(
     points: NDArray[np.float64], normals: NDArray[np.float64], look: ObjectView, slack: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the points that a view shows: indices (R,), image rows and columns (2, R), and weights (R,)."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the points that a view shows, indices (R,), and their weights (R,)."""
     camera = look.camera
     there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
     z = np.maximum(there[:, 2], 1e-12)
@@ -75,4 +114,4 @@ def _seen(
     rows = np.flatnonzero(inside)
     depth = look.depth[row[rows].astype(int), column[rows].astype(int)]
     rows = rows[(depth > 0) & (np.abs(depth - there[rows, 2]) * cosine[rows] < slack)]
-    return rows, np.stack([row[rows] - 0.5, column[rows] - 0.5]), cosine[rows] ** SHARPNESS
+    return rows, cosine[rows] ** SHARPNESS

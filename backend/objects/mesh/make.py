@@ -9,11 +9,13 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from backend.objects.mesh.colours import colours_of
+from backend.objects.mesh.colours import Painter, Photograph
 from backend.objects.mesh.fusion import fuse
 from backend.objects.mesh.level_set import level_set
-from backend.objects.mesh.object_views import Box, ObjectView, object_views
+from backend.objects.mesh.object_views import Box, ObjectView, object_views, outlines
+from backend.objects.mesh.outlines import fit_outlines
 from backend.objects.mesh.surface import surface_of
+from backend.objects.mesh.texture import bake
 from backend.render import Renderer
 from backend.render.opacity_depth import DepthRenderer
 from backend.scene.types import Camera
@@ -40,6 +42,10 @@ SLACK = 3.0
 """Largest distance in cells of a mesh point from the surface of a view that it gets its colour from."""
 
 
+MARGIN = 5.0
+"""Distance in cells from the border of an open surface within which outlines do not move it."""
+
+
 class MadeMesh(NamedTuple):
     """The mesh of an object, or why there is none.
 
@@ -61,29 +67,39 @@ class MeshMaker:
         labels: (N,) integers, the object of each; 0 for none.
         cameras: of the capture. Without cameras, a mesh is the level set of its Gaussians' density.
         device: as of :class:`backend.render.Renderer`.
+        photograph: see :class:`backend.objects.mesh.colours.Painter`.
     """
 
     def __init__(
-        self, splats: Splats, labels: NDArray[np.integer], cameras: Sequence[Camera], device: str = "auto"
+        self,
+        splats: Splats,
+        labels: NDArray[np.integer],
+        cameras: Sequence[Camera],
+        device: str = "auto",
+        photograph: Photograph | None = None,
     ) -> None:
         self._splats, self._labels, self._cameras = splats, labels, list(cameras)
         columns = (splats.means, splats.quats, splats.scales, splats.opacities)
         self._finite = np.all([np.isfinite(column).reshape(len(splats), -1).all(1) for column in columns], axis=0)
         self._whole = DepthRenderer(splats) if self._cameras else None
         self._renderer = Renderer(splats, device) if self._cameras else None
+        self._photograph = photograph
 
     @property
     def objects(self) -> list[int]:
         """Labels of the objects, in order."""
         return [int(label) for label in np.unique(self._labels) if label > 0]
 
-    def make(self, label: int, *, watertight: bool = False, triangles: int = TRIANGLES) -> MadeMesh:
+    def make(
+        self, label: int, *, watertight: bool = False, triangles: int = TRIANGLES, textures: bool = False
+    ) -> MadeMesh:
         """Return the mesh of an object.
 
         Args:
             watertight: whether the surface is also closed where no camera saw it, for example at the bottom: there it
                 is the convex hull of the seen surface, and its faces are marked as invented.
             triangles: most triangles of the mesh.
+            textures: whether the mesh also gets a texture. A level set has none.
         """
         own = (self._labels == label) & self._finite
         spoilt = int(np.count_nonzero(self._labels == label) - np.count_nonzero(own))
@@ -101,10 +117,16 @@ class MeshMaker:
         surface = surface_of(fuse(box, cell, views), watertight, triangles)
         if surface is None:
             return MadeMesh(label, None, _too_faint(label))
+        seen = outlines(box, self._cameras, DepthRenderer(self._splats.pick(own)), self._whole, own)
+        surface = surface._replace(vertices=fit_outlines(*surface, seen, MARGIN * cell))
         normals = trimesh.Trimesh(surface.vertices, surface.faces, process=False).vertex_normals
-        colours = colours_of(surface.vertices, normals, views, self._renderer, SLACK * cell)
+        painter = Painter(views, self._cameras, self._renderer, SLACK * cell, self._photograph)
+        colours = painter.colours_of(surface.vertices, normals)
+        texture = None
+        if textures:
+            texture = bake(surface.vertices, surface.faces, normals, _pixel(box, self._cameras), painter)
         vertices, faces = surface.vertices.astype(np.float32), surface.faces.astype(np.int32)
-        return MadeMesh(label, Mesh(vertices, faces, colours, surface.invented), note)
+        return MadeMesh(label, Mesh(vertices, faces, colours, surface.invented, texture), note)
 
     def views_of(self, label: int) -> tuple[Box, float, list[ObjectView]]:
         """Return an object's box, the size of its grid cells in scene units, and its views."""
@@ -132,6 +154,10 @@ def _box(splats: Splats) -> Box:
 
 def _cell(box: Box, cameras: Sequence[Camera]) -> float:
     """Return the size of a grid cell: a share of the box, but not finer than the photographs."""
+    return max(float((box.high - box.low).max()) / CELLS, FINEST * _pixel(box, cameras))
+
+
+def _pixel(box: Box, cameras: Sequence[Camera]) -> float:
+    """Return the size of a pixel at the middle of a box, in the camera that shows it largest; 0 if none does."""
     away = [(camera.viewmat[2, :3] @ box.middle + camera.viewmat[2, 3]) / camera.K[0, 0] for camera in cameras]
-    pixel = min((size for size in away if size > 0), default=0.0)
-    return max(float((box.high - box.low).max()) / CELLS, FINEST * float(pixel))
+    return float(min((size for size in away if size > 0), default=0.0))

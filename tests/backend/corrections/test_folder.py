@@ -95,6 +95,21 @@ def test_the_corrections_of_another_result_are_used(folder: Path, tmp_path: Path
     assert labels_of(other) == labels_of(folder)
 
 
+def test_a_part_of_an_object_that_became_one_stays_one(tmp_path: Path):
+    out = tmp_path / "own"
+    out.mkdir()
+    write_result(out, evidence_of([1, 1, 1, 2], {(0, 1): 0.9, (1, 2): 0.2}))
+    correct(out, "own", [f"@{2 * EACH}"], apply=True)
+    assert labels_of(out) == [1, 1, 3, 2]
+    correct(out, "background", ["2"], here=True, apply=True)
+    assert labels_of(out) == [1, 1, 3, 0]
+    with pytest.raises(BadArgument, match="does nothing: the place is most of an object"):
+        correct(out, "own", ["3"])
+    undo(out, apply=True)
+    undo(out, apply=True)
+    assert labels_of(out) == [1, 1, 1, 2]
+
+
 def test_gaussians_are_named_by_their_rows(folder: Path):
     change = correct(folder, "there", [f"@{EACH},{EACH + 1}", "1"])
     assert change.lines == ["10 Gaussians of Object 2 go to Object 1."]

@@ -21,10 +21,13 @@ from protocol.formats.read import read_splats
 from protocol.formats.registry import FORMATS
 from protocol.ply import read_ply, write_ply
 from protocol.result.folder import whole_folder
+from protocol.result.meshes import Mesh, Texture, write_mesh
+from protocol.result.names import mesh_path
 from protocol.result.table import read_table, write_table
 from protocol.splats import Splats
 from protocol.transform import transform
 from tests.backend.objects.making import two_balls
+from tests.protocol.pictures import png
 
 MAPS = {"a": np.array([[0, 2, 2], [1, 0, 2]], np.int32), "b": np.array([[1, 1], [0, 0]], np.int32)}
 
@@ -104,6 +107,65 @@ def test_a_mesh_of_usd(tmp_path: Path):
     prim = stage.GetPrimAtPath("/Root/Mesh")
     assert prim.GetTypeName() == "Mesh"
     assert len(prim.GetAttribute("faceVertexCounts").Get()) == written.number
+
+
+def textured(folder: Path) -> Mesh:
+    """Give the first object of a result a texture: two triangles that share a seam, and return its mesh."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    uv = np.array([[[0, 0], [0.4, 0], [0.4, 1]], [[0.6, 0], [1, 1], [0.6, 1]]], np.float32)
+    red, blue = (200, 10, 0), (0, 10, 200)
+    picture = png(4, 2, [red, red, blue, blue], [red, red, blue, blue])
+    mesh = Mesh(points, faces, np.full((4, 3), 90, np.uint8), None, Texture(uv, picture))
+    (folder / "meshes").mkdir(exist_ok=True)
+    write_mesh(mesh, mesh_path(folder, 1))
+    return mesh
+
+
+@pytest.mark.parametrize("ending", [".glb", ".obj"])
+def test_textures_are_exported_with_their_mesh(ending: str, tmp_path: Path):
+    write(tmp_path / "out")
+    textured(tmp_path / "out")
+    to = tmp_path / f"one{ending}"
+    assert export(tmp_path / "out", ["1"], to)[1] == ""
+    mesh = trimesh.load(to, force="mesh", process=False)
+    assert isinstance(mesh, trimesh.Trimesh)
+    shown = mesh.visual.to_color().vertex_colors[mesh.faces][..., :3]
+    assert (shown[0] == [200, 10, 0]).all()
+    assert (shown[1] == [0, 10, 200]).all()
+    names = {"one.obj", "one.mtl", "one-texture.png"} if ending == ".obj" else {"one.glb"}
+    assert {path.name for path in tmp_path.iterdir()} == {"out", *names}
+
+
+def test_a_texture_of_usd_is_bound(tmp_path: Path):
+    usd = pytest.importorskip("pxr.Usd")
+    shade = pytest.importorskip("pxr.UsdShade")
+    write(tmp_path / "out")
+    mesh = textured(tmp_path / "out")
+    export(tmp_path / "out", ["1"], tmp_path / "one.usda")
+    stage = usd.Stage.Open(str(tmp_path / "one.usda"))
+    prim = stage.GetPrimAtPath("/Root/Mesh")
+    material, _ = shade.MaterialBindingAPI(prim).ComputeBoundMaterial()
+    surface, _, _ = material.ComputeSurfaceSource()
+    assert surface.GetIdAttr().Get() == "UsdPreviewSurface"
+    picture = surface.GetInput("diffuseColor").GetConnectedSource()[0]
+    file = picture.GetPrim().GetAttribute("inputs:file").Get()
+    assert mesh.texture is not None
+    assert Path(file.resolvedPath).read_bytes() == mesh.texture.png
+    corners = shade.ConnectableAPI(picture.GetPrim()).GetInput("st").GetConnectedSource()[0]
+    assert corners.GetPrim().GetAttribute("inputs:varname").Get() == "st"
+    st = prim.GetAttribute("primvars:st")
+    assert st.GetMetadata("interpolation") == "faceVarying"
+    np.testing.assert_array_equal(np.array(st.Get()), mesh.texture.uv.reshape(-1, 2))
+
+
+@pytest.mark.parametrize(("ending", "lacks"), [(".mesh.ply", "textures"), (".stl", "colours and textures")])
+def test_a_texture_that_a_format_cannot_hold_is_told_of(ending: str, lacks: str, tmp_path: Path):
+    write(tmp_path / "out")
+    textured(tmp_path / "out")
+    assert (
+        f"does not support {lacks}; they were dropped" in export(tmp_path / "out", ["1"], tmp_path / f"one{ending}")[1]
+    )
 
 
 def test_masks_as_pictures(tmp_path: Path):

@@ -41,6 +41,7 @@ from protocol.messages import (
     Sync,
     Wanted,
     Welcome,
+    Working,
 )
 from protocol.pairing import Pairing
 from protocol.store import Store, read_manifest
@@ -75,7 +76,11 @@ class Client:
         self.sent_bytes = 0
         self._id = 0
         if hello:
-            self.hello()
+            try:
+                self.hello()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Client:
         return self
@@ -140,7 +145,7 @@ class Client:
         id = self.send(message, socket)
         while True:
             got, _, of = self.receive(socket)
-            if of != id:
+            if of != id or isinstance(got, Working):
                 continue
             if isinstance(got, Error):
                 raise fault(got.code, got.sentence, got.remedy)

@@ -66,11 +66,13 @@ class NotServingError(Exception):
 class ServingProcess:
     """A server process on ``data``, for tests that kill it."""
 
-    def __init__(self, data: Path, bind: str = "tcp://127.0.0.1:*", *, encrypted: bool = False) -> None:
+    def __init__(
+        self, data: Path, bind: str = "tcp://127.0.0.1:*", *, encrypted: bool = False, simulated_words: bool = False
+    ) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.backend.server.run_server"),
-                *(["--encrypt"] if encrypted else []),
+                *(["--encrypt"] if encrypted else ["--simulated-words"] if simulated_words else []),
                 *(bind, str(data), *WORKER),
             ],
             stdout=subprocess.PIPE,

@@ -12,6 +12,7 @@ import pytest
 
 from backend.server.local_gate import MAX_PENDING, LocalGate, load_or_make_token
 from backend.server.server import Server
+from backend.server.status import of_folder, of_server
 from blender_addon import api
 from protocol.address import parse
 from protocol.errors import Refused, Unavailable
@@ -22,6 +23,7 @@ from tests.backend.server.conftest import HERE
 
 WHERE = parse("tcp://127.0.0.1:5757")
 TOKEN = "1" * 64
+OTHER = "3" * 32
 HELLO = Hello((MAJOR, MINOR), "a client", ["proof"])
 
 
@@ -39,14 +41,16 @@ def home(tmp_path: Path, monkeypatch) -> Path:
 
 
 def test_who_knows_the_token_is_admitted():
-    gate = LocalGate(TOKEN, WHERE)
+    gate = LocalGate((TOKEN, OTHER), WHERE)
     nonce = gate.challenge(HELLO, 1).nonce
     assert gate.admitted(Proof(prove(TOKEN, nonce, WHERE)), 1) is HELLO
+    nonce = gate.challenge(HELLO, 2).nonce
+    assert gate.admitted(Proof(prove(OTHER, nonce, WHERE)), 2) is HELLO
 
 
 @pytest.mark.parametrize("wrong", ["token", "nonce", "address", "connection"])
 def test_who_does_not_is_refused(wrong):
-    gate = LocalGate(TOKEN, WHERE)
+    gate = LocalGate((TOKEN, OTHER), WHERE)
     nonce = gate.challenge(HELLO, 1).nonce
     mac = {
         "token": prove("2" * 64, nonce, WHERE),
@@ -60,7 +64,7 @@ def test_who_does_not_is_refused(wrong):
 
 
 def test_an_answer_counts_once():
-    gate = LocalGate(TOKEN, WHERE)
+    gate = LocalGate((TOKEN, OTHER), WHERE)
     proof = Proof(prove(TOKEN, gate.challenge(HELLO, 1).nonce, WHERE))
     gate.admitted(proof, 1)
     with pytest.raises(Refused):
@@ -71,7 +75,7 @@ def test_an_answer_counts_once():
 
 
 def test_a_wrong_answer_ends_the_challenge():
-    gate = LocalGate(TOKEN, WHERE)
+    gate = LocalGate((TOKEN, OTHER), WHERE)
     nonce = gate.challenge(HELLO, 1).nonce
     with pytest.raises(Refused):
         gate.admitted(Proof("0" * 64), 1)
@@ -80,7 +84,7 @@ def test_a_wrong_answer_ends_the_challenge():
 
 
 def test_challenges_that_nobody_answers_are_bounded():
-    gate = LocalGate(TOKEN, WHERE)
+    gate = LocalGate((TOKEN, OTHER), WHERE)
     nonces = [gate.challenge(HELLO, number).nonce for number in range(MAX_PENDING + 1)]
     assert len(set(nonces)) == len(nonces)
     with pytest.raises(Refused):
@@ -90,7 +94,7 @@ def test_challenges_that_nobody_answers_are_bounded():
 
 def test_a_client_that_cannot_answer_is_told_to_update():
     with pytest.raises(Refused, match=r"add-on 1 cannot show .* it is too old") as caught:
-        LocalGate(TOKEN, WHERE).challenge(Hello((MAJOR, MINOR), "add-on 1"), 1)
+        LocalGate((TOKEN, OTHER), WHERE).challenge(Hello((MAJOR, MINOR), "add-on 1"), 1)
     assert "Update" in caught.value.remedy
 
 
@@ -169,6 +173,13 @@ def test_the_same_user_needs_nothing_and_another_gets_a_sentence(address, tmp_pa
             stranger.ask(Proof(elsewhere), Message)
         challenge = stranger.ask(HELLO, Challenge)
         assert stranger.ask(Proof(prove(told, challenge.nonce, parse(address))), Welcome)
+
+
+def test_who_can_read_the_data_folder_sees_its_status(address, tmp_path, home):
+    """Such as the administrator of the machine."""
+    assert of_folder(tmp_path / "data")["running_server"]
+    with pytest.raises(Refused, match="lets in only programs of the user who started it"):
+        of_server(address, None)
 
 
 def test_a_server_that_encrypts_asks_for_keys_and_nothing_else(tmp_path):

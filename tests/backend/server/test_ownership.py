@@ -15,7 +15,8 @@ from backend.server.clients import DEFAULT_CLIENT
 from backend.server.jobs import LAYOUT
 from backend.server.keys import public
 from backend.server.server import ClientLimits
-from protocol.errors import Fault, NotFound, Refused
+from backend.server.uploads import CLIENT_UPLOADS
+from protocol.errors import BadFrames, Fault, NotFound, Refused, fault
 from protocol.manifest import digest_of, pack_manifest
 from protocol.messages import (
     Error,
@@ -183,6 +184,43 @@ def test_a_file_is_not_anothers_by_its_name_in_a_manifest(shop, scene):
         ben.fetch(secret, 1)
 
 
+def test_a_wrong_size_in_a_manifest_removes_nothing(shop, scene):
+    """The stored file may be another client's as well."""
+    anna, ben = shop.client("anna"), shop.client("ben")
+    folder = scene("done", a=200_000)
+    manifest, _ = anna.offer(folder)
+    ben.offer(folder)
+    photo = photograph(folder)
+    lie = pack_manifest([FileEntry("images/a", len(photo) - 1, digest_of(photo))])
+    ben.send(Offer(digest_of(lie), len(lie)), ben.bulk)
+    get, _, id = ben.receive(ben.bulk)
+    assert isinstance(get, Get)
+    ben.send_chunk(get.digest, 0, lie, id)
+    with pytest.raises(BadFrames, match="lists images/a with a wrong size"):
+        _raise(ben.receive(ben.bulk)[0])
+    ben.send(Offer(manifest, 1), ben.bulk)
+    with pytest.raises(BadFrames, match="lists manifest with a wrong size"):
+        _raise(ben.receive(ben.bulk)[0])
+    assert anna.fetch(digest_of(photo), 10) == photo[:10]
+    assert missing(anna, folder) == 0
+
+
+def _raise(message: Message) -> None:
+    assert isinstance(message, Error)
+    raise fault(message.code, message.sentence, message.remedy)
+
+
+def test_uploads_of_one_client_leave_room_for_others(shop, scene):
+    annas = [shop.client("anna") for _ in range(5)]
+    for number in range(CLIENT_UPLOADS):
+        client = annas[number // 4]
+        client.send(Offer(f"{number:064x}", 10), client.bulk)
+        assert isinstance(client.receive(client.bulk)[0], Get)
+    with pytest.raises(Refused, match="The client anna already has 16 uploads"):
+        annas[4].ask(Offer("f" * 64, 10), Message, annas[4].bulk)
+    assert missing(shop.client("ben"), scene("done")) > 0
+
+
 def test_what_one_client_has_half_sent_another_sends_from_its_beginning(shop, scene):
     """Else the second needed to know the end only, and would learn that the first has begun."""
     anna, ben = shop.client("anna"), shop.client("ben")
@@ -325,6 +363,10 @@ def test_sessions_past_a_clients_limit_are_refused(tmp_path):
         shop.client("ben").ask(Heartbeat(), Heartbeat)
         for client in (first, second):
             client.ask(Heartbeat(), Heartbeat)
+        for _ in range(5):  # those that have hung up do not count
+            second.close()
+            second = shop.client("anna")
+        first.ask(Heartbeat(), Heartbeat)
     finally:
         shop.close()
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from backend.server import silence
-from backend.server.selection_protocol import Answer, pack_answer, take_answer
+from backend.server.question_protocol import Reply, pack_reply, take_reply
+from backend.server.result_process import MAX_WAITING
 from backend.server.selection_worker import OPEN
-from backend.server.selections import MAX_WAITING
 from protocol.errors import BadArgument, BadResult, NotFound, Refused, Unavailable
 from protocol.messages import Error, Heartbeat, Select, Selected
 from tests.backend.select.test_selection import CAMERA, FEATURES, LARGE, SMALL, made, write
@@ -23,11 +23,12 @@ from tests.backend.server.conftest import Serving
 
 SLOW = """
 import sys, time
-from backend.server.selection_protocol import *
+from backend.server.question_protocol import *
 for line in sys.stdin.buffer:
     question = unpack_question(line)
     time.sleep(1.0)
-    sys.stdout.buffer.write(pack_answer(Answer(question.number, 9, 2, bits=bytes([0b10000000, 0b10000000]))))
+    selected = Selected(question.wanted.job, 2, 9)
+    sys.stdout.buffer.write(pack_reply(Reply(question.number, selected, bytes([0b10000000, 0b10000000]))))
     sys.stdout.buffer.flush()
 """
 
@@ -181,17 +182,17 @@ def test_a_frozen_process_is_ended_and_said(tmp_path, connect, monkeypatch):
 
 
 def test_answers_come_apart_in_any_pieces():
-    answers = [Answer(1, 9, 2, None, b"\x80\x80"), Answer(2, error=Error("bad-argument", "No."))]
-    stream = b"".join(map(pack_answer, answers))
+    answers = [Reply(1, Selected("1" * 32, 2, 9), b"\x80\x80"), Reply(2, Error("bad-argument", "No."))]
+    stream = b"".join(map(pack_reply, answers))
     buffer, got = bytearray(), []
     for byte in stream:
         buffer.append(byte)
-        while (answer := take_answer(buffer)) is not None:
+        while (answer := take_reply(buffer)) is not None:
             got.append(answer)
     assert got == answers
     assert not buffer
     with pytest.raises(ValueError, match="bytes"):
-        take_answer(bytearray(b"\xff\xff\xff\xff"))
+        take_reply(bytearray(b"\xff\xff\xff\xff"))
 
 
 def test_more_results_than_are_kept_open(shared):

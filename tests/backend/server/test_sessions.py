@@ -92,6 +92,14 @@ def test_its_silent_session_gives_way_to_another_of_the_same_client():
     assert sessions.in_the_way("anna", 1.0 + GIVES_WAY) is second
 
 
+def test_a_session_whose_connection_has_ended_gives_way_first():
+    sessions = Sessions(each=2)
+    opened(sessions, b"a", 0.0)
+    ended = opened(sessions, b"b", 1.0)
+    sessions.alive = lambda connection: connection != ended.connection
+    assert sessions.in_the_way("anna", 1.0) is ended
+
+
 def test_past_the_limit_the_client_with_the_most_loses_its_longest_silence():
     sessions = Sessions(each=MAX_SESSIONS)
     quiet = opened(sessions, b"quiet", 0.0, BEN)

@@ -1,4 +1,4 @@
-"""Words are checked before a detector gets them: one sentence each."""
+"""Lists of words are read from files: one sentence about each that is refused."""
 
 from __future__ import annotations
 
@@ -6,31 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.words.text import MAX_WORD, check_word, read_words
+from backend.words.text import read_words
 from protocol.errors import BadArgument
-
-
-def test_spaces_and_capitals_do_not_matter() -> None:
-    assert check_word("  Green\t Apple. ") == "green apple"
-    assert check_word("café 2") == "café 2"
-
-
-@pytest.mark.parametrize(
-    ("word", "sentence"),
-    [
-        ("", "The text is empty"),
-        (" . ", "The text is empty"),
-        ("яблоко", "not a Latin letter"),
-        ("apple 苹果", "not a Latin letter"),
-        ("12", "contains no letter"),
-        ("cup. plate", "contains a full stop"),
-        ("a" * (MAX_WORD + 1), f"at most {MAX_WORD}"),
-    ],
-)
-def test_a_bad_word_is_refused_in_one_sentence(word: str, sentence: str) -> None:
-    with pytest.raises(BadArgument, match=sentence) as caught:
-        check_word(word)
-    assert caught.value.remedy
 
 
 def test_a_list_has_one_word_per_line(tmp_path: Path) -> None:

@@ -30,11 +30,13 @@ from blender_addon.splats.export import export_objects  # noqa: E402
 from protocol.errors import BadResult, BadSplats, Unavailable  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
 from protocol.result import folder as result_folder  # noqa: E402
+from protocol.result.meshes import Texture, read_mesh, write_mesh  # noqa: E402
 from protocol.result.names import BACKUP  # noqa: E402
 from protocol.transform import transform  # noqa: E402
 from tests.blender.addon import files_of  # noqa: E402
 from tests.blender.clumps import part, pick, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
+from tests.protocol.pictures import png  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("every_form")
 
@@ -219,6 +221,22 @@ def test_meshes_are_saved_with_their_objects(folder: Path) -> None:
     again(folder, "MESH")
     assert len(pieces_of(part("mug"))[0].surface.data.polygons) == faces["mug"]
     assert pieces_of(part("mug.001"))[0].surface is not None
+
+
+@pytest.mark.parametrize("display", ["MESH", "POINTS"])
+def test_textures_are_saved_with_their_meshes(folder: Path, display: str) -> None:
+    path = folder / "meshes" / "0001.ply"
+    mesh = read_mesh(path)
+    uv = np.random.default_rng(0).random((len(mesh.faces), 3, 2)).astype(np.float32)
+    write_mesh(mesh._replace(texture=Texture(uv, png(2, 2))), path)
+    scene = session.import_folder(folder, display)
+    rename([part("mug")], "cup")
+    delete([part("plant")])
+    save_edits(scene)
+    kept = read_mesh(path).texture
+    assert kept is not None
+    assert kept.png == png(2, 2)
+    np.testing.assert_array_equal(kept.uv, uv)
 
 
 def test_the_backend_exports_what_was_saved(folder: Path) -> None:

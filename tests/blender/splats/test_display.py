@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from protocol.errors import BadResult
-from protocol.result.meshes import Mesh, read_mesh, write_mesh
+from protocol.result.meshes import Mesh, Texture, read_mesh, write_mesh
 from protocol.splats import Splats
 from tests.blender.example import labelled_splats, object_of, write_example, write_tetrahedron
+from tests.protocol.pictures import png
 
 bpy = pytest.importorskip("bpy")
 
@@ -21,6 +22,7 @@ from blender_addon import session  # noqa: E402
 from blender_addon.splats import collections  # noqa: E402
 from blender_addon.splats.colours import labels_shown  # noqa: E402
 from blender_addon.splats.columns import count_of  # noqa: E402
+from blender_addon.splats.mesh import texture_of  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from blender_addon.splats.painting import show_colours  # noqa: E402
 
@@ -263,6 +265,29 @@ def test_a_mesh_is_rendered_in_its_colours_without_a_lamp(tmp_path: Path) -> Non
     session.import_folder(tmp_path / "in", "MESH")
     seen = rendered(tmp_path / "mesh.png")[8, 8, :3]
     np.testing.assert_allclose(255 * seen, [200, 100, 40], atol=2)
+
+
+def test_a_texture_is_rendered_and_kept_in_the_file(tmp_path: Path) -> None:
+    write_example(tmp_path / "in", one_gaussian(np.array([0.5, 0.5, 0.5])))
+    cube = 2 * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+    squares = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]], np.int32)
+    faces = np.concatenate([squares[:, [0, 1, 2]], squares[:, [0, 2, 3]]])
+    # The right half of the picture.
+    uv = np.tile(np.array([[0.7, 0.2], [0.9, 0.2], [0.9, 0.8]], np.float32), (12, 1, 1))
+    picture = png(4, 1, [(200, 100, 40)] * 2 + [(40, 90, 210)] * 2)
+    mesh = Mesh(cube, faces, np.full((8, 3), 90, np.uint8), None, Texture(uv, picture))
+    write_mesh(mesh, tmp_path / "in" / "meshes" / "0001.ply")
+    scene = session.import_folder(tmp_path / "in", "MESH")
+    thing = scene.children[0].objects[0]
+    assert texture_of(thing.data)[1] == picture
+    np.testing.assert_array_equal(texture_of(thing.data)[0], uv.reshape(-1, 2))
+    seen = rendered(tmp_path / "mesh.png")[8, 8, :3]
+    np.testing.assert_allclose(255 * seen, [40, 90, 210], atol=2)
+    (tmp_path / "in" / "meshes" / "0001.png").unlink()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    seen = rendered(tmp_path / "again.png")[8, 8, :3]
+    np.testing.assert_allclose(255 * seen, [40, 90, 210], atol=2)
 
 
 def test_a_result_without_meshes_is_refused_as_meshes(tmp_path: Path) -> None:

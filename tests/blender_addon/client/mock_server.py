@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import zmq
+from numpy.typing import NDArray
 
 from blender_addon.client.cache import Cache
 from blender_addon.client.connection import Connection
@@ -57,7 +58,7 @@ from protocol.wire import decode, encode
 
 PATIENCE = 10.0
 
-Answer = Callable[[Any], Message | None]
+Answer = Callable[[Any], "Message | list[tuple[Message, list[NDArray]]] | None"]
 
 
 class Clock:
@@ -75,7 +76,8 @@ class MockServer:
 
     Attributes:
         heard: what was received, in order, bulk and control together.
-        answers: per kind of message, a function that gives another answer than the usual one, or None for none.
+        answers: per kind of message, a function that gives another answer than the usual one, or None for none, or
+            several with their arrays.
         content: what is stored, by hash; offers pull what it lacks.
         asked: how often each range was asked for.
         jobs: the present state of each job.
@@ -150,7 +152,10 @@ class MockServer:
             answer = give(message)
         except Fault as fault:
             answer = Error(fault.code, fault.sentence, fault.remedy)
-        if isinstance(message, Offer) and answer is message:
+        if isinstance(answer, list):
+            for said, arrays in answer:
+                socket.send_multipart([peer, *encode(said, arrays, id=id)])
+        elif isinstance(message, Offer) and answer is message:
             self._offer, self._files_known = (message, id), False
             self._want([FileEntry("manifest", message.size, message.manifest)])
         elif answer is not None:

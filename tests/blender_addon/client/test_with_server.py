@@ -22,8 +22,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServingProcess]]:
     """Start a server on one data folder of the test, again and again if need be."""
     started: list[ServingProcess] = []
 
-    def start(bind: str = "tcp://127.0.0.1:*") -> ServingProcess:
-        started.append(ServingProcess(tmp_path / "data", bind))
+    def start(bind: str = "tcp://127.0.0.1:*", **settings: bool) -> ServingProcess:
+        started.append(ServingProcess(tmp_path / "data", bind, **settings))
         return started[-1]
 
     yield start
@@ -194,6 +194,82 @@ def test_select_similar_through_the_api(start, connect, scripted, tmp_path):
     client.connection.close()
     with pytest.raises(Unavailable, match="Connect to a server first"):
         api.select_similar(client, result, row)
+
+
+def test_words_through_the_api(start, connect, scripted, tmp_path):
+    pytest.importorskip("torch", reason="the backend is not installed in this environment")
+    from protocol.result.table import read_table
+    from tests.backend.select.test_selection import made
+    from tests.backend.words.making import write_seen
+
+    labels = made(False)[1].labels
+    client = connect(start(simulated_words=True).address)
+    result = api.segment(client, scripted(f"copy {write_seen(tmp_path / 'made')}", "done")).result(timeout=20)
+    told: list[tuple[float, str]] = []
+    found = api.select(client, result, text="Small  ball", on_progress=lambda *each: told.append(each))
+    np.testing.assert_array_equal(found.gaussians, labels == 2)
+    assert (found.objects, [each.label for each in found.best]) == (1, [2])
+    assert told
+    nothing = api.select(client, result, text="submarine")
+    assert (nothing.objects, nothing.gaussians.any()) == (0, False)
+    assert api.name_objects(client, result, ["large ball", "Small ball"]) == {1: "large ball", 2: "small ball"}
+    assert [row.name for row in read_table(result).objects] == ["large ball", "small ball"]
+    for words, sentence in (([], "list of words is empty"), (["ball", "12"], "Word 2 of the list: .* no letter")):
+        with pytest.raises(BadArgument, match=sentence):
+            api.name_objects(client, result, words)
+    for text, sentence in (("", "text is empty"), ("мяч", "not a Latin letter")):
+        with pytest.raises(BadArgument, match=sentence):
+            api.select(client, result, text=text)
+    with pytest.raises(Unavailable, match="no model owner/name"):
+        api.select(client, result, text="ball", model="owner/name")
+    client.connection.close()
+    with pytest.raises(Unavailable, match="Connect to a server first"):
+        api.select(client, result, text="ball")
+
+
+def test_corrections_through_the_api(start, connect, scripted, tmp_path):
+    pytest.importorskip("torch", reason="the backend is not installed in this environment")
+    from protocol.result.gaussians import read_splats
+    from protocol.result.table import read_table
+    from tests.backend.corrections.making import EACH
+    from tests.backend.server.test_corrections import made
+
+    def labels() -> list[int]:
+        return read_splats(result).extra["label"][::EACH].tolist()
+
+    client = connect(start().address)
+    result = api.segment(client, scripted(f"copy {made(tmp_path / 'made')}", "done")).result(timeout=20)
+    names = {row.id: row.name for row in read_table(result).objects}
+    preview = api.correct(client, result, "one", 1, 2)
+    assert preview.lines(names) == [
+        "10 Gaussians of Object 2 go to Object 1.",
+        "10 Gaussians of Object 4 go to Object 3, as similar ones do.",
+    ]
+    assert labels() == [1, 2, 3, 4, 5]
+    taken = api.correct(client, result, "one", 1, 2, take=True)
+    assert taken.rows.tolist() == preview.rows.tolist()
+    assert labels() == [1, 1, 3, 3, 5]
+    api.correct(client, result, "there", range(4 * EACH, 5 * EACH), 1, here=True, take=True)
+    assert labels() == [1, 1, 3, 3, 1]
+    with pytest.raises(NotFound, match="has no object 5"):
+        api.correct(client, result, "background", 5)
+    with pytest.raises(BadArgument, match=r"Correction 3 \(.*\) contradicts correction 1 \(one: Object 1, Object 2\)"):
+        api.correct(client, result, "two", range(EACH), range(EACH, 2 * EACH))
+    with pytest.raises(BadArgument, match="needs 2 targets, not 1"):
+        api.correct(client, result, "one", 1)
+    with pytest.raises(BadArgument, match="0 is not the label of an object"):
+        api.correct(client, result, "background", 0)
+    api.undo_correction(client, result, take=True)
+    assert labels() == [1, 1, 3, 3, 5]
+    api.undo_correction(client, result, take=True)
+    assert labels() == [1, 2, 3, 4, 5]
+    with pytest.raises(BadArgument, match="The result has no corrections"):
+        api.undo_correction(client, result)
+    table = (result / "objects.json").read_bytes()
+    (result / "objects.json").unlink()  # it is a link into the store
+    (result / "objects.json").write_bytes(table + b"\n")
+    with pytest.raises(Refused, match="was edited, or corrected elsewhere"):
+        api.correct(client, result, "one", 1, 2, take=True)
 
 
 def test_a_step_takes_little_of_the_processor(start, connect, scripted):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from plyfile import PlyData
 
 from protocol.errors import BadResult
-from protocol.result.meshes import Mesh, read_mesh, write_mesh
+from protocol.result.meshes import Mesh, Texture, read_mesh, texture_path, write_mesh
+from tests.protocol.pictures import png
 
 
 def mesh(vertices: int, faces: int, seed: int = 0, marked: bool = True) -> Mesh:
@@ -32,7 +33,8 @@ def test_a_mesh_comes_back_as_it_was_written(vertices: int, faces: int, seed: in
     with TemporaryDirectory() as name:
         path = Path(name) / "m.ply"
         write_mesh(written, path)
-        for a, b in zip(read_mesh(path), written, strict=True):
+        assert read_mesh(path).texture is None
+        for a, b in zip(read_mesh(path)[:4], written[:4], strict=True):
             assert a is not None
             assert b is not None
             assert a.dtype == b.dtype
@@ -52,6 +54,40 @@ def test_other_programs_find_its_columns(tmp_path: Path) -> None:
     assert np.array_equal(np.stack([ply["vertex"][n] for n in "xyz"], 1), written.vertices)
     assert np.array_equal(np.stack([ply["vertex"][n] for n in ("red", "green", "blue")], 1), written.colours)
     assert np.array_equal(np.stack(list(ply["face"]["vertex_indices"])), written.faces)
+
+
+def textured(uv: float | None = None) -> Mesh:
+    corners = np.random.default_rng(1).random((5, 3, 2)).astype(np.float32)
+    return mesh(6, 5)._replace(texture=Texture(corners if uv is None else np.full_like(corners, uv), png(4, 2)))
+
+
+def test_a_texture_is_a_picture_beside_the_mesh(tmp_path: Path) -> None:
+    path = tmp_path / "0001.ply"
+    written = textured()
+    write_mesh(written, path)
+    got = read_mesh(path).texture
+    assert got is not None
+    assert written.texture is not None
+    assert got.png == written.texture.png == (tmp_path / "0001.png").read_bytes()
+    np.testing.assert_array_equal(got.uv, written.texture.uv)
+    assert PlyData.read(str(path)).comments == ["TextureFile 0001.png"]
+    write_mesh(written._replace(texture=None), path)
+    assert not texture_path(path).exists()
+
+
+def test_textures_that_are_none_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "0001.ply"
+    write_mesh(textured(np.nan), path)
+    with pytest.raises(BadResult, match="a texture coordinate is not finite"):
+        read_mesh(path)
+    write_mesh(textured(), path)
+    for content in (b"", b"GIF89a" * 9, png(4, 2)[:20], png(4, 0), png(9000, 1)):
+        texture_path(path).write_bytes(content)
+        with pytest.raises(BadResult, match="is not a PNG file of at most 8192 x 8192 pixels"):
+            read_mesh(path)
+    texture_path(path).unlink()
+    with pytest.raises(BadResult, match=r"0001\.png is missing"):
+        read_mesh(path)
 
 
 @pytest.mark.parametrize(

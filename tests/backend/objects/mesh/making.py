@@ -23,9 +23,9 @@ def camera(eye, target=(0.0, 0.0, 0.0), size: int = 96, focal: float = 1.2) -> C
     )
 
 
-def ring(count: int = 12, radius: float = 4.0, height: float = 1.5) -> list[Camera]:
+def ring(count: int = 12, radius: float = 4.0, height: float = 1.5, size: int = 96) -> list[Camera]:
     turns = np.arange(count) * 2 * np.pi / count
-    return [camera((radius * np.cos(t), radius * np.sin(t), height)) for t in turns]
+    return [camera((radius * np.cos(t), radius * np.sin(t), height), size=size) for t in turns]
 
 
 def sheet(points: np.ndarray, normal, size: float, colour=(1.0, -1.0, -1.0), logit: float = 4.0) -> Splats:

@@ -18,7 +18,7 @@ def look(depth: float, free: float = 0.0, facing: float = 1.0) -> ObjectView:
     shape = (one.height, one.width)
     full = np.full(shape, depth, np.float32)
     return ObjectView(
-        one, full, np.full(shape, facing if depth else 0, np.float32), np.full(shape, free, np.float32), True
+        one, full, np.full(shape, facing if depth else 0, np.float32), np.full(shape, free, np.float32), 0
     )
 
 

@@ -29,7 +29,8 @@ def maker() -> MeshMaker:
     lost = ball((0, 2.4, 0.2), 0.4, 50)
     lost.means[:] = np.nan
     splats, labels = joined(ball(), plane(-0.4), three, faint, spoilt, hidden, lost)
-    return MeshMaker(splats, labels, ring(14, height=2.5), "cpu")
+    # These Gaussians were fitted to no photographs; in small ones they would be seen blurred, and so too large.
+    return MeshMaker(splats, labels, ring(14, height=2.5, size=240), "cpu")
 
 
 def test_a_ball_on_a_plane_has_the_right_size_colour_and_an_open_bottom(maker: MeshMaker) -> None:

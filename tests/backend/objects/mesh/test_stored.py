@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 import trimesh
+from PIL import Image
 
 from backend.objects.mesh.stored import stored_mesh
-from protocol.result.meshes import Mesh, write_mesh
+from protocol.result.meshes import Mesh, Texture, write_mesh
 from protocol.result.names import LABEL, MESHES, mesh_path
 from protocol.result.table import ObjectRow, ObjectTable
 from tests.backend.objects.mesh.making import ball, joined
+from tests.protocol.pictures import png
 
 MIRRORED = ((-1.0, 0.0, 0.0, 5.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 
@@ -55,6 +59,33 @@ def test_an_object_without_a_mesh_gets_the_level_set_beside_the_others(tmp_path:
     assert shape.bounds[1, 0] > 9.5
     assert mesh.invented is not None
     assert len(mesh.invented) == len(mesh.faces)
+
+
+def test_textures_of_several_objects_are_put_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / MESHES).mkdir()
+    red, blue = (200, 0, 0), (0, 0, 200)
+    uv = np.tile(np.array([[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]], np.float32), (12, 1, 1))
+    for label, colour, size in ((1, red, 4), (2, blue, 8)):
+        picture = png(size, 2, [colour] * size, [colour] * (size - 1) + [(9, 9, 9)])
+        write_mesh(box()._replace(texture=Texture(uv, picture)), mesh_path(tmp_path, label))
+    splats, labels = joined(ball(), ball((9, 0, 0)))
+    mesh = stored_mesh(tmp_path, table(MIRRORED, None), [1, 2], splats.with_columns(**{LABEL: labels}))
+    assert mesh is not None
+    assert mesh.texture is not None
+    whole = np.asarray(Image.open(io.BytesIO(mesh.texture.png)))
+    height, width = whole.shape[:2]
+    column, row = (mesh.texture.uv * [width, height]).astype(int).transpose(2, 0, 1)
+    seen = whole[height - 1 - row, column]
+    assert (seen[:12] == red).all(-1)[:, :2].any()
+    assert set(map(tuple, seen[12:, 2])) == {blue}
+    # A mirrored mesh has its faces the other way round, and the corners of its texture with them.
+    np.testing.assert_allclose(mesh.texture.uv[0, 0] * [width, height], [0.9 * 4, height - 0.1 * 2], atol=0.01)
+
+    write_mesh(box(), mesh_path(tmp_path, 2))
+    with pytest.warns(UserWarning, match="Some of the objects have no texture"):
+        mesh = stored_mesh(tmp_path, table(None, None), [1, 2], splats.with_columns(**{LABEL: labels}))
+    assert mesh is not None
+    assert mesh.texture is None
 
 
 def test_nothing_has_no_mesh(tmp_path: Path) -> None:

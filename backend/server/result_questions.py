@@ -1,0 +1,116 @@
+"""What clients ask about results, each kind in a process of its own: a search by words may take minutes, a click may
+not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.server.question_protocol import Question, Reply, Wanted
+from backend.server.result_process import ResultProcess
+from protocol.errors import BadFrames, Refused
+from protocol.messages import Correct, Corrected, Error, Message, NameObjects, Select, SelectText
+from protocol.store import Store
+from protocol.wire import MAX_ARRAY, MAX_ARRAYS
+
+FEATURES = ("select", "text", "names", "corrections")
+"""The features of the protocol that this module answers."""
+MOVE = 5 * 4
+"""Bytes of a row of the first array of :class:`protocol.messages.Corrected`."""
+
+Send = Callable[[Message, Sequence[NDArray]], object]
+"""Sends a message with arrays to the client that asked."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored result: the manifests of the version that is asked about, of its newest version, and of its scene."""
+
+    manifest: str
+    newest: str
+    scene: str
+
+
+class ResultQuestions:
+    """Passes questions on to the processes that answer them.
+
+    Args:
+        store: where results and scenes are.
+        data: folder of the server, for the working folders of the processes.
+        selector, searcher, corrector: the commands of the processes; the store and a folder are added to them.
+        wake: called, from a thread, when there is a reply for :meth:`tick`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        data: Path,
+        selector: Sequence[str],
+        searcher: Sequence[str],
+        corrector: Sequence[str],
+        wake: Callable[[], object] = lambda: None,
+    ) -> None:
+        words = ResultProcess(store, data / "words", searcher, "searches by words", wake)
+        self._processes: dict[type[Message], ResultProcess] = {
+            Select: ResultProcess(store, data / "select", selector, "selects", wake),
+            SelectText: words,
+            NameObjects: words,
+            Correct: ResultProcess(store, data / "correct", corrector, "corrects", wake),
+        }
+
+    def ask(self, stored: Stored, wanted: Wanted, arrays: Sequence[NDArray], send: Send) -> None:
+        """Ask about a stored result; the replies are sent from :meth:`tick`.
+
+        Raises:
+            Refused: if too many such questions are waited for already.
+            Unavailable: if the process cannot be started.
+        """
+
+        def make(number: int) -> Question:
+            data = [array.tobytes() for array in arrays]
+            return Question(number, stored.manifest, wanted, stored.newest, stored.scene, data)
+
+        def deliver(reply: Reply) -> None:
+            send(*_message(reply))
+
+        self._processes[type(wanted)].ask(make, deliver)
+
+    def tick(self) -> None:
+        """Send what has been answered."""
+        for process in set(self._processes.values()):
+            process.tick()
+
+    def close(self) -> None:
+        for process in set(self._processes.values()):
+            process.close()
+
+
+def check_arrays(message: Message, arrays: Sequence[NDArray]) -> None:
+    """Refuse arrays that a message must not have.
+
+    Raises:
+        BadFrames: if there are any, except the bits of :class:`protocol.messages.Correct`.
+    """
+    if isinstance(message, Correct):
+        if any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays):
+            raise BadFrames("The arrays of a Correct message must hold bits, as bytes.")
+    elif arrays:
+        raise BadFrames(f"A {type(message).__name__} message must not contain arrays.")
+
+
+def _message(reply: Reply) -> tuple[Message, list[NDArray]]:
+    """Return the message to send and its arrays, each of which fits into a frame."""
+    first: list[NDArray] = []
+    data = np.frombuffer(reply.data, np.uint8)
+    if isinstance(reply.said, Corrected):
+        table, rows = np.split(data, [MOVE * reply.said.moves])
+        first, data = [table.view("<i4").reshape(-1, 5)], rows.view("<u4")
+    each = MAX_ARRAY // data.itemsize
+    arrays = [*first, *(data[at : at + each] for at in range(0, len(data), each))]
+    if len(arrays) > MAX_ARRAYS or any(array.nbytes > MAX_ARRAY for array in arrays):
+        return Error(Refused.code, "The answer is too large to be sent.", "Use a result with fewer Gaussians."), []
+    return reply.said, arrays
