@@ -6,7 +6,6 @@ Started by the server as ``python -m backend.server.correction_worker STORE FOLD
 from __future__ import annotations
 
 import shutil
-from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +75,8 @@ class Corrector:
             version=version,
             size=size,
         )
-        moves = np.array([astuple(move) for move in change.moves], "<i4").reshape(-1, 5)
+        rows = [(move.source, move.target, move.count, move.elsewhere, move.is_new) for move in change.moves]
+        moves = np.array(rows, "<i4").reshape(-1, 5)
         return Reply(question.number, corrected, moves.tobytes() + change.rows.astype("<u4").tobytes())
 
     def _check_base(self, question: Question) -> None:
