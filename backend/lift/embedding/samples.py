@@ -100,7 +100,7 @@ def sample_views(
 def _draw(
     candidates: NDArray[np.bool_], most: int, missed: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw pixel numbers among ``candidates``; multiply the probability that a pixel is missed, ``missed``, in place."""
+    """Draw pixel numbers among ``candidates``; multiply ``missed``, their probability not to be drawn, in place."""
     found = np.flatnonzero(candidates.ravel())
     if len(found) == 0:
         return found
