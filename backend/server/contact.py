@@ -21,11 +21,13 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         address: of the control socket.
+        encrypts: whether clients need keys; a folder keeps the keys of an earlier server that encrypted.
         process: the server's number.
         token: see :class:`protocol.messages.Survey`.
     """
 
     address: str
+    encrypts: bool
     process: int
     token: Token
 
@@ -34,12 +36,12 @@ _contact = msgspec.json.Decoder(Contact, strict=True)
 
 
 @contextlib.contextmanager
-def told(data: Path, address: str, token: str) -> Iterator[None]:
+def told(data: Path, address: str, token: str, *, encrypts: bool) -> Iterator[None]:
     """Keep the file there for as long as the context lasts; only its owner can read it."""
     part = data / f".{FILE}.{os.getpid()}"
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(Contact(address, os.getpid(), token)))
+        file.write(msgspec.json.encode(Contact(address, encrypts, os.getpid(), token)))
     part.replace(data / FILE)
     try:
         yield

@@ -366,7 +366,18 @@ class Control:
 
             self.questions.ask(stored, wanted, received.arrays, send)
 
-        self._after(self._stored_result(wanted.job, client), received, socket, ask)
+        result = self._stored_result(wanted.job, client)
+        base = wanted.base if isinstance(wanted, Correct) else None
+        self._after(self._with_version(result, base, client), received, socket, ask)
+
+    def _with_version(
+        self, result: Generator[None, None, Result], base: str | None, client: str
+    ) -> Generator[None, None, Result]:
+        """Return a client's result; the version of it that is to be corrected must be the client's as well."""
+        found = yield from result
+        if base is not None and not self.files.uploads.files_of(client).has(base):
+            raise NotFound("The job has no such version of its result.", "Import the result again.")
+        return found
 
     def _check(self, request: JobRequest) -> None:
         """Refuse requests that would certainly fail later."""

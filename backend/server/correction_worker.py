@@ -75,7 +75,8 @@ class Corrector:
             version=version,
             size=size,
         )
-        moves = np.array(change.moves, "<i4").reshape(-1, 5)
+        rows = [(move.source, move.target, move.count, move.elsewhere, move.is_new) for move in change.moves]
+        moves = np.array(rows, "<i4").reshape(-1, 5)
         return Reply(question.number, corrected, moves.tobytes() + change.rows.astype("<u4").tobytes())
 
     def _check_base(self, question: Question) -> None:

@@ -314,7 +314,7 @@ class Server:
             opened.callback(self._finish)
             self.files.start()
             self._evict()
-            opened.enter_context(contact.told(data, self.address, self.control.token))
+            opened.enter_context(contact.told(data, self.address, self.control.token, encrypts=self.keys is not None))
             self.metrics_server = None
             if watched_at is not None:
                 self.metrics_server = MetricsServer(watched_at, self._look, self.counts, lambda: self.alive)

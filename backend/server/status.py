@@ -40,7 +40,7 @@ def of_folder(data: Path) -> dict[str, Any]:
     found = contact.find(data)
     if found is None:
         return _at_rest(data)
-    known = keys.load(data)
+    known = keys.load(data) if found.encrypts else None
     where = addresses.parse(_reachable(found.address))
     pairing = known.pairing if known is not None else None
     return _as_dict(ask(where, pairing, FEATURE, Survey(found.token), Overview, found.token), str(where))

@@ -26,14 +26,15 @@ class ViewSamples:
         weights: (P, k) float32, their weights, which sum to 1 for each pixel that shows anything.
         segment: (P,) int32, the pixel's mask id, including 0.
         boundary: (P,) bool, pixels next to another segment.
-        on_objects: share of the view's pixels, excluding void, that lie on masks. Pixels on masks are drawn more often.
+        stands_for: (P,) float32, how many pixels of the view one stands for: the inverse of the probability with which
+            it was drawn. Pixels on masks and at boundaries are drawn more often than others.
     """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     segment: NDArray[np.int32]
     boundary: NDArray[np.bool_]
-    on_objects: float
+    stands_for: NDArray[np.float32]
 
 
 def sample_view(
@@ -61,17 +62,18 @@ def sample_view(
     """
     mask = view.mask
     edge = at_boundary(mask, band)
-    at_edge = _draw(np.flatnonzero(edge.ravel()), boundary_pixels, rng)
-    on_object = _draw(np.flatnonzero(mask.ravel() > 0), 3 * pixels // 4, rng)
-    anywhere = _draw(np.flatnonzero(mask.ravel() >= 0), pixels - len(on_object), rng)
+    missed = np.ones(mask.size)
+    at_edge = _draw(edge, boundary_pixels, missed, rng)
+    on_object = _draw(mask > 0, 3 * pixels // 4, missed, rng)
+    anywhere = _draw(mask >= 0, pixels - len(on_object), missed, rng)
     # A pixel drawn twice would be trained twice, so duplicates are removed.
     chosen = np.unique(np.concatenate([on_object, anywhere, at_edge]))
     found = renderer.contributions(view.camera, chosen.astype(np.int64), strongest)
     shows = found.weights[:, 0] > 0
     chosen, ids, weights = found.pixels[shows], found.ids[shows], found.weights[shows]
-    on_objects = np.count_nonzero(mask > 0) / max(np.count_nonzero(mask >= 0), 1)
     weights = weights / weights.sum(1, keepdims=True)
-    return ViewSamples(ids, weights, mask.ravel()[chosen], edge.ravel()[chosen], on_objects)
+    stands_for = (1 / (1 - missed[chosen])).astype(np.float32)
+    return ViewSamples(ids, weights, mask.ravel()[chosen], edge.ravel()[chosen], stands_for)
 
 
 def at_boundary(mask: NDArray[np.int32], band: int) -> NDArray[np.bool_]:
@@ -95,7 +97,12 @@ def sample_views(
     return samples
 
 
-def _draw(candidates: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    if len(candidates) <= most:
-        return candidates
-    return rng.choice(candidates, most, replace=False)
+def _draw(
+    candidates: NDArray[np.bool_], most: int, missed: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw pixel numbers among ``candidates``; multiply ``missed``, their probability not to be drawn, in place."""
+    found = np.flatnonzero(candidates.ravel())
+    if len(found) == 0:
+        return found
+    missed[found] *= 1 - min(most / len(found), 1)
+    return found if len(found) <= most else rng.choice(found, most, replace=False)

@@ -29,12 +29,12 @@ CODES: dict[str, float | int | str | bool] = {
     "squash": "gaussian",
     "learning_rate": 0.1,
     "push": "plain",
-    "lambda_3d": 1.0,
+    "lambda_3d": 2.0,
     "radius": 0.03,
     "neighbours": 8,
-    "start_length": 0.03,
+    "start_length": 0.05,
     "init_scale": 0.2,
-    "rare_codes": 0.1,
+    "rare_codes": 0.02,
 }
 """What ``decode=bits`` needs beside the defaults; docs/methods.md says what each is worth.
 

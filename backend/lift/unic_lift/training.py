@@ -87,7 +87,7 @@ def train(
         rendered = embedding_bag(place[:split].reshape(ids.shape), shown, per_sample_weights=weights, mode="sum")
         loss = torch.zeros((), device=device)
         if semantic:
-            loss = settings.lambda_semantic * semantic_loss(rendered[:, d], segment > 0, view.shares[picked])
+            loss = settings.lambda_semantic * semantic_loss(rendered[:, d], segment > 0, view.stands_for[picked])
             rendered = rendered[:, :d]
             if not settings.void_is_segment:
                 named = segment > 0
@@ -125,26 +125,21 @@ class _View:
     """The samples of a view on the device.
 
     Attributes:
-        ids, weights, segment, edge: as of :class:`ViewSamples`; ``edge`` is its ``boundary``.
-        shares: (P,) float32, what a pixel counts in the semantic loss: with these, pixels on masks and beside them
-            count as much together as they fill of the view.
+        ids, weights, segment, edge, stands_for: as of :class:`ViewSamples`; ``edge`` is its ``boundary``.
     """
 
     ids: Tensor
     weights: Tensor
     segment: Tensor
     edge: Tensor
-    shares: Tensor
+    stands_for: Tensor
 
 
 def _on(device: str, view: ViewSamples) -> _View:
-    on_object = view.segment > 0
-    drawn = on_object.mean()
-    shares = np.where(on_object, view.on_objects / max(drawn, 1e-6), (1 - view.on_objects) / max(1 - drawn, 1e-6))
     return _View(
         torch.from_numpy(view.ids).to(device).long(),
         torch.from_numpy(view.weights).to(device),
         torch.from_numpy(view.segment).to(device).long(),
         torch.from_numpy(view.boundary).to(device),
-        torch.from_numpy(shares.astype(np.float32)).to(device),
+        torch.from_numpy(view.stands_for).to(device),
     )

@@ -14,12 +14,13 @@ class Relay:
     Attributes:
         address: where clients connect.
         sent: what the client of the last connection has sent, piece by piece.
-        change: makes of a piece what is passed on in its place.
+        change: makes of a piece, and the number of bytes that the client sent on that connection before it, what is
+            passed on in its place.
     """
 
     def __init__(self, port: int) -> None:
         self.sent: list[bytes] = []
-        self.change: Callable[[bytes], bytes] = lambda piece: piece
+        self.change: Callable[[bytes, int], bytes] = lambda piece, before: piece
         self._port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -50,12 +51,15 @@ class Relay:
                 threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, of_client: bool) -> None:
+        before = 0
         with contextlib.suppress(OSError):
             while piece := source.recv(1 << 20):
+                length = len(piece)
                 if of_client:
                     self.sent.append(piece)
-                    piece = self.change(piece)
+                    piece = self.change(piece, before)
                 target.sendall(piece)
+                before += length
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 

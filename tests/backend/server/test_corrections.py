@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from backend.progress import silent
 from backend.server.correction_worker import Corrector
 from backend.server.question_protocol import Question
 from backend.server.store_result import store_result
@@ -62,7 +63,7 @@ class Correcting:
     ) -> tuple[Corrected, list[list[int]], list[int]]:
         message = Correct(JOB, list(constraints), **wanted)
         data = [array.tobytes() for array in arrays]
-        reply = self.corrector(Question(3, base or self.first, message, self.first, "a" * 64, data), lambda *_: None)
+        reply = self.corrector(Question(3, base or self.first, message, self.first, "a" * 64, data), silent)
         assert isinstance(reply.said, Corrected)
         values = np.frombuffer(reply.data, "<i4")
         split = 5 * reply.said.moves

@@ -114,7 +114,7 @@ def test_a_worker_that_cannot_be_started_fails_its_job(tmp_path, connect, scene)
 def test_a_worker_that_hangs_after_its_result_holds_nobody_up(serving, connect, scene):
     client = connect(serving)
     job = client.submit(client.offer(scene("stubborn", "write out 5", "done", "sleep 60"))[0]).job
-    assert client.until(job, patience=3.0).state == "done"
+    assert client.until(job).state == "done"
 
 
 def test_a_result_that_holds_a_link_is_refused(serving, connect, scene, tmp_path):

@@ -92,7 +92,8 @@ def test_too_many_ranges_are_refused(serving, connect, scene, monkeypatch):
         client.ask(Get(manifest, 0, 1), Message, client.bulk)
 
 
-def test_too_many_uploads_of_all_clients(serving, connect):
+def test_too_many_uploads_of_all_clients(serving, connect, monkeypatch):
+    monkeypatch.setattr("backend.server.uploads.CLIENT_UPLOADS", ALL_UPLOADS + 1)
     clients = [connect(serving) for _ in range(ALL_UPLOADS // 4)]
     for number, client in enumerate(clients):
         for digit in range(4):

@@ -19,6 +19,8 @@ from backend.server.uploads import CLIENT_UPLOADS
 from protocol.errors import BadFrames, Fault, NotFound, Refused, fault
 from protocol.manifest import digest_of, pack_manifest
 from protocol.messages import (
+    Correct,
+    Corrected,
     Error,
     FileEntry,
     Get,
@@ -138,6 +140,18 @@ def test_another_clients_files_are_not_there(shop, scene):
         ben.submit(manifest)
     with pytest.raises(NotFound, match="is not stored here"):
         ben.submit("f" * 64)
+
+
+def test_a_version_of_another_clients_result_cannot_be_corrected(shop, scene):
+    anna, ben = shop.client("anna"), shop.client("ben")
+    jobs: list[str] = []
+    for client, size in ((anna, 10), (ben, 20)):
+        jobs.append(client.submit(client.offer(scene(f"write out {size}", "done"))[0]).job)
+        client.until(jobs[-1], "done")
+    hers = anna.result(jobs[0]).manifest
+    for base in (hers, "f" * 64):
+        with pytest.raises(NotFound, match="The job has no such version of its result"):
+            ben.ask(Correct(jobs[1], undo=True, base=base), Corrected)
 
 
 def test_a_file_is_another_clients_too_once_it_has_sent_it(shop, scene):

@@ -94,6 +94,11 @@ def test_an_encrypted_server_is_asked_with_its_keys(tmp_path):
         served.end(signal.SIGTERM)
 
 
+def test_a_server_that_does_not_encrypt_is_asked_without_the_keys_of_an_earlier_one(serving):
+    keys.load_or_make(serving.data)
+    assert of_folder(serving.data)["running_server"]
+
+
 def test_a_folder_without_a_server_says_what_waits(start, connect, scene, tmp_path):
     served = start()
     client = connect(served)

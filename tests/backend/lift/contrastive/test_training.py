@@ -23,7 +23,9 @@ def views(device: str = "cpu") -> list[Pixels]:
     rng = np.random.default_rng(0)
     ids, weights = np.arange(120, dtype=np.int32)[:, None], np.ones((120, 1), np.float32)
     segments = [rng.permutation([1, 2, 5, 9])[TRUTH].astype(np.int32) for _ in range(4)]
-    return [Pixels(ViewSamples(ids, weights, s, np.zeros(120, bool), 1.0), 1_000_000, device) for s in segments]
+    return [
+        Pixels(ViewSamples(ids, weights, s, np.zeros(120, bool), weights[:, 0]), 1_000_000, device) for s in segments
+    ]
 
 
 def cosines(features: np.ndarray) -> np.ndarray:
@@ -60,7 +62,9 @@ def test_losses_come_at_their_own_pace(change: dict, steps: int) -> None:
 
 def test_a_pixel_stands_for_several_and_void_is_left_out() -> None:
     segment = np.array([0, 3, 3, 7], np.int32)
-    view = ViewSamples(np.zeros((4, 2), np.int32), np.ones((4, 2), np.float32), segment, np.zeros(4, bool), 1.0)
+    view = ViewSamples(
+        np.zeros((4, 2), np.int32), np.ones((4, 2), np.float32), segment, np.zeros(4, bool), np.ones(4, np.float32)
+    )
     pixels = Pixels(view, 600, "cpu")
     assert pixels.segment.tolist() == [0, 0, 1]
     assert pixels.ids.shape == (3, 2)

@@ -25,7 +25,9 @@ def test_segments_end_on_codes_of_their_own(change: dict) -> None:
     for _ in range(4):
         segment = rng.permutation(4)[truth].astype(np.int32)
         ids = np.arange(120, dtype=np.int32)[:, None]
-        views.append(ViewSamples(ids, np.ones((120, 1), np.float32), segment, rng.random(120) < 0.5, 1.0))
+        views.append(
+            ViewSamples(ids, np.ones((120, 1), np.float32), segment, rng.random(120) < 0.5, np.ones(120, np.float32))
+        )
     settings = UnicLiftSettings(steps=150, pixels=200, neighbour_sample=64, **change)
     found = train(views, means, 50.0, settings, "cpu", 0, silent)
     assert found.semantic is None
@@ -41,7 +43,7 @@ def test_segments_end_on_codes_of_their_own(change: dict) -> None:
 def test_void_can_be_left_out_of_training() -> None:
     segment = np.repeat([0, 1, 2], 10).astype(np.int32)
     ids = np.arange(30, dtype=np.int32)[:, None]
-    views = [ViewSamples(ids, np.ones((30, 1), np.float32), segment, segment > 5, 2 / 3)]
+    views = [ViewSamples(ids, np.ones((30, 1), np.float32), segment, segment > 5, np.ones(30, np.float32))]
     means = np.random.default_rng(0).random((30, 3)).astype(np.float32)
     settings = UnicLiftSettings(steps=20, lambda_3d=0, void_is_segment=False)
     still, longer = (train(views, means, 10.0, replace(settings, steps=n), "cpu", 0, silent).embedding for n in (1, 20))
@@ -59,7 +61,9 @@ def test_the_semantic_value_learns_what_masks_cover_and_leaves_the_codes_alone()
         # One object is missed in a view.
         segment[(truth == 0) | ((truth == 1) & (number == 0))] = 0
         ids = np.arange(120, dtype=np.int32)[:, None]
-        views.append(ViewSamples(ids, np.ones((120, 1), np.float32), segment, rng.random(120) < 0.5, 0.6))
+        views.append(
+            ViewSamples(ids, np.ones((120, 1), np.float32), segment, rng.random(120) < 0.5, np.ones(120, np.float32))
+        )
     settings = UnicLiftSettings(steps=120, lambda_3d=0, void_is_segment=False, lambda_semantic=1.0)
     found = train(views, means, 1.0, settings, "cpu", 0, silent)
     assert found.embedding.shape == (120, 12)
@@ -70,12 +74,13 @@ def test_the_semantic_value_learns_what_masks_cover_and_leaves_the_codes_alone()
 
 
 def test_pixels_drawn_more_often_count_less_in_the_semantic_value() -> None:
-    """Gaussian 0 lies on a mask in half of its pixels; masks fill a tenth of the view, but half of what was drawn."""
+    """Gaussian 0 lies on a mask in half of the pixels that were drawn, which stand for a share of those of the view."""
     ids = np.zeros((40, 1), np.int32)
     segment = np.tile([0, 1], 20).astype(np.int32)
     settings = UnicLiftSettings(steps=300, lambda_3d=0, lambda_triplet=0, lambda_semantic=1.0)
     for share in (0.1, 0.9):
-        views = [ViewSamples(ids, np.ones((40, 1), np.float32), segment, segment > 1, share)]
+        stands_for = np.where(segment > 0, share, 1 - share).astype(np.float32)
+        views = [ViewSamples(ids, np.ones((40, 1), np.float32), segment, segment > 1, stands_for)]
         found = train(views, np.zeros((2, 3), np.float32), 1.0, settings, "cpu", 0, silent)
         assert found.semantic is not None
         assert abs(1 / (1 + np.exp(-found.semantic[0])) - share) < 0.05
