@@ -84,6 +84,6 @@ def look_alikes(objects: Sequence[int], rng: np.random.Generator) -> dict[str, i
     return {str(each): int(other) for each, other in zip(order, turned, strict=True)}
 
 
-def numbered_picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+def numbered_picture(number: int, size: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return the picture of view ``number``, 0 to 255, of height and width ``size``."""
     return np.full((*size, 3), number, np.uint8)

@@ -92,7 +92,7 @@ def accuracy(
         true = _open(truth[pair])
         found = _open(predicted[pair]) if pair in predicted else Image.new("L", true.size)
         right = agreeing.get(pair[0])
-        size = found.size if right is None else right.shape[::-1]
+        size = found.size if right is None else (right.shape[1], right.shape[0])
         same = _pixels(found, size) == _pixels(true, size)
         agreeing[pair[0]] = same if right is None else right & same
     return {view: float(right.mean()) for view, right in agreeing.items()}
