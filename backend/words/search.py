@@ -154,8 +154,9 @@ class _Looking:
         odds = self.evidence()[: self.count].sum(1)
         top = odds.max(1, keepdims=True)
         is_open = (odds > REJECT) & (odds < ACCEPT) & (odds > top - OPEN_RATIO * ACCEPT)
-        certainty = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
-        uncertain = (is_open * np.maximum(certainty * (1 - certainty), 1e-3)).sum(0)
+        # The likely ones first: the others are many, and the views before the limit may not suffice for all.
+        likely = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
+        uncertain = (is_open * np.maximum(likely, 1e-3)).sum(0)
         uncertain[0] = 0
         return next_view(self.shown, self.looked, uncertain)
 
