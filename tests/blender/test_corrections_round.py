@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
+pytest.importorskip("torch", reason="the backend is not installed in this environment")
 
 from blender_addon.client import scene_files  # noqa: E402
 from blender_addon.client.cache import Cache  # noqa: E402
@@ -31,7 +32,6 @@ OPS = bpy.ops.splatlift
 @pytest.fixture
 def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobList]:
     """The panel's list of jobs, connected to a server with a simulated detector."""
-    pytest.importorskip("torch", reason="the backend is not installed in this environment")
     monkeypatch.setattr(scene_files, "ENDINGS", scene_files.ENDINGS | {""})
     served = ServingProcess(tmp_path / "data", simulated_words=True)
     with registered():

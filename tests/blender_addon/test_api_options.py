@@ -37,6 +37,7 @@ VALUES: dict[str, Any] = {
     "steer": False,
     "refine": False,
     "meshes": False,
+    "textures": True,
     "gallery": False,
     "gpus": 2,
 }
