@@ -165,12 +165,12 @@ def test_it_ends_with_the_server_even_if_that_is_killed(tmp_path):
     until(lambda: gone(child))
 
 
-LINES = """
+LINES = r"""
 import sys
 from backend.server.child_pipes import listen, take_stdout
 channel = take_stdout()
 print("a library that prints")
-listen(lambda line: channel.write(line.upper()))
+listen(lambda line: channel.write(line.upper() + b"\n"))
 import time; time.sleep(60)
 """
 
