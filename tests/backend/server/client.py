@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from pathlib import Path
@@ -138,7 +139,9 @@ class Client:
                 self.progress.append(message)
             if not (isinstance(message, Heartbeat) and id == 0):
                 return message, arrays, id
-            socket.send_multipart(encode(Heartbeat()))
+            # The server may have hung up since, and then nobody is there to send to.
+            with contextlib.suppress(zmq.Again):
+                socket.send_multipart(encode(Heartbeat()), zmq.NOBLOCK)
 
     def ask(self, message: Message, answer: type[M], socket: zmq.Socket | None = None) -> M:
         """Send a message and return its answer; an error message is raised as a fault."""
