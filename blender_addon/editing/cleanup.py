@@ -54,7 +54,8 @@ def mark_floaters(
     Args:
         opacity: Gaussians less opaque than this, 0 to 1; 0 for none.
         size: Gaussians whose longest axis is more than so many times the median of the object's; 0 for none.
-        gap, largest: small pieces far from the rest, as in :func:`.floaters.remove_floaters`; a gap of 0 for none.
+        gap: small pieces so far from the rest, as in :func:`.floaters.remove_floaters`; 0 for none.
+        largest: see there.
         views: Gaussians whose centre is in the pictures of fewer cameras of the capture; 0 for none.
 
     Raises:

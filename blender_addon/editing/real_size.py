@@ -22,7 +22,8 @@ def set_real_distance(scene: Any, first: Sequence[float], second: Sequence[float
 
     Args:
         scene: the scene's collection.
-        first, second: (3,), in the world.
+        first: (3,), one point, in the world.
+        second: (3,), the other one.
 
     Raises:
         BadArgument: if the points are the same, the length is not positive, the scale would be beyond all measure, or
