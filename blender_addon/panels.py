@@ -52,7 +52,9 @@ PICTURE = 5.0
 LOCAL = {"starting": "Starting the server", "stopping": "Stopping the server"}
 
 
-class _SidePanel:
+class SidePanel:
+    """Base of all panels in the side bar of the 3D view."""
+
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
@@ -63,7 +65,15 @@ class _SidePanel:
             """The layout to draw in; never None while drawing."""
 
 
-class SPLATLIFT_PT_server(_SidePanel, bpy.types.Panel):
+class ScenePanel(SidePanel):
+    """Base of panels that are only there with an imported scene."""
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return shown_scene(context) is not None
+
+
+class SPLATLIFT_PT_server(SidePanel, bpy.types.Panel):
     """Connection to the server."""
 
     bl_label = "Server"
@@ -118,7 +128,7 @@ def _draw_machine(layout: Any, context: Any, known: Connection) -> None:
         column.label(text=f"{gigabytes} of memory free", icon="BLANK1")
 
 
-class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
+class SPLATLIFT_PT_capture(SidePanel, bpy.types.Panel):
     """Capture, settings and jobs."""
 
     bl_label = "Capture"
@@ -144,7 +154,7 @@ class SPLATLIFT_PT_capture(_SidePanel, bpy.types.Panel):
         self.layout.operator("splatlift.segment", icon="PLAY")
 
 
-class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
+class SPLATLIFT_PT_options(SidePanel, bpy.types.Panel):
     """The options of the next job; unused options are greyed out."""
 
     bl_label = "Quality and Options"
@@ -168,7 +178,7 @@ class SPLATLIFT_PT_options(_SidePanel, bpy.types.Panel):
             draw_text(self.layout, context, "The server is too old for some options. Update it.", "INFO")
 
 
-class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
+class SPLATLIFT_PT_values(SidePanel, bpy.types.Panel):
     """Settings of the chosen method."""
 
     bl_label = "Settings"
@@ -204,7 +214,7 @@ class SPLATLIFT_PT_values(_SidePanel, bpy.types.Panel):
             reset.method, reset.setting = value.method, value.name
 
 
-class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
+class SPLATLIFT_PT_jobs(SidePanel, bpy.types.Panel):
     """Captures sent to the server."""
 
     bl_label = "Sent Captures"
@@ -222,7 +232,7 @@ class SPLATLIFT_PT_jobs(_SidePanel, bpy.types.Panel):
             self.layout.label(text=f"{len(jobs) - JOBS} older captures")
 
 
-class SPLATLIFT_PT_objects(_SidePanel, bpy.types.Panel):
+class SPLATLIFT_PT_objects(SidePanel, bpy.types.Panel):
     """Import, objects and export."""
 
     bl_label = "Objects"

@@ -1,35 +1,23 @@
 """The panel of the objects that are least certain."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
 from . import session
 from .editing.checking import unchecked
-from .panels import CATEGORY
+from .panels import ScenePanel
 from .settings import settings, shown_scene
 
 OFFERED = 3
 """Objects in the panel."""
 
 
-class SPLATLIFT_PT_check(bpy.types.Panel):
+class SPLATLIFT_PT_check(ScenePanel, bpy.types.Panel):
     """The least certain objects that were not checked yet."""
 
     bl_label = "Check These Three"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = CATEGORY
     bl_parent_id = "SPLATLIFT_PT_objects"
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return shown_scene(context) is not None
 
     def draw(self, context: Any) -> None:
         objects = session.objects_of(shown_scene(context))

@@ -1,6 +1,6 @@
 """The Edit panel: the edited objects, and a button for each edit. It only draws."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
@@ -10,29 +10,17 @@ from .editing.cleanup import marked_in
 from .editing.isolate import is_isolating
 from .operators.edit_cleanup import sentence_on
 from .operators.edit_targets import NOTHING, targets
-from .panels import CATEGORY, draw_text
+from .panels import ScenePanel, draw_text
 from .settings import settings, shown_scene
 
 NAMED = 4
 """Most object names above the buttons; more are only counted."""
 
 
-class SPLATLIFT_PT_edit(bpy.types.Panel):
+class SPLATLIFT_PT_edit(ScenePanel, bpy.types.Panel):
     """Edit the objects selected in the view, or the active one in the list."""
 
     bl_label = "Edit"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = CATEGORY
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return shown_scene(context) is not None
 
     def draw(self, context: Any) -> None:
         found = targets(context)

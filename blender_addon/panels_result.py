@@ -1,11 +1,11 @@
 """The panels below the list of objects: display, and further exports."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
 from . import session
-from .panels import CATEGORY, draw_text
+from .panels import ScenePanel, draw_text
 from .settings import settings, shown_scene
 from .splats.cameras import is_camera, photographs_of
 from .splats.collections import drawn_by_blender, has_discs, shown_as
@@ -13,20 +13,8 @@ from .splats.colours import confidence_shown, labels_shown
 from .viewport.handler import drawing
 
 
-class _Below:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = CATEGORY
+class _Below(ScenePanel):
     bl_parent_id = "SPLATLIFT_PT_objects"
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return shown_scene(context) is not None
 
 
 class SPLATLIFT_PT_look(_Below, bpy.types.Panel):

@@ -1,25 +1,17 @@
 """The Select panel: clicks in the view."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
-from .panels import CATEGORY
+from .panels import SidePanel
 
 
-class SPLATLIFT_PT_select(bpy.types.Panel):
+class SPLATLIFT_PT_select(SidePanel, bpy.types.Panel):
     """Ways to select objects."""
 
     bl_label = "Select"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = CATEGORY
     bl_parent_id = "SPLATLIFT_PT_objects"
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
 
     def draw(self, context: Any) -> None:
         column = self.layout.column()

@@ -1,30 +1,15 @@
 """The panel below the list of objects that searches by words, and the one of corrections below the Edit panel."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
 from .operators.search import search
-from .panels import CATEGORY, draw_text
-from .settings import settings, shown_scene
+from .panels import ScenePanel, draw_text
+from .settings import settings
 
 
-class _Below:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = CATEGORY
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return shown_scene(context) is not None
-
-
-class SPLATLIFT_PT_words(_Below, bpy.types.Panel):
+class SPLATLIFT_PT_words(ScenePanel, bpy.types.Panel):
     """Search the objects that a text names."""
 
     bl_label = "Search by Words"
@@ -44,7 +29,7 @@ class SPLATLIFT_PT_words(_Below, bpy.types.Panel):
             draw_text(column, context, line, "NONE")
 
 
-class SPLATLIFT_PT_alike(_Below, bpy.types.Panel):
+class SPLATLIFT_PT_alike(ScenePanel, bpy.types.Panel):
     """Corrections of everything like it."""
 
     bl_label = "Everything Like It"
