@@ -30,7 +30,7 @@ from bench.interaction_select import ClickPlace, click_places, cut
 from blender_addon import session
 from blender_addon.picking.clicking import Clicks
 from blender_addon.picking.prepared import prepared
-from blender_addon.picking.rays import Sight
+from blender_addon.sight import Sight
 from blender_addon.splats.attributes import write_splats
 from blender_addon.splats.collections import placement_of
 from protocol.errors import BadArgument

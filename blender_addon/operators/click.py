@@ -13,8 +13,8 @@ from protocol.ray_picking import Mode
 
 from ..picking.clicking import Clicks
 from ..picking.overlay import Overlay
-from ..picking.rays import Sight
 from ..settings import choose_in_list
+from ..sight import Sight
 from .reporting import Outcome
 
 HINT = "Click: object, then its part    Shift: add    Ctrl: take away    Shift-Ctrl: keep common    Esc: end"

@@ -18,10 +18,11 @@ from protocol.errors import BadArgument
 from protocol.ray_picking import SAME_PLACE, Hits, Met, Mode, combined, composited, label_of
 
 from ..editing.selection import read_selection, store_selection
+from ..sight import Sight
 from ..splats.columns import count_of
 from ..splats.export import world_matrix
 from .prepared import prepared
-from .rays import Ray, Sight, ray_through
+from .rays import Ray, ray_through
 from .shown import Shown, shown_in
 
 Rows = NDArray[np.bool_]

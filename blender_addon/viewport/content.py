@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from protocol.errors import Unavailable
 
+from ..sight import Matrix, Sight
 from .order import back_to_front
 from .packing import BASE_TEXELS, MOST, Packed, as_image, higher_as_texels, higher_texels, join
 from .shaders import OBJECT_TEXELS, ROW_OBJECTS, splat_shader, square
@@ -20,7 +21,6 @@ from .shaders import OBJECT_TEXELS, ROW_OBJECTS, splat_shader, square
 WIDTH = 8192
 """Texels in a row of the images of Gaussians, unless the graphics card has smaller ones."""
 
-Matrix = NDArray[np.float64]
 Kind = Literal["RGBA32F", "RGBA16F", "R32F"]
 
 
@@ -36,32 +36,6 @@ class Look(NamedTuple):
     matrix: Matrix
     colour: tuple[float, float, float]
     state: float = 0.0
-
-
-class Eye(NamedTuple):
-    """From where a view is seen.
-
-    Attributes:
-        view: (4, 4), world to the axes of the view: x right, y up, z towards the viewer.
-        projection: (4, 4), those axes to the cube of normalised device coordinates.
-        width, height: pixels.
-    """
-
-    view: Matrix
-    projection: Matrix
-    width: int
-    height: int
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether it is an orthographic view."""
-        return self.projection[3, 3] > 0.5
-
-    @property
-    def near(self) -> float:
-        """Distance from which on something is seen."""
-        (a, b) = self.projection[2, 2:]
-        return float((b + 1) / a) if self.is_flat else float(b / (a - 1))
 
 
 class Content:
@@ -94,7 +68,7 @@ class Content:
         self._shader = splat_shader(self._width, higher_texels(coefficients))
         self._square = square(self._shader)
 
-    def sort(self, eye: Eye, looks: Sequence[Look | None]) -> Order:
+    def sort(self, eye: Sight, looks: Sequence[Look | None]) -> Order:
         """Return the order in which the Gaussians are drawn; None for an object that is not drawn."""
         axes = [None if look is None else -(eye.view @ look.matrix)[2] for look in looks]
         numbers = back_to_front(self._means, self._counts, axes, eye.near)
@@ -102,7 +76,7 @@ class Content:
 
     def draw(
         self,
-        eye: Eye,
+        eye: Sight,
         looks: Sequence[Look | None],
         order: Order,
         into: Target,
@@ -185,7 +159,7 @@ def blending() -> Iterator[None]:
         state.depth_mask_set(before[2])
 
 
-def _rows(eye: Eye, looks: Sequence[Look | None]) -> Any:
+def _rows(eye: Sight, looks: Sequence[Look | None]) -> Any:
     rows = np.zeros((len(looks), OBJECT_TEXELS, 4), np.float32)
     for row, look in zip(rows, looks, strict=True):
         if look is None:

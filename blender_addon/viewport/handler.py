@@ -20,13 +20,14 @@ import numpy as np
 
 from protocol.errors import Fault
 
+from ..sight import Sight
 from ..splats.attributes import read_splats
 from ..splats.collections import srgb
 from ..splats.colours import labels_shown
 from ..splats.columns import count_of
 from ..splats.display import MODIFIER, drawn_by
 from ..splats.marks import marks_of
-from .content import Content, Eye, Look, Order, Target, blending
+from .content import Content, Look, Order, Target, blending
 from .packing import Packed, pack
 from .shaders import ACTIVE, SELECTED, over_shader, square
 
@@ -119,7 +120,7 @@ class Drawing:
         region = context.region
         outside: Any = gpu.state.active_framebuffer_get()
         place = outside.viewport_get()
-        eye = Eye(
+        eye = Sight(
             np.array(context.region_data.view_matrix, np.float64),
             np.array(context.region_data.window_matrix, np.float64),
             *place[2:],
@@ -144,7 +145,7 @@ class Drawing:
         gpu.state.viewport_set(*place)
         self._lay_over(context, view.target)
 
-    def _order(self, view: _View, eye: Eye, looks: Sequence[Look | None], region: Any) -> Order:
+    def _order(self, view: _View, eye: Sight, looks: Sequence[Look | None], region: Any) -> Order:
         """Return the order of drawing of a view: a new one if it has changed and sorting is not too dear."""
         wanted = tuple(None if look is None else tuple((eye.view @ look.matrix)[2].round(6)) for look in looks)
         if view.order is not None and wanted == view.made_for:

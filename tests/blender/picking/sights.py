@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from blender_addon.picking.rays import Sight
+from blender_addon.sight import Sight
 
 SIZE = (400, 300)
 

@@ -16,7 +16,7 @@ from mathutils import Matrix  # noqa: E402
 from blender_addon import session  # noqa: E402
 from blender_addon.editing.selection import read_selection  # noqa: E402
 from blender_addon.picking.clicking import Clicks  # noqa: E402
-from blender_addon.picking.rays import Sight  # noqa: E402
+from blender_addon.sight import Sight  # noqa: E402
 from blender_addon.splats.attributes import write_splats  # noqa: E402
 from blender_addon.splats.collections import splat_objects  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402

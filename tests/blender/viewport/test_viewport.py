@@ -20,8 +20,9 @@ gpu = pytest.importorskip("gpu")
 from mathutils import Matrix  # noqa: E402
 
 from blender_addon import session  # noqa: E402
+from blender_addon.sight import Sight  # noqa: E402
 from blender_addon.viewport import handler  # noqa: E402
-from blender_addon.viewport.content import Content, Eye, Look, Target  # noqa: E402
+from blender_addon.viewport.content import Content, Look, Target  # noqa: E402
 from blender_addon.viewport.handler import Drawing, splats_seen  # noqa: E402
 from blender_addon.viewport.packing import pack  # noqa: E402
 from blender_addon.viewport.shaders import ACTIVE  # noqa: E402
@@ -72,20 +73,20 @@ def orthographic(scale: float = 5.0) -> np.ndarray:
     )
 
 
-def eye(projection: np.ndarray | None = None, back: float = 6.0) -> Eye:
+def eye(projection: np.ndarray | None = None, back: float = 6.0) -> Sight:
     view = np.eye(4)
     view[:3, :3] = np.array(Matrix.Rotation(0.3, 3, (1, 2, 0.5)))
     view[2, 3] = -back
-    return Eye(view, perspective() if projection is None else projection, WIDTH, HEIGHT)
+    return Sight(view, perspective() if projection is None else projection, WIDTH, HEIGHT)
 
 
-def drawn(seen: Eye, splats: list[Splats], looks: list[Look | None], **how) -> np.ndarray:
+def drawn(seen: Sight, splats: list[Splats], looks: list[Look | None], **how) -> np.ndarray:
     content, target = Content([pack(each) for each in splats]), Target(WIDTH, HEIGHT)
     content.draw(seen, looks, content.sort(seen, looks), target, **how)
     return target.read()
 
 
-def expected(seen: Eye, splats: list[Splats], looks: list[Look | None]) -> np.ndarray:
+def expected(seen: Sight, splats: list[Splats], looks: list[Look | None]) -> np.ndarray:
     """The picture by the formulas of EWA splatting, in float64: (H, W, 4), colours times opacity."""
     flat = seen.projection[3, 3] > 0.5
     focal = 0.5 * np.array([seen.projection[0, 0] * WIDTH, seen.projection[1, 1] * HEIGHT])
@@ -328,7 +329,7 @@ def test_a_view_is_sorted_when_it_changes_and_not_too_often(tmp_path: Path, monk
     monkeypatch.setattr(handler.time, "perf_counter", lambda: clock.now)
     sort = content.sort
 
-    def slow(seen: Eye, looks: list) -> object:
+    def slow(seen: Sight, looks: list) -> object:
         clock.now += 1.0
         return sort(seen, looks)
 
