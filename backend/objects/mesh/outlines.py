@@ -16,6 +16,7 @@ from scipy.spatial import KDTree
 
 from backend.compiled import kernel
 from backend.objects.mesh.object_views import Outline
+from backend.objects.mesh.triangles import barycentric, doubled_area, reach
 from backend.render.model import NEAR
 
 ROUNDS = 2
@@ -171,18 +172,12 @@ def cover(corners, covered):
     """Mark the pixels (H, W) whose centres lie in triangles (F, 3, 2), corners as column and row."""
     height, width = covered.shape
     for face in range(corners.shape[0]):
-        ax, ay = corners[face, 0]
-        bx, by = corners[face, 1]
-        cx, cy = corners[face, 2]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        area = doubled_area(corners[face])
         if area == 0:
             continue
-        top, bottom = max(0, int(min(ay, by, cy) - 0.5)), min(height - 1, int(max(ay, by, cy) + 0.5))
-        left, right = max(0, int(min(ax, bx, cx) - 0.5)), min(width - 1, int(max(ax, bx, cx) + 0.5))
+        top, bottom, left, right = reach(corners[face], height, width)
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
-                x, y = column + 0.5, row + 0.5
-                a = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-                b = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-                if a >= 0 and b >= 0 and 1 - a - b >= 0:
+                a, b, c = barycentric(corners[face], area, row, column)
+                if a >= 0 and b >= 0 and c >= 0:
                     covered[row, column] = True

@@ -13,6 +13,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.compiled import kernel
+from backend.objects.mesh.triangles import barycentric, doubled_area, reach
 
 PADDING = 2
 """Texels between charts; interpolation mixes neighbours, and smaller copies of a texture mix more of them."""
@@ -144,20 +145,13 @@ def paint(order, corners, owner, weights, hidden):
     """
     height, width = owner.shape
     for face in order:
-        ax, ay = corners[face, 0]
-        bx, by = corners[face, 1]
-        cx, cy = corners[face, 2]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        area = doubled_area(corners[face])
         if area == 0:
             continue
-        top, bottom = max(0, int(min(ay, by, cy) - 0.5)), min(height - 1, int(max(ay, by, cy) + 0.5))
-        left, right = max(0, int(min(ax, bx, cx) - 0.5)), min(width - 1, int(max(ax, bx, cx) + 0.5))
+        top, bottom, left, right = reach(corners[face], height, width)
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
-                x, y = column + 0.5, row + 0.5
-                a = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-                b = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-                c = 1 - a - b
+                a, b, c = barycentric(corners[face], area, row, column)
                 if a < 0 or b < 0 or c < 0:
                     continue
                 if owner[row, column] < 0:
