@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from backend.scene.types import Camera
 from backend.select import open_result
-from bench.interaction_select import ClickPlace, click_places, cut
+from bench.interaction_select import ClickPlace, click_places, cut, spread
 from blender_addon import session
 from blender_addon.picking.clicking import Clicks
 from blender_addon.picking.prepared import prepared
@@ -88,10 +88,6 @@ def click_all(
         first.append(seconds[0])
         again.append(seconds[1])
     return names, first, again
-
-
-def spread(milliseconds: Sequence[float]) -> str:
-    return f"median {np.median(milliseconds):.1f} ms, at most {max(milliseconds):.1f} ms"
 
 
 def main(

@@ -162,6 +162,10 @@ def click_places(room: Path, result: Path, opened: Opened, seed: int, count: int
     return places
 
 
+def spread(milliseconds: Sequence[float]) -> str:
+    return f"median {np.median(milliseconds):.1f} ms, at most {max(milliseconds):.1f} ms"
+
+
 @app.command()
 def clicks(
     room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
@@ -186,7 +190,7 @@ def clicks(
             right += found == label
         print(
             f"{len(clicked.labels):,} Gaussians, {count} clicks, seed {seed}: right object {right / count:.1%}; "
-            f"median {np.median(seconds):.1f} ms, at most {max(seconds):.1f} ms"
+            f"{spread(seconds)}"
         )
 
 
