@@ -6,6 +6,8 @@ import contextlib
 import random
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
 from bench import fuzz, fuzz_targets
@@ -34,20 +36,24 @@ def test_inputs_repeat_and_are_bounded():
     assert max(map(len, (mutate([b"y" * LONGEST], random.Random(number)) for number in range(50)))) <= LONGEST
 
 
-def _wrong(data: bytes, folder: Path) -> None:
-    if data == b"crash":
-        raise KeyError("means")
-    if data == b"slow":
-        sum(range(3_000_000))
-    if data == b"memory":
-        assert len(bytearray(b"x") * (300 << 20))
-    raise BadFrames("It is wrong.")
-
-
 def test_what_is_wrong_is_found_and_nothing_else(tmp_path, monkeypatch):
+    peak = 0
+
+    def wrong(data: bytes, folder: Path) -> None:
+        nonlocal peak
+        if data == b"crash":
+            raise KeyError("means")
+        if data == b"slow":
+            sum(range(3_000_000))
+        if data == b"memory":
+            peak += 300 << 20
+        raise BadFrames("It is wrong.")
+
     monkeypatch.setattr(fuzz, "SECONDS", 0.005)
+    # The true peak does not grow in a process that once needed more.
+    monkeypatch.setattr(fuzz, "_peak", lambda: peak)
     monkeypatch.setattr(fuzz.resource, "setrlimit", lambda *_: None)
-    monkeypatch.setitem(fuzz_targets.TARGETS, "wrong", Target(lambda _: [b"a"], _wrong))
+    monkeypatch.setitem(fuzz_targets.TARGETS, "wrong", Target(lambda _: [b"a"], wrong))
     (tmp_path / "board").write_bytes(bytes(fuzz._BOARD))
     (tmp_path / "out").mkdir()
     board = Board(tmp_path / "board")
@@ -60,7 +66,12 @@ def test_what_is_wrong_is_found_and_nothing_else(tmp_path, monkeypatch):
     assert found.pop(crash) == b"crash"
     assert found["slow"] == b"slow"
     assert found["memory"] == b"memory"
-    assert set(found) <= {"slow", "memory"}
+    assert set(found) == {"slow", "memory"}
+
+
+def test_the_peak_is_in_bytes():
+    held = np.ones(8 << 20, np.uint8)
+    assert held.nbytes < fuzz._peak() < psutil.virtual_memory().total
 
 
 def test_the_end_of_a_process_is_a_finding(tmp_path, monkeypatch):
