@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 
 @dataclass
 class Curve:
@@ -37,6 +35,9 @@ class Curve:
 
 def draw_curve(curve: Curve, path: Path) -> None:
     """Draw a PNG: PSNR of the training views and number of Gaussians over time."""
+    # Imported here because matplotlib takes half a second to load, and every worker would wait for it.
+    from matplotlib.figure import Figure
+
     # Without pyplot, which keeps global state and may open a display.
     figure = Figure(figsize=(7, 4), layout="constrained")
     left = figure.subplots()

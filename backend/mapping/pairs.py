@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans
+
+if TYPE_CHECKING:
+    from sklearn.cluster import MiniBatchKMeans
 
 EXHAUSTIVE = 100
 """Up to this many photographs, all pairs are matched."""
@@ -42,6 +45,9 @@ def _most_alike(
     descriptors: Sequence[NDArray[np.uint8]], neighbours: int, apart: int, seed: int
 ) -> set[tuple[int, int]]:
     """Return pairs with the highest cosine of VLAD vectors (Jegou et al. 2010), more than ``apart`` apart in order."""
+    # Imported here because scikit-learn takes a second to load, and few captures need it.
+    from sklearn.cluster import MiniBatchKMeans
+
     rng = np.random.default_rng(seed)
     some = [each[rng.permutation(len(each))[:300]] for each in descriptors]
     sample = np.concatenate(some).astype(np.float32)
