@@ -77,6 +77,9 @@ DetectorModel = Annotated[
         metavar="NAME|DIR", help="Zero-shot detector: hub model or folder. Default: a known one on this machine."
     ),
 ]
+PictureScene = Annotated[
+    Path | None, typer.Option(help="Scene folder with the photographs for the overview. Default: rendered images.")
+]
 BoxModel = Annotated[
     str | None,
     typer.Option(metavar="NAME|DIR", help="Mask model such as SAM, for masks inside the detector's boxes."),
@@ -372,6 +375,27 @@ def mesh(
 
 
 @app.command()
+def redraw(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
+    scene: PictureScene = None,
+    device: Device = "auto",
+) -> None:
+    """Draw the label maps, the overview and the turntable of a corrected or edited result again."""
+    typer.echo(_redrawn(folder, scene, device))
+
+
+def _redrawn(folder: Path, scene: Path | None, device: str) -> str:
+    """Draw the images of labels of a result again; return a sentence about them."""
+    from backend.gallery.redraw import redraw as run
+    from backend.terminal import progress_bars
+
+    with progress_bars() as progress:
+        count, turns = run(folder, scene=scene, device=device, progress=progress)
+    what = [f"{count} label maps", "the overview", *(["the turntable"] if turns else [])]
+    return f"{', '.join(what[:-1])} and {what[-1]} were drawn again: {folder}"
+
+
+@app.command()
 def fill(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
     objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
@@ -521,15 +545,24 @@ def correct(
         Path | None, typer.Option(metavar="FILE", help="Use the corrections.json of another result of this capture.")
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Change the result. Default: only print the changes.")] = False,
+    scene: PictureScene = None,
+    device: Device = "auto",
 ) -> None:
     """Correct the objects of a result and mistakes of the same kind elsewhere."""
     from backend import corrections as solving
+    from backend.objects.photographs import photographed
+    from backend.objects.result import read_cameras
     from protocol.result.corrections import read_correction_file
+    from protocol.result.names import BACKUP
 
     if (kind is not None) + undo + (corrections is not None) != 1:
         raise BadArgument("Exactly one kind of correction is needed.", "Give KIND, --undo or --corrections.")
     if here and kind is None:
         raise BadArgument("--here does nothing without KIND.", "Remove it.")
+    if scene is not None and not apply:
+        raise BadArgument("--scene does nothing without --apply.", "Remove it, or add --apply.")
+    if scene is not None:
+        photographed(scene, read_cameras(folder), folder)
     if undo:
         change = solving.undo(folder, apply=apply)
     elif corrections is not None:
@@ -541,6 +574,11 @@ def correct(
         typer.echo(line)
     if not apply:
         typer.echo("Nothing was written. Add --apply to change the result.")
+    elif (folder / BACKUP).is_dir():
+        typer.echo(_redrawn(folder, scene, device))
+        if outdated := solving.outdated_meshes(folder):
+            ids = " ".join(map(str, outdated))
+            typer.echo(f"Meshes of changed objects were removed. To make them again: backend mesh {folder} {ids}")
 
 
 @app.command()

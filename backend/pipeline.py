@@ -28,7 +28,7 @@ from backend.mapping import KeptPoses, Workspace, make_workspace
 from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
 from backend.objects import result
-from backend.objects.overview import Row, overview, paint
+from backend.objects.overview import OVERVIEW_ROWS, Row, overview, paint
 from backend.objects.table import object_table
 from backend.pictures import Pictures, Take
 from backend.poses import Placement, place
@@ -57,13 +57,12 @@ from protocol.ply import write_ply
 from protocol.result.corrections import read_corrections, write_corrections
 from protocol.result.evidence import write_evidence
 from protocol.result.folder import check_out, whole_folder
-from protocol.result.names import FORMAT, GALLERY, OVERVIEW
+from protocol.result.names import FORMAT, GALLERY, OVERVIEW, TURNTABLE
 from protocol.result.report import write_report
 from protocol.splats import Splats
 from protocol.store import link_or_copy
 from protocol.unposed import Unposed
 
-OVERVIEW_ROWS = 4
 POSES = "poses"
 """Folder in a result with the COLMAP workspace, if poses were computed."""
 MASKS = "masks"
@@ -564,7 +563,7 @@ def _label_maps(capture: Capture, splats: Splats, lifted: Lift, run: Run) -> dic
     maps: dict[str, NDArray[np.int32]] = {}
     for done, view in enumerate(views):
         run.progress("objects", 0.5 * done / len(views), "label maps")
-        maps[view.name] = photograph_label_map(renderer, lifted.labels, view, capture.mask_camera(view))
+        maps[view.name] = photograph_label_map(renderer, lifted.labels, view.lens, capture.mask_camera(view))
         # The first one at once: without reconstruction and training there is no earlier preview.
         shows = run.pictures.due or (done == 0 and run.pictures.wanted)
         if shows and (drawing := paint(maps[view.name])) is not None:
@@ -603,7 +602,7 @@ def _gallery(
         held_out_page(Renderer(splats, run.device), test).save(folder / "held_out.png")
     if len(splats):
         frames = turntable(splats, lifted.labels, up, device=run.device, progress=run.progress)
-        write_gif(frames, folder / "turntable.gif")
+        write_gif(frames, folder / TURNTABLE)
 
 
 def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):

@@ -18,7 +18,7 @@ from backend.scene.up import snapped
 from protocol.errors import BadSplats
 from protocol.formats.read import read_splats_and_warnings
 from protocol.result.folder import check_out, whole_folder
-from protocol.result.names import FORMAT, GALLERY, OVERVIEW
+from protocol.result.names import FORMAT, GALLERY, OVERVIEW, TURNTABLE
 from protocol.result.report import write_report
 
 SAID = (
@@ -80,7 +80,7 @@ def objects_of_splats(
             frames[0].save(folder / OVERVIEW)
             if gallery:
                 (folder / GALLERY).mkdir()
-                write_gif(frames, folder / GALLERY / "turntable.gif")
+                write_gif(frames, folder / GALLERY / TURNTABLE)
             progress("write", 1.0)
             report = {
                 "format": FORMAT,

@@ -36,7 +36,7 @@ def main(
         found = label(splats, train)
         seconds = time.perf_counter() - begin
         renderer = Renderer(splats, "cpu")
-        score = panoptic_quality([photograph_label_map(renderer, found.labels, v, v.camera) for v in test], truth)
+        score = panoptic_quality([photograph_label_map(renderer, found.labels, v.lens, v.camera) for v in test], truth)
         typer.echo(
             f"{file}: things PQ {score.pq_things:.1f}, found {score.tp}, false {score.fp}, missed {score.fn}, "
             f"{seconds:.1f} s"

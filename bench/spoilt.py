@@ -108,7 +108,7 @@ def run(
     renderer = Renderer(splats, "cpu")
     truth = [load_ids(folder / "gt" / "instance" / view.image_path.with_suffix(".png").name) for view in test]
     maps = [
-        photograph_label_map(renderer, lifted.labels, view, view.camera.resized(*ids.shape[::-1]))
+        photograph_label_map(renderer, lifted.labels, view.lens, view.camera.resized(*ids.shape[::-1]))
         for view, ids in zip(test, truth, strict=True)
     ]
     return panoptic_quality(maps, truth), float(np.mean(held_out(splats, test))), len(splats)

@@ -25,6 +25,7 @@ from protocol.result.names import (
     BACKUP,
     CONFIDENCE,
     CORRECTIONS,
+    GALLERY,
     LABEL,
     LABELS,
     MESHES,
@@ -34,6 +35,7 @@ from protocol.result.names import (
     PARTS,
     SPLATS,
     TABLE,
+    TURNTABLE,
     mesh_path,
     object_path,
 )
@@ -316,7 +318,8 @@ def _lines(opened: OpenedResult, labels: NDArray[np.int32]) -> Iterator[str]:
 def write_change(opened: OpenedResult, change: Change, out: Path) -> None:
     """Write the changed result to ``out``, which is replaced if it exists.
 
-    Meshes of changed objects and images of labels only remain in the copy of the first result in it.
+    Meshes of changed objects and images of labels only remain in the copy of the first result in it:
+    :func:`outdated_meshes` lists those, and :func:`backend.gallery.redraw.redraw` draws these again.
     """
     if change.restores:
         with whole_folder(out) as new:
@@ -348,8 +351,22 @@ def write_change(opened: OpenedResult, change: Change, out: Path) -> None:
             for path_of in (object_path, mesh_path, _texture_path):
                 if path_of(folder, label).is_file():
                     link_or_copy(path_of(folder, label), path_of(new, label))
+        (new / GALLERY / TURNTABLE).unlink(missing_ok=True)
         rewrite_table(new, rows, present=folder, original=folder)
         write_corrections(new, change.corrections)
+
+
+def outdated_meshes(folder: Path) -> list[int]:
+    """Return the ids of the objects of a corrected result that have no mesh because their Gaussians changed."""
+    before = folder / BACKUP
+    if not (before / MESHES).is_dir():
+        return []
+    known = {row.id for row in read_table(before).objects}
+    return [
+        row.id
+        for row in read_table(folder).objects
+        if not mesh_path(folder, row.id).is_file() and (mesh_path(before, row.id).is_file() or row.id not in known)
+    ]
 
 
 def _texture_path(folder: Path, label: int) -> Path:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from backend.compiled import kernel
 from backend.render.types import Contributions
-from backend.scene.types import Camera, View
+from backend.scene.lens import Lens
+from backend.scene.types import Camera
 from backend.scene.wide_pinhole import wide_pinhole
 from backend.threads import spread
 
@@ -62,21 +63,21 @@ def label_map(
 
 
 def photograph_label_map(
-    source: Contributor, labels: NDArray[np.integer], view: View, camera: Camera
+    source: Contributor, labels: NDArray[np.integer], lens: Lens | None, camera: Camera
 ) -> NDArray[np.int32]:
     """Return the label with the largest contribution to each pixel of the original photograph, with lens distortion.
 
     Args:
         source, labels: as in :func:`label_map`.
-        view: whose photograph.
-        camera: of the view, undistorted, at the requested size.
+        lens: the distortion of the photograph, or None.
+        camera: of its view, undistorted, at the requested size.
 
     Returns:
         (height, width) int32, aligned with the photograph and its mask.
     """
-    if view.lens is None:
+    if lens is None:
         return label_map(source, labels, camera)
-    whole = wide_pinhole(view.lens, camera)
+    whole = wide_pinhole(lens, camera)
     return label_map(source, labels, whole.camera)[whole.rows, whole.columns]
 
 

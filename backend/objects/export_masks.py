@@ -83,7 +83,7 @@ def _views(folder: Path) -> list[Path]:
     if not views:
         raise BadResult(
             f"{folder} has no label maps of its views. Edits in Blender remove them.",
-            "Export from the result before the edits: its folder before-edits.",
+            f"Draw them again: backend redraw {folder}",
         )
     return views
 

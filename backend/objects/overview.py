@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 CELL = 320
 """Longest side of one image, pixels."""
-TITLES = ("photograph", "input mask (its own ids)", "lifted labels")
+TITLES = ("input mask (its own ids)", "lifted labels")
+OVERVIEW_ROWS = 4
+"""Most views in an overview."""
 
 
 class Row(NamedTuple):
@@ -27,15 +29,15 @@ class Row(NamedTuple):
     labels: NDArray[np.integer]
 
 
-def overview(rows: Sequence[Row]) -> Image.Image:
-    """Return an image with one row per view and the columns of :data:`TITLES`."""
+def overview(rows: Sequence[Row], picture: str = "photograph") -> Image.Image:
+    """Return an image with one row per view: its ``picture``, as the column is titled, and those of :data:`TITLES`."""
     drawn = []
     for row in rows:
         size = _fit(row.photograph.shape[1], row.photograph.shape[0])
         photograph = Image.fromarray(row.photograph).resize(size, Image.Resampling.LANCZOS)
         mask = None if row.mask is None else paint(row.mask)
         drawn.append((row.name, size, [photograph, mask, paint(row.labels)]))
-    return page(TITLES, drawn)
+    return page((picture, *TITLES), drawn)
 
 
 def page(

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backend.objects.export import ids_of
-from backend.objects.mesh.colours import Photograph
 from backend.objects.mesh.make import TRIANGLES
+from backend.objects.photographs import photographed
 from backend.objects.result import read_cameras, write_meshes
 from backend.progress import Progress, silent
-from backend.scene import load_scene, read_image
+from backend.scene import read_image
 from protocol.errors import BadArgument, Unavailable
 from protocol.result.gaussians import read_splats
 from protocol.result.names import CAMERAS, LABEL
@@ -54,10 +57,15 @@ def remesh(
     cameras = read_cameras(folder) if (folder / CAMERAS).is_file() else {}
     if textures and not cameras:
         raise BadArgument(f"{folder} has no cameras to bake textures with.", "Remove --textures.")
-    photograph = None if scene is None else _photographs(scene, list(cameras), folder)
+    names = list(cameras)
+    views = {} if scene is None else photographed(scene, names, folder)
+
+    def read(number: int) -> NDArray[np.uint8] | None:
+        return read_image(views[names[number]]) if names[number] in views else None
+
     notes = _write(
         folder, splats.without_columns(), splats.extra[LABEL], list(cameras.values()), device, progress,
-        only=labels, watertight=watertight, triangles=triangles, textures=textures, photograph=photograph,
+        only=labels, watertight=watertight, triangles=triangles, textures=textures, photograph=read if views else None,
     )  # fmt: skip
     return len(labels), notes
 
@@ -70,17 +78,3 @@ def _write(folder: Path, *given: Any, **options: Any) -> list[str]:
             f"The meshes cannot be written to {folder}: {error.strerror or error}.",
             "Choose a result with write permission.",
         ) from error
-
-
-def _photographs(scene: Path, names: Sequence[str], folder: Path) -> Photograph:
-    """Return what reads the photograph of each view of a result.
-
-    Raises:
-        BadArgument: if no photograph belongs to a view.
-    """
-    views = {view.name: view for view in load_scene(scene).views if view.name in names}
-    if not views:
-        raise BadArgument(
-            f"No photograph of {scene} belongs to a view of {folder}.", "Give the scene that was segmented."
-        )
-    return lambda number: read_image(views[names[number]]) if names[number] in views else None

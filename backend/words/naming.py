@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from backend.objects.photographs import photographed
 from backend.progress import Progress, silent
 from backend.scene import load_scene
 from backend.scene.types import View
@@ -16,7 +17,6 @@ from backend.select.selection import Opened
 from backend.words.models import load_detector, load_masker
 from backend.words.search import Answer, Found, find_words
 from backend.words.views import views_of
-from protocol.errors import BadArgument
 from protocol.result.names import TABLE
 from protocol.result.table import read_table, rewrite_table
 
@@ -47,11 +47,7 @@ def search_result(
         BadArgument: if no photograph of ``scene`` belongs to a view of the result, or a model is not usable.
         Fault: if the scene or the result is broken. Cancelled: from ``progress``.
     """
-    photographs = {} if scene is None else photographs_of(scene, opened)
-    if scene is not None and not photographs:
-        raise BadArgument(
-            f"No photograph of {scene} belongs to a view of {folder}.", "Give the scene that was segmented."
-        )
+    photographs = {} if scene is None else photographed(scene, opened.cameras, folder)
     detector, warnings = load_detector(weights, device)
     masker = None if masks is None else load_masker(masks, device)
     views, pictures = views_of(opened, folder, photographs, progress)

@@ -15,8 +15,8 @@ The new folder is a normal result, which can be imported, exported and edited ag
   and colours.
 - ``embedding.npy`` in the same order. ``objects/NNNN.ply`` with ``matrix`` applied. ``meshes/NNNN.ply`` of objects that
   are shown as meshes, or whose Gaussians are unchanged.
-- ``before-edits/``: the whole result before the first edit. ``labels/`` and ``overview.png`` show the original scene;
-  once anything but names and colours has changed, they exist only there.
+- ``before-edits/``: the whole result before the first edit. ``labels/``, ``overview.png`` and the turntable show the
+  original scene; once anything but names and colours has changed, they exist only there.
 
 Everything is written to a new folder next to the old one, which then replaces it: if anything fails, the old folder is
 complete.
@@ -48,11 +48,10 @@ from protocol.result.names import (
     CONFIDENCE,
     EMBEDDING,
     LABEL,
-    LABELS,
     MAX_LABEL,
     MESHES,
     OBJECTS,
-    OVERVIEW,
+    PICTURES_OF_LABELS,
     ROW,
     SPLATS,
     TABLE,
@@ -76,8 +75,6 @@ from .parts import Piece, parts_of, pieces_of, recolour, refresh_part
 from .saving_parts import inner_parts, named, read_piece, separate_inner, with_true_parts
 from .surfaces import relative
 
-OF_LABELS = (LABELS, OVERVIEW)
-"""Images of labels, which Blender cannot draw again."""
 OF_OBJECTS = (OBJECTS, MESHES)
 REMEDY = "Export the scene instead."
 
@@ -153,7 +150,7 @@ def save_edits(scene: Any) -> Path:
             if before.folder == folder:
                 _copy_tree(folder, new / BACKUP, leave=())
             if not _write_gaussians(new, edited, before, folder):
-                for name in OF_LABELS:
+                for name in PICTURES_OF_LABELS:
                     _drop(new / name)
             _write_objects(new, edited, before)
             names = names_of([each.part for each in edited])

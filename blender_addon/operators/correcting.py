@@ -27,6 +27,7 @@ PATIENCE = 120.0
 LISTED = 12
 """Most changes that the confirmation lists."""
 NOTHING = "No Gaussian changes its object"
+OUTDATED = "Label maps and meshes of changed objects were removed from the result on the server"
 
 _imported: dict[str, str] = {}
 """The version of the result that each imported scene was before its first correction, by the id of the scene. Blender's
@@ -129,7 +130,8 @@ def take(operator: Any, scene: Any, asked: Asked | None) -> set[str]:
     scene.splatlift.version = correction.version or ""
     elsewhere = sum(move.count for move in correction.moves if move.elsewhere)
     count = len(correction.rows)
-    said = f"{count:,} Gaussians changed their object, {elsewhere:,} of them elsewhere" if count else NOTHING
+    changed = f"{count:,} Gaussians changed their object, {elsewhere:,} of them elsewhere. {OUTDATED}"
+    said = changed if count else NOTHING
     operator.report({"INFO"}, said)
     return {"FINISHED"}
 

@@ -26,6 +26,10 @@ MESHES = "meshes"
 LABELS = "labels"
 GALLERY = "gallery"
 BACKUP = "before-edits"
+TURNTABLE = "turntable.gif"
+"""In the gallery."""
+PICTURES_OF_LABELS = (LABELS, OVERVIEW, f"{GALLERY}/{TURNTABLE}")
+"""What is no longer true once labels have changed, until it is drawn again."""
 
 LABEL = "label"
 """Column of ``splats.ply``, an integer: the object that a Gaussian belongs to, 0 for the background."""

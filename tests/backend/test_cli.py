@@ -91,6 +91,8 @@ BAD_ARGUMENTS = {
     "correct by nothing": ("correct {scene}", "Exactly one kind of correction"),
     "correct and undo at once": ("correct {scene} background 1 --undo", "Exactly one kind of correction"),
     "undo only here": ("correct {scene} --undo --here", "--here"),
+    "correct nothing with photographs": ("correct {scene} background 1 --scene {scene}", "--scene does nothing"),
+    "redraw no result": ("redraw {scene}", "objects.json"),
     "correct from no file": ("correct {scene} --corrections {tmp}/no.json", "no.json"),
     "export from no result": ("export {scene} 1 --to {tmp}/a.ply", "objects.json"),
     "serve without a next port": ("serve --bind tcp://0.0.0.0:65535 --data {tmp}/data", "65535"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from backend.corrections import correct, correct_from, undo
+from backend.corrections import correct, correct_from, outdated_meshes, undo
 from protocol.errors import BadArgument, BadResult, NotFound
 from protocol.ply import write_ply
 from protocol.result.corrections import read_corrections
@@ -48,6 +48,7 @@ def test_a_correction_changes_the_whole_result(folder: Path):
     assert sorted(path.name for path in object_path(folder, 1).parent.iterdir()) == ["0001.ply", "0003.ply", "0005.ply"]
     assert mesh_path(folder, 5).is_file()
     assert not mesh_path(folder, 1).exists(), "its Gaussians changed"
+    assert outdated_meshes(folder) == [1, 3]
     assert not (folder / LABELS).exists()
     assert labels_of(folder / BACKUP) == [1, 2, 3, 4, 5]
     assert [row.count for row in read_table(folder / BACKUP).objects] == [EACH] * 5

@@ -47,6 +47,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "in" / "labels").mkdir()
     (tmp_path / "in" / "labels" / "0001.png").write_bytes(b"picture")
     (tmp_path / "in" / "overview.png").write_bytes(b"picture")
+    (tmp_path / "in" / "gallery").mkdir()
+    (tmp_path / "in" / "gallery" / "turntable.gif").write_bytes(b"picture")
     yield tmp_path / "in"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -132,6 +134,8 @@ def test_what_shows_old_labels_is_in_the_backup_only(folder: Path) -> None:
     assert files_of(folder / BACKUP) == before
     assert not (folder / "labels").exists()
     assert not (folder / "overview.png").exists()
+    assert not (folder / "gallery" / "turntable.gif").exists()
+    assert (folder / "before-edits" / "gallery" / "turntable.gif").read_bytes() == b"picture"
     assert {path.name for path in (folder / "objects").iterdir()} == {f"000{n}.ply" for n in (1, 2, 4, 5)}
     # The surface of what was split is of another object now.
     assert {path.name for path in (folder / "meshes").iterdir()} == {"0002.ply"}
