@@ -1,6 +1,6 @@
 """Export objects to a file of Gaussians or of a mesh, with transforms applied.
 
-The export of Gaussians is also in Blender's File > Export, and available as an exporter of collections.
+Both exports are also in Blender's File > Export, and available as exporters of collections.
 """
 
 # pyright: reportInvalidTypeForm=false
@@ -8,6 +8,8 @@ The export of Gaussians is also in Blender's File > Export, and available as an 
 
 import textwrap
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,8 +43,10 @@ class _Export(ExportHelper):
     # At runtime Blender would register these annotations as properties.
     if TYPE_CHECKING:
         what: str
+        collection: str
         filepath: str
         filename_ext: str
+        report: Callable[[set[str], str], None]
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -57,6 +61,17 @@ class _Export(ExportHelper):
             # In the folder of the last export, but with this object's name.
             self.filepath = str(Path(self.filepath).parent / f"{bpy.path.clean_name(chosen.name)}{self.filename_ext}")
         return ExportHelper.invoke(self, context, event)
+
+    def _parts(self, context: Any) -> list[Any]:
+        return [_collection(self.collection)] if self.collection else chosen(self.what, context)
+
+    @contextmanager
+    def _reporting_warnings(self) -> Iterator[None]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            yield
+        for each in caught:
+            self.report({"WARNING"}, str(each.message))
 
 
 class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
@@ -110,16 +125,11 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath))
         name = None if self.format == BY_ENDING else self.format
         format_of(path, name, ("gaussians",))
-        if self.collection:
-            parts, background = [_collection(self.collection)], self.background
-        else:
-            # The background is written if it was requested explicitly.
-            parts, background = chosen(self.what, context), self.background or self.what != "SCENE"
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+        # The background is written if it was requested explicitly.
+        background = self.background or (not self.collection and self.what != "SCENE")
+        parts = self._parts(context)
+        with self._reporting_warnings():
             count = export_objects(parts, path, background=background, frame=self.frame, name=name, labels=self.labels)
-        for each in caught:
-            self.report({"WARNING"}, str(each.message))
         self.report({"INFO"}, f"{count:,} Gaussians written to {path}")
         return {"FINISHED"}
 
@@ -136,7 +146,7 @@ class SPLATLIFT_FH_gaussians(bpy.types.FileHandler):
 
 
 class SPLATLIFT_OT_export_mesh(_Export, bpy.types.Operator):
-    """Write object surfaces to a mesh file"""
+    """Write object surfaces with their textures to a mesh file"""
 
     bl_idname = "splatlift.export_mesh"
     bl_label = "Export Mesh"
@@ -145,17 +155,36 @@ class SPLATLIFT_OT_export_mesh(_Export, bpy.types.Operator):
     filter_glob: bpy.props.StringProperty(default=";".join(f"*{each}" for each in ENDINGS), options={"HIDDEN"})
     what: bpy.props.EnumProperty(name="Export", items=WHAT)
     ending: bpy.props.EnumProperty(name="Format", items=tuple((each, each[1:].upper(), "") for each in ENDINGS))
+    # Blender sets it when a collection is exported by its own exporter.
+    collection: bpy.props.StringProperty(options={"HIDDEN"})
 
     def check(self, context: Any) -> bool:
         self.filename_ext = self.ending
         return ExportHelper.check(self, context)
 
+    def draw(self, context: Any) -> None:
+        layout = cast(Any, self.layout)
+        layout.use_property_split = True
+        for name in ("ending",) if self.collection else ("what", "ending"):
+            layout.prop(self, name)
+
     @reporting
     def execute(self, context: Any) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))
-        count = export_meshes(chosen(self.what, context), path)
+        parts = self._parts(context)
+        with self._reporting_warnings():
+            count = export_meshes(parts, path)
         self.report({"INFO"}, f"{count:,} faces written to {path}")
         return {"FINISHED"}
+
+
+class SPLATLIFT_FH_meshes(bpy.types.FileHandler):
+    """Exporter in the properties of a collection."""
+
+    bl_idname = "SPLATLIFT_FH_meshes"
+    bl_label = "SplatLift Meshes"
+    bl_export_operator = SPLATLIFT_OT_export_mesh.bl_idname
+    bl_file_extensions = ";".join(ENDINGS)
 
 
 def _collection(name: str) -> Any:
@@ -187,11 +216,12 @@ def chosen(what: str, context: Any) -> list[Any]:
 
 
 def draw_in_menu(self: Any, context: Any) -> None:
-    """Add the export of Gaussians to File > Export."""
+    """Add both exports to File > Export."""
     self.layout.operator(SPLATLIFT_OT_export.bl_idname, text="Gaussians of SplatLift").what = "SCENE"
+    self.layout.operator(SPLATLIFT_OT_export_mesh.bl_idname, text="Meshes of SplatLift").what = "SCENE"
 
 
-CLASSES = (SPLATLIFT_OT_export, SPLATLIFT_OT_export_mesh, SPLATLIFT_FH_gaussians)
+CLASSES = (SPLATLIFT_OT_export, SPLATLIFT_OT_export_mesh, SPLATLIFT_FH_gaussians, SPLATLIFT_FH_meshes)
 
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)
 

@@ -39,6 +39,7 @@ SURE_BOUNCES = 32
 _POINTS = "points"
 _SPLATS = "splats"
 _DISCS = "discs"
+_MESH = "mesh"
 
 
 def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:
@@ -253,7 +254,7 @@ def mesh_material(image: Any = None) -> Any:
     photographs, which hold the light of the capture already: lamps of Blender's would light them a second time, and
     without lamps they would be dark.
     """
-    mark = "mesh" if image is None else f"mesh {image.name}"
+    mark = _MESH if image is None else f"{_MESH} {image.name}"
     material = marked(bpy.data.materials, mark)
     if material is not None:
         return material
@@ -265,6 +266,19 @@ def mesh_material(image: Any = None) -> Any:
     return material
 
 
+def is_mesh_material(material: Any) -> bool:
+    """Whether a material is one of :func:`mesh_material`, and glows still."""
+    if str(material.get(MARK, "")).partition(" ")[0] != _MESH or not material.node_tree:
+        return False
+    return any(node.type == "EMISSION" and node.outputs[0].is_linked for node in material.node_tree.nodes)
+
+
+def pictures_of(material: Any) -> list[Any]:
+    """Return the images that a material shows."""
+    nodes = material.node_tree.nodes if material.node_tree else ()
+    return [node.image for node in nodes if node.type == "TEX_IMAGE" and node.image is not None]
+
+
 def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
     group: Any = bpy.data.node_groups.new(name, "GeometryNodeTree")
     group[MARK] = mark
@@ -274,14 +288,20 @@ def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
     return group, group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
 
 
-def _new_material(name: str, mark: str) -> tuple[Any, Any, Any]:
+def empty_material(name: str) -> tuple[Any, Any, Any]:
+    """Return a new material, its nodes, of which there are none, and their links."""
     material: Any = bpy.data.materials.new(name)
-    material[MARK] = mark
     if material.node_tree is None:  # from 5.0 on every material has its nodes
         material.use_nodes = True
     tree: Any = material.node_tree
     tree.nodes.clear()
     return material, tree.nodes, tree.links
+
+
+def _new_material(name: str, mark: str) -> tuple[Any, Any, Any]:
+    material, nodes, links = empty_material(name)
+    material[MARK] = mark
+    return material, nodes, links
 
 
 def _finish(group: Any, geometry: Any, end: Any, material: Any) -> None:

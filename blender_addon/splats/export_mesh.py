@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import bpy
@@ -15,22 +17,30 @@ from protocol.errors import BadArgument
 from .attributes import is_splats
 from .collections import HULL
 from .export import world_matrix
+from .export_materials import plain_materials
+from .mesh import texture_of
 
-ENDINGS = (".obj", ".glb", ".stl", ".ply")
+USD = (".usdc", ".usda", ".usd") if bpy.app.build_options.usd else ()
+ENDINGS = (".obj", ".glb", *USD, ".stl", ".ply")
+WITHOUT = (".stl", ".ply")
+"""Endings of files that cannot have textures."""
 
 
 def export_meshes(collections: Sequence[Any], path: Path) -> int:
     """Write the surfaces of collections to one mesh file, with transforms applied, and return the number of faces.
 
-    Vertex colours are written if the format supports them. Axes are the defaults of Blender's exporters: y up in .obj
-    and .glb, z up in .stl and .ply.
+    A GLB contains its textures. Those of an OBJ are written beside it, and those of a USD file to the folder
+    ``textures``, as PNG files whose names end in ``-texture.png``; several are numbered. Other formats drop them with a
+    warning. Vertex colours are written if the format supports them. Axes are
+    the defaults of Blender's exporters: y up in .obj and .glb, z up in the others.
 
     Args:
         collections: of objects or whole scenes.
-        path: ends in one of :data:`ENDINGS`, in an existing folder. An existing file is replaced.
+        path: ends in one of :data:`ENDINGS`, in an existing folder. Existing files are replaced.
 
     Raises:
-        BadArgument: if there is no surface in them, or Blender cannot write ``path``.
+        BadArgument: if there is no surface in them, the pixels of a texture are missing, or Blender cannot write
+            ``path``.
     """
     path = Path(path).absolute()
     ending = path.suffix.lower()
@@ -47,15 +57,18 @@ def export_meshes(collections: Sequence[Any], path: Path) -> int:
             "Import the result with Show As set to Mesh, or export splats.",
         )
     bpy.context.view_layer.update()
-    part = path.with_name(f".{path.stem}.part{ending}")
+    if ending in WITHOUT and any(texture_of(thing.data) for thing in things):
+        warnings.warn(f"{path}: {ending[1:].upper()} does not support textures; they were dropped.", stacklevel=2)
     try:
-        with _shown_alone(things) as collection:
-            _write(ending, str(part), collection)
-        os.replace(part, path)
+        # The files refer to one another by name, so they are written under their names, and replaced when complete.
+        with TemporaryDirectory(prefix=f".{path.stem}.part", dir=path.parent) as folder:
+            part, pictures = Path(folder, "new", path.name), Path(folder, f"{path.stem}-texture")
+            part.parent.mkdir()
+            with _shown_alone(things) as (collection, copies), plain_materials(copies, pictures):
+                _write(ending, str(part), collection, any(map(_has_material, copies)))
+            _move(part, path)
     except (RuntimeError, OSError) as error:
         raise BadArgument(f"Blender cannot export to {path}: {error}", "Choose another file.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return sum(len(thing.data.polygons) for thing in things)
 
 
@@ -66,8 +79,8 @@ def surfaces_of(collections: Sequence[Any]) -> list[Any]:
 
 
 @contextmanager
-def _shown_alone(things: Sequence[Any]) -> Iterator[str]:
-    """Give the name of a temporary collection with visible copies of ``things`` under their names.
+def _shown_alone(things: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Give the name of a temporary collection with visible copies of ``things`` under their names, and the copies.
 
     Exporters skip hidden objects, or get their transform wrong.
     """
@@ -86,25 +99,54 @@ def _shown_alone(things: Sequence[Any]) -> Iterator[str]:
             collection.objects.link(like)
         bpy.context.scene.collection.children.link(collection)
         bpy.context.view_layer.update()
-        yield collection.name
+        yield collection.name, likes
     finally:
         bpy.data.batch_remove([*likes, collection])
         for thing, name in zip(things, names, strict=True):
             thing.name = name
 
 
-def _write(ending: str, path: str, collection: str) -> None:
+def _move(part: Path, path: Path) -> None:
+    """Move a file and what lies beside it and below its folder to another folder, the file last."""
+    files = [file for file in part.parent.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda file: file == part):
+        target = path.parent / file.relative_to(part.parent)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(file, target)
+
+
+def _has_material(thing: Any) -> bool:
+    return any(slot.material is not None for slot in thing.material_slots)
+
+
+def _write(ending: str, path: str, collection: str, materials: bool) -> None:
     if ending == ".obj":
-        bpy.ops.wm.obj_export(filepath=path, collection=collection, export_colors=True, export_materials=False)
+        bpy.ops.wm.obj_export(
+            filepath=path,
+            collection=collection,
+            export_colors=True,
+            export_materials=materials,
+            path_mode="COPY",
+        )
     elif ending == ".stl":
         bpy.ops.wm.stl_export(filepath=path, collection=collection)
     elif ending == ".ply":
         bpy.ops.wm.ply_export(filepath=path, collection=collection, export_colors="SRGB")
-    else:
+    elif ending == ".glb":
+        # Programs multiply a texture with colours of vertices, so a mesh has those only without a material.
         bpy.ops.export_scene.gltf(
             filepath=path,
             collection=collection,
             export_format="GLB",
-            export_materials="NONE",
-            export_vertex_color="ACTIVE",
+            export_vertex_color="MATERIAL",
+            export_all_vertex_colors=False,
         )
+    else:
+        bpy.ops.wm.usd_export(filepath=path, collection=collection, **_copying_textures())
+
+
+def _copying_textures() -> dict[str, Any]:
+    """Return the option of Blender's USD exporter for textures, which Blender 4.3 renamed."""
+    operator: Any = bpy.ops.wm.usd_export
+    known = operator.get_rna_type().properties.keys()
+    return {"export_textures_mode": "NEW"} if "export_textures_mode" in known else {"export_textures": True}

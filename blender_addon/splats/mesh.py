@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from protocol.result.meshes import Mesh, size_of_png
 
 from .columns import COLOUR
-from .display import mesh_material
+from .display import mesh_material, pictures_of
 
 INVENTED = "invented"
 """Face attribute of a surface: whether the face only closes the surface where no camera saw it."""
@@ -54,10 +54,8 @@ def add_surface(collection: Any, name: str, surface: Mesh, colour: tuple[float, 
 def texture_of(data: Any) -> tuple[NDArray[np.float32], bytes] | None:
     """Return the texture of a surface: (u, v) of each corner (C, 2), and its file; None if it has none."""
     layer = data.uv_layers.get(UV)
-    images = [
-        node.image for each in data.materials if each for node in each.node_tree.nodes if node.type == "TEX_IMAGE"
-    ]
-    if layer is None or len(images) != 1 or images[0] is None or images[0].packed_file is None:
+    images = [image for each in data.materials if each for image in pictures_of(each)]
+    if layer is None or len(images) != 1 or images[0].packed_file is None:
         return None
     uv = np.empty((len(data.loops), 2), np.float32)
     layer.data.foreach_get("uv", uv.ravel())

@@ -19,6 +19,7 @@ from mathutils import Vector  # noqa: E402
 
 from blender_addon import panels_result, session  # noqa: E402
 from blender_addon.operators import importing  # noqa: E402
+from blender_addon.operators.export import draw_in_menu  # noqa: E402
 from blender_addon.splats.cameras import photographs_of  # noqa: E402
 from blender_addon.splats.collections import placement_of, shown_as  # noqa: E402
 from blender_addon.splats.colours import confidence_shown, labels_shown  # noqa: E402
@@ -26,7 +27,7 @@ from blender_addon.splats.display import MODIFIER  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from blender_addon.viewport import handler  # noqa: E402
 from blender_addon.viewport.handler import drawing  # noqa: E402
-from tests.blender.addon import draw, registered, says  # noqa: E402
+from tests.blender.addon import Layout, draw, registered, says  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -229,6 +230,9 @@ def test_the_whole_scene_selected_objects_and_meshes_are_exported(tmp_path: Path
     scene = imported(tmp_path / "in", display="MESH")
     drawn = draw("SPLATLIFT_PT_export")
     assert drawn == ["<Selected Objects>", "<Scene without Background>", "<Object as Mesh>", "<Scene as Mesh>"]
+    layout = Layout()
+    draw_in_menu(SimpleNamespace(layout=layout), bpy.context)
+    assert layout.drawn == ["<Gaussians of SplatLift>", "<Meshes of SplatLift>"]
     path = str(tmp_path / "out.ply")
     for choices, count in (
         ({"what": "SCENE"}, len(splats)),

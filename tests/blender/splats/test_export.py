@@ -303,11 +303,14 @@ def test_the_operator_reports_what_was_lost(tmp_path: Path, capsys: pytest.Captu
 def test_a_collection_is_exported_by_blenders_own_exporter(tmp_path: Path) -> None:
     splats = write_example(tmp_path / "in")
     with registered():
-        scene = session.import_folder(tmp_path / "in")
+        scene = session.import_folder(tmp_path / "in", "MESH")
         layers = bpy.context.view_layer.layer_collection.children
         bpy.context.view_layer.active_layer_collection = layers[scene.name].children["mug"]
         assert bpy.ops.collection.exporter_add(name="SPLATLIFT_FH_gaussians") == {"FINISHED"}
-        (exporter,) = scene.children["mug"].exporters
-        exporter.export_properties.filepath = str(tmp_path / "mug.splat")
+        assert bpy.ops.collection.exporter_add(name="SPLATLIFT_FH_meshes") == {"FINISHED"}
+        gaussians, meshes = scene.children["mug"].exporters
+        gaussians.export_properties.filepath = str(tmp_path / "mug.splat")
+        meshes.export_properties.filepath = str(tmp_path / "mug.stl")
         assert bpy.ops.collection.export_all() == {"FINISHED"}
     assert (tmp_path / "mug.splat").stat().st_size == 32 * len(object_of(splats, 1))
+    assert (tmp_path / "mug.stl").stat().st_size == 84 + 4 * 50, "four triangles"
