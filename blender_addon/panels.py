@@ -7,6 +7,7 @@ import bpy
 
 from protocol.errors import Fault
 from protocol.job_request import OPTIONS
+from protocol.messages import MaskModels
 
 from . import options, session, values
 from .client.connection import Connection
@@ -361,8 +362,13 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
     column = layout.column(align=True)
     if found.layout not in (None, PHOTOGRAPHS):
         column.label(text=found.layout, icon="CHECKMARK" if found.problem is None else "ERROR")
-    for text, icon in plan_of(found):
+    known = timer.known_connection
+    models = known.info.masks if known and known.server else None
+    lines, hint = plan_of(found, settings(context), models)
+    for text, icon in lines:
         column.label(text=text, icon=icon)
+    if hint:
+        draw_text(column, context, hint, "INFO")
     column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
     if found.poses_from is not None:
         column.prop(settings(context), "masks_from")
@@ -377,8 +383,14 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
         draw_fault(layout, context, found.problem)
 
 
-def plan_of(found: Survey) -> list[tuple[str, str]]:
-    """Return what was found and what will be computed, each as a text and an icon."""
+def plan_of(found: Survey, chosen: Any, models: MaskModels | None) -> tuple[list[tuple[str, str]], str]:
+    """Return what was found and what will be computed, each as a text and an icon, and how to get a model for masks.
+
+    Args:
+        found: the survey of the folder.
+        chosen: the scene's ``splatlift``.
+        models: the server's models for masks; None if unknown.
+    """
     lines = []
     if found.photographs:
         lines.append((f"{found.photographs} photographs", "IMAGE_DATA"))
@@ -388,10 +400,40 @@ def plan_of(found: Survey) -> list[tuple[str, str]]:
         lines.append((f"{found.masks} masks in {found.mask_folder}", "MOD_MASK"))
     elif found.strays:
         lines.append((f"{found.strays} mask files match no photograph", "ERROR"))
-    if found.masks_from == GEOMETRY:
-        by = "found by geometry" if found.poses_from is None else "by a model, or geometry"
-        lines.append((f"No masks: {by}", "MESH_DATA"))
-    return lines
+    if found.masks_from != GEOMETRY:
+        return lines, ""
+    if found.poses_from is None or chosen.masks_from == "geometry":
+        return [*lines, ("No masks: found by geometry", "MESH_DATA")], ""
+    text, hint = _without_masks(chosen.masks_model, models)
+    return [*lines, (text, "MESH_DATA")], hint
+
+
+def _without_masks(wanted: str, models: MaskModels | None) -> tuple[str, str]:
+    """Return how the server finds objects without masks, and how to get a model if it has none.
+
+    Args:
+        wanted: the name of the chosen model; empty for the server's default.
+        models: as for :func:`plan_of`.
+    """
+    if models is None:
+        return "No masks: by a model, or geometry", ""
+    if not models.installed:
+        without = "The server cannot run mask models. Run pip install 'splatlift[masks]' there."
+        return ("No masks: the model cannot run" if wanted else "No masks: found by geometry"), without
+    named = [model for model in models.models if model.name == wanted]
+    if wanted and not named:
+        return f"No masks: made by {wanted}", ""
+    model = named[0] if named else models.default()
+    if model is not None and model.is_here:
+        return f"No masks: made by {model.title}", ""
+    if not models.models:
+        return "No masks: found by geometry", ""
+    offered = model or models.models[0]
+    hint = (
+        f"{offered.title} is not on the server. Run backend masks SCENE --model {offered.name} there once to download "
+        f"{offered.bytes / 1e6:,.0f} MB."
+    )
+    return ("No masks: the model is missing" if wanted else "No masks: found by geometry"), hint
 
 
 def draw_job(layout: Any, context: Any, job: Job) -> None:

@@ -113,6 +113,35 @@ class Facts(Message):
     problem: Sentence = ""
 
 
+class DescribeMasks(Message):
+    """Client to server: request what makes masks where a capture has none. The answer is :class:`MaskModels`. Feature
+    "masks"."""
+
+
+class MaskModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A segmentation model that the server knows; ``is_here`` is whether its weights are on the server's machine."""
+
+    name: Name
+    title: Name
+    bytes: Count
+    is_here: bool
+
+
+class MaskModels(Message):
+    """Answer to :class:`DescribeMasks`.
+
+    A job without masks and without a named model uses the first model of ``models`` that is on the machine; without
+    one, objects are found by geometry. ``installed`` is whether the package that runs the models is installed.
+    """
+
+    installed: bool
+    models: list[MaskModel] = []
+
+    def default(self) -> MaskModel | None:
+        """Return the model that such a job uses; None for geometry."""
+        return next((model for model in self.models if model.is_here), None)
+
+
 class DescribeMethod(Message):
     """Client to server: request the settings of a method. The answer is :class:`MethodSettings`. Feature "facts"."""
 
@@ -536,6 +565,8 @@ AnyMessage = (
     | Proof
     | Describe
     | Facts
+    | DescribeMasks
+    | MaskModels
     | DescribeMethod
     | MethodSettings
     | Locate

@@ -10,4 +10,5 @@ from backend.segmenter.weights import default_model as default_model
 from backend.segmenter.weights import describe as describe
 from backend.segmenter.weights import find_known as find_known
 from backend.segmenter.weights import find_weights as find_weights
+from backend.segmenter.weights import known_models as known_models
 from backend.segmenter.weights import not_here as not_here

@@ -11,6 +11,7 @@ import msgspec
 from backend.segmenter.catalogue import DEFAULT, KNOWN
 from backend.segmenter.library import is_installed
 from protocol.errors import BadArgument, Unavailable
+from protocol.messages import MaskModel, MaskModels
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -66,6 +67,17 @@ def find_known() -> Weights | None:
     """Return the first model of the catalogue that is completely in the local cache, or None."""
     found = (find_weights(known.name) for known in KNOWN) if is_installed() else ()
     return next((each for each in found if each is not None), None)
+
+
+def known_models() -> MaskModels:
+    """Return the models of the catalogue, and which of them are completely on this machine."""
+    here = {known.name: find_weights(known.name) for known in KNOWN} if is_installed() else {}
+    models = []
+    for known in KNOWN:
+        found = here.get(known.name)
+        size = known.megabytes * 10**6 if found is None else found.bytes
+        models.append(MaskModel(known.name, known.title, size, found is not None))
+    return MaskModels(is_installed(), models)
 
 
 def default_model() -> str:

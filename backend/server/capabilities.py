@@ -16,7 +16,7 @@ import msgspec
 from backend.server.child_process import ChildProcess
 from protocol.errors import BadArgument, Unavailable
 from protocol.field_types import Value
-from protocol.messages import Error, Facts
+from protocol.messages import Error, Facts, MaskModels
 from protocol.settings import Setting
 
 OLD = 60.0
@@ -25,11 +25,13 @@ _MAX = 16 << 20
 
 
 class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the process found: the machine, the settings of each method, and the GPUs by what CUDA calls them."""
+    """What the process found: the machine, the settings of each method, the GPUs by what CUDA calls them, and models
+    of masks."""
 
     facts: Facts
     methods: dict[str, list[Setting]]
     gpus: list[str] = []
+    masks: MaskModels = MaskModels(False)
 
 
 Deliver = Callable[[Found | Error], None]

@@ -38,6 +38,7 @@ from protocol.messages import (
     Correct,
     Corrected,
     Describe,
+    DescribeMasks,
     DescribeMethod,
     Error,
     FileEntry,
@@ -72,7 +73,7 @@ T = TypeVar("T")
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds between two heartbeats that the server sends."""
-FEATURES = ("facts", "options", "overview", "picture", *RESULT_FEATURES, TEXTURES)
+FEATURES = ("facts", "masks", "options", "overview", "picture", *RESULT_FEATURES, TEXTURES)
 """Optional protocol features that this server supports."""
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine, for the user who started them."""
@@ -203,7 +204,7 @@ class Control:
             case GetResult():
                 self._after(self._stored_result(message.job, session.client), received, socket, lambda result: result)
                 return None
-            case Describe() | DescribeMethod():
+            case Describe() | DescribeMasks() | DescribeMethod():
                 self._describe(message, received, socket)
                 return None
             case Locate() if self._is_near(session.client):
@@ -331,8 +332,10 @@ class Control:
 
         self.overviews.ask(deliver, None if whole else session.client)
 
-    def _describe(self, question: Describe | DescribeMethod, received: Received, socket: RouterSocket) -> None:
-        """Send the machine's description or a method's settings, once they are known."""
+    def _describe(
+        self, question: Describe | DescribeMasks | DescribeMethod, received: Received, socket: RouterSocket
+    ) -> None:
+        """Send what is asked of the machine or of a method, once it is known."""
 
         def deliver(found: Found | Error) -> None:
             socket.send(received.peer, _described(found, question), id=received.id)
@@ -472,11 +475,13 @@ def _missing(has: Callable[[str, int], bool], entries: Sequence[FileEntry]) -> G
     return missing
 
 
-def _described(found: Found | Error, question: Describe | DescribeMethod) -> Message:
+def _described(found: Found | Error, question: Describe | DescribeMasks | DescribeMethod) -> Message:
     if isinstance(found, Error):
         return found
     if isinstance(question, Describe):
         return found.facts
+    if isinstance(question, DescribeMasks):
+        return found.masks
     if question.method not in found.methods:
         known = f"Known methods: {', '.join(found.methods)}."
         return Error(BadArgument.code, f"The method {question.method[:100]!r} does not exist.", known[:2000])

@@ -11,6 +11,7 @@ import msgspec
 import psutil
 
 from backend.lift.methods import METHODS
+from backend.segmenter import known_models
 from backend.server.capabilities import Found
 from backend.server.child_pipes import listen, take_stdout
 from protocol.errors import Fault
@@ -23,7 +24,7 @@ def main() -> None:
     listen()
     methods = {name: declare(method.settings) for name, method in METHODS.items()}
     machine = _machine(sys.argv[1])
-    channel.write(msgspec.json.encode(Found(machine, methods, _gpus(machine.device))))
+    channel.write(msgspec.json.encode(Found(machine, methods, _gpus(machine.device), known_models())))
     channel.flush()
 
 

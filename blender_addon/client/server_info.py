@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from protocol.address import Address
-from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings, Welcome
+from protocol.messages import Describe, DescribeMasks, DescribeMethod, Facts, MaskModels, MethodSettings, Welcome
 from protocol.settings import Setting
 
 from .coroutines import Steps
@@ -22,12 +22,14 @@ class ServerInfo:
 
     Attributes:
         facts: about its machine; None until received.
+        masks: the models that make masks where a capture has none; None until received, or if the server is older.
         settings: of each of its methods, as the server declares them.
         local_store: the folder of its store while connected, if it is on this machine.
     """
 
     def __init__(self, changed: Callable[[], object]) -> None:
         self.facts: Facts | None = None
+        self.masks: MaskModels | None = None
         self.settings: dict[str, list[Setting]] = {}
         self.local_store: Path | None = None
         self._changed = changed
@@ -51,7 +53,11 @@ class ServerInfo:
         self._changed()
 
     def refresh(self, dispatcher: Dispatcher, welcome: Welcome) -> Steps[None]:
-        """Request the facts again, because the free memory changes with each job. Raises as :meth:`fetch`."""
-        if "facts" in welcome.features:
-            self.facts = yield from dispatcher.ask(Describe(), Facts)
-            self._changed()
+        """Request the facts and the models again, because they change with time. Raises as :meth:`fetch`."""
+        if "facts" not in welcome.features:
+            return
+        self.facts = yield from dispatcher.ask(Describe(), Facts)
+        self.masks = None
+        if "masks" in welcome.features:
+            self.masks = yield from dispatcher.ask(DescribeMasks(), MaskModels)
+        self._changed()

@@ -17,7 +17,7 @@ from blender_addon.operators import connect, segment  # noqa: E402
 from blender_addon.operators.importing import in_one_undo_step  # noqa: E402
 from blender_addon.timer import BUSY_PERIOD, DRAWING_PERIOD, PERIOD, tick, timer  # noqa: E402
 from protocol.errors import BadScene  # noqa: E402
-from protocol.messages import Cancel, Error, Facts, Hello, MethodInfo, Picture  # noqa: E402
+from protocol.messages import Cancel, Error, Facts, Hello, MaskModel, MaskModels, MethodInfo, Picture  # noqa: E402
 from protocol.ply import read_ply, write_ply  # noqa: E402
 from protocol.pull import CHUNK  # noqa: E402
 from protocol.settings import Setting  # noqa: E402
@@ -318,6 +318,42 @@ def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
     strays = shown(touch(tmp_path / "strays", *JPEGS, "masks/frame_x.png"))
     assert strays[2:5] == ["1 mask files match no photograph", GEOMETRY, "29 files, 0 MB"]
     assert says(strays, "contains no mask with the name of a photograph (first: frame_x.png)")
+
+
+SMALL = MaskModel("owner/small", "Small", 184_000_000, False)
+LARGE = MaskModel("owner/large", "Large", 898_000_000, True)
+BY_GEOMETRY = "No masks: found by geometry"
+
+
+@pytest.mark.parametrize(
+    ("models", "wanted", "line", "hint"),
+    [
+        (MaskModels(True, [SMALL, LARGE]), "", "No masks: made by Large", ""),
+        (MaskModels(True, [SMALL, LARGE]), "owner/other", "No masks: made by owner/other", ""),
+        (MaskModels(True, [SMALL, LARGE]), SMALL.name, "No masks: the model is missing", "--model owner/small"),
+        (
+            MaskModels(True, [SMALL]),
+            "",
+            BY_GEOMETRY,
+            "Small is not on the server. Run backend masks SCENE --model owner/small",
+        ),
+        (MaskModels(True), "", BY_GEOMETRY, ""),
+        (MaskModels(False, [SMALL]), "", BY_GEOMETRY, "Run pip install 'splatlift[masks]' there."),
+        (MaskModels(False, [SMALL]), SMALL.name, "No masks: the model cannot run", "cannot run mask models"),
+    ],
+    ids=["here", "unknown", "missing", "none", "no models", "not installed", "wanted but not installed"],
+)
+def test_how_the_server_makes_missing_masks_is_said(stage, tmp_path, models, wanted, line, hint):
+    stage.server.masks = models
+    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=["facts", "masks"])
+    stage.connect()
+    stage.play(lambda: not stage.connection.requests)
+    bpy.context.scene.splatlift.masks_model = wanted
+    drawn = shown(touch(tmp_path / "plain", *JPEGS))
+    assert drawn[2] == line
+    assert says(drawn[3:-2], hint)
+    bpy.context.scene.splatlift.masks_from = "geometry"
+    assert shown(tmp_path / "plain")[2:4] == [BY_GEOMETRY, "29 files, 0 MB"]
 
 
 def test_what_is_wrong_with_a_capture_is_said_with_a_way_out(stage, tmp_path):

@@ -12,7 +12,7 @@ from transformers.utils.import_utils import BACKENDS_MAPPING
 
 from backend.segmenter.catalogue import DEFAULT, KNOWN
 from backend.segmenter.load import load_segmenter
-from backend.segmenter.weights import default_model, describe, find_known, find_weights
+from backend.segmenter.weights import default_model, describe, find_known, find_weights, known_models
 from protocol.errors import BadArgument, Unavailable
 
 
@@ -66,6 +66,27 @@ def test_a_known_model_of_the_cache_is_the_one_to_use(model, cache):
     put_into_cache(cache, KNOWN[2].name, model("sam2"))
     put_into_cache(cache, KNOWN[7].name, model("edgetam"))
     assert default_model() == KNOWN[2].name
+
+
+def test_the_catalogue_says_which_models_are_here(model, cache):
+    assert known_models().default() is None
+    snapshot = put_into_cache(cache, KNOWN[2].name, model("sam2"))
+    models = known_models()
+    assert models.installed
+    assert [each.name for each in models.models] == [known.name for known in KNOWN]
+    here = models.default()
+    assert here == models.models[2]
+    assert here.bytes == (snapshot / "model.safetensors").stat().st_size
+    assert models.models[0].bytes == KNOWN[0].megabytes * 10**6
+    assert [each.is_here for each in models.models].count(True) == 1
+
+
+def test_without_transformers_no_model_is_here(model, cache, monkeypatch):
+    put_into_cache(cache, KNOWN[2].name, model("sam2"))
+    monkeypatch.setattr("backend.segmenter.weights.is_installed", lambda: False)
+    models = known_models()
+    assert not models.installed
+    assert models.default() is None
 
 
 def test_several_files_of_weights_are_all_needed(model, tmp_path):

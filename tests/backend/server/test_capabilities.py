@@ -15,13 +15,14 @@ from backend.server import silence
 from backend.server.capabilities import Found, check_settings
 from protocol.errors import BadArgument, Unavailable
 from protocol.job_request import JobRequest
-from protocol.messages import Describe, DescribeMethod, Facts, MethodSettings
+from protocol.messages import Describe, DescribeMasks, DescribeMethod, Facts, MaskModel, MaskModels, MethodSettings
 from protocol.settings import Setting, declare
 from tests.backend.server.conftest import Serving
 
 FOUND = Found(
     Facts("cuda", "A device", 3 << 30, 8 << 30),
     {"consensus": [Setting("tau", "Tau", "float", 0.6, 0.0, 1.0), Setting("on", "On", "bool", True)]},
+    masks=MaskModels(True, [MaskModel("owner/model", "Model", 56, True)]),
 )
 
 
@@ -41,6 +42,8 @@ def test_the_facts_are_told_and_then_stand_in_the_welcome(served, connect):
     assert client.welcome.device == "auto"
     assert "facts" in client.welcome.features
     assert client.ask(Describe(), Facts) == FOUND.facts
+    assert "masks" in client.welcome.features
+    assert client.ask(DescribeMasks(), MaskModels) == FOUND.masks
     assert client.ask(DescribeMethod("consensus"), MethodSettings).settings == FOUND.methods["consensus"]
     with pytest.raises(BadArgument, match="method 'magic' does not exist"):
         client.ask(DescribeMethod("magic"), MethodSettings)

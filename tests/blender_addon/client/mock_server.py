@@ -27,6 +27,7 @@ from protocol.messages import (
     Cancel,
     Chunk,
     Describe,
+    DescribeMasks,
     DescribeMethod,
     Error,
     Facts,
@@ -39,6 +40,7 @@ from protocol.messages import (
     Jobs,
     Locate,
     Located,
+    MaskModels,
     Message,
     MethodInfo,
     MethodSettings,
@@ -82,6 +84,7 @@ class MockServer:
         asked: how often each range was asked for.
         jobs: the present state of each job.
         facts, methods, settings: what it declares, the first and the last where its welcome has the feature "facts".
+        masks: its models for masks, where its welcome has the feature "masks".
         features: what its welcome has.
         store: where it says that its files are, if it is asked.
     """
@@ -98,6 +101,7 @@ class MockServer:
         self.jobs: dict[str, Progress] = {}
         self.results: dict[str, Result] = {}
         self.facts = Facts("cpu", "Mock processor", 3 << 30, 8 << 30)
+        self.masks = MaskModels(False)
         self.methods = [MethodInfo("quick", "Quick", "Guesses.")]
         self.settings: dict[str, list[Setting]] = {}
         self.features: list[str] = []
@@ -170,6 +174,8 @@ class MockServer:
                 return Attached()
             case Describe():
                 return self.facts
+            case DescribeMasks():
+                return self.masks
             case DescribeMethod(method):
                 return MethodSettings(method, self.settings.get(method, []))
             case Locate():
