@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from backend.scene import images
+from backend.scene.mask_limits import Size
 from backend.scene.rle import Filled, paint, read_rle, read_scored_rle, rle_size
 from backend.scene.types import VOID
 from protocol.broken_arrays import BROKEN_ARRAY
@@ -51,9 +52,6 @@ GREYS = 0.05
 """Largest share of a lossy image's pixels that are neither black nor white."""
 BROKEN = (*images.BROKEN, *BROKEN_ARRAY, zipfile.BadZipFile)
 """Exceptions of Pillow, numpy and zipfile for files that are truncated or do not match their ending."""
-
-Size = tuple[int, int]
-"""Width and height."""
 
 
 def fits(mask: Size, photograph: Size) -> bool:
@@ -164,7 +162,7 @@ def load_stack(file: Path, photograph: Size | None = None) -> Stack:
     with _explained(file):
         ending = file.suffix.lower()
         if ending == RLE_ENDING:
-            masks, scores = read_scored_rle(file)
+            masks, scores = read_scored_rle(file, photograph)
             width, height = (masks[0].width, masks[0].height) if masks else photograph or (1, 1)
             return Stack(Filled(masks), scores, (height, width))
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
@@ -440,7 +438,7 @@ def _whole_numbers(values: NDArray, file: Path) -> NDArray[np.int64]:
 
 
 def _read_rle(file: Path, photograph: Size | None) -> NDArray[np.int32]:
-    masks = read_rle(file)
+    masks = read_rle(file, photograph)
     if masks:
         return paint(masks, masks[0].height, masks[0].width)
     width, height = photograph or (1, 1)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.images import orientation
-from backend.scene.mask_files import Size, fits, mask_size
+from backend.scene.mask_files import fits, mask_size
+from backend.scene.mask_limits import Size
 from backend.scene.types import View
 from protocol.errors import BadMask
 

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.lens import undistort_mask
-from backend.scene.mask_files import Size, load_ids, load_stack, may_overlap
+from backend.scene.mask_files import load_ids, load_stack, may_overlap
 from backend.scene.mask_fit import check_fit, turned_back
+from backend.scene.mask_limits import Size, check_layers
 from backend.scene.mask_scores import read_scores
 from backend.scene.types import VOID, View
 from protocol.errors import BadMask
@@ -116,17 +117,20 @@ def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
         slices = [load_ids(part, photograph) > 0 for part in parts]
         if len({part.shape for part in slices}) > 1:
             raise BadMask(f"The masks of one photograph, {file} and others, have different sizes.")
-        return layered(slices, read_scores(parts), file)
+        return layered(slices, read_scores(parts), file, photograph)
     if not may_overlap(file):
         return MaskSet(load_ids(file, photograph)[None])
     stack = load_stack(file, photograph)
     if not len(stack.slices):
         return MaskSet(np.zeros((1, *stack.shape), np.int32), stack.scores)
-    return layered(stack.slices, stack.scores, file)
+    return layered(stack.slices, stack.scores, file, photograph)
 
 
 def layered(
-    slices: Sequence[NDArray] | NDArray, scores: NDArray[np.float32] | None, file: Path | str = "of the view"
+    slices: Sequence[NDArray] | NDArray,
+    scores: NDArray[np.float32] | None,
+    file: Path | str = "of the view",
+    photograph: Size | None = None,
 ) -> MaskSet:
     """Return masks as layers: the largest first, each in the first layer in which it overlaps no other mask.
 
@@ -134,9 +138,10 @@ def layered(
         slices: N masks (H, W), at least one; non-zero pixels are inside.
         scores: (N,) float32 or None.
         file: for error messages.
+        photograph: width and height, which limit the memory for masks of another size.
 
     Raises:
-        BadMask: if more than :data:`MOST_LAYERS` masks overlap.
+        BadMask: if more than :data:`MOST_LAYERS` masks overlap, or the layers have too many pixels.
     """
     shape = slices[0].shape
     area = np.array([np.count_nonzero(part) for part in slices])
@@ -164,6 +169,7 @@ def layered(
                     f"The mask {file} holds more than {MOST_LAYERS} masks that overlap.",
                     "Write fewer levels of parts.",
                 )
+            check_layers(file, (shape[1], shape[0]), len(layers) + 1, MOST_LAYERS, photograph)
             layers.append(np.zeros(shape, np.int32))
         layers[place].ravel()[inside] = i + 1
     if not layers:

@@ -19,10 +19,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.scene.mask_limits import Size, check_pixels
 from protocol.errors import BadMask
 
 MAX_BYTES = 1 << 28
-MAX_PIXELS = 1 << 28
+MAX_DECODED = 1 << 35
+"""Most pixels of all masks of a file together, which limits the time to decode them."""
 LARGEST_SCORE = 1e6
 _HEAD = 1 << 16
 _SIZE = re.compile(rb'"size"\s*:\s*\[\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\]')
@@ -86,16 +88,21 @@ def rle_size(file: Path) -> tuple[int, int] | None:
     return (masks[0].width, masks[0].height) if masks else None
 
 
-def read_rle(file: Path) -> list[Instance]:
+def read_rle(file: Path, photograph: Size | None = None) -> list[Instance]:
     """Return the masks of a file in order, all of one size.
 
+    Args:
+        file: the mask file.
+        photograph: width and height of its photograph, which limit the size of the masks.
+
     Raises:
-        BadMask: if the file does not have this format, or counts do not sum up to the size of their mask.
+        BadMask: if the file does not have this format, counts do not sum up to the size of their mask, or the masks
+            have too many pixels.
     """
-    return _instances(_items(_content(file), file), file)
+    return _instances(_items(_content(file), file), file, photograph)
 
 
-def read_scored_rle(file: Path) -> tuple[list[Instance], NDArray[np.float32] | None]:
+def read_scored_rle(file: Path, photograph: Size | None = None) -> tuple[list[Instance], NDArray[np.float32] | None]:
     """As :func:`read_rle`, with the (N,) float32 scores of the masks; None if they have no scores.
 
     A score is ``score``, or ``predicted_iou`` times ``stability_score``, or one of these two.
@@ -111,7 +118,7 @@ def read_scored_rle(file: Path) -> tuple[list[Instance], NDArray[np.float32] | N
             f"The mask {file} holds {len(scores)} masks, but only {len(known)} have a score.",
             "Give every mask a score, or remove all scores.",
         )
-    return _instances(items, file), np.array(known, np.float32) if known else None
+    return _instances(items, file, photograph), np.array(known, np.float32) if known else None
 
 
 def _content(file: Path) -> Any:
@@ -123,8 +130,14 @@ def _content(file: Path) -> Any:
         raise BadMask(f"The mask {file} cannot be read as JSON: {error}.") from error
 
 
-def _instances(items: list[Any], file: Path) -> list[Instance]:
-    masks = [_instance(_runs(item), file) for item in items]
+def _instances(items: list[Any], file: Path, photograph: Size | None) -> list[Instance]:
+    masks = [_instance(_runs(item), file, photograph) for item in items]
+    if len(masks) * max((mask.height * mask.width for mask in masks), default=0) > MAX_DECODED:
+        raise BadMask(
+            f"The mask {file} holds {len(masks)} masks of {masks[0].width} x {masks[0].height} pixels, which are too "
+            "many to decode.",
+            "Write fewer masks, or smaller ones.",
+        )
     if len({(mask.height, mask.width) for mask in masks}) > 1:
         raise BadMask(f"The mask {file} contains masks of different sizes.", "Write masks of one size per file.")
     return masks
@@ -139,25 +152,27 @@ def paint(masks: list[Instance], height: int, width: int) -> NDArray[np.int32]:
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 
-def runs_of(mask: NDArray[np.bool_]) -> list[int]:
-    """Return the run lengths of a mask (H, W), the first one outside."""
+def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the run lengths (R,) of a mask (H, W), the first one outside."""
     flat = mask.ravel(order="F")
     ends = np.flatnonzero(np.diff(flat, prepend=False))
-    return np.diff(ends, prepend=0, append=flat.size).tolist()
+    return np.diff(ends, prepend=0, append=flat.size)
 
 
-def pack_counts(counts: list[int]) -> str:
-    """Return run lengths as COCO's string, which :func:`unpack_counts` reads."""
-    characters = []
-    for i, count in enumerate(counts):
-        value = count - counts[i - 2] if i > 2 else count
-        more = True
-        while more:
-            bits = value & 31
-            value >>= 5
-            more = value != (-1 if bits & 16 else 0)
-            characters.append(chr(bits + 32 * more + 48))
-    return "".join(characters)
+def pack_counts(counts: NDArray[np.int64]) -> str:
+    """Return run lengths (R,) as COCO's string, which :func:`unpack_counts` reads."""
+    values = counts.copy()
+    values[3:] -= counts[1:-2]
+    columns = []
+    alive = np.ones(len(values), bool)
+    while alive.any():
+        low = values & 31
+        values = values >> 5
+        # The last character's highest bit is the sign.
+        done = np.where(low & 16, values == -1, values == 0)
+        columns.append(np.where(alive, low + np.where(done, 0, 32) + 48, 0).astype(np.uint8))
+        alive = alive & ~done
+    return np.stack(columns, axis=1).tobytes().replace(b"\0", b"").decode("ascii") if columns else ""
 
 
 def _items(content: Any, file: Path) -> list[Any]:
@@ -186,17 +201,18 @@ def _score(item: Any, file: Path) -> float | None:
     return math.prod(values) if values else None
 
 
-def _instance(item: Any, file: Path) -> Instance:
+def _instance(item: Any, file: Path, photograph: Size | None) -> Instance:
     try:
         runs = msgspec.convert(item, _Runs)
     except msgspec.ValidationError as error:
         raise _no_runs(file) from error
     height, width = runs.size
+    check_pixels(file, (width, height), photograph)
     # Invalid strings become empty counts, which are then rejected.
     counts = (unpack_counts(runs.counts) or []) if isinstance(runs.counts, str) else runs.counts
     pixels = height * width
     is_filled = sum(counts) == pixels and all(0 <= count <= pixels for count in counts)
-    if not (height > 0 and width > 0 and pixels <= MAX_PIXELS and is_filled):
+    if not (height > 0 and width > 0 and is_filled):
         raise BadMask(
             f"The mask {file} contains run lengths that do not match {width} x {height} pixels.",
             "Write the file again.",

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.mask_fit import turned_back
-
-BITS = 5
-"""Bits of a number per character of COCO's string; a sixth bit says whether more follow."""
+from backend.scene.rle import pack_counts, runs_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def as_record(found: ScoredMask, turn: int) -> MaskRecord:
     """
     mask = turned_back(found.mask, turn)
     return MaskRecord(
-        runs_of(mask),
+        as_runs(mask),
         int(np.count_nonzero(mask)),
         _rounded(found.predicted_iou),
         _rounded(found.stability_score),
@@ -73,33 +71,9 @@ def as_record(found: ScoredMask, turn: int) -> MaskRecord:
     )
 
 
-def runs_of(mask: NDArray[np.bool_]) -> Runs:
+def as_runs(mask: NDArray[np.bool_]) -> Runs:
     """Return the run lengths of an (H, W) mask."""
-    flat = mask.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate(([0], changes, [flat.size])))
-    if flat[0]:
-        counts = np.concatenate(([0], counts))
-    return Runs((mask.shape[0], mask.shape[1]), pack_counts(counts))
-
-
-def pack_counts(counts: NDArray[np.int64]) -> str:
-    """Return run lengths as COCO's string, the inverse of :func:`backend.scene.rle.unpack_counts`.
-
-    From the fourth length on, the difference to the one two before is stored (cocoapi, ``maskApi.c``).
-    """
-    values = np.asarray(counts, np.int64).copy()
-    values[3:] -= counts[1:-2]
-    columns = []
-    alive = np.ones(len(values), bool)
-    while alive.any():
-        low = values & 31
-        values = values >> BITS
-        # The last character's highest bit is the sign.
-        done = np.where(low & 16, values == -1, values == 0)
-        columns.append(np.where(alive, low + np.where(done, 0, 32) + 48, 0).astype(np.uint8))
-        alive = alive & ~done
-    return np.stack(columns, axis=1).tobytes().replace(b"\0", b"").decode("ascii") if columns else ""
+    return Runs((mask.shape[0], mask.shape[1]), pack_counts(runs_of(mask)))
 
 
 def _rounded(score: float | None) -> float | None:

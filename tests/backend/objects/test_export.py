@@ -200,7 +200,7 @@ def test_run_lengths_come_back():
         for share in (0.0, 0.01, 0.5, 1.0):
             mask = rng.random(shape) < share
             runs = runs_of(mask)
-            assert unpack_counts(pack_counts(runs)) == runs
+            assert unpack_counts(pack_counts(runs)) == runs.tolist()
             expected = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
             assert pack_counts(runs).encode() == expected
 

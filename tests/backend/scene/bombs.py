@@ -47,6 +47,16 @@ def png(path: Path, width: int, height: int) -> Path:
     return path
 
 
+def rle(path: Path, side: int, count: int = 1) -> Path:
+    """Masks of run lengths in some bytes, each the first half of the one before it."""
+    masks = [
+        {"size": [side, side], "counts": [0, side * side >> number, side * side - (side * side >> number)]}
+        for number in range(count)
+    ]
+    path.write_text(json.dumps(masks))
+    return path
+
+
 def spz(path: Path, gaussians: int) -> Path:
     """Version 4 of zeros: zstd packs a hundred megabytes of them into ten kilobytes."""
     import zstandard

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from backend.scene.images import image_size, read_pixels
-from backend.scene.mask_files import load_ids, mask_size
+from backend.scene.mask_files import load_ids, load_stack, mask_size
+from backend.scene.mask_sets import layered
 from backend.scene.points import read_points
 from protocol.errors import Fault
 from protocol.formats.read import read_splats
@@ -31,6 +32,17 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object], str]] =
     "png photograph": (lambda f: bombs.png(f / "a.png", 13000, 13000), read_pixels, "169,000,000 bytes of data in 1,"),
     "png photograph, its size": (lambda f: bombs.png(f / "a.png", 13000, 13000), image_size, "fill the memory"),
     "png mask": (lambda f: bombs.png(f / "a.png", 13000, 13000), load_ids, "169,000,000 bytes of data in 1,"),
+    "rle": (lambda f: bombs.rle(f / "a.json", 16000), load_ids, "16000 x 16000 pixels; at most 134,217,728"),
+    "rle of a small photograph": (
+        lambda f: bombs.rle(f / "a.json", 6000),
+        lambda file: load_ids(file, (640, 480)),
+        "6000 x 6000 pixels; at most 19,660,800",
+    ),
+    "rle, many masks": (
+        lambda f: bombs.rle(f / "a.json", 4000, 2200),
+        lambda file: load_stack(file, (4000, 4000)),
+        "2200 masks of 4000 x 4000 pixels",
+    ),
     "spz": (lambda f: bombs.spz(f / "a.spz", 1_000_000), read_splats, "declares 65,000,000 bytes of data in"),
     "sog": (lambda f: bombs.sog(f / "a.sog", 1000), read_splats, "declares 20,000,000 bytes of data in"),
     "points": (lambda f: bombs.points(f / "a.ply", 10**9), read_points, "declares 1000000000 rows of vertex in"),
@@ -49,6 +61,13 @@ def test_it_is_refused_before_memory_is_taken(name, tmp_path):
     finally:
         tracemalloc.stop()
     assert str(file) in str(caught.value)
+
+
+def test_masks_larger_than_their_photograph_may_not_fill_the_memory_with_layers(tmp_path):
+    stack = load_stack(bombs.rle(tmp_path / "a.json", 2048, 6), (64, 64))
+    with pytest.raises(Fault, match="has 5 or more layers of 2048 x 2048 pixels; at most 16,777,216"):
+        layered(stack.slices, stack.scores, "a.json", (64, 64))
+    assert len(layered(stack.slices, stack.scores, "a.json", (1024, 1024)).layers) == 6
 
 
 def test_files_that_are_merely_well_packed_are_read(tmp_path):

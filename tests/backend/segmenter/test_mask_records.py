@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backend.scene.mask_files import load_ids
 from backend.scene.mask_fit import turned_back
-from backend.scene.rle import read_rle, unpack_counts
-from backend.segmenter.mask_records import ScoredMask, as_record, pack_counts, runs_of
+from backend.scene.rle import pack_counts, read_rle, unpack_counts
+from backend.segmenter.mask_records import ScoredMask, as_record, as_runs
 from backend.segmenter.run import upright
 
 
@@ -38,7 +38,7 @@ def test_masks_are_read_back_as_they_were(tmp_path, start):
     assert (load_ids(file) == mask).all()
     assert read_rle(file)[0].area == found.area == mask.sum()
     assert json.loads(file.read_text())[0] == {
-        "segmentation": {"size": [7, 11], "counts": runs_of(mask).counts},
+        "segmentation": {"size": [7, 11], "counts": as_runs(mask).counts},
         "area": int(mask.sum()),
         "predicted_iou": 0.9124,
         "stability_score": 1.0,
@@ -46,8 +46,8 @@ def test_masks_are_read_back_as_they_were(tmp_path, start):
 
 
 def test_a_full_and_an_empty_mask_have_one_run():
-    assert unpack_counts(runs_of(np.ones((3, 4), bool)).counts) == [0, 12]
-    assert unpack_counts(runs_of(np.zeros((3, 4), bool)).counts) == [12]
+    assert unpack_counts(as_runs(np.ones((3, 4), bool)).counts) == [0, 12]
+    assert unpack_counts(as_runs(np.zeros((3, 4), bool)).counts) == [12]
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -56,7 +56,7 @@ def test_a_mask_of_the_upright_photograph_is_written_of_the_stored_one(turn):
     seen = upright(np.stack([stored] * 3, axis=2), turn)[..., 0]
     assert (turned_back(seen.astype(np.int32), turn) == stored).all()
     found = as_record(ScoredMask(seen == 6), turn)
-    assert found.segmentation == runs_of(stored == 6)
+    assert found.segmentation == as_runs(stored == 6)
 
 
 def test_an_orientation_of_6_is_turned_to_the_right():
