@@ -1,7 +1,7 @@
 """The side panel in the 3D view. It only draws known state and never accesses network or disk."""
 
 import textwrap
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import bpy
 
@@ -14,6 +14,7 @@ from .client.connection import Connection
 from .client.job import Job
 from .client.rate import format_duration
 from .client.survey import GEOMETRY, PHOTOGRAPHS, Survey
+from .drawing import Draws
 from .editing.parts import points_of
 from .panels_level import draw_level
 from .preferences import PACKAGE, address, pairing, preferences
@@ -53,17 +54,12 @@ PICTURE = 5.0
 LOCAL = {"starting": "Starting the server", "stopping": "Stopping the server"}
 
 
-class SidePanel:
+class SidePanel(Draws):
     """Base of all panels in the side bar of the 3D view."""
 
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = CATEGORY
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
 
 
 class ScenePanel(SidePanel):
@@ -298,7 +294,7 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         return [self.bitflag_filter_item if each else 0 for each in ours], places
 
 
-class SPLATLIFT_MT_method(bpy.types.Menu):
+class SPLATLIFT_MT_method(Draws, bpy.types.Menu):
     """Methods of the server."""
 
     bl_label = "Method"
@@ -310,19 +306,19 @@ class SPLATLIFT_MT_method(bpy.types.Menu):
             _choice(self.layout, "scene.splatlift.method", method.name, method.title)
 
 
-class SPLATLIFT_MT_choice(bpy.types.Menu):
+class SPLATLIFT_MT_choice(Draws, bpy.types.Menu):
     """Values of the setting."""
 
     bl_label = "Value"
 
     def draw(self, context: Any) -> None:
-        value, layout = context.splatlift_value, cast(Any, self.layout)
+        value = context.splatlift_value
         for choice in value.choices.split("\n"):
-            button = layout.operator("splatlift.choose_value", text=choice)
+            button = self.layout.operator("splatlift.choose_value", text=choice)
             button.method, button.setting, button.choice = value.method, value.name, choice
 
 
-class SPLATLIFT_MT_scene(bpy.types.Menu):
+class SPLATLIFT_MT_scene(Draws, bpy.types.Menu):
     """The imported scenes."""
 
     bl_label = "Scene"

@@ -6,7 +6,6 @@ Weights are read as in :mod:`backend.segmenter`: from this machine, safetensors 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.segmenter.boxes import best_of_each
+from backend.segmenter.catalogue import Known
 from backend.segmenter.devices import half_precision
 from backend.segmenter.kinds import Kind, kind_of, read_config
 from backend.segmenter.library import first_line, is_installed, no_network, transformers
@@ -32,16 +32,6 @@ LEAST_SCORE = {"grounding-dino": 0.25, "mm-grounding-dino": 0.2, "owlvit": 0.1, 
 """Least score of a box, the defaults of the publishers."""
 BOX_OVERLAP = 0.7
 """IoU from which two boxes of one word are the same detection."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """A detector on the hub: name, title in papers, size of the weights in 10^6 bytes, licence, as published."""
-
-    name: str
-    title: str
-    megabytes: int
-    licence: str
 
 
 KNOWN = (

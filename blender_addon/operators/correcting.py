@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
@@ -16,6 +16,7 @@ from protocol.messages import Correct
 from .. import session
 from ..client.correction import Correction, correct
 from ..client.selection import job_of
+from ..drawing import Draws
 from ..editing.corrected import Asked, apply_correction, check_conflicts, names_in
 from ..editing.parts import scene_of
 from ..timer import timer
@@ -34,7 +35,15 @@ _imported: dict[str, str] = {}
 undo reverts the scene's own ``version``, also to none; the server then has to go on from this one."""
 
 
-class CorrectingOperator(EditOperator):
+class ShowsChanges(Draws):
+    """What operators share that show what a correction changes in a dialog."""
+
+    def draw(self, context: Any) -> None:
+        for line in getattr(self, "lines", []):
+            self.layout.label(text=line, translate=False)
+
+
+class CorrectingOperator(ShowsChanges, EditOperator):
     """What edits share that can be extended to everything like it.
 
     Their ``execute`` calls :func:`take` with :meth:`asked` if ``and_alike`` is set. Without a window there is no
@@ -47,12 +56,6 @@ class CorrectingOperator(EditOperator):
         options={"SKIP_SAVE"},
     )
 
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
-
     def asked(self, context: Any) -> Asked:
         """Return what the edit asks of the server."""
         raise NotImplementedError
@@ -63,22 +66,13 @@ class CorrectingOperator(EditOperator):
     def execute(self, context: Any) -> Outcome:
         raise NotImplementedError
 
-    def draw(self, context: Any) -> None:
-        for line in getattr(self, "lines", []):
-            self.layout.label(text=line, translate=False)
 
-
-class SPLATLIFT_OT_undo_correction(bpy.types.Operator):
+class SPLATLIFT_OT_undo_correction(ShowsChanges, bpy.types.Operator):
     """Take back the last correction of the scene that was made with everything like it"""
 
     bl_idname = "splatlift.undo_correction"
     bl_label = "Undo Last Correction"
     bl_options = {"REGISTER", "UNDO"}
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -93,10 +87,6 @@ class SPLATLIFT_OT_undo_correction(bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         return take(self, need_scene(context), None)
-
-    def draw(self, context: Any) -> None:
-        for line in getattr(self, "lines", []):
-            self.layout.label(text=line, translate=False)
 
 
 def confirm(operator: Any, context: Any) -> Outcome:

@@ -3,7 +3,7 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
@@ -11,6 +11,7 @@ from protocol.errors import NotFound
 from protocol.lists import first_of
 
 from .. import session
+from ..drawing import Draws
 from ..editing.assign import assign, assign_to_background
 from ..editing.corrected import Asked, assigned, separate
 from ..editing.floaters import GAP, LARGEST, remove_floaters
@@ -165,15 +166,10 @@ class SPLATLIFT_OT_remove_floaters(EditOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_MT_assign(bpy.types.Menu):
+class SPLATLIFT_MT_assign(Draws, bpy.types.Menu):
     """Objects that the selection can be assigned to."""
 
     bl_label = "Assign to Object"
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """The layout to draw in; never None while drawing."""
 
     def draw(self, context: Any) -> None:
         scene = shown_scene(context)

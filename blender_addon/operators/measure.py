@@ -3,7 +3,7 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bmesh
 import bpy
@@ -11,6 +11,7 @@ from mathutils import Vector
 
 from protocol.errors import BadArgument
 
+from ..drawing import Draws
 from ..editing.real_size import set_real_distance
 from ..settings import settings
 from .edit_targets import need_scene
@@ -31,7 +32,7 @@ class SPLATLIFT_OT_start_measuring(OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_set_real_distance(OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_set_real_distance(Draws, OfScene, bpy.types.Operator):
     """Scale the scene so that a distance has its real length: between two selected vertices, two selected objects, \
 or the first measured point and the 3D cursor"""
 
@@ -43,11 +44,6 @@ or the first measured point and the 3D cursor"""
     length: bpy.props.FloatProperty(
         name="Real Length", description="Real distance between the two points, in metres", min=0.0, unit="LENGTH"
     )
-    if TYPE_CHECKING:
-
-        @property
-        def layout(self) -> Any:
-            """Blender's, which is always there while something is drawn."""
 
     def invoke(self, context: Any, event: Any) -> Outcome:
         found = measured(context)
