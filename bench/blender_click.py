@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import bpy
 import numpy as np
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from backend.scene.types import Camera
 from backend.select import open_result
-from bench.interaction_select import ClickPlace, click_places, cut, spread
+from bench.interaction_select import ClickPlace, Count, HeldOut, PixelSeed, Room, click_places, cut, spread
 from blender_addon import session
 from blender_addon.picking.clicking import Clicks
 from blender_addon.picking.prepared import prepared
@@ -90,12 +90,7 @@ def click_all(
     return names, first, again
 
 
-def main(
-    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
-    result: Annotated[Path, typer.Argument(help="A result of it, with held-out views.")],
-    seed: Annotated[int, typer.Option(help="Of the pixels.")] = 0,
-    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
-) -> None:
+def main(room: Room, result: HeldOut, seed: PixelSeed = 0, count: Count = 200) -> None:
     """Click objects at random pixels, in Blender."""
     opened = open_result(result)
     places = click_places(room, result, opened, seed, count)

@@ -53,6 +53,12 @@ from protocol.splats import Splats
 
 ABSENT = "absent"
 
+Room = Annotated[Path, typer.Argument(metavar="ROOM", help="A scene with exact ids.")]
+Made = Annotated[Path, typer.Argument(metavar="RESULT", help="A result of it.")]
+HeldOut = Annotated[Path, typer.Argument(metavar="RESULT", help="A result of it, with held-out views.")]
+PixelSeed = Annotated[int, typer.Option(help="Of the pixels.")]
+Count = Annotated[int, typer.Option(help="Number of clicks.")]
+
 app = typer.Typer(pretty_exceptions_enable=False)
 
 
@@ -78,8 +84,8 @@ def one_view(word: str, view: Shown, picture: NDArray[np.uint8], detector: Simul
 
 @app.command()
 def words(
-    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
-    result: Annotated[Path, typer.Argument(help="A result of it.")],
+    room: Room,
+    result: Made,
     seed: Annotated[int, typer.Option(help="Of the detector.")] = 0,
     trials: Annotated[int, typer.Option(help="Words for objects, and words that match nothing.")] = 200,
 ) -> None:
@@ -167,12 +173,7 @@ def spread(milliseconds: Sequence[float]) -> str:
 
 
 @app.command()
-def clicks(
-    room: Annotated[Path, typer.Argument(help="A scene with exact ids.")],
-    result: Annotated[Path, typer.Argument(help="A result of it, with held-out views.")],
-    seed: Annotated[int, typer.Option(help="Of the pixels.")] = 0,
-    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
-) -> None:
+def clicks(room: Room, result: HeldOut, seed: PixelSeed = 0, count: Count = 200) -> None:
     """Click objects at random pixels."""
     opened = open_result(result)
     places = click_places(room, result, opened, seed, count)
@@ -198,7 +199,7 @@ def clicks(
 def parts(
     objects: Annotated[int, typer.Option(help="Objects of the scene.")] = 25,
     seed: Annotated[int, typer.Option(help="Of the scene, its masks and the pixels.")] = 0,
-    count: Annotated[int, typer.Option(help="Number of clicks.")] = 200,
+    count: Count = 200,
 ) -> None:
     """Click the halves of objects: first the object, then the part."""
     case = made_case(objects, "halves", seed)

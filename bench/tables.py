@@ -124,13 +124,10 @@ def lerf_mask(
     detections: Detections = None,
 ) -> None:
     """LERF-Mask: mean IoU and boundary IoU of the masks that prompts name, views outside images_train held out."""
+    request = JobRequest(masks=masks, method=method, test_views="own", device=device, seed=seed, meshes=False)
     found = {}
     for scene in scenes_below(root, ("sparse", "images_train", "test_mask")):
-        request = JobRequest(masks=masks, method=method, test_views="own", device=device, seed=seed, meshes=False)
-        result = out / scene.name
-        seconds = run(scene, result, request)
-        chosen = result / "prompts"
-        write_prompt_masks(result, scene, scene / "test_mask", detections and detections / scene.name, chosen)
+        chosen, seconds = prompt_masks(scene, out / scene.name, request, "test_mask", detections)
         score = score_lerf_mask(chosen, scene)
         found[scene.name] = OurMasks(100 * score.mean_iou, 100 * score.mean_boundary_iou, seconds)
     console().print(masks_table("LERF-Mask", LERF_MASK, found, one_view_note(detections)))
@@ -147,15 +144,27 @@ def ovs(
     detections: Detections = None,
 ) -> None:
     """3D-OVS: mean IoU of the masks of named classes, annotated views held out."""
+    request = JobRequest(masks=masks, method=method, test_views="own", device=device, seed=seed, meshes=False)
     found = {}
     for scene in scenes_below(root, ("sparse", "segmentations")):
-        request = JobRequest(masks=masks, method=method, test_views="own", device=device, seed=seed, meshes=False)
-        result = out / scene.name
-        seconds = run(scene, result, request)
-        chosen = result / "prompts"
-        write_prompt_masks(result, scene, scene / "segmentations", detections and detections / scene.name, chosen)
+        chosen, seconds = prompt_masks(scene, out / scene.name, request, "segmentations", detections)
         found[scene.name] = OurMasks(100 * score_ovs(chosen, scene).mean_iou, None, seconds)
     console().print(masks_table("3D-OVS", OVS, found, one_view_note(detections)))
+
+
+def prompt_masks(
+    scene: Path, result: Path, request: JobRequest, truth: str, detections: Path | None
+) -> tuple[Path, float]:
+    """Segment a scene and write the masks that its prompts name; return their folder and the seconds of the result.
+
+    Args:
+        truth: the folder of the scene with the true masks.
+        detections: boxes of a text detector, by scene; None if the truth of one view replaces it.
+    """
+    seconds = run(scene, result, request)
+    chosen = result / "prompts"
+    write_prompt_masks(result, scene, scene / truth, detections and detections / scene.name, chosen)
+    return chosen, seconds
 
 
 def one_view_note(detections: Path | None) -> str:

@@ -45,21 +45,11 @@ from backend.lift.embedding.clustering import cluster_centroids
 from backend.lift.unic_lift.decode import bits, by_bits, decode, frequent_codes, nearest_codes
 from backend.lift.unic_lift.settings import CODES, UnicLiftSettings
 from backend.lift.unic_lift.trained import Trained
-from bench.ablations import SCALES, SHARES, fewer_masks, smaller_masks
+from bench.ablations import LOSSES, SCALES, SHARES, fewer_masks, smaller_masks
 from bench.experiments.code_map import Blend
 from bench.lift import Bench, Case, Settings, exact_labels, made_case, room_case, scene_size
 
 BITS: Settings = {"decode": "bits"}
-
-LOSSES: dict[str, tuple[Settings, str]] = {
-    "cluster + 3D (Abl. 1)": ({"lambda_triplet": 0.0}, "88.0"),
-    "cluster (Abl. 2)": ({"lambda_triplet": 0.0, "lambda_3d": 0.0}, "83.7"),
-    "cluster + triplet (Abl. 3)": ({"lambda_3d": 0.0}, "89.0"),
-    # So small a rate leaves W the unit matrix that it starts near: no layer before the triplets.
-    "all, no linear layer": ({"projection_rate": 1e-12}, "88.0"),
-    "all": ({}, "89.0"),
-}
-"""Settings, and the PQ^scene of the paper's Table 4 on Replica."""
 
 DEFAULTS = UnicLiftSettings()
 
@@ -189,11 +179,12 @@ First = Annotated[int, typer.Option(help="Seed of the first scene.")]
 Size = Annotated[int | None, typer.Option(help="Height and width of views; default: as each number of objects needs.")]
 Count = Annotated[int | None, typer.Option(help="Gaussians per scene; default: as many as the objects need.")]
 Views = Annotated[int, typer.Option(help="Training views.")]
+Noise = Annotated[str, typer.Option(help=f"Errors of the masks: one of {', '.join(PROFILES)}.")]
 Results = Annotated[Path | None, typer.Option(help="JSON file for the rows.")]
 
 
 def cases(
-    objects: int, first: int, seeds: int, size: int | None, gaussians: int | None, views: int, noise: str = "detector"
+    objects: int, first: int, seeds: int, size: int | None, gaussians: int | None, views: int, noise: str
 ) -> Iterator[Case]:
     for seed in range(first, first + seeds):
         yield made_case(objects, *scene_size(gaussians, size, views, objects), noise, seed)
@@ -209,16 +200,24 @@ def on_made_scenes(measure: Callable[[Rows, Case], None]) -> Callable[..., None]
         size: Size = None,
         gaussians: Count = None,
         views: Views = 80,
+        noise: Noise = "detector",
         results: Results = None,
     ) -> None:
         rows = Rows(results)
-        for case in cases(objects, first_seed, seeds, size, gaussians, views):
+        for case in cases(objects, first_seed, seeds, size, gaussians, views, noise):
             measure(rows, case)
         rows.show()
 
     # Not functools.wraps: typer would then read the options of the wrapped function.
     command.__name__, command.__doc__ = measure.__name__, measure.__doc__
     return command
+
+
+@app.command()
+@on_made_scenes
+def scenes(rows: Rows, case: Case) -> None:
+    """Decode made scenes by bits."""
+    add_all(rows, case)
 
 
 def add_all(rows: Rows, case: Case) -> None:
@@ -229,24 +228,6 @@ def add_all(rows: Rows, case: Case) -> None:
     codes = add_decodes(rows, bench, {})
     rows.add(case, "Gaussians, plain", codes.gaussians(0.0), codes.seconds)
     rows.add(case, "Gaussians, lookup", codes.gaussians(float(CODES["rare_codes"])), codes.seconds)
-
-
-@app.command()
-def scenes(
-    objects: Objects = 25,
-    seeds: Seeds = 3,
-    first_seed: First = 100,
-    size: Size = None,
-    gaussians: Count = None,
-    views: Views = 80,
-    noise: Annotated[str, typer.Option(help=f"One of {', '.join(PROFILES)}.")] = "detector",
-    results: Results = None,
-) -> None:
-    """Decode made scenes by bits."""
-    rows = Rows(results)
-    for case in cases(objects, first_seed, seeds, size, gaussians, views, noise):
-        add_all(rows, case)
-    rows.show()
 
 
 @app.command()
@@ -360,9 +341,10 @@ def kinds(
     size: Size = None,
     gaussians: Count = None,
     views: Views = 80,
+    noise: Noise = "detector",
 ) -> None:
     """Say what false codes are, with none of the changes and with all."""
-    for case in cases(objects, first_seed, seeds, size, gaussians, views):
+    for case in cases(objects, first_seed, seeds, size, gaussians, views, noise):
         bench = Bench(case)
         table = Table("training, codes", "codes", "% of pixels", "% of these at outlines", "% one bit from its object")
         for name in ("none of the changes", "all changes"):

@@ -156,6 +156,16 @@ def state() -> dict[str, Any]:
     }
 
 
+def undo_and_redo(history: list[dict[str, Any]]) -> None:
+    """Undo every step and redo it; the content must be that of ``history``, the states at the steps, each time."""
+    for before in reversed(history[:-1]):
+        assert bpy.ops.ed.undo() == {"FINISHED"}
+        assert state() == before
+    for after in history[1:]:
+        assert bpy.ops.ed.redo() == {"FINISHED"}
+        assert state() == after
+
+
 def attributes_of(data: Any) -> dict[str, str]:
     """A hash of each attribute's bytes, by name."""
     if getattr(data, "is_editmode", False):

@@ -18,7 +18,7 @@ from blender_addon.editing.remove import delete_selection  # noqa: E402
 from blender_addon.operators.edit_targets import targets  # noqa: E402
 from blender_addon.splats.attributes import read_splats  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
-from tests.blender.clumps import REAL, part, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.clumps import REAL, part, pick_parts, state, undo_and_redo, write_clumps  # noqa: E402
 from tests.blender.example import same  # noqa: E402
 
 OPS = bpy.ops.splatlift
@@ -173,12 +173,7 @@ def test_edits_in_edit_mode_of_several_objects_are_undone_and_redone(scene: Any)
     assert len(history) >= 20
     assert len({repr(each) for each in history}) == len(history)
     assert len(scene.children) == 4 + 6
-    for before in reversed(history[:-1]):
-        assert bpy.ops.ed.undo() == {"FINISHED"}
-        assert state() == before
-    for after in history[1:]:
-        assert bpy.ops.ed.redo() == {"FINISHED"}
-        assert state() == after
+    undo_and_redo(history)
 
 
 @pytest.mark.parametrize("edit", [OPS.merge, OPS.duplicate, OPS.delete])

@@ -17,7 +17,7 @@ from blender_addon.editing.selection import write_selection  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
 from blender_addon.splats.native import can_draw_splats  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
-from tests.blender.clumps import REAL, part, pick_parts, state, write_clumps, write_parted  # noqa: E402
+from tests.blender.clumps import REAL, part, pick_parts, state, undo_and_redo, write_clumps, write_parted  # noqa: E402
 
 Step = tuple[list[str], bool, Callable[[], Any]]
 """Names of the objects to select, whether half of their Gaussians are selected, and the edit."""
@@ -63,15 +63,6 @@ def run(steps: list[Step]) -> list[dict[str, Any]]:
     return history
 
 
-def go_back_and_forth(history: list[dict[str, Any]]) -> None:
-    for before in reversed(history[:-1]):
-        assert bpy.ops.ed.undo() == {"FINISHED"}
-        assert state() == before
-    for after in history[1:]:
-        assert bpy.ops.ed.redo() == {"FINISHED"}
-        assert state() == after
-
-
 def edits_of_objects() -> list[Step]:
     ops = bpy.ops.splatlift
 
@@ -112,14 +103,14 @@ def test_twenty_edits_of_points_are_undone_and_redone(addon: None, tmp_path: Pat
     bring_in(tmp_path / "in", "POINTS")
     steps = [*edits_of_objects(), *selecting()]
     assert len(steps) == STEPS
-    go_back_and_forth(run(steps))
+    undo_and_redo(run(steps))
 
 
 def test_twenty_edits_of_gaussians_that_blender_draws_are_undone_and_redone(addon: None, tmp_path: Path) -> None:
     if not can_draw_splats():
         pytest.skip("this Blender draws no Gaussians")
     bring_in(tmp_path / "in", "SPLATS")
-    go_back_and_forth(run([*edits_of_objects(), *selecting()]))
+    undo_and_redo(run([*edits_of_objects(), *selecting()]))
 
 
 def test_twenty_edits_of_meshes_are_undone_and_redone(addon: None, tmp_path: Path) -> None:
@@ -128,7 +119,7 @@ def test_twenty_edits_of_meshes_are_undone_and_redone(addon: None, tmp_path: Pat
     names: list[Step] = [([], False, lambda n=n: ops.rename(*REAL, name=f"name {n}")) for n in range(4)]
     steps = [*edits_of_objects(), *names]
     assert len(steps) == STEPS
-    go_back_and_forth(run(steps))
+    undo_and_redo(run(steps))
 
 
 def test_edits_of_parts_are_undone_and_redone(addon: None, tmp_path: Path) -> None:
@@ -159,4 +150,4 @@ def test_edits_of_parts_are_undone_and_redone(addon: None, tmp_path: Path) -> No
         (["plant part 1", "plant part 2"], False, lambda: ops.merge(*REAL)),
         (["handle"], False, lambda: ops.delete(*REAL)),
     ]
-    go_back_and_forth(run(steps))
+    undo_and_redo(run(steps))

@@ -32,7 +32,7 @@ from blender_addon.splats.collections import drawn_by_blender, linear, show_as, 
 from blender_addon.splats.export import export_objects  # noqa: E402
 from blender_addon.splats.painting import show_colours  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
-from tests.blender.clumps import REAL, part, pick, pick_parts, state, write_clumps  # noqa: E402
+from tests.blender.clumps import REAL, part, pick, pick_parts, state, undo_and_redo, write_clumps  # noqa: E402
 from tests.blender.splats.test_display import one_gaussian, rendered  # noqa: E402
 
 MOVE = Matrix.Translation((3, -2, 1)) @ Matrix.Rotation(0.9, 4, (1, 2, 3)) @ Matrix.Scale(1.5, 4)
@@ -353,12 +353,7 @@ def test_edits_in_edit_mode_are_undone_and_redone(native_blender: None, tmp_path
         history.append(state())
     assert bpy.context.mode == "OBJECT"
     assert len({repr(each) for each in history}) == len(history)
-    for before in reversed(history[:-1]):
-        assert bpy.ops.ed.undo() == {"FINISHED"}
-        assert state() == before
-    for after in history[1:]:
-        assert bpy.ops.ed.redo() == {"FINISHED"}
-        assert state() == after
+    undo_and_redo(history)
 
 
 def test_opaque_clear_and_flat_gaussians_stay_finite(drawing: None) -> None:
