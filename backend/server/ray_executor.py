@@ -1,16 +1,15 @@
 """Workers as jobs of a Ray cluster; see docs/scaling.md.
 
-Each worker is the same command line as a local one, submitted under the id of our job, so Ray itself refuses to run it
-twice; a second worker of the job has ``-2`` added, because Ray is slow to free an id. The nodes share the data folder
-at the same path: a worker reads its scene from the store by content hash, and reports, checkpoints and the result are
-files of the job's folder, as with local workers. A thread asks Ray; the server's loop never waits for it. Ray says
-whether a worker runs and how it ended, and nothing else; what Ray has forgotten counts as killed. While Ray does not
-answer, nothing is concluded.
+A worker has the same command line as a local one and is submitted under the id of its job, so Ray refuses to run it
+twice. The id of a job's second worker ends with ``-2``, because Ray is slow to free an id. The nodes share the data
+folder at the same path: a worker reads its scene from the store, and reports, checkpoints and the result are files of
+the job's folder, as with local workers. A thread asks Ray; the server's loop never waits for it. Ray only says whether
+a worker runs and how it ended; a worker that Ray does not know counts as killed. While Ray does not answer, the state
+of workers does not change.
 """
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shlex
 import threading
@@ -25,24 +24,25 @@ from backend.server.child_process import last_lines
 from backend.server.log import Log
 from backend.server.ray_cluster import Node, RayCluster, RayJob, UnreachableError
 from backend.server.silence import Silence
+from backend.server.worker_orders import TakesOrders
 from backend.server.worker_protocol import Said, Step
 from backend.server.worker_reports import WorkerReports
 
 ASK_EVERY = 1.0
-"""Seconds between two questions about each worker."""
+"""Interval at which Ray is asked about each worker, in seconds."""
 COUNT_EVERY = 30.0
-"""Seconds between two looks at the nodes: clusters grow and shrink."""
+"""Interval at which Ray is asked for the nodes, in seconds: clusters grow and shrink."""
 STOP_AFTER = 5.0
-"""Seconds from the order to end until Ray is told to end a worker: a shared disk passes the order on late."""
+"""Seconds from asking a worker to cancel until Ray is told to end it: files on a shared disk arrive late."""
 ABANDON_AFTER = 30.0
-"""Seconds until a worker counts as ended although Ray says otherwise."""
+"""Seconds until a worker counts as ended even if Ray says that it runs."""
 UNSTARTED_AFTER = 5.0
-"""Seconds until one counts as ended that Ray has not started and was told to end: Ray keeps such jobs for a while. If
-it starts one later, that finds no assignment."""
+"""Seconds until a worker that Ray has not started and was told to end counts as ended: Ray keeps such jobs for a while.
+If Ray starts it later, it finds no assignment."""
 NOTE = "ray.json"
 """The file of the job's folder with the tokens of its workers, in the order of their starts."""
 EARLIER = 3
-"""Earlier workers of a job that are looked up before another is submitted."""
+"""Number of earlier workers of a job that Ray is asked about before another is submitted."""
 
 
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,37 +52,36 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _note = msgspec.json.Decoder(_Note, strict=True)
 
 
-class RayWorker:
+class RayWorker(TakesOrders):
     """A worker in the cluster. The executor's thread calls :meth:`advance`, the server's loop everything else.
 
     Args:
         job: its id.
         folder: the job's, as an absolute path.
-        tokens: of the job's workers up to this one.
-        command: to submit; None for one that an earlier server has submitted.
-        gpus: how many it is given; 0 for a worker on a CPU.
+        tokens: of the job's workers, this one's last.
+        command: to submit; None if an earlier server has submitted it.
+        gpus: their number; 0 for a worker on a CPU.
     """
 
     same_boot = False
 
     def __init__(self, job: str, folder: Path, tokens: list[str], command: Sequence[str] | None, gpus: int) -> None:
+        super().__init__(folder)
         ids = [job if number == 1 else f"{job}-{number}" for number in range(1, len(tokens) + 1)]
         self.name = f"Ray job {ids[-1]}"
         self._id = ids[-1]
         self._earlier = ids[-EARLIER - 1 : -1]
-        self._folder = folder
         self._token = token = tokens[-1]
         self._command = command
         self._gpus = gpus
         self._reports = WorkerReports(folder, token)
         self._adopted: str | None = None
-        """The token of an earlier worker of the job that Ray still runs: the loop turns to its reports."""
+        """The token of an earlier worker of the job that Ray still runs; the server's loop then reads its reports."""
         self._pending = ""
         self._told_pending = ""
         self._silence = Silence()
-        self._asked: float | None = None
         self._unwanted: float | None = None
-        """Since when Ray is to end it."""
+        """Time since which Ray is asked to end it."""
         self._stopped = False
         self._ended = False
         self._status: int | None = None
@@ -91,7 +90,7 @@ class RayWorker:
 
     def heard(self) -> list[Said]:
         if (token := self._adopted) is not None:
-            self._reports, self._adopted = WorkerReports(self._folder, token), None
+            self._reports, self._adopted = WorkerReports(self.folder, token), None
         said = self._reports.heard()
         if said or self._pending:
             self._silence.broken()
@@ -104,18 +103,10 @@ class RayWorker:
     def frozen(self) -> str | None:
         return self._silence.frozen(None)
 
-    def ask_to_cancel(self) -> None:
-        if self._asked is None:
-            self._asked = time.monotonic()
-            self._order(worker_protocol.CANCEL)
-
-    def ask_to_stop(self) -> None:
-        self._order(worker_protocol.STOP)
-
     def insist(self) -> bool:
-        if self._asked is None:
+        waited = self.waited()
+        if waited is None:
             return False
-        waited = time.monotonic() - self._asked
         if self._pending or waited > STOP_AFTER:
             self.kill()
         return waited > ABANDON_AFTER
@@ -134,20 +125,16 @@ class RayWorker:
         self.kill()
 
     def last_lines(self, most: int) -> list[str]:
-        return last_lines(self._folder / worker_protocol.LOG, most)
-
-    def _order(self, order: bytes) -> None:
-        with contextlib.suppress(OSError):  # a folder that cannot be written: insist() does without
-            worker_protocol.write_order(self._folder, order)
+        return last_lines(self.folder / worker_protocol.LOG, most)
 
     # The executor's thread
 
     def advance(self, cluster: RayCluster, cpus: int) -> bool:
-        """Ask Ray about it, and submit or end it as is due; return whether it has ended just now.
+        """Ask Ray about it, and submit or end it if needed; return whether it has ended.
 
         Args:
-            cluster: where it runs.
-            cpus: how many a worker without a GPU reserves.
+            cluster: runs it.
+            cpus: number that a worker without a GPU reserves.
 
         Raises:
             UnreachableError: if Ray does not answer.
@@ -160,7 +147,7 @@ class RayWorker:
         elif found is None and self._command is not None and self._unwanted is None:
             cluster.submit(
                 self._id,
-                _shell(self._command, self._folder, self._token),
+                _shell(self._command, self.folder, self._token),
                 {"token": self._token},
                 gpus=self._gpus or None,
                 cpus=None if self._gpus else cpus,
@@ -169,13 +156,13 @@ class RayWorker:
         else:
             self._pending = ""
             status = found.driver_exit_code if found is not None else None
-            # Where another worker still holds the folder, this one says nothing of the job.
+            # HELD means that another worker still has the folder; that says nothing about the job.
             self._status = None if status == worker_protocol.HELD else status
             self._ended = True
         return self._ended
 
     def _adopt(self, cluster: RayCluster) -> RayJob | None:
-        """Turn to an earlier worker of the job that still runs: its server ended before it had written that."""
+        """Find an earlier worker of the job that still runs: its server ended before the job was written as running."""
         for id in self._earlier:
             found = cluster.job(id)
             if found is not None and not found.ended and (token := (found.metadata or {}).get("token")):
@@ -185,12 +172,12 @@ class RayWorker:
         return None
 
     def not_reached(self, reason: str) -> None:
-        """Note that Ray could not be asked, and why."""
+        """Note why Ray did not answer."""
         if self._command is not None:
             self._pending = f"The server waits: {reason}."[:2000]
 
     def _follow(self, found: RayJob, cluster: RayCluster) -> None:
-        """Look after a job that Ray has and that has not ended."""
+        """Handle a job that Ray has and that has not ended."""
         self._command = None
         if found.status == "PENDING":
             self._pending = (found.message or "The job has not started yet.")[:500]
@@ -208,11 +195,11 @@ class RayExecutor:
     """See :class:`backend.server.executor.Executor`.
 
     Args:
-        cluster: where workers run.
-        command: the worker's program and first arguments, as they are on the nodes.
-        wake: called, from a thread, when there is news.
+        cluster: runs the workers.
+        command: the worker's program and first arguments on the nodes.
+        wake: called from a thread when a worker or the cluster has changed.
         failed: called from the thread if an error ends it.
-        log: where to say whether Ray answers.
+        log: gets a line when Ray stops or starts to answer.
     """
 
     outlives = True
@@ -254,7 +241,7 @@ class RayExecutor:
         return not any(node.gpus for node in self._nodes or ())
 
     def look_for_gpus(self) -> None:
-        """Do nothing: the thread counts them all the time."""
+        """Do nothing: the thread counts them regularly."""
 
     def missing(self) -> str | None:
         return self._trouble
@@ -328,11 +315,11 @@ class RayExecutor:
 def _tokens(folder: Path) -> list[str]:
     try:
         return _note.decode((folder / NOTE).read_bytes()).tokens
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # none was submitted
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # no worker was submitted
         return []
 
 
 def _shell(command: Sequence[str], folder: Path, token: str) -> str:
-    """Return the worker's command line for a shell, which becomes the worker, with the job's log as its output."""
+    """Return the worker's command line for a shell; the job's log is its output."""
     log = shlex.quote(str(folder / worker_protocol.LOG))
     return f"exec {shlex.join([*command, str(folder), token])} >>{log} 2>&1"

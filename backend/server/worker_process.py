@@ -1,4 +1,4 @@
-"""One worker process: started or found again, listened to, asked to stop, made to stop."""
+"""A worker process: starts or finds it, reads its reports, and ends it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import psutil
 from backend.server import lock, process_tree, worker_protocol
 from backend.server.child_process import CREATION_FLAGS, last_lines
 from backend.server.silence import Silence
+from backend.server.worker_orders import TakesOrders
 from backend.server.worker_protocol import Said
 from backend.server.worker_reports import WorkerReports
 from protocol.errors import Unavailable
@@ -23,23 +24,23 @@ TERMINATE_AFTER = 0.7
 """Seconds from asking a worker to cancel until SIGTERM: enough for work that reports several times a second."""
 KILL_AFTER = 1.1
 ABANDON_AFTER = 1.6
-"""Seconds until a worker counts as ended even if the system has not yet let go of it."""
+"""Seconds until a worker counts as ended even if the system still lists it."""
 _OOM_SCORE = 500
-"""Out of 1000: where memory runs out, the system is to take a worker and not the server."""
+"""Out of 1000: if memory runs out, the system should kill a worker and not the server."""
 
 
-class WorkerProcess:
-    """A worker, which holds its job folder's lock for as long as it lives, so two never share a folder.
+class WorkerProcess(TakesOrders):
+    """A worker process. It holds the lock of its job's folder until it ends, so two never use the same folder.
 
     Attributes:
-        pid: its process number.
-        name: what it is called in the log.
-        known: whether this server started it. How another one's ended cannot be known.
-        same_boot: whether the machine has run without a restart since the worker began.
+        pid: its process id.
+        name: its name in the log.
+        known: whether this server started it; only then its exit status is known.
+        same_boot: whether the machine has not restarted since the worker started.
     """
 
     def __init__(self, folder: Path, pid: int, token: str, child: subprocess.Popen[bytes] | None) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.pid = pid
         self.name = f"process {pid}"
         self.known = child is not None
@@ -48,7 +49,6 @@ class WorkerProcess:
         self._reports = WorkerReports(folder, token)
         self._log = folder / worker_protocol.LOG
         self._log_from = 0
-        self._asked: float | None = None
         self._forced = 0
         self._silence = Silence()
         self._gone = False
@@ -58,9 +58,9 @@ class WorkerProcess:
         """Start a worker on a job's folder.
 
         Args:
-            command: the program and its first arguments; the folder and a token are added as the last.
+            command: the program and its first arguments; the folder and a token are added.
             folder: the job's.
-            gpus: those that it is to see, as CUDA calls them; empty for all.
+            gpus: the ones that it sees, by CUDA's names; empty for all.
 
         Raises:
             Unavailable: if the program cannot be started.
@@ -85,15 +85,15 @@ class WorkerProcess:
                 raise Unavailable(f"The worker {command[0]} cannot be started: {error.strerror}.") from error
         worker = cls(folder, child.pid, token, child)
         worker._log_from = begins
-        with contextlib.suppress(OSError):  # not Linux, or gone already
+        with contextlib.suppress(OSError):  # not Linux, or it has ended already
             Path(f"/proc/{child.pid}/oom_score_adj").write_text(str(_OOM_SCORE))
         return worker
 
     @classmethod
     def find(cls, folder: Path) -> WorkerProcess | None:
-        """Return the worker that has this folder or had it last; None where none ever had.
+        """Return the worker that uses this folder or used it last; None if there was none.
 
-        It may have ended: then it still has said what it said.
+        It may have ended; its reports can still be read.
         """
         held = lock.hold(folder / worker_protocol.LOCK)
         if held is not None:
@@ -108,31 +108,21 @@ class WorkerProcess:
         return worker
 
     def heard(self) -> list[Said]:
-        """Return what the worker has said since the last call; lines that mean nothing go to its log."""
+        """Return the worker's reports since the last call; invalid lines are added to its log."""
         said = self._reports.heard()
         if said:
             self._silence.broken()
         return said
 
     def frozen(self) -> str | None:
-        """Return how it is frozen, as the end of a sentence; None where it may still work."""
+        """Return how it is frozen, as the end of a sentence; None if it may still work."""
         return self._silence.frozen(self.pid)
 
-    def ask_to_cancel(self) -> None:
-        """Ask it to end; :meth:`insist` then makes sure that it does."""
-        if self._asked is None:
-            self._asked = time.monotonic()
-            self._order(worker_protocol.CANCEL)
-
-    def ask_to_stop(self) -> None:
-        """Ask it to write a checkpoint and end."""
-        self._order(worker_protocol.STOP)
-
     def insist(self) -> bool:
-        """Stop a worker that was asked to, the harder the longer it takes; say whether to wait for it no longer."""
-        if self._asked is None:
+        """End a worker that was asked to cancel: by SIGTERM, then by SIGKILL; return whether to stop waiting for it."""
+        waited = self.waited()
+        if waited is None:
             return False
-        waited = time.monotonic() - self._asked
         if waited > KILL_AFTER and self._forced < 2:
             self._forced = 2
             self.kill()
@@ -142,7 +132,7 @@ class WorkerProcess:
         return waited > ABANDON_AFTER
 
     def runs(self) -> bool:
-        """Say whether it has not ended. One that another server started holds the folder's lock as long as it runs."""
+        """Return whether it has not ended."""
         if self._child is not None:
             return self._child.poll() is None
         if not self._gone and not process_tree.runs(self.pid):
@@ -150,21 +140,21 @@ class WorkerProcess:
         return not self._gone
 
     def status(self) -> int | None:
-        """Return the exit status of one that has ended, negative for a signal; None where it cannot be known."""
+        """Return the exit status of an ended worker, negative for a signal; None if it is not known."""
         return None if self._child is None else self._child.poll()
 
     def kill(self) -> None:
-        """End it, and all that it started."""
+        """Kill it and its descendants."""
         if self.runs():
             process_tree.kill(self.pid)
         elif self.known:
             process_tree.kill_group(self.pid)
 
     def end(self) -> None:
-        """End it, and wait until it is gone.
+        """Kill it, and wait for its end.
 
         Raises:
-            Unavailable: if the system does not end it.
+            Unavailable: if it does not end.
         """
         deadline = time.monotonic() + 5.0
         while self.runs():
@@ -176,9 +166,5 @@ class WorkerProcess:
             time.sleep(0.02)
 
     def last_lines(self, most: int) -> list[str]:
-        """Return the last lines of its log that say something, each printable."""
+        """Return the last lines of its log that are not empty, each printable."""
         return last_lines(self._log, most, self._log_from)
-
-    def _order(self, order: bytes) -> None:
-        with contextlib.suppress(OSError):  # a folder that cannot be written: insist() does without
-            worker_protocol.write_order(self.folder, order)
