@@ -1,4 +1,4 @@
-"""Asks a server one question, as a client that then leaves."""
+"""Asks a server one question and disconnects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from protocol.pairing import Pairing
 from protocol.wire import decode, encode
 
 PATIENCE = 5.0
-"""Seconds that each answer may take."""
+"""Longest wait for each answer, in seconds."""
 CLIENT = "backend status"
 
 M = TypeVar("M", bound=Message)
@@ -34,13 +34,13 @@ def ask(
 
     Args:
         address: of its control socket.
-        pairing: the keys, None for a server that does not encrypt.
-        feature: which the server must have for this question.
-        token: with which a server that does not encrypt lets in who asks; None for that of this user.
+        pairing: the keys; None for a server that does not encrypt.
+        feature: the protocol feature that the server needs for this question.
+        token: proves to a server that does not encrypt that this client may connect; None for this user's token.
 
     Raises:
-        Unavailable: if nobody answers, or the server is too old.
-        Fault: what the server answers in place of it.
+        Unavailable: if no server answers, or it is too old.
+        Fault: if the server answers with an error.
     """
     context = zmq.Context()
     try:
@@ -53,7 +53,7 @@ def ask(
         socket.connect(str(address))
         welcome = _ask(socket, address, Hello((MAJOR, MINOR), CLIENT, [FEATURE]), Message, 1)
         if isinstance(welcome, Challenge) and pairing is None:
-            # Without a token of this user the server says whom it lets in.
+            # Without a token of this user, the server's answer says who may connect.
             mac = prove(token or read_token(token_file()) or "", welcome.nonce, address)
             welcome = _ask(socket, address, Proof(mac), Welcome, 2)
         if not isinstance(welcome, Welcome):

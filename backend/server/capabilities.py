@@ -1,8 +1,8 @@
-"""What the server says of its machine and its methods, found out by a process that ends when it has looked.
+"""The capabilities of the server's machine and the settings of its methods, found by a short-lived process.
 
 The server itself loads neither torch nor the methods. The process, ``python -m backend.server.probe DEVICE``, writes a
-:class:`Found` to its standard output as JSON. It is started when a client first asks, and again when one asks later and
-what is known has grown old; that client is told what is known.
+:class:`Found` to its standard output as JSON. It is started at the first request of a client, and again at a later one
+if the known values are older than :data:`OLD`; that request is answered with the known values.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from protocol.messages import Error, Facts, MaskModels
 from protocol.settings import Setting
 
 OLD = 60.0
-"""Seconds after which the memory that is free is looked up again, if somebody asks."""
+"""Seconds after which a request starts the process again, because the amount of free memory changes."""
 _MAX = 16 << 20
 
 
 class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the process found: the machine, the settings of each method, the GPUs by what CUDA calls them, and models
-    of masks."""
+    """What the process found: the machine, the settings of each method, CUDA's names of the GPUs, and models that make
+    masks."""
 
     facts: Facts
     methods: dict[str, list[Setting]]
@@ -40,12 +40,12 @@ _found = msgspec.json.Decoder(Found, strict=True)
 
 
 class CapabilityProbe:
-    """Finds out, keeps, and tells.
+    """Runs the process, and keeps what it found.
 
     Args:
-        log: the file for what the process says beside its findings.
+        log: the file for the standard error of the process.
         command: the program and its arguments.
-        wake: called, from a thread, when there is something for :meth:`tick`.
+        wake: called from a thread when :meth:`tick` has something to read.
 
     Attributes:
         known: what was found last, or None.
@@ -62,7 +62,7 @@ class CapabilityProbe:
         self._looked_at = 0.0
 
     def ask(self, deliver: Deliver) -> None:
-        """Have ``deliver`` called with what is known: at once, or from :meth:`tick` where that is nothing yet.
+        """Call ``deliver`` with what is known: at once, or from :meth:`tick` if nothing is known yet.
 
         Raises:
             Unavailable: if the process cannot be started.
@@ -75,7 +75,7 @@ class CapabilityProbe:
             self._waiting.append(deliver)
 
     def tick(self) -> None:
-        """Take in what the process has found."""
+        """Read what the process has found."""
         if self._process is None:
             return
         data = self._process.read()
@@ -118,10 +118,10 @@ class CapabilityProbe:
 
 
 def check_settings(method: str, given: Mapping[str, Value], declared: Sequence[Setting]) -> None:
-    """Refuse settings that the method has not, or whose value it would not take.
+    """Refuse settings that the method does not have, or whose value it does not accept.
 
     Raises:
-        BadArgument: naming the setting and what it may be.
+        BadArgument: if there is one; the sentence names the setting and its valid values.
     """
     known = {setting.name: setting for setting in declared}
     for name, value in given.items():
@@ -132,13 +132,13 @@ def check_settings(method: str, given: Mapping[str, Value], declared: Sequence[S
 
 
 def _wrong(setting: Setting, value: Value) -> str | None:
-    """Return what a value of the setting has to be, or None where it is that."""
+    """Return which values of the setting are valid, as a sentence; None if this one is."""
     if setting.kind == "bool":
         return None if isinstance(value, bool) else "It must be true or false."
     if setting.kind == "choice":
         return None if value in setting.choices else f"Choose one of {', '.join(setting.choices)}."
     if setting.kind == "text":
-        return None if isinstance(value, str) else "It must be a text."
+        return None if isinstance(value, str) else "It must be text."
     if isinstance(value, bool) or not isinstance(value, int if setting.kind == "int" else int | float):
         return "It must be a whole number." if setting.kind == "int" else "It must be a number."
     if setting.least is not None and value < setting.least:

@@ -1,4 +1,4 @@
-"""``backend check``: goes through what a server keeps, says what is damaged, and removes it: then it is sent again."""
+"""``backend check``: checks the stored files and jobs of a server, and removes damaged ones."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Tell = Callable[[str], object]
 
 
 def check(folder: Path, tell: Tell) -> int:
-    """Check a server's data folder, or a store alone such as Blender's cache, and mend it.
+    """Check a server's data folder, or a store alone such as Blender's cache, and repair it.
 
-    A stored file whose content is not what its name says is removed: whoever needs it sends it again. A job whose row
-    cannot be read is removed, and is never run again. What cannot be mended is said.
+    A stored file whose content does not match the hash in its name is removed; a client that needs it sends it again.
+    A job whose row cannot be read is removed and never run again. Damage that cannot be repaired is reported.
 
     Args:
-        folder: of ``backend serve --data``, or a store.
-        tell: takes a sentence for each thing that is found, and one at the end.
+        folder: the folder of ``backend serve --data``, or a store.
+        tell: called with a sentence for each problem, and with one at the end.
 
     Returns:
-        0 where nothing was wrong, 1 where something was.
+        0 if no problem was found, else 1.
 
     Raises:
-        Unavailable: if there is no store, or it or the table of jobs cannot be read or mended.
+        Unavailable: if there is no store, or it or the table of jobs cannot be read or repaired.
         Refused: if a server uses the folder.
     """
     data = (folder / "store").is_dir()
@@ -70,7 +70,7 @@ def _looks_like_a_store(root: Path) -> bool:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Keep servers away meanwhile."""
+    """Hold the lock of the folder, so that no server starts on it."""
     held = lock.hold(folder / "lock")
     if held is None:
         raise Refused(f"The folder {folder} is in use by a server.", "Stop that server first.")
@@ -79,7 +79,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _check_files(store: Store, tell: Tell) -> tuple[int, int]:
-    """Hash the stored files and remove the damaged; return how many there are, and how many were wrong."""
+    """Hash the stored files and remove damaged ones; return the number of files and of problems."""
     count = wrong = 0
     for path in sorted(store.files()):
         count += 1
@@ -95,7 +95,7 @@ def _check_files(store: Store, tell: Tell) -> tuple[int, int]:
 
 
 def _check_owners(table: Path, tell: Tell) -> int:
-    """Remove the table of the clients' files if it is damaged; return how much was wrong."""
+    """Remove the table of the clients' files if it is damaged; return the number of problems."""
     try:
         with closing(sqlite3.connect(table)) as db:
             if [row[0] for row in db.execute("PRAGMA integrity_check(1)")] == ["ok"]:
@@ -110,7 +110,7 @@ def _check_owners(table: Path, tell: Tell) -> int:
 
 
 def _check_jobs(database: Path, store: Store, tell: Tell) -> tuple[int, int]:
-    """Check the table of jobs, and that their scenes and results are stored; return how many jobs, how many wrong."""
+    """Check the table of jobs, and that scenes and results are stored; return the number of jobs and of problems."""
     wrong = _check_database(database, tell)
     with closing(Jobs(database)) as jobs:
         ids = jobs.ids()
@@ -138,10 +138,10 @@ def _check_database(database: Path, tell: Tell) -> int:
             found = [row[0] for row in db.execute("PRAGMA integrity_check(10)")]
             if layout > LAYOUT or found == ["ok"]:
                 return 0
-            # An index, unlike a table, can be made again.
+            # An index can be rebuilt, a table cannot.
             db.execute("REINDEX")
             if [row[0] for row in db.execute("PRAGMA integrity_check(10)")] == ["ok"]:
-                tell(f"An index of {database} was damaged and was made again.")
+                tell(f"An index of {database} was damaged and was rebuilt.")
                 return 1
             reason = found[0]
     except sqlite3.Error as error:
@@ -153,7 +153,7 @@ def _check_database(database: Path, tell: Tell) -> int:
 
 
 def _check_job(job: Job, store: Store) -> str | None:
-    """Return what a job lacks, as a sentence; None where it lacks nothing."""
+    """Return which files of a job are missing, as a sentence; None if all are stored."""
     name = f"job {job.id} ({job.title})" if job.title else f"job {job.id}"
     if job.state not in FINAL_STATES and not _whole(store, job.scene):
         return f"The scene of {name} is incomplete; send the folder again."

@@ -20,14 +20,14 @@ def take_stdout() -> BinaryIO:
 def listen(take: Callable[[bytes], object] = lambda line: None) -> None:
     """Call ``take`` with each line of standard input, without its newline, from a thread.
 
-    This process ends at the end of the input, which comes when the server exits in whatever way; further work of this
-    process would then be useless.
+    The process exits at the end of the input. The input ends when the server exits or is killed, and nobody could
+    receive further answers then.
     """
     threading.Thread(target=_listen, args=(take,), daemon=True).start()
 
 
 def _listen(take: Callable[[bytes], object]) -> None:
-    # Read without a buffer, because a thread that blocks inside that of sys.stdin aborts the interpreter at exit.
+    # Read without a buffer: a thread that blocks inside the buffer of sys.stdin aborts the interpreter at exit.
     rest = b""
     while data := os.read(0, _READ):
         *lines, rest = (rest + data).split(b"\n")

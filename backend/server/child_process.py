@@ -1,8 +1,8 @@
-"""A process that answers the server through pipes: the one that selects, and the one that looks at the machine.
+"""A process that communicates with the server through pipes: those that answer questions, and the probe.
 
-It has a pipe for its standard input, which ends with the server, one for its standard output, and a log for the rest.
-:mod:`backend.server.child_pipes` is the other side. Two threads read and write the pipes, as not every system can wait
-for a pipe and a socket together.
+Its standard input is a pipe that closes when the server ends, its standard output is another, its standard error a log.
+:mod:`backend.server.child_pipes` is the other side. Two threads read and write the pipes, because not every system can
+wait for a pipe and a socket together.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from backend.server.worker_protocol import clip
 from protocol.errors import Unavailable
 
 CREATION_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-"""On Windows: without a window, and not ended by Ctrl-C in that of the server."""
+"""On Windows: without a window, and Ctrl-C in the window of the server does not end it."""
 _TAIL = 16384
 """Bytes at the end of a log in which its last lines are searched for."""
 _READ = 1 << 20
 _HELD = 16 << 20
-"""Bytes of output that wait here at most; then the process waits."""
+"""Most bytes of unread output; at the limit the process has to wait."""
 
 
 class ChildProcess:
-    """A running child, in a process group of its own.
+    """A running child, in a separate process group.
 
     Args:
         command: the program and its arguments.
         log: the file for its standard error.
-        wake: called, from a thread, when there is something to read.
+        wake: called from a thread when there is something to read.
 
     Attributes:
-        pid: its number, which is also that of its group.
+        pid: its process id, and that of its group.
 
     Raises:
         Unavailable: if it cannot be started.
@@ -72,7 +72,7 @@ class ChildProcess:
         threading.Thread(target=self._give_input, args=(self._process.stdin,), daemon=True).start()
 
     def read(self) -> bytes | None:
-        """Return its output since the last call: None while there is none, b"" after the last."""
+        """Return its output since the last call: None if there is none, b"" after the last output."""
         with self._room:
             if not self._said and not self._ended:
                 return None
@@ -85,22 +85,22 @@ class ChildProcess:
         return data
 
     def write(self, data: bytes) -> None:
-        """Write to its input. One that has ended, or does not read, does not get it."""
+        """Write to its standard input, without waiting until it reads."""
         self._orders.put(data)
 
     def status(self) -> int | None:
-        """The exit status, negative for a signal; None while it runs."""
+        """Return the exit status, negative for a signal; None while it runs."""
         return self._process.poll()
 
     def frozen(self, expected: bool) -> str | None:
-        """Return how it is frozen, as the end of a sentence; None where it may still work, or nothing is expected."""
+        """Return how it is frozen, as the end of a sentence; None if it may still work, or no output is expected."""
         if not expected:
             self._silence.broken()
             return None
         return self._silence.frozen(self.pid)
 
     def close(self) -> None:
-        """Kill it and all that it started, and wait for its end."""
+        """Kill it and its descendants, and wait for its end."""
         if self._process.poll() is None:
             process_tree.kill(self.pid)
         else:
@@ -112,7 +112,7 @@ class ChildProcess:
             self._room.notify()
 
     def last_words(self) -> str:
-        """The last line of its log that says something, as one printable line; "" where none does."""
+        """Return the last line of its log that is not empty, printable; "" if there is none."""
         return "".join(last_lines(self._log, 1))
 
     def _take_output(self, pipe: BinaryIO) -> None:
@@ -137,11 +137,11 @@ class ChildProcess:
                     while data:
                         data = data[pipe.write(data) :]
         except OSError:
-            return  # it has ended, which the reader notices
+            return  # it has ended; the reader notices that
 
 
 def last_lines(log: Path, most: int, begin: int = 0) -> list[str]:
-    """Return the last lines of a log that say something, from byte ``begin`` on, each printable and cut to a length."""
+    """Return the last non-empty lines of a log, from byte ``begin`` on, each printable and of limited length."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""The store as one client sees it: a file that is not its own is not there."""
+"""The store as one client sees it: files of other clients do not exist in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from protocol.store import Store
 class ClientFiles:
     """The store as one client sees it; a :class:`protocol.pull.Receiver`.
 
-    Each client has part files of its own. Otherwise one could finish a file of which it knows only the end.
+    Partial files are separate for each client. Otherwise a client could complete another's file, and so own it, without
+    knowing all of its content.
     """
 
     def __init__(self, store: Store, owners: Owners, client: str) -> None:

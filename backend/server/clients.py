@@ -1,7 +1,7 @@
-"""The clients that an encrypting server lets in: a name and a public key each, in a file of the data folder.
+"""The clients that may connect to an encrypting server: names and public keys, in a file of the data folder.
 
-The server keeps no secret of a client: its pairing string is printed once, when its key is made. All clients with the
-pairing string of :mod:`backend.server.keys` are one client, :data:`DEFAULT_CLIENT`.
+The server does not keep the secret keys of clients: a pairing string is printed once, when its key is made. All clients
+with the pairing string of :mod:`backend.server.keys` are one client, :data:`DEFAULT_CLIENT`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from protocol.pairing import Pairing, is_key
 
 FILE = "clients.json"
 DEFAULT_CLIENT = "default"
-"""The client with the shared pairing string; on a server that does not encrypt, whoever started it."""
+"""The client with the shared pairing string; on a server that does not encrypt, the user who started it."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _MAX_FILE = 1 << 20
 
 
 class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A client: its public key, Z85, and when it was made, in seconds since 1970."""
+    """A client: its public key in Z85, and the time at which it was made, in seconds since 1970."""
 
     key: str
     made: float
@@ -41,7 +41,7 @@ _decoder = msgspec.json.Decoder(dict[str, Client], strict=True)
 
 
 def named(data: Path) -> dict[str, Client]:
-    """Return the clients that have a key of their own, by their names.
+    """Return the clients that have a separate key, by their names.
 
     Raises:
         Unavailable: if the file cannot be read, others can read or change it, or it contains no clients.
@@ -83,16 +83,18 @@ def keys_of(data: Path) -> dict[str, str]:
 
 
 def add(data: Path, name: str, *, renew: bool = False) -> Pairing:
-    """Make a key for a client and return what it needs to connect. The secret in it is not kept.
+    """Make a key for a client and return its pairing. The secret key in it is not kept.
 
     Args:
-        renew: whether to replace the key of a known client; its old one becomes invalid at once.
+        data: the server's data folder.
+        name: of the client.
+        renew: whether to replace the key of a known client; the old one becomes invalid at once.
 
     Raises:
         BadArgument: if ``name`` cannot be a name.
-        Refused: if there is a client of this name and its key is not to be renewed.
-        NotFound: if there is none and its key is to be renewed.
-        Unavailable: as :func:`named`, or if it cannot be written.
+        Refused: if a client of this name exists, and ``renew`` is false.
+        NotFound: if no client of this name exists, and ``renew`` is true.
+        Unavailable: as :func:`named`, or if the file cannot be written.
     """
     _check_name(name)
     server = public(key_file.load_or_make(data)[0].server)
@@ -100,7 +102,7 @@ def add(data: Path, name: str, *, renew: bool = False) -> Pairing:
     with _changing(data) as clients:
         if name in clients and not renew:
             raise Refused(
-                f"There is a client {name} already, and its pairing string is not kept.",
+                f"The client {name} exists already, and the server does not keep its pairing string.",
                 f"Make a new string with: backend pairing --for {name} --renew. The old one becomes invalid.",
             )
         if name not in clients and renew:
@@ -123,7 +125,7 @@ def revoke(data: Path, name: str) -> None:
 
 
 def revoke_all(data: Path) -> list[str]:
-    """Remove the keys of all clients that have one of their own; return their names. Raises as :func:`add`."""
+    """Remove the keys of all clients that have a separate one; return their names. Raises as :func:`add`."""
     with _changing(data) as clients:
         names = sorted(clients)
         clients.clear()
@@ -132,7 +134,7 @@ def revoke_all(data: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _changing(data: Path) -> Iterator[dict[str, Client]]:
-    """Give the clients, and write what the block makes of them."""
+    """Yield the clients, and write them to the file if the block has changed them."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = lock.hold(data / "clients.lock")

@@ -1,4 +1,4 @@
-"""How the owner of a data folder reaches the server that runs on it: by a file in the folder."""
+"""The file of a data folder that says how its owner reaches the server that runs on it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         address: of the control socket.
-        encrypts: whether clients need keys; a folder keeps the keys of an earlier server that encrypted.
-        process: the server's number.
+        encrypts: whether clients need keys. The folder does not show it: it keeps keys of an earlier server.
+        process: the server's process id.
         token: see :class:`protocol.messages.Survey`.
     """
 
@@ -37,7 +37,7 @@ _contact = msgspec.json.Decoder(Contact, strict=True)
 
 @contextlib.contextmanager
 def told(data: Path, address: str, token: str, *, encrypts: bool) -> Iterator[None]:
-    """Keep the file there for as long as the context lasts; only its owner can read it."""
+    """Write the file, readable by its owner only, and remove it when the context ends."""
     part = data / f".{FILE}.{os.getpid()}"
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -50,7 +50,7 @@ def told(data: Path, address: str, token: str, *, encrypts: bool) -> Iterator[No
 
 
 def find(data: Path) -> Contact | None:
-    """Return how to reach the server on a data folder; None where no server runs."""
+    """Return how to reach the server on a data folder; None if no server runs."""
     try:
         contact = _contact.decode((data / FILE).read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):

@@ -78,7 +78,7 @@ FEATURES = ("facts", "masks", "options", "overview", "picture", *RESULT_FEATURES
 NEARBY = "nearby"
 """Additional feature of servers that are only reachable from this machine, for the user who started them."""
 CLIENT_JOBS = 1000
-"""Jobs of one client that may wait or run unless told otherwise."""
+"""Default limit of the jobs of one client that wait or run."""
 
 
 class Control:
@@ -89,17 +89,17 @@ class Control:
         drop: called with a session to remove.
         name: the server's name and version, shown to users.
         methods: the available lifting methods.
-        jobs_each: jobs of one client that may wait or run.
+        jobs_each: limit of the jobs of one client that wait or run.
 
     Attributes:
-        gate: lets in programs of the same user where nothing is encrypted; None where keys do that.
+        gate: lets programs of the same user connect if the server does not encrypt; None if it does.
         bulk_address: of the bulk socket.
         nearby: whether only this machine can reach the server.
-        log: where to say what clients do.
-        submitted: the jobs that have been submitted since the start and have not ended.
-        counts: what has been done since the start.
+        log: gets a line for what clients do.
+        submitted: the jobs that were submitted since the start and have not ended.
+        counts: what was done since the start.
         overviews: makes the answers to :class:`protocol.messages.Survey`.
-        token: with which that says everything.
+        token: a client that sends it is told of the jobs of all clients.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Control:
             return self._hello(message, received, now)
         if isinstance(message, Proof) and self.gate is not None:
             return self._welcome(self.gate.admitted(message, received.connection), DEFAULT_CLIENT, received, now)
-        # Who says goodbye has hung up by the time that it is heard.
+        # A client that says goodbye has closed its connection before the message is read.
         connection = None if isinstance(message, Bye) and received.connection == 0 else received.connection
         session = self.sessions.require(self.sessions.on_control(received.peer, connection), now)
         match message:
@@ -230,7 +230,7 @@ class Control:
         return self._welcome(hello, received.client, received, now)
 
     def _welcome(self, hello: Hello, client: str, received: Received, now: float) -> Welcome:
-        """Open a session for a client that is let in."""
+        """Open a session for a client that may connect."""
         if (earlier := self.sessions.on_control(received.peer)) is not None:
             self.drop(earlier)
         if (in_the_way := self.sessions.in_the_way(client, now)) is not None:
@@ -262,7 +262,7 @@ class Control:
         socket: RouterSocket,
         then: Callable[[T], Message | None],
     ) -> None:
-        """Answer with what ``then`` makes of the value of work on the store, or with what is wrong."""
+        """Run work on the store, and answer with ``then`` of its value, or with its error."""
 
         def deliver(found: T | Fault) -> None:
             try:
@@ -278,7 +278,7 @@ class Control:
         self.files.do(steps, deliver)
 
     def _submit(self, submit: Submit, session: Session, received: Received, socket: RouterSocket) -> None:
-        """Take a job; it is answered once its scene is checked and it is written."""
+        """Add a job; the answer is sent once its scene is checked and the job is written."""
 
         def accepted(job: Job) -> None:
             if job.state not in FINAL_STATES and job.id not in self.submitted:
@@ -302,13 +302,13 @@ class Control:
         self._check(submit.request)
         if (unfinished := self.jobs.unfinished(session.client)) >= self.jobs_each:
             raise Refused(
-                f"The client {session.client} has {unfinished} jobs that wait or run, the most that it may have.",
+                f"The client {session.client} has {unfinished} jobs that wait or run, which is the limit.",
                 "Wait until one of them has ended, or cancel some.",
             )
         self._after(self._stored_scene(submit.scene, session.client), received, socket, take)
 
     def _stored_result(self, job: str, client: str) -> Generator[None, None, Result]:
-        """Return the result of a client's job, whose files are its own from then on."""
+        """Return the result of a client's job, and make the client an owner of its files."""
         return self._granted(_result(self.jobs.told(job, client)), client)
 
     def _granted(self, result: Result, client: str) -> Generator[None, None, Result]:
@@ -343,7 +343,7 @@ class Control:
         self.capabilities.ask(deliver)
 
     def _ask(self, wanted: Wanted, session: Session, received: Received, socket: RouterSocket) -> None:
-        """Ask about a job's result; the replies are sent as they come, those with a new version once it is written."""
+        """Ask about a job's result; replies are sent at once, those with a new version once that is written."""
 
         client = session.client
 
@@ -359,7 +359,7 @@ class Control:
                     send_now()
                     return
                 if self.jobs.get(wanted.job).manifest != result.manifest:
-                    busy = Refused("Another client has changed the result meanwhile.", "Try again.")
+                    busy = Refused("Another client has changed the result.", "Try again.")
                     self._refuse(busy, received, socket)
                     return
                 self.jobs.replace_result(wanted.job, message.version, message.size)
@@ -376,7 +376,7 @@ class Control:
     def _with_version(
         self, result: Generator[None, None, Result], base: str | None, client: str
     ) -> Generator[None, None, Result]:
-        """Return a client's result; the version of it that is to be corrected must be the client's as well."""
+        """Return a client's result. If ``base`` is given, it must be a version that the client owns."""
         found = yield from result
         if base is not None and not self.files.uploads.files_of(client).has(base):
             raise NotFound("The job has no such version of its result.", "Import the result again.")
@@ -398,7 +398,7 @@ class Control:
             check_settings(method, request.settings, self.capabilities.known.methods.get(method, []))
 
     def _stored_scene(self, scene: str, client: str) -> Generator[None, None, set[str]]:
-        """Return the paths of a scene that a client has sent, which is then kept for a while."""
+        """Return the paths of a scene that a client has sent; its files are then kept for a while."""
         files = self.files.uploads.files_of(client)
         if not files.has(scene):
             raise not_stored(scene)
@@ -424,7 +424,7 @@ class Control:
                 session.unpictured.add(job)
 
     def send_heartbeats(self, socket: RouterSocket) -> None:
-        """Send each client a heartbeat from time to time.
+        """Send each client a heartbeat every :data:`HEARTBEAT_INTERVAL`.
 
         Only a failed send reveals that a peer is gone, so that another client can continue its unfinished files.
         """
@@ -436,7 +436,7 @@ class Control:
             socket.offer(session.control, Heartbeat())
 
     def push(self, socket: RouterSocket) -> None:
-        """Send queued messages, as far as each follower's socket accepts them."""
+        """Send queued messages until the follower's socket accepts no more."""
         for session in self.sessions:
             for job, progress in list(session.unsent.items()):
                 if not socket.offer(session.control, progress):
@@ -466,7 +466,7 @@ def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
 
 
 def _missing(has: Callable[[str, int], bool], entries: Sequence[FileEntry]) -> Generator[None, None, int]:
-    """Count the files that are not there, or not with their size."""
+    """Return the number of files that are missing or have another size; yields often."""
     missing = 0
     for count, entry in enumerate(entries):
         missing += not has(entry.digest, entry.size)
@@ -503,7 +503,7 @@ def _result(job: Job) -> Result:
 
 
 def _that_fit(infos: list[JobInfo]) -> list[JobInfo]:
-    """Return the first of ``infos``, as many as fit in a header."""
+    """Return as many of the first ``infos`` as fit in a header."""
     room = MAX_HEADER - 1024
     for count, info in enumerate(infos):
         room -= len(msgspec.json.encode(info)) + 1

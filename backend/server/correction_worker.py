@@ -1,4 +1,4 @@
-"""The process that corrects results: what would change, and new versions of results in the store.
+"""The process that corrects results: finds what would change, and stores new versions of results.
 
 Started by the server as ``python -m backend.server.correction_worker STORE FOLDER``.
 """
@@ -31,7 +31,7 @@ from protocol.result.names import EVIDENCE
 from protocol.store import Store, read_manifest
 
 OPEN = 2
-"""Most results kept open: the version that is corrected, and the one that became of it."""
+"""Most results kept open: the version that was corrected, and the version that was made from it."""
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ class Corrector:
         wanted = question.wanted
         assert isinstance(wanted, Correct)
         if wanted.undo == bool(wanted.constraints):
-            raise BadArgument("A correction needs constraints, or an undo.", "Give exactly one of the two.")
+            raise BadArgument("A correction needs either constraints or an undo.", "Give exactly one of the two.")
         self._check_base(question)
         opened = self.results.get(question.manifest)
         if wanted.undo:
@@ -80,7 +80,7 @@ class Corrector:
         return Reply(question.number, corrected, moves.tobytes() + change.rows.astype("<u4").tobytes())
 
     def _check_base(self, question: Question) -> None:
-        """Refuse a base that is not a version of the result: versions have the same evidence."""
+        """Refuse a base that is not a version of the result. All versions of a result have the same evidence file."""
         if question.manifest == question.newest:
             return
         of_base, of_newest = (
@@ -98,7 +98,7 @@ class Corrector:
         return Wish(constraint.kind, targets, constraint.here)
 
     def _store(self, opened: OpenedResult, change: Change) -> tuple[str, int]:
-        """Store the changed result; return its manifest and the size of that."""
+        """Store the changed result; return the hash and the size of its manifest."""
         out = self.folder / "changed"
         try:
             write_change(opened, change, out)
@@ -110,7 +110,7 @@ class Corrector:
 def _target(target: Target, arrays: list[bytes], total: int) -> int | NDArray[np.int64]:
     """Return the label of an object, or the rows of Gaussians."""
     if (target.label is None) == (target.gaussians is None):
-        raise BadArgument("A target is exactly one object or some Gaussians.", "Give exactly one of the two.")
+        raise BadArgument("A target is either one object or some Gaussians.", "Give exactly one of the two.")
     if target.label is not None:
         return target.label
     assert target.gaussians is not None

@@ -1,4 +1,4 @@
-"""What a server has done since its start, as numbers that only grow."""
+"""Counters of what a server has done since its start."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from protocol.messages import FINAL_STATES
 
 @dataclass
 class Counts:
-    """Each number is changed by one thread only.
+    """Counters; each is changed by one thread only.
 
     Attributes:
         connections: sessions that were opened.
         refusals: requests that were answered with an error.
         worker_starts: workers that were started.
-        worker_losses: workers that were killed or froze, or that a stopping server ended, so that their jobs continue.
-        jobs_ended: jobs by the state that they ended in.
-        job_seconds: from the start of the last worker to the end, of all jobs that are done.
+        worker_losses: workers that were killed or froze, or that a stopping server ended; their jobs continue.
+        jobs_ended: number of ended jobs, by state.
+        job_seconds: seconds from the start of the last worker to the end, summed over all jobs that are done.
         received_bytes, sent_bytes: of files.
     """
 

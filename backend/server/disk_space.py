@@ -1,6 +1,6 @@
 """Eviction for the server's store: scenes and results of ended jobs are removed, oldest first.
 
-Of the whole store to keep its size, or of one client to make room for what it sends.
+:func:`free_space` keeps the size of the whole store; :func:`release` makes room for what one client sends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from protocol.eviction import evict
 from protocol.store import STALE, Store, read_manifest
 
 _STEP = 200
-"""Files removed between two moments at which others get their turn."""
+"""Files removed between two yields."""
 
 
 def free_space(
@@ -35,7 +35,7 @@ def free_space(
         store: the store. Files that are being written are kept.
         limit: bytes.
         dispensable: hashes of manifests, in order of removal; a tuple is removed as a whole.
-        needed: returns the manifests to keep, whatever their size. Called again before each removal.
+        needed: returns the manifests that are always kept. Called again before each removal.
         now: seconds since 1970.
     """
     yield from _remove_parts(store, limit, now)
@@ -73,16 +73,20 @@ def release(
     dispensable: Sequence[tuple[str, ...]],
     needed: Iterable[str],
 ) -> Generator[None, None, int]:
-    """Take from a client the oldest of its files, until it has at least ``excess`` bytes less; yields often.
+    """Remove the oldest files of a client until at least ``excess`` bytes are removed; yields often.
 
-    A file that no other client has is removed from the store.
+    A file that another client owns as well stays in the store.
 
     Args:
+        owners: the table of the clients' files.
+        store: the store.
+        client: its name.
+        excess: bytes.
         dispensable: hashes of the client's manifests, in order of removal; a tuple is removed as a whole.
         needed: hashes of the manifests to keep.
 
     Returns:
-        The bytes that the client has less.
+        The bytes that the client no longer owns.
 
     Raises:
         Unavailable: as :meth:`backend.server.owners.Owners.remove`.
@@ -105,7 +109,7 @@ def release(
             if holders[digest] <= 0 and digest not in stays:
                 released += owners.remove(client, digest)
                 if not owners.anybody_has(digest):
-                    with suppress(PermissionError):  # Windows removes no file that somebody has open
+                    with suppress(PermissionError):  # Windows does not remove open files
                         store.path(digest).unlink(missing_ok=True)
             if count % _STEP == 0:
                 yield

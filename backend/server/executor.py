@@ -1,7 +1,7 @@
-"""What runs workers: processes of this machine (:mod:`backend.server.local_executor`), or a Ray cluster.
+"""Executors run workers: as local processes (:mod:`backend.server.local_executor`) or on a Ray cluster.
 
 The table of jobs decides which job runs; an executor only starts workers, finds them again and ends them. Server and
-worker always talk through the files of the job's folder (:mod:`backend.server.worker_protocol`).
+worker communicate through the files of the job's folder (:mod:`backend.server.worker_protocol`).
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from backend.server.worker_protocol import Said
 
 
 class Worker(Protocol):
-    """A worker that was started or found. No call waits."""
+    """A worker that was started or found. Calls do not block."""
 
     @property
     def name(self) -> str:
-        """What it is called in the log."""
+        """Its name in the log."""
         ...
 
     @property
     def same_boot(self) -> bool:
-        """Whether it has run on this machine since the machine's last start, so that one cause may have ended both."""
+        """Whether it was started on this machine since the last boot, so that it may have caused the server's end."""
         ...
 
     def heard(self) -> list[Said]:
-        """Return what it has said since the last call."""
+        """Return its reports since the last call."""
         ...
 
     def frozen(self) -> str | None:
-        """Return how it is frozen, as the end of a sentence; None where it may still work."""
+        """Return how it is frozen, as the end of a sentence; None if it may still work."""
         ...
 
     def ask_to_cancel(self) -> None:
@@ -43,23 +43,23 @@ class Worker(Protocol):
         ...
 
     def insist(self) -> bool:
-        """Stop one that was asked to, the harder the longer it takes; say whether to wait for it no longer."""
+        """End a worker that was asked to cancel, in steps; return whether to stop waiting for it."""
         ...
 
     def runs(self) -> bool:
-        """Say whether it has not ended."""
+        """Return whether it has not ended."""
         ...
 
     def status(self) -> int | None:
-        """Return the exit status of one that has ended, negative for a signal; None where it cannot be known."""
+        """Return the exit status of an ended worker, negative for a signal; None if it is not known."""
         ...
 
     def kill(self) -> None:
-        """End it, and all that it started."""
+        """Kill it and its descendants."""
         ...
 
     def end(self) -> None:
-        """End it; wait until it is gone, where that can be waited for.
+        """End it, and wait for its end if that is possible.
 
         Raises:
             Unavailable: if it does not end.
@@ -67,7 +67,7 @@ class Worker(Protocol):
         ...
 
     def last_lines(self, most: int) -> list[str]:
-        """Return the last lines of its log that say something, each printable."""
+        """Return the last lines of its log that are not empty, each printable."""
         ...
 
 
@@ -76,35 +76,35 @@ class Executor(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in an overview."""
+        """Its name in an overview."""
         ...
 
     @property
     def gpus(self) -> Sequence[str] | None:
-        """The names of the GPUs that workers can be given, in order; None while they are not known."""
+        """The names of the GPUs for workers, in order; None while they are not known."""
         ...
 
     @property
     def only_cpus(self) -> bool:
-        """Whether these GPUs are machines without one, so that jobs on the CPU take them as well."""
+        """Whether :attr:`gpus` are machines without a GPU; jobs on the CPU then take them as well."""
         ...
 
     def look_for_gpus(self) -> None:
-        """Begin to find out which GPUs there are, where that is not known."""
+        """Start to find the GPUs if they are not known."""
         ...
 
     @property
     def outlives(self) -> bool:
-        """Whether workers go on when the server is asked to end; others are asked to write checkpoints and end."""
+        """Whether workers continue when the server is asked to end; else they write checkpoints and end."""
         ...
 
     def start(self, job: str, folder: Path, gpus: Sequence[str]) -> Worker:
-        """Start a worker on a job's folder, which has its assignment.
+        """Start a worker on a job's folder, which contains its assignment.
 
         Args:
             job: its id.
             folder: the job's.
-            gpus: the names of those that it is to use; none of them leaves the choice to the worker.
+            gpus: the names of the GPUs to use; if empty, the worker chooses.
 
         Raises:
             Unavailable: if it cannot be started.
@@ -113,16 +113,16 @@ class Executor(Protocol):
         ...
 
     def missing(self) -> str | None:
-        """Return why no worker can be started at the moment, as the end of a sentence; None if one can."""
+        """Return why no worker can be started now, as the end of a sentence; None if one can."""
         ...
 
     def find(self, job: str, folder: Path) -> Worker | None:
-        """Return the worker that has this folder or had it last; None where none ever had.
+        """Return the worker that uses this folder or used it last; None if there was none.
 
-        It may have ended: then it still has said what it said.
+        It may have ended; its reports can still be read.
         """
         ...
 
     def close(self) -> None:
-        """Let go of everything but the workers."""
+        """Free all resources; workers continue."""
         ...

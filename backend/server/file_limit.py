@@ -1,32 +1,32 @@
-"""How many files this process may have open, and how many connections that allows."""
+"""The limit of open files of this process, and the number of connections that it allows."""
 
 from __future__ import annotations
 
 import contextlib
 
 MAX_CONNECTIONS = 256
-"""Connections that control and bulk may each have."""
+"""Most connections to each of control and bulk."""
 WANTED = 8192
 _OTHERS = 384
 """Descriptors left for files, workers and the database."""
 _EACH = 3
-"""Descriptors that a connection takes: one of the client, and both ends of the one to the ROUTER socket."""
+"""Descriptors per connection: one to the client, and both ends of the connection to the ROUTER socket."""
 
 
 def raise_file_limit() -> int:
-    """Let this process open as many files as it needs, where it may; return the connections that each socket can have.
+    """Raise the limit of open files as far as permitted; return the connections that each socket can have.
 
     Workers inherit the limit.
     """
     try:
         import resource
-    except ImportError:  # Windows, where sockets are not counted with files
+    except ImportError:  # Windows does not count sockets as files
         return MAX_CONNECTIONS
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        # macOS may refuse what its hard limit allows; the soft limit as it is will do.
+        # macOS may refuse what its hard limit allows; the soft limit then stays.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted

@@ -1,7 +1,7 @@
-"""The loop that works on the store, in a thread of its own: uploads, downloads, checks of scenes, and eviction.
+"""The loop that works on the store, in a separate thread: uploads, downloads, checks of scenes, and eviction.
 
-A slow disk holds up files and nothing else. Long work is a generator, of which a slice is done at a time, so that no
-client's files hold up another's for long.
+A slow disk delays files and nothing else. Long work is a generator that runs in short slices, so that the files of one
+client do not delay those of another for long.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from protocol.store import Store, reading_manifest
 TURN = 16
 """Messages taken from the socket in one turn of the loop."""
 SLICE = 0.005
-"""Seconds of long work at one go."""
+"""Length of a slice of long work, in seconds."""
 MAX_WORK = 256
-"""Pieces of long work that wait at most."""
+"""Most pieces of long work in the queue."""
 
 T = TypeVar("T")
 Deliver = Callable[[Any], object]
@@ -41,15 +41,15 @@ class FileLoop:
 
     Args:
         sessions, store, owners: the server's; the thread alone uses ``owners``.
-        keep: bytes that the store may hold.
-        keep_each: bytes that may belong to one client, None for as many as the store holds.
-        in_use: gives the manifests of the scenes that jobs wait for or work on.
-        post: has something called by the server's loop.
+        keep: size limit of the store in bytes.
+        keep_each: size limit of the files of one client in bytes; None for no limit but that of the store.
+        in_use: returns the manifests of the scenes of jobs that wait or run.
+        post: makes the server's loop call a function.
         failed: called from the thread if an error ends it.
 
     Attributes:
-        uploads: the files under way.
-        socket: the bulk socket, to be set before the start.
+        uploads: the files that are being sent.
+        socket: the bulk socket; set before the start.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class FileLoop:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; the bulk socket can be closed then."""
+        """End the thread. Afterwards the bulk socket can be closed."""
         self._stopping = True
         self._wake()
         if self._thread is not None:
@@ -98,14 +98,14 @@ class FileLoop:
         self._wake.close()
 
     def do(self, steps: Generator[None, None, T], deliver: Callable[[T | Fault], object]) -> None:
-        """Have work on the store done; the server's loop calls ``deliver`` with its value, or with what is wrong."""
+        """Do work on the store; the server's loop calls ``deliver`` with its value, or with its error."""
         if len(self._work) >= MAX_WORK:
             deliver(Unavailable("The server has too much to do.", "Try again in a moment."))
             return
         self._letter(lambda: self._work.append((steps, deliver)))
 
     def grant(self, client: str, manifest: str) -> None:
-        """Say that a stored result belongs to a client, whose job made it."""
+        """Make a client the owner of a stored result of its job."""
 
         def granting() -> Generator[None, None, None]:
             entries = yield from reading_manifest(self._store, manifest)
@@ -115,11 +115,11 @@ class FileLoop:
         self._letter(lambda: self._work.append((granting(), lambda _: None)))
 
     def forget(self, peer: bytes) -> None:
-        """Have the uploads and downloads of a peer ended."""
+        """End the uploads and downloads of a peer."""
         self._letter(lambda: self._forget(peer))
 
     def evict(self, ended: Sequence[Contents]) -> None:
-        """Have the store brought within its bound.
+        """Evict files until the store is within its limit.
 
         Args:
             ended: the manifests of each job that has ended, the oldest first.
@@ -137,7 +137,7 @@ class FileLoop:
         return self._evicting is not None or self._next_eviction
 
     def lost(self, peer: bytes) -> None:
-        """A peer of the bulk socket is gone or reads nothing."""
+        """Handle a peer of the bulk socket that has disconnected or does not read."""
         session = self._sessions.on_bulk(peer)
         self.uploads.forget(peer)
         if session is not None:
@@ -200,7 +200,7 @@ class FileLoop:
             except Fault as fault:
                 self._post(lambda deliver=deliver, fault=fault: deliver(fault))
             except OSError as error:
-                remedy = "Try again in a moment." if shortage(error) else "See that the data folder can be read."
+                remedy = "Try again in a moment." if shortage(error) else "Check the permissions of the data folder."
                 fault = Unavailable(f"The server cannot read its store: {error.strerror}.", remedy)
                 self._post(lambda deliver=deliver, fault=fault: deliver(fault))
             else:
@@ -216,7 +216,7 @@ class FileLoop:
         try:
             while time.monotonic() < until:
                 next(self._evicting)
-        except (StopIteration, OSError, Fault):  # a store that cannot be tidied can still serve
+        except (StopIteration, OSError, Fault):  # the server works without eviction
             self._evicting = None
 
     def _evict(self, ended: Sequence[tuple[str, ...]]) -> Generator[None, None, None]:
@@ -227,5 +227,5 @@ class FileLoop:
             yield from self._owners.forgetting_removed(self._store)
 
     def _needed(self) -> Iterable[str]:
-        """Return the manifests of the scenes that are in use, and of those just sent or asked for."""
+        """Return the manifests of the scenes that are in use, and of those that were sent or requested recently."""
         return [*self._in_use(), *self.uploads.recent()]

@@ -1,14 +1,14 @@
-"""A front between the network and the server's sockets, which bounds what strangers can make the server hold.
+"""The front: a proxy between the network and the server's sockets that limits the memory that peers can use.
 
-libzmq bounds the messages of a peer and the length of a frame, but not how many frames a message has, how many
-connections there are, or what they hold together. So clients connect to the front, a thread, which passes their bytes
-on to the ROUTER sockets over loopback and counts them. Nothing is decrypted here: CURVE stays end to end.
+libzmq limits the messages of a peer and the length of a frame, but not the frames of a message, the connections, or the
+memory of all of them. So clients connect to the front, a thread that forwards their bytes to the ROUTER sockets over
+loopback and counts them. It decrypts nothing: CURVE is end to end.
 
-- A connection that does not greet is not passed on, and is closed after :data:`GREETING_TIME`.
-- A peer may have :data:`CREDIT` bytes under way that the server has not received as whole messages. Then nothing more
-  is read from it, and after :data:`STALLED` seconds it is closed. All peers together may have :data:`TOTAL`.
-- At most :data:`UNSIGNED` connections that have not greeted are held, and so many that have. When one more greets, one
-  is closed of the address that has the most, and of these the one that has sent no message for the longest time.
+- A connection is not forwarded before its greeting, and is closed if that takes longer than :data:`GREETING_TIME`.
+- A peer may have :data:`CREDIT` bytes in flight, which the server has not received as whole messages. At the limit,
+  nothing more is read from it, and after :data:`STALLED` seconds it is closed. The limit of all peers is :data:`TOTAL`.
+- At most :data:`UNSIGNED` connections without a greeting are open, and a limited number with one. If there are too many
+  of the latter, a connection of the host with the most is closed: the one without a message for the longest time.
 """
 
 from __future__ import annotations
@@ -31,43 +31,44 @@ from protocol.address import Address
 from protocol.errors import BadFrames
 
 CREDIT = 4 << 20
-"""Bytes that one peer may have under way: more than three chunks of a file, so that an upload never waits."""
+"""Most bytes of one peer in flight: more than three chunks of a file, so that an upload never waits."""
 TOTAL = 256 << 20
-"""Bytes that all peers may have under way together."""
+"""Most bytes of all peers in flight."""
 UNSIGNED = 64
-"""Connections to each address that have not greeted yet; past that the oldest is closed."""
+"""Most connections to each address without a greeting; beyond that, the oldest is closed."""
 GREETING_TIME = 5.0
 STALLED = 5.0
-"""Seconds that a peer may go without a whole message while its credit is used up."""
+"""Longest time without a whole message while the credit is used up, in seconds."""
 FORGIVEN = 256
-"""Bytes a second by which what an encrypted peer has under way shrinks: its heartbeats look like messages."""
+"""Bytes per second that are subtracted from those of an encrypted peer in flight: its heartbeats are counted, but the
+server never receives them as messages."""
 DRAIN = 0.5
-"""Seconds for which the last words of the server are passed on when it ends."""
+"""Longest time for which the last messages of the server are forwarded when it ends, in seconds."""
 INNER_HOST = "127.0.0.1"
 
 _BACKLOG = 512
 _ACCEPTS = 32
-"""Connections accepted at one go."""
+"""Most connections accepted in one turn."""
 _SMALL = 64 << 10
-"""Bytes under way that count as none."""
+"""Bytes in flight that are not counted."""
 _READ = 64 << 10
 _LONG_READ = 1 << 20
 _SHORT_READ = 4 << 10
 _COST_PER_BYTE = FRAME_COST // 2
-"""What a byte of frames can cost at most: an empty frame has two bytes."""
+"""Highest cost of a byte of frames: an empty frame has two bytes."""
 _INNER_READ = 256 << 10
 _PERIOD = 0.25
-"""Seconds between two looks at the times that connections are given."""
+"""Interval at which the time limits of connections are checked, in seconds."""
 _READABLE, _WRITABLE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _NOTHING = memoryview(b"")
 
 
 class Front:
-    """Listens, counts and passes on, in a thread of its own from :meth:`start` on.
+    """Listens, counts and forwards, in a separate thread from :meth:`start` on.
 
     Args:
-        longest: bytes that a frame may have.
-        limit: connections that each address that is listened at may have.
+        longest: most bytes of a frame.
+        limit: most connections to each listening address.
         failed: called from the thread if an error ends it.
     """
 
@@ -77,7 +78,7 @@ class Front:
         self._failed = failed
         self._listeners: list[_Listener] = []
         self._connections: dict[tuple[int, int], _Connection] = {}
-        """Those that are passed on, by the port of the ROUTER socket and their own port on this side of it."""
+        """The forwarded connections, by the port of the ROUTER socket and the local port."""
         self._selector = selectors.DefaultSelector()
         self._received: deque[tuple[tuple[int, int], int, str]] = deque()
         self._unwanted: deque[frozenset[str]] = deque()
@@ -96,18 +97,18 @@ class Front:
     # Called by the server
 
     def listen(self, address: Address, inner: int) -> Address:
-        """Take connections at ``address`` for the ROUTER socket at that port of :data:`INNER_HOST`; return where.
+        """Listen at ``address`` for the ROUTER socket at port ``inner`` of :data:`INNER_HOST`; return the address.
 
-        Before :meth:`start` only.
+        Call it before :meth:`start`.
 
         Raises:
-            OSError: if the address cannot be listened at.
+            OSError: if the address cannot be used.
         """
         family = socket.AF_INET6 if address.is_v6 else socket.AF_INET
         outer = socket.socket(family, socket.SOCK_STREAM)
         try:
             if sys.platform != "win32":
-                # There it would let another program take the same port.
+                # On Windows it would let another program use the same port.
                 outer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if address.is_v6:
                 outer.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -125,35 +126,42 @@ class Front:
         self._thread.start()
 
     def received(self, inner: int, port: int, cost: int, key: str) -> None:
-        """Say that a whole message of so much cost has been received through that port; from any thread.
+        """Note that the server has received a whole message; may be called from any thread.
 
         Args:
-            key: of the client, "" where the connection is not encrypted.
+            inner, port: ports of the connection, as in :meth:`number`.
+            cost: of the message, as :class:`backend.server.zmtp_frames.FrameCounter` counts.
+            key: of the client; "" if the connection is not encrypted.
         """
         self._received.append(((inner, port), cost, key))
         if self._hungry:
             self._wake()
 
     def drop(self, keys: frozenset[str]) -> None:
-        """Close the connections over which messages of these keys have been received; from any thread."""
+        """Close the connections of clients with these keys; may be called from any thread."""
         self._unwanted.append(keys)
         self._wake()
 
     def number(self, inner: int, port: int) -> int:
-        """Return the number of a connection, which no other ever has, 0 where it has ended; from any thread."""
+        """Return the unique number of a connection, 0 if it has ended; may be called from any thread.
+
+        Args:
+            inner: port of the ROUTER socket.
+            port: local port of the connection to it.
+        """
         connection = self._connections.get((inner, port))
         return 0 if connection is None else connection.number
 
     def alive(self, number: int) -> bool:
-        """Say whether the connection of that number is open; from any thread."""
+        """Return whether the connection of that number is open; may be called from any thread."""
         return number in self._open
 
     def made(self, inner: int, port: int) -> bool:
-        """Say whether a connection to a ROUTER socket is the front's own; from any thread."""
+        """Return whether the front made this connection to a ROUTER socket; may be called from any thread."""
         return (inner, port) in self._connections
 
     def close(self) -> None:
-        """Pass on what is left to pass on, once the ROUTER sockets are closed, and end."""
+        """Forward what is left and end the thread. Call it once the ROUTER sockets are closed."""
         self._ending = time.monotonic() + DRAIN
         self._wake()
         if self._thread is not None:
@@ -200,7 +208,7 @@ class Front:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     self._pause_accepting()
                     return
-                continue  # that one is gone already
+                continue  # it has disconnected already
             connection = _Connection(listener, outer, where[0], self._longest, next(self._numbers))
             self._open.add(connection.number)
             listener.connections[connection] = None
@@ -213,14 +221,14 @@ class Front:
             except OSError:
                 self._close(connection)
                 continue
-            # A client greets at once, so that it is not the oldest of many for long.
+            # Most clients send their greeting with the connection, so read it before counting those without one.
             self._outer_ready(connection, _READABLE)
             unsigned = [each for each in listener.connections if each.inner is None]
             if len(unsigned) > UNSIGNED:
                 self._close(unsigned[0])
 
     def _pause_accepting(self) -> None:
-        """Let the system hold new connections until some descriptor is free."""
+        """Leave new connections to the system until a file descriptor is free."""
         self._accept_at = time.monotonic() + _PERIOD
         for listener in self._listeners:
             with contextlib.suppress(KeyError):
@@ -284,10 +292,10 @@ class Front:
             self._close(min(self._connections.values(), key=_Connection.worth))
 
     def _connect(self, connection: _Connection) -> None:
-        """Go on to the ROUTER socket for a peer that greets."""
+        """Connect to the ROUTER socket for a peer that has sent its greeting."""
         inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.inner = inner
-        # The server turns away connections of others, so its side must know the port before it sees the connection.
+        # The server closes connections that the front did not make, so the port is noted before it sees the connection.
         inner.bind((INNER_HOST, 0))
         connection.key = (connection.listener.inner, inner.getsockname()[1])
         self._connections[connection.key] = connection
@@ -296,7 +304,7 @@ class Front:
         inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _settle(self, connection: _Connection) -> None:
-        """Wait for what a connection is ready for, or close it where an end of it has ended."""
+        """Set which events a connection waits for, or close it if one of its sides has ended."""
         if connection.closed:
             return
         waits_for_inner = connection.inner is not None and len(connection.to_inner) > 0
@@ -342,7 +350,7 @@ class Front:
             self._connections.pop(connection.key, None)
         self._under_way -= connection.counted
 
-    # What is under way
+    # Bytes in flight
 
     def _take_received(self) -> None:
         while self._received:
@@ -389,7 +397,7 @@ class Front:
 
 
 class _Listener:
-    """An address that clients connect to, the port of the ROUTER socket behind it, and the connections."""
+    """An address that clients connect to, the port of its ROUTER socket, and its connections."""
 
     def __init__(self, outer: socket.socket, inner: int) -> None:
         self.socket = outer
@@ -400,27 +408,27 @@ class _Listener:
         return [each for each in self.connections if each.inner is not None]
 
     def least_useful(self) -> _Connection:
-        """Return the connection to close where too many have greeted."""
+        """Return the connection to close if too many have sent a greeting."""
         greeted = self.greeted()
         ((host, _),) = Counter(each.host for each in greeted).most_common(1)
         return min((each for each in greeted if each.host == host), key=lambda each: each.heard)
 
 
 class _Connection:
-    """One client's connection, and its continuation to a ROUTER socket once it has greeted.
+    """One client's connection, and the one to a ROUTER socket that is made after its greeting.
 
     Attributes:
         host: the client's address.
-        number: as :meth:`Front.number` says.
-        client_key: the client's, as the last message of it shows; "" before and without encryption.
+        number: see :meth:`Front.number`.
+        client_key: the client's key, as of its last message; "" before the first, and without encryption.
         frames: counts what it sends.
-        key: as in ``Front._connections``, once there is an ``inner``.
-        heard: when the server last received a message from it.
-        waits_since: when it last had nothing under way, or a message of it was received.
-        to_inner, to_outer: what one side could not take yet.
-        greeting: what the client has sent of its greeting; None once all of it is passed on.
-        answered: bytes of the server's greeting that have come.
-        counted: its share of what all have under way.
+        key: as in ``Front._connections``; None until ``inner`` is set.
+        heard: time at which the server last received a message from it.
+        waits_since: time at which it last had nothing in flight, or a message of it was received.
+        to_inner, to_outer: bytes that one side could not accept yet.
+        greeting: the part of its greeting that the client has sent; None once all of it is forwarded.
+        answered: received bytes of the server's greeting.
+        counted: its bytes in flight, as they are counted in the total.
     """
 
     def __init__(self, listener: _Listener, outer: socket.socket, host: str, longest: int, number: int) -> None:
@@ -442,10 +450,10 @@ class _Connection:
         self._passed = 0
 
     def pass_greeting(self) -> None:
-        """Pass on what the server needs of the client's greeting to give its own, and the rest after that.
+        """Forward the part of the client's greeting that makes the server send its own, and later the rest.
 
-        libzmq hangs up as soon as it reads that the client does not encrypt as it does. Only a client that has the
-        server's whole greeting by then learns why.
+        libzmq closes the connection as soon as it reads that the client's kind of encryption is another one. A client
+        learns the reason only if it has received the server's whole greeting before.
         """
         if self.greeting is None or self.inner is None:
             return
@@ -461,11 +469,11 @@ class _Connection:
         return self.frames.cost - self._received
 
     def readable(self) -> int:
-        """Bytes of short frames to read at most, so that what they cost stays close to the credit."""
+        """Return how many bytes of short frames to read at most, so that their cost stays close to the credit."""
         return min(_READ, max(_SHORT_READ, (CREDIT - self.under_way) // _COST_PER_BYTE))
 
     def take(self, cost: int) -> None:
-        """Note that the server has received a message of that cost."""
+        """Note that the server has received a message of this cost."""
         self.heard = self.waits_since = time.monotonic()
         self.forgive(cost)
 
@@ -473,7 +481,7 @@ class _Connection:
         self._received = min(self.frames.cost, self._received + cost)
 
     def worth(self) -> float:
-        """Smaller for what is to be closed first: who holds nothing is closed last."""
+        """Return a smaller number for connections to close first; those with little in flight are closed last."""
         return self.waits_since if self.counted > _SMALL else float("inf")
 
 
@@ -482,7 +490,7 @@ def _nobody(_: int) -> None:
 
 
 def _send(one: socket.socket, data: memoryview) -> memoryview:
-    """Send what can be sent now; return the rest."""
+    """Send without blocking; return the rest."""
     try:
         return data[one.send(data) :]
     except BlockingIOError:
@@ -490,12 +498,12 @@ def _send(one: socket.socket, data: memoryview) -> memoryview:
 
 
 def _kept(rest: memoryview) -> memoryview:
-    """Return a copy of what is in the scratch memory, which the next read overwrites."""
+    """Return a copy: ``rest`` is in scratch memory that the next read overwrites."""
     return memoryview(bytes(rest)) if rest else _NOTHING
 
 
 def _receive(one: socket.socket, into: memoryview) -> int | None:
-    """Read what is there: its length, 0 at the end, None where there is nothing yet."""
+    """Read without blocking; return the number of bytes, 0 at the end, None if there are none yet."""
     try:
         return one.recv_into(into)
     except BlockingIOError:

@@ -1,8 +1,7 @@
-"""The database file of the jobs, written by a thread of its own, so that nobody else waits for a disk or a lock.
+"""The database file of the jobs, written by a separate thread, so that the server's loop waits for no disk or lock.
 
-What is to be written is written in order. A full disk, too many open files or another program's lock delay it for as
-long as they last. What cannot be put right by waiting, as a damaged file, ends the writing, and :attr:`JobFile.broken`
-says why.
+Changes are written in order. A full disk, too many open files or another program's lock delay them for as long as they
+last. An error that does not pass, such as a damaged file, ends the writing; :attr:`JobFile.broken` says why.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from typing import Any
 from protocol.errors import Unavailable
 
 START_PATIENCE = 10.0
-"""Seconds for which the start of a server waits for another program's lock."""
+"""Longest wait for another program's lock at the start of a server, in seconds."""
 CLOSE_PATIENCE = 5.0
-"""Seconds for which its end does."""
+"""The same at its end."""
 _LOCK_PATIENCE = 1.0
 _RETRY = 0.2
 _LOOK = 1.0
-"""Seconds between two looks whether the file is still there."""
+"""Interval at which the thread checks that the file still exists, in seconds."""
 
 Statement = tuple[str, tuple[Any, ...]]
 _WAIT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -38,7 +37,7 @@ def _nothing() -> None:
 
 
 class _Write:
-    """Statements that are written together, and what is called once they are."""
+    """Statements of one transaction, and the functions to call afterwards."""
 
     def __init__(
         self,
@@ -59,13 +58,13 @@ class JobFile:
     """A database file.
 
     Args:
-        path: where; made if missing.
+        path: of the file; made if missing.
         prepare: makes or checks the tables; called with the connection.
         wake: called from the thread when there is something to :meth:`deliver`.
 
     Attributes:
-        trouble: why the oldest write waits; "" where none does.
-        broken: why nothing more is written, None while all is well.
+        trouble: why the oldest write waits; "" if it does not.
+        broken: the error that ended the writing, or None.
 
     Raises:
         sqlite3.Error: if the file cannot be used.
@@ -89,7 +88,7 @@ class JobFile:
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
     def load(self, table: sqlite3.Connection) -> None:
-        """Copy the whole database into another, and begin to write."""
+        """Copy the whole database into ``table``, and start the thread."""
         self._connection.backup(table)
         self._thread.start()
 
@@ -101,13 +100,15 @@ class JobFile:
         refused: Callable[[str], object] | None = None,
         replaces: str | None = None,
     ) -> bool:
-        """Have ``statements`` written as a whole after all earlier ones; return whether one of these was replaced.
+        """Queue ``statements`` as one transaction; return whether it replaced the last one in the queue.
 
         Args:
-            synced: whether they have to survive a power cut once they count as written.
+            statements: SQL and values.
+            synced: whether they must survive a power cut once they count as written.
             done: called from :meth:`deliver` once they are written.
-            refused: called so with the reason where there is no room on the disk; without it that is waited for.
-            replaces: a name; the write takes the place of the last one that waits, if that has the same name.
+            refused: called from :meth:`deliver` with the reason if the disk is full; if None, the thread waits for
+                space.
+            replaces: a name; the transaction replaces the last one in the queue if that has the same name.
         """
         write = _Write(statements, synced, done, refused, replaces)
         with self._changed:
@@ -119,14 +120,14 @@ class JobFile:
         return replaced
 
     def when_written(self, done: Callable[[], object]) -> None:
-        """Have ``done`` called once all that was to be written so far is: at once where it is."""
+        """Call ``done`` once everything queued so far is written: at once if it is already."""
         if self.idle and not self._written:
             done()
         else:
             self.write(synced=False, done=done)
 
     def deliver(self) -> None:
-        """Call what waits for writes that are done.
+        """Call the functions of finished writes.
 
         Raises:
             Unavailable: if nothing more can be written.
@@ -137,7 +138,7 @@ class JobFile:
             raise self.broken
 
     def flush(self, patience: float) -> None:
-        """Wait until all is written, no longer than so many seconds, and deliver."""
+        """Wait until everything is written, for at most ``patience`` seconds, and deliver."""
         with self._changed:
             self._changed.wait_for(lambda: self.broken is not None or self.idle, patience)
         while self._written:
@@ -153,7 +154,7 @@ class JobFile:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is to be written."""
+        """Whether everything is written."""
         return not self._writes and not self._busy
 
     def _run(self) -> None:
@@ -171,7 +172,7 @@ class JobFile:
                 return
 
     def _next(self) -> _Write | None:
-        """Return what is to be written next; None at the end, or where the file has gone."""
+        """Return the next write; None at the end, or if the file was moved."""
         with self._changed:
             while not self._writes:
                 if self._until is not None:
@@ -185,7 +186,7 @@ class JobFile:
             return self._writes.popleft()
 
     def _apply(self, write: _Write) -> None:
-        """Write, as soon as that is possible."""
+        """Write, and wait as long as an error may pass."""
         while True:
             if self._moved():
                 self._break("it was deleted or replaced")
@@ -237,5 +238,5 @@ class JobFile:
         return status.st_dev, status.st_ino
 
     def _moved(self) -> bool:
-        """Whether the file is no longer at its place, so that what is written would be lost."""
+        """Whether the file was moved or deleted, so that writes would be lost."""
         return self._inode is not None and self._present() != self._inode

@@ -1,8 +1,8 @@
-"""Jobs: one row of SQLite each. What is told about a job has been written there first.
+"""Jobs: one row of SQLite each. A change of a job is written before clients are told of it.
 
-State changes are synced to disk before anybody hears of them. Progress within a stage is written without waiting for
-the disk, so the sequence number survives a killed server, and a power cut takes back some progress but no state. A
-thread writes (:mod:`backend.server.job_file`); the server's loop never waits for it.
+State changes are synced to disk before clients are told. Progress within a stage is written without waiting for the
+disk: the sequence number survives a killed server, and a power cut loses some progress but no state. A thread writes
+(:mod:`backend.server.job_file`); the server's loop never waits for it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from protocol.job_request import JobRequest
 from protocol.messages import FINAL_STATES, Error, JobInfo, JobState, Progress, Submit
 
 LAYOUT = 4
-"""Written into the database; a server refuses a later one, and 1. Since 2 what is stored is named by BLAKE3, since 3
-retries are counted, forgotten jobs known and states indexed, since 4 a job belongs to a client."""
+"""Version of the tables, stored in the database; a server refuses later versions, and 1. Version 2 names stored files
+by BLAKE3, 3 adds retries, forgotten jobs and an index of states, 4 adds the client of a job."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 """
 
 _FORGOTTEN = "CREATE TABLE IF NOT EXISTS forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID"
-"""The ids of jobs whose rows were removed: none of them is ever run again."""
+"""The ids of jobs whose rows were removed; they are never run again."""
 
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number)",
@@ -64,7 +64,7 @@ _LATER_COLUMNS = {
     "server_ends": "INTEGER NOT NULL DEFAULT 0",
     "client": "TEXT NOT NULL DEFAULT 'default'",
 }
-"""Columns that a table of an earlier layout does not have yet. The jobs in it belong to the client that all shared."""
+"""Columns that tables of earlier layouts lack. Jobs of those layouts belong to the default client."""
 
 _NEXT: dict[JobState, frozenset[JobState]] = {
     "queued": frozenset({"running", "cancelled"}),
@@ -80,10 +80,10 @@ class Job(msgspec.Struct, frozen=True):
     """A row.
 
     Attributes:
-        client: whose it is.
-        manifest, size: those of the result's manifest, once the job is done.
+        client: the name of the client that submitted it.
+        manifest, size: hash and size of the result's manifest, once the job is done.
         retries: how many times it was queued again because its worker was killed or froze.
-        server_ends: how many times a server ended that had it, along with its worker.
+        server_ends: how many times its worker and the server ended together.
     """
 
     id: str
@@ -111,7 +111,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Contents(NamedTuple):
-    """What an ended job holds in the store: whose it is, and the manifests of its scene and its result, if any."""
+    """The client of an ended job, and the manifests of its scene and of its result if it has one."""
 
     client: str
     manifests: tuple[str, ...]
@@ -129,21 +129,21 @@ def _nothing() -> None:
 
 
 class Jobs:
-    """The table of jobs: held in memory, where it decides, and written to a file, after which it is told.
+    """The table of jobs: changed in memory first, then written to a file, then reported to clients.
 
-    Reading never waits for a disk. :meth:`get` and :meth:`in_state` say what has been decided, :meth:`told` and
-    :meth:`newest` what is written.
+    Reading never waits for a disk. :meth:`get` and :meth:`in_state` return the state in memory, :meth:`told` and
+    :meth:`newest` the written one.
 
     Args:
         path: the database file; made if missing.
-        changed: called from :meth:`deliver` with the job after each change of it, once the change is written.
-        wake: called, from a thread, when there is something to deliver.
+        changed: called from :meth:`deliver` with a job once a change of it is written.
+        wake: called from a thread when there is something to deliver.
 
     Attributes:
         damaged: the ids of the rows that cannot be read.
 
     Raises:
-        Unavailable: if the file is no database of jobs, of another version, or damaged.
+        Unavailable: if the file is not a database of jobs, has another version, or is damaged.
     """
 
     def __init__(
@@ -153,9 +153,9 @@ class Jobs:
         self._path = path
         self._table = sqlite3.connect(":memory:", isolation_level=None)
         self._unwritten: dict[str, tuple[int, Job | None]] = {}
-        """Of jobs with changes to be written: how many, and the job before them, None where it is new."""
+        """For each job with unwritten changes: their number, and the job as it is written; None if it is new."""
         if _emptied(path):
-            raise _unreadable(path, "the file is empty, and there are folders of jobs beside it")
+            raise _unreadable(path, "the file is empty, but folders of jobs exist next to it")
         try:
             self._file = JobFile(path, self._prepare, wake)
         except sqlite3.Error as error:
@@ -196,7 +196,7 @@ class Jobs:
         file.execute("COMMIT")
 
     def deliver(self) -> None:
-        """Tell what has been written since the last call.
+        """Report the changes that were written since the last call.
 
         Raises:
             Unavailable: if nothing more can be written.
@@ -204,11 +204,11 @@ class Jobs:
         self._file.deliver()
 
     def flush(self, patience: float = 60.0) -> None:
-        """Wait until all is written, no longer than so many seconds, and deliver."""
+        """Wait until everything is written, for at most ``patience`` seconds, and deliver."""
         self._file.flush(patience)
 
     def when_written(self, act: Callable[[], object]) -> None:
-        """Do something once all that has been decided so far is written: now, or from :meth:`deliver`."""
+        """Call ``act`` once all changes so far are written: now, or from :meth:`deliver`."""
         self._file.when_written(act)
 
     @property
@@ -221,7 +221,7 @@ class Jobs:
         return self._file.idle
 
     def close(self) -> None:
-        """Write what is left to write, and close the file."""
+        """Write the remaining changes, and close the file."""
         self._file.close()
         self._table.close()
 
@@ -233,16 +233,17 @@ class Jobs:
         *,
         client: str = DEFAULT_CLIENT,
     ) -> Job:
-        """Add a queued job, or find the one that has this id and content already. It can start once it is written.
+        """Add a queued job, or find an existing one with this id and content. It can start once it is written.
 
         Args:
-            client: whose it is.
+            wanted: the submission.
             accepted: called from :meth:`deliver` with the job once it is written.
-            refused: called so with the reason, in place of it, where the disk has no room; the job is then not added.
-                Without it the job waits for room.
+            refused: called from :meth:`deliver` with the reason if the disk is full; the job is then not added. If
+                None, the job waits for space.
+            client: the name of the client that submits it.
 
         Raises:
-            Refused: if there is a job of this id with another content, or was one that has been forgotten.
+            Refused: if a job of this id has another content, or its row was removed.
         """
         if self._forgotten(wanted.job):
             raise Refused(
@@ -267,20 +268,20 @@ class Jobs:
         self._await(job.id, None)
 
         def written() -> None:
-            self._table.execute(*insert)  # for the case that an earlier submission of it has been refused meanwhile
+            self._table.execute(*insert)  # an earlier submission of it may have been refused meanwhile
             now = self.get(job.id)
             if now.state not in FINAL_STATES:
                 self._live[job.id] = now
             self._tell(job.id, job)
             accepted(job)
 
-        def turned_down(reason: str) -> None:
+        def not_written(reason: str) -> None:
             self._table.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
             self._tell(job.id, None)
             if refused is not None:
                 refused(reason)
 
-        self._file.write(insert, synced=True, done=written, refused=turned_down if refused is not None else None)
+        self._file.write(insert, synced=True, done=written, refused=not_written if refused is not None else None)
         return job
 
     def get(self, job: str) -> Job:
@@ -300,7 +301,7 @@ class Jobs:
         """Return a client's job as it is written.
 
         Raises:
-            NotFound: if that client has not submitted it, whether or not another has.
+            NotFound: if this client has not submitted it, even if another client has.
         """
         found = self.get(job)
         _, before = self._unwritten.get(job, (0, found))
@@ -318,11 +319,11 @@ class Jobs:
         return rows.fetchone()[0]
 
     def knows(self, job: str) -> bool:
-        """Say whether a job was ever submitted."""
+        """Return whether a job was ever submitted."""
         return bool(self._select("WHERE id = ?", job)) or self._forgotten(job)
 
     def forget(self, *jobs: str) -> None:
-        """Remove the rows of jobs that have ended, and keep their ids, so that a repeated submission runs none again.
+        """Remove the rows of ended jobs, and keep their ids, so that a repeated submission does not run them again.
 
         Raises:
             ValueError: if one has not ended.
@@ -337,7 +338,7 @@ class Jobs:
         return [row[0] for row in self._table.execute("SELECT id FROM jobs ORDER BY number")]
 
     def remove_damaged(self, job: str) -> None:
-        """Remove a row that cannot be read, whatever it says, and keep the id."""
+        """Remove a row that cannot be read, and keep its id."""
         self._remove(job)
 
     def _remove(self, *jobs: str) -> None:
@@ -366,14 +367,14 @@ class Jobs:
         return self._select(f"WHERE state IN ({marks}) ORDER BY number", *states)
 
     def oldest_ended(self, keep: int, most: int) -> list[str]:
-        """Return the oldest jobs that have ended beyond the newest ``keep`` of them, at most so many."""
+        """Return the ended jobs that are older than the newest ``keep`` ended ones: the oldest ``most`` of them."""
         ended = "FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"
         surplus = self._table.execute(f"SELECT count(*) {ended}").fetchone()[0] - keep
         rows = self._table.execute(f"SELECT id {ended} ORDER BY number LIMIT ?", (max(0, min(surplus, most)),))
         return [id for (id,) in rows]
 
     def contents_of_ended(self) -> list[Contents]:
-        """Return what each job that has ended holds in the store, the oldest first."""
+        """Return which manifests each ended job has in the store, the oldest first."""
         rows = self._table.execute(
             "SELECT client, scene, manifest FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY number"
         )
@@ -383,29 +384,29 @@ class Jobs:
         ]
 
     def step(self, job: str, stage: str, fraction: float, note: str) -> None:
-        """Write how far a running job is."""
+        """Write the progress of a running job."""
         self._change(self.get(job), synced=False, stage=stage, fraction=fraction, note=note)
 
     def run(self, job: str) -> None:
         self._move(job, "running")
 
     def requeue(self, job: str, note: str) -> None:
-        """Put a running job back: its server stopped, and its checkpoint holds what was done."""
+        """Queue a running job again because its server stopped; it continues from its checkpoint."""
         self._move(job, "queued", note=note, stage="", fraction=0.0)
 
     def retry(self, job: str, note: str) -> None:
-        """Put a running job back whose worker was killed or froze."""
+        """Queue a running job again because its worker was killed or froze."""
         retries = self.get(job).retries + 1
         self._move(job, "queued", note=note, stage="", fraction=0.0, retries=retries)
 
     def server_ended(self, job: str) -> int:
-        """Count a server that ended along with the worker of this job; return how many that were."""
+        """Note that a server and the worker of this job ended together; return how many times that happened."""
         before = self.get(job)
         self._change(before, synced=True, server_ends=before.server_ends + 1)
         return before.server_ends + 1
 
     def cancel(self, job: str) -> Job:
-        """Ask for the end of a job: a queued one ends here, a running one once its worker is gone."""
+        """Cancel a job: a queued one ends at once, a running one once its worker has ended."""
         state = self.get(job).state
         if state == "queued":
             self._move(job, "cancelled")
@@ -420,11 +421,11 @@ class Jobs:
         self._move(job, "failed", error=msgspec.json.encode(error).decode())
 
     def finish(self, job: str, manifest: str, size: int) -> None:
-        """Say that a job is done: its result is stored under ``manifest``."""
+        """Mark a job as done; its result is stored under ``manifest``."""
         self._move(job, "done", manifest=manifest, size=size, fraction=1.0)
 
     def replace_result(self, job: str, manifest: str, size: int) -> None:
-        """Say that a job that is done has a new version of its result, stored under ``manifest``.
+        """Set a new version of the result of a job that is done, stored under ``manifest``.
 
         Raises:
             ValueError: if the job is not done.
@@ -455,13 +456,13 @@ class Jobs:
             self._tell(after.id, after)
             self.changed(after)
 
-        # A step says all that the step before it said.
+        # A later step contains everything that an earlier one says.
         replaced = self._file.write(statement, synced=synced, done=written, replaces=None if synced else after.id)
         if not replaced:
             self._await(before.id, before)
 
     def _await(self, job: str, before: Job | None) -> None:
-        """Note that a change of a job is to be written."""
+        """Note that a change of a job is not written yet."""
         count, told = self._unwritten.get(job, (0, before))
         self._unwritten[job] = (count + 1, told)
 
@@ -484,7 +485,7 @@ def _unreadable(path: Path, reason: str) -> Unavailable:
 
 
 def _emptied(path: Path) -> bool:
-    """Whether the file holds nothing, though a server has had jobs here."""
+    """Whether the file is empty although a server has had jobs here."""
     folders = path.parent / "jobs"
     return path.is_file() and path.stat().st_size == 0 and folders.is_dir() and any(folders.iterdir())
 
@@ -497,7 +498,7 @@ def _add_columns(file: sqlite3.Connection) -> None:
 
 
 def shared_by_all(path: Path) -> bool:
-    """Whether the jobs in a file are of a server that did not know whose they are, see :data:`LAYOUT`.
+    """Whether the jobs in a file have no clients because an older server wrote it, see :data:`LAYOUT`.
 
     Raises:
         Unavailable: if the file cannot be read.

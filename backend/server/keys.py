@@ -1,6 +1,6 @@
 """The keys of an encrypting server: its own, and the one that all clients with its pairing string share.
 
-They are in a file of the data folder. Clients with a key of their own are in :mod:`backend.server.clients`.
+They are in a file of the data folder. Clients with separate keys are in :mod:`backend.server.clients`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FILE = "pairing.keys"
 
 @dataclass(frozen=True)
 class Keys:
-    """Two secret keys of CurveZMQ, Z85.
+    """Two secret keys of CurveZMQ in Z85.
 
     Attributes:
-        server: the server's.
-        client: that of the clients with the pairing string.
+        server: the server's key.
+        client: the key of all clients with the pairing string.
     """
 
     server: str = field(repr=False)
@@ -97,7 +97,7 @@ def renew_client(data: Path) -> Keys:
 
 
 def new_secret() -> str:
-    """Return a new secret key, Z85.
+    """Return a new secret key in Z85.
 
     Raises:
         Unavailable: if libzmq has no encryption.
@@ -110,7 +110,7 @@ def new_secret() -> str:
 
 
 def public(secret: str) -> str:
-    """Return the public key of a secret one, both Z85."""
+    """Return the public key that belongs to a secret one, both in Z85."""
     return zmq.curve_public(secret.encode()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Which client a key belongs to right now: a thread follows the key files, so that a revocation needs no restart."""
+"""The keys of clients that may connect: a thread follows the key files, so that a revocation needs no restart."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from backend.server.shortage import shortage
 from protocol.errors import Unavailable
 
 LOOK = 0.2
-"""Seconds between two looks at the files."""
+"""Interval at which the files are checked, in seconds."""
 
 _Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 class KnownKeys:
-    """The keys that are let in.
+    """The public keys of the clients that may connect.
 
     Args:
         data: the server's data folder.
@@ -45,7 +45,7 @@ class KnownKeys:
             self._thread.join()
 
     def name(self, key: str) -> str | None:
-        """Return the client that a public key belongs to, None where it is not let in; from any thread."""
+        """Return the client that a public key belongs to, None if it may not connect; may be called from any thread."""
         return self._names.get(key)
 
     def _run(self) -> None:
@@ -55,14 +55,14 @@ class KnownKeys:
                 self._seen = seen
 
     def _read(self) -> bool:
-        """Take in what the files say; return whether that was possible."""
+        """Read the files; return whether that was possible."""
         before = self._names
         try:
             now = clients.keys_of(self._data)
         except Unavailable as fault:
             if shortage(fault) is not None:
                 return False
-            # Nobody is let in by a file that may say anything.
+            # The file may be damaged or changed by another user.
             print(f"No client is let in: {fault}", file=sys.stderr, flush=True)
             now = {}
         self._names = now

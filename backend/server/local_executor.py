@@ -17,7 +17,7 @@ class LocalExecutor:
 
     Args:
         command: the worker's program and first arguments.
-        capabilities: finds out the GPUs.
+        capabilities: finds the GPUs.
     """
 
     name = "local processes"
@@ -35,7 +35,7 @@ class LocalExecutor:
         return None if known is None else known.gpus
 
     def look_for_gpus(self) -> None:
-        """Ask the probe, which loads torch, so only where a job waits for the answer; one that fails is asked later."""
+        """Start the probe. It loads torch, so this is called only if a job waits; a failed probe is repeated later."""
         now = time.monotonic()
         if self.gpus is None and now - self._looked_at >= OLD:
             self._looked_at = now
@@ -54,7 +54,7 @@ class LocalExecutor:
         return WorkerProcess.find(folder)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing."""
 
 
 def _nothing(_: Found | Error) -> None:

@@ -1,4 +1,4 @@
-"""Who is let in where nothing is encrypted: programs of the user who started the server, by a token in a file.
+"""Authentication without encryption: programs of the user who started the server prove that they know a token.
 
 See :mod:`protocol.local_token`.
 """
@@ -18,15 +18,15 @@ from protocol.messages import Challenge, Hello, Proof
 FEATURE = "proof"
 """The feature of clients that can answer a challenge."""
 MAX_PENDING = 256
-"""Challenges that are not answered yet; past that the oldest is dropped."""
+"""Most challenges that are not answered yet; beyond that, the oldest is dropped."""
 
 
 class LocalGate:
-    """Challenges clients, and checks what they answer.
+    """Challenges clients, and checks their answers.
 
     Args:
-        tokens: that of the user who started the server, and others that are as private.
-        address: where clients connect to.
+        tokens: the valid ones: that of the user who started the server, and others that are as private.
+        address: that clients connect to.
     """
 
     def __init__(self, tokens: Sequence[str], address: Address) -> None:
@@ -61,14 +61,14 @@ class LocalGate:
         known = [proves(proof.mac, token, nonce, self._address) for token in self._tokens]
         if hello is None or not any(known):
             raise Refused(
-                "This server lets in only programs of the user who started it.",
+                "Only programs of the user who started this server may connect to it.",
                 "Start it with: backend serve --encrypt, and enter the pairing string that 'backend pairing' prints.",
             )
         return hello
 
 
 def load_or_make_token() -> str:
-    """Return the token of this user, which is made if there is none.
+    """Return the token of this user; make it if it does not exist.
 
     Raises:
         Unavailable: if it cannot be stored.
@@ -83,12 +83,12 @@ def load_or_make_token() -> str:
     except (OSError, RuntimeError) as error:
         raise _no_token(getattr(error, "strerror", None) or str(error)) from error
     if token is None:
-        raise _no_token("its disk does not keep it from other users")
+        raise _no_token("other users can read files on its disk")
     return token
 
 
 def _no_token(reason: str) -> Unavailable:
     return Unavailable(
-        f"The token by which this user's programs are let in cannot be stored in ~/.splatlift/local.token: {reason}.",
+        f"The token that this user's programs connect with cannot be stored in ~/.splatlift/local.token: {reason}.",
         "Start the server with --encrypt; clients then need the pairing string.",
     )

@@ -1,6 +1,6 @@
-"""A file that one process holds: the lock is released when that process closes it or ends, however it ends.
+"""A lock file: the lock is released when the process that holds it closes it, exits or is killed.
 
-Another file beside it, ``*.pid``, says who holds it: on Windows nobody else can read a locked file.
+A second file, ``*.pid``, says which process holds it, because on Windows other processes cannot read a locked file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Held:
 
 
 def hold(path: Path) -> Held | None:
-    """Take the lock file ``path``, or return None where somebody holds it. A stale lock cannot be left behind.
+    """Take the lock ``path``, or return None if another process holds it. A killed process leaves no stale lock.
 
     Raises:
         OSError: if the file cannot be made.
@@ -41,7 +41,7 @@ def hold(path: Path) -> Held | None:
 
 
 def sign(path: Path, text: str) -> None:
-    """Write beside a lock that this process holds who it is."""
+    """Write a text that identifies this process, which holds the lock."""
     final = path.with_suffix(".pid")
     part = path.with_suffix(".pid.part")
     part.write_text(text, encoding="utf-8")
@@ -49,7 +49,7 @@ def sign(path: Path, text: str) -> None:
 
 
 def signature(path: Path) -> str | None:
-    """Return what the last holder of a lock has written beside it, its first 200 characters; None where it has not."""
+    """Return the first 200 characters of what the last holder of a lock wrote; None if it wrote nothing."""
     try:
         with path.with_suffix(".pid").open(encoding="utf-8", errors="replace") as file:
             return file.read(200)

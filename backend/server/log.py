@@ -1,7 +1,7 @@
 """The server's log: one line for each event, as text or as JSON.
 
-Every line says which job and which client it is about, where it is about one. A thread writes the lines, so that a pipe
-that nobody reads, or a full disk, holds up nothing. The log never says a key, a token or what is in a file.
+A line names the job and the client that it is about, if any. A thread writes the lines, so a pipe that nobody reads or
+a full disk delays nothing. The log never contains keys, tokens or the content of files.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ LogFormat = Literal["text", "json"]
 Level = Literal["info", "warning", "error"]
 
 MOST_WAITING = 10_000
-"""Lines that wait to be written at most."""
+"""Most lines in the queue."""
 MOST_A_SECOND = 200
-"""Lines of one second at most: a client that repeats itself without pause must not fill the disk."""
+"""Most lines per second: a client that repeats a request without pause must not fill the disk."""
 LONGEST = 500
-"""Characters of a value."""
+"""Most characters of a value."""
 CLOSE_PATIENCE = 2.0
-"""Seconds for which the end of the server waits for the last lines."""
+"""Longest wait for the last lines at the end of the server, in seconds."""
 
 
 class Log:
     """Writes lines to a stream, from any thread, until :meth:`close`.
 
     Args:
-        stream: where to; None writes nothing.
+        stream: to write to; None writes nothing.
         format: "text", or "json" for one JSON object per line with at least the keys ``time`` (ISO 8601, UTC),
-            ``level``, ``event``, ``job`` and ``client``; the last two are null where the line is about none.
+            ``level``, ``event``, ``job`` and ``client``; the last two may be null.
     """
 
     def __init__(self, stream: TextIO | None = None, format: LogFormat = "text") -> None:
@@ -61,11 +61,11 @@ class Log:
         """Write a line.
 
         Args:
-            event: what has happened, in a word or two joined by hyphens.
-            level: "warning" for what the server mends itself, "error" for what it cannot.
+            event: what happened, one or two words joined by a hyphen.
+            level: "warning" for problems that the server handles, "error" for others.
             job: the id of the job that the line is about.
             client: the name of the client that it is about.
-            details: whatever else is known.
+            details: further keys.
         """
         if self._stream is None:
             return
@@ -82,7 +82,7 @@ class Log:
                 self._put(now, level, event, job, client, details)
 
     def close(self) -> None:
-        """Write what waits, for a moment at most."""
+        """Write the lines in the queue, for at most a few seconds."""
         if not self._thread.is_alive():
             return
         try:

@@ -1,6 +1,6 @@
-"""The memory that a worker may use: it watches itself, and ends with a sentence before the machine is full.
+"""The memory that a worker may use: it watches itself, and ends with an error before the machine's memory is full.
 
-A limit of the system on address space (RLIMIT_AS) does not serve: CUDA reserves far more addresses than it uses.
+The system's limit on address space (RLIMIT_AS) cannot be used: CUDA reserves far more addresses than memory.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import psutil
 from backend.memory import CGROUP
 
 SHARE = 0.9
-"""The share of the machine's memory, or of its container's, that a worker may use unless told otherwise."""
+"""Default limit, as a share of the memory of the machine or its container."""
 LOOK_EVERY = 0.1
-"""Seconds between two looks: memory fills by some hundred megabytes meanwhile."""
+"""Interval of the checks, in seconds: a process can fill some hundred megabytes in it."""
 CHILDREN_EVERY = 100
-"""Looks from one to the next at the processes that the worker has started: finding them takes some milliseconds."""
+"""Number of checks from one measurement of the child processes to the next: finding them takes some milliseconds."""
 
 
 def usual_limit() -> int:
-    """Return the bytes that a worker may use on this machine unless told otherwise."""
+    """Return the default limit on this machine in bytes."""
     total = psutil.virtual_memory().total
     with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
         total = min(total, int((CGROUP / "memory.max").read_text()))
@@ -31,12 +31,12 @@ def usual_limit() -> int:
 
 
 def watch(limit: int, exceeded: Callable[[], object]) -> None:
-    """Call ``exceeded``, from a thread, once this process and those it has started use more than ``limit`` bytes."""
+    """Call ``exceeded`` from a thread once this process and its children use more than ``limit`` bytes."""
     threading.Thread(target=_watch, args=(limit, exceeded), daemon=True).start()
 
 
 def used(process: psutil.Process) -> int:
-    """Return the bytes of memory that are a process's own: files that it has mapped are not counted."""
+    """Return the bytes of memory of a process, without files that it has mapped."""
     info = process.memory_info()
     return info.rss - getattr(info, "shared", 0)
 

@@ -1,7 +1,7 @@
-"""HTTP for watching a server: ``/metrics`` in Prometheus' format, and ``/health``, which says nothing but up or down.
+"""HTTP for monitoring a server: ``/metrics`` in Prometheus' format, and ``/health``, which answers only up or down.
 
-Neither needs a login, so neither says anything of a job or a client but how many there are. A control socket cannot
-answer a health request: an encrypted one answers nobody who has no key.
+Neither needs a login, so both tell only the number of jobs and clients. The control socket cannot be used for health
+checks: with encryption it answers only clients that have a key.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 5.0
-"""Seconds that a request may take, whoever sends it."""
+"""Longest time of a request, in seconds."""
 LOOK_PATIENCE = 4.0
-"""Seconds of these that the server's loop has to answer."""
+"""Longest wait for the server's loop, in seconds."""
 MOST_AT_ONCE = 16
-"""Requests that are answered at the same time; more connections are closed."""
+"""Most requests answered at the same time; further connections are closed."""
 
 Look = Callable[[Callable[[Overview | Fault], object]], object]
-"""Has its argument called with an overview; may be called from any thread."""
+"""Calls its argument with an overview; may be called from any thread."""
 
 
 def parse_metrics_address(text: str) -> Address:
-    """Parse ``PORT``, on this machine alone, or ``HOST:PORT``.
+    """Parse ``PORT``, which means a port of the loopback interface, or ``HOST:PORT``.
 
     Raises:
         BadArgument: if the text does not have that form.
@@ -50,19 +50,19 @@ def parse_metrics_address(text: str) -> Address:
 
 
 class MetricsServer:
-    """Answers HTTP requests in threads of its own, from construction to :meth:`close`.
+    """Answers HTTP requests in separate threads, from construction to :meth:`close`.
 
     Args:
-        address: where to listen; port 0 takes a free one.
+        address: to listen at; port 0 takes a free one.
         look: asks the server's loop for an overview.
         counts: the server's.
-        alive: says whether the server's loop runs; called from any thread.
+        alive: returns whether the server's loop runs; called from any thread.
 
     Attributes:
-        address: where it listens.
+        address: at which it listens.
 
     Raises:
-        Unavailable: if the library is missing, or the address cannot be listened at.
+        Unavailable: if the library is missing, or the address cannot be used.
     """
 
     def __init__(self, address: Address, look: Look, counts: Counts, alive: Callable[[], bool]) -> None:
@@ -112,7 +112,7 @@ class _Server(ThreadingHTTPServer):
         return self._places.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        # A timeout of the socket begins anew with every byte.
+        # The timeout of a socket restarts with every byte.
         end = threading.Timer(PATIENCE, _hang_up, [request])
         end.daemon = True
         end.start()
@@ -123,14 +123,14 @@ class _Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that hangs up is no error of the server."""
+        """Ignore it: a client that disconnects is not an error of the server."""
 
 
 def _hang_up(request: socket.socket) -> None:
     try:
         request.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # it has ended
+        return  # it is closed already
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             except (Fault, TimeoutError):
                 self._answer(503, b"down\n")
         else:
-            self._answer(404, b"There are /health and /metrics.\n")
+            self._answer(404, b"Not found. This server has /health and /metrics.\n")
 
     def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)
@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *_: object) -> None:
-        """Say nothing: the log is for jobs and clients."""
+        """Write nothing: the log is for jobs and clients."""
 
 
 class _Collector:
@@ -196,7 +196,7 @@ def _gauges(overview: Overview) -> Iterator[Metric]:
     for name, text, value in (
         ("start_time_seconds", "Start of the server, in seconds since 1970.", overview.since),
         ("sessions", "Connected clients.", overview.sessions),
-        ("store_bytes", "Size of the stored files; a minute old at most.", overview.store_bytes),
+        ("store_bytes", "Size of the stored files; at most a minute old.", overview.store_bytes),
         ("disk_free_bytes", "Free space on the disk of the store.", overview.free_bytes),
         ("disk_bytes", "Size of the disk of the store.", overview.disk_bytes),
         ("database_waits", "1 while changes of jobs cannot be written, else 0.", int(bool(overview.trouble))),
@@ -217,8 +217,8 @@ def _counters(counts: Counts) -> Iterator[Metric]:
         ("connections", "Sessions that were opened.", counts.connections),
         ("refusals", "Requests that were answered with an error.", counts.refusals),
         ("worker_starts", "Workers that were started.", counts.worker_starts),
-        ("worker_losses", "Workers that ended before their jobs, which continue.", counts.worker_losses),
-        ("job_seconds", "Time that the last workers of the jobs that are done took.", counts.job_seconds),
+        ("worker_losses", "Workers that ended before their jobs; the jobs continue.", counts.worker_losses),
+        ("job_seconds", "Run time of the last worker of each finished job, summed, in seconds.", counts.job_seconds),
         ("received_bytes", "Bytes of files received.", counts.received_bytes),
         ("sent_bytes", "Bytes of files sent.", counts.sent_bytes),
     ):

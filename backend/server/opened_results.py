@@ -1,4 +1,4 @@
-"""Results of the store that stay open in a process, so that only the first question about each waits for its files."""
+"""Results that stay open in a process, so that only the first question about each has to read its files."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class OpenedResults(Generic[T]):
         return self._folder / manifest
 
     def get(self, manifest: str) -> T:
-        """Return the result of that manifest.
+        """Return the result with this manifest.
 
         Raises:
-            Fault: if the store lacks it, or it cannot be read.
+            Fault: if it is not stored, or cannot be read.
         """
         if manifest not in self._opened:
             self._opened[manifest] = self._open(manifest)

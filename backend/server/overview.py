@@ -1,4 +1,4 @@
-"""The server at a glance: what runs, what waits, the disk, and who is connected."""
+"""Overviews of the server: running and waiting jobs, disk space, and connected clients."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from protocol.store import Store
 from protocol.wire import MAX_HEADER
 
 MOST_JOBS = 50
-"""Jobs that are listed."""
+"""Most jobs in the list."""
 MOST_CLIENTS = 50
 REMEASURE = 60.0
-"""Seconds for which a measurement of the store is used again."""
+"""Seconds for which a measurement of the store is reused."""
 _FILES_A_STEP = 200
 _MARGIN = 1024
-"""Bytes of a header beside the message."""
+"""Bytes of a header other than the message."""
 
 Disk = tuple[int, int, int]
 """Bytes of the store, bytes free on its disk, and bytes of the disk."""
@@ -61,10 +61,11 @@ class Overviews:
         self._measured_at = -REMEASURE
 
     def ask(self, deliver: Callable[[Overview | Fault], object], client: str | None = None) -> None:
-        """Have ``deliver`` called by the server's loop with an overview.
+        """Make the server's loop call ``deliver`` with an overview.
 
         Args:
-            client: whose jobs are listed, without the names of any clients; None for everything.
+            deliver: called once.
+            client: list only the jobs of this client, and no names of clients; None for everything.
         """
 
         def told(disk: Disk | Fault) -> None:
@@ -73,13 +74,13 @@ class Overviews:
         self.files.do(self._measure(), told)
 
     def _measure(self) -> Generator[None, None, Disk]:
-        """Add up the store, in the thread of the files."""
+        """Measure the store, in the thread of the files."""
         now = time.monotonic()
         if now - self._measured_at >= REMEASURE:
             self._measured_at = now
             stored = 0
             for count, path in enumerate(self.store.files()):
-                with suppress(FileNotFoundError):  # evicted meanwhile
+                with suppress(FileNotFoundError):  # it was evicted
                     stored += path.stat().st_size
                 if count % _FILES_A_STEP == 0:
                     yield

@@ -1,10 +1,10 @@
-"""Which client has which stored files, in a table of the data folder.
+"""Which client owns which stored files, in a table of the data folder.
 
-A file belongs to each client that sent it in whole, or whose job made it. To all others it is as if it was not stored,
-so that nobody learns by its hash that another has it. A row that is lost costs a transfer and nothing else, so writing
-it waits for no disk.
+A file belongs to each client that has sent all of it, or whose job made it. For other clients it does not exist, so
+they cannot learn from its hash that another client has it. The loss of a row only costs another transfer of its file,
+so writing does not wait for the disk.
 
-One thread uses this at a time: the file loop.
+Only the thread of the file loop uses this.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ CREATE TABLE IF NOT EXISTS files (
 """
 _ADD = "INSERT OR IGNORE INTO files (client, digest, size) VALUES (?, ?, ?)"
 _STEP = 500
-"""Rows looked at between two moments at which the caller can do other things."""
+"""Rows checked between two yields."""
 
 
 class Owners:
     """The table.
 
     Args:
-        path: of the file; made if missing.
+        path: of its file; made if missing.
 
     Raises:
         Unavailable: if it cannot be read.
@@ -65,7 +65,7 @@ class Owners:
             self._table.execute(f"PRAGMA user_version = {LAYOUT}")
 
     def has(self, client: str, digest: str) -> bool:
-        """Whether a file, stored or not, belongs to a client.
+        """Whether a file belongs to a client; it need not be stored.
 
         Raises:
             Unavailable: if the table cannot be read.
@@ -81,13 +81,13 @@ class Owners:
         return found is not None
 
     def add(self, client: str, digest: str, size: int) -> None:
-        """Say that a file belongs to a client. Raises as :meth:`has`."""
+        """Make a client an owner of a file. Raises as :meth:`has`."""
         if not self.has(client, digest):
             self._unwritten[client, digest] = size
             self._bytes[client] = self.bytes_of(client) + size
 
     def remove(self, client: str, digest: str) -> int:
-        """Say that a file no longer belongs to a client; return its size, 0 where it did not.
+        """Remove a client from the owners of a file; return the size of the file, 0 if it was not an owner.
 
         Raises:
             Unavailable: if the table cannot be read or written now.
@@ -109,11 +109,11 @@ class Owners:
         return any(self.has(client, digest) for client in list(self._bytes))
 
     def bytes_of(self, client: str) -> int:
-        """Return how many bytes belong to a client; what several have counts for each."""
+        """Return the size of a client's files in bytes; a file of several clients counts for each."""
         return self._bytes.get(client, 0)
 
     def write(self) -> None:
-        """Write what has been added; where that is impossible now, it stays in memory for the next time."""
+        """Write added rows. If that is impossible now, they stay in memory until the next call."""
         if not self._unwritten:
             return
         rows = [(client, bytes.fromhex(digest), size) for (client, digest), size in self._unwritten.items()]
@@ -131,7 +131,7 @@ class Owners:
         self._unwritten.clear()
 
     def adopt(self, client: str, store: Store) -> None:
-        """Say that all stored files belong to a client: those of a server that did not know whose they were.
+        """Make a client the owner of all stored files, those of an older server that did not record owners.
 
         Raises:
             Unavailable: as :meth:`has`.

@@ -1,4 +1,4 @@
-"""``backend pairing``: makes, lists and revokes the strings with which clients connect to a server."""
+"""``backend pairing``: makes, lists and revokes the strings that clients connect with."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from backend.server.clients import DEFAULT_CLIENT
 from backend.server.known_keys import LOOK
 
 SETTLE = 3 * LOOK
-"""Seconds until a running server has taken in a change, which a command waits for."""
+"""Seconds that a command waits so that a running server has read a change."""
 
 
 def shared(data: Path, *, renew: bool) -> tuple[str, list[str]]:
-    """Return the string that clients without one of their own share, and what to say besides.
+    """Return the string that clients without a separate one share, and notes for the user.
 
     Args:
+        data: the server's data folder.
         renew: whether to make new keys for the server as well; all earlier strings become invalid.
 
     Raises:
@@ -33,7 +34,7 @@ def shared(data: Path, *, renew: bool) -> tuple[str, list[str]]:
 
 
 def of_client(data: Path, name: str, *, renew: bool) -> str:
-    """Return a new string for one client; that of the shared client as it is, unless it is to be renewed.
+    """Return a new string for one client; for the default client the existing one, unless ``renew`` is set.
 
     Raises:
         BadArgument, Refused, NotFound, Unavailable: as :func:`backend.server.clients.add`.
@@ -48,7 +49,7 @@ def of_client(data: Path, name: str, *, renew: bool) -> str:
 
 
 def revoke(data: Path, name: str) -> str:
-    """Make a client's string invalid, at once also on a running server; return what to say.
+    """Make a client's string invalid, also on a running server; return a sentence for the user.
 
     Raises:
         NotFound, Refused, Unavailable: as :func:`backend.server.clients.revoke`.

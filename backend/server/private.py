@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 FOLDERS = frozenset({"store", "jobs", "select", "poses"})
-"""What a server makes in its data folder that is a folder, and below that is a file."""
+"""Folders that a server makes in its data folder."""
 FILES = frozenset({"jobs.sqlite", "files.sqlite"})
 _KEYS = frozenset({"pairing.keys", "clients.json", "clients.lock", "local.token", "server.json"})
 _OURS = FOLDERS | FILES | _KEYS | {"lock", "facts.log"}
@@ -16,13 +16,13 @@ _BESIDE = ("-wal", "-shm", "-journal", ".pid", ".pid.part")
 
 
 def write_private(path: Path, text: str, *, replace: bool) -> None:
-    """Write a file that only its owner may read, as a whole, and make its folder where it is missing.
+    """Write a file atomically, readable by its owner only; make its folder if it is missing.
 
     Args:
         replace: whether an existing file is replaced.
 
     Raises:
-        FileExistsError: if there is one and it is not to be replaced.
+        FileExistsError: if the file exists and ``replace`` is false.
         OSError: if it cannot be written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,10 +42,10 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
 
 
 def _name(part: Path, final: Path) -> None:
-    """Give a whole file its final name, where there is none of that name.
+    """Rename ``part`` to ``final``.
 
     Raises:
-        FileExistsError: if there is.
+        FileExistsError: if ``final`` exists.
     """
     try:
         os.link(part, final)
@@ -58,14 +58,14 @@ def _name(part: Path, final: Path) -> None:
 
 
 def readable_by_others(mode: int) -> bool:
-    """Whether a file or folder of this mode is open to other users. Windows has access lists and no such mode."""
+    """Whether other users can access a file or folder of this mode. Windows uses access lists instead of modes."""
     return os.name == "posix" and bool(stat.S_IMODE(mode) & 0o077)
 
 
 def make_private(data: Path) -> None:
-    """Close what a server keeps in its data folder to other users, and make the folders that are missing.
+    """Remove the rights of other users to a server's files in its data folder, and make missing folders.
 
-    The folder itself is closed too, unless it holds anything that is not a server's, such as ``/tmp``.
+    Rights to the data folder itself are removed too, unless it contains files of others, as ``/tmp`` does.
 
     Raises:
         OSError: if a folder cannot be made or read.
@@ -84,12 +84,12 @@ def make_private(data: Path) -> None:
 
 
 def _base(name: str) -> str:
-    """Return the name without the ending of a file that a library puts beside another."""
+    """Return the name without an ending that a library adds for auxiliary files."""
     return next((name.removesuffix(end) for end in _BESIDE if name.endswith(end)), name)
 
 
 def _close(path: Path, mode: int) -> None:
-    """Take the rights of others away; a disk without modes, or what another user owns, stays as it is."""
+    """Remove the rights of others, if the disk has modes and this user owns the file."""
     with contextlib.suppress(PermissionError, FileNotFoundError):
         if readable_by_others(path.stat().st_mode):
             path.chmod(mode)

@@ -45,7 +45,7 @@ def _machine(wanted: str) -> Facts:
 
 
 def _gpus(device: str) -> list[str]:
-    """Return what ``CUDA_VISIBLE_DEVICES`` calls each GPU that this process sees, in order."""
+    """Return the name of each visible GPU in ``CUDA_VISIBLE_DEVICES``, in order."""
     if device != "cuda":
         return []
     import torch
@@ -67,5 +67,5 @@ def _processor() -> str:
 
 if __name__ == "__main__":
     main()
-    # The output is complete; an orderly shutdown of torch would take a while.
+    # The output is complete. The shutdown of torch would take seconds.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""A process and all that it started, on every system: whether it runs, what it computes, its end."""
+"""A process and its descendants, on every system: whether it runs, its processor time, how to end it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import signal
 import psutil
 
 _GROUPS = hasattr(os, "killpg")
-"""Whether this system has process groups: they also hold what a process has started and then been left by."""
+"""Whether this system has process groups. A group also contains descendants whose parent has ended."""
 
 
 def runs(pid: int) -> bool:
-    """Say whether a process runs; one that has ended and waits for its parent's notice does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
@@ -21,7 +21,7 @@ def runs(pid: int) -> bool:
 
 
 def seconds_of_work(pid: int) -> float:
-    """Return the processor time that a process and all that it started have used, in seconds."""
+    """Return the processor time of a process and its descendants, in seconds."""
     total = 0.0
     for process in _tree(pid):
         with contextlib.suppress(psutil.Error):
@@ -31,7 +31,7 @@ def seconds_of_work(pid: int) -> float:
 
 
 def terminate(pid: int) -> None:
-    """Ask a process and all that it started to end. On Windows, which cannot ask, end them."""
+    """Ask a process and its descendants to end. On Windows, where this is not possible, kill them."""
     _signal(pid, signal.SIGTERM)
     for process in _tree(pid):
         with contextlib.suppress(psutil.Error):
@@ -39,7 +39,7 @@ def terminate(pid: int) -> None:
 
 
 def kill(pid: int) -> None:
-    """End a process and all that it started."""
+    """Kill a process and its descendants."""
     tree = _tree(pid)
     kill_group(pid)
     for process in tree:
@@ -48,7 +48,7 @@ def kill(pid: int) -> None:
 
 
 def kill_group(pid: int) -> None:
-    """End what is left of a process that led a group, where this system has groups."""
+    """Kill the group that a process leads, if this system has groups."""
     _signal(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
@@ -61,7 +61,7 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    """Signal the group of a process that leads one."""
+    """Send a signal to the group that a process leads."""
     if _GROUPS:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, number)

@@ -23,7 +23,7 @@ from protocol.messages import Error, Working
 from protocol.store import Store
 
 PERIOD = 0.2
-"""Least seconds between two notes about the progress of one question."""
+"""Least time between two reports of progress, in seconds."""
 
 Answer = Callable[[Question, Progress], Reply]
 
@@ -32,8 +32,8 @@ def answer_questions(make: Callable[[Store, Path], Answer]) -> None:
     """Answer the questions of the server; never returns.
 
     Args:
-        make: gives what answers a question, from the store with the results and a working folder. It raises a Fault
-            for what cannot be answered.
+        make: returns a function that answers questions, for a store with results and a working folder. The function
+            raises a Fault for a question that it cannot answer.
     """
     channel = take_stdout()
     folder = Path(sys.argv[-1])
@@ -61,8 +61,7 @@ def reply_to(question: Question, answer: Answer, tell: Progress) -> Reply:
 
 
 def without_paths(reply: Reply, folder: Path) -> Reply:
-    """Return the reply with the working folders of results in an error replaced by words, as they mean nothing to a
-    client."""
+    """Return the reply, in an error with words for the working folders of results: a client does not know these."""
     if not isinstance(reply.said, Error):
         return reply
     path = re.compile(re.escape(str(folder)) + r"(/results)?/[0-9a-f]{64}")

@@ -1,7 +1,7 @@
-"""The requests to a Ray cluster that jobs need: Ray Jobs' REST API and its list of nodes.
+"""Requests to a Ray cluster: Ray Jobs' REST API and the list of nodes.
 
-The REST API (https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html) and not Ray's Python
-client, because that waits for an answer without a limit, and loads all of Ray into the server.
+Ray's Python client is not used because it waits for answers without a time limit, and loads all of Ray into the server.
+The API: https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import msgspec
 from protocol.errors import BadArgument
 
 TIMEOUT = 10.0
-"""Seconds for which Ray may keep quiet."""
+"""Longest wait for Ray, in seconds."""
 _MOST = 64 << 20
-"""Bytes of an answer."""
+"""Most bytes of an answer."""
 
 
 class UnreachableError(Exception):
-    """Ray does not answer, or not as it should; the text says how, as the end of a sentence."""
+    """Ray does not answer, or its answer is invalid; the text is the end of a sentence."""
 
 
 class RayJob(msgspec.Struct, frozen=True):
@@ -33,9 +33,9 @@ class RayJob(msgspec.Struct, frozen=True):
 
     Attributes:
         status: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
-        driver_exit_code: of the command, negative for a signal; None where Ray does not know.
-        message: what Ray adds.
-        metadata: what was submitted with it.
+        driver_exit_code: of the command, negative for a signal; None if Ray does not know it.
+        message: Ray's explanation of the status.
+        metadata: as it was submitted.
     """
 
     status: str
@@ -49,21 +49,21 @@ class RayJob(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A machine of the cluster that lives, and what it has in all."""
+    """A live machine of the cluster, and its processors and GPUs, free or not."""
 
     cpus: int
     gpus: int
 
 
 class RayCluster:
-    """A cluster. Each call waits for its answer.
+    """A cluster. Calls block until Ray has answered.
 
     Args:
         address: of Ray's dashboard, ``http://HOST:PORT``.
         token: of a cluster with token authentication, see :func:`token_of_user`; "" for one without.
 
     Raises:
-        BadArgument: if the address is none.
+        BadArgument: if the address is invalid.
     """
 
     def __init__(self, address: str, token: str = "") -> None:
@@ -79,7 +79,7 @@ class RayCluster:
     def submit(
         self, job: str, command: str, metadata: dict[str, str], *, gpus: int | None = None, cpus: int | None = None
     ) -> None:
-        """Submit a command under the id ``job``; an id that Ray has already is refused.
+        """Submit a command under the id ``job``; Ray refuses an id that it has already.
 
         Args:
             command: for a shell.
@@ -87,7 +87,7 @@ class RayCluster:
             gpus, cpus: reserved on one node for the command.
 
         Raises:
-            UnreachableError: if Ray does not take it.
+            UnreachableError: if Ray does not accept it.
         """
         wanted = {
             "submission_id": job,
@@ -99,7 +99,7 @@ class RayCluster:
         self._request("POST", "/api/jobs/", {name: value for name, value in wanted.items() if value is not None})
 
     def job(self, job: str) -> RayJob | None:
-        """Return what Ray says of a job, None where it has none of this id.
+        """Return what Ray says of a job, None if it has no job of this id.
 
         Raises:
             UnreachableError: if Ray does not answer.
@@ -107,7 +107,7 @@ class RayCluster:
         return self._convert(self._request("GET", f"/api/jobs/{job}"), RayJob | None)
 
     def stop(self, job: str) -> None:
-        """Have a job ended: asked, and killed some seconds later. One that Ray does not know has ended.
+        """Make Ray end a job: it asks first, and kills after some seconds. A job that Ray does not know has ended.
 
         Raises:
             UnreachableError: if Ray does not answer.
@@ -115,7 +115,7 @@ class RayCluster:
         self._request("POST", f"/api/jobs/{job}/stop", {})
 
     def nodes(self) -> list[Node]:
-        """Return the machines that live.
+        """Return the live machines.
 
         Raises:
             UnreachableError: if Ray does not answer.
@@ -138,7 +138,7 @@ class RayCluster:
                 if error.code == 404:
                     return None
                 if error.code in (401, 403):
-                    raise UnreachableError("it wants a token, by RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH") from error
+                    raise UnreachableError("it needs a token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH") from error
                 lines = [line for line in error.read(_MOST).decode(errors="replace").splitlines() if len(line) > 1]
                 raise UnreachableError(f"it says {lines[-1][:300]!r}" if lines else f"status {error.code}") from error
         except urllib.error.URLError as error:
@@ -172,7 +172,7 @@ class _Nodes(msgspec.Struct):
 
 
 def token_of_user() -> str:
-    """Return the token with which this user reaches Ray, where Ray's own programs find it too; "" where there is none.
+    """Return this user's token for Ray, found as Ray's own programs find it; "" if there is no token.
 
     See https://docs.ray.io/en/latest/ray-security/token-auth.html.
     """

@@ -1,4 +1,4 @@
-"""Questions about results that clients ask, passed on to a process of their own and never waited for."""
+"""A process that answers questions about results. The server passes questions on to it and does not wait."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from protocol.messages import Error, Working
 from protocol.store import Store
 
 MAX_WAITING = 32
-"""Questions under way at most."""
+"""Most unanswered questions."""
 IDLE = 600.0
-"""Seconds without a question after which the process is ended, for the memory that it holds."""
+"""Seconds without a question after which the process is ended to free its memory."""
 
 Deliver = Callable[[Reply], None]
 
@@ -25,11 +25,11 @@ class ResultProcess:
     """Starts the process at the first question, and again after it has ended.
 
     Args:
-        store: where results are.
-        folder: for the process: its log, and what it lays out.
+        store: contains the results.
+        folder: for the log and the working folder of the process.
         command: the program and its first arguments; the store and a folder are added to it.
-        task: what the process does, for sentences: "selects".
-        wake: called, from a thread, when there is a reply for :meth:`tick`.
+        task: what the process does, for error sentences: "selects".
+        wake: called from a thread when there is a reply for :meth:`tick`.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class ResultProcess:
         self._asked_at = 0.0
 
     def ask(self, make: Callable[[int], Question], deliver: Deliver) -> None:
-        """Ask the question that ``make`` gives for a number; ``deliver`` is called with each reply, from :meth:`tick`.
+        """Ask the question that ``make`` returns for a number; :meth:`tick` calls ``deliver`` with each reply.
 
         Raises:
-            Refused: if too many are waited for already.
+            Refused: if too many questions wait already.
             Unavailable: if the process cannot be started.
         """
         if len(self._waiting) >= MAX_WAITING:
@@ -67,7 +67,7 @@ class ResultProcess:
         process.write(pack_question(make(self._number)))
 
     def tick(self) -> None:
-        """Deliver the replies; where the process has died or is frozen, say so to all who wait."""
+        """Deliver the replies; if the process has ended or is frozen, deliver an error to each unanswered question."""
         if self._process is None:
             return
         data = self._process.read()
@@ -85,7 +85,7 @@ class ResultProcess:
                 deliver = self._waiting.pop(reply.number) if is_last else self._waiting[reply.number]
                 deliver(reply)
         except (ValueError, KeyError):
-            data = b""  # nonsense: it is of no more use than one that has ended
+            data = b""  # invalid output: end the process
         self._asked_at = time.monotonic()
         if not data:
             self._end()

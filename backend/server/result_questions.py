@@ -1,5 +1,5 @@
-"""What clients ask about results, each kind in a process of its own: a search by words may take minutes, a click may
-not."""
+"""Questions of clients about results. Each kind has a separate process: a search by words may take minutes, and a click
+must not wait for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Send = Callable[[Message, Sequence[NDArray]], object]
 
 @dataclass(frozen=True)
 class Stored:
-    """A stored result: the manifests of the version that is asked about, of its newest version, and of its scene."""
+    """A stored result: the manifests of the version in question, of the newest version, and of the scene."""
 
     manifest: str
     newest: str
@@ -39,10 +39,10 @@ class ResultQuestions:
     """Passes questions on to the processes that answer them.
 
     Args:
-        store: where results and scenes are.
+        store: contains results and scenes.
         data: folder of the server, for the working folders of the processes.
         selector, searcher, corrector: the commands of the processes; the store and a folder are added to them.
-        wake: called, from a thread, when there is a reply for :meth:`tick`.
+        wake: called from a thread when there is a reply for :meth:`tick`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ResultQuestions:
         """Ask about a stored result; the replies are sent from :meth:`tick`.
 
         Raises:
-            Refused: if too many such questions are waited for already.
+            Refused: if too many such questions wait already.
             Unavailable: if the process cannot be started.
         """
 
@@ -80,7 +80,7 @@ class ResultQuestions:
         self._processes[type(wanted)].ask(make, deliver)
 
     def tick(self) -> None:
-        """Send what has been answered."""
+        """Send the replies."""
         for process in set(self._processes.values()):
             process.tick()
 
@@ -103,7 +103,7 @@ def check_arrays(message: Message, arrays: Sequence[NDArray]) -> None:
 
 
 def _message(reply: Reply) -> tuple[Message, list[NDArray]]:
-    """Return the message to send and its arrays, each of which fits into a frame."""
+    """Return the message to send, and its arrays split so that each fits into a frame."""
     first: list[NDArray] = []
     data = np.frombuffer(reply.data, np.uint8)
     if isinstance(reply.said, Corrected):

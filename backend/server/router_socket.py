@@ -1,7 +1,7 @@
-"""A ROUTER socket: messages in, messages out, no peer able to hold up another.
+"""A ROUTER socket that receives and sends messages; a slow peer does not delay the others.
 
-The socket options were chosen by measurement: without ROUTER_MANDATORY a slow peer's messages vanish silently; with it
-a send to a full pipe says so, and the message waits here while others are served.
+Without ROUTER_MANDATORY, libzmq drops messages to a slow peer silently. With it, sending to a full pipe fails, and the
+message waits here while other peers are served.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from protocol.messages import AnyMessage, Error, Message
 from protocol.wire import MAX_FRAME, Frame, decode, encode
 
 HIGH_WATER = 16
-"""Messages that libzmq holds per peer and direction on control."""
+"""Most messages that libzmq holds per peer and direction on control."""
 BULK_HIGH_WATER = 8
-"""And on bulk, where each has up to a MiB."""
+"""The same on bulk, where a message has up to a MiB."""
 MAX_BACKLOG = 64
 MAX_BACKLOG_BYTES = 16 << 20
-"""Messages that wait here for one peer, and their bytes; who lets more pile up is forgotten."""
+"""Most messages, and their bytes, that wait here for one peer; a peer with more is dropped."""
 SEAL = 64
-"""Bytes, at least, by which encryption makes a frame longer."""
+"""Bytes that encryption adds to a frame, or more."""
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A message that came in.
+    """A received message.
 
     Attributes:
-        peer: whom to answer.
-        id: what it is an answer or a request number to.
-        connection: as :meth:`backend.server.front.Front.number` says. A peer chooses its routing id, and may take the
-            one of another after its end, so it is known by this number.
-        key: the public key of the client, Z85, and the client that it belongs to; "" where nothing is encrypted.
+        peer: routing id of the sender, to answer it.
+        id: the number of the request, 0 if the message is not one.
+        connection: see :meth:`backend.server.front.Front.number`. A peer chooses its routing id and may take that of a
+            peer that has ended, so this number identifies it.
+        key, client: the public key of the client in Z85, and its name; "" without encryption.
     """
 
     peer: bytes
@@ -66,23 +66,24 @@ _numbered = msgspec.json.Decoder(_Numbered)
 
 
 class RouterSocket:
-    """One ROUTER socket, behind a front.
-
-    Attributes:
-        monitor: can be polled for connections that :meth:`turn_away` is to look at.
+    """A ROUTER socket behind a front.
 
     Args:
-        context: the server's own.
-        front: listens at the address, and passes on what comes.
-        address: where clients connect; port 0 takes a free one, and :attr:`address` says which.
-        lost: called with a peer that is gone or reads nothing.
-        keys: what to encrypt with; None for a wire in the clear, on loopback only.
-        known: the keys that are let in, where there are ``keys``.
-        high_water: messages that libzmq holds per peer and direction.
+        context: of the server.
+        front: listens at the address, and forwards connections to this socket.
+        address: that clients connect to; port 0 takes a free one.
+        lost: called with a peer that has disconnected or does not read.
+        keys: to encrypt with; None for no encryption, on loopback only.
+        known: the keys of clients that may connect, if ``keys`` is given.
+        high_water: most messages that libzmq holds per peer and direction.
+
+    Attributes:
+        monitor: can be polled for connections that :meth:`turn_away` has to check.
+        address: as given, with the port.
 
     Raises:
-        Refused: if there are no keys and others could reach the address.
-        Unavailable: if the port is taken or may not be used.
+        Refused: if there are no keys and other machines can reach the address.
+        Unavailable: if the port is in use or may not be used.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class RouterSocket:
             ) from error
 
     def turn_away(self) -> None:
-        """Close connections of programs on this machine that did not come by the front."""
+        """Close connections of local programs that do not go through the front."""
         while self.monitor.poll(0):
             number = recv_monitor_message(self.monitor)["value"]
             with contextlib.suppress(OSError), _borrowed(number) as one:
@@ -156,9 +157,9 @@ class RouterSocket:
                     one.shutdown(socket.SHUT_RDWR)
 
     def receive(self, limit: int) -> Iterator[Received]:
-        """Yield up to ``limit`` messages that have come in. Frames that are none are answered with an error.
+        """Yield up to ``limit`` received messages. Frames that cannot be decoded are answered with an error.
 
-        Those of keys that have been revoked are dropped, and their connections closed.
+        Messages with a revoked key are dropped, and their connections closed.
         """
         for _ in range(limit):
             try:
@@ -180,7 +181,7 @@ class RouterSocket:
                 yield Received(peer, message, arrays, id, connection, key, client)
 
     def send(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> None:
-        """Send a message, now or, where the peer is slow, when it has read earlier ones."""
+        """Send a message now, or once a slow peer has read earlier ones."""
         frames = [peer, *encode(message, arrays, id=id)]
         backlog = self._backlog.get(peer)
         if backlog is None and self._post(frames):
@@ -195,15 +196,15 @@ class RouterSocket:
         self.send(peer, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]), id=id)
 
     def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> bool:
-        """Send a message only if the peer can take it now; say whether it did."""
+        """Send a message if the peer can receive it now; return whether it was sent."""
         return peer not in self._backlog and self._post([peer, *encode(message, arrays, id=id)])
 
     def takes(self, peer: bytes) -> bool:
-        """Whether nothing waits here for a peer."""
+        """Whether no message waits here for a peer."""
         return peer not in self._backlog
 
     def flush(self) -> None:
-        """Send what had to wait, as far as the peers can take it."""
+        """Send waiting messages that the peers can receive now."""
         for peer, backlog in list(self._backlog.items()):
             while backlog:
                 frames = backlog.popleft()
@@ -225,9 +226,9 @@ class RouterSocket:
         self.socket.close()
 
     def _acknowledge(self, first: zmq.Frame, frames: list[zmq.Frame], key: str) -> int:
-        """Tell the front which connection a message came by, so that it lets more of that one in.
+        """Tell the front that a message was received, so that it reads more from that connection.
 
-        Returns the number of the connection, 0 where it has ended.
+        Returns the number of the connection, 0 if it has ended.
         """
         with contextlib.suppress(OSError, zmq.ZMQError), _borrowed(int(first.get(zmq.SRCFD))) as one:
             port = one.getpeername()[1]
@@ -237,9 +238,9 @@ class RouterSocket:
         return 0
 
     def _post(self, frames: list[Frame]) -> bool:
-        """Hand a message to libzmq; False where the peer's pipe is full. To a peer that is gone all is delivered."""
+        """Pass a message to libzmq; return False if the peer's pipe is full. Messages to a lost peer are dropped."""
         try:
-            # Frames of 64 KiB and more are handed over as they are; what they show is never changed afterwards.
+            # libzmq does not copy frames of 64 KiB and more; their content is never changed afterwards.
             self.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
@@ -254,7 +255,7 @@ class RouterSocket:
 
 @contextlib.contextmanager
 def _borrowed(number: int) -> Iterator[socket.socket]:
-    """A descriptor of libzmq's as a socket. It may be closed or another's by now; the caller suppresses OSError."""
+    """Yield a file descriptor of libzmq as a socket. It may be closed or reused; the caller suppresses OSError."""
     one = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
     try:
         yield one
@@ -263,7 +264,7 @@ def _borrowed(number: int) -> Iterator[socket.socket]:
 
 
 def _key_of(frame: zmq.Frame) -> str:
-    """The public key, Z85, of the client that an encrypted frame came from; "" where libzmq does not say."""
+    """Return the public key in Z85 of the client that sent an encrypted frame; "" if libzmq does not know it."""
     try:
         return str(frame.get(USER))
     except zmq.ZMQError:
@@ -271,7 +272,7 @@ def _key_of(frame: zmq.Frame) -> str:
 
 
 def _id_of(frames: Sequence[Frame]) -> int:
-    """The request number of frames that cannot be decoded otherwise, so that the asker learns which one failed."""
+    """Return the request number of frames that cannot be decoded, so that the client learns which request failed."""
     try:
         id = _numbered.decode(frames[0]).id if frames else 0
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The process that selects in results, so that the server need not load results or the code that reads them.
+"""The process that selects in results, so that the server loads neither results nor the code that reads them.
 
 Started by the server as ``python -m backend.server.selection_worker STORE FOLDER``.
 """
@@ -52,7 +52,7 @@ class Selector:
 def _select(opened: Opened, wanted: Select) -> Selection:
     if (wanted.gaussian is None) == (wanted.view is None):
         raise BadArgument(
-            "A selection needs exactly one Gaussian or one pixel of a view.", "Give exactly one of the two."
+            "A selection needs either one Gaussian or one pixel of a view.", "Give exactly one of the two."
         )
     if wanted.gaussian is not None:
         return select_gaussian(opened, wanted.gaussian, wanted.threshold, wanted.hull)

@@ -1,10 +1,10 @@
 """The server: a loop that never waits for a client, a worker, a disk or a lock.
 
-The loop has the control socket. Threads of their own have the connections (:mod:`backend.server.front`), the bulk
+The loop handles the control socket. Separate threads handle the connections (:mod:`backend.server.front`), the bulk
 socket and the store (:mod:`backend.server.file_loop`) and the database (:mod:`backend.server.job_file`).
 
-It ends in order on SIGINT and SIGTERM. Whichever way it ended, the next server on the same data folder has every job:
-finished ones with their results, waiting ones still waiting, and those that ran are run again from their checkpoints.
+SIGINT and SIGTERM stop it in an orderly way. However it ended, the next server on the same data folder has all jobs:
+finished jobs with their results, queued jobs in the queue, and running jobs, which continue from their checkpoints.
 """
 
 from __future__ import annotations
@@ -57,33 +57,33 @@ from protocol.store import Store
 from protocol.wire import MAX_FRAME
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
-"""The command that carries out a job; the job's folder is added to it."""
+"""The command that runs a job; the job's folder and a token are added to it."""
 SELECTOR = (sys.executable, "-m", "backend.server.selection_worker")
 """The command that selects in results; the store and a folder are added to it."""
 SEARCHER = (sys.executable, "-m", "backend.server.words_worker")
-"""The command that finds objects by words; the device that the server is to use, the store and a folder are added."""
+"""The command that finds objects by words; the device of the server, the store and a folder are added to it."""
 CORRECTOR = (sys.executable, "-m", "backend.server.correction_worker")
 """The command that corrects results; the store and a folder are added to it."""
 PROBE = (sys.executable, "-m", "backend.server.probe")
-"""The command that looks at the machine; the device that the server is to use is added to it."""
+"""The command that finds the capabilities of the machine; the device of the server is added to it."""
 
 KEEP = 200_000_000_000
-"""Bytes that the store may hold unless told otherwise."""
+"""Default size limit of the store in bytes."""
 SWITCH = 0.001
-"""Seconds that a thread may keep Python to itself: one that checks a manifest otherwise adds 5 ms to each step of the
-others, of which an answer needs several."""
+"""Python's switch interval in seconds. With the default, a thread that checks a manifest delays each step of the others
+by 5 ms, and an answer needs several steps."""
 KEPT_JOBS = 10_000
-"""Jobs that have ended whose records are kept; older ones are removed, but never run again."""
+"""Number of ended jobs whose records are kept; older records are removed, and those jobs are never run again."""
 FORGOTTEN_AT_ONCE = 100
-"""Records that are removed in one turn of the loop."""
+"""Most records that are removed in one turn of the loop."""
 RECOVERY_PATIENCE = 10.0
-"""Seconds for which clients wait until what the end of the last server means to its jobs is written."""
+"""Longest wait at the start for writing the new states of jobs that the last server left, in seconds."""
 
 STUCK_AFTER = 10.0
-"""Seconds that a turn of the loop takes at most, while the server is up."""
+"""Seconds without a turn of the loop after which the server counts as down."""
 
 CONTROL_TURN = 64
-"""Messages taken from the socket in one turn of the loop."""
+"""Most messages read from the socket in one turn of the loop."""
 
 
 def serve(
@@ -110,28 +110,27 @@ def serve(
         bind: ``tcp://HOST:PORT`` of the control socket; the bulk socket takes the next port. Port 0 or ``*`` takes two
             free ports.
         data: folder of the jobs, scenes and results; made if missing.
-        device: what jobs use that leave it open; "auto" leaves it to the worker.
-        announce: called when clients may connect, with a line that ends in the control socket's address, and where
-            the server encrypts with a second one, which is or tells how to get the pairing string.
-        encrypted: whether to encrypt on loopback too; elsewhere it always is.
-        end_with_input: whether to end when standard input does too: a pipe from the program that started this process
-            closes however that program ends.
-        keep: bytes that the store may hold; past that, what jobs that have ended were sent and made goes, the oldest
-            first.
-        limits: what one client may have.
-        worker_memory: bytes that a worker may use; None for 90 % of the memory of this machine or container.
+        device: of jobs that do not name one; "auto" lets the worker choose.
+        announce: called when clients may connect, with a line that ends with the control socket's address. With
+            encryption it is called again, with a line that contains the pairing string or says how to get it.
+        encrypted: whether to encrypt on loopback too; other connections are always encrypted.
+        end_with_input: whether to stop when standard input ends. A pipe from the program that started this process
+            closes when that program exits or is killed.
+        keep: size limit of the store in bytes; beyond it, scenes and results of ended jobs are removed, oldest first.
+        limits: of one client.
+        worker_memory: memory limit of a worker in bytes; None for 90 % of the memory of this machine or container.
         log_format: of the log, which goes to standard error; see :class:`backend.server.log.Log`.
-        metrics: ``PORT`` or ``HOST:PORT`` of the HTTP server of :mod:`backend.server.metrics`; None for none.
+        metrics: ``PORT`` or ``HOST:PORT`` of the HTTP server of :mod:`backend.server.metrics`; None for no such server.
         ray_address: of the Ray cluster that runs the workers, see :mod:`backend.server.ray_executor`; None for
             processes of this machine.
-        worker_command: the program that carries out a job, see :mod:`backend.server.worker_protocol`.
+        worker_command: the program that runs a job, see :mod:`backend.server.worker_protocol`.
         searcher_command: the program that finds objects by words, see :mod:`backend.server.question_protocol`.
-        methods: the lifting methods on offer.
+        methods: the lifting methods that clients can choose.
 
     Raises:
-        BadArgument: if ``bind``, ``metrics`` or ``ray_address`` is no address.
+        BadArgument: if ``bind``, ``metrics`` or ``ray_address`` is invalid.
         Refused: if another server uses ``data``.
-        Unavailable: if the port is in use, ``data`` cannot be used or is full, or its keys are not for use.
+        Unavailable: if the port is in use, or ``data`` or the keys in it cannot be used.
     """
     log = Log(sys.stderr, log_format)
     with (
@@ -160,7 +159,7 @@ def serve(
         elif server.keys is not None:
             announce(f"The pairing string has not changed. To print it: backend pairing --data {data}")
         sys.setswitchinterval(SWITCH)
-        # Whoever started this process may wait for that line at the other end of a pipe.
+        # The program that started this process may read that line from a pipe.
         sys.stdout.flush()
         if end_with_input:
             threading.Thread(target=_stop_with_input, args=(server,), daemon=True).start()
@@ -168,7 +167,7 @@ def serve(
 
 
 class ClientLimits(NamedTuple):
-    """What one client may have: bytes in the store, jobs that wait or run, and connections."""
+    """Limits of one client: bytes in the store, jobs that wait or run, and connections."""
 
     bytes: int | None = None
     jobs: int = CLIENT_JOBS
@@ -176,17 +175,20 @@ class ClientLimits(NamedTuple):
 
 
 class Server:
-    """A server that is bound and owns its data folder from construction to :meth:`close`.
+    """A server that listens and owns its data folder from construction to :meth:`close`.
 
-    Args: as :func:`serve`, ``selector_command`` and ``corrector_command``, the programs that select in results and
-    correct them, see :mod:`backend.server.question_protocol`, ``probe_command``, the one that looks at the machine,
-    see :mod:`backend.server.capabilities`, and ``session_lifetime``, seconds of silence that a session survives.
+    Args:
+        selector_command, corrector_command: the programs that select in results and correct them, see
+            :mod:`backend.server.question_protocol`.
+        probe_command: the program that finds the capabilities, see :mod:`backend.server.capabilities`.
+        session_lifetime: seconds of silence after which a session is removed.
+        Otherwise as :func:`serve`.
 
     Attributes:
-        address: of the control socket, as clients connect to it.
-        keys: what it encrypts with, None where it does not.
-        known_keys: the keys that are let in, None where nothing is encrypted.
-        paired_anew: whether they were made just now.
+        address: of the control socket, for clients.
+        keys: to encrypt with; None without encryption.
+        known_keys: the keys of clients that may connect; None without encryption.
+        paired_anew: whether ``keys`` were just created.
     """
 
     def __init__(
@@ -334,7 +336,7 @@ class Server:
         self._wake()
 
     def close(self) -> None:
-        """Have the workers write checkpoints and end, put their jobs back into the queue, and let go of everything."""
+        """Make the workers write checkpoints and end, queue their jobs again, and free all resources."""
         self.log.say("stopping")
         self._close()
         self.log.say("stopped")
@@ -354,11 +356,11 @@ class Server:
             self._turned_at = time.monotonic()
 
         if self._broken:
-            raise RuntimeError("a thread ended by an error; its traceback is above")
+            raise RuntimeError("a thread has failed; its traceback is above")
 
     @property
     def alive(self) -> bool:
-        """Whether the loop runs, which turns at least once a second."""
+        """Whether the loop runs; it turns at least once a second."""
         return time.monotonic() - self._turned_at < STUCK_AFTER
 
     def _look(self, deliver: Callable[[Overview | Fault], object]) -> None:
@@ -389,7 +391,7 @@ class Server:
             self._drop(session)
 
     def _pause(self) -> float:
-        """Seconds to wait for news at most; short where a slow peer is to be tried again."""
+        """Return the longest wait for events in seconds; short if messages to a slow peer wait."""
         held_back = self.control.unsent or self.control_socket.waiting or self._old_left
         return min(self.workers.pause(), 0.02 if held_back else 1.0)
 
@@ -407,7 +409,7 @@ class Server:
             self._evict()
 
     def _log_change(self, job: Job) -> None:
-        """Log a new state or stage of a job; a step within a stage is too little."""
+        """Log a new state or stage of a job; progress within a stage is not logged."""
         before = self._logged.get(job.id, ("queued", ""))
         self._logged[job.id] = (job.state, job.stage)
         client = job.client
@@ -432,16 +434,16 @@ class Server:
         self.files.evict(self.jobs.contents_of_ended())
 
     def _scenes_in_use(self) -> list[str]:
-        """Return the manifests of the scenes that jobs wait for or work on; called from another thread."""
+        """Return the manifests of the scenes of jobs that wait or run; called from another thread."""
         return [job.scene for job in self.jobs.in_state("queued", "running", "cancelling")]
 
     def _post(self, act: Callable[[], object]) -> None:
-        """Have something called by the loop; from any thread."""
+        """Make the loop call a function; may be called from any thread."""
         self._letters.append(act)
         self._wake()
 
     def _revoke(self, keys: frozenset[str]) -> None:
-        """Close the connections of keys that have become invalid; from any thread."""
+        """Close the connections of keys that have become invalid; may be called from any thread."""
 
         def drop() -> None:
             for session in self.sessions.of_keys(keys):
@@ -465,7 +467,7 @@ class Server:
 
 @contextlib.contextmanager
 def _disk_in_sentences(data: Path) -> Iterator[None]:
-    """Say in a sentence what is wrong with the data folder."""
+    """Turn an OSError of the data folder into an error with a sentence."""
     try:
         yield
     except OSError as error:
@@ -480,7 +482,7 @@ def _unusable(data: Path, error: OSError) -> Unavailable:
 
 @contextlib.contextmanager
 def _data_folder(data: Path) -> Iterator[None]:
-    """Make the data folder, close it to other users, and hold it."""
+    """Make the data folder, remove the rights of other users, and hold its lock."""
     try:
         make_private(data)
         held = lock.hold(data / "lock")
@@ -505,7 +507,7 @@ def _stop_with_input(server: Server) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals(server: Server) -> Iterator[None]:
-    """SIGINT, SIGTERM and Windows' Ctrl-Break stop the server; only a process's main thread is told of them."""
+    """Stop the server on SIGINT, SIGTERM and Windows' Ctrl-Break; only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

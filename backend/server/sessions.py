@@ -1,4 +1,4 @@
-"""The connected clients: one session per connection that said hello, until it is silent for too long.
+"""The connected clients: one session for each connection that said hello, until it is silent for too long.
 
 The server's loop opens and drops sessions; the file loop attaches and detaches their bulk sockets.
 """
@@ -17,9 +17,10 @@ LIFETIME = 30.0
 """Seconds of silence after which a session is removed."""
 MAX_SESSIONS = 256
 CLIENT_SESSIONS = 64
-"""Sessions that one client may have unless told otherwise."""
+"""Default limit of the sessions of one client."""
 GIVES_WAY = 5.0
-"""Seconds of silence after which a session gives way to another one of its client: a client speaks every two."""
+"""Seconds of silence after which a new session of the same client may replace one. A client sends a message every two
+seconds."""
 
 _SAY_HELLO = "Reconnect: send Hello on the control socket, then Attach on the bulk socket."
 
@@ -28,12 +29,12 @@ class Session:
     """A connected client.
 
     Attributes:
-        client: whose it is; jobs and files belong to the client.
-        key: its public key, "" where the connection is not encrypted.
+        client: its name; jobs and files belong to the client.
+        key: its public key; "" if the connection is not encrypted.
         token: presented by the client on bulk.
         control, bulk: the routing ids of its two sockets; bulk is None until it attaches.
         connection, bulk_connection: their numbers, see :class:`backend.server.router_socket.Received`.
-        program: what the client calls itself.
+        program: the name and version that the client sent.
         seen: time of its last message, on the caller's clock.
         following: the jobs whose progress it receives.
         features: optional protocol features that it supports.
@@ -61,11 +62,11 @@ class Sessions:
     """All sessions. Times are seconds of any monotonic clock.
 
     Args:
-        lifetime: seconds of silence that a session survives.
-        each: sessions that one client may have.
+        lifetime: seconds of silence after which a session is removed.
+        each: limit of the sessions of one client.
 
     Attributes:
-        alive: says whether the connection of that number is still open.
+        alive: returns whether the connection of a number is open.
     """
 
     def __init__(self, lifetime: float = LIFETIME, each: int = CLIENT_SESSIONS) -> None:
@@ -84,7 +85,7 @@ class Sessions:
         return len(self._by_token)
 
     def open(self, client: str, key: str, control: bytes, connection: int, now: float) -> Session:
-        """Open a session for the peer ``control``; the caller has removed its earlier one, and made room."""
+        """Open a session for the peer ``control``. The caller has removed its earlier one, and :meth:`in_the_way`."""
         session = Session(client, key, control, connection, now)
         with self._lock:
             self._by_token[session.token] = session
@@ -92,20 +93,20 @@ class Sessions:
         return session
 
     def in_the_way(self, client: str, now: float) -> Session | None:
-        """Return the session to drop before a client may have another one, None where there is room.
+        """Return the session to drop before a client opens another one, or None.
 
-        A client with too many loses one whose connection has ended, or else the one of the longest silence. Of too many
-        in all, it is one of the client that has the most.
+        If the client has too many, it is one whose connection has ended, or else the one with the longest silence. If
+        all clients together have too many, it is one of the client with the most.
 
         Raises:
-            Refused: if the client has too many, and none of them is silent.
+            Refused: if the client has too many, and all of them are active.
         """
         own = [session for session in self if session.client == client]
         if len(own) >= self.each:
             oldest = min(own, key=self._worth)
             if self.alive(oldest.connection) and now - oldest.seen < GIVES_WAY:
                 raise Refused(
-                    f"The client {client} has {len(own)} connections, the most that it may have.",
+                    f"The client {client} has {len(own)} connections, which is the limit.",
                     "Close one of them, or start the server with a larger --client-sessions.",
                 )
             return oldest
@@ -115,7 +116,7 @@ class Sessions:
         return min((each for each in self if each.client == most), key=self._worth)
 
     def _worth(self, session: Session) -> tuple[bool, float]:
-        """Smaller for what is to be dropped first."""
+        """Return a smaller value for sessions to drop first."""
         return self.alive(session.connection), session.seen
 
     def of_token(self, token: str) -> Session | None:
@@ -125,7 +126,7 @@ class Sessions:
         return [session for session in self if session.key in keys]
 
     def on_control(self, peer: bytes, connection: int | None = None) -> Session | None:
-        """Return the session of a peer; with ``connection``, only if the peer is still that one."""
+        """Return the session of a peer; if ``connection`` is given, only if the session has that connection."""
         session = self._by_control.get(peer)
         return session if session is not None and connection in (None, session.connection) else None
 

@@ -1,4 +1,4 @@
-"""Which errors of the system pass by themselves: the server waits for their end, and no job fails by them."""
+"""System errors that pass, such as a full disk: the server waits, and jobs do not fail."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PASSES = frozenset(
 
 
 def shortage(error: BaseException | None) -> str | None:
-    """Return what the machine is short of, if that is why something failed, and None otherwise.
+    """Return what the machine lacks, if that caused the error, or else None.
 
-    An error that another one caused counts as that one.
+    The causes of an error are checked too.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in _PASSES:

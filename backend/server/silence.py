@@ -1,8 +1,8 @@
-"""Whether a process that says nothing still works.
+"""Whether a process that sends no messages still works.
 
-The main loop of a worker reports many times a minute, so a main thread that waits for ever is silent too, whatever its
-other threads do. But a kernel may run long, and a first start compiles for minutes. So silence counts twice: with the
-process idle for a minute, or, however busy it is, after an hour.
+The main loop of a worker reports many times a minute, so a worker with a blocked main thread is silent, whatever its
+other threads do. But a kernel may run for long, and compilation at the first start takes minutes. So a silent process
+is frozen if it was idle for a minute, or, busy or not, after an hour.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from collections.abc import Callable
 from backend.server.process_tree import seconds_of_work
 
 IDLE_AFTER = 60.0
-"""Seconds of silence after which a process that hardly used the processor meanwhile counts as frozen."""
+"""Seconds of silence after which an idle process is frozen."""
 BUSY_AFTER = 3600.0
-"""Seconds of silence after which any process does."""
+"""Seconds of silence after which any process is frozen."""
 IDLE_SHARE = 0.02
-"""Share of one processor below which a process counts as idle: its waiting threads need some."""
+"""Share of one processor below which a process is idle; waiting threads use some."""
 _STEP = 2.0
-"""Seconds at most by which silence grows from one look to the next: this process may itself have been stopped, or the
-machine asleep."""
+"""Most seconds that are added from one check to the next: this process may have been stopped, or the machine
+suspended."""
 
 
 class Silence:
-    """How long one process has said nothing.
+    """The silence of one process.
 
     Args:
-        clock: seconds; for tests.
+        clock: returns seconds; for tests.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,16 +35,16 @@ class Silence:
         self.broken()
 
     def broken(self) -> None:
-        """Note that the process has said something, or is not expected to."""
+        """Note that the process has sent a message, or need not send one."""
         self._silent = 0.0
         self._looked = self._clock()
         self._window: tuple[float, float] | None = None
 
     def frozen(self, pid: int | None) -> str | None:
-        """Return how a process is frozen, as the end of a sentence, None where it may still work.
+        """Return how a process is frozen, as the end of a sentence; None if it may still work.
 
         Args:
-            pid: its number; None for one of another machine, whose use of the processor cannot be seen.
+            pid: its id; None for a process of another machine, whose processor time is not known.
         """
         now = self._clock()
         self._silent += min(now - self._looked, _STEP)

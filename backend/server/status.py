@@ -1,4 +1,4 @@
-"""``backend status``: what a server does, by asking it, or by reading the jobs of one that does not run."""
+"""``backend status``: asks a server what it does, or reads the jobs of one that does not run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MOST_JOBS = 50
 
 
 def of_folder(data: Path) -> dict[str, Any]:
-    """Return the status of the server on a data folder, or of the folder where none runs.
+    """Return the status of the server on a data folder, or of the folder if no server runs.
 
     Returns:
-        The fields of :class:`protocol.messages.Overview`, ``running_server`` and ``address``. Without a server those
-        that can be known: ``running``, ``waiting``, ``jobs`` (those that wait for a server) and the sizes of the disk.
+        The fields of :class:`protocol.messages.Overview`, ``running_server`` and ``address``. Without a server only
+        ``running_server``, ``running``, ``waiting``, ``jobs`` (all that have not ended) and the sizes of the disk.
 
     Raises:
-        NotFound: if the folder has never been a server's.
+        NotFound: if no server has used the folder.
         Unavailable: if a server runs and does not answer, or the table of jobs cannot be read.
     """
     if not (data / "jobs.sqlite").is_file():
@@ -47,10 +47,10 @@ def of_folder(data: Path) -> dict[str, Any]:
 
 
 def of_server(address: str, pairing: Pairing | None) -> dict[str, Any]:
-    """Return the status of a server as its clients may know it; see :func:`of_folder`.
+    """Return the status of a server that its clients may see; see :func:`of_folder`.
 
     Raises:
-        BadArgument: if ``address`` is no address.
+        BadArgument: if ``address`` is invalid.
         Unavailable: if no server answers.
     """
     where = addresses.parse(address)
@@ -58,7 +58,7 @@ def of_server(address: str, pairing: Pairing | None) -> dict[str, Any]:
 
 
 def as_lines(status: dict[str, Any]) -> list[str]:
-    """Return a status as lines for people."""
+    """Return a status as lines of text."""
     lines = []
     if status["running_server"]:
         since = datetime.fromtimestamp(status["since"]).astimezone()

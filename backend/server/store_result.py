@@ -1,4 +1,4 @@
-"""Stores a finished result folder, in chunks."""
+"""Stores a finished result folder, in steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores a new version of a result, which mostly consists of files that are stored already."""
+"""Stores a new version of a result; most of its files are stored already."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def store_version(store: Store, folder: Path) -> tuple[str, int]:
     """Store the files of ``folder`` and their manifest; return the manifest's hash and its size in bytes.
 
     Args:
-        store: of the server.
-        folder: whose old files are hard links into the store, and whose new files have no other name.
+        store: the server's.
+        folder: unchanged files in it are hard links into the store, new files have a single link.
 
     Raises:
         OSError: if the disk fails. BadResult, BadScene: as :func:`backend.server.store_result.store_result`.
     """
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.stat().st_nlink == 1:
-            # Windows syncs only what is open for writing.
+            # Windows syncs only files that are open for writing.
             with path.open("r+b") as file:
                 os.fsync(file.fileno())
     return finish(store_result(store, folder))

@@ -1,9 +1,9 @@
 """The bulk socket: pulls scene folders from clients, and sends results to them.
 
 A client offers a manifest. The server pulls the manifest file, then the files in it that this client has not sent
-before, also those that the store has from another client (:mod:`backend.server.owners`). It pulls a few ranges at a
-time per upload, so that clients share the socket fairly and memory is bounded. Received data of an interrupted upload
-is kept, and the next offer of the same folder resumes it.
+before, even if another client has (:mod:`backend.server.owners`). It pulls a few ranges at a time per upload, so that
+clients share the socket fairly and memory is limited. Received data of an interrupted upload is kept, and the next
+offer of the same folder resumes it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CHECK_SLICE = 0.005
 RECENT = 3600.0
 """Seconds for which a scene is kept before a job is submitted."""
 _STEP = 200
-"""Files looked up between two moments at which others get their turn."""
+"""Files checked between two yields."""
 RESERVE = 256 << 20
 """Bytes of disk space that uploads leave free for jobs."""
 
@@ -65,8 +65,8 @@ class Upload:
     """A folder being uploaded: first its manifest, then the files that the client has not sent yet.
 
     Attributes:
-        files: what the client has.
-        preparing: work to do before the next files are requested; its value is their entries.
+        files: the store as the client sees it.
+        preparing: work before the next files are requested; its value is their entries.
         pull: the requests of the current files; None before the first.
         files_known: whether these are the files of the folder, and not its manifest.
     """
@@ -95,13 +95,13 @@ class Uploads:
 
     Args:
         sessions, store, owners: the server's.
-        limit: bytes that may belong to one client; None for as many as the store holds.
-        dispensable: gives the manifests of a client that may be removed, the oldest first, as tuples.
-        in_use: gives the manifests of the scenes that jobs wait for or work on.
+        limit: size limit of one client's files in bytes; None for no limit but that of the store.
+        dispensable: returns the manifests of a client that may be removed, the oldest first, as tuples.
+        in_use: returns the manifests of the scenes of jobs that wait or run.
 
     Attributes:
-        log: where to say what was stored, and what was not.
-        counts: what has been done since the start.
+        log: gets a line for each stored folder and each error.
+        counts: what was done since the start.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Uploads:
         self._asked = 0
         self._offered: dict[str, float] = {}
         self._gets: dict[bytes, deque[tuple[Get, int]]] = {}
-        """Per peer, the ranges it has asked for that it could not take yet: they are read when it can."""
+        """Per peer, the requested ranges that it cannot receive yet; they are read from disk when it can."""
 
     def files_of(self, client: str) -> ClientFiles:
         """Return the store as a client sees it."""
@@ -133,18 +133,18 @@ class Uploads:
 
     @property
     def busy(self) -> bool:
-        """Whether :meth:`tick` goes on at once."""
+        """Whether :meth:`tick` has work to do now."""
         return any(
             upload.preparing is not None or (upload.pull is not None and upload.pull.catching_up)
             for upload in self.uploads
         )
 
     def waiting(self) -> list[bytes]:
-        """Return the clients that are to be sent ranges as soon as they can take them."""
+        """Return the peers that wait for ranges."""
         return list(self._gets)
 
     def keep(self, manifest: str) -> None:
-        """Count a manifest as offered just now."""
+        """Treat a manifest as offered now."""
         self._offered[manifest] = time.monotonic()
 
     def recent(self) -> list[str]:
@@ -186,7 +186,7 @@ class Uploads:
             case Get():
                 gets = self._gets.setdefault(received.peer, deque())
                 if len(gets) >= MAX_GETS:
-                    raise Refused(f"{MAX_GETS} ranges of files are already waited for.", "Receive some first.")
+                    raise Refused(f"{MAX_GETS} requested ranges of files are already waiting.", "Receive some first.")
                 gets.append((message, received.id))
                 self._hand_out(received.peer, socket)
             case Error():
@@ -215,11 +215,13 @@ class Uploads:
             raise Refused(f"{MAX_UPLOADS} uploads are already running.", "Wait until one of them is finished.")
         if sum(u.files.client == client for u in self.uploads) >= CLIENT_UPLOADS:
             raise Refused(
-                f"The client {client} already has {CLIENT_UPLOADS} uploads, the most that it may have.",
+                f"The client {client} already has {CLIENT_UPLOADS} uploads, which is the limit.",
                 "Wait until one of them is finished.",
             )
         if len(self.uploads) >= ALL_UPLOADS:
-            raise Unavailable(f"The server already takes {ALL_UPLOADS} uploads.", "Try again in a moment.")
+            raise Unavailable(
+                f"The server already has {ALL_UPLOADS} uploads, which is the limit.", "Try again in a moment."
+            )
         upload = Upload(received.peer, offer, received.id, self.files_of(client))
         upload.preparing = self._prepared(upload, [FileEntry("manifest", offer.size, offer.manifest)])
         self.uploads.append(upload)
@@ -237,7 +239,7 @@ class Uploads:
     def _chunk(self, chunk: Chunk, received: Received, socket: RouterSocket) -> None:
         upload = next((u for u in self.uploads if u.peer == received.peer and u.expects(chunk)), None)
         if upload is None:
-            return  # requested by an upload that has ended meanwhile
+            return  # requested by an upload that has ended
         try:
             if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file must contain exactly one array of bytes.")
@@ -272,7 +274,7 @@ class Uploads:
         self.uploads.remove(upload)
 
     def _hand_out(self, peer: bytes, socket: RouterSocket) -> None:
-        """Send a client the ranges it has asked for, as far as it can take them."""
+        """Send a client requested ranges until it can receive no more."""
         gets = self._gets.get(peer, deque())
         for _ in range(min(RANGES, len(gets))):
             if not socket.takes(peer):
@@ -337,7 +339,7 @@ class Uploads:
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
     def _prepare(self, upload: Upload, work: Generator[None, None, list[FileEntry]], socket: RouterSocket) -> bool:
-        """Do some of what is to be done before files are requested; return whether that is all."""
+        """Do some of the work before files are requested; return whether it is finished."""
         until = time.monotonic() + CHECK_SLICE
         try:
             while time.monotonic() < until:
@@ -360,12 +362,12 @@ class Uploads:
         return True
 
     def _unfolded(self, upload: Upload) -> Generator[None, None, list[FileEntry]]:
-        """Read a stored manifest, and prepare for the files in it; yields often."""
+        """Read a stored manifest, and prepare the upload of its files; yields often."""
         entries = yield from reading_manifest(self.store, upload.manifest)
         return (yield from self._prepared(upload, entries))
 
     def _prepared(self, upload: Upload, entries: list[FileEntry]) -> Generator[None, None, list[FileEntry]]:
-        """Remove what is damaged of the files that the client has, and make room for the others; yields often."""
+        """Remove damaged files of the client, and make room for the files that it has not sent; yields often."""
         known: list[FileEntry] = []
         new: dict[str, int] = {}
         for count, entry in enumerate(entries):
@@ -380,10 +382,10 @@ class Uploads:
         return entries
 
     def _check(self, known: list[FileEntry]) -> Generator[None, None, None]:
-        """Remove the stored files that are damaged; yields often.
+        """Remove damaged stored files; yields often.
 
         Raises:
-            BadFrames: if the size of one that is not damaged is another one. Other clients may have that file too.
+            BadFrames: if an undamaged file has another size than its entry. It stays: other clients may own it.
         """
         present = [replace(entry, size=self.store.path(entry.digest).stat().st_size) for entry in known]
         yield from map_steps(lambda _: None, self.store.verify(present))
@@ -394,10 +396,10 @@ class Uploads:
                 yield
 
     def _make_room(self, upload: Upload, needed: int) -> Generator[None, None, None]:
-        """Remove the oldest of what a client has where it would have too much otherwise; yields often.
+        """Remove the oldest files of a client if it would exceed its limit otherwise; yields often.
 
         Raises:
-            Refused: if it would still have too much.
+            Refused: if it would still exceed the limit.
         """
         client = upload.files.client
         if self._limit is None or needed == 0:
@@ -417,18 +419,18 @@ class Uploads:
         yield from release(self.owners, self.store, client, excess, dispensable, needed_manifests)
         if self._excess(client, needed + promised) > 0:
             raise Refused(
-                f"The folder needs {_size(needed)} on the server, and the client {client} may have "
+                f"The folder needs {_size(needed)} on the server, and the client {client} may use "
                 f"{_size(self._limit)} there, of which {_size(self.owners.bytes_of(client))} are in use.",
-                "Send fewer or smaller files, or wait until jobs have ended; what they used is removed when it is in "
-                "the way.",
+                "Send fewer or smaller files, or wait until jobs have ended; the server then removes their files if "
+                "needed.",
             )
 
     def _excess(self, client: str, needed: int) -> int:
-        """Return by how many bytes a client would be above the limit with so many more."""
+        """Return by how many bytes a client would exceed its limit with ``needed`` bytes more."""
         return 0 if self._limit is None else self.owners.bytes_of(client) + needed - self._limit
 
     def granting(self, client: str, manifest: str, entries: Iterable[FileEntry]) -> Generator[None, None, None]:
-        """Say that a result belongs to a client, which may then ask for its files; yields often."""
+        """Make a client the owner of a result, so that it can request its files; yields often."""
         self.owners.add(client, manifest, self.store.path(manifest).stat().st_size)
         for count, entry in enumerate(entries):
             self.owners.add(client, entry.digest, entry.size)
@@ -442,5 +444,5 @@ def _size(count: int) -> str:
 
 
 def not_stored(digest: str) -> NotFound:
-    """Return what a client is told that has not a file, whether or not another has it."""
+    """Return the error for a file that a client does not own, the same if another client owns it."""
     return NotFound(f"The file {digest[:12]}… is not stored here.", "Send the folder again.")

@@ -1,4 +1,4 @@
-"""Wakes the server's loop from another thread or a signal handler, by a pair of sockets, which all systems can poll."""
+"""Wakes a loop from another thread or a signal handler, by a pair of sockets, which all systems can poll."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 
 class Wakeup:
-    """Calls of the object wake whoever waits for :attr:`socket` to be readable, until :meth:`clear`."""
+    """A call of the object makes :attr:`socket` readable, until :meth:`clear`."""
 
     def __init__(self) -> None:
         self.socket, self._other = socket.socketpair()
@@ -17,7 +17,7 @@ class Wakeup:
         try:
             self._other.send(b"x")
         except OSError:
-            return  # full: it wakes already; or closed: nobody waits
+            return  # full, so the loop is awake already, or closed
 
     def clear(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The process that finds objects of results by words, with detectors that the server's machine has.
+"""The process that finds objects of results by words, with detectors on the server's machine.
 
 Started by the server as ``python -m backend.server.words_worker DEVICE STORE FOLDER``. Nothing is downloaded: a model
 that is not on the machine is refused. Models and the last result stay loaded between questions.
@@ -39,7 +39,7 @@ from protocol.store import Store, link_or_copy, read_manifest
 from protocol.words import check_words
 
 OPEN = 1
-"""Most results kept open, with what their views show."""
+"""Most results kept open, each with what its views show."""
 MODELS = 2
 """Most detectors kept loaded."""
 
@@ -50,10 +50,10 @@ def main() -> None:
 
 
 def load(model: str | None, device: str) -> Detector:
-    """Return a detector that this machine has; None for the first known one.
+    """Return a detector of this machine: the named one, or the first known one for None.
 
     Raises:
-        Unavailable: if it has none, or the packages are missing. BadArgument: if the model is no such detector.
+        Unavailable: if there is none, or packages are missing. BadArgument: if the model is not a detector.
     """
     if not is_installed():
         raise Unavailable(
@@ -74,7 +74,7 @@ def load(model: str | None, device: str) -> Detector:
 
 @dataclass(frozen=True)
 class _Searched:
-    """A result, the names of its objects, what its views show, and their pictures."""
+    """A result, the names of its objects, which objects its views show, and their pictures."""
 
     opened: Opened
     names: Mapping[int, str]
@@ -89,7 +89,7 @@ class Searcher:
         store: the store with the results and their scenes.
         folder: a working folder for their files; emptied first.
         device: "auto", "cuda" or "cpu".
-        load: gives a detector by name and device; the default one for None.
+        load: returns a detector by name and device; the default one for None.
     """
 
     def __init__(self, store: Store, folder: Path, device: str, load: Callable[[str | None, str], Detector]) -> None:

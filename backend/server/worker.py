@@ -1,8 +1,8 @@
 """The worker process: one job, from the stored scene to the result folder.
 
-Started by the server as ``python -m backend.server.worker FOLDER TOKEN``. It outlives its server: the next one finds it
-by the lock that it holds. A job whose worker ended too early is started anew on the same folder and continues from the
-checkpoint in it.
+Started by the server as ``python -m backend.server.worker FOLDER TOKEN``. It continues if the server ends: the next one
+finds it by the lock that it holds. If a worker ends early, its job is started again in the same folder and continues
+from the checkpoint there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from protocol.store import Store, read_manifest
 
 
 class Segment(Protocol):
-    """Turns a scene folder into a result folder, as :func:`backend.pipeline.segment` does."""
+    """Makes a result folder from a scene folder, as :func:`backend.pipeline.segment` does."""
 
     def __call__(
         self,
@@ -52,14 +52,14 @@ def main() -> int:
 
 
 def _pipeline(scene: Path, out: Path, request: JobRequest, **named: Any) -> object:
-    # Importing torch takes seconds: the server hears a first step before, and can cancel meanwhile.
+    # Importing torch takes seconds; before that, the server gets a first report, and it can cancel during the import.
     from backend.pipeline import segment
 
     return segment(scene, out, request, **named)
 
 
 def work(folder: Path, token: str, segment: Segment) -> int:
-    """Carry out the assignment in ``folder`` and return the exit status, 0 unless the work was stopped or failed."""
+    """Run the assignment in ``folder``; return the exit status, 0 unless the work was stopped or failed."""
     faulthandler.enable()
     try:
         reporter = _Reporter(Channel(folder, token))
@@ -86,7 +86,7 @@ def work(folder: Path, token: str, segment: Segment) -> int:
     except Cancelled:
         return 1
     except Fault as fault:
-        # The folder here means nothing to who sent it: files are called what they are called there.
+        # The client does not know the path of this folder: name files by their path in the client's folder.
         scene = str(folder / worker_protocol.SCENE)
         sentence, remedy = (
             text.replace(f"{scene}/", "").replace(scene, "the capture") for text in (fault.sentence, fault.remedy)
@@ -98,7 +98,7 @@ def work(folder: Path, token: str, segment: Segment) -> int:
 
 
 def _end_for_memory(channel: Channel, limit: int) -> None:
-    """Say that the memory ran out, and end this process, whose main thread still fills it."""
+    """Report that the memory limit is exceeded, and end this process, because its main thread still allocates."""
     sentence = f"The job needs more than {gib(limit)} of memory, the limit of a worker on this server."
     remedy = (
         "Use fewer or smaller photographs and masks or fewer Gaussians, or start the server with a larger "
@@ -109,7 +109,7 @@ def _end_for_memory(channel: Channel, limit: int) -> None:
 
 
 class _Reporter:
-    """Tells the server where the work is, and the work that it is to stop."""
+    """Reports progress to the server, and stops the work when the server asks."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -134,10 +134,10 @@ class _Reporter:
 
 
 def _prepare(folder: Path, assignment: Assignment, store: Store, progress: Progress) -> JobRequest:
-    """Lay out the scene in the job's folder; return what is to be done.
+    """Copy the scene into the job's folder; return the request with the device of this worker.
 
     Raises:
-        BadArgument: if the request names a path outside the scene.
+        BadArgument: if the request names a path outside the scene, or a folder as a model.
         NotFound: if a file of the scene is not stored, or damaged.
     """
     check_paths(assignment.request)
@@ -155,10 +155,10 @@ def _prepare(folder: Path, assignment: Assignment, store: Store, progress: Progr
 
 
 def _sync(result: Path) -> None:
-    """Wait until the result is on the disk, so that a job that is done stays done through a power cut."""
+    """Sync the result to disk, so that it survives a power cut."""
     for path in sorted(result.rglob("*")):
         if path.is_file():
-            # Windows syncs only what is open for writing.
+            # Windows syncs only files that are open for writing.
             with path.open("r+b") as file:
                 os.fsync(file.fileno())
 
@@ -166,5 +166,5 @@ def _sync(result: Path) -> None:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    # All is said and synced; taking torch apart in order would hold the device for seconds more.
+    # Everything is reported and synced. The shutdown of torch would keep the device for seconds.
     os._exit(status)

@@ -1,4 +1,4 @@
-"""The worker's side of :mod:`backend.server.worker_protocol`: it holds the folder, reports, and hears orders."""
+"""The worker's side of :mod:`backend.server.worker_protocol`: holds the lock, writes reports, reads orders."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from backend.server import lock, worker_protocol
 from backend.server.worker_protocol import Line
 
 LOOK_EVERY = 0.1
-"""Seconds between two looks for an order."""
+"""Interval at which orders are read, in seconds."""
 TRY_AGAIN = 1.0
-"""Seconds until a line that the disk has no room for is written again."""
+"""Seconds after which a line is written again if the disk was full."""
 
 
 class HeldError(Exception):
-    """Another worker holds the folder."""
+    """Another worker holds the lock of the folder."""
 
 
 class Channel:
-    """Holds the job's folder as long as this process lives.
+    """Holds the lock of the job's folder until this process ends.
 
     Args:
         folder: of the job.
-        token: which the server gave to this start of a worker.
+        token: of this start of a worker, from the server.
 
     Raises:
-        HeldError: if another worker holds the folder.
+        HeldError: if another worker holds the lock.
     """
 
     def __init__(self, folder: Path, token: str) -> None:
@@ -40,16 +40,16 @@ class Channel:
         if held is None:
             raise HeldError
         self._held = held
-        # Unbuffered: a line is whole in the file, or not there.
+        # Unbuffered, so that a line is written as a whole.
         self._file = worker_protocol.reports(folder, token).open("ab", buffering=0)
         self._torn = False
         lock.sign(folder / worker_protocol.LOCK, f"{os.getpid()} {token} {psutil.boot_time()}")
 
     def say(self, line: Line, *, surely: bool = False) -> None:
-        """Write a line. Where the disk is full, drop it; with ``surely``, wait for room, and for the disk."""
+        """Write a line. If the disk is full, drop it, or with ``surely`` wait for space; ``surely`` also syncs."""
         while True:
             try:
-                # What a full disk took of the line before ends here.
+                # The newline ends a previous line that was written only in part.
                 self._file.write((b"\n" if self._torn else b"") + worker_protocol.pack(line))
                 if surely:
                     os.fsync(self._file.fileno())
@@ -62,7 +62,7 @@ class Channel:
                 time.sleep(TRY_AGAIN)
 
     def hear_orders(self, obey: Callable[[bytes], object]) -> None:
-        """Call ``obey``, from a thread, with the order of the server when there is one, and with a later other one."""
+        """Call ``obey`` from a thread with an order of the server, and again with each different one."""
         threading.Thread(target=self._hear, args=(obey,), daemon=True).start()
 
     def _hear(self, obey: Callable[[bytes], object]) -> None:

@@ -1,10 +1,10 @@
-"""What a server and its worker process tell one another.
+"""The protocol between a server and its worker processes.
 
-All of it is files of the job's folder, so a worker works on while there is no server, and the next server finds it. The
-server writes an :class:`Assignment` and starts the worker on the folder, with a token of its own for each start. The
-worker takes the folder's lock, signs it with its process number and the token, and appends one JSON object per line to
-the file that :func:`reports` names. What it prints goes to the log. The server writes :data:`CANCEL` or :data:`STOP`
-into the file :data:`ORDER`.
+It consists of files in the job's folder, so a worker continues without a server, and the next server finds it. The
+server writes an :class:`Assignment` and starts the worker on the folder, with a new token for each start. The worker
+takes the folder's lock, writes its process id and the token next to it, and appends one JSON object per line to the
+file that :func:`reports` returns. Its output goes to the log. The server writes :data:`CANCEL` or :data:`STOP` into the
+file :data:`ORDER`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ORDER = "order"
 STORING = "storing"
 """A file that the server makes before it stores the result."""
 CANCEL = b"cancel"
-"""The order to end, and to leave what was done."""
+"""The order to end without a checkpoint."""
 STOP = b"stop"
 """The order to write a checkpoint and end: the job continues later."""
 HELD = 75
-"""The exit status of a worker whose folder another worker holds."""
+"""The exit status of a worker if another worker holds the lock of its folder."""
 SAME_BOOT = 30.0
-"""Seconds that two readings of the time of the machine's start may differ: its clock is set now and then."""
+"""Seconds by which two readings of the machine's boot time may differ, because its clock may be adjusted."""
 MAX_LINE = 64 * 1024
 
 
@@ -46,9 +46,16 @@ Device = Literal["auto", "cuda", "cpu"]
 
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file ``job.json``: which stored scene, what to do with it on which device, and in how much memory (bytes).
+    """The file ``job.json``: the job of a worker.
 
-    ``gpus`` are the names of the GPUs that the worker was given; empty where it chooses.
+    Attributes:
+        store: path of the store.
+        title: of the job.
+        scene: hash of the scene's manifest.
+        request: the options of the job.
+        device: to compute on.
+        memory: limit in bytes; None for the default.
+        gpus: names of the GPUs of the worker; empty if it chooses.
     """
 
     store: str
@@ -61,11 +68,11 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
-    """Base of what a worker says."""
+    """Base of the reports of a worker."""
 
 
 class Step(Line, frozen=True, tag="progress"):
-    """The work is at ``fraction`` of ``stage``."""
+    """Progress: ``fraction`` of ``stage`` is done."""
 
     stage: Name
     fraction: Fraction
@@ -81,11 +88,11 @@ class Stopping(Line, frozen=True, tag="stopping"):
 
 
 class Done(Line, frozen=True, tag="done"):
-    """The result folder is whole, and on the disk."""
+    """The result folder is complete and synced."""
 
 
 class Failed(Line, frozen=True, tag="error"):
-    """The work came to a :class:`protocol.errors.Fault`."""
+    """The work failed with a :class:`protocol.errors.Fault`."""
 
     code: Name
     sentence: Sentence
@@ -93,7 +100,7 @@ class Failed(Line, frozen=True, tag="error"):
 
 
 Said = Step | Pictured | Stopping | Done | Failed
-"""What a worker says."""
+"""A report of a worker."""
 
 _line = msgspec.json.Decoder(Said, strict=True)
 _assignment = msgspec.json.Decoder(Assignment, strict=True)
@@ -104,7 +111,7 @@ def pack(line: Line) -> bytes:
 
 
 def unpack(line: bytes) -> Said | None:
-    """Return what a line of a worker says, or None where it is not one of ours."""
+    """Return the report in a line of a worker, or None if the line is not a report."""
     try:
         return _line.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -112,7 +119,7 @@ def unpack(line: bytes) -> Said | None:
 
 
 def reports(folder: Path, token: str) -> Path:
-    """Return the file that the worker which was started with ``token`` writes its lines to."""
+    """Return the file for the reports of the worker that was started with ``token``."""
     return folder / f"reports-{token}"
 
 
@@ -123,7 +130,7 @@ def write_order(folder: Path, order: bytes) -> None:
 
 
 def read_order(folder: Path) -> bytes:
-    """Return the order that the server has written last, or b"" where it has not."""
+    """Return the last order of the server, or b"" if there is no order."""
     try:
         return (folder / ORDER).read_bytes()
     except OSError:
@@ -144,7 +151,7 @@ def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def read_picture(folder: Path) -> NDArray[np.uint8] | None:
-    """Return the newest picture of a job, or None if there is none that can be sent."""
+    """Return the newest picture of a job, or None if it is missing or cannot be sent."""
     try:
         picture = np.load(folder / PICTURE, allow_pickle=False)
     except BROKEN_ARRAY:

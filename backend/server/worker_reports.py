@@ -1,4 +1,4 @@
-"""What a worker has said, read from the file that it writes to; see :mod:`backend.server.worker_protocol`."""
+"""Reads the reports of a worker from its file; see :mod:`backend.server.worker_protocol`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backend.server import worker_protocol
 from backend.server.worker_protocol import Said
 
 _READ = 4 * worker_protocol.MAX_LINE
-"""Bytes read at one go, so that a worker that reports without pause cannot keep the server listening."""
+"""Most bytes read in one call, so that a worker that reports without pause cannot keep the server reading."""
 
 
 class WorkerReports:
@@ -17,7 +17,7 @@ class WorkerReports:
 
     Args:
         folder: the job's.
-        token: which the worker was started with.
+        token: of this start of the worker.
     """
 
     def __init__(self, folder: Path, token: str) -> None:
@@ -27,12 +27,12 @@ class WorkerReports:
         self._buffer = b""
 
     def heard(self) -> list[Said]:
-        """Return what the worker has said since the last call; lines that mean nothing go to its log."""
+        """Return the reports since the last call; invalid lines are added to the worker's log."""
         try:
             with self._file.open("rb") as file:
                 file.seek(self._read_to)
                 data = file.read(_READ)
-        except FileNotFoundError:  # it has only just begun
+        except FileNotFoundError:  # it has just started
             return []
         self._read_to += len(data)
         *whole, self._buffer = (self._buffer + data).split(b"\n")

@@ -1,7 +1,7 @@
-"""Which jobs run: one worker each, one at a time per GPU, each followed to its end.
+"""Starts the workers of jobs, at most one on each GPU, and follows each until its job has ended.
 
-A job's end is told only when it is true: "done" when the result is in the store, "cancelled" when the worker is gone. A
-worker that is killed or freezes costs its job nothing but time: the job continues from its checkpoint, some times.
+The state of a job becomes "done" when its result is stored, and "cancelled" when its worker has ended. If a worker is
+killed or frozen, its job continues from its checkpoint, up to :data:`RETRIES` times.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from protocol.messages import Error
 from protocol.store import Store
 
 STEP_INTERVAL = 0.1
-"""Seconds between two reports of progress within one stage."""
+"""Least time between two reports of progress within one stage, in seconds."""
 WAIT = 0.5
-"""Seconds until a job is looked at again that the machine has no room, memory or descriptors for."""
+"""Seconds until a job is tried again if disk space, memory or file descriptors were lacking."""
 STORE_AFTER = 60.0
-"""Seconds that a server that ends takes at most to store a finished result; then the next one stores it."""
+"""Longest time to store a finished result when the server ends, in seconds; after it, the next server stores it."""
 HEAR_AFTER = 1.0
-"""Seconds that a worker has to say that it stops, when the server does."""
+"""Longest wait for a worker to confirm that it stops, when the server ends, in seconds."""
 STOP_AFTER = 8.0
-"""Seconds that one which has said so has for its checkpoint. Container runtimes kill a server after 10."""
+"""Longest wait for the checkpoint of such a worker, in seconds. Container runtimes kill a server after 10."""
 RETRIES = 3
 """How many times a job is started again after its worker was killed or froze."""
 RETRY_AFTER = (0.0, 10.0, 60.0)
-"""Seconds from the end of a worker to the first, second and third time that its job starts again: what took the memory
-may be gone then."""
+"""Seconds from the end of a worker to the first, second and third restart of its job: the program that used the memory
+may have ended by then."""
 LOOK_AFTER = 1.0
-"""Seconds that a job waits for a place, at least, before the GPUs are counted: that loads torch in a process."""
+"""Seconds that a job waits before the GPUs are counted, because that starts a process that loads torch."""
 LAST_LINES = 5
-"""Lines that are quoted of the log of a worker that was killed."""
+"""Number of lines quoted from the log of a worker that was killed."""
 SERVER_ENDS = 2
-"""How many times a job may be there when its server ends along with its worker; then it is set aside."""
+"""A job fails when its worker and the server have ended together this many times: the job may be the cause."""
 
 _STOPPED = "The server was stopped; the job continues from its last checkpoint."
 
 
 class RunningJob:
-    """A job whose worker runs, or has ended and left a result that is being stored."""
+    """A job whose worker runs, or whose result is being stored."""
 
     def __init__(self, job: Job, device: Device, gpus: Sequence[str], folder: Path, process: Worker) -> None:
         self.job = job.id
@@ -80,22 +80,22 @@ class RunningJob:
 
 
 class Workers:
-    """Starts the queued jobs and carries each to a final state.
+    """Starts queued jobs and follows each to a final state.
 
     Args:
         jobs: the table of jobs.
-        store: where scenes are and results go.
-        root: holds a folder per job.
+        store: for scenes and results.
+        root: contains a folder per job.
         executor: starts the workers.
-        device: what "auto" means to the jobs: "auto" (the worker decides), "cuda" or "cpu".
-        memory: bytes that a worker may use; None for what is usual on this machine.
+        device: of jobs with the device "auto": "auto" (the worker chooses), "cuda" or "cpu".
+        memory: limit of a worker in bytes; None for the default of this machine.
 
     Attributes:
-        pictures: of the jobs that run, the newest each.
-        pictured: called with a job whose picture is new.
-        wake: called, from a thread, when a result is stored.
-        log: where to say which worker has which job.
-        counts: what has been done since the start.
+        pictures: the newest picture of each running job.
+        pictured: called with a job that has a new picture.
+        wake: called from a thread when a result is stored.
+        log: gets a line for each worker.
+        counts: what was done since the start.
     """
 
     def __init__(
@@ -125,10 +125,10 @@ class Workers:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="results")
 
     def recover(self) -> None:
-        """Take up the jobs that an earlier server left unfinished.
+        """Continue the jobs that an earlier server left unfinished.
 
-        A worker that still runs is followed on, and a result that one has finished is stored. The other jobs are queued
-        again, but for those that ended their servers.
+        A worker that still runs is followed, and a finished result is stored. The other jobs are queued again, except
+        those that may have ended their servers, see :data:`SERVER_ENDS`.
         """
         for job in self.jobs.in_state("running", "cancelling"):
             folder = self._folder(job.id)
@@ -138,7 +138,7 @@ class Workers:
                     process.end()
                 self.jobs.cancelled(job.id)
                 self._tidy(folder)
-            elif process is None:  # its server ended before a worker had begun
+            elif process is None:  # its server ended before a worker had started
                 self.jobs.requeue(job.id, _STOPPED)
             else:
                 run = RunningJob(job, self._device(job), _gpus(folder), folder, process)
@@ -148,14 +148,14 @@ class Workers:
                     self._take_over(run)
 
     def _take_over(self, run: RunningJob) -> None:
-        """Settle what can be settled of a job whose worker ended while there was no server, or with it."""
+        """Handle a job whose worker ended while no server ran, or together with the server."""
         self._listen_to_all(run)
-        # A worker that has come to its end by itself has not ended with the server, unless that was storing its result.
+        # A worker with a final report did not end together with the server, unless its result was being stored.
         if (run.process.same_boot and run.verdict is None) or _was_being_stored(run.folder):
             ends = self.jobs.server_ended(run.job)
             if ends >= SERVER_ENDS:
-                sentence = f"The server ended {ends} times while it had this job, which is therefore not run again."
-                remedy = f"See {run.folder / worker_protocol.LOG}; submit the job again if the cause was another one."
+                sentence = f"The server ended {ends} times while this job ran, so the job is not run again."
+                remedy = f"See {run.folder / worker_protocol.LOG}; submit the job again if it was not the cause."
                 self._settle_failed(run, JobFailed.code, sentence, remedy)
                 self._remove(run)
                 return
@@ -164,7 +164,7 @@ class Workers:
             self._remove(run)
 
     def tick(self) -> None:
-        """Move every job on by what can be done now. What goes wrong with one of them touches no other."""
+        """Do for each job what can be done now. An error of one job does not affect the others."""
         now = time.monotonic()
         for run in list(self.runs):
             if now < run.wait_until:
@@ -186,7 +186,7 @@ class Workers:
             self._start(job, gpus)
 
     def _look_for_gpus(self, now: float) -> None:
-        """Have the GPUs found out once a job has waited for a while that might run beside others."""
+        """Count the GPUs once a job has waited for a while, because it might run at the same time as others."""
         if self.executor.gpus is not None or now < self._look_at:
             return
         self._look_at = now + LOOK_AFTER
@@ -204,7 +204,7 @@ class Workers:
         self._remove(run)
 
     def _say_waiting(self, job: str, missing: str) -> None:
-        """Let those who follow a job know what it waits for."""
+        """Tell the followers of a job what it waits for."""
         now = self.jobs.get(job)
         note = clip(f"The server waits: {missing}.", 2000)
         if now.state in ("queued", "running") and now.note != note:
@@ -212,11 +212,11 @@ class Workers:
             self.jobs.step(job, now.stage, now.fraction, note)
 
     def pause(self) -> float:
-        """Seconds that may pass before the next tick, unless a worker speaks."""
+        """Return the longest time to the next :meth:`tick` in seconds."""
         return 0.05 if self.runs else 1.0
 
     def cancel(self, job: str) -> Job:
-        """End a job: at once where it waits, within two seconds where it runs."""
+        """Cancel a job: a queued one at once, a running one within two seconds."""
         after = self.jobs.cancel(job)
         for run in self.runs:
             if run.job == job:
@@ -224,12 +224,13 @@ class Workers:
         return after
 
     def forget_old(self, keep: int, most: int) -> bool:
-        """Remove the records and folders of the oldest jobs that have ended beyond ``keep``; say if more may be left.
+        """Remove records and folders of ended jobs that are older than the newest ``keep``, at most ``most`` of them.
 
-        Their ids are kept, so that none of them is run again. What they made is removed as the store needs room.
+        Their ids are kept, so that they are not run again. Their scenes and results stay until the store needs space.
+        Returns whether more jobs may remain to be removed.
         """
         if not self.jobs.all_written:
-            return True  # what clients wait for goes first
+            return True  # changes that clients wait for are written first
         old = self.jobs.oldest_ended(keep, most)
         if old:
             self.jobs.forget(*old)
@@ -237,9 +238,9 @@ class Workers:
         return len(old) == most
 
     def stop(self) -> None:
-        """Have workers write checkpoints and end, unless they outlive the server.
+        """Make workers write checkpoints and end, unless they outlive the server.
 
-        Their jobs are queued again; those with a result are finished.
+        Their jobs are queued again; jobs with a result are finished.
         """
         waiting = [run for run in self.runs if run.storing is None and not self.executor.outlives]
         for run in waiting:
@@ -276,7 +277,7 @@ class Workers:
             self.jobs.requeue(run.job, _STOPPED)
 
     def _startable(self) -> Iterator[tuple[Job, list[str]]]:
-        """Yield the queued jobs whose places no running and no earlier job is to have, oldest first, and their GPUs."""
+        """Yield the queued jobs that can start now and their GPUs, oldest first."""
         gpus = self.executor.gpus
         taken: set[str] = set()
         for run in self.runs:
@@ -298,7 +299,7 @@ class Workers:
 
     @property
     def places(self) -> int | None:
-        """How many jobs can run at once; None while it is not known."""
+        """How many jobs can run at the same time; None while it is not known."""
         return places.number(self.executor.gpus)
 
     def _device(self, job: Job) -> Device:
@@ -332,7 +333,7 @@ class Workers:
             self.jobs.run(job.id)
             self._fail(job.id, error.code, error.sentence, error.remedy)
             return
-        # A server that ends here leaves a worker of a queued job, which the next one finds as it starts the job.
+        # If the server ends here, a worker of a queued job runs; the next server finds it when it starts the job.
         self._not_before.pop(job.id, None)
         self.jobs.run(job.id)
         self.runs.append(RunningJob(job, device, gpus, folder, process))
@@ -361,12 +362,12 @@ class Workers:
             self._remove(run)
 
     def _listen_to_all(self, run: RunningJob) -> None:
-        """Take in what a worker that has ended has said last."""
+        """Read the remaining reports of a worker that has ended."""
         while self._listen(run):
             continue
 
     def _listen(self, run: RunningJob) -> bool:
-        """Take in some of what a worker has said; return whether it had."""
+        """Read some reports of a worker; return whether there were any."""
         lines = run.process.heard()
         for line in lines:
             if isinstance(line, Step):
@@ -379,7 +380,7 @@ class Workers:
                 run.stopping = True
             else:
                 run.verdict = line
-                # Nothing is left for it to do; one that hangs at its exit would hold the device.
+                # The worker has finished; if it hangs at its exit, it would keep the device.
                 run.process.ask_to_cancel()
         self._tell(run, at_once=run.verdict is not None)
         return bool(lines)
@@ -395,7 +396,7 @@ class Workers:
             self.jobs.step(run.job, stage, news.fraction, note)
 
     def _conclude(self, run: RunningJob, status: int | None) -> None:
-        """Settle the job of a worker that has ended, or begin to store its result."""
+        """Set the state of a job whose worker has ended, or start to store its result."""
         if self.jobs.get(run.job).state == "cancelling":
             self._settle_cancelled(run)
         elif isinstance(run.verdict, Done):
@@ -414,7 +415,7 @@ class Workers:
                 self._settle_ended(run, f"{manner}{_quote(run, 1)}.")
 
     def _follow_other(self, run: RunningJob) -> None:
-        """Follow the worker that holds the folder: an earlier server started it a moment before it ended."""
+        """Follow the worker that holds the lock of the folder: an earlier server started it just before it ended."""
         run.settled = True
         other = self.executor.find(run.job, run.folder)
         if other is not None and other.runs():
@@ -423,7 +424,7 @@ class Workers:
             self._retry(run, "Another process still holds the job's folder")
 
     def _retry(self, run: RunningJob, manner: str) -> None:
-        """Queue a job again whose worker was killed or froze, or fail it where that has happened too often."""
+        """Queue a job again whose worker was killed or froze; fail it if that has happened too often."""
         job = self.jobs.get(run.job)
         if job.retries >= RETRIES:
             self._settle_ended(run, f"{manner}{_quote(run, LAST_LINES)}. The job was started {RETRIES + 1} times.")
@@ -451,7 +452,7 @@ class Workers:
         run.storing.add_done_callback(lambda _: self.wake())
 
     def _store(self, run: RunningJob) -> None:
-        """See whether a result is stored; the job is done then."""
+        """Check whether a result is stored; the job is done then."""
         assert run.storing is not None
         if self.jobs.get(run.job).state == "cancelling":
             run.unwanted.set()
@@ -478,7 +479,7 @@ class Workers:
         self._remove(run)
 
     def _tidy(self, folder: Path) -> None:
-        """Remove what an ended job leaves, once its end is written."""
+        """Remove the files of an ended job once its end is written."""
         self.jobs.when_written(lambda: self._pool.submit(_tidy, folder))
 
     def _remove(self, run: RunningJob) -> None:
@@ -507,7 +508,7 @@ class Workers:
 
 
 def _was_being_stored(folder: Path) -> bool:
-    """Whether a server was storing the result of a job since the machine's last start."""
+    """Whether a server started to store the result of a job since the last boot of the machine."""
     try:
         return (folder / worker_protocol.STORING).stat().st_mtime > psutil.boot_time() - worker_protocol.SAME_BOOT
     except OSError:
@@ -515,17 +516,17 @@ def _was_being_stored(folder: Path) -> bool:
 
 
 def _gpus(folder: Path) -> list[str]:
-    """Return the GPUs that the worker in a job's folder was given."""
+    """Return the GPUs of the worker in a job's folder."""
     try:
         return worker_protocol.read_assignment(folder).gpus
-    except (OSError, ValueError):  # msgspec's errors are ValueErrors; the worker fails by it
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors; the worker reports them
         return []
 
 
 def _manner(run: RunningJob, status: int | None) -> tuple[str, bool]:
-    """Return how a worker without a last word ended, as the beginning of a sentence, and whether another may do better.
+    """Return how a worker without a final report ended, as the beginning of a sentence, and whether to try again.
 
-    An exit by itself is a defect of the worker or of what it was given, which would come again.
+    A normal exit without a result is a defect of the worker or of its input, which would occur again.
     """
     if run.frozen:
         return f"The worker {run.frozen} and was ended", True
@@ -545,7 +546,7 @@ def _manner(run: RunningJob, status: int | None) -> tuple[str, bool]:
 
 
 _CRASH = 0x80000000
-"""The least exit status by which Windows says that a process crashed."""
+"""The least exit status of a crash on Windows."""
 
 
 def _quote(run: RunningJob, most: int) -> str:
@@ -563,11 +564,11 @@ def _remove_folders(folders: Sequence[Path]) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what a job that has ended leaves in its folder, all but the log."""
+    """Remove the files of an ended job, except the log and the lock."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
-            # A worker that the system has not let go of may still write here; what it leaves is only disk space.
+            # A worker that still ends may write here; that only costs disk space.
             shutil.rmtree(path, ignore_errors=True)
         elif path.name not in (worker_protocol.LOG, worker_protocol.LOCK):
-            with contextlib.suppress(PermissionError):  # Windows removes no file that somebody has open
+            with contextlib.suppress(PermissionError):  # Windows does not remove open files
                 path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """Authentication: libzmq asks about each client of an encrypted socket, and only known keys are accepted.
 
-libzmq asks over a socket inside the process (ZAP, https://rfc.zeromq.org/spec/27), so the server's loop answers without
-a thread. Sockets require an answer (``ZAP_ENFORCE_DOMAIN``), so without an authenticator every client is rejected. The
-answer names the key as the user, and libzmq adds that to each message of the connection.
+The requests arrive at a socket inside the process (ZAP, https://rfc.zeromq.org/spec/27), so the server's loop answers
+without a thread. Sockets require an answer (``ZAP_ENFORCE_DOMAIN``), so without an authenticator every client is
+rejected. The answer gives the key as the user id, and libzmq adds that to each message of the connection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from backend.server.known_keys import KnownKeys
 
 DOMAIN = b"splatlift"
 USER = "User-Id"
-"""The property of a received frame that names the key, Z85."""
+"""The property of a received frame that contains the key in Z85."""
 _PLACE = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _KEY_BYTES = 32
@@ -24,8 +24,8 @@ class ZapAuthenticator:
     """Authenticates clients for all sockets of a context; must be created before they are bound.
 
     Args:
-        context: the server's own.
-        known: the keys that are let in.
+        context: of the server.
+        known: the keys of clients that may connect.
     """
 
     def __init__(self, context: zmq.Context, known: KnownKeys) -> None:

@@ -1,8 +1,8 @@
-"""The frames in what a peer sends, by ZMTP 3 (https://rfc.zeromq.org/spec/37): how long each is, not what it says.
+"""Counts the frames that a peer sends, by ZMTP 3 (https://rfc.zeromq.org/spec/37), without reading their content.
 
-libzmq holds the frames of a message until the last of them has arrived, and bounds the length of a frame but not their
-number. So somebody else has to count. In the clear a frame shows whether it is a command of the protocol. With CURVE
-all frames after the handshake look alike: whether another frame follows is encrypted too.
+libzmq keeps the frames of a message until the last one has arrived; it limits the length of a frame, but not the number
+of frames. So they are counted here. Without encryption a frame shows whether it is a command of the protocol. With
+CURVE, commands and messages cannot be told apart after the handshake, nor whether another frame follows.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ from __future__ import annotations
 from protocol.errors import BadFrames
 
 GREETING = 64
-"""Bytes that each side sends first."""
+"""Bytes of the greeting that each side sends first."""
 SIGNATURE = 10
-"""Bytes of it that a peer sends before it has heard anything."""
+"""Bytes of the greeting that a peer sends before it has received anything."""
 FRAME_COST = 128
-"""Bytes counted for each frame beside its own: about what libzmq needs to hold a short one."""
+"""Bytes counted for each frame in addition to its length: about the memory that libzmq needs for a short one."""
 SEAL = 33
-"""Bytes by which CURVE makes a frame longer."""
+"""Bytes that CURVE adds to a frame."""
 MAX_COMMAND = 1024
-"""Bytes of a command; the longest in use is INITIATE of CURVE."""
+"""Most bytes of a command; the longest one in use is INITIATE of CURVE."""
 
 _MORE, _LONG, _COMMAND = 1, 2, 4
 _HANDSHAKE = (b"\x05READY", b"\x05HELLO", b"\x08INITIATE", b"\x05ERROR")
 _COMMANDS = (*_HANDSHAKE, b"\x04PING", b"\x04PONG")
-"""What a DEALER sends. SUBSCRIBE and CANCEL, which libzmq would hold like a message, are not among them."""
+"""The commands that a DEALER sends. SUBSCRIBE and CANCEL are refused: libzmq would store them like messages."""
 _NAME = max(map(len, _COMMANDS))
 
 
 class FrameCounter:
-    """Follows what one peer sends and counts what it makes the receiver hold.
+    """Reads the frames that one peer sends and counts the memory that the receiver needs for them.
 
     Args:
-        longest: bytes that a frame may have.
+        longest: most bytes of a frame.
 
     Attributes:
-        cost: bytes of all frames of messages so far, plus :data:`FRAME_COST` each, without what CURVE adds. The sum of
-            :func:`cost` over the messages received is the same number.
+        cost: bytes of all message frames so far without what CURVE adds, plus :data:`FRAME_COST` for each. It equals
+            the sum of :func:`cost` over the received messages.
         encrypted: whether the peer uses CURVE; known after the greeting.
     """
 
@@ -50,18 +50,18 @@ class FrameCounter:
 
     @property
     def signed(self) -> bool:
-        """Whether the peer has begun a greeting of ZMTP 3."""
+        """Whether the peer has sent the signature of ZMTP 3."""
         return self._greeted or len(self._head) >= SIGNATURE
 
     def in_long_frame(self, length: int) -> bool:
-        """Whether at least so many bytes of a frame are still to come."""
+        """Whether at least ``length`` bytes of the current frame are missing."""
         return self._body >= length
 
     def feed(self, data: memoryview) -> None:
-        """Take the next bytes.
+        """Read the next bytes.
 
         Raises:
-            BadFrames: if they are not of ZMTP 3, a frame is too long, or a command is none that a client sends.
+            BadFrames: if they are not ZMTP 3, a frame is too long, or clients do not send such a command.
         """
         at = 0
         while at < len(data):
@@ -83,7 +83,7 @@ class FrameCounter:
             self._check_signature()
 
     def _skip_short(self, data: memoryview, at: int) -> int:
-        """Count the short frames that are there whole; they are the ones that come in great numbers."""
+        """Count the complete short frames quickly; they may come in great numbers."""
         end, seal, cost = len(data), SEAL if self.encrypted else 0, 0
         while at + 2 <= end and data[at] <= _MORE:
             length = data[at + 1]
@@ -95,7 +95,7 @@ class FrameCounter:
         return at
 
     def _missing(self) -> int:
-        """Bytes that are missing until the beginning of a frame, or the greeting, can be read."""
+        """Return how many bytes are missing until the greeting, or the beginning of a frame, can be read."""
         head = self._head
         if not self._greeted:
             return GREETING - len(head)
@@ -114,7 +114,7 @@ class FrameCounter:
     def _check_signature(self) -> None:
         head = self._head
         if head[:1] not in (b"", b"\xff") or (len(head) >= SIGNATURE and not head[9] & 1):
-            raise BadFrames("A connection was made by a program that does not speak ZMTP.")
+            raise BadFrames("A connection was made by a program that does not use ZMTP.")
         if len(head) > SIGNATURE and head[10] < 3:
             raise BadFrames("A connection was made with a version of ZMTP before 3.")
 
@@ -143,11 +143,11 @@ class FrameCounter:
             self._body = length
             self.cost += FRAME_COST
             if self.encrypted:
-                # The box and its number are no part of the message; a shorter frame cannot be opened.
+                # CURVE's box and nonce are not part of the message; a shorter frame cannot be decrypted.
                 self.cost -= min(SEAL, length)
         head.clear()
 
 
 def cost(lengths: list[int]) -> int:
-    """Return what a received message counted, from the lengths of its frames in bytes."""
+    """Return the cost of a received message, from the lengths of its frames in bytes."""
     return sum(lengths) + FRAME_COST * len(lengths)

@@ -372,7 +372,7 @@ class _AnotherUser(Refused):
 def _show_user(challenge: Challenge, dispatcher: Dispatcher, address: Address) -> Steps[Welcome]:
     """Show a server without encryption that this program runs for the user who started it."""
     refused = _AnotherUser(
-        f"The server at {address} lets in only programs of the user who started it, or it is on another machine.",
+        f"Only programs of the user who started the server at {address} may connect, or it is on another machine.",
         "Start it with: backend serve --encrypt, and enter the pairing string that 'backend pairing' prints there.",
     )
     token = _own_token()

@@ -63,7 +63,7 @@ def test_a_client_gets_a_string_of_its_own_which_is_not_kept(tmp_path, monkeypat
     assert stat.S_IMODE((tmp_path / clients.FILE).stat().st_mode) == 0o600
     listed = told(monkeypatch, capsys, tmp_path, "--list")
     assert [line.split()[0] for line in listed.splitlines()] == ["default", "anna", "ben-2.x"]
-    assert "There is a client anna already" in told(monkeypatch, capsys, tmp_path, "--for", "anna", status=2)
+    assert "The client anna exists already" in told(monkeypatch, capsys, tmp_path, "--for", "anna", status=2)
 
 
 def test_renewing_and_revoking(tmp_path, monkeypatch, capsys):

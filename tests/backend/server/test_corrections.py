@@ -139,11 +139,11 @@ def test_gaussians_stand_for_the_regions_that_they_fill(correcting: Correcting) 
 @pytest.mark.parametrize(
     ("constraints", "kind", "sentence"),
     [
-        ([], BadArgument, "needs constraints, or an undo"),
+        ([], BadArgument, "needs either constraints or an undo"),
         ([one(1, 9)], NotFound, "has no object 9"),
         ([Constraint("one", [Target(1)])], BadArgument, "needs 2 targets, not 1"),
         ([Constraint("own", [Target(1), Target(2)])], BadArgument, "needs 1 targets, not 2"),
-        ([Constraint("own", [Target()])], BadArgument, "exactly one object or some Gaussians"),
+        ([Constraint("own", [Target()])], BadArgument, "either one object or some Gaussians"),
         ([Constraint("own", [Target(gaussians=2)])], BadArgument, "array that the message does not have"),
         ([Constraint("own", [Target(gaussians=0)])], BadArgument, "target of the correction has no Gaussians"),
         ([Constraint("own", [Target(gaussians=1)])], BadArgument, "has the Gaussian 55, but the result has 50"),

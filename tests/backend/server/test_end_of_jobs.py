@@ -259,7 +259,7 @@ def test_a_job_that_ended_its_server_twice_is_set_aside(start, connect, scene, t
         assert (client.sync(job).state == "failed") == (times == 2)
     error = client.sync(job).error
     assert error is not None
-    assert error.sentence == "The server ended 2 times while it had this job, which is therefore not run again."
+    assert error.sentence == "The server ended 2 times while this job ran, so the job is not run again."
     assert "submit the job again" in error.remedy
 
 

@@ -88,7 +88,7 @@ def test_too_many_ranges_are_refused(serving, connect, scene, monkeypatch):
     client = connect(serving)
     manifest, _ = client.offer(scene("write out 1", "done"))
     monkeypatch.setattr("backend.server.uploads.MAX_GETS", 0)
-    with pytest.raises(Refused, match="already waited for"):
+    with pytest.raises(Refused, match="already waiting"):
         client.ask(Get(manifest, 0, 1), Message, client.bulk)
 
 
@@ -100,6 +100,6 @@ def test_too_many_uploads_of_all_clients(serving, connect, monkeypatch):
             client.send(Offer(f"{number * 4 + digit:064x}", 10), client.bulk)
             client.receive(client.bulk)
     late = connect(serving)
-    with pytest.raises(Unavailable, match=r"already takes \d+ uploads"):
+    with pytest.raises(Unavailable, match=r"already has \d+ uploads"):
         late.ask(Offer("f" * 64, 10), Message, late.bulk)
     assert clients[0].ask(Heartbeat(), Heartbeat) == Heartbeat()

@@ -58,7 +58,7 @@ def test_who_does_not_is_refused(wrong):
         "address": prove(TOKEN, nonce, WHERE.next()),
         "connection": prove(TOKEN, nonce, WHERE),
     }[wrong]
-    with pytest.raises(Refused, match="lets in only programs of the user who started it") as caught:
+    with pytest.raises(Refused, match="Only programs of the user who started this server") as caught:
         gate.admitted(Proof(mac), 2 if wrong == "connection" else 1)
     assert "--encrypt" in caught.value.remedy
 
@@ -152,11 +152,11 @@ def test_the_same_user_needs_nothing_and_another_gets_a_sentence(address, tmp_pa
     (tmp_path / "another").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "another"))
     for _ in range(2):  # without a token, and with one of its own
-        with pytest.raises(Refused, match="lets in only programs of the user who started it") as caught:
+        with pytest.raises(Refused, match="Only programs of the user who started the server") as caught:
             api.connect(address, cache=tmp_path / "cache")
         assert "backend serve --encrypt" in caught.value.remedy
         load_or_make_token()
-    with pytest.raises(Refused, match="lets in only programs of the user who started it"):
+    with pytest.raises(Refused, match="Only programs of the user who started this server"):
         Client(address)
     with Client(address, hello=False) as stranger:
         for message in (Status(), Heartbeat(), Proof("0" * 64)):
@@ -178,7 +178,7 @@ def test_the_same_user_needs_nothing_and_another_gets_a_sentence(address, tmp_pa
 def test_who_can_read_the_data_folder_sees_its_status(address, tmp_path, home):
     """Such as the administrator of the machine."""
     assert of_folder(tmp_path / "data")["running_server"]
-    with pytest.raises(Refused, match="lets in only programs of the user who started it"):
+    with pytest.raises(Refused, match="Only programs of the user who started this server"):
         of_server(address, None)
 
 

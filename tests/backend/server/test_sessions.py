@@ -79,7 +79,7 @@ def test_a_client_with_too_many_is_refused():
     sessions = Sessions(each=3)
     for n in range(3):
         opened(sessions, bytes([n]), float(n))
-    with pytest.raises(Refused, match="The client anna has 3 connections, the most that it may have") as caught:
+    with pytest.raises(Refused, match="The client anna has 3 connections, which is the limit") as caught:
         sessions.in_the_way("anna", 2.0)
     assert "--client-sessions" in caught.value.remedy
     assert sessions.in_the_way("ben", 2.0) is None
