@@ -15,11 +15,11 @@ from backend.scene.videos import read_frames
 FEWEST, MOST = 60, 200
 """Least and most frames that are selected, if the video has as many."""
 STEP = 0.08
-"""Motion between two selected frames, as a share of the frame's height, within these limits."""
+"""Motion between two selected frames, as a share of the frame's height, unless that exceeds these limits."""
 HEIGHT = 120
 """Image height in pixels for measuring motion and sharpness."""
 STANDING = 0.0005
-"""Least motion per frame: a camera that rolls about its axis or moves forward shifts nothing."""
+"""Motion added per frame: a camera that rolls about its axis or moves forward causes no shift."""
 
 
 def choose_frames(video: Path, progress: Progress) -> list[int]:
@@ -45,7 +45,7 @@ def choose_frames(video: Path, progress: Progress) -> list[int]:
 
 
 def pick(motion: NDArray[np.float64], sharpness: NDArray[np.float64]) -> list[int]:
-    """Return the sharpest frame of each of equal segments of motion.
+    """Return the sharpest frame of each segment of equal motion.
 
     Args:
         motion: (F,) motion before each frame, as a share of the height; positive.

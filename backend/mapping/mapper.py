@@ -26,12 +26,11 @@ FEATURES = 2048
 AT_ONCE = {"photographs": 8, "pairs": 100}
 """Batch sizes for pycolmap; between two calls progress is reported and the work can be cancelled."""
 OFTEN = 10
-"""Least number of photographs of one camera for non-square pixels and four distortion coefficients. In a video of a
-desk with slightly non-square pixels this halved the rotation error, from 0.45 to 0.21 degrees."""
+"""Least number of photographs of one camera for a second distortion coefficient, see :func:`_refine_lenses`."""
 SHARE = 0.5
 """Least share of the photographs that must get a pose."""
 STILL = 0.003
-"""Median motion of matched features, as a share of the longest side, below which the photographs are identical."""
+"""Median motion of matched features, as a share of the longest side, below which the camera has not moved."""
 ADVICE = (
     "Take more sharp photographs of textured surfaces, without zoom. Step aside between them and let neighbouring "
     "photographs overlap."
@@ -245,8 +244,9 @@ def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[P
 def _refine_lenses(model: pycolmap.Reconstruction) -> None:
     """Adjust the model once more, with the lens model RADIAL for cameras with many photographs.
 
-    A camera that circles a scene at one tilt shows the same with another tilt and pixels that are not square: with two
-    focal lengths (OPENCV) a video of such a circle came out 2.6 degrees off, and with one 0.04.
+    Pixels stay square: if a camera circles a scene at one tilt, another tilt with non-square pixels explains the
+    photographs equally well. With two focal lengths (OPENCV) a video of such a circle had a rotation error of 2.6
+    degrees, with one focal length 0.04.
     """
     counts = Counter(model.images[number].camera_id for number in model.reg_image_ids())
     for number, camera in model.cameras.items():

@@ -147,7 +147,7 @@ def _workspace(folder: Path, note: _Note) -> Workspace:
 
 
 def _read_note(folder: Path) -> _Note | None:
-    """Return the note of a complete workspace; None if there is none, or one of another version."""
+    """Return the note of a complete workspace; None if it is missing or has another version."""
     file = folder / NOTE
     tables = [folder / MODEL / f"{table}.bin" for table in ("cameras", "images", "points3D")]
     if not file.is_file() or not all(table.is_file() for table in tables):

@@ -30,8 +30,9 @@ FEWEST = 16
 
 
 class Growth:
-    """The growth score of each Gaussian: the mean norm of the loss gradient for its projected centre, or of the
-    gradient's absolute sum over the pixels in views drawn with ``absgrad``.
+    """The growth score of each Gaussian: the mean norm of the loss gradient with respect to its projected centre.
+
+    In views rendered with ``absgrad``, it is the sum of the absolute gradients of the pixels.
 
     Attributes:
         score: (N,) float32, sum over the views that saw the Gaussian since the last densification.

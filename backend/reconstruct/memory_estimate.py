@@ -34,8 +34,8 @@ SWEPT = 0.2
 DISK = "disk"
 
 SHARE = 3
-"""Photographs stay in host memory, and are copied one per step, if they would take more than one part in this many of a
-device's free memory."""
+"""Photographs stay in host memory, and are copied one per step, if they would take more than 1 / SHARE of the free
+memory of a device."""
 
 
 class MemoryEstimate(NamedTuple):
@@ -95,8 +95,7 @@ def place_photographs(wanted: MemoryEstimate, device: str, folder: Path, swept: 
     if device == "cpu":
         taken, what = copies * working, "Reconstructing this scene"
     else:
-        # Otherwise freed arrays in torch's cache, for example of a reconstruction before a refinement, would count as
-        # used.
+        # Otherwise arrays in torch's cache, for example of a reconstruction before a refinement, would count as used.
         torch.cuda.empty_cache()
         free, _ = torch.cuda.mem_get_info()
         memory.require(working, free, "Reconstructing this scene on the GPU", remedy)

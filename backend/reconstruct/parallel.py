@@ -167,7 +167,7 @@ def _other(
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent ends, in whatever way; otherwise it would wait forever."""
+    """End this process when its parent exits or is killed; otherwise it would wait forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -28,7 +28,7 @@ def large_folder() -> Path:
 
 
 class PhotoCache:
-    """Rows of arrays in one unnamed file, which is removed when the process ends in whatever way.
+    """Rows of arrays in one unnamed file, which the system removes when the process exits or is killed.
 
     All rows must be written before any is read.
 

@@ -26,7 +26,7 @@ from backend.scene.mask_sets import object_pixels
 from backend.scene.types import Camera, View
 
 SMALLEST_HALF = 64
-"""Shortest side of a half-size photograph that is worth a training phase of its own."""
+"""Least shortest side of half-size photographs; smaller ones are not used."""
 
 READERS = min(4, os.cpu_count() or 1)
 """Decoding threads; the decoders are in C and release the GIL."""

@@ -29,18 +29,18 @@ SMALLEST_SIDE = 150
 """Least longest side in pixels of the photographs of a draft."""
 
 FIXED_SIDE = {"cpu": 200, "cuda": 400}
-"""Longest side in pixels of a draft's photographs up to which the whole command takes most of its time for other things
-than the pixels of the steps. A draft of larger photographs can have up to twice as many steps."""
+"""Longest side in pixels of a draft's photographs up to which most of the command's time does not depend on their
+pixels. A draft of larger photographs can have up to twice as many steps."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of a reconstruction, as factors on the above.
+    """Factors on the default limits of a reconstruction.
 
     Attributes:
-        steps: on :data:`STEPS`, see :meth:`step_count`.
-        long_side: on :data:`LONG_SIDE`; if below 1, on the longest side of the photographs if that is smaller.
-        pixels: on :data:`PIXELS_PER_GAUSSIAN`.
+        steps: factor on :data:`STEPS`, see :meth:`step_count`.
+        long_side: factor on :data:`LONG_SIDE`; if below 1, on the longest side of the photographs if that is smaller.
+        pixels: factor on :data:`PIXELS_PER_GAUSSIAN`.
     """
 
     steps: float
@@ -128,8 +128,8 @@ class Schedule:
         rate_decay: factor by which those have decreased at the last step; short runs gain from decreasing rates.
         grow_every: steps between densifications.
         grow_from, grow_until: first and last step that may add Gaussians.
-        prune_until: last step that may remove some.
-        growth: most Gaussians after a densification over those before.
+        prune_until: last step that may remove Gaussians.
+        growth: largest factor by which a densification increases the number of Gaussians.
         absgrad: whether the growth score sums absolute pixel gradients (Ye et al. 2024, "AbsGS"); in the norm of the
             plain sum, gradients of opposite directions cancel.
         mask_weight: factor on the growth score of Gaussians on objects in the photograph's mask. Plain objects have
@@ -139,9 +139,8 @@ class Schedule:
         close: least distance of a Gaussian from cameras in scene units: cameras are in free space, and fog there ruins
             all views but those it was trained in.
         faint: opacity below which a Gaussian is removed.
-        exposure_rate: share of the way to its best exposure per step with a photograph, see
-            :mod:`backend.reconstruct.exposure`: meanwhile other photographs keep the Gaussians at their exposure. 0
-            disables it.
+        exposure_rate: share of the difference to its best exposure by which a photograph's exposure changes per step,
+            see :mod:`backend.reconstruct.exposure`. 0 disables it.
         exposure_share: share of the logarithm of its best exposure that a photograph is given. The Gaussians follow the
             exposures, so photographs from one side drift together; with less than 1 the drift ends, see
             docs/benchmarks.md.

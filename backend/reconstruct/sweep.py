@@ -62,8 +62,8 @@ def surface_points(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return at most ``count`` points (P, 3) float32 near surfaces, and their colours (P, 3) uint8; P is at least 1.
 
-    Pure black pixels are skipped: an empty background renders black by itself. If no photographs agree on anything (one
-    photograph, or only black ones), random points in the space seen by the cameras are returned.
+    Pure black pixels are skipped, because an empty background is rendered black. If no photographs agree on anything
+    (one photograph, or only black ones), random points in the space seen by the cameras are returned.
     """
     rng = np.random.default_rng(seed)
     bundle = _Bundle.of(photos)
@@ -200,7 +200,7 @@ def _sweep(bundle: _Bundle, rays: _Rays, progress: Progress) -> tuple[NDArray[np
 
 
 def _agreeing(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which sure rays have enough neighbours in their photograph that are sure of nearly the same depth."""
+    """Return which sure rays have enough sure neighbours of nearly the same depth in their photograph."""
     agreed = np.zeros(len(sure), bool)
     for view in np.unique(rays.view):
         known = np.flatnonzero((rays.view == view) & sure)
@@ -215,7 +215,7 @@ def _agreeing(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_])
 def _fill_plain_surfaces(rays: _Rays, depths: NDArray[np.float64], sure: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return depths in which each unsure ray has the depth of one of the nearest sure pixels of its photograph.
 
-    Of eight, the third farthest is used, because a plain patch beside an object is more often its background. A point
+    Of eight, the third farthest is used, because a plain patch next to an object is more often its background. A point
     that is too far is hidden or moves forward in training; a point that is too near becomes fog, and without a point
     the hole fills with fog.
     """

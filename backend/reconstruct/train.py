@@ -44,7 +44,7 @@ REPORT_EVERY = 0.2
 """Seconds between two progress reports."""
 
 CHECKPOINT_EVERY = 20.0
-"""Seconds between two checkpoints, which is the most that a kill loses; writing one takes a tenth of a second."""
+"""Seconds between two checkpoints. A killed run loses at most this time; writing takes a tenth of a second."""
 
 START_SHARE = 4
 """Training starts with at most the cap divided by this, and grows to the cap where Gaussians are needed."""
@@ -205,7 +205,7 @@ def train(
     if checkpoint is not None:
         training.restore(checkpoint, mark)
     if training.peers is not None and training.peers.rank > 0:
-        checkpoint = None  # The leading process writes it.
+        checkpoint = None  # process 0 writes it
     steps = training.schedule.steps
     reported = saved = time.monotonic()
     quality = None
@@ -355,7 +355,7 @@ class Training:
         return {name: tensor.cpu().numpy() for name, tensor in tensors.items()} | {"steps": steps}
 
     def restore(self, path: Path, mark: str) -> bool:
-        """Resume from the checkpoint at ``path`` if it exists and belongs to this run; return whether it did."""
+        """Resume from the checkpoint at ``path`` if it exists and belongs to this run; return whether it was used."""
         arrays = checkpoints.load(path, mark)
         if arrays is None:
             return False

@@ -3,10 +3,10 @@
     python -m bench.refine --room ROOM RESULT --ways cut --ways "cut, label gradients"
 
 A view shows how a Gaussian's weight divides between pixels of its own label and pixels of others, and where both lie in
-its footprint. A pixel at offset d from the projected centre stands for the place ``N^T (N N^T + 0.3)^-1 d`` in the
-Gaussian's own unit sphere, with N the (2, 3) map from that sphere to pixels: what one expects of a normal distribution
-in space when its projection is known. Summed over the views this gives a centroid of the Gaussian's own part and one of
-the others' part; it is cut by the plane across the line between them.
+its footprint. A pixel at offset d from the projected centre corresponds to the point ``N^T (N N^T + 0.3)^-1 d`` in the
+Gaussian's own unit sphere, with N the (2, 3) map from that sphere to pixels: the expected value of a normal
+distribution in space for a known projection. Summed over the views this gives a centroid of the Gaussian's own part and
+one of the others' part; it is cut by a plane perpendicular to the line between them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SHARE = 0.8
 OFTEN = 0.4
 """A straddler is mixed in this share of the views that show it, or more (Trace3D's value, as is the one above)."""
 SHOWN = 0.5
-"""Weight (in pixels) from which a view has something to say on a Gaussian."""
+"""Least weight of a Gaussian in a view, in pixels, for the view to count."""
 APART = 0.5
-"""Distance of the two centroids, in standard deviations, from which there is a side to each."""
+"""Least distance of the two centroids in standard deviations; nearer ones do not define a plane."""
 WIDE = 1.0
-"""Standard deviation across the cut in pixels, over the views, from which halves are worth having."""
+"""Least standard deviation across the cut, in pixels over the views; smaller Gaussians are not cut."""
 
 
 def cut_straddlers(splats: Splats, lifted: Lift, views: Sequence[View], *, device: str = "cpu") -> tuple[Splats, Lift]:

@@ -52,7 +52,7 @@ def is_splats(data: Any) -> bool:
     attributes = getattr(data, "attributes", None)
     if attributes is None:
         return False
-    # All names at once: a look-up of one goes through all attributes.
+    # All names at once, because each look-up iterates over all attributes.
     names = set(attributes.keys())
     return names.issuperset(native.NAMES) or names.issuperset((*DC, OPACITY, *SCALES, *QUATS))
 
@@ -92,7 +92,7 @@ def read_splats(data: Any) -> Splats:
     """Return the Gaussians of a mesh or point cloud, exactly as passed to :func:`write_splats`.
 
     Gaussians whose points were moved are transformed too, see :func:`.moved_points.apply_moves`. FLOAT and INT
-    attributes that are no splat column are returned as extra columns.
+    attributes that are not splat columns are returned as extra columns.
 
     Raises:
         BadSplats: if a splat column is missing, or has another type or domain; if points were scaled non-uniformly.

@@ -35,13 +35,13 @@ SURFACE_OF = "splatlift_surface_of"
 """Custom property of a mesh: the object that holds its Gaussians. A copy of the mesh still refers to it."""
 
 ASIDE = "splatlift_aside"
-"""Custom property of a mesh that is hidden while its Gaussians are seen: how many those were then."""
+"""Custom property of a mesh that is hidden while its Gaussians are shown: their number at that time."""
 
 HULL = "splatlift_hull"
 """Custom property of a collision hull."""
 
 ORIGIN = "splatlift_origin"
-"""Custom property of Gaussians: where the origin of their data is in the frame of the capture, if it was moved."""
+"""Custom property of Gaussians: the origin of their data in the frame of the capture, if it was moved."""
 
 PLACEMENT = "splatlift_placement"
 """Custom property of the object that rotates a scene upright."""
@@ -74,7 +74,7 @@ def add_scene(
         display: "POINTS", "SPLATS", or "MESH": an object's surface if ``surfaces`` has its label, with the Gaussians
             as a hidden child for exports; else points.
         scale: metres in Blender per unit of the capture.
-        cameras: of the capture, added in a collection of their own; none if empty.
+        cameras: of the capture, added in a separate collection; if empty, there is no such collection.
         capture: the folder of the cameras' photographs.
 
     Raises:
@@ -224,7 +224,7 @@ def linear(colour: tuple[float, float, float]) -> tuple[float, float, float, flo
 
 
 def srgb(colour: Sequence[float]) -> tuple[float, float, float]:
-    """Return the sRGB colour of what :func:`linear` returned."""
+    """Return the sRGB colour of linear RGBA, the inverse of :func:`linear`."""
     r, g, b = (c * 12.92 if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in colour[:3])
     return (r, g, b)
 

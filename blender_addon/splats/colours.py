@@ -50,7 +50,7 @@ def show_confidence(shown: bool) -> None:
 
 
 def confidence_colour(confidence: float) -> tuple[float, float, float]:
-    """Return the sRGB colour of a confidence, 0 to 1: red up to 0.5, then over yellow to blue at 1.
+    """Return the sRGB colour of a confidence, 0 to 1: red up to 0.5, then through yellow to blue at 1.
 
     The diverging scale RdYlBu of ColorBrewer (Harrower and Brewer 2003), which people with defective colour vision can
     read too.
@@ -73,7 +73,7 @@ def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR,
         source: "GEOMETRY" if the points or faces themselves are drawn, "INSTANCER" if instances on them are.
         gamma: of the attribute's values: 2.2 for sRGB numbers, 1 if Blender has converted them to linear.
         attribute: name of the attribute with the photographed colour.
-        image: a ``bpy.types.Image`` on the UV map of the mesh that has the photographed colour instead.
+        image: a ``bpy.types.Image`` on the UV map of the mesh, with the photographed colour; it replaces the attribute.
     """
     nodes, links = tree.nodes, tree.links
     photographed = nodes.new("ShaderNodeAttribute")
@@ -95,7 +95,7 @@ def chosen_colour(tree: Any, source: str, gamma: float, attribute: str = COLOUR,
     links.new(switch.outputs[0], enabled(mix.inputs, "Factor"))
     links.new(linear.outputs["Color"], enabled(mix.inputs, "A"))
     links.new(label.outputs["Color"], enabled(mix.inputs, "B"))
-    # An attribute that is not there is 0.
+    # A missing attribute reads as 0.
     marked_ones = nodes.new("ShaderNodeAttribute")
     marked_ones.attribute_type = source
     marked_ones.attribute_name = MARKED

@@ -1,9 +1,9 @@
-"""How splat points are seen: node groups that draw them, and materials that read their colour. Built from Python.
+"""Display of splat points: node groups that draw them, and materials that read their colour. Built from Python.
 
-A mesh of bare vertices shows in Edit Mode only. One modifier turns the points into points of the Gaussian's mean size;
-others into discs that face the camera, as instances that are never made real: a million of them evaluate in a tenth of
-a second and take gigabytes when realised. A scene shown as splats has discs where it is rendered; in the views it has
-nothing but its bounds, and :mod:`..viewport` draws it.
+Blender shows a mesh of bare vertices in Edit Mode only. One modifier turns the vertices into points of the Gaussian's
+mean size; others into discs that face the camera, as instances that are not realised: a million instances evaluate in a
+tenth of a second, but take gigabytes when realised. A scene shown as splats has discs in renders; in the views its
+modifier only gives its bounds, and :mod:`..viewport` draws it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from .colours import MARK, chosen_colour, enabled, marked
 
 MODIFIER = "SplatLift Display"
 DISC_BUDGET = 200_000
-"""Discs drawn per scene unless told otherwise; of a larger scene a random share of each object is shown."""
+"""Default number of discs per scene; of a larger scene, a random share of each object is shown."""
 
 REACH = 2**0.5
-"""Deviations from centre to rim: a disc of this radius covers as much, at one opacity, as the Gaussian does in all."""
+"""Radius of a disc of constant opacity with the same integral as the Gaussian, in standard deviations."""
 
 DISC_REACH = 3.0
-"""Deviations up to which a Gaussian is rendered: its opacity there is 1/90 of that in its middle."""
+"""Standard deviations up to which a Gaussian is rendered; its opacity there is 1/90 of that at its centre."""
 
 CORNERS = 8
-"""Of a disc."""
+"""Corners of a disc."""
 
 BOUNCES = 256
-"""Transparent surfaces in a row that Cycles is to see through. Blender's default is 8."""
+"""Number of transparent surfaces that a ray of Cycles may pass. Blender's default is 8."""
 
 SURE_BOUNCES = 32
-"""Those of them after which Cycles may leave out more at random, which makes noise. Blender's default is 0."""
+"""Number of these after which Cycles may end rays at random, which causes noise. Blender's default is 0."""
 
 _POINTS = "points"
 _SPLATS = "splats"
@@ -43,7 +43,7 @@ _MESH = "mesh"
 
 
 def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:
-    """Have a point cloud of Blender's own Gaussians drawn as "SPLATS" by Blender itself, or as "POINTS"."""
+    """Show a point cloud of native Gaussians as "SPLATS", drawn by Blender, or as "POINTS"."""
     points = display == "POINTS"
     material = splat_material() if points else native_material()
     cloud.materials.clear()
@@ -52,7 +52,7 @@ def dress_cloud(cloud: Any, display: str = "SPLATS") -> None:
 
 
 def drawn_by(group: Any) -> tuple[str, float]:
-    """Return what a node group draws and the share of it: "POINTS", "SPLATS", "DISCS", or "" if it is not ours."""
+    """Return "POINTS", "SPLATS", "DISCS", or "" for a node group that is not ours, and the share of Gaussians drawn."""
     kind, _, share = str(group.get(MARK, "") if group is not None else "").partition(" ")
     if kind == _DISCS:
         return "DISCS", float(share)
@@ -60,15 +60,15 @@ def drawn_by(group: Any) -> tuple[str, float]:
 
 
 def see_through(scene: Any) -> None:
-    """Have Cycles see through as many discs in a ``bpy.types.Scene`` as lie behind one another."""
-    cycles = getattr(scene, "cycles", None)  # it is an add-on, which can be off
+    """Let rays of Cycles in a ``bpy.types.Scene`` pass as many discs as may overlap."""
+    cycles = getattr(scene, "cycles", None)  # Cycles is an add-on, which can be disabled
     if cycles is not None:
         cycles.transparent_max_bounces = max(cycles.transparent_max_bounces, BOUNCES)
         cycles.min_transparent_bounces = max(cycles.min_transparent_bounces, SURE_BOUNCES)
 
 
 def points_nodes() -> Any:
-    """Return the node group that draws each Gaussian as a point, its radius from the mean of its log-scales."""
+    """Return the node group that draws each Gaussian as a point with a radius from the mean of its log-scales."""
     group = marked(bpy.data.node_groups, _POINTS)
     if group is not None:
         return group
@@ -84,9 +84,9 @@ def points_nodes() -> Any:
 
 
 def splats_nodes() -> Any:
-    """Return the node group of Gaussians that are drawn by us in the views and as discs where they are rendered.
+    """Return the node group of Gaussians that :mod:`..viewport` draws in the views and that are discs in renders.
 
-    In the views it leaves the corners of the bounds as points without a size, so that Blender frames what is selected.
+    In the views it returns the corners of the bounds as points of size 0, so that Frame Selected works.
     """
     group = marked(bpy.data.node_groups, _SPLATS)
     if group is not None:
@@ -122,10 +122,11 @@ def disc_nodes(share: float) -> Any:
 def _discs(group: Any, start: Any, share: float) -> Any:
     """Add the nodes that put a disc on a ``share`` of the points and return the socket of the instances.
 
-    A disc goes through the middle of its Gaussian and lies where rays from the scene's camera are nearest to it. In the
-    space where the Gaussian is a ball of deviation 1 it is round and faces the camera; so its matrix is R S Q, with the
-    rotation R and sizes S of the Gaussian, and Q that turns it there. Cycles then meets discs in the order of their
-    middles, which is the order that Gaussians are blended in.
+    A disc goes through the centre of its Gaussian and contains the points where rays from the scene's camera are
+    nearest to the centre, in standard deviations. In the space where the Gaussian is a unit ball, the disc is round and
+    faces the camera. So its matrix is R S Q, with the rotation R and sizes S of the Gaussian, and the rotation Q that
+    turns the disc to the camera in that space. Rays of Cycles then meet discs in the order of their centres, in which
+    Gaussians are blended.
     """
     points = group.nodes.new("GeometryNodeMeshToPoints")
     group.links.new(start.outputs["Geometry"], points.inputs["Mesh"])
@@ -179,12 +180,12 @@ def _disc_matrix(group: Any) -> Any:
 
 
 def splat_material() -> Any:
-    """Return the material of points: they glow in the chosen colour, see :mod:`.colours`, as opaque as the Gaussian."""
+    """Return the material of points: emission in the chosen colour, see :mod:`.colours`, with the same opacity."""
     material = marked(bpy.data.materials, "splat GEOMETRY")
     if material is not None:
         return material
     material, nodes, links = _new_material("SplatLift Splat", "splat GEOMETRY")
-    # The attribute holds sRGB as other splat add-ons expect it; shaders take linear light.
+    # The attribute is sRGB, as other splat add-ons expect; shaders need linear values.
     colour, opacity = chosen_colour(material.node_tree, "GEOMETRY", gamma=2.2)
     _glow(nodes, links, colour, opacity)
     # Points are not sorted by depth, which blended transparency needs.
@@ -193,11 +194,11 @@ def splat_material() -> Any:
 
 
 def gaussian_material() -> Any:
-    """Return the material of discs, whose opacity falls off as the Gaussian's.
+    """Return the material of discs, whose opacity decreases as the Gaussian's density.
 
-    A ray meets the Gaussian with the density it has where the ray comes nearest to its middle, in deviations
-    (Moenne-Loccoz et al., "3D Gaussian Ray Tracing", 2024). In the frame of the instance a deviation is 1, so the
-    squared distance is |p|^2 - (p d)^2 for any point p of the ray with direction d.
+    The density is that at the point of the ray with the least distance from the centre in standard deviations
+    (Moenne-Loccoz et al., "3D Gaussian Ray Tracing", 2024). In the frame of the instance a standard deviation is 1, so
+    the squared distance is |p|^2 - (p d)^2 for any point p of the ray with direction d.
     """
     material = marked(bpy.data.materials, "gaussian")
     if material is not None:
@@ -222,7 +223,7 @@ def gaussian_material() -> Any:
 
 
 def _glow(nodes: Any, links: Any, colour: Any, opacity: Any) -> None:
-    """Add the nodes of a surface that glows in a colour and is otherwise clear."""
+    """Add the nodes of a surface that emits a colour with an opacity and is otherwise transparent."""
     glow, clear, mix = (nodes.new(f"ShaderNode{kind}") for kind in ("Emission", "BsdfTransparent", "MixShader"))
     links.new(colour, glow.inputs["Color"])
     links.new(opacity, mix.inputs[0])
@@ -232,9 +233,9 @@ def _glow(nodes: Any, links: Any, colour: Any, opacity: Any) -> None:
 
 
 def native_material() -> Any:
-    """Return the material of Gaussians that Blender draws by itself: they glow in the chosen colour.
+    """Return the material of native Gaussians: emission of the chosen colour.
 
-    Blender has their view-dependent colour in the attribute "radiance", and sees to their opacity.
+    Blender provides their view-dependent colour in the attribute "radiance", and applies their opacity.
     """
     material = marked(bpy.data.materials, "native")
     if material is not None:
@@ -248,11 +249,11 @@ def native_material() -> Any:
 
 
 def mesh_material(image: Any = None) -> Any:
-    """Return the material of object meshes: it glows in the mesh's own colours, or the label's.
+    """Return the material of object meshes: emission of the colours of the mesh, or of the label's colour.
 
-    With a ``bpy.types.Image``, the mesh's texture, its colours are those of the image. The colours are those of
-    photographs, which hold the light of the capture already: lamps of Blender's would light them a second time, and
-    without lamps they would be dark.
+    With a ``bpy.types.Image``, the mesh's texture, the colours are those of the image. They come from photographs and
+    contain the light of the capture: lights in Blender would light them a second time, and without lights they would be
+    dark.
     """
     mark = _MESH if image is None else f"{_MESH} {image.name}"
     material = marked(bpy.data.materials, mark)
@@ -291,7 +292,7 @@ def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
 def empty_material(name: str) -> tuple[Any, Any, Any]:
     """Return a new material, its nodes, of which there are none, and their links."""
     material: Any = bpy.data.materials.new(name)
-    if material.node_tree is None:  # from 5.0 on every material has its nodes
+    if material.node_tree is None:  # from 5.0 on, every material has nodes
         material.use_nodes = True
     tree: Any = material.node_tree
     tree.nodes.clear()
@@ -309,7 +310,7 @@ def _finish(group: Any, geometry: Any, end: Any, material: Any) -> None:
     paint.inputs["Material"].default_value = material
     group.links.new(geometry, paint.inputs["Geometry"])
     group.links.new(paint.outputs[0], end.inputs["Geometry"])
-    # Where a person opens the tree, the nodes stand in the order of their making instead of in one heap.
+    # Without locations, all nodes would be at one place in the node editor.
     for i, node in enumerate(group.nodes):
         node.location = (200 * (i // 4), -220 * (i % 4))
 
@@ -333,7 +334,7 @@ def _math(group: Any, operation: str, *values: Any) -> Any:
 
 
 def _vector(nodes: Any, links: Any, operation: str, *values: Any) -> Any:
-    """Add a node of vector arithmetic and return the socket of its result."""
+    """Add a vector math node and return the socket of its result."""
     node = nodes.new("ShaderNodeVectorMath")
     node.operation = operation
     for socket, value in zip(node.inputs, values, strict=False):

@@ -1,6 +1,6 @@
-"""Gaussians that are marked: shown in red, to be looked at before they are deleted.
+"""Marked Gaussians: shown in red, for a check before they are deleted.
 
-Marks are an attribute of the data, so they are saved and undone with everything else. Exports leave them out.
+Marks are an attribute of the data, so they are saved and undone with everything else. Exports do not contain them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .columns import count_of
 
 MARKED = "splatlift_marked"
-"""Attribute, BOOLEAN, on points; and custom property of the data: how many are marked, and how many for each reason."""
+"""BOOLEAN attribute on points, and custom property of the data: number of marked ones, in total and for each reason."""
 
 
 def marks_of(data: Any) -> NDArray[np.bool_]:
@@ -26,7 +26,7 @@ def marks_of(data: Any) -> NDArray[np.bool_]:
 
 
 def recount(data: Any) -> None:
-    """Bring the number of marked Gaussians in step with an edit; the reasons are not known any more then."""
+    """Update the number of marked Gaussians after an edit; the numbers for each reason are then reset to 0."""
     if MARKED in data:
         total = int(marks_of(data).sum())
         if total != data[MARKED][0]:
@@ -34,12 +34,12 @@ def recount(data: Any) -> None:
 
 
 def write_marks(data: Any, rows: NDArray[np.bool_]) -> None:
-    """Mark the Gaussians of ``rows``, (N,) bool, and no others; where there are none, nothing is left on the data."""
+    """Mark the Gaussians of ``rows``, (N,) bool, and unmark all others; without marks, the attribute is removed."""
     attribute = data.attributes.get(MARKED)
     if rows.any():
         if attribute is None:
             data.attributes.new(MARKED, "BOOLEAN", "POINT")
-        # Making an attribute may move the others.
+        # Creating an attribute may move the others in memory.
         data.attributes[MARKED].data.foreach_set("value", np.ascontiguousarray(rows, bool))
     elif attribute is not None:
         data.attributes.remove(attribute)

@@ -1,4 +1,4 @@
-"""The colour of each Blender object: that of its object, of its part, or of how certain its label is."""
+"""The colour of each Blender object: that of its object, of its part, or of the confidence of its label."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Colours = Literal["PHOTOGRAPHS", "LABELS", "CONFIDENCE"]
 
 
 def show_colours(colours: Colours) -> None:
-    """Have everything in the file seen in the colours of the photographs, of labels, or of the confidence of labels."""
+    """Show everything in the file in the colours of the photographs, of labels, or of the confidence of labels."""
     switch_to(labels=colours != "PHOTOGRAPHS")
     if confidence_shown() != (colours == "CONFIDENCE"):
         show_confidence(colours == "CONFIDENCE")
@@ -24,9 +24,9 @@ def show_colours(colours: Colours) -> None:
 
 
 def paint(scene: Any) -> None:
-    """Give the Blender objects of an imported scene the colours that its level and the shown colours ask for."""
+    """Set the colours of the Blender objects of an imported scene, by its level and the shown colours."""
     kinds = ("OBJECT", "BACKGROUND", "PART") if scene.splatlift.level == "PART" else ("OBJECT", "BACKGROUND")
-    # Parts come after the objects that hold them.
+    # Parts come after the objects that contain them.
     for kind in kinds:
         for each in scene.children_recursive:
             if each.splatlift.kind == kind:
@@ -34,7 +34,7 @@ def paint(scene: Any) -> None:
 
 
 def label_colour(collection: Any) -> tuple[float, float, float]:
-    """Return the sRGB colour of an object or part where label colours are seen."""
+    """Return the sRGB colour of an object or part for the display of labels."""
     known = collection.splatlift
     if confidence_shown() and known.kind != "BACKGROUND":
         return confidence_colour(known.confidence)

@@ -1,4 +1,4 @@
-"""The embedding to labels: each code an object, as in the paper, or codes as regions that the masks join."""
+"""Decodes the embedding into labels: each code is an object, as in the paper, or codes are regions that masks join."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.lift.unic_lift.settings import UnicLiftSettings
 from protocol.splats import Splats
 
 BYTE_BITS = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
-"""How many bits of each byte are set; ``numpy.bitwise_count`` came with numpy 2."""
+"""Number of set bits of each byte; ``numpy.bitwise_count`` needs numpy 2."""
 
 
 def decode(
@@ -22,7 +22,7 @@ def decode(
     settings: UnicLiftSettings,
     semantic: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int32]:
-    """Return (N,) int32 labels from 1 of N Gaussians with the (N, d) embedding, as ``settings.decode`` says.
+    """Return (N,) int32 labels from 1 of N Gaussians with the (N, d) embedding, decoded by ``settings.decode``.
 
     Args:
         embedding: float32, d at most 62.
@@ -61,9 +61,9 @@ def by_bits(codes: NDArray[np.int64], on_object: NDArray[np.bool_]) -> NDArray[n
 
 
 def background_code(codes: NDArray[np.int64], evidence: Evidence) -> NDArray[np.bool_]:
-    """Return (N,) bool, the Gaussians of all codes but the one that holds the most weight on mask 0.
+    """Return (N,) bool, the Gaussians of all codes except the one with the most weight on mask 0.
 
-    What stands for the paper's semantic embedding where none was trained.
+    It replaces the paper's semantic embedding if that was not trained.
     """
     _, code = np.unique(codes, return_inverse=True)
     zero = np.bincount(evidence.gaussian, evidence.zero, evidence.gaussians)
@@ -77,9 +77,10 @@ def frequent_codes(
 
     Args:
         codes: (N,) int64.
-        evidence: gives what each Gaussian weighs in the views, and how many masks a view has.
+        evidence: the weight of each Gaussian in the views, and the number of masks per view are used.
         on_object: (N,) bool, the Gaussians that count.
-        share: of what each of as many equal codes as a view has masks would hold; a code with less is rare.
+        share: a code is rare if its weight is below this share of the mean weight of an object; the number of objects
+            is taken from the masks per view.
     """
     known, code = np.unique(codes[on_object], return_inverse=True)
     held = np.bincount(code, evidence.weight[on_object], len(known))
@@ -89,10 +90,9 @@ def frequent_codes(
 
 
 def nearest_codes(codes: NDArray[np.int64], frequent: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each code that of ``frequent`` (F,) with the fewest different bits, the first of several.
+    """Return for each code the one of ``frequent`` (F,) with the fewest different bits, the first of several.
 
-    Codes stay as they are where ``frequent`` is empty. The distances are those of distinct codes, so a list of codes
-    takes one sort and one lookup.
+    If ``frequent`` is empty, codes are not changed. Distances are computed for distinct codes only.
     """
     if len(frequent) == 0:
         return codes

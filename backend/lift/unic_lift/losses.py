@@ -1,7 +1,7 @@
 """The losses of UniC-Lift (2025), equations (4) to (6), on rendered embeddings.
 
-Equation numbers are the paper's. Where it gives plain sums these are means, so that a loss does not depend on the
-number of sampled pixels: the paper's lambdas then mean the same at any sample size.
+Equation numbers are the paper's. Sums of the paper are means here, so that losses, and the meaning of the paper's
+lambdas, do not depend on the number of sampled pixels.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 def cluster_loss(rendered: Tensor, segment: Tensor, margin: float | None) -> Tensor:
-    """Pixels of a segment towards its mean, means away from each other: eq. (4).
+    """Pull pixels of a segment towards its mean, and push means apart: eq. (4).
 
         mean over segments i, over pixels u in i: |V(u) - m_i|^2  -  push
 
     Args:
-        rendered: (P, d) rendered embeddings of pixels of one view, after the sigmoid where one is used.
+        rendered: (P, d) rendered embeddings of pixels of one view, after the sigmoid if one is used.
         segment: (P,) int64, segment of each pixel, 0 to S - 1.
-        margin: None for the paper's own push, the mean squared distance of two means, which has no bound without a
-            sigmoid. Otherwise pairs of means push each other only up to this squared distance:
+        margin: None for the paper's push, the mean squared distance of two means, which is unbounded without a
+            sigmoid. Otherwise means are only pushed up to this squared distance:
             ``- push`` is the sum over ordered pairs of ``max(0, margin - |m_i - m_j|^2)``, divided by S.
     """
     mean, count = segment_means(rendered, segment, int(segment.max()) + 1)
     present = count > 0
     spread = ((rendered - mean[segment]) ** 2).sum(1)
-    # Each pixel counts 1 / |segment|, so that small objects weigh as much as the floor.
+    # The weight of a pixel is 1 / |segment|, so that a small object has the same weight as the floor.
     pull = (spread / count[segment]).sum() / present.sum()
     mean = mean[present]
     distance = squared_distances(mean, mean)
@@ -50,13 +50,14 @@ def draw_triplets(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return pixel numbers (T,) of anchors, of positives in their segment and of negatives in another one.
 
-    Anchors are any pixels; positives and negatives come from segment boundaries, the hard ones, as in the paper.
+    Anchors are any pixels; positives and negatives are pixels at segment boundaries, which are hard ones, as in the
+    paper.
 
     Args:
         segment: (P,) int64.
         boundary: (P,) bool.
-        most: T at most.
-        generator: of the draws.
+        most: largest T.
+        generator: for the draws.
     """
     pool = torch.nonzero(boundary)[:, 0]
     if len(pool) < 2:
@@ -66,7 +67,7 @@ def draw_triplets(
         return torch.rand(count, generator=generator, device=segment.device)
 
     anchor = torch.randperm(len(segment), generator=generator, device=segment.device)
-    # Sorted by segment, the boundary pixels of each are a run to draw from.
+    # Sorted by segment, so that the boundary pixels of each segment are contiguous.
     pool = pool[torch.argsort(segment[pool], stable=True)]
     size = torch.bincount(segment[pool], minlength=int(segment.max()) + 1)
     first = size.cumsum(0) - size
@@ -80,7 +81,7 @@ def draw_triplets(
 
 
 def triplet_loss(projected: Tensor, triplets: tuple[Tensor, Tensor, Tensor], margin: float) -> Tensor:
-    """Mean over triplets of max(0, |a - p|^2 - |a - n|^2 + margin): eq. (5); 0 if there are none.
+    """Return the mean over triplets of max(0, |a - p|^2 - |a - n|^2 + margin): eq. (5); 0 without triplets.
 
     Args:
         projected: (P, d) ``W sigmoid(V)`` of the pixels.
@@ -94,24 +95,25 @@ def triplet_loss(projected: Tensor, triplets: tuple[Tensor, Tensor, Tensor], mar
 
 
 def neighbour_loss(embedding: Tensor, near: Tensor, weight: Tensor) -> Tensor:
-    """Mean squared difference between Gaussians and their neighbours in space: eq. (6).
+    """Return the mean squared difference between Gaussians and their neighbours in space: eq. (6).
 
     Args:
         embedding: (G, d) of some Gaussians.
         near: (G, k, d) of the neighbours of each.
-        weight: (G, k), 1 where there is such a neighbour within the radius, else 0.
+        weight: (G, k), 1 for a neighbour within the radius, else 0.
     """
     difference = ((embedding[:, None] - near) ** 2).sum(2)
     return (difference * weight).sum() / weight.sum().clamp(min=1)
 
 
 def semantic_loss(logit: Tensor, on_object: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean binary cross-entropy of rendered semantic values and what a mask covers.
+    """Return the weighted mean binary cross-entropy between rendered semantic values and the area of masks.
 
-    The paper trains a semantic embedding beside that of instances and does not give its loss; this is the usual one.
+    The paper trains a semantic embedding in addition to that of instances, but does not give its loss; this is the
+    usual one.
 
     Args:
-        logit: (P,) rendered semantic values; above 0 is object.
+        logit: (P,) rendered semantic values, above 0 for objects.
         on_object: (P,) bool, pixels on a mask.
         weight: (P,) of each pixel.
     """

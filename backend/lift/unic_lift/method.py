@@ -22,7 +22,7 @@ def run(task: LiftTask, settings: UnicLiftSettings) -> Labelling:
 
 
 def trained(task: LiftTask, settings: UnicLiftSettings) -> Trained:
-    """Return the embedding of the task's Gaussians; ones where no view has anything to contrast."""
+    """Return the embedding of the task's Gaussians; all ones if no view shows more than one mask."""
     # Imported here because torch takes seconds to load, and the table of methods does not need it.
     from backend.lift.unic_lift.training import train
 
@@ -39,7 +39,7 @@ def trained(task: LiftTask, settings: UnicLiftSettings) -> Trained:
     )
     means = task.splats.means
     if not samples or len(means) < 2:
-        # In each view one mask, or none, covers all that is seen.
+        # No view has pixels of two segments.
         return Trained(np.ones((len(means), settings.dimensions), np.float32), None)
     extent = scene_extent(means, task.evidence.seen)
     return train(samples, means, extent, settings, task.device, task.seed, task.progress, task.watch)

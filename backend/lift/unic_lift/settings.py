@@ -36,60 +36,61 @@ CODES: dict[str, float | int | str | bool] = {
     "init_scale": 0.2,
     "rare_codes": 0.02,
 }
-"""What ``decode=bits`` needs beside the defaults; docs/methods.md says what each is worth.
+"""Defaults that ``decode=bits`` changes; docs/methods.md gives the effect of each.
 
-Codes are objects only if all Gaussians of an object carry one code, which the evidence does not need.
+With this decode, all Gaussians of an object must have the same code. The decode by evidence does not need that.
 """
 
 
 @dataclass(frozen=True)
 class UnicLiftSettings(EvidenceSettings):
-    """Settings of `unic-lift`: first what the paper gives, then what it leaves open, with the reason for our choice.
+    """Settings of `unic-lift`: first those that the paper gives, then those that it does not, with reasons.
 
     Attributes:
         decode: "evidence" joins the codes by the votes of the masks (:mod:`backend.lift.consensus.objects`); "bits"
-            is the paper's decode, in which every code is an object. It changes the defaults in :data:`CODES`.
+            is the paper's decode, in which every code is an object. It sets the defaults of :data:`CODES`.
         dimensions: d, the paper's 12.
         lambda_cluster, lambda_triplet, lambda_3d: the paper's weights of eq. (4), (5) and (6).
-        triplets: per step, at most; the paper's 3,000.
+        triplets: most triplets per step; the paper's 3,000.
         triplet_margin: delta of eq. (5); the paper's 1.
-        radius: tau of eq. (6), the paper's 0.01. Its unit is not said: here the diagonal of the seen scene, so that
-            the method does not depend on the unit of the capture.
+        radius: tau of eq. (6), the paper's 0.01. The paper gives no unit; here it is the diagonal of the visible scene,
+            so that the method does not depend on the unit of the capture.
 
-        steps: on frozen geometry; the paper's 30,000 reconstruct at the same time. Three times as many did not help.
-        lambda_semantic: weight of the semantic value, which tells objects from background; 0 trains none. The paper
-            trains a semantic embedding and gives neither its loss nor its weight. Without it, background is the code
-            that holds the most weight on mask 0, and what else the background carries becomes objects.
-        squash: where the sigmoid stands. "pixel" is the paper's: blended values pass it. "gaussian" blends sigmoids,
-            so that all Gaussians carry codes of nearly equal magnitude: where two codes are blended, all bits in which
-            they differ then change at the same place.
-        start_length: length over which the start is correlated in space, as a share of the diagonal. The paper's
-            normal start is drawn for each Gaussian on its own (0), and then parts of an object begin on different
-            sides. Longer than an object, neighbours begin on one side and can end on one code.
-        rare_codes: decoding by bits, a code is rare if it holds less than this share of what each object would hold if
-            all were equal and there were as many as a view has masks. Gaussians with a rare code take the frequent
-            code with the fewest different bits: a lookup that the paper does not mention. 0 leaves it out.
-        learning_rate: of the embedding. The paper's 1e-4 moves a value by at most 3 in 30,000 steps of Adam; this
-            allows the same in the steps taken here, and Adam touches only the rows that a step renders.
-        projection_rate: learning rate of the matrix W, which the paper does not name.
-        init_scale: standard deviation of the normal start. Small, so that neighbours start on one side together.
-        sigmoid_before_cluster: whether eq. (4) sees sigmoid(V). The text shows V, the toy experiment (Fig. 3) the
-            sigmoid; without it the push of eq. (4) is unbounded below.
-        sigmoid_before_3d: the same for eq. (6), so that codes once decided are not pulled back towards 0.
-        push: "hinge" stops pushing two segments apart at ``push_margin``; "plain" is eq. (4) as printed, but for means
-            in place of sums. Plain pushing never rests and keeps moving codes that already differ.
-        push_margin: squared distance of sigmoids, that is how many bits two segments shall differ in.
-        regularise_from: share of the steps after which eq. (5) and (6) begin. The paper waits for the end of
-            densification, which frozen geometry is already past.
-        void_is_segment: whether id 0 is a segment of its own in a view. Left out, background keeps random codes.
-        view_pixels, boundary_pixels: pixels kept of each view, anywhere and at boundaries.
-        boundary_band: how far from another segment a pixel still is at the boundary, in mask pixels.
-        strongest: Gaussians kept per pixel; 8 hold 85 to 88 percent of the weight.
+        steps: with frozen geometry; the paper's 30,000 steps reconstruct at the same time. Three times as many did not
+            help.
+        lambda_semantic: weight of the semantic value, which separates objects from background; 0 trains no such value.
+            The paper trains a semantic embedding and gives neither its loss nor its weight. Without it, background is
+            the code with the most weight on mask 0, and other codes of the background become objects.
+        squash: where the sigmoid is applied. "pixel": to blended values, as in the paper. "gaussian": before blending,
+            so that the codes of all Gaussians have nearly the same magnitude; where two codes are blended, all bits in
+            which they differ then change at the same place.
+        start_length: length over which the initial values are correlated in space, as a share of the diagonal. With 0,
+            as in the paper, each Gaussian has independent values, so bits differ within an object at the start. With a
+            length above the size of objects, neighbours start with equal bits and can keep them.
+        rare_codes: when decoding by bits, a code is rare if its weight is below this share of the mean weight of an
+            object, with as many objects as a view has masks. Gaussians with a rare code get the frequent code with the
+            fewest different bits; the paper does not mention such a lookup. 0 disables it.
+        learning_rate: of the embedding. The paper's 1e-4 moves a value by at most 3 in 30,000 steps of Adam; this value
+            allows the same in fewer steps, of which Adam only changes the rendered rows.
+        projection_rate: learning rate of the matrix W; the paper does not give it.
+        init_scale: standard deviation of the initial values; small, so that the training decides the bits.
+        sigmoid_before_cluster: whether eq. (4) uses sigmoid(V). The paper's text uses V, its toy experiment (Fig. 3)
+            the sigmoid; without it the push of eq. (4) is unbounded below.
+        sigmoid_before_3d: the same for eq. (6), so that decided codes are not pulled back towards 0.
+        push: "hinge" stops pushing two segments apart at ``push_margin``; "plain" is eq. (4) as printed, with means
+            instead of sums. The plain push never ends and keeps moving codes that already differ.
+        push_margin: squared distance of sigmoids, which is the number of bits in which two segments should differ.
+        regularise_from: share of the steps after which eq. (5) and (6) are used. The paper waits for the end of
+            densification; with frozen geometry there is none.
+        void_is_segment: whether id 0 is a segment in a view. If not, background keeps random codes.
+        view_pixels, boundary_pixels: pixels sampled from each view, anywhere and at boundaries.
+        boundary_band: largest distance of a boundary pixel from another segment, in mask pixels.
+        strongest: Gaussians per pixel; 8 have 85 to 88 percent of the weight.
         pixels: drawn per step from one view.
-        neighbours: per Gaussian in eq. (6), the nearest within the radius; in dense places the radius holds hundreds.
+        neighbours: nearest Gaussians within the radius in eq. (6); dense regions have hundreds within it.
         neighbour_sample: Gaussians per step in eq. (6).
-        smallest_code: connected pieces of a code with fewer Gaussians are no regions when decoding by evidence; their
-            masks place them.
+        smallest_code: when decoding by evidence, connected pieces of a code with fewer Gaussians are not regions; their
+            masks decide their label.
     """
 
     decode: Annotated[
@@ -215,4 +216,4 @@ class UnicLiftSettings(EvidenceSettings):
     ] = 20
 
     presets: ClassVar = {"decode": {"bits": CODES}}
-    """By setting and value: the defaults that it changes."""
+    """For each setting and value, the defaults that it changes."""

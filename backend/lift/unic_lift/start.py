@@ -1,4 +1,4 @@
-"""The embedding before its first step: normal values, each Gaussian's own or smooth in space."""
+"""The initial embedding: normal values, independent for each Gaussian or smooth in space."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 WAVES = 256
-"""Random waves that a smooth start is the sum of."""
+"""Number of random waves in the sum of a smooth start."""
 
 
 def start(means: NDArray[np.float32], dimensions: int, scale: float, length: float, chance: torch.Generator) -> Tensor:
     """Return the (N, d) float32 embedding of N Gaussians to start from, on the generator's device.
 
-    Every value is normal with mean 0 and standard deviation ``scale``. With a length, those of two Gaussians correlate
-    by ``exp(-(distance / length)^2 / 2)``: a Gaussian process with a squared-exponential kernel, drawn by random
-    Fourier features (Rahimi and Recht 2007).
+    Values are normal with mean 0 and standard deviation ``scale``. With a length, the values of two Gaussians have the
+    correlation ``exp(-(distance / length)^2 / 2)``: a Gaussian process with a squared-exponential kernel, drawn by
+    random Fourier features (Rahimi and Recht 2007).
 
     Args:
         means: (N, 3) float32, centres.
         dimensions: d.
         scale: standard deviation.
-        length: in scene units; 0 draws every value on its own.
-        chance: generator of the draws.
+        length: correlation length in scene units; 0 for independent values.
+        chance: for the draws.
     """
     device = chance.device
     if length == 0:

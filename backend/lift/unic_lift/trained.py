@@ -1,4 +1,4 @@
-"""What the training of `unic-lift` leaves."""
+"""The result of the training of `unic-lift`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Trained:
 
     Attributes:
         embedding: (N, d) float32.
-        semantic: (N,) float32, above 0 for objects and below for background; None where it was not trained.
+        semantic: (N,) float32, above 0 for objects and below for background; None if it was not trained.
     """
 
     embedding: NDArray[np.float32]

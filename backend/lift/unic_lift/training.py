@@ -1,4 +1,4 @@
-"""Training of an embedding per Gaussian on contributions: ``embedding_bag`` and losses, no rasteriser in the loop."""
+"""Trains an embedding per Gaussian on contributions: ``embedding_bag`` and losses, without a rasteriser in the loop."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def train(
     progress: Progress,
     watch: Watch = unwatched,
 ) -> Trained:
-    """Return the embedding of UniC-Lift trained on the views' samples, one view a step.
+    """Return the embedding of UniC-Lift, trained on the samples of one view per step.
 
     Args:
         samples: of each view.
         means: (N, 3) float32, centres.
-        extent: of the scene, in its units; lengths among the settings are shares of it.
+        extent: of the scene, in its units; settings that are lengths are shares of it.
         settings: of the method.
         device: a torch device.
         seed: of all draws.
-        progress: told under the stage "lift".
-        watch: told as often where the current embedding is available.
+        progress: called with the stage "lift".
+        watch: called as often with a function that returns the current embedding.
     """
     chance = torch.Generator(device).manual_seed(seed)
     d = settings.dimensions
     table = start(means, d, settings.init_scale, settings.start_length * extent, chance)
     semantic = settings.lambda_semantic > 0
     if semantic:
-        # The semantic value is one more column of the table; it starts undecided.
+        # The semantic value is one more column of the table; it starts at 0.
         table = torch.cat([table, torch.zeros(len(means), 1, device=device)], 1)
     adam = RowAdam(table, settings.learning_rate)
     project = torch.eye(d, device=device)
@@ -125,7 +125,7 @@ class _View:
     """The samples of a view on the device.
 
     Attributes:
-        ids, weights, segment, edge, stands_for: as of :class:`ViewSamples`; ``edge`` is its ``boundary``.
+        ids, weights, segment, edge, stands_for: as in :class:`ViewSamples`; ``edge`` is its ``boundary``.
     """
 
     ids: Tensor
