@@ -81,3 +81,24 @@ def test_the_reference_has_every_edit() -> None:
 
 def test_the_table_of_formats_is_that_of_the_registry() -> None:
     assert f"\n{table()}\n" in (ROOT / "docs" / "formats.md").read_text()
+
+
+def test_files_that_the_architecture_lists_exist() -> None:
+    """In the list of parts, a file is below the folder that its line describes, or in the package of the list."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    listing = re.search(r"(?ms)^## Parts\n```\n(.*?)^```", text)
+    assert listing is not None
+    package, folder, listed = ROOT, ROOT, 0
+    for line in listing[1].splitlines():
+        indent, name = re.match(r"( *)([\w/]*)", line).groups()  # type: ignore[union-attr]
+        if not indent:
+            package = folder = ROOT / name if name.endswith("/") else ROOT
+        elif len(indent) == 2:
+            folder = package / name if name.endswith("/") else package
+        elif len(indent) == 4:
+            folder = folder / name
+        for path in re.findall(r"(?<![\w*/])[\w/]+\.py\b", line):
+            listed += 1
+            found = (package / path, ROOT / path, *folder.rglob(path))
+            assert any(file.is_file() for file in found), f"{path}: {line}"
+    assert listed > 100
