@@ -181,6 +181,20 @@ def parse_header(file: BinaryIO, path: Path) -> PlyData:
     return table
 
 
+def check_counts(path: Path) -> None:
+    """Refuse a PLY file that declares more rows than it has bytes, because plyfile allocates memory by its counts.
+
+    Raises:
+        BadSplats: if the header cannot be read.
+        ValueError: with the reason.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for element in parse_header(file, path):
+            if not 0 <= element.count <= size:
+                raise ValueError(f"it declares {element.count} rows of {element.name} in {size} bytes")
+
+
 def _read_header(file: BinaryIO, path: Path) -> _Header:
     """Parse and check the header; leaves ``file`` at the first byte of data."""
     table = parse_header(file, path)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyParseError
 
 from protocol.errors import BadScene, BadSplats
-from protocol.ply import parse_header
+from protocol.ply import check_counts
 
 GREY = 128
 
@@ -21,7 +21,7 @@ def read_points(file: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         BadScene: if the file cannot be read or its vertices have no position.
     """
     try:
-        _check_counts(file)
+        check_counts(file)
         vertex = PlyData.read(file)["vertex"]
         xyz = np.stack([np.asarray(vertex[axis], np.float64) for axis in "xyz"], 1)
         has_colour = all(channel in vertex for channel in ("red", "green", "blue"))
@@ -35,19 +35,6 @@ def read_points(file: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     except (PlyParseError, KeyError, ValueError, OSError, MemoryError) as error:
         raise BadScene(f"The sparse points {file} cannot be read: {error}.", "Export the points again.") from error
     return usable_points(xyz, rgb)
-
-
-def _check_counts(file: Path) -> None:
-    """Refuse a file that declares more rows than it has bytes: memory is taken by what it declares.
-
-    Raises:
-        ValueError: with the reason.
-    """
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        for element in parse_header(stream, file):
-            if not 0 <= element.count <= size:
-                raise ValueError(f"it declares {element.count} rows of {element.name} in {size} bytes")
 
 
 def usable_points(xyz: NDArray[np.float64], rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.errors import BadScene
 
 MAX_PIXELS = 1 << 28
-"""Of a frame."""
+"""Most pixels of a frame."""
 
 
 def frame_name(number: int) -> str:
@@ -51,6 +51,11 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
                     pixels = frame.to_ndarray(format="rgb24")
                 else:
                     width = max(2, round(frame.width * height / frame.height))
+                    if width * height > MAX_PIXELS:
+                        raise BadScene(
+                            f"The video {file} has frames of {frame.width} x {frame.height} pixels, which is too wide.",
+                            "Crop it.",
+                        )
                     pixels = frame.reformat(width, height, format="gray").to_ndarray()
                 # The rotation is in degrees, counterclockwise.
                 yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), np.uint8)

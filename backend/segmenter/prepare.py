@@ -129,7 +129,8 @@ def read_recipe(folder: Path, kind: str) -> Recipe:
 
 def _recipe(read: _File, kind: str) -> Recipe | None:
     sides = read.size if isinstance(read.size, _Sides) else _Sides(shortest_edge=read.size, longest_edge=read.max_size)
-    lengths = [sides.height, sides.width, sides.shortest_edge, sides.longest_edge]
+    pad = read.pad_size or _Sides()
+    lengths = [sides.height, sides.width, sides.shortest_edge, sides.longest_edge, pad.height, pad.width]
     known = [length for length in lengths if length is not None]
     divisor = read.size_divisor or 1
     if not known or not all(0 < length <= MAX_SIDE for length in [*known, divisor]):

@@ -247,7 +247,11 @@ def _gaussians(document: Document, data: memoryview, primitive: Primitive, logar
     packed = [about["extensions"][name] for name in SPZ_EXTENSIONS if name in about.get("extensions", {})]
     if packed:
         blob = _bytes(document.bufferViews[packed[0]["bufferView"]], data, path)
-        return from_ply_axes(spz.read(io.BytesIO(blob), path), SPZ_AXES)
+        splats = spz.read(io.BytesIO(blob), path)
+        # A file may show one compressed blob in many nodes; the sum of the declared counts is limited.
+        if len(splats) != document.accessors[primitive.attributes["POSITION"]].count:
+            raise BadSplats(f"{path} is a damaged GLB file: its compressed Gaussians do not match its points.", AGAIN)
+        return from_ply_axes(splats, SPZ_AXES)
     columns = {name: _values(document.accessors[i], document, data, path) for name, i in primitive.attributes.items()}
     terms = sum(name.startswith(f"{EXTENSION}:SH_DEGREE_") for name in columns)
     names = dict(zip(_coefficients(terms), range(terms), strict=False))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyParseError
 
-from protocol.errors import BadResult
-from protocol.ply import read_ply_steps
+from protocol.errors import BadResult, BadSplats
+from protocol.ply import check_counts, read_ply_steps
 from protocol.result.names import CONFIDENCE, LABEL, MAX_LABEL, SPLATS, TABLE
 from protocol.result.table import ObjectTable
 from protocol.splats import Splats
@@ -59,8 +59,9 @@ def map_rows(folder: Path, remedy: str = REMEDY) -> NDArray:
     if not path.is_file():
         raise BadResult(f"The result has no file {path}.", remedy)
     try:
+        check_counts(path)
         rows = PlyData.read(str(path), mmap="r")["vertex"].data
-    except (PlyParseError, KeyError, ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
+    except (BadSplats, PlyParseError, KeyError, ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
         raise BadResult(f"{path} cannot be read: {error}.", remedy) from error
     if LABEL not in (rows.dtype.names or ()) or rows.dtype[LABEL].kind not in "iu":
         raise BadResult(f"{path} has no integer column {LABEL}.", remedy)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyParseError
 
-from protocol.errors import BadResult
+from protocol.errors import BadResult, BadSplats
+from protocol.ply import check_counts
 
 CHANNELS = ("red", "green", "blue")
 INVENTED = "invented"
@@ -65,6 +66,7 @@ def read_mesh(path: Path) -> Mesh:
     if not path.is_file():
         raise BadResult(f"The result has no mesh {path}.", "Segment the scene again, or import the result as points.")
     try:
+        check_counts(path)
         ply = PlyData.read(str(path), known_list_len={"face": {"vertex_indices": 3, TEXCOORD: 6}})
         vertex, face = ply["vertex"].data, ply["face"].data
         vertices = np.stack([vertex[name] for name in "xyz"], axis=1).astype(np.float32)
@@ -72,6 +74,8 @@ def read_mesh(path: Path) -> Mesh:
         faces = np.asarray(face["vertex_indices"]).reshape(len(face), 3)
         invented = face[INVENTED] != 0 if INVENTED in face.dtype.names else None
         uv = face[TEXCOORD].reshape(len(face), 3, 2).astype(np.float32) if TEXCOORD in face.dtype.names else None
+    except BadSplats as error:
+        raise _not_a_mesh(path, "it has no valid PLY header") from error
     except (PlyParseError, KeyError, ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
         raise _not_a_mesh(path, str(error)) from error
     if colours.dtype != np.uint8 or faces.dtype.kind not in "iu":
@@ -93,7 +97,7 @@ def texture_path(path: Path) -> Path:
 
 
 def size_of_png(png: bytes) -> tuple[int, int] | None:
-    """Return width and height of a PNG file; None if it is none."""
+    """Return width and height of a PNG file; None if ``png`` is not one."""
     if len(png) < 24 or png[:8] != PNG:
         return None
     return struct.unpack(">II", png[16:24])

@@ -74,9 +74,14 @@ def _joined_textures(meshes: Sequence[Mesh]) -> Texture | None:
     if len(textures) == 1:
         return textures[0]
     try:
-        pictures = [Image.open(io.BytesIO(each.png)).convert("RGB") for each in textures]
+        # Only headers are read; textures are decoded one by one, because all of them may not fit in memory.
+        pictures = [Image.open(io.BytesIO(each.png)) for each in textures]
+        return _placed_side_by_side(textures, pictures)
     except OSError as error:
         raise BadResult(f"A texture of the meshes is damaged: {error}.", "Make them again: backend mesh.") from error
+
+
+def _placed_side_by_side(textures: Sequence[Texture], pictures: Sequence[Image.Image]) -> Texture:
     across = int(np.ceil(np.sqrt(len(pictures))))
     width, height = (max(getattr(each, name) for each in pictures) for name in ("width", "height"))
     down = -(-len(pictures) // across)
@@ -87,7 +92,9 @@ def _joined_textures(meshes: Sequence[Mesh]) -> Texture | None:
     for number, (texture, picture) in enumerate(zip(textures, pictures, strict=True)):
         size = (max(1, int(picture.width * share)), max(1, int(picture.height * share)))
         left, top = number % across * width, number // across * height
-        whole.paste(picture if size == picture.size else picture.resize(size), (left, top))
+        pixels = picture.convert("RGB")
+        whole.paste(pixels if size == picture.size else pixels.resize(size), (left, top))
+        picture.close()
         u, v = texture.uv[..., 0] * size[0] + left, (1 - texture.uv[..., 1]) * size[1] + top
         uv.append(np.stack([u / whole.width, 1 - v / whole.height], -1))
     file = io.BytesIO()

@@ -81,6 +81,13 @@ def test_a_turned_video_is_read_upright(tmp_path: Path) -> None:
     assert pixels[-50:].mean() < 15
 
 
+def test_frames_that_would_be_reduced_to_more_pixels_are_refused(tmp_path: Path, monkeypatch) -> None:
+    write_video(tmp_path / "a.mp4", [np.zeros((16, 640, 3), np.uint8)] * 2)
+    monkeypatch.setattr("backend.scene.videos.MAX_PIXELS", 640 * 16)
+    with pytest.raises(BadScene, match="640 x 16 pixels, which is too wide"):
+        choose_frames(tmp_path / "a.mp4", silent)
+
+
 @pytest.mark.parametrize("content", [b"", b"no video at all"])
 def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)

@@ -84,6 +84,7 @@ BAD = {
     "no mean": json.dumps({"size": 3, "image_std": [1, 1, 1]}).encode(),
     "no side": json.dumps({**NORMAL, "size": {}}).encode(),
     "a side too long": json.dumps({**NORMAL, "size": {"height": 1 << 20, "width": 9}}).encode(),
+    "padding too large": json.dumps({**NORMAL, "size": 9, "pad_size": {"height": 1 << 20, "width": 9}}).encode(),
     "a height alone": json.dumps({**NORMAL, "size": {"height": 9}}).encode(),
     "a deviation of zero": json.dumps({**NORMAL, "size": 9, "image_std": [1, 0, 1]}).encode(),
     "patches": json.dumps({**NORMAL, "size": {"shortest_edge": 9}, "do_split_image": True}).encode(),

@@ -478,6 +478,11 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         glb_with(lambda d: d["accessors"][0].update(count=2**40)),
         "declares more than 20000000 Gaussians",
     ),
+    "GLB of SPZ with another number of points": (
+        "a.glb",
+        glb_with(lambda d: [each.update(count=41) for each in d["accessors"]], name="glb-spz"),
+        "its compressed Gaussians do not match its points",
+    ),
     "GLB with a column that is shorter": (
         "a.glb",
         glb_with(lambda d: d["accessors"][3].update(count=39)),

@@ -110,7 +110,9 @@ def test_files_that_hold_no_mesh_are_refused(tmp_path: Path) -> None:
         read_mesh(path)
     write_mesh(mesh(4, 4), path)
     data = path.read_bytes()
-    for content in (b"", b"hello", data[:-1], data.replace(b"red", b"rot"), data.replace(b"uchar red", b"float red")):
+    wrong_count = data.replace(b"element vertex 4", b"element vertex 40000000000")
+    wrong_type = data.replace(b"uchar red", b"float red")
+    for content in (b"", b"hello", data[:-1], data.replace(b"red", b"rot"), wrong_type, wrong_count):
         path.write_bytes(content)
         with pytest.raises(BadResult, match="cannot be read"):
             read_mesh(path)

@@ -11,6 +11,7 @@ import trimesh
 from PIL import Image
 
 from backend.objects.mesh.stored import stored_mesh
+from protocol.errors import BadResult
 from protocol.result.meshes import Mesh, Texture, write_mesh
 from protocol.result.names import LABEL, MESHES, mesh_path
 from protocol.result.table import ObjectRow, ObjectTable
@@ -80,6 +81,10 @@ def test_textures_of_several_objects_are_put_side_by_side(tmp_path: Path) -> Non
     assert set(map(tuple, seen[12:, 2])) == {blue}
     # A mirrored mesh has its faces the other way round, and the corners of its texture with them.
     np.testing.assert_allclose(mesh.texture.uv[0, 0] * [width, height], [0.9 * 4, height - 0.1 * 2], atol=0.01)
+
+    write_mesh(box()._replace(texture=Texture(uv, png(8, 2, [blue] * 8)[:45])), mesh_path(tmp_path, 2))
+    with pytest.raises(BadResult, match="A texture of the meshes is damaged"):
+        stored_mesh(tmp_path, table(None, None), [1, 2], splats.with_columns(**{LABEL: labels}))
 
     write_mesh(box(), mesh_path(tmp_path, 2))
     with pytest.warns(UserWarning, match="Some of the objects have no texture"):
