@@ -26,6 +26,7 @@ MODULES = (
     "operators.export",
     "operators.correcting",
     "operators.search",
+    "operators.naming",
     "operators.edit_objects",
     "operators.edit_gaussians",
     "operators.edit_cleanup",

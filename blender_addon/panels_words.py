@@ -1,16 +1,18 @@
-"""The panel below the list of objects that searches by words, and the one of corrections below the Edit panel."""
+"""The panel below the list of objects that searches and names by words, and the one of corrections below Edit."""
 
 from typing import Any
 
 import bpy
 
+from .operators.naming import naming
 from .operators.search import search
+from .operators.waiting import Waiting
 from .panels import ScenePanel, draw_text
 from .settings import settings
 
 
 class SPLATLIFT_PT_words(ScenePanel, bpy.types.Panel):
-    """Search the objects that a text names."""
+    """Search the objects that a text names, and name objects from a list of words."""
 
     bl_label = "Search by Words"
     bl_parent_id = "SPLATLIFT_PT_objects"
@@ -22,11 +24,25 @@ class SPLATLIFT_PT_words(ScenePanel, bpy.types.Panel):
         row.prop(settings(context), "search", text="", icon="VIEWZOOM")
         if search.request is not None:
             row.operator("splatlift.stop_search", text="", icon="X")
-            column.progress(text=search.note or "Searching", factor=search.fraction)
         else:
             row.operator("splatlift.search", text="Search")
-        for line in search.lines:
-            draw_text(column, context, line, "NONE")
+        _draw_answer(column, context, search, "Searching")
+        column = self.layout.column(align=True)
+        row = column.row(align=True)
+        row.prop(settings(context), "names", text="", icon="FONT_DATA")
+        if naming.request is not None:
+            row.operator("splatlift.stop_naming", text="", icon="X")
+        else:
+            row.operator("splatlift.name_objects", text="Name")
+        _draw_answer(column, context, naming, "Naming")
+
+
+def _draw_answer(column: Any, context: Any, waiting: Waiting, title: str) -> None:
+    """Draw the progress of a running question, or what the last one found."""
+    if waiting.request is not None:
+        column.progress(text=waiting.note or title, factor=waiting.fraction)
+    for line in waiting.lines:
+        draw_text(column, context, line, "NONE")
 
 
 class SPLATLIFT_PT_alike(ScenePanel, bpy.types.Panel):

@@ -83,6 +83,9 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     search: bpy.props.StringProperty(
         name="Search", description='Name of an object in English, such as "green apple"', maxlen=200
     )
+    names: bpy.props.StringProperty(
+        name="Names", description='Names of objects in English with commas between them, such as "green apple, cup"'
+    )
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
     row: bpy.props.IntProperty(name="Object", description="Active row of the list")
     part_row: bpy.props.IntProperty(name="Part", description="Active row of the list of parts")

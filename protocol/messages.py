@@ -405,6 +405,8 @@ class NameObjects(Message):
     """As :func:`protocol.words.check_words` returns them."""
     model: Name | None = None
     """As in :class:`SelectText`."""
+    base: Digest | None = None
+    """The manifest of the version whose objects are named; None for the newest."""
 
 
 class Named(Message):
@@ -414,6 +416,7 @@ class Named(Message):
     """
 
     job: JobId
+    base: Digest
     named: Count
     total: Count
     version: Digest
@@ -479,6 +482,15 @@ class Corrected(Message):
     version: Digest | None = None
     """The manifest of the new version, if the change is kept, and its size in bytes."""
     size: Count = 0
+
+
+class Withdraw(Message):
+    """Client to server: the request with this id, a question about a result, needs no answer any more.
+
+    Feature "withdraw". Neither message is answered; a version that the question would have made is not kept.
+    """
+
+    request: Count
 
 
 class Working(Message):
@@ -593,6 +605,7 @@ AnyMessage = (
     | Named
     | Correct
     | Corrected
+    | Withdraw
     | Working
     | Heartbeat
     | Bye

@@ -64,6 +64,7 @@ from protocol.messages import (
     Survey,
     Sync,
     Welcome,
+    Withdraw,
 )
 from protocol.messages import Jobs as JobList
 from protocol.store import Store, reading_manifest
@@ -153,6 +154,7 @@ class Control:
 
     def _refuse(self, fault: Fault, received: Received, socket: RouterSocket) -> None:
         self.counts.refusals += 1
+        self.questions.withdraw(received.peer, received.id)
         session = self.sessions.on_control(received.peer)
         self.log.say(
             "refused",
@@ -212,6 +214,9 @@ class Control:
                 return Located(os.fsencode(self.store.root.resolve()).decode(errors="replace"))
             case Select() | SelectText() | NameObjects() | Correct():
                 self._ask(message, session, received, socket)
+                return None
+            case Withdraw():
+                self.questions.withdraw(received.peer, message.request)
                 return None
             case Bye():
                 self.drop(session)
@@ -346,10 +351,10 @@ class Control:
         """Ask about a job's result; replies are sent at once, those with a new version once that is written."""
 
         client = session.client
+        base = wanted.base if isinstance(wanted, Correct | NameObjects) else None
 
         def ask(result: Result) -> None:
-            base = (wanted.base if isinstance(wanted, Correct) else None) or result.manifest
-            stored = Stored(base, result.manifest, self.jobs.told(wanted.job, client).scene)
+            stored = Stored(base or result.manifest, result.manifest, self.jobs.told(wanted.job, client).scene)
 
             def send(message: Message, arrays: Sequence[NDArray]) -> None:
                 def send_now() -> None:
@@ -367,10 +372,10 @@ class Control:
                 granted = self._granted(version, client)
                 self._after(granted, received, socket, lambda _: self.jobs.when_written(send_now))
 
-            self.questions.ask(stored, wanted, received.arrays, send)
+            self.questions.ask(stored, wanted, received.arrays, send, received.peer, received.id)
 
+        self.questions.expect(received.peer, received.id)
         result = self._stored_result(wanted.job, client)
-        base = wanted.base if isinstance(wanted, Correct) else None
         self._after(self._with_version(result, base, client), received, socket, ask)
 
     def _with_version(

@@ -24,11 +24,10 @@ from backend.progress import Progress
 from backend.server.opened_results import OpenedResults
 from backend.server.question_loop import answer_questions
 from backend.server.question_protocol import Question, Reply
-from backend.server.store_version import store_version
-from protocol.errors import BadArgument, NotFound
+from backend.server.store_version import check_base, store_version
+from protocol.errors import BadArgument
 from protocol.messages import Correct, Corrected, Target
-from protocol.result.names import EVIDENCE
-from protocol.store import Store, read_manifest
+from protocol.store import Store
 
 OPEN = 2
 """Most results kept open: the version that was corrected, and the version that was made from it."""
@@ -57,7 +56,7 @@ class Corrector:
         assert isinstance(wanted, Correct)
         if wanted.undo == bool(wanted.constraints):
             raise BadArgument("A correction needs either constraints or an undo.", "Give exactly one of the two.")
-        self._check_base(question)
+        check_base(self.store, question.manifest, question.newest)
         opened = self.results.get(question.manifest)
         if wanted.undo:
             change = undone(opened)
@@ -78,17 +77,6 @@ class Corrector:
         rows = [(move.source, move.target, move.count, move.elsewhere, move.is_new) for move in change.moves]
         moves = np.array(rows, "<i4").reshape(-1, 5)
         return Reply(question.number, corrected, moves.tobytes() + change.rows.astype("<u4").tobytes())
-
-    def _check_base(self, question: Question) -> None:
-        """Refuse a base that is not a version of the result. All versions of a result have the same evidence file."""
-        if question.manifest == question.newest:
-            return
-        of_base, of_newest = (
-            [entry.digest for entry in read_manifest(self.store, manifest) if entry.path == EVIDENCE]
-            for manifest in (question.manifest, question.newest)
-        )
-        if not of_base or of_base != of_newest:
-            raise NotFound("The job has no such version of its result.", "Import the result again.")
 
     def _wish(self, question: Question, number: int, opened: OpenedResult) -> Wish:
         assert isinstance(question.wanted, Correct)

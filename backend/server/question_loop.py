@@ -8,22 +8,23 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
 from msgspec.structs import replace
 
-from backend.progress import Progress
+from backend.progress import Cancelled, Progress
 from backend.server.child_pipes import listen, take_stdout
-from backend.server.question_protocol import Question, Reply, pack_reply, unpack_question
-from protocol.errors import Fault, Unavailable
+from backend.server.question_protocol import Question, Reply, Withdrawal, pack_reply, unpack_line
+from protocol.errors import Fault, Refused, Unavailable
 from protocol.messages import Error, Working
 from protocol.store import Store
 
 PERIOD = 0.2
 """Least time between two reports of progress, in seconds."""
+WITHDRAWN = Error(Refused.code, "The question was withdrawn.")
 
 Answer = Callable[[Question, Progress], Reply]
 
@@ -38,12 +39,25 @@ def answer_questions(make: Callable[[Store, Path], Answer]) -> None:
     channel = take_stdout()
     folder = Path(sys.argv[-1])
     answer = make(Store(Path(sys.argv[-2])), folder)
-    questions: SimpleQueue[bytes] = SimpleQueue()
-    listen(questions.put)
+    questions: SimpleQueue[Question] = SimpleQueue()
+    withdrawn: set[int] = set()
+
+    def take(line: bytes) -> None:
+        taken = unpack_line(line)
+        if isinstance(taken, Withdrawal):
+            withdrawn.add(taken.number)
+        else:
+            questions.put(taken)
+
+    listen(take)
     while True:
-        question = unpack_question(questions.get())
-        reply = reply_to(question, answer, _teller(channel, question.number))
+        question = questions.get()
+        if question.number in withdrawn:
+            reply = Reply(question.number, WITHDRAWN)
+        else:
+            reply = reply_to(question, answer, _teller(channel, question.number, withdrawn))
         _write(channel, pack_reply(without_paths(reply, folder)))
+        withdrawn.discard(question.number)
 
 
 def reply_to(question: Question, answer: Answer, tell: Progress) -> Reply:
@@ -51,6 +65,8 @@ def reply_to(question: Question, answer: Answer, tell: Progress) -> Reply:
     begin = time.perf_counter()
     try:
         return answer(question, tell)
+    except Cancelled:
+        return Reply(question.number, WITHDRAWN)
     except Fault as fault:
         return Reply(question.number, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]))
     except OSError as error:
@@ -74,11 +90,14 @@ def without_paths(reply: Reply, folder: Path) -> Reply:
     )
 
 
-def _teller(channel: BinaryIO, number: int) -> Progress:
+def _teller(channel: BinaryIO, number: int, withdrawn: Collection[int]) -> Progress:
+    """Return what tells the server how far a question is, and ends the work on one that was withdrawn."""
     told = 0.0
 
     def tell(stage: str, fraction: float, note: str = "") -> None:
         nonlocal told
+        if number in withdrawn:
+            raise Cancelled
         if time.monotonic() - told >= PERIOD:
             told = time.monotonic()
             note = note or stage

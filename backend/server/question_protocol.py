@@ -1,7 +1,8 @@
 """The protocol between a server and its processes that answer questions about results.
 
-The server writes one question per line, as JSON. A reply is its length in four bytes, little-endian, followed by that
-many bytes of msgpack. The last reply to a question is its answer; replies before it are :class:`Working`.
+The server writes one question per line, as JSON, or the withdrawal of one. A reply is its length in four bytes,
+little-endian, followed by that many bytes of msgpack. The last reply to a question is its answer; replies before it are
+:class:`Working`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Wanted = Select | SelectText | NameObjects | Correct
 Said = Selected | Matches | Named | Corrected | Working | Error
 
 
-class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="question"):
     """A question about the stored result whose manifest has hash ``manifest``.
 
     Attributes:
@@ -47,6 +48,12 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arrays: list[bytes] = []
 
 
+class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="withdrawal"):
+    """The client that asked the question ``number`` waits no longer. The question is still answered, with anything."""
+
+    number: int
+
+
 class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is sent to the client that asked the question ``number``.
 
@@ -59,16 +66,16 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: bytes = b""
 
 
-_question = msgspec.json.Decoder(Question, strict=True)
+_line = msgspec.json.Decoder(Question | Withdrawal, strict=True)
 _reply = msgspec.msgpack.Decoder(Reply, strict=True)
 
 
-def pack_question(question: Question) -> bytes:
-    return msgspec.json.encode(question) + b"\n"
+def pack_line(line: Question | Withdrawal) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
 
 
-def unpack_question(line: bytes) -> Question:
-    return _question.decode(line)
+def unpack_line(line: bytes) -> Question | Withdrawal:
+    return _line.decode(line)
 
 
 def pack_reply(reply: Reply) -> bytes:

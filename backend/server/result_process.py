@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backend.server.child_process import ChildProcess
-from backend.server.question_protocol import Question, Reply, pack_question, take_reply
+from backend.server.question_protocol import Question, Reply, Withdrawal, pack_line, take_reply
 from protocol.errors import Refused, Unavailable
 from protocol.messages import Error, Working
 from protocol.store import Store
@@ -51,8 +51,10 @@ class ResultProcess:
         self._number = 0
         self._asked_at = 0.0
 
-    def ask(self, make: Callable[[int], Question], deliver: Deliver) -> None:
-        """Ask the question that ``make`` returns for a number; :meth:`tick` calls ``deliver`` with each reply.
+    def ask(self, make: Callable[[int], Question], deliver: Deliver) -> int:
+        """Ask the question that ``make`` returns for a number, and return that number.
+
+        :meth:`tick` calls ``deliver`` with each reply.
 
         Raises:
             Refused: if too many questions wait already.
@@ -64,7 +66,14 @@ class ResultProcess:
         self._number += 1
         self._waiting[self._number] = deliver
         self._asked_at = time.monotonic()
-        process.write(pack_question(make(self._number)))
+        process.write(pack_line(make(self._number)))
+        return self._number
+
+    def withdraw(self, number: int) -> None:
+        """Deliver no further reply to a question, and let the process end its work on it."""
+        if number in self._waiting and self._process is not None:
+            self._waiting[number] = lambda reply: None
+            self._process.write(pack_line(Withdrawal(number)))
 
     def tick(self) -> None:
         """Deliver the replies; if the process has ended or is frozen, deliver an error to each unanswered question."""

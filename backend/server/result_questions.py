@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from backend.server.question_protocol import Question, Reply, Wanted
 from backend.server.result_process import ResultProcess
 from protocol.errors import BadFrames, Refused
-from protocol.messages import Correct, Corrected, Error, Message, NameObjects, Select, SelectText
+from protocol.messages import Correct, Corrected, Error, Message, NameObjects, Select, SelectText, Working
 from protocol.store import Store
 from protocol.wire import MAX_ARRAY, MAX_ARRAYS
 
-FEATURES = ("select", "text", "names", "corrections")
+FEATURES = ("select", "text", "names", "corrections", "withdraw")
 """The features of the protocol that this module answers."""
 MOVE = 5 * 4
 """Bytes of a row of the first array of :class:`protocol.messages.Corrected`."""
@@ -61,23 +61,44 @@ class ResultQuestions:
             NameObjects: words,
             Correct: ResultProcess(store, data / "correct", corrector, "corrects", wake),
         }
+        self._asked: dict[tuple[bytes, int], tuple[ResultProcess, int] | None] = {}
 
-    def ask(self, stored: Stored, wanted: Wanted, arrays: Sequence[NDArray], send: Send) -> None:
-        """Ask about a stored result; the replies are sent from :meth:`tick`.
+    def expect(self, peer: bytes, request: int) -> None:
+        """Announce that the ``request`` of a ``peer`` will be asked, unless it is withdrawn first."""
+        self._asked[peer, request] = None
+
+    def ask(
+        self, stored: Stored, wanted: Wanted, arrays: Sequence[NDArray], send: Send, peer: bytes, request: int
+    ) -> None:
+        """Ask about a stored result for an expected request; the replies are sent from :meth:`tick`.
 
         Raises:
             Refused: if too many such questions wait already.
             Unavailable: if the process cannot be started.
         """
 
+        if (peer, request) not in self._asked:
+            return
+
         def make(number: int) -> Question:
             data = [array.tobytes() for array in arrays]
             return Question(number, stored.manifest, wanted, stored.newest, stored.scene, data)
 
         def deliver(reply: Reply) -> None:
+            if not isinstance(reply.said, Working):
+                self._asked.pop((peer, request), None)
             send(*_message(reply))
 
-        self._processes[type(wanted)].ask(make, deliver)
+        process = self._processes[type(wanted)]
+        self._asked[peer, request] = process, process.ask(make, deliver)
+
+    def withdraw(self, peer: bytes, request: int | None = None) -> None:
+        """Forget a request of a peer, or all of them; they get no answer. Unknown ones are ignored."""
+        for key in [key for key in self._asked if key[0] == peer and request in (None, key[1])]:
+            asked = self._asked.pop(key)
+            if asked is not None:
+                process, number = asked
+                process.withdraw(number)
 
     def tick(self) -> None:
         """Send the replies."""

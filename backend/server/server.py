@@ -457,6 +457,7 @@ class Server:
         if session.bulk is not None:
             self.files.forget(session.bulk)
         self.control_socket.forget(session.control)
+        self.control.questions.withdraw(session.control)
         self.sessions.drop(session)
 
     def _lost_control(self, peer: bytes) -> None:

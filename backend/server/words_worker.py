@@ -24,7 +24,7 @@ from backend.select import Opened, open_result, select_objects
 from backend.server.opened_results import OpenedResults
 from backend.server.question_loop import answer_questions
 from backend.server.question_protocol import Question, Reply
-from backend.server.store_version import store_version
+from backend.server.store_version import check_base, store_version
 from backend.words import Answer, find_words
 from backend.words.detecting import Detector
 from backend.words.models import KNOWN, load_detector
@@ -107,6 +107,7 @@ class Searcher:
         wanted = question.wanted
         assert isinstance(wanted, SelectText | NameObjects)
         words = check_words([wanted.text] if isinstance(wanted, SelectText) else wanted.words)
+        check_base(self.store, question.manifest, question.newest)
         detector = self._detector(wanted.model)
         searched = self._searched(question, tell)
         answers = find_words(words, searched.views, searched.pictures, detector, progress=tell)
@@ -139,7 +140,7 @@ class Searcher:
         finally:
             shutil.rmtree(out, ignore_errors=True)
         data = msgspec.json.encode({str(label): name for label, name in named.items()})
-        return Reply(question.number, Named(job, len(named), total, version, size), data)
+        return Reply(question.number, Named(job, question.manifest, len(named), total, version, size), data)
 
     def _detector(self, model: str | None) -> Detector:
         if model is not None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from numpy.typing import NDArray
 
 from protocol.errors import Unavailable
-from protocol.messages import Message, Working
+from protocol.messages import Message, Withdraw, Working
 
 from .connection import Connection
 from .coroutines import Steps
@@ -38,7 +38,7 @@ def ask_about_result(
     tell: Tell = lambda fraction, note: None,
     arrays: Sequence[NDArray] = (),
 ) -> Steps[tuple[M, list[NDArray]]]:
-    """Send a message and return its answer with its arrays.
+    """Send a message and return its answer with its arrays. If this is closed earlier, the server stops its work.
 
     Raises:
         Fault: the server's; BadFrames if the answer has another type.
@@ -47,11 +47,18 @@ def ask_about_result(
     dispatcher = yield from connection.connected()
     with dispatcher.conversation("control") as talk:
         yield from talk.ask(wanted, arrays)
-        while True:
-            received = talk.receive()
-            if received is None:
-                yield False
-            elif isinstance(received[0], Working):
-                tell(received[0].fraction, received[0].note)
-            else:
-                return expect(received[0], answer), received[1]
+        try:
+            while True:
+                received = talk.receive()
+                if received is None:
+                    yield False
+                elif isinstance(received[0], Working):
+                    tell(received[0].fraction, received[0].note)
+                else:
+                    return expect(received[0], answer), received[1]
+        except GeneratorExit:
+            server = connection.server
+            if server is not None and "withdraw" in server.features and not dispatcher.closed:
+                # Where the socket accepts nothing now, the server finishes the work.
+                dispatcher.send("control", Withdraw(talk.ids[-1]), (), 0)
+            raise

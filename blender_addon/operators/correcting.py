@@ -10,7 +10,6 @@ from typing import Any
 
 import bpy
 
-from protocol.errors import Unavailable
 from protocol.messages import Correct
 
 from .. import session
@@ -19,9 +18,10 @@ from ..client.selection import job_of
 from ..drawing import Draws
 from ..editing.corrected import Asked, apply_correction, check_conflicts, names_in
 from ..editing.parts import scene_of
-from ..timer import timer
 from .edit_targets import EditOperator, need_scene, need_targets
 from .reporting import Outcome, reporting
+from .versions import base_of, changed
+from .waiting import need_connection
 
 PATIENCE = 120.0
 """Seconds to wait for the server's answer; the first time it has to open the result."""
@@ -29,10 +29,6 @@ LISTED = 12
 """Most changes that the confirmation lists."""
 NOTHING = "No Gaussian changes its object"
 OUTDATED = "Label maps and meshes of changed objects were removed from the result on the server"
-
-_imported: dict[str, str] = {}
-"""The version of the result that each imported scene was before its first correction, by the id of the scene. Blender's
-undo reverts the scene's own ``version``, also to none; the server then has to go on from this one."""
 
 
 class ShowsChanges(Draws):
@@ -114,15 +110,13 @@ def take(operator: Any, scene: Any, asked: Asked | None) -> set[str]:
     """
     preview = _ask(scene, asked, take=False)
     check_conflicts(scene, preview)
-    _imported.setdefault(scene.splatlift.scene_id, preview.base)
     correction = _ask(scene, asked, take=True)
     apply_correction(scene, correction)
-    scene.splatlift.version = correction.version or ""
+    changed(scene, preview.base, correction.version or "")
     elsewhere = sum(move.count for move in correction.moves if move.elsewhere)
     count = len(correction.rows)
-    changed = f"{count:,} Gaussians changed their object, {elsewhere:,} of them elsewhere. {OUTDATED}"
-    said = changed if count else NOTHING
-    operator.report({"INFO"}, said)
+    said = f"{count:,} Gaussians changed their object, {elsewhere:,} of them elsewhere. {OUTDATED}"
+    operator.report({"INFO"}, said if count else NOTHING)
     return {"FINISHED"}
 
 
@@ -136,13 +130,10 @@ def listed(correction: Correction, scene: Any) -> list[str]:
 
 
 def _ask(scene: Any, asked: Asked | None, *, take: bool) -> Correction:
-    known = timer.known_connection
-    if known is None:
-        raise Unavailable("There is no connection to a server.", "Connect to a server first.")
+    known = need_connection()
     job = job_of(Path(bpy.path.abspath(scene.splatlift.source)))
     constraints, arrays = (asked.constraints, asked.arrays) if asked is not None else ([], [])
-    base = scene.splatlift.version or _imported.get(scene.splatlift.scene_id)
-    wanted = Correct(job, constraints, undo=asked is None, take=take, base=base)
+    wanted = Correct(job, constraints, undo=asked is None, take=take, base=base_of(scene))
     return known.start(correct(known, wanted, arrays)).result(PATIENCE)
 
 

@@ -18,7 +18,7 @@ from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
 from ..splats.collections import photographed_in_solid_views
 from ..splats.colours import labels_shown
 from ..timer import timer
-from .reporting import Outcome, reporting
+from .reporting import Outcome, push_undo, reporting
 
 FROM_PANEL = ("display", "up", "scale")
 """Properties of an import that default to the panel's values."""
@@ -152,11 +152,7 @@ def views() -> list[Any]:
 def in_one_undo_step(collection: Any) -> None:
     """As :func:`show`, and push an undo step for the import, because a timer has to do that itself."""
     show(collection)
-    window = next(iter(bpy.context.window_manager.windows), None)
-    with bpy.context.temp_override(window=window):
-        push: Any = bpy.ops.ed.undo_push
-        if push.poll():
-            push(message="Import Objects")
+    push_undo("Import Objects")
 
 
 CLASSES = (SPLATLIFT_OT_import_result, SPLATLIFT_OT_stop_import)

@@ -1,10 +1,12 @@
-"""Reports faults in Blender's interface."""
+"""Reports faults in Blender's interface, and steps of undo from timers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal
+
+import bpy
 
 from protocol.errors import Fault
 
@@ -24,3 +26,11 @@ def reporting(execute: Callable[[Any, Any], set[str]]) -> Any:
             return {"CANCELLED"}
 
     return reported
+
+
+def push_undo(message: str) -> None:
+    """Add a step of undo, which a timer has to do itself."""
+    with bpy.context.temp_override(window=next(iter(bpy.context.window_manager.windows), None)):
+        push: Any = bpy.ops.ed.undo_push
+        if push.poll():
+            push(message=message)

@@ -9,50 +9,26 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.errors import Fault, Unavailable
 from protocol.messages import Match, SelectText
 from protocol.result.names import ROW
 from protocol.words import check_word
 
-from .. import session
-from ..client.request import Request
 from ..client.selection import TextSelection, job_of, select_text
 from ..editing.columns import read_column
 from ..editing.corrected import names_in
 from ..editing.modes import outside_edit_mode
 from ..editing.parts import parts_of, pieces_of
 from ..settings import settings
-from ..timer import timer
 from .edit_objects import show_only
 from .edit_targets import need_scene
 from .reporting import Outcome, reporting
+from .waiting import Waiting, need_connection
 
 LISTED = 8
 """Most objects that the panel lists with their scores."""
 
 
-class Search:
-    """The running search and the last answer, as the panel shows them.
-
-    Attributes:
-        request: the running search, or None.
-        fraction, note: its progress.
-        lines: what the last search found, or why it failed.
-    """
-
-    def __init__(self) -> None:
-        self.request: Request[TextSelection] | None = None
-        self.fraction = 0.0
-        self.note = ""
-        self.lines: list[str] = []
-
-    def tell(self, fraction: float, note: str) -> None:
-        """Show how far the search is."""
-        self.fraction, self.note = fraction, note
-        timer.redraw()
-
-
-search = Search()
+search: Waiting[TextSelection] = Waiting("A search is running", "Search")
 """The one that the panel shows."""
 
 
@@ -61,43 +37,30 @@ class SPLATLIFT_OT_search(bpy.types.Operator):
 
     bl_idname = "splatlift.search"
     bl_label = "Search"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        known = timer.known_connection
-        if not session.scenes():
-            cls.poll_message_set("Import a result first")
-        elif known is None or known.state != "connected":
-            cls.poll_message_set("Connect to a server first")
-        elif search.request is not None:
-            cls.poll_message_set("A search is running")
-        else:
-            return True
-        return False
+        refusal = search.refusal()
+        if refusal:
+            cls.poll_message_set(refusal)
+        return not refusal
 
     @reporting
     def execute(self, context: Any) -> set[str]:
         scene = need_scene(context)
-        known = timer.known_connection
-        if known is None:
-            raise Unavailable("There is no connection to a server.", "Connect to a server first.")
+        known = need_connection()
         word = check_word(settings(context).search)
         wanted = SelectText(job_of(Path(bpy.path.abspath(scene.splatlift.source))), word)
         steps = select_text(known, wanted, search.tell)
-        search.lines, search.fraction, search.note = [], 0.0, ""
-        if bpy.app.background:
-            search.lines = _shown(scene, word, known.start(steps).result())
+        search.ask(known, steps, scene, lambda there, found: _shown(there, word, found))
+        if search.lines:
             self.report({"INFO"}, search.lines[0])
-            return {"FINISHED"}
-        scene_id = scene.splatlift.scene_id
-        search.request = known.start(steps, lambda request: _finish(scene_id, word, request))
-        timer.start()
         return {"FINISHED"}
 
 
 class SPLATLIFT_OT_stop_search(bpy.types.Operator):
-    """Stop waiting for the search. The server finishes it"""
+    """Stop the search"""
 
     bl_idname = "splatlift.stop_search"
     bl_label = "Cancel"
@@ -108,22 +71,8 @@ class SPLATLIFT_OT_stop_search(bpy.types.Operator):
         return search.request is not None
 
     def execute(self, context: Any) -> Outcome:
-        if search.request is not None:
-            search.request.stop()
-        search.request = None
-        timer.redraw()
+        search.stop()
         return {"FINISHED"}
-
-
-def _finish(scene_id: str, word: str, request: Request[TextSelection]) -> None:
-    search.request = None
-    try:
-        answer = request.answer
-        scene = next((each for each in session.scenes() if each.splatlift.scene_id == scene_id), None)
-        search.lines = ["The scene was removed"] if scene is None else _shown(scene, word, answer)
-    except Fault as fault:
-        search.lines = [str(fault)]
-    timer.redraw()
 
 
 def _shown(scene: Any, word: str, answer: TextSelection) -> list[str]:

@@ -62,6 +62,18 @@ def tick_until(done: Any, patience: float = 20.0) -> None:
         timer.tick()
 
 
+class Windowed:
+    """The module bpy of a Blender with a window."""
+
+    app = SimpleNamespace(background=False)
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
 class Layout:
     """A layout that takes what a panel draws, and refuses what Blender would refuse."""
 

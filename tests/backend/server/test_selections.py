@@ -25,7 +25,9 @@ SLOW = """
 import sys, time
 from backend.server.question_protocol import *
 for line in sys.stdin.buffer:
-    question = unpack_question(line)
+    question = unpack_line(line)
+    if isinstance(question, Withdrawal):
+        continue
     time.sleep(1.0)
     selected = Selected(question.wanted.job, 2, 9)
     sys.stdout.buffer.write(pack_reply(Reply(question.number, selected, bytes([0b10000000, 0b10000000]))))

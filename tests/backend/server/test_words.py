@@ -19,7 +19,10 @@ from backend.server.words_worker import Searcher
 from backend.words.models import KNOWN
 from protocol.coroutines import finish
 from protocol.errors import BadArgument, BadFrames, NotFound, Unavailable
-from protocol.messages import MAJOR, Error, Matches, Named, NameObjects, SelectText, Working
+from protocol.messages import MAJOR, Error, Matches, Named, NameObjects, SelectText, Withdraw, Working
+from protocol.ply import write_ply
+from protocol.result.gaussians import read_splats
+from protocol.result.names import SPLATS
 from protocol.result.table import read_table
 from protocol.store import Store, read_manifest
 from tests.backend.select.test_selection import made
@@ -115,10 +118,18 @@ def test_names_are_a_new_version(store: Store, manifest: str, tmp_path: Path) ->
     entries = read_manifest(store, reply.said.version)
     store.checkout(entries, tmp_path / "out")
     assert [row.name for row in read_table(tmp_path / "out").objects] == ["Object 1", "small ball"]
+    assert reply.said.base == manifest
     before = {entry.path: entry.digest for entry in read_manifest(store, manifest)}
     assert [entry.path for entry in entries if entry.digest != before[entry.path]] == ["objects.json"]
     store.checkout(read_manifest(store, manifest), tmp_path / "old")
     assert [row.name for row in read_table(tmp_path / "old").objects] == ["Object 1", "Object 2"]
+    earlier = Question(9, manifest, wanted, reply.said.version, "a" * 64)
+    assert isinstance(searcher(earlier, quiet).said, Named)
+    folder = write_seen(tmp_path / "other")
+    write_ply(read_splats(folder).pick(np.arange(9)), folder / SPLATS)
+    other, _ = finish(store_result(store, folder))
+    with pytest.raises(NotFound, match="no such version"):
+        searcher(Question(10, other, wanted, manifest, "a" * 64), quiet)
 
 
 def test_words_over_the_wire(tmp_path: Path, connect) -> None:
@@ -146,6 +157,43 @@ def test_words_over_the_wire(tmp_path: Path, connect) -> None:
             client.ask(SelectText(job, "cup", "owner/name"), Matches)
         with pytest.raises(NotFound):
             client.ask(SelectText(uuid.uuid4().hex, "cup"), Matches)
+    finally:
+        served.stop()
+
+
+ENDLESS = """
+import time
+from backend.server.question_loop import answer_questions
+from backend.server.question_protocol import Reply
+from protocol.messages import Matches
+
+def answer(question, tell):
+    while question.wanted.text == "cup":
+        time.sleep(0.02)
+        tell("words", 0.5, "looking")
+    return Reply(question.number, Matches(question.wanted.job, question.wanted.text, 0, [], 0, True, 0, 0))
+
+answer_questions(lambda store, folder: answer)
+"""
+
+
+def test_a_search_that_is_withdrawn_or_whose_client_left_makes_room_for_others(tmp_path: Path, connect) -> None:
+    served = Serving(tmp_path / "data", searcher_command=(sys.executable, "-c", ENDLESS))
+    try:
+        client: Client = connect(served)
+        assert "withdraw" in client.welcome.features
+        job = finished(client, tmp_path, f"copy {write_seen(tmp_path / 'made')}")
+        with Client(served.address) as other:
+            other.attach()
+            given_up, left = client.send(SelectText(job, "cup")), other.send(SelectText(job, "cup"))
+            while client.receive(patience=60)[2] != given_up:
+                pass
+            waiting = client.send(SelectText(job, "cup"))
+            for id in (given_up, waiting, given_up, 12345):
+                client.send(Withdraw(id))
+            while other.receive(patience=60)[2] != left:
+                pass
+        assert client.ask(SelectText(job, "plate"), Matches).text == "plate"
     finally:
         served.stop()
 

@@ -11,12 +11,12 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon.operators import search as searching  # noqa: E402
+from blender_addon.operators import waiting  # noqa: E402
 from blender_addon.operators.search import search  # noqa: E402
 from blender_addon.timer import timer  # noqa: E402
 from protocol.errors import Unavailable  # noqa: E402
 from protocol.messages import Match, Matches, SelectText, Working  # noqa: E402
-from tests.blender.addon import answering, draw, registered, says  # noqa: E402
+from tests.blender.addon import Windowed, answering, draw, registered, says  # noqa: E402
 from tests.blender.clumps import REAL, write_clumps  # noqa: E402
 from tests.blender_addon.client.mock_server import Stage  # noqa: E402
 
@@ -90,11 +90,11 @@ def test_with_a_window_the_search_goes_on_while_blender_does(stage: Stage, monke
     server = stage.server
     assert server is not None
     bpy.context.scene.splatlift.search = "green plant"
-    monkeypatch.setattr(searching, "bpy", _Windowed(bpy))
+    monkeypatch.setattr(waiting, "bpy", Windowed(bpy))
     assert OPS.search() == {"FINISHED"}
     assert not OPS.search.poll()
     drawn = draw("SPLATLIFT_PT_words")
-    assert drawn[1:] == ["<splatlift.stop_search>", "{Searching}"]
+    assert drawn[1:3] == ["<splatlift.stop_search>", "{Searching}"]
     stage.play(lambda: search.request is None)
     assert selected() == ["plant"]
     server.answers[SelectText] = lambda wanted: None
@@ -111,7 +111,7 @@ def test_a_failed_search_is_said_in_the_panel(stage: Stage, monkeypatch: pytest.
     assert server is not None
     server.answers[SelectText] = refuse
     bpy.context.scene.splatlift.search = "cup"
-    monkeypatch.setattr(searching, "bpy", _Windowed(bpy))
+    monkeypatch.setattr(waiting, "bpy", Windowed(bpy))
     OPS.search()
     stage.play(lambda: search.request is None)
     assert search.lines == ["The server cannot find objects by words. Install it."]
@@ -124,19 +124,3 @@ def test_bad_words_are_refused_before_they_are_sent(stage: Stage, text: str, sen
         OPS.search(*REAL)
     assert stage.server is not None
     assert not [each for each in stage.server.heard if isinstance(each, SelectText)]
-
-
-class _App:
-    background = False
-
-
-class _Windowed:
-    """The module bpy of a Blender with a window."""
-
-    app = _App()
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from blender_addon.client.coroutines import Steps
 from blender_addon.client.correction import Correction, Move, bits_of, correct, correct_and_renew
 from blender_addon.client.naming import name_objects
+from blender_addon.client.request import Request
 from blender_addon.client.selection import TextSelection, select_text
 from protocol.errors import BadArgument, BadFrames, Refused, Unavailable
 from protocol.manifest import digest_of, pack_manifest
@@ -29,6 +30,7 @@ from protocol.messages import (
     Result,
     SelectText,
     Target,
+    Withdraw,
     Working,
 )
 from tests.blender_addon.client.mock_server import MockServer, Stage
@@ -215,8 +217,9 @@ def test_names_renew_the_folder(stage: Stage, folder: Path) -> None:
     server(stage).features = ["names"]
     stage.connection.close()
     stage.connect()
+    first = server(stage).results[JOB].manifest
     after = version(stage, objects_json=b"named", splats_ply=b"splats")
-    named = Named(JOB, 1, 3, after.manifest, after.size)
+    named = Named(JOB, BASE, 1, 3, after.manifest, after.size)
     for names, sentence in ((b"{", "cannot be read"), (b'{"0": "cup"}', "cannot be read"), (b"{}", "declared 1")):
         answered(stage, NameObjects, (named, [np.frombuffer(names, np.uint8)]))
         with pytest.raises(BadFrames, match=sentence):
@@ -225,4 +228,33 @@ def test_names_renew_the_folder(stage: Stage, folder: Path) -> None:
     answered(stage, NameObjects, (Working(0.5), []), (named, [np.frombuffer(b'{"2": "cup"}', np.uint8)]))
     steps = name_objects(stage.connection, stage.job_list.cache, NAMING, lambda fraction, note: None)
     assert finished(stage, steps) == {2: "cup"}
+    assert {each.base for each in heard(stage) if isinstance(each, NameObjects)} == {first}
     assert (folder / "objects.json").read_bytes() == b"named"
+
+
+def test_a_request_that_is_stopped_is_withdrawn(stage: Stage) -> None:
+    connected(stage, "text", "withdraw")
+    answered(stage, SelectText, (Working(0.5, "view 2"), []))
+    told: list[str] = []
+
+    def search() -> Request[TextSelection]:
+        told.clear()
+        steps = select_text(stage.connection, SelectText(JOB, "cup"), lambda fraction, note: told.append(note))
+        request = stage.connection.start(steps)
+        stage.play(lambda: told)
+        return request
+
+    def withdrawals() -> int:
+        return sum(isinstance(each, Withdraw) for each in heard(stage))
+
+    request = search()
+    request.stop()
+    stage.play(withdrawals)
+    with pytest.raises(Unavailable, match="before the server answered"):
+        _ = request.answer
+    server(stage).features = ["text"]
+    stage.connection.close()
+    stage.connect()
+    search().stop()
+    stage.pass_time(2)
+    assert withdrawals() == 1, "an older server does not know the message"
