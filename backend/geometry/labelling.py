@@ -12,6 +12,12 @@ from backend.geometry.parts import Joining, join, merge_weak
 from backend.geometry.planes import Plane, bounding_planes
 from backend.geometry.surface import Samples, Voxels, voxels
 
+FEWEST_SAMPLES = 10
+"""Samples of an object in a view below which the view does not tell whether it shows all of the object."""
+BORDER = 0.2
+"""Samples at the border of the image, over the root of all samples of an object in a view, above which the image cuts
+it off."""
+
 
 @dataclass(frozen=True)
 class GeometrySettings:
@@ -29,6 +35,8 @@ class GeometrySettings:
             lower parts are noise of an untextured floor.
         support: least number of views that four fifths of an object's samples come from, or a tenth of all views if
             that is less; parts that fewer views show float in front of a camera.
+        whole: least share of the views of an object that show all of it. A surface that the image cuts off in nearly
+            every view, such as a wall behind the scene, is background.
         concave, contrast, reach: see :class:`backend.geometry.parts.Joining`.
     """
 
@@ -41,6 +49,7 @@ class GeometrySettings:
     least_points: int = 3
     rise: float = 7.0
     support: int = 6
+    whole: float = 0.15
     concave: float = 4.0
     contrast: float = 2.0
     reach: float = 1.8
@@ -53,7 +62,7 @@ def label_samples(
     surface = voxels(samples, least)
     rng = np.random.default_rng(seed)
     planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, rng, noisy=True)
-    part = supported(samples, surface, objects_of(surface, planes, how), how.support)
+    part = supported(samples, surface, objects_of(surface, planes, how), how.support, how.whole)
     labels, share = vote(samples, surface, part, gaussians)
     labels[np.bincount(labels)[labels] < how.fewest] = 0
     return labels, share
@@ -86,22 +95,28 @@ def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) 
     return part
 
 
-def supported(samples: Samples, surface: Voxels, part: NDArray[np.int64], support: int) -> NDArray[np.int64]:
-    """Return (V,) the object of each voxel from 1, without those that few views show.
+def supported(
+    samples: Samples, surface: Voxels, part: NDArray[np.int64], support: int, whole: float
+) -> NDArray[np.int64]:
+    """Return (V,) the object of each voxel from 1, without those that few views show, or that few show whole.
 
     Args:
         part: (V,) int64, the object of each voxel from 1; 0 for the background.
-        support: see :class:`GeometrySettings`.
+        support, whole: see :class:`GeometrySettings`.
     """
-    if samples.views is None or not part.any():
+    if samples.views is None or samples.at_border is None or not part.any():
         return part
     used = surface.of_sample >= 0
     views, parts = int(samples.views.max(initial=0)) + 1, int(part.max()) + 1
     code = part[surface.of_sample[used]] * views + samples.views[used]
-    counts = -np.sort(-np.bincount(code, minlength=parts * views).reshape(parts, views), axis=1)
-    reached = np.cumsum(counts, axis=1)
+    counts = np.bincount(code, minlength=parts * views).reshape(parts, views)
+    reached = np.cumsum(-np.sort(-counts, axis=1), axis=1)
     needed = np.count_nonzero(reached < 0.8 * reached[:, -1:], axis=1) + 1
-    kept = needed >= min(support, views / 10)
+    at_border = np.bincount(code, samples.at_border[used], parts * views).reshape(parts, views)
+    shown = counts >= FEWEST_SAMPLES
+    # Noise of the depth scatters single samples; a square has about 4 sqrt(n) of its n samples at its outline.
+    cut = at_border > BORDER * np.sqrt(counts)
+    kept = (needed >= min(support, views / 10)) & ((shown & ~cut).sum(1) >= whole * shown.sum(1))
     kept[0] = False
     return np.where(kept, np.cumsum(kept), 0)[part]
 

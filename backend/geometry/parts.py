@@ -7,6 +7,7 @@ weight, because voxels across it are not neighbours.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,10 +119,13 @@ def merge_weak(
     size = np.bincount(group)
     stands = np.bincount(group, grounded)
     into = np.arange(len(size))
-    waiting = {int(part) for part in np.flatnonzero(size)}
+    waiting = [(int(size[part]), int(part)) for part in np.flatnonzero(size)]
+    heapq.heapify(waiting)
     while waiting:
-        part = min(waiting, key=lambda each: (size[each], each))
-        waiting.remove(part)
+        count, part = heapq.heappop(waiting)
+        # A part that has grown waits again, so its earlier entry is outdated.
+        if count != size[part]:
+            continue
         near = beside.get(part)
         if not near:
             continue
@@ -129,13 +133,15 @@ def merge_weak(
         border = near[other] / min(size[part], size[other]) ** 0.5
         if size[part] >= smallest and border < (GROWN if stands[part] >= GROUNDED else LEANING):
             continue
-        into[into == part] = other
+        into[part] = other
         size[other] += size[part]
         stands[other] += stands[part]
-        waiting.add(other)
+        heapq.heappush(waiting, (int(size[other]), other))
         for third, count in beside.pop(part).items():
             del beside[third][part]
             if third != other:
                 beside[third][other] = beside[third].get(other, 0) + count
                 beside[other][third] = beside[other].get(third, 0) + count
+    while not np.array_equal(into, into[into]):
+        into = into[into]
     return into[group]

@@ -57,6 +57,7 @@ class Samples(NamedTuple):
         weights: (P, k) float32, their contributions.
         spacing: scene units, the edge of a voxel that contains several points.
         views: (P,) int32, number of the camera; None without cameras.
+        at_border: (P,) bool, whether the pixel is at the border of its image; None without cameras.
     """
 
     points: NDArray[np.float64]
@@ -67,6 +68,7 @@ class Samples(NamedTuple):
     weights: NDArray[np.float32]
     spacing: float
     views: NDArray[np.int32] | None = None
+    at_border: NDArray[np.bool_] | None = None
 
 
 class Voxels(NamedTuple):
@@ -123,13 +125,15 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
                 ids,
                 weights,
                 np.full(len(points), number, np.int32),
+                _at_border(camera, pixels[solid]),
             )
         )
         footprints.append(depth / camera.K[0, 0])
-    points, shown, outward, depths, ids, weights, seen = (np.concatenate(column) for column in zip(*parts, strict=True))
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    points, shown, outward, depths, ids, weights, seen, at_border = columns
     footprint = np.concatenate(footprints)
     spacing = PIXELS_PER_VOXEL * float(np.median(footprint)) if len(footprint) else 0.0
-    return Samples(points, shown, outward, depths, ids, weights, spacing, seen)
+    return Samples(points, shown, outward, depths, ids, weights, spacing, seen, at_border)
 
 
 def centre_samples(splats: Splats) -> Samples:
@@ -198,8 +202,21 @@ def _reduced(camera: Camera) -> Camera:
     return camera.resized(max(1, round(factor * camera.width)), max(1, round(factor * camera.height)))
 
 
+def _step(camera: Camera) -> int:
+    """Return the distance of sampled pixels."""
+    return max(1, int(np.sqrt(camera.width * camera.height / PIXELS)))
+
+
+def _at_border(camera: Camera, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (P,) bool, whether a pixel is in the first or last row or column of the grid."""
+    step = _step(camera)
+    row, column = np.divmod(pixels, camera.width)
+    near = (row < step) | (row >= camera.height - step)
+    return near | (column < step) | (column >= camera.width - step)
+
+
 def _grid(camera: Camera) -> NDArray[np.int64]:
-    step = max(1, int(np.sqrt(camera.width * camera.height / PIXELS)))
+    step = _step(camera)
     rows, columns = np.arange(step // 2, camera.height, step), np.arange(step // 2, camera.width, step)
     return (rows[:, None] * camera.width + columns).ravel()
 

@@ -113,6 +113,7 @@ def samples_of(points: NDArray, normals: NDArray, views: NDArray) -> Samples:
         np.ones((n, 1), np.float32),
         0.03,
         views.astype(np.int32),
+        np.zeros(n, bool),
     )
 
 
@@ -143,12 +144,26 @@ def test_what_few_views_show_is_no_object() -> None:
     samples = samples_of(points, np.zeros((5000, 3)), views)
     surface = voxels(samples)
     part = 1 + (surface.points[:, 0] > 0.5).astype(np.int64)
-    kept = supported(samples, surface, part, 6)
+    kept = supported(samples, surface, part, 6, 0.0)
     np.testing.assert_array_equal(kept, np.where(part == 1, 1, 0))
-    np.testing.assert_array_equal(supported(samples._replace(views=None), surface, part, 6), part)
+    np.testing.assert_array_equal(supported(samples._replace(views=None), surface, part, 6, 0.0), part)
     # Of 20 views, two are a tenth.
     few = samples._replace(views=np.minimum(views, 19).astype(np.int32))
-    np.testing.assert_array_equal(supported(few, surface, part, 6), part)
+    np.testing.assert_array_equal(supported(few, surface, part, 6, 0.0), part)
+
+
+def test_what_no_view_shows_whole_is_background() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([box((0, 0, 0), 0.2, rng), box((1, 0, 0), 0.2, rng), box((2, 0, 0), 0.2, rng)])
+    box_of_sample, views = np.repeat([0, 1, 2], 2500), rng.integers(0, 40, 7500)
+    # The image cuts off the first box in one view of four, the second in all but one of ten.
+    cut = np.where(box_of_sample == 0, views % 4 == 0, (box_of_sample == 1) & (views % 10 > 0))
+    samples = samples_of(points, np.zeros((7500, 3)), views)._replace(at_border=cut & (rng.random(7500) < 0.2))
+    surface = voxels(samples)
+    part = 1 + np.rint(surface.points[:, 0]).astype(np.int64)
+    np.testing.assert_array_equal(supported(samples, surface, part, 6, 0.0), part)
+    kept = supported(samples, surface, part, 6, GeometrySettings().whole)
+    np.testing.assert_array_equal(kept, np.array([0, 1, 0, 2])[part])
 
 
 def test_a_concave_fold_parts_and_a_convex_one_does_not() -> None:
