@@ -35,7 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Lift inconsistent 2D masks to one label per Gaussian, and hand each object to Blender.",
+    help="Lift inconsistent 2D masks to one label per Gaussian, for separate objects in Blender.",
 )
 
 SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="Scene folder, folder of photographs, or video.")]
@@ -350,11 +350,13 @@ def mesh(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A result folder.")],
     objects: Annotated[list[str], typer.Argument(metavar="OBJECT...", help="Ids or names from objects.json, or all.")],
     watertight: Annotated[
-        bool, typer.Option("--watertight", help="Close surfaces where no camera saw them, for print and physics.")
+        bool,
+        typer.Option("--watertight", help="Close surfaces in regions that no camera saw, for printing and physics."),
     ] = False,
     triangles: Annotated[int, typer.Option(metavar="N", help="Largest number of triangles of a mesh.")] = 40_000,
     textures: Annotated[
-        bool, typer.Option("--textures", help="Bake a texture of each mesh, besides the colours of its vertices.")
+        bool,
+        typer.Option("--textures", help="Bake a texture of each mesh, in addition to the colours of its vertices."),
     ] = False,
     scene: Annotated[
         Path | None, typer.Option(help="Scene folder with the photographs for the colours. Default: rendered images.")
@@ -402,7 +404,7 @@ def fill(
     out: Annotated[Path, typer.Option(help="The new result folder.")],
     device: Device = "auto",
 ) -> None:
-    """Fill the holes that objects leave in the surfaces they stand on when they are taken away."""
+    """Fill the holes beneath objects in the surfaces they stand on."""
     from backend.objects.fill import fill as run
     from backend.terminal import progress_bars
 
@@ -433,7 +435,7 @@ def select(
     out: Annotated[Path | None, typer.Option(help="Folder for selection.ply and a mask of every view.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Select the object at a pixel, of a Gaussian, or that a text names."""
+    """Select an object by a pixel, a Gaussian or a text."""
     from backend.select import open_result, select_gaussian, select_objects, select_pixel
     from backend.select.write import check_empty, describe, write_selection
     from backend.terminal import progress_bars
@@ -539,8 +541,8 @@ def correct(
             metavar="TARGET...", help="Ids or names from objects.json, or Gaussians by their row in splats.ply: @12,40."
         ),
     ] = None,
-    here: Annotated[bool, typer.Option("--here", help="Leave similar mistakes elsewhere as they are.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take the last correction back.")] = False,
+    here: Annotated[bool, typer.Option("--here", help="Do not correct similar mistakes elsewhere.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last correction.")] = False,
     corrections: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Use the corrections.json of another result of this capture.")
     ] = None,
@@ -558,9 +560,9 @@ def correct(
     if (kind is not None) + undo + (corrections is not None) != 1:
         raise BadArgument("Exactly one kind of correction is needed.", "Give KIND, --undo or --corrections.")
     if here and kind is None:
-        raise BadArgument("--here does nothing without KIND.", "Remove it.")
+        raise BadArgument("--here has no effect without KIND.", "Remove it.")
     if scene is not None and not apply:
-        raise BadArgument("--scene does nothing without --apply.", "Remove it, or add --apply.")
+        raise BadArgument("--scene has no effect without --apply.", "Remove it, or add --apply.")
     if scene is not None:
         photographed(scene, read_cameras(folder), folder)
     if undo:
@@ -630,7 +632,7 @@ def serve(
     from backend.server.server import serve as run
 
     if ray_address is not None and executor != "ray":
-        raise BadArgument("--ray-address does nothing without --executor ray.", "Add it, or remove --ray-address.")
+        raise BadArgument("--ray-address has no effect without --executor ray.", "Add it, or remove --ray-address.")
 
     run(
         bind=bind,
@@ -656,14 +658,16 @@ def status(
     pairing: Annotated[
         str | None,
         typer.Option(
-            envvar="SPLATLIFT_PAIRING", metavar="STRING", help="For --server: the pairing string, where it encrypts."
+            envvar="SPLATLIFT_PAIRING",
+            metavar="STRING",
+            help="For --server: the pairing string of an encrypted server.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Print what a server does: jobs, clients, disk, and since when it runs.
+    """Print the status of a server: jobs, clients, disk space and start time.
 
-    Exit status: 0 if a server runs, 1 if none runs on the data folder, 2 if it does not answer.
+    Exit status: 0 if a server runs, 1 if no server runs on the data folder, 2 if it does not answer.
     """
     from backend.server import status as look
     from protocol.pairing import parse
@@ -695,15 +699,15 @@ def pairing(
 ) -> None:
     """Print the secret pairing string that Blender on another machine needs to connect to this server.
 
-    Clients with strings of their own do not see the jobs and files of one another.
+    Clients with separate strings cannot see each other's jobs and files.
     """
     from backend.server import pairing_strings as strings
 
     folder = data or _data_folder()
     if (name is not None) + (revoke is not None) + list_all > 1:
-        raise BadArgument("--for, --revoke and --list exclude one another.", "Give one of them.")
+        raise BadArgument("--for, --revoke and --list exclude each other.", "Give one of them.")
     if renew and (revoke is not None or list_all):
-        raise BadArgument("--renew has no meaning with --revoke or --list.", "Remove it.")
+        raise BadArgument("--renew has no effect with --revoke or --list.", "Remove it.")
     if list_all:
         for line in strings.listed(folder):
             typer.echo(line)
@@ -725,9 +729,9 @@ def check_store(
         typer.Argument(help="Folder of a server (--data), or a store alone, such as the cache of the add-on."),
     ] = None,
 ) -> int:
-    """Check what a stopped server keeps, and remove damaged files so that they are sent again.
+    """Check the files and jobs of a stopped server, and remove damaged files so that they are sent again.
 
-    Exit status: 0 if nothing is wrong, 1 if something was wrong, 2 if the folder cannot be checked or mended.
+    Exit status: 0 without problems, 1 if there were problems, 2 if the folder cannot be checked or repaired.
     """
     from backend.server.check import check as run
 

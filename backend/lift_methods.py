@@ -10,7 +10,7 @@ METHODS: tuple[MethodInfo, ...] = (
     MethodInfo(
         "consensus",
         "Consensus of masks",
-        "No training. Groups of Gaussians are joined where most masks show them as one object.",
+        "No training. Groups of Gaussians are joined if most masks show them as one object.",
     ),
     MethodInfo(
         "unic-lift",

@@ -66,13 +66,13 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
     colour: bpy.props.FloatVectorProperty(name="Colour", size=3, min=0, max=1, subtype="COLOR_GAMMA")
     count: bpy.props.IntProperty(name="Gaussians", description="Number of imported Gaussians")
     confidence: bpy.props.FloatProperty(name="Confidence", min=0, max=1)
-    is_checked: bpy.props.BoolProperty(name="Checked", description="Whether a person has looked at the object")
+    is_checked: bpy.props.BoolProperty(name="Checked", description="Whether the user has checked the object")
     level: bpy.props.EnumProperty(
         name="Level",
         description="What is listed, coloured, clicked and edited. Objects without parts are the same at both levels",
         items=(
             ("WHOLE", "Objects", "Whole objects with all their parts"),
-            ("PART", "Parts", "The parts of objects, and objects that have none"),
+            ("PART", "Parts", "The parts of objects, and objects without parts"),
         ),
         update=lambda self, context: paint(self.id_data),
     )

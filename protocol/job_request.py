@@ -167,7 +167,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         bool,
         Meta(
             title="Textures",
-            description="Bake a texture of each mesh from the photographs, besides the colours of its vertices.",
+            description="Bake a texture of each mesh from the photographs, in addition to the colours of its vertices.",
             extra={"feature": TEXTURES},
         ),
     ] = False
@@ -222,7 +222,7 @@ def has_effect(name: str, *, splats: bool, refine: bool) -> bool:
 
 
 def check(request: JobRequest) -> None:
-    """Refuse values that are out of range, and options that exclude one another.
+    """Refuse values that are out of range, and options that exclude each other.
 
     Raises:
         BadArgument: with the option and its allowed values.
@@ -246,7 +246,7 @@ def check(request: JobRequest) -> None:
             f"Remove {_listed(useless)}, or the splats.",
         )
     if request.textures and not request.meshes:
-        raise BadArgument("Textures are of meshes, and no meshes are made.", "Remove --textures or --no-meshes.")
+        raise BadArgument("Textures need meshes, but no meshes are made.", "Remove --textures or --no-meshes.")
     if both := sorted(set(request.background_ids) & set(request.void_ids)):
         raise BadArgument(
             f"The mask id {both[0]} is given as background and as void.", "Give it once, as background or as void."

@@ -123,7 +123,7 @@ def correct(folder: Path, kind: Kind, targets: Sequence[str], *, here: bool = Fa
 
     Raises:
         BadResult: if the folder is not a result that can be corrected. NotFound: if it lacks a target. BadArgument: if
-            the correction contradicts another one or does nothing.
+            the correction contradicts another one or has no effect.
     """
     opened = open_corrected(folder)
     _check_count(kind, len(targets))
@@ -145,7 +145,7 @@ def correct_opened(opened: OpenedResult, wishes: Sequence[Wish]) -> Change:
 
     Raises:
         NotFound: if an object is gone. BadArgument: if there are no such Gaussians, or a correction contradicts another
-            one or does nothing.
+            one or has no effect.
     """
     corrections = []
     for wish in wishes:

@@ -103,7 +103,7 @@ class State:
             (R,) int32, the labels after the correction itself, before what follows elsewhere.
 
         Raises:
-            BadArgument: if it contradicts an earlier one or does nothing; then nothing is changed. NotFound: if an
+            BadArgument: if it contradicts an earlier one or has no effect; then nothing is changed. NotFound: if an
                 object that it names is gone.
         """
         correction = anchored.correction
@@ -111,7 +111,7 @@ class State:
         self._check(correction, labels)
         if correction.kind == "own" and self.is_done(anchored):
             raise BadArgument(
-                f"Correction {len(self.taken) + 1} ({correction.title}) does nothing: the place is most of an object.",
+                f"Correction {len(self.taken) + 1} ({correction.title}) has no effect: the place is most of an object.",
                 "Choose a smaller part of it.",
             )
         before, proposals = self.label, self._proposals(anchored, labels)
@@ -144,9 +144,9 @@ class State:
                 name = correction.places[place].name
                 raise NotFound(f"{number} names {name}, which is no longer an object.", "Remove the correction.")
         if correction.kind == "two" and labels[0] != labels[1]:
-            raise BadArgument(f"{number} does nothing: the two places are two objects already.")
+            raise BadArgument(f"{number} has no effect: the two places are two objects already.")
         if correction.kind in ("one", "there") and labels[0] == labels[1]:
-            raise BadArgument(f"{number} does nothing: both places are one object already.")
+            raise BadArgument(f"{number} has no effect: both places are one object already.")
 
     def _label_at(self, regions: NDArray[np.int64]) -> int:
         """Return the label of most Gaussians of some regions; ties go to the lowest."""

@@ -211,13 +211,13 @@ def fill_one(
     finite = np.isfinite(splats.means).all(1) & np.isfinite(splats.scales).all(1)
     own, source = own & finite, source & finite
     if np.count_nonzero(own) < 4:
-        return unfilled("it has too few Gaussians to say where it stands.")
+        return unfilled("it has too few Gaussians to find the surface beneath it.")
     low, high = (np.quantile(splats.means[own], share, axis=0) for share in (0.01, 0.99))
     size = float(np.linalg.norm(high - low))
     near = source & (splats.means > low - AROUND * size).all(1) & (splats.means < high + AROUND * size).all(1)
     surface = _surface_beneath(splats.means[own].astype(np.float64), splats, near, size)
     if surface is None:
-        return unfilled("it stands on no flat surface, so nothing was filled.")
+        return unfilled("there is no flat surface beneath it, so nothing was filled.")
     flat = near & (np.abs((splats.means - surface.point) @ surface.normal) < THICK * size)
     # Of the background, or of the object that this one stands on.
     values, counts = np.unique(splats.extra[LABEL][flat], return_counts=True)

@@ -55,7 +55,7 @@ def check(folder: Path, tell: Tell) -> int:
                 wrong += more
     except OSError as error:
         raise Unavailable(f"The folder {folder} cannot be checked: {error}.", "Check its permissions.") from error
-    tell(f"{files} files and {jobs} jobs checked: {f'{wrong} problems' if wrong else 'nothing is wrong'}.")
+    tell(f"{files} files and {jobs} jobs checked: {f'{wrong} problems' if wrong else 'no problems'}.")
     return int(wrong > 0)
 
 

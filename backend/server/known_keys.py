@@ -63,7 +63,7 @@ class KnownKeys:
             if shortage(fault) is not None:
                 return False
             # The file may be damaged or changed by another user.
-            print(f"No client is let in: {fault}", file=sys.stderr, flush=True)
+            print(f"No client may connect: {fault}", file=sys.stderr, flush=True)
             now = {}
         self._names = now
         gone = frozenset(key for key, name in before.items() if now.get(key) != name)

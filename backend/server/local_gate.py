@@ -42,7 +42,7 @@ class LocalGate:
         """
         if FEATURE not in hello.features:
             raise Refused(
-                f"{hello.client} cannot show that it belongs to the user who started this server: it is too old.",
+                f"{hello.client} cannot prove that it belongs to the user who started this server: it is too old.",
                 "Update the add-on.",
             )
         nonce = secrets.token_hex(16)

@@ -220,7 +220,7 @@ class RayExecutor:
         self._log = log or Log()
         self._nodes: list[Node] | None = None
         self._counted_at = 0.0
-        self._trouble: str | None = "the Ray cluster was not asked yet"
+        self._trouble: str | None = "the Ray cluster has not answered yet"
         self._workers: list[RayWorker] = []
         self._news = threading.Event()
         self._closing = False

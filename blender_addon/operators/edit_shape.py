@@ -38,7 +38,7 @@ class SPLATLIFT_OT_show_form(EditOperator, bpy.types.Operator):
 
 
 class SPLATLIFT_OT_set_origin(EditOperator, bpy.types.Operator):
-    """Put the origin of the selected objects to their base or centre. Nothing moves"""
+    """Set the origin of the selected objects to their base or centre. The objects do not move"""
 
     bl_idname = "splatlift.set_origin"
     bl_label = "Set Origin"

@@ -97,7 +97,7 @@ class UnicLiftSettings(EvidenceSettings):
         Literal["evidence", "bits"],
         Meta(
             title="Decoding",
-            description="How objects are made of the trained codes: evidence joins codes by the votes of the masks, "
+            description="How objects are made from the trained codes: evidence joins codes by the votes of the masks, "
             "bits takes every code as an object.",
         ),
     ] = "evidence"
@@ -211,7 +211,8 @@ class UnicLiftSettings(EvidenceSettings):
         Count,
         Meta(
             title="Smallest Piece",
-            description="Fewest Gaussians of a connected piece that can become an object; masks place smaller pieces.",
+            description="Fewest Gaussians of a connected piece that can become an object;"
+            " masks decide the label of smaller pieces.",
         ),
     ] = 20
 

@@ -104,7 +104,7 @@ def test_a_part_of_an_object_that_became_one_stays_one(tmp_path: Path):
     assert labels_of(out) == [1, 1, 3, 2]
     correct(out, "background", ["2"], here=True, apply=True)
     assert labels_of(out) == [1, 1, 3, 0]
-    with pytest.raises(BadArgument, match="does nothing: the place is most of an object"):
+    with pytest.raises(BadArgument, match="has no effect: the place is most of an object"):
         correct(out, "own", ["3"])
     undo(out, apply=True)
     undo(out, apply=True)

@@ -70,8 +70,8 @@ def both(one: Splats, other: Splats) -> Splats:
     ("own", "rest", "says"),
     [
         (ball((0, 0, 0.55), 0.6, 3), floor(0.45), "too few Gaussians"),
-        (ball((0, 0, 2.5), 0.4), floor(0.0), "stands on no flat surface"),
-        (ball((0, 0, 0.55), 0.6), ball((9, 0, 0), 0.5), "stands on no flat surface"),
+        (ball((0, 0, 2.5), 0.4), floor(0.0), "no flat surface beneath it"),
+        (ball((0, 0, 0.55), 0.6), ball((9, 0, 0), 0.5), "no flat surface beneath it"),
     ],
 )
 def test_what_cannot_be_filled_is_told(own: Splats, rest: Splats, says: str) -> None:

@@ -107,8 +107,8 @@ def checked(folder: Path) -> tuple[int, list[str]]:
 
 
 def test_nothing_is_wrong_with_what_was_not_touched(data):
-    assert checked(data) == (0, ["4 files and 3 jobs checked: nothing is wrong."])
-    assert checked(data / "store") == (0, ["4 files and 0 jobs checked: nothing is wrong."])
+    assert checked(data) == (0, ["4 files and 3 jobs checked: no problems."])
+    assert checked(data / "store") == (0, ["4 files and 0 jobs checked: no problems."])
 
 
 def test_damaged_files_are_removed_and_what_lacks_them_is_said(data):

@@ -93,7 +93,7 @@ def test_challenges_that_nobody_answers_are_bounded():
 
 
 def test_a_client_that_cannot_answer_is_told_to_update():
-    with pytest.raises(Refused, match=r"add-on 1 cannot show .* it is too old") as caught:
+    with pytest.raises(Refused, match=r"add-on 1 cannot prove .* it is too old") as caught:
         LocalGate((TOKEN, OTHER), WHERE).challenge(Hello((MAJOR, MINOR), "add-on 1"), 1)
     assert "Update" in caught.value.remedy
 
