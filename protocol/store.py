@@ -18,6 +18,7 @@ from protocol.errors import BadResult, NotFound
 from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpacking
 from protocol.messages import FileEntry
 from protocol.safe_path import safe_path
+from protocol.synced import sync_file, sync_folder
 
 STALE = 24 * 3600.0
 """Seconds after which a temporary file is considered left over from a crash."""
@@ -33,8 +34,8 @@ class Store:
 
     Args:
         root: the folder; created if missing.
-        durable: whether a pulled file is synced to disk before it counts as stored. That may take seconds, so a program
-            with a window does without it.
+        durable: whether the content of a file is synced to disk before the file gets its name. That may take seconds,
+            so a program with a window does without it. The name itself is on the disk after :meth:`settling`.
     """
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
@@ -42,6 +43,7 @@ class Store:
         self.durable = durable
         self.writers: set[str] = set()
         self._checked: dict[str, _Version] = {}
+        self._settled: dict[str, _Version] = {}
         root.mkdir(parents=True, exist_ok=True)
         for left in root.glob("*.tmp"):
             _remove_stale(left)
@@ -92,6 +94,31 @@ class Store:
                 removed.append(entry)
         return removed
 
+    def settling(self, digests: Iterable[str]) -> Generator[None, None, None]:
+        """Wait until stored files and their names are on the disk, so that no power cut takes them; yields often.
+
+        Files that are not stored are passed over. Those that were waited for before cost nothing.
+
+        Raises:
+            OSError: if they cannot be written there.
+        """
+        versions: dict[str, _Version] = {}
+        folders: set[Path] = set()
+        for digest in digests:
+            path = self.path(digest)
+            if path.is_file() and self._settled.get(digest) != (version := _version(path)):
+                # Another process, or an earlier one, may have stored it and not waited.
+                sync_file(path)
+                versions[digest] = version
+                folders.add(path.parent)
+            yield
+        for folder in sorted(folders):
+            sync_folder(folder)
+            yield
+        if folders:
+            sync_folder(self.root)
+        self._settled.update(versions)
+
     def read(self, digest: str, offset: int, length: int) -> bytes:
         """Return a range of a stored file.
 
@@ -133,6 +160,8 @@ class Store:
         if not self.has(digest):
             temporary = self._temporary()
             link_or_copy(path, temporary)
+            if self.durable:
+                sync_file(temporary)
             self._keep(temporary, digest)
 
     def take(self, source: Path, entry: FileEntry) -> Generator[int, None, bool]:
@@ -176,7 +205,7 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
             link_or_copy(source, temporary)
-            _settle(temporary, target)
+            _rename(temporary, target)
 
     def part(self, digest: str) -> Path:
         """Return the path of the partially received file with that hash."""
@@ -204,7 +233,7 @@ class Store:
         """Give a file that is known to be whole its name in the store."""
         final = self.path(digest)
         final.parent.mkdir(exist_ok=True)
-        _settle(temporary, final)
+        _rename(temporary, final)
         self._checked[digest] = _version(final)
 
     def free_bytes(self) -> int:
@@ -228,7 +257,7 @@ def _version(path: Path) -> _Version:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _settle(temporary: Path, final: Path) -> None:
+def _rename(temporary: Path, final: Path) -> None:
     """Give a complete file its final name."""
     try:
         temporary.replace(final)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syncs import Syncs
+
 # Idle OpenMP threads that spin cost more processor time than the work between two barriers.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # The width and colours that a user's terminal asks for change the text that tests read.
@@ -31,6 +33,14 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"the captured scenes are not at {DATA} (set SPLATLIFT_DATA to their folder)")
     return DATA
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    """What this process syncs to the disk."""
+    made = Syncs()
+    monkeypatch.setattr(os, "fsync", made)
+    return made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ from backend.server.keys import new_secret, public
 from backend.server.private import readable_by_others, write_private
 from protocol.errors import BadArgument, NotFound, Refused, Unavailable
 from protocol.pairing import Pairing, is_key
+from protocol.synced import make_folder
 
 FILE = "clients.json"
 DEFAULT_CLIENT = "default"
@@ -136,7 +137,7 @@ def revoke_all(data: Path) -> list[str]:
 def _changing(data: Path) -> Iterator[dict[str, Client]]:
     """Yield the clients, and write them to the file if the block has changed them."""
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(data, 0o700)
         held = lock.hold(data / "clients.lock")
         if held is None:
             raise Refused(f"Another program is changing {data / FILE}.", "Try again.")

@@ -415,6 +415,8 @@ class Control:
                 f"{missing} files of the scene {scene[:12]}… are damaged or missing on the server.",
                 "Send the folder again.",
             )
+        # A client may submit before its upload has ended, or have found all files there.
+        yield from self.store.settling([scene, *(entry.digest for entry in entries)])
         return {entry.path for entry in entries}
 
     def publish(self, job: Job) -> None:

@@ -43,7 +43,7 @@ class FileLoop:
         sessions, store, owners: the server's; the thread alone uses ``owners``.
         keep: size limit of the store in bytes.
         keep_each: size limit of the files of one client in bytes; None for no limit but that of the store.
-        in_use: returns the manifests of the scenes of jobs that wait or run.
+        in_use: returns the manifests that jobs still need; called from the thread.
         post: makes the server's loop call a function.
         failed: called from the thread if an error ends it.
 

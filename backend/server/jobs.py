@@ -154,6 +154,8 @@ class Jobs:
         self._table = sqlite3.connect(":memory:", isolation_level=None)
         self._unwritten: dict[str, tuple[int, Job | None]] = {}
         """For each job with unwritten changes: their number, and the job as it is written; None if it is new."""
+        self._held: dict[str, set[str]] = {}
+        """For each job with unwritten changes: the manifests that it has as it is written, and with the changes."""
         if _emptied(path):
             raise _unreadable(path, "the file is empty, but folders of jobs exist next to it")
         try:
@@ -383,6 +385,15 @@ class Jobs:
             for client, scene, manifest in rows
         ]
 
+    def manifests_in_use(self) -> list[str]:
+        """Return the manifests whose files must not be removed; may be called from any thread.
+
+        These are the scenes of unfinished jobs, and the scenes and results of jobs with unwritten changes: after a
+        power cut the next server finds such a job as it was written.
+        """
+        held = [manifest for manifests in list(self._held.values()) for manifest in list(manifests)]
+        return [*(job.scene for job in list(self._live.values())), *held]
+
     def step(self, job: str, stage: str, fraction: float, note: str) -> None:
         """Write the progress of a running job."""
         self._change(self.get(job), synced=False, stage=stage, fraction=fraction, note=note)
@@ -460,6 +471,8 @@ class Jobs:
         replaced = self._file.write(statement, synced=synced, done=written, replaces=None if synced else after.id)
         if not replaced:
             self._await(before.id, before)
+        manifests = (before.scene, before.manifest, after.manifest)
+        self._held.setdefault(before.id, set()).update(each for each in manifests if each is not None)
 
     def _await(self, job: str, before: Job | None) -> None:
         """Note that a change of a job is not written yet."""
@@ -471,6 +484,8 @@ class Jobs:
         count, _ = self._unwritten.pop(job)
         if count > 1:
             self._unwritten[job] = (count - 1, after)
+        else:
+            self._held.pop(job, None)
 
     def _select(self, clause: str, *values: Any) -> list[Job]:
         return [_job(row) for row in self._table.execute(f"SELECT {_COLUMNS} FROM jobs {clause}", values)]

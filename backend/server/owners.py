@@ -2,7 +2,7 @@
 
 A file belongs to each client that has sent all of it, or whose job made it. For other clients it does not exist, so
 they cannot learn from its hash that another client has it. The loss of a row only costs another transfer of its file,
-so writing does not wait for the disk.
+so only the end of an upload waits until its rows are on the disk.
 
 Only the thread of the file loop uses this.
 """
@@ -112,15 +112,23 @@ class Owners:
         """Return the size of a client's files in bytes; a file of several clients counts for each."""
         return self._bytes.get(client, 0)
 
-    def write(self) -> None:
-        """Write added rows. If that is impossible now, they stay in memory until the next call."""
-        if not self._unwritten:
+    def write(self, *, synced: bool = False) -> None:
+        """Write added rows. If that is impossible now, they stay in memory until the next call.
+
+        Args:
+            synced: whether to wait until these and all rows written before are on the disk.
+        """
+        if not self._unwritten and not synced:
             return
         rows = [(client, bytes.fromhex(digest), size) for (client, digest), size in self._unwritten.items()]
         try:
+            self._table.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             self._table.execute("BEGIN IMMEDIATE")
             try:
                 self._table.executemany(_ADD, rows)
+                if synced:
+                    # A transaction that changes nothing is not synced.
+                    self._table.execute(f"PRAGMA user_version = {LAYOUT}")
                 self._table.execute("COMMIT")
             except sqlite3.Error:
                 if self._table.in_transaction:

@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from protocol.synced import make_folder, sync_folder
+
 FOLDERS = frozenset({"store", "jobs", "select", "poses"})
 """Folders that a server makes in its data folder."""
 FILES = frozenset({"jobs.sqlite", "files.sqlite"})
@@ -25,7 +27,7 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
         FileExistsError: if the file exists and ``replace`` is false.
         OSError: if it cannot be written.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, 0o700)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.unlink(missing_ok=True)
     try:
@@ -37,6 +39,8 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
             part.replace(path)
         else:
             _name(part, path)
+        # A key that was shown has to stay, and one that was revoked must not come back.
+        sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -70,9 +74,10 @@ def make_private(data: Path) -> None:
     Raises:
         OSError: if a folder cannot be made or read.
     """
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(data, 0o700)
     for name in FOLDERS:
         (data / name).mkdir(mode=0o700, exist_ok=True)
+    sync_folder(data)
     entries = list(os.scandir(data))
     for entry in entries:
         if entry.name in FOLDERS and entry.is_dir(follow_symlinks=False):

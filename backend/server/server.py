@@ -250,7 +250,7 @@ class Server:
                 owners,
                 keep,
                 limits.bytes,
-                self._scenes_in_use,
+                self.jobs.manifests_in_use,
                 self._post,
                 self._thread_failed,
             )
@@ -432,10 +432,6 @@ class Server:
 
     def _evict(self) -> None:
         self.files.evict(self.jobs.contents_of_ended())
-
-    def _scenes_in_use(self) -> list[str]:
-        """Return the manifests of the scenes of jobs that wait or run; called from another thread."""
-        return [job.scene for job in self.jobs.in_state("queued", "running", "cancelling")]
 
     def _post(self, act: Callable[[], object]) -> None:
         """Make the loop call a function; may be called from any thread."""

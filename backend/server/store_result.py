@@ -15,9 +15,10 @@ from protocol.store import Store
 def store_result(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
     """Store the files of ``folder`` and their manifest, yielding often so that the caller can do other work.
 
-    Returns the manifest's hash and its size in bytes.
+    Returns the manifest's hash and its size in bytes. All of it is on the disk then.
 
     Raises:
+        OSError: if the disk fails.
         BadResult: if the folder is missing or empty, or contains anything but regular files.
         BadScene: if a file cannot be read or its name cannot be sent.
     """
@@ -28,7 +29,9 @@ def store_result(store: Store, folder: Path) -> Generator[None, None, tuple[str,
         store.adopt(path, entry.digest)
         yield
     manifest = pack_manifest(entries)
-    return store.put(manifest), len(manifest)
+    digest = store.put(manifest)
+    yield from store.settling([digest, *(entry.digest for entry in entries)])
+    return digest, len(manifest)
 
 
 def _files(folder: Path) -> list[Path]:

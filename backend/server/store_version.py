@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from backend.server.store_result import store_result
@@ -37,14 +36,9 @@ def store_version(store: Store, folder: Path) -> tuple[str, int]:
 
     Args:
         store: the server's.
-        folder: unchanged files in it are hard links into the store, new files have a single link.
+        folder: the whole result; unchanged files in it may be hard links into the store.
 
     Raises:
         OSError: if the disk fails. BadResult, BadScene: as :func:`backend.server.store_result.store_result`.
     """
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.stat().st_nlink == 1:
-            # Windows syncs only files that are open for writing.
-            with path.open("r+b") as file:
-                os.fsync(file.fileno())
     return finish(store_result(store, folder))

@@ -67,6 +67,8 @@ class Upload:
     Attributes:
         files: the store as the client sees it.
         preparing: work before the next files are requested; its value is their entries.
+        entries: the files, once they are known.
+        settling: waits until they are on the disk, once they have arrived.
         pull: the requests of the current files; None before the first.
         files_known: whether these are the files of the folder, and not its manifest.
     """
@@ -77,6 +79,8 @@ class Upload:
         self.id = id
         self.files = files
         self.preparing: Generator[None, None, list[FileEntry]] | None = None
+        self.entries: list[FileEntry] = []
+        self.settling: Generator[None, None, None] | None = None
         self.pull: Pull | None = None
         self.files_known = False
 
@@ -97,7 +101,7 @@ class Uploads:
         sessions, store, owners: the server's.
         limit: size limit of one client's files in bytes; None for no limit but that of the store.
         dispensable: returns the manifests of a client that may be removed, the oldest first, as tuples.
-        in_use: returns the manifests of the scenes of jobs that wait or run.
+        in_use: returns the manifests that jobs still need.
 
     Attributes:
         log: gets a line for each stored folder and each error.
@@ -135,7 +139,9 @@ class Uploads:
     def busy(self) -> bool:
         """Whether :meth:`tick` has work to do now."""
         return any(
-            upload.preparing is not None or (upload.pull is not None and upload.pull.catching_up)
+            upload.preparing is not None
+            or upload.settling is not None
+            or (upload.pull is not None and upload.pull.catching_up)
             for upload in self.uploads
         )
 
@@ -326,9 +332,9 @@ class Uploads:
         for get in upload.pull.requests():
             self._asked += 1
             socket.send(upload.peer, get, id=self._asked)
-        if upload.pull.done and upload in self.uploads:
+        if upload.pull.done and upload in self.uploads and self._settle(upload):
             self._end(upload)
-            self.owners.write()
+            self.owners.write(synced=True)
             self.log.say(
                 "stored",
                 client=self._client(upload.peer),
@@ -337,6 +343,18 @@ class Uploads:
                 bytes=upload.pull.bytes_total,
             )
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
+
+    def _settle(self, upload: Upload) -> bool:
+        """Wait some time until an upload is on the disk; return whether it is."""
+        if upload.settling is None:
+            upload.settling = self.store.settling([upload.manifest, *(entry.digest for entry in upload.entries)])
+        until = time.monotonic() + CHECK_SLICE
+        while time.monotonic() < until:
+            try:
+                next(upload.settling)
+            except StopIteration:
+                return True
+        return False
 
     def _prepare(self, upload: Upload, work: Generator[None, None, list[FileEntry]], socket: RouterSocket) -> bool:
         """Do some of the work before files are requested; return whether it is finished."""
@@ -350,6 +368,7 @@ class Uploads:
         upload.preparing = None
         upload.pull = pull = self._pull(upload, entries)
         if upload.files_known:
+            upload.entries = entries
             unique = {entry.digest: entry.size for entry in entries}
             wanted = Wanted(
                 upload.manifest,

@@ -28,6 +28,7 @@ from backend.server.worker_protocol import Assignment, Done, Failed, Pictured, S
 from protocol.errors import BadArgument, Fault, Unavailable
 from protocol.job_request import JobRequest, check_paths
 from protocol.store import Store, read_manifest
+from protocol.synced import sync_tree
 
 
 class Segment(Protocol):
@@ -82,7 +83,8 @@ def work(folder: Path, token: str, segment: Segment) -> int:
             picture=reporter.picture,
             kept_poses=KeptPoses(store),
         )
-        _sync(folder / worker_protocol.RESULT)
+        # Before it is said: a job that is done stays done through a power cut.
+        sync_tree(folder / worker_protocol.RESULT)
     except Cancelled:
         return 1
     except Fault as fault:
@@ -152,15 +154,6 @@ def _prepare(folder: Path, assignment: Assignment, store: Store, progress: Progr
         store.checkout([entry], scene)
         progress("scene", 0.0, "reading the stored files")
     return replace(assignment.request, device=assignment.device)
-
-
-def _sync(result: Path) -> None:
-    """Sync the result to disk, so that it survives a power cut."""
-    for path in sorted(result.rglob("*")):
-        if path.is_file():
-            # Windows syncs only files that are open for writing.
-            with path.open("r+b") as file:
-                os.fsync(file.fileno())
 
 
 if __name__ == "__main__":

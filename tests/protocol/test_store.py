@@ -14,6 +14,7 @@ from protocol.errors import BadResult, NotFound
 from protocol.manifest import pack_manifest
 from protocol.store import STALE, Store, read_manifest
 from tests.protocol.transfers import entry, hash_of, names
+from tests.syncs import Syncs
 
 
 def test_ranges_outside_a_file_or_of_no_file_are_not_found(store: Store):
@@ -145,3 +146,32 @@ def test_a_file_is_hashed_once_until_it_changes(store: Store, monkeypatch: pytes
     os.utime(path, ns=(1, 1))
     finish(other.verify([one]))
     assert hashed == [path] * 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot sync a folder")
+def test_what_is_settled_is_on_the_disk_with_its_names_and_is_waited_for_once(store: Store, syncs: Syncs):
+    digests = [store.put(data) for data in (b"first", b"second")]
+    syncs.clear()
+    finish(store.settling([*digests, "0" * 64]))
+    for digest in digests:
+        assert syncs.of(store.path(digest))
+        assert syncs.of(store.path(digest).parent)
+    assert syncs.of(store.root)
+    syncs.clear()
+    finish(store.settling(digests))
+    assert not syncs.of(store.path(digests[0]))
+    # Another process has removed it and stored it again.
+    store.path(digests[0]).unlink()
+    Store(store.root).put(b"first")
+    finish(store.settling(digests))
+    assert syncs.of(store.path(digests[0]).parent)
+    assert not syncs.of(store.path(digests[1]))
+
+
+def test_an_adopted_file_is_on_the_disk_before_it_has_its_name(store: Store, tmp_path: Path, syncs: Syncs):
+    (tmp_path / "a").write_bytes(b"content")
+    named: list[bool] = []
+    syncs.before = lambda: named.append(store.has(hash_of(b"content")))
+    store.adopt(tmp_path / "a", hash_of(b"content"))
+    assert named == [False]
+    assert syncs.of(store.path(hash_of(b"content")))

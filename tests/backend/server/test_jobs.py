@@ -188,3 +188,25 @@ def test_the_oldest_that_have_ended_are_surplus(tmp_path):
     assert jobs.oldest_ended(2, 2) == ids[1:3]
     assert jobs.contents_of_ended() == [(DEFAULT_CLIENT, ("a" * 64,))] * 5
     jobs.close()
+
+
+def test_what_a_job_needs_stays_until_its_end_is_written(tmp_path):
+    """A server that starts after a power cut finds the job as it was before."""
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    jobs.submit(SUBMIT)
+    jobs.run(JOB)
+    jobs.flush()
+    assert jobs.manifests_in_use() == [SUBMIT.scene]
+    other = sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    jobs.finish(JOB, "b" * 64, 10)
+    assert sorted(jobs.manifests_in_use()) == [SUBMIT.scene, "b" * 64]
+    other.execute("ROLLBACK")
+    other.close()
+    jobs.flush()
+    assert jobs.manifests_in_use() == []
+    jobs.replace_result(JOB, "c" * 64, 10)
+    assert sorted(jobs.manifests_in_use()) == [SUBMIT.scene, "b" * 64, "c" * 64]
+    jobs.flush()
+    assert jobs.manifests_in_use() == []
+    jobs.close()

@@ -68,6 +68,18 @@ def test_another_programs_lock_delays_the_writing_and_nothing_else(tmp_path, own
     other.close()
 
 
+def test_a_synced_write_reaches_the_disk_with_all_that_was_written_before(tmp_path, owners):
+    """SQLite syncs a transaction only if it writes something."""
+    log = tmp_path / "files.sqlite-wal"
+    owners.add("anna", A, 10)
+    owners.write()
+    size = log.stat().st_size
+    owners.write()
+    assert log.stat().st_size == size
+    owners.write(synced=True)
+    assert log.stat().st_size > size
+
+
 def test_a_file_that_is_no_table(tmp_path):
     (tmp_path / "files.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(Unavailable, match="cannot be read or written: file is not a database") as caught:

@@ -92,3 +92,13 @@ def test_a_private_file_is_whole_and_closed_from_the_beginning(tmp_path):
     write_private(tmp_path / "new" / "file", "three", replace=True)
     assert (tmp_path / "new" / "file").read_text() == "three"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot sync a folder")
+def test_a_private_file_and_a_data_folder_keep_their_names_through_a_power_cut(tmp_path, syncs):
+    """Otherwise a revoked key might come back."""
+    write_private(tmp_path / "new" / "file", "one", replace=True)
+    assert all(map(syncs.of, [tmp_path, tmp_path / "new", tmp_path / "new" / "file"]))
+    syncs.clear()
+    make_private(tmp_path / "data")
+    assert all(map(syncs.of, [tmp_path, tmp_path / "data"]))
