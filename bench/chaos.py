@@ -807,10 +807,12 @@ def crowd(seconds: float = 120.0, clients: int = 31, attacks: str = ",".join(ATT
             stop = threading.Event()
             attacker = threading.Thread(target=ATTACKS[name], args=(server, stop))
             attacker.start()
-            time.sleep(seconds / 4)
+            time.sleep(min(10.0, seconds / 4))
             early = server.memory()
+            time.sleep(max(0.0, seconds / 2 - 10.0))
+            middle = server.memory()
             found = [json.loads(each.communicate()[0].splitlines()[-1]) for each in asking]
-            late = server.memory()
+            late, most = server.memory(), server.memory("VmHWM")
             stop.set()
             attacker.join()
             took = [each for one in found for each in one["took"]]
@@ -820,7 +822,7 @@ def crowd(seconds: float = 120.0, clients: int = 31, attacks: str = ",".join(ATT
                 (f"{name}: status, median, p99, longest", f"{p50:.1f}, {p99:.0f}, {max(took) * 1000:.0f} ms"),
                 (f"{name}: asked, failed", f"{len(took)}, {failures}"),
                 (f"{name}: jobs accepted, lost", f"{jobs}, {lost}"),
-                (f"{name}: memory, early and late", f"{early:.0f}, {late:.0f} MiB"),
+                (f"{name}: memory, begin, middle, end, most", f"{early:.0f}, {middle:.0f}, {late:.0f}, {most:.0f} MiB"),
                 (f"{name}: server", server.state()),
             ]
     report(f"{clients} honest clients and a hostile one, {seconds:.0f} s", rows)
