@@ -9,8 +9,8 @@ import zmq
 
 from backend.server.local_gate import FEATURE
 from protocol.address import Address
-from protocol.errors import BadFrames, Unavailable, fault
-from protocol.local_token import prove, read_token, token_file
+from protocol.errors import BadFrames, Refused, Unavailable, fault
+from protocol.local_token import SERVER_PROOF, new_nonce, prove, read_token, server_proves, token_file
 from protocol.messages import MAJOR, MINOR, Bye, Challenge, Error, Hello, Message, Proof, Welcome
 from protocol.pairing import Pairing
 from protocol.wire import decode, encode
@@ -40,6 +40,7 @@ def ask(
 
     Raises:
         Unavailable: if no server answers, or it is too old.
+        Refused: if a server that does not encrypt does not prove that it knows the token.
         Fault: if the server answers with an error.
     """
     context = zmq.Context()
@@ -54,17 +55,35 @@ def ask(
         welcome = _ask(socket, address, Hello((MAJOR, MINOR), CLIENT, [FEATURE]), Message, 1)
         if isinstance(welcome, Challenge) and pairing is None:
             # Without a token of this user, the server's answer says who may connect.
-            mac = prove(token or read_token(token_file()) or "", welcome.nonce, address)
-            welcome = _ask(socket, address, Proof(mac), Welcome, 2)
+            token = token or read_token(token_file()) or ""
+            welcome = _ask(socket, address, Proof(prove(token, welcome.nonce, address)), Welcome, 2)
         if not isinstance(welcome, Welcome):
             raise BadFrames(f"The server at {address} answered with a {type(welcome).__name__}.")
+        if pairing is None:
+            _check_server(socket, address, welcome, token or "")
         if feature not in welcome.features:
             raise Unavailable(f"The server at {address} is too old to answer.", "Update the backend there.")
-        found = _ask(socket, address, question, answer, 3)
+        found = _ask(socket, address, question, answer, 4)
         socket.send_multipart(encode(Bye()))
         return found
     finally:
         context.destroy(linger=200)
+
+
+def _check_server(socket: zmq.Socket, address: Address, welcome: Welcome, token: str) -> None:
+    """Have a server without encryption show that it was started by the same user.
+
+    Raises:
+        Refused: if it cannot.
+    """
+    if SERVER_PROOF in welcome.features and token:
+        nonce = new_nonce()
+        if server_proves(_ask(socket, address, Challenge(nonce), Proof, 3).mac, token, nonce, address):
+            return
+    raise Refused(
+        f"The program that answers at {address} does not prove that this user started it.",
+        "End it if it is not a server of yours; if it is, it is too old: update the backend there.",
+    )
 
 
 def _ask(socket: zmq.Socket, address: Address, question: Message, answer: type[M], id: int) -> M:

@@ -28,6 +28,7 @@ from backend.server.uploads import not_stored
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
 from protocol.job_request import TEXTURES, JobRequest, check, check_paths
+from protocol.local_token import SERVER_PROOF
 from protocol.messages import (
     FINAL_STATES,
     MAJOR,
@@ -35,6 +36,7 @@ from protocol.messages import (
     Accepted,
     Bye,
     Cancel,
+    Challenge,
     Correct,
     Corrected,
     Describe,
@@ -176,7 +178,8 @@ class Control:
         if isinstance(message, Hello):
             return self._hello(message, received, now)
         if isinstance(message, Proof) and self.gate is not None:
-            return self._welcome(self.gate.admitted(message, received.connection), DEFAULT_CLIENT, received, now)
+            hello, token = self.gate.admitted(message, received.connection)
+            return self._welcome(hello, DEFAULT_CLIENT, received, now, token)
         # A client that says goodbye has closed its connection before the message is read.
         connection = None if isinstance(message, Bye) and received.connection == 0 else received.connection
         session = self.sessions.require(self.sessions.on_control(received.peer, connection), now)
@@ -184,6 +187,8 @@ class Control:
             case Heartbeat():
                 # A heartbeat without an id is the answer to the server's own, or needs no answer.
                 return Heartbeat() if received.id else None
+            case Challenge() if self.gate is not None:
+                return self.gate.proof(message, session.local_token)
             case Submit():
                 self._submit(message, session, received, socket)
                 return None
@@ -234,7 +239,7 @@ class Control:
             return self.gate.challenge(hello, received.connection)
         return self._welcome(hello, received.client, received, now)
 
-    def _welcome(self, hello: Hello, client: str, received: Received, now: float) -> Welcome:
+    def _welcome(self, hello: Hello, client: str, received: Received, now: float, local_token: str = "") -> Welcome:
         """Open a session for a client that may connect."""
         if (earlier := self.sessions.on_control(received.peer)) is not None:
             self.drop(earlier)
@@ -243,6 +248,7 @@ class Control:
         session = self.sessions.open(client, received.key, received.peer, received.connection, now)
         session.features = frozenset(hello.features)
         session.program = hello.client
+        session.local_token = local_token
         self.counts.connections += 1
         self.log.say("connected", client=client, program=session.program)
         return Welcome(
@@ -250,7 +256,11 @@ class Control:
             server=self.name,
             instance=self.instance,
             session=session.token,
-            features=[*FEATURES, *([NEARBY] if self._is_near(client) else [])],
+            features=[
+                *FEATURES,
+                *([SERVER_PROOF] if self.gate is not None else []),
+                *([NEARBY] if self._is_near(client) else []),
+            ],
             methods=self.methods,
             device=self.capabilities.known.facts.device if self.capabilities.known else self.workers.device,
             bulk=self.bulk_address,

@@ -1,5 +1,7 @@
 """Authentication without encryption: programs of the user who started the server prove that they know a token.
 
+The server shows them in the same way that it is that user's.
+
 See :mod:`protocol.local_token`.
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from backend.server.private import write_private
 from protocol.address import Address
 from protocol.errors import Refused, Unavailable
-from protocol.local_token import proves, read_token, token_file
+from protocol.local_token import new_nonce, prove_server, proves, read_token, token_file
 from protocol.messages import Challenge, Hello, Proof
 
 FEATURE = "proof"
@@ -45,26 +47,30 @@ class LocalGate:
                 f"{hello.client} cannot prove that it belongs to the user who started this server: it is too old.",
                 "Update the add-on.",
             )
-        nonce = secrets.token_hex(16)
+        nonce = new_nonce()
         self._pending[connection] = nonce, hello
         while len(self._pending) > MAX_PENDING:
             self._pending.popitem(last=False)
         return Challenge(nonce)
 
-    def admitted(self, proof: Proof, connection: int) -> Hello:
-        """Return the hello of a client that has answered its challenge.
+    def admitted(self, proof: Proof, connection: int) -> tuple[Hello, str]:
+        """Return the hello of a client that has answered its challenge, and the token that it knows.
 
         Raises:
             Refused: if the answer is wrong, or there was no challenge.
         """
         nonce, hello = self._pending.pop(connection, ("", None))
-        known = [proves(proof.mac, token, nonce, self._address) for token in self._tokens]
-        if hello is None or not any(known):
+        known = [token for token in self._tokens if proves(proof.mac, token, nonce, self._address)]
+        if hello is None or not known:
             raise Refused(
                 "Only programs of the user who started this server may connect to it.",
                 "Start it with: backend serve --encrypt, and enter the pairing string that 'backend pairing' prints.",
             )
-        return hello
+        return hello, known[0]
+
+    def proof(self, challenge: Challenge, token: str) -> Proof:
+        """Return what shows a client that this server knows its token too."""
+        return Proof(prove_server(token, challenge.nonce, self._address))
 
 
 def load_or_make_token() -> str:

@@ -40,6 +40,7 @@ class Session:
         features: optional protocol features that it supports.
         unpictured: the jobs whose latest preview was not sent to it yet.
         unsent: per job, the latest progress that was not sent to it yet; it replaces earlier progress.
+        local_token: the token by which it was let in where nothing is encrypted.
     """
 
     def __init__(self, client: str, key: str, control: bytes, connection: int, now: float) -> None:
@@ -56,6 +57,7 @@ class Session:
         self.unsent: dict[str, Progress] = {}
         self.connection = connection
         self.bulk_connection = 0
+        self.local_token = ""
 
 
 class Sessions:

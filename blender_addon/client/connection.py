@@ -14,7 +14,7 @@ import zmq
 from protocol import pairing as pairing_string
 from protocol.address import Address, parse
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
-from protocol.local_token import prove, read_token, token_file
+from protocol.local_token import SERVER_PROOF, new_nonce, prove, read_token, server_proves, token_file
 from protocol.messages import MAJOR, MINOR, Attach, Attached, Challenge, Heartbeat, Hello, Message, Proof, Welcome
 from protocol.pairing import Pairing
 
@@ -252,8 +252,9 @@ class Connection:
 
     def _handshake(self, sockets: Sockets, dispatcher: Dispatcher, address: Address) -> Steps[None]:
         welcome = yield from dispatcher.ask(Hello((MAJOR, MINOR), CLIENT, list(FEATURES)), Message)
+        token = None if sockets.encrypted else _own_token()
         if isinstance(welcome, Challenge) and not sockets.encrypted:
-            welcome = yield from _show_user(welcome, dispatcher, address)
+            welcome = yield from _show_user(welcome, dispatcher, address, token)
         if not isinstance(welcome, Welcome):
             raise BadFrames(f"The server answered with a {type(welcome).__name__} instead of a Welcome.")
         if welcome.protocol[0] != MAJOR:
@@ -261,6 +262,8 @@ class Connection:
                 f"{welcome.server} uses protocol {welcome.protocol[0]}, this add-on uses protocol {MAJOR}.",
                 "Update the add-on or the backend, whichever is older.",
             )
+        if not sockets.encrypted:
+            yield from _check_server(welcome, dispatcher, address, token)
         self._files_port = _port(welcome.bulk)
         sockets.open_bulk(self._files_port)
         yield from dispatcher.ask(Attach(welcome.session), Attached, "bulk")
@@ -366,22 +369,34 @@ def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted
 
 
 class _AnotherUser(Refused):
-    """The server was started by another user; retrying does not help."""
+    """The server, or what answers there, was started by another user; retrying does not help."""
 
 
-def _show_user(challenge: Challenge, dispatcher: Dispatcher, address: Address) -> Steps[Welcome]:
+def _show_user(challenge: Challenge, dispatcher: Dispatcher, address: Address, token: str | None) -> Steps[Welcome]:
     """Show a server without encryption that this program runs for the user who started it."""
     refused = _AnotherUser(
         f"Only programs of the user who started the server at {address} may connect, or it is on another machine.",
         "Start it with: backend serve --encrypt, and enter the pairing string that 'backend pairing' prints there.",
     )
-    token = _own_token()
     if token is None:
         raise refused
     try:
         return (yield from dispatcher.ask(Proof(prove(token, challenge.nonce, address)), Welcome))
     except Refused as reason:
         raise refused from reason
+
+
+def _check_server(welcome: Welcome, dispatcher: Dispatcher, address: Address, token: str | None) -> Steps[None]:
+    """Have a server without encryption show that the same user started it, before anything else is sent to it."""
+    if SERVER_PROOF in welcome.features and token is not None:
+        nonce = new_nonce()
+        proof = yield from dispatcher.ask(Challenge(nonce), Proof)
+        if server_proves(proof.mac, token, nonce, address):
+            return
+    raise _AnotherUser(
+        f"The program that answers at {address} does not prove that this user started it.",
+        "End it if it is not a server of yours; if it is, it is too old: update the backend there.",
+    )
 
 
 def _own_token() -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
 from backend.server.local_gate import MAX_PENDING, LocalGate, load_or_make_token
 from backend.server.server import Server
@@ -16,8 +18,9 @@ from backend.server.status import of_folder, of_server
 from blender_addon import api
 from protocol.address import parse
 from protocol.errors import Refused, Unavailable
-from protocol.local_token import prove, token_file
+from protocol.local_token import SERVER_PROOF, prove, server_proves, token_file
 from protocol.messages import MAJOR, MINOR, Challenge, Heartbeat, Hello, Jobs, Message, Proof, Status, Welcome
+from protocol.wire import decode, encode
 from tests.backend.server.client import Client
 from tests.backend.server.conftest import HERE
 
@@ -43,9 +46,9 @@ def home(tmp_path: Path, monkeypatch) -> Path:
 def test_who_knows_the_token_is_admitted():
     gate = LocalGate((TOKEN, OTHER), WHERE)
     nonce = gate.challenge(HELLO, 1).nonce
-    assert gate.admitted(Proof(prove(TOKEN, nonce, WHERE)), 1) is HELLO
+    assert gate.admitted(Proof(prove(TOKEN, nonce, WHERE)), 1) == (HELLO, TOKEN)
     nonce = gate.challenge(HELLO, 2).nonce
-    assert gate.admitted(Proof(prove(OTHER, nonce, WHERE)), 2) is HELLO
+    assert gate.admitted(Proof(prove(OTHER, nonce, WHERE)), 2) == (HELLO, OTHER)
 
 
 @pytest.mark.parametrize("wrong", ["token", "nonce", "address", "connection"])
@@ -89,13 +92,23 @@ def test_challenges_that_nobody_answers_are_bounded():
     assert len(set(nonces)) == len(nonces)
     with pytest.raises(Refused):
         gate.admitted(Proof(prove(TOKEN, nonces[0], WHERE)), 0)
-    assert gate.admitted(Proof(prove(TOKEN, nonces[1], WHERE)), 1) is HELLO
+    assert gate.admitted(Proof(prove(TOKEN, nonces[1], WHERE)), 1) == (HELLO, TOKEN)
 
 
 def test_a_client_that_cannot_answer_is_told_to_update():
     with pytest.raises(Refused, match=r"add-on 1 cannot prove .* it is too old") as caught:
         LocalGate((TOKEN, OTHER), WHERE).challenge(Hello((MAJOR, MINOR), "add-on 1"), 1)
     assert "Update" in caught.value.remedy
+
+
+def test_the_server_shows_the_same_and_cannot_be_given_back_an_answer():
+    gate = LocalGate((TOKEN, OTHER), WHERE)
+    proof = gate.proof(Challenge("5" * 32), TOKEN)
+    assert server_proves(proof.mac, TOKEN, "5" * 32, WHERE)
+    assert not server_proves(proof.mac, OTHER, "5" * 32, WHERE)
+    assert not server_proves(proof.mac, TOKEN, "5" * 32, WHERE.next())
+    # What a client answers to the same number is something else.
+    assert not server_proves(prove(TOKEN, "5" * 32, WHERE), TOKEN, "5" * 32, WHERE)
 
 
 # Its token
@@ -185,3 +198,59 @@ def test_who_can_read_the_data_folder_sees_its_status(address, tmp_path, home):
 def test_a_server_that_encrypts_asks_for_keys_and_nothing_else(tmp_path):
     with Server("tcp://127.0.0.1:*", tmp_path, encrypted=True) as server:
         assert server.control.gate is None
+
+
+class Impostor(threading.Thread):
+    """A program of another user that took a server's port: it lets everyone in, and knows no token.
+
+    Args:
+        features: what it says that it can.
+
+    Attributes:
+        heard: the kinds of the messages that it got.
+    """
+
+    def __init__(self, *features: str) -> None:
+        super().__init__(daemon=True)
+        self.features = list(features)
+        self.heard: list[str] = []
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.ROUTER)
+        self.address = f"tcp://127.0.0.1:{self.socket.bind_to_random_port('tcp://127.0.0.1')}"
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        while not self.ending.is_set():
+            if not self.socket.poll(20):
+                continue
+            peer, *frames = self.socket.recv_multipart()
+            message, _, id = decode(frames)
+            self.heard.append(type(message).__name__)
+            for answer in self._answer(message):
+                self.socket.send_multipart([peer, *encode(answer, id=id)])
+        self.context.destroy(linger=0)
+
+    def _answer(self, message: Message) -> list[Message]:
+        match message:
+            case Hello():
+                bulk = self.address.replace("127.0.0.1", "0.0.0.0")
+                return [Welcome((MAJOR, MINOR), "a", "1" * 32, "2" * 32, self.features, [], "cpu", bulk)]
+            case Challenge(nonce):
+                return [Proof(prove(TOKEN, nonce, parse(self.address)))]
+        return []
+
+
+@pytest.mark.parametrize("features", [(), (SERVER_PROOF,)])
+def test_a_program_that_took_the_port_is_sent_nothing(tmp_path, features):
+    load_or_make_token()
+    impostor = Impostor(*features)
+    impostor.start()
+    try:
+        with pytest.raises(Refused, match="does not prove that this user started it"):
+            api.connect(impostor.address, cache=tmp_path / "cache")
+        with pytest.raises(Refused, match="does not prove that this user started it"):
+            of_server(impostor.address, None)
+    finally:
+        impostor.ending.set()
+        impostor.join()
+    assert set(impostor.heard) <= {"Hello", "Challenge", "Bye"}

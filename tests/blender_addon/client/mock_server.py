@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from blender_addon.client.cache import Cache
 from blender_addon.client.connection import Connection
 from blender_addon.client.job_list import JobList
+from protocol.address import parse
 from protocol.errors import Fault, NotFound
+from protocol.local_token import SERVER_PROOF, prove_server
 from protocol.manifest import digest_of, pack_manifest, unpack_manifest
 from protocol.messages import (
     MAJOR,
@@ -25,6 +27,7 @@ from protocol.messages import (
     Attach,
     Attached,
     Cancel,
+    Challenge,
     Chunk,
     Describe,
     DescribeMasks,
@@ -46,6 +49,7 @@ from protocol.messages import (
     MethodSettings,
     Offer,
     Progress,
+    Proof,
     Result,
     Status,
     Stored,
@@ -57,6 +61,7 @@ from protocol.messages import (
 from protocol.pull import CHUNK
 from protocol.settings import Setting
 from protocol.wire import decode, encode
+from tests.user_token import user_token
 
 PATIENCE = 10.0
 
@@ -170,6 +175,8 @@ class MockServer:
         match message:
             case Hello():
                 return self.welcome()
+            case Challenge(nonce):
+                return Proof(prove_server(user_token(), nonce, parse(self.address)))
             case Attach():
                 return Attached()
             case Describe():
@@ -209,7 +216,7 @@ class MockServer:
             server="Mock 1",
             instance=self.instance,
             session="b" * 32,
-            features=self.features,
+            features=[SERVER_PROOF, *self.features],
             methods=self.methods,
             device="cpu",
             bulk=self.bulk.getsockopt_string(zmq.LAST_ENDPOINT),

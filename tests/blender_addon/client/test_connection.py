@@ -24,7 +24,7 @@ def test_the_states_of_a_connection(stage):
     stage.connect()
     assert stage.states == ["connecting", "connected"]
     assert stage.connection.server.server == "Mock 1"
-    assert stage.server.kinds() == ["Hello", "Attach"]
+    assert stage.server.kinds() == ["Hello", "Challenge", "Attach"]
     stage.connection.close()
     assert stage.states == ["connecting", "connected", "disconnected"]
     assert stage.connection.error is None
@@ -170,7 +170,7 @@ def test_a_server_that_vanishes_is_found_again(stage):
     stage.play(lambda: stage.connection.state == "connected")
     assert stage.states == ["connecting", "connected", "disconnected", "connecting", "connected"]
     assert stage.connection.server.instance == "c" * 32
-    assert stage.server.kinds() == ["Hello", "Attach"]
+    assert stage.server.kinds() == ["Hello", "Challenge", "Attach"]
 
 
 def test_a_server_that_freezes_is_noticed(stage):
