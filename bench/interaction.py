@@ -1,7 +1,9 @@
-"""How many corrections an artist needs, and how long one takes.
+"""How many corrections an artist needs, how long one takes, and how good the objects and parts are before them.
 
     python -m bench.interaction corrections ROOM --splats SPLATS.ply
+    python -m bench.interaction corrections ROOM --splats SPLATS.ply --masks MASKS    # of everything, which overlap
     python -m bench.interaction time --gaussians 100000 --objects 100
+    python -m bench.interaction hierarchy --first-seed 11
 
 The artist is an oracle. It compares each true object (ceiling: exact masks, see :mod:`bench.lift`) with the labels,
 takes the pair of a true object and a label with the most wrong weight, and corrects that pair. "plain" moves exactly
@@ -9,7 +11,11 @@ the wrong Gaussians of the pair, which is what merge, split and assign can do at
 "corrections" says the same to :mod:`backend.corrections`. Both are done until panoptic quality of the held-out views
 is 99 % of the ceiling, or until ``--most``. The artist looks at what changes elsewhere before it takes a correction,
 and takes it without that (``--here``) where it does harm.
-``time`` measures the corrections of generated regions: each is one call of the solver on everything.
+``time`` measures the corrections of generated regions: each is one call of the solver on everything, from the points
+of a correction to the label of each Gaussian.
+``hierarchy`` scores objects and parts of generated scenes whose objects have two halves each, from nested masks of
+wholes and halves (:mod:`bench.everything`): "flat" is a lift of the masks painted flat, "objects" the level of objects,
+"parts" the parts of these objects against the exact halves. An object without parts counts as one part.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import time
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +37,15 @@ from numpy.typing import NDArray
 
 from backend.corrections.anchors import anchored, points_of
 from backend.corrections.solve import State
+from backend.evaluate.panoptic import panoptic_quality
+from backend.levels import choose
+from backend.lift import label_map, lift
+from backend.lift.evidence.views import masked_views
 from backend.lift.labels import largest_first
 from backend.lift.region_evidence import region_evidence
+from backend.render import Renderer
+from backend.scene import load_scene, split_views
+from bench.everything import made_case
 from bench.lift import Bench, exact_labels, room_case
 from protocol.errors import Fault
 from protocol.result.corrections import Correction, Place
@@ -141,9 +155,14 @@ def count_corrections(
     room: Annotated[Path, typer.Argument(help="The capture.")],
     splats: Annotated[Path, typer.Option(help="Its Gaussians.")],
     most: Annotated[int, typer.Option(help="Most corrections.")] = 40,
+    masks: Annotated[Path | None, typer.Option(help="Overlapping masks. Default: those of the room.")] = None,
 ) -> None:
     """Count corrections and plain edits until 99 % of the ceiling."""
-    bench = Bench(room_case(room, splats))
+    case = room_case(room, splats)
+    if masks is not None:
+        train, _ = split_views(load_scene(room, masks).views, "last:0.2")
+        case = replace(case, train=list(masked_views(choose(case.splats, train).views)))
+    bench = Bench(case)
     exact = exact_labels(bench.renderer, bench.case)
     labels = largest_first(bench.lift("consensus")[0].labels)
     finite = np.ones(len(labels), bool)
@@ -195,7 +214,7 @@ def measure_time(
     evidence = made_evidence(gaussians, objects, seed, each=60 if gaussians <= 200_000 else 150)
     means = np.random.default_rng(seed).normal(size=(gaussians, 3)).astype(np.float32)
     rng = np.random.default_rng(seed)
-    seconds = []
+    seconds, processor = [], []
     for number in range(count + 1):
         state = State.start(evidence)
         chosen = int(rng.integers(1, objects // 10 + 1))
@@ -205,15 +224,49 @@ def measure_time(
             rows = [whole[: len(whole) // 2], whole[len(whole) // 2 + len(whole) // 10 :]]
         places = [Place(name="place", points=points_of(means, evidence.region, each)) for each in rows]
         correction = Correction(kind="two" if number % 2 else "one", places=places)
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.process_time()
         ready = anchored(means, evidence, [correction])[0]
         state.take(ready)
         assert len(state.gaussians) == gaussians
         seconds.append(time.perf_counter() - begin)
+        processor.append(time.process_time() - used)
     typer.echo(
         f"{gaussians:,} Gaussians, {objects} objects, {len(evidence.label):,} regions, {len(evidence.first):,} pairs: "
-        f"median {np.median(seconds[1:]):.2f} s, worst {max(seconds[1:]):.2f} s, the first call {seconds[0]:.2f} s"
+        f"median {np.median(seconds[1:]):.2f} s, worst {max(seconds[1:]):.2f} s, the first call {seconds[0]:.2f} s; "
+        f"processor time: median {np.median(processor[1:]):.2f} s, worst {max(processor[1:]):.2f} s"
     )
+
+
+@app.command("hierarchy")
+def score_hierarchy(
+    objects: Annotated[int, typer.Option(help="Objects per scene.")] = 25,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first scene.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Scenes.")] = 3,
+    views: Annotated[int, typer.Option(help="Training views.")] = 80,
+    size: Annotated[int, typer.Option(help="Height and width of a view.")] = 256,
+) -> None:
+    """Score objects and parts of generated scenes."""
+    for seed in range(first_seed, first_seed + seeds):
+        case = made_case(objects, "halves", seed, views, size)
+        flat = lift(case.splats, case.train).labels
+        choice = choose(case.splats, case.train)
+        labels = lift(case.splats, choice.views).labels
+        parts = choice.parts(case.splats, labels)
+        units = with_parts(labels, parts.part)
+        renderer = Renderer(case.splats, "cpu")
+        assert case.test_parts is not None
+        whole, halves = [view.mask for view in case.test], case.test_parts
+        said = []
+        for name, found, truth in (("flat", flat, whole), ("objects", labels, whole), ("parts", units, halves)):
+            maps = [label_map(renderer, found, view.camera) for view in case.test]
+            score = panoptic_quality(maps, truth)
+            said.append(f"{name} {score.pq_things:.1f} ({score.tp} / {score.fp} / {score.fn})")
+        typer.echo(f"{case.group}, seed {seed}: {', '.join(said)}")
+
+
+def with_parts(labels: NDArray[np.int32], part: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return (N,) one label for each part, and for each object without parts; 0 for background."""
+    return np.where(labels > 0, np.where(part > 0, labels.max(initial=0) + part, labels), 0).astype(np.int32)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.interaction import made_evidence, worst_pairs
+from bench.interaction import made_evidence, with_parts, worst_pairs
 
 
 def test_the_pair_with_the_most_wrong_weight_comes_first():
@@ -19,3 +19,8 @@ def test_one_made_object_in_ten_is_in_two_pieces():
     assert sorted(set(found.label.tolist())) == list(range(1, 23))
     assert [int((found.label == label).sum()) for label in (9, 10, 21)] == [6, 3, 3]
     assert (found.first < found.second).all()
+
+
+def test_parts_and_objects_without_parts_have_labels_of_their_own():
+    labels, part = np.array([0, 1, 1, 2, 2], np.int32), np.array([3, 1, 2, 0, 0], np.int32)
+    assert with_parts(labels, part).tolist() == [0, 3, 4, 2, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,9 +257,11 @@ def test_why_nothing_can_be_corrected_is_said(solver: Solver, stage: Stage) -> N
         OPS.split_selection(*REAL, and_alike=True)
     assert solver.asked == []
     pick_parts(["mug", "plant"])
-    solver.fault = NotFound("Correction 1 (one: mug, plant) names plant, which is no longer an object.")
-    with pytest.raises(RuntimeError, match="names plant, which is no longer an object"):
-        OPS.merge(*REAL, and_alike=True)
+    gone = NotFound("Correction 1 (one: mug, plant) names plant, which is no longer an object.")
+    contradicting = BadArgument("Correction 2 (one: mug, plant) contradicts correction 1 (two: mug, plant).")
+    for solver.fault in (gone, contradicting):
+        with pytest.raises(RuntimeError, match=re.escape(solver.fault.sentence)):
+            OPS.merge(*REAL, and_alike=True)
     scene().splatlift.source = "/a/folder"
     with pytest.raises(RuntimeError, match="was not downloaded from a server"):
         OPS.merge(*REAL, and_alike=True)
