@@ -2,21 +2,23 @@
 
     PYTHON -I bench/foreign.py READER FILE OUT.npz     # a Python that has the library; needs nothing of this project
 
-Readers: ``gsply`` (compressed PLY, SPZ, SOG), ``pygltflib`` (GLB with KHR_gaussian_splatting), ``usd`` (usd-core),
-``plyfile`` (3DGS PLY, which splat-transform writes), ``blender`` (bpy 5.3 on: PLY, SPZ, USD). Columns are those of a
-3DGS PLY: logarithmic sizes, logit opacities, quaternions wxyz; sh (N, K, 3). ``axes`` says where x, y and z point.
-bench.formats runs this.
+Readers: ``gsply`` (compressed PLY, SPZ, SOG), ``pygltflib`` (GLB with KHR_gaussian_splatting; SPZ inside it by gsply),
+``usd`` (usd-core), ``plyfile`` (3DGS PLY, which splat-transform writes), ``blender`` (bpy 5.3 on: PLY, SPZ, USD).
+Columns are those of a 3DGS PLY: logarithmic sizes, logit opacities, quaternions wxyz; sh (N, K, 3). ``axes`` says where
+x, y and z point. bench.formats runs this.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
 
 PREFIX = "KHR_gaussian_splatting:"
+SPZ = "KHR_gaussian_splatting_compression_spz_2"
 
 
 def gsply(path: str) -> dict:
@@ -39,6 +41,15 @@ def pygltflib(path: str) -> dict:
     file = GLTF2().load(path)
     primitive = file.meshes[0].primitives[0]
     blob = file.binary_blob()
+    packed = primitive.extensions[PREFIX[:-1]].get("extensions", {}).get(SPZ)
+    if packed is not None:
+        view = file.bufferViews[packed["bufferView"]]
+        if file.nodes[0].rotation != [0, 1, 0, 0]:
+            raise ValueError("The draft decodes to left, up, front; half a turn about y was expected.")
+        with NamedTemporaryFile(suffix=".spz") as held:
+            held.write(blob[view.byteOffset or 0 :][: view.byteLength])
+            held.flush()
+            return gsply(held.name)  # half a turn about y makes it right, up, back, as a file of SPZ is
 
     def column(name: str) -> np.ndarray:
         accessor = file.accessors[vars(primitive.attributes)[name]]

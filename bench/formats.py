@@ -44,9 +44,10 @@ READERS = {
     "sog": ("gsply", "splat-transform"),
     "splat": ("splat-transform",),
     "gaussians-glb": ("pygltflib",),
+    "gaussians-glb-spz": ("pygltflib",),
     "gaussians-usd": ("usd", "blender"),
 }
-"""Of each format those that read it; what is inside the draft of SPZ in GLB is what `spz` writes."""
+"""Of each format those that read it."""
 VIEWS = 4
 
 
