@@ -2,11 +2,11 @@
 
     python -m bench.blender_click ROOM RESULT --seed 0       # of a scene with exact ids, and a result of it
 
-Needs the package bpy beside the backend. The pixels are those of :mod:`bench.interaction_select`, of the same
-Gaussians and of the same cut into more. A click is all that the tool does but its step of undo: rays through every
-object, and the selection. "Again" is the next click at the same place. The Gaussians of the result are then one splat
-without labels: a click selects what is connected, the next one what has a like colour too. Times leave out what is
-prepared once.
+Needs the package bpy in addition to the backend. The pixels are those of :mod:`bench.interaction_select`, for the same
+Gaussians and for the same ones divided into more. A click includes everything that the tool does except its undo step:
+rays through every object, and the selection. "Again" is the next click at the same place. Finally the Gaussians of the
+result become one splat without labels: a click selects the connected ones, the next one those of similar colour. Times
+exclude the preparation, which happens once.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from backend.corrections.solve import State
 from protocol.errors import BadArgument, BadResult, NotFound
 from protocol.ply import write_ply
 from protocol.result.colours import colour_of
-from protocol.result.corrections import Correction, Kind, Place, places_of, read_corrections, write_corrections
+from protocol.result.corrections import Correction, Kind, Move, Place, places_of, read_corrections, write_corrections
 from protocol.result.evidence import read_evidence
 from protocol.result.folder import whole_folder
 from protocol.result.gaussians import read_splats, rows_of_labels
@@ -47,22 +47,6 @@ from protocol.store import link_or_copy
 
 NOT_LINKED = (SPLATS, TABLE, PARTS, CORRECTIONS, OBJECTS, MESHES, LABELS, OVERVIEW, BACKUP)
 """What a corrected result does not share with the result before: it is written again, or no longer true."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """Gaussians that go from one object to another; label 0 is the background.
-
-    Attributes:
-        elsewhere: whether they go because similar Gaussians were corrected, and not by the correction itself.
-        is_new: whether no Gaussian belonged to the object ``target`` before.
-    """
-
-    source: int
-    target: int
-    count: int
-    elsewhere: bool
-    is_new: bool
 
 
 @dataclass(frozen=True)

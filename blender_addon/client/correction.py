@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from protocol.errors import BadArgument, BadFrames
 from protocol.messages import Correct, Corrected, Result
+from protocol.result.corrections import Move
 from protocol.wire import MAX_ARRAY
 
 from .cache import Cache
@@ -18,22 +19,6 @@ from .connection import Connection
 from .coroutines import Steps
 from .result_request import ask_about_result, check_feature
 from .version import check_newest, renew_folder
-
-
-@dataclass(frozen=True)
-class Move:
-    """Gaussians that go from one object to another; label 0 is the background.
-
-    Attributes:
-        elsewhere: whether they go because similar Gaussians were corrected, and not by the correction itself.
-        is_new: whether ``target`` is a new object.
-    """
-
-    source: int
-    target: int
-    count: int
-    elsewhere: bool
-    is_new: bool
 
 
 @dataclass(frozen=True)

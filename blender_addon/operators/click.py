@@ -1,4 +1,4 @@
-"""Select by clicks in the 3D view: a modal operator that passes on everything but clicks."""
+"""Select by clicks in the 3D view: a modal operator that handles only clicks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..settings import choose_in_list
 from ..sight import Sight
 from .reporting import Outcome
 
-HINT = "Click: object, then its part    Shift: add    Ctrl: take away    Shift-Ctrl: keep common    Esc: end"
+HINT = "Click: object, then its part    Shift: add    Ctrl: subtract    Shift-Ctrl: intersect    Esc: end"
 PRESSED = ("PRESS", "DOUBLE_CLICK")
-"""The second of two quick clicks is another kind of event."""
+"""The second of two quick clicks has a separate event type."""
 ENDS = ("ESC", "RET", "NUMPAD_ENTER", "RIGHTMOUSE")
 
 
@@ -80,7 +80,7 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: Any) -> None:
-        """End: Blender calls this too, when it closes the window or loads another file."""
+        """End the tool. Blender also calls this when it closes the window or loads another file."""
         SPLATLIFT_OT_select_by_click.is_running = False
         self._overlay.remove()
         _say(context, None)
@@ -88,7 +88,7 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
 
 def click(context: Any, clicks: Clicks, under: Under, mode: Mode) -> str:
-    """Do one click as one step of undo, and return the sentence about it."""
+    """Apply a click as one undo step, and return a sentence about it."""
     sight, is_visible = sight_of(under.region), is_shown(under.area.spaces.active)
     try:
         clicked = clicks.click(context.view_layer, sight, under.x, under.y, mode, is_visible=is_visible)
@@ -108,14 +108,14 @@ def is_shown(space: Any) -> Callable[[Any], bool]:
 
 
 def sight_of(region: Any) -> Sight:
-    """Return from where a region of a 3D view is seen."""
+    """Return the viewpoint and projection of a region of a 3D view."""
     seen = region.data
     view, projection = np.array(seen.view_matrix, np.float64), np.array(seen.window_matrix, np.float64)
     return Sight(view, projection, region.width, region.height)
 
 
 def mode_of(shift: bool, ctrl: bool) -> Mode:
-    """Return what a click with these keys does with the selection so far."""
+    """Return how a click with these keys changes the selection."""
     if shift and ctrl:
         return "intersect"
     return "add" if shift else "subtract" if ctrl else "set"

@@ -1,8 +1,8 @@
 """Clicks: the object at a pixel, its part at the next click there, then the object again.
 
-What is selected are Blender objects, so everything that Blender or the add-on does with selected objects works on it. A
-splat without labels is one Blender object; of it Gaussians are selected, as in Edit Mode: the connected piece, and at
-the next click those of like colour.
+The selection consists of Blender objects, so every operation of Blender and the add-on on selected objects works with
+it. A splat without labels is one Blender object; a click selects Gaussians of it, as in Edit Mode: the connected piece,
+and at the next click the connected Gaussians of similar colour.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from .shown import Shown, shown_in
 Rows = NDArray[np.bool_]
 
 
-DID: dict[Mode, str] = {"set": "Selected", "add": "Added", "subtract": "Taken away", "intersect": "Kept in common"}
+DID: dict[Mode, str] = {"set": "Selected", "add": "Added", "subtract": "Deselected", "intersect": "Intersected with"}
 
 
 class Clicked(NamedTuple):
-    """What a click met.
+    """The object or Gaussians that a click selected.
 
     Attributes:
         mode: what the click did with the selection so far.
         name: of the object, or of a splat without labels.
         whole: the collection of the object; None for a splat without labels.
-        part: the collection of the part, if it alone was meant.
-        alike: whether Gaussians of like colour were meant.
-        gaussians: how many Gaussians of a splat without labels are selected now.
+        part: the collection of the part, if only the part was selected.
+        alike: whether Gaussians of similar colour were selected.
+        gaussians: number of selected Gaussians of a splat without labels, after the click.
     """
 
     mode: Mode
@@ -52,9 +52,9 @@ class Clicked(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What was done, for people."""
+        """The effect of the click, for the user."""
         if self.whole is None:
-            what = "Gaussians of like colour" if self.alike else "connected Gaussians"
+            what = "Gaussians of similar colour" if self.alike else "connected Gaussians"
             return f"{DID[self.mode]}: {what} of {self.name}, {self.gaussians:,} in all."
         what = f"{self.part.name}, a part of {self.name}" if self.part is not None else self.name
         return f"{DID[self.mode]}: {what}."
@@ -71,17 +71,17 @@ class _Place(NamedTuple):
     repeats: int = 0
 
     def continued_by(self, other: _Place) -> bool:
-        """Whether another click is at the same place and does the same."""
+        """Whether another click is at the same place, with the same mode."""
         is_near = np.hypot(self.x - other.x, self.y - other.y) <= SAME_PLACE
         return bool(is_near) and self[3:5] == other[3:5] and self.sight.same_as(other.sight)
 
 
 @dataclass
 class Selection:
-    """What is selected.
+    """The selected objects and Gaussians.
 
     Attributes:
-        things: names of Blender objects that are seen.
+        things: names of visible Blender objects.
         rows: (N,) bool by the name of a splat without labels, its selected Gaussians.
     """
 
@@ -140,7 +140,7 @@ class Clicks:
         return Clicked(mode, met.whole.name, met.whole, part)
 
     def prepare(self, layer: Any, is_visible: Callable[[Any], bool]) -> None:
-        """Prepare what is shown for clicks, so that the first one is as fast as the others.
+        """Prepare the visible objects for clicks, so that the first click is as fast as the others.
 
         Raises:
             BadSplats: if Gaussians cannot be read.
@@ -152,13 +152,13 @@ class Clicks:
 
     @property
     def splats(self) -> set[str]:
-        """Names of the splats without labels of which clicks have selected Gaussians."""
+        """Names of the splats without labels in which clicks have selected Gaussians."""
         return self._splats
 
     def _selection(self, shown: Sequence[Shown]) -> Selection:
         selected = [each for each in shown if each.seen.select_get()]
         things = {each.seen.name for each in selected}
-        # Blender selects all points of new data, which no person chose.
+        # Blender selects all points of new data. The user did not select those.
         rows = {
             each.thing.name: read_selection(each.thing.data) for each in selected if each.thing.name in self._splats
         }
@@ -176,7 +176,11 @@ class Clicks:
     def _show(
         self, layer: Any, shown: Sequence[Shown], selection: Selection, clicked: str, *, keeps_others: bool
     ) -> None:
-        """Select in Blender what is selected; ``keeps_others`` is about Blender objects that clicks do not meet."""
+        """Apply a selection in Blender.
+
+        Args:
+            keeps_others: whether Blender objects that clicks cannot select keep their state.
+        """
         splats = {each.thing.name: each.thing.data for each in shown if each.whole is None}
         for name, data in splats.items():
             if name in selection.rows or name in self._splats:
@@ -192,7 +196,7 @@ class Clicks:
 
 
 def hits_of(shown: Sequence[Shown], ray: Ray) -> tuple[Hits, NDArray[np.intp]]:
-    """Return what a ray in the world meets of several Blender objects, and (n,) the index in ``shown`` of each hit."""
+    """Return the hits of a ray in the world with several Blender objects, and (n,) the index in ``shown`` of each."""
     found, owners = [], []
     for number, each in enumerate(shown):
         local = ray.seen_from(np.array(world_matrix(each.thing), np.float64))

@@ -49,7 +49,7 @@ class Likeness:
         return self.pieces == self.pieces[row]
 
     def alike(self, row: int) -> NDArray[np.bool_]:
-        """Return (N,) bool, the Gaussians of like colour that are connected to one through such Gaussians.
+        """Return (N,) bool, the Gaussians of similar colour that are connected to one through such Gaussians.
 
         Each channel differs from that of the Gaussian by less than 1 - THRESHOLD, as in Select Similar.
         """

@@ -1,4 +1,4 @@
-"""``corrections.json``: what the user said about objects, in the order in which it was said.
+"""``corrections.json``: the corrections of objects by the user, oldest first, and the changes that they cause.
 
 A correction names its objects by points in the frame of the capture, because labels and Gaussians change when a scene
 is segmented again.
@@ -6,6 +6,7 @@ is segmented again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +27,7 @@ Points = Annotated[list[Triple], Meta(min_length=1, max_length=MAX_POINTS)]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Some Gaussians, as the user named them.
+    """Some Gaussians that the user chose.
 
     Attributes:
         name: for sentences, such as the name of an object.
@@ -68,6 +69,22 @@ class CorrectionList(msgspec.Struct, frozen=True, kw_only=True):
 
     format: Literal[1]
     corrections: Annotated[list[Correction], Meta(max_length=MAX_CORRECTIONS)]
+
+
+@dataclass(frozen=True)
+class Move:
+    """Gaussians that go from one object to another; label 0 is the background.
+
+    Attributes:
+        elsewhere: whether they go because similar Gaussians were corrected, and not by the correction itself.
+        is_new: whether no Gaussian belonged to the object ``target`` before.
+    """
+
+    source: int
+    target: int
+    count: int
+    elsewhere: bool
+    is_new: bool
 
 
 def places_of(kind: Kind) -> int:

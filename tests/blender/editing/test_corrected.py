@@ -11,11 +11,12 @@ import pytest
 pytest.importorskip("bpy")
 
 from blender_addon import session
-from blender_addon.client.correction import Correction, Move
+from blender_addon.client.correction import Correction
 from blender_addon.editing.columns import read_column
 from blender_addon.editing.corrected import apply_correction, check_conflicts, merged, names_in
 from blender_addon.editing.parts import parts_of, pieces_of
 from protocol.errors import BadArgument, Refused
+from protocol.result.corrections import Move
 from protocol.result.names import ROW
 from tests.blender.clumps import part, write_clumps, write_parted
 

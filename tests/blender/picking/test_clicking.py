@@ -96,7 +96,7 @@ def test_modes_combine_with_the_selection_before(tmp_path: Path) -> None:
     assert tool.click("mug", "add") == "Added: mug."
     tool.click("plant", "add")
     assert selected() == {"mug", "plant", "cube"}
-    assert tool.click("mug", "subtract") == "Taken away: mug."
+    assert tool.click("mug", "subtract") == "Deselected: mug."
     assert selected() == {"plant", "cube"}
     tool.click("lamp", "add")
     tool.click("lamp", "intersect")
@@ -202,7 +202,7 @@ def test_a_splat_without_labels_is_selected_by_connection_and_by_colour(native: 
     assert chosen[rows < 1600].mean() > 0.97
     assert not chosen[rows >= 1600].any()
     said = tool.at(*pixels["red"])
-    assert said == f"Selected: Gaussians of like colour of found, {read_selection(thing.data).sum():,} in all."
+    assert said == f"Selected: Gaussians of similar colour of found, {read_selection(thing.data).sum():,} in all."
     alike = read_selection(thing.data)
     assert alike[rows < 800].mean() > 0.97
     assert not alike[rows >= 800].any()

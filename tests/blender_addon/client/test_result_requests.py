@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from blender_addon.client.coroutines import Steps
-from blender_addon.client.correction import Correction, Move, bits_of, correct, correct_and_renew
+from blender_addon.client.correction import Correction, bits_of, correct, correct_and_renew
 from blender_addon.client.naming import name_objects
 from blender_addon.client.request import Request
 from blender_addon.client.selection import TextSelection, select_text
@@ -33,6 +33,7 @@ from protocol.messages import (
     Withdraw,
     Working,
 )
+from protocol.result.corrections import Move
 from tests.blender_addon.client.mock_server import MockServer, Stage
 
 T = TypeVar("T")
