@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,14 @@ STANDING = 0.0005
 """Motion added per frame: a camera that rolls about its axis or moves forward causes no shift."""
 
 
-def choose_frames(video: Path, progress: Progress) -> list[int]:
+def choose_frames(video: Path, progress: Progress, damaged: Callable[[], object] = lambda: None) -> list[int]:
     """Return the numbers of the selected frames, in order.
 
     Motion is the shift between consecutive frames by phase correlation (Kuglin and Hines 1975); sharpness is the
     variance of the Laplacian (Pech-Pacheco et al. 2000), at the reduced size.
+
+    Args:
+        damaged: as for :func:`backend.scene.videos.read_frames`.
 
     Raises:
         BadScene: as :func:`backend.scene.videos.read_frames`.
@@ -34,7 +38,7 @@ def choose_frames(video: Path, progress: Progress) -> list[int]:
     sharpness: list[float] = []
     motion: list[float] = []
     before: NDArray[np.float32] | None = None
-    for number, fraction, pixels in read_frames(video, HEIGHT):
+    for number, fraction, pixels in read_frames(video, HEIGHT, damaged=damaged):
         if number % 10 == 0:
             progress("poses", 0.1 * fraction, f"frame {number + 1:,} of the video")
         grey = pixels.astype(np.float32)

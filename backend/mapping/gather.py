@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pillow_heif
 import pycolmap
@@ -29,6 +30,11 @@ GUESSED_FOCAL = 1.2
 EXIF_IFD, FOCAL_LENGTH, FOCAL_LENGTH_35 = 0x8769, 0x920A, 0xA405
 
 
+def copy_name(number: int) -> str:
+    """Return the name of the copy of a photograph for feature detection."""
+    return f"{number:06d}.png"
+
+
 @dataclass(frozen=True)
 class Photograph:
     """A photograph in the workspace.
@@ -48,24 +54,27 @@ class Photograph:
     height: int
     focal: float
     known: bool
-    lens: tuple[object, ...]
+    lens: tuple[str, ...]
 
 
-def gather(
-    source: Unposed, images: Path, copies: Path, progress: Progress
-) -> tuple[list[Photograph], list[tuple[str, str]]]:
+class Gathered(NamedTuple):
+    """The photographs in the workspace, the unreadable ones (path and reason), and warnings."""
+
+    photographs: list[Photograph]
+    unreadable: list[tuple[str, str]]
+    warnings: list[str]
+
+
+def gather(source: Unposed, images: Path, copies: Path, progress: Progress) -> Gathered:
     """Write the photographs to ``images``, and copies for feature detection, ``000000.png`` and so on, to ``copies``.
 
     Photographs are copied unchanged, including EXIF data; HEIC, AVIF and video frames become JPEG.
-
-    Returns:
-        The photographs, and the unreadable ones: path and reason.
 
     Raises:
         BadScene: if a video cannot be read.
     """
     if source.video is not None:
-        return _frames(source.video, images, copies, progress), []
+        return _frames(source.video, images, copies, progress)
     if any(is_one_of(file.name, HEIF_ENDINGS) for file in source.photographs):
         pillow_heif.register_heif_opener()
     photographs: list[Photograph] = []
@@ -91,12 +100,12 @@ def gather(
             continue
         taken.add(name)
         height, width = pixels.shape[:2]
-        _resize(Image.fromarray(pixels), copies / f"{len(photographs):06d}.png")
+        _resize(Image.fromarray(pixels), copies / copy_name(len(photographs)))
         focal, known, lens = _focal(target, width, height)
         photographs.append(Photograph(name, source.path_below_root(file), width, height, focal, known, lens))
     for file in source.masks_beside:
         shutil.copyfile(file, images / file.relative_to(top))
-    return photographs, unreadable
+    return Gathered(photographs, unreadable, [])
 
 
 def _utf8(name: str, number: int) -> str:
@@ -133,26 +142,25 @@ def _resize(image: Image.Image, target: Path) -> None:
     image.resize(size, how).save(target, compress_level=1)
 
 
-def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> list[Photograph]:
-    chosen = choose_frames(video, progress)
-    wanted = set(chosen)
-    photographs = []
-    for number, _, pixels in read_frames(video):
-        if number not in wanted:
-            continue
+def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> Gathered:
+    damages: list[int] = []
+    chosen = choose_frames(video, progress, lambda: damages.append(1))
+    photographs: list[Photograph] = []
+    for number, _, pixels in read_frames(video, wanted=set(chosen)):
         progress("poses", 0.1 + 0.05 * len(photographs) / len(chosen), f"frame {number + 1:,} of the video")
         name = frame_name(number)
         image = Image.fromarray(pixels)
         image.save(images / name, quality=JPEG_QUALITY, subsampling=0)
-        _resize(image, copies / f"{len(photographs):06d}.png")
+        _resize(image, copies / copy_name(len(photographs)))
         focal = GUESSED_FOCAL * max(image.size)
         photographs.append(Photograph(name, None, *image.size, focal, False, ()))
         if len(photographs) == len(chosen):
             break
-    return photographs
+    said = f"{len(damages)} parts of the video {video.name} are damaged and were skipped."
+    return Gathered(photographs, [], [said] if damages else [])
 
 
-def _focal(file: Path, width: int, height: int) -> tuple[float, bool, tuple[object, ...]]:
+def _focal(file: Path, width: int, height: int) -> tuple[float, bool, tuple[str, ...]]:
     """Return the focal length in pixels, whether EXIF data contain it, and the camera and lens in them."""
     with Image.open(file) as image:
         exif = image.getexif()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,9 +12,9 @@ from typing import Protocol
 import msgspec
 from blake3 import blake3
 
-from backend.mapping.gather import gather
+from backend.mapping.gather import Gathered, copy_name, gather
 from backend.mapping.mapper import map_photographs
-from backend.progress import Progress, silent
+from backend.progress import Progress, Stopped, silent
 from protocol.errors import BadArgument, BadScene
 from protocol.lists import first_of
 from protocol.unposed import FEWEST, Unposed, too_few
@@ -22,6 +22,9 @@ from protocol.unposed import FEWEST, Unposed, too_few
 FORMAT = 1
 NOTE = "poses.json"
 MODEL = Path("sparse") / "0"
+WORK = "work"
+"""Folder in an incomplete workspace: copies for feature detection, features and matches."""
+BEGUN = "begun.json"
 
 
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +36,15 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     given: int
     photographs: dict[str, str | None]
     warnings: list[str]
+
+
+class _Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``begun.json``: what the work is of, and the photographs that were copied."""
+
+    format: int
+    source: str
+    seed: int
+    gathered: Gathered
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,8 @@ def make_workspace(
     """Return the workspace ``folder`` of these photographs; poses are computed unless they exist already.
 
     The same photographs and seed give the same poses. A workspace of other photographs in ``folder`` is replaced;
-    nothing is written below ``source.root``.
+    nothing is written below ``source.root``. Until the poses are complete, the work is in a hidden folder next to
+    ``folder``. If the process ends before, the next call continues there, after the last matched pairs.
 
     Args:
         source: photographs or a video.
@@ -82,7 +95,7 @@ def make_workspace(
     Raises:
         BadScene: if too few photographs can be read or get a pose, or a video cannot be read.
         BadArgument: if ``folder`` is inside the folder of the photographs, or contains anything else.
-        Cancelled: if ``progress`` raises it; then ``folder`` is unchanged.
+        Cancelled: if ``progress`` raises it. In every case ``folder`` is unchanged.
     """
     check_place(source, folder)
     digest = _digest(source, progress)
@@ -94,16 +107,18 @@ def make_workspace(
     if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadArgument(f"The output folder {folder} contains other files.", "Choose a new or empty folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name.lstrip('.')}.", suffix=".part", dir=folder.parent))
+    part = folder.with_name(f".{folder.name.lstrip('.')}.part")
     try:
-        part.chmod(0o755)
         note = _compute(source, part, digest, seed, progress)
-        (part / NOTE).write_bytes(msgspec.json.format(msgspec.json.encode(note)))
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    except Exception as error:
+        if not isinstance(error, Stopped):
+            shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(part / WORK)
+    (part / NOTE).write_bytes(msgspec.json.format(msgspec.json.encode(note)))
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
     if kept is not None:
         kept.keep(digest, seed, folder)
     return _workspace(folder, note)
@@ -175,28 +190,54 @@ def _digest(source: Unposed, progress: Progress) -> str:
     return hasher.hexdigest()
 
 
+def _left_in(part: Path, digest: str, seed: int) -> Gathered | None:
+    """Return the photographs in ``part`` from unfinished work on the same photographs with the same seed, or None."""
+    with suppress(OSError, msgspec.DecodeError):
+        begun = msgspec.json.decode((part / WORK / BEGUN).read_bytes(), type=_Begun)
+        photographs = begun.gathered.photographs
+        files = [part / "images" / photograph.name for photograph in photographs]
+        files += [part / WORK / copy_name(number) for number in range(len(photographs))]
+        # After a power cut a file may be there without its content.
+        is_whole = all(file.stat().st_size for file in files)
+        if is_whole and (begun.format, begun.source, begun.seed) == (FORMAT, digest, seed):
+            return begun.gathered
+    return None
+
+
+def _gathered(source: Unposed, part: Path, digest: str, seed: int, progress: Progress) -> Gathered:
+    """Return the photographs in ``part``, copied now or by earlier unfinished work."""
+    left = _left_in(part, digest, seed)
+    if left is not None:
+        return left
+    if part.exists():
+        shutil.rmtree(part)
+    images, work = part / "images", part / WORK
+    images.mkdir(parents=True)
+    work.mkdir()
+    gathered = gather(source, images, work, progress)
+    file = work / f"{BEGUN}.part"
+    file.write_bytes(msgspec.json.encode(_Begun(FORMAT, digest, seed, gathered)))
+    file.replace(work / BEGUN)
+    return gathered
+
+
 def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Progress) -> _Note:
     refusal = source.refusal()
     if refusal is not None:
         raise refusal
-    images = folder / "images"
-    images.mkdir()
-    with tempfile.TemporaryDirectory(prefix="splatlift-mapping-") as name:
-        copies = Path(name)
-        photographs, unreadable = gather(source, images, copies, progress)
-        given = len(photographs) + len(unreadable)
-        if len(photographs) < FEWEST:
-            kind = "frames" if source.video is not None else "photographs"
-            raise too_few(source.root, len(photographs), kind, [path for path, _ in unreadable])
-        mapped = map_photographs(
-            photographs, copies, what=source.root, video=source.video is not None, seed=seed, progress=progress
-        )
-    (folder / MODEL).mkdir(parents=True)
+    gathered = _gathered(source, folder, digest, seed, progress)
+    photographs, unreadable, warnings = gathered
+    given = len(photographs) + len(unreadable)
+    if len(photographs) < FEWEST:
+        kind = "frames" if source.video is not None else "photographs"
+        raise too_few(source.root, len(photographs), kind, [path for path, _ in unreadable])
+    mapped = map_photographs(
+        photographs, folder / WORK, what=source.root, video=source.video is not None, seed=seed, progress=progress
+    )
+    (folder / MODEL).mkdir(parents=True, exist_ok=True)
     mapped.model.write_binary(folder / MODEL)
     origins = {photograph.name: photograph.origin for photograph in photographs}
-    for each in mapped.left_out:
-        (images / each).unlink()
-    said = []
+    said = [*warnings]
     if unreadable:
         first, reason = unreadable[0]
         said.append(
@@ -205,8 +246,10 @@ def _compute(source: Unposed, folder: Path, digest: str, seed: int, progress: Pr
         )
     if mapped.left_out:
         left = [origins[each] or each for each in mapped.left_out]
-        rest = f"; {', '.join(map(str, mapped.others))} form a separate group" if mapped.others else ""
+        rest = f"; separate groups: {', '.join(map(str, mapped.others))} photographs" if mapped.others else ""
         said.append(f"{len(left)} of {given} photographs got no pose and were skipped: {first_of(left, 5)}{rest}.")
+    for each in mapped.left_out:
+        (folder / "images" / each).unlink()
     kept = {each: origin for each, origin in origins.items() if each not in set(mapped.left_out)}
     progress("poses", 1.0, f"{len(kept)} of {given} photographs got a pose")
     return _Note(FORMAT, digest, seed, given, kept, said)

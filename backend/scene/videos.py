@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Container, Generator
 from pathlib import Path
 
 import av
 import numpy as np
-from av.error import FFmpegError
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
 from numpy.typing import NDArray
 
 from protocol.errors import BadScene
@@ -21,12 +22,19 @@ def frame_name(number: int) -> str:
     return f"frame_{number:06d}.jpg"
 
 
-def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, float, NDArray[np.uint8]]]:
+def read_frames(
+    file: Path,
+    height: int | None = None,
+    wanted: Container[int] | None = None,
+    damaged: Callable[[], object] = lambda: None,
+) -> Generator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield number, fraction of the video and pixels of each frame, rotated according to the video's metadata.
 
     Args:
         file: the video.
         height: None for (H, W, 3) uint8 sRGB at full size; else (height, width) uint8 grey, before the rotation.
+        wanted: numbers of the frames to yield; None for all.
+        damaged: called for each part of the video that cannot be decoded and is skipped.
 
     Raises:
         BadScene: if the file is not a video, or contains no frame.
@@ -36,7 +44,9 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
         with av.open(str(file)) as container:
             if not container.streams.video:
                 raise BadScene(f"{file} contains no video stream.", "Give a video file.")
-            stream = container.streams.video[0]
+            # Files may also contain a cover picture or a preview as a stream.
+            stream = container.streams.best("video")
+            assert isinstance(stream, av.VideoStream)
             if stream.width * stream.height > MAX_PIXELS:
                 raise BadScene(
                     f"The video {file} declares frames of {stream.width} x {stream.height} pixels; at most "
@@ -45,7 +55,9 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
                 )
             stream.thread_type = "AUTO"
             length = float(container.duration or 0) / 1e6
-            for number, frame in enumerate(container.decode(stream)):
+            for number, frame in enumerate(_decode(container, stream, damaged)):
+                if wanted is not None and number not in wanted:
+                    continue
                 fraction = min(1.0, (frame.time or 0.0) / length) if length else 0.0
                 if height is None:
                     pixels = frame.to_ndarray(format="rgb24")
@@ -61,10 +73,23 @@ def read_frames(file: Path, height: int | None = None) -> Generator[tuple[int, f
                 yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), np.uint8)
     except (FFmpegError, OSError, ValueError) as error:
         raise BadScene(
-            f"The video {file} cannot be read: {error}.", "Convert it to MP4, or give another video file."
+            f"The video {file} cannot be read: {getattr(error, 'strerror', None) or error}.",
+            "Convert it to MP4, or give another video file.",
         ) from error
     if number < 0:
         raise BadScene(f"The video {file} contains no frames.", "Give another video file.")
+
+
+def _decode(
+    container: InputContainer, stream: av.VideoStream, damaged: Callable[[], object]
+) -> Generator[av.VideoFrame]:
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            damaged()
+        else:
+            yield from frames
 
 
 def frame_size(file: Path) -> tuple[int, int]:

@@ -88,6 +88,31 @@ def test_frames_that_would_be_reduced_to_more_pixels_are_refused(tmp_path: Path,
         choose_frames(tmp_path / "a.mp4", silent)
 
 
+def test_damaged_parts_of_a_video_are_skipped(tmp_path: Path) -> None:
+    file = tmp_path / "a.mp4"
+    write_video(file, moving(90))
+    content = bytearray(file.read_bytes())
+    with av.open(str(file)) as container:
+        spoilt = [packet for packet in container.demux(video=0) if packet.pts is not None][40:42]
+        for packet in spoilt:
+            assert packet.pos is not None
+            content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    file.write_bytes(content)
+    damages = []
+    chosen = choose_frames(file, silent, lambda: damages.append(1))
+    assert len(damages) == 2
+    assert [number for number, _, _ in read_frames(file, wanted=set(chosen))] == chosen
+    assert len(list(read_frames(file))) == 88
+
+
+def test_only_wanted_frames_are_returned(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", moving(20))
+    every = {number: pixels for number, _, pixels in read_frames(tmp_path / "a.mp4")}
+    some = {number: pixels for number, _, pixels in read_frames(tmp_path / "a.mp4", wanted={3, 17})}
+    assert list(some) == [3, 17]
+    assert all((some[number] == every[number]).all() for number in some)
+
+
 @pytest.mark.parametrize("content", [b"", b"no video at all"])
 def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)

@@ -39,7 +39,7 @@ def test_an_orientation_is_ignored_as_colmap_and_the_scene_ignore_it(tmp_path: P
     folder = tmp_path / "in"
     folder.mkdir()
     Image.fromarray(PATTERN).save(folder / "a.jpg", exif=exif(6))
-    (photograph,), unreadable = gathered(folder, tmp_path / "out")
+    (photograph,), unreadable, _ = gathered(folder, tmp_path / "out")
     file = tmp_path / "out" / "images" / "a.jpg"
     assert unreadable == []
     assert (photograph.width, photograph.height) == (160, 120)
@@ -58,7 +58,7 @@ def test_the_focal_length_is_that_of_the_exif_data(tmp_path: Path) -> None:
     Image.fromarray(PATTERN).save(folder / "a.jpg", exif=exif(focal=28))
     Image.fromarray(PATTERN).save(folder / "b.jpg", exif=exif(focal=56))
     Image.fromarray(PATTERN).save(folder / "c.jpg")
-    (wide, narrow, unknown), _ = gathered(folder, tmp_path / "out")
+    (wide, narrow, unknown), _, _ = gathered(folder, tmp_path / "out")
     # The diagonal of a 35 mm film is 43.27 mm.
     assert wide.focal == pytest.approx(28 / 43.27 * 200, rel=1e-3)
     assert narrow.focal == pytest.approx(2 * wide.focal)
@@ -73,7 +73,7 @@ def test_heic_becomes_jpeg_upright(tmp_path: Path) -> None:
     folder.mkdir()
     pillow_heif.register_heif_opener()
     Image.fromarray(PATTERN).save(folder / "IMG_1.HEIC", quality=95, exif=exif(focal=28).tobytes())
-    (photograph,), _ = gathered(folder, tmp_path / "out")
+    (photograph,), _, _ = gathered(folder, tmp_path / "out")
     assert photograph.name == "IMG_1.jpg"
     assert photograph.origin == "IMG_1.HEIC"
     assert photograph.known
@@ -84,6 +84,6 @@ def test_heic_becomes_jpeg_upright(tmp_path: Path) -> None:
 def test_names_of_folders_are_kept(tmp_path: Path) -> None:
     (tmp_path / "in" / "images" / "left").mkdir(parents=True)
     Image.fromarray(PATTERN).save(tmp_path / "in" / "images" / "left" / "a.png")
-    (photograph,), _ = gathered(tmp_path / "in", tmp_path / "out")
+    (photograph,), _, _ = gathered(tmp_path / "in", tmp_path / "out")
     assert photograph.name == "left/a.png"
     assert photograph.origin == "images/left/a.png"

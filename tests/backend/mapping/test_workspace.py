@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from backend.mapping import Workspace, make_workspace, write_workspace
 from backend.mapping.workspace import is_current
-from backend.progress import Cancelled
+from backend.progress import Cancelled, Stopped
 from backend.scene import load_scene, read_mask
 from backend.scene.inspect import inspect_scene
 from backend.scene.unposed import find_unposed
@@ -123,6 +125,61 @@ def test_it_can_be_cancelled_and_leaves_nothing(plain: Path, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def poses_of(made: Workspace) -> dict[str, np.ndarray]:
+    return {view.name: view.camera.viewmat for view in load_scene(made.folder).views}
+
+
+def test_interrupted_work_is_continued(made: Workspace, plain: Path, tmp_path: Path) -> None:
+    def interrupt(stage: str, fraction: float, note: str = "") -> None:
+        if note.startswith("placing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_workspace(unposed(plain), tmp_path / "out", progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == [".out.part"]
+    # Without descriptors nothing could be matched anew.
+    with closing(sqlite3.connect(tmp_path / ".out.part" / "work" / "features.db")) as database:
+        database.execute("UPDATE descriptors SET data = zeroblob(length(data))")
+        database.commit()
+    notes = []
+    again = make_workspace(
+        unposed(plain), tmp_path / "out", progress=lambda stage, fraction, note="": notes.append(note)
+    )
+    assert not any(note.startswith("photograph ") for note in notes)
+    assert poses_of(again).keys() == poses_of(made).keys()
+    for name, viewmat in poses_of(made).items():
+        np.testing.assert_array_equal(poses_of(again)[name], viewmat)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in again.folder.iterdir()) == ["images", "poses.json", "sparse"]
+
+
+def stop_at_features(stage: str, fraction: float, note: str = "") -> None:
+    if note.startswith("features"):
+        raise Stopped
+
+
+@pytest.mark.parametrize("spoilt", ["begun.json", "features.db", "000000.png"])
+def test_damaged_work_is_done_again(plain: Path, tmp_path: Path, spoilt: str) -> None:
+    work = tmp_path / ".out.part" / "work"
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            make_workspace(unposed(plain), tmp_path / "out", progress=stop_at_features)
+        with closing(sqlite3.connect(work / "features.db")) as database:
+            assert database.execute("SELECT count(*) FROM images").fetchone() == (VIEWS + 1,)
+        assert all(file.stat().st_size for file in work.iterdir())
+        (work / spoilt).write_bytes(b"")
+
+
+def test_work_on_other_photographs_is_not_continued(plain: Path, room: Path, tmp_path: Path) -> None:
+    for number in range(8):
+        shutil.copy(room / "images" / f"{number:04d}.png", tmp_path)
+    out = tmp_path.with_name("out")
+    for folder, photographs in ((plain, VIEWS + 1), (tmp_path, 8)):
+        with pytest.raises(Stopped):
+            make_workspace(unposed(folder), out, progress=stop_at_features)
+        assert len(list((out.with_name(".out.part") / "images").iterdir())) == photographs
+
+
 def test_three_photographs_are_refused(room: Path, tmp_path: Path) -> None:
     for number in range(3):
         shutil.copy(room / "images" / f"{number:04d}.png", tmp_path)
@@ -145,6 +202,20 @@ def test_photographs_that_share_nothing_are_refused_with_advice(tmp_path: Path) 
     with pytest.raises(BadScene, match=r"6 photographs .* only 0 have matching features and get a pose") as caught:
         make_workspace(unposed(tmp_path), tmp_path.with_name("out"))
     assert "textured" in caught.value.remedy
+
+
+def test_photographs_of_three_places_are_refused_with_the_size_of_each(room: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        with Image.open(room / "images" / f"{number:04d}.png") as image:
+            image.save(tmp_path / f"{number}.png")
+            # Mirrored photographs are those of a mirrored room, and inverted ones have no features in common either.
+            ImageOps.mirror(image).save(tmp_path / f"{number}_mirrored.png")
+            ImageOps.invert(image).save(tmp_path / f"{number}_inverted.png")
+    with pytest.raises(
+        BadScene, match=r"The 15 photographs of .* form separate groups of 5, 5, 5 photographs"
+    ) as caught:
+        make_workspace(unposed(tmp_path), tmp_path.with_name("out"))
+    assert "its own folder" in caught.value.remedy
 
 
 def test_another_folder_is_not_replaced(plain: Path, tmp_path: Path) -> None:
