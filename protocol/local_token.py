@@ -1,10 +1,10 @@
-"""How a program and a server on the same machine show each other that they run for the same user, without encryption.
+"""Proofs between a program and a server on the same machine that they run for the same user, without encryption.
 
-A file in the user's folder, which other users cannot read, holds a token. The server sends a number that it uses once,
-and the program answers with an HMAC (RFC 2104) of that number and of the server's address, with the token as the key.
-So the token is never sent, and what one server is answered is of no use at another address. Then the program asks the
-server in the same way: another program may have taken the port. What the two answer differs by a word, so neither can
-give back what it was answered.
+A file in the user's folder, which other users cannot read, contains a token. The server sends a number that it uses
+once, and the program answers with an HMAC (RFC 2104) of that number and of the server's address, with the token as the
+key. So the token is never sent, and an answer is not valid at another address. Then the program challenges the server
+in the same way, because another program may have taken the port. The server's answer contains one more word, so neither
+side can send the other's answer back as its own.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pathlib import Path
 from protocol.address import Address
 
 SERVER_PROOF = "server-proof"
-"""The feature of servers that can show it."""
+"""The feature of servers that prove this."""
 TOKEN = re.compile(r"[0-9a-f]{64}")
 _MOST = 200
-"""Bytes that are read of the file at most."""
+"""Most bytes that are read from the file."""
 
 
 def token_file() -> Path:
-    """Return where the token of this user is.
+    """Return the path of this user's token.
 
     Raises:
         RuntimeError: if the user has no folder.
@@ -37,7 +37,7 @@ def token_file() -> Path:
 
 
 def read_token(path: Path) -> str | None:
-    """Return the token in a file, or None if there is none that this user can read, or other users can read it."""
+    """Return the token in a file; None if it is invalid, if this user cannot read it, or if other users can."""
     try:
         if not path.is_file():
             return None  # a pipe would hold up the caller
@@ -51,27 +51,27 @@ def read_token(path: Path) -> str | None:
 
 
 def prove(token: str, nonce: str, address: Address) -> str:
-    """Return what shows that the token is known to a server at ``address`` that sent ``nonce``."""
+    """Return the proof of a program that knows the token, for a server at ``address`` that sent ``nonce``."""
     return _mac(token, f"{nonce} {_written(address)}")
 
 
 def prove_server(token: str, nonce: str, address: Address) -> str:
-    """Return what shows that a server at ``address`` knows the token to a program that sent ``nonce``."""
+    """Return the proof of a server at ``address`` that knows the token, for a program that sent ``nonce``."""
     return _mac(token, f"server {nonce} {_written(address)}")
 
 
 def proves(mac: str, token: str, nonce: str, address: Address) -> bool:
-    """Whether ``mac`` is what :func:`prove` returns, in a time that does not tell how much of it is right."""
+    """Whether ``mac`` is the result of :func:`prove`; the time taken does not reveal how much of it is correct."""
     return hmac.compare_digest(mac.encode(), prove(token, nonce, address).encode())
 
 
 def server_proves(mac: str, token: str, nonce: str, address: Address) -> bool:
-    """Whether ``mac`` is what :func:`prove_server` returns, as :func:`proves`."""
+    """Whether ``mac`` is the result of :func:`prove_server`; see :func:`proves`."""
     return hmac.compare_digest(mac.encode(), prove_server(token, nonce, address).encode())
 
 
 def new_nonce() -> str:
-    """Return a number that is used once, for a challenge."""
+    """Return a random number for a single challenge, in hexadecimal."""
     return secrets.token_hex(16)
 
 

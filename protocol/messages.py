@@ -74,18 +74,20 @@ class Welcome(Message):
 
 
 class Challenge(Message):
-    """Answer to :class:`Hello` of a server that does not encrypt: the client is to show that it runs for the user who
+    """Answer to :class:`Hello` from a server without encryption: the client must prove that it runs for the user who
     started the server. Sent to clients with the feature "proof".
 
-    After the :class:`Welcome` of a server with the feature "server-proof" the client sends one too, and the server
-    shows the same with a :class:`Proof`."""
+    After the :class:`Welcome` of a server with the feature "server-proof" the client also sends one, and the server
+    answers with a :class:`Proof`.
+    """
 
     nonce: Token
 
 
 class Proof(Message):
-    """Answer to :class:`Challenge`, see :mod:`protocol.local_token`. The server answers that of a client with
-    :class:`Welcome`."""
+    """Answer to :class:`Challenge`, see :mod:`protocol.local_token`. The server answers a client's proof with
+    :class:`Welcome`.
+    """
 
     mac: Mac
 

@@ -35,7 +35,7 @@ class Store:
     Args:
         root: the folder; created if missing.
         durable: whether the content of a file is synced to disk before the file gets its name. That may take seconds,
-            so a program with a window does without it. The name itself is on the disk after :meth:`settling`.
+            so programs with a window do not use it. The name is on the disk only after :meth:`settling`.
     """
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
@@ -95,19 +95,19 @@ class Store:
         return removed
 
     def settling(self, digests: Iterable[str]) -> Generator[None, None, None]:
-        """Wait until stored files and their names are on the disk, so that no power cut takes them; yields often.
+        """Wait until stored files and their names are on the disk, so that they survive a power cut; yields often.
 
-        Files that are not stored are passed over. Those that were waited for before cost nothing.
+        Files that are not stored are skipped, and those that are on the disk already take no time.
 
         Raises:
-            OSError: if they cannot be written there.
+            OSError: if the disk fails.
         """
         versions: dict[str, _Version] = {}
         folders: set[Path] = set()
         for digest in digests:
             path = self.path(digest)
             if path.is_file() and self._settled.get(digest) != (version := _version(path)):
-                # Another process, or an earlier one, may have stored it and not waited.
+                # Another process, or an earlier one, may have stored it without a sync.
                 sync_file(path)
                 versions[digest] = version
                 folders.add(path.parent)

@@ -1,6 +1,6 @@
-"""Waits until files and their names are on the disk. A power cut can take what was only written.
+"""Waits until files and their names are on the disk. A power cut can erase data that were written but not synced.
 
-A file that was synced may still lose its name: names belong to the folder, which is synced by itself.
+A synced file may still lose its name, because names belong to the folder, which is synced separately.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import os
 from pathlib import Path
 
 _CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF)
-"""What a disk, or a folder that this user may not read, answers that cannot be synced."""
+"""Errors of disks that cannot sync folders, and of folders that this user may not read."""
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the content of a file is on the disk. Does nothing to a file that Windows lets nobody write.
+    """Wait until the content of a file is on the disk. On Windows, read-only files are not synced.
 
     Raises:
-        OSError: if it cannot be written there.
+        OSError: if the disk fails.
     """
     try:
-        # Windows syncs only what is open for writing.
+        # Windows syncs only files that are open for writing.
         with path.open("r+b" if os.name == "nt" else "rb") as file:
             os.fsync(file.fileno())
     except PermissionError:
@@ -29,10 +29,10 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk. Does nothing where that cannot be asked for, as on Windows.
+    """Wait until the names in a folder are on the disk. Does nothing on systems without this call, such as Windows.
 
     Raises:
-        OSError: if they cannot be written there.
+        OSError: if the disk fails.
     """
     if os.name == "nt":
         return
@@ -48,10 +48,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(root: Path) -> None:
-    """Wait until a folder and all that is in it is on the disk, and its own name too.
+    """Wait until a folder, its name and its contents are on the disk.
 
     Raises:
-        OSError: if it cannot be written there.
+        OSError: if the disk fails.
     """
     for place, _, names in os.walk(root):
         for name in names:
@@ -61,7 +61,7 @@ def sync_tree(root: Path) -> None:
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:
-    """Make a folder, and those above it that are missing, and wait until their names are on the disk.
+    """Make a folder and its missing parents, and wait until their names are on the disk.
 
     Args:
         mode: of the folder itself.

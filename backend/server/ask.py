@@ -71,7 +71,7 @@ def ask(
 
 
 def _check_server(socket: zmq.Socket, address: Address, welcome: Welcome, token: str) -> None:
-    """Have a server without encryption show that it was started by the same user.
+    """Have a server without encryption prove that the same user started it.
 
     Raises:
         Refused: if it cannot.
@@ -82,7 +82,7 @@ def _check_server(socket: zmq.Socket, address: Address, welcome: Welcome, token:
             return
     raise Refused(
         f"The program that answers at {address} does not prove that this user started it.",
-        "End it if it is not a server of yours; if it is, it is too old: update the backend there.",
+        "If it is not your server, end it. If it is, it is too old: update its backend.",
     )
 
 

@@ -425,7 +425,7 @@ class Control:
                 f"{missing} files of the scene {scene[:12]}… are damaged or missing on the server.",
                 "Send the folder again.",
             )
-        # A client may submit before its upload has ended, or have found all files there.
+        # A client may submit before its upload has ended, or without one if the server has all files.
         yield from self.store.settling([scene, *(entry.digest for entry in entries)])
         return {entry.path for entry in entries}
 

@@ -155,7 +155,7 @@ class Jobs:
         self._unwritten: dict[str, tuple[int, Job | None]] = {}
         """For each job with unwritten changes: their number, and the job as it is written; None if it is new."""
         self._held: dict[str, set[str]] = {}
-        """For each job with unwritten changes: the manifests that it has as it is written, and with the changes."""
+        """For each job with unwritten changes: its manifests according to the file, and with the changes."""
         if _emptied(path):
             raise _unreadable(path, "the file is empty, but folders of jobs exist next to it")
         try:
@@ -389,7 +389,7 @@ class Jobs:
         """Return the manifests whose files must not be removed; may be called from any thread.
 
         These are the scenes of unfinished jobs, and the scenes and results of jobs with unwritten changes: after a
-        power cut the next server finds such a job as it was written.
+        power cut the next server continues from the written state.
         """
         held = [manifest for manifests in list(self._held.values()) for manifest in list(manifests)]
         return [*(job.scene for job in list(self._live.values())), *held]

@@ -1,8 +1,6 @@
 """Authentication without encryption: programs of the user who started the server prove that they know a token.
 
-The server shows them in the same way that it is that user's.
-
-See :mod:`protocol.local_token`.
+The server then proves in the same way that this user started it. See :mod:`protocol.local_token`.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ class LocalGate:
         return Challenge(nonce)
 
     def admitted(self, proof: Proof, connection: int) -> tuple[Hello, str]:
-        """Return the hello of a client that has answered its challenge, and the token that it knows.
+        """Return the hello of a client that answers its challenge, and the token that it knows.
 
         Raises:
             Refused: if the answer is wrong, or there was no challenge.
@@ -69,7 +67,7 @@ class LocalGate:
         return hello, known[0]
 
     def proof(self, challenge: Challenge, token: str) -> Proof:
-        """Return what shows a client that this server knows its token too."""
+        """Return the proof that this server also knows the client's token."""
         return Proof(prove_server(token, challenge.nonce, self._address))
 
 

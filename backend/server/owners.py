@@ -1,8 +1,8 @@
 """Which client owns which stored files, in a table of the data folder.
 
 A file belongs to each client that has sent all of it, or whose job made it. For other clients it does not exist, so
-they cannot learn from its hash that another client has it. The loss of a row only costs another transfer of its file,
-so only the end of an upload waits until its rows are on the disk.
+they cannot learn from its hash that another client has it. A lost row only causes another transfer of its file, so
+only the end of an upload waits until its rows are on the disk.
 
 Only the thread of the file loop uses this.
 """

@@ -39,7 +39,7 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
             part.replace(path)
         else:
             _name(part, path)
-        # A key that was shown has to stay, and one that was revoked must not come back.
+        # A power cut must neither erase a key that was shown nor restore one that was revoked.
         sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ class Session:
         features: optional protocol features that it supports.
         unpictured: the jobs whose latest preview was not sent to it yet.
         unsent: per job, the latest progress that was not sent to it yet; it replaces earlier progress.
-        local_token: the token by which it was let in where nothing is encrypted.
+        local_token: the token that its client has proved to know, on a server without encryption.
     """
 
     def __init__(self, client: str, key: str, control: bytes, connection: int, now: float) -> None:

@@ -15,7 +15,7 @@ from protocol.store import Store
 def store_result(store: Store, folder: Path) -> Generator[None, None, tuple[str, int]]:
     """Store the files of ``folder`` and their manifest, yielding often so that the caller can do other work.
 
-    Returns the manifest's hash and its size in bytes. All of it is on the disk then.
+    Returns the manifest's hash and its size in bytes, when all files are on the disk.
 
     Raises:
         OSError: if the disk fails.

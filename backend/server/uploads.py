@@ -68,7 +68,7 @@ class Upload:
         files: the store as the client sees it.
         preparing: work before the next files are requested; its value is their entries.
         entries: the files, once they are known.
-        settling: waits until they are on the disk, once they have arrived.
+        settling: after they have arrived, waits until they are on the disk.
         pull: the requests of the current files; None before the first.
         files_known: whether these are the files of the folder, and not its manifest.
     """
@@ -345,7 +345,7 @@ class Uploads:
             socket.send(upload.peer, Stored(upload.manifest), id=upload.id)
 
     def _settle(self, upload: Upload) -> bool:
-        """Wait some time until an upload is on the disk; return whether it is."""
+        """Spend a time slice on syncing an upload to the disk; return whether that is finished."""
         if upload.settling is None:
             upload.settling = self.store.settling([upload.manifest, *(entry.digest for entry in upload.entries)])
         until = time.monotonic() + CHECK_SLICE

@@ -83,7 +83,7 @@ def work(folder: Path, token: str, segment: Segment) -> int:
             picture=reporter.picture,
             kept_poses=KeptPoses(store),
         )
-        # Before it is said: a job that is done stays done through a power cut.
+        # Before the end is reported, so that the job remains done after a power cut.
         sync_tree(folder / worker_protocol.RESULT)
     except Cancelled:
         return 1

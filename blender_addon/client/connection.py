@@ -369,7 +369,7 @@ def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted
 
 
 class _AnotherUser(Refused):
-    """The server, or what answers there, was started by another user; retrying does not help."""
+    """The server, or the program that answers, was started by another user; retrying does not help."""
 
 
 def _show_user(challenge: Challenge, dispatcher: Dispatcher, address: Address, token: str | None) -> Steps[Welcome]:
@@ -387,7 +387,7 @@ def _show_user(challenge: Challenge, dispatcher: Dispatcher, address: Address, t
 
 
 def _check_server(welcome: Welcome, dispatcher: Dispatcher, address: Address, token: str | None) -> Steps[None]:
-    """Have a server without encryption show that the same user started it, before anything else is sent to it."""
+    """Have a server without encryption prove that the same user started it, before any data is sent to it."""
     if SERVER_PROOF in welcome.features and token is not None:
         nonce = new_nonce()
         proof = yield from dispatcher.ask(Challenge(nonce), Proof)
@@ -395,7 +395,7 @@ def _check_server(welcome: Welcome, dispatcher: Dispatcher, address: Address, to
             return
     raise _AnotherUser(
         f"The program that answers at {address} does not prove that this user started it.",
-        "End it if it is not a server of yours; if it is, it is too old: update the backend there.",
+        "If it is not your server, end it. If it is, it is too old: update its backend.",
     )
 
 
