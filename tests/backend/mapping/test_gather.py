@@ -81,6 +81,21 @@ def test_heic_becomes_jpeg_upright(tmp_path: Path) -> None:
     assert np.abs(pixels.astype(int) - PATTERN).mean() < 8
 
 
+@pytest.mark.parametrize(("turn", "quarters"), [(3, 2), (6, 3), (8, 1)])
+def test_a_turned_heic_becomes_an_upright_jpeg(tmp_path: Path, turn: int, quarters: int) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pillow_heif.register_heif_opener()
+    Image.fromarray(PATTERN).save(folder / "a.heic", quality=95, exif=exif(turn, focal=28).tobytes())
+    (photograph,), _, _ = gathered(folder, tmp_path / "out")
+    upright = np.rot90(PATTERN, quarters)
+    pixels = read_pixels(tmp_path / "out" / "images" / "a.jpg")
+    assert (photograph.height, photograph.width) == pixels.shape[:2] == upright.shape[:2]
+    assert np.abs(pixels.astype(int) - upright).mean() < 8
+    assert orientation(tmp_path / "out" / "images" / "a.jpg") == 1
+    assert photograph.focal == pytest.approx(28 / 43.27 * 200, rel=1e-3)
+
+
 def test_names_of_folders_are_kept(tmp_path: Path) -> None:
     (tmp_path / "in" / "images" / "left").mkdir(parents=True)
     Image.fromarray(PATTERN).save(tmp_path / "in" / "images" / "left" / "a.png")
