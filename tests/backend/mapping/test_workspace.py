@@ -46,6 +46,26 @@ def test_poses_are_those_of_the_room(made: Workspace, room: Path) -> None:
     assert centre < 0.01
 
 
+def test_portrait_and_zoomed_photographs_are_placed_beside_the_others(room: Path, tmp_path: Path) -> None:
+    for number in range(VIEWS):
+        with Image.open(room / "images" / f"{number:04d}.png") as image:
+            if number % 4 == 1:
+                image = image.transpose(Image.Transpose.ROTATE_90)
+            if number % 4 == 3:
+                image = image.crop((32, 24, 288, 216)).resize((384, 288))
+            image.save(tmp_path / f"{number:04d}.png")
+    made = make_workspace(unposed(tmp_path), tmp_path.with_name("out"))
+    scene = load_scene(made.folder)
+    assert len(scene.views) >= 0.9 * VIEWS
+    known = {view.name: view.camera for view in load_scene(room).views}
+    by_size = {(320, 240): 300, (240, 320): 300, (384, 288): 450}
+    sizes = {(view.camera.width, view.camera.height): view.camera.K[0, 0] for view in scene.views}
+    assert sizes.keys() == by_size.keys()
+    assert all(sizes[size] == pytest.approx(focal, rel=0.02) for size, focal in by_size.items())
+    _, centre = errors([(view.camera, known[view.name]) for view in scene.views])
+    assert centre < 0.01
+
+
 def test_what_is_left_out_is_told(made: Workspace) -> None:
     assert made.given == VIEWS + 2
     assert len(made.origins) >= 0.9 * VIEWS
