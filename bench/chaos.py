@@ -326,7 +326,9 @@ def _silent_session(address: str) -> socket.socket:
     _send_frame(peer, bytes(encode(Hello((MAJOR, MINOR), "silent", ["proof"]), id=1)[0]))
     got = b""
     while True:
-        got += peer.recv(4096)
+        if not (more := peer.recv(4096)):
+            raise ConnectionError("the server has closed the connection")
+        got += more
         at = got.find(b'{"v"')
         if at >= 0 and got.endswith(b"}"):
             break

@@ -477,6 +477,8 @@ def cut(points: int = 500, seed: int = 0, first: int = 0) -> None:
             finally:
                 psutil.boot_time = boot_time
             opened[kind] += 1
+            if opened.total() % 50 == 0:
+                print(f"{opened.total()} points opened", flush=True)
             for what in found:
                 findings[f"{kind}: {what}"] += 1
                 print(f"point {number}, operation {at}, {kind}: {what}", flush=True)
