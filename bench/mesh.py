@@ -4,6 +4,7 @@
     python -m bench.mesh score OUT                  # default, level set and Poisson against the solids
     python -m bench.mesh time RESULT                # seconds for all meshes of a result
     python -m bench.mesh cycles RESULT SCENE VIEW   # PSNR of Cycles' picture inside the masks, per object too
+    python -m bench.mesh sheet RESULT SCENE OUT VIEW...     # ten objects beside their photographs, a picture
 
 The score counts the surface that some camera sees. Of each mesh 20,000 points are drawn by area, of each solid 30,000.
 A point of the mesh is right, and a visible point of the solid found, if the other lies within 1 % of the diagonal of
@@ -12,11 +13,13 @@ mean of both shares, Chamfer the mean of both mean distances in percent of the d
 cosine between nearest points. Poisson (pymeshlab, which is installed for this alone) takes the default's own depths,
 as points with normals.
 
-``cycles`` needs bpy, exact ids in ``gt/instance`` of the scene, and meshes in the result.
+``cycles`` and ``sheet`` need bpy, exact ids in ``gt/instance`` of the scene, and meshes in the result. ``sheet`` takes
+the objects that are largest in one of the views, each in the view that shows most of it, alone and on grey.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import time
 from collections.abc import Sequence
@@ -51,6 +54,9 @@ SEEN_WITHIN = 0.02
 """Distance between a point of a solid and what its pixel shows, for the camera to see it."""
 POISSON_DEPTH = 8
 POISSON_POINTS = 200_000
+TILE, GAP = 150, 6
+"""Pixels of a picture in a sheet, and between pairs."""
+GREY = (128, 128, 128)
 
 
 class Truth(NamedTuple):
@@ -145,6 +151,72 @@ def cycles(
     keep: Annotated[Path | None, typer.Option(help="Where pictures are kept.")] = None,
 ) -> None:
     """Print the PSNR of pictures of the meshes inside the exact masks of all objects."""
+    shown, _, lenses = in_blender(result, samples)
+    api: Any = importlib.import_module("blender_addon.api")
+    means = []
+    with TemporaryDirectory() as folder:
+        for view in views:
+            api.look_through(lenses[view])
+            path = (keep or Path(folder)) / f"{view}.png"
+            shown.render.filepath = str(path.absolute())
+            render()
+            picture = pixels(path)
+            photograph = pixels(next((scene / "images").glob(f"{view}.*")))
+            ids = exact_ids(scene, view)
+            each = [psnr(picture, photograph, ids == i) for i in np.unique(ids) if i and (ids == i).sum() > 100]
+            means.append(psnr(picture, photograph, ids > 0))
+            typer.echo(f"{view}: {means[-1]:.1f} dB in the masks; objects {np.mean(each):.1f}, lowest {min(each):.1f}")
+    typer.echo(f"mean of {len(means)} views: {np.mean(means):.1f} dB")
+
+
+@app.command()
+def sheet(
+    result: Path,
+    scene: Path,
+    out: Path,
+    views: Annotated[list[str], typer.Argument(metavar="VIEW...")],
+    count: int = 10,
+    samples: int = 32,
+) -> None:
+    """Write a picture of objects: the photograph, and Cycles' picture of the mesh alone."""
+    shown, imported, lenses = in_blender(result, samples)
+    api: Any = importlib.import_module("blender_addon.api")
+    ids = {view: exact_ids(scene, view) for view in views}
+    size = {(i, view): int((ids[view] == i).sum()) for view in views for i in np.unique(ids[view]) if i}
+    best = {i: max((view for n, view in size if n == i), key=lambda view: size[i, view]) for i, _ in size}
+    largest = sorted(sorted(best, key=lambda i: -size[i, best[i]])[:count])
+    labels = matching(result, scene, max(max(each.max() for each in ids.values()), 1))
+    shown.render.film_transparent, shown.render.use_border, shown.render.use_crop_to_border = True, True, True
+    tiles = []
+    with TemporaryDirectory() as folder:
+        for i in largest:
+            view = best[i]
+            left, top, side = around(ids[view] == i)
+            for child in imported.children:
+                child.hide_render = child.splatlift.label != labels[i - 1]
+            api.look_through(lenses[view])
+            height, width = ids[view].shape
+            shown.render.resolution_percentage = -(-100 * TILE // side)
+            shown.render.border_min_x, shown.render.border_max_x = left / width, (left + side) / width
+            shown.render.border_min_y, shown.render.border_max_y = 1 - (top + side) / height, 1 - top / height
+            shown.render.filepath = str(Path(folder) / f"{i}.png")
+            render()
+            mesh = Image.open(shown.render.filepath).convert("RGBA").resize((TILE, TILE))
+            photograph = Image.open(next((scene / "images").glob(f"{view}.*"))).convert("RGB")
+            pair = Image.new("RGB", (2 * TILE, TILE), GREY)
+            pair.paste(photograph.crop((left, top, left + side, top + side)).resize((TILE, TILE)), (0, 0))
+            pair.paste(mesh, (TILE, 0), mesh)
+            tiles.append(pair)
+    across = 2
+    whole = Image.new("RGB", (across * (2 * TILE + GAP) - GAP, -(-len(tiles) // across) * (TILE + GAP) - GAP), "white")
+    for n, tile in enumerate(tiles):
+        whole.paste(tile, (n % across * (2 * TILE + GAP), n // across * (TILE + GAP)))
+    whole.convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(out, optimize=True)
+    typer.echo(f"{out}: objects {', '.join(map(str, largest))}")
+
+
+def in_blender(result: Path, samples: int) -> tuple[Any, Any, dict[str, Any]]:
+    """Import meshes and cameras; return Blender's scene, the collection of the result and its cameras by view."""
     import bpy
 
     import blender_addon
@@ -161,20 +233,26 @@ def cycles(
     lenses = {
         thing.data.name: thing for child in imported.children for thing in child.objects if thing.type == "CAMERA"
     }
-    means = []
-    with TemporaryDirectory() as folder:
-        for view in views:
-            api.look_through(lenses[view])
-            path = (keep or Path(folder)) / f"{view}.png"
-            shown.render.filepath = str(path.absolute())
-            bpy.ops.render.render(write_still=True)
-            picture = pixels(path)
-            photograph = pixels(next((scene / "images").glob(f"{view}.*")))
-            ids = np.asarray(Image.open(scene / "gt" / "instance" / f"{view}.png"))
-            each = [psnr(picture, photograph, ids == i) for i in np.unique(ids) if i and (ids == i).sum() > 100]
-            means.append(psnr(picture, photograph, ids > 0))
-            typer.echo(f"{view}: {means[-1]:.1f} dB in the masks; objects {np.mean(each):.1f}, lowest {min(each):.1f}")
-    typer.echo(f"mean of {len(means)} views: {np.mean(means):.1f} dB")
+    return shown, imported, lenses
+
+
+def render() -> None:
+    import bpy
+
+    bpy.ops.render.render(write_still=True)
+
+
+def around(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Return left, top and side of a square around a mask, within the picture."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    side = min(int(1.15 * max(np.ptp(rows), np.ptp(columns))) + 2, *mask.shape)
+    middle = (columns[0] + columns[-1]) // 2, (rows[0] + rows[-1]) // 2
+    left, top = (min(max(at - side // 2, 0), most - side) for at, most in zip(middle, mask.shape[::-1], strict=True))
+    return left, top, side
+
+
+def exact_ids(scene: Path, view: str) -> NDArray[np.integer]:
+    return np.asarray(Image.open(scene / "gt" / "instance" / f"{view}.png"))
 
 
 def pixels(path: Path) -> NDArray[np.float64]:

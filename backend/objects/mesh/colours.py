@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import distance_transform_edt, map_coordinates, maximum_filter, minimum_filter
 from scipy.spatial import KDTree
 
 from backend.objects.mesh.object_views import ObjectView
@@ -15,6 +15,16 @@ from backend.scene.types import Camera
 
 SHARPNESS = 4
 """Exponent of the cosine between surface and view in the weight of a view: frontal views show most detail."""
+
+EDGE_FROM, EDGE_TO = 1.5, 3.0
+"""Distances in pixels of the camera from an edge. Nearer than the first, a photograph shows a mixture with what lies
+beside it, and depths are off by about as much; from the second on a view has its full weight."""
+
+JUMP = 8.0
+"""Difference of depth between pixels less than two apart, in sizes of a pixel, from which an edge lies between them."""
+
+AT_EDGE = 1e-4
+"""Share of its weight that a view has at an edge, for points that every view shows at one."""
 
 NEAREST = 4
 """Number of seen points that an unseen point gets its colour from."""
@@ -46,7 +56,11 @@ class Painter:
         slack: float,
         photograph: Photograph | None = None,
     ) -> None:
-        self._views = [(look, look.captured) for look in views if look.captured is not None]
+        self._views = [
+            (look, look.captured, _from_edges(look, cameras[look.captured]))
+            for look in views
+            if look.captured is not None
+        ]
         self._cameras, self._renderer, self._slack, self._photograph = cameras, renderer, slack, photograph
 
     def colours_of(self, points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -60,8 +74,8 @@ class Painter:
             normals: (P, 3), unit length, outwards.
         """
         total, weight = np.zeros((len(points), 3)), np.zeros(len(points))
-        for look, number in self._views:
-            rows, share = _seen(points, normals, look, self._slack)
+        for look, number, apart in self._views:
+            rows, share = _seen(points, normals, look, apart, self._slack)
             if len(rows):
                 total[rows] += share[:, None] * self._shown(points[rows], look, number, share)
                 weight[rows] += share
@@ -97,10 +111,31 @@ def _sampled(image: NDArray, camera: Camera, points: NDArray[np.float64]) -> NDA
     return np.stack([map_coordinates(image[..., c], [row, column], float, 1, "nearest") for c in range(3)], 1)
 
 
+def _from_edges(look: ObjectView, camera: Camera) -> NDArray[np.float32]:
+    """Return the distance (H, W) of each pixel of a view from the nearest edge, in pixels of its camera.
+
+    An edge is where the object ends, where something hides it, and where it hides a part of itself.
+    """
+    there = look.depth > 0
+    low = minimum_filter(np.where(there, look.depth, np.inf), 3)
+    high = maximum_filter(np.where(there, look.depth, -np.inf), 3)
+    whole = there & (high - low < JUMP * look.depth / look.camera.K[0, 0])
+    apart = np.asarray(distance_transform_edt(whole)) if not whole.all() else np.full(whole.shape, np.inf)
+    return (apart * camera.K[0, 0] / look.camera.K[0, 0]).astype(np.float32)
+
+
 def _seen(
-    points: NDArray[np.float64], normals: NDArray[np.float64], look: ObjectView, slack: float
+    points: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    look: ObjectView,
+    apart: NDArray[np.float32],
+    slack: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the points that a view shows, indices (R,), and their weights (R,)."""
+    """Return the points that a view shows, indices (R,), and their weights (R,).
+
+    Args:
+        apart: see :func:`_from_edges`.
+    """
     camera = look.camera
     there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
     z = np.maximum(there[:, 2], 1e-12)
@@ -114,4 +149,6 @@ def _seen(
     rows = np.flatnonzero(inside)
     depth = look.depth[row[rows].astype(int), column[rows].astype(int)]
     rows = rows[(depth > 0) & (np.abs(depth - there[rows, 2]) * cosine[rows] < slack)]
-    return rows, cosine[rows] ** SHARPNESS
+    apart = apart[row[rows].astype(int), column[rows].astype(int)]
+    inside = ((apart - EDGE_FROM) / (EDGE_TO - EDGE_FROM)).clip(AT_EDGE, 1)
+    return rows, cosine[rows] ** SHARPNESS * inside

@@ -22,9 +22,13 @@ from backend.scene.types import Camera
 from protocol.result.meshes import Mesh
 from protocol.splats import Splats
 
-CELLS = 96
-"""Most cells along the longest side of an object's box. With 128 a mesh takes twice as long, and the F-score rises by
-0.004 (mean of 6 solids, see docs/benchmarks.md)."""
+CELLS = 144
+"""Most cells along the longest side of an object's box. With 96 a mesh takes two thirds of the time and has the same
+F-score, but shows less detail (see docs/benchmarks.md)."""
+
+CELLS_CLOSED = 96
+"""The same for a closed mesh: finer cells leave more of the surface unseen near what the object stands on, and it is
+invented there."""
 
 FINEST = 0.75
 """Least size of a cell, in pixels of the camera that shows the object largest."""
@@ -42,7 +46,7 @@ SLACK = 3.0
 """Largest distance in cells of a mesh point from the surface of a view that it gets its colour from."""
 
 
-MARGIN = 5.0
+MARGIN = 3.0
 """Distance in cells from the border of an open surface within which outlines do not move it."""
 
 
@@ -111,7 +115,7 @@ class MeshMaker:
         if self._whole is None or self._renderer is None:
             mesh = level_set(self._splats.pick(own))
             return MadeMesh(label, mesh, note if mesh else _too_faint(label))
-        box, cell, views = self.views_of(label)
+        box, cell, views = self.views_of(label, CELLS_CLOSED if watertight else CELLS)
         if not views:
             return MadeMesh(label, None, f"Object {label} has no mesh: no camera of the capture looks at it.")
         surface = surface_of(fuse(box, cell, views), watertight, triangles)
@@ -128,12 +132,16 @@ class MeshMaker:
         vertices, faces = surface.vertices.astype(np.float32), surface.faces.astype(np.int32)
         return MadeMesh(label, Mesh(vertices, faces, colours, surface.invented, texture), note)
 
-    def views_of(self, label: int) -> tuple[Box, float, list[ObjectView]]:
-        """Return an object's box, the size of its grid cells in scene units, and its views."""
+    def views_of(self, label: int, cells: int = CELLS) -> tuple[Box, float, list[ObjectView]]:
+        """Return an object's box, the size of its grid cells in scene units, and its views.
+
+        Args:
+            cells: most of them along the longest side of the box.
+        """
         own = (self._labels == label) & self._finite
         splats = self._splats.pick(own)
         box = _box(splats)
-        cell = _cell(box, self._cameras)
+        cell = max(float((box.high - box.low).max()) / cells, FINEST * _pixel(box, self._cameras))
         if self._whole is None:
             return box, cell, []
         return box, cell, object_views(box, self._cameras, cell, DepthRenderer(splats), self._whole, own)
@@ -150,11 +158,6 @@ def _box(splats: Splats) -> Box:
     reach = splats.sizes.max(1, keepdims=True)
     low, high = np.quantile(splats.means - reach, STRAYS, axis=0), np.quantile(splats.means + reach, 1 - STRAYS, axis=0)
     return Box(low.astype(np.float64), high.astype(np.float64))
-
-
-def _cell(box: Box, cameras: Sequence[Camera]) -> float:
-    """Return the size of a grid cell: a share of the box, but not finer than the photographs."""
-    return max(float((box.high - box.low).max()) / CELLS, FINEST * _pixel(box, cameras))
 
 
 def _pixel(box: Box, cameras: Sequence[Camera]) -> float:

@@ -25,7 +25,7 @@ ROUNDS = 2
 REACH = 3.0
 """Largest distance in pixels between the outlines of the surface and of the object; others are not of the same part."""
 
-INWARD = 0.4
+INWARD = 0.2
 """Pixels by which the surface stays inside the outlines: Gaussians are drawn a pixel wide at least, and end further
 outside than what was photographed."""
 

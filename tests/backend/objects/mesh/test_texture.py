@@ -72,6 +72,27 @@ def test_exposure_is_evened_out(textured: Mesh) -> None:
     assert abs(red[turn == 0].mean() - red[turn == 1].mean()) < 0.06 * red.mean()
 
 
+def test_what_hides_an_object_does_not_colour_it() -> None:
+    """Photographs mix the colours on both sides of an outline, and depths are off by a pixel."""
+    small, radius = np.array([0.9, 0.0, 1.3]), 0.3
+    splats, labels = joined(ball(), ball(small, radius, 800))
+
+    def photograph(number: int) -> np.ndarray:
+        camera = CAMERAS[number]
+        x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+        rays = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(camera.K).T @ camera.viewmat[:3, :3]
+        way = small - camera.centre
+        off = np.linalg.norm(np.cross(rays / np.linalg.norm(rays, axis=-1, keepdims=True), way), axis=-1)
+        spilt = radius + 1.5 * np.linalg.norm(way) / camera.K[0, 0]
+        return np.where((off < spilt)[..., None], [0, 255, 0], [200, 0, 40]).astype(np.uint8)
+
+    made = MeshMaker(splats, labels, CAMERAS, "cpu", photograph).make(1, textures=True, triangles=4000).mesh
+    assert made is not None
+    points, colours = colour_at(made)
+    lit = points @ (small / np.linalg.norm(small)) > 0
+    assert np.mean(colours[lit, 1] > 20) < 0.004
+
+
 def test_texture_and_faces_agree_and_a_mesh_stays_closed() -> None:
     splats, labels = joined(ball())
     made = MeshMaker(splats, labels, CAMERAS, "cpu").make(1, textures=True, watertight=True, triangles=3000).mesh
