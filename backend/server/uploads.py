@@ -67,7 +67,6 @@ class Upload:
     Attributes:
         files: the store as the client sees it.
         preparing: work before the next files are requested; its value is their entries.
-        entries: the files, once they are known.
         settling: after they have arrived, waits until they are on the disk.
         pull: the requests of the current files; None before the first.
         files_known: whether these are the files of the folder, and not its manifest.
@@ -79,7 +78,6 @@ class Upload:
         self.id = id
         self.files = files
         self.preparing: Generator[None, None, list[FileEntry]] | None = None
-        self.entries: list[FileEntry] = []
         self.settling: Generator[None, None, None] | None = None
         self.pull: Pull | None = None
         self.files_known = False
@@ -347,7 +345,7 @@ class Uploads:
     def _settle(self, upload: Upload) -> bool:
         """Spend a time slice on syncing an upload to the disk; return whether that is finished."""
         if upload.settling is None:
-            upload.settling = self.store.settling([upload.manifest, *(entry.digest for entry in upload.entries)])
+            upload.settling = self._settling(upload.manifest)
         until = time.monotonic() + CHECK_SLICE
         while time.monotonic() < until:
             try:
@@ -355,6 +353,12 @@ class Uploads:
             except StopIteration:
                 return True
         return False
+
+    def _settling(self, manifest: str) -> Generator[None, None, None]:
+        """Sync a manifest and its files to the disk; yields often."""
+        # A list of files that was kept during the upload would take many times the memory of the manifest.
+        entries = yield from reading_manifest(self.store, manifest)
+        yield from self.store.settling([manifest, *(entry.digest for entry in entries)])
 
     def _prepare(self, upload: Upload, work: Generator[None, None, list[FileEntry]], socket: RouterSocket) -> bool:
         """Do some of the work before files are requested; return whether it is finished."""
@@ -368,7 +372,6 @@ class Uploads:
         upload.preparing = None
         upload.pull = pull = self._pull(upload, entries)
         if upload.files_known:
-            upload.entries = entries
             unique = {entry.digest: entry.size for entry in entries}
             wanted = Wanted(
                 upload.manifest,

@@ -14,7 +14,7 @@ from blender_addon.client.survey import Survey  # noqa: E402
 from blender_addon.operators import segment  # noqa: E402
 from blender_addon.timer import timer  # noqa: E402
 from protocol.job_request import FEATURE, OPTIONS, TEXTURES, JobRequest, check  # noqa: E402
-from protocol.messages import Hello, Submit  # noqa: E402
+from protocol.messages import Submit  # noqa: E402
 from tests.blender.addon import draw, registered, says  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.client.mock_server import Stage  # noqa: E402
@@ -122,7 +122,7 @@ def test_a_model_is_named_only_where_masks_are_missing(chosen):
 def test_the_section_shows_every_option(stage):
     assert bpy.types.SPLATLIFT_PT_options.bl_options == {"DEFAULT_CLOSED"}
     assert draw("SPLATLIFT_PT_options") == DRAWN
-    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=[FEATURE, TEXTURES])
+    stage.server.features = [FEATURE, TEXTURES]
     stage.connect()
     assert draw("SPLATLIFT_PT_options") == DRAWN
 
@@ -136,7 +136,7 @@ def test_an_old_server_is_told_of(stage, chosen):
 
 
 def test_the_options_are_sent(stage, chosen, capture):  # noqa: F811
-    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=[FEATURE, TEXTURES])
+    stage.server.features = [FEATURE, TEXTURES]
     stage.connect()
     chosen.meshes, chosen.quality = False, "draft"
     folder = capture()

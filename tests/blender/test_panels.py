@@ -88,7 +88,7 @@ def declaring(stage, *settings: Setting) -> None:
     """Connect to a server that declares its machine, and these settings of a method no add-on knows."""
     stage.server.methods = [MethodInfo("novel", "Novel", "Of a later server."), *stage.server.methods]
     stage.server.settings["novel"] = list(settings)
-    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=["facts"])
+    stage.server.features = ["facts"]
     stage.connect()
     stage.play(lambda: not stage.connection.requests)
     timer.settle()
@@ -345,7 +345,7 @@ BY_GEOMETRY = "No masks: found by geometry"
 )
 def test_how_the_server_makes_missing_masks_is_said(stage, tmp_path, models, wanted, line, hint):
     stage.server.masks = models
-    stage.server.answers[Hello] = lambda _: stage.server.welcome(features=["facts", "masks"])
+    stage.server.features = ["facts", "masks"]
     stage.connect()
     stage.play(lambda: not stage.connection.requests)
     bpy.context.scene.splatlift.masks_model = wanted
