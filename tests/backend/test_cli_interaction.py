@@ -33,7 +33,7 @@ def test_corrections(tmp_path: Path, monkeypatch, capsys) -> None:
     for words, sentence in (
         (f"own @{EACH}", "Correction 2 (own: @10) contradicts correction 1 (one: Object 1, Object 2)."),
         ("background 2", f"{tmp_path} has no object '2'."),
-        ("one 1 1", "Correction 2 (one: Object 1, Object 1) does nothing: both places are one object already."),
+        ("one 1 1", "Correction 2 (one: Object 1, Object 1) has no effect: both places are one object already."),
         ("own @-1", "@-1 does not name Gaussians."),
         ("two 1", "A correction of the kind two needs 2 targets, not 1."),
     ):

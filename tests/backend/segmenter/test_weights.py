@@ -75,6 +75,7 @@ def test_the_catalogue_says_which_models_are_here(model, cache):
     assert models.installed
     assert [each.name for each in models.models] == [known.name for known in KNOWN]
     here = models.default()
+    assert here is not None
     assert here == models.models[2]
     assert here.bytes == (snapshot / "model.safetensors").stat().st_size
     assert models.models[0].bytes == KNOWN[0].megabytes * 10**6
