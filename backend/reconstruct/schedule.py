@@ -251,7 +251,7 @@ class Schedule:
             "exposure_share": 0.8,
             "exposure_from": total // 20,
             "floater_checks": 7,
-            "floater_share": 0.3,
+            "floater_share": 0.4,
             "floater_margin": 0.05 * distance,
         }
         unknown = sorted(changes.keys() - values.keys())
