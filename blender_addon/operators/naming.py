@@ -17,9 +17,9 @@ from ..editing.modes import outside_edit_mode
 from ..editing.parts import name_part, parts_of
 from ..settings import settings
 from .edit_targets import need_scene
-from .reporting import Outcome, reporting
+from .reporting import reporting
 from .versions import base_of, changed
-from .waiting import Waiting, need_connection
+from .waiting import Asks, Stops, Waiting, need_connection
 
 LISTED = 8
 """Most new names that the panel lists."""
@@ -28,19 +28,13 @@ naming: Waiting[Names] = Waiting("Objects are being named", "Name Objects")
 """The one that the panel shows."""
 
 
-class SPLATLIFT_OT_name_objects(bpy.types.Operator):
+class SPLATLIFT_OT_name_objects(Asks, bpy.types.Operator):
     """Name the objects that the words describe. The server looks for them in the views of the result"""
 
     bl_idname = "splatlift.name_objects"
     bl_label = "Name Objects"
     bl_options = {"REGISTER"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        refusal = naming.refusal()
-        if refusal:
-            cls.poll_message_set(refusal)
-        return not refusal
+    waiting = naming
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -55,20 +49,13 @@ class SPLATLIFT_OT_name_objects(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_stop_naming(bpy.types.Operator):
+class SPLATLIFT_OT_stop_naming(Stops, bpy.types.Operator):
     """Stop naming. No object gets a name"""
 
     bl_idname = "splatlift.stop_naming"
     bl_label = "Cancel"
     bl_options = {"INTERNAL"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return naming.request is not None
-
-    def execute(self, context: Any) -> Outcome:
-        naming.stop()
-        return {"FINISHED"}
+    waiting = naming
 
 
 def split(text: str) -> list[str]:

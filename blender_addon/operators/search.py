@@ -21,8 +21,8 @@ from ..editing.parts import parts_of, pieces_of
 from ..settings import settings
 from .edit_objects import show_only
 from .edit_targets import need_scene
-from .reporting import Outcome, reporting
-from .waiting import Waiting, need_connection
+from .reporting import reporting
+from .waiting import Asks, Stops, Waiting, need_connection
 
 LISTED = 8
 """Most objects that the panel lists with their scores."""
@@ -32,19 +32,13 @@ search: Waiting[TextSelection] = Waiting("A search is running", "Search")
 """The one that the panel shows."""
 
 
-class SPLATLIFT_OT_search(bpy.types.Operator):
+class SPLATLIFT_OT_search(Asks, bpy.types.Operator):
     """Select the objects that the text names. The server looks for them in the views of the result"""
 
     bl_idname = "splatlift.search"
     bl_label = "Search"
     bl_options = {"REGISTER"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        refusal = search.refusal()
-        if refusal:
-            cls.poll_message_set(refusal)
-        return not refusal
+    waiting = search
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -59,20 +53,13 @@ class SPLATLIFT_OT_search(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_stop_search(bpy.types.Operator):
+class SPLATLIFT_OT_stop_search(Stops, bpy.types.Operator):
     """Stop the search"""
 
     bl_idname = "splatlift.stop_search"
     bl_label = "Cancel"
     bl_options = {"INTERNAL"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return search.request is not None
-
-    def execute(self, context: Any) -> Outcome:
-        search.stop()
-        return {"FINISHED"}
+    waiting = search
 
 
 def _shown(scene: Any, word: str, answer: TextSelection) -> list[str]:

@@ -14,7 +14,7 @@ from ..client.connection import Connection
 from ..client.coroutines import Steps
 from ..client.request import Request
 from ..timer import timer
-from .reporting import push_undo
+from .reporting import Outcome, push_undo
 
 T = TypeVar("T")
 
@@ -93,6 +93,41 @@ class Waiting(Generic[T]):
             self.request.stop()
         self.request = None
         timer.redraw()
+
+
+class Asks:
+    """An operator that starts a question.
+
+    Attributes:
+        waiting: the question.
+    """
+
+    waiting: Waiting[Any]
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        refusal = cls.waiting.refusal()
+        if refusal:
+            cls.poll_message_set(refusal)  # pyright: ignore[reportAttributeAccessIssue]  # of bpy.types.Operator
+        return not refusal
+
+
+class Stops:
+    """An operator that stops a question.
+
+    Attributes:
+        waiting: the question.
+    """
+
+    waiting: Waiting[Any]
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return cls.waiting.request is not None
+
+    def execute(self, context: Any) -> Outcome:
+        self.waiting.stop()
+        return {"FINISHED"}
 
 
 def need_connection() -> Connection:
