@@ -197,8 +197,9 @@ def _left_in(part: Path, digest: str, seed: int) -> Gathered | None:
         photographs = begun.gathered.photographs
         files = [part / "images" / photograph.name for photograph in photographs]
         files += [part / WORK / copy_name(number) for number in range(len(photographs))]
+        inside = part.resolve()
         # After a power cut a file may be there without its content.
-        is_whole = all(file.stat().st_size for file in files)
+        is_whole = all(file.resolve().is_relative_to(inside) and file.stat().st_size for file in files)
         if is_whole and (begun.format, begun.source, begun.seed) == (FORMAT, digest, seed):
             return begun.gathered
     return None

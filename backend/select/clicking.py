@@ -56,7 +56,7 @@ class Clicks:
             The object, and its part if only the part was selected, else 0.
 
         Raises:
-            BadArgument: if there is no object at the place; the selection is unchanged.
+            BadArgument: if no object is at this place; the selection is unchanged.
         """
         hits = self.index.hits(*ray_of(camera, x, y))
         label = label_of(hits, self.labels)

@@ -110,7 +110,7 @@ class Clicks:
             is_visible: whether the view shows a Blender object.
 
         Raises:
-            BadArgument: if there is no object at the place; the selection is unchanged.
+            BadArgument: if no object is at this place; the selection is unchanged.
         """
         shown = shown_in(layer, is_visible)
         hits = hits_of(shown, ray_through(sight, x, y))

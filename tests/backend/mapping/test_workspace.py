@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -188,6 +189,20 @@ def test_damaged_work_is_done_again(plain: Path, tmp_path: Path, spoilt: str) ->
             assert database.execute("SELECT count(*) FROM images").fetchone() == (VIEWS + 1,)
         assert all(file.stat().st_size for file in work.iterdir())
         (work / spoilt).write_bytes(b"")
+
+
+def test_names_that_leave_the_folder_are_not_followed(plain: Path, tmp_path: Path) -> None:
+    begun = tmp_path / ".out.part" / "work" / "begun.json"
+    (tmp_path / "outside.png").write_bytes(b"kept")
+    with pytest.raises(Stopped):
+        make_workspace(unposed(plain), tmp_path / "out", progress=stop_at_features)
+    before = begun.read_text()
+    name = msgspec.json.decode(before)["gathered"][0][0]["name"]
+    begun.write_text(before.replace(f'"name":"{name}"', '"name":"../../outside.png"'))
+    assert begun.read_text() != before
+    with pytest.raises(Stopped):
+        make_workspace(unposed(plain), tmp_path / "out", progress=stop_at_features)
+    assert begun.read_text() == before
 
 
 def test_work_on_other_photographs_is_not_continued(plain: Path, room: Path, tmp_path: Path) -> None:
