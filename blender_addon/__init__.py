@@ -43,6 +43,10 @@ MODULES = (
 """Modules with classes to register, in order."""
 
 
+_registered = ExitStack()
+"""What undoes each module's registration, the last module first."""
+
+
 def register() -> None:
     """Register every module; if one fails, those before it are unregistered again."""
     with ExitStack() as undo:
@@ -50,14 +54,13 @@ def register() -> None:
             module = import_module(f".{name}", __package__)
             module.register()
             undo.callback(module.unregister)
-        undo.pop_all()
+        _registered.push(undo.pop_all())
     # The bpy modules of 4.2 and 4.5 crash or hang at exit if classes are still registered; Blender itself unregisters.
     if not import_module("bpy").app.binary_path:
         atexit.register(unregister)
 
 
 def unregister() -> None:
-    """Undo :func:`register`."""
+    """Undo :func:`register`; without effect when that is already undone, as at exit, where Blender asks as well."""
     atexit.unregister(unregister)
-    for name in reversed(MODULES):
-        import_module(f".{name}", __package__).unregister()
+    _registered.close()

@@ -70,6 +70,13 @@ def test_no_data_are_left_by_an_add_on_that_did_nothing():
     assert blocks() == before
 
 
+def test_a_second_unregistration_changes_nothing():
+    with registered():
+        blender_addon.unregister()
+        assert not ours()
+    assert not ours()
+
+
 def test_a_module_that_fails_takes_the_others_with_it(monkeypatch):
     def fail() -> None:
         raise RuntimeError("no")
