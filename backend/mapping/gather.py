@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pillow_heif
-import pycolmap
 from PIL import Image
 
+from backend.colmap_library import pycolmap
 from backend.mapping.frames import choose_frames
 from backend.progress import Progress
 from backend.scene.images import BROKEN, check_expansion, read_pixels

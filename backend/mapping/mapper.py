@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 
+from backend.colmap_library import pycolmap
 from backend.mapping.gather import Photograph, copy_name, matched_size
 from backend.mapping.pairs import choose_pairs
 from backend.progress import Progress

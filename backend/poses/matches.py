@@ -7,10 +7,10 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.colmap_library import pycolmap
 from backend.poses.model import matched_size, reconstruction
 from backend.progress import Progress
 from backend.scene.images import read_stored

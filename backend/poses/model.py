@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 
+from backend.colmap_library import pycolmap
 from backend.scene.lens import Lens, pinhole
 from backend.scene.types import View
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 
+from backend.colmap_library import pycolmap
 from backend.poses.matches import NEIGHBOURS, NEIGHBOURS_TO_CHECK, match
 from backend.poses.model import adjusted_views, reconstruction
 from backend.progress import Progress, silent

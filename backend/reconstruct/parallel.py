@@ -141,7 +141,7 @@ def together(count: int, device: str, follow: Callable[..., object], job: tuple[
                 other.join()
         finally:
             for other in others:
-                # SIGKILL, because pycolmap's handler of SIGTERM may deadlock on a lock of its own thread.
+                # SIGKILL ends them whatever library waits inside them.
                 other.kill()
                 other.join()
             if distributed.is_initialized():

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
-import pycolmap
 
+from backend.colmap_library import pycolmap
 from backend.scene.calibration import Calibration, calibrate, camera_for
 from backend.scene.capture import Capture, Shot
 from backend.scene.colmap_binary import check_binary

@@ -10,8 +10,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-import pycolmap
-
+from backend.colmap_library import pycolmap
 from protocol.errors import BadScene
 
 COUNT = struct.Struct("<Q")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pycolmap
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from backend.colmap_library import pycolmap
 from protocol.errors import BadScene
 
 BORDER_STEPS = 64
