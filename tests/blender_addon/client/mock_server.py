@@ -356,6 +356,14 @@ class Stage:
                 self.connection.step(0.002)
                 time.sleep(0.001)
 
+    def pass_time_until(self, until: Callable[[], Any], most: float) -> None:
+        """Let time pass until something is so, at most ``most`` seconds of the clock."""
+        for _ in range(round(most)):
+            if until():
+                return
+            self.pass_time(1)
+        assert until(), f"not after {most} s: {self.connection.state}"
+
     def vanish(self) -> int:
         """The server is gone; return its port."""
         assert self.server is not None
