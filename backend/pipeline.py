@@ -24,6 +24,7 @@ from backend.levels import Choice, choose, is_layered
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
 from backend.lift.types import Lift
+from backend.lock import in_use
 from backend.mapping import KeptPoses, Workspace, make_workspace
 from backend.mapping.workspace import check_place, is_current
 from backend.memory import peak_host_mib
@@ -154,8 +155,11 @@ def segment(
         alone = find_splats_alone(scene) if source is None else None
         if alone is not None and request.splats in (None, str(alone)):
             return _of_splats_alone(alone, out, request, title, run)
-        capture = _capture(scene, source, out, request, title, kept_poses, run)
-        return _segment(scene, capture, out, request, checkpoint, run)
+        if source is not None:
+            _check_unposed(source, out, request)
+        with in_use(out):
+            capture = _capture(scene, source, out, request, title, kept_poses, run)
+            return _segment(scene, capture, out, request, checkpoint, run)
 
 
 def _located(request: JobRequest, scene: Path) -> JobRequest:
@@ -204,7 +208,6 @@ def _capture(
     """Read the scene; compute missing poses, check given ones, and make missing masks."""
     mapped = None
     if source is not None:
-        _check_unposed(source, out, request)
         with run.clock("poses"):
             workspace = _poses_place(source, out, run.seed)
             mapped = make_workspace(source, workspace, run.seed, run.progress, kept_poses)

@@ -18,7 +18,7 @@ from tests.no_posix.posix_only import ATTRIBUTES, MODULES
 
 HERE = Path(__file__).parents[1]
 SUITES = (
-    "tests/backend/server/test_lock.py",
+    "tests/backend/test_lock.py",
     "tests/backend/server/test_keys.py",
     "tests/backend/server/test_clients.py",
     "tests/backend/server/test_local_gate.py",

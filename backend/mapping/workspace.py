@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 from blake3 import blake3
 
+from backend.lock import in_use
 from backend.mapping.gather import Gathered, copy_name, gather
 from backend.mapping.mapper import map_photographs
 from backend.progress import Progress, Stopped, silent
@@ -94,10 +95,16 @@ def make_workspace(
 
     Raises:
         BadScene: if too few photographs can be read or get a pose, or a video cannot be read.
-        BadArgument: if ``folder`` is inside the folder of the photographs, or contains anything else.
+        BadArgument: if ``folder`` is inside the folder of the photographs, contains anything else, or is being written
+            by another process.
         Cancelled: if ``progress`` raises it. In every case ``folder`` is unchanged.
     """
     check_place(source, folder)
+    with in_use(folder):
+        return _made(source, folder, seed, progress, kept)
+
+
+def _made(source: Unposed, folder: Path, seed: int, progress: Progress, kept: KeptPoses | None) -> Workspace:
     digest = _digest(source, progress)
     if kept is not None and not folder.exists():
         kept.restore(digest, seed, folder)
@@ -106,7 +113,6 @@ def make_workspace(
         return _workspace(folder, known)
     if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadArgument(f"The output folder {folder} contains other files.", "Choose a new or empty folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name.lstrip('.')}.part")
     try:
         note = _compute(source, part, digest, seed, progress)

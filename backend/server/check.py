@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from backend.server import lock
+from backend import lock
 from backend.server.jobs import LAYOUT, Job, Jobs
 from protocol.coroutines import finish
 from protocol.errors import Fault, Refused, Unavailable

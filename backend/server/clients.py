@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from backend import lock
 from backend.server import keys as key_file
-from backend.server import lock
 from backend.server.keys import new_secret, public
 from backend.server.private import readable_by_others, write_private
 from protocol.errors import BadArgument, NotFound, Refused, Unavailable

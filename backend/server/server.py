@@ -24,8 +24,9 @@ from typing import Literal, NamedTuple
 
 import zmq
 
+from backend import lock
 from backend.lift_methods import METHODS
-from backend.server import contact, lock
+from backend.server import contact
 from backend.server import keys as key_file
 from backend.server.capabilities import CapabilityProbe
 from backend.server.clients import DEFAULT_CLIENT

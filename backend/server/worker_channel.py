@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from backend.server import lock, worker_protocol
+from backend import lock
+from backend.server import worker_protocol
 from backend.server.worker_protocol import Line
 
 LOOK_EVERY = 0.1

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from backend.server import lock, process_tree, worker_protocol
+from backend import lock
+from backend.server import process_tree, worker_protocol
 from backend.server.child_process import CREATION_FLAGS, last_lines
 from backend.server.silence import Silence
 from backend.server.worker_orders import TakesOrders

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.server import lock
+from backend import lock
 from backend.server.server import Server
 from tests.backend.server.client import PATIENCE, Client
 from tests.ports import free_pair

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-from backend.server import lock
+from backend import lock
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.server import lock
+from backend import lock
 from backend.server.check import check
 from backend.server.jobs import Jobs
 from backend.server.owners import Owners

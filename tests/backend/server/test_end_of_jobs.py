@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.server import lock, silence, worker_protocol, workers
+from backend import lock
+from backend.server import silence, worker_protocol, workers
 from backend.server.worker_protocol import Assignment
 from protocol.job_request import JobRequest
 from protocol.messages import Jobs, Status

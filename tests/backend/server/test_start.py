@@ -180,7 +180,7 @@ def test_a_row_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.EROFS])
-@pytest.mark.parametrize("place", ["backend.server.lock.sign", "backend.server.server.Store", "pathlib.Path.mkdir"])
+@pytest.mark.parametrize("place", ["backend.lock.sign", "backend.server.server.Store", "pathlib.Path.mkdir"])
 def test_a_start_on_a_full_disk_is_a_sentence(tmp_path, monkeypatch, number, place):
     def fail(*_, **__):
         raise OSError(number, os.strerror(number))
