@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.colmap_library import pycolmap
+from backend.feature_matching import extract_features, match_features, write_images
 from backend.mapping.gather import Photograph, copy_name, matched_size
 from backend.mapping.pairs import choose_pairs
 from backend.progress import Progress
@@ -20,14 +21,7 @@ from protocol.errors import BadScene
 from protocol.lists import first_of
 from protocol.unposed import FEWEST
 
-# pycolmap logs every image and every pair to standard error.
-pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
-
 DATABASE = "features.db"
-FEATURES = 2048
-"""Most features per photograph. Twice as many take four times as long to match."""
-AT_ONCE = {"photographs": 8, "pairs": 200}
-"""Batch sizes for pycolmap; between two calls progress is reported and the work can be cancelled."""
 TILE = 16
 """Pairs are matched in tiles of this many times this many photographs, because each call of pycolmap prepares every
 photograph of its pairs anew."""
@@ -85,7 +79,7 @@ def map_photographs(
     database = folder / DATABASE
     names = [copy_name(number) for number in range(len(photographs))]
     if not _is_whole(database, len(names)):
-        _write_images(database, photographs, names)
+        _make_database(database, photographs, names)
     _extract(database, folder, photographs, progress)
     descriptors = []
     with pycolmap.Database.open(database) as opened:
@@ -93,13 +87,13 @@ def map_photographs(
             descriptors.append(np.asarray(opened.read_descriptors(number).data, np.uint8).reshape(-1, 128))
     pairs = choose_pairs(descriptors, video=video, seed=seed)
     del descriptors
-    _match(database, folder, pairs, seed, progress)
+    _match(database, pairs, seed, progress)
     _check_motion(database, len(photographs), what)
     models = _map(database, folder, len(photographs), seed, progress)
     return _largest(models, photographs, what)
 
 
-def _write_images(database: Path, photographs: Sequence[Photograph], names: Sequence[str]) -> None:
+def _make_database(database: Path, photographs: Sequence[Photograph], names: Sequence[str]) -> None:
     known: dict[tuple[object, ...], int] = {}
     empty = pycolmap.Reconstruction()
     for number, (photograph, name) in enumerate(zip(photographs, names, strict=True), start=1):
@@ -112,15 +106,7 @@ def _write_images(database: Path, photographs: Sequence[Photograph], names: Sequ
     new = database.with_name("new.db")
     for file in (*_files_of(new), *_files_of(database)):
         file.unlink(missing_ok=True)
-    with pycolmap.Database.open(new) as opened:
-        for camera in empty.cameras.values():
-            opened.write_camera(camera, use_camera_id=True)
-        for rig in empty.rigs.values():
-            opened.write_rig(rig, use_rig_id=True)
-        for frame in empty.frames.values():
-            opened.write_frame(frame, use_frame_id=True)
-        for image in empty.images.values():
-            opened.write_image(image, use_image_id=True)
+    write_images(new, empty)
     new.rename(database)
 
 
@@ -154,28 +140,14 @@ def _camera(photograph: Photograph, number: int) -> pycolmap.Camera:
 
 
 def _extract(database: Path, folder: Path, photographs: Sequence[Photograph], progress: Progress) -> None:
-    options = pycolmap.FeatureExtractionOptions()
-    options.use_gpu = False
-    options.sift.max_num_features = FEATURES
+    count = len(photographs)
     done = 0
     for octave, numbers in _by_first_octave(photographs).items():
-        options.sift.first_octave = octave
-        for start in range(0, len(numbers), AT_ONCE["photographs"]):
-            progress(
-                "poses",
-                0.15 + 0.2 * done / len(photographs),
-                f"features of photograph {done + 1} of {len(photographs)}",
-            )
-            some = numbers[start : start + AT_ONCE["photographs"]]
-            done += len(some)
-            pycolmap.extract_features(
-                database,
-                folder,
-                [copy_name(number) for number in some],
-                camera_mode=pycolmap.CameraMode.PER_IMAGE,
-                extraction_options=options,
-                device=pycolmap.Device.cpu,
-            )
+        before = done
+        for batch_start in extract_features(database, folder, [copy_name(number) for number in numbers], octave):
+            done = before + batch_start
+            progress("poses", 0.15 + 0.2 * done / count, f"features of photograph {done + 1} of {count}")
+        done = before + len(numbers)
 
 
 def _by_first_octave(photographs: Sequence[Photograph]) -> dict[int, list[int]]:
@@ -191,27 +163,11 @@ def _by_first_octave(photographs: Sequence[Photograph]) -> dict[int, list[int]]:
     return octaves
 
 
-def _match(database: Path, folder: Path, pairs: Sequence[tuple[int, int]], seed: int, progress: Progress) -> None:
-    matching = pycolmap.FeatureMatchingOptions()
-    matching.use_gpu = False
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = seed
-    verification.ransac.max_num_trials = TRIALS
-    pairing = pycolmap.ImportedPairingOptions()
-    pairing.match_list_path = folder / "pairs.txt"
+def _match(database: Path, pairs: Sequence[tuple[int, int]], seed: int, progress: Progress) -> None:
     tiled = sorted(pairs, key=lambda pair: (pair[0] // TILE, pair[1] // TILE, pair))
-    for start in range(0, len(pairs), AT_ONCE["pairs"]):
-        progress("poses", 0.35 + 0.35 * start / len(pairs), f"matching {start:,} of {len(pairs):,} pairs")
-        some = tiled[start : start + AT_ONCE["pairs"]]
-        lines = [f"{copy_name(one)} {copy_name(other)}\n" for one, other in some]
-        pairing.match_list_path.write_text("".join(lines))
-        pycolmap.match_image_pairs(
-            database,
-            matching_options=matching,
-            pairing_options=pairing,
-            verification_options=verification,
-            device=pycolmap.Device.cpu,
-        )
+    names = [(copy_name(one), copy_name(other)) for one, other in tiled]
+    for done in match_features(database, names, seed=seed, max_trials=TRIALS):
+        progress("poses", 0.35 + 0.35 * done / len(pairs), f"matching {done:,} of {len(pairs):,} pairs")
 
 
 def _check_motion(database: Path, count: int, what: Path) -> None:

@@ -1,4 +1,4 @@
-"""Feature matches between photographs: SIFT and geometric verification with pycolmap."""
+"""Feature matches between photographs with given poses: which pairs are matched, in which database."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.colmap_library import pycolmap
+from backend.feature_matching import extract_features, match_features, write_images
 from backend.poses.model import matched_size, reconstruction
 from backend.progress import Progress
 from backend.scene.images import read_stored
 from backend.scene.types import View
-
-FEATURES = 2048
-"""Most features per photograph. Twice as many take four times as long to match."""
 
 EXHAUSTIVE = 40
 """Up to this many photographs, all pairs are matched."""
@@ -29,9 +26,6 @@ second number is used if points are known and poses are only checked."""
 
 SIMILAR = 0.0
 """Least cosine of the angle between the viewing directions of photographs that are matched."""
-
-AT_ONCE = {"photographs": 8, "pairs": 200}
-"""Batch sizes for pycolmap; between two calls progress is reported and the work can be cancelled."""
 
 
 def match(views: Sequence[View], folder: Path, seed: int, progress: Progress, neighbours: int = NEIGHBOURS) -> Path:
@@ -54,40 +48,13 @@ def match(views: Sequence[View], folder: Path, seed: int, progress: Progress, ne
         names.append(f"{number:06d}.png")
         grey = Image.fromarray(read_stored(view)).convert("L")
         grey.resize(matched_size(view), Image.Resampling.BOX).save(folder / names[-1], compress_level=1)
-    _write_images(database, reconstruction(views))
-    _extract(database, folder, names, progress)
-    _match(database, folder, names, _pairs(views, neighbours), seed, progress)
+    write_images(database, reconstruction(views))
+    for done in extract_features(database, folder, names):
+        progress("poses", 0.2 + 0.3 * done / len(names), "features")
+    pairs = [(names[one], names[other]) for one, other in _pairs(views, neighbours)]
+    for done in match_features(database, pairs, seed=seed):
+        progress("poses", 0.5 + 0.4 * done / len(pairs), f"matching {done:,} of {len(pairs):,} pairs")
     return database
-
-
-def _extract(database: Path, folder: Path, names: Sequence[str], progress: Progress) -> None:
-    options = pycolmap.FeatureExtractionOptions()
-    options.use_gpu = False
-    options.sift.max_num_features = FEATURES
-    for start in range(0, len(names), AT_ONCE["photographs"]):
-        progress("poses", 0.2 + 0.3 * start / len(names), "features")
-        some = list(names[start : start + AT_ONCE["photographs"]])
-        pycolmap.extract_features(
-            database,
-            folder,
-            some,
-            camera_mode=pycolmap.CameraMode.PER_IMAGE,
-            extraction_options=options,
-            device=pycolmap.Device.cpu,
-        )
-
-
-def _write_images(database: Path, known: pycolmap.Reconstruction) -> None:
-    """Add the images and their cameras to the database, so that features are added to them and not to new ones."""
-    with pycolmap.Database.open(database) as opened:
-        for camera in known.cameras.values():
-            opened.write_camera(camera, use_camera_id=True)
-        for rig in known.rigs.values():
-            opened.write_rig(rig, use_rig_id=True)
-        for frame in known.frames.values():
-            opened.write_frame(frame, use_frame_id=True)
-        for image in known.images.values():
-            opened.write_image(image, use_image_id=True)
 
 
 def _pairs(views: Sequence[View], neighbours: int) -> list[tuple[int, int]]:
@@ -104,31 +71,3 @@ def _pairs(views: Sequence[View], neighbours: int) -> list[tuple[int, int]]:
         nearest = np.argsort(gaps, kind="stable")[:neighbours]
         pairs |= {(min(number, int(o)), max(number, int(o))) for o in nearest if np.isfinite(gaps[o])}
     return sorted(pairs)
-
-
-def _match(
-    database: Path,
-    folder: Path,
-    names: Sequence[str],
-    pairs: Sequence[tuple[int, int]],
-    seed: int,
-    progress: Progress,
-) -> None:
-    matching = pycolmap.FeatureMatchingOptions()
-    matching.use_gpu = False
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = seed
-    listing = folder / "pairs.txt"
-    for start in range(0, len(pairs), AT_ONCE["pairs"]):
-        progress("poses", 0.5 + 0.4 * start / len(pairs), f"matching {start:,} of {len(pairs):,} pairs")
-        some = pairs[start : start + AT_ONCE["pairs"]]
-        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in some))
-        importing = pycolmap.ImportedPairingOptions()
-        importing.match_list_path = listing
-        pycolmap.match_image_pairs(
-            database,
-            matching_options=matching,
-            pairing_options=importing,
-            verification_options=verification,
-            device=pycolmap.Device.cpu,
-        )

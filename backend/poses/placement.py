@@ -19,9 +19,6 @@ from backend.scene.types import Scene, View
 
 log = logging.getLogger(__name__)
 
-# pycolmap logs every image and every pair to standard error.
-pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
-
 FEWEST_POINTS = 100
 """A capture with fewer triangulated points is not changed: the points would be too few to start or to adjust from."""
 
