@@ -19,12 +19,23 @@ import stat
 from pathlib import Path
 
 from protocol.address import Address
+from protocol.errors import Refused
 
 SERVER_PROOF = "server-proof"
 """The feature of servers that prove this."""
 TOKEN = re.compile(r"[0-9a-f]{64}")
 _MOST = 200
 """Most bytes that are read from the file."""
+
+
+class UnprovenServer(Refused):
+    """The program that answers at an address does not prove that it knows this user's token."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(
+            f"The program that answers at {address} does not prove that this user started it.",
+            "If it is not your server, end it. If it is, it is too old: update its backend.",
+        )
 
 
 def token_file() -> Path:

@@ -9,8 +9,8 @@ import zmq
 
 from backend.server.local_gate import FEATURE
 from protocol.address import Address
-from protocol.errors import BadFrames, Refused, Unavailable, fault
-from protocol.local_token import SERVER_PROOF, new_nonce, prove, read_token, server_proves, token_file
+from protocol.errors import BadFrames, Unavailable, fault
+from protocol.local_token import SERVER_PROOF, UnprovenServer, new_nonce, prove, read_token, server_proves, token_file
 from protocol.messages import MAJOR, MINOR, Bye, Challenge, Error, Hello, Message, Proof, Welcome
 from protocol.pairing import Pairing
 from protocol.wire import decode, encode
@@ -40,7 +40,7 @@ def ask(
 
     Raises:
         Unavailable: if no server answers, or it is too old.
-        Refused: if a server that does not encrypt does not prove that it knows the token.
+        UnprovenServer: if a server that does not encrypt does not prove that it knows the token.
         Fault: if the server answers with an error.
     """
     context = zmq.Context()
@@ -74,16 +74,13 @@ def _check_server(socket: zmq.Socket, address: Address, welcome: Welcome, token:
     """Have a server without encryption prove that the same user started it.
 
     Raises:
-        Refused: if it cannot.
+        UnprovenServer: if it cannot.
     """
     if SERVER_PROOF in welcome.features and token:
         nonce = new_nonce()
         if server_proves(_ask(socket, address, Challenge(nonce), Proof, 3).mac, token, nonce, address):
             return
-    raise Refused(
-        f"The program that answers at {address} does not prove that this user started it.",
-        "If it is not your server, end it. If it is, it is too old: update its backend.",
-    )
+    raise UnprovenServer(address)
 
 
 def _ask(socket: zmq.Socket, address: Address, question: Message, answer: type[M], id: int) -> M:

@@ -14,7 +14,7 @@ import zmq
 from protocol import pairing as pairing_string
 from protocol.address import Address, parse
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
-from protocol.local_token import SERVER_PROOF, new_nonce, prove, read_token, server_proves, token_file
+from protocol.local_token import SERVER_PROOF, UnprovenServer, new_nonce, prove, read_token, server_proves, token_file
 from protocol.messages import MAJOR, MINOR, Attach, Attached, Challenge, Heartbeat, Hello, Message, Proof, Welcome
 from protocol.pairing import Pairing
 
@@ -240,7 +240,7 @@ class Connection:
                 self._lose(None)
                 continue
             except Fault as reason:
-                if isinstance(reason, VersionMismatch | _EncryptionMismatch | _AnotherUser) or (
+                if isinstance(reason, VersionMismatch | _EncryptionMismatch | _AnotherUser | UnprovenServer) or (
                     isinstance(reason, BadFrames) and not self._is_connected
                 ):
                     self._drop(send_bye=False)
@@ -369,7 +369,7 @@ def _encryption_mismatch(refusal: Refusal, address: Address | None, *, encrypted
 
 
 class _AnotherUser(Refused):
-    """The server, or the program that answers, was started by another user; retrying does not help."""
+    """The server was started by another user; retrying does not help."""
 
 
 def _show_user(challenge: Challenge, dispatcher: Dispatcher, address: Address, token: str | None) -> Steps[Welcome]:
@@ -393,10 +393,7 @@ def _check_server(welcome: Welcome, dispatcher: Dispatcher, address: Address, to
         proof = yield from dispatcher.ask(Challenge(nonce), Proof)
         if server_proves(proof.mac, token, nonce, address):
             return
-    raise _AnotherUser(
-        f"The program that answers at {address} does not prove that this user started it.",
-        "If it is not your server, end it. If it is, it is too old: update its backend.",
-    )
+    raise UnprovenServer(address)
 
 
 def _own_token() -> str | None:
