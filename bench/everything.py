@@ -39,7 +39,7 @@ from skimage.segmentation import felzenszwalb
 
 from backend.evaluate.panoptic import panoptic_quality
 from backend.levels.background import in_planes
-from backend.levels.deciding import Choosing, Decision, decide
+from backend.levels.deciding import Decision, decide
 from backend.levels.votes import LayerVotes, gather_layer_votes
 from backend.lift import MaskedView, label_map, lift
 from backend.lift.evidence.views import ChosenView, LayeredView, layered_view
@@ -236,7 +236,7 @@ def run(case: Case) -> Iterator[Record]:
         ways["parts"] = (case.train, votes, inside, "part")
     for column, (views, of_way, in_plane, level) in ways.items():
         begin = time.perf_counter()
-        found = decide(case.splats.means, of_way, in_plane, level, Choosing())
+        found = decide(case.splats.means, of_way, in_plane, level)
         labels = lift(case.splats, chosen(views, of_way, found)).labels
         seconds = spent + time.perf_counter() - begin
         yield record(column, labels, seconds, case.test_parts if level == "part" and case.test_parts else truth)

@@ -106,12 +106,12 @@ def resize_nearest(ids: NDArray[np.integer], shape: tuple[int, ...]) -> NDArray[
     return ids[rows[:, None], columns]
 
 
-def boundary(ids: NDArray[np.integer], ratio: float = DILATION_RATIO) -> NDArray[np.bool_]:
-    """Return the (H, W) pixels within ``ratio`` of the diagonal of another id or of the image border.
+def boundary(ids: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return the (H, W) pixels within :data:`DILATION_RATIO` of the diagonal of another id or of the image border.
 
     For each object this is the mask minus the mask eroded by that many 3x3 steps, computed for all objects at once.
     """
-    reach = max(1, round(ratio * math.hypot(*ids.shape)))
+    reach = max(1, round(DILATION_RATIO * math.hypot(*ids.shape)))
     size = 2 * reach + 1
     lowest = np.asarray(minimum_filter(ids, size, mode="constant", cval=-1))
     highest = np.asarray(maximum_filter(ids, size, mode="constant", cval=-1))

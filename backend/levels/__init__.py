@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.levels.background import in_planes
-from backend.levels.deciding import LEVELS, Choosing, decide
+from backend.levels.deciding import LEVELS, decide
 from backend.levels.tree import parts_of_wholes, wholes_of_parts
 from backend.levels.votes import gather_layer_votes
 from backend.lift.evidence.views import ChosenView, LayeredView, MaskedView, layered_view
@@ -26,7 +26,7 @@ from backend.scene.types import View
 from protocol.errors import BadArgument, BadSplats
 from protocol.splats import Splats
 
-__all__ = ["LEVELS", "Choice", "Choosing", "Parts", "choose", "is_layered"]
+__all__ = ["LEVELS", "Choice", "Parts", "choose", "is_layered"]
 
 Masked = View | MaskedView | LayeredView
 
@@ -99,7 +99,6 @@ def choose(
     level: str = "whole",
     device: str = "cpu",
     seed: int = 0,
-    how: Choosing | None = None,
     progress: Progress = silent,
 ) -> Choice:
     """Select the masks of objects, or of parts.
@@ -110,7 +109,6 @@ def choose(
         level: one of :data:`LEVELS`.
         device: "cpu", "cuda" or "auto"; for rasterisation.
         seed: random seed.
-        how: None for the defaults.
         progress: told under the stage "contributions".
 
     Raises:
@@ -139,7 +137,7 @@ def choose(
 
     votes = gather_layer_votes(renderer, read(), len(used), progress, len(views))
     inside, planes = in_planes(used, [view.camera for view in masked], renderer.device, seed)
-    found = decide(used.means, votes, inside, level, how or Choosing())
+    found = decide(used.means, votes, inside, level)
     chosen = []
     for number, (view, size) in enumerate(zip(masked, sizes, strict=True)):
         of_view = np.flatnonzero(votes.mask_view == number)

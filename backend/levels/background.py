@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from backend.geometry.planes import Plane, bounding_planes
 from backend.geometry.surface import seen_samples, voxels
 from backend.levels.overlap import Overlap
-from backend.progress import Progress, silent
+from backend.progress import silent
 from backend.scene.split import evenly_spread
 from backend.scene.types import Camera
 from protocol.splats import Splats
@@ -37,10 +37,10 @@ SURE_FIT = 0.8
 
 
 def in_planes(
-    splats: Splats, cameras: Sequence[Camera], device: str, seed: int, progress: Progress = silent
+    splats: Splats, cameras: Sequence[Camera], device: str, seed: int
 ) -> tuple[NDArray[np.bool_], list[Plane]]:
     """Return (N,) bool, the Gaussians in or behind the planes that bound the scene, and the planes."""
-    samples = seen_samples(splats, evenly_spread(cameras, VIEWS), device, progress)
+    samples = seen_samples(splats, evenly_spread(cameras, VIEWS), device, silent)
     surface = voxels(samples)
     planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
     inside = np.zeros(len(splats), bool)

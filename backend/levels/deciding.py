@@ -21,23 +21,14 @@ LEAST_PART = 0.5
 LEAST_REST = 0.25
 """The remainder of an object beside its parts is a part too if it is at least this share of the object. Less is usually
 Gaussians at the edges of the other parts."""
-
-
-@dataclass(frozen=True)
-class Choosing:
-    """How masks are compared; the defaults were chosen on few rooms, see docs/benchmarks.md.
-
-    Attributes:
-        whole: regions belong to one object if a mask contains both in more than this share of the views with masks on
-            both.
-        part: regions belong to one part if their smallest mask is the same in more than this share.
-        voxel, smallest: of the regions, as in :class:`backend.lift.consensus.settings.ConsensusSettings`.
-    """
-
-    whole: float = 0.5
-    part: float = 0.6
-    voxel: float = 4.0
-    smallest: int = 5
+ONE_OBJECT = 0.5
+"""Regions belong to one object if a mask contains both in more than this share of the views with masks on both. This
+constant and the next three were chosen on few rooms, see docs/benchmarks.md."""
+ONE_PART = 0.6
+"""Regions belong to one part if their smallest mask is the same in more than this share."""
+VOXEL = 4.0
+SMALLEST = 5
+"""Size of the regions, as in :class:`backend.lift.consensus.settings.ConsensusSettings`."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +48,7 @@ class Decision:
     background: int
 
 
-def decide(
-    means: NDArray[np.float32], votes: LayerVotes, inside: NDArray[np.bool_], level: str, how: Choosing
-) -> Decision:
+def decide(means: NDArray[np.float32], votes: LayerVotes, inside: NDArray[np.bool_], level: str) -> Decision:
     """Decide on objects and parts by comparing the masks.
 
     Args:
@@ -67,21 +56,20 @@ def decide(
         votes: for the masks.
         inside: (N,) bool, Gaussians in a plane that bounds the scene.
         level: which of :data:`LEVELS` is painted.
-        how: the thresholds.
     """
     evidence = votes.evidence
     named = np.zeros(len(means), bool)
     named[evidence.gaussian[evidence.sure]] = True
     # The number of voxels depends on the number of masks per view, not per layer.
     of_views = replace(evidence, views=votes.views)
-    region = supervoxels(means, of_views, evidence.seen & named, how.voxel, how.smallest)
-    whole = wholes(votes, means, region, how.whole)
+    region = supervoxels(means, of_views, evidence.seen & named, VOXEL, SMALLEST)
+    whole = wholes(votes, means, region, ONE_OBJECT)
     if whole.max(initial=-1) < 0:
         return Decision(whole, whole, np.zeros(evidence.masks + 1, np.int32), evidence.masks)
     overlap = overlap_of(votes, whole)
     behind = background_wholes(overlap, whole, evidence.weight, inside)
     object_of = np.where((whole >= 0) & ~behind[np.maximum(whole, 0)], whole, -1).astype(np.int32)
-    group, rest = _parts(means, votes, whole, overlap, how)
+    group, rest = _parts(means, votes, whole, overlap)
     numbers = painted(overlap, behind)
     if level == "part":
         numbers = _part_numbers(votes, group, whole, behind, rest, overlap.covering(COVERED), numbers)
@@ -89,14 +77,14 @@ def decide(
 
 
 def _parts(
-    means: NDArray[np.float32], votes: LayerVotes, whole: NDArray[np.int32], overlap: Overlap, how: Choosing
+    means: NDArray[np.float32], votes: LayerVotes, whole: NDArray[np.int32], overlap: Overlap
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return (N,) int32 the part of each Gaussian, and (C,) int32 the part that is the remainder of each object, or
     -1."""
     # Masks of whole objects are no evidence about parts, because models often miss parts.
     finest = votes.finest(overlap.covering(COVERED) < 0)
-    region = supervoxels(means, finest, whole >= 0, how.voxel, how.smallest)
-    group = parts(finest, region, whole, how.part)
+    region = supervoxels(means, finest, whole >= 0, VOXEL, SMALLEST)
+    group = parts(finest, region, whole, ONE_PART)
     fits = np.append(overlap_of(votes, group).fitted() >= LEAST_PART, False)
     weight = votes.evidence.weight
     result = np.full(len(group), -1, np.int32)

@@ -30,8 +30,6 @@ HELD = 0.5
 """A mask contains a region if at least this share of the visible part of the region lies in it."""
 LEAST_GAUSSIANS = 2
 """A view counts for a region only if this many of its Gaussians are visible."""
-
-
 NEARLY = 0.8
 """Touching regions are joined first if masks contain both in more than this share of the views."""
 
@@ -52,8 +50,8 @@ class Membership(NamedTuple):
     share: NDArray[np.float32]
 
 
-def membership(votes: LayerVotes, region: NDArray[np.int32], least: float = HELD) -> Membership:
-    """Return which masks contain at least the share ``least`` of each region in ``region`` (N,), -1 for none."""
+def membership(votes: LayerVotes, region: NDArray[np.int32]) -> Membership:
+    """Return which masks contain at least the share :data:`HELD` of each region in ``region`` (N,), -1 for none."""
     evidence, regions = votes.evidence, int(region.max(initial=-1)) + 1
     inside = region[evidence.gaussian] >= 0
     view = votes.layer_view[evidence.view]
@@ -71,7 +69,7 @@ def membership(votes: LayerVotes, region: NDArray[np.int32], least: float = HELD
     row = np.repeat(np.arange(regions), np.diff(held.indptr))
     of_view = shown[row.astype(np.int64) * votes.views + votes.mask_view[held.indices]]
     share = held.data / np.maximum(of_view, 1)
-    kept = (share >= least) & (of_view >= LEAST_GAUSSIANS)
+    kept = (share >= HELD) & (of_view >= LEAST_GAUSSIANS)
     start = np.concatenate([[0], np.cumsum(kept)])[held.indptr]
     mask = held.indices[kept].astype(np.int32)
     return Membership(start, votes.mask_view[mask], mask, share[kept].astype(np.float32))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from backend.progress import Progress, silent
 from backend.reconstruct.exposure import logs_of
 from backend.reconstruct.losses import psnr, ssim
 from backend.reconstruct.schedule import LONG_SIDE
@@ -41,13 +40,11 @@ def qualities(
     device: str = "cpu",
     *,
     long_side: int | None = None,
-    progress: Progress = silent,
 ) -> list[Quality]:
     """Return the scores of each view, reduced to ``long_side``; None for the training size of the device."""
     renderer = Renderer(splats, device)
     found = []
-    for number, view in enumerate(views):
-        progress("reconstruct", number / len(views), "held-out views")
+    for view in views:
         size = view.camera.size_within(long_side or LONG_SIDE[renderer.device])
         photo = torch.from_numpy(read_image(view, size).copy())
         image = torch.as_tensor(renderer.image(view.camera.resized(*size))).cpu().clamp(0, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +55,3 @@ def find(data: Path) -> Contact | None:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return contact if psutil.pid_exists(contact.process) else None
-
-
-def new_token() -> str:
-    return secrets.token_hex(16)

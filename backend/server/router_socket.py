@@ -195,9 +195,9 @@ class RouterSocket:
     def send_fault(self, peer: bytes, fault: Fault, id: int) -> None:
         self.send(peer, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]), id=id)
 
-    def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = (), *, id: int = 0) -> bool:
+    def offer(self, peer: bytes, message: Message, arrays: Sequence[NDArray] = ()) -> bool:
         """Send a message if the peer can receive it now; return whether it was sent."""
-        return peer not in self._backlog and self._post([peer, *encode(message, arrays, id=id)])
+        return peer not in self._backlog and self._post([peer, *encode(message, arrays)])
 
     def takes(self, peer: bytes) -> bool:
         """Whether no message waits here for a peer."""

@@ -19,6 +19,9 @@ from protocol.result.parts import PartTable, read_parts
 from protocol.result.table import Matrix4, read_table
 from protocol.splats import Splats
 
+BLOCK = 8192
+"""Gaussians copied between two yields: a few milliseconds of work."""
+
 
 @dataclass(frozen=True)
 class Inner:
@@ -137,8 +140,8 @@ def _inner(splats: Splats, name: str, known: PartTable | None, folder: Path, hig
     return tuple(inner)
 
 
-def _pick(splats: Splats, rows: NDArray[np.int64], step: tuple[float, str], block: int = 8192) -> Steps[Splats]:
-    """As :meth:`Splats.pick`, in blocks of a few milliseconds; yields ``step`` after each."""
+def _pick(splats: Splats, rows: NDArray[np.int64], step: tuple[float, str]) -> Steps[Splats]:
+    """As :meth:`Splats.pick`, in blocks; yields ``step`` after each."""
     columns: dict[str, NDArray] = {
         field: getattr(splats, field) for field in ("means", "quats", "scales", "opacities", "sh")
     }
@@ -148,10 +151,10 @@ def _pick(splats: Splats, rows: NDArray[np.int64], step: tuple[float, str], bloc
     extra = {field: np.empty(len(rows), column.dtype) for field, column in splats.extra.items()}
     pairs = [(columns[field], picked[field]) for field in columns]
     pairs += [(splats.extra[field], extra[field]) for field in extra]
-    for start in range(0, len(rows), block):
-        chosen = rows[start : start + block]
+    for start in range(0, len(rows), BLOCK):
+        chosen = rows[start : start + BLOCK]
         for column, target in pairs:
-            target[start : start + block] = column[chosen]
+            target[start : start + BLOCK] = column[chosen]
         yield step
     return Splats(**picked, extra=extra)
 

@@ -7,18 +7,20 @@ from numpy.typing import NDArray
 
 from protocol.splats import Floats
 
+CODES = 256
+"""Number of values that an index of 8 bits can select."""
 BINS = 1 << 16
 ROUNDS = 40
 
 
-def codebook(values: Floats, size: int = 256) -> tuple[Floats, NDArray[np.intp]]:
-    """Return at most ``size`` values, ascending, and for each of ``values`` (any shape) the index of the nearest one.
+def codebook(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Return at most :data:`CODES` values, ascending, and the index of the nearest one for each of ``values``.
 
-    If there are no more distinct values than ``size``, they are kept exactly. Otherwise Lloyd's algorithm ("Least
-    squares quantization in PCM", 1982) runs on a histogram, starting from the quantiles.
+    ``values`` and the indices have the same shape. Up to :data:`CODES` distinct values are kept exactly. For more,
+    Lloyd's algorithm ("Least squares quantization in PCM", 1982) runs on a histogram, starting from the quantiles.
     """
     different = np.unique(values)
-    if len(different) <= size:
+    if len(different) <= CODES:
         return different.astype(np.float32), np.searchsorted(different, values)
     low, high = float(different[0]), float(different[-1])
     counts, edges = np.histogram(values, BINS, (low, high))
@@ -26,7 +28,7 @@ def codebook(values: Floats, size: int = 256) -> tuple[Floats, NDArray[np.intp]]
     counts, sums = np.concatenate([[0], np.cumsum(counts)]), np.concatenate([[0], np.cumsum(sums)])
     # Half of the codes are spaced by quantiles and half evenly, so that a few distant values get codes too.
     centres = np.concatenate(
-        [np.quantile(values, (np.arange(size // 2) + 0.5) / (size // 2)), np.linspace(low, high, size - size // 2)]
+        [np.quantile(values, (np.arange(CODES // 2) + 0.5) / (CODES // 2)), np.linspace(low, high, CODES - CODES // 2)]
     )
     for _ in range(ROUNDS):
         centres = np.sort(centres)

@@ -128,9 +128,9 @@ def read_table(folder: Path, remedy: str = REMEDY) -> ObjectTable:
     return table
 
 
-def least_certain(rows: Iterable[ObjectRow], count: int = 3) -> list[ObjectRow]:
-    """Return at most ``count`` objects with the lowest confidence, the lowest first; ties go to the lowest id."""
-    return sorted(rows, key=lambda row: (row.confidence, row.id))[:count]
+def least_certain(rows: Iterable[ObjectRow]) -> list[ObjectRow]:
+    """Return at most three objects with the lowest confidence, the lowest first; ties go to the lowest id."""
+    return sorted(rows, key=lambda row: (row.confidence, row.id))[:3]
 
 
 def write_table(folder: Path, table: ObjectTable) -> None:

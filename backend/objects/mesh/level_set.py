@@ -14,12 +14,15 @@ from protocol.result.meshes import Mesh
 from protocol.sh import SH0
 from protocol.splats import Splats
 
+LEVEL = 0.3
+"""Density at the surface, as in SuGaR."""
 
-def level_set(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | None:
-    """Return the surface where the density of the Gaussians crosses ``level``, or None if it does not.
+
+def level_set(splats: Splats, cells: int = 72) -> Mesh | None:
+    """Return the surface where the density of the Gaussians crosses :data:`LEVEL`, or None if it does not.
 
     The density is the sum over Gaussians of opacity times exp(-d^2 / 2), where d is the Mahalanobis distance (the level
-    set of SuGaR, Guedon and Lepetit 2024, with its level of 0.3). It is sampled on a grid of ``cells`` cells along the
+    set of SuGaR, Guedon and Lepetit 2024). It is sampled on a grid of ``cells`` cells along the
     longest side of the object's box. Gaussians thinner than a cell are thickened to one, because the grid would miss
     them. Enclosed cavities are filled.
     """
@@ -36,15 +39,15 @@ def level_set(splats: Splats, cells: int = 72, level: float = 0.3) -> Mesh | Non
     _splat_density(
         density, (splats.means - low) / cell, precision * cell * cell, splats.alphas, 3 * sizes.max(1) / cell
     )
-    inside = np.asarray(binary_fill_holes(density > level), bool)
+    inside = np.asarray(binary_fill_holes(density > LEVEL), bool)
     if not inside.any():
         return None
-    density[inside & (density <= level)] = 2 * level
+    density[inside & (density <= LEVEL)] = 2 * LEVEL
     # An empty border closes the surface where strays extend beyond the box.
     for axis in range(3):
         np.moveaxis(density, axis, 0)[[0, -1]] = 0
     # marching_cubes orders faces for a surface around low values; this one surrounds high values.
-    vertices, faces, _, _ = marching_cubes(density, level, gradient_direction="ascent")
+    vertices, faces, _, _ = marching_cubes(density, LEVEL, gradient_direction="ascent")
     points = (vertices * cell + low).astype(np.float32)
     return Mesh(points, faces.astype(np.int32), _colours(points, splats))
 
