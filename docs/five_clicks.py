@@ -12,7 +12,6 @@ and then makes the file ``NAME.done``.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -106,15 +105,12 @@ running = steps()
 
 
 def tick() -> float | None:
-    """Do a step; Blender calls it again after the seconds that it returns."""
+    """Do a step; Blender calls it again after the seconds that it returns. An error is printed and ends the steps."""
     try:
         next(running)
     except StopIteration:
         bpy.ops.wm.quit_blender()
         return None
-    except Exception:
-        traceback.print_exc()
-        raise
     return INTERVAL
 
 
