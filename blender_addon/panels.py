@@ -277,9 +277,8 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         count = row.row()
         count.alignment = "RIGHT"
         count.label(text=short(sum(points_of(thing) for thing in splat_objects(item))))
-        row.operator(
-            "splatlift.select_object", text="", icon="RESTRICT_SELECT_OFF", emboss=False
-        ).object_id = known.object_id
+        button = row.operator("splatlift.select_object", text="", icon="RESTRICT_SELECT_OFF", emboss=False)
+        button.object_id, button.collection = known.object_id, item.name
         row.prop(item, "hide_viewport", text="", emboss=False)
 
     def filter_items(self, context: Any, data: Any, property: Any) -> Any:
@@ -530,7 +529,9 @@ def draw_text(layout: Any, context: Any, text: str, icon: str, margin: int = 0) 
     """
     scale = context.preferences.system.ui_scale or 1.0
     room = (context.region.width if context.region else 300) / scale - MARGIN - 20 - margin
-    for n, line in enumerate(textwrap.wrap(text, max(12, int(room / CHARACTER)))):
+    width = max(12, int(room / CHARACTER))
+    # A line that ends within a command's --option could not be typed again.
+    for n, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False)):
         layout.label(text=line, icon="BLANK1" if n else icon)
 
 

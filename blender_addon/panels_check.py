@@ -34,7 +34,8 @@ class SPLATLIFT_PT_check(ScenePanel, bpy.types.Panel):
             known = part.splatlift
             text = f"{part.name}, {known.confidence:.0%}"
             is_current = known.object_id == settings(context).checking
-            column.operator("splatlift.check_object", text=text, depress=is_current).object_id = known.object_id
+            button = column.operator("splatlift.check_object", text=text, depress=is_current)
+            button.object_id, button.collection = known.object_id, part.name
         column.operator("splatlift.check_next", icon="TRIA_RIGHT")
         column.label(text=f"{len(left)} of {len(objects)} objects not checked")
 

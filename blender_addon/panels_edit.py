@@ -66,7 +66,7 @@ def _draw_objects(layout: Any, scene: Any, chosen: Any) -> None:
     row = column.row(align=True)
     row.operator("splatlift.mark_floaters", text="Mark Floaters")
     row.operator("splatlift.remove_floaters", text="Remove Floaters")
-    layout.label(text="Edit parts: Edit Mode (Tab)", icon="EDITMODE_HLT")
+    layout.label(text="Edit Gaussians: Edit Mode (Tab)", icon="EDITMODE_HLT")
 
 
 def _draw_gaussians(layout: Any, chosen: Any) -> None:

@@ -65,7 +65,9 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         count, found = sum(map(is_camera, cameras.objects)), photographs_of(cameras)
         layout.label(text=f"{count} cameras, {found or 'none'} with a photograph")
         if found < count:
-            layout.operator("splatlift.add_cameras", text="Find Photographs")
+            row = layout.row()
+            row.operator_context = "INVOKE_DEFAULT"
+            row.operator("splatlift.add_cameras", text="Find Photographs...").ask = True
 
 
 def colours_seen(context: Any) -> str:

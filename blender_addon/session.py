@@ -39,6 +39,9 @@ AXES: dict[str, tuple[float, float, float]] = {
 }
 """Unit vectors of :data:`Up`, in the frame of the capture."""
 
+OF_SEVERAL = "Name of the collection, as copies that Blender makes have the same id"
+"""Tooltip of the property of operators that is passed to :func:`find` as ``name``."""
+
 _IDENTITY = tuple(float(row == column) for row in range(4) for column in range(4))
 
 
@@ -169,7 +172,7 @@ def import_cameras(scene_collection: Any, photographs: Path | None = None) -> An
         BadArgument: if ``photographs`` is not a folder.
     """
     _check_placing("AUTO", 1.0, photographs)
-    return add_scene_cameras(scene_collection, read_cameras(Path(scene_collection.splatlift.source)), photographs)
+    return add_scene_cameras(scene_collection, read_cameras(source_of(scene_collection)), photographs)
 
 
 def cameras_of(scene_collection: Any) -> Any:
@@ -178,8 +181,18 @@ def cameras_of(scene_collection: Any) -> Any:
 
 
 def scenes() -> list[Any]:
-    """Return the collections of imported scenes that are used in the file, sorted by name."""
-    return [each for each in _collections() if each.splatlift.kind == "SCENE" and each.users]
+    """Return the collections of imported scenes that are used in the file: those of the current Blender scene first.
+
+    Both groups are sorted by name. A full copy of a Blender scene has imported scenes with the same ids.
+    """
+    used = [each for each in _collections() if each.splatlift.kind == "SCENE" and each.users]
+    here = bpy.context.scene.collection.children_recursive
+    return sorted(used, key=lambda each: each not in here)
+
+
+def source_of(collection: Any) -> Path:
+    """Return the result folder that a collection was imported from, as an absolute path."""
+    return Path(bpy.path.abspath(collection.splatlift.source))
 
 
 def objects_of(scene_collection: Any) -> list[Any]:
@@ -217,10 +230,20 @@ def background_of(scene_collection: Any) -> Any:
     return next((each for each in children if each.splatlift.kind == "BACKGROUND" and splat_objects(each)), None)
 
 
-def find(object_id: str) -> Any:
-    """Return the collection of an object or background by its id, or None."""
-    used = (each for each in _collections() if each.users and each.splatlift.object_id)
-    return next((each for each in used if each.splatlift.object_id == object_id), None)
+def find(object_id: str, name: str = "") -> Any:
+    """Return the collection of an object or background by its id, or None.
+
+    Copies that Blender makes of collections have the same id. Among them, the one with the name is returned, or else
+    one of the current Blender scene.
+
+    Args:
+        name: of the collection.
+    """
+    found = [each for each in _collections() if object_id and each.users and each.splatlift.object_id == object_id]
+    if len(found) < 2:
+        return next(iter(found), None)
+    here = bpy.context.scene.collection.children_recursive
+    return min(found, key=lambda each: (each.name != name, each not in here))
 
 
 def register() -> None:

@@ -89,7 +89,7 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
     row: bpy.props.IntProperty(name="Object", description="Active row of the list")
     part_row: bpy.props.IntProperty(name="Part", description="Active row of the list of parts")
-    checking: bpy.props.StringProperty(name="Checking", description="Id of the object that a person looks at")
+    checking: bpy.props.StringProperty(name="Checking", description="Id of the object that is being checked")
 
 
 SplatLiftSettings.__annotations__ |= options.properties()
@@ -134,8 +134,10 @@ def chosen_whole(context: Any) -> Any:
 
 
 def choose_in_list(context: Any, whole: Any, part: Any = None) -> None:
-    """Make an object, and a part of it, the active row of the list."""
-    scene = next(each for each in session.scenes() if whole in each.children_recursive)
+    """Make an object, and a part of it, the active row of the list; without effect outside of an imported scene."""
+    scene = next((each for each in session.scenes() if whole in each.children_recursive), None)
+    if scene is None:
+        return
     chosen = settings(context)
     chosen.scene_id = scene.splatlift.scene_id
     if whole in scene.children[:]:

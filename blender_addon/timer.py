@@ -230,7 +230,7 @@ class Timer:
             with contextlib.suppress(OSError):
                 record.write(cache, entries)
             kept = {entry.id for entry in entries}
-            kept |= {Path(bpy.path.abspath(scene.splatlift.source)).name for scene in session.scenes()}
+            kept |= {session.source_of(scene).name for scene in session.scenes()}
             self._tidying = make_room(cache, cache_limit(), kept)
 
     def _tidy(self, budget: float) -> None:

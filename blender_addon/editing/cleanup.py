@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from protocol.errors import BadArgument
 from protocol.result.cameras import CameraRow
 from protocol.splats import Splats
 
+from ..session import source_of
 from ..splats.attributes import read_splats
 from ..splats.capture import read_cameras
 from ..splats.marks import MARKED, marks_of, write_marks
@@ -64,7 +64,7 @@ def mark_floaters(
     """
     several = check_parts(parts)
     pieces = check_shown([piece for part in several for piece in pieces_of(part)])
-    cameras = read_cameras(Path(scene_of(several[0]).splatlift.source)) if views else []
+    cameras = read_cameras(source_of(scene_of(several[0]))) if views else []
     found = [(piece, reasons_of(piece, opacity, size, gap, largest, cameras, views)) for piece in pieces]
     for piece, reasons in found:
         rows = reasons.any(0)

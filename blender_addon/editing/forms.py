@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,11 +13,12 @@ from protocol.result.meshes import Mesh, read_mesh
 from protocol.result.names import mesh_path
 from protocol.result.table import read_table
 
+from ..session import source_of
 from ..splats.collections import ASIDE, BENEATH, SURFACE_OF
 from ..splats.mesh import add_surface
 from .modes import into_object_mode
 from .origin import origin_of
-from .parts import Piece, aside_of, check_parts, inner_of, pieces_of, points_of
+from .parts import Piece, aside_of, check_filled, check_parts, inner_of, pieces_of, points_of
 
 Form = Literal["GAUSSIANS", "MESH"]
 
@@ -30,8 +30,8 @@ def show_form(parts: Iterable[Any], form: Form) -> None:
     A mesh that was never in the file is read from the result folder.
 
     Raises:
-        BadArgument: if there are no objects, ``form`` is neither, an object was edited since its mesh was made, or is
-            shown as parts; nothing is changed then.
+        BadArgument: if there are no objects, ``form`` is neither, one is the background, has no Gaussians, was edited
+            since its mesh was made, or is shown as parts; nothing is changed then.
         BadResult: if the result has no mesh of an object.
     """
     if form not in get_args(Form):
@@ -48,6 +48,10 @@ def show_form(parts: Iterable[Any], form: Form) -> None:
         raise BadArgument(
             f"{parted.name!r} is shown as parts, which have no meshes.", "Import the result again and show it as Mesh."
         )
+    for part in several:
+        check_filled(part)
+        if part.splatlift.kind == "BACKGROUND":
+            raise BadArgument("The background has no mesh.", "Select only objects.")
     wanted = [(part, pieces_of(part)[0]) for part in several]
     bare = [(part, piece) for part, piece in wanted if piece.surface is None]
     # All are read before any is changed.
@@ -62,7 +66,7 @@ def show_form(parts: Iterable[Any], form: Form) -> None:
 
 
 def _read(part: Any, piece: Piece) -> Mesh:
-    folder, label = Path(part.splatlift.source), part.splatlift.label
+    folder, label = source_of(part), part.splatlift.label
     mesh = read_mesh(mesh_path(folder, label))
     rows = {row.id: row for row in read_table(folder).objects}
     if label not in rows or rows[label].count != points_of(piece.thing):

@@ -18,6 +18,7 @@ from ..splats.export import world_matrix
 from .modes import outside_edit_mode
 from .origin import extent_of
 from .parts import Piece, check_parts, hulls_of, pieces_of
+from .surfaces import check_scale
 
 Kind = Literal["BOX", "CONVEX", "PARTS"]
 TURNS = 90
@@ -40,6 +41,7 @@ def add_hulls(parts: Iterable[Any], kind: Kind = "CONVEX") -> list[Any]:
             package coacd.
 
     Raises:
+        BadSplats: if ``kind`` is "BOX" and an object has a scale of zero.
         BadArgument: if there are no objects, ``kind`` is none of these, an object has too few points for a hull, or is
             to be taken apart and not shown as a mesh.
         Unavailable: if ``kind`` needs coacd and it is not installed.
@@ -58,7 +60,9 @@ def add_hulls(parts: Iterable[Any], kind: Kind = "CONVEX") -> list[Any]:
 
 def _box(part: Any, piece: Piece) -> list[Shape]:
     points = _points(part, piece)
-    turn = np.array(world_matrix(piece.seen), np.float64)[:3, :3]
+    world = np.array(world_matrix(piece.seen), np.float64)
+    check_scale(piece.seen, world)
+    turn = world[:3, :3]
     placed = points @ turn.T
     best, smallest = np.eye(3), np.inf
     for angle in np.radians(np.arange(TURNS)):

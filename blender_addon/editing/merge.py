@@ -10,7 +10,7 @@ from protocol.errors import BadArgument
 from .. import session
 from .modes import into_object_mode
 from .moving import Taken, join_rows
-from .parts import check_parts, dissolve_part, nest, pieces_of, refresh_part
+from .parts import check_filled, check_parts, dissolve_part, nest, pieces_of, refresh_part
 
 
 @into_object_mode
@@ -21,12 +21,14 @@ def merge(parts: Iterable[Any], into: Any = None) -> Any:
     parts, the remaining object has the parts of all, and an object without parts becomes one of them.
 
     Raises:
-        BadArgument: if there are not at least two objects of one scene.
+        BadArgument: if there are not at least two objects of one scene, or one has no Gaussians.
         BadSplats: if one is scaled non-uniformly or mirrored relative to the other; then nothing is changed.
     """
     several = check_parts([*parts, *([into] if into is not None else [])])
     if len(several) < 2:
         raise BadArgument("At least two objects are needed to merge.", "Select two or more objects.")
+    for part in several:
+        check_filled(part)
     pieces = {part: pieces_of(part) for part in several}
     if into is None:
         into = max(several, key=lambda part: part.splatlift.count)

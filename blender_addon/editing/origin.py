@@ -18,6 +18,7 @@ from ..splats.export import world_matrix
 from ..splats.moved_points import WRITTEN_AT
 from .modes import outside_edit_mode
 from .parts import Piece, check_parts, own_data, pieces_of
+from .surfaces import check_scale
 
 Place = Literal["BASE", "CENTRE"]
 
@@ -35,7 +36,7 @@ def set_origin(parts: Iterable[Any], place: Place) -> None:
 
     Raises:
         BadArgument: if there are no objects, or ``place`` is neither.
-        BadSplats: if points of an object were scaled unevenly.
+        BadSplats: if an object has a scale of zero, or its points were scaled unevenly.
     """
     if place not in get_args(Place):
         raise BadArgument(f"The origin {place!r} does not exist.", f"Choose one of {', '.join(get_args(Place))}.")
@@ -50,6 +51,7 @@ def set_origin(parts: Iterable[Any], place: Place) -> None:
             target = (low + high) / 2
             if place == "BASE":
                 target[2] = low[2]
+            check_scale(piece.seen, world)
             _put(piece, np.linalg.solve(world, [*target, 1])[:3])
 
 

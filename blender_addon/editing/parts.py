@@ -79,11 +79,14 @@ def check_parts(parts: Iterable[Any]) -> list[Any]:
     """Return ``parts`` without duplicates.
 
     Raises:
-        BadArgument: if it is empty, one is not a part, or they belong to different scenes.
+        BadArgument: if it is empty, one is not a part, or linked from another file, or they belong to different
+            scenes.
     """
     several = list(dict.fromkeys(parts))
     if not several:
         raise BadArgument("No object is selected.", "Select an object in the view or in the list.")
+    for part in several:
+        check_local(part)
     if len({scene_of(part) for part in several}) > 1:
         raise BadArgument(
             "The objects belong to different imported scenes.", "Edit the objects of one scene at a time."
@@ -112,6 +115,32 @@ def new_inner(whole: Any, like: Any, name: str) -> Any:
         BadArgument: if the scene has as many parts as a result can have.
     """
     return _new(scene_of(whole), whole, like, "PART", name)
+
+
+def check_filled(part: Any) -> None:
+    """Refuse a part without Gaussians.
+
+    Raises:
+        BadArgument: if all of them were deleted, or lost their attributes.
+    """
+    if not splat_objects(part):
+        raise BadArgument(
+            f"{part.name!r} has no Gaussians: they were deleted, or lost their attributes.",
+            "Undo that, or import the result again.",
+        )
+
+
+def check_local(collection: Any) -> None:
+    """Refuse to edit a collection of another file.
+
+    Raises:
+        BadArgument: if ``collection`` is linked, or a library override.
+    """
+    if collection.library is not None or collection.override_library is not None:
+        raise BadArgument(
+            f"{collection.name!r} is linked from another file and cannot be edited here.",
+            "Edit it in that file, or append it instead of linking it.",
+        )
 
 
 class Counterparts:

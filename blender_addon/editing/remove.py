@@ -22,7 +22,10 @@ def delete(parts: Iterable[Any]) -> None:
     Raises:
         BadArgument: if there are none.
     """
-    for part in check_parts(parts):
+    several = check_parts(parts)
+    inside = {child for part in several for child in part.children_recursive}
+    # A part in the collection of another goes with it.
+    for part in [part for part in several if part not in inside]:
         remove_part(part)
 
 

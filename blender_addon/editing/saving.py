@@ -65,15 +65,16 @@ from protocol.splats import Splats, merge
 from protocol.store import link_or_copy
 from protocol.transform import decompose, transform
 
+from ..session import source_of
 from ..splats.collections import placement_of
 from ..splats.columns import COLOUR, read_positions
 from ..splats.export import UNMOVED, world_matrix
 from ..splats.mesh import INVENTED, texture_of
 from .modes import outside_edit_mode
 from .origin import origin_of
-from .parts import Piece, parts_of, pieces_of, recolour, refresh_part
+from .parts import Piece, check_local, parts_of, pieces_of, recolour, refresh_part
 from .saving_parts import inner_parts, named, read_piece, separate_inner, with_true_parts
-from .surfaces import relative
+from .surfaces import check_scale, relative
 
 OF_OBJECTS = (OBJECTS, MESHES)
 REMEDY = "Export the scene instead."
@@ -129,11 +130,13 @@ def save_edits(scene: Any) -> Path:
 
     Raises:
         BadResult: if the folder is missing or not a result.
+        BadArgument: if the scene is linked from another file.
         BadSplats: if an object is scaled non-uniformly, mirrored or sheared, its Gaussians lost attributes, or none is
             left.
         Unavailable: if the disk fails; then the folder is unchanged.
     """
-    folder = Path(scene.splatlift.source)
+    check_local(scene)
+    folder = source_of(scene)
     read_table(folder, REMEDY)
     backup = folder / BACKUP
     before = _read_original(backup if (backup / TABLE).is_file() else folder)
@@ -141,7 +144,7 @@ def save_edits(scene: Any) -> Path:
     parts = parts_of(scene)
     _separate_labels(parts)
     separate_inner(parts)
-    edited = [_edited(part, _frame(scene)) for part in parts]
+    edited = [each for each in (_edited(part, _frame(scene)) for part in parts) if len(each.splats)]
     if not edited:
         raise BadSplats("The scene has no Gaussians left to save.", "Undo the last deletion.")
     try:
@@ -175,7 +178,9 @@ def _frame(scene: Any) -> NDArray[np.float64]:
     upright = placement_of(scene)
     if upright is None:
         return np.array(scene.splatlift.placement, np.float64).reshape(4, 4)
-    return np.array(world_matrix(upright), np.float64)
+    frame = np.array(world_matrix(upright), np.float64)
+    check_scale(upright, frame)
+    return frame
 
 
 def _separate_labels(parts: list[Any]) -> None:

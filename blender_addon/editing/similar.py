@@ -19,6 +19,7 @@ from protocol.result.embedding import read_embedding
 from protocol.result.names import EMBEDDING, ROW, SPLATS
 from protocol.result.rows import read_rows
 
+from ..session import source_of
 from ..splats.columns import COLOUR, read_positions
 from .columns import read_column
 from .modes import outside_edit_mode
@@ -80,7 +81,7 @@ def select_like(
     seeds = [_seeds(piece, like) for piece in pieces]
     if not any(each.any() for each in seeds):
         raise BadArgument("No Gaussian is selected for the comparison.", "Click a Gaussian in Edit Mode.")
-    folder = Path(scene_of(several[0]).splatlift.source)
+    folder = source_of(scene_of(several[0]))
     if (folder / SPLATS).is_file():
         alike = _by_embedding(pieces, seeds, folder, threshold)
     else:

@@ -11,6 +11,8 @@ from mathutils import Matrix
 from mathutils.kdtree import KDTree
 from numpy.typing import NDArray
 
+from protocol.errors import BadSplats
+
 from ..splats.columns import read_positions
 from ..splats.export import world_matrix
 
@@ -49,8 +51,24 @@ def join_surface(data: Any, other: Any, matrix: NDArray[np.float64]) -> None:
 
 
 def relative(target: Any, source: Any) -> NDArray[np.float64]:
-    """Return the matrix (4, 4) from the frame of an object to that of another."""
-    return np.linalg.solve(np.array(world_matrix(target), np.float64), np.array(world_matrix(source), np.float64))
+    """Return the matrix (4, 4) from the frame of an object to that of another.
+
+    Raises:
+        BadSplats: if ``target`` has a scale of zero.
+    """
+    matrix = np.array(world_matrix(target), np.float64)
+    check_scale(target, matrix)
+    return np.linalg.solve(matrix, np.array(world_matrix(source), np.float64))
+
+
+def check_scale(thing: Any, matrix: NDArray[np.float64]) -> None:
+    """Refuse a world matrix (4, 4) that cannot be inverted.
+
+    Raises:
+        BadSplats: if the object has a scale of zero.
+    """
+    if np.linalg.matrix_rank(matrix[:3, :3]) < 3:
+        raise BadSplats(f"The object {thing.name!r} has a scale of zero.", "Give it another scale first.")
 
 
 def _drop_faces(data: Any, faces: NDArray[np.bool_]) -> None:

@@ -17,8 +17,21 @@ from .edit_targets import need_scene
 from .look import OfScene
 from .reporting import Outcome, reporting
 
+OTHER_MODE = "Objects can only be shown in Object Mode"
+SURROUNDINGS = 2.5
+"""How many times farther than from an object that fills the view it is looked at, to show what is around it."""
 
-class SPLATLIFT_OT_check_next(OfScene, bpy.types.Operator):
+
+class _Shows(OfScene):
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if context.mode != "OBJECT":
+            cls.poll_message_set(OTHER_MODE)  # pyright: ignore[reportAttributeAccessIssue]  # of bpy.types.Operator
+            return False
+        return super().poll(context)
+
+
+class SPLATLIFT_OT_check_next(_Shows, bpy.types.Operator):
     """Mark the object as checked, and show the next least certain one"""
 
     bl_idname = "splatlift.check_next"
@@ -36,17 +49,18 @@ class SPLATLIFT_OT_check_next(OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATLIFT_OT_check_object(OfScene, bpy.types.Operator):
+class SPLATLIFT_OT_check_object(_Shows, bpy.types.Operator):
     """Select this object and show it in the view"""
 
     bl_idname = "splatlift.check_object"
     bl_label = "Show Object"
 
     object_id: bpy.props.StringProperty(name="Object Id", options={"SKIP_SAVE"})
+    collection: bpy.props.StringProperty(name="Collection", description=session.OF_SEVERAL, options={"SKIP_SAVE"})
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        part = session.find(self.object_id)
+        part = session.find(self.object_id, self.collection)
         if part is None:
             raise NotFound("That object is no longer in this file.")
         look_at(context, part)
@@ -68,10 +82,8 @@ def look_at(context: Any, part: Any) -> None:
     """Select an object alone and frame it in the view.
 
     Raises:
-        BadArgument: if it is hidden, or objects cannot be selected in this mode.
+        BadArgument: if it is hidden.
     """
-    if context.mode != "OBJECT":
-        raise BadArgument("Objects can only be shown in Object Mode.", "Press Tab to leave Edit Mode.")
     show_only(context, [part])
     settings(context).checking = part.splatlift.object_id
     if not context.selected_objects:
@@ -82,6 +94,7 @@ def look_at(context: Any, part: Any) -> None:
         region = next(each for each in area.regions if each.type == "WINDOW")
         with context.temp_override(window=window, area=area, region=region):
             bpy.ops.view3d.view_selected()
+        area.spaces.active.region_3d.view_distance *= SURROUNDINGS
 
 
 def _view(context: Any) -> tuple[Any, Any]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -17,7 +16,7 @@ from ..client.correction import Correction, correct
 from ..client.selection import job_of
 from ..drawing import Draws
 from ..editing.corrected import Asked, apply_correction, check_conflicts, names_in
-from ..editing.parts import scene_of
+from ..editing.parts import check_local, scene_of
 from .edit_targets import EditOperator, need_scene, need_targets
 from .reporting import Outcome, reporting
 from .versions import base_of, changed
@@ -108,6 +107,7 @@ def take(operator: Any, scene: Any, asked: Asked | None) -> set[str]:
     Raises:
         Fault: the server's; Refused if the scene was edited so that the correction does not fit it.
     """
+    check_local(scene)
     preview = _ask(scene, asked, take=False)
     check_conflicts(scene, preview)
     correction = _ask(scene, asked, take=True)
@@ -131,7 +131,7 @@ def listed(correction: Correction, scene: Any) -> list[str]:
 
 def _ask(scene: Any, asked: Asked | None, *, take: bool) -> Correction:
     known = need_connection()
-    job = job_of(Path(bpy.path.abspath(scene.splatlift.source)))
+    job = job_of(session.source_of(scene))
     constraints, arrays = (asked.constraints, asked.arrays) if asked is not None else ([], [])
     wanted = Correct(job, constraints, undo=asked is None, take=take, base=base_of(scene))
     return known.start(correct(known, wanted, arrays)).result(PATIENCE)

@@ -80,6 +80,7 @@ class SPLATLIFT_OT_assign(CorrectingOperator, bpy.types.Operator):
     bl_label = "Assign to Object"
 
     object_id: bpy.props.StringProperty(name="Object Id", description="Id of the target object", options={"SKIP_SAVE"})
+    collection: bpy.props.StringProperty(name="Collection", description=session.OF_SEVERAL, options={"SKIP_SAVE"})
 
     def target(self) -> Any:
         """Return the collection of the target object.
@@ -87,7 +88,7 @@ class SPLATLIFT_OT_assign(CorrectingOperator, bpy.types.Operator):
         Raises:
             NotFound: if it is not in the file.
         """
-        to = session.find(self.object_id)
+        to = session.find(self.object_id, self.collection)
         if to is None:
             raise NotFound("The target object is not in this file.", "Choose an object from the menu.")
         return to
@@ -176,7 +177,7 @@ class SPLATLIFT_MT_assign(Draws, bpy.types.Menu):
         self.layout.operator_context = "INVOKE_DEFAULT"
         for part in session.units_of(scene) if scene is not None else ():
             button = self.layout.operator("splatlift.assign", text=part.name, translate=False)
-            button.object_id = part.splatlift.object_id
+            button.object_id, button.collection = part.splatlift.object_id, part.name
             button.and_alike = settings(context).and_alike
 
 

@@ -153,10 +153,13 @@ def _active(context: Any, found: list[Any]) -> Any:
     return found[0] if active is not None and active.name in found[0].all_objects else None
 
 
-def show_only(context: Any, parts: list[Any]) -> None:
-    """Select only the visible objects of parts; in Edit Mode the selection is not changed."""
+def show_only(context: Any, parts: list[Any]) -> bool:
+    """Select only the visible objects of parts, and return whether any is selected.
+
+    Outside of Object Mode the selection is not changed.
+    """
     if context.mode != "OBJECT":
-        return
+        return False
     layer = context.view_layer
     layer.update()
     for thing in layer.objects:
@@ -166,6 +169,7 @@ def show_only(context: Any, parts: list[Any]) -> None:
         thing.select_set(True)
     if seen:
         layer.objects.active = seen[0]
+    return any(thing.select_get() for thing in seen)
 
 
 CLASSES = (

@@ -56,10 +56,14 @@ class _Export(ExportHelper):
         return True
 
     def invoke(self, context: Any, event: Any) -> Any:
-        chosen = chosen_object(context) if self.what == "OBJECT" else shown_scene(context)
-        if chosen is not None:
-            # In the folder of the last export, but with this object's name.
-            self.filepath = str(Path(self.filepath).parent / f"{bpy.path.clean_name(chosen.name)}{self.filename_ext}")
+        try:
+            parts = self._parts(context)
+        except BadArgument as fault:
+            self.report({"ERROR"}, str(fault))
+            return {"CANCELLED"}
+        # In the folder of the last export, but with the name of what is exported.
+        name = parts[0].name if len(parts) == 1 else f"{shown_scene(context).name} selected"
+        self.filepath = str(Path(self.filepath).parent / f"{bpy.path.clean_name(name)}{self.filename_ext}")
         return ExportHelper.invoke(self, context, event)
 
     def _parts(self, context: Any) -> list[Any]:
@@ -115,7 +119,10 @@ class SPLATLIFT_OT_export(_Export, bpy.types.Operator):
         if not self.collection:
             layout.prop(self, "what")
         for name in ("format", "labels", "background", "frame"):
-            layout.prop(self, name)
+            row = layout.row()
+            # Without the scene the background is written only if it was chosen itself.
+            row.enabled = name != "background" or bool(self.collection) or self.what == "SCENE"
+            row.prop(self, name)
         if self.format != BY_ENDING:
             for line in textwrap.wrap(f"Keeps {BY_NAME[self.format].keeps}", WIDTH):
                 layout.label(text=line)

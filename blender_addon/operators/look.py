@@ -3,15 +3,15 @@
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.
 
-from pathlib import Path
 from typing import Any
 
 import bpy
 
-from protocol.errors import BadArgument, NotFound
+from protocol.errors import BadArgument, Fault, NotFound
 from protocol.result.table import read_table
 
 from .. import session
+from ..editing.parts import check_local
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
 from ..splats.collections import photographed_in_solid_views, show_as
@@ -101,12 +101,31 @@ class SPLATLIFT_OT_add_cameras(OfScene, bpy.types.Operator):
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
+    ask: bpy.props.BoolProperty(
+        name="Ask", description="Ask for the folder if the capture in the panel does not match", options={"SKIP_SAVE"}
+    )
+    # The file dialog sets it.
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: Any, event: Any) -> Outcome:
+        try:
+            source = session.source_of(shown_scene(context))
+            known = importing.photographs_of(source, self.photographs, context)
+        except Fault as fault:
+            self.report({"ERROR"}, str(fault))
+            return {"CANCELLED"}
+        if known is not None or not self.ask:
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
 
     @reporting
     def execute(self, context: Any) -> set[str]:
         scene = shown_scene(context)
-        source = Path(scene.splatlift.source)
-        capture = importing.photographs_of(source, self.photographs, context)
+        check_local(scene)
+        source = session.source_of(scene)
+        capture = importing.photographs_of(source, self.photographs or self.directory, context)
         cameras = session.import_cameras(scene, capture)
         found = photographs_of(cameras)
         for space in importing.views():

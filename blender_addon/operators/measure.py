@@ -12,6 +12,7 @@ from mathutils import Vector
 from protocol.errors import BadArgument
 
 from ..drawing import Draws
+from ..editing.parts import KINDS
 from ..editing.real_size import set_real_distance
 from ..settings import settings
 from .edit_targets import need_scene
@@ -72,6 +73,7 @@ def measured(context: Any) -> tuple[Vector, Vector] | None:
     """Return the two points in the world that are measured now, or None.
 
     They are two selected vertices in Edit Mode, two selected objects, or the first measured point and the 3D cursor.
+    All imported objects may have the same origin, so their place is the middle of their bounds.
     """
     points: list[Vector] = []
     if context.mode == "EDIT_MESH":
@@ -79,12 +81,19 @@ def measured(context: Any) -> tuple[Vector, Vector] | None:
             mesh = bmesh.from_edit_mesh(thing.data)
             points += [thing.matrix_world @ vertex.co for vertex in mesh.verts if vertex.select]
     elif context.mode == "OBJECT" and not settings(context).is_measuring:
-        points = [thing.matrix_world.translation.copy() for thing in context.selected_objects]
+        points = [_place_of(thing) for thing in context.selected_objects]
     if len(points) == 2:
         return points[0], points[1]
     if settings(context).is_measuring:
         return Vector(settings(context).measured_from), context.scene.cursor.location.copy()
     return None
+
+
+def _place_of(thing: Any) -> Vector:
+    is_imported = any(each.splatlift.kind in KINDS for each in thing.users_collection)
+    if not is_imported or thing.type == "EMPTY":
+        return thing.matrix_world.translation.copy()
+    return thing.matrix_world @ (sum((Vector(corner) for corner in thing.bound_box), Vector()) / 8)
 
 
 CLASSES = (SPLATLIFT_OT_start_measuring, SPLATLIFT_OT_set_real_distance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -11,10 +10,11 @@ import bpy
 from protocol.messages import NameObjects
 from protocol.words import check_words
 
+from .. import session
 from ..client.naming import Names, ask_names
 from ..client.selection import job_of
 from ..editing.modes import outside_edit_mode
-from ..editing.parts import name_part, parts_of
+from ..editing.parts import check_local, name_part, parts_of
 from ..settings import settings
 from .edit_targets import need_scene
 from .reporting import reporting
@@ -39,9 +39,10 @@ class SPLATLIFT_OT_name_objects(Asks, bpy.types.Operator):
     @reporting
     def execute(self, context: Any) -> set[str]:
         scene = need_scene(context)
+        check_local(scene)
         known = need_connection()
         words = check_words(split(settings(context).names))
-        job = job_of(Path(bpy.path.abspath(scene.splatlift.source)))
+        job = job_of(session.source_of(scene))
         wanted = NameObjects(job, words, base=base_of(scene))
         naming.ask(known, ask_names(known, wanted, naming.tell), scene, _shown)
         if naming.lines:

@@ -21,6 +21,7 @@ class SPLATLIFT_OT_select_object(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     object_id: bpy.props.StringProperty(name="Object Id")
+    collection: bpy.props.StringProperty(name="Collection", description=session.OF_SEVERAL, options={"SKIP_SAVE"})
     extend: bpy.props.BoolProperty(name="Extend", description="Add to the current selection")
 
     @classmethod
@@ -36,23 +37,26 @@ class SPLATLIFT_OT_select_object(bpy.types.Operator):
 
     @reporting
     def execute(self, context: Any) -> set[str]:
-        collection = _find(self.object_id)
+        collection = _find(self.object_id, self.collection)
+        before = context.selected_objects
         if not self.extend:
-            for thing in context.selected_objects:
+            for thing in before:
                 thing.select_set(False)
         seen = [each for each in collection.all_objects if each.name in context.view_layer.objects]
         for thing in seen:
             thing.select_set(True)
         selected = [each for each in seen if each.select_get()]
         if not selected:
+            for thing in before:
+                thing.select_set(True)
             self.report({"WARNING"}, f"{collection.name} is hidden and cannot be selected.")
             return {"CANCELLED"}
         context.view_layer.objects.active = selected[0]
         return {"FINISHED"}
 
 
-def _find(object_id: str) -> Any:
-    collection = session.find(object_id)
+def _find(object_id: str, name: str) -> Any:
+    collection = session.find(object_id, name)
     if collection is None:
         raise NotFound("That object is no longer in this file.")
     return collection

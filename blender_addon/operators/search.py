@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -13,6 +12,7 @@ from protocol.messages import Match, SelectText
 from protocol.result.names import ROW
 from protocol.words import check_word
 
+from .. import session
 from ..client.selection import TextSelection, job_of, select_text
 from ..editing.columns import read_column
 from ..editing.corrected import names_in
@@ -45,7 +45,7 @@ class SPLATLIFT_OT_search(Asks, bpy.types.Operator):
         scene = need_scene(context)
         known = need_connection()
         word = check_word(settings(context).search)
-        wanted = SelectText(job_of(Path(bpy.path.abspath(scene.splatlift.source))), word)
+        wanted = SelectText(job_of(session.source_of(scene)), word)
         steps = select_text(known, wanted, search.tell)
         search.ask(known, steps, scene, lambda there, found: _shown(there, word, found))
         if search.lines:
@@ -69,12 +69,21 @@ def _shown(scene: Any, word: str, answer: TextSelection) -> list[str]:
         best = "".join(f". The best candidate is {_scored(match, names)}" for match in answer.best[:1])
         return [f"Nothing matches {word!r}{best}"]
     found = parts_with(scene, answer.gaussians)
-    show_only(bpy.context, found)
+    if not found:
+        return [f"The objects that match {word!r} are no longer in this scene"]
+    is_selected = show_only(bpy.context, found)
     where = "rendered images" if answer.rendered else "photographs"
     lines = [f"{len(found)} {'objects' if len(found) != 1 else 'object'} for {word!r}, in {answer.views} {where}"]
     lines += [_scored(match, names) for match in answer.best[:LISTED]]
     left = answer.objects - LISTED
-    return [*lines, *([f"and {left} more"] if left > 0 else [])]
+    lines += [f"and {left} more"] if left > 0 else []
+    return lines if is_selected else [*lines, _why_unselected()]
+
+
+def _why_unselected() -> str:
+    if bpy.context.mode == "OBJECT":
+        return "Hidden objects are not selected"
+    return "Objects are selected in Object Mode: press Tab, search again"
 
 
 def _scored(match: Match, names: dict[int, str]) -> str:

@@ -54,7 +54,7 @@ def export_meshes(collections: Sequence[Any], path: Path) -> int:
         names = ", ".join(collection.name for collection in collections[:5]) or "nothing"
         raise BadArgument(
             f"There is no surface to export in {names}.",
-            "Import the result with Show As set to Mesh, or export splats.",
+            "Show the objects as meshes (As Mesh in the Edit panel), or export their Gaussians.",
         )
     bpy.context.view_layer.update()
     if ending in WITHOUT and any(texture_of(thing.data) for thing in things):

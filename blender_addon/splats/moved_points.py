@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.errors import BadSplats
 from protocol.result.names import LABEL
 from protocol.splats import Floats, Splats
 from protocol.transform import transform
@@ -73,8 +74,10 @@ def find_move(before: Floats, after: Floats) -> NDArray[np.float64] | None:
     The least-squares rotation, scale and translation (Umeyama 1991), if it maps all points within the tolerance.
 
     Raises:
-        BadSplats: if the matrix contains a non-uniform scale, mirroring or shear.
+        BadSplats: if the matrix contains a non-uniform scale, mirroring or shear, or a position is not finite.
     """
+    if not np.isfinite(after).all():
+        raise BadSplats("Points have positions that are not finite.", "Undo the edit that moved them, or delete them.")
     start, end = before.astype(np.float64), after.astype(np.float64)
     off = _ROUNDING * max(np.abs(start).max(initial=0), np.abs(end).max(initial=0))
     centred, target = start - start.mean(0), end - end.mean(0)

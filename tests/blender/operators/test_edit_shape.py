@@ -343,6 +343,11 @@ def test_points_are_measured_by_vertices_objects_or_the_cursor(addon: None, tmp_
     for each in bpy.context.view_layer.objects:
         each.select_set(each in ends)
     assert measured(bpy.context) == (Vector((0, 0, 0)), Vector((1, 0, 0)))
+    pick_parts(["mug", "plant"])  # both have the origin of the capture
+    bpy.context.view_layer.update()
+    found = measured(bpy.context)
+    assert found is not None
+    assert abs((found[0] - found[1]).length - 10) < 0.5, "the middles of the clumps are 10 apart"
     bpy.context.scene.cursor.location = (0, 0, 1)
     bpy.ops.splatlift.start_measuring(*REAL)
     bpy.context.scene.cursor.location = (0, 0, 4)

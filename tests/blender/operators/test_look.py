@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,12 +182,21 @@ def test_photographs_that_are_not_found_are_asked_for(tmp_path: Path, capfd: pyt
     write_example(tmp_path / "in")
     write_cameras(tmp_path / "in", photographs=True)
     imported(tmp_path / "in")
-    assert "<Find Photographs>" in draw("SPLATLIFT_PT_look")
+    assert "<Find Photographs...>" in draw("SPLATLIFT_PT_look")
+    # Without a window no file dialog opens; a click on the button asks for one.
+    asked: list[Any] = []
+    window = SimpleNamespace(window_manager=SimpleNamespace(fileselect_add=asked.append), scene=bpy.context.scene)
+    button = SimpleNamespace(ask=True, photographs="")
+    assert bpy.types.SPLATLIFT_OT_add_cameras.invoke(button, window, None) == {"RUNNING_MODAL"}
+    assert asked == [button]
     bpy.ops.splatlift.add_cameras()
     assert "Choose the folder 'kitchen' under Capture" in capfd.readouterr().out
     (tmp_path / "in" / "capture").rename(tmp_path / "in" / "kitchen")
     bpy.context.scene.splatlift.folder = str(tmp_path / "in" / "kitchen")
     bpy.ops.splatlift.add_cameras()
+    assert "5 cameras, 5 with their photograph" in capfd.readouterr().out
+    bpy.context.scene.splatlift.folder = ""
+    bpy.ops.splatlift.add_cameras(directory=str(tmp_path / "in" / "kitchen"))
     assert "5 cameras, 5 with their photograph" in capfd.readouterr().out
 
 

@@ -86,6 +86,21 @@ def test_nothing_matches_is_said_and_the_selection_stays(stage: Stage) -> None:
     assert selected() == ["lamp", "mug"]
 
 
+def test_objects_that_cannot_be_selected_are_said(stage: Stage) -> None:
+    bpy.data.collections["plant"].hide_viewport = True
+    look_for(stage, "green plant")
+    assert search.lines[-1] == "Hidden objects are not selected"
+    bpy.data.collections["plant"].hide_viewport = False
+    bpy.context.view_layer.objects.active = bpy.data.objects["mug"]
+    bpy.ops.object.mode_set(mode="EDIT")
+    look_for(stage, "green plant")
+    assert search.lines[-1] == "Objects are selected in Object Mode: press Tab, search again"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.data.objects.remove(bpy.data.objects["plant"])
+    look_for(stage, "green plant")
+    assert search.lines == ["The objects that match 'green plant' are no longer in this scene"]
+
+
 def test_with_a_window_the_search_goes_on_while_blender_does(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     server = stage.server
     assert server is not None
