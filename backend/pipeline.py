@@ -45,7 +45,7 @@ from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
 from backend.scene.splats_alone import find_splats_alone
 from backend.scene.types import Camera, MaskIds, Scene, View
-from backend.scene.unposed import find_unposed, given_masks, without_masks
+from backend.scene.unposed import check_masks_of, find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
 from backend.segmenter import continue_in, describe, find_known, find_weights, make_masks, maker_of, not_here
 from backend.segmenter.weights import Weights
@@ -364,6 +364,12 @@ def _check_unposed(source: Unposed, out: Path, request: JobRequest) -> None:
         given_masks(source, Path(request.masks))
     elif not source.masked and request.needs_masks:
         raise without_masks(source)
+    if request.masks_from != "geometry":
+        check_masks_of(source, None if request.masks is None else Path(request.masks), _mask_ids(request))
+
+
+def _mask_ids(request: JobRequest) -> MaskIds:
+    return MaskIds(tuple(request.background_ids), tuple(request.void_ids))
 
 
 def _poses_place(source: Unposed, out: Path, seed: int) -> Path:
@@ -423,7 +429,7 @@ def _with_made_masks(
 def _load(folder: Path, request: JobRequest, source: Unposed | None, mapped: Workspace | None) -> Scene:
     """Return the scene, from the workspace if poses were computed."""
     masks = None if request.masks is None else Path(request.masks)
-    ids = MaskIds(tuple(request.background_ids), tuple(request.void_ids))
+    ids = _mask_ids(request)
     if source is None or mapped is None:
         return load_scene(folder, masks, ids)
     scene = load_scene(mapped.folder, masks or source.masks, ids)

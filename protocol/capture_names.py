@@ -13,13 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".jfif", ".jpe")
 """Endings of photographs that can be read."""
 CONVERTED_ENDINGS = (".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".mov", ".mp4")
 """Endings that a list of photographs may name where the folder has a copy with one of :data:`PHOTOGRAPH_ENDINGS`."""
 HEIF_ENDINGS = (".heic", ".heif", ".avif")
 """Endings of photographs that are converted when poses are computed."""
-VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
+VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv")
+RAW_ENDINGS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".srw", ".pef", ".raw")
+"""Endings of a camera's raw data, which are not read."""
+OTHER_PICTURE_ENDINGS = (".gif", ".exr", ".hdr", ".jxl", ".jp2", ".psd", ".svg", ".ppm", ".pgm", ".tga")
+"""Endings of other pictures that are not read."""
+PANORAMA_ENDINGS = (".insp", ".insv", ".360")
+"""Endings of pictures and videos of cameras with two fisheye lenses, which are not read."""
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".bz2", ".xz")
 PHOTOGRAPH_FOLDERS = (
     "images",
     "input",
@@ -70,6 +77,9 @@ MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")
 MASK_FOLDERS_OF_SCANS = ("m2f_instance", "masks")
 """Mask folders of Messy-Rooms, and of ScanNet and Replica as prepared for Panoptic-Lifting, next to ground truth."""
 
+_DEPTH_WORD = re.compile(r"depths?|disparity|disparities|confidences?")
+_AUXILIARY_WORD = re.compile(rf"{_DEPTH_WORD.pattern}|normals?|flow|thumbs?|thumbnails?|previews?")
+"""Words in the names of folders with pictures that are not photographs of the scene; in the names of files, fewer."""
 _MASK_WORD = re.compile(r"masks?|segs?|segmentation|instances?")
 _FOLDER_WORD = re.compile(
     rf"{_MASK_WORD.pattern}|ids?|labels?|obj|objects?|panoptic|sam|entity|images?|photos?|frames?|rgb|png|np[yz]|json|rle|"
@@ -132,8 +142,18 @@ def says_masks(name: str) -> bool:
 
     "segmentations" does not: 3D-OVS uses that name for the ground truth of held-out photographs.
     """
-    words = [word for word in _BETWEEN_WORDS.split(_HUMP.sub("_", name).casefold()) if word]
+    words = _words(name)
     return any(map(_MASK_WORD.fullmatch, words)) and all(map(_FOLDER_WORD.fullmatch, words))
+
+
+def is_auxiliary(path: PurePosixPath) -> bool:
+    """Whether a picture is a depth map, a thumbnail or similar, by the words in its name and those of its folders."""
+    of_folders = (word for folder in path.parts[:-1] for word in _words(folder))
+    return any(map(_AUXILIARY_WORD.fullmatch, of_folders)) or any(map(_DEPTH_WORD.fullmatch, _words(path.stem)))
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in _BETWEEN_WORDS.split(_HUMP.sub("_", name).casefold()) if word]
 
 
 def is_passed_over(name: str) -> bool:
@@ -263,7 +283,7 @@ def _finder(photographs: Sequence[str], names: Sequence[str], others: Sequence[s
         depth = max((len(path.parts) for path in paths), default=0)
         both = ([str(path) for path in paths], bare)
         ends = [_ends(each, kept) for kept in range(depth, 0, -1) for each in both]
-        joined = [[end.replace("/", "_") for end in each] for each in ends]
+        joined = [[end.replace("/", glue) for end in each] for glue in ("_", "-", "__") for each in ends]
         levels = [*both, named, *ends, *joined]
         for level in levels:
             for table, form in ((exact, str), (loose, folded)):

@@ -5,6 +5,7 @@ The backend uses this before it computes anything, the add-on before it uploads 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,10 +20,12 @@ from protocol.capture_names import (
     VIDEO_ENDINGS,
     MaskMatch,
     folded,
+    is_auxiliary,
     is_one_of,
     mask_folders,
     match_masks,
     names_among,
+    without_ending,
 )
 from protocol.errors import BadMask, BadScene, Fault
 from protocol.lists import first_of
@@ -30,6 +33,8 @@ from protocol.lists import first_of
 FEWEST = 5
 """Least number of photographs, and of photographs with a pose, for which poses are computed."""
 HERE = PurePosixPath()
+PREFERRED = (".jpg", ".jpeg", ".jfif", ".jpe", *HEIF_ENDINGS, ".webp", ".tif", ".tiff", ".png", ".bmp")
+"""Endings of one photograph in several files, best first: a PNG next to a JPEG is a copy, a mask or a depth map."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Unposed:
         masks: the folder of masks named after the photographs, or None.
         masks_beside: masks in the folder of the photographs; empty if there is a folder of masks.
         mask_files: the files in ``masks``.
+        masks_of: for each photograph its mask: no file, one, or one per instance.
         masked: number of photographs with a mask.
         rivals: several files that each may be the mask of one photograph; this is refused.
         strays: files in mask folders that match no photograph, if no photograph has a mask.
@@ -57,6 +63,7 @@ class Unposed:
     masks: Path | None = None
     masks_beside: tuple[Path, ...] = ()
     mask_files: tuple[Path, ...] = ()
+    masks_of: tuple[tuple[Path, ...], ...] = ()
     masked: int = 0
     rivals: tuple[Path, ...] = ()
     strays: tuple[Path, ...] = ()
@@ -134,21 +141,72 @@ def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
     if not any(found.values()) and not here:
         others = [name for name in present if name not in set(mask_folders(present, MASK_FOLDERS))]
         found = {place: taken for place in _places(others) if (taken := _photographs(paths, place, deep=True))}
+        found = {place: taken for place, taken in found.items() if not is_auxiliary(place / "file")} or found
         if len(found) > 1:
             listed = first_of(list(found))
-            raise BadScene(f"{root} contains photographs in several folders: {listed}.", "Give one of them.")
+            raise BadScene(
+                f"{root} contains photographs in several folders: {listed}.",
+                "Give one of them, or move the photographs of all into a folder named images.",
+            )
+        found = _inner(paths, found)
         here = [path for path in videos if len(path.parts) == 2]
     if not any(found.values()):
         return _video(root, paths, here)
     best = max(found, key=lambda place: len(found[place]))
-    said = [
+    pictures, said = _one_of_each(root, found[best])
+    said += _not_photographs(root, paths, best)
+    said += [
         f"{len(others)} photographs in {root / place} were skipped; those in {root / best} are used."
         for place, others in found.items()
         if others and place != best
     ]
     if here:
         said.append(f"{len(here)} videos in {root} were skipped; the photographs are used (first: {here[0]}).")
-    return _with_masks(root, paths, best, found[best], said)
+    return _with_masks(root, paths, best, pictures, said)
+
+
+def _inner(
+    paths: Sequence[PurePosixPath], found: dict[PurePosixPath, list[PurePosixPath]]
+) -> dict[PurePosixPath, list[PurePosixPath]]:
+    """Return the usual folders of photographs in the only folder that contains photographs, or that folder."""
+    for place in found:
+        inside = sorted({path.relative_to(place).parts[0] for path in found[place] if path.parent != place})
+        usual = [name for name in inside if folded(name) in PHOTOGRAPH_FOLDERS]
+        if usual:
+            return {place / name: _photographs(paths, place / name, deep=True) for name in usual}
+    return found
+
+
+def _one_of_each(root: Path, pictures: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[str]]:
+    """Return one file of each photograph, and a warning if others have the same name with another ending."""
+    endings = Counter(path.suffix.lower() for path in pictures)
+
+    def rank(path: PurePosixPath) -> tuple[int, int]:
+        return -endings[path.suffix.lower()], PREFERRED.index(path.suffix.lower())
+
+    best: dict[tuple[PurePosixPath, str], PurePosixPath] = {}
+    for path in sorted(pictures, key=rank):
+        best.setdefault((path.parent, folded(without_ending(path.name, PREFERRED))), path)
+    kept = sorted(best.values())
+    if len(kept) == len(pictures):
+        return kept, []
+    chosen = set(kept)
+    first = next(path for path in sorted(pictures) if path not in chosen)
+    used = best[first.parent, folded(without_ending(first.name, PREFERRED))]
+    return kept, [
+        f"{len(pictures) - len(kept)} photographs in {root} have the name of another one with a different ending and "
+        f"were skipped (first: {first}; {used.name} is used)."
+    ]
+
+
+def _not_photographs(root: Path, paths: Sequence[PurePosixPath], place: PurePosixPath) -> list[str]:
+    """Return a warning about depth maps and similar pictures among the photographs."""
+    inside = [path for path in paths if path.is_relative_to(place) and is_one_of(path.name, PREFERRED)]
+    others = [path for path in inside if path.parent.is_relative_to(place) and is_auxiliary(path.relative_to(place))]
+    near = [path for path in others if path.parent == place]
+    if not near or len(near) == sum(path.parent == place for path in inside):
+        return []
+    return [f"{len(near)} depth maps among the photographs in {root / place} were skipped (first: {near[0].name})."]
 
 
 def _places(names: Iterable[str]) -> list[PurePosixPath]:
@@ -161,7 +219,8 @@ def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, *, deep: 
     folders = {path.relative_to(place).parts[0] for path in inside if path.parent != place}
     of_masks = set(mask_folders(sorted(folders), MASK_FOLDERS))
     endings = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS)
-    return [p for p in inside if is_one_of(p.name, endings) and p.relative_to(place).parts[0] not in of_masks]
+    found = [p for p in inside if is_one_of(p.name, endings) and p.relative_to(place).parts[0] not in of_masks]
+    return [path for path in found if not is_auxiliary(path.relative_to(place))] or found
 
 
 def _video(root: Path, paths: Sequence[PurePosixPath], videos: Sequence[PurePosixPath]) -> Unposed | None:
@@ -219,6 +278,7 @@ def _with_masks(
         masks=None if masks is None else root / masks,
         masks_beside=tuple(root / file for file in beside),
         mask_files=tuple(root / path for path in files),
+        masks_of=tuple(tuple(root / base / file for file in each) for each in match.masks),
         masked=sum(map(bool, match.masks)) + len(match.conflicts),
         rivals=tuple(root / base / file for file in rivals),
         strays=strays,

@@ -75,8 +75,7 @@ def gather(source: Unposed, images: Path, copies: Path, progress: Progress) -> G
     """
     if source.video is not None:
         return _frames(source.video, images, copies, progress)
-    if any(is_one_of(file.name, HEIF_ENDINGS) for file in source.photographs):
-        pillow_heif.register_heif_opener()
+    pillow_heif.register_heif_opener()
     photographs: list[Photograph] = []
     unreadable: list[tuple[str, str]] = []
     top = source.folder or source.root
@@ -118,7 +117,8 @@ def _utf8(name: str, number: int) -> str:
 
 
 def _copy(file: Path, target: Path) -> None:
-    if not is_one_of(file.name, HEIF_ENDINGS):
+    # Programs also store HEIC under the ending of a JPEG.
+    if not pillow_heif.is_supported(file):
         shutil.copyfile(file, target)
         return
     with Image.open(file) as image:

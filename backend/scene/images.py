@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from backend.scene.lens import undistort_image
 from backend.scene.types import View
@@ -36,6 +36,8 @@ BROKEN = (
 """Exceptions of Pillow for files that are truncated, not an image, inconsistent in size, or absurdly large."""
 
 ORIENTATION = 0x0112
+LFS_POINTER = b"version https://git-lfs"
+"""Beginning of a text that stands for a file in a repository whose content was not downloaded."""
 
 
 def check_expansion(image: Image.Image, file: Path, pages: int = 1) -> None:
@@ -168,5 +170,23 @@ def _check_mode(image: Image.Image) -> None:
         raise ValueError("its pixels are floating-point numbers")
 
 
+def reason_of(file: Path, error: Exception) -> str:
+    """Return why Pillow cannot read a picture, as the end of a sentence."""
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error)
+    with file.open("rb") as stream:
+        head = stream.read(64).lstrip()
+    if not head:
+        return "it is empty"
+    if head.startswith(LFS_POINTER):
+        return "it is a pointer of Git LFS; run git lfs pull in its repository"
+    if head[:1] in b"<{":
+        return "it contains text, not a picture"
+    return "it is not a picture in a format that is read"
+
+
 def _unreadable(file: Path, error: Exception) -> BadScene:
-    return BadScene(f"The photograph {file} cannot be read: {error}.", "Replace the file, or remove it from the scene.")
+    return BadScene(
+        f"The photograph {file} cannot be read: {reason_of(file, error)}.",
+        "Replace the file, or remove it from the scene.",
+    )

@@ -13,9 +13,8 @@ from backend.scene.images import image_size
 from backend.scene.load import load_scene
 from backend.scene.splats_alone import find_splats_alone, splat_files
 from backend.scene.types import MaskIds, Scene
-from backend.scene.unposed import find_unposed, given_masks
-from backend.scene.videos import frame_size
-from protocol.capture_names import HEIF_ENDINGS, is_one_of
+from backend.scene.unposed import check_masks_of, find_unposed, given_masks
+from backend.scene.videos import first_frames
 from protocol.errors import BadScene, Fault
 from protocol.unposed import FEWEST, Unposed, too_few
 
@@ -95,6 +94,8 @@ def _inspect(findings: Findings, root: Path, masks: Path | None, mask_ids: MaskI
         refusal = unposed.refusal()
         if refusal is not None:
             raise refusal
+        said = check_masks_of(unposed, masks, mask_ids)
+        findings["warnings"] += [from_inside(warning, unposed.root) for warning in said]
         readable = len(unposed.photographs) - len(bad)
         if unposed.video is None and readable < FEWEST:
             raise too_few(root, readable, "photographs", bad)
@@ -118,16 +119,20 @@ def _of_scene(scene: Scene) -> Findings:
 
 def _fill_in(findings: Findings, unposed: Unposed) -> list[str]:
     """Fill in the findings for photographs or a video without cameras; return the unreadable photographs."""
-    sizes, bad = {}, {}
-    if any(is_one_of(file.name, HEIF_ENDINGS) for file in unposed.photographs):
-        pillow_heif.register_heif_opener()
+    sizes: dict[tuple[int, int], Path] = {}
+    bad: dict[str, str] = {}
+    # Programs also store HEIC under the ending .jpg.
+    pillow_heif.register_heif_opener()
     for file in unposed.photographs:
         try:
             sizes[image_size(file)] = file
         except BadScene as error:
-            bad[unposed.path_below_root(file)] = f"It will be skipped: {error.sentence}"
+            bad[unposed.path_below_root(file)] = error.sentence
     if unposed.video is not None:
-        sizes[frame_size(unposed.video)] = unposed.video
+        frames, size = first_frames(unposed.video, FEWEST)
+        sizes[size] = unposed.video
+        if frames < FEWEST:
+            raise too_few(unposed.video, frames, "frames")
     kind = "photographs" if unposed.video is None else "video"
     findings.update(
         layout=kind,
@@ -136,9 +141,21 @@ def _fill_in(findings: Findings, unposed: Unposed) -> list[str]:
         poses_from=kind,
         masks=unposed.masked,
         masks_from=None if unposed.masks_from is None else _relative(unposed.masks_from, unposed.root),
-        warnings=[from_inside(warning, unposed.root) for warning in (*unposed.warnings, *bad.values())],
+        warnings=[from_inside(warning, unposed.root) for warning in (*unposed.warnings, *_skipped(bad, unposed))],
     )
     return list(bad)
+
+
+def _skipped(bad: dict[str, str], unposed: Unposed) -> tuple[str, ...]:
+    """Return a warning about unreadable photographs, given the reason of each."""
+    if not bad:
+        return ()
+    first = next(iter(bad.values())).removesuffix(".")
+    if len(bad) == 1:
+        return (f"{first}; it will be skipped.",)
+    return (
+        f"{len(bad)} of {len(unposed.photographs)} photographs cannot be read and will be skipped. First: {first}.",
+    )
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -22,6 +22,7 @@ from backend.scene.photographs import NoPhotographs
 from backend.scene.transforms import LIST as TRANSFORMS
 from backend.scene.transforms import read_transforms
 from backend.scene.types import MaskIds, Scene, View
+from backend.scene.unread import not_a_folder, unread_kinds
 from protocol.capture_names import TRUTH, folded
 from protocol.errors import BadScene, readable
 from protocol.lists import first_of
@@ -63,8 +64,9 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
         BadArgument: if ``masks`` is not a folder.
     """
     if not root.is_dir():
-        is_what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise BadScene(f"The scene folder {root} {is_what}.")
+        if root.is_file():
+            raise not_a_folder(root)
+        raise BadScene(f"The scene folder {root} does not exist.", "Check the path.")
     names = Names(root)
     layout, place, capture = _read(names)
     view_titles = view_names([shot.path for shot in capture.shots])
@@ -232,14 +234,21 @@ def _unknown(names: Names) -> BadScene:
         f"{names.root / name} leads out of the scene folder and was ignored" for name in names.of(names.root).outside
     ]
     here = names.of(names.root)
+    below = names.below(names.root)
+    unread = None if parts or links else unread_kinds(names.root, below)
+    if unread is not None:
+        return BadScene(*unread)
     entries = [*(f"{name}/" for name in here.folders), *here.files]
-    listed = [f"found {first_of(entries)}"] if entries else []
+    listed = [f"found {first_of(entries)}"] if entries else [] if links else ["the folder is empty"]
     there = "".join(f"; {each}" for each in (parts or listed)[:FOUND_MOST] + links[:1])
+    remedy = "Run COLMAP on the photographs, or give the folder with its result."
+    if links and not parts:
+        remedy = "Copy the files into the scene folder, because nothing outside it is read."
     return BadScene(
         f"{names.root} is not a readable scene folder: expected cameras, images and points3D (.bin or .txt) in "
         f"sparse/0, sparse or the folder itself, or {TRANSFORMS}, or {TRAIN}, or {METADATA} with {FOLDER}/, "
         f"or {INTRINSIC} with {FOLDER}/, in this folder or in its subfolders{there}.",
-        "Run COLMAP on the photographs, or give the folder with its result.",
+        remedy,
     )
 
 

@@ -221,7 +221,8 @@ def _explained(file: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        raise BadMask(f"The mask {file} cannot be read: {error}.", "Create the file again, or delete it.") from error
+        reason = images.reason_of(file, error)
+        raise BadMask(f"The mask {file} cannot be read: {reason}.", "Create the file again, or delete it.") from error
 
 
 # Images

@@ -16,6 +16,7 @@ from backend.scene.lens import undistort_mask
 from backend.scene.mask_files import load_ids, load_parts
 from backend.scene.mask_fit import check_fit, turned_back
 from backend.scene.types import VOID, View
+from backend.scene.unread import unread_masks
 from protocol.capture_names import (
     MASK_ENDINGS,
     PHOTOGRAPH_FOLDERS,
@@ -94,6 +95,11 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     warnings = tuple(
         f"The folder {folder} contains no mask with the name of a photograph{_found(m)}." for folder, m in matches
     )
+    photographs = {shot.file for shot in capture.shots}
+    unread = unread_masks(names.root, names.below(names.root), photographs | {folder for folder, _ in matches})
+    unread += _links_of_masks(names, place, capture)
+    if unread:
+        warnings += (f"No masks were read; {first_of(unread)}.",)
     where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
     where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
     instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:INSTEAD_MOST])
@@ -116,12 +122,10 @@ def _above(names: Names, place: Path, capture: Capture) -> list[Path]:
 
 def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) -> list[str]:
     """Return what may be meant as masks but was not used, each as a part of a sentence."""
-    found = []
+    found = _links_of_masks(names, place, capture)
     photographs = {parent for shot in capture.shots for parent in shot.file.parents}
     for up in _above(names, place, capture):
         here = names.of(up)
-        links = mask_folders(here.outside, capture.mask_folders)
-        found += [f"{up / name} leads out of the scene folder and was ignored" for name in links]
         found += [f"found the file {up / name}" for name in here.files if says_masks(name.partition(".")[0])]
         others = [up / name for name in here.folders if folded(name) != TRUTH]
         scaled = {up / name for name in names_among(here.folders, PHOTOGRAPH_FOLDERS)}
@@ -129,6 +133,14 @@ def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) 
             if folder not in photographs | scaled and any(_in_folder(names, folder, capture, views).masks):
                 found.append(f"{folder} contains files with the names of photographs")
     return found
+
+
+def _links_of_masks(names: Names, place: Path, capture: Capture) -> list[str]:
+    return [
+        f"{up / name} leads out of the scene folder and was ignored"
+        for up in _above(names, place, capture)
+        for name in mask_folders(names.of(up).outside, capture.mask_folders)
+    ]
 
 
 def _unmasked(masks: Sequence[tuple[Path, ...]], capture: Capture) -> tuple[str, ...]:
@@ -150,8 +162,7 @@ def _in_folder(names: Names, folder: Path, capture: Capture, views: Sequence[str
 
 
 def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -> FoundMasks:
-    if not folder.is_dir():
-        raise BadArgument(f"The mask folder {folder} does not exist.")
+    check_mask_folder(folder)
     inside = folder.resolve().is_relative_to(names.root.resolve())
     match = _in_folder(names if inside else Names(folder), folder, capture, views)
     if not any(match.masks) and not match.conflicts:
@@ -161,6 +172,18 @@ def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -
             "Give each mask the name of its photograph.",
         )
     return _settled(folder, match, names if inside else Names(folder), capture)
+
+
+def check_mask_folder(folder: Path) -> None:
+    """Refuse a folder of masks that is not a folder.
+
+    Raises:
+        BadArgument: with the path.
+    """
+    if folder.is_file():
+        raise BadArgument(f"The mask folder {folder} is a file.", "Give the folder that contains the masks.")
+    if not folder.is_dir():
+        raise BadArgument(f"The mask folder {folder} does not exist.")
 
 
 def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) -> FoundMasks | None:

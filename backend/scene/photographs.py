@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from backend.scene.files import Entry, Names, ambiguous, outside, read_entry
 from protocol.capture_names import (
+    ARCHIVE_ENDINGS,
     CONVERTED_ENDINGS,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
@@ -249,15 +250,16 @@ def _others(names: Names, folder: Path, files: Iterable[Path], place: Path) -> t
 def _none(names: Names, paths: dict[str, Entry], looked: Sequence[Path], listing: Path, place: Path) -> NoPhotographs:
     """Return the error with what was searched, where, and what was found instead."""
     first = next(iter(paths))
-    links = [str(up / name) for up in {place, names.root} for name in names.of(up).outside]
+    links = [str(up / name) for up in dict.fromkeys([*looked, place, names.root]) for name in names.of(up).outside]
     there = [PurePosixPath(name) for folder in looked for name in names.of(folder).files]
     pictures = [path.name for path in there if is_one_of(path.name, PHOTOGRAPH_ENDINGS)]
-    packed = [name for name in names.of(names.root).files if names_among([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
+    archives = [name for name in names.of(names.root).files if is_one_of(name, ARCHIVE_ENDINGS)]
+    packed = [name for name in archives if names_among([name.partition(".")[0]], PHOTOGRAPH_FOLDERS)]
     lies = f"; {pictures[0]} and {len(pictures) - 1} more are there" if pictures else ""
     lies += f"; found the file {names.root / packed[0]}" if packed else ""
     led = f"; {links[0]} leads out of the scene folder and was ignored" if links else ""
     return NoPhotographs(
         f"None of the {len(paths)} photographs that {listing} lists is in "
         f"{' or '.join(str(folder) for folder in looked)} (the first is {first!r}){lies}{led}.",
-        "Put the photographs there, with the names in the list.",
+        "Put the photographs there, with the names in the list, or give the folder that contains both.",
     )

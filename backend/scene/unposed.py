@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from backend.scene.files import Names
+from backend.scene.images import image_size
 from backend.scene.load import holds_cameras
-from backend.scene.masks import no_mask
+from backend.scene.mask_check import check_masks
+from backend.scene.mask_fit import fit_masks
+from backend.scene.masks import check_mask_folder, no_mask
 from backend.scene.names import natural_key
+from backend.scene.types import Camera, MaskIds, View
+from backend.scene.unread import unread_cameras, unread_masks, unread_pictures
 from backend.scene.videos import frame_name
-from protocol.capture_names import MASK_ENDINGS, MASK_FOLDERS, VIDEO_ENDINGS, is_one_of, match_masks
-from protocol.errors import BadArgument, BadMask
+from protocol.capture_names import MASK_ENDINGS, MASK_FOLDERS, VIDEO_ENDINGS, MaskMatch, is_one_of, match_masks
+from protocol.errors import BadMask, BadScene
+from protocol.lists import first_of
 from protocol.unposed import Unposed, find_in
 
 _FRAME = re.compile(r"frame_(\d{6})")
@@ -33,14 +42,22 @@ def find_unposed(root: Path) -> Unposed | None:
     names = Names(root)
     if holds_cameras(names):
         return None
-    found = find_in(root, names.below(root))
+    files = names.below(root)
+    found = find_in(root, files)
     if found is None or found.folder is None:
         return found
-    photographs = sorted(found.photographs, key=lambda path: natural_key(found.path_below_root(path)))
+    order = sorted(
+        range(len(found.photographs)), key=lambda i: natural_key(found.path_below_root(found.photographs[i]))
+    )
+    photographs = tuple(found.photographs[i] for i in order)
     links = names.of(found.folder).outside
     first = f"(first: {links[0]})" if links else ""
     said = (f"{len(links)} links lead out of the scene folder and were ignored {first}.",) if links else ()
-    return replace(found, photographs=tuple(photographs), warnings=(*found.warnings, *said))
+    said += (*unread_cameras(root, files), *unread_pictures(root, files, found.folder))
+    if not found.masked and (instead := unread_masks(root, files, set(photographs))):
+        said += (f"No masks were read; {first_of(instead)}.",)
+    masks_of = tuple(found.masks_of[i] for i in order)
+    return replace(found, photographs=photographs, masks_of=masks_of, warnings=(*found.warnings, *said))
 
 
 def without_masks(source: Unposed) -> BadMask:
@@ -62,8 +79,13 @@ def given_masks(source: Unposed, folder: Path) -> int:
         BadArgument: if there is no such folder.
         BadMask: if it contains no mask that is named after one.
     """
-    if not folder.is_dir():
-        raise BadArgument(f"The mask folder {folder} does not exist.")
+    match, _ = _given(source, folder)
+    return sum(map(bool, match.masks)) + len(match.conflicts)
+
+
+def _given(source: Unposed, folder: Path) -> tuple[MaskMatch, list[str]]:
+    """Return the match of the masks in the user's folder, and the names of the photographs or frames."""
+    check_mask_folder(folder)
     files = [str(path) for path in Names(folder).below(folder) if is_one_of(path.name, MASK_ENDINGS)]
     if source.folder is None:
         numbers = {int(number) for file in files for number in _FRAME.findall(file)}
@@ -71,8 +93,7 @@ def given_masks(source: Unposed, folder: Path) -> int:
     else:
         names = [path.relative_to(source.folder).as_posix() for path in source.photographs]
     match = match_masks(names, files)
-    count = sum(map(bool, match.masks)) + len(match.conflicts)
-    if not count:
+    if not any(match.masks) and not match.conflicts:
         found = f" (found {files[0]})" if files else ""
         named = (
             f"a photograph of {source.root}" if source.folder else f"a frame of {source.video}, such as {frame_name(0)}"
@@ -81,4 +102,43 @@ def given_masks(source: Unposed, folder: Path) -> int:
             f"The folder {folder} contains no mask with the name of {named}{found}.",
             "Rename the masks, or remove them.",
         )
-    return count
+    return match, names
+
+
+def check_masks_of(source: Unposed, folder: Path | None, mask_ids: MaskIds | None = None) -> tuple[str, ...]:
+    """Check the masks of photographs before poses are computed, which takes minutes; return warnings.
+
+    Headers of all masks and the pixels of a few are read.
+
+    Args:
+        source: the photographs.
+        folder: the mask folder that the user specified, or None for the masks that were found.
+        mask_ids: ids that are not objects.
+
+    Raises:
+        BadMask: if a mask cannot be read or does not fit its photograph.
+    """
+    masks_of: Sequence[Sequence[Path]] = source.masks_of
+    if folder is not None:
+        match, _ = _given(source, folder)
+        masks_of = [[folder / file for file in files] for files in match.masks]
+    views, bare = [], []
+    for file, masks in zip(source.photographs, masks_of, strict=False):
+        first = next(iter(masks), None)
+        if first is None:
+            bare.append(file)
+            continue
+        try:
+            width, height = image_size(file)
+        except BadScene:
+            continue  # it is skipped later, with a warning
+        several = tuple(masks) if len(masks) > 1 else ()
+        camera = Camera(np.eye(4), np.eye(3), width, height)
+        name = source.path_below_root(file)
+        views.append(View(name, camera, file, first, mask_parts=several, mask_ids=mask_ids or MaskIds()))
+    if not views:
+        return ()
+    views, turned = fit_masks(views)
+    count = f"{len(bare)} of {len(source.photographs)} photographs have no mask"
+    said = (f"{count} (first: {bare[0]}).",) if bare else ()
+    return (*said, *turned, *check_masks(views))

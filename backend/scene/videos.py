@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Generator
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -72,8 +73,11 @@ def read_frames(
                 # The rotation is in degrees, counterclockwise.
                 yield number, fraction, np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4), np.uint8)
     except (FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        if isinstance(error, InvalidDataError | EOFError):
+            reason = "it is empty, incomplete or not a video"
         raise BadScene(
-            f"The video {file} cannot be read: {getattr(error, 'strerror', None) or error}.",
+            f"The video {file} cannot be read: {reason}.",
             "Convert it to MP4, or give another video file.",
         ) from error
     if number < 0:
@@ -92,15 +96,17 @@ def _decode(
             yield from frames
 
 
-def frame_size(file: Path) -> tuple[int, int]:
-    """Return width and height of the first frame, upright.
+def first_frames(file: Path, most: int) -> tuple[int, tuple[int, int]]:
+    """Return how many frames a video has, at most ``most``, and width and height of the first one, upright.
 
     Raises:
         BadScene: as :func:`read_frames`.
     """
     frames = read_frames(file)
+    sizes = []
     try:
-        height, width = next(frames)[2].shape[:2]
+        for _, _, pixels in islice(frames, most):
+            sizes.append((pixels.shape[1], pixels.shape[0]))
     finally:
         frames.close()
-    return width, height
+    return len(sizes), sizes[0]

@@ -63,7 +63,7 @@ def test_most_photographs_win_among_customary_folders_and_the_rest_is_told():
 def test_several_other_folders_are_refused():
     with pytest.raises(BadScene, match="in several folders: a, b, c and 1 more") as refused:
         found(*(name for folder in "abcd" for name in pictures(f"{folder}/")))
-    assert refused.value.remedy == "Give one of them."
+    assert refused.value.remedy == ("Give one of them, or move the photographs of all into a folder named images.")
 
 
 def test_a_video_goes_before_photographs_of_any_folder_but_customary_ones():
@@ -111,3 +111,30 @@ def test_too_few_photographs_and_masks_that_may_be_either():
     unposed = taken(*pictures("images/"), "masks/0.png", "masks/0_mask.png")
     assert below(unposed.rivals) == ["masks/0.png", "masks/0_mask.png"]
     assert "masks/0_mask.png" in str(unposed.refusal())
+
+
+def test_depth_maps_and_thumbnails_are_no_photographs():
+    depth = [f"frame-{i}.depth.png" for i in range(FEWEST)]
+    unposed = taken(*(f"frame-{i}.color.png" for i in range(FEWEST)), *depth, *pictures("thumbnails/"))
+    assert below(unposed.photographs) == [f"frame-{i}.color.png" for i in range(FEWEST)]
+    assert unposed.warnings == (
+        f"{FEWEST} depth maps among the photographs in {ROOT} were skipped (first: {depth[0]}).",
+    )
+    assert below(taken(*pictures("rgb_left/"), *pictures("depth_left/")).photographs) == pictures("rgb_left/")
+    assert len(taken(*depth).photographs) == FEWEST
+
+
+def test_one_photograph_in_two_formats_is_read_once():
+    unposed = taken(*pictures(""), *pictures("", ending=".png"))
+    assert below(unposed.photographs) == pictures("")
+    assert unposed.warnings == (
+        f"{FEWEST} photographs in {ROOT} have the name of another one with a different ending and were skipped (first: "
+        "0.png; 0.jpg is used).",
+    )
+    more = taken(*pictures("images/", 2), *pictures("images/", 7, ".HEIC"))
+    assert below(more.photographs) == pictures("images/", 7, ".HEIC")
+
+
+def test_usual_folders_in_the_only_folder_go_before_its_others():
+    unposed = taken(*pictures("keyframes/images/"), *pictures("keyframes/corrected_images/", 9))
+    assert below(unposed.photographs) == pictures("keyframes/images/")

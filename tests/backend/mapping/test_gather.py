@@ -102,3 +102,12 @@ def test_names_of_folders_are_kept(tmp_path: Path) -> None:
     (photograph,), _, _ = gathered(tmp_path / "in", tmp_path / "out")
     assert photograph.name == "left/a.png"
     assert photograph.origin == "images/left/a.png"
+
+
+def test_heic_under_the_ending_of_a_jpeg_becomes_a_jpeg(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(PATTERN).save(tmp_path / "in" / "a.heic")
+    (tmp_path / "in" / "a.heic").rename(tmp_path / "in" / "a.jpg")
+    (photograph,), _, _ = gathered(tmp_path / "in", tmp_path / "out")
+    with Image.open(tmp_path / "out" / "images" / photograph.name) as image:
+        assert (photograph.name, image.format) == ("a.jpg", "JPEG")

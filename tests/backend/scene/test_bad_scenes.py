@@ -399,8 +399,8 @@ def test_bad_scenes(tmp_path: Path, name: str) -> None:
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(BadScene, match=r"The scene folder .*nowhere does not exist"):
         load_scene(tmp_path / "nowhere")
-    (tmp_path / "scene.zip").write_bytes(b"")
-    with pytest.raises(BadScene, match=r"The scene folder .*scene\.zip is a file, not a folder"):
+    (tmp_path / "scene.zip").write_bytes(b"PK")
+    with pytest.raises(BadScene, match=r"scene\.zip is an archive"):
         load_scene(tmp_path / "scene.zip")
 
 

@@ -1,0 +1,202 @@
+"""What is in a folder but is not read is named: cameras, pictures and masks in other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.scene.inspect import inspect_scene
+from tests.backend.scene import writing as W
+
+COUNT = 6
+
+
+def write_pictures(folder: Path, ending: str = ".png", size: tuple[int, int] = (W.WIDTH, W.HEIGHT)) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(COUNT):
+        W.photograph(i, size).save(folder / f"{i}{ending}")
+
+
+def warnings_of(root: Path) -> list[str]:
+    findings, fault = inspect_scene(root)
+    assert fault is None
+    return findings["warnings"]
+
+
+def refusal(root: Path, masks: Path | None = None) -> tuple[str, str]:
+    _, fault = inspect_scene(root, masks)
+    assert fault is not None
+    return fault.sentence, fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "program"),
+    [
+        ("cameras.xml", "<document/>", "cameras of Metashape"),
+        ("scan.csv", "#name,x,y,alt,heading", "cameras of RealityScan"),
+        (
+            "images/0.xmp",
+            '<x:xmpmeta xmlns:xcr="http://www.capturingreality.com/ns/xcr/1.1#">',
+            "cameras of RealityScan",
+        ),
+        ("poses_bounds.npy", "", "cameras of LLFF"),
+        ("keyframes/corrected_cameras/12.json", "{}", "cameras of Polycam"),
+        ("metadata", "{}", "cameras of Record3D"),
+        ("sfm_data.json", "{}", "cameras of OpenMVG"),
+        ("pose/0.txt", "1 0 0 0", "a trajectory"),
+    ],
+)
+def test_cameras_in_other_formats_are_named(tmp_path: Path, name: str, content: str, program: str) -> None:
+    write_pictures(tmp_path / "images")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(content)
+    assert warnings_of(tmp_path) == [
+        f"{name} looks like {program}, in a format that is not read, so poses are computed. To use these cameras, "
+        "export them as a COLMAP model or transforms.json."
+    ]
+
+
+def test_a_renamed_list_and_a_deep_model_are_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a/images")
+    (tmp_path / "a/transforms (1).json").write_text("{}")
+    assert "rename it to transforms.json" in warnings_of(tmp_path / "a")[0]
+    W.write_colmap(tmp_path / "b/1/2/3/4")
+    write_pictures(tmp_path / "b/images")
+    assert warnings_of(tmp_path / "b")[0].startswith("1/2/3/4/sparse/0/cameras.bin may contain cameras")
+
+
+def test_tables_and_texts_of_other_kinds_are_not(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    for name in ("notes.txt", "prices.csv", "0.xmp", "report.json"):
+        (tmp_path / name).write_text("name; price")
+    assert warnings_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["masks.zip"], "found the file masks.zip"),
+        (["masks.npy"], "found the file masks.npy"),
+        (["sam2_masks.mp4"], "found the file sam2_masks.mp4"),
+        (["annotations.xml"], "found the file annotations.xml"),
+        (["images/_annotations.coco.json"], "found the file images/_annotations.coco.json"),
+        (["labels/v_1.txt", "labels/v_2.txt"], "found the folder labels"),
+        (["instance-filt/v_1.png"], "found the folder instance-filt"),
+        (["sam2_output/seg/v_1.png"], "found the folder sam2_output"),
+        (["images/v_1.json", "images/v_2.json"], "2 files have the names of photographs (first: images/v_1.json)"),
+    ],
+)
+@pytest.mark.parametrize("posed", [True, False])
+def test_masks_that_are_not_read_are_named(tmp_path: Path, names: list[str], said: str, posed: bool) -> None:
+    if posed:
+        W.write_colmap(tmp_path)
+    else:
+        write_pictures(tmp_path / "images")
+        W.write_photographs(tmp_path / "images")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert f"No masks were read; {said}." in warnings_of(tmp_path)
+
+
+def test_a_link_to_masks_outside_is_named(tmp_path: Path) -> None:
+    W.write_colmap(tmp_path / "scene")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "scene/masks").symlink_to(tmp_path / "masks")
+    assert warnings_of(tmp_path / "scene") == [
+        "No masks were read; masks leads out of the scene folder and was ignored."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said", "remedy"),
+    [
+        ("a.zip", b"PK", "is an archive", "Extract it"),
+        ("a.ply.gz", b"\x1f\x8b", "is an archive", "Extract it"),
+        ("a.jpg", b"\xff\xd8", "is a single picture", "Give the folder"),
+        ("transforms.json", b"{}", "is a file, not a scene folder", "Give the folder"),
+        ("a.ply", b"ply\nformat ascii 1.0\nend_header\n", "is a PLY file without Gaussians", "Gaussian splatting"),
+        ("a.ply", b"<html>", "is not a PLY file", "Gaussian splatting"),
+        ("a.ply", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS", "git lfs pull"),
+        ("a.ply", b"", "is empty", "Copy it again"),
+        ("a.ksplat", b"x", "is not a splat file that is read", "Convert it"),
+        ("a.insv", b"x", "two fisheye lenses", "Export"),
+    ],
+)
+def test_a_file_of_another_kind_has_its_own_remedy(
+    tmp_path: Path, name: str, content: bytes, said: str, remedy: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    sentence, advice = refusal(tmp_path / name)
+    assert said in sentence
+    assert str(tmp_path / name) in sentence
+    assert remedy in advice
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "remedy"),
+    [
+        ("a.NEF", "contains raw photographs, which are not read: a.NEF", "Convert them"),
+        ("a.gif", "contains pictures in another format, which are not read: a.gif", "Convert them"),
+        ("a.insp", "two fisheye lenses", "perspective lens"),
+        ("photos.zip", "contains archives, which are not read: photos.zip", "Extract them."),
+    ],
+)
+def test_a_folder_of_unread_files_has_its_own_remedy(tmp_path: Path, name: str, said: str, remedy: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    sentence, advice = refusal(tmp_path)
+    assert said in sentence
+    assert remedy in advice
+    write_pictures(tmp_path)
+    if not name.endswith(".zip"):
+        assert warnings_of(tmp_path) == [f"1 pictures in formats that are not read were skipped (first: {name})."]
+
+
+def test_masks_are_checked_before_poses_are_computed(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    for i in range(COUNT - 1):
+        W.write_mask(tmp_path / "masks" / f"{i}.png", np.eye(W.HEIGHT, W.WIDTH, dtype=np.uint8))
+    assert warnings_of(tmp_path) == ["1 of 6 photographs have no mask (first: 5.png)."]
+    W.write_mask(tmp_path / "masks/2.png", np.ones((9, W.WIDTH), np.uint8))
+    assert "is 40 x 9 pixels, but its photograph has 40 x 30" in refusal(tmp_path)[0]
+    assert "is 40 x 9 pixels" in refusal(tmp_path, tmp_path / "masks")[0]
+    (tmp_path / "masks/2.png").write_bytes(b"")
+    assert refusal(tmp_path)[0].endswith("masks/2.png cannot be read: it is empty.")
+
+
+def test_unreadable_photographs_are_one_warning(tmp_path: Path) -> None:
+    write_pictures(tmp_path, size=(8, 8))
+    W.photograph(7).save(tmp_path / "7.png")
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(b"<html>")
+    assert warnings_of(tmp_path) == [
+        "2 of 7 photographs cannot be read and will be skipped. First: The photograph 1.png cannot be read: it "
+        "contains text, not a picture."
+    ]
+
+
+def test_heic_under_another_ending_is_a_photograph(tmp_path: Path) -> None:
+    for i in range(COUNT):
+        W.photograph(i).convert("RGB").save(tmp_path / f"{i}.heic")
+        (tmp_path / f"{i}.heic").rename(tmp_path / f"{i}.jpg")
+    assert warnings_of(tmp_path) == []
+    with Image.open(tmp_path / "0.jpg") as image:
+        assert image.format == "HEIF"
+
+
+def test_links_of_photographs_are_named(tmp_path: Path) -> None:
+    W.write_colmap(tmp_path / "scene")
+    (tmp_path / "scene/images").rename(tmp_path / "images")
+    (tmp_path / "scene/images").mkdir()
+    for file in (tmp_path / "images").iterdir():
+        (tmp_path / "scene/images" / file.name).symlink_to(file)
+    sentence, _ = refusal(tmp_path / "scene")
+    assert f"{tmp_path}/scene/images/v_1.png leads out of the scene folder and was ignored" in sentence
+
+
+def test_a_mask_folder_that_is_a_file(tmp_path: Path) -> None:
+    W.write_colmap(tmp_path)
+    assert refusal(tmp_path, tmp_path / "images/v_1.png")[0].endswith("images/v_1.png is a file.")
