@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import zmq
 
@@ -49,9 +49,10 @@ from backend.server.result_questions import ResultQuestions
 from backend.server.router_socket import BULK_HIGH_WATER, RouterSocket
 from backend.server.sessions import CLIENT_SESSIONS, LIFETIME, Session, Sessions
 from backend.server.wakeup import Wakeup
+from backend.server.worker_protocol import Device
 from backend.server.workers import Workers
 from backend.server.zap_auth import ZapAuthenticator
-from protocol.address import DEFAULT, parse_bind
+from protocol.address import DEFAULT, Address, parse_bind
 from protocol.errors import Fault, Refused, Unavailable
 from protocol.messages import FINAL_STATES, MethodInfo, Overview
 from protocol.store import Store
@@ -90,7 +91,7 @@ CONTROL_TURN = 64
 def serve(
     bind: str = DEFAULT,
     data: Path = Path("splatlift-data"),
-    device: Literal["auto", "cuda", "cpu"] = "auto",
+    device: Device = "auto",
     announce: Callable[[str], object] = print,
     *,
     encrypted: bool = False,
@@ -196,7 +197,7 @@ class Server:
         self,
         bind: str,
         data: Path,
-        device: Literal["auto", "cuda", "cpu"] = "auto",
+        device: Device = "auto",
         *,
         encrypted: bool = False,
         keep: int = KEEP,
@@ -284,46 +285,66 @@ class Server:
                 each.counts = self.counts
             self.workers.pictured = self.control.publish_picture
             self.workers.wake = self._wake
-            self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
-            opened.callback(self._front.close)
-            self.sessions.alive = self._front.alive
-            context = opened.enter_context(zmq.Context())
-            self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
-            self._zap_auth = ZapAuthenticator(context, known) if known is not None else None
-            if self._zap_auth is not None:
-                opened.callback(self._zap_auth.close)
-            self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys, known)
-            opened.callback(self.control_socket.close)
-            bulk = self.control_socket.address.next() if where.port else where
-            self.bulk_socket = RouterSocket(
-                context, self._front, bulk, self.files.lost, self.keys, known, high_water=BULK_HIGH_WATER
-            )
-            opened.callback(self.bulk_socket.close)
-            self.files.socket = self.bulk_socket
-            opened.callback(self.files.stop)
-            self._front.start()
-            if known is not None:
-                known.start()
-                opened.callback(known.close)
-            else:
-                self.control.gate = LocalGate((load_or_make_token(), self.control.token), self.control_socket.address)
-            self.control.bulk_address = str(self.bulk_socket.address)
-            self.control.nearby = where.is_loopback
-            self.address = str(self.control_socket.address)
-            opened.callback(self.questions.close)
-            opened.callback(self.capabilities.close)
-            self.workers.recover()
-            self.jobs.flush(RECOVERY_PATIENCE)
-            opened.callback(self._finish)
-            self.files.start()
-            self._evict()
-            opened.enter_context(contact.told(data, self.address, self.control.token, encrypts=self.keys is not None))
-            self.metrics_server = None
-            if watched_at is not None:
-                self.metrics_server = MetricsServer(watched_at, self._look, self.counts, lambda: self.alive)
-                opened.callback(self.metrics_server.close)
+            self._open_sockets(opened, data, where)
+            self._start(opened, data, watched_at)
             self._close = opened.pop_all().close
         self.log.say("serving", address=self.address, data=str(data), process=os.getpid(), version=_name())
+
+    def _open_sockets(self, opened: contextlib.ExitStack, data: Path, where: Address) -> None:
+        """Listen for clients, who are answered once :meth:`run` is called.
+
+        Args:
+            opened: closes what is opened here.
+            data: the data folder.
+            where: address of the control socket; port 0 takes two free ports.
+        """
+        self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
+        opened.callback(self._front.close)
+        self.sessions.alive = self._front.alive
+        context = opened.enter_context(zmq.Context())
+        self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
+        self._zap_auth = ZapAuthenticator(context, known) if known is not None else None
+        if self._zap_auth is not None:
+            opened.callback(self._zap_auth.close)
+        self.control_socket = RouterSocket(context, self._front, where, self._lost_control, self.keys, known)
+        opened.callback(self.control_socket.close)
+        bulk = self.control_socket.address.next() if where.port else where
+        self.bulk_socket = RouterSocket(
+            context, self._front, bulk, self.files.lost, self.keys, known, high_water=BULK_HIGH_WATER
+        )
+        opened.callback(self.bulk_socket.close)
+        self.files.socket = self.bulk_socket
+        opened.callback(self.files.stop)
+        self._front.start()
+        if known is not None:
+            known.start()
+            opened.callback(known.close)
+        else:
+            self.control.gate = LocalGate((load_or_make_token(), self.control.token), self.control_socket.address)
+        self.control.bulk_address = str(self.bulk_socket.address)
+        self.control.nearby = where.is_loopback
+        self.address = str(self.control_socket.address)
+
+    def _start(self, opened: contextlib.ExitStack, data: Path, watched_at: Address | None) -> None:
+        """Continue the jobs of the last server, and publish how to reach this one.
+
+        Args:
+            opened: ends what is started here.
+            data: the data folder.
+            watched_at: address of the metrics; None for no metrics.
+        """
+        opened.callback(self.questions.close)
+        opened.callback(self.capabilities.close)
+        self.workers.recover()
+        self.jobs.flush(RECOVERY_PATIENCE)
+        opened.callback(self._finish)
+        self.files.start()
+        self._evict()
+        opened.enter_context(contact.told(data, self.address, self.control.token, encrypts=self.keys is not None))
+        self.metrics_server: MetricsServer | None = None
+        if watched_at is not None:
+            self.metrics_server = MetricsServer(watched_at, self._look, self.counts, lambda: self.alive)
+            opened.callback(self.metrics_server.close)
 
     def __enter__(self) -> Server:
         return self
