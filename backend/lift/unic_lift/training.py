@@ -58,7 +58,6 @@ def train(
     near, inside = neighbours(means, settings.radius * extent, settings.neighbours)
     near, inside = torch.from_numpy(near).to(device), torch.from_numpy(inside).to(device)
     views = [_on(device, view) for view in samples]
-    margin = settings.push_margin if settings.push == "hinge" else None
     order: list[int] = []
 
     for step in range(settings.steps):
@@ -67,45 +66,22 @@ def train(
             watch(lambda: table[:, :d].cpu().numpy())
         if not order:
             order = torch.randperm(len(views), generator=chance, device=device).tolist()
-        view = views[order.pop()]
-        picked = torch.randint(len(view.segment), (settings.pixels,), generator=chance, device=device)
-        if not (semantic or settings.void_is_segment):
-            picked = picked[view.segment[picked] > 0]
-            if len(picked) == 0:
-                continue
-        ids, weights, segment, boundary = (part[picked] for part in (view.ids, view.weights, view.segment, view.edge))
+        pixels = _draw_pixels(views[order.pop()], settings, chance)
+        if not len(pixels.segment):
+            continue
         regular = step >= settings.regularise_from * settings.steps
 
         count = settings.neighbour_sample if regular and settings.lambda_3d > 0 else 0
         centre = torch.randint(len(means), (count,), generator=chance, device=device)
-        rows, place = torch.unique(torch.cat([ids.reshape(-1), centre, near[centre].reshape(-1)]), return_inverse=True)
+        shown = pixels.ids.numel()
+        used = torch.cat([pixels.ids.reshape(-1), centre, near[centre].reshape(-1)])
+        rows, place = torch.unique(used, return_inverse=True)
         values = table[rows].requires_grad_()
-        split = ids.numel()
-        shown = values
-        if settings.squash == "gaussian":
-            shown = torch.cat([torch.sigmoid(values[:, :d]), values[:, d:]], 1)
-        rendered = embedding_bag(place[:split].reshape(ids.shape), shown, per_sample_weights=weights, mode="sum")
-        loss = torch.zeros((), device=device)
-        if semantic:
-            loss = settings.lambda_semantic * semantic_loss(rendered[:, d], segment > 0, view.stands_for[picked])
-            rendered = rendered[:, :d]
-            if not settings.void_is_segment:
-                named = segment > 0
-                rendered, segment, boundary = rendered[named], segment[named], boundary[named]
-        squashed = rendered if settings.squash == "gaussian" else torch.sigmoid(rendered)
-
-        if len(segment):
-            loss = loss + settings.lambda_cluster * cluster_loss(
-                squashed if settings.sigmoid_before_cluster else rendered, segment, margin
-            )
-        if len(segment) and regular and settings.lambda_triplet > 0:
-            triplets = draw_triplets(segment, boundary, settings.triplets, chance)
-            loss = loss + settings.lambda_triplet * triplet_loss(
-                squashed @ project.T, triplets, settings.triplet_margin
-            )
+        rendered = _rendered(values, place[:shown].reshape(pixels.ids.shape), pixels.weights, settings)
+        loss = _mask_loss(rendered, pixels, project, settings, regular, chance)
         if count:
-            own = values[place[split : split + count]]
-            others = values[place[split + count :]].reshape(count, -1, values.shape[1])
+            own = values[place[shown : shown + count]]
+            others = values[place[shown + count :]].reshape(count, -1, values.shape[1])
             if settings.sigmoid_before_3d:
                 own, others = torch.sigmoid(own), torch.sigmoid(others)
             loss = loss + settings.lambda_3d * neighbour_loss(own, others, inside[centre])
@@ -121,8 +97,8 @@ def train(
 
 
 @dataclass(frozen=True)
-class _View:
-    """The samples of a view on the device.
+class _Pixels:
+    """Samples of a view on the device.
 
     Attributes:
         ids, weights, segment, edge, stands_for: as in :class:`ViewSamples`; ``edge`` is its ``boundary``.
@@ -134,9 +110,72 @@ class _View:
     edge: Tensor
     stands_for: Tensor
 
+    def pick(self, rows: Tensor) -> _Pixels:
+        """Return the samples at ``rows`` (P,) int64."""
+        return _Pixels(self.ids[rows], self.weights[rows], self.segment[rows], self.edge[rows], self.stands_for[rows])
 
-def _on(device: str, view: ViewSamples) -> _View:
-    return _View(
+
+def _draw_pixels(view: _Pixels, settings: UnicLiftSettings, chance: torch.Generator) -> _Pixels:
+    """Return random pixels of a view for one step, without pixels outside of masks if those have no loss."""
+    picked = torch.randint(len(view.segment), (settings.pixels,), generator=chance, device=view.segment.device)
+    if settings.lambda_semantic <= 0 and not settings.void_is_segment:
+        picked = picked[view.segment[picked] > 0]
+    return view.pick(picked)
+
+
+def _rendered(values: Tensor, ids: Tensor, weights: Tensor, settings: UnicLiftSettings) -> Tensor:
+    """Return the embeddings of pixels, (P, d), or (P, d + 1) if the last value is the semantic one.
+
+    Args:
+        values: (R, d) or (R, d + 1) float32, stored values of Gaussians.
+        ids: (P, k) int64, rows of ``values``.
+        weights: (P, k) float32.
+    """
+    if settings.squash == "gaussian":
+        d = settings.dimensions
+        values = torch.cat([torch.sigmoid(values[:, :d]), values[:, d:]], 1)
+    return embedding_bag(ids, values, per_sample_weights=weights, mode="sum")
+
+
+def _mask_loss(
+    rendered: Tensor,
+    pixels: _Pixels,
+    project: Tensor,
+    settings: UnicLiftSettings,
+    regular: bool,
+    chance: torch.Generator,
+) -> Tensor:
+    """Return the losses that compare the embeddings of pixels with the masks, summed.
+
+    Args:
+        rendered: from :func:`_rendered`.
+        pixels: the P pixels.
+        project: (d, d) float32, the projection of the triplet loss.
+        regular: whether boundaries are compared in this step.
+        chance: draws the triplets.
+    """
+    segment, boundary, d = pixels.segment, pixels.edge, settings.dimensions
+    loss = torch.zeros((), device=rendered.device)
+    if settings.lambda_semantic > 0:
+        loss = settings.lambda_semantic * semantic_loss(rendered[:, d], segment > 0, pixels.stands_for)
+        rendered = rendered[:, :d]
+        if not settings.void_is_segment:
+            named = segment > 0
+            rendered, segment, boundary = rendered[named], segment[named], boundary[named]
+    if not len(segment):
+        return loss
+    squashed = rendered if settings.squash == "gaussian" else torch.sigmoid(rendered)
+    margin = settings.push_margin if settings.push == "hinge" else None
+    compared = squashed if settings.sigmoid_before_cluster else rendered
+    loss = loss + settings.lambda_cluster * cluster_loss(compared, segment, margin)
+    if regular and settings.lambda_triplet > 0:
+        triplets = draw_triplets(segment, boundary, settings.triplets, chance)
+        loss = loss + settings.lambda_triplet * triplet_loss(squashed @ project.T, triplets, settings.triplet_margin)
+    return loss
+
+
+def _on(device: str, view: ViewSamples) -> _Pixels:
+    return _Pixels(
         torch.from_numpy(view.ids).to(device).long(),
         torch.from_numpy(view.weights).to(device),
         torch.from_numpy(view.segment).to(device).long(),
