@@ -1,16 +1,15 @@
-"""A disk that loses power: what is synced stays, and of the rest any part may be there afterwards.
+"""A model of a disk that loses power: synced data stay, and any part of the other data may be left.
 
-A :class:`Disk` takes the operations of :mod:`bench.disk_trace` one after the other. :meth:`Disk.cut` gives one of the
-folders that a power cut at this moment may leave. Where a file system promises nothing, this disk is as bad as the
-promise allows:
+A :class:`Disk` applies the operations of :mod:`bench.disk_trace` in order. :meth:`Disk.cut` writes one of the folders
+that a power cut at this moment may leave. Where file systems guarantee nothing, the model assumes the worst:
 
-- Data that were written after the last sync of their file are lost, or there in part: the first of the writes, the last
-  of these cut anywhere; or any of their sectors of 512 bytes. The rest of the file's length is zeros, or is missing.
-- Names that were made, renamed or removed after the last sync of their folder are, for each folder by itself, as they
-  were after any of the changes. So a new name may be there without the data, and one folder be ahead of another. A
-  rename may leave both names, but never none. This is the kind "strict".
+- Data that were written after the last sync of their file are lost or kept in part: either the first writes, with the
+  last of them cut at any byte, or any sectors of 512 bytes. The rest of the file is zeros or missing.
+- Names that were made, renamed or removed after the last sync of their folder are in the state after any of these
+  changes, for each folder separately. So a new name may exist without its data, and one folder may be ahead of another.
+  A rename may leave both names, but always leaves one. This is the kind "strict".
 - The kind "journal" keeps the changes of all folders in order, and a sync of any file or folder writes all earlier
-  ones, as ext4 and XFS do. Data are treated as above.
+  changes, as ext4 and XFS do. Data are treated as in "strict".
 """
 
 from __future__ import annotations
@@ -23,58 +22,63 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 SECTOR = 512
+"""Bytes that a disk writes completely or not at all."""
 
 Kind = Literal["strict", "journal"]
 KINDS: tuple[Kind, ...] = ("strict", "journal")
 
 
 class Make(NamedTuple):
-    """A new file or folder gets a name."""
+    """A file or folder is made. All paths of operations are as for :class:`Disk`."""
 
     path: str
     folder: bool = False
 
 
 class Link(NamedTuple):
-    """A file gets another name."""
+    """A file gets a second name: a hard link."""
 
     old: str
     new: str
 
 
 class Rename(NamedTuple):
-    """A file or folder gets another name in place of its old one; a file of that name goes."""
+    """A file or folder changes its name, and replaces a file that has the new name."""
 
     old: str
     new: str
 
 
 class Remove(NamedTuple):
-    """A name goes."""
+    """A file, a name of a file, or an empty folder is removed."""
 
     path: str
 
 
 class Write(NamedTuple):
+    """Bytes are written to a file; a gap before ``offset`` is filled with zeros."""
+
     path: str
     offset: int
     data: bytes
 
 
 class Truncate(NamedTuple):
+    """A file is cut or extended with zeros to ``size`` bytes."""
+
     path: str
     size: int
 
 
 class Sync(NamedTuple):
-    """A sync of a file or folder has ended; it covers the operations before the one numbered ``begun``."""
+    """A sync of a file or folder has ended. It covers the operations with numbers below ``begun``."""
 
     path: str
     begun: int
 
 
 class Told(NamedTuple):
-    """A client is about to be told something, which has to be true from now on."""
+    """The server sends a client a message, whose content must hold after any later power cut."""
 
     what: dict
 
@@ -84,7 +88,13 @@ Operation = Make | Link | Rename | Remove | Write | Truncate | Sync | Told
 
 @dataclass(eq=False)
 class File:
-    """Contents as programs see it, as it was at the last sync, and the changes since."""
+    """The content of a file.
+
+    Attributes:
+        live: as programs see it.
+        synced: as of the last sync.
+        changes: those since the last sync, each with the number of its operation.
+    """
 
     live: bytearray = field(default_factory=bytearray)
     synced: bytearray = field(default_factory=bytearray)
@@ -93,11 +103,13 @@ class File:
 
 @dataclass(eq=False)
 class Change:
-    """Of a folder: a name gets a file or folder, or loses it.
+    """A change of one name in a folder.
 
     Attributes:
         number: of the operation.
-        with_: of a removal by a rename to another folder, the change there.
+        name: the name.
+        node: the file or folder that has the name afterwards; None if it was removed.
+        with_: for a removal by a rename to another folder, that folder and the change there.
     """
 
     number: int
@@ -108,7 +120,13 @@ class Change:
 
 @dataclass(eq=False)
 class Folder:
-    """Names as programs see them, as they were at the last sync, and the changes since."""
+    """The names in a folder.
+
+    Attributes:
+        live: as programs see them.
+        synced: as of the last sync.
+        changes: those since the last sync, oldest first.
+    """
 
     live: dict[str, File | Folder] = field(default_factory=dict)
     synced: dict[str, File | Folder] = field(default_factory=dict)
@@ -116,10 +134,11 @@ class Folder:
 
 
 class Disk:
-    """The files below one folder, which exists and is empty at first. Paths are relative to it, with slashes.
+    """The files below one folder, which is empty at first. Paths are relative to it, with forward slashes.
 
     Attributes:
-        count: operations so far.
+        root: the folder.
+        count: number of applied operations.
     """
 
     def __init__(self) -> None:
@@ -128,10 +147,10 @@ class Disk:
         self._journal_until = 0
 
     def apply(self, operation: Operation) -> None:
-        """Do one operation.
+        """Apply one operation.
 
         Raises:
-            KeyError: if it names a file or folder that is not there.
+            KeyError: if it names a file or folder that does not exist.
         """
         match operation:
             case Make(path, folder):
@@ -159,10 +178,10 @@ class Disk:
         self.count += 1
 
     def find(self, path: str) -> File | Folder:
-        """Return what has this path now.
+        """Return the file or folder that programs see at this path.
 
         Raises:
-            KeyError: if nothing has.
+            KeyError: if there is none.
         """
         node: File | Folder = self.root
         for name in path.split("/") if path else ():
@@ -172,6 +191,7 @@ class Disk:
         return node
 
     def exists(self, path: str) -> bool:
+        """Whether programs see a file or folder at this path."""
         try:
             self.find(path)
         except KeyError:
@@ -179,9 +199,14 @@ class Disk:
         return True
 
     def cut(self, target: Path, kind: Kind, rng: random.Random) -> None:
-        """Write what is left by a power cut into the new folder ``target``."""
-        keep = rng.choice((0.0, 1.0, rng.random()))
-        """How much of the unsynced is kept, on the average."""
+        """Write a folder that a power cut now may leave.
+
+        Args:
+            target: the folder to make; its parent exists.
+            kind: of the file system.
+            rng: chooses which changes are kept.
+        """
+        keep = rng.choice((0.0, 1.0, rng.random()))  # mean share of the unsynced changes that are kept
         last = rng.randint(self._journal_until, self.count) if kind == "journal" else 0
         if kind == "journal" and keep in (0.0, 1.0):
             last = self.count if keep else self._journal_until
@@ -203,7 +228,7 @@ class Disk:
         lay_out(self.root, target)
 
     def whole(self, target: Path) -> None:
-        """Write what programs see into the new folder ``target``."""
+        """Write what programs see into ``target``, a folder to make."""
 
         def lay_out(folder: Folder, place: Path) -> None:
             place.mkdir()
@@ -218,7 +243,12 @@ class Disk:
     def _names_after_cut(
         self, kind: Kind, last: int, keep: float, rng: random.Random
     ) -> dict[int, dict[str, File | Folder]]:
-        """Return, by the id of each folder, the names in it that are on the disk."""
+        """Return the names on the disk after a cut, for each folder by its Python id; arguments as of :meth:`cut`.
+
+        Args:
+            last: for "journal", the number of the first operation that is lost.
+            keep: mean share of the unsynced changes that are kept.
+        """
         folders = list(_folders(self.root))
         kept: dict[int, int] = {}
         for folder in folders:
@@ -296,12 +326,16 @@ class Disk:
 
 
 def _arrived(target: Folder, arrival: Change, there: set[int]) -> bool:
-    """Whether a file that was renamed to another folder has its name there after a cut."""
+    """Whether a file that was renamed to another folder has its new name after a cut.
+
+    Args:
+        there: ids of the unsynced changes that are kept.
+    """
     return id(arrival) in there or arrival not in target.changes
 
 
 def _folders(folder: Folder) -> list[Folder]:
-    """Return a folder and all below it that may be there after a cut."""
+    """Return a folder and all folders below it that may exist after a cut."""
     below = [*folder.synced.values(), *(change.node for change in folder.changes)]
     found = {id(each): each for each in below if isinstance(each, Folder)}
     return [folder, *(deeper for each in found.values() for deeper in _folders(each))]
@@ -318,7 +352,7 @@ def _write(content: bytearray, change: Write | Truncate) -> None:
 
 
 def _after_cut(file: File, keep: float, rng: random.Random) -> bytes:
-    """Return what of a file is on the disk after a cut."""
+    """Return the content of a file after a cut; ``keep`` is the mean share of the unsynced changes that are kept."""
     changes = [change for _, change in file.changes]
     if keep == 0.0 or not changes:
         return bytes(file.synced)
@@ -326,7 +360,7 @@ def _after_cut(file: File, keep: float, rng: random.Random) -> bytes:
         return bytes(file.live)
     left = bytearray(file.synced)
     if rng.random() < 0.5:
-        # In order, the last one torn.
+        # The first changes are kept, the last of them in part.
         count = rng.randint(0, len(changes) - 1)
         for change in changes[:count]:
             _write(left, change)
@@ -348,6 +382,7 @@ def _after_cut(file: File, keep: float, rng: random.Random) -> bytes:
 
 
 def _sectors(write: Write) -> list[tuple[int, bytes]]:
+    """Return the offset and the bytes of each sector of a write."""
     end = write.offset + len(write.data)
     edges = [write.offset, *range((write.offset // SECTOR + 1) * SECTOR, end, SECTOR), end]
     return [(begin, write.data[begin - write.offset : until - write.offset]) for begin, until in pairwise(edges)]

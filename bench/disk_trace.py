@@ -1,8 +1,8 @@
-"""What a program and all that it starts do to the files below a folder, and when they send what, recorded by strace.
+"""Records with strace how a program and its child processes change the files below a folder, and what they send.
 
-:func:`record` runs a program under strace, and :func:`operations` reads what it did, for :mod:`bench.disk_model`. What
-is written by way of memory is not seen: of SQLite's files that is ``-shm`` alone, which a power cut makes worthless in
-any case.
+:func:`record` runs a program under strace, and :func:`operations` reads its log as operations of
+:mod:`bench.disk_model`. Writes to mapped memory are not recorded. Of SQLite's files only ``-shm`` is mapped, and SQLite
+does not use its content after a power cut.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ CALLS = (
     "sync_file_range,sync,syncfs,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mkdir,"
     "mkdirat,copy_file_range,sendfile,sendto,sendmsg"
 )
+"""The recorded system calls: those that change files or folders, move the offset of an open file, or send data."""
 _SPLIT = re.compile(rb"(\d+) +(.*)", re.DOTALL)
 _UNFINISHED = b" <unfinished ...>"
 _RESUMED = re.compile(rb"<\.\.\. \w+ resumed>(.*)", re.DOTALL)
@@ -30,24 +31,29 @@ _DELETED = "(deleted)"
 
 
 def record(command: Sequence[str], log: Path) -> int:
-    """Run a program to its end; return its exit status.
+    """Run a program under strace until it exits; return its exit status.
+
+    Args:
+        command: the program and its arguments.
+        log: the file for the log of strace.
 
     Raises:
-        FileNotFoundError: if there is no strace.
+        FileNotFoundError: if strace is not installed.
     """
     strace = ["strace", "-f", "-y", "-xx", "-s", str(4 << 20), "--seccomp-bpf", "-e", f"trace={CALLS}"]
     return subprocess.run([*strace, "-o", str(log), *command], check=False).returncode
 
 
 def operations(lines: Sequence[bytes], root: str, told: Callable[[bytes], list[dict]]) -> Iterator[Operation]:
-    """Yield what the lines of a log of strace say about the files below ``root``, in the order in which it happened.
+    """Yield the operations on files below ``root``, in the order in which they ended.
 
     Args:
+        lines: of a log of strace.
         root: an absolute path; the paths of the operations are relative to it.
-        told: takes what is sent by a socket, and gives what a client learns by it.
+        told: returns the messages in the text of a call that sends data, as a client decodes them.
 
     Raises:
-        ValueError: if a line says that something was done that cannot be followed.
+        ValueError: if a call changes a followed file in a way that is not supported.
     """
     reader = _Reader(root.rstrip("/") + "/")
     begun: dict[bytes, tuple[bytes, int]] = {}
@@ -60,7 +66,7 @@ def operations(lines: Sequence[bytes], root: str, told: Callable[[bytes], list[d
         if text.endswith(_UNFINISHED):
             text = text.removesuffix(_UNFINISHED)
             if text.startswith((b"sendto(", b"sendmsg(")):
-                # It may have arrived before the call ends.
+                # The data may arrive before the call ends.
                 yield from reader.sent(text, told)
             begun[thread] = text, at
             continue
@@ -76,7 +82,7 @@ def operations(lines: Sequence[bytes], root: str, told: Callable[[bytes], list[d
 
 
 class _Reader:
-    """Follows the files by a disk of its own, as names mean another file after a rename."""
+    """Keeps a :class:`Disk` up to date, because after a rename a name belongs to another file."""
 
     def __init__(self, root: str) -> None:
         self.disk = Disk()
@@ -88,7 +94,11 @@ class _Reader:
             yield self._do(Told(what))
 
     def done(self, call: re.Match[bytes], at: int) -> Iterator[Operation]:
-        """Yield what a call that has succeeded did."""
+        """Yield the operations of a successful call.
+
+        Args:
+            at: number of operations before the call began.
+        """
         name, result = call[1].decode(), int(call[3])
         arguments = [each[1] for each in _ARGUMENT.finditer(call[2])]
         for operation in self._operations(name, arguments, result, call[4], at):
@@ -129,7 +139,7 @@ class _Reader:
         flags = arguments[2 if name == "openat" else 1].split(b"|") if name != "creat" else [b"O_CREAT", b"O_TRUNC"]
         if not self.disk.exists(path):
             if b"O_CREAT" not in flags:
-                raise ValueError(f"{path} was opened and is not known")
+                raise ValueError(f"{path} was opened but never made")
             yield Make(path)
         elif b"O_TRUNC" in flags:
             yield Truncate(path, 0)
@@ -170,7 +180,11 @@ class _Reader:
             yield Write(path, offset, data[:result])
 
     def _named(self, arguments: list[bytes], at: bool) -> str | None:
-        """Return the path, relative to the root, of the first arguments, None where it is not below the root."""
+        """Return the path in the first arguments, relative to the root; None if it is outside.
+
+        Args:
+            at: whether the first argument is a folder, as in ``openat``.
+        """
         text = _plain(arguments[1 if at else 0])[1:-1].decode(errors="surrogateescape")
         if at and not text.startswith("/"):
             folder = _plain(arguments[0]).decode(errors="surrogateescape")
@@ -178,15 +192,16 @@ class _Reader:
         return self._below(text)
 
     def _held(self, argument: bytes) -> str | None:
-        """Return the path, relative to the root, of an open file that has one there."""
+        """Return the path of an open file, relative to the root; None if it is outside or deleted."""
         text = _plain(argument).decode(errors="surrogateescape").partition("<")[2].rstrip(">")
         return None if text.endswith(_DELETED) else self._below(text)
 
     def _below(self, path: str) -> str | None:
+        """Return an absolute path relative to the root; None if it is outside."""
         path = path.rstrip("/") + "/"
         return path.removeprefix(self._root).rstrip("/") if path.startswith(self._root) else None
 
 
 def _plain(text: bytes) -> bytes:
-    """Return the bytes that strace wrote as hexadecimal numbers."""
+    """Return text of strace with its hexadecimal numbers as bytes."""
     return _HEX.sub(lambda found: bytes.fromhex(found[1].decode()), text)

@@ -29,14 +29,14 @@ from .preferences import cache_folder, cache_limit
 
 PERIOD = 0.05
 BUSY_PERIOD = 0.005
-"""Seconds between two ticks: usually, and while files are being transferred."""
+"""Seconds between two ticks; the second while files are being transferred."""
 MOVING = ("preparing", "uploading", "downloading")
 """States of jobs whose files are being prepared or transferred."""
 CONNECTION_BUDGET = 0.005
 BUSY_BUDGET = 0.015
 IMPORT_BUDGET = 0.015
 SURVEY_BUDGET = 0.005
-"""Seconds per tick for each of these."""
+"""Seconds per tick for each kind of work; the busy budget is for the connection while files are being transferred."""
 DRAWING_PERIOD = 0.1
 """Least seconds between two redraws of the panels: a redraw may take longer than a tick."""
 
@@ -45,7 +45,11 @@ class Import:
     """An import that runs over many ticks.
 
     Attributes:
-        fraction, note: its progress.
+        fraction, note: its progress, 0 to 1 and a short text.
+
+    Args:
+        steps: the import; yields its progress and returns its result.
+        done: called with the result.
     """
 
     def __init__(self, steps: Generator[tuple[float, str], None, Any], done: Callable[[Any], None]) -> None:
@@ -70,6 +74,7 @@ class Import:
         return False
 
     def close(self) -> None:
+        """Cancel the import."""
         self._steps.close()
 
 
@@ -94,7 +99,7 @@ class Timer:
         self._surveying: Generator[int, None, Survey] | None = None
         self._job_list: JobList | None = None
         self._recorded: list[record.Entry] = []
-        self._tidying: Generator[None, None, int] | None = None
+        self._evicting: Generator[None, None, int] | None = None
         self._dirty = False
         self._drawn = float("-inf")
 
@@ -129,11 +134,14 @@ class Timer:
 
     @property
     def idle(self) -> bool:
-        here = any(job.state == "preparing" for job in self.jobs)
+        """Whether a tick has nothing to do: no job, connection, local server, survey, eviction, import or redraw."""
+        preparing = any(job.state == "preparing" for job in self.jobs)
         known = self.known_connection
         connected = known is not None and known.wanted
-        local = self.local.state != "stopped"
-        return not (here or connected or local or self._surveying or self._tidying or self.importing or self._dirty)
+        serving = self.local.state != "stopped"
+        return not (
+            preparing or connected or serving or self._surveying or self._evicting or self.importing or self._dirty
+        )
 
     @property
     def moving(self) -> bool:
@@ -187,12 +195,14 @@ class Timer:
         return self.surveyed
 
     def begin_import(self, steps: Generator[tuple[float, str], None, Any], done: Callable[[Any], None]) -> None:
+        """Start an import in the next ticks, instead of a running one; arguments as of :class:`Import`."""
         self.stop_import()
         self.error = None
         self.importing = Import(steps, done)
         self.start()
 
     def stop_import(self) -> None:
+        """Cancel the running import, if there is one; Blender's data stay unchanged."""
         if self.importing is not None:
             self.importing.close()
             self.importing = None
@@ -202,9 +212,9 @@ class Timer:
         """Advance everything by a few milliseconds."""
         if self._job_list is not None:
             self._job_list.connection.step(BUSY_BUDGET if self.moving else CONNECTION_BUDGET)
-        self._tend_local()
+        self._tick_local_server()
         self._survey(SURVEY_BUDGET)
-        self._tidy(SURVEY_BUDGET)
+        self._evict(SURVEY_BUDGET)
         if self.importing is not None:
             self._step_import(self.importing)
         if self._dirty and time.perf_counter() - self._drawn >= DRAWING_PERIOD:
@@ -231,19 +241,20 @@ class Timer:
                 record.write(cache, entries)
             kept = {entry.id for entry in entries}
             kept |= {session.source_of(scene).name for scene in session.scenes()}
-            self._tidying = make_room(cache, cache_limit(), kept)
+            self._evicting = make_room(cache, cache_limit(), kept)
 
-    def _tidy(self, budget: float) -> None:
+    def _evict(self, budget: float) -> None:
         """Continue the eviction of the cache for about ``budget`` seconds, unless a download is running."""
         deadline = time.perf_counter() + budget
         downloading = any(job.state == "downloading" for job in self.jobs)
         try:
-            while self._tidying is not None and not downloading and time.perf_counter() < deadline:
-                next(self._tidying)
+            while self._evicting is not None and not downloading and time.perf_counter() < deadline:
+                next(self._evicting)
         except (StopIteration, OSError):  # the cache works without eviction
-            self._tidying = None
+            self._evicting = None
 
-    def _tend_local(self) -> None:
+    def _tick_local_server(self) -> None:
+        """Advance the server on this machine, and connect to it or disconnect when it starts or exits."""
         before = self.local.state
         self.local.tick()
         if before == "starting" and self.local.address is not None:
@@ -287,7 +298,7 @@ class Timer:
             self._job_list.connection.destroy()
         self.local.stop(wait=True)
         self.pictures.clear()
-        self._tidying = None
+        self._evicting = None
         self._job_list = self._folder = self._surveying = self.surveyed = self.error = None
         self._dirty = False
 

@@ -138,8 +138,8 @@ def prepare(plan: Plan, progress: Progress = silent, peers: Peers | None = None)
         progress: as in :func:`reconstruct`.
         peers: the processes that train together with this one.
 
-        Returns:
-            The training before its first step, and the fingerprint of the run, which identifies its checkpoints.
+    Returns:
+        The training before its first step, and the fingerprint of the run, which identifies its checkpoints.
 
     Raises: as :func:`reconstruct`.
     """

@@ -57,7 +57,28 @@ _STOPPED = "The server was stopped; the job continues from its last checkpoint."
 
 
 class RunningJob:
-    """A job whose worker runs, or whose result is being stored."""
+    """A job whose worker runs, or whose result is being stored.
+
+    Args:
+        device: that the worker uses; "auto" if the worker chooses.
+        gpus: names of the GPUs that the worker may use.
+        folder: the job's.
+        process: the worker.
+
+    Attributes:
+        job: the job's id.
+        wanted: number of requested GPUs.
+        news: the newest reported step that is not written yet.
+        stage, told_at: of the last written step, and its time.
+        stopping: whether the worker has confirmed that it stops.
+        frozen: how the worker was frozen, as a part of a sentence; None if it was not.
+        verdict: the worker's final report.
+        storing: the hash and size of the result's manifest, once it is stored; None before the worker is done.
+        unwanted: set if storing the result must end.
+        wait_until: time before which nothing is done for the job, because something was lacking.
+        settled: whether the job has its next state, so that the worker's end does not change it.
+        began: time at which this server started or found the worker.
+    """
 
     def __init__(self, job: Job, device: Device, gpus: Sequence[str], folder: Path, process: Worker) -> None:
         self.job = job.id
