@@ -254,7 +254,7 @@ def reconstruct(
     out: Annotated[Path, typer.Option(metavar="FILE.ply", help="The splat file to write.")],
     request: JobRequest,
 ) -> None:
-    """Turn photographs into Gaussians."""
+    """Reconstruct Gaussians from photographs."""
     from backend.pipeline import reconstruct_to_file
     from backend.terminal import progress_bars
 
@@ -356,7 +356,7 @@ def mesh(
     triangles: Annotated[int, typer.Option(metavar="N", help="Largest number of triangles of a mesh.")] = 40_000,
     textures: Annotated[
         bool,
-        typer.Option("--textures", help="Bake a texture of each mesh, in addition to the colours of its vertices."),
+        typer.Option("--textures", help="Bake a texture for each mesh, in addition to vertex colours."),
     ] = False,
     scene: Annotated[
         Path | None, typer.Option(help="Scene folder with the photographs for the colours. Default: rendered images.")
@@ -531,8 +531,8 @@ def correct(
         Literal["one", "two", "there", "background", "own"] | None,
         typer.Argument(
             metavar="KIND",
-            help="one, two: both targets are one object, or two; there: the first belongs to the object of the second; "
-            "background: the target is background; own: the target is a separate object.",
+            help="one: both targets are one object; two: they are two objects; there: the first target belongs to the "
+            "object of the second; background: the target is background; own: the target is a separate object.",
         ),
     ] = None,
     targets: Annotated[

@@ -15,12 +15,13 @@ METHODS: tuple[MethodInfo, ...] = (
     MethodInfo(
         "unic-lift",
         "UniC-Lift",
-        "Trains a 12-dimensional embedding by contrast of masks. The signs of its values identify objects.",
+        "Trains a 12-dimensional embedding with a contrastive loss on masks. The signs of its values identify objects.",
     ),
     MethodInfo(
         "contrastive",
         "Contrastive Gaussian Clustering",
-        "Trains 16-dimensional features by contrast of masks and clusters them. Objects can be selected by similarity.",
+        "Trains 16-dimensional features with a contrastive loss on masks and clusters them. Objects can be selected by "
+        "similarity.",
     ),
     MethodInfo(
         "hdbscan",

@@ -258,7 +258,7 @@ def segment(
         refine: whether labels are used to sharpen the edges of objects; None means yes, unless splats are given, the
             quality is draft or there are no masks.
         meshes: whether each object gets a mesh.
-        textures: whether each mesh gets a texture from the photographs, besides the colours of its vertices.
+        textures: whether each mesh gets a texture from the photographs, in addition to vertex colours.
         gallery: whether the result contains images of the training, of test views and of a turntable of the objects.
         gpus: number of the server's GPUs that reconstruct together; experimental.
         on_progress: called while :meth:`Segmentation.result` waits.
@@ -444,7 +444,7 @@ def correct(
 def undo_correction(
     client: Client, result: Path | str, *, take: bool = False, timeout: float | None = 300.0
 ) -> Correction:
-    """Take back the last correction of a result, and return what changes. Arguments and errors: :func:`correct`.
+    """Undo the last correction of a result, and return what changes. Arguments and errors: :func:`correct`.
 
     Raises:
         BadArgument: if the result has no corrections.

@@ -143,8 +143,8 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     max_gaussians: Annotated[
         Annotated[int, Meta(ge=100, le=100_000_000)] | None,
         Meta(
-            title="Most Gaussians",
-            description="Largest number of Gaussians in the reconstruction. Default: set by the quality and the "
+            title="Maximum Gaussians",
+            description="Maximum number of Gaussians in the reconstruction. Default: set by the quality and the "
             "photographs.",
             extra=_SINCE_2_1,
         ),
@@ -167,7 +167,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         bool,
         Meta(
             title="Textures",
-            description="Bake a texture of each mesh from the photographs, in addition to the colours of its vertices.",
+            description="Bake a texture for each mesh from the photographs, in addition to vertex colours.",
             extra={"feature": TEXTURES},
         ),
     ] = False

@@ -77,7 +77,7 @@ def camera_for(file: Path, viewmat: NDArray[np.float64], calibration: Calibratio
     high = min((width + 1) / camera.width, (height + 1) / camera.height)
     if (width, height) != (camera.width, camera.height) and low >= high:
         turned = orientation(file)
-        exif = f"; its EXIF orientation, {turned}, is ignored, as COLMAP ignores it" if turned != 1 else ""
+        exif = f"; its EXIF orientation, {turned}, is ignored, as in COLMAP" if turned != 1 else ""
         raise BadScene(
             f"The photograph {file} is {width} x {height} pixels, but its camera has {camera.width} x "
             f"{camera.height}{exif}.",

@@ -100,7 +100,7 @@ class FileLoop:
     def do(self, steps: Generator[None, None, T], deliver: Callable[[T | Fault], object]) -> None:
         """Do work on the store; the server's loop calls ``deliver`` with its value, or with its error."""
         if len(self._work) >= MAX_WORK:
-            deliver(Unavailable("The server has too much to do.", "Try again in a moment."))
+            deliver(Unavailable("The server is busy.", "Try again in a moment."))
             return
         self._letter(lambda: self._work.append((steps, deliver)))
 

@@ -144,7 +144,7 @@ def check_conflicts(scene: Any, correction: Correction) -> None:
     labels = {part.splatlift.label for part in parts}
     for move in correction.moves:
         if move.is_new and move.target in labels:
-            raise Refused(f"The number {move.target} of a new object is used by an edit in Blender.", CONFLICT)
+            raise Refused(f"The number {move.target} of a new object is already used by an edit in Blender.", CONFLICT)
         if not move.is_new and move.target not in {0, *labels}:
             raise Refused(f"The object {move.target}, to which Gaussians go, is no longer in the scene.", CONFLICT)
 

@@ -63,7 +63,7 @@ class CorrectingOperator(ShowsChanges, EditOperator):
 
 
 class SPLATLIFT_OT_undo_correction(ShowsChanges, bpy.types.Operator):
-    """Take back the last correction of the scene that was made with everything like it"""
+    """Undo the last correction that the server made in the scene, including all similar changes"""
 
     bl_idname = "splatlift.undo_correction"
     bl_label = "Undo Last Correction"

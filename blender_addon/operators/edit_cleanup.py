@@ -54,7 +54,7 @@ Edit Mode. Nothing is deleted yet"""
     )
     views: bpy.props.IntProperty(
         name="Views",
-        description="Mark Gaussians that are in the picture of fewer cameras of the capture. 0 marks none",
+        description="Mark Gaussians that are in the frame of fewer cameras of the capture than this. 0 marks none",
         default=VIEWS,
         min=0,
     )

@@ -55,7 +55,7 @@ class Clicked(NamedTuple):
         """The effect of the click, for the user."""
         if self.whole is None:
             what = "Gaussians of similar colour" if self.alike else "connected Gaussians"
-            return f"{DID[self.mode]}: {what} of {self.name}, {self.gaussians:,} in all."
+            return f"{DID[self.mode]}: {what} of {self.name}, {self.gaussians:,} in total."
         what = f"{self.part.name}, a part of {self.name}" if self.part is not None else self.name
         return f"{DID[self.mode]}: {what}."
 

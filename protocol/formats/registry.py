@@ -109,7 +109,7 @@ FORMATS = (
     ),
     Format(
         "mesh-obj", "Mesh OBJ", "mesh", (".obj",),
-        "vertices, faces and colours of vertices as text; a texture as PNG in a file beside it",
+        "vertices, faces and vertex colours as text; a texture as a separate PNG file",
         textures=True,
     ),
     Format(
@@ -120,7 +120,7 @@ FORMATS = (
     Format("mesh-ply", "Mesh PLY", "mesh", (".mesh.ply",), "vertices in float32, colours in 8 bits"),
     Format(
         "mesh-usd", "Mesh USD", "mesh", (".usdc", ".usda", ".usd"),
-        "vertices and colours in float32; a texture as PNG in a file beside it",
+        "vertices and colours in float32; a texture as a separate PNG file",
         upright=True, textures=True, needs=("usd-core",),
     ),
     Format("masks-png", "Masks, 16-bit PNG", "masks", (), "the object at each pixel of each view, its id", exact=True),

@@ -84,7 +84,8 @@ class ContrastiveSettings(ClusterSettings):
     ] = 1_000_000
     learning_rate: LearningRate = 0.0175
     far_pool: Annotated[
-        Count, Meta(title="Far Pool", description="Gaussians among which the distant ones are searched in each step.")
+        Count,
+        Meta(title="Far Pool", description="Number of Gaussians that the distant ones are chosen from in one step."),
     ] = 4096
     view_pixels: ViewPixels = 4096
     strongest: Strongest = 8

@@ -111,7 +111,7 @@ class UnicLiftSettings(EvidenceSettings):
         Weight, Meta(title="Neighbour Weight", description="How strongly neighbouring Gaussians are pulled together.")
     ] = 0.1
     triplets: Annotated[
-        Count, Meta(title="Boundary Samples", description="Most pixels at boundaries that one step compares.")
+        Count, Meta(title="Boundary Samples", description="Maximum number of boundary pixels that one step compares.")
     ] = 3000
     triplet_margin: Annotated[
         Weight, Meta(title="Boundary Margin", description="How different the two sides of a boundary must become.")
@@ -211,7 +211,7 @@ class UnicLiftSettings(EvidenceSettings):
         Count,
         Meta(
             title="Smallest Piece",
-            description="Fewest Gaussians of a connected piece that can become an object;"
+            description="Minimum number of Gaussians in a connected piece that can become an object;"
             " masks decide the label of smaller pieces.",
         ),
     ] = 20

@@ -69,7 +69,7 @@ def _joined_textures(meshes: Sequence[Mesh]) -> Texture | None:
     textures = [mesh.texture for mesh in meshes if mesh.texture is not None]
     if len(textures) < len(meshes):
         if textures:
-            warnings.warn("Some of the objects have no texture, so the colours of vertices are used.", stacklevel=5)
+            warnings.warn("Some of the objects have no texture, so vertex colours are used.", stacklevel=5)
         return None
     if len(textures) == 1:
         return textures[0]

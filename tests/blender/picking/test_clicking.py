@@ -202,7 +202,7 @@ def test_a_splat_without_labels_is_selected_by_connection_and_by_colour(native: 
     assert chosen[rows < 1600].mean() > 0.97
     assert not chosen[rows >= 1600].any()
     said = tool.at(*pixels["red"])
-    assert said == f"Selected: Gaussians of similar colour of found, {read_selection(thing.data).sum():,} in all."
+    assert said == f"Selected: Gaussians of similar colour of found, {read_selection(thing.data).sum():,} in total."
     alike = read_selection(thing.data)
     assert alike[rows < 800].mean() > 0.97
     assert not alike[rows >= 800].any()
