@@ -270,6 +270,9 @@ def _with_masks(
     if strays:
         parent = strays[0].parent
         said.append(f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name}).")
+    bare = [path for path, of_one in zip(taken, match.masks, strict=True) if not of_one]
+    if bare and any(match.masks):
+        said.append(f"{len(bare)} of {len(taken)} photographs have no mask (first: {root / bare[0]}).")
     beside = sorted({file for files_of in kept.masks for file in files_of}) if masks is None else []
     return Unposed(
         root,

@@ -6,8 +6,10 @@ frame; the model with the most photographs is read.
 
 from __future__ import annotations
 
+import re
 import struct
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +21,7 @@ from backend.colmap_library import pycolmap
 from backend.scene.calibration import Calibration, calibrate, camera_for
 from backend.scene.capture import Capture, Shot
 from backend.scene.colmap_binary import check_binary
+from backend.scene.colmap_text import check_points, check_text
 from backend.scene.files import Names, is_file_inside
 from backend.scene.names import natural_key
 from backend.scene.photographs import find_photographs
@@ -29,8 +32,12 @@ from protocol.errors import BadScene
 
 T = TypeVar("T")
 
+_SOURCE = re.compile(r"^\[[^\]]*\] *(Check failed: *)?")
+_CODE = re.compile(r"::|>>|\(\)|->|==")
+
 MODEL_FOLDER = "sparse"
 TABLES = ("cameras", "images", "points3D")
+NEEDED, POINTS = TABLES[:2], TABLES[2]
 FURTHER_TABLES = ("rigs", "frames")
 ENDINGS = (".bin", ".txt")
 TRAINING_FOLDER = "images_train"
@@ -64,8 +71,12 @@ def _candidates(names: Names, place: Path) -> list[Path]:
 
 
 def _ending(names: Names, folder: Path) -> str | None:
+    """Return the ending of a model's tables, or None. The points may be missing, but not misnamed."""
     files = names.of(folder).files
-    return next((e for e in ENDINGS if all(f"{table}{e}" in files for table in TABLES)), None)
+    whole = next((e for e in ENDINGS if all(f"{table}{e}" in files for table in TABLES)), None)
+    if whole is not None or any(folded(file) in {folded(POINTS + ending) for ending in ENDINGS} for file in files):
+        return whole
+    return next((e for e in ENDINGS if all(f"{table}{e}" in files for table in NEEDED)), None)
 
 
 def read_colmap(names: Names, place: Path) -> Capture:
@@ -79,7 +90,8 @@ def read_colmap(names: Names, place: Path) -> Capture:
     """
     model, warnings = _largest(names, find_models(names, place))
     listing = model / f"images{_ending(names, model)}"
-    reconstruction = _read(names, model, listing)
+    reconstruction, left_out = _read(names, model, listing)
+    warnings += left_out
     posed = _posed_images(reconstruction, listing)
     found = find_photographs(names, place, sorted(posed, key=natural_key), listing, here=False)
 
@@ -131,23 +143,51 @@ def _held_out(names: Names, place: Path, photograph: Path) -> bool:
     return photograph.stem in names.of(place / ANNOTATED_FOLDER).folders
 
 
-def _read(names: Names, model: Path, listing: Path) -> pycolmap.Reconstruction:
-    for table in (*TABLES, *FURTHER_TABLES):
-        file = model / f"{table}{listing.suffix}"
-        if file.exists() and not is_file_inside(file, names.root):
-            raise BadScene(f"{file} is outside the scene folder.", "Copy it into the scene folder.")
-    if listing.suffix == ".bin":
+def _read(names: Names, model: Path, listing: Path) -> tuple[pycolmap.Reconstruction, tuple[str, ...]]:
+    """Return the model, and warnings about tables that are missing or ignored.
+
+    Raises:
+        BadScene: if a table is damaged, or is a link out of the scene folder.
+    """
+    ending = listing.suffix
+    files = {table: model / f"{table}{ending}" for table in (*TABLES, *FURTHER_TABLES)}
+    there = [table for table, file in files.items() if file.exists()]
+    for table in there:
+        if not is_file_inside(files[table], names.root):
+            raise BadScene(f"{files[table]} is outside the scene folder.", "Copy it into the scene folder.")
+    if ending == ".bin":
         check_binary(model)
+    else:
+        check_text(model)
+    said = []
+    if POINTS not in there:
+        said.append(f"{model} has no {POINTS}{ending}, so its sparse points are computed.")
+    single = [table for table in there if table in FURTHER_TABLES]
+    if len(single) == 1:
+        there.remove(single[0])
+        # The poses of all images are in images.bin as well.
+        said.append(f"{files[single[0]]} was ignored, because {' and '.join(FURTHER_TABLES)} belong together.")
+    if not said and (ending == ".bin" or not any(map(_is_marked, map(files.__getitem__, there)))):
+        try:
+            return _explained(lambda: _read_tables(model, ending), model), ()
+        except BadScene:
+            if ending == ".txt":
+                check_points(model)
+            raise
+    with TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for table in there:
+            content = files[table].read_bytes()
+            (copy / files[table].name).write_bytes(content if ending == ".bin" else content.removeprefix(BOM_UTF8))
+        if POINTS not in there:
+            (copy / files[POINTS].name).write_bytes(bytes(8) if ending == ".bin" else b"")
+        return _explained(lambda: _read_tables(copy, ending), model), tuple(said)
 
-    def read() -> pycolmap.Reconstruction:
-        reconstruction = pycolmap.Reconstruction()
-        if listing.suffix == ".bin":
-            reconstruction.read_binary(model)
-        else:
-            _read_text(reconstruction, model)
-        return reconstruction
 
-    return _explained(read, model)
+def _read_tables(folder: Path, ending: str) -> pycolmap.Reconstruction:
+    reconstruction = pycolmap.Reconstruction()
+    (reconstruction.read_binary if ending == ".bin" else reconstruction.read_text)(folder)
+    return reconstruction
 
 
 def _explained(step: Callable[[], T], model: Path) -> T:
@@ -155,20 +195,13 @@ def _explained(step: Callable[[], T], model: Path) -> T:
     try:
         return step()
     except (ValueError, IndexError, RuntimeError, MemoryError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadScene(f"COLMAP cannot read {model}: {reason}.", "Export the reconstruction again.") from error
+        raise BadScene(f"COLMAP cannot read {model}: {_plain(error)}.", "Export the reconstruction again.") from error
 
 
-def _read_text(reconstruction: pycolmap.Reconstruction, model: Path) -> None:
-    """Read text tables, including those with a byte order mark, which COLMAP's reader does not support."""
-    tables = [file for file in model.glob("*.txt") if file.stem in (*TABLES, *FURTHER_TABLES)]
-    if not any(map(_is_marked, tables)):
-        reconstruction.read_text(model)
-        return
-    with TemporaryDirectory() as folder:
-        for file in tables:
-            (Path(folder) / file.name).write_bytes(file.read_bytes().removeprefix(BOM_UTF8))
-        reconstruction.read_text(folder)
+def _plain(error: Exception) -> str:
+    """Return COLMAP's reason without the place in its source."""
+    reason = _SOURCE.sub("", str(error).splitlines()[0]).strip(" .")
+    return reason if reason and not _CODE.search(reason) else "its tables contradict each other"
 
 
 def _is_marked(file: Path) -> bool:
@@ -180,8 +213,11 @@ def _posed_images(reconstruction: pycolmap.Reconstruction, listing: Path) -> dic
     # COLMAP's reader ends a name in a text file at its first space.
     whole = _names_in_text(listing) if listing.suffix == ".txt" else {}
     try:
-        posed = [image for image in reconstruction.images.values() if image.has_pose]
-        return {whole.get(image.image_id, str(image.name)): image for image in posed}
+        posed = [(whole.get(i, str(image.name)), image) for i, image in reconstruction.images.items() if image.has_pose]
+        twice = [name for name, count in Counter(name for name, _ in posed).items() if count > 1]
+        if twice:
+            raise BadScene(f"{listing} lists {twice[0]!r} twice, with different poses.", "Remove one of them.")
+        return dict(posed)
     except UnicodeDecodeError as error:
         raise BadScene(f"{listing} contains an image name that is not UTF-8.", "Rename the photographs.") from error
 

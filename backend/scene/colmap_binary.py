@@ -18,6 +18,10 @@ POSE_BYTES = 56
 """A quaternion and a translation: 7 float64."""
 
 
+class _NoRotation(Exception):
+    """An image has a quaternion of zeros, which COLMAP's reader takes for no rotation at all."""
+
+
 def check_binary(folder: Path) -> None:
     """Refuse a model whose binary files are shorter or longer than their counts say.
 
@@ -34,7 +38,13 @@ def check_binary(folder: Path) -> None:
         if not file.is_file():
             continue
         data = file.read_bytes()
-        if not _is_whole(data, end_of_record):
+        try:
+            is_whole = _is_whole(data, end_of_record)
+        except _NoRotation as error:
+            raise BadScene(
+                f"{file} has a quaternion of zeros, which is not a rotation.", "Export the reconstruction again."
+            ) from error
+        if not is_whole:
             raise BadScene(
                 f"{file} is truncated or damaged: its {len(data)} bytes do not contain the declared records.",
                 "Copy the reconstruction again.",
@@ -63,6 +73,8 @@ def _camera(data: bytes, at: int) -> int:
 
 def _image(data: bytes, at: int) -> int:
     """Format: image id uint32, pose, camera id uint32, name with a zero byte, then points: a count, 24 bytes each."""
+    if not any(data[at + 4 : at + 36]):
+        raise _NoRotation
     after_name = data.index(b"\0", at + 8 + POSE_BYTES) + 1
     (points,) = COUNT.unpack_from(data, after_name)
     return after_name + COUNT.size + 24 * points

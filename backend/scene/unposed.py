@@ -140,5 +140,5 @@ def check_masks_of(source: Unposed, folder: Path | None, mask_ids: MaskIds | Non
         return ()
     views, turned = fit_masks(views)
     count = f"{len(bare)} of {len(source.photographs)} photographs have no mask"
-    said = (f"{count} (first: {bare[0]}).",) if bare else ()
+    said = (f"{count} (first: {bare[0]}).",) if bare and folder is not None else ()
     return (*said, *turned, *check_masks(views))

@@ -147,9 +147,9 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
     ),
     # COLMAP
     "a table is missing": (
-        after(colmap(), lambda root: (root / "sparse/0/points3D.bin").unlink()),
+        after(colmap(), lambda root: (root / "sparse/0/cameras.bin").unlink()),
         BadScene,
-        r"expected cameras, images and points3D .*; .*sparse/0 contains cameras\.bin and images\.bin, "
+        r"expected cameras, images and points3D .*; .*sparse/0 contains images\.bin and points3D\.bin, "
         "but not all three files with",
     ),
     "tables of two endings": (
@@ -242,13 +242,56 @@ BAD_SCENES: dict[str, tuple[Write, type[Fault], str]] = {
         r"points3D\.bin is truncated or damaged: its \d+ bytes do not contain the declared records",
     ),
     "an unknown camera model": (damaged("cameras.bin", poke(12, "<i", 99)), BadScene, r"cameras\.bin is truncated"),
-    "images.txt is prose": (damaged("images.txt", lambda data: b"a b c\n\n"), BadScene, "COLMAP cannot read"),
+    "images.txt is prose": (
+        damaged("images.txt", lambda data: b"a b c\n\n"),
+        BadScene,
+        r"images\.txt, line 1, is not an image with a pose: 'a b c'",
+    ),
+    "an image without a camera": (
+        damaged("images.txt", lambda data: b"1 1 0 0 0 0 0 0 7 v_1.png\n\n"),
+        BadScene,
+        r"images\.txt, line 1, names the camera 7, which cameras\.txt lacks",
+    ),
+    "an image without a rotation": (
+        damaged("images.txt", lambda data: b"1 0 0 0 0 0 0 0 1 v_1.png\n\n"),
+        BadScene,
+        r"images\.txt, line 1, has a quaternion of zeros",
+    ),
+    "an image without a rotation, in binary": (
+        damaged("images.bin", lambda data: data[:12] + bytes(32) + data[44:]),
+        BadScene,
+        r"images\.bin has a quaternion of zeros",
+    ),
+    "images.txt in UTF-16": (
+        damaged("images.txt", lambda data: data.decode().encode("utf-16")),
+        BadScene,
+        r"images\.txt is not UTF-8 text",
+    ),
+    "two images of one name": (
+        damaged("images.txt", lambda data: data.replace(b"v_2.png", b"v_1.png")),
+        BadScene,
+        r"images\.txt lists 'v_1\.png' twice, with different poses",
+    ),
+    "decimal commas": (
+        damaged("cameras.txt", lambda data: b"1 PINHOLE 40 30 35,0 35,0 20 15\n"),
+        BadScene,
+        r"cameras\.txt, line 1, is not a camera: '1 PINHOLE 40 30 35,0 35,0 20 15'",
+    ),
+    "a point that is not finite": (
+        damaged("points3D.txt", lambda data: b"# points\n1 nan 0 0 1 2 3 0.1\n"),
+        BadScene,
+        r"points3D\.txt, line 2, is not a point: '1 nan 0 0 1 2 3 0\.1'",
+    ),
     "an image name in no alphabet": (
         damaged("images.bin", lambda data: data.replace(b"v_1.png", b"v_\xff.png")),
         BadScene,
         r"images\.bin contains an image name that is not UTF-8",
     ),
-    "cameras.txt names no camera": (damaged("cameras.txt", lambda data: b""), BadScene, "COLMAP cannot read"),
+    "cameras.txt names no camera": (
+        damaged("cameras.txt", lambda data: b""),
+        BadScene,
+        r"images\.txt, line 5, names the camera 1, which cameras\.txt lacks",
+    ),
     "images.txt lists nothing": (
         damaged("images.txt", lambda data: b"# nothing\n"),
         BadScene,

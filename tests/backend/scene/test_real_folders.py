@@ -420,3 +420,27 @@ def test_an_alpha_channel_that_is_opaque_everywhere_is_none(tmp_path: Path) -> N
     for file in (tmp_path / "images").iterdir():
         Image.open(file).convert("RGBA").save(file)
     assert load_scene(tmp_path).warnings == ()
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_model_without_points_is_read(tmp_path: Path, text: bool) -> None:
+    ending = ".txt" if text else ".bin"
+    model = writing.write_colmap(tmp_path, text=text)
+    (model / f"points3D{ending}").unlink()
+    scene = load_scene(tmp_path)
+    assert (len(scene.views), len(scene.points), scene.matched) == (3, 0, False)
+    assert scene.warnings == (f"{model} has no points3D{ending}, so its sparse points are computed.",)
+
+
+@pytest.mark.parametrize(("lost", "left"), [("rigs", "frames"), ("frames", "rigs")])
+@pytest.mark.parametrize("text", [True, False])
+def test_rigs_without_frames_are_ignored(tmp_path: Path, lost: str, left: str, text: bool) -> None:
+    ending = ".txt" if text else ".bin"
+    model = writing.write_colmap(tmp_path, text=text)
+    whole = load_scene(tmp_path)
+    (model / f"{lost}{ending}").unlink()
+    scene = load_scene(tmp_path)
+    assert scene.warnings == (f"{model / left}{ending} was ignored, because rigs and frames belong together.",)
+    assert len(scene.points) == len(writing.POINTS)
+    for view, before in zip(scene.views, whole.views, strict=True):
+        np.testing.assert_array_equal(view.camera.viewmat, before.camera.viewmat)

@@ -228,7 +228,8 @@ def test_it_says_what_the_backend_finds_without_cameras(tmp_path, name):
     assert found.photographs == findings["views"]
     assert (found.masks, found.masks_from) == (findings["masks"], findings["masks_from"])
     assert found.poses_from == findings["poses_from"]
-    assert [from_inside(said, root) for said in found.warnings] == findings["warnings"]
+    # The backend also reads pixels, and names files that are not uploaded.
+    assert findings["warnings"][: len(found.warnings)] == [from_inside(said, root) for said in found.warnings]
     assert str(found.problem) == str(fault)
 
 
