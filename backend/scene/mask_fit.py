@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backend.scene.images import orientation
 from backend.scene.mask_files import fits, mask_size
 from backend.scene.mask_limits import Size
-from backend.scene.types import View
+from backend.scene.types import VOID, View
 from protocol.errors import BadMask
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -95,6 +95,34 @@ def _said(turned: Sequence[str], unknown: Sequence[str], turns: dict[str, int]) 
             "them again if they match the rotated photographs.",
         )
     return ()
+
+
+def stored_size(view: View) -> Size:
+    """Return the width and height of the photograph that the mask of a view was made from, stored or rotated."""
+    width, height = view.camera.width, view.camera.height
+    return (height, width) if view.mask_turn > 4 else (width, height)
+
+
+def fitted(ids: NDArray[np.int32], view: View, file: Path) -> NDArray[np.int32]:
+    """Return the ids of the mask of a view, (H, W), as they belong to its stored photograph.
+
+    They are rotated back, and the view's further ids of background and unknown pixels become 0 and
+    :data:`~backend.scene.types.VOID`.
+
+    Args:
+        ids: (H, W) or (W, H) int32, as in the file.
+        view: with ``mask_turn`` from :func:`fit_masks`.
+        file: for the error message.
+
+    Raises:
+        BadMask: if the mask does not fit the photograph.
+    """
+    ids = turned_back(ids, view.mask_turn)
+    check_fit(file, (ids.shape[1], ids.shape[0]), (view.camera.width, view.camera.height))
+    for listed, meaning in ((view.mask_ids.background, 0), (view.mask_ids.void, VOID)):
+        if listed:
+            ids = np.where(np.isin(ids, listed), meaning, ids)
+    return ids
 
 
 def turned_back(ids: NDArray[Scalar], turn: int) -> NDArray[Scalar]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from backend.scene.lens import undistort_mask
 from backend.scene.mask_files import load_ids, load_stack, may_overlap
-from backend.scene.mask_fit import check_fit, turned_back
+from backend.scene.mask_fit import fitted, stored_size
 from backend.scene.mask_limits import Size, check_layers
 from backend.scene.mask_scores import read_scores
 from backend.scene.types import VOID, View
@@ -66,15 +66,10 @@ def read_mask_set(view: View) -> MaskSet | None:
     """
     if view.mask_path is None:
         return None
-    photograph = width, height = view.camera.width, view.camera.height
-    expected = (height, width) if view.mask_turn > 4 else photograph
-    found = _stored(view.mask_path, view.mask_parts, expected)
+    found = _stored(view.mask_path, view.mask_parts, stored_size(view))
     layers = []
     for layer in found.layers:
-        ids = turned_back(layer, view.mask_turn)
-        check_fit(view.mask_path, (ids.shape[1], ids.shape[0]), photograph)
-        ids = np.where(np.isin(ids, view.mask_ids.background), 0, ids) if view.mask_ids.background else ids
-        ids = np.where(np.isin(ids, view.mask_ids.void), VOID, ids) if view.mask_ids.void else ids
+        ids = fitted(layer, view, view.mask_path)
         layers.append(ids if view.lens is None else undistort_mask(view.lens, ids))
     return replace(found, layers=np.stack(layers).astype(np.int32))
 

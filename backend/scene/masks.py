@@ -14,8 +14,8 @@ from backend.scene.capture import Capture
 from backend.scene.files import Names
 from backend.scene.lens import undistort_mask
 from backend.scene.mask_files import load_ids, load_parts
-from backend.scene.mask_fit import check_fit, turned_back
-from backend.scene.types import VOID, View
+from backend.scene.mask_fit import fitted, stored_size
+from backend.scene.types import View
 from backend.scene.unread import unread_masks
 from protocol.capture_names import (
     MASK_ENDINGS,
@@ -283,13 +283,6 @@ def stored_ids(view: View) -> NDArray[np.int32] | None:
     """As :func:`read_mask`, for the stored photograph with lens distortion."""
     if view.mask_path is None:
         return None
-    photograph = width, height = view.camera.width, view.camera.height
-    expected = (height, width) if view.mask_turn > 4 else photograph
-    ids = load_parts(view.mask_parts, expected) if view.mask_parts else load_ids(view.mask_path, expected)
-    ids = turned_back(ids, view.mask_turn)
-    check_fit(view.mask_path, (ids.shape[1], ids.shape[0]), photograph)
-    if view.mask_ids.background:
-        ids = np.where(np.isin(ids, view.mask_ids.background), 0, ids)
-    if view.mask_ids.void:
-        ids = np.where(np.isin(ids, view.mask_ids.void), VOID, ids)
-    return ids
+    size = stored_size(view)
+    ids = load_parts(view.mask_parts, size) if view.mask_parts else load_ids(view.mask_path, size)
+    return fitted(ids, view, view.mask_path)
