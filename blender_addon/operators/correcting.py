@@ -17,7 +17,7 @@ from ..client.selection import job_of
 from ..drawing import Draws
 from ..editing.corrected import Asked, apply_correction, check_conflicts, names_in
 from ..editing.parts import check_local, scene_of
-from .edit_targets import EditOperator, need_scene, need_targets
+from .edit_targets import EditOperator, has_scene, need_scene, need_targets
 from .reporting import Outcome, reporting
 from .versions import base_of, changed
 from .waiting import need_connection
@@ -71,10 +71,7 @@ class SPLATLIFT_OT_undo_correction(ShowsChanges, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if not session.scenes():
-            cls.poll_message_set("Import a result first")
-            return False
-        return True
+        return has_scene(cls)
 
     def invoke(self, context: Any, event: Any) -> Outcome:
         return confirm(self, context)

@@ -6,9 +6,8 @@ import bpy
 
 from protocol.result.names import BACKUP
 
-from .. import session
 from ..editing.saving import save_edits
-from .edit_targets import need_scene
+from .edit_targets import EDIT_MODES, has_scene, need_scene
 from .reporting import reporting
 
 
@@ -22,13 +21,12 @@ class SPLATLIFT_OT_save_edits(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if not session.scenes():
-            cls.poll_message_set("Import a result first")
-        elif context.mode not in ("OBJECT", "EDIT_MESH", "EDIT_POINTCLOUD"):
+        if not has_scene(cls):
+            return False
+        if context.mode not in EDIT_MODES:
             cls.poll_message_set("Edits can be saved in Object Mode and in Edit Mode")
-        else:
-            return True
-        return False
+            return False
+        return True
 
     @reporting
     def execute(self, context: Any) -> set[str]:

@@ -11,6 +11,8 @@ from ..editing.parts import scene_of
 from ..settings import chosen_object, shown_scene
 
 NOTHING = "Select an imported object in the view or in the list"
+EDIT_MODES = ("OBJECT", "EDIT_MESH", "EDIT_POINTCLOUD")
+"""Modes of Blender in which edits work."""
 
 
 def targets(context: Any) -> list[Any]:
@@ -65,11 +67,19 @@ def need_scene(context: Any) -> Any:
     return shown
 
 
-def can_edit(cls: Any, context: Any) -> bool:
-    """Whether objects can be edited now; sets the reason if not."""
+def has_scene(cls: Any) -> bool:
+    """Whether a result is imported; if not, sets the reason why an operator is disabled."""
     if not session.scenes():
         cls.poll_message_set("Import a result first")
-    elif context.mode not in ("OBJECT", "EDIT_MESH", "EDIT_POINTCLOUD"):
+        return False
+    return True
+
+
+def can_edit(cls: Any, context: Any) -> bool:
+    """Whether objects can be edited now; if not, sets the reason why an operator is disabled."""
+    if not has_scene(cls):
+        return False
+    if context.mode not in EDIT_MODES:
         cls.poll_message_set("Edits work in Object Mode and in Edit Mode")
     elif not (context.selected_objects or chosen_object(context)):
         cls.poll_message_set(NOTHING)

@@ -23,6 +23,7 @@ from .. import session
 from ..settings import chosen_object, shown_scene
 from ..splats.export import export_objects, formats_here
 from ..splats.export_mesh import ENDINGS, export_meshes
+from .edit_targets import has_scene
 from .reporting import reporting
 
 WHAT = (
@@ -50,10 +51,7 @@ class _Export(ExportHelper):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if not session.scenes():
-            cls.poll_message_set("Import a result first")  # pyright: ignore[reportAttributeAccessIssue]
-            return False
-        return True
+        return has_scene(cls)
 
     def invoke(self, context: Any, event: Any) -> Any:
         try:

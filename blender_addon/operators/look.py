@@ -19,6 +19,7 @@ from ..splats.display import see_through
 from ..splats.painting import show_colours
 from ..viewport.handler import drawing
 from . import importing
+from .edit_targets import has_scene
 from .reporting import Outcome, reporting
 
 
@@ -29,10 +30,7 @@ class OfScene:
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if shown_scene(context) is None:
-            cls.poll_message_set("Import a result first")  # pyright: ignore[reportAttributeAccessIssue]
-            return False
-        return True
+        return has_scene(cls)
 
 
 class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
