@@ -198,13 +198,13 @@ def check_here(wanted: Format) -> None:
 
 def table() -> str:
     """Return all formats as a table in Markdown, for the documents."""
-    rows = ["| format | files | keeps | labels | read too | needs |", "|---|---|---|---|---|---|"]
+    rows = ["| format | files | keeps | labels | can be read | needs |", "|---|---|---|---|---|---|"]
     for each in FORMATS:
         files = " ".join(f"`{ending}`" for ending in each.endings) or "a folder"
         title = f"`{each.name}`: {each.title}{', experimental' if each.experimental else ''}"
         lacks = "view-dependent colours" if each.kind == "gaussians" and not each.degree else each.lacks
         keeps = f"{each.keeps}; no {lacks}" if lacks else each.keeps
-        labels = "yes" if each.labels else "beside" if each.kind == "gaussians" else ""
+        labels = "yes" if each.labels else "separate file" if each.kind == "gaussians" else ""
         rows.append(
             f"| {title} | {files} | {keeps} | {labels} | {'yes' if each.reads else ''} | {', '.join(each.needs)} |"
         )
