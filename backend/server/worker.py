@@ -88,15 +88,23 @@ def work(folder: Path, token: str, segment: Segment) -> int:
     except Cancelled:
         return 1
     except Fault as fault:
-        # The client does not know the path of this folder: name files by their path in the client's folder.
-        scene = str(folder / worker_protocol.SCENE)
-        sentence, remedy = (
-            text.replace(f"{scene}/", "").replace(scene, "the capture") for text in (fault.sentence, fault.remedy)
-        )
+        scene = folder / worker_protocol.SCENE
+        sentence, remedy = (worded_for_client(text, scene) for text in (fault.sentence, fault.remedy))
         reporter.channel.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)), surely=True)
         return 1
     reporter.channel.say(Done(), surely=True)
     return 0
+
+
+def worded_for_client(text: str, scene: Path) -> str:
+    """Return a text with words for the folder of the scene, whose path the client does not know.
+
+    Files in it are named by their path in the client's folder.
+    """
+    text = text.replace(f"{scene}/", "")
+    if text.startswith(str(scene)):
+        text = text.replace(str(scene), "The capture", 1)
+    return text.replace(str(scene), "the capture")
 
 
 def _end_for_memory(channel: Channel, limit: int) -> None:

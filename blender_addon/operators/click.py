@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import bpy
 import numpy as np
@@ -38,6 +38,7 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
     bl_idname = "splatlift.select_by_click"
     bl_label = "Select by Click"
     is_running = False
+    overlay: ClassVar[Overlay | None] = None
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -59,7 +60,7 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
             return {"CANCELLED"}
         finally:
             context.window.cursor_set("DEFAULT")
-        self._overlay = Overlay(self._clicks)
+        SPLATLIFT_OT_select_by_click.overlay = Overlay(self._clicks)
         SPLATLIFT_OT_select_by_click.is_running = True
         _say(context, HINT)
         context.window.cursor_modal_set("CROSSHAIR")
@@ -81,10 +82,7 @@ class SPLATLIFT_OT_select_by_click(bpy.types.Operator):
 
     def cancel(self, context: Any) -> None:
         """End the tool. Blender also calls this when it closes the window or loads another file."""
-        SPLATLIFT_OT_select_by_click.is_running = False
-        self._overlay.remove()
-        _say(context, None)
-        context.window.cursor_modal_restore()
+        _end(context)
 
 
 def click(context: Any, clicks: Clicks, under: Under, mode: Mode) -> str:
@@ -131,10 +129,29 @@ def view_under(screen: Any, x: int, y: int) -> Under | None:
     return None
 
 
+def _end(context: Any) -> None:
+    """Undo what the running tool shows."""
+    tool = SPLATLIFT_OT_select_by_click
+    tool.is_running = False
+    if tool.overlay is not None:
+        tool.overlay.remove()
+        tool.overlay = None
+    if context.window is not None:  # as when Blender exits
+        _say(context, None)
+        context.window.cursor_modal_restore()
+
+
 def _say(context: Any, text: str | None) -> None:
     context.workspace.status_text_set(text)
 
 
 CLASSES = (SPLATLIFT_OT_select_by_click,)
 
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+register, _unregister = bpy.utils.register_classes_factory(CLASSES)
+
+
+def unregister() -> None:
+    """End a running tool as well: Blender drops its handler without calling ``cancel``."""
+    if SPLATLIFT_OT_select_by_click.is_running:
+        _end(bpy.context)
+    _unregister()

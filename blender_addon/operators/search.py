@@ -18,7 +18,7 @@ from ..editing.columns import read_column
 from ..editing.corrected import names_in
 from ..editing.modes import outside_edit_mode
 from ..editing.parts import parts_of, pieces_of
-from ..settings import settings
+from ..settings import choose_in_list, settings
 from .edit_objects import show_only
 from .edit_targets import need_scene
 from .reporting import reporting
@@ -72,6 +72,8 @@ def _shown(scene: Any, word: str, answer: TextSelection) -> list[str]:
     if not found:
         return [f"The objects that match {word!r} are no longer in this scene"]
     is_selected = show_only(bpy.context, found)
+    if is_selected:
+        choose_in_list(bpy.context, found[0])
     where = "rendered images" if answer.rendered else "photographs"
     lines = [f"{len(found)} {'objects' if len(found) != 1 else 'object'} for {word!r}, in {answer.views} {where}"]
     lines += [_scored(match, names) for match in answer.best[:LISTED]]

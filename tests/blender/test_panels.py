@@ -450,6 +450,13 @@ def test_no_line_is_wider_than_the_panel():
         assert all(len(line) <= widest for line in layout.drawn)
 
 
+def test_commands_in_a_text_are_broken_between_words_only() -> None:
+    layout, narrow = Layout(), SimpleNamespace(preferences=bpy.context.preferences, region=SimpleNamespace(width=260))
+    panels.draw_text(layout, narrow, "Run backend masks SCENE --model facebook/sam2.1-hiera-small there once.", "INFO")
+    assert "facebook/sam2.1-hiera-small" in " ".join(layout.drawn).split()
+    assert "--model" in " ".join(layout.drawn).split()
+
+
 def test_from_connect_to_export_in_background_mode(stage, capture, result, monkeypatch, tmp_path):  # noqa: F811
     stage.connection._clock = time.monotonic
     monkeypatch.setattr(connect, "address", lambda: stage.server.address)

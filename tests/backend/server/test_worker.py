@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backend.server import worker_process, worker_protocol
+from backend.server.worker import worded_for_client
 from backend.server.worker_protocol import Assignment, Done, Failed, Step, Stopping
 from protocol.job_request import JobRequest
 from protocol.manifest import digest_of, pack_manifest
@@ -168,6 +169,14 @@ def test_what_is_no_line_is_none(line):
 def test_text_is_clipped_to_one_printable_line():
     assert worker_protocol.clip("a\nb\x1b[0m", 20) == "a b [0m"
     assert worker_protocol.clip("x" * 30, 10) == "x" * 9 + "…"
+
+
+def test_the_folder_of_the_scene_is_named_in_words() -> None:
+    scene = Path("/jobs/1/scene")
+    assert worded_for_client("/jobs/1/scene holds 3 photographs.", scene) == "The capture holds 3 photographs."
+    assert worded_for_client("Look at /jobs/1/scene/images/a.png of /jobs/1/scene.", scene) == (
+        "Look at images/a.png of the capture."
+    )
 
 
 def test_a_damaged_scene_is_removed_and_said(served, connect, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import session  # noqa: E402
+from blender_addon.operators import click as click_module  # noqa: E402
 from blender_addon.operators.click import (  # noqa: E402
     SPLATLIFT_OT_select_by_click,
     Under,
@@ -175,7 +176,7 @@ def test_the_tool_runs_once_and_leaves_nothing_behind(running: Running) -> None:
     tool = SPLATLIFT_OT_select_by_click
     assert tool.poll(bpy.context)
     removed: list[None] = []
-    running._overlay = SimpleNamespace(remove=lambda: removed.append(None))
+    tool.overlay = SimpleNamespace(remove=lambda: removed.append(None))  # pyright: ignore[reportAttributeAccessIssue]
     tool.is_running = True
     assert not bpy.ops.splatlift.select_by_click.poll()
 
@@ -183,6 +184,14 @@ def test_the_tool_runs_once_and_leaves_nothing_behind(running: Running) -> None:
     assert bpy.ops.splatlift.select_by_click.poll()
     assert removed == [None]
     assert running.said == [None]
+
+    # Blender drops the handler of a tool that is unregistered without calling it.
+    tool.overlay = SimpleNamespace(remove=lambda: removed.append(None))  # pyright: ignore[reportAttributeAccessIssue]
+    tool.is_running = True
+    click_module.unregister()
+    click_module.register()
+    assert bpy.ops.splatlift.select_by_click.poll()
+    assert removed == [None, None]
 
 
 def test_the_panel_has_the_button() -> None:

@@ -13,6 +13,7 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon.operators import waiting  # noqa: E402
 from blender_addon.operators.search import search  # noqa: E402
+from blender_addon.settings import chosen_object  # noqa: E402
 from blender_addon.timer import timer  # noqa: E402
 from protocol.errors import Unavailable  # noqa: E402
 from protocol.messages import Match, Matches, SelectText, Working  # noqa: E402
@@ -67,6 +68,7 @@ def test_a_text_selects_its_objects(stage: Stage) -> None:
     look_for(stage, " Green  plant")
     assert selected() == ["plant"]
     assert bpy.context.view_layer.objects.active.name == "plant"
+    assert chosen_object(bpy.context).name == "plant"
     assert search.lines == [
         "1 object for 'green plant', in 5 rendered images",
         "plant, score 0.90, in 3 of 4 views",
