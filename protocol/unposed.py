@@ -95,7 +95,7 @@ class Unposed:
         if self.rivals:
             return BadMask(
                 f"Several files match one photograph as its mask: {first_of(self.rivals)}.",
-                "Keep one of them per photograph.",
+                "Keep one of them per photograph, or number those of one instance each: a_0.png, a_1.png.",
             )
         if self.video is None and len(self.photographs) < FEWEST:
             return too_few(self.root, len(self.photographs), "photographs")

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.mask_files import assumption
+from backend.scene.mask_sets import has_mask_set, read_mask_set
 from backend.scene.masks import stored_ids
 from backend.scene.split import evenly_spread
+from backend.scene.thin import is_thin, thin_ids
 from backend.scene.types import View
 
 LOOKED_AT = 5
@@ -21,10 +23,10 @@ MOST = 0.5
 """Share of the views, and of a view's rim, that makes an id suspicious."""
 IGNORED = 255
 """The id that VOC and derived data sets draw around objects for unlabelled pixels."""
-THIN = 0.2
-"""Largest share of an outline id's pixels that are away from its edge."""
-AWAY = 2
-"""Distance from an edge in pixels from which a pixel counts as away from it."""
+WINDOW = 512
+"""Largest height and width of the middle part of a map in which ids are searched that are thin lines."""
+MANY_IDS = 16
+"""Number of ids from which a view with mostly thin ones is suspicious."""
 
 
 def check_masks(views: Sequence[View]) -> tuple[str, ...]:
@@ -36,7 +38,11 @@ def check_masks(views: Sequence[View]) -> tuple[str, ...]:
     masked = [view for view in views if view.mask_path is not None and _bytes(view) <= MOST_BYTES]
     chosen = evenly_spread(masked, LOOKED_AT)
     maps = [ids for view in chosen if (ids := stored_ids(view)) is not None]
-    return (*_of_pixels(chosen), *_of_void(chosen, maps), *(_of_rims(maps) or _of_outlines(maps) or _of_nothing(maps)))
+    for view in chosen:
+        if has_mask_set(view):
+            read_mask_set(view)  # its scores are only read here
+    said = _of_rims(maps) or _of_outlines(maps) or _of_slivers(chosen, maps) or _of_nothing(maps)
+    return (*_of_pixels(chosen), *_of_void(chosen, maps), *said)
 
 
 def _bytes(view: View) -> int:
@@ -64,7 +70,7 @@ def _of_nothing(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
 
 
 def _of_rims(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
-    """Warn if one id has most of the rim in most views and no pixel there is background."""
+    """Warn if one id has most of the rim in most views, and the views have no background or no other id."""
     holders = Counter(holder for ids in maps if (holder := _rim_holder(ids)) is not None)
     if not holders:
         return ()
@@ -81,12 +87,16 @@ def _rim_holder(ids: NDArray[np.int32]) -> int | None:
     rim = np.concatenate([ids[0], ids[-1], ids[1:-1, 0], ids[1:-1, -1]])
     present, counts = np.unique(rim, return_counts=True)
     most = int(counts.argmax())
-    return int(present[most]) if counts[most] > MOST * len(rim) and present[most] > 0 and 0 not in ids else None
+    if counts[most] <= MOST * len(rim) or present[most] <= 0:
+        return None
+    # With one id, 0 may be the object: masks are inverted in some programs.
+    is_covered = 0 not in ids or ((ids == 0) | (ids == present[most])).all()
+    return int(present[most]) if is_covered else None
 
 
 def _of_outlines(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
     """Warn if id 255 forms thin lines in most views."""
-    count = sum(_is_outline(ids == IGNORED) for ids in maps)
+    count = sum(is_thin(ids == IGNORED) for ids in maps)
     if len(maps) < 2 or count <= MOST * len(maps):
         return ()
     return (
@@ -95,13 +105,14 @@ def _of_outlines(maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
     )
 
 
-def _is_outline(drawn: NDArray[np.bool_]) -> bool:
-    total = np.count_nonzero(drawn)
-    if not total or min(drawn.shape) <= 2 * AWAY:
-        return False
-    inner = drawn
-    for axis in (0, 1):
-        length = inner.shape[axis]
-        shifts = [np.take(inner, range(i, length - 2 * AWAY + i), axis) for i in range(2 * AWAY + 1)]
-        inner = np.logical_and.reduce(shifts)
-    return np.count_nonzero(inner) <= THIN * total
+def _of_slivers(views: Sequence[View], maps: Sequence[NDArray[np.int32]]) -> tuple[str, ...]:
+    """Warn if most ids of a view are thin lines, as soft edges of colours or interpolated ids are."""
+    for view, ids in zip(views, maps, strict=True):
+        top, left = ((side - WINDOW) // 2 if side > WINDOW else 0 for side in ids.shape)
+        count, thin = thin_ids(ids[top : top + WINDOW, left : left + WINDOW])
+        if count >= MANY_IDS and thin > MOST * count:
+            return (
+                f"{thin} of the {count} ids in {view.mask_path} form thin lines only, as at soft edges or after "
+                "scaling with interpolation. Save masks without anti-aliasing, and scale them with nearest neighbour.",
+            )
+    return ()

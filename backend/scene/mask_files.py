@@ -31,6 +31,7 @@ from PIL import Image, ImageSequence
 from backend.scene import images
 from backend.scene.mask_limits import Size
 from backend.scene.rle import Filled, paint, read_rle, read_scored_rle, rle_size
+from backend.scene.thin import has_soft_edges
 from backend.scene.types import VOID
 from protocol.broken_arrays import BROKEN_ARRAY
 from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
@@ -41,6 +42,8 @@ FORMATS = ["PNG", "TIFF", "WEBP", "BMP", "JPEG"]
 ARRAY_NAMES = ("masks", "mask", "instance", "instances", "indices", "ids", "segmentation", "labels")
 SCORE_NAMES = ("scores", "score", "predicted_iou", "predicted_ious")
 """Names of arrays next to the stack with a score for each mask."""
+LEAST_SIDE = 16
+"""Least height and width by which an array without a known name is a mask."""
 MAX_VALUES = 1 << 33
 """Most values in one file, because a small compressed file may claim any number."""
 MOST_COLOURS = 1000
@@ -79,7 +82,7 @@ def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
     with _explained(file):
         ending = file.suffix.lower()
         if ending == RLE_ENDING:
-            return rle_size(file)
+            return rle_size(file, photograph)
         if ending not in ARRAY_ENDINGS:
             with Image.open(file, formats=FORMATS) as image:
                 return image.size
@@ -211,8 +214,13 @@ def assumption(file: Path) -> str | None:
         with Image.open(file, formats=FORMATS) as image:
             if _is_lossy(image, file):
                 return "black and white with lossy compression; white was treated as one instance"
-            if image.mode in ("LA", "RGB", "RGBA") and _page(image, file).dtype != np.uint8:
+            if _alpha_mask(image) is not None:
+                return "cut out by transparency; opaque pixels were treated as one instance"
+            page = _page(image, file)
+            if image.mode in ("LA", "RGB", "RGBA") and page.dtype != np.uint8:
                 return "in colour; each colour was treated as an instance, black as background"
+            if image.mode in ("L", "LA", "RGB", "RGBA") and has_soft_edges(np.asarray(image.convert("L"))):
+                return "black and white with soft edges; bright pixels were treated as one instance"
     return None
 
 
@@ -245,7 +253,9 @@ def _read_picture(file: Path) -> NDArray:
 
 def _page(image: Image.Image, file: Path) -> NDArray:
     deep = ";16" in str(getattr(image, "tile", ""))
-    if image.mode in ("1", "L") or image.mode.startswith("I"):
+    if image.mode == "L":
+        return _hardened(np.asarray(image))
+    if image.mode == "1" or image.mode.startswith("I"):
         return np.asarray(image)
     if image.mode == "P":
         return _indices(image)
@@ -256,9 +266,45 @@ def _page(image: Image.Image, file: Path) -> NDArray:
             f"The mask {file} holds {'16-bit ' if deep else ''}{image.mode} colours, which are not instance ids.",
             "Save it as 8-bit or 16-bit greyscale, or with a palette.",
         )
+    alpha = _alpha_mask(image)
+    if alpha is not None:
+        return alpha.astype(np.uint8)
     pixels = np.array(image.convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0
     return _colour_ids(pixels[..., :3], file)
+
+
+def _hardened(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a grey page unchanged, or the bright pixels as one instance if it is black and white with soft edges."""
+    return (grey >= 128).astype(np.uint8) if has_soft_edges(grey) else grey
+
+
+def _alpha_mask(image: Image.Image) -> NDArray[np.bool_] | None:
+    """Return the opaque pixels of a cut-out photograph or of a black silhouette; None for other images."""
+    if image.mode not in ("LA", "RGBA") or ";16" in str(getattr(image, "tile", "")):
+        return None
+    pixels = np.asarray(image.convert("RGBA"))
+    opaque = pixels[..., 3] >= 128
+    if opaque.all() or not opaque.any():
+        return None
+    shown = pixels[opaque][:, :3]
+    is_mask = shown.any() and _count_colours(_packed(shown)) <= _most_colours(opaque.size)
+    return None if is_mask else opaque
+
+
+def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return the three bytes of each colour (..., 3) as one number."""
+    return pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+
+
+def _count_colours(packed: NDArray[np.int32]) -> int:
+    there = np.zeros(1 << 24, bool)
+    there[packed] = True
+    return int(np.count_nonzero(there))
+
+
+def _most_colours(pixels: int) -> int:
+    return max(PIXELS_A_COLOUR, min(MOST_COLOURS, pixels // PIXELS_A_COLOUR))
 
 
 def _indices(image: Image.Image) -> NDArray[np.uint8]:
@@ -277,12 +323,10 @@ def _indices(image: Image.Image) -> NDArray[np.uint8]:
 def _colour_ids(pixels: NDArray[np.uint8], file: Path) -> NDArray:
     """Return the channel if all are equal; else the three bytes of each colour of (H, W, 3) as one number."""
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
-        return pixels[..., 0]
-    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    there = np.zeros(1 << 24, bool)
-    there[packed] = True
-    count = int(np.count_nonzero(there))
-    if count > max(PIXELS_A_COLOUR, min(MOST_COLOURS, packed.size // PIXELS_A_COLOUR)):
+        return _hardened(pixels[..., 0])
+    packed = _packed(pixels)
+    count = _count_colours(packed)
+    if count > _most_colours(packed.size):
         raise BadMask(
             f"The mask {file} holds {count} colours, like a photograph; a mask has one colour per instance.",
             "Save instance ids as 8-bit or 16-bit greyscale without anti-aliasing.",
@@ -359,17 +403,30 @@ def _array_stream(file: Path) -> Iterator[tuple[BinaryIO, int]]:
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         named = [f"{name}.npy" for name in ARRAY_NAMES if f"{name}.npy" in names]
+        if not named and len(names) > 1:
+            like_masks = [name for name in names if name.endswith(".npy") and _may_be_mask(archive, name)]
+            named = like_masks if len(like_masks) == 1 else []
         if not named and len(names) != 1:
             raise BadMask(
                 f"The mask {file} holds {len(names)} arrays ({', '.join(names[:5])}); no array is named "
                 f"{', '.join(ARRAY_NAMES)}.",
-                "Save one array per file.",
+                "Save the masks as one array named masks, such as numpy.stack(masks).",
             )
         entry = archive.getinfo((named or names)[0])
         if (wrong := too_much(entry.compress_size, entry.file_size)) is not None:
             raise BadMask(f"The mask {file} {wrong}.", "Save it with numpy.savez_compressed.")
         with archive.open(entry) as stream:
             yield stream, entry.file_size  # pyright: ignore[reportReturnType]
+
+
+def _may_be_mask(archive: zipfile.ZipFile, name: str) -> bool:
+    """Whether an array has the shape of an id map or a stack, which boxes, points and scores have not."""
+    with archive.open(name) as stream:
+        major = np.lib.format.read_magic(stream)[0]
+        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    axes = _squeezed(shape)
+    return dtype.kind in "biuf" and len(axes) in (2, 3) and sorted(axes)[-2] >= LEAST_SIDE
 
 
 def _array_plan(stream: BinaryIO, length: int, file: Path, photograph: Size | None) -> _Plan:
@@ -473,14 +530,14 @@ def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
             major = np.lib.format.read_magic(stream)[0]
             read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(stream)
-        if shape != (count,) or dtype.kind not in "iuf":
+        if shape not in ((count,), (count, 1)) or dtype.kind not in "iuf":
             raise BadMask(
                 f"The mask {file} holds {count} masks, and {names[0].removesuffix('.npy')} of shape {shape} and type "
                 f"{dtype}.",
                 "Write one number for each mask.",
             )
         with archive.open(names[0]) as stream:
-            scores = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)
+            scores = np.lib.format.read_array(stream, allow_pickle=False).reshape(-1).astype(np.float32)
     if not np.isfinite(scores).all():
         raise BadMask(f"The mask {file} contains scores that are not finite.", "Write one number for each mask.")
     return scores

@@ -212,7 +212,7 @@ def _settled(
         raise BadMask(
             f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}; this "
             f"affects {len(match.conflicts)} of {len(capture.shots)} photographs.",
-            "Keep one of them per photograph.",
+            "Keep one of them per photograph, or number those of one instance each: a_0.png, a_1.png.",
         )
     if match.by_number:
         photograph, mask = capture.shots[0].file, folder / match.masks[0][0]

@@ -37,7 +37,7 @@ def read_panoptic_lifting(names: Names, place: Path) -> Capture:
     """Return the capture of ``place / "color"``; the frames that ``splits.json`` lists under "test" are held out.
 
     Poses are camera-to-world with OpenCV axes, as in ScanNet. The intrinsic matrix is in pixels of the photographs. A
-    frame without a pose file is skipped, which is how ScanNet's lost frames are marked.
+    frame without a pose file, or with one of infinite values as ScanNet marks lost frames, is skipped.
 
     Raises:
         NoPhotographs: if there is no photograph with a pose.
@@ -56,17 +56,22 @@ def read_panoptic_lifting(names: Names, place: Path) -> Capture:
     K = _matrix(place / INTRINSIC)
     listing = place / SPLITS
     tested = set(read_json(listing, Splits).test) if is_file_inside(listing, names.root) else set()
+    posed = [file for file in posed if np.isfinite(_matrix(_pose_of(place, file))).any()] or posed
     shots = [_shot(place, file, K, file.stem in tested) for file in posed]
     absent = tuple(file.name for file in photographs if file not in posed)
     said = _left_out(len(absent), len(photographs), folder)
     return Capture(shots, place / INTRINSIC, mask_folders=MASK_FOLDERS_OF_SCANS, absent=absent, warnings=said)
 
 
+def _pose_of(place: Path, photograph: Path) -> Path:
+    return place / POSES / f"{photograph.stem}.txt"
+
+
 def _shot(place: Path, file: Path, K: NDArray[np.float64], held_out: bool) -> Shot:
     width, height = image_size(file)
     pinhole = [K[0, 0], K[1, 1], K[0, 2], K[1, 2]]
     calibration = calibrate("PINHOLE", pinhole, width, height, f"{place / INTRINSIC}")
-    pose = place / POSES / f"{file.stem}.txt"
+    pose = _pose_of(place, file)
     viewmat = np.linalg.inv(rigid(_matrix(pose), f"The pose {pose}"))
     return Shot(file.name, file, camera_for(file, viewmat, calibration), held_out=held_out)
 

@@ -1,4 +1,4 @@
-"""Masks as run lengths in JSON, in the format of COCO's tools and SAM's ``amg.py --convert-to-rle``.
+"""Masks as run lengths in JSON, in the format of COCO's tools and SAM's ``amg.py --convert-to-rle``; also polygons.
 
 A mask is ``{"size": [height, width], "counts": ...}``: lengths of alternating runs outside and inside, in column order.
 In a string each count is packed into characters of six bits: five bits of the number, lowest first, and one that says
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.scene.mask_limits import Size, check_pixels
+from backend.scene.polygons import declared_size, fill, is_polygons, labelme_items
 from protocol.errors import BadMask
 
 MAX_BYTES = 1 << 28
@@ -28,7 +29,10 @@ MAX_DECODED = 1 << 35
 LARGEST_SCORE = 1e6
 _HEAD = 1 << 16
 _SIZE = re.compile(rb'"size"\s*:\s*\[\s*(\d{1,9})\s*,\s*(\d{1,9})\s*\]')
-FORM = 'It must contain a list of {"segmentation": {"size": [height, width], "counts": [...]}}.'
+FORM = (
+    'It must contain a list of {"segmentation": {"size": [height, width], "counts": [...]}}, COCO annotations of one '
+    "photograph, or the shapes of LabelMe."
+)
 
 
 class _Runs(msgspec.Struct):
@@ -74,8 +78,10 @@ class Filled(Sequence[NDArray[np.bool_]]):
         return self._masks[i].filled()
 
 
-def rle_size(file: Path) -> tuple[int, int] | None:
+def rle_size(file: Path, photograph: Size | None = None) -> tuple[int, int] | None:
     """Return width and height of the first mask, from the beginning of the file; None if it contains no mask.
+
+    Args: as :func:`read_rle`.
 
     Raises:
         BadMask: if the file does not have this format.
@@ -84,7 +90,7 @@ def rle_size(file: Path) -> tuple[int, int] | None:
         match = _SIZE.search(stream.read(_HEAD))
     if match:
         return int(match[2]), int(match[1])
-    masks = read_rle(file)
+    masks = read_rle(file, photograph)
     return (masks[0].width, masks[0].height) if masks else None
 
 
@@ -99,7 +105,8 @@ def read_rle(file: Path, photograph: Size | None = None) -> list[Instance]:
         BadMask: if the file does not have this format, counts do not sum up to the size of their mask, or the masks
             have too many pixels.
     """
-    return _instances(_items(_content(file), file), file, photograph)
+    content = _content(file)
+    return _instances(_items(content, file), file, photograph, declared_size(content))
 
 
 def read_scored_rle(file: Path, photograph: Size | None = None) -> tuple[list[Instance], NDArray[np.float32] | None]:
@@ -110,7 +117,8 @@ def read_scored_rle(file: Path, photograph: Size | None = None) -> tuple[list[In
     Raises:
         BadMask: also if only some masks have a score, or a score is not a finite number.
     """
-    items = _items(_content(file), file)
+    content = _content(file)
+    items = _items(content, file)
     scores = [_score(item, file) for item in items]
     known = [score for score in scores if score is not None]
     if known and len(known) < len(scores):
@@ -118,7 +126,8 @@ def read_scored_rle(file: Path, photograph: Size | None = None) -> tuple[list[In
             f"The mask {file} holds {len(scores)} masks, but only {len(known)} have a score.",
             "Give every mask a score, or remove all scores.",
         )
-    return _instances(items, file, photograph), np.array(known, np.float32) if known else None
+    masks = _instances(items, file, photograph, declared_size(content))
+    return masks, np.array(known, np.float32) if known else None
 
 
 def _content(file: Path) -> Any:
@@ -130,8 +139,10 @@ def _content(file: Path) -> Any:
         raise BadMask(f"The mask {file} cannot be read as JSON: {error}.") from error
 
 
-def _instances(items: list[Any], file: Path, photograph: Size | None) -> list[Instance]:
-    masks = [_instance(_runs(item), file, photograph) for item in items]
+def _instances(items: list[Any], file: Path, photograph: Size | None, declared: Size | None) -> list[Instance]:
+    """Return the masks; polygons have the ``declared`` size of the photograph, else its true one."""
+    size = declared or photograph
+    masks = [_instance(_runs(item), file, photograph, size) for item in items]
     if len(masks) * max((mask.height * mask.width for mask in masks), default=0) > MAX_DECODED:
         raise BadMask(
             f"The mask {file} holds {len(masks)} masks of {masks[0].width} x {masks[0].height} pixels, which are too "
@@ -177,8 +188,15 @@ def pack_counts(counts: NDArray[np.int64]) -> str:
 
 def _items(content: Any, file: Path) -> list[Any]:
     """Return the masks in a list, a single mask, or the annotations of a COCO file."""
+    if isinstance(content, dict) and "shapes" in content:
+        return labelme_items(content["shapes"], file)
     if isinstance(content, dict):
-        content = next((content[name] for name in ("annotations", "masks") if name in content), [content])
+        by_name = list(content.values())
+        known = next((content[name] for name in ("annotations", "masks") if name in content), None)
+        is_by_id = bool(by_name) and all(
+            isinstance(each, dict) and {"size", "counts"} <= each.keys() for each in by_name
+        )
+        content = known if known is not None else by_name if is_by_id else [content]
     if not isinstance(content, list):
         raise _no_runs(file)
     pictures = {str(item["image_id"]) for item in content if isinstance(item, dict) and "image_id" in item}
@@ -195,13 +213,20 @@ def _score(item: Any, file: Path) -> float | None:
     if not isinstance(item, dict):
         return None
     names = ("score",) if "score" in item else ("predicted_iou", "stability_score")
-    values = [item[name] for name in names if item.get(name) is not None]
+    given = [item[name] for name in names if item.get(name) is not None]
+    # Programs that segment boxes write a list with the score of one mask.
+    values: list[Any] = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in given]
     if not all(type(value) in (int, float) and abs(value) <= LARGEST_SCORE for value in values):
         raise BadMask(f"The mask {file} contains a score that is not finite.", "Give each mask a number.")
     return math.prod(values) if values else None
 
 
-def _instance(item: Any, file: Path, photograph: Size | None) -> Instance:
+def _instance(item: Any, file: Path, photograph: Size | None, size: Size | None) -> Instance:
+    if is_polygons(item):
+        if size is None:
+            raise _no_runs(file)
+        check_pixels(file, size, photograph)
+        return Instance(size[1], size[0], runs_of(fill(item, size, file)))
     try:
         runs = msgspec.convert(item, _Runs)
     except msgspec.ValidationError as error:
@@ -221,7 +246,7 @@ def _instance(item: Any, file: Path, photograph: Size | None) -> Instance:
 
 
 def _no_runs(file: Path) -> BadMask:
-    return BadMask(f"The mask {file} contains no run-length encoded masks.", FORM)
+    return BadMask(f"The mask {file} contains no run lengths or polygons.", FORM)
 
 
 def unpack_counts(text: str) -> list[int] | None:

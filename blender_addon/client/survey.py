@@ -179,7 +179,7 @@ def _problem(folder: Path, layout: str | None, part: bool, photographs: bool, ri
     if rivals:
         return BadMask(
             f"Several files match one photograph as its mask: {', '.join(rivals[:3])}.",
-            "Keep one of them per photograph.",
+            "Keep one of them per photograph, or number those of one instance each: a_0.png, a_1.png.",
         )
     return None
 

@@ -133,7 +133,7 @@ def test_scores_beside_a_stack(tmp_path: Path):
     assert np.allclose(found.scores, [0.1, 0.2, 0.3, 0.4])
 
 
-@pytest.mark.parametrize("scores", [np.zeros(3), np.array(["a"] * 4), np.array([0, 1, np.nan, 1]), np.zeros((4, 1))])
+@pytest.mark.parametrize("scores", [np.zeros(3), np.array(["a"] * 4), np.array([0, 1, np.nan, 1]), np.zeros((4, 2))])
 def test_bad_scores_beside_a_stack(tmp_path: Path, scores: np.ndarray):
     np.savez(tmp_path / "a.npz", masks=NESTED, scores=scores)
     with pytest.raises(BadMask, match="scores"):

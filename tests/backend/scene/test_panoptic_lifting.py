@@ -63,7 +63,10 @@ def no_poses(root: Path) -> None:
 
 BAD_PANOPTIC_LIFTING = {
     "no pose at all": (no_poses, "None of the 3 photographs"),
-    "a lost pose": (pose(lambda m: m.fill(-np.inf)), r"pose/0\.txt contains a value that is not finite"),
+    "a pose that is partly infinite": (
+        pose(lambda m: m[3].fill(-np.inf)),
+        r"pose/0\.txt contains a value that is not finite",
+    ),
     "a mirrored pose": (pose(lambda m: m.__imul__([-1.0, 1.0, 1.0, 1.0])), r"0\.txt is not a rotation"),
     "a pose of twelve numbers": (write("pose/0.txt", "1 0 0 0\n" * 3), "contains 12 numbers"),
     "a pose in words": (write("pose/0.txt", "up and away"), r"0\.txt cannot be read"),
@@ -82,3 +85,11 @@ def test_bad_scenes_of_panoptic_lifting(tmp_path, case):
     spoil(tmp_path)
     with pytest.raises(BadScene, match=says):
         load_scene(tmp_path)
+
+
+def test_frames_that_scannet_lost_are_skipped(tmp_path):
+    write_panoptic_lifting(tmp_path)
+    np.savetxt(tmp_path / "pose/1.txt", np.full((4, 4), -np.inf))
+    scene = load_scene(tmp_path)
+    assert [view.name for view in scene.views] == ["0", "2"]
+    assert scene.warnings == (f"1 of 3 photographs of {tmp_path}/color have no pose and were skipped.",)

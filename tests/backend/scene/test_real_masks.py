@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from backend.scene import Scene, load_scene, read_mask
-from backend.scene.mask_files import fits, load_ids, mask_size
+from backend.scene.mask_files import assumption, fits, load_ids, mask_size
 from backend.scene.mask_fit import turned_back
 from backend.scene.types import VOID, MaskIds
 from protocol.capture_names import MASK_ENDINGS
@@ -474,8 +474,8 @@ BAD_PIXELS: dict[str, tuple[str, NDArray | Image.Image | bytes, str]] = {
     "what SAM returns": (".npy", np.array([{"segmentation": FIRST}], object), "holds object values"),
     "four axes": (".npy", np.zeros((2, 2, HEIGHT, WIDTH), bool), r"holds bool of shape \(2, 2, 30, 40\)"),
     "a map on its side": (".npy", IDS.T.copy(), "is 30 x 40 pixels, but its photograph has 40 x 30"),
-    "no run lengths": (".json", b'{"label": "mug"}', "contains no run-length encoded masks"),
-    "polygons": (".json", b'[{"segmentation": [[1, 2, 3, 4]]}]', "contains no run-length encoded masks"),
+    "no run lengths": (".json", b'{"label": "mug"}', "contains no run lengths or polygons"),
+    "polygons": (".json", b'[{"segmentation": [[1, 2, 3, 4]]}]', "contains a polygon without three corners"),
     "run lengths of another sum": (
         ".json",
         b'[{"segmentation": {"size": [30, 40], "counts": [100, 50]}}]',
@@ -675,3 +675,58 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     (said,) = load_scene(tmp_path).warnings
     assert "m\\udcff.png" in said
     said.encode()
+
+
+def soft(mask: NDArray) -> Image.Image:
+    return Image.fromarray(mask.astype(np.uint8) * 255).resize(
+        (4 * writing.WIDTH, 4 * writing.HEIGHT), Image.Resampling.BICUBIC
+    )
+
+
+def test_soft_edges_are_no_ids(tmp_path):
+    for name, picture in (
+        ("a.png", soft(FIRST)),
+        ("b.png", soft(FIRST).convert("RGB")),
+        ("c.png", soft(FIRST).convert("RGBA")),
+    ):
+        picture.save(tmp_path / name)
+        ids = load_ids(tmp_path / name)
+        assert set(np.unique(ids)) == {0, 1}
+        assert (ids[::4, ::4] == FIRST).mean() > 0.98
+        assert "soft edges" in (assumption(tmp_path / name) or "")
+    rows = np.r_[np.arange(29) * 8, 255].astype(np.uint8)
+    writing.write_mask(tmp_path / "d.png", np.repeat(rows[:, None], 40, 1))
+    assert len(np.unique(load_ids(tmp_path / "d.png"))) == 30
+
+
+def test_a_cut_out_photograph_is_a_mask(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (writing.HEIGHT, writing.WIDTH, 4), np.uint8)
+    noise[..., 3] = FIRST * 255
+    black = noise * [0, 0, 0, 1]
+    for name, pixels in (("a.png", noise), ("b.png", black)):
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / name)
+        np.testing.assert_array_equal(load_ids(tmp_path / name), FIRST)
+        assert "cut out by transparency" in (assumption(tmp_path / name) or "")
+    noise[..., 3] = 255
+    Image.fromarray(noise).save(tmp_path / "c.png")
+    with pytest.raises(BadMask, match="colours, like a photograph"):
+        load_ids(tmp_path / "c.png")
+
+
+def test_ids_of_interpolated_masks_are_a_warning(tmp_path):
+    writing.write_colmap(tmp_path)
+    for stem in STEMS:
+        ids = np.zeros((writing.HEIGHT, writing.WIDTH), np.uint16)
+        ids[5:20, 5:25] = 40
+        ids[4, 5:25] = np.arange(1, 21)
+        writing.write_mask(tmp_path / f"masks/{stem}.png", ids)
+    (said,) = load_scene(tmp_path).warnings
+    assert said.startswith(f"20 of the 21 ids in {tmp_path}/masks/v_1.png form thin lines only")
+
+
+def test_an_inverted_mask_is_a_warning(tmp_path):
+    writing.write_colmap(tmp_path)
+    for stem in STEMS:
+        writing.write_mask(tmp_path / f"masks/{stem}.png", np.where(FIRST, 0, 255).astype(np.uint8))
+    (said,) = load_scene(tmp_path).warnings
+    assert said.startswith("The id 255 covers most of the image border in 3 of 3 inspected masks")
