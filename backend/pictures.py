@@ -31,7 +31,7 @@ class Pictures:
     """Forwards previews, at most one every few seconds.
 
     Args:
-        take: receives them; None if nobody does, and then no preview is ever due.
+        take: receives them; if None, no preview is ever due.
         clock: a monotonic clock in seconds.
     """
 

@@ -1,4 +1,4 @@
-"""The context of a segmentation: what every stage gets beside its data."""
+"""The context of a segmentation: what every stage gets in addition to its data."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The papers' ablations on our scenes: what each loss, the number of masks and their size are worth.
+"""The papers' ablations on our scenes: the effect of each loss, of the number of masks and of their size.
 
     python -m bench.ablations losses --results OUT/losses.json     # UniC-Lift, Table 4
     python -m bench.ablations masks --results OUT/masks.json       # UniC-Lift, Fig. 9
     python -m bench.ablations sizes --results OUT/sizes.json       # UniC-Lift, Fig. 8
     python -m bench.ablations neighbours --results OUT/near.json   # Contrastive Gaussian Clustering, Table 3
 
-Scenes of bench/scenes.py with detector-like masks, exact Gaussians. The papers' figures stand beside ours for the order
-of the rows alone: they are of other scenes, other masks and, in Table 3, of masks that text prompts choose. UniC-Lift's
-rows are decoded by evidence; `bench.unic_lift` has them by the decode of the paper.
+Scenes of bench/scenes.py with detector-like masks, exact Gaussians. The papers' figures are printed next to ours only
+to compare the order of the rows: they are of other scenes, other masks and, in Table 3, of masks that text prompts
+choose. UniC-Lift's rows are decoded by evidence; `bench.unic_lift` has them by the decode of the paper.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""Attacks a server and reports what became of it: one command per attack, each in a process and folder of its own.
+"""Attacks a server and reports how it reacts: one command per attack, each with a separate process and folder.
 
     python -m bench.chaos flood --encrypted   # bare TCP connections while a job ends
     python -m bench.chaos multipart           # a message without an end, in large frames and in small ones
     python -m bench.chaos manifest            # a manifest of deep paths
     python -m bench.chaos lock                # another program holds the write lock of the database
     python -m bench.chaos disk                # the disk is full while a job runs, and at a start
-    python -m bench.chaos sessions            # as many silent sessions as there may be
-    python -m bench.chaos reader              # files are asked for and not read
+    python -m bench.chaos sessions            # the largest allowed number of silent sessions
+    python -m bench.chaos reader              # files are requested and not read
     python -m bench.chaos queue               # thousands of jobs wait
-    python -m bench.chaos ended               # tens of thousands have ended
-    python -m bench.chaos snoop               # one client asks for what another has
+    python -m bench.chaos ended               # tens of thousands of jobs have ended
+    python -m bench.chaos snoop               # one client requests jobs and files of another
     python -m bench.chaos crowd               # 31 honest clients, and one that attacks all the time
 
-The server runs jobs by the scripted worker of the tests, so a job takes as long as its script says. "Memory" is the
+The server runs jobs with the scripted worker of the tests, so a script sets how long a job takes. "Memory" is the
 resident memory of the server's own process, read from /proc, so this runs on Linux only. "Status" is the time from a
 status request of an honest client to its answer. docs/reliability.md has the figures.
 """
@@ -82,7 +82,7 @@ app = typer.Typer(add_completion=False, help=__doc__)
 
 
 class Attacked:
-    """A server process with scripted workers, on a data folder of its own.
+    """A server process with scripted workers and a separate data folder.
 
     Args:
         data: its data folder.

@@ -1,14 +1,14 @@
-"""Reads changed inputs by every reader of foreign bytes, and reports what ends in neither a result nor a sentence.
+"""Feeds changed inputs to every reader of untrusted data, and reports those that end without a result or a sentence.
 
     python -m bench.fuzz --minutes 15 --seed 0              # all targets, each for an equal share of the time
-    python -m bench.fuzz frames npz --inputs 100000         # two of them, so many inputs each
+    python -m bench.fuzz frames npz --inputs 100000         # two of them, with this number of inputs each
     python -m bench.fuzz frames --coverage --minutes 5      # guided by coverage: needs atheris
 
 Inputs are valid samples with random changes (:mod:`bench.fuzz_mutate`); the same seed gives the same inputs. With
-``--coverage`` atheris makes them. A finding is an exception that is no :class:`protocol.errors.Fault`, more than
-:data:`MEMORY` bytes or :data:`SECONDS` of processor time for one input, and the end or a standstill of the process that
-reads. Each is written to ``--out`` once per target and kind: the input, and a text that says what happened. Each target
-is read in a process of its own, which says before each input what it is about to read.
+``--coverage`` atheris makes them. A finding is an exception other than :class:`protocol.errors.Fault`, the use of more
+than :data:`MEMORY` bytes or :data:`SECONDS` of processor time for one input, or a reading process that ends or hangs.
+Each finding is written to ``--out`` once per target and kind: the input, and a description. Each target is read in a
+separate process, which reports each input before it reads it.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@
     python -m bench.growth rows --only gaussians --results part.json  # a row at a time; the file keeps the others
     python -m bench.growth rows --only limit                          # 2 M Gaussians, 300 views of 512x512
 
-Each point is a process of its own, so that its peak memory is its own. The peak is of the whole process, with Python,
-torch and the masks of all views in it. Time is from Gaussians to labels, kernels compiled, in seconds of processor time
-of all threads, which does not depend on what else the machine does. An exponent is the slope of
-a line through the logarithms: over the whole row, and over its larger half, where constants weigh less.
+Each point runs in a separate process, so that its peak memory is measured alone. The peak is that of the whole process,
+with Python, torch and the masks of all views. Time is from Gaussians to labels, with compiled kernels, in seconds of
+processor time of all threads, which does not depend on the load of the machine. An exponent is the slope of a line
+through the logarithms: over the whole row, and over its larger half, where constants have less weight.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many corrections an artist needs, how long one takes, and how good the objects and parts are before them.
+"""The number of corrections that an artist needs, the time of one, and the quality of objects and parts before them.
 
     python -m bench.interaction corrections ROOM --splats SPLATS.ply
     python -m bench.interaction corrections ROOM --splats SPLATS.ply --masks MASKS    # of everything, which overlap
@@ -6,16 +6,15 @@
     python -m bench.interaction hierarchy --first-seed 11
 
 The artist is an oracle. It compares each true object (ceiling: exact masks, see :mod:`bench.lift`) with the labels,
-takes the pair of a true object and a label with the most wrong weight, and corrects that pair. "plain" moves exactly
-the wrong Gaussians of the pair, which is what merge, split and assign can do at best with a perfect selection.
-"corrections" says the same to :mod:`backend.corrections`. Both are done until panoptic quality of the held-out views
-is 99 % of the ceiling, or until ``--most``. The artist looks at what changes elsewhere before it takes a correction,
-and takes it without that (``--here``) where it does harm.
-``time`` measures the corrections of generated regions: each is one call of the solver on everything, from the points
-of a correction to the label of each Gaussian.
-``hierarchy`` scores objects and parts of generated scenes whose objects have two halves each, from nested masks of
-wholes and halves (:mod:`bench.everything`): "flat" is a lift of the masks painted flat, "objects" the level of objects,
-"parts" the parts of these objects against the exact halves. An object without parts counts as one part.
+selects the pair of a true object and a label with the most wrong weight, and corrects that pair. "plain" moves exactly
+the wrong Gaussians of the pair, which is the best that merge, split and assign can do with a perfect selection.
+"corrections" gives the same pair to :mod:`backend.corrections`. Both continue until the panoptic quality of the
+held-out views is 99 % of the ceiling, or until ``--most``. The artist checks the changes elsewhere before it applies a
+correction, and applies it without them (``--here``) if they would reduce the quality. ``time`` measures the corrections
+of generated regions: each is one call of the solver on everything, from the points of a correction to the label of each
+Gaussian. ``hierarchy`` scores objects and parts of generated scenes whose objects have two halves each, from nested
+masks of wholes and halves (:mod:`bench.everything`): "flat" is a lift of the masks painted flat, "objects" the level of
+objects, "parts" the parts of these objects against the exact halves. An object without parts counts as one part.
 """
 
 from __future__ import annotations

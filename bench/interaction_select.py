@@ -1,15 +1,15 @@
-"""Selecting by words and by clicks: how often the right object is selected, and how long a click takes.
+"""Selection by words and by clicks: how often the right object is selected, and how long a click takes.
 
     python -m bench.interaction_select words ROOM RESULT --seed 0        # of a scene with exact ids, and a result of it
     python -m bench.interaction_select clicks ROOM RESULT --seed 0
     python -m bench.blender_click ROOM RESULT --seed 0                   # the same clicks in Blender
     python -m bench.interaction_select parts --seed 0                    # of made scenes whose objects have two halves
 
-Words: a simulated detector (bench/simulated_detector.py) looks at the exact ids of a view in place of a model that
-looks at the photograph. Half of the words that match nothing have a look-alike in the scene, which gets a box for them
-in one view of five. An answer is right if it is the object and no other. "one view" is what Contrastive Gaussian
-Clustering does: the detector looks in one view and the object in the box is the answer; "best view" chooses the view
-that shows the object best, which only the truth knows.
+Words: a simulated detector (bench/simulated_detector.py) reads the exact ids of a view instead of the photograph. Half
+of the words that match nothing have a similar object in the scene, which gets a box for them in one view of five. An
+answer is right if it is the object and no other. "one view" is the protocol of Contrastive Gaussian Clustering: the
+detector is used in one view, and the object in the box is the answer. "best view" uses the view that shows the object
+best, which only the ground truth tells.
 
 Clicks: at random pixels of the views with id maps, which are the held-out ones, each on a random object that the view
 shows, two pixels or more inside its outline. Times are also measured on the same Gaussians cut into more.

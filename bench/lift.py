@@ -1,4 +1,4 @@
-"""What labels are worth: every lifting method on the same votes, beside the ceiling of exact masks.
+"""The quality of labels: every lifting method on the same votes, compared with the ceiling of exact masks.
 
     python -m bench.lift made --objects 25 --results OUT/25.json        # scenes of bench/scenes.py, 3 seeds
     python -m bench.lift made --objects 500 --methods consensus --seeds 1
@@ -6,10 +6,10 @@
     python -m bench.lift table OUT/25.json OUT/room25.json --markdown   # the rows of several runs as one table
 
 A room is a capture with exact ids, its last 20 % of views held out. Quality is panoptic quality over objects, all
-held-out views as one list of pixels. "ceiling" gives every Gaussian the id that holds most of its weight in exact
-training masks (no strict bound: labels smoothed over an object can beat it at edges); "voxels" is the control: voxel
-numbers in place of learned codes, decoded by the same evidence, at the best of three sizes. Views are rasterised into
-votes once for all methods; the seconds of each are those of the votes and its own, from Gaussians to labels.
+held-out views as one list of pixels. "ceiling" gives every Gaussian the id with most of its weight in exact training
+masks. It is not a strict bound: labels that are smoothed over an object can exceed it at edges. "voxels" is the
+control: voxel numbers instead of learned codes, decoded by the same evidence, at the best of three sizes. Views are
+rasterised into votes once for all methods; the seconds of each include those of the votes, from Gaussians to labels.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Record:
-    """One method on one case, as it is kept on disk; scores in percent.
+    """One method on one case, as stored on disk; scores in percent.
 
     Attributes:
         group: the row of the table that the case is averaged in.
@@ -247,7 +247,7 @@ def exact_labels(renderer: Renderer, case: Case) -> NDArray[np.int32]:
 
 
 def voxels(bench: Bench, edge: float) -> Record:
-    """The control: voxels of ``edge`` times the extent in place of learned codes."""
+    """The control: voxels of ``edge`` times the extent instead of learned codes."""
     begin = time.perf_counter()
     means, settings, evidence = bench.case.splats.means, EvidenceSettings(), bench.evidence
     codes = voxel_codes(means, edge * scene_extent(means, evidence.seen))
@@ -422,7 +422,7 @@ def compare(cases: Sequence[Callable[[], Case]], methods: Sequence[str], results
 
 
 def keep(new: Sequence[Record], file: Path) -> None:
-    """Add records to a file, in place of those of the same method and case."""
+    """Add records to a file, replacing those of the same method and case."""
     done = {(record.group, record.case, record.method) for record in new}
     old = read_records([file]) if file.is_file() else []
     kept = [record for record in old if (record.group, record.case, record.method) not in done]

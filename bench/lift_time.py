@@ -3,9 +3,9 @@
     python -m bench.lift_time            # 100,000 Gaussians, 80 views of 512x512, 25 objects
 
 Three rows, all from Gaussians to labels on the same scene: the default method; `unic-lift`, its embedding trained on
-contributions; and the same embedding trained as papers do, the Gaussians rasterised anew in every step and every
-pixel of a view in the losses, timed over 50 steps and scaled to the paper's 30,000. Geometry is held still in all
-three, so the third row leaves out what the paper spends on colour and shape.
+contributions; and the same embedding trained as in the papers, with the Gaussians rasterised in every step and every
+pixel of a view in the losses, timed over 50 steps and scaled to the paper's 30,000. Geometry is frozen in all three, so
+the third row does not include the time that the paper's training needs for colour and shape.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Masks for a scene that has none, by a stated rule: `python -m bench.make_masks SCENE OUT`.
+"""Makes masks for a scene without masks, by a fixed rule: `python -m bench.make_masks SCENE OUT`.
 
 The rule: Felzenszwalb's graph segmentation (scikit-image) of the photograph at half size, scale 400, sigma 1, at least
-0.1 % of the picture per segment; segments over 10 % of the picture count as background, and so does what touches three
-of its edges. Ids are drawn afresh in every view. Such masks follow colour and not objects; they show that the line runs
-on real photographs, and nothing about its quality.
+0.1 % of the picture per segment. Segments of more than 10 % of the picture, or at three of its edges, are background.
+Ids are random in every view. Such masks follow colour and not objects: they show that the pipeline runs on real
+photographs, and nothing about its quality.
 """
 
 from __future__ import annotations

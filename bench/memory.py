@@ -4,8 +4,8 @@
     python -m bench.memory train 400000 --degree 3 --width 400 --height 300
     python -m bench.memory photographs 1000
 
-Run each in a process of its own, as a peak does not fall: everything is first done once with few Gaussians, so that
-libraries and compiled kernels are in what is held before.
+Run each in a separate process, because a peak never decreases. Everything is first done once with few Gaussians, so
+that libraries and compiled kernels are part of the memory before the measurement.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Masks of named things from a result: LERF-Mask and 3D-OVS ask for what a text prompt names.
+"""Masks of named objects from a result: LERF-Mask and 3D-OVS score the objects that a text prompt names.
 
-Lifting finds objects and does not read. The papers let a text detector (Grounding DINO with SAM) look at one view and
-take the objects that lie in what it finds there; here its masks can be given, and where none are, the true mask of the
-first view that shows the thing stands in for a detector that makes no mistake. From there on nothing is looked up: the
-objects chosen in that one view are the mask in all others. :mod:`bench.text_prompts` chooses them by text.
+Lifting itself does not use text. The papers use a text detector (Grounding DINO with SAM) in one view and select the
+objects inside its mask. Here its masks can be given. Without them, the true mask of the first view that shows the
+object replaces a detector without errors. The objects selected in that one view are the mask in all other views.
+:mod:`bench.text_prompts` selects objects by text.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Reconstruction on captured scenes: `python -m bench.reconstruct [SCENE ...]`, folders; default: those below.
 
-Each scene is reconstructed once for every `--steps`, so that quality stands beside time: a short run is a whole run
-with a short schedule, not a long one looked at early. Seconds leave out reading the cameras and scoring; they hold
-reading photographs. Processor seconds sum all threads, so on a busy machine they are the figure to compare. "GiB" is
-the most memory that the process has held so far. "exposed" is the PSNR after the best factor for each colour channel of
-a held-out view, whose exposure nobody can know. `--cameras FOLDER` draws where the cameras stand, and how well held-out
-views come out there.
+Each scene is reconstructed once for every `--steps`, to compare quality and time: a short run is a complete run with a
+short schedule, not the beginning of a long one. Seconds include reading photographs, but not reading the cameras and
+scoring. Processor seconds are those of all threads; compare these on a busy machine. "GiB" is the largest memory of the
+process so far. "exposed" is the PSNR after the best factor for each colour channel of a held-out view, whose exposure
+is unknown. `--cameras FOLDER` draws the positions of the cameras and the quality of the held-out views there.
 """
 
 from __future__ import annotations

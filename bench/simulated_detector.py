@@ -1,9 +1,9 @@
-"""A simulated detector: it looks at the exact ids of a view in place of a model that looks at the photograph.
+"""A simulated detector, which reads the exact ids of a view instead of the photograph.
 
-It misses an object in one view of three, puts one box in ten on another object or anywhere, and where an object and its
-look-alike are both visible, it puts three boxes in ten on the look-alike instead. A word that matches nothing and has a
-look-alike gets a box on it in one view of five. In place of photographs it gets pictures of one value, the number of
-the view (:func:`numbered_picture`).
+It misses an object in one view of three, and puts one box in ten on another object or at a random place. If an object
+and a similar object are both visible, it puts three boxes in ten on the similar one. A word that matches nothing but
+has a similar object gets a box on it in one view of five. Instead of photographs the detector gets pictures of one
+value, the number of the view (:func:`numbered_picture`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from backend.words.views import boxes_of
 MISSED, WRONG, MISTAKEN = 1 / 3, 0.1, 0.3
 """Chances of the simulated detector in a view; see above."""
 MISTAKEN_ABSENT = 0.2
-"""Chance that a word that matches nothing is taken for its look-alike in a view."""
+"""Chance that a word that matches nothing is detected at its similar object in a view."""
 VISIBLE = 60
 """Pixels from which an object is detected."""
 
@@ -32,7 +32,7 @@ class SimulatedDetector:
     Attributes:
         truth: per view the (K, 4) boxes of the true objects, and the objects that are visible.
         named: the true object of each word that names one.
-        alike: the look-alike of each word that has one.
+        alike: the similar object of each word that has one.
         rng: of every chance.
     """
 
@@ -78,7 +78,7 @@ def true_boxes(ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def look_alikes(objects: Sequence[int], rng: np.random.Generator) -> dict[str, int]:
-    """Return pairs of objects that look alike, at random, so that every object has one."""
+    """Return random pairs of objects that count as similar, so that every object has one."""
     order = rng.permutation(objects)
     turned = np.roll(order, 1)
     return {str(each): int(other) for each, other in zip(order, turned, strict=True)}

@@ -1,4 +1,4 @@
-"""The papers' tables once more, with our row: for whoever has the data sets on disk.
+"""The papers' tables with our row, for data sets on disk.
 
     python -m bench.tables messy-rooms ROOT --out OUT        # each scene folder below ROOT, or ROOT itself
     python -m bench.tables panoptic-lifting ROOT --out OUT   # ScanNet or Replica as Panoptic-Lifting prepares them
@@ -6,9 +6,10 @@
     python -m bench.tables 3d-ovs ROOT --out OUT --masks M   # 3D-OVS with instance masks in the folder M of each scene
 
 Each scene is reconstructed and segmented from its photographs and its own noisy masks with the test views of the data
-set held out, and scored by the protocol of the papers (backend/evaluate). Published figures are copied from where the
-footnotes say; they were not run again. The last two tables are of masks that text prompts name: see bench/prompts.py
-for what stands in for the text detector, and bench/text_prompts.py for the same tables with objects chosen by text.
+set held out, and scored by the protocol of the papers (backend/evaluate). Published figures are copied from the sources
+in the footnotes; they were not reproduced. The last two tables are of masks that text prompts name: bench/prompts.py
+describes the replacement of the text detector, and bench/text_prompts.py makes the same tables with objects selected by
+text.
 """
 
 from __future__ import annotations

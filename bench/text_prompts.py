@@ -9,7 +9,7 @@ Each scene folder below ROOT, or ROOT itself, is segmented with its test views h
 again. All prompts of a scene are searched for as ``backend select --text`` does, in the photographs of the training
 views. The mask of a prompt in a test view is what its objects cover in the label map; a prompt without an answer gets
 an empty mask. Scores follow backend/evaluate/lerf_mask.py and ovs.py. Objects never include background, so a class such
-as "floor" of 3D-OVS needs a mask of its own to be found.
+as "floor" of 3D-OVS needs a separate mask to be found.
 
 In the published protocol of LERF-Mask the detector looks once, in the rendered image of the first test view, with the
 objects inside its mask as the answer; ``bench.tables --detections`` does that with the masks of a detector.

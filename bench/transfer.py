@@ -1,19 +1,19 @@
-"""How fast results come down and captures go up over loopback, beside what raw pyzmq moves, and how long a tick takes.
+"""The speed of downloads and uploads over loopback, compared with raw pyzmq, and the duration of a tick.
 
     python -m bench.transfer                  # 1 GB down, 2 GB up; both in files of 64 MB
     python -m bench.transfer --down 4 --up 4 --rounds 3
     python -m bench.transfer --encrypted      # with a pairing string, as between machines
 
-The server is the true one in a process of its own, the client the add-on's. As both are on one disk, a download is
-linked and hashed (``client/local_store.py``); "over the wire" is without that, as where they are not. Raw pyzmq is
-one ROUTER that asks and one DEALER that answers, in two processes over TCP on loopback, with messages of the same size
-and as many under way as a download has. It copies nothing in Python, the sender sends the same bytes again and again,
-and what arrives is let go unread: no disk, no hashes, no checks. "Raw, written" is the same with each message appended
-to a file where downloads go, which nothing that comes over a wire can do without. What a tick takes is measured as
-Blender's timer does it: :data:`BUDGET` seconds of work, then a pause.
+The real server runs in a separate process; the client is the add-on's. Both use one disk, so a download is linked and
+hashed (``client/local_store.py``); "over the wire" is without that, as between machines. Raw pyzmq is one ROUTER that
+requests and one DEALER that answers, in two processes over TCP on loopback, with messages of the same size and as many
+in flight as in a download. It copies nothing in Python, the sender sends the same bytes repeatedly, and the receiver
+drops them: no disk, no hashes, no checks. "Raw, written" is the same with each message appended to a file in the folder
+of downloads, which every download needs. A tick is measured as in Blender's timer: :data:`BUDGET` seconds of work, then
+a pause.
 
-A busy machine slows one measurement and spares the next, so with several rounds each figure is the best of them, of raw
-pyzmq as of ours; a tick is the longest of all.
+The load of the machine varies between measurements, so with several rounds each figure is the best one, for raw pyzmq
+too; the duration of a tick is the longest of all.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Server:
 
 
 def scene(folder: Path, total: int, script: str) -> Path:
-    """Make a scene folder of that many bytes, no two files alike, with a script for the worker."""
+    """Make a scene folder of that many bytes, of different files, with a script for the worker."""
     folder.mkdir(parents=True)
     (folder / "script.txt").write_text("")
     for number in range(max(1, total // FILE)):

@@ -81,7 +81,7 @@ def changed(chosen: Any, method: str) -> dict[str, Value]:
 
 
 def read(value: Any) -> Value:
-    """Return a value as it is sent: clamped to its bounds, and rounded to the shortest float32 representation."""
+    """Return a value as it is sent: within its bounds, and rounded to the shortest representation of its float32."""
     raw = getattr(value, FIELDS[value.kind])
     if value.kind in ("INT", "FLOAT"):
         raw = type(raw)(min(max(raw, value.least), value.most))

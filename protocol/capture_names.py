@@ -267,7 +267,7 @@ def _last_number(path: str, endings: Sequence[str]) -> int | None:
 
 
 SEVERAL = -1
-"""Used in place of a photograph's number where a key matches several photographs."""
+"""Used instead of a photograph's number if a key matches several photographs."""
 Finder = Callable[[str], int | None]
 
 

@@ -246,7 +246,7 @@ class Jobs(Message):
 
 
 class Survey(Message):
-    """Client to server: request a look at the whole server. The answer is :class:`Overview`. Feature "overview".
+    """Client to server: request an overview of the whole server. The answer is :class:`Overview`. Feature "overview".
 
     ``token`` proves that the client may read the server's data folder: it is in a file there that only its owner reads.
     """
@@ -371,7 +371,7 @@ class SelectText(Message):
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An object that a text may name: its label, its name in the result, a probability, and the number of views in
-    which it was detected, of those that were looked at and show it."""
+    which it was detected, of those that were searched and show it."""
 
     label: Label
     name: Annotated[str, Meta(max_length=60)]

@@ -94,7 +94,7 @@ class Pull:
 
     @property
     def catching_up(self) -> bool:
-        """Whether :meth:`requests` goes on at once with reading what arrived before."""
+        """Whether :meth:`requests` has more data of an earlier attempt to read now."""
         return any(incoming.unread for incoming in self.incoming.values())
 
     def requests(self) -> list[Get]:

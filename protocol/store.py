@@ -262,7 +262,7 @@ def _rename(temporary: Path, final: Path) -> None:
     try:
         temporary.replace(final)
     except PermissionError:
-        # Windows replaces no file that somebody reads: it stays, if it is as long.
+        # Windows does not replace a file that a program reads. It stays if it has the same size.
         if not final.is_file() or final.stat().st_size != temporary.stat().st_size:
             raise
     # POSIX rename() does nothing if both names are hard links of one file, and reports success.

@@ -82,7 +82,7 @@ class OpenedResult:
 
 @dataclass(frozen=True)
 class Wish:
-    """A correction of objects, or of Gaussians of theirs.
+    """A requested correction of objects, or of some of their Gaussians.
 
     Attributes:
         kind: see :class:`protocol.result.corrections.Correction`.
@@ -122,14 +122,14 @@ def correct_from(folder: Path, corrections: Sequence[Correction], *, apply: bool
 
 
 def correct_opened(opened: OpenedResult, wishes: Sequence[Wish]) -> Change:
-    """Return what corrections would change; nothing is written, and ``opened`` stays as it is.
+    """Return what corrections would change; nothing is written, and ``opened`` is not changed.
 
     After the first, corrections that the labels fulfil already are kept without a change: merging A with B may have
     merged C with them.
 
     Raises:
-        NotFound: if an object is gone. BadArgument: if there are no such Gaussians, or a correction contradicts another
-            one or has no effect.
+        NotFound: if an object no longer exists. BadArgument: if there are no such Gaussians, or a correction
+            contradicts another one or has no effect.
     """
     corrections = []
     for wish in wishes:
@@ -181,7 +181,7 @@ def _extended(opened: OpenedResult, added: Sequence[Correction], lenient: bool =
 
 
 def _only_corrected(opened: OpenedResult) -> bool:
-    """Whether ``before-edits`` can replace the result: nobody has renamed, coloured or moved an object since."""
+    """Whether ``before-edits`` can replace the result: no object was renamed, coloured or moved since."""
     if not (opened.folder / BACKUP).is_dir():
         return False
     before = {row.id: row for row in read_table(opened.folder / BACKUP).objects}
@@ -193,7 +193,7 @@ def _only_corrected(opened: OpenedResult) -> bool:
 
 
 def open_corrected(folder: Path) -> OpenedResult:
-    """Read a result that is to be corrected.
+    """Read a result for corrections.
 
     Raises:
         BadResult: if the folder is not a result that can be corrected.
@@ -379,7 +379,7 @@ def _row(opened: OpenedResult, label: int, rows: NDArray[np.int64]) -> ObjectRow
 
 
 def _copy(source: Path, target: Path, leave: Sequence[str]) -> None:
-    """Copy a result, but for some of its files and folders; large files are linked, as nobody writes into them."""
+    """Copy a result without some of its files and folders; large files are linked, because they are never modified."""
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         return set(leave) & set(names) if Path(folder) == source else set()

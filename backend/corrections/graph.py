@@ -18,7 +18,7 @@ def grouped(evidence: RegionEvidence, group: NDArray[np.integer], count: int) ->
 
     Args:
         evidence: on R regions.
-        group: (R,), from 0 to ``count`` - 1; -1 for regions that are left out.
+        group: (R,), from 0 to ``count`` - 1; -1 for regions in no group.
         count: number of groups.
     """
     first, second = group[evidence.first], group[evidence.second]

@@ -136,7 +136,7 @@ class State:
         return alone
 
     def _check(self, correction: Correction, labels: list[int]) -> None:
-        """Refuse a correction of objects that are gone, or that says what is so already."""
+        """Refuse a correction of objects that no longer exist, or one that is already satisfied."""
         number = f"Correction {len(self.taken) + 1} ({correction.title})"
         objects = {"own": [], "there": [1], "one": [0, 1], "two": [0, 1], "background": [0]}[correction.kind]
         for place in objects:

@@ -93,7 +93,7 @@ def _server(data: Path) -> Iterator[str]:
 
 
 def _blender(address: str, out: Path, work: Path, progress: Progress) -> dict:
-    """Run the add-on's batch in a process of its own; forward its progress and return its last line."""
+    """Run the add-on's batch in a separate process; forward its progress and return its last line."""
     command = [sys.executable, "-m", "blender_addon.batch", address, str(out / "scene"), "--test-views", TEST_VIEWS]
     command += ["--blend", str(out / "demo.blend"), "--objects", str(out / "objects"), "--cache", str(work / "cache")]
     ended: dict = {}

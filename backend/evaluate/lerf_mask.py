@@ -32,7 +32,7 @@ class LerfMaskScore:
         iou, boundary_iou: by prompt, the mean over its views.
         masks: true masks that were scored.
         missing: true masks without a prediction, whether or not they count.
-        empty: pairs left out because both masks are empty.
+        empty: pairs that are not scored because both masks are empty.
     """
 
     iou: dict[str, float]

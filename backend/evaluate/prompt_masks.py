@@ -79,8 +79,8 @@ def accuracy(
 
     Args:
         predicted, truth: the file of each (view, prompt).
-        missing: "zero": a missing prediction counts as an empty mask; "skip": its prompt is left out, and so is a view
-            without predictions.
+        missing: "zero": a missing prediction counts as an empty mask; "skip": its prompt and views without
+            predictions are not scored.
 
     Raises:
         BadMask: if a file is not an image.

@@ -122,7 +122,7 @@ class SceneScore:
 
     @property
     def pq(self) -> float:
-        """The PQ of the published tables: the mean over classes, things and stuff alike."""
+        """The PQ of the published tables: the mean over all classes, of things and of stuff."""
         return _mean([score.pq for score in self.classes.values()])
 
     def as_dict(self) -> dict:

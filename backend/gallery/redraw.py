@@ -103,14 +103,14 @@ def _overview(
     for name in names:
         camera, lens = views[name]
         image = np.round(255 * renderer.image(camera).clip(0, 1)).astype(np.uint8)
-        # The rendered image has no lens distortion, so labels beside it must not have any either.
+        # The rendered image has no lens distortion, so labels next to it must not have any either.
         beside = maps[name] if lens is None else label_map(renderer, labels, camera)
         rows.append(Row(name, image, None, beside))
     return overview(rows, "rendered image")
 
 
 def _copy_others(folder: Path, new: Path) -> None:
-    """Copy everything but the images of labels; files are linked, as nobody writes into them."""
+    """Copy everything except the images of labels; files are linked, because they are never modified."""
 
     def ignored(source: str, names: list[str]) -> set[str]:
         return {LABELS, OVERVIEW} & set(names) if Path(source) == folder else set()

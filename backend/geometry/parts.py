@@ -91,7 +91,7 @@ def merge_weak(
 ) -> NDArray[np.int64]:
     """Join each small or unsupported part to the neighbour with which it shares the longest border.
 
-    The smallest parts are joined first. A part without neighbours stays as it is. So does a part that is not small and
+    The smallest parts are joined first. A part without neighbours is not changed. So does a part that is not small and
     only touches its neighbour: it leans on another object, or rests on it. A part that rests on the ground and is not
     small is joined only along a long border.
 

@@ -19,8 +19,8 @@ LEVELS = ("whole", "part")
 LEAST_PART = 0.5
 """A part is dropped if a smaller share of the masks that contain it fit it."""
 LEAST_REST = 0.25
-"""The remainder of an object beside its parts is a part too if it is at least this share of the object. Less is usually
-Gaussians at the edges of the other parts."""
+"""The remainder of an object outside its parts is a part too if it is at least this share of the object. Smaller
+remainders are usually Gaussians at the edges of the other parts."""
 ONE_OBJECT = 0.5
 """Regions belong to one object if a mask contains both in more than this share of the views with masks on both. This
 constant and the next three were chosen on few rooms, see docs/benchmarks.md."""

@@ -51,7 +51,7 @@ def wholes_of_parts(labels: NDArray[np.int32], group: NDArray[np.int32]) -> Part
     of_label = _holder(np.where(labels > 0, labels, -1), np.where(group >= 0, group + 1, 0))
     of_label = np.append(of_label, 0)[: int(labels.max(initial=0)) + 1]
     size = np.bincount(labels, minlength=len(of_label))
-    # A part that belongs to no object becomes an object of its own.
+    # A part that belongs to no object becomes a separate object.
     alone = (of_label == 0) & (np.arange(len(of_label)) > 0)
     of_label = np.where(alone, of_label.max(initial=0) + np.cumsum(alone), of_label)
     of_label[0] = 0

@@ -18,7 +18,7 @@ class Lift:
     Attributes:
         labels: (N,) int32, instance of each Gaussian, 1 to K with the largest object first; 0 is background.
         confidence: (N,) float32, 0 to 1, share of the Gaussian's mask evidence that agrees with its label.
-        views: (K + 1,) int32, number of views in which label k has a mask of its own.
+        views: (K + 1,) int32, number of views in which label k has a separate mask.
         embedding: (N, d) float32, or None for methods without an embedding.
         method: the method's name, as on the command line.
         settings: all settings of the run.

@@ -24,7 +24,7 @@ from protocol.unposed import FEWEST
 DATABASE = "features.db"
 TILE = 16
 """Pairs are matched in tiles of this many times this many photographs, because each call of pycolmap prepares every
-photograph of its pairs anew."""
+photograph of its pairs again."""
 TRIALS = 1000
 """Most samples of RANSAC for the geometry of a pair. Of pycolmap's 10,000, pairs without common surfaces use all: in a
 room of 80 photographs they took 85 % of the time of matching, for 2 % more inliers."""

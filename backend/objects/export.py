@@ -81,7 +81,7 @@ def export_objects(
 def write_mesh(mesh: Mesh, to: Path, chosen: Format) -> None:
     """Write a mesh in one of the formats for meshes; warns about data that the format cannot store.
 
-    The texture of an OBJ or USD file is written beside it, to a file whose name ends in ``-texture.png``.
+    The texture of an OBJ or USD file is written next to it, to a file whose name ends in ``-texture.png``.
 
     Raises:
         BadSplats: if the file cannot be written. Unavailable: if a package is missing.
@@ -113,7 +113,7 @@ def _picture_of(to: Path) -> Path:
 
 
 def _write_textured_obj(mesh: Mesh, texture: Texture, to: Path, part: Path) -> None:
-    """Write an OBJ to ``part``, which is renamed to ``to``, and its materials beside it."""
+    """Write an OBJ to ``part``, which is renamed to ``to``, and its materials next to it."""
     materials = to.with_name(f"{to.stem}.mtl")
     with whole_file(materials) as file:
         file.write_text(f"newmtl texture\nKd 1 1 1\nmap_Kd {_picture_of(to).name}\n", "utf-8")

@@ -46,8 +46,8 @@ def inspect_scene(
     ``masks_from`` is a folder, the file that lists the masks, or "geometry" if there are none. If there is a fault, the
     findings also have ``error`` and ``remedy``, its two sentences.
 
-    Besides the layouts of scenes, ``layout`` may be "photographs" and "video" without cameras, and "splats" for a file
-    of Gaussians alone.
+    In addition to the layouts of scenes, ``layout`` may be "photographs" or "video" without cameras, and "splats" for a
+    file of Gaussians alone.
 
     Args:
         root: a scene folder, a folder of photographs, a video or a file of Gaussians.

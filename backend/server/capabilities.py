@@ -62,7 +62,7 @@ class CapabilityProbe:
         self._looked_at = 0.0
 
     def ask(self, deliver: Deliver) -> None:
-        """Call ``deliver`` with what is known: at once, or from :meth:`tick` if nothing is known yet.
+        """Call ``deliver`` with what is known: at once, or from :meth:`tick` once it is known.
 
         Raises:
             Unavailable: if the process cannot be started.

@@ -20,7 +20,7 @@ def take_stdout() -> BinaryIO:
 def listen(take: Callable[[bytes], object] = lambda line: None) -> None:
     """Call ``take`` with each line of standard input, without its newline, from a thread.
 
-    The process exits at the end of the input. The input ends when the server exits or is killed, and nobody could
+    The process exits at the end of the input. The input ends when the server exits or is killed, and no one could
     receive further answers then.
     """
     threading.Thread(target=_listen, args=(take,), daemon=True).start()

@@ -443,7 +443,7 @@ class Control:
     def send_heartbeats(self, socket: RouterSocket) -> None:
         """Send each client a heartbeat every :data:`HEARTBEAT_INTERVAL`.
 
-        Only a failed send reveals that a peer is gone, so that another client can continue its unfinished files.
+        Only a failed send reveals that a peer has disconnected; then another client can continue its unfinished files.
         """
         now = time.monotonic()
         if now < self._heartbeat_at:

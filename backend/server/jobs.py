@@ -153,7 +153,7 @@ class Jobs:
         self._path = path
         self._table = sqlite3.connect(":memory:", isolation_level=None)
         self._unwritten: dict[str, tuple[int, Job | None]] = {}
-        """For each job with unwritten changes: their number, and the job as it is written; None if it is new."""
+        """For each job with unwritten changes: their number, and the written state of the job; None if it is new."""
         self._held: dict[str, set[str]] = {}
         """For each job with unwritten changes: its manifests according to the file, and with the changes."""
         if _emptied(path):
@@ -300,7 +300,7 @@ class Jobs:
         return found[0]
 
     def told(self, job: str, client: str) -> Job:
-        """Return a client's job as it is written.
+        """Return the written state of a client's job.
 
         Raises:
             NotFound: if this client has not submitted it, even if another client has.

@@ -1,7 +1,7 @@
 """The server's log: one line for each event, as text or as JSON.
 
-A line names the job and the client that it is about, if any. A thread writes the lines, so a pipe that nobody reads or
-a full disk delays nothing. The log never contains keys, tokens or the content of files.
+A line names the job and the client that it is about, if any. A thread writes the lines, so a pipe without a reader or a
+full disk delays nothing. The log never contains keys, tokens or the content of files.
 """
 
 from __future__ import annotations

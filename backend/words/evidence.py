@@ -19,7 +19,7 @@ DETECTED = 0.5
 LEAST_FALSE = 0.1
 """Lower bound of the false rate: false detections of one object are not independent between views."""
 MISTAKEN = 0.5
-"""Rate at which an object is detected in place of a similar one that the view shows and that is not detected."""
+"""Rate at which an object is detected instead of a similar one that the view shows and that is not detected."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ NULL_RANK = 2
 PRIOR_VIEWS = 2.0
 """Views without a detection that are assumed when detection rates are compared."""
 OPEN_RATIO = 4.0
-"""Objects whose log-odds are this much below those of the best candidate are not looked for with further views."""
+"""Objects whose log-odds are this much below those of the best candidate are not searched in further views."""
 
 Picture = Callable[[Shown], NDArray[np.uint8]]
 

@@ -1,1 +1,1 @@
-"""What was tried beside the product and is kept to be run again; docs/benchmarks.md has what came of it."""
+"""Experiments that are not part of the product and can be run again; docs/benchmarks.md has their results."""

@@ -1,13 +1,12 @@
-"""The embedding of UniC-Lift trained inside the reconstruction, as in the paper: a run to compare ours with.
+"""The embedding of UniC-Lift trained inside the reconstruction, as in the paper, for comparison with ours.
 
     python -m bench.experiments.joint SCENE --out OUT --test-views last:0.2
     python -m bench.experiments.joint SCENE --out OUT --set decode=bits --geometry
 
-Each step draws the embedding of the Gaussians in the view of its photograph and adds the paper's losses on it, eq. (4)
-from the first step and eqs. (5) and (6) once densification is over. The embedding is drawn in a pass of its own, so the
-centres by whose gradient Gaussians are chosen to grow belong to the photographs' pass alone, and label gradients never
-count in that choice, as in the paper. Whether they reach the geometry the paper does not say: here not, unless asked,
-as contrast of noisy masks then pulls Gaussians out of shape.
+Each step renders the embedding of the Gaussians in the view of its photograph and adds the paper's losses on it: eq.
+(4) from the first step, eqs. (5) and (6) after densification. The embedding is rendered in a separate pass, so label
+gradients do not affect which Gaussians are densified, as in the paper. The paper does not say whether they change the
+geometry. Here they do so only with ``--geometry``, because the contrast of noisy masks then deforms Gaussians.
 
 OUT gets ``splats.ply`` with labels, ``embedding.npy`` and ``labels/``, the label maps of the held-out views.
 """
@@ -73,7 +72,7 @@ UNREAD = (
     "start_length",
     "rare_codes",
 )
-"""Settings of `unic-lift` that belong to frozen geometry, or to the decode by bits as it is there."""
+"""Settings of `unic-lift` for frozen geometry, or for the decode by bits of frozen geometry."""
 
 EMBEDDING = "embedding"
 """The column of the embedding: it grows, is pruned and is saved with the other columns."""
@@ -85,7 +84,7 @@ class Segments:
 
     Attributes:
         ids: (H W,) int64, ids 1, 2, ... of this view, 0 for none, below 0 for void.
-        boundary: (H W,) bool, pixels beside another segment.
+        boundary: (H W,) bool, pixels next to another segment.
         on_object, at_boundary: pixel numbers of the masks and of the boundaries, to draw from.
     """
 
@@ -96,7 +95,7 @@ class Segments:
 
 
 class EmbeddingTraining:
-    """What a joint run trains besides Gaussians, and its losses.
+    """What a joint run trains in addition to Gaussians, and its losses.
 
     Args:
         settings: of `unic-lift`, without those of :data:`UNREAD`.
@@ -123,7 +122,7 @@ class EmbeddingTraining:
         self.geometry = geometry
         self.device = device
         self.chance = torch.Generator(device).manual_seed(seed)
-        # By the number of the photograph and the width at which it is looked at.
+        # By the number of the photograph and the width at which it is used.
         self.segments: dict[tuple[int, int], Segments] = {}
         for number, (view, full, half) in enumerate(zip(views, photos.full, photos.half, strict=True)):
             mask = read_mask(view)
@@ -241,7 +240,7 @@ class EmbeddingTraining:
 
 
 class JointTraining(Training):
-    """A reconstruction that trains the embedding beside the Gaussians.
+    """A reconstruction that also trains the embedding.
 
     Args:
         plain: the reconstruction before its first step.
@@ -298,7 +297,7 @@ def reconstruct_jointly(
 ) -> tuple[Splats, NDArray[np.float32]]:
     """As :func:`backend.reconstruct.reconstruct`, with the embedding of UniC-Lift trained in the same loop.
 
-    A run that continues from a checkpoint searches neighbours for eq. (6) afresh, so its last digits may differ.
+    A run that continues from a checkpoint searches neighbours for eq. (6) again, so its last digits may differ.
 
     Args:
         unic_lift: the settings of the embedding and its losses; see :class:`EmbeddingTraining`.

@@ -71,7 +71,7 @@ class JobList:
             try:
                 job = Job.recorded(self.connection, self.cache, entry)
                 address = parse(entry.address)
-            except Fault:  # its scene folder is gone, so it could not be uploaded again
+            except Fault:  # its scene folder no longer exists, so it could not be uploaded again
                 continue
             self._add(job)
             if not job.final:
@@ -114,7 +114,7 @@ class JobList:
             job.fail(reason)
 
     def _update_queue(self, dispatcher: Dispatcher) -> Steps[None]:
-        """Ask how many jobs of this client, from any computer, are queued before each of ours."""
+        """Ask how many jobs of this client, from any computer, are queued before each job of this list."""
         if not any(job.state == "queued" for job in self.jobs):
             return
         answer = yield from dispatcher.ask(Status(100), Jobs)

@@ -18,7 +18,7 @@ from protocol.errors import BadArgument, Unavailable
 State = Literal["stopped", "starting", "running", "stopping"]
 
 _CREATION_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-"""On Windows: without a window of its own."""
+"""On Windows: without a separate window."""
 PATIENCE = 5.0
 """Seconds that a server has to shut down before it is killed."""
 
@@ -100,7 +100,7 @@ class LocalServer:
         if self._process is None:
             return
         assert self._process.stdin is not None
-        # The end of its input stops it in order. Windows has no request to end beside that.
+        # The end of its input stops it in an orderly way. Windows has no other request to end.
         self._process.stdin.close()
         if sys.platform != "win32":
             self._process.terminate()

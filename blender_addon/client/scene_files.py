@@ -136,7 +136,7 @@ def _below(path: Path) -> list[Path]:
 def _walk(
     root: Path, folder: Path, also: frozenset[Path], found: SceneFiles, above: frozenset[Path]
 ) -> Iterator[Path | None]:
-    """Yield each name below ``folder``: relative to ``root`` if it is to be uploaded, else None."""
+    """Yield each name below ``folder``: relative to ``root`` if it will be uploaded, else None."""
     real = folder.resolve()
     if real in above:
         return  # a link to one of its parent folders

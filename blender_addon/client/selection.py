@@ -21,7 +21,7 @@ _JOB = re.compile(r"[0-9a-f]{32}")
 
 
 def job_of(result: Path | str) -> str:
-    """Return the id of the job of a downloaded result folder; an id is returned as it is.
+    """Return the id of the job of a downloaded result folder; an id is returned unchanged.
 
     Raises:
         NotFound: if the folder was not downloaded from a server, so that no server has the result.

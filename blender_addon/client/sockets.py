@@ -53,7 +53,7 @@ class _Monitor:
 class Sockets:
     """A control socket, and a bulk socket after :meth:`open_bulk`.
 
-    libzmq would reconnect a lost socket by itself, but with a new identity that the server does not know. So a lost
+    libzmq would reconnect a lost socket automatically, but with a new identity that the server does not know. So a lost
     link stays lost: its owner checks :attr:`lost` and creates new sockets.
 
     Args:
@@ -113,7 +113,7 @@ class Sockets:
 
     @property
     def refusal(self) -> Refusal | None:
-        """Why the server refuses these keys; None if it accepts them or nothing is known."""
+        """Why the server refuses these keys; None if it accepts them or has not answered."""
         self._read_events()
         return self._refusal
 

@@ -1,4 +1,4 @@
-"""Which objects a person should look at first: the least certain ones that were not checked."""
+"""Which objects a person should check first: the least certain ones that were not checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def next_to_check(scene: Any, current: str) -> Any:
     """Mark the object with the id ``current`` as checked and return the next one; None if none is left.
 
     Args:
-        current: id of the object that was looked at; any other text marks nothing.
+        current: id of the object that was checked; any other text marks nothing.
     """
     objects = session.objects_of(scene)
     for part in objects:

@@ -49,7 +49,7 @@ def mark_floaters(
     largest: float = LARGEST,
     views: int = VIEWS,
 ) -> Marked:
-    """Mark and select the Gaussians of objects that are probably floaters, in place of earlier marks; delete nothing.
+    """Mark and select Gaussians of objects that are probably floaters, and remove earlier marks. Nothing is deleted.
 
     Args:
         opacity: Gaussians less opaque than this, 0 to 1; 0 for none.
@@ -59,7 +59,7 @@ def mark_floaters(
         views: Gaussians whose centre is in the pictures of fewer cameras of the capture; 0 for none.
 
     Raises:
-        BadArgument: if there are no objects, or one is shown as a mesh, so that nobody would see the marks.
+        BadArgument: if there are no objects, or one is shown as a mesh, which would not show the marks.
         BadResult: if ``views`` is not 0 and the scene's result folder has no cameras.
     """
     several = check_parts(parts)

@@ -1,4 +1,4 @@
-"""Collision hulls of objects, as children that game engines and physics take in place of the object's shape."""
+"""Collision hulls of objects, as children that game engines and physics use instead of the object's shape."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SQUARES = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0,
 
 @outside_edit_mode
 def add_hulls(parts: Iterable[Any], kind: Kind = "CONVEX") -> list[Any]:
-    """Add collision hulls to objects as children of what is seen, in place of earlier ones, and return them.
+    """Add collision hulls to objects as children of the shown Blender objects, replacing earlier ones, and return them.
 
     They are called UCX_NAME_01 and on, as Unreal Engine expects, shown as wires and not rendered.
 

@@ -1,4 +1,4 @@
-"""Cuts and joins the surfaces that are shown in place of Gaussians."""
+"""Cuts and joins the surfaces that are shown instead of Gaussians."""
 
 from __future__ import annotations
 

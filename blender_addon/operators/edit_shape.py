@@ -1,4 +1,4 @@
-"""Edits of how the selected objects stand in the scene: as Gaussians or meshes, their origin, collision hulls."""
+"""Edits of the form of the selected objects: Gaussians or meshes, origin, collision hulls."""
 
 # pyright: reportInvalidTypeForm=false
 # Blender takes the properties of an operator from its annotations.

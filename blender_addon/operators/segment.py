@@ -168,7 +168,7 @@ class SPLATLIFT_OT_reset_value(bpy.types.Operator):
 
 
 def request_of(chosen: Any, folder: Path) -> JobRequest:
-    """Return the request of the panel: the method, its changed settings, and splats if they are to be used.
+    """Return the request of the panel: the method, its changed settings, and splats if they are used.
 
     Without masks, no method is requested for photographs or splats, because a method requires masks.
     """

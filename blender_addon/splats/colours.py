@@ -1,7 +1,7 @@
 """The displayed colours: those of the photographs, or of the object's label.
 
-Every material of ours mixes both by one value in a shared node group. Changing that value changes every scene in the
-file at once without writing data. The label's colour is the colour of the Blender object, so changing the object's
+Every material of the add-on mixes both by one value in a shared node group. Changing that value changes every scene in
+the file at once without writing data. The label's colour is the colour of the Blender object, so changing the object's
 colour is visible too.
 """
 

@@ -290,7 +290,7 @@ def _new_group(name: str, mark: str) -> tuple[Any, Any, Any]:
 
 
 def empty_material(name: str) -> tuple[Any, Any, Any]:
-    """Return a new material, its nodes, of which there are none, and their links."""
+    """Return a new material without nodes, its empty collection of nodes, and their links."""
     material: Any = bpy.data.materials.new(name)
     if material.node_tree is None:  # from 5.0 on, every material has nodes
         material.use_nodes = True

@@ -29,7 +29,7 @@ WITHOUT = (".stl", ".ply")
 def export_meshes(collections: Sequence[Any], path: Path) -> int:
     """Write the surfaces of collections to one mesh file, with transforms applied, and return the number of faces.
 
-    A GLB contains its textures. Those of an OBJ are written beside it, and those of a USD file to the folder
+    A GLB contains its textures. Those of an OBJ are written next to it, and those of a USD file to the folder
     ``textures``, as PNG files whose names end in ``-texture.png``; several are numbered. Other formats drop them with a
     warning. Vertex colours are written if the format supports them. Axes are
     the defaults of Blender's exporters: y up in .obj and .glb, z up in the others.
@@ -107,7 +107,7 @@ def _shown_alone(things: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _move(part: Path, path: Path) -> None:
-    """Move a file and what lies beside it and below its folder to another folder, the file last."""
+    """Move a file, and all files next to it and below its folder, to another folder; the file last."""
     files = [file for file in part.parent.rglob("*") if file.is_file()]
     for file in sorted(files, key=lambda file: file == part):
         target = path.parent / file.relative_to(part.parent)

@@ -1,4 +1,4 @@
-"""Draws the scenes that are shown as splats into the 3D views, where Blender does not draw Gaussians by itself.
+"""Draws the scenes that are shown as splats into the 3D views, where Blender itself does not draw Gaussians.
 
 Blender calls :func:`_draw` after it has drawn a view. What is on the graphics card is made again after edits, and the
 order of drawing after the view has changed; in between an older order is drawn. Nothing here is kept in the file, and
@@ -218,7 +218,7 @@ def _nothing() -> Packed:
 
 
 def _redraw_later(region: Any, seconds: float) -> None:
-    """Have a region drawn again when its order may be made anew."""
+    """Have a region drawn again when its order may be computed again."""
     number = region.as_pointer()
     if number in _waiting:
         return
@@ -226,7 +226,7 @@ def _redraw_later(region: Any, seconds: float) -> None:
 
     def redraw() -> None:
         _waiting.discard(number)
-        # The region itself may be gone by now.
+        # The region may have been closed meanwhile.
         for window in bpy.context.window_manager.windows:
             for each in (each for area in window.screen.areas for each in area.regions):
                 if each.as_pointer() == number:
@@ -248,7 +248,7 @@ def _draw() -> None:
 
 @bpy.app.handlers.persistent
 def forget_edited(scene: Any, depsgraph: Any) -> None:
-    """Read data again that were edited; the geometry of objects is also made anew when they or the camera move."""
+    """Read edited data again; the geometry of objects is also evaluated again when they or the camera move."""
     for update in depsgraph.updates:
         if update.is_updated_geometry and update.id.id_type == "MESH":
             drawing.forget(update.id.original.session_uid)
@@ -256,7 +256,7 @@ def forget_edited(scene: Any, depsgraph: Any) -> None:
 
 @bpy.app.handlers.persistent
 def forget_all(*_: Any) -> None:
-    """Start anew: another file was loaded, or a step undone."""
+    """Start again: another file was loaded, or a step was undone."""
     drawing.clear()
 
 

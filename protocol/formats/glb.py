@@ -383,7 +383,7 @@ def write_mesh(mesh: Surface, path: Path) -> None:
 def _write_textured(mesh: Surface, texture: Texture, path: Path) -> None:
     """Write a mesh whose vertices are split where the texture has a seam.
 
-    Colours of vertices are left out: glTF multiplies them with the texture.
+    Vertex colours are not written: glTF multiplies them with the texture.
     """
     corners = np.column_stack([mesh.faces.reshape(-1, 1), texture.uv.reshape(-1, 2)])
     split, faces = np.unique(corners, axis=0, return_inverse=True)

@@ -65,7 +65,7 @@ def write(splats: Splats, path: Path) -> list[str]:
 
 
 def write_mesh(mesh: Mesh, path: Path, picture: str = "") -> None:
-    """Write a mesh with its colours, and with its texture in a file beside it, in the axes of a PLY.
+    """Write a mesh with its colours, and with its texture in a separate file, in the axes of a PLY.
 
     Args:
         picture: the path of the texture from the folder of the file; the caller writes it.

@@ -33,7 +33,7 @@ class RegionEvidence(NamedTuple):
         attraction: (E,) float32, the number of views in which masks put both in one mask; see
             :mod:`backend.lift.consensus.merging`.
         visible: (R, V) bool, which views show enough of the region.
-        presence: (L + 1,) float32, for each label the share of the views showing it in which it has a mask of its own.
+        presence: (L + 1,) float32, for each label the share of the views showing it in which it has a separate mask.
         tau: () float64, regions join above this share of the views that show both.
     """
 

@@ -16,7 +16,7 @@ def fill_from_neighbours(
 ) -> NDArray[np.int32]:
     """Return ``label`` (N,) int32 with Gaussians outside ``known`` set to the most frequent label of their k nearest.
 
-    Ties go to the lowest label. If nothing is known, the labels are unchanged. Gaussians far from all known ones,
+    Ties go to the lowest label. Without known labels, nothing is changed. Gaussians far from all known ones,
     behind walls or inside objects, use a sample of :data:`SAMPLE` Gaussians. The result is about as good, and an exact
     search would be slow because many neighbours are about equally near.
     """

@@ -175,7 +175,7 @@ def _contract(indptr, indices, data, visibility, tau):  # pragma: no cover - com
         best[b], best_weight[b] = -1, 0.0
         parent[b] = a
 
-        # Third regions get one entry for a in place of a and b.
+        # Third regions get one entry for a instead of a and b.
         for e in range(first, used):
             j = other[e]
             at = -1

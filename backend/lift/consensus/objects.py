@@ -75,7 +75,7 @@ def _joined(evidence: Evidence, cluster: NDArray[np.int32], tau: float) -> NDArr
 
 
 def _without_fragments(evidence: Evidence, cluster: NDArray[np.int32], least: float) -> NDArray[np.int32]:
-    """Return the clusters (N,) int32 with UNDECIDED in place of clusters with too few masks of their own."""
+    """Return the clusters (N,) int32 with UNDECIDED instead of clusters with too few separate masks."""
     fragment = presence(evidence, cluster, cluster_of_each_mask(evidence, cluster)) < least
     return _numbered(np.where(fragment[cluster], UNDECIDED, cluster))
 

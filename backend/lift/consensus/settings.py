@@ -18,7 +18,7 @@ class EvidenceSettings:
         maybe_background: Gaussians with at least this share of their weight on mask 0 are background from the start.
             High, because missed detections look like background.
         tau: regions are one object if masks contain them together in more than this share of the views showing both.
-        presence: an object has a mask of its own in at least this share of the views that show it; less indicates a
+        presence: an object has a separate mask in at least this share of the views that show it; less indicates a
             fragment or a false detection. Low, because small objects behind others lose most of their masks to noise.
         smoothing: steps of smoothing along surfaces of one colour (:mod:`backend.lift.consensus.smoothing`); 0 for
             none, -1 to choose by cross-validation between views (:mod:`backend.lift.consensus.smoothing_steps`).

@@ -38,7 +38,7 @@ class ContrastiveSettings(ClusterSettings):
         learning_rate: the published 0.0025 is for an Adam that also runs in the 49 iterations without a gradient: with
             one gradient in 50 its second moment is 50 times smaller, so its steps are sqrt(50) = 7 times longer than
             those of the Adam here, which pauses with its rows.
-        far_pool: Gaussians among which the farthest are searched, drawn anew in every step, because all pairs cost M N.
+        far_pool: Gaussians among which the farthest are searched, drawn in every step, because all pairs cost M N.
         view_pixels: pixels used per view, each representing several; the paper renders all.
         strongest: Gaussians used per pixel; 8 have 85 to 88 percent of the weight.
     """

@@ -49,7 +49,7 @@ def _cluster_of_each_mask(start, entries, gaussian, own, cluster, clusters):  # 
 
 
 def presence(evidence: Evidence, cluster: NDArray[np.int32], mask_cluster: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return (C + 1,) float64, the share of the views showing each cluster in which it has a mask of its own.
+    """Return (C + 1,) float64, the share of the views showing each cluster in which it has a separate mask.
 
     Entry 0 is 1. ``mask_cluster`` is the result of :func:`cluster_of_each_mask`. A view shows a cluster if the cluster
     has at least a tenth of the weight in it that it has in its best view.

@@ -18,7 +18,7 @@ class HdbscanSettings(ClusterSettings):
     Attributes:
         dimensions, steps, learning_rate, push, push_margin: as in `unic-lift`, so that the two differ only in the
             components that the table compares.
-        void_is_segment: whether id 0 is a segment of its own in a view. Contrastive-Lift trains only on pixels of
+        void_is_segment: whether id 0 is a segment too in a view. Contrastive-Lift trains only on pixels of
             objects, and the background needs no cluster here, because the masks determine it.
     """
 
