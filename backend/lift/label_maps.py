@@ -10,28 +10,30 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.compiled import kernel
+from backend.render.label_image import label_image_of
 from backend.render.types import Contributions
 from backend.scene.lens import Lens
 from backend.scene.types import Camera
 from backend.scene.wide_pinhole import wide_pinhole
-from backend.threads import spread
 
 STRONGEST = 32
-"""Gaussians per pixel requested from a renderer."""
-
-LEAST = 4096
-"""Least number of pixels per thread."""
+"""Gaussians per pixel for labels of single pixels."""
 
 
 class Contributor(Protocol):
-    """The required interface of :class:`backend.render.Renderer`."""
+    """The interface of :class:`backend.render.Renderer` for contributions."""
 
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
 
 
+class Labeller(Protocol):
+    """The interface of :class:`backend.render.Renderer` for label maps."""
+
+    def labels(self, camera: Camera, labels: NDArray[np.integer], background: float) -> NDArray[np.int32]: ...
+
+
 def label_map(
-    source: Contributor | Contributions, labels: NDArray[np.integer], camera: Camera, background: float = 1.0
+    source: Labeller | Contributions, labels: NDArray[np.integer], camera: Camera, background: float = 1.0
 ) -> NDArray[np.int32]:
     """Return the label with the largest contribution to each pixel.
 
@@ -45,25 +47,13 @@ def label_map(
         (height, width) int32. Light that passes all Gaussians counts as background, as do pixels without an entry in
         ``source``. Ties go to the lowest label.
     """
-    contributions = source if isinstance(source, Contributions) else source.contributions(camera, None, STRONGEST)
-    out = np.zeros(camera.height * camera.width, np.int32)
-    strongest = np.zeros(len(contributions.pixels), np.int32)
-    spread(
-        _strongest,
-        len(strongest),
-        contributions.ids,
-        contributions.weights,
-        labels.astype(np.int32),
-        np.float32(background),
-        strongest,
-        least=LEAST,
-    )
-    out[contributions.pixels] = strongest
-    return out.reshape(camera.height, camera.width)
+    if isinstance(source, Contributions):
+        return label_image_of(source, labels, camera, background)
+    return source.labels(camera, labels, background)
 
 
 def photograph_label_map(
-    source: Contributor, labels: NDArray[np.integer], lens: Lens | None, camera: Camera
+    source: Labeller, labels: NDArray[np.integer], lens: Lens | None, camera: Camera
 ) -> NDArray[np.int32]:
     """Return the label with the largest contribution to each pixel of the original photograph, with lens distortion.
 
@@ -79,34 +69,3 @@ def photograph_label_map(
         return label_map(source, labels, camera)
     whole = wide_pinhole(lens, camera)
     return label_map(source, labels, whole.camera)[whole.rows, whole.columns]
-
-
-@kernel()
-def _strongest(begin, end, ids, weights, labels, factor, out):  # pragma: no cover - compiled
-    k = ids.shape[1]
-    seen = np.empty(k, np.int32)
-    sums = np.empty(k, np.float32)
-    for p in range(begin, end):
-        count = 0
-        background = np.float32(1.0)
-        for j in range(k):
-            w = weights[p, j]
-            if w <= 0:
-                continue
-            label = labels[ids[p, j]]
-            if label == 0:
-                continue
-            background -= w
-            at = 0
-            while at < count and seen[at] != label:
-                at += 1
-            if at == count:
-                seen[at] = label
-                sums[at] = np.float32(0.0)
-                count += 1
-            sums[at] += w
-        best = factor * background
-        for at in range(count):
-            if sums[at] > best or (sums[at] == best and seen[at] < out[p]):
-                best = sums[at]
-                out[p] = seen[at]

@@ -33,8 +33,6 @@ __all__ = ["SHARE", "Refinement", "refine"]
 SHARE = 15
 """Ratio between the steps of a reconstruction and those of the refinement."""
 
-STRONGEST = 16
-"""Gaussians per pixel."""
 BACKGROUND = 0.8
 """Weight of the background's light for the labels of a pixel: objects are partly transparent at their rims, where
 Gaussians are few and faint. With weight 1 in generated rooms, background takes three times as many pixels from objects
@@ -131,8 +129,7 @@ def _outlines(
     found: list[NDArray[np.int32]] = []
     for number, photo in enumerate(photos):
         progress("refine", 0.3 * number / len(photos), "outlines")
-        shown = renderer.contributions(photo.camera, None, STRONGEST)
-        drawn = label_map(shown, labels, photo.camera, BACKGROUND)
+        drawn = label_map(renderer, labels, photo.camera, BACKGROUND)
         outline = outlined(drawn, photo.image.cpu().numpy())
         if photo_cache is None:
             found.append(outline)

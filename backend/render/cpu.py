@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from backend.render.blend import blend, blend_backward, gather
 from backend.render.blend_rgb import CHANNELS, blend_rgb, blend_rgb_backward
 from backend.render.contribute import contributions
+from backend.render.label_image import label_image
 from backend.render.project import LEAST, REACH_X, REACH_Y, U, V, project_backward
 from backend.render.projected import Floats, ProjectedSplats, project_splats
 from backend.render.sh import sh_colours
@@ -139,3 +140,6 @@ class Still:
 
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes:
         return votes(project_splats(*self._geometry, camera), mask)
+
+    def labels(self, camera: Camera, labels: NDArray[np.integer], background: float) -> NDArray[np.int32]:
+        return label_image(project_splats(*self._geometry, camera), labels, background)

@@ -208,6 +208,23 @@ class Still:
             own = torch.where(better, most, own)
         return Votes(label.cpu().numpy(), own.cpu().numpy(), total.cpu().numpy(), zero.cpu().numpy())
 
+    @torch.no_grad()
+    def labels(self, camera: Camera, labels: NDArray[np.integer], background: float) -> NDArray[np.int32]:
+        seen = project_splats(*self._geometry, camera)
+        of = torch.as_tensor(labels.astype(np.int64), device=self._device)
+        others = torch.unique(of[of > 0])
+        rest = torch.ones(camera.height, camera.width, device=self._device)
+        best, image = torch.zeros_like(rest), torch.zeros_like(rest, dtype=torch.int32)
+        for some in others.split(CHUNK):
+            shares, _ = paint(seen, (of[:, None] == some).to(torch.float32), camera)
+            rest -= shares.sum(2)
+            # Of equal maxima the first, which has the lowest label.
+            most, which = shares.max(2)
+            better = most > best
+            image = torch.where(better, some[which].to(torch.int32), image)
+            best = torch.where(better, most, best)
+        return torch.where(background * rest >= best, 0, image).cpu().numpy()
+
 
 def tops() -> bool:
     """Return whether this gsplat has an operation for the strongest Gaussians per pixel, as version 1.6 does."""

@@ -86,6 +86,7 @@ class Engine(Protocol):
     def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
     def image(self, camera: Camera, features: NDArray[np.float32] | None) -> NDArray[np.float32]: ...
     def votes(self, camera: Camera, mask: NDArray[np.int32]) -> Votes: ...
+    def labels(self, camera: Camera, labels: NDArray[np.integer], background: float) -> NDArray[np.int32]: ...
 
 
 class Renderer:
@@ -135,3 +136,18 @@ class Renderer:
         if mask.shape != (camera.height, camera.width):
             raise ValueError(f"the mask has shape {mask.shape}, expected ({camera.height}, {camera.width})")
         return self._engine.votes(camera, mask)
+
+    def labels(self, camera: Camera, labels: NDArray[np.integer], background: float = 1.0) -> NDArray[np.int32]:
+        """Return (H, W) int32, the label with the most light in each pixel. All Gaussians count.
+
+        Args:
+            labels: (N,) integer, of each Gaussian, from 0. 0 is background, as is light that passes all Gaussians. Ties
+                go to the lowest label.
+            background: weight of the background's light relative to that of another label.
+
+        Raises:
+            ValueError: if ``labels`` does not have one label from 0 for each Gaussian.
+        """
+        if labels.shape != (self._count,) or labels.min(initial=0) < 0:
+            raise ValueError(f"labels has shape {labels.shape}, expected ({self._count},) from 0")
+        return self._engine.labels(camera, labels, background)

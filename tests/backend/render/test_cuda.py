@@ -57,7 +57,12 @@ def _compare_still(seed, engine):
         clear = (one.weights > 1e-3) & (np.abs(np.diff(one.weights, append=0, axis=1)) > 1e-3)
         clear &= np.abs(np.diff(one.weights, prepend=2, axis=1)) > 1e-3
         np.testing.assert_array_equal(one.ids[clear], other.ids[clear])
-    # More ids than one chunk of channels holds.
+    # More labels and ids than one chunk of channels holds.
+    labels = np.random.default_rng(seed).integers(0, 2 * cuda.CHUNK, len(splats))
+    for weight in (1.0, 0.01):
+        one, other = ours.labels(camera, labels, weight), engine.labels(camera, labels, weight)
+        assert (one == other).mean() > 0.98
+    assert one.any()
     mask = (np.arange(camera.height)[:, None] // 3 * 7 + np.arange(camera.width) // 3).astype(np.int32)
     mask[:, :4] = -1  # void
     one, other = ours.votes(camera, mask), engine.votes(camera, mask)
