@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.ndimage import maximum_filter, minimum_filter
+from scipy.ndimage import zoom as enlarge
+from skimage.filters import sobel
+from skimage.segmentation import watershed
 
+from backend.refine import outlines
 from backend.refine.outlines import outlined
 
 
@@ -41,3 +47,15 @@ def test_thin_parts_and_plain_maps_stay():
     shown[20:60, 10:12] = 2
     assert np.array_equal(outlined(shown, photograph(np.zeros((80, 100), bool))), shown)
     assert not outlined(np.zeros((80, 100), np.int32), photograph(disc(20))).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_flood_of_the_rim_is_that_of_the_whole_image(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    shown = enlarge(rng.integers(0, 6, (7, 9)), 12, order=0).astype(np.int32)
+    image = rng.integers(0, 256, (*shown.shape, 3), np.uint8)
+    height = sobel(image.mean(2))
+    monkeypatch.setattr(outlines, "_steepness", lambda _: height)
+    sure = minimum_filter(shown, 5) == maximum_filter(shown, 5)
+    # Every part is 12 pixels wide, so each has pixels outside the rim.
+    assert np.array_equal(outlined(shown, image), watershed(height, np.where(sure, shown + 1, 0)) - 1)
