@@ -113,7 +113,8 @@ def place(scene: Scene, seed: int = 0, progress: Progress = silent) -> tuple[Sce
             return scene, None
         before = _errors(given)
         found = Placement(given.num_points3D(), float(np.nanmedian(before)), None, False)
-        if found.error_given >= NOTABLE and _is_well_seen(given):
+        scene = replace(scene, inexact=found.error_given >= NOTABLE)
+        if scene.inexact and _is_well_seen(given):
             adjusted = _adjust(scene.views, given, found.error_given, database, folder, seed, progress)
             after = _errors(adjusted)
             better = _is_better(before, after)

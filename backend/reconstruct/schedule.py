@@ -33,6 +33,12 @@ FIXED_SIDE = {"cpu": 200, "cuda": 400}
 pixels. A draft of larger photographs can have up to twice as many steps."""
 
 
+NOVEL_SHARE = 0.25
+"""Share of a Gaussian's light in front of surfaces in novel views above which it is removed, where poses are estimated.
+Around a cup this removed fog that covered its lid in views from new sides. In a corridor with exact poses it removed
+surfaces that are thin or far away; see docs/benchmarks.md."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """Factors on the default limits of a reconstruction.
@@ -148,6 +154,7 @@ class Schedule:
         floater_checks: number of floater removals, see :mod:`backend.reconstruct.floaters`, evenly spaced from
             :data:`FIRST_CHECK` to :data:`LAST_CHECK` of the steps, each after a densification.
         floater_share: share of a Gaussian's light in front of surfaces above which it is removed as a floater.
+        floater_share_novel: the same share in novel views beside the photographs; 1 for no check of them.
         floater_margin: distance in scene units in front of the surface from which light counts.
     """
 
@@ -181,6 +188,7 @@ class Schedule:
     exposure_from: int
     floater_checks: int
     floater_share: float
+    floater_share_novel: float
     floater_margin: float
 
     @classmethod
@@ -193,6 +201,7 @@ class Schedule:
         engine: str,
         steps: int | None = None,
         views: int = 1,
+        estimated: bool = False,
         **changes: Any,
     ) -> Schedule:
         """Return the schedule for a scene.
@@ -205,6 +214,7 @@ class Schedule:
             steps: another number of steps, in photographs; everything counted in steps scales with it.
             views: photographs per step. The number of steps is divided by it, and step sizes are multiplied by its
                 root, which keeps the total motion by Adam per pass over the photographs (Zhao et al. 2024, "Grendel").
+            estimated: whether the poses are estimated from the photographs, so that they are not exact.
             changes: fields of this class to override.
 
         Raises:
@@ -252,6 +262,7 @@ class Schedule:
             "exposure_from": total // 20,
             "floater_checks": 7,
             "floater_share": 0.4,
+            "floater_share_novel": NOVEL_SHARE if estimated else 1.0,
             "floater_margin": 0.05 * distance,
         }
         unknown = sorted(changes.keys() - values.keys())

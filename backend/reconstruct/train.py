@@ -181,7 +181,14 @@ def prepare(plan: Plan, progress: Progress = silent, peers: Peers | None = None)
     distance = viewing_distance(points[0], cameras)
     check_precision(scene, origin, distance, cameras)
     schedule = Schedule.for_scene(
-        distance, photos.pixels, len(points[0]), engine=engine, steps=plan.steps, views=count, **changes
+        distance,
+        photos.pixels,
+        len(points[0]),
+        engine=engine,
+        steps=plan.steps,
+        views=count,
+        estimated=scene.matched or scene.inexact,
+        **changes,
     )
     columns = gaussians_at(points, distance, schedule.sh_degree, device)
     told = {"seed": seed, "long_side": long_side, "engine": engine, "processes": count}
@@ -325,10 +332,13 @@ class Training:
 
     def _remove_floaters(self) -> None:
         cameras = [photo.camera for photo in self.photos.half]
+        schedule, device = self.schedule, str(self.device.type)
+        novel = schedule.floater_share_novel < 1
         in_front = light_in_front(
-            _as_splats(self.adam.columns), cameras, self.schedule.floater_margin, str(self.device.type), self.step
+            _as_splats(self.adam.columns), cameras, schedule.floater_margin, device, self.step, novel
         )
-        keep = torch.from_numpy(in_front <= self.schedule.floater_share).to(self.device)
+        floats = (in_front.photographs > schedule.floater_share) | (in_front.novel > schedule.floater_share_novel)
+        keep = torch.from_numpy(~floats).to(self.device)
         if int(keep.sum()) >= FEWEST_GAUSSIANS:
             self.adam.rearrange(keep, {name: column[:0].detach() for name, column in self.adam.columns.items()})
             # Every check follows a densification, so the score is empty.

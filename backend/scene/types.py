@@ -106,6 +106,7 @@ class Scene:
         warnings: sentences for the user, such as how many listed images were missing.
         matched: whether poses and points come from feature matches between the photographs (structure from motion),
             according to the capture; then they need no check.
+        inexact: whether features of the photographs show that the poses are not exact.
         masks_from: the folder that contains the masks, or the file that lists them; None if there are none.
         without_masks: if there are none, what was expected and found, as the end of a sentence.
     """
@@ -117,5 +118,6 @@ class Scene:
     colours: NDArray[np.uint8]
     warnings: tuple[str, ...] = ()
     matched: bool = False
+    inexact: bool = False
     masks_from: Path | None = None
     without_masks: str = ""
