@@ -24,7 +24,7 @@ from backend.compiled import kernel
 from backend.lift import Lift, label_map
 from backend.reconstruct.photographs import load_photographs
 from backend.reconstruct.schedule import LONG_SIDE
-from backend.refine import BACKGROUND, STRONGEST
+from backend.refine import BACKGROUND
 from backend.refine.outlines import outlined
 from backend.render import Renderer, device_of
 from backend.render.project import F, bounded, covariance, jacobian, rotation, scaled, times, to_camera
@@ -33,6 +33,8 @@ from backend.render.types import Contributions
 from backend.scene.types import Camera, View
 from protocol.splats import Splats
 
+STRONGEST = 16
+"""Gaussians per pixel."""
 SHARE = 0.8
 """A view shows a Gaussian as mixed if its own label holds less than this share of its weight."""
 OFTEN = 0.4
@@ -63,7 +65,7 @@ def cut_straddlers(splats: Splats, lifted: Lift, views: Sequence[View], *, devic
     outlines = []
     for photo in photos:
         shown = renderer.contributions(photo.camera, None, STRONGEST)
-        drawn = label_map(shown, lifted.labels, photo.camera, BACKGROUND)
+        drawn = label_map(renderer, lifted.labels, photo.camera, BACKGROUND)
         outlines.append(outlined(drawn, photo.image.cpu().numpy()))
         division.add(splats, lifted.labels, photo.camera, shown, outlines[-1])
     splats, parents = cut(splats, find_cuts(division))
