@@ -143,10 +143,30 @@ def write_mesh(mesh: Mesh, path: Path) -> None:
     if mesh.texture is not None:
         part.write_bytes(mesh.texture.png)
         part.replace(picture)
-    PlyData(elements, byte_order="<", comments=comments).write(str(part))
+    with part.open("wb") as file:
+        file.write(PlyData(elements, byte_order="<", comments=comments).header.encode("ascii") + b"\n")
+        # plyfile would write the lists of each face one by one, in seconds for a million faces.
+        vertices.tofile(file)
+        _with_counts(faces).tofile(file)
     part.replace(path)
     if mesh.texture is None:
         picture.unlink(missing_ok=True)
+
+
+def _with_counts(faces: NDArray[np.void]) -> NDArray[np.void]:
+    """Return the rows as they are in a file: each list with its length, one byte, in front."""
+    fields = faces.dtype.fields or {}
+    layout = []
+    for name, (kind, *_) in fields.items():
+        if kind.shape:
+            layout.append((f"count of {name}", "u1"))
+        layout.append((name, kind))
+    rows = np.empty(len(faces), layout)
+    for name, (kind, *_) in fields.items():
+        if kind.shape:
+            rows[f"count of {name}"] = kind.shape[0]
+        rows[name] = faces[name]
+    return rows
 
 
 def _not_a_mesh(path: Path, why: str) -> BadResult:

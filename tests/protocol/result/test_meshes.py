@@ -61,6 +61,14 @@ def textured(uv: float | None = None) -> Mesh:
     return mesh(6, 5)._replace(texture=Texture(corners if uv is None else np.full_like(corners, uv), png(4, 2)))
 
 
+@pytest.mark.parametrize("written", [mesh(6, 5), mesh(6, 5, marked=False), textured(), mesh(3, 0)])
+def test_the_file_is_that_of_plyfile(tmp_path: Path, written: Mesh) -> None:
+    path = tmp_path / "0001.ply"
+    write_mesh(written, path)
+    PlyData.read(str(path)).write(str(tmp_path / "again.ply"))
+    assert path.read_bytes() == (tmp_path / "again.ply").read_bytes()
+
+
 def test_a_texture_is_a_picture_beside_the_mesh(tmp_path: Path) -> None:
     path = tmp_path / "0001.ply"
     written = textured()
