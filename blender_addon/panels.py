@@ -364,7 +364,8 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
         column.label(text=text, icon=icon)
     if hint:
         draw_text(column, context, hint, "INFO")
-    column.label(text=f"{found.files} files, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
+    files = "1 file" if found.files == 1 else f"{found.files} files"
+    column.label(text=f"{files}, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
     if found.poses_from is not None:
         column.prop(settings(context), "masks_from")
     if found.splats is not None and found.poses_from == "cameras":
@@ -392,9 +393,11 @@ def plan_of(found: Survey, chosen: Any, models: MaskModels | None) -> tuple[list
     if found.poses_from != "cameras" and found.poses_from is not None:
         lines.append(("Poses will be computed", "CAMERA_DATA"))
     if found.masks:
-        lines.append((f"{found.masks} masks in {found.mask_folder}", "MOD_MASK"))
+        masks = "1 mask" if found.masks == 1 else f"{found.masks} masks"
+        lines.append((f"{masks} in {found.mask_folder}", "MOD_MASK"))
     elif found.strays:
-        lines.append((f"{found.strays} mask files match no photograph", "ERROR"))
+        strays = "1 mask file matches" if found.strays == 1 else f"{found.strays} mask files match"
+        lines.append((f"{strays} no photograph", "ERROR"))
     if found.masks_from != GEOMETRY:
         return lines, ""
     if found.poses_from is None or chosen.masks_from == "geometry":

@@ -258,7 +258,7 @@ def test_what_is_in_the_folder_is_shown_before_anything_is_sent(stage, tmp_path)
     assert "Reading the folder" in draw("SPLATLIFT_PT_capture")
     tick_until(lambda: timer.surveyed is not None)
     drawn = draw("SPLATLIFT_PT_capture")
-    for line in ("COLMAP", "2 photographs", "1 masks in masks", "5 files, 0 MB", "[Use room.ply]"):
+    for line in ("COLMAP", "2 photographs", "1 mask in masks", "5 files, 0 MB", "[Use room.ply]"):
         assert line in drawn
     assert segment.request_of(chosen, scene).splats == "room.ply"
     chosen.use_splats = False
@@ -305,18 +305,20 @@ def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
     plain = touch(tmp_path / "plain", *JPEGS)
     assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB", CHOICE]
     masked = touch(tmp_path / "masked", *JPEGS, "masks/0.png")
-    lines = ["29 photographs", "Poses will be computed", "1 masks in masks", "30 files, 0 MB"]
-    assert shown(masked) == [*lines, CHOICE]
+    lines = ["29 photographs", "Poses will be computed", "1 mask in masks", "30 files, 0 MB"]
+    drawn = shown(masked)
+    assert drawn[:5] == [*lines, CHOICE]
+    assert says(drawn[5:], "28 of 29 photographs have no mask")
     posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
     assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB", CHOICE]
     clip = touch(tmp_path / "video", "clip.mp4") / "clip.mp4"
     for named in (clip, clip.parent):
-        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 files, 0 MB", CHOICE]
+        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 file, 0 MB", CHOICE]
     (tmp_path / "splats").mkdir()
     write_ply(some_splats(2, 0), tmp_path / "splats" / "room.ply")
-    assert shown(tmp_path / "splats") == ["Splats", "No masks: found by geometry", "1 files, 0 MB"]
+    assert shown(tmp_path / "splats") == ["Splats", "No masks: found by geometry", "1 file, 0 MB"]
     strays = shown(touch(tmp_path / "strays", *JPEGS, "masks/frame_x.png"))
-    assert strays[2:5] == ["1 mask files match no photograph", GEOMETRY, "29 files, 0 MB"]
+    assert strays[2:5] == ["1 mask file matches no photograph", GEOMETRY, "29 files, 0 MB"]
     assert says(strays, "contains no mask with the name of a photograph (first: frame_x.png)")
 
 
