@@ -4,6 +4,7 @@ python -m bench.pictures made                                   # docs/images/me
 python -m bench.pictures room ROOM --splats SPLATS.ply          # docs/images/methods_room.png
 python -m bench.pictures corners                                # docs/images/corners.png
 python -m bench.pictures clicks FOLDER                          # docs/images/five_clicks.png
+python -m bench.pictures panel FOLDER                           # docs/images/panel.png, blender.png, words.png and more
 """
 
 from __future__ import annotations
@@ -43,6 +44,20 @@ CLICKS = {
 """Pictures that `docs/five_clicks.py` has made, and what is said of each."""
 PANEL, WINDOW = (844, 62, 1040, 724), (0, 24, 1056, 724)
 """What is cut out of them: left, top, right, bottom."""
+
+STATES = {
+    "0_empty": "an empty file",
+    "1_chosen": "connected, a capture chosen",
+    "2_working": "at work",
+    "3_finished": "done",
+    "4_importing": "importing",
+    "5_failed": "failed",
+}
+"""Pictures that `docs/panel_pictures.py` has made, and what is said of each."""
+SHORT, LONG, TALL = (844, 62, 1040, 700), (844, 62, 1056, 1090), (0, 24, 1056, 1090)
+"""What is cut out of them: the panel, all of it with an imported scene, and the view with the panel."""
+OBJECTS, WORDS = (200, 410, 844, 1000), (200, 410, 1040, 900)
+"""Of the view, what shows the objects, and the objects beside the panel of words."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 Out = Annotated[Path, typer.Option(help="Folder for the picture.")]
@@ -92,6 +107,27 @@ def clicks(
     whole.paste(above, (0, 0))
     whole.paste(last, (0, above.height))
     save(whole, out / "five_clicks.png")
+
+
+@app.command()
+def panel(
+    folder: Annotated[Path, typer.Argument(help="The pictures of the screen that docs/panel_pictures.py has made.")],
+    out: Out = IMAGES,
+) -> None:
+    """The panel in each state, the whole view, edits, a search and a correction."""
+
+    def seen(name: str, box: tuple[int, int, int, int]) -> Image.Image:
+        return cut(folder / f"{name}.png", box)
+
+    save(sheet([(title, np.asarray(seen(name, SHORT))) for name, title in STATES.items()], 6), out / "panel.png")
+    save(seen("6_imported", LONG), out / "panel_objects.png")
+    save(seen("6_imported", TALL), out / "blender.png")
+    edits = [("Object Mode", "13_several"), ("Edit Mode", "14_halved")]
+    save(sheet([(title, np.asarray(seen(name, TALL))) for title, name in edits], 2), out / "edit.png")
+    words = [("before the search", "7_word"), ("after it", "8_found")]
+    save(sheet([(title, np.asarray(seen(name, WORDS))) for title, name in words], 2), out / "words.png")
+    corrections = [("two objects selected", "9_two"), ("Merge pressed", "10_asked"), ("after OK", "12_one")]
+    save(sheet([(title, np.asarray(seen(name, OBJECTS))) for title, name in corrections], 3), out / "correction.png")
 
 
 def cut(file: Path, box: tuple[int, int, int, int]) -> Image.Image:

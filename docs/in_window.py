@@ -1,0 +1,110 @@
+"""What the scripts that photograph Blender's window share: its panel, clicks, pictures, and steps that wait.
+
+A program outside makes the clicks and the pictures, as a person would. It reads the file ``shots`` beside the scripts
+line by line (``NAME``; ``CLICK X Y NAME`` in pixels of the screen; ``TYPE TEXT NAME``; ``QUIT``), saves the screen as
+``NAME.png``, and then makes the file ``NAME.done``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+FOLDER = Path(__file__).parent
+REPOSITORY = "user_default"
+INTERVAL = 0.3
+"""Seconds between two steps."""
+
+
+def show_panel(opened: tuple[str, ...] = ()) -> Iterator[None]:
+    """Install the extension's zip beside this file, empty the scene, and show the tab of the add-on.
+
+    Args:
+        opened: modules of the add-on whose panels are open at first; the others are as an artist finds them.
+    """
+    bpy.ops.extensions.package_install_files(
+        filepath=str(next(FOLDER.glob("splatlift*.zip"))), repo=REPOSITORY, enable_on_install=True
+    )
+    for each in list(bpy.data.objects):
+        bpy.data.objects.remove(each)
+    for name in opened:
+        module(name).unregister()
+        for panel in module(name).CLASSES:
+            panel.bl_options = set()
+        module(name).register()
+    yield
+    view().spaces.active.show_region_ui = True
+    yield
+    region("UI").active_panel_category = "SplatLift"
+    view().tag_redraw()
+
+
+def module(name: str) -> Any:
+    """Return a module of the installed extension."""
+    return __import__(f"bl_ext.{REPOSITORY}.splatlift.{name}", fromlist=["splatlift"])
+
+
+def view() -> Any:
+    """Return the largest 3D view."""
+    areas = bpy.context.window_manager.windows[0].screen.areas
+    return max((area for area in areas if area.type == "VIEW_3D"), key=lambda area: area.width * area.height)
+
+
+def region(kind: str = "WINDOW") -> Any:
+    return next(each for each in view().regions if each.type == kind)
+
+
+def press(name: str, how: str = "EXEC_DEFAULT", **arguments: Any) -> None:
+    """Call an operator of the add-on as its button in the panel does."""
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=view(), region=region()):
+        getattr(bpy.ops.splatlift, name)(how, **arguments)
+
+
+def click(place: tuple[int, int], name: str) -> Iterator[None]:
+    yield from ask(f"CLICK {place[0]} {place[1]} {name}")
+
+
+def ask(line: str) -> Iterator[None]:
+    """Have something clicked, typed or photographed, and wait until it is."""
+    with (FOLDER / "shots").open("a") as shots:
+        shots.write(f"{line}\n")
+    done = FOLDER / f"{line.split(' ')[-1]}.done"
+    while not done.exists() and line != "QUIT":
+        yield
+
+
+def until(ready: Callable[[], bool]) -> Iterator[None]:
+    """Wait until something is so."""
+    while not ready():
+        yield
+
+
+def wait(count: int) -> Iterator[None]:
+    """Wait for a number of steps."""
+    for _ in range(count):
+        yield
+
+
+def run(steps: Iterator[None], scale: float) -> None:
+    """Take the steps from a timer, and quit Blender after the last one.
+
+    An error is printed by Blender and ends the steps.
+
+    Args:
+        scale: of the interface.
+    """
+
+    def tick() -> float | None:
+        try:
+            next(steps)
+        except StopIteration:
+            bpy.ops.wm.quit_blender()
+            return None
+        return INTERVAL
+
+    bpy.context.preferences.view.show_splash = False
+    bpy.context.preferences.view.ui_scale = scale
+    bpy.app.timers.register(tick, first_interval=2, persistent=True)
