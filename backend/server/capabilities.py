@@ -19,6 +19,8 @@ from protocol.field_types import Value
 from protocol.messages import Error, Facts, MaskModels
 from protocol.settings import Setting
 
+MOST_WAITING = 256
+"""Most requests that wait for the process."""
 OLD = 60.0
 """Seconds after which a request starts the process again, because the amount of free memory changes."""
 _MAX = 16 << 20
@@ -65,8 +67,10 @@ class CapabilityProbe:
         """Call ``deliver`` with what is known: at once, or from :meth:`tick` once it is known.
 
         Raises:
-            Unavailable: if the process cannot be started.
+            Unavailable: if the process cannot be started, or too many requests wait for it.
         """
+        if len(self._waiting) >= MOST_WAITING:
+            raise Unavailable("The server still looks for the capabilities of this machine.", "Try again in a moment.")
         if self._process is None and (self.known is None or time.monotonic() - self._looked_at > OLD):
             self._start()
         if self.known is not None:

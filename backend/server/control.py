@@ -24,6 +24,7 @@ from backend.server.result_questions import FEATURES as RESULT_FEATURES
 from backend.server.result_questions import ResultQuestions, Stored, check_arrays
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Session, Sessions
+from backend.server.shortage import shortage
 from backend.server.uploads import not_stored
 from backend.server.workers import Workers
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
@@ -148,8 +149,7 @@ class Control:
         except Fault as fault:
             self._refuse(fault, received, socket)
         except OSError as error:
-            fault = Unavailable(f"The server cannot use its data folder: {error.strerror}.", "Free some space there.")
-            self._refuse(fault, received, socket)
+            self._refuse(_unusable(error), received, socket)
         else:
             if answer is not None:
                 socket.send(received.peer, answer, id=received.id)
@@ -209,7 +209,8 @@ class Control:
                 self._survey(message, session, received, socket)
                 return None
             case GetResult():
-                self._after(self._stored_result(message.job, session.client), received, socket, lambda result: result)
+                result = self._stored_result(message.job, session.client)
+                self._after(result, session.client, received, socket, lambda result: result)
                 return None
             case Describe() | DescribeMasks() | DescribeMethod():
                 self._describe(message, received, socket)
@@ -273,11 +274,12 @@ class Control:
     def _after(
         self,
         steps: Generator[None, None, T],
+        client: str,
         received: Received,
         socket: RouterSocket,
         then: Callable[[T], Message | None],
     ) -> None:
-        """Run work on the store, and answer with ``then`` of its value, or with its error."""
+        """Run work on the store for a client, and answer with ``then`` of its value, or with its error."""
 
         def deliver(found: T | Fault) -> None:
             try:
@@ -286,11 +288,13 @@ class Control:
                 answer = then(found)
             except Fault as fault:
                 self._refuse(fault, received, socket)
+            except OSError as error:
+                self._refuse(_unusable(error), received, socket)
             else:
                 if answer is not None:
                     socket.send(received.peer, answer, id=received.id)
 
-        self.files.do(steps, deliver)
+        self.files.do(steps, deliver, client, sum(array.nbytes for array in received.arrays))
 
     def _submit(self, submit: Submit, session: Session, received: Received, socket: RouterSocket) -> None:
         """Add a job; the answer is sent once its scene is checked and the job is written."""
@@ -309,18 +313,23 @@ class Control:
         def take(paths: set[str] | None) -> None:
             if paths is not None:
                 _check_paths_in(submit.request, paths)
+                self._check_number(session.client)  # others may have been submitted meanwhile
             self.jobs.submit(submit, accepted, refused, client=session.client)
 
         if self.jobs.knows(submit.job):
             take(None)
             return
         self._check(submit.request)
-        if (unfinished := self.jobs.unfinished(session.client)) >= self.jobs_each:
+        self._check_number(session.client)
+        self._after(self._stored_scene(submit.scene, session.client), session.client, received, socket, take)
+
+    def _check_number(self, client: str) -> None:
+        """Refuse another job of a client that has too many."""
+        if (unfinished := self.jobs.unfinished(client)) >= self.jobs_each:
             raise Refused(
-                f"The client {session.client} has {unfinished} jobs that wait or run, which is the limit.",
+                f"The client {client} has {unfinished} jobs that wait or run, which is the limit.",
                 "Wait until one of them has ended, or cancel some.",
             )
-        self._after(self._stored_scene(submit.scene, session.client), received, socket, take)
 
     def _stored_result(self, job: str, client: str) -> Generator[None, None, Result]:
         """Return the result of a client's job, and make the client an owner of its files."""
@@ -345,7 +354,7 @@ class Control:
             else:
                 socket.send(received.peer, found, id=received.id)
 
-        self.overviews.ask(deliver, None if whole else session.client)
+        self.overviews.ask(deliver, None if whole else session.client, session.client)
 
     def _describe(
         self, question: Describe | DescribeMasks | DescribeMethod, received: Received, socket: RouterSocket
@@ -380,13 +389,13 @@ class Control:
                 self.jobs.replace_result(wanted.job, message.version, message.size)
                 version = Result(wanted.job, message.version, message.size)
                 granted = self._granted(version, client)
-                self._after(granted, received, socket, lambda _: self.jobs.when_written(send_now))
+                self._after(granted, client, received, socket, lambda _: self.jobs.when_written(send_now))
 
-            self.questions.ask(stored, wanted, received.arrays, send, received.peer, received.id)
+            self.questions.ask(stored, wanted, received.arrays, send, client, received.peer, received.id)
 
         self.questions.expect(received.peer, received.id)
         result = self._stored_result(wanted.job, client)
-        self._after(self._with_version(result, base, client), received, socket, ask)
+        self._after(self._with_version(result, base, client), client, received, socket, ask)
 
     def _with_version(
         self, result: Generator[None, None, Result], base: str | None, client: str
@@ -417,7 +426,7 @@ class Control:
         files = self.files.uploads.files_of(client)
         if not files.has(scene):
             raise not_stored(scene)
-        self.files.uploads.keep(scene)
+        self.files.uploads.keep(client, scene)
         entries = yield from reading_manifest(self.store, scene)
         missing = yield from _missing(files.has, entries)
         if missing:
@@ -468,6 +477,11 @@ class Control:
     @property
     def unsent(self) -> bool:
         return any(session.unsent or session.unpictured for session in self.sessions)
+
+
+def _unusable(error: OSError) -> Unavailable:
+    remedy = "Try again in a moment." if shortage(error) else "Check the permissions and the space of that folder."
+    return Unavailable(f"The server cannot use its data folder: {error.strerror}.", remedy)
 
 
 def _check_paths_in(request: JobRequest, paths: set[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -29,8 +29,14 @@ TURN = 16
 """Messages taken from the socket in one turn of the loop."""
 SLICE = 0.005
 """Length of a slice of long work, in seconds."""
-MAX_WORK = 256
+MAX_WORK = 1024
 """Most pieces of long work in the queue."""
+CLIENT_WORK = 64
+"""The same for one client, so that it cannot displace the others."""
+MAX_HELD = 64 << 20
+"""Most bytes of arrays of messages whose work is in the queue."""
+CLIENT_HELD = 16 << 20
+"""The same for one client."""
 
 T = TypeVar("T")
 Deliver = Callable[[Any], object]
@@ -75,6 +81,10 @@ class FileLoop:
         self._wake = Wakeup()
         self._letters: deque[Callable[[], object]] = deque()
         self._work: deque[tuple[Generator[None, None, Any], Deliver]] = deque()
+        self._queued: Counter[str] = Counter()
+        """For each client, the number of pieces of its work that are not delivered. Used by the server's loop only."""
+        self._held: Counter[str] = Counter()
+        """For each client, the bytes of arrays of these."""
         self._evicting: Generator[None, None, None] | None = None
         self._ended: Sequence[Contents] = ()
         self._next_eviction = False
@@ -97,12 +107,30 @@ class FileLoop:
     def close(self) -> None:
         self._wake.close()
 
-    def do(self, steps: Generator[None, None, T], deliver: Callable[[T | Fault], object]) -> None:
-        """Do work on the store; the server's loop calls ``deliver`` with its value, or with its error."""
-        if len(self._work) >= MAX_WORK:
+    def do(
+        self, steps: Generator[None, None, T], deliver: Callable[[T | Fault], object], client: str = "", held: int = 0
+    ) -> None:
+        """Do work on the store; the server's loop, which calls this, calls ``deliver`` with its value or its error.
+
+        Args:
+            client: for which the work is done; "" for this program.
+            held: bytes of the arrays that ``deliver`` holds until then.
+        """
+        many = self._queued[client] >= CLIENT_WORK or self._queued.total() >= MAX_WORK
+        if many or self._held[client] + held > CLIENT_HELD or self._held.total() + held > MAX_HELD:
             deliver(Unavailable("The server is busy.", "Try again in a moment."))
             return
-        self._letter(lambda: self._work.append((steps, deliver)))
+        self._queued[client] += 1
+        self._held[client] += held
+
+        def done(found: T | Fault) -> None:
+            self._queued[client] -= 1
+            self._held[client] -= held
+            if not self._queued[client]:
+                del self._queued[client], self._held[client]
+            deliver(found)
+
+        self._letter(lambda: self._work.append((steps, done)))
 
     def grant(self, client: str, manifest: str) -> None:
         """Make a client the owner of a stored result of its job."""

@@ -8,13 +8,15 @@ loopback and counts them. It decrypts nothing: CURVE is end to end.
 - A peer may have :data:`CREDIT` bytes in flight, which the server has not received as whole messages. At the limit,
   nothing more is read from it, and after :data:`STALLED` seconds it is closed. The limit of all peers is :data:`TOTAL`.
 - At most :data:`UNSIGNED` connections without a greeting are open, and a limited number with one. If there are too many
-  of the latter, a connection of the host with the most is closed: the one without a message for the longest time.
+  of the latter, a connection of the host with the most is closed: one that has sent no message, or the one without a
+  message for the longest time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import selectors
 import socket
 import sys
@@ -209,7 +211,7 @@ class Front:
                     self._pause_accepting()
                     return
                 continue  # it has disconnected already
-            connection = _Connection(listener, outer, where[0], self._longest, next(self._numbers))
+            connection = _Connection(listener, outer, _host(where[0]), self._longest, next(self._numbers))
             self._open.add(connection.number)
             listener.connections[connection] = None
             try:
@@ -410,19 +412,21 @@ class _Listener:
     def least_useful(self) -> _Connection:
         """Return the connection to close if too many have sent a greeting."""
         greeted = self.greeted()
-        ((host, _),) = Counter(each.host for each in greeted).most_common(1)
-        return min((each for each in greeted if each.host == host), key=lambda each: each.heard)
+        held = Counter(each.host for each in greeted)
+        most = max(held.values())
+        return min((each for each in greeted if held[each.host] == most), key=lambda each: (each.talks, each.heard))
 
 
 class _Connection:
     """One client's connection, and the one to a ROUTER socket that is made after its greeting.
 
     Attributes:
-        host: the client's address.
+        host: the client's address, or its network, see :func:`_host`.
         number: see :meth:`Front.number`.
         client_key: the client's key, as of its last message; "" before the first, and without encryption.
         frames: counts what it sends.
         key: as in ``Front._connections``; None until ``inner`` is set.
+        talks: whether the server has received a message from it.
         heard: time at which the server last received a message from it.
         waits_since: time at which it last had nothing in flight, or a message of it was received.
         to_inner, to_outer: bytes that one side could not accept yet.
@@ -444,7 +448,7 @@ class _Connection:
         self.to_inner = self.to_outer = _NOTHING
         self.greeting: bytearray | None = bytearray()
         self.answered = 0
-        self.outer_ended = self.inner_ended = self.closed = False
+        self.outer_ended = self.inner_ended = self.closed = self.talks = False
         self.counted = 0
         self._received = 0
         self._passed = 0
@@ -475,6 +479,7 @@ class _Connection:
     def take(self, cost: int) -> None:
         """Note that the server has received a message of this cost."""
         self.heard = self.waits_since = time.monotonic()
+        self.talks = True
         self.forgive(cost)
 
     def forgive(self, cost: int) -> None:
@@ -483,6 +488,21 @@ class _Connection:
     def worth(self) -> float:
         """Return a smaller number for connections to close first; those with little in flight are closed last."""
         return self.waits_since if self.counted > _SMALL else float("inf")
+
+
+def _host(text: str) -> str:
+    """Return the network that one machine can choose its addresses from: /64 of IPv6, and the whole loopback network.
+
+    Other addresses of IPv4 are returned unchanged.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_loopback:
+        return "loopback"
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
 
 
 def _nobody(_: int) -> None:

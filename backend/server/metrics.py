@@ -6,6 +6,7 @@ checks: with encryption it answers only clients that have a key.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ PATIENCE = 5.0
 LOOK_PATIENCE = 4.0
 """Longest wait for the server's loop, in seconds."""
 MOST_AT_ONCE = 16
-"""Most requests answered at the same time; further connections are closed."""
+"""Most connections at the same time; for a further one the oldest is closed."""
+GIVES_WAY = 1.0
+"""Longest wait until the oldest connection has ended, in seconds; then the new one is closed."""
 
 Look = Callable[[Callable[[Overview | Fault], object]], object]
 """Calls its argument with an overview; may be called from any thread."""
@@ -99,6 +102,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], handler: Any, v6: bool) -> None:
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._open: dict[socket.socket, None] = {}
         self.address_family = socket.AF_INET6 if v6 else socket.AF_INET
         super().__init__(address, handler)
 
@@ -109,7 +113,13 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return self._places.acquire(blocking=False)
+        if not self._places.acquire(blocking=False):
+            with contextlib.suppress(StopIteration, RuntimeError):  # they all end just now
+                _hang_up(next(iter(self._open)))
+            if not self._places.acquire(timeout=GIVES_WAY):
+                return False
+        self._open[request] = None
+        return True
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         # The timeout of a socket restarts with every byte.
@@ -120,6 +130,7 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             end.cancel()
+            self._open.pop(request, None)
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -60,18 +60,19 @@ class Overviews:
         self._stored = 0
         self._measured_at = -REMEASURE
 
-    def ask(self, deliver: Callable[[Overview | Fault], object], client: str | None = None) -> None:
+    def ask(self, deliver: Callable[[Overview | Fault], object], client: str | None = None, asker: str = "") -> None:
         """Make the server's loop call ``deliver`` with an overview.
 
         Args:
             deliver: called once.
             client: list only the jobs of this client, and no names of clients; None for everything.
+            asker: the client that asks, see :meth:`backend.server.file_loop.FileLoop.do`; "" for this program.
         """
 
         def told(disk: Disk | Fault) -> None:
             deliver(disk if isinstance(disk, Fault) else self._overview(disk, client))
 
-        self.files.do(self._measure(), told)
+        self.files.do(self._measure(), told, asker)
 
     def _measure(self) -> Generator[None, None, Disk]:
         """Measure the store, in the thread of the files."""

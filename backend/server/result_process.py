@@ -13,8 +13,10 @@ from protocol.errors import Refused, Unavailable
 from protocol.messages import Error, Working
 from protocol.store import Store
 
-MAX_WAITING = 32
+MAX_WAITING = 48
 """Most unanswered questions."""
+CLIENT_WAITING = 16
+"""The same for one client, so that others can ask meanwhile."""
 IDLE = 600.0
 """Seconds without a question after which the process is ended to free its memory."""
 
@@ -47,12 +49,14 @@ class ResultProcess:
         self._wake = wake
         self._process: ChildProcess | None = None
         self._waiting: dict[int, Deliver] = {}
+        self._clients: dict[int, str] = {}
+        """For each unanswered question, the client that asked it."""
         self._buffer = bytearray()
         self._number = 0
         self._asked_at = 0.0
 
-    def ask(self, make: Callable[[int], Question], deliver: Deliver) -> int:
-        """Ask the question that ``make`` returns for a number, and return that number.
+    def ask(self, make: Callable[[int], Question], deliver: Deliver, client: str = "") -> int:
+        """Ask the question of a client that ``make`` returns for a number, and return that number.
 
         :meth:`tick` calls ``deliver`` with each reply.
 
@@ -60,11 +64,14 @@ class ResultProcess:
             Refused: if too many questions wait already.
             Unavailable: if the process cannot be started.
         """
-        if len(self._waiting) >= MAX_WAITING:
-            raise Refused(f"{MAX_WAITING} such requests are already running.", "Wait until one of them is finished.")
+        own = list(self._clients.values()).count(client)
+        for running, most in ((own, CLIENT_WAITING), (len(self._waiting), MAX_WAITING)):
+            if running >= most:
+                raise Refused(f"{most} such requests are already running.", "Wait until one of them is finished.")
         process = self._process or self._start()
         self._number += 1
         self._waiting[self._number] = deliver
+        self._clients[self._number] = client
         self._asked_at = time.monotonic()
         process.write(pack_line(make(self._number)))
         return self._number
@@ -92,6 +99,8 @@ class ResultProcess:
             while (reply := take_reply(self._buffer)) is not None:
                 is_last = not isinstance(reply.said, Working)
                 deliver = self._waiting.pop(reply.number) if is_last else self._waiting[reply.number]
+                if is_last:
+                    del self._clients[reply.number]
                 deliver(reply)
         except (ValueError, KeyError):
             data = b""  # invalid output: end the process
@@ -103,7 +112,10 @@ class ResultProcess:
         self._end()
 
     def _start(self) -> ChildProcess:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"The folder {self.folder} cannot be used: {error.strerror}.") from error
         command = [*self.command, str(self.store.root.resolve()), str(self.folder / "opened")]
         self._process = ChildProcess(command, self.folder / "log", self._wake)
         return self._process
@@ -116,6 +128,7 @@ class ResultProcess:
         self._buffer.clear()
         shutil.rmtree(self.folder / "opened", ignore_errors=True)
         waiting, self._waiting = self._waiting, {}
+        self._clients.clear()
         words = process.last_words()
         how = how or f"The process that {self.task} has failed"
         reason = Error(Unavailable.code, f"{how}{f': {words}' if words else ''}.", "Try again.")

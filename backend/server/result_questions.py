@@ -68,7 +68,14 @@ class ResultQuestions:
         self._asked[peer, request] = None
 
     def ask(
-        self, stored: Stored, wanted: Wanted, arrays: Sequence[NDArray], send: Send, peer: bytes, request: int
+        self,
+        stored: Stored,
+        wanted: Wanted,
+        arrays: Sequence[NDArray],
+        send: Send,
+        client: str,
+        peer: bytes,
+        request: int,
     ) -> None:
         """Ask about a stored result for an expected request; the replies are sent from :meth:`tick`.
 
@@ -90,7 +97,7 @@ class ResultQuestions:
             send(*_message(reply))
 
         process = self._processes[type(wanted)]
-        self._asked[peer, request] = process, process.ask(make, deliver)
+        self._asked[peer, request] = process, process.ask(make, deliver, client)
 
     def withdraw(self, peer: bytes, request: int | None = None) -> None:
         """Forget a request of a peer, or all of them; they get no answer. Unknown ones are ignored."""

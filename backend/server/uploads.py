@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -53,8 +53,12 @@ RANGES = 4
 """Most ranges that one client is sent per turn."""
 CHECK_SLICE = 0.005
 """Seconds of checking a manifest and hashing stored files per turn."""
+GIVES_WAY = 30.0
+"""Seconds without data after which an upload gives way to a new one if there are too many."""
 RECENT = 3600.0
 """Seconds for which a scene is kept before a job is submitted."""
+MOST_RECENT = 100
+"""Most scenes of one client that are kept so."""
 _STEP = 200
 """Files checked between two yields."""
 RESERVE = 256 << 20
@@ -70,6 +74,7 @@ class Upload:
         settling: after they have arrived, waits until they are on the disk.
         pull: the requests of the current files; None before the first.
         files_known: whether these are the files of the folder, and not its manifest.
+        heard: time at which data of it last arrived.
     """
 
     def __init__(self, peer: bytes, offer: Offer, id: int, files: ClientFiles) -> None:
@@ -81,6 +86,7 @@ class Upload:
         self.settling: Generator[None, None, None] | None = None
         self.pull: Pull | None = None
         self.files_known = False
+        self.heard = time.monotonic()
 
     def expects(self, chunk: Chunk) -> bool:
         expected = () if self.pull is None else self.pull.expected
@@ -125,7 +131,8 @@ class Uploads:
         self._dispensable = dispensable
         self._in_use = in_use
         self._asked = 0
-        self._offered: dict[str, float] = {}
+        self._offered: dict[str, dict[str, float]] = {}
+        """For each client, the time at which it last offered or used a stored manifest."""
         self._gets: dict[bytes, deque[tuple[Get, int]]] = {}
         """Per peer, the requested ranges that it cannot receive yet; they are read from disk when it can."""
 
@@ -147,15 +154,20 @@ class Uploads:
         """Return the peers that wait for ranges."""
         return list(self._gets)
 
-    def keep(self, manifest: str) -> None:
-        """Treat a manifest as offered now."""
-        self._offered[manifest] = time.monotonic()
+    def keep(self, client: str, manifest: str) -> None:
+        """Treat a stored manifest of a client as offered now."""
+        offered = self._offered.setdefault(client, {})
+        offered.pop(manifest, None)
+        offered[manifest] = time.monotonic()
+        while len(offered) > MOST_RECENT:
+            del offered[next(iter(offered))]
 
     def recent(self) -> list[str]:
         """Return the manifests offered in the last hour, because jobs on them may follow."""
         now = time.monotonic()
-        self._offered = {each: at for each, at in self._offered.items() if now - at < RECENT}
-        return list(self._offered)
+        for client, offered in list(self._offered.items()):
+            self._offered[client] = {each: at for each, at in offered.items() if now - at < RECENT}
+        return [manifest for offered in self._offered.values() for manifest in offered]
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
         """Process a message and answer it."""
@@ -184,7 +196,7 @@ class Uploads:
         session = self.sessions.require(session, now)
         match message:
             case Offer():
-                self._offer(message, received, session.client)
+                self._offer(message, received, session.client, socket)
             case Chunk():
                 self._chunk(message, received, socket)
             case Get():
@@ -207,28 +219,39 @@ class Uploads:
         if earlier is not None:
             self.forget(earlier)
 
-    def _offer(self, offer: Offer, received: Received, client: str) -> None:
+    def _offer(self, offer: Offer, received: Received, client: str, socket: RouterSocket) -> None:
         if offer.size > MAX_MANIFEST:
             raise Refused(
                 f"The offered manifest has {offer.size} bytes; at most {MAX_MANIFEST} are allowed.", "Send fewer files."
             )
-        self.keep(offer.manifest)
         for upload in [u for u in self.uploads if u.peer == received.peer and u.manifest == offer.manifest]:
             self._end(upload)
-        if sum(u.peer == received.peer for u in self.uploads) >= MAX_UPLOADS:
+        if self._too_many([u for u in self.uploads if u.peer == received.peer], MAX_UPLOADS, socket):
             raise Refused(f"{MAX_UPLOADS} uploads are already running.", "Wait until one of them is finished.")
-        if sum(u.files.client == client for u in self.uploads) >= CLIENT_UPLOADS:
+        if self._too_many([u for u in self.uploads if u.files.client == client], CLIENT_UPLOADS, socket):
             raise Refused(
                 f"The client {client} already has {CLIENT_UPLOADS} uploads, which is the limit.",
                 "Wait until one of them is finished.",
             )
-        if len(self.uploads) >= ALL_UPLOADS:
+        if self._too_many(self.uploads, ALL_UPLOADS, socket):
             raise Unavailable(
                 f"The server already has {ALL_UPLOADS} uploads, which is the limit.", "Try again in a moment."
             )
         upload = Upload(received.peer, offer, received.id, self.files_of(client))
         upload.preparing = self._prepared(upload, [FileEntry("manifest", offer.size, offer.manifest)])
         self.uploads.append(upload)
+
+    def _too_many(self, uploads: Sequence[Upload], most: int, socket: RouterSocket) -> bool:
+        """Return whether there is no room for another upload, after ending one that sends nothing."""
+        if len(uploads) < most:
+            return False
+        waiting = [each for each in uploads if each.preparing is None and each.settling is None]
+        silent = min(waiting, key=lambda upload: upload.heard, default=None)
+        if silent is None or time.monotonic() - silent.heard < GIVES_WAY:
+            return True
+        fault = Unavailable("The upload ended because no data arrived and others wait.", "Send the folder again.")
+        self._fail(silent, fault, socket)
+        return False
 
     def _pull(self, upload: Upload, entries: list[FileEntry]) -> Pull:
         pull = Pull(upload.files, entries)
@@ -248,6 +271,7 @@ class Uploads:
             if len(received.arrays) != 1 or received.arrays[0].dtype != np.uint8 or received.arrays[0].ndim != 1:
                 raise BadFrames("A chunk of a file must contain exactly one array of bytes.")
             assert upload.pull is not None
+            upload.heard = time.monotonic()
             self.counts.received_bytes += received.arrays[0].nbytes
             upload.pull.accept(chunk.digest, chunk.offset, cast(memoryview, received.arrays[0].data))
         except (Fault, OSError) as error:
@@ -325,6 +349,7 @@ class Uploads:
         assert upload.pull is not None
         if upload.pull.done and not upload.files_known:
             upload.files_known = True
+            self.keep(upload.files.client, upload.manifest)
             upload.preparing = self._unfolded(upload)
             return
         for get in upload.pull.requests():
@@ -400,7 +425,9 @@ class Uploads:
             if count % _STEP == 0:
                 yield
         yield from self._check(known)
-        yield from self._make_room(upload, sum(new.values()))
+        yield from self._make_room(upload, new)
+        # Checking a large folder takes long, and meanwhile no data can arrive.
+        upload.heard = time.monotonic()
         return entries
 
     def _check(self, known: list[FileEntry]) -> Generator[None, None, None]:
@@ -417,17 +444,23 @@ class Uploads:
             if count % _STEP == 0:
                 yield
 
-    def _make_room(self, upload: Upload, needed: int) -> Generator[None, None, None]:
+    def _make_room(self, upload: Upload, new: Mapping[str, int]) -> Generator[None, None, None]:
         """Remove the oldest files of a client if it would exceed its limit otherwise; yields often.
+
+        Interrupted uploads of other files are removed first.
+
+        Args:
+            new: the sizes of the files that will be uploaded, by their hashes.
 
         Raises:
             Refused: if it would still exceed the limit.
         """
-        client = upload.files.client
+        client, needed = upload.files.client, sum(new.values())
         if self._limit is None or needed == 0:
             return
         others = [other for other in self.uploads if other is not upload and other.files.client == client]
         promised = sum(other.missing for other in others)
+        promised += upload.files.trim_parts(self._limit - self.owners.bytes_of(client) - needed - promised, set(new))
         if (excess := self._excess(client, needed + promised)) <= 0:
             return
         dispensable = self._dispensable(client)

@@ -11,8 +11,8 @@ import pytest
 
 from backend.lift.methods import METHODS, read_settings
 from backend.render import device_of
-from backend.server import silence
-from backend.server.capabilities import Found, check_settings
+from backend.server import capabilities, silence
+from backend.server.capabilities import CapabilityProbe, Found, check_settings
 from protocol.errors import BadArgument, Unavailable
 from protocol.job_request import JobRequest
 from protocol.messages import Describe, DescribeMasks, DescribeMethod, Facts, MaskModel, MaskModels, MethodSettings
@@ -125,3 +125,13 @@ def test_what_is_declared_is_what_the_method_takes(name):
 
 def test_a_request_without_settings_is_what_it_was():
     assert msgspec.json.encode(JobRequest(method="consensus")) == b'{"method":"consensus"}'
+
+
+def test_questions_that_wait_for_the_look_are_limited(tmp_path, monkeypatch):
+    monkeypatch.setattr(capabilities, "MOST_WAITING", 3)
+    probe = CapabilityProbe(tmp_path / "log", [sys.executable, "-c", "import time; time.sleep(60)"])
+    for _ in range(3):
+        probe.ask(lambda found: None)
+    with pytest.raises(Unavailable, match="still looks for the capabilities"):
+        probe.ask(lambda found: None)
+    probe.close()

@@ -15,7 +15,7 @@ import zmq
 
 from backend.server import front as front_module
 from backend.server.file_limit import MAX_CONNECTIONS, raise_file_limit
-from backend.server.front import CREDIT
+from backend.server.front import CREDIT, _host
 from protocol.messages import Heartbeat
 from protocol.wire import MAX_ARRAY
 from tests.backend.server.client import Client
@@ -219,3 +219,34 @@ def test_the_limit_of_connections_leaves_descriptors_for_the_rest(monkeypatch):
     assert limits["now"][0] == 8192
     limits["now"] = (100, 100)
     assert raise_file_limit() == 8
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("127.0.0.1", "127.9.8.7", True),
+        ("::1", "127.0.0.1", True),
+        ("::ffff:127.0.0.1", "127.0.0.2", True),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+    ],
+)
+def test_the_addresses_that_one_machine_can_choose_count_as_one(one, other, same):
+    assert (_host(one) == _host(other)) is same
+
+
+def test_addresses_that_only_greet_give_way_to_a_client(narrow, connect):
+    client = connect(narrow)
+    held = []
+    for number in range(12):
+        held.append(greeted(port_of(narrow)))
+        time.sleep(0.02)
+        for connection in narrow.server._front._listeners[0].connections:
+            if connection.host == "loopback" and not connection.talks:
+                connection.host = f"192.0.2.{number}"
+    assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
+    for one in held:
+        one.close()

@@ -104,11 +104,11 @@ def test_connections_that_say_nothing_are_bounded_and_end(watched, monkeypatch):
     address = watched.server.metrics_server.address
     silent = [socket.create_connection((address.host, address.port)) for _ in range(metrics.MOST_AT_ONCE + 4)]
     closed_at_once = 0
-    for each in silent[metrics.MOST_AT_ONCE :]:
+    for each in silent[:4]:  # the oldest give way
         each.settimeout(1.5)
         closed_at_once += each.recv(1) == b""
     assert closed_at_once == 4
-    for each in silent[: metrics.MOST_AT_ONCE]:
+    for each in silent[4:]:
         each.settimeout(10)
         assert each.recv(1) == b""
     assert get(watched, "/health") == (200, "up\n")
@@ -156,3 +156,12 @@ def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
     with pytest.raises(Unavailable, match="prometheus-client is not installed") as caught:
         Server("tcp://127.0.0.1:*", tmp_path / "data", metrics="0")
     assert "splatlift[metrics]" in caught.value.remedy
+
+
+def test_connections_that_say_nothing_give_way(watched):
+    address = watched.server.metrics_server.address
+    held = [socket.create_connection((address.host, address.port)) for _ in range(2 * metrics.MOST_AT_ONCE)]
+    for _ in range(3):
+        assert get(watched, "/health") == (200, "up\n")
+    for one in held:
+        one.close()

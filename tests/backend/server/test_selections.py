@@ -13,7 +13,7 @@ import pytest
 
 from backend.server import silence
 from backend.server.question_protocol import Reply, pack_reply, take_reply
-from backend.server.result_process import MAX_WAITING
+from backend.server.result_process import CLIENT_WAITING
 from backend.server.selection_worker import OPEN
 from protocol.errors import BadArgument, BadResult, NotFound, Refused, Unavailable
 from protocol.messages import Error, Heartbeat, Select, Selected
@@ -140,7 +140,7 @@ def test_the_server_goes_on_while_a_selection_is_made(tmp_path, connect):
         for message, arrays, _ in answers:
             assert message == Selected(job, 2, 9)
             assert np.flatnonzero(np.unpackbits(arrays[0], count=9)).tolist() == [0, 8]
-        many = [client.send(Select(job, 0)) for _ in range(MAX_WAITING + 1)]
+        many = [client.send(Select(job, 0)) for _ in range(CLIENT_WAITING + 1)]
         message, _, id = client.receive()
         assert isinstance(message, Error)
         assert (message.code, id) == (Refused.code, many[-1])
