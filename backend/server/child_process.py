@@ -48,8 +48,8 @@ class ChildProcess:
         self._log = log
         self._wake = wake
         self._silence = Silence()
-        with log.open("wb") as stderr:
-            try:
+        try:
+            with log.open("wb") as stderr:
                 self._process = subprocess.Popen(
                     list(command),
                     stdin=subprocess.PIPE,
@@ -59,8 +59,8 @@ class ChildProcess:
                     start_new_session=True,
                     creationflags=CREATION_FLAGS,
                 )
-            except OSError as error:
-                raise Unavailable(f"The program {command[0]} cannot be started: {error.strerror}.") from error
+        except OSError as error:
+            raise Unavailable(f"The program {command[0]} cannot be started: {error.strerror}.") from error
         self.pid = self._process.pid
         self._room = threading.Condition()
         self._said = bytearray()

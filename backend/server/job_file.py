@@ -25,7 +25,7 @@ CLOSE_PATIENCE = 5.0
 _LOCK_PATIENCE = 1.0
 _RETRY = 0.2
 _LOOK = 1.0
-"""Interval at which the thread checks that the file still exists, in seconds."""
+"""Interval at which the thread checks that the files still exist, in seconds."""
 
 Statement = tuple[str, tuple[Any, ...]]
 _WAIT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -61,6 +61,7 @@ class JobFile:
         path: of the file; made if missing.
         prepare: makes or checks the tables; called with the connection.
         wake: called from the thread when there is something to :meth:`deliver`.
+        guarded: other files whose removal or replacement ends the writing as well, such as the lock of the folder.
 
     Attributes:
         trouble: why the oldest write waits; "" if it does not.
@@ -70,7 +71,13 @@ class JobFile:
         sqlite3.Error: if the file cannot be used.
     """
 
-    def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection], None], wake: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        prepare: Callable[[sqlite3.Connection], None],
+        wake: Callable[[], object],
+        guarded: Sequence[Path] = (),
+    ) -> None:
         self.trouble = ""
         self.broken: Unavailable | None = None
         self._path = path
@@ -79,7 +86,9 @@ class JobFile:
         self._connection.execute("PRAGMA journal_mode = WAL")
         prepare(self._connection)
         self._connection.execute(f"PRAGMA busy_timeout = {round(_LOCK_PATIENCE * 1000)}")
-        self._inode = self._present()
+        # Changes are in SQLite's write-ahead log until it copies them into the database.
+        watched = {path: _identity(path) for path in (path, path.with_name(f"{path.name}-wal"), *guarded)}
+        self._watched = {path: identity for path, identity in watched.items() if identity is not None}
         self._writes: deque[_Write] = deque()
         self._written: deque[Callable[[], object]] = deque()
         self._busy = False
@@ -162,8 +171,7 @@ class JobFile:
             try:
                 self._apply(write)
             except sqlite3.Error as error:
-                reason = "it was deleted or replaced" if self._moved() else str(error)
-                self._break(reason)
+                self._break(self._moved() or str(error))
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
@@ -177,8 +185,8 @@ class JobFile:
             while not self._writes:
                 if self._until is not None:
                     return None
-                if self._moved():
-                    self._break("it was deleted or replaced")
+                if (reason := self._moved()) is not None:
+                    self._break(reason)
                     self._wake()
                     return None
                 self._changed.wait(_LOOK)
@@ -188,8 +196,8 @@ class JobFile:
     def _apply(self, write: _Write) -> None:
         """Write, and wait as long as an error may pass."""
         while True:
-            if self._moved():
-                self._break("it was deleted or replaced")
+            if (reason := self._moved()) is not None:
+                self._break(reason)
                 return
             try:
                 self._execute(write)
@@ -225,18 +233,28 @@ class JobFile:
             raise
 
     def _break(self, reason: str) -> None:
+        if self._is_there(self._path):
+            with contextlib.suppress(sqlite3.Error):  # the next server needs what is only in a removed log
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.broken = Unavailable(
             f"The jobs cannot be written to {self._path}: {reason}.",
             "Free space there or restore the folder, and start the server again.",
         )
 
-    def _present(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+    def _moved(self) -> str | None:
+        """Return why writes would be lost, or would meet those of another server; None if they are not."""
+        for path in self._watched:
+            if not self._is_there(path):
+                return "it was deleted or replaced" if path == self._path else f"{path.name} was deleted or replaced"
+        return None
 
-    def _moved(self) -> bool:
-        """Whether the file was moved or deleted, so that writes would be lost."""
-        return self._inode is not None and self._present() != self._inode
+    def _is_there(self, path: Path) -> bool:
+        return self._watched.get(path) in (None, _identity(path))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

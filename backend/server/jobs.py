@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,6 +138,7 @@ class Jobs:
         path: the database file; made if missing.
         changed: called from :meth:`deliver` with a job once a change of it is written.
         wake: called from a thread when there is something to deliver.
+        guarded: see :class:`backend.server.job_file.JobFile`.
 
     Attributes:
         damaged: the ids of the rows that cannot be read.
@@ -147,7 +148,11 @@ class Jobs:
     """
 
     def __init__(
-        self, path: Path, changed: Callable[[Job], None] = _nobody, wake: Callable[[], object] = _nothing
+        self,
+        path: Path,
+        changed: Callable[[Job], None] = _nobody,
+        wake: Callable[[], object] = _nothing,
+        guarded: Sequence[Path] = (),
     ) -> None:
         self.changed = changed
         self._path = path
@@ -159,7 +164,7 @@ class Jobs:
         if _emptied(path):
             raise _unreadable(path, "the file is empty, but folders of jobs exist next to it")
         try:
-            self._file = JobFile(path, self._prepare, wake)
+            self._file = JobFile(path, self._prepare, wake, guarded)
         except sqlite3.Error as error:
             raise _unreadable(path, str(error)) from error
         self._file.load(self._table)

@@ -237,7 +237,8 @@ class Server:
             opened.callback(owners.close)
             if shared_by_all(data / "jobs.sqlite"):
                 owners.adopt(DEFAULT_CLIENT, self.store)
-            self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake)
+            # Without its lock, another server could use the folder.
+            self.jobs = Jobs(data / "jobs.sqlite", self._changed, self._wake, [data / "lock"])
             opened.callback(self.jobs.close)
             if self.jobs.damaged:
                 raise Unavailable(
@@ -502,6 +503,13 @@ def _unusable(data: Path, error: OSError) -> Unavailable:
 @contextlib.contextmanager
 def _data_folder(data: Path) -> Iterator[None]:
     """Make the data folder, remove the rights of other users, and hold its lock."""
+    try:
+        str(data.resolve()).encode()
+    except UnicodeEncodeError as error:
+        # Workers and logs get the path as JSON.
+        raise Unavailable(
+            f"The path of the data folder {data} is not Unicode.", "Choose another with --data."
+        ) from error
     try:
         make_private(data)
         held = lock.hold(data / "lock")

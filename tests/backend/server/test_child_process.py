@@ -183,3 +183,9 @@ def test_its_side_of_the_pipes(tmp_path, monkeypatch):
     while said != b"ONE\nTWO\n":
         said += words_of(child)
     child.close()
+
+
+def test_a_log_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(Unavailable, match="cannot be started"):
+        ChildProcess([sys.executable, "-c", ""], tmp_path / "log")

@@ -186,3 +186,37 @@ def test_the_server_answers_while_the_database_is_locked(serving, connect, scene
     assert client.ask(Status(), JobList).jobs[0].state == "running"
     lock.release()
     assert client.until(JOB).state == "done"
+
+
+def test_the_log_of_the_database_is_not_lost_with_its_name(tmp_path):
+    """What SQLite has written but not copied into the database is in the file that was removed."""
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    for number in range(3):
+        jobs.submit(Submit(f"{number:032x}", "a job", "0" * 64))
+    jobs.flush()
+    jobs.deliver()
+    (tmp_path / "jobs.sqlite-wal").unlink()
+    end = time.monotonic() + 5.0
+    while jobs._file.broken is None and time.monotonic() < end:
+        time.sleep(0.05)
+    with pytest.raises(Unavailable, match=r"jobs\.sqlite-wal was deleted or replaced"):
+        jobs.deliver()
+    jobs.close()
+    again = Jobs(tmp_path / "jobs.sqlite")
+    assert len(again.in_state("queued")) == 3
+    again.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_without_its_lock_a_server_writes_no_more(tmp_path, replaced):
+    lock = tmp_path / "lock"
+    lock.touch()
+    jobs = Jobs(tmp_path / "jobs.sqlite", guarded=[lock])
+    lock.rename(tmp_path / "other")
+    if replaced:
+        lock.touch()
+    jobs.submit(Submit("0" * 32, "a job", "0" * 64))
+    jobs.flush(5.0)
+    with pytest.raises(Unavailable, match="lock was deleted or replaced"):
+        jobs.deliver()
+    jobs.close()

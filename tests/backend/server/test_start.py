@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+from pathlib import Path
 
 import pytest
 import zmq
@@ -234,3 +235,10 @@ def test_every_refusal_is_one_sentence_and_a_remedy(tmp_path):
             serve(bind, tmp_path)
         assert caught.value.sentence.endswith(".")
         assert caught.value.remedy.endswith(".")
+
+
+def test_a_data_folder_whose_name_is_no_text(tmp_path):
+    data = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xff"))
+    with pytest.raises(Unavailable, match="is not Unicode"):
+        Server("tcp://127.0.0.1:*", data)
+    assert not data.exists()
