@@ -7,6 +7,7 @@ returns the requests and accepts the chunks.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -211,8 +212,10 @@ class Pull:
         try:
             yield
         except OSError as error:
+            full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
             raise Unavailable(
-                f"Received data cannot be written to {self.store.root}: {error.strerror}.", "Free some space there."
+                f"Received data cannot be written to {self.store.root}: {error.strerror}.",
+                "Free some space there." if full else "Check that disk and the permissions of the folder.",
             ) from error
 
 

@@ -23,6 +23,7 @@ from backend.pictures import Take
 from backend.progress import Cancelled, Progress, Stopped
 from backend.server import memory_limit, worker_protocol
 from backend.server.kept_poses import KeptPoses
+from backend.server.shortage import shortage
 from backend.server.worker_channel import Channel, HeldError
 from backend.server.worker_protocol import Assignment, Done, Failed, Pictured, Step, Stopping, clip
 from protocol.errors import BadArgument, Fault, Unavailable
@@ -60,7 +61,10 @@ def _pipeline(scene: Path, out: Path, request: JobRequest, **named: Any) -> obje
 
 
 def work(folder: Path, token: str, segment: Segment) -> int:
-    """Run the assignment in ``folder``; return the exit status, 0 unless the work was stopped or failed."""
+    """Run the assignment in ``folder``; return the exit status, 0 unless the work was stopped or failed.
+
+    If disk space, memory or file descriptors are lacking, the work continues later from its checkpoint.
+    """
     faulthandler.enable()
     try:
         reporter = _Reporter(Channel(folder, token))
@@ -87,7 +91,12 @@ def work(folder: Path, token: str, segment: Segment) -> int:
         sync_tree(folder / worker_protocol.RESULT)
     except Cancelled:
         return 1
-    except Fault as fault:
+    except (Fault, OSError) as fault:
+        if (missing := shortage(fault)) is not None:
+            print(f"{missing} ({fault})", file=sys.stderr)
+            return worker_protocol.LACKS
+        if isinstance(fault, OSError):
+            raise
         scene = folder / worker_protocol.SCENE
         sentence, remedy = (worded_for_client(text, scene) for text in (fault.sentence, fault.remedy))
         reporter.channel.say(Failed(fault.code, clip(sentence, 2000), clip(remedy, 2000)), surely=True)

@@ -37,6 +37,8 @@ STOP = b"stop"
 """The order to write a checkpoint and end: the job continues later."""
 HELD = 75
 """The exit status of a worker if another worker holds the lock of its folder."""
+LACKS = 76
+"""The exit status of a worker that lacked disk space, memory or file descriptors, which may be there later."""
 SAME_BOOT = 30.0
 """Seconds by which two readings of the machine's boot time may differ, because its clock may be adjusted."""
 MAX_LINE = 64 * 1024

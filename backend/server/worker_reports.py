@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from backend.server import worker_protocol
@@ -10,6 +11,12 @@ from backend.server.worker_protocol import Said
 
 _READ = 4 * worker_protocol.MAX_LINE
 """Most bytes read in one call, so that a worker that reports without pause cannot keep the server reading."""
+
+
+MOST_LOG = 64 << 20
+"""Most bytes of a log: a library may print without end."""
+KEPT_LOG = 1 << 20
+"""Bytes at the end of a log that are kept if it is longer."""
 
 
 class WorkerReports:
@@ -28,6 +35,7 @@ class WorkerReports:
 
     def heard(self) -> list[Said]:
         """Return the reports since the last call; invalid lines are added to the worker's log."""
+        self._shorten_log()
         try:
             with self._file.open("rb") as file:
                 file.seek(self._read_to)
@@ -44,6 +52,18 @@ class WorkerReports:
             line = worker_protocol.unpack(text)
             said.append(line) if line is not None else self._add_to_log(text[: worker_protocol.MAX_LINE])
         return said
+
+    def _shorten_log(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._log.stat().st_size <= MOST_LOG:
+                return
+            with self._log.open("r+b") as log:
+                log.seek(-KEPT_LOG, os.SEEK_END)
+                end = log.read(KEPT_LOG)
+                log.truncate(0)
+            # The worker appends, so its next line follows.
+            with self._log.open("ab") as log:
+                log.write(b"The log was longer than %d MiB; this is its end.\n" % (MOST_LOG >> 20) + end)
 
     def _add_to_log(self, line: bytes) -> None:
         with contextlib.suppress(OSError), self._log.open("ab") as log:

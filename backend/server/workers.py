@@ -46,6 +46,8 @@ RETRIES = 3
 RETRY_AFTER = (0.0, 10.0, 60.0)
 """Seconds from the end of a worker to the first, second and third restart of its job: the program that used the memory
 may have ended by then."""
+LACKS_AFTER = (10.0, 30.0, 120.0, 600.0, 3600.0, 3600.0)
+"""Seconds after which a job is started again whose worker lacked disk space, memory or file descriptors."""
 LOOK_AFTER = 1.0
 """Seconds that a job waits before the GPUs are counted, because that starts a process that loads torch."""
 LAST_LINES = 5
@@ -136,6 +138,8 @@ class Workers:
         self.memory = memory
         self.runs: list[RunningJob] = []
         self._not_before: dict[str, float] = {}
+        self._lacked: dict[str, int] = {}
+        """For each job, how many times its worker lacked something since the start of this server."""
         self._look_at = 0.0
         self._waited = False
         self.pictures: dict[str, NDArray[np.uint8]] = {}
@@ -428,6 +432,8 @@ class Workers:
             self._settle_failed(run, verdict.code, verdict.sentence, verdict.remedy)
         elif status == worker_protocol.HELD and not run.frozen:
             self._follow_other(run)
+        elif status == worker_protocol.LACKS and self._lacked.get(run.job, 0) < len(LACKS_AFTER):
+            self._start_later(run)
         else:
             manner, retry = _manner(run, status)
             if retry:
@@ -454,6 +460,16 @@ class Workers:
         self._not_before[run.job] = time.monotonic() + RETRY_AFTER[job.retries]
         note = f"{manner}; the job continues from its last checkpoint (attempt {job.retries + 2} of {RETRIES + 1})."
         self.jobs.retry(run.job, clip(note, 2000))
+
+    def _start_later(self, run: RunningJob) -> None:
+        """Queue a job again whose worker lacked something, and remove its files except the checkpoint."""
+        run.settled = True
+        times = self._lacked.get(run.job, 0)
+        self._lacked[run.job] = times + 1
+        self._not_before[run.job] = time.monotonic() + LACKS_AFTER[times]
+        self._pool.submit(_remove_folders, [run.folder / worker_protocol.SCENE, run.folder / worker_protocol.RESULT])
+        note = f"The worker waits{_quote(run, 1)}; the job continues from its last checkpoint."
+        self.jobs.requeue(run.job, clip(note, 2000))
 
     def _settle_ended(self, run: RunningJob, sentence: str) -> None:
         remedy = f"See the whole log in {run.folder / worker_protocol.LOG}."
@@ -501,6 +517,7 @@ class Workers:
 
     def _tidy(self, folder: Path) -> None:
         """Remove the files of an ended job once its end is written."""
+        self._lacked.pop(folder.name, None)
         self.jobs.when_written(lambda: self._pool.submit(_tidy, folder))
 
     def _remove(self, run: RunningJob) -> None:

@@ -3,6 +3,7 @@
 It keeps to the lines and files of a true worker and imports little, so it starts at once.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -69,6 +70,14 @@ def main() -> None:
         elif command == "child":  # a child that outlives it and holds its lock
             if os.fork() == 0:
                 time.sleep(60)
+        elif command == "daemon":  # a child in a session of its own that outlives it
+            if os.fork() == 0:
+                os.setsid()
+                time.sleep(60)
+                os._exit(0)
+        elif command == "spam":  # MiB that it writes to its standard output
+            for _ in range(int(rest[0])):
+                os.write(1, (b"x" * 127 + b"\n") * 8192)
         elif command == "checkpoint":
             checkpoint = folder / "checkpoint"
             say(type="progress", stage="resumed" if checkpoint.exists() else "fresh", fraction=0.5, note="")
@@ -104,4 +113,9 @@ def say(**line) -> None:
     os.write(reports, json.dumps(line).encode() + b"\n")
 
 
-main()
+try:
+    main()
+except OSError as error:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENOMEM):
+        raise
+    os._exit(76)  # as the true worker, which is started again later

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from backend.server import workers
+from backend.server import worker_protocol, workers
 from backend.server.shortage import shortage
 from backend.server.worker_process import WorkerProcess
 from protocol.errors import BadScene, Unavailable
-from protocol.messages import Heartbeat
+from protocol.messages import Heartbeat, Select, Selected
 from protocol.store import Store
 
 
@@ -85,3 +85,27 @@ def test_a_removed_job_folder_fails_that_job_alone(serving, connect, scene):
     assert client.until(other).state == "done"
     time.sleep(0.2)
     assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
+
+
+def test_a_question_whose_folder_cannot_be_made_is_answered(serving, connect, scene):
+    client = connect(serving)
+    job = client.submit(client.offer(scene("write out 10", "done"))[0]).job
+    client.until(job, "done")
+    folder = serving.data / "select"
+    folder.rmdir()
+    folder.write_text("no folder")
+    with pytest.raises(Unavailable, match="select cannot be used"):
+        client.ask(Select(job, gaussian=0), Selected)
+    assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
+
+
+def test_a_job_whose_worker_lacks_something_is_started_again(serving, connect, scene, monkeypatch):
+    monkeypatch.setattr(workers, "LACKS_AFTER", (0.05, 0.05))
+    client = connect(serving)
+    script = scene("step lift 0.5", "write part 10", "log No space left on device", f"status {worker_protocol.LACKS}")
+    job = client.submit(client.offer(script)[0]).job
+    assert client.until(job).state == "failed"
+    waits = [each for each in client.progress if each.state == "queued" and "The worker waits" in each.note]
+    assert len({each.seq for each in waits}) == 2
+    assert "No space left on device" in waits[0].note
+    assert serving.server.counts.worker_starts == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import time
@@ -10,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.server import worker_process, worker_protocol
-from backend.server.worker import worded_for_client
+from backend.server import memory_limit, worker_process, worker_protocol, worker_reports
+from backend.server.worker import work, worded_for_client
 from backend.server.worker_protocol import Assignment, Done, Failed, Step, Stopping
+from backend.server.worker_reports import WorkerReports
+from protocol.errors import Unavailable
 from protocol.job_request import JobRequest
 from protocol.manifest import digest_of, pack_manifest
 from protocol.store import Store
@@ -210,3 +214,37 @@ def test_a_worker_that_takes_too_much_memory_ends_with_a_sentence(tmp_path, conn
         assert "--worker-memory" in error.remedy
     finally:
         served.stop()
+
+
+def test_a_log_that_grows_without_end_is_shortened(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_reports, "MOST_LOG", 10_000)
+    monkeypatch.setattr(worker_reports, "KEPT_LOG", 100)
+    reports = WorkerReports(tmp_path, "token")
+    log = tmp_path / worker_protocol.LOG
+    with log.open("ab", buffering=0) as worker:
+        worker.write(b"x" * 9_000)
+        reports.heard()
+        assert log.stat().st_size == 9_000
+        worker.write(b"y" * 2_000)
+        reports.heard()
+        worker.write(b"z")
+    text = log.read_text()
+    assert len(text) < 300
+    assert text.startswith("The log was longer than")
+    assert text.endswith("y" * 100 + "z")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+@pytest.mark.parametrize("as_fault", [False, True])
+def test_a_worker_that_lacks_something_asks_for_a_later_start(folder, monkeypatch, capsys, number, as_fault):
+    def segment(*_: object, **__: object) -> None:
+        error = OSError(number, os.strerror(number))
+        if as_fault:
+            raise Unavailable("The mask cannot be written.") from error
+        raise error
+
+    monkeypatch.setattr("faulthandler.enable", lambda: None)  # pytest has taken standard error
+    monkeypatch.setattr(memory_limit, "watch", lambda limit, exceeded: None)
+    assert work(folder, "token", segment) == worker_protocol.LACKS
+    assert os.strerror(number) in capsys.readouterr().err
+    assert worker_protocol.read_order(folder) == b""
