@@ -4,6 +4,13 @@
 the panel shows them. Any other exception is a bug and may show a traceback.
 """
 
+from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters except the tab and the newline."""
+
 
 class Fault(Exception):
     """A problem outside the program, such as a broken file or a wrong argument.
@@ -23,8 +30,9 @@ class Fault(Exception):
 
 
 def readable(text: str) -> str:
-    """Return ``text`` with characters that UTF-8 cannot encode escaped, such as undecodable bytes of a file name."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Return ``text`` with characters escaped that a terminal obeys or UTF-8 cannot encode; it may be a file's name."""
+    whole = text.encode("utf-8", "backslashreplace").decode()
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", whole)
 
 
 class BadScene(Fault):

@@ -9,7 +9,12 @@ from protocol.errors import BadFrames
 MAX_NAME = 255
 """Most bytes of one path component on common file systems."""
 _FORBIDDEN = frozenset('\\:*?"<>|')
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
+_DEVICES = frozenset(
+    {
+        *("con", "prn", "aux", "nul", "conin$", "conout$"),
+        *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789\u00b9\u00b2\u00b3"),
+    }
+)
 """Names that Windows reserves for devices, with any ending."""
 
 

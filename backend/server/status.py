@@ -16,7 +16,7 @@ from backend.server import contact, keys
 from backend.server.ask import ask
 from backend.server.jobs import LAYOUT
 from protocol import address as addresses
-from protocol.errors import NotFound, Unavailable
+from protocol.errors import NotFound, Unavailable, readable
 from protocol.messages import Overview, Survey
 from protocol.pairing import Pairing
 
@@ -76,7 +76,9 @@ def as_lines(status: dict[str, Any]) -> list[str]:
     lines.append(f"jobs: {status['running']} running, {status['waiting']} waiting")
     lines += [_job_line(job) for job in status["jobs"]]
     left = status["running"] + status["waiting"] - len(status["jobs"])
-    return [*lines, f"  and {left} more"] if left > 0 else lines
+    if left > 0:
+        lines.append(f"  and {left} more")
+    return [readable(line) for line in lines]
 
 
 def _job_line(job: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from protocol.errors import BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, fault
+from protocol.errors import BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, fault, readable
 from protocol.job_request import JobRequest, check, check_features
 from protocol.messages import FINAL_STATES, MAX_SIDE, Accepted, Cancel, GetResult, Progress, Result, Submit, Sync
 from protocol.result.report import read_warnings
@@ -197,11 +197,11 @@ class Job:
         if progress.state not in FINAL_STATES:
             state = "cancelling" if self._cancelling else progress.state
             stage = progress.stage or progress.state
-            if stage != self.stage:
+            if readable(stage) != self.stage:
                 self._rate = Rate()
             self._rate.add(self._connection.now(), progress.fraction)
             self.left = self._rate.left(1.0)
-            self.show(state=state, stage=stage, fraction=progress.fraction, note=progress.note)
+            self.show(state=state, stage=readable(stage), fraction=progress.fraction, note=readable(progress.note))
 
     def update_picture(self, arrays: Sequence[NDArray]) -> None:
         """Show a preview.
