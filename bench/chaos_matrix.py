@@ -43,8 +43,8 @@ from tests.ports import free_pair
 IDLE_AFTER = 8.0
 FROZEN = 3.0
 """Seconds that a server or client stays frozen."""
-PATIENCE = 240.0
-"""Seconds after which a job counts as lost."""
+PATIENCE = 900.0
+"""Seconds after which a job counts as lost, or as slow if the server still works on it."""
 BALLAST = 24 << 20
 """Bytes beside the scene, so that its upload takes a moment."""
 PARTS = ("upload", "queue", "training", "writing", "download")
@@ -122,6 +122,7 @@ class Tally:
     rounds: int = 0
     struck: int = 0
     lost: list[str] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     recovery: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
@@ -240,12 +241,22 @@ def _round(served: Served, plan: tuple[str, str, str], folder: Path, rng: random
             thaw[1].resume()
     if attempt.process.poll() != 0:
         attempt.process.kill()
-        tally.lost.append(f"{job} {plan}")
+        state = _state(served, job)
+        (tally.slow if state in ("queued", "running") else tally.lost).append(f"{job} {plan}: {state}")
         return None
     if blocker is not None:
         _until(lambda: blocker.process.poll() is not None, 60)
         blocker.process.kill()
     return json.loads((out / "hashes.json").read_text())
+
+
+def _state(served: Served, job: str) -> str:
+    """Return the state of a job, or why the server does not tell it."""
+    try:
+        with Client(served.bind) as asker:
+            return asker.sync(job).state
+    except (Fault, TimeoutError) as error:
+        return str(error)
 
 
 def _victim(victim: str, served: Served, attempt: Attempt, job: str) -> psutil.Process | None:
@@ -284,22 +295,26 @@ def matrix(minutes: float = 15.0, seed: int = 0, rounds: int = 300) -> None:
         try:
             # The first job is undisturbed: all others are compared with it.
             reference = _round(served, ("nobody", "", "upload"), folder, rng, tally)
+            if reference is None:
+                raise SystemExit("the undisturbed job did not end, so nothing can be compared with it")
             for plan in plans:
                 if time.monotonic() > end:
                     break
                 begin = time.monotonic()
-                with contextlib.suppress(Fault):
-                    hashes = _round(served, plan, folder, rng, tally)
-                    if hashes is not None and reference is not None and hashes[SPLATS] != reference[SPLATS]:
-                        tally.differing.append(f"{plan}")
+                hashes = _round(served, plan, folder, rng, tally)
+                if hashes is not None and hashes[SPLATS] != reference[SPLATS]:
+                    tally.differing.append(f"{plan}")
                 tally.rounds += 1
-                print(f"{tally.rounds:3d} {' '.join(plan):28s} {time.monotonic() - begin:6.1f} s", flush=True)
+                faults = f"lost {len(tally.lost)}, slow {len(tally.slow)}, twice {len(twice.jobs)}"
+                faults += f", differing {len(tally.differing)}"
+                took = time.monotonic() - begin
+                print(f"{tally.rounds:3d} {' '.join(plan):28s} {took:6.1f} s, so far {faults}", flush=True)
         finally:
             served.process.terminate()
             served.process.wait()
     print(f"\n{tally.rounds} rounds, {tally.struck} acts, seed {seed}")
-    print(f"lost {len(tally.lost)}, twice {len(twice.jobs)}, differing results {len(tally.differing)}")
-    for what in (*tally.lost, *sorted(twice.jobs), *tally.differing):
+    print(f"lost {len(tally.lost)}, slow {len(tally.slow)}, twice {len(twice.jobs)}, differing {len(tally.differing)}")
+    for what in (*tally.lost, *tally.slow, *sorted(twice.jobs), *tally.differing):
         print("  ", what)
     for plan, seconds in sorted(tally.recovery.items()):
         print(f"{' '.join(plan):28s} worst recovery {seconds:5.1f} s")

@@ -3,15 +3,16 @@
     python -m bench.chaos_power cut --points 500 --seed 0
 
 A server, its true workers (:mod:`bench.power_worker`) and a client work for a while under strace, which notes each
-operation on the data folder and each answer: uploads, one of them interrupted and resumed, jobs that end, fail, are
-cancelled, outlive their server or are put back by it, poses that are kept, results that are fetched, eviction, records
-that are removed, and keys of clients. At each point :mod:`bench.disk_model` gives what the disk may hold then. A server
-opens that, with the real workers, and must
+operation on the data folder and each answer: uploads, one of them interrupted and resumed, jobs that write checkpoints,
+end, fail, are cancelled, outlive their server or are put back by it, poses that are kept, results that are fetched and
+corrected (:mod:`bench.power_corrector`), eviction, records that are removed, and keys of clients. At each point
+:mod:`bench.disk_model` gives what the disk may hold then. A server opens that, with the real workers, and must
 
 - open;
 - have each file under a hash with that content;
 - know each job that a client was told of, in the state that was told, if that was a final one, and carry the others to
-  the end that they had when nothing was cut, with the same result;
+  the end that they had when nothing was cut, with the same result, whatever is left of their checkpoints;
+- have the version of a result that a client was told of, or a later one;
 - start no worker for a job whose end was told, also if it is submitted again;
 - count each file as sent that a client was told is stored, unless the server had removed it;
 - have the keys of clients that were told, and not the revoked ones.
@@ -47,23 +48,23 @@ from backend.server import clients, keys
 from backend.server import server as server_module
 from backend.server.check import check
 from backend.server.local_executor import LocalExecutor
-from backend.server.server import serve as serve_data
 from bench.disk_model import KINDS, Disk, Kind, Operation, Told
 from bench.disk_trace import operations, record
 from protocol.errors import Fault, NotFound, Refused
 from protocol.manifest import digest_of
-from protocol.messages import FINAL_STATES
+from protocol.messages import FINAL_STATES, Constraint, Correct, Corrected, Target, Working
 from protocol.store import Store, read_manifest
 from tests.backend.server.client import Client
 from tests.backend.server.conftest import Serving
 
 WORKER = (sys.executable, "-c", "from bench.power_worker import main; main()")
+CORRECTOR = (sys.executable, "-m", "bench.power_corrector")
 PATIENCE = 60.0
 KEPT_JOBS = 5
 """Ended jobs whose records the recorded servers keep."""
 SMALL = 500_000
 """Bytes that the store of the last recorded server may hold."""
-LEARNT = {"accepted", "progress", "stored", "result", "paired", "revoked"}
+LEARNT = {"accepted", "progress", "stored", "result", "corrected", "paired", "revoked"}
 """Messages by which a client learns something that has to stay true."""
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -73,7 +74,11 @@ app = typer.Typer(add_completion=False, help=__doc__)
 def serve(data: Path, keep: int) -> None:
     """A server that keeps few records."""
     server_module.KEPT_JOBS = KEPT_JOBS
-    serve_data("tcp://127.0.0.1:*", data, "cpu", keep=keep, worker_command=WORKER)
+    commands = {"worker_command": WORKER, "corrector_command": CORRECTOR}
+    with server_module.Server("tcp://127.0.0.1:*", data, "cpu", keep=keep, **commands) as server:
+        signal.signal(signal.SIGTERM, lambda *_: server.stop())
+        print(server.address, flush=True)
+        server.run()
 
 
 class Recorded:
@@ -110,7 +115,7 @@ def _write_scenes(folder: Path) -> None:
 @app.command(hidden=True)
 def act(data: Path, scenes: Path, notes: Path) -> None:
     """Do the work that is recorded, and note which jobs there were, and which scenes."""
-    known: dict[str, dict[str, str]] = {"jobs": {}, "scenes": {}, "results": {}, "ends": {}}
+    known: dict[str, dict] = {"jobs": {}, "scenes": {}, "results": {}, "ends": {}}
     ours, theirs = socket.socketpair()
 
     def say(kind: str, **what: str) -> None:
@@ -136,20 +141,33 @@ def act(data: Path, scenes: Path, notes: Path) -> None:
         state = client.until(job, patience=PATIENCE).state
         known["ends"][job] = state
         if state == "done":
-            known["results"][job] = client.result(job).manifest
+            known["results"][job] = [client.result(job).manifest]
+
+    def correct(client: Client, job: str) -> None:
+        wanted = Correct(job, [Constraint("background", [Target(label=1)])], take=True)
+        id = client.send(wanted)
+        while True:
+            message, _, of = client.receive(patience=PATIENCE)
+            if of == id and not isinstance(message, Working):
+                break
+        assert isinstance(message, Corrected), message
+        assert client.result(job).manifest == message.version
+        known["results"][job].append(message.version)
 
     server = Recorded(data)
     with Client(server.address) as client:
         client.attach()
         first = offer(client, "first")
-        job = submit(client, "plain", first)
+        first_job = submit(client, "plain", first)
         second = offer(client, "second")
-        end_of(client, job)
-        client.download(job, Store(scenes / "downloaded"))
+        end_of(client, first_job)
+        client.download(first_job, Store(scenes / "downloaded"))
         more = [submit(client, name, scene) for name, scene in (("second", second), ("again", first))]
         client.offer(scenes / "slow", stop_after=60_000)
         for job in more:
             end_of(client, job)
+        for corrected in (first_job, first_job, more[0]):
+            correct(client, corrected)
     pair("anna")
     with Client(server.address) as client:
         client.attach()
@@ -217,7 +235,8 @@ class Work:
     operations: list[Operation]
     scenes: dict[str, str]
     jobs: dict[str, str]
-    results: dict[str, str]
+    results: dict[str, list[str]]
+    """Per job, the manifests of all versions of its result, in order."""
     ends: dict[str, str]
     contents: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """Per manifest, the hashes and sizes of itself and the files in it."""
@@ -228,6 +247,8 @@ class Knowledge:
     """What clients had been told before a cut."""
 
     states: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    """Per corrected job, the last version of its result."""
     stored: set[str] = field(default_factory=set)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Per client, its key and that of the server."""
@@ -237,6 +258,8 @@ class Knowledge:
         match what["type"]:
             case "accepted" | "progress" if self.states.get(what["job"]) not in FINAL_STATES:
                 self.states[what["job"]] = what["state"]
+            case "corrected":
+                self.versions[what["job"]] = what["version"]
             case "stored":
                 self.stored.add(what["manifest"])
             case "paired":
@@ -273,7 +296,9 @@ def recorded(place: Path) -> Work:
     told = {job: state for job, state in known.states.items() if job in work.ends}
     if told != work.ends or not set(work.scenes.values()) <= known.stored:
         raise SystemExit("some answers were not recorded")
-    for manifest in {*work.scenes.values(), *work.results.values()}:
+    if not all(known.versions.get(job) == versions[-1] for job, versions in work.results.items() if len(versions) > 1):
+        raise SystemExit("some corrections were not recorded")
+    for manifest in {*work.scenes.values(), *(each for versions in work.results.values() for each in versions)}:
         work.contents[manifest] = _content(place, manifest, work.operations)
     return work
 
@@ -344,7 +369,7 @@ def examine(data: Path, work: Work, disk: Disk, known: Knowledge) -> list[str]:
                 with Client(serving.address) as client:
                     client.attach()
                     for job, told in known.states.items():
-                        found += _wrong_job(client, job, told, work, live)
+                        found += _wrong_job(client, job, told, known.versions.get(job), work, live)
                     for manifest in known.stored:
                         if all(digest in live for digest, _ in work.contents[manifest]):
                             found += _wrong_scene(client, manifest, work, data.parent.parent / "scenes")
@@ -387,7 +412,7 @@ def _wrong_keys(data: Path, disk: Disk, known: Knowledge) -> list[str]:
     return found
 
 
-def _wrong_job(client: Client, job: str, told: str, work: Work, live: set[str]) -> list[str]:
+def _wrong_job(client: Client, job: str, told: str, version: str | None, work: Work, live: set[str]) -> list[str]:
     end = work.ends[job]
     try:
         state = client.sync(job).state
@@ -409,11 +434,13 @@ def _wrong_job(client: Client, job: str, told: str, work: Work, live: set[str]) 
         if state != end and (end != "cancelled" or state != "done"):
             return [f"job: {end} without a cut, {state} after one, when told {told}"]
     if state == "done" and job in work.results:
-        manifest = work.results[job]
-        kept = told not in FINAL_STATES or all(digest in live for digest, _ in work.contents[manifest])
+        versions = work.results[job]
+        # A correction that was under way may be done.
+        allowed = versions[versions.index(version) if version is not None else 0 :]
+        kept = told not in FINAL_STATES or all(digest in live for digest, _ in work.contents[allowed[0]])
         try:
-            if client.result(job).manifest != manifest:
-                return [f"job: another result, when told {told}"]
+            if client.result(job).manifest not in allowed:
+                return [f"job: another result, when told {told} and {len(versions) - len(allowed)} corrections"]
             with tempfile.TemporaryDirectory() as place:
                 client.download(job, Store(Path(place)))
         except AssertionError:
