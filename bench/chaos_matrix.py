@@ -31,7 +31,7 @@ import numpy as np
 import psutil
 import typer
 
-from backend.server import lock
+from backend import lock
 from protocol.errors import Fault
 from protocol.manifest import digest_of
 from protocol.messages import FINAL_STATES

@@ -41,5 +41,5 @@ class Corrector:
         return Reply(question.number, said)
 
 
-if __name__ == "__main__":
+def main() -> None:
     answer_questions(Corrector)
