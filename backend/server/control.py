@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from backend.server.capabilities import CapabilityProbe, Found, check_settings
@@ -370,6 +371,8 @@ class Control:
         """Ask about a job's result; replies are sent at once, those with a new version once that is written."""
 
         client = session.client
+        # What waits for the answer must not hold the arrays of the question.
+        asked = replace(received, arrays=[])
         base = wanted.base if isinstance(wanted, Correct | NameObjects) else None
 
         def ask(result: Result) -> None:
@@ -377,19 +380,19 @@ class Control:
 
             def send(message: Message, arrays: Sequence[NDArray]) -> None:
                 def send_now() -> None:
-                    socket.send(received.peer, message, arrays, id=received.id)
+                    socket.send(asked.peer, message, arrays, id=asked.id)
 
                 if not isinstance(message, Corrected | Named) or message.version is None:
                     send_now()
                     return
                 if self.jobs.get(wanted.job).manifest != result.manifest:
                     busy = Refused("Another client has changed the result.", "Try again.")
-                    self._refuse(busy, received, socket)
+                    self._refuse(busy, asked, socket)
                     return
                 self.jobs.replace_result(wanted.job, message.version, message.size)
                 version = Result(wanted.job, message.version, message.size)
                 granted = self._granted(version, client)
-                self._after(granted, client, received, socket, lambda _: self.jobs.when_written(send_now))
+                self._after(granted, client, asked, socket, lambda _: self.jobs.when_written(send_now))
 
             self.questions.ask(stored, wanted, received.arrays, send, client, received.peer, received.id)
 
