@@ -59,7 +59,7 @@ from tests.backend.server.conftest import Serving
 
 WORKER = (sys.executable, "-c", "from bench.power_worker import main; main()")
 CORRECTOR = (sys.executable, "-c", "from bench.power_corrector import main; main()")
-PATIENCE = 60.0
+PATIENCE = 240.0
 KEPT_JOBS = 5
 """Ended jobs whose records the recorded servers keep."""
 SMALL = 500_000
