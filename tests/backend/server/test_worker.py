@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backend.server import memory_limit, worker_process, worker_protocol, worker_reports
-from backend.server.worker import work, worded_for_client
+from backend.server.worker import worded_for_client, work
 from backend.server.worker_protocol import Assignment, Done, Failed, Step, Stopping
 from backend.server.worker_reports import WorkerReports
 from protocol.errors import Unavailable
