@@ -57,6 +57,7 @@ REMEDIES: dict[str, dict[str, float]] = {
     "placing": {},
     "exposures": {"exposure_rate": 0},
     "floaters": {"floater_checks": 0},
+    "novel views": {"floater_share_novel": 1},
     "no opacity weight": {"opacity_weight": 0.01},
     "harmonics": {"sh_degree": 0},
 }
