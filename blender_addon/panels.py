@@ -132,9 +132,7 @@ class SPLATLIFT_PT_capture(SidePanel, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         chosen = settings(context)
-        column = self.layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
+        column = _property_column(self.layout)
         row = column.row(align=True)
         row.prop(chosen, "folder")
         row.operator_context = "INVOKE_DEFAULT"
@@ -162,9 +160,7 @@ class SPLATLIFT_PT_options(SidePanel, bpy.types.Panel):
         chosen = settings(context)
         known = timer.known_connection
         server = known.server if known is not None else None
-        column = self.layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
+        column = _property_column(self.layout)
         usable = options.usable(chosen, timer.surveyed, server.features if server is not None else None)
         for name in options.PANEL_OPTIONS:
             row = column.row()
@@ -188,9 +184,7 @@ class SPLATLIFT_PT_values(SidePanel, bpy.types.Panel):
         return chosen.masks_from != "geometry" and bool(values.values_of(chosen, chosen_method(chosen)))
 
     def draw(self, context: Any) -> None:
-        column = self.layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
+        column = _property_column(self.layout)
         for value in values.values_of(settings(context), chosen_method(settings(context))):
             row = column.row(align=True)
             if value.kind == "CHOICE":
@@ -325,6 +319,14 @@ class SPLATLIFT_MT_scene(Draws, bpy.types.Menu):
     def draw(self, context: Any) -> None:
         for each in session.scenes():
             _choice(self.layout, "scene.splatlift.scene_id", each.splatlift.scene_id, each.name)
+
+
+def _property_column(layout: Any) -> Any:
+    """Return a new column that shows properties with their names at the left, without buttons for key frames."""
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    return column
 
 
 def _choice(layout: Any, path: str, value: str, title: str) -> None:
@@ -492,9 +494,7 @@ def draw_import(layout: Any, context: Any) -> None:
     if timer.importing is not None:
         _draw_importing(layout, timer.importing)
         return
-    column = layout.column()
-    column.use_property_split = True
-    column.use_property_decorate = False
+    column = _property_column(layout)
     for name in ("display", "up", "scale"):
         column.prop(settings(context), name)
     row = layout.row(align=True)
