@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backend.compiled import report_compilation
 from backend.corrections import replayed
 from backend.gallery import Curve, draw_curve, held_out_page, turntable, write_gif
-from backend.geometry import label
+from backend.geometry import LIMITS, label
 from backend.levels import Choice, choose, is_layered
 from backend.lift import lift, photograph_label_map
 from backend.lift.methods import find_method, read_settings
@@ -68,10 +68,7 @@ POSES = "poses"
 """Folder in a result with the COLMAP workspace, if poses were computed."""
 MASKS = "masks"
 """Folder in a result with the masks, if a model made them."""
-BY_GEOMETRY = (
-    "Objects were found by geometry alone, without masks. Touching objects may be joined, and flat ones may belong to "
-    "the floor."
-)
+BY_GEOMETRY = f"Objects were found by geometry alone, without masks. {LIMITS}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backend.compiled import report_compilation
 from backend.gallery import turntable, write_gif
-from backend.geometry import ground_normal, label
+from backend.geometry import LIMITS, ground_normal, label
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.table import object_table
@@ -21,10 +21,7 @@ from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW, TURNTABLE
 from protocol.result.report import write_report
 
-SAID = (
-    "Objects were found by geometry alone, without cameras or masks. Touching objects may be joined, and flat ones may "
-    "belong to the floor."
-)
+BY_GEOMETRY = f"Objects were found by geometry alone, without cameras or masks. {LIMITS}"
 
 
 def objects_of_splats(
@@ -86,7 +83,7 @@ def objects_of_splats(
                 "format": FORMAT,
                 "scene": title,
                 "layout": "splats",
-                "warnings": [*warnings, *notes, SAID],
+                "warnings": [*warnings, *notes, BY_GEOMETRY],
                 "seconds": {
                     "gaussians_to_labels": round(labelled, 2),
                     "total": round(time.perf_counter() - start, 2),

@@ -21,7 +21,10 @@ from backend.progress import Progress, silent
 from backend.scene.types import View
 from protocol.splats import Splats
 
-__all__ = ["GeometrySettings", "ground_normal", "label"]
+__all__ = ["LIMITS", "GeometrySettings", "ground_normal", "label"]
+
+LIMITS = "Touching objects may be joined, and flat ones may belong to the floor."
+"""The limits of this method, for the warning in a report."""
 
 
 def label(

@@ -109,10 +109,17 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., ServingProcess]]:
     """Start a server process on one data folder of the test, again and again if need be."""
+    with starting(tmp_path / "data") as start:
+        yield start
+
+
+@contextlib.contextmanager
+def starting(data: Path) -> Iterator[Callable[..., ServingProcess]]:
+    """Give a function that starts a server process on ``data``; those that run at the end are stopped."""
     started: list[ServingProcess] = []
 
-    def start(**settings) -> ServingProcess:
-        started.append(ServingProcess(tmp_path / "data", **settings))
+    def start(*arguments, **settings) -> ServingProcess:
+        started.append(ServingProcess(data, *arguments, **settings))
         return started[-1]
 
     yield start

@@ -13,23 +13,15 @@ import pytest
 from blender_addon import api
 from blender_addon.client import scene_files
 from protocol.errors import BadArgument, BadScene, NotFound, Refused, Unavailable
-from tests.backend.server.conftest import ServingProcess
+from tests.backend.server.conftest import ServingProcess, starting
 from tests.ports import free_pair
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., ServingProcess]]:
     """Start a server on one data folder of the test, again and again if need be."""
-    started: list[ServingProcess] = []
-
-    def start(bind: str = "tcp://127.0.0.1:*", **settings: bool) -> ServingProcess:
-        started.append(ServingProcess(tmp_path / "data", bind, **settings))
-        return started[-1]
-
-    yield start
-    for served in started:
-        if served.process.poll() is None:
-            served.end(signal.SIGTERM)
+    with starting(tmp_path / "data") as start:
+        yield start
 
 
 @pytest.fixture
