@@ -43,7 +43,7 @@ from backend.run import Run
 from backend.scene import describe_scene, evenly_spread, load_scene, read_image, read_mask, split_views
 from backend.scene.files import from_inside
 from backend.scene.masks import no_mask
-from backend.scene.splats_alone import find_splats_alone
+from backend.scene.splats_alone import find_splats_alone, older_states
 from backend.scene.types import Camera, MaskIds, Scene, View
 from backend.scene.unposed import check_masks_of, find_unposed, given_masks, without_masks
 from backend.scene.up import up_direction
@@ -151,7 +151,7 @@ def segment(
         source = find_unposed(scene)
         alone = find_splats_alone(scene) if source is None else None
         if alone is not None and request.splats in (None, str(alone)):
-            return _of_splats_alone(alone, out, request, title, run)
+            return _of_splats_alone(alone, out, request, title, older_states(alone, scene), run)
         if source is not None:
             _check_unposed(source, out, request)
         with in_use(out):
@@ -173,7 +173,9 @@ def _start(request: JobRequest, progress: Progress, picture: Take | None) -> Run
     return Run(device, request.seed, progress, Pictures(picture))
 
 
-def _of_splats_alone(file: Path, out: Path, request: JobRequest, title: str | None, run: Run) -> dict:
+def _of_splats_alone(
+    file: Path, out: Path, request: JobRequest, title: str | None, said: Sequence[str], run: Run
+) -> dict:
     if request.needs_masks:
         raise BadArgument(
             f"{file} has no photographs, so there are no masks to lift.",
@@ -189,6 +191,7 @@ def _of_splats_alone(file: Path, out: Path, request: JobRequest, title: str | No
         seed=request.seed,
         meshes=request.meshes,
         gallery=request.gallery,
+        said=said,
         progress=run.progress,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def objects_of_splats(
     seed: int = 0,
     meshes: bool = True,
     gallery: bool = True,
+    said: Sequence[str] = (),
     progress: Progress = silent,
 ) -> dict:
     """Turn a splat file into a result folder and return its report, as ``report.json`` holds it.
@@ -47,6 +49,7 @@ def objects_of_splats(
         seed: random seed.
         meshes: whether each object also gets a mesh.
         gallery: whether a turntable of the objects is rendered too.
+        said: warnings about the choice of the file, for the report.
         progress: told under the stages "scene", "geometry", "objects" and "write".
 
     Raises:
@@ -83,7 +86,7 @@ def objects_of_splats(
                 "format": FORMAT,
                 "scene": title,
                 "layout": "splats",
-                "warnings": [*warnings, *notes, BY_GEOMETRY],
+                "warnings": [*said, *warnings, *notes, BY_GEOMETRY],
                 "seconds": {
                     "gaussians_to_labels": round(labelled, 2),
                     "total": round(time.perf_counter() - start, 2),

@@ -77,6 +77,12 @@ MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")
 MASK_FOLDERS_OF_SCANS = ("m2f_instance", "masks")
 """Mask folders of Messy-Rooms, and of ScanNet and Replica as prepared for Panoptic-Lifting, next to ground truth."""
 
+_PHOTOGRAPH_WORD = re.compile(r"images?|imgs?|rgb|photos?|pictures?|frames?|colou?r")
+_PHOTOGRAPH_FOLDER_WORD = re.compile(
+    rf"{_PHOTOGRAPH_WORD.pattern}|resized|undistorted|undist|rectified|corrected|original|orig|full|cropped|dslr|raw|"
+    r"input|source|jpe?g|png|all"
+)
+"""Words allowed in the name of a folder of photographs; at least one of them must be a :data:`_PHOTOGRAPH_WORD`."""
 _DEPTH_WORD = re.compile(r"depths?|disparity|disparities|confidences?")
 _AUXILIARY_WORD = re.compile(rf"{_DEPTH_WORD.pattern}|normals?|flow|thumbs?|thumbnails?|previews?")
 """Words in the names of folders with pictures that are not photographs of the scene; in the names of files, fewer."""
@@ -95,7 +101,7 @@ _MARKED = (
     re.compile(rf"(?:{_WORD}{_SEPARATOR})+(.+)", _FLAGS),
 )
 _SCALED = re.compile(r"(.+)_(\d+)")
-_NUMBERS = re.compile(r"[0-9]{1,18}")
+_DIGITS = re.compile(r"[0-9]{1,18}")
 _BETWEEN_WORDS = re.compile(r"[ ._\-\d]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OF_OBJECT = re.compile(rf"(?:{_WORD}(?:{_SEPARATOR})?)?(\d{{1,5}})", _FLAGS)
@@ -146,6 +152,12 @@ def says_masks(name: str) -> bool:
     return any(map(_MASK_WORD.fullmatch, words)) and all(map(_FOLDER_WORD.fullmatch, words))
 
 
+def says_photographs(name: str) -> bool:
+    """Whether a folder's name means photographs: "resized_images", "undistorted_images", "rgb_full"."""
+    words = _words(name)
+    return any(map(_PHOTOGRAPH_WORD.fullmatch, words)) and all(map(_PHOTOGRAPH_FOLDER_WORD.fullmatch, words))
+
+
 def is_auxiliary(path: PurePosixPath) -> bool:
     """Whether a picture is a depth map, a thumbnail or similar, by the words in its name and those of its folders."""
     of_folders = (word for folder in path.parts[:-1] for word in _words(folder))
@@ -154,6 +166,19 @@ def is_auxiliary(path: PurePosixPath) -> bool:
 
 def _words(name: str) -> list[str]:
     return [word for word in _BETWEEN_WORDS.split(_HUMP.sub("_", name).casefold()) if word]
+
+
+def latest(paths: Sequence[PurePosixPath]) -> PurePosixPath | None:
+    """Return the last of several states of one training, or None if the paths do not differ in one number only.
+
+    3D Gaussian splatting writes point_cloud/iteration_7000/point_cloud.ply and so on.
+    """
+    forms = {_DIGITS.sub("#", str(path)) for path in paths}
+    numbers = [[int(number) for number in _DIGITS.findall(str(path))] for path in paths]
+    varying = [values for values in zip(*numbers, strict=False) if len(set(values)) > 1]
+    if len(forms) != 1 or len(varying) != 1 or len(set(varying[0])) < len(paths):
+        return None
+    return paths[varying[0].index(max(varying[0]))]
 
 
 def is_passed_over(name: str) -> bool:
@@ -262,7 +287,7 @@ def _last_number(path: str, endings: Sequence[str]) -> int | None:
     stem = PurePosixPath(path).name
     while stem != (shorter := without_ending(stem, endings)):
         stem = shorter
-    digits = _NUMBERS.findall(stem)
+    digits = _DIGITS.findall(stem)
     return int(digits[-1]) if digits else None
 
 

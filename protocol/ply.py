@@ -71,6 +71,21 @@ def read_ply(path: Path | str) -> Splats:
     return finish(read_ply_steps(path))
 
 
+def check_header(path: Path) -> None:
+    """Refuse a PLY file by its header: one without Gaussians of a supported degree, or that is truncated.
+
+    Raises:
+        BadSplats: as :func:`read_ply`.
+    """
+    try:
+        with path.open("rb") as file:
+            header = _read_header(file, path)
+    except OSError as error:
+        raise BadSplats(f"The file {path} cannot be read: {error.strerror}.") from error
+    if not header.vertex.count:
+        raise BadSplats(f"{path} contains no Gaussians.", AGAIN)
+
+
 def read_ply_steps(path: Path | str) -> Generator[float, None, Splats]:
     """As :func:`read_ply`, in steps of at most a few milliseconds, for a window that must not freeze.
 

@@ -36,6 +36,8 @@ BROKEN = (
 """Exceptions of Pillow for files that are truncated, not an image, inconsistent in size, or absurdly large."""
 
 ORIENTATION = 0x0112
+PANORAMA = b"equirectangular"
+"""Word in the XMP metadata of photographs that show all directions (GPano:ProjectionType)."""
 LFS_POINTER = b"version https://git-lfs"
 """Beginning of a text that stands for a file in a repository whose content was not downloaded."""
 
@@ -80,6 +82,16 @@ def orientation(file: Path) -> int:
     except BROKEN as error:
         raise _unreadable(file, error) from error
     return known if known in range(1, 9) else 1
+
+
+def is_panorama(file: Path) -> bool:
+    """Whether a photograph says in its metadata that it shows all directions; False if it cannot be read."""
+    try:
+        with Image.open(file) as image:
+            notes = image.info.get("xmp", b"")
+    except BROKEN:
+        return False
+    return PANORAMA in (notes.encode(errors="replace") if isinstance(notes, str) else bytes(notes))
 
 
 def has_transparent_pixels(file: Path) -> bool:

@@ -11,7 +11,7 @@ import pillow_heif
 from backend.scene.files import from_inside
 from backend.scene.images import image_size
 from backend.scene.load import load_scene
-from backend.scene.splats_alone import find_splats_alone, splat_files
+from backend.scene.splats_alone import check_splats, find_splats_alone, older_states, splat_files
 from backend.scene.types import MaskIds, Scene
 from backend.scene.unposed import check_masks_of, find_unposed, given_masks
 from backend.scene.videos import first_frames
@@ -87,6 +87,8 @@ def _inspect(findings: Findings, root: Path, masks: Path | None, mask_ids: MaskI
     alone = find_splats_alone(root) if unposed is None else None
     if alone is not None:
         findings.update(layout="splats", splats=alone.name if alone == root else _relative(alone, root))
+        findings["warnings"] = [from_inside(said, root) for said in older_states(alone, root)]
+        check_splats(alone)
     elif unposed is not None:
         bad = _fill_in(findings, unposed)
         if masks is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,16 @@ from protocol.errors import BadScene
 MAX_BYTES = 1 << 28
 
 T = TypeVar("T")
+_WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `([^`]+)`)?")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`(?: - at `([^`]+)`)?")
+_KINDS = {
+    "array": "a list",
+    "object": "an object",
+    "str": "text",
+    "float": "a number",
+    "int": "a number",
+    "bool": "true or false",
+}
 
 
 def read_json(file: Path, kind: type[T]) -> T:
@@ -27,8 +38,33 @@ def read_json(file: Path, kind: type[T]) -> T:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise BadScene(f"{file} is larger than {MAX_BYTES} bytes.")
-        return msgspec.convert(json.loads(file.read_bytes()), kind)
+        # Numbers in quotes are accepted.
+        return msgspec.convert(json.loads(file.read_bytes()), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BadScene(f"{file} does not have the expected structure: {error}.") from error
+        raise BadScene(
+            f"{file} does not have the expected structure: {_plain(error)}.", "Export the capture again."
+        ) from error
     except (ValueError, RecursionError, OSError) as error:
         raise BadScene(f"{file} cannot be read as JSON: {error}.", "Export the capture again.") from error
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    """Return what is wrong without the names of types in Python and the path syntax of msgspec."""
+    wrong = _WRONG_TYPE.match(str(error))
+    if wrong:
+        place = _place(wrong[3]) or "the file"
+        return f"{place} must be {_kind(wrong[1])}, but is {_kind(wrong[2])}"
+    missing = _MISSING.match(str(error))
+    if missing:
+        place = _place(missing[2])
+        return f"{missing[1]} is missing{f' in {place}' if place else ''}"
+    return str(error)
+
+
+def _kind(types: str) -> str:
+    names = [name for name in types.split(" | ") if name != "null" or types == "null"]
+    return " or ".join(dict.fromkeys(_KINDS.get(name, name) for name in names))
+
+
+def _place(path: str | None) -> str:
+    return (path or "$").removeprefix("$").removeprefix(".")

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from backend.scene.capture import Capture
 from backend.scene.colmap import MODEL_FOLDER, find_models, found_in_part, read_colmap
 from backend.scene.files import Names
@@ -39,6 +41,8 @@ DEPTH = 3
 MOST_CAPTURES = 20
 """Most captures in subfolders that are tried; with more, the user has to name one."""
 PHOTOGRAPHS_LOOKED_AT = 3
+NEAR = 1e-9
+"""Largest distance between camera positions, relative to their coordinates, that counts as none."""
 FOUND_MOST = 3
 """Most findings that one sentence lists."""
 
@@ -90,6 +94,7 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
         *capture.warnings,
         *_unlisted(capture, {file for files in found.files for file in files}),
         *_transparent(capture),
+        *_at_one_place(views),
         *found.warnings,
         *turned,
         *check_masks(views),
@@ -260,6 +265,17 @@ def _unlisted(capture: Capture, masks: set[Path]) -> tuple[str, ...]:
     return (
         f"{len(others)} of {total} photographs have no pose in {capture.listing} and were skipped (first: "
         f"{others[0]}).",
+    )
+
+
+def _at_one_place(views: Sequence[View]) -> tuple[str, ...]:
+    """Warn if all cameras have the same position, from which no depth can be seen."""
+    centres = np.array([np.linalg.inv(view.camera.viewmat)[:3, 3] for view in views])
+    if len(views) < 2 or np.ptp(centres, 0).max() > NEAR * max(1.0, np.abs(centres).max()):
+        return ()
+    return (
+        f"All {len(views)} cameras have the same position, so the depth of the scene cannot be reconstructed. Check "
+        "the poses.",
     )
 
 

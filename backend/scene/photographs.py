@@ -18,6 +18,7 @@ from protocol.capture_names import (
     is_one_of,
     names_among,
     says_masks,
+    says_photographs,
     without_ending,
 )
 from protocol.errors import BadScene
@@ -98,7 +99,8 @@ def _folders(names: Names, place: Path, here: bool) -> Iterator[list[Path]]:
         present = names.of(up).folders
         known = names_among(present, PHOTOGRAPH_FOLDERS)
         usual = [name for name in known if folded(name) in PHOTOGRAPH_FOLDERS]
-        others = [name for name in present if name not in known and folded(name).startswith("images_")]
+        unknown = [name for name in present if name not in known]
+        others = [name for name in unknown if folded(name).startswith("images_") or says_photographs(name)]
         scaled = [name for name in known if name not in usual] + others
         if here and up == place:
             yield [up]

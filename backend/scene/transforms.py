@@ -159,16 +159,17 @@ def _calibration(own: Intrinsics, file: Path, what: str) -> Calibration:
     w, h = image_size(file) if own.w is None or own.h is None else (own.w, own.h)
     if not (1 <= w < MAX_SIDE and 1 <= h < MAX_SIDE):
         raise BadScene(f"{what} has an invalid size, {w:g} x {h:g}.")
-    fx = _focal(own.camera_angle_x, w) if own.fl_x is None else own.fl_x
-    fy = _focal(own.camera_angle_y, h) if own.fl_y is None else own.fl_y
+    fx = _focal(own.camera_angle_x, w, f"{what} has camera_angle_x") if own.fl_x is None else own.fl_x
+    fy = _focal(own.camera_angle_y, h, f"{what} has camera_angle_y") if own.fl_y is None else own.fl_y
     fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
     if fx is None or fy is None:
         raise BadScene(f"{what} has no focal length: expected fl_x, fl_y, camera_angle_x and camera_angle_y.")
     cx, cy = (w / 2 if own.cx is None else own.cx), (h / 2 if own.cy is None else own.cy)
     if own.is_fisheye or own.k4 or own.camera_model not in (None, *PERSPECTIVE):
+        model = f"the camera model {own.camera_model}" if own.camera_model else "a fisheye lens"
+        k4 = f" and k4 = {own.k4:g}" if own.k4 else ""
         raise BadScene(
-            f"{what} is a {own.camera_model or 'fisheye'} camera with k4 = {own.k4 or 0:g}; {', '.join(PERSPECTIVE)} "
-            "with k1, k2, k3, p1 and p2 is supported.",
+            f"{what} has {model}{k4}; supported models are {', '.join(PERSPECTIVE)} with k1, k2, k3, p1 and p2.",
             "Undistort the photographs and export the capture again.",
         )
     # All perspective models are written with OpenCV's coefficient names; FULL_OPENCV has all of them.
@@ -176,8 +177,13 @@ def _calibration(own: Intrinsics, file: Path, what: str) -> Calibration:
     return calibrate("FULL_OPENCV", [fx, fy, cx, cy, *bends, 0.0, 0.0, 0.0], int(w), int(h), what)
 
 
-def _focal(angle: float | None, size: float) -> float | None:
-    """Return the focal length in pixels for a full angle of view in radians; NaN, which is rejected, for no angle."""
+def _focal(angle: float | None, size: float, what: str) -> float | None:
+    """Return the focal length in pixels for a full angle of view in radians, or None."""
     if angle is None:
         return None
-    return size / 2 / math.tan(angle / 2) if 0 < angle < math.pi else math.nan
+    if not 0 < angle < math.pi:
+        raise BadScene(
+            f"{what} = {angle:g}, which is not an angle of view in radians between 0 and {math.pi:.2f}.",
+            "Convert degrees to radians, or export the capture again.",
+        )
+    return size / 2 / math.tan(angle / 2)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.scene.files import Names
-from backend.scene.images import image_size
+from backend.scene.images import image_size, is_panorama
 from backend.scene.load import holds_cameras
 from backend.scene.mask_check import check_masks
 from backend.scene.mask_fit import fit_masks
@@ -54,6 +54,11 @@ def find_unposed(root: Path) -> Unposed | None:
     first = f"(first: {links[0]})" if links else ""
     said = (f"{len(links)} links lead out of the scene folder and were ignored {first}.",) if links else ()
     said += (*unread_cameras(root, files), *unread_pictures(root, files, found.folder))
+    if photographs and is_panorama(photographs[0]):
+        said += (
+            f"Photographs are panoramas of all directions (such as {photographs[0]}), but poses are computed for "
+            "perspective photographs. Export perspective photographs instead.",
+        )
     if not found.masked and (instead := unread_masks(root, files, set(photographs))):
         said += (f"No masks were read; {first_of(instead)}.",)
     masks_of = tuple(found.masks_of[i] for i in order)

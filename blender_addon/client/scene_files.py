@@ -21,6 +21,7 @@ from protocol.capture_names import (
     VIDEO_ENDINGS,
     is_one_of,
     is_passed_over,
+    latest,
 )
 from protocol.errors import BadArgument, BadScene
 from protocol.ply import may_hold_gaussians
@@ -117,6 +118,9 @@ def _choose(found: SceneFiles, asked: set[Path]) -> None:
         found.unposed, kept = unposed, set(unposed.files)
     else:
         splats = sorted(path for path in found.files if TRUTH not in path.parts and may_hold_gaussians(path))
+        last = latest([PurePosixPath(path.relative_to(folder).as_posix()) for path in splats]) if splats else None
+        if last is not None:
+            splats = [folder / last]
         if len(splats) > 1:
             listed = ", ".join(path.relative_to(folder).as_posix() for path in splats[:3])
             raise BadScene(

@@ -74,7 +74,7 @@ BAD_PANOPTIC_LIFTING = {
     "no focal length": (write("intrinsic/intrinsic_color.txt", "0 0 0 0\n" * 4), "has the focal length 0, 0"),
     "an empty camera": (write("intrinsic/intrinsic_color.txt", ""), "contains 0 numbers"),
     "a split that is broken": (write("splits.json", "{"), r"splits\.json cannot be read as JSON"),
-    "a split without test": (write("splits.json", '{"train": []}'), "missing required field `test`"),
+    "a split without test": (write("splits.json", '{"train": []}'), "structure: test is missing"),
 }
 
 

@@ -200,3 +200,68 @@ def test_links_of_photographs_are_named(tmp_path: Path) -> None:
 def test_a_mask_folder_that_is_a_file(tmp_path: Path) -> None:
     W.write_colmap(tmp_path)
     assert refusal(tmp_path, tmp_path / "images/v_1.png")[0].endswith("images/v_1.png is a file.")
+
+
+def test_cameras_at_one_place_are_a_warning(tmp_path: Path) -> None:
+    content = W.transforms(w="40", h="30")  # some programs write numbers as text
+    for frame in content["frames"]:
+        frame["transform_matrix"] = np.eye(4).tolist()
+    W.write_transforms(tmp_path, content)
+    assert warnings_of(tmp_path) == [
+        "All 3 cameras have the same position, so the depth of the scene cannot be reconstructed. Check the poses."
+    ]
+
+
+@pytest.mark.parametrize("folder", ["resized_images", "undistorted_images", "dslr_rgb"])
+def test_photographs_in_folders_with_describing_names(tmp_path: Path, folder: str) -> None:
+    W.write_colmap(tmp_path, model="dslr/colmap")
+    (tmp_path / "images").rename(tmp_path / "dslr" / folder)
+    assert f"The photographs were read from dslr/{folder}." in warnings_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.spz", b"", "is not a supported splat file"),
+        ("a.splat", b"x" * 33, "not a complete .splat file"),
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 0\nproperty float f_dc_0\nend_header\n",
+            "columns are missing",
+        ),
+    ],
+)
+def test_a_splat_file_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    sentence, _ = refusal(tmp_path / name)
+    assert said in sentence
+    assert str(tmp_path / name) in sentence
+
+
+def test_a_splat_file_without_gaussians(tmp_path: Path) -> None:
+    W.write_splats(tmp_path / "a.ply", 0)
+    assert refusal(tmp_path / "a.ply")[0] == f"{tmp_path}/a.ply contains no Gaussians."
+    W.write_splats(tmp_path / "a.ply", 2)
+    assert warnings_of(tmp_path / "a.ply") == []
+
+
+def test_the_last_state_of_a_training_is_read(tmp_path: Path) -> None:
+    for count in (7000, 30000):
+        (tmp_path / f"point_cloud/iteration_{count}").mkdir(parents=True)
+        W.write_splats(tmp_path / f"point_cloud/iteration_{count}/point_cloud.ply", 2)
+    (tmp_path / "cameras.json").write_text("[]")
+    findings, fault = inspect_scene(tmp_path)
+    assert fault is None
+    assert findings["splats"] == "point_cloud/iteration_30000/point_cloud.ply"
+    assert findings["warnings"] == [
+        "point_cloud/iteration_30000/point_cloud.ply was read, the last of 2 states of one training; not read: "
+        "point_cloud/iteration_7000/point_cloud.ply."
+    ]
+
+
+def test_panoramas_are_a_warning(tmp_path: Path) -> None:
+    notes = b'<x:xmpmeta GPano:ProjectionType="equirectangular"/>'
+    for i in range(COUNT):
+        W.photograph(i, (64, 32)).save(tmp_path / f"{i}.jpg", xmp=notes)
+    (said,) = warnings_of(tmp_path)
+    assert said.startswith("Photographs are panoramas of all directions (such as 0.jpg)")

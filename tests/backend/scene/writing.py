@@ -132,3 +132,11 @@ def write_panoptic_lifting(root: Path) -> None:
         np.savetxt(root / "pose" / f"{i}.txt", camera_to_world(i))
         write_mask(root / "m2f_instance" / f"{i}.png", np.full((HEIGHT, WIDTH), i, np.uint16))
     (root / "splits.json").write_text(json.dumps({"train": ["0", "2"], "test": ["1"]}))
+
+
+def write_splats(file: Path, count: int) -> None:
+    """Write a PLY of Gaussians of degree 0, all with the same values."""
+    columns = ["x", "y", "z", *(f"f_dc_{i}" for i in range(3)), "opacity"]
+    columns += [*(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
+    lines = ["ply", "format ascii 1.0", f"element vertex {count}", *(f"property float {name}" for name in columns)]
+    file.write_text("\n".join([*lines, "end_header", *[" ".join("1" for _ in columns)] * count, ""]))

@@ -104,6 +104,13 @@ def test_a_splat_file_without_photographs_is_sent_alone(tmp_path):
         found(tmp_path)
 
 
+def test_the_last_state_of_a_training_is_sent_alone(tmp_path):
+    for count in (7000, 30000):
+        (tmp_path / f"iteration_{count}").mkdir()
+        write_ply(random_splats(3), tmp_path / f"iteration_{count}" / "point_cloud.ply")
+    assert names(tmp_path) == ["iteration_30000/point_cloud.ply"]
+
+
 def test_cameras_behind_a_link_are_cameras(folder, tmp_path):
     (tmp_path / "linked" / "images").mkdir(parents=True)
     (tmp_path / "linked" / "images" / "0.jpg").touch()
