@@ -31,9 +31,9 @@ def declared_size(content: Any) -> Size | None:
         (first, "width", "height"),
     ):
         if isinstance(holder, dict):
-            size = holder.get(width), holder.get(height)
-            if all(type(side) is int and 0 < side <= LARGEST for side in size):
-                return size[0], size[1]
+            sides = [side for side in (holder.get(width), holder.get(height)) if type(side) is int]
+            if len(sides) == 2 and 0 < min(sides) <= max(sides) <= LARGEST:
+                return sides[0], sides[1]
     return None
 
 

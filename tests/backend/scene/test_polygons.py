@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def runs(mask: np.ndarray) -> dict:
     return {"size": [W.HEIGHT, W.WIDTH], "counts": np.diff(ends, prepend=0, append=flat.size).tolist()}
 
 
-def shape(points: list[float], **values: object) -> dict:
+def shape(points: Sequence[float], **values: object) -> dict:
     corners = np.reshape(points, (-1, 2)).tolist()
     return {"label": "cup", "points": corners, "group_id": None, "shape_type": "polygon", **values}
 

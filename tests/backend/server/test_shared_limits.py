@@ -59,6 +59,7 @@ def test_half_sent_files_are_removed_before_a_client_exceeds_its_limit(tmp_path,
         for number in range(3):
             anna.sent_bytes = 0
             anna.offer(scene(f"{number}", a=2_800_000 + number), stop_after=2_000_000)
+            assert anna.bulk is not None
             anna.bulk.close()
             anna.attach()
         parts = list((tmp_path / "data" / "store").glob("*.anna.part"))

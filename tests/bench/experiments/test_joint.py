@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ from bench.scenes import make_scene
 from protocol.errors import BadArgument
 from protocol.ply import read_ply
 
-CAP = {"cap": 1200}
+CAP: dict[str, Any] = {"cap": 1200}
 
 
 @pytest.fixture(scope="module")

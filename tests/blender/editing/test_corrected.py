@@ -96,7 +96,7 @@ def test_other_objects_than_the_servers_are_a_conflict(labels: np.ndarray) -> No
     others = np.where(labels == 3, 2, labels)
     with pytest.raises(Refused, match="300 Gaussians of the change were edited in Blender"):
         check_conflicts(scene(), corrected(others, np.where(labels == 3, 1, others)))
-    with pytest.raises(Refused, match="number 2 of a new object is used"):
+    with pytest.raises(Refused, match="number 2 of a new object is already used"):
         check_conflicts(scene(), corrected(labels, np.where(labels == 3, 2, labels), new=(2,)))
     with pytest.raises(Refused, match="object 9, to which Gaussians go, is no longer in the scene"):
         check_conflicts(scene(), corrected(labels, np.where(labels == 3, 9, labels)))
