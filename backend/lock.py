@@ -51,13 +51,14 @@ def hold(path: Path) -> Held | None:
 def in_use(out: Path) -> Iterator[None]:
     """Hold the lock of an output, because two runs with one output would delete each other's unfinished work.
 
-    The lock file is next to the output and is removed at the end.
+    The lock file is next to the output. It is removed at the end, as are folders made for it that are still empty.
 
     Raises:
         BadArgument: if another process holds the lock, or the lock file cannot be made.
     """
     out = out.absolute()
     path = out.with_name(f".{out.name.lstrip('.')}.lock")
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         held = _hold_named(path)
@@ -76,6 +77,9 @@ def in_use(out: Path) -> Iterator[None]:
         for step in (path.unlink, held.close, path.unlink) if os.name == "nt" else (path.unlink, held.close):
             with suppress(OSError):
                 step()
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
 
 
 def _hold_named(path: Path) -> Held | None:

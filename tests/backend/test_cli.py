@@ -126,11 +126,12 @@ def test_bad_arguments_end_in_one_line_and_status_2(case, tmp_path, scene, monke
 
 
 def test_a_bad_argument_in_a_process_of_its_own():
-    done = backend("segment", "/nowhere/at/all", "--out", "/nowhere/else")
+    done = backend("segment", "/nowhere/at/all", "--out", "/nowhere/else/out")
     assert done.returncode == 2
     assert done.stderr.startswith("backend: ")
     assert done.stderr.count("\n") == 1
     assert "/nowhere/at/all" in done.stderr
+    assert not Path("/nowhere").exists(), "no folder is left for an output that was not made"
 
 
 def test_an_interrupted_run_says_so_and_leaves_nothing_half_written(tmp_path):
