@@ -40,9 +40,11 @@ GUARDED = {
 
 def test_the_suites_pass_without_posix():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(HERE / "tests" / "no_posix"), str(HERE)))}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *SUITES]
+    # A test that hangs ends the run with the stacks of all threads.
+    limit = ["-o", "faulthandler_timeout=200", "-o", "faulthandler_exit_on_timeout=true"]
+    command = [sys.executable, "-m", "pytest", "-v", "-x", "-p", "no:cacheprovider", *limit, *SUITES]
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
 
 
 def test_what_is_taken_away_is_really_away():
