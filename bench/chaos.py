@@ -216,9 +216,13 @@ def submitted(server: Attacked, *script: str) -> str:
     """Send a scene and submit a job on it; return the job."""
     with Client(server.address) as client:
         client.attach()
-        scene = write_scene(Path(tempfile.mkdtemp(dir=server.data.parent)) / "scene", *script)
-        manifest, _ = client.offer(scene)
-        return client.submit(manifest).job
+        return submitted_by(client, server.data.parent, *script)
+
+
+def submitted_by(client: Client, place: Path, *script: str) -> str:
+    """As :func:`submitted`, by an attached client; the scene is written into a new folder in ``place``."""
+    scene = write_scene(Path(tempfile.mkdtemp(dir=place)) / "scene", *script)
+    return client.submit(client.offer(scene)[0]).job
 
 
 def outcome(server: Attacked, job: str, patience: float = 20.0) -> str:

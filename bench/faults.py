@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -33,7 +32,8 @@ import typer
 import zmq
 
 from bench.attacks import answers, attached
-from bench.chaos import HERE, Attacked, write_scene
+from bench.chaos import HERE, Attacked
+from bench.chaos import submitted_by as submitted
 from protocol.errors import Fault
 from protocol.messages import Error, Heartbeat, Jobs, Select, SelectText, Status
 from tests.backend.server.client import Client
@@ -140,11 +140,6 @@ def failing(place: Path, shim: Path | None, env: dict[str, str | None] | None = 
         if shim is not None:
             server.set()
         server.end()
-
-
-def submitted(client: Client, place: Path, *script: str) -> str:
-    scene = write_scene(place / uuid.uuid4().hex, *script)
-    return client.submit(client.offer(scene)[0]).job
 
 
 SCRIPT = ("step lift 0.1", "sleep 0.4", "step lift 0.5", "write out 200000", "sleep 0.4", "done")

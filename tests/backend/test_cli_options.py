@@ -80,7 +80,7 @@ def test_paths_are_named_from_where_one_stands(monkeypatch, tmp_path):
 def test_a_command_may_offer_some_of_them():
     assert set(OF_RECONSTRUCT) < set(OPTIONS)
     assert asked("--steps 3", OF_RECONSTRUCT) == JobRequest(steps=3)
-    # Where geometry is no choice, it is a folder like any other.
+    # Where geometry cannot be chosen, the word names a folder.
     assert asked("--masks geometry", OF_RECONSTRUCT).masks == str(Path.cwd() / "geometry")
 
 

@@ -44,7 +44,7 @@ def test_where_no_object_is_inside_the_best_overlap_is_chosen():
     assert chosen_objects(IDS, mask) == [2]
     assert chosen_objects(IDS, IDS == 7) == []
     mask[:], mask[25:] = False, True
-    assert chosen_objects(IDS, mask) == [], "background is no object"
+    assert chosen_objects(IDS, mask) == [], "background is not an object"
 
 
 def test_masks_of_another_size_choose_the_same():

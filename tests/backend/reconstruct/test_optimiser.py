@@ -58,7 +58,7 @@ def test_unseen_rows_do_not_move_and_keep_their_moments():
 
 
 def _compare_steps(move, device):
-    """Steps of the numba kernel and of ``move``, with a gradient that is no number and a rate for each value."""
+    """Steps of the numba kernel and of ``move``, with a gradient that is not a number and a rate for each value."""
     ours, theirs = Adam(columns()), Adam({name: column.to(device) for name, column in columns().items()})
     visible = torch.arange(40) % 3 != 0
     rates = RATES | {"sh": torch.linspace(0.001, 0.05, 12)}

@@ -19,7 +19,7 @@ def shape(mesh: Mesh | None) -> trimesh.Trimesh:
 
 @pytest.fixture(scope="module")
 def maker() -> MeshMaker:
-    """A ball that a plane cuts at a third of its height, the plane, and what is no object worth a mesh."""
+    """A ball that a plane cuts at a third of its height, the plane, and groups of Gaussians that get no mesh."""
     three = ball((3, 0, 0), 0.2, 3)
     faint = ball((-3, 0, 0), 0.4)
     faint = Splats(faint.means, faint.quats, faint.scales, faint.opacities * 0 - 7, faint.sh)
