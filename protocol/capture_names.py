@@ -71,6 +71,8 @@ LITTER = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "system vo
 """Folders that operating systems and network drives create, with copies and thumbnails of the files next to them."""
 MASK_SCORES = "metadata.csv"
 """Name of a table with scores of the masks next to it, as written by SAM's ``amg.py``."""
+ONE_MASK_EACH = "Keep one of them per photograph, or number those of one instance each: a_0.png, a_1.png."
+"""What to do if several files match one photograph as its mask."""
 SPLAT_ENDINGS = (".ply", ".spz", ".sog", ".splat")
 
 MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")

@@ -14,6 +14,7 @@ from protocol.capture_names import (
     HEIF_ENDINGS,
     MASK_ENDINGS,
     MASK_FOLDERS,
+    ONE_MASK_EACH,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
     TRUTH,
@@ -95,7 +96,7 @@ class Unposed:
         if self.rivals:
             return BadMask(
                 f"Several files match one photograph as its mask: {first_of(self.rivals)}.",
-                "Keep one of them per photograph, or number those of one instance each: a_0.png, a_1.png.",
+                ONE_MASK_EACH,
             )
         if self.video is None and len(self.photographs) < FEWEST:
             return too_few(self.root, len(self.photographs), "photographs")

@@ -16,15 +16,6 @@ from backend.scene.lens import Lens
 from backend.scene.types import Camera
 from backend.scene.wide_pinhole import wide_pinhole
 
-STRONGEST = 32
-"""Gaussians per pixel for labels of single pixels."""
-
-
-class Contributor(Protocol):
-    """The interface of :class:`backend.render.Renderer` for contributions."""
-
-    def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
-
 
 class Labeller(Protocol):
     """The interface of :class:`backend.render.Renderer` for label maps."""

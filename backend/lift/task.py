@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.lift.embedding.samples import Contributor
 from backend.lift.evidence.gather import Voter
 from backend.lift.evidence.views import AnyView
 from backend.lift.evidence.votes import Evidence
-from backend.lift.label_maps import Contributor
 from backend.progress import Progress, Watch, unwatched
 from protocol.splats import Splats
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -422,11 +422,17 @@ def _array_stream(file: Path) -> Iterator[tuple[BinaryIO, int]]:
 def _may_be_mask(archive: zipfile.ZipFile, name: str) -> bool:
     """Whether an array has the shape of an id map or a stack, which boxes, points and scores have not."""
     with archive.open(name) as stream:
-        major = np.lib.format.read_magic(stream)[0]
-        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream)
+        shape, dtype = _array_header(stream)
     axes = _squeezed(shape)
     return dtype.kind in "biuf" and len(axes) in (2, 3) and sorted(axes)[-2] >= LEAST_SIDE
+
+
+def _array_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and dtype of the array at the beginning of a stream; nothing is allocated."""
+    major = np.lib.format.read_magic(stream)[0]
+    read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
 
 
 def _array_plan(stream: BinaryIO, length: int, file: Path, photograph: Size | None) -> _Plan:
@@ -435,9 +441,7 @@ def _array_plan(stream: BinaryIO, length: int, file: Path, photograph: Size | No
     Raises:
         BadMask: if its shape, type or size is not valid for a mask.
     """
-    major = np.lib.format.read_magic(stream)[0]
-    read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
+    shape, dtype = _array_header(stream)
     if dtype.kind not in "biuf":
         raise BadMask(
             f"The mask {file} holds {dtype} values; integers or booleans are expected.",
@@ -527,9 +531,7 @@ def _read_scores(file: Path, count: int) -> NDArray[np.float32] | None:
         if not names:
             return None
         with archive.open(names[0]) as stream:
-            major = np.lib.format.read_magic(stream)[0]
-            read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(stream)
+            shape, dtype = _array_header(stream)
         if shape not in ((count,), (count, 1)) or dtype.kind not in "iuf":
             raise BadMask(
                 f"The mask {file} holds {count} masks, and {names[0].removesuffix('.npy')} of shape {shape} and type "

@@ -19,6 +19,7 @@ from backend.scene.types import View
 from backend.scene.unread import unread_masks
 from protocol.capture_names import (
     MASK_ENDINGS,
+    ONE_MASK_EACH,
     PHOTOGRAPH_FOLDERS,
     TRUTH,
     MaskMatch,
@@ -212,7 +213,7 @@ def _settled(
         raise BadMask(
             f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}; this "
             f"affects {len(match.conflicts)} of {len(capture.shots)} photographs.",
-            "Keep one of them per photograph, or number those of one instance each: a_0.png, a_1.png.",
+            ONE_MASK_EACH,
         )
     if match.by_number:
         photograph, mask = capture.shots[0].file, folder / match.masks[0][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 
 THIN = 0.2
 """Largest share of a thin region's pixels that are away from its edge."""
@@ -20,11 +21,7 @@ def is_thin(drawn: NDArray[np.bool_]) -> bool:
     total = np.count_nonzero(drawn)
     if not total or min(drawn.shape) <= 2 * AWAY:
         return False
-    inner = drawn
-    for axis in (0, 1):
-        length = inner.shape[axis]
-        shifts = [np.take(inner, range(i, length - 2 * AWAY + i), axis) for i in range(2 * AWAY + 1)]
-        inner = np.logical_and.reduce(shifts)
+    inner = np.asarray(minimum_filter(drawn, 2 * AWAY + 1, mode="constant", cval=0))
     return np.count_nonzero(inner) <= THIN * total
 
 
@@ -38,10 +35,8 @@ def has_soft_edges(grey: NDArray[np.uint8]) -> bool:
 
 def thin_ids(ids: NDArray[np.int32]) -> tuple[int, int]:
     """Return how many positive ids a map (H, W) has, and how many of them contain no square of 3 x 3 pixels."""
-    middle = ids[1:-1, 1:-1]
-    same = np.ones(middle.shape, bool)
-    for y in range(3):
-        for x in range(3):
-            same &= ids[y : y + middle.shape[0], x : x + middle.shape[1]] == middle
+    same = np.asarray(minimum_filter(ids, 3)) == np.asarray(maximum_filter(ids, 3))
+    # A square around a pixel of the border is not in the map.
+    same, middle = same[1:-1, 1:-1], ids[1:-1, 1:-1]
     present, solid = np.unique(ids[ids > 0]), np.unique(middle[same & (middle > 0)])
     return len(present), len(present) - len(solid)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.lift.label_maps import STRONGEST, label_map
+from backend.lift.label_maps import label_map
 from backend.objects.result import read_views
 from backend.render import Renderer
 from backend.scene.lens import Lens
@@ -29,6 +29,8 @@ from protocol.result.names import LABEL
 from protocol.result.table import read_table
 from protocol.splats import Splats
 
+STRONGEST = 32
+"""Gaussians of a pixel that tell its label or embedding."""
 THRESHOLD = 0.7
 """The threshold t of the paper, a cosine."""
 

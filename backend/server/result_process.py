@@ -48,9 +48,8 @@ class ResultProcess:
         self.task = task
         self._wake = wake
         self._process: ChildProcess | None = None
-        self._waiting: dict[int, Deliver] = {}
-        self._clients: dict[int, str] = {}
-        """For each unanswered question, the client that asked it."""
+        self._waiting: dict[int, tuple[str, Deliver]] = {}
+        """For each unanswered question, the client that asked it, and what takes the replies."""
         self._buffer = bytearray()
         self._number = 0
         self._asked_at = 0.0
@@ -64,14 +63,13 @@ class ResultProcess:
             Refused: if too many questions wait already.
             Unavailable: if the process cannot be started.
         """
-        own = list(self._clients.values()).count(client)
+        own = sum(asker == client for asker, _ in self._waiting.values())
         for running, most in ((own, CLIENT_WAITING), (len(self._waiting), MAX_WAITING)):
             if running >= most:
                 raise Refused(f"{most} such requests are already running.", "Wait until one of them is finished.")
         process = self._process or self._start()
         self._number += 1
-        self._waiting[self._number] = deliver
-        self._clients[self._number] = client
+        self._waiting[self._number] = client, deliver
         self._asked_at = time.monotonic()
         process.write(pack_line(make(self._number)))
         return self._number
@@ -79,7 +77,7 @@ class ResultProcess:
     def withdraw(self, number: int) -> None:
         """Deliver no further reply to a question, and let the process end its work on it."""
         if number in self._waiting and self._process is not None:
-            self._waiting[number] = lambda reply: None
+            self._waiting[number] = self._waiting[number][0], lambda reply: None
             self._process.write(pack_line(Withdrawal(number)))
 
     def tick(self) -> None:
@@ -98,9 +96,7 @@ class ResultProcess:
         try:
             while (reply := take_reply(self._buffer)) is not None:
                 is_last = not isinstance(reply.said, Working)
-                deliver = self._waiting.pop(reply.number) if is_last else self._waiting[reply.number]
-                if is_last:
-                    del self._clients[reply.number]
+                _, deliver = self._waiting.pop(reply.number) if is_last else self._waiting[reply.number]
                 deliver(reply)
         except (ValueError, KeyError):
             data = b""  # invalid output: end the process
@@ -128,9 +124,8 @@ class ResultProcess:
         self._buffer.clear()
         shutil.rmtree(self.folder / "opened", ignore_errors=True)
         waiting, self._waiting = self._waiting, {}
-        self._clients.clear()
         words = process.last_words()
         how = how or f"The process that {self.task} has failed"
         reason = Error(Unavailable.code, f"{how}{f': {words}' if words else ''}.", "Try again.")
-        for number, deliver in waiting.items():
+        for number, (_, deliver) in waiting.items():
             deliver(Reply(number, reason))

@@ -18,6 +18,7 @@ from protocol.capture_names import (
     MASK_FOLDERS,
     MASK_FOLDERS_OF_ROOMS,
     MASK_FOLDERS_OF_SCANS,
+    ONE_MASK_EACH,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
     VIDEO_ENDINGS,
@@ -179,7 +180,7 @@ def _problem(folder: Path, layout: str | None, part: bool, photographs: bool, ri
     if rivals:
         return BadMask(
             f"Several files match one photograph as its mask: {', '.join(rivals[:3])}.",
-            "Keep one of them per photograph, or number those of one instance each: a_0.png, a_1.png.",
+            ONE_MASK_EACH,
         )
     return None
 

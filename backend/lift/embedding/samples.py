@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from backend.lift.evidence.views import MaskedView
-from backend.lift.label_maps import Contributor
 from backend.progress import Progress
+from backend.render.types import Contributions
+from backend.scene.types import Camera
+
+
+class Contributor(Protocol):
+    """The interface of :class:`backend.render.Renderer` for contributions."""
+
+    def contributions(self, camera: Camera, pixels: NDArray[np.int64] | None, k: int) -> Contributions: ...
 
 
 @dataclass(frozen=True)
