@@ -13,6 +13,7 @@ from typing import Any, cast
 import bpy
 
 import blender_addon
+from blender_addon.client.connection import Connection
 from blender_addon.timer import timer
 from tests.blender_addon.client.mock_server import MockServer
 
@@ -27,18 +28,46 @@ def registered() -> Iterator[None]:
         blender_addon.unregister()
 
 
+class _Answers:
+    """A task of the client's connection: a scripted server that answers, and finishes every job with ``files``."""
+
+    def __init__(self, server: MockServer, files: dict[str, bytes]) -> None:
+        self.server = server
+        self.files = files
+        self.final = False
+
+    def advance(self) -> bool:
+        self.server.step()
+        for job, progress in list(self.server.jobs.items()):
+            if progress.state == "queued":
+                self.server.push(job, state="running", stage="lift", fraction=0.5)
+                self.server.finish(job, self.files)
+        return False
+
+    def stop(self) -> None:
+        self.final = True
+
+
 @contextmanager
-def answering(server: MockServer, files: dict[str, bytes]) -> Iterator[None]:
-    """A scripted server that answers by itself, and finishes every job with ``files``."""
+def answering(server: MockServer, files: dict[str, bytes], connection: Connection | None = None) -> Iterator[None]:
+    """A scripted server that answers at once, and finishes every job with ``files``.
+
+    With a connection, it answers in the steps of this client; otherwise in a thread. Blender may crash if it adds a
+    step of undo while another thread runs Python.
+    """
+    answers = _Answers(server, files)
+    if connection is not None:
+        connection.add(answers)
+        try:
+            yield
+        finally:
+            answers.stop()
+        return
     over = threading.Event()
 
     def run() -> None:
         while not over.is_set():
-            server.step()
-            for job, progress in list(server.jobs.items()):
-                if progress.state == "queued":
-                    server.push(job, state="running", stage="lift", fraction=0.5)
-                    server.finish(job, files)
+            answers.advance()
             time.sleep(0.001)
 
     thread = threading.Thread(target=run)

@@ -463,7 +463,7 @@ def test_from_connect_to_export_in_background_mode(stage, capture, result, monke
     stage.connection._clock = time.monotonic
     monkeypatch.setattr(connect, "address", lambda: stage.server.address)
     assert not bpy.ops.splatlift.segment.poll()
-    with answering(stage.server, files_of(result)):
+    with answering(stage.server, files_of(result), stage.connection):
         assert bpy.ops.splatlift.connect() == {"FINISHED"}
         assert stage.connection.state == "connected"
         assert not bpy.ops.splatlift.segment.poll(), "no folder is chosen"

@@ -109,7 +109,7 @@ def solver(stage: Stage, tmp_path: Path) -> Iterator[Solver]:
     server.features = ["corrections"]
     server.answers[Correct] = solver
     stage.connect()
-    with answering(server, {}):
+    with answering(server, {}, stage.connection):
         yield solver
 
 

@@ -57,7 +57,7 @@ def names() -> list[str]:
 
 def name(stage: Stage, words: str) -> None:
     bpy.context.scene.splatlift.names = words
-    with answering(server_of(stage), {}):
+    with answering(server_of(stage), {}, stage.connection):
         OPS.name_objects(*REAL)
 
 

@@ -60,7 +60,7 @@ def selected() -> list[str]:
 def look_for(stage: Stage, text: str) -> None:
     bpy.context.scene.splatlift.search = text
     assert stage.server is not None
-    with answering(stage.server, {}):
+    with answering(stage.server, {}, stage.connection):
         OPS.search(*REAL)
 
 
