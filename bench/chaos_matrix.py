@@ -47,6 +47,8 @@ PATIENCE = 900.0
 """Seconds after which a job counts as lost, or as slow if the server still works on it."""
 BALLAST = 24 << 20
 """Bytes beside the scene, so that its upload takes a moment."""
+DOWNLOAD = 1.0
+"""Seconds for which the result is downloaded, again and again, because it is small."""
 PARTS = ("upload", "queue", "training", "writing", "download")
 PLANS = [
     (victim, act, part)
@@ -148,7 +150,11 @@ def client(address: str, scene: Path, job: str, out: Path) -> None:
                 me.receive(patience=2.0)
             seen = me.sync(job)
         tell("download")
-        files = me.download(job, Store(out / "store"))
+        began = time.monotonic()
+        for number in itertools.count():
+            files = me.download(job, Store(out / f"store-{number}"))
+            if time.monotonic() - began > DOWNLOAD:
+                break
         (out / "hashes.json").write_text(json.dumps({name: digest_of(data) for name, data in files.items()}))
         (out / SPLATS).write_bytes(files[SPLATS])
 
@@ -188,7 +194,7 @@ def _round(served: Served, plan: tuple[str, str, str], folder: Path, rng: random
         _until(lambda: any(_part(line) in ("training", "other") for _, line in blocker.lines), 60)
     began = time.monotonic()
     attempt = Attempt(served, scene, job, out)
-    delay = rng.uniform(0.0, {"upload": 0.4, "queue": 1.0, "training": 1.5, "writing": 0.3, "download": 0.2}[part])
+    delay = rng.uniform(0.0, {"upload": 0.4, "queue": 1.0, "training": 1.5, "writing": 0.3, "download": 0.5}[part])
     struck_at: float | None = None
     recovered = False
     recovered_in: set[tuple[str, str, str]] = set()

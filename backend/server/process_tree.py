@@ -1,4 +1,4 @@
-"""A process and its descendants, on every system: whether it runs, its processor time, how to end it."""
+"""A process and its descendants, on every system: whether it runs, its members, how to end it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ def runs(pid: int) -> bool:
         return False
 
 
-def seconds_of_work(pid: int) -> float:
-    """Return the processor time of a process and its descendants, in seconds."""
-    total = 0.0
-    for process in _tree(pid):
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+def members(pid: int) -> list[psutil.Process]:
+    """Return a process and its descendants; nothing if it has ended."""
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.Error:
+        return []
 
 
 def terminate(pid: int) -> None:
     """Ask a process and its descendants to end. On Windows, where this is not possible, kill them."""
     _signal(pid, signal.SIGTERM)
-    for process in _tree(pid):
+    for process in members(pid):
         with contextlib.suppress(psutil.Error):
             process.terminate()
 
 
 def kill(pid: int) -> None:
     """Kill a process and its descendants."""
-    tree = _tree(pid)
+    tree = members(pid)
     kill_group(pid)
     for process in tree:
         with contextlib.suppress(psutil.Error):
@@ -50,14 +49,6 @@ def kill(pid: int) -> None:
 def kill_group(pid: int) -> None:
     """Kill the group that a process leads, if this system has groups."""
     _signal(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        first = psutil.Process(pid)
-        return [first, *first.children(recursive=True)]
-    except psutil.Error:
-        return []
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -2,7 +2,8 @@
 
 The main loop of a worker reports many times a minute, so a worker with a blocked main thread is silent, whatever its
 other threads do. But a kernel may run for long, and compilation at the first start takes minutes. So a silent process
-is frozen if it was idle for a minute, or, busy or not, after an hour.
+is frozen if it was idle for a minute, or, busy or not, after an hour. A process that waits for a processor, because the
+machine is busy, is not idle.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from backend.server.process_tree import seconds_of_work
+from backend.server.process_use import Use, use_of
 
 IDLE_AFTER = 60.0
 """Seconds of silence after which an idle process is frozen."""
 BUSY_AFTER = 3600.0
 """Seconds of silence after which any process is frozen."""
 IDLE_SHARE = 0.02
-"""Share of one processor below which a process is idle; waiting threads use some."""
+"""Share of one processor below which a process is idle, used or waited for; waiting threads use some."""
 _STEP = 2.0
 """Most seconds that are added from one check to the next: this process may have been stopped, or the machine
 suspended."""
@@ -38,7 +39,7 @@ class Silence:
         """Note that the process has sent a message, or need not send one."""
         self._silent = 0.0
         self._looked = self._clock()
-        self._window: tuple[float, float] | None = None
+        self._window: tuple[float, Use] | None = None
 
     def frozen(self, pid: int | None) -> str | None:
         """Return how a process is frozen, as the end of a sentence; None if it may still work.
@@ -54,12 +55,14 @@ class Silence:
         if pid is None or self._silent < min(1.0, IDLE_AFTER):
             return None
         if self._window is None:
-            self._window = (self._silent, seconds_of_work(pid))
+            self._window = (self._silent, use_of(pid))
             return None
-        began, used = self._window
-        if self._silent - began < IDLE_AFTER:
+        began, before = self._window
+        passed = self._silent - began
+        if passed < IDLE_AFTER:
             return None
-        self._window = (self._silent, seconds_of_work(pid))
-        if self._window[1] - used < IDLE_SHARE * (self._silent - began):
+        now_used = use_of(pid)
+        self._window = (self._silent, now_used)
+        if now_used.was_idle(before, passed, IDLE_SHARE):
             return f"was frozen for {self._silent:.0f} seconds"
         return None
