@@ -30,6 +30,7 @@ from protocol.capture_names import (
 )
 from protocol.errors import BadMask, BadScene, Fault
 from protocol.lists import first_of
+from protocol.mask_folders import FolderMatch, match_folders
 
 FEWEST = 5
 """Least number of photographs, and of photographs with a pose, for which poses are computed."""
@@ -48,7 +49,8 @@ class Unposed:
         video: the video file, or None.
         folder: the folder with the photographs.
         masks: the folder of masks named after the photographs, or None.
-        masks_beside: masks in the folder of the photographs; empty if there is a folder of masks.
+        masks_beside: masks in the folder of the photographs, or in a folder of masks for each camera inside it; empty
+            if there is one folder of masks.
         mask_files: the files in ``masks``.
         masks_of: for each photograph its mask: no file, one, or one per instance.
         masked: number of photographs with a mask.
@@ -217,10 +219,10 @@ def _places(names: Iterable[str]) -> list[PurePosixPath]:
 def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, *, deep: bool) -> list[PurePosixPath]:
     """Return the photographs in ``place``; if ``deep``, also those in its subfolders other than mask folders."""
     inside = [path for path in paths if path.is_relative_to(place) and (deep or path.parent == place)]
-    folders = {path.relative_to(place).parts[0] for path in inside if path.parent != place}
+    folders = {name for path in inside for name in path.relative_to(place).parts[:-1]}
     of_masks = set(mask_folders(sorted(folders), MASK_FOLDERS))
     endings = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS)
-    found = [p for p in inside if is_one_of(p.name, endings) and p.relative_to(place).parts[0] not in of_masks]
+    found = [p for p in inside if is_one_of(p.name, endings) and not of_masks & set(p.relative_to(place).parts[:-1])]
     return [path for path in found if not is_auxiliary(path.relative_to(place))] or found
 
 
@@ -261,49 +263,57 @@ def _with_masks(
         [],
         [],
     )
-    masks, files, match = _mask_folder(paths, place, taken)
-    if masks is None and (any(kept.masks) or kept.conflicts):
-        match, files = kept, ()
+    found = _mask_folders(paths, place, taken)
+    chosen = next((each for each in found if each.holds_masks), None)
+    match, base = (kept, HERE) if chosen is None else (chosen.match, chosen.base)
+    folder = chosen.folders[0] if chosen is not None and len(chosen.folders) == 1 else None
+    near_photographs = sorted({file for files in kept.masks for file in files}) if chosen is None else []
+    if chosen is not None and folder is None:
+        near_photographs = [str(path) for path in paths if set(chosen.folders) & set(path.parents)]
+    files = [path for path in paths if folder is not None and folder in path.parents]
     rivals = next(iter(match.conflicts.values()), [])
-    base = masks if masks is not None else HERE
-    strays = () if any(match.masks) or match.conflicts else tuple(root / path for path in match.strays)
+    strays = (
+        []
+        if any(match.masks) or match.conflicts
+        else [each.base / file for each in found for file in each.match.strays]
+    )
     said = list(said)
     if strays:
-        parent = strays[0].parent
+        parent = root / strays[0].parent
         said.append(f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name}).")
+    if chosen is not None and folder is None:
+        said.append(
+            f"The masks were read from {len(chosen.folders)} folders, one for each camera (first: "
+            f"{root / chosen.folders[0]})."
+        )
     bare = [path for path, of_one in zip(taken, match.masks, strict=True) if not of_one]
     if bare and any(match.masks):
         said.append(f"{len(bare)} of {len(taken)} photographs have no mask (first: {root / bare[0]}).")
-    beside = sorted({file for files_of in kept.masks for file in files_of}) if masks is None else []
     return Unposed(
         root,
         tuple(root / path for path in taken),
         folder=root / place,
-        masks=None if masks is None else root / masks,
-        masks_beside=tuple(root / file for file in beside),
-        mask_files=tuple(root / path for path in files),
+        masks=None if folder is None else root / folder,
+        masks_beside=tuple(root / file for file in near_photographs),
+        mask_files=tuple(root / path for path in files if is_one_of(path.name, MASK_ENDINGS)),
         masks_of=tuple(tuple(root / base / file for file in each) for each in match.masks),
         masked=sum(map(bool, match.masks)) + len(match.conflicts),
         rivals=tuple(root / base / file for file in rivals),
-        strays=strays,
+        strays=tuple(root / path for path in strays),
         warnings=tuple(said),
     )
 
 
-def _mask_folder(
+def _mask_folders(
     paths: Sequence[PurePosixPath], place: PurePosixPath, photographs: Sequence[PurePosixPath]
-) -> tuple[PurePosixPath | None, tuple[PurePosixPath, ...], MaskMatch]:
-    """Return the folder of masks, its files and their match; without a folder, the searched files are strays."""
-    names = [str(path.relative_to(place)) for path in photographs]
-    looked: list[str] = []
-    for up in dict.fromkeys((HERE, place)):
+) -> list[FolderMatch]:
+    """Return the masks of each folder of masks, in the order of preference."""
+    above = sorted({up for path in photographs for up in path.parents}, key=lambda up: (up != HERE, up != place, up))
+    folders: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for up in above:
         inside = [path for path in paths if path.is_relative_to(up) and len(path.relative_to(up).parts) > 1]
         present = sorted({path.relative_to(up).parts[0] for path in inside})
         for name in mask_folders(present, MASK_FOLDERS):
-            masks = up / name
-            files = [path for path in inside if path.is_relative_to(masks) and is_one_of(path.name, MASK_ENDINGS)]
-            match = match_masks(names, [str(path.relative_to(masks)) for path in files])
-            if any(match.masks) or match.conflicts:
-                return masks, tuple(files), match
-            looked += map(str, files)
-    return None, (), MaskMatch([()] * len(photographs), {}, looked, [])
+            files = [path for path in inside if path.is_relative_to(up / name) and is_one_of(path.name, MASK_ENDINGS)]
+            folders[up / name] = [path.relative_to(up / name) for path in files]
+    return match_folders(photographs, folders)

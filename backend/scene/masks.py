@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from protocol.capture_names import (
 )
 from protocol.errors import BadArgument, BadMask
 from protocol.lists import first_of
+from protocol.mask_folders import FolderMatch, match_folders
 
 INSTEAD_MOST = 3
 """Most other findings that one sentence lists."""
@@ -77,34 +78,55 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
     listed = [(shot.mask,) if shot.mask else () for shot in capture.shots]
     if any(listed):
         return FoundMasks(listed, capture.listing, _unmasked(listed, capture))
-    folders = _mask_folders(names, place, capture)
-    matches = [(folder, _in_folder(names, folder, capture, views)) for folder in folders]
-    holding = [(folder, match) for folder, match in matches if any(match.masks) or match.conflicts]
+    found = _match_folders(names, _mask_folders(names, place, capture), capture, views)
+    holding = [each for each in found if each.holds_masks]
     if holding:
-        folder, match = holding[0]
-        others = " and ".join(str(other) for other, _ in holding[1:])
-        is_known = bool(names_among([folder.name], capture.mask_folders))
-        if others and not is_known:
-            raise BadMask(
-                f"Masks were found in {folder} and in {others}.", "Give one of the folders as the mask folder."
-            )
-        said = f"The masks were read from {folder}{f'; {others} also contain masks' if others else ''}."
-        return _settled(folder, match, names, capture, (said,) if others or not is_known else ())
+        return _of_folders(names, holding, capture)
     beside = _beside_photographs(names, capture, views)
     if beside is not None:
         return beside
+    return _nothing(names, place, capture, views, found)
+
+
+def _of_folders(names: Names, holding: Sequence[FolderMatch], capture: Capture) -> FoundMasks:
+    """Return the masks of the first of several folders that contain masks.
+
+    Raises:
+        BadMask: if none of them has a usual name.
+    """
+    first, *rest = holding
+    folder = names.root / first.folders[0]
+    others = " and ".join(str(names.root / other) for match in rest for other in match.folders)
+    is_known = bool(names_among([folder.name], capture.mask_folders))
+    if others and not is_known:
+        raise BadMask(f"Masks were found in {folder} and in {others}.", "Give one of the folders as the mask folder.")
+    where = str(folder)
+    if len(first.folders) > 1:
+        where = f"{len(first.folders)} folders, one for each camera (first: {folder})"
+    said = f"The masks were read from {where}{f'; {others} also contain masks' if others else ''}."
+    is_usual = is_known and not others and len(first.folders) == 1
+    folders = [names.root / each for each in first.folders]
+    return _settled(names.root / first.base, folders, first.match, names, capture, () if is_usual else (said,))
+
+
+def _nothing(
+    names: Names, place: Path, capture: Capture, views: Sequence[str], found: Sequence[FolderMatch]
+) -> FoundMasks:
+    """Return that there are no masks, with what was expected and what was found instead."""
+    searched = [(names.root / folder, each.match) for each in found for folder in each.folders]
     warnings = tuple(
-        f"The folder {folder} contains no mask with the name of a photograph{_found(m)}." for folder, m in matches
+        f"The folder {folder} contains no mask with the name of a photograph{_found(match)}."
+        for folder, match in searched
     )
     photographs = {shot.file for shot in capture.shots}
-    unread = unread_masks(names.root, names.below(names.root), photographs | {folder for folder, _ in matches})
-    unread += _links_of_masks(names, place, capture)
-    if unread:
-        warnings += (f"No masks were read; {first_of(unread)}.",)
-    where = " and ".join(f"{folder}{_found(match)}" for folder, match in matches)
+    links = _links_of_masks(names, place, capture)
+    unread = unread_masks(names.root, names.below(names.root), photographs | {folder for folder, _ in searched})
+    if unread or links:
+        warnings += (f"No masks were read; {first_of(unread + links)}.",)
+    where = " and ".join(f"{folder}{_found(match)}" for folder, match in searched)
     where = where or f"folders such as {', '.join(capture.mask_folders[:4])}"
-    instead = "".join(f"; {each}" for each in _instead(names, place, capture, views)[:INSTEAD_MOST])
-    without = f": expected {_looked_for(capture)} in {where}{instead}"
+    instead = [*links, *_instead(names, place, capture, views)][:INSTEAD_MOST]
+    without = f": expected {_looked_for(capture)} in {where}{''.join(f'; {each}' for each in instead)}"
     return FoundMasks([()] * len(capture.shots), None, warnings, without)
 
 
@@ -116,23 +138,29 @@ def _mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:
 
 
 def _above(names: Names, place: Path, capture: Capture) -> list[Path]:
-    """Return the folders that may contain a mask folder: those above the cameras, then those of the photographs."""
-    above = [up for up in (place, *place.parents) if up.is_relative_to(names.root)]
-    return list(dict.fromkeys([*above, *sorted({shot.file.parent for shot in capture.shots})]))
+    """Return the folders that may contain a mask folder: those above the cameras, then those above photographs."""
+    of_photographs = sorted(
+        {up for shot in capture.shots for up in shot.file.parents}, key=lambda up: (-len(up.parts), up)
+    )
+    return list(dict.fromkeys(up for up in (place, *place.parents, *of_photographs) if up.is_relative_to(names.root)))
 
 
 def _instead(names: Names, place: Path, capture: Capture, views: Sequence[str]) -> list[str]:
     """Return what may be meant as masks but was not used, each as a part of a sentence."""
-    found = _links_of_masks(names, place, capture)
+    found: list[str] = []
     photographs = {parent for shot in capture.shots for parent in shot.file.parents}
     for up in _above(names, place, capture):
         here = names.of(up)
         found += [f"found the file {up / name}" for name in here.files if says_masks(name.partition(".")[0])]
-        others = [up / name for name in here.folders if folded(name) != TRUTH]
         scaled = {up / name for name in names_among(here.folders, PHOTOGRAPH_FOLDERS)}
-        for folder in others:
-            if folder not in photographs | scaled and any(_in_folder(names, folder, capture, views).masks):
-                found.append(f"{folder} contains files with the names of photographs")
+        others = [up / name for name in here.folders if folded(name) != TRUTH]
+        others = [folder for folder in others if folder not in photographs | scaled]
+        named = [match for match in _match_folders(names, others, capture, views) if any(match.match.masks)]
+        found += [
+            f"{names.root / folder} contains files with the names of photographs"
+            for match in named
+            for folder in match.folders
+        ]
     return found
 
 
@@ -152,27 +180,38 @@ def _unmasked(masks: Sequence[tuple[Path, ...]], capture: Capture) -> tuple[str,
     return (f"{len(bare)} of {len(capture.shots)} photographs have no mask (first: {bare[0].file}).",)
 
 
-def _in_folder(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -> MaskMatch:
-    files = [path.as_posix() for path in names.below(folder)]
-    return match_masks(
-        [shot.path for shot in capture.shots],
-        [file for file in files if is_one_of(file, MASK_ENDINGS)] or files,
-        views,
-        [*(file.name for file in capture.others), *capture.absent],
-    )
+def _match_folders(names: Names, folders: Sequence[Path], capture: Capture, views: Sequence[str]) -> list[FolderMatch]:
+    """Match the files of folders below the root of ``names`` to the photographs."""
+    inside = {
+        PurePosixPath(folder.relative_to(names.root).as_posix()): _masks_below(names, folder) for folder in folders
+    }
+    photographs = [PurePosixPath(shot.path) for shot in capture.shots]
+    return match_folders(photographs, inside, views, _others(capture))
+
+
+def _masks_below(names: Names, folder: Path) -> list[PurePosixPath]:
+    """Return the files below a folder with the ending of a mask, or all if there are none."""
+    files = names.below(folder)
+    return [file for file in files if is_one_of(file.name, MASK_ENDINGS)] or files
+
+
+def _others(capture: Capture) -> list[str]:
+    """Return the names of photographs that get no mask."""
+    return [*(file.name for file in capture.others), *capture.absent]
 
 
 def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -> FoundMasks:
     check_mask_folder(folder)
-    inside = folder.resolve().is_relative_to(names.root.resolve())
-    match = _in_folder(names if inside else Names(folder), folder, capture, views)
+    names = names if folder.resolve().is_relative_to(names.root.resolve()) else Names(folder)
+    files = list(map(str, _masks_below(names, folder)))
+    match = match_masks([shot.path for shot in capture.shots], files, views, _others(capture))
     if not any(match.masks) and not match.conflicts:
         raise BadMask(
             f"The mask folder {folder} contains no mask of any photograph: expected {_looked_for(capture)}"
             f"{_found(match)}.",
             "Give each mask the name of its photograph.",
         )
-    return _settled(folder, match, names if inside else Names(folder), capture)
+    return _settled(folder, [folder], match, names, capture)
 
 
 def check_mask_folder(folder: Path) -> None:
@@ -197,44 +236,59 @@ def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) ->
     if not any(match.masks) and not match.conflicts:
         return None
     said = (f"The masks were read from {folders[0]}, the folder of the photographs.",)
-    return _settled(names.root, replace(match, strays=[]), names, capture, said)
+    return _settled(names.root, [], replace(match, strays=[]), names, capture, said)
 
 
 def _settled(
-    folder: Path, match: MaskMatch, names: Names, capture: Capture, warnings: tuple[str, ...] = ()
+    base: Path,
+    folders: Sequence[Path],
+    match: MaskMatch,
+    names: Names,
+    capture: Capture,
+    warnings: tuple[str, ...] = (),
 ) -> FoundMasks:
     """Return the masks of a match, if it has no conflict.
+
+    Args:
+        base: the folder that the files of the match are relative to.
+        folders: the folders of masks; none if the masks are next to the photographs.
+        match: of the photographs of ``capture``.
+        names: of a folder that contains ``base``.
+        capture: the capture.
+        warnings: to which others are added.
 
     Raises:
         BadMask: with the files that may all be the mask of one photograph.
     """
     for number, candidates in match.conflicts.items():
-        listed = first_of([folder / file for file in candidates])
+        listed = first_of([base / file for file in candidates])
         raise BadMask(
             f"Several files match the photograph {capture.shots[number].file} as its mask: {listed}; this "
             f"affects {len(match.conflicts)} of {len(capture.shots)} photographs.",
             ONE_MASK_EACH,
         )
+    where = folders[0] if len(folders) == 1 else "the folders of the masks" if folders else names.root
     if match.by_number:
-        photograph, mask = capture.shots[0].file, folder / match.masks[0][0]
+        photograph, mask = capture.shots[0].file, base / match.masks[0][0]
         warnings += (f"Masks were matched to photographs by number ({mask} belongs to {photograph.name}).",)
     several = sum(len(files) > 1 for files in match.masks)
     if several:
-        warnings += (f"{several} photographs have several masks in {folder}; each file was treated as one instance.",)
-    links = names.of(folder).outside if folder != names.root or not warnings else []
+        warnings += (f"{several} photographs have several masks in {where}; each file was treated as one instance.",)
+    links = [name for folder in folders for name in names.of(folder).outside]
     if links:
-        count = f"{len(links)} links in {folder} lead out of the scene folder and were ignored"
+        count = f"{len(links)} links in {where} lead out of the scene folder and were ignored"
         warnings += (f"{count} (first: {links[0]}).",)
     if match.strays:
-        count = f"{len(match.strays)} files in {folder} do not match any photograph and were ignored"
+        count = f"{len(match.strays)} files in {where} do not match any photograph and were ignored"
         warnings += (f"{count} (first: {match.strays[0]}).",)
     if match.shared:
-        count = f"{len(match.shared)} files in {folder} match several photographs and were ignored"
+        count = f"{len(match.shared)} files in {where} match several photographs and were ignored"
         warnings += (
             f"{count} (first: {match.shared[0]}); put them into folders with the names of the photograph folders.",
         )
-    files = [tuple(folder / file for file in files) for files in match.masks]
-    return FoundMasks(files, _common_folder(files, folder), (*warnings, *_unmasked(files, capture)))
+    files = [tuple(base / file for file in files) for files in match.masks]
+    source = _common_folder(files, folders[0] if folders else base)
+    return FoundMasks(files, source, (*warnings, *_unmasked(files, capture)))
 
 
 def _common_folder(files: Sequence[tuple[Path, ...]], folder: Path) -> Path:

@@ -6,6 +6,7 @@ The backend's readers decide how a folder is read; this module only predicts it 
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from protocol.capture_names import (
     says_masks,
 )
 from protocol.errors import BadMask, BadScene, Fault
+from protocol.mask_folders import match_folders
 from protocol.ply import may_hold_gaussians
 from protocol.unposed import Unposed
 
@@ -218,7 +220,10 @@ def _photographs(paths: Sequence[PurePosixPath], place: PurePosixPath, layout: s
         for name in names_among([folder for folder in folders if folder], PHOTOGRAPH_FOLDERS):
             inner = ((path, path.relative_to(up / name).parts[:-1]) for path in folders[name])
             return [str(path) for path, folders_of in inner if not any(map(says_masks, folders_of))]
-    return [str(path) for path in max(_folders(unmasked, place).values(), key=len, default=[])]
+    # Several cameras: left/images, right/images.
+    inner = [path for path in unmasked if names_among(path.parts[:-1], PHOTOGRAPH_FOLDERS)]
+    inner = [path for path in inner if not any(map(says_masks, path.parts[:-1]))]
+    return [str(path) for path in inner or max(_folders(unmasked, place).values(), key=len, default=[])]
 
 
 def _folders(paths: Sequence[PurePosixPath], up: PurePosixPath) -> dict[str, list[PurePosixPath]]:
@@ -254,16 +259,19 @@ def _masks(
 ) -> _Masks:
     """Return how many photographs have a mask and where, matched by name as in the backend."""
     files = [path for path in paths if is_one_of(path.name, MASK_ENDINGS)]
-    strays = 0
-    for up in dict.fromkeys([place, *place.parents, *sorted({PurePosixPath(path).parent for path in photographs})]):
+    pictures = [PurePosixPath(path) for path in photographs]
+    above = sorted({up for path in pictures for up in path.parents}, key=lambda up: (-len(up.parts), up))
+    inside: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for up in dict.fromkeys([place, *place.parents, *above]):
         folders = _folders(files, up)
         for name in mask_folders([folder for folder in folders if folder], wanted):
-            match = match_masks(photographs, [str(path.relative_to(up / name)) for path in folders[name]])
-            count = sum(bool(each) for each in match.masks) + len(match.conflicts)
-            if count:
-                rivals = next(iter(match.conflicts.values()), [])
-                return _Masks(count, str(up / name), rivals=tuple(rivals))
-            strays += len(match.strays)
+            inside[up / name] = [path.relative_to(up / name) for path in folders[name]]
+    found = match_folders(pictures, inside)
+    for each in found:
+        if each.holds_masks:
+            where = each.folders[0] if len(each.folders) == 1 else os.path.commonpath(each.folders) or "."
+            return _Masks(each.count, str(where), rivals=tuple(next(iter(each.match.conflicts.values()), [])))
+    strays = sum(len(each.match.strays) for each in found)
     if beside:
         return _Masks(len(set(beside.values())), str(PurePosixPath(min(beside)).parent))
     return _Masks(strays=strays)

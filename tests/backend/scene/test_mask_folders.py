@@ -1,0 +1,82 @@
+"""Folders of masks of several cameras, whose photographs have the same names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.scene import load_scene, read_mask
+from backend.scene.inspect import inspect_scene
+from backend.scene.unposed import find_unposed
+from blender_addon import api
+from tests.backend.scene import writing
+
+CAMERAS = ("cam1", "cam2")
+FORMS = {
+    "in each camera's folder": ("images/{}", "images/{}/masks"),
+    "next to each camera's photographs": ("{}/images", "{}/masks"),
+}
+
+
+def write(root: Path, name: str) -> None:
+    """Write three photographs of each camera; the masks of the first show the id 1, those of the second the id 2."""
+    photographs, masks = FORMS[name]
+    for value, camera in enumerate(CAMERAS, 1):
+        for i in range(3):
+            file = root / photographs.format(camera) / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            writing.photograph(3 * value + i).save(file)
+            mask = np.zeros((writing.HEIGHT, writing.WIDTH), np.uint8)
+            mask[5:9, 4:20] = value
+            writing.write_mask(root / masks.format(camera) / f"{i}.png", mask)
+
+
+def write_cameras(root: Path, name: str) -> None:
+    content = writing.transforms()
+    content["frames"] = [
+        {"file_path": f"{FORMS[name][0].format(camera)}/{i}.png", "transform_matrix": writing.opengl(i)}
+        for camera in CAMERAS
+        for i in range(3)
+    ]
+    (root / "transforms.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_each_photograph_has_the_mask_of_its_camera(tmp_path: Path, name: str) -> None:
+    write(tmp_path, name)
+    write_cameras(tmp_path, name)
+    scene = load_scene(tmp_path)
+    ids = [np.unique(mask).tolist() for view in scene.views if (mask := read_mask(view)) is not None]
+    expected = [[0, 1] if "cam1" in str(view.image_path) else [0, 2] for view in scene.views]
+    assert ids == expected
+    assert len(ids) == 6
+    first = tmp_path / FORMS[name][1].format("cam1")
+    assert scene.warnings == (f"The masks were read from 2 folders, one for each camera (first: {first}).",)
+    survey = api.survey(tmp_path)
+    assert (survey.masks, survey.mask_folder) == (6, inspect_scene(tmp_path)[0]["masks_from"])
+
+
+def test_a_camera_without_masks(tmp_path: Path) -> None:
+    name = "in each camera's folder"
+    write(tmp_path, name)
+    write_cameras(tmp_path, name)
+    for file in (tmp_path / "images/cam2/masks").iterdir():
+        file.unlink()
+    scene = load_scene(tmp_path)
+    assert [view.mask_path is not None for view in scene.views] == ["cam1" in str(v.image_path) for v in scene.views]
+    assert f"3 of 6 photographs have no mask (first: {tmp_path}/images/cam2/0.png)." in scene.warnings
+
+
+def test_without_cameras(tmp_path: Path) -> None:
+    write(tmp_path, "in each camera's folder")
+    found = find_unposed(tmp_path)
+    assert found is not None
+    assert len(found.photographs) == found.masked == 6
+    assert [[path.relative_to(tmp_path).as_posix() for path in files] for files in found.masks_of] == [
+        [f"images/{camera}/masks/{i}.png"] for camera in CAMERAS for i in range(3)
+    ]
+    assert set(found.files) == {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert api.survey(tmp_path).masks == 6
