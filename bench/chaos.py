@@ -2,6 +2,7 @@
 
     python -m bench.chaos flood --encrypted   # bare TCP connections while a job ends
     python -m bench.chaos multipart           # a message without an end, in large frames and in small ones
+    python -m bench.chaos reply               # the same by a server, to the add-on's client
     python -m bench.chaos manifest            # a manifest of deep paths
     python -m bench.chaos lock                # another program holds the write lock of the database
     python -m bench.chaos disk                # the disk is full while a job runs, and at a start
@@ -81,6 +82,15 @@ WRITES = [f"write out{number} 1000000" for number in range(30)]
 app = typer.Typer(add_completion=False, help=__doc__)
 
 
+def memory_of(pid: int, field: str) -> float:
+    """Resident memory of a process in MiB; "VmHWM" is the most so far. 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
+
+
 class Attacked:
     """A server process with scripted workers and a separate data folder.
 
@@ -117,12 +127,8 @@ class Attacked:
         return int(self.address.rpartition(":")[2])
 
     def memory(self, field: str = "VmRSS") -> float:
-        """Resident memory in MiB; "VmHWM" is the most so far. 0 where the process has ended."""
-        try:
-            lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        except OSError:
-            return 0.0
-        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
+        """As :func:`memory_of`."""
+        return memory_of(self.process.pid, field)
 
     def open_files(self) -> int:
         """Descriptors that the process holds; 0 where it has ended."""
@@ -351,19 +357,24 @@ def _send_frame(peer: socket.socket, frame: bytes) -> None:
 
 def endless(port: int, frame: int, total: int, seconds: float) -> int:
     """Send frames with MORE until so many bytes are sent, it is cut off or time is up; return the bytes sent."""
+    try:
+        with _greeted(port) as peer:
+            return _send_endless(peer, frame, total, seconds)
+    except OSError:
+        return 0
+
+
+def _send_endless(peer: socket.socket, frame: int, total: int, seconds: float) -> int:
     sent = 0
     head = b"\x03" + struct.pack(">Q", frame) if frame > 255 else b"\x01" + bytes([frame])
     one = head + bytes(frame)
     block = one * max(1, MIB // len(one))
     end = time.monotonic() + seconds
-    try:
-        with _greeted(port) as peer:
-            peer.settimeout(1.0)
-            while sent < total and time.monotonic() < end:
-                with contextlib.suppress(TimeoutError):
-                    sent += peer.send(block[: total - sent] if sent % len(one) == 0 else block[sent % len(one) :])
-    except OSError:
-        pass
+    peer.settimeout(1.0)
+    with contextlib.suppress(OSError):
+        while sent < total and time.monotonic() < end:
+            with contextlib.suppress(TimeoutError):
+                sent += peer.send(block[: total - sent] if sent % len(one) == 0 else block[sent % len(one) :])
     return sent
 
 
@@ -385,6 +396,43 @@ def multipart(total: int = 1500, small: int = 20, seconds: float = 20.0) -> None
                 (f"{name}: server", server.state()),
             ]
     report("A message without an end", rows)
+
+
+CONNECTED = """
+import sys, time
+from blender_addon.client.connection import Connection
+connection = Connection()
+connection.connect(sys.argv[1])
+connection.run(lambda: False, float(sys.argv[2]))
+"""
+
+
+@app.command()
+def reply(total: int = 1500, small: int = 20, seconds: float = 10.0) -> None:
+    """As ``multipart``, sent by a server to the add-on's client."""
+    rows = []
+    for name, frame, size in (("frames of 1 MiB", MIB, total * MIB), ("frames of 1 byte", 1, small * MIB)):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+            client = subprocess.Popen([sys.executable, "-c", CONNECTED, address, str(seconds)])
+            peer, _ = listener.accept()
+            with peer:
+                before = memory_of(client.pid, "VmHWM")
+                peer.sendall(GREETING + READY.replace(b"DEALER", b"ROUTER"))
+                while b"DEALER" not in peer.recv(1024):
+                    pass
+                begin = time.monotonic()
+                sent = _send_endless(peer, frame, size, seconds / 2)
+                took = time.monotonic() - begin
+                time.sleep(0.5)
+                most = memory_of(client.pid, "VmHWM")
+            client.kill()
+            client.wait()
+        rows += [
+            (f"{name}: sent", f"{sent / MIB:.0f} MiB in {took:.1f} s"),
+            (f"{name}: memory of the client", f"{before:.0f} -> {most:.0f} MiB"),
+        ]
+    report("A message without an end from a server", rows)
 
 
 @app.command()

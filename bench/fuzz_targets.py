@@ -25,7 +25,6 @@ from PIL import Image
 from backend.scene import load_scene, read_image
 from backend.scene.mask_files import load_ids, load_stack, mask_size, may_overlap
 from backend.scene.mask_sets import read_mask_set
-from backend.server.zmtp_frames import FrameCounter
 from protocol import address, pairing
 from protocol.errors import Fault
 from protocol.formats.read import read_splats
@@ -61,6 +60,7 @@ from protocol.result.parts import read_parts
 from protocol.result.table import read_table
 from protocol.splats import Splats
 from protocol.wire import decode, encode
+from protocol.zmtp_frames import FrameCounter
 from tests.backend.scene import writing
 from tests.protocol.formats.packing import storable
 

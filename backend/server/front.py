@@ -28,9 +28,10 @@ from functools import partial
 from itertools import count
 
 from backend.server.wakeup import Wakeup
-from backend.server.zmtp_frames import FRAME_COST, GREETING, SIGNATURE, FrameCounter
 from protocol.address import Address
 from protocol.errors import BadFrames
+from protocol.raw_sockets import NOTHING, kept, receive, send
+from protocol.zmtp_frames import GREETING, LONG_READ, SIGNATURE, InFlight
 
 CREDIT = 4 << 20
 """Most bytes of one peer in flight: more than three chunks of a file, so that an upload never waits."""
@@ -41,9 +42,6 @@ UNSIGNED = 64
 GREETING_TIME = 5.0
 STALLED = 5.0
 """Longest time without a whole message while the credit is used up, in seconds."""
-FORGIVEN = 256
-"""Bytes per second that are subtracted from those of an encrypted peer in flight: its heartbeats are counted, but the
-server never receives them as messages."""
 DRAIN = 0.5
 """Longest time for which the last messages of the server are forwarded when it ends, in seconds."""
 INNER_HOST = "127.0.0.1"
@@ -53,16 +51,10 @@ _ACCEPTS = 32
 """Most connections accepted in one turn."""
 _SMALL = 64 << 10
 """Bytes in flight that are not counted."""
-_READ = 64 << 10
-_LONG_READ = 1 << 20
-_SHORT_READ = 4 << 10
-_COST_PER_BYTE = FRAME_COST // 2
-"""Highest cost of a byte of frames: an empty frame has two bytes."""
 _INNER_READ = 256 << 10
 _PERIOD = 0.25
 """Interval at which the time limits of connections are checked, in seconds."""
 _READABLE, _WRITABLE = selectors.EVENT_READ, selectors.EVENT_WRITE
-_NOTHING = memoryview(b"")
 
 
 class Front:
@@ -88,7 +80,7 @@ class Front:
         self._open: set[int] = set()
         self._hungry = False
         self._under_way = 0
-        self._scratch = memoryview(bytearray(_LONG_READ))
+        self._scratch = memoryview(bytearray(LONG_READ))
         self._wake = Wakeup()
         self._selector.register(self._wake.socket, _READABLE, lambda _: self._wake.clear())
         self._looked_at = time.monotonic()
@@ -132,7 +124,7 @@ class Front:
 
         Args:
             inner, port: ports of the connection, as in :meth:`number`.
-            cost: of the message, as :class:`backend.server.zmtp_frames.FrameCounter` counts.
+            cost: of the message, as :class:`protocol.zmtp_frames.FrameCounter` counts.
             key: of the client; "" if the connection is not encrypted.
         """
         self._received.append(((inner, port), cost, key))
@@ -239,7 +231,7 @@ class Front:
     def _outer_ready(self, connection: _Connection, mask: int) -> None:
         try:
             if mask & _WRITABLE and not connection.closed:
-                connection.to_outer = _send(connection.outer, connection.to_outer)
+                connection.to_outer = send(connection.outer, connection.to_outer)
             if mask & _READABLE and not connection.closed:
                 self._read_outer(connection)
             self._settle(connection)
@@ -252,13 +244,13 @@ class Front:
             return
         try:
             if mask & _WRITABLE:
-                connection.to_inner = _send(inner, connection.to_inner)
+                connection.to_inner = send(inner, connection.to_inner)
             if mask & _READABLE and not connection.to_outer and not connection.inner_ended:
-                got = _receive(inner, self._scratch[:_INNER_READ])
+                got = receive(inner, self._scratch[:_INNER_READ])
                 if got == 0:
                     connection.inner_ended = True
                 elif got:
-                    connection.to_outer = _kept(_send(connection.outer, self._scratch[:got]))
+                    connection.to_outer = kept(send(connection.outer, self._scratch[:got]))
                     if connection.answered < GREETING:
                         connection.answered += got
                         connection.pass_greeting()
@@ -267,12 +259,12 @@ class Front:
             self._close(connection)
 
     def _read_outer(self, connection: _Connection) -> None:
-        frames = connection.frames
+        frames = connection.in_flight.frames
         if connection.greeting is not None:
             most = GREETING - len(connection.greeting)
         else:
-            most = _LONG_READ if frames.in_long_frame(_READ) else connection.readable()
-        got = _receive(connection.outer, self._scratch[:most])
+            most = connection.in_flight.readable(CREDIT)
+        got = receive(connection.outer, self._scratch[:most])
         if got is None:
             return
         if got == 0:
@@ -289,7 +281,7 @@ class Front:
                 self._connect(connection)
             connection.pass_greeting()
         elif connection.inner is not None:
-            connection.to_inner = _kept(_send(connection.inner, data))
+            connection.to_inner = kept(send(connection.inner, data))
         while self._under_way > TOTAL:
             self._close(min(self._connections.values(), key=_Connection.worth))
 
@@ -313,7 +305,7 @@ class Front:
         if (connection.outer_ended and not waits_for_inner) or (connection.inner_ended and not connection.to_outer):
             self._close(connection)
             return
-        full = connection.under_way >= CREDIT or len(connection.greeting or b"") >= GREETING
+        full = connection.in_flight.bytes >= CREDIT or len(connection.greeting or b"") >= GREETING
         read = not (waits_for_inner or full or connection.outer_ended)
         self._watch(
             connection.outer,
@@ -371,7 +363,7 @@ class Front:
                 self._close(connection)
 
     def _count(self, connection: _Connection) -> None:
-        under_way = connection.under_way
+        under_way = connection.in_flight.bytes
         if connection.counted <= _SMALL:
             connection.waits_since = time.monotonic()
         self._under_way += under_way - connection.counted
@@ -390,11 +382,11 @@ class Front:
                 if connection.inner is None:
                     late = now - connection.opened > GREETING_TIME
                 else:
-                    late = connection.under_way >= CREDIT and now - connection.waits_since > STALLED
+                    late = connection.in_flight.bytes >= CREDIT and now - connection.waits_since > STALLED
                 if late:
                     self._close(connection)
-                elif connection.frames.encrypted:
-                    connection.forgive(int(FORGIVEN * passed))
+                else:
+                    connection.in_flight.forgive(passed)
                     self._count(connection)
 
 
@@ -424,7 +416,7 @@ class _Connection:
         host: the client's address, or its network, see :func:`_host`.
         number: see :meth:`Front.number`.
         client_key: the client's key, as of its last message; "" before the first, and without encryption.
-        frames: counts what it sends.
+        in_flight: counts what it sends.
         key: as in ``Front._connections``; None until ``inner`` is set.
         talks: whether the server has received a message from it.
         heard: time at which the server last received a message from it.
@@ -441,16 +433,15 @@ class _Connection:
         self.host = host
         self.number = number
         self.client_key = ""
-        self.frames = FrameCounter(longest)
+        self.in_flight = InFlight(longest)
         self.inner: socket.socket | None = None
         self.key: tuple[int, int] | None = None
         self.opened = self.heard = self.waits_since = time.monotonic()
-        self.to_inner = self.to_outer = _NOTHING
+        self.to_inner = self.to_outer = NOTHING
         self.greeting: bytearray | None = bytearray()
         self.answered = 0
         self.outer_ended = self.inner_ended = self.closed = self.talks = False
         self.counted = 0
-        self._received = 0
         self._passed = 0
 
     def pass_greeting(self) -> None:
@@ -464,26 +455,15 @@ class _Connection:
         until = len(self.greeting) if self.answered >= GREETING else SIGNATURE + 1
         rest = bytes(self.to_inner) + bytes(self.greeting[self._passed : until])
         self._passed = max(self._passed, min(until, len(self.greeting)))
-        self.to_inner = _send(self.inner, memoryview(rest)) if rest else _NOTHING
+        self.to_inner = send(self.inner, memoryview(rest)) if rest else NOTHING
         if self._passed == GREETING:
             self.greeting = None
-
-    @property
-    def under_way(self) -> int:
-        return self.frames.cost - self._received
-
-    def readable(self) -> int:
-        """Return how many bytes of short frames to read at most, so that their cost stays close to the credit."""
-        return min(_READ, max(_SHORT_READ, (CREDIT - self.under_way) // _COST_PER_BYTE))
 
     def take(self, cost: int) -> None:
         """Note that the server has received a message of this cost."""
         self.heard = self.waits_since = time.monotonic()
         self.talks = True
-        self.forgive(cost)
-
-    def forgive(self, cost: int) -> None:
-        self._received = min(self.frames.cost, self._received + cost)
+        self.in_flight.take(cost)
 
     def worth(self) -> float:
         """Return a smaller number for connections to close first; those with little in flight are closed last."""
@@ -507,24 +487,3 @@ def _host(text: str) -> str:
 
 def _nobody(_: int) -> None:
     pass
-
-
-def _send(one: socket.socket, data: memoryview) -> memoryview:
-    """Send without blocking; return the rest."""
-    try:
-        return data[one.send(data) :]
-    except BlockingIOError:
-        return data
-
-
-def _kept(rest: memoryview) -> memoryview:
-    """Return a copy: ``rest`` is in scratch memory that the next read overwrites."""
-    return memoryview(bytes(rest)) if rest else _NOTHING
-
-
-def _receive(one: socket.socket, into: memoryview) -> int | None:
-    """Read without blocking; return the number of bytes, 0 at the end, None if there are none yet."""
-    try:
-        return one.recv_into(into)
-    except BlockingIOError:
-        return None

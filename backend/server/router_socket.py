@@ -21,11 +21,12 @@ from backend.server.front import INNER_HOST, Front
 from backend.server.keys import Keys
 from backend.server.known_keys import KnownKeys
 from backend.server.zap_auth import DOMAIN, USER
-from backend.server.zmtp_frames import cost
 from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
-from protocol.wire import MAX_FRAME, Frame, decode, encode
+from protocol.raw_sockets import borrowed
+from protocol.wire import ABSENCE_MS, HEARTBEAT_MS, MAX_FRAME, Frame, decode, encode
+from protocol.zmtp_frames import cost
 
 HIGH_WATER = 16
 """Most messages that libzmq holds per peer and direction on control."""
@@ -113,9 +114,9 @@ class RouterSocket:
             zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if keys else 0),
             zmq.SNDHWM: high_water,
             zmq.RCVHWM: high_water,
-            zmq.HEARTBEAT_IVL: 2000,
-            zmq.HEARTBEAT_TIMEOUT: 6000,
-            zmq.HEARTBEAT_TTL: 6000,
+            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: ABSENCE_MS,
+            zmq.HEARTBEAT_TTL: ABSENCE_MS,
             zmq.HANDSHAKE_IVL: 5000,
             zmq.BACKLOG: 512,
         }.items():
@@ -151,7 +152,7 @@ class RouterSocket:
         """Close connections of local programs that do not go through the front."""
         while self.monitor.poll(0):
             number = recv_monitor_message(self.monitor)["value"]
-            with contextlib.suppress(OSError), _borrowed(number) as one:
+            with contextlib.suppress(OSError), borrowed(number) as one:
                 ours = one.getsockname() == (INNER_HOST, self._inner)
                 if ours and not self._front.made(self._inner, one.getpeername()[1]):
                     one.shutdown(socket.SHUT_RDWR)
@@ -230,7 +231,7 @@ class RouterSocket:
 
         Returns the number of the connection, 0 if it has ended.
         """
-        with contextlib.suppress(OSError, zmq.ZMQError), _borrowed(int(first.get(zmq.SRCFD))) as one:
+        with contextlib.suppress(OSError, zmq.ZMQError), borrowed(int(first.get(zmq.SRCFD))) as one:
             port = one.getpeername()[1]
             number = self._front.number(self._inner, port)
             self._front.received(self._inner, port, cost([len(frame.buffer) for frame in frames]), key)
@@ -251,16 +252,6 @@ class RouterSocket:
             self.forget(peer)
             self._lost(peer)
         return True
-
-
-@contextlib.contextmanager
-def _borrowed(number: int) -> Iterator[socket.socket]:
-    """Yield a file descriptor of libzmq as a socket. It may be closed or reused; the caller suppresses OSError."""
-    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
-    try:
-        yield one
-    finally:
-        one.detach()
 
 
 def _key_of(frame: zmq.Frame) -> str:

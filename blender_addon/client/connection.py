@@ -207,16 +207,16 @@ class Connection:
 
     def _advance(self) -> bool:
         """Receive, and do the next step to establish or keep the connection; return whether more can be done."""
-        received = False
-        if self._dispatcher is not None:
+        received = more = False
+        if self._dispatcher is not None and self._sockets is not None:
+            more = self._sockets.forward()
             received = self._dispatcher.receive()
             self._dispatcher.send_withdrawal()
         if received:
             self._heard = self._clock()
-        more = False
         if self._life is not None:
             try:
-                more = next(self._life)
+                more = next(self._life) or more
             except StopIteration:
                 self._life = None
         self._stepped = self._clock()

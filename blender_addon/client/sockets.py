@@ -1,7 +1,8 @@
-"""The two non-blocking sockets of one connection attempt to a server."""
+"""The two non-blocking sockets of one connection attempt to a server, each behind a gate."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +14,10 @@ from zmq.utils.monitor import recv_monitor_message
 from protocol.address import Address
 from protocol.messages import AnyMessage, Bye, Message
 from protocol.pairing import Pairing
-from protocol.wire import MAX_FRAME, decode, encode
+from protocol.wire import ABSENCE_MS, HEARTBEAT_MS, MAX_FRAME, decode, encode
+from protocol.zmtp_frames import cost
+
+from .gate import Gate
 
 Channel = Literal["control", "bulk"]
 Received = tuple[AnyMessage, list[NDArray], int]
@@ -31,8 +35,10 @@ client does not, or the reverse: the disconnection may arrive before the reason.
 """
 CURVE_OVERHEAD = 64
 """Least number of bytes that encryption adds to a frame."""
-BYE_LINGER_MS = 100
-"""Milliseconds that libzmq may still try to send the last message after the sockets are closed."""
+BYE_LINGER = 0.1
+"""Most seconds for the last message to leave when the sockets are closed."""
+SEND_TIME = 0.005
+"""Most seconds in which libzmq passes a message on to the gate."""
 
 
 @dataclass
@@ -66,6 +72,8 @@ class Sockets:
         self._context = context
         self._address = address
         self._sockets: dict[Channel, zmq.Socket] = {}
+        self._gates: dict[zmq.Socket, Gate] = {}
+        self._sent_at = 0.0
         self._probe: zmq.Socket | None = None
         self._pairing = pairing
         self._monitors: list[_Monitor] = []
@@ -84,22 +92,34 @@ class Sockets:
             self._sockets[channel].send_multipart(encode(message, arrays, id=id), zmq.NOBLOCK, copy=True)
         except zmq.Again:
             return False
+        self._sent_at = time.monotonic()
         return True
+
+    def forward(self) -> bool:
+        """Forward what the server and libzmq have sent; return whether there may be more at once."""
+        moved = False
+        for gate in self._gates.values():
+            moved |= gate.step()
+        return moved or time.monotonic() - self._sent_at < SEND_TIME
 
     def receive(self, channel: Channel) -> Received | None:
         """Return the next message on a channel, or None.
 
         Raises:
-            BadFrames, VersionMismatch: from :func:`protocol.wire.decode`.
+            BadFrames, VersionMismatch: from :func:`protocol.wire.decode`; BadFrames also if a message does not end.
         """
         socket = self._sockets.get(channel)
         if socket is None:
             return None
+        gate = self._gates[socket]
+        if gate.fault is not None:
+            raise gate.fault
         try:
-            frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            frames = [frame.buffer for frame in socket.recv_multipart(zmq.NOBLOCK, copy=False)]
         except zmq.Again:
             return None
-        return decode([frame.buffer for frame in frames])
+        gate.received(cost([len(frame) for frame in frames]))
+        return decode(frames)
 
     @property
     def encrypted(self) -> bool:
@@ -154,20 +174,25 @@ class Sockets:
         poller = zmq.Poller()
         for socket in (*self._sockets.values(), *(monitor.socket for monitor in self._monitors)):
             poller.register(socket, zmq.POLLIN)
+        for gate in self._gates.values():
+            for one, events in gate.waits_for():
+                poller.register(one, events)
         poller.poll(round(seconds * 1000))
 
     def close(self, *, send_bye: bool) -> None:
         """Close both sockets; with ``send_bye``, tell the server that the session ends."""
         said = send_bye and not self._lost and self.send("control", Bye())
-        for channel, socket in self._sockets.items():
+        bye = self._sockets["control"] if said else None
+        for socket, gate in self._gates.items():
             socket.disable_monitor()
-            socket.close(BYE_LINGER_MS if said and channel == "control" else 0)
-        if self._probe is not None:
-            self._probe.disable_monitor()
-            self._probe.close(0)
-            self._probe = None
+            socket.close(round(BYE_LINGER * 1000) if socket is bye else 0)
+            if socket is bye:
+                gate.flush(BYE_LINGER)
+            gate.close()
         for monitor in self._monitors:
             monitor.socket.close(0)
+        self._probe = None
+        self._gates.clear()
         self._sockets.clear()
         self._monitors.clear()
 
@@ -182,15 +207,12 @@ class Sockets:
             zmq.MAXMSGSIZE: MAX_FRAME + (CURVE_OVERHEAD if pairing else 0),
             zmq.SNDHWM: 16,
             zmq.RCVHWM: 16,
-            zmq.HEARTBEAT_IVL: 2000,
-            zmq.HEARTBEAT_TIMEOUT: 6000,
-            zmq.HEARTBEAT_TTL: 6000,
+            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: ABSENCE_MS,
+            zmq.HEARTBEAT_TTL: ABSENCE_MS,
             zmq.HANDSHAKE_IVL: 5000,
             zmq.RECONNECT_IVL: 200,
             zmq.RECONNECT_IVL_MAX: 5000,
-            zmq.TCP_KEEPALIVE: 1,
-            zmq.TCP_KEEPALIVE_IDLE: 60,
-            zmq.IPV6: int(address.is_v6),
         }.items():
             socket.setsockopt(option, value)
         if pairing is not None:
@@ -199,5 +221,7 @@ class Sockets:
             socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
             socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(secret))
         self._monitors.append(_Monitor(socket.get_monitor_socket(EVENTS), probing=pairing is not self._pairing))
-        socket.connect(str(address))
+        gate = Gate(self._context, address)
+        self._gates[socket] = gate
+        socket.connect(gate.inner_address)
         return socket

@@ -19,7 +19,7 @@ from backend.server.front import CREDIT, _host
 from protocol.messages import Heartbeat
 from protocol.wire import MAX_ARRAY
 from tests.backend.server.client import Client
-from tests.backend.server.test_zmtp_frames import READY, greeting
+from tests.protocol.test_zmtp_frames import READY, greeting
 
 
 def port_of(served) -> int:

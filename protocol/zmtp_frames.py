@@ -1,5 +1,7 @@
 """Counts the frames that a peer sends, by ZMTP 3 (https://rfc.zeromq.org/spec/37), without reading their content.
 
+The server counts what its clients send, and a client what its server sends.
+
 libzmq keeps the frames of a message until the last one has arrived; it limits the length of a frame, but not the number
 of frames. So they are counted here. Without encryption a frame shows whether it is a command of the protocol. With
 CURVE, commands and messages cannot be told apart after the handshake, nor whether another frame follows.
@@ -20,10 +22,19 @@ SEAL = 33
 MAX_COMMAND = 1024
 """Most bytes of a command; the longest one in use is INITIATE of CURVE."""
 
+FORGIVEN = 256
+"""Bytes per second that are subtracted from those of an encrypted peer in flight: its heartbeats are counted, but are
+never received as messages."""
+LONG_READ = 1 << 20
+"""Most bytes to read at once."""
+_READ = 64 << 10
+_SHORT_READ = 4 << 10
+_COST_PER_BYTE = FRAME_COST // 2
+"""Highest cost of a byte of frames: an empty frame has two bytes."""
 _MORE, _LONG, _COMMAND = 1, 2, 4
-_HANDSHAKE = (b"\x05READY", b"\x05HELLO", b"\x08INITIATE", b"\x05ERROR")
+_HANDSHAKE = (b"\x05READY", b"\x05HELLO", b"\x07WELCOME", b"\x08INITIATE", b"\x05ERROR")
 _COMMANDS = (*_HANDSHAKE, b"\x04PING", b"\x04PONG")
-"""The commands that a DEALER sends. SUBSCRIBE and CANCEL are refused: libzmq would store them like messages."""
+"""The commands of both sides. SUBSCRIBE and CANCEL are refused: libzmq would store them like messages."""
 _NAME = max(map(len, _COMMANDS))
 
 
@@ -61,7 +72,7 @@ class FrameCounter:
         """Read the next bytes.
 
         Raises:
-            BadFrames: if they are not ZMTP 3, a frame is too long, or clients do not send such a command.
+            BadFrames: if they are not ZMTP 3, a frame is too long, or it is a command that neither side sends.
         """
         at = 0
         while at < len(data):
@@ -135,7 +146,7 @@ class FrameCounter:
         if head[0] & _COMMAND:
             size = 9 if head[0] & _LONG else 2
             if not bytes(head[size:]).startswith(_COMMANDS):
-                raise BadFrames("A connection sent a command of ZMTP that no client sends.")
+                raise BadFrames("A connection sent a command of ZMTP that is not in use.")
             self._charged = False
             self._body = length - (len(head) - size)
         else:
@@ -146,6 +157,40 @@ class FrameCounter:
                 # CURVE's box and nonce are not part of the message; a shorter frame cannot be decrypted.
                 self.cost -= min(SEAL, length)
         head.clear()
+
+
+class InFlight:
+    """The bytes that a peer has sent and that were not received as whole messages.
+
+    Args:
+        longest: most bytes of a frame.
+
+    Attributes:
+        frames: counts what it sends.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self.frames = FrameCounter(longest)
+        self._received = 0
+
+    @property
+    def bytes(self) -> int:
+        return self.frames.cost - self._received
+
+    def readable(self, credit: int) -> int:
+        """Return how many bytes to read at most, so that their cost stays close to the credit."""
+        if self.frames.in_long_frame(_READ):
+            return LONG_READ
+        return min(_READ, max(_SHORT_READ, (credit - self.bytes) // _COST_PER_BYTE))
+
+    def take(self, cost: int) -> None:
+        """Note that a message of this cost was received."""
+        self._received = min(self.frames.cost, self._received + cost)
+
+    def forgive(self, seconds: float) -> None:
+        """Subtract the heartbeats of an encrypted peer in this time."""
+        if self.frames.encrypted:
+            self.take(int(FORGIVEN * seconds))
 
 
 def cost(lengths: list[int]) -> int:

@@ -10,8 +10,8 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.server.zmtp_frames import FRAME_COST, MAX_COMMAND, SEAL, FrameCounter, cost
 from protocol.errors import BadFrames
+from protocol.zmtp_frames import FRAME_COST, MAX_COMMAND, SEAL, FrameCounter, cost
 
 LONGEST = 1 << 20
 READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
