@@ -41,12 +41,12 @@ app = typer.Typer(
 SceneFolder = Annotated[Path, typer.Argument(metavar="SCENE", help="Scene folder, folder of photographs, or video.")]
 Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Device for computations.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
-MaskFolder = Annotated[Path | None, typer.Option(help="Mask folder. Default: the folder of the layout.")]
+MaskFolder = Annotated[Path | None, typer.Option(help="Mask folder or COCO file. Default: the folder of the layout.")]
 Masks = Annotated[
     str | None,
     typer.Option(
-        metavar="DIR|geometry",
-        help='Mask folder, or "geometry" to find objects without masks. Default: the folder of the layout.',
+        metavar="PATH|geometry",
+        help='Mask folder, COCO file, or "geometry" to find objects without masks. Default: the folder of the layout.',
     ),
 ]
 BackgroundIds = Annotated[

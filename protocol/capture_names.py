@@ -250,7 +250,7 @@ def match_masks(
         others: photographs that get no mask here; a file with the name of one of them is the mask of that one.
         marked: whether only names with a word for masks count, as in the folder of the photographs.
     """
-    find = _finder(photographs, names, others)
+    find = photograph_finder(photographs, names, others)
     hits: list[list[tuple[_Reading, str]]] = [[] for _ in photographs]
     strays, shared = [], []
     for file in files:
@@ -298,7 +298,7 @@ SEVERAL = -1
 Finder = Callable[[str], int | None]
 
 
-def _finder(photographs: Sequence[str], names: Sequence[str], others: Sequence[str]) -> Finder:
+def photograph_finder(photographs: Sequence[str], names: Sequence[str] = (), others: Sequence[str] = ()) -> Finder:
     """Return a function from a key to the number of a photograph; ``others`` are numbered after ``photographs``."""
     exact: dict[str, int] = {}
     loose: dict[str, int] = {}

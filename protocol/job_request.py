@@ -43,7 +43,7 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     ] = None
     masks: Annotated[
         FolderPath | None,
-        Meta(title="Mask Folder", description="Mask folder. Default: the folder of the layout."),
+        Meta(title="Mask Folder", description="Mask folder or COCO file. Default: the folder of the layout."),
     ] = None
     test_views: Annotated[
         str,

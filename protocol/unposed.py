@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, may_be_annotations
 from protocol.capture_names import (
     HEIF_ENDINGS,
     MASK_ENDINGS,
@@ -48,13 +49,15 @@ class Unposed:
         photographs: sorted by name; empty for a video.
         video: the video file, or None.
         folder: the folder with the photographs.
-        masks: the folder of masks named after the photographs, or None.
+        masks: the folder of masks named after the photographs, a file in COCO's format, or None.
         masks_beside: masks in the folder of the photographs, or in a folder of masks for each camera inside it; empty
             if there is one folder of masks.
-        mask_files: the files in ``masks``.
+        mask_files: the files in ``masks``, or this file.
         masks_of: for each photograph its mask: no file, one, or one per instance.
+        entries: for each photograph the id of its entry in ``masks``, if that is a file; else empty.
         masked: number of photographs with a mask.
         rivals: several files that each may be the mask of one photograph; this is refused.
+        unclear: a sentence about a photograph with several entries in a file of masks; this is refused.
         strays: files in mask folders that match no photograph, if no photograph has a mask.
         warnings: sentences for the user.
     """
@@ -67,8 +70,10 @@ class Unposed:
     masks_beside: tuple[Path, ...] = ()
     mask_files: tuple[Path, ...] = ()
     masks_of: tuple[tuple[Path, ...], ...] = ()
+    entries: tuple[Id | None, ...] = ()
     masked: int = 0
     rivals: tuple[Path, ...] = ()
+    unclear: tuple[str, ...] = ()
     strays: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -80,7 +85,7 @@ class Unposed:
 
     @property
     def masks_from(self) -> Path | None:
-        """The folder that contains the masks, or None if there are none."""
+        """The folder or file that contains the masks, or None if there are none."""
         return self.masks or (self.folder if self.masks_beside else None)
 
     @property
@@ -100,6 +105,8 @@ class Unposed:
                 f"Several files match one photograph as its mask: {first_of(self.rivals)}.",
                 ONE_MASK_EACH,
             )
+        if self.unclear:
+            return BadMask(f"{self.unclear[0]}.", ONE_ENTRY_EACH)
         if self.video is None and len(self.photographs) < FEWEST:
             return too_few(self.root, len(self.photographs), "photographs")
         return None
@@ -270,7 +277,8 @@ def _with_masks(
     near_photographs = sorted({file for files in kept.masks for file in files}) if chosen is None else []
     if chosen is not None and folder is None:
         near_photographs = [str(path) for path in paths if set(chosen.folders) & set(path.parents)]
-    files = [path for path in paths if folder is not None and folder in path.parents]
+    inside = [path for path in paths if folder is not None and folder in path.parents]
+    mask_files = [root / path for path in inside if is_one_of(path.name, MASK_ENDINGS)]
     rivals = next(iter(match.conflicts.values()), [])
     strays = (
         []
@@ -286,22 +294,49 @@ def _with_masks(
             f"The masks were read from {len(chosen.folders)} folders, one for each camera (first: "
             f"{root / chosen.folders[0]})."
         )
-    bare = [path for path, of_one in zip(taken, match.masks, strict=True) if not of_one]
-    if bare and any(match.masks):
+    annotated = _annotated(root, paths, place, taken)
+    holds_masks = any(match.masks) or bool(match.conflicts)
+    from_file = not holds_masks and bool(annotated.files)
+    if holds_masks and annotated.files:
+        said.append(f"{first_of(annotated.files)} also contains masks, which were not read.")
+    elif not holds_masks:
+        said += annotated.warnings
+    masks_of = [tuple(root / base / file for file in each) for each in match.masks]
+    if from_file:
+        said.append(f"The masks were read from {annotated.files[0]}.")
+        masks_of = [() if entry is None else (entry[0],) for entry in annotated.entries]
+    bare = [path for path, of_one in zip(taken, masks_of, strict=True) if not of_one]
+    if bare and any(masks_of):
         said.append(f"{len(bare)} of {len(taken)} photographs have no mask (first: {root / bare[0]}).")
     return Unposed(
         root,
         tuple(root / path for path in taken),
         folder=root / place,
-        masks=None if folder is None else root / folder,
+        masks=annotated.files[0] if from_file else None if folder is None else root / folder,
         masks_beside=tuple(root / file for file in near_photographs),
-        mask_files=tuple(root / path for path in files if is_one_of(path.name, MASK_ENDINGS)),
-        masks_of=tuple(tuple(root / base / file for file in each) for each in match.masks),
-        masked=sum(map(bool, match.masks)) + len(match.conflicts),
+        mask_files=tuple(annotated.files if from_file else mask_files),
+        masks_of=tuple(masks_of),
+        entries=tuple(None if entry is None else entry[1] for entry in annotated.entries) if from_file else (),
+        masked=sum(map(bool, masks_of)) + len(match.conflicts),
+        unclear=tuple(annotated.rivals[:1]) if from_file else (),
         rivals=tuple(root / base / file for file in rivals),
         strays=tuple(root / path for path in strays),
         warnings=tuple(said),
     )
+
+
+def _annotated(
+    root: Path, paths: Sequence[PurePosixPath], place: PurePosixPath, photographs: Sequence[PurePosixPath]
+) -> Annotated:
+    """Return the masks in a file in COCO's format, the one with the most photographs; a warning names others."""
+    names = [str(path.relative_to(place)) for path in photographs]
+    tried = [find_annotated(names, [root / path]) for path in paths if may_be_annotations(path)]
+    if not tried:
+        return Annotated([None] * len(names), [], [])
+    best = max(tried, key=lambda each: sum(entry is not None for entry in each.entries))
+    others = [file for each in tried if each is not best for file in each.files]
+    said = [f"{first_of(others)} also contains masks, which were not read."] if others else []
+    return replace(best, warnings=[*best.warnings, *said])
 
 
 def _mask_folders(

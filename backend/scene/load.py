@@ -57,7 +57,7 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
 
     Args:
         root: the folder.
-        masks: the folder of the masks; None for the usual folder of the layout.
+        masks: the folder of the masks, or a file in COCO's format; None for the usual places of the layout.
         mask_ids: ids that are not objects.
 
     Raises:
@@ -75,6 +75,7 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
     layout, place, capture = _read(names)
     view_titles = view_names([shot.path for shot in capture.shots])
     found = find_masks(names, place, capture, view_titles, masks)
+    entries = found.entries or [None] * len(capture.shots)
     views = [
         View(
             title,
@@ -84,9 +85,10 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
             shot.lens,
             shot.held_out,
             files if len(files) > 1 else (),
+            entry,
             mask_ids=mask_ids or MaskIds(),
         )
-        for title, shot, files in zip(view_titles, capture.shots, found.files, strict=True)
+        for title, shot, files, entry in zip(view_titles, capture.shots, found.files, entries, strict=True)
     ]
     views.sort(key=lambda view: natural_key(view.name))
     views, turned = fit_masks(views)

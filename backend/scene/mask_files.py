@@ -33,6 +33,7 @@ from backend.scene.mask_limits import Size
 from backend.scene.rle import Filled, paint, read_rle, read_scored_rle, rle_size
 from backend.scene.thin import has_soft_edges
 from backend.scene.types import VOID
+from protocol.annotations import Id
 from protocol.broken_arrays import BROKEN_ARRAY
 from protocol.capture_names import ARRAY_ENDINGS, RLE_ENDING
 from protocol.errors import BadMask
@@ -69,12 +70,13 @@ def fits(mask: Size, photograph: Size) -> bool:
     return abs(h - H * w / W) <= pixel or abs(w - W * h / H) <= pixel
 
 
-def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
+def mask_size(file: Path, photograph: Size | None = None, entry: Id | None = None) -> Size | None:
     """Return width and height from the header of a mask file; None for an empty list of masks, which has no size.
 
     Args:
         file: the mask.
         photograph: width and height of its photograph, to distinguish a stack (H, W, N) from (N, H, W).
+        entry: the id of the photograph, if the file has annotations of many.
 
     Raises:
         BadMask: if it cannot be read or contains no mask.
@@ -82,7 +84,7 @@ def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
     with _explained(file):
         ending = file.suffix.lower()
         if ending == RLE_ENDING:
-            return rle_size(file, photograph)
+            return rle_size(file, photograph, entry)
         if ending not in ARRAY_ENDINGS:
             with Image.open(file, formats=FORMATS) as image:
                 return image.size
@@ -91,7 +93,7 @@ def mask_size(file: Path, photograph: Size | None = None) -> Size | None:
         return plan.size
 
 
-def load_ids(file: Path, photograph: Size | None = None) -> NDArray[np.int32]:
+def load_ids(file: Path, photograph: Size | None = None, entry: Id | None = None) -> NDArray[np.int32]:
     """Return the (H, W) int32 instance ids of a mask file; 0 is background, negative ids become :data:`VOID`.
 
     Args: as :func:`mask_size`.
@@ -102,7 +104,7 @@ def load_ids(file: Path, photograph: Size | None = None) -> NDArray[np.int32]:
     with _explained(file):
         ending = file.suffix.lower()
         if ending == RLE_ENDING:
-            return _read_rle(file, photograph)
+            return _read_rle(file, photograph, entry)
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
         return _flattened(values, file) if values.ndim == 3 else _as_int32(values)
 
@@ -154,7 +156,7 @@ def may_overlap(file: Path) -> bool:
         return plan.kind != "map"
 
 
-def load_stack(file: Path, photograph: Size | None = None) -> Stack:
+def load_stack(file: Path, photograph: Size | None = None, entry: Id | None = None) -> Stack:
     """Return the masks of a file for which :func:`may_overlap` is true; a colour image has one mask per colour.
 
     Args: as :func:`mask_size`.
@@ -165,7 +167,7 @@ def load_stack(file: Path, photograph: Size | None = None) -> Stack:
     with _explained(file):
         ending = file.suffix.lower()
         if ending == RLE_ENDING:
-            masks, scores = read_scored_rle(file, photograph)
+            masks, scores = read_scored_rle(file, photograph, entry)
             width, height = (masks[0].width, masks[0].height) if masks else photograph or (1, 1)
             return Stack(Filled(masks), scores, (height, width))
         values = _read_array(file, photograph) if ending in ARRAY_ENDINGS else _read_picture(file)
@@ -499,8 +501,8 @@ def _whole_numbers(values: NDArray, file: Path) -> NDArray[np.int64]:
 # Run lengths, stacks and ids
 
 
-def _read_rle(file: Path, photograph: Size | None) -> NDArray[np.int32]:
-    masks = read_rle(file, photograph)
+def _read_rle(file: Path, photograph: Size | None, entry: Id | None) -> NDArray[np.int32]:
+    masks = read_rle(file, photograph, entry)
     if masks:
         return paint(masks, masks[0].height, masks[0].width)
     width, height = photograph or (1, 1)

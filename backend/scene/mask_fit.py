@@ -70,9 +70,9 @@ def _is_turned(view: View, turn: int) -> bool | None:
     assert view.mask_path is not None
     photograph = width, height = view.camera.width, view.camera.height
     shown = height, width
-    size = mask_size(view.mask_path, photograph)
+    size = mask_size(view.mask_path, photograph, view.mask_entry)
     if turn > 4 and (size is None or not fits(size, photograph)):
-        size_shown = mask_size(view.mask_path, shown)
+        size_shown = mask_size(view.mask_path, shown, view.mask_entry)
         if size_shown is not None and fits(size_shown, shown):
             return True
     if size is not None:

@@ -23,6 +23,7 @@ from backend.scene.mask_fit import fitted, stored_size
 from backend.scene.mask_limits import Size, check_layers
 from backend.scene.mask_scores import read_scores
 from backend.scene.types import VOID, View
+from protocol.annotations import Id
 from protocol.errors import BadMask
 
 SLIVER = 0.1
@@ -66,7 +67,7 @@ def read_mask_set(view: View) -> MaskSet | None:
     """
     if view.mask_path is None:
         return None
-    found = _stored(view.mask_path, view.mask_parts, stored_size(view))
+    found = _stored(view.mask_path, view.mask_parts, stored_size(view), view.mask_entry)
     layers = []
     for layer in found.layers:
         ids = fitted(layer, view, view.mask_path)
@@ -107,7 +108,7 @@ def has_mask_set(view: View) -> bool:
     return len(view.mask_parts) > 1 or may_overlap(view.mask_path)
 
 
-def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
+def _stored(file: Path, parts: Sequence[Path], photograph: Size, entry: Id | None) -> MaskSet:
     if parts:
         slices = [load_ids(part, photograph) > 0 for part in parts]
         if len({part.shape for part in slices}) > 1:
@@ -115,7 +116,7 @@ def _stored(file: Path, parts: Sequence[Path], photograph: Size) -> MaskSet:
         return layered(slices, read_scores(parts), file, photograph)
     if not may_overlap(file):
         return MaskSet(load_ids(file, photograph)[None])
-    stack = load_stack(file, photograph)
+    stack = load_stack(file, photograph, entry)
     if not len(stack.slices):
         return MaskSet(np.zeros((1, *stack.shape), np.int32), stack.scores)
     return layered(stack.slices, stack.scores, file, photograph)

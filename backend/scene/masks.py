@@ -17,10 +17,12 @@ from backend.scene.mask_files import load_ids, load_parts
 from backend.scene.mask_fit import fitted, stored_size
 from backend.scene.types import View
 from backend.scene.unread import unread_masks
+from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, may_be_annotations
 from protocol.capture_names import (
     MASK_ENDINGS,
     ONE_MASK_EACH,
     PHOTOGRAPH_FOLDERS,
+    RLE_ENDING,
     TRUTH,
     MaskMatch,
     folded,
@@ -44,48 +46,87 @@ class FoundMasks:
 
     Attributes:
         files: for each photograph none, one, or one per instance.
-        source: the folder that contains them, or the file that lists them; None if there are none.
+        source: the folder that contains them, or the file that lists them or contains all; None if there are none.
         warnings: sentences about assumptions and skipped files.
         without: if there are none, what was expected and found, as the end of a sentence.
+        entries: for each photograph the id of its entry, if its file has annotations of many; empty if none has.
     """
 
     files: list[tuple[Path, ...]]
     source: Path | None
     warnings: tuple[str, ...] = ()
     without: str = ""
+    entries: tuple[Id | None, ...] = ()
 
 
 def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str], given: Path | None) -> FoundMasks:
     """Return the masks of each photograph: from the user's folder, else the capture's list, else usual places.
 
-    Usual places are folders next to the cameras or above, up to the scene folder, or in the folder of the photographs,
-    with one of ``capture.mask_folders`` or a similar name; and files next to the photographs that are named as masks.
+    Usual places are, in this order: folders next to the cameras or above, up to the scene folder, or in the folder of
+    the photographs, with one of ``capture.mask_folders`` or a similar name; files next to the photographs that are
+    named as masks; files in COCO's format, anywhere in the scene folder, with annotations of the photographs. If there
+    are several, a warning names those that were not read.
 
     Args:
         names: of the scene folder.
         place: the folder of the capture, the scene folder or a subfolder.
         capture: the capture.
         views: the name of each photograph's view.
-        given: the folder that the user specified, which may be outside the scene folder.
+        given: the folder or annotation file that the user specified, which may be outside the scene folder.
 
     Raises:
-        BadArgument: if the user's folder does not exist.
+        BadArgument: if ``given`` does not exist.
         BadMask: if it contains no mask of any photograph, several files may be the mask of one, or several folders may
             be the mask folder.
     """
     if given is not None:
         return _given(names, given, capture, views)
+    found = _match_folders(names, _mask_folders(names, place, capture), capture, views)
+    annotated = _annotated(_annotation_files(names), capture)
+    chosen = _separate(names, found, capture, views)
+    if chosen is not None and annotated.files:
+        said = f"{first_of(annotated.files)} also contains masks, which were not read."
+        return replace(chosen, warnings=(*chosen.warnings, said))
+    if chosen is not None:
+        return chosen
+    if annotated.files:
+        return _of_annotations(annotated, capture)
+    nothing = _nothing(names, place, capture, views, found)
+    return replace(nothing, warnings=(*nothing.warnings, *annotated.warnings))
+
+
+def _separate(names: Names, found: Sequence[FolderMatch], capture: Capture, views: Sequence[str]) -> FoundMasks | None:
+    """Return masks in files of their own for each photograph, or None."""
     listed = [(shot.mask,) if shot.mask else () for shot in capture.shots]
     if any(listed):
         return FoundMasks(listed, capture.listing, _unmasked(listed, capture))
-    found = _match_folders(names, _mask_folders(names, place, capture), capture, views)
     holding = [each for each in found if each.holds_masks]
-    if holding:
-        return _of_folders(names, holding, capture)
-    beside = _beside_photographs(names, capture, views)
-    if beside is not None:
-        return beside
-    return _nothing(names, place, capture, views, found)
+    return _of_folders(names, holding, capture) if holding else _beside_photographs(names, capture, views)
+
+
+def _annotation_files(names: Names) -> list[Path]:
+    below = names.below(names.root)
+    return [names.root / path for path in below if may_be_annotations(path) and TRUTH not in path.parts]
+
+
+def _annotated(files: Sequence[Path], capture: Capture) -> Annotated:
+    return find_annotated([shot.path for shot in capture.shots], files)
+
+
+def _of_annotations(annotated: Annotated, capture: Capture) -> FoundMasks:
+    """Return the masks in files with annotations of many photographs.
+
+    Raises:
+        BadMask: if a photograph has several entries.
+    """
+    if annotated.rivals:
+        raise BadMask(f"{annotated.rivals[0]}.", ONE_ENTRY_EACH)
+    files = [() if entry is None else (entry[0],) for entry in annotated.entries]
+    used = annotated.files
+    source = used[0] if len(used) == 1 else Path(os.path.commonpath([file.parent for file in used]))
+    said = f"The masks were read from {first_of(used)}."
+    ids = tuple(None if entry is None else entry[1] for entry in annotated.entries)
+    return FoundMasks(files, source, (said, *annotated.warnings, *_unmasked(files, capture)), entries=ids)
 
 
 def _of_folders(names: Names, holding: Sequence[FolderMatch], capture: Capture) -> FoundMasks:
@@ -201,7 +242,12 @@ def _others(capture: Capture) -> list[str]:
 
 
 def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -> FoundMasks:
-    check_mask_folder(folder)
+    check_masks_given(folder)
+    if folder.is_file():
+        annotated = _annotated([folder], capture)
+        if not annotated.files:
+            raise no_annotation(folder, annotated)
+        return _of_annotations(annotated, capture)
     names = names if folder.resolve().is_relative_to(names.root.resolve()) else Names(folder)
     files = list(map(str, _masks_below(names, folder)))
     match = match_masks([shot.path for shot in capture.shots], files, views, _others(capture))
@@ -214,16 +260,29 @@ def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -
     return _settled(folder, [folder], match, names, capture)
 
 
-def check_mask_folder(folder: Path) -> None:
-    """Refuse a folder of masks that is not a folder.
+def check_masks_given(path: Path) -> None:
+    """Refuse a path that is neither a folder of masks nor a file with annotations of many photographs.
 
     Raises:
         BadArgument: with the path.
     """
-    if folder.is_file():
-        raise BadArgument(f"The mask folder {folder} is a file.", "Give the folder that contains the masks.")
-    if not folder.is_dir():
-        raise BadArgument(f"The mask folder {folder} does not exist.")
+    if path.is_file() and path.suffix.lower() != RLE_ENDING:
+        raise BadArgument(
+            f"The mask folder {path} is a file.",
+            "Give the folder that contains the masks, or annotations in COCO's format (.json).",
+        )
+    if not path.exists():
+        raise BadArgument(f"The mask folder {path} does not exist.")
+
+
+def no_annotation(file: Path, found: Annotated) -> BadMask:
+    """Return the error for an annotation file that the user specified and that has no mask of any photograph."""
+    if found.warnings:
+        return BadMask(f"{file} contains no mask of any photograph. {found.warnings[0]}", "Export it again.")
+    return BadMask(
+        f"{file} does not contain annotations in COCO's format: the lists images and annotations are expected.",
+        "Export the masks as COCO JSON, or give a folder of masks.",
+    )
 
 
 def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) -> FoundMasks | None:
@@ -339,5 +398,5 @@ def stored_ids(view: View) -> NDArray[np.int32] | None:
     if view.mask_path is None:
         return None
     size = stored_size(view)
-    ids = load_parts(view.mask_parts, size) if view.mask_parts else load_ids(view.mask_path, size)
+    ids = load_parts(view.mask_parts, size) if view.mask_parts else load_ids(view.mask_path, size, view.mask_entry)
     return fitted(ids, view, view.mask_path)

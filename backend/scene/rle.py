@@ -19,8 +19,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.scene.annotations import content_of
 from backend.scene.mask_limits import Size, check_pixels
 from backend.scene.polygons import declared_size, fill, is_polygons, labelme_items
+from protocol.annotations import Id
 from protocol.errors import BadMask
 
 MAX_BYTES = 1 << 28
@@ -78,7 +80,7 @@ class Filled(Sequence[NDArray[np.bool_]]):
         return self._masks[i].filled()
 
 
-def rle_size(file: Path, photograph: Size | None = None) -> tuple[int, int] | None:
+def rle_size(file: Path, photograph: Size | None = None, entry: Id | None = None) -> tuple[int, int] | None:
     """Return width and height of the first mask, from the beginning of the file; None if it contains no mask.
 
     Args: as :func:`read_rle`.
@@ -86,30 +88,38 @@ def rle_size(file: Path, photograph: Size | None = None) -> tuple[int, int] | No
     Raises:
         BadMask: if the file does not have this format.
     """
-    with file.open("rb") as stream:
-        match = _SIZE.search(stream.read(_HEAD))
-    if match:
-        return int(match[2]), int(match[1])
-    masks = read_rle(file, photograph)
+    if entry is not None:
+        declared = declared_size(_content(file, entry))
+        if declared is not None:
+            return declared
+    else:
+        with file.open("rb") as stream:
+            match = _SIZE.search(stream.read(_HEAD))
+        if match:
+            return int(match[2]), int(match[1])
+    masks = read_rle(file, photograph, entry)
     return (masks[0].width, masks[0].height) if masks else None
 
 
-def read_rle(file: Path, photograph: Size | None = None) -> list[Instance]:
+def read_rle(file: Path, photograph: Size | None = None, entry: Id | None = None) -> list[Instance]:
     """Return the masks of a file in order, all of one size.
 
     Args:
         file: the mask file.
         photograph: width and height of its photograph, which limit the size of the masks.
+        entry: the id of the photograph, if the file has annotations of many.
 
     Raises:
         BadMask: if the file does not have this format, counts do not sum up to the size of their mask, or the masks
             have too many pixels.
     """
-    content = _content(file)
+    content = _content(file, entry)
     return _instances(_items(content, file), file, photograph, declared_size(content))
 
 
-def read_scored_rle(file: Path, photograph: Size | None = None) -> tuple[list[Instance], NDArray[np.float32] | None]:
+def read_scored_rle(
+    file: Path, photograph: Size | None = None, entry: Id | None = None
+) -> tuple[list[Instance], NDArray[np.float32] | None]:
     """As :func:`read_rle`, with the (N,) float32 scores of the masks; None if they have no scores.
 
     A score is ``score``, or ``predicted_iou`` times ``stability_score``, or one of these two.
@@ -117,7 +127,7 @@ def read_scored_rle(file: Path, photograph: Size | None = None) -> tuple[list[In
     Raises:
         BadMask: also if only some masks have a score, or a score is not a finite number.
     """
-    content = _content(file)
+    content = _content(file, entry)
     items = _items(content, file)
     scores = [_score(item, file) for item in items]
     known = [score for score in scores if score is not None]
@@ -130,7 +140,9 @@ def read_scored_rle(file: Path, photograph: Size | None = None) -> tuple[list[In
     return masks, np.array(known, np.float32) if known else None
 
 
-def _content(file: Path) -> Any:
+def _content(file: Path, entry: Id | None) -> Any:
+    if entry is not None:
+        return content_of(file, entry)
     if file.stat().st_size > MAX_BYTES:
         raise BadMask(f"The mask {file} is larger than {MAX_BYTES} bytes.")
     try:

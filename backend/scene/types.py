@@ -78,6 +78,7 @@ class View:
         lens: the lens distortion, or None.
         held_out: whether the capture defines this view as a test view (``split_views`` with "own").
         mask_parts: if the view has one mask per instance: all of them, ``mask_path`` first.
+        mask_entry: if ``mask_path`` has annotations of many photographs: the id of this one there.
         mask_turn: the EXIF orientation of the photograph if the mask was made from the rotated image, else 1.
         mask_ids: which ids of the mask are not objects.
     """
@@ -89,6 +90,7 @@ class View:
     lens: Lens | None = None
     held_out: bool = False
     mask_parts: tuple[Path, ...] = ()
+    mask_entry: int | str | None = None
     mask_turn: int = 1
     mask_ids: MaskIds = MaskIds()
 

@@ -14,11 +14,12 @@ from backend.scene.images import image_size, is_panorama
 from backend.scene.load import holds_cameras
 from backend.scene.mask_check import check_masks
 from backend.scene.mask_fit import fit_masks
-from backend.scene.masks import check_mask_folder, no_mask
+from backend.scene.masks import check_masks_given, no_annotation, no_mask
 from backend.scene.names import natural_key
 from backend.scene.types import Camera, MaskIds, View
 from backend.scene.unread import unread_cameras, unread_masks, unread_pictures
 from backend.scene.videos import frame_name
+from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, read_annotations
 from protocol.capture_names import MASK_ENDINGS, MASK_FOLDERS, VIDEO_ENDINGS, MaskMatch, is_one_of, match_masks
 from protocol.errors import BadMask, BadScene
 from protocol.lists import first_of
@@ -62,7 +63,9 @@ def find_unposed(root: Path) -> Unposed | None:
     if not found.masked and (instead := unread_masks(root, files, set(photographs))):
         said += (f"No masks were read; {first_of(instead)}.",)
     masks_of = tuple(found.masks_of[i] for i in order)
-    return replace(found, photographs=photographs, masks_of=masks_of, warnings=(*found.warnings, *said))
+    entries = tuple(found.entries[i] for i in order) if found.entries else ()
+    said = (*found.warnings, *said)
+    return replace(found, photographs=photographs, masks_of=masks_of, entries=entries, warnings=said)
 
 
 def without_masks(source: Unposed) -> BadMask:
@@ -78,23 +81,46 @@ def without_masks(source: Unposed) -> BadMask:
 
 
 def given_masks(source: Unposed, folder: Path) -> int:
-    """Return how many photographs, or frames of the video, have a mask in the folder that the user specified.
+    """Return how many photographs, or frames of the video, have a mask in what the user specified.
 
     Raises:
         BadArgument: if there is no such folder.
         BadMask: if it contains no mask that is named after one.
     """
+    if folder.is_file():
+        return sum(entry is not None for entry in _given_annotations(source, folder).entries)
     match, _ = _given(source, folder)
     return sum(map(bool, match.masks)) + len(match.conflicts)
 
 
+def _given_annotations(source: Unposed, file: Path) -> Annotated:
+    """Return the masks of photographs, or of the frames of the video, in the file that the user specified."""
+    check_masks_given(file)
+    names = [path.relative_to(source.folder).as_posix() for path in source.photographs if source.folder is not None]
+    if source.folder is None:
+        content = read_annotations(file)
+        listed = [] if content is None else [picture.file_name for picture in content.pictures.values()]
+        names = _frames_in(listed)
+    found = find_annotated(names, [file])
+    if not found.files:
+        raise no_annotation(file, found)
+    if found.rivals:
+        raise BadMask(f"{found.rivals[0]}.", ONE_ENTRY_EACH)
+    return found
+
+
+def _frames_in(files: Sequence[str]) -> list[str]:
+    """Return the names of the frames of a video that masks have."""
+    numbers = {int(number) for file in files for number in _FRAME.findall(file)}
+    return [frame_name(number) for number in sorted(numbers)]
+
+
 def _given(source: Unposed, folder: Path) -> tuple[MaskMatch, list[str]]:
     """Return the match of the masks in the user's folder, and the names of the photographs or frames."""
-    check_mask_folder(folder)
+    check_masks_given(folder)
     files = [str(path) for path in Names(folder).below(folder) if is_one_of(path.name, MASK_ENDINGS)]
     if source.folder is None:
-        numbers = {int(number) for file in files for number in _FRAME.findall(file)}
-        names = [frame_name(number) for number in sorted(numbers)]
+        names = _frames_in(files)
     else:
         names = [path.relative_to(source.folder).as_posix() for path in source.photographs]
     match = match_masks(names, files)
@@ -117,18 +143,24 @@ def check_masks_of(source: Unposed, folder: Path | None, mask_ids: MaskIds | Non
 
     Args:
         source: the photographs.
-        folder: the mask folder that the user specified, or None for the masks that were found.
+        folder: the mask folder or file that the user specified, or None for the masks that were found.
         mask_ids: ids that are not objects.
 
     Raises:
         BadMask: if a mask cannot be read or does not fit its photograph.
     """
     masks_of: Sequence[Sequence[Path]] = source.masks_of
-    if folder is not None:
+    entries: Sequence[Id | None] = source.entries
+    if folder is not None and folder.is_file():
+        given = _given_annotations(source, folder).entries
+        masks_of = [() if entry is None else (entry[0],) for entry in given]
+        entries = [None if entry is None else entry[1] for entry in given]
+    elif folder is not None:
         match, _ = _given(source, folder)
         masks_of = [[folder / file for file in files] for files in match.masks]
+        entries = ()
     views, bare = [], []
-    for file, masks in zip(source.photographs, masks_of, strict=False):
+    for file, masks, entry in zip(source.photographs, masks_of, entries or [None] * len(masks_of), strict=False):
         first = next(iter(masks), None)
         if first is None:
             bare.append(file)
@@ -140,7 +172,8 @@ def check_masks_of(source: Unposed, folder: Path | None, mask_ids: MaskIds | Non
         several = tuple(masks) if len(masks) > 1 else ()
         camera = Camera(np.eye(4), np.eye(3), width, height)
         name = source.path_below_root(file)
-        views.append(View(name, camera, file, first, mask_parts=several, mask_ids=mask_ids or MaskIds()))
+        ids = mask_ids or MaskIds()
+        views.append(View(name, camera, file, first, mask_parts=several, mask_entry=entry, mask_ids=ids))
     if not views:
         return ()
     views, turned = fit_masks(views)

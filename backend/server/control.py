@@ -493,7 +493,8 @@ def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
         raise BadArgument(
             f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
         )
-    if request.masks is not None and not any(path.startswith(f"{request.masks}/") for path in paths):
+    is_there = request.masks in paths or any(path.startswith(f"{request.masks}/") for path in paths)
+    if request.masks is not None and not is_there:
         raise BadArgument(
             f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
         )

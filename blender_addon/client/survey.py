@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from protocol.annotations import find_annotated, may_be_annotations
 from protocol.capture_names import (
     MASK_ENDINGS,
     MASK_FOLDERS,
@@ -146,7 +147,7 @@ def _of_cameras(folder: Path, found: SceneFiles) -> Generator[int, None, Survey]
     yield len(paths)
     beside = _beside(paths, pictures)
     photographs = [picture for picture in pictures if picture not in beside]
-    masks = _masks(paths, place, photographs, beside, MASKS_OF.get(layout or "", MASK_FOLDERS))
+    masks = _masks(folder, paths, place, photographs, beside, MASKS_OF.get(layout or "", MASK_FOLDERS))
     splats = None
     for path in paths:
         if splats is None and may_hold_gaussians(folder / path):
@@ -251,6 +252,7 @@ def _beside(paths: Sequence[PurePosixPath], pictures: Sequence[str]) -> dict[str
 
 
 def _masks(
+    root: Path,
     paths: Sequence[PurePosixPath],
     place: PurePosixPath,
     photographs: Sequence[str],
@@ -274,6 +276,10 @@ def _masks(
     strays = sum(len(each.match.strays) for each in found)
     if beside:
         return _Masks(len(set(beside.values())), str(PurePosixPath(min(beside)).parent))
+    annotated = find_annotated(photographs, [root / path for path in paths if may_be_annotations(path)])
+    if annotated.files:
+        masked = sum(entry is not None for entry in annotated.entries)
+        return _Masks(masked, annotated.files[0].relative_to(root).as_posix())
     return _Masks(strays=strays)
 
 
