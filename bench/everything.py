@@ -221,7 +221,8 @@ def run(case: Case) -> Iterator[Record]:
     renderer = Renderer(case.splats, "cpu")
     begin = time.perf_counter()
     votes = gather_layer_votes(renderer, case.train, len(case.splats))
-    inside, _ = in_planes(case.splats, [view.camera for view in case.train], "cpu", 0)
+    cameras = [view.camera for view in case.train]
+    inside, _ = in_planes(case.splats, cameras, "cpu", 0)
     spent = time.perf_counter() - begin
     unscored = replace(votes, trust=np.ones_like(votes.trust))
     flat = gather_layer_votes(renderer, list(map(_flattened, case.train)), len(case.splats))
@@ -236,7 +237,7 @@ def run(case: Case) -> Iterator[Record]:
         ways["parts"] = (case.train, votes, inside, "part")
     for column, (views, of_way, in_plane, level) in ways.items():
         begin = time.perf_counter()
-        found = decide(case.splats.means, of_way, in_plane, level)
+        found = decide(case.splats.means, cameras, of_way, in_plane, level)
         labels = lift(case.splats, chosen(views, of_way, found)).labels
         seconds = spent + time.perf_counter() - begin
         yield record(column, labels, seconds, case.test_parts if level == "part" and case.test_parts else truth)

@@ -136,8 +136,9 @@ def choose(
                 yield found
 
     votes = gather_layer_votes(renderer, read(), len(used), progress, len(views))
-    inside, planes = in_planes(used, [view.camera for view in masked], renderer.device, seed)
-    found = decide(used.means, votes, inside, level)
+    cameras = [view.camera for view in masked]
+    inside, planes = in_planes(used, cameras, renderer.device, seed)
+    found = decide(used.means, cameras, votes, inside, level)
     chosen = []
     for number, (view, size) in enumerate(zip(masked, sizes, strict=True)):
         of_view = np.flatnonzero(votes.mask_view == number)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.levels.background import background_wholes
+from backend.levels.background import background_wholes, shares_in_picture
 from backend.levels.grouping import parts, wholes
 from backend.levels.overlap import Overlap, overlap_of
 from backend.levels.painting import COVERED, painted
 from backend.levels.votes import LayerVotes
 from backend.lift.consensus.supervoxels import supervoxels
-from backend.scene.types import VOID
+from backend.scene.types import VOID, Camera
 
 LEVELS = ("whole", "part")
 LEAST_PART = 0.5
@@ -48,11 +49,14 @@ class Decision:
     background: int
 
 
-def decide(means: NDArray[np.float32], votes: LayerVotes, inside: NDArray[np.bool_], level: str) -> Decision:
+def decide(
+    means: NDArray[np.float32], cameras: Sequence[Camera], votes: LayerVotes, inside: NDArray[np.bool_], level: str
+) -> Decision:
     """Decide on objects and parts by comparing the masks.
 
     Args:
         means: (N, 3) float32, centres of the Gaussians.
+        cameras: of the views that have masks.
         votes: for the masks.
         inside: (N,) bool, Gaussians in a plane that bounds the scene.
         level: which of :data:`LEVELS` is painted.
@@ -67,7 +71,8 @@ def decide(means: NDArray[np.float32], votes: LayerVotes, inside: NDArray[np.boo
     if whole.max(initial=-1) < 0:
         return Decision(whole, whole, np.zeros(evidence.masks + 1, np.int32), evidence.masks)
     overlap = overlap_of(votes, whole)
-    behind = background_wholes(overlap, whole, evidence.weight, inside)
+    in_picture = shares_in_picture(means, whole, evidence.weight, overlap.visible, cameras)
+    behind = background_wholes(overlap, whole, evidence.weight, inside, in_picture)
     object_of = np.where((whole >= 0) & ~behind[np.maximum(whole, 0)], whole, -1).astype(np.int32)
     group, rest = _parts(means, votes, whole, overlap)
     numbers = painted(overlap, behind)

@@ -16,8 +16,11 @@ from backend.scene.pose import looking_at
 from backend.scene.types import Camera
 
 Some = TypeVar("Some")
-CAPTURE_VIEWS = 40
-"""Most cameras of the capture that are used for an object."""
+CAPTURE_VIEWS = 32
+"""Most cameras of the capture that show the surface of an object."""
+
+OUTLINE_VIEWS = 24
+"""Most cameras of the capture that show its outlines."""
 
 ORBIT_VIEWS = 32
 """Virtual cameras around an object, before those from directions without a camera of the capture are removed."""
@@ -101,7 +104,7 @@ def outlines(
     """
     crops = [crop for camera in cameras if (crop := crop_to_box(camera, box)) is not None]
     found = []
-    for camera in _thinned(crops):
+    for camera in _thinned(crops, OUTLINE_VIEWS):
         alone, scene = own.draw(camera, rough=True), whole.draw(camera, rough=True)
         found.append(Outline(camera, _free(alone.depth > 0, scene, is_own)))
     return found
@@ -126,14 +129,16 @@ def object_views(
     """
     crops = [(n, crop_to_box(camera, box, pixel)) for n, camera in enumerate(cameras)]
     captured = [(n, crop) for n, crop in crops if crop is not None]
-    views = [_object_view(crop, own, whole, is_own, captured=n) for n, crop in _thinned(captured)]
+    views = [_object_view(crop, own, whole, is_own, captured=n) for n, crop in _thinned(captured, CAPTURE_VIEWS)]
     around = _orbit(box, [crop for _, crop in captured])
     virtual = [crop for camera in around if (crop := crop_to_box(camera, box, pixel)) is not None]
     return views + [_object_view(camera, own, whole, is_own, captured=None) for camera in virtual]
 
 
-def _thinned(views: Sequence[Some]) -> Sequence[Some]:
-    return views[:: max(1, -(-len(views) // CAPTURE_VIEWS))]
+def _thinned(views: Sequence[Some], most: int) -> list[Some]:
+    """Return at most ``most`` of the views, evenly spaced."""
+    count = min(len(views), most)
+    return [views[n * len(views) // count] for n in range(count)]
 
 
 def crop_to_box(camera: Camera, box: Box, pixel: float | None = None) -> Camera | None:
