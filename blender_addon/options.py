@@ -29,6 +29,8 @@ PANEL_OPTIONS = (
     "test_views",
 )
 """The options shown in the panel, in order."""
+SOURCE_OPTION = "masks_from"
+"""The option shown above Method; the others are under Quality and Options."""
 AUTOMATIC = (
     ("auto", "Automatic", "Depends on the capture and the quality"),
     ("on", "On", "Always"),
@@ -85,6 +87,7 @@ def usable(chosen: Any, found: Survey | Fault | None, features: Sequence[str] | 
         name
         for name in known
         if name not in idle
+        and (name != SOURCE_OPTION or survey is None or survey.poses_from is not None)
         and (name != "textures" or chosen.meshes)
         and has_effect(name, splats=splats is not None, refine=chosen.refine == "on")
     }

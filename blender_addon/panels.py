@@ -16,6 +16,8 @@ from .client.rate import format_duration
 from .client.survey import GEOMETRY, PHOTOGRAPHS, Survey
 from .drawing import Draws
 from .editing.parts import points_of
+from .operators.connect import missing_for_server
+from .operators.segment import missing_for_segment
 from .panels_level import draw_level
 from .preferences import PACKAGE, address, pairing, preferences
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
@@ -97,6 +99,7 @@ class SPLATLIFT_PT_server(SidePanel, bpy.types.Panel):
             row.operator("splatlift.connect", text="Connect")
             self.layout.label(text=address(), icon="LOCKED" if pairing() else "BLANK1")
             self.layout.operator("splatlift.start_server", icon="PLAY")
+            draw_missing(self.layout, context, missing_for_server())
         for fault in (timer.local.error, known.error if known is not None else None):
             if fault is not None:
                 draw_fault(self.layout, context, fault)
@@ -141,12 +144,16 @@ class SPLATLIFT_PT_capture(SidePanel, bpy.types.Panel):
         timer.notice(folder)
         if folder is not None:
             draw_survey(column, context, timer.surveyed)
+        row = column.row()
+        row.enabled = options.SOURCE_OPTION in _usable_options(chosen)
+        row.prop(chosen, options.SOURCE_OPTION)
         split = column.split(factor=0.4)
         split.enabled = chosen.masks_from != "geometry"
         split.alignment = "RIGHT"
         split.label(text="Method")
         split.menu("SPLATLIFT_MT_method", text=method_title(chosen.method))
         self.layout.operator("splatlift.segment", icon="PLAY")
+        draw_missing(self.layout, context, missing_for_segment(context))
 
 
 class SPLATLIFT_PT_options(SidePanel, bpy.types.Panel):
@@ -161,14 +168,22 @@ class SPLATLIFT_PT_options(SidePanel, bpy.types.Panel):
         known = timer.known_connection
         server = known.server if known is not None else None
         column = _property_column(self.layout)
-        usable = options.usable(chosen, timer.surveyed, server.features if server is not None else None)
+        usable = _usable_options(chosen)
         for name in options.PANEL_OPTIONS:
+            if name == options.SOURCE_OPTION:
+                continue
             row = column.row()
             row.enabled = name in usable
             row.prop(chosen, name)
         wanted = {OPTIONS[name].feature for name in options.PANEL_OPTIONS} - {""}
         if server is not None and not wanted <= set(server.features):
             draw_text(self.layout, context, "The server is too old for some options. Update it.", "INFO")
+
+
+def _usable_options(chosen: Any) -> set[str]:
+    known = timer.known_connection
+    server = known.server if known is not None else None
+    return options.usable(chosen, timer.surveyed, server.features if server is not None else None)
 
 
 class SPLATLIFT_PT_values(SidePanel, bpy.types.Panel):
@@ -368,8 +383,6 @@ def draw_survey(layout: Any, context: Any, found: Survey | Fault | None) -> None
         draw_text(column, context, hint, "INFO")
     files = "1 file" if found.files == 1 else f"{found.files} files"
     column.label(text=f"{files}, {found.bytes / 1e6:.0f} MB", icon="FILE_FOLDER")
-    if found.poses_from is not None:
-        column.prop(settings(context), "masks_from")
     if found.splats is not None and found.poses_from == "cameras":
         column.prop(settings(context), "use_splats", text=f"Use {found.splats}")
     for warning in found.warnings:
@@ -522,6 +535,12 @@ def draw_fault(layout: Any, context: Any, fault: Fault) -> None:
     draw_text(box, context, fault.sentence, "ERROR")
     if fault.remedy:
         draw_text(box, context, fault.remedy, "BLANK1")
+
+
+def draw_missing(layout: Any, context: Any, sentence: str) -> None:
+    """Draw why the button above is grey, unless the sentence is empty."""
+    if sentence:
+        draw_text(layout, context, sentence, "INFO")
 
 
 def draw_text(layout: Any, context: Any, text: str, icon: str, margin: int = 0) -> None:

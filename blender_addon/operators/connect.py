@@ -10,7 +10,7 @@ from protocol.errors import Unavailable
 from ..api import PATIENCE, START
 from ..preferences import address, check_online, environment, pairing
 from ..timer import timer
-from .reporting import reporting
+from .reporting import is_ready, reporting
 
 
 class SPLATLIFT_OT_connect(bpy.types.Operator):
@@ -63,10 +63,7 @@ class SPLATLIFT_OT_start_server(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if environment() is None:
-            cls.poll_message_set("First choose the backend's Python in the add-on's preferences")
-            return False
-        return True
+        return is_ready(cls, missing_for_server())
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -77,6 +74,11 @@ class SPLATLIFT_OT_start_server(bpy.types.Operator):
             timer.connection.connect(timer.local.wait_for_address(START), started_here=True)
             timer.connection.run(lambda: timer.connection.state in ("connected", "error"), PATIENCE)
         return {"FINISHED"}
+
+
+def missing_for_server() -> str:
+    """Return what is missing to start a server on this machine; empty if nothing is."""
+    return "" if environment() else "To start a server here, set Backend in the preferences (gear)."
 
 
 class SPLATLIFT_OT_stop_server(bpy.types.Operator):

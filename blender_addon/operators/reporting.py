@@ -28,6 +28,18 @@ def reporting(execute: Callable[[Any, Any], set[str]]) -> Any:
     return reported
 
 
+def is_ready(operator: Any, missing: str) -> bool:
+    """Return whether nothing is missing for an operator's ``poll``; else the tooltip says what is.
+
+    Args:
+        operator: the class of the operator.
+        missing: a sentence; empty if nothing is missing.
+    """
+    if missing:
+        operator.poll_message_set(missing.removesuffix("."))
+    return not missing
+
+
 def push_undo(message: str) -> None:
     """Add a step of undo, which a timer has to do itself."""
     with bpy.context.temp_override(window=next(iter(bpy.context.window_manager.windows), None)):

@@ -17,7 +17,7 @@ from ..client.job import Job
 from ..client.survey import Survey, scene_of
 from ..settings import capture_folder, settings
 from ..timer import redraw_panels, timer
-from .reporting import Outcome, reporting
+from .reporting import Outcome, is_ready, reporting
 
 DROPPED = (*PHOTOGRAPH_ENDINGS, *HEIF_ENDINGS, *VIDEO_ENDINGS, *SPLAT_ENDINGS, ".json", ".bin", ".txt")
 """Endings of files that can belong to a capture."""
@@ -32,14 +32,7 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        known = timer.known_connection
-        if known is None or known.state != "connected":
-            cls.poll_message_set("Connect to a server first")
-        elif not settings(context).folder:
-            cls.poll_message_set("Choose the folder of a capture first")
-        else:
-            return True
-        return False
+        return is_ready(cls, missing_for_segment(context))
 
     @reporting
     def execute(self, context: Any) -> set[str]:
@@ -54,6 +47,14 @@ class SPLATLIFT_OT_segment(bpy.types.Operator):
             job.result()
             timer.settle()
         return {"FINISHED"}
+
+
+def missing_for_segment(context: Any) -> str:
+    """Return what is missing to segment a capture; empty if nothing is."""
+    known = timer.known_connection
+    if known is None or known.state != "connected":
+        return "Connect to a server first."
+    return "" if settings(context).folder else "Choose the folder of a capture first."
 
 
 class SPLATLIFT_OT_cancel(bpy.types.Operator):

@@ -19,7 +19,7 @@ from tests.blender.addon import draw, registered, says  # noqa: E402
 from tests.blender_addon.client.conftest import capture  # noqa: E402, F401
 from tests.blender_addon.client.mock_server import Stage  # noqa: E402
 
-DRAWN = [f"[{OPTIONS[name].title}]" for name in options.PANEL_OPTIONS]
+DRAWN = [f"[{OPTIONS[name].title}]" for name in options.PANEL_OPTIONS if name != options.SOURCE_OPTION]
 FOUND = Survey(Path("/captures/kitchen"), "COLMAP", 10, 10, "masks", "given.ply", 20, 1000, "cameras")
 
 

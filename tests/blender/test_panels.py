@@ -29,6 +29,15 @@ from tests.blender_addon.client.test_local_server import program  # noqa: E402
 
 NOT_CONNECTED = ["Not connected", "<Connect>", "tcp://127.0.0.1:5757"]
 
+NO_BACKEND = "To start a server here, set Backend in the preferences (gear)."
+
+
+def without_hint(drawn: list[str]) -> list[str]:
+    """Return the lines of the server's panel without those that say why no server can be started here."""
+    start = drawn.index("<Start a Server Here>") + 1
+    end = next(n for n in range(start, len(drawn) + 1) if says(drawn[start:n], NO_BACKEND))
+    return drawn[:start] + drawn[end:]
+
 
 @pytest.fixture(autouse=True)
 def addon():
@@ -52,7 +61,7 @@ def result(tmp_path: Path) -> Path:
 
 
 def test_the_server_panel_in_each_state(stage):
-    assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
+    assert without_hint(draw("SPLATLIFT_PT_server")) == [*NOT_CONNECTED, "<Start a Server Here>"]
     stage.connection.connect(stage.server.address)
     assert draw("SPLATLIFT_PT_server") == [f"Connecting to {stage.server.address}", "<splatlift.disconnect>"]
     stage.play(lambda: stage.connection.state == "connected")
@@ -63,7 +72,7 @@ def test_the_server_panel_in_each_state(stage):
     assert drawn[0].startswith("Connecting")
     assert says(drawn, "no longer answers")
     stage.connection.close()
-    assert draw("SPLATLIFT_PT_server") == [*NOT_CONNECTED, "<Start a Server Here>"]
+    assert without_hint(draw("SPLATLIFT_PT_server")) == [*NOT_CONNECTED, "<Start a Server Here>"]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +165,9 @@ def test_a_wrong_version_is_shown_beside_the_button(stage):
     stage.connection.connect(stage.server.address)
     stage.play(lambda: stage.connection.state == "error")
     drawn = draw("SPLATLIFT_PT_server")
-    assert drawn[:4] == [*NOT_CONNECTED, "<Start a Server Here>"]
-    assert " ".join(drawn[4:]) == "The server speaks 2. Update the add-on."
+    rest = without_hint(drawn)
+    assert rest[:4] == [*NOT_CONNECTED, "<Start a Server Here>"]
+    assert " ".join(rest[4:]) == "The server speaks 2. Update the add-on."
 
 
 def test_the_methods_are_the_servers(stage):
@@ -286,7 +296,8 @@ def shown(scene: Path) -> list[str]:
     tick_until(lambda: timer.surveyed is not None)
     drawn = draw("SPLATLIFT_PT_capture")
     assert drawn[:2] == ["[Capture]", "<splatlift.drop_capture>"]
-    return drawn[2 : drawn.index("Method")]
+    assert drawn.count(CHOICE) == 1
+    return drawn[2 : drawn.index(CHOICE)]
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -303,17 +314,17 @@ CHOICE = "[Objects From]"
 
 def test_what_will_be_done_for_what_is_missing_is_said(stage, tmp_path):
     plain = touch(tmp_path / "plain", *JPEGS)
-    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB", CHOICE]
+    assert shown(plain) == ["29 photographs", "Poses will be computed", GEOMETRY, "29 files, 0 MB"]
     masked = touch(tmp_path / "masked", *JPEGS, "masks/0.png")
     lines = ["29 photographs", "Poses will be computed", "1 mask in masks", "30 files, 0 MB"]
     drawn = shown(masked)
-    assert drawn[:5] == [*lines, CHOICE]
-    assert says(drawn[5:], "28 of 29 photographs have no mask")
+    assert drawn[:4] == lines
+    assert says(drawn[4:], "28 of 29 photographs have no mask")
     posed = touch(tmp_path / "posed", *JPEGS, "sparse/0/cameras.bin")
-    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB", CHOICE]
+    assert shown(posed) == ["COLMAP", "29 photographs", GEOMETRY, "30 files, 0 MB"]
     clip = touch(tmp_path / "video", "clip.mp4") / "clip.mp4"
     for named in (clip, clip.parent):
-        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 file, 0 MB", CHOICE]
+        assert shown(named) == ["Video", "Poses will be computed", GEOMETRY, "1 file, 0 MB"]
     (tmp_path / "splats").mkdir()
     write_ply(some_splats(2, 0), tmp_path / "splats" / "room.ply")
     assert shown(tmp_path / "splats") == ["Splats", "No masks: found by geometry", "1 file, 0 MB"]
@@ -353,7 +364,7 @@ def test_how_the_server_makes_missing_masks_is_said(stage, tmp_path, models, wan
     bpy.context.scene.splatlift.masks_model = wanted
     drawn = shown(touch(tmp_path / "plain", *JPEGS))
     assert drawn[2] == line
-    assert says(drawn[3:-2], hint)
+    assert says(drawn[3:-1], hint)
     bpy.context.scene.splatlift.masks_from = "geometry"
     assert shown(tmp_path / "plain")[2:4] == [BY_GEOMETRY, "29 files, 0 MB"]
 
@@ -370,6 +381,16 @@ def test_what_is_wrong_with_a_capture_is_said_with_a_way_out(stage, tmp_path):
     rivals = touch(tmp_path / "rivals", *JPEGS, "masks/0.png", "masks/0_mask.png")
     assert says(shown(rivals), "Several files match one photograph as its mask")
     assert says(shown(touch(tmp_path / "none", "a.txt")), "contains no photographs or video.")
+
+
+def test_the_panel_says_why_segment_is_grey(stage, tmp_path):
+    assert draw("SPLATLIFT_PT_capture")[-2:] == ["<Segment>", "Connect to a server first."]
+    stage.connect()
+    assert not bpy.ops.splatlift.segment.poll()
+    assert says(draw("SPLATLIFT_PT_capture")[-2:], "Choose the folder of a capture first.")
+    shown(touch(tmp_path / "plain", *JPEGS))
+    assert bpy.ops.splatlift.segment.poll()
+    assert draw("SPLATLIFT_PT_capture")[-1] == "<Segment>"
 
 
 def test_no_method_is_asked_for_where_there_are_no_masks(stage, tmp_path):
@@ -400,6 +421,7 @@ def test_files_are_dropped_on_a_view_that_shows_the_panel():
 
 def test_a_server_here_in_each_state(stage, tmp_path, monkeypatch):
     assert not bpy.ops.splatlift.start_server.poll(), "nobody has said what runs it"
+    assert says(draw("SPLATLIFT_PT_server"), NO_BACKEND)
     monkeypatch.setattr(connect, "environment", lambda: tmp_path / "backend")
     assert draw("SPLATLIFT_PT_server")[-1] == "<Start a Server Here>"
     with pytest.raises(RuntimeError, match=r"program .* does not exist"):
