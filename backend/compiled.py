@@ -10,25 +10,65 @@ features of numba would break this and are not used:
 
 Another processor or version of numba may compute other bits.
 
+Where the cache cannot be written or read, as on a full disk, kernels are compiled in each process.
+
 numba recompiles a kernel when its own file has changed, but not when the file of a called function has: after such an
 edit delete the ``__pycache__`` folders of ``backend``.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from numba import njit
 from numba.core import event
+from numba.core.caching import FunctionCache
 
 from backend.progress import COMPILING, Progress
+
+log = logging.getLogger(__name__)
 
 
 def kernel(**options: Any) -> Callable[[Callable], Callable]:
     """Decorator for functions called from Python, with any options of ``numba.njit``. They run without the GIL."""
-    return njit(cache=True, nogil=True, error_model="numpy", **options)
+
+    def declare(function: Callable) -> Callable:
+        declared = njit(nogil=True, error_model="numpy", **options)(function)
+        try:
+            # As numba does for cache=True.
+            declared._cache = _Cache(function)  # pyright: ignore[reportAttributeAccessIssue]
+        except RuntimeError as error:  # there is no folder for it
+            _warn(str(error))
+        return declared
+
+    return declare
+
+
+class _Cache(FunctionCache):
+    """numba's cache, without which a kernel still runs."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except OSError as error:
+            _warn(error.strerror or str(error))
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _warn(error.strerror or str(error))
+
+
+@functools.cache
+def _warn(reason: str) -> None:
+    """Warn once for each reason."""
+    log.warning("Compiled kernels cannot be cached (%s), so each process compiles them again.", reason)
 
 
 def inlined(**options: Any) -> Callable[[Callable], Callable]:

@@ -6,12 +6,14 @@ their fingerprint.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +44,65 @@ def fingerprint(views: Sequence[View], settings: Mapping[str, object]) -> str:
 
 
 def save(path: Path, arrays: Arrays, mark: str) -> None:
-    """Write ``arrays`` with the fingerprint ``mark``, atomically."""
+    """Write ``arrays`` with the fingerprint ``mark``, atomically.
+
+    Raises:
+        OSError: if it cannot be written; the last checkpoint stays.
+    """
     header = np.array(json.dumps({"version": VERSION, "fingerprint": mark}))
+    columns = {"header": header, **arrays}
     beside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(beside, "wb") as file:
-        np.savez(file, header=header, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            # As np.savez, which leaves its archive open if the disk is full.
+            with zipfile.ZipFile(file, "w") as archive:
+                for name, array in columns.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+class Saver:
+    """Writes the checkpoints of a run, which goes on without them if the disk is full or fails.
+
+    Args:
+        path: the file; None for no checkpoints.
+        mark: the fingerprint of the run.
+    """
+
+    def __init__(self, path: Path | None, mark: str) -> None:
+        self._path = path
+        self._mark = mark
+        self._warned = False
+        self._saved = time.monotonic()
+
+    def due(self, every: float) -> bool:
+        """Return whether ``every`` seconds have passed since the last attempt."""
+        return self._path is not None and time.monotonic() - self._saved > every
+
+    def save(self, arrays: Callable[[], Arrays]) -> None:
+        """Write a checkpoint of what ``arrays`` returns; warn the first time that it cannot be written."""
+        if self._path is None:
+            return
+        try:
+            save(self._path, arrays(), self._mark)
+        except OSError as error:
+            if not self._warned:
+                log.warning(
+                    "The checkpoint %s cannot be written (%s). Training continues; if it is interrupted, it resumes from "
+                    "the last checkpoint that was written.",
+                    self._path,
+                    error.strerror or error,
+                )
+            self._warned = True
+        self._saved = time.monotonic()
 
 
 def load(path: Path, mark: str) -> Arrays | None:

@@ -34,11 +34,17 @@ class PhotoCache:
 
     Args:
         folder: the folder of the file.
+
+    Raises:
+        Unavailable: if the file cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        except OSError as error:
+            raise self._unwritable(error) from error
         self._ends = [0]
         self._rows: list[list[tuple[tuple[int, ...], np.dtype]]] = []
         self._map: mmap.mmap | None = None
@@ -54,12 +60,15 @@ class PhotoCache:
                 self._file.write(np.ascontiguousarray(array).data)
             self._file.flush()
         except OSError as error:
-            raise Unavailable(
-                f"Photographs that do not fit in memory cannot be cached in {self._folder}: {error.strerror}.",
-                "Free some space on that disk, or use fewer or smaller photographs.",
-            ) from error
+            raise self._unwritable(error) from error
         self._ends.append(self._ends[-1] + sum(array.nbytes for array in arrays))
         self._rows.append([(array.shape, array.dtype) for array in arrays])
+
+    def _unwritable(self, error: OSError) -> Unavailable:
+        return Unavailable(
+            f"Photographs that do not fit in memory cannot be cached in {self._folder}: {error.strerror}.",
+            "Free some space on that disk, or use fewer or smaller photographs.",
+        )
 
     def row(self, number: int) -> list[NDArray]:
         """Return the arrays of a row as views of the mapped file."""

@@ -213,8 +213,9 @@ def train(
         training.restore(checkpoint, mark)
     if training.peers is not None and training.peers.rank > 0:
         checkpoint = None  # process 0 writes it
+    saver = checkpoints.Saver(checkpoint, mark)
     steps = training.schedule.steps
-    reported = saved = time.monotonic()
+    reported = time.monotonic()
     quality = None
     while training.step < steps:
         photo, image = training.advance()
@@ -225,19 +226,16 @@ def train(
             try:
                 progress("reconstruct", training.step / steps, f"{len(training.adam):,} Gaussians, {quality:.1f} dB")
             except Stopped:
-                if checkpoint is not None:
-                    checkpoints.save(checkpoint, training.arrays(), mark)
+                saver.save(training.arrays)
                 raise
             if course is not None:
                 course(training.step, quality, len(training.adam))
             reported = now
             if pictures.due:
                 pictures.image(image.detach().cpu().numpy())
-        if checkpoint is not None and now - saved > CHECKPOINT_EVERY:
-            checkpoints.save(checkpoint, training.arrays(), mark)
-            saved = now
-    if checkpoint is not None:
-        checkpoints.save(checkpoint, training.arrays(), mark)
+        if saver.due(CHECKPOINT_EVERY):
+            saver.save(training.arrays)
+    saver.save(training.arrays)
     progress("reconstruct", 1.0, f"{len(training.adam):,} Gaussians")
 
 

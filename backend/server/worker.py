@@ -7,6 +7,7 @@ from the checkpoint there.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import shutil
@@ -148,8 +149,9 @@ class _Reporter:
         self.channel.say(Step(clip(stage, 200), min(max(float(fraction), 0.0), 1.0), clip(note, 2000)))
 
     def picture(self, picture: NDArray[np.uint8]) -> None:
-        worker_protocol.write_picture(self.channel.folder, picture)
-        self.channel.say(Pictured())
+        with contextlib.suppress(OSError):  # only the preview is missing
+            worker_protocol.write_picture(self.channel.folder, picture)
+            self.channel.say(Pictured())
 
 
 def _prepare(folder: Path, assignment: Assignment, store: Store, progress: Progress) -> JobRequest:

@@ -9,6 +9,7 @@ file :data:`ORDER`.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -147,9 +148,14 @@ def write_assignment(folder: Path, assignment: Assignment) -> None:
 
 def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
     part = folder / f"{PICTURE}.part"
-    with part.open("wb") as file:
-        np.save(file, picture, allow_pickle=False)
-    part.replace(folder / PICTURE)
+    try:
+        with part.open("wb") as file:
+            np.save(file, picture, allow_pickle=False)
+        part.replace(folder / PICTURE)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def read_picture(folder: Path) -> NDArray[np.uint8] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -12,7 +14,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 from llvmlite.binding import get_host_cpu_features
+from numba.core.caching import IndexDataCacheFile
 
+from backend import compiled
 from backend.compiled import report_compilation
 from backend.demo.scene import write_scene
 from backend.progress import COMPILING, Cancelled
@@ -43,6 +47,40 @@ def fresh(tmp_path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_a_full_disk_keeps_no_kernel_from_running(fresh, monkeypatch, caplog):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    compiled._warn.cache_clear()
+    monkeypatch.setattr(IndexDataCacheFile, "save", full)
+    out = np.zeros(4)
+    with caplog.at_level(logging.WARNING):
+        fresh.fill(0, 4, out)
+        fresh.fill(0, 4, out.astype(np.float32))
+    assert list(out) == [0, 2, 4, 6]
+    assert len(caplog.records) == 1
+    assert "cannot be cached (No space left on device)" in caplog.text
+
+
+def test_without_any_folder_for_the_cache_kernels_run(monkeypatch, caplog):
+    def none(*_: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    compiled._warn.cache_clear()
+    monkeypatch.setattr(compiled._Cache, "__init__", none)
+    with caplog.at_level(logging.WARNING):
+
+        @compiled.kernel()
+        def fill(begin, end, out):
+            for i in range(begin, end):
+                out[i] = i
+
+    out = np.zeros(3)
+    fill(0, 3, out)
+    assert list(out) == [0, 1, 2]
+    assert "no locator" in caplog.text
 
 
 def test_compilation_is_reported(fresh):

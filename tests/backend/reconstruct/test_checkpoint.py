@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backend.reconstruct.checkpoint import fingerprint, load, save
+from backend.reconstruct import checkpoint
+from backend.reconstruct.checkpoint import Saver, fingerprint, load, save
 from backend.scene.types import MaskIds, View
 from tests.backend.reconstruct.cameras import ring
 
@@ -23,6 +27,42 @@ def test_what_is_saved_is_loaded(tmp_path):
         assert np.array_equal(got[name], array)
         assert got[name].dtype == array.dtype
     assert [file.name for file in path.parent.iterdir()] == ["training.npz"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_disk_that_fails_leaves_the_last_checkpoint_and_warns_once(tmp_path, monkeypatch, caplog, code, call):
+    path = tmp_path / "training.npz"
+    saver = Saver(path, "abc")
+    saver.save(lambda: ARRAYS)
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
+        broken.setattr(checkpoint.os, call, fail)
+        for _ in range(3):
+            saver.save(lambda: ARRAYS | {"steps": np.array([9, 9])})
+    assert [record.getMessage().count(os.strerror(code)) for record in caplog.records] == [1]
+    assert list(tmp_path.iterdir()) == [path], "no partial file"
+    kept = load(path, "abc")
+    assert kept is not None
+    assert list(kept["steps"]) == [3, 4]
+    saver.save(lambda: ARRAYS | {"steps": np.array([9, 9])})
+    assert list((load(path, "abc") or {})["steps"]) == [9, 9], "it is tried again"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_write_to_a_full_disk_fails_as_a_sync_does(tmp_path, caplog):
+    """The device /dev/full takes no byte."""
+    (tmp_path / "training.npz.part").symlink_to("/dev/full")
+    saver = Saver(tmp_path / "training.npz", "abc")
+    with caplog.at_level(logging.WARNING):
+        saver.save(lambda: ARRAYS)
+    assert "No space left on device" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+    saver.save(lambda: ARRAYS)
+    assert load(tmp_path / "training.npz", "abc") is not None
 
 
 def test_an_absent_checkpoint_is_none(tmp_path, caplog):

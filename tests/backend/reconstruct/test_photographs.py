@@ -141,3 +141,8 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(photo_cache, "_file", Full())
     with pytest.raises(Unavailable, match=re.escape(f"{tmp_path}: No space left")):
         photo_cache.put([np.zeros(3, np.uint8)])
+
+
+def test_a_folder_that_takes_no_file_is_named(tmp_path: Path):
+    with pytest.raises(Unavailable, match=f"cannot be cached in {tmp_path / 'away'}: No such file or directory"):
+        PhotoCache(tmp_path / "away")

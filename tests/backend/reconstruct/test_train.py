@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,23 @@ def test_a_stopped_run_resumes_and_ends_as_if_undisturbed(scene, tmp_path, monke
     assert same(reconstruct(scene, scene.views, steps=60, settings=settings, checkpoint=path), undisturbed)
 
 
+def test_a_full_disk_ends_no_training(scene, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 0.0)
+    undisturbed = reconstruct(scene, scene.views, steps=20)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
+        broken.setattr(train.checkpoints, "save", full)
+        got = reconstruct(scene, scene.views, steps=20, checkpoint=tmp_path / "training.npz")
+        assert same(got, undisturbed)
+        broken.setattr(train, "REPORT_EVERY", 0.0)
+        with pytest.raises(Stopped):
+            reconstruct(scene, scene.views, steps=20, checkpoint=tmp_path / "training.npz", progress=stop_halfway)
+    assert [record.getMessage().count("cannot be written") for record in caplog.records] == [1, 1]
+
+
 def test_photographs_on_disk_change_no_bit_resumed_or_not(scene, tmp_path, monkeypatch, caplog):
     settings, steps = {"cap": 500, "long_side": 144}, 40
     large = photographed(scene, list(scene.views), tmp_path, lambda image: image.resize((144, 144)))
@@ -127,17 +146,17 @@ def test_photographs_on_disk_change_no_bit_resumed_or_not(scene, tmp_path, monke
     assert same(reconstruct(scene, large, steps=steps, settings=settings, checkpoint=path), undisturbed)
 
 
+def stop_halfway(stage: str, fraction: float, note: str = "") -> None:
+    if "dB" in note and fraction >= 0.5:
+        raise Stopped
+
+
 def test_work_that_is_to_be_continued_later_saves_itself_first(scene, tmp_path, monkeypatch):
     undisturbed = reconstruct(scene, scene.views, steps=30)
     monkeypatch.setattr(train, "REPORT_EVERY", 0.0)
     path = tmp_path / "training.npz"
-
-    def stop(stage: str, fraction: float, note: str = "") -> None:
-        if "dB" in note and fraction >= 0.5:
-            raise Stopped
-
     with pytest.raises(Stopped):
-        reconstruct(scene, scene.views, steps=30, checkpoint=path, progress=stop)
+        reconstruct(scene, scene.views, steps=30, checkpoint=path, progress=stop_halfway)
     with np.load(path) as saved:
         assert saved["steps"][0] == 15
     assert same(reconstruct(scene, scene.views, steps=30, checkpoint=path), undisturbed)

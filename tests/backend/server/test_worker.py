@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from backend.server import memory_limit, worker_process, worker_protocol, worker_reports
+from backend.server import memory_limit, worker, worker_process, worker_protocol, worker_reports
 from backend.server.worker import worded_for_client, work
-from backend.server.worker_protocol import Assignment, Done, Failed, Step, Stopping
+from backend.server.worker_channel import Channel
+from backend.server.worker_protocol import Assignment, Done, Failed, Pictured, Step, Stopping
 from backend.server.worker_reports import WorkerReports
 from protocol.errors import Unavailable
 from protocol.job_request import JobRequest
@@ -248,3 +250,15 @@ def test_a_worker_that_lacks_something_asks_for_a_later_start(folder, monkeypatc
     assert work(folder, "token", segment) == worker_protocol.LACKS
     assert os.strerror(number) in capsys.readouterr().err
     assert worker_protocol.read_order(folder) == b""
+
+
+def test_a_preview_that_cannot_be_written_is_only_missing(tmp_path):
+    channel = Channel(tmp_path, "a" * 16)
+    reporter = worker._Reporter(channel)
+    (tmp_path / worker_protocol.PICTURE).mkdir()  # so that the file cannot get its name
+    reporter.picture(np.zeros((2, 3, 3), np.uint8))
+    assert WorkerReports(tmp_path, "a" * 16).heard() == []
+    assert not (tmp_path / f"{worker_protocol.PICTURE}.part").exists()
+    (tmp_path / worker_protocol.PICTURE).rmdir()
+    reporter.picture(np.zeros((2, 3, 3), np.uint8))
+    assert WorkerReports(tmp_path, "a" * 16).heard() == [Pictured()]
