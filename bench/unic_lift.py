@@ -225,9 +225,22 @@ def add_all(rows: Rows, case: Case) -> None:
     bench = Bench(case)
     ceiling = bench.score(exact_labels(bench.renderer, case))
     rows.add(case, "ceiling of exact masks", ceiling, 0.0)
+    rows.add(case, "exact codes, pixels, plain", exact_codes(bench), 0.0)
     codes = add_decodes(rows, bench, {})
     rows.add(case, "Gaussians, plain", codes.gaussians(0.0), codes.seconds)
     rows.add(case, "Gaussians, lookup", codes.gaussians(float(CODES["rare_codes"])), codes.seconds)
+
+
+def exact_codes(bench: Bench) -> Score:
+    """Score codes of pixels where every Gaussian has the code of its exact object: all false codes are blends."""
+    found = random_codes(exact_labels(bench.renderer, bench.case), DEFAULTS.dimensions)
+    return panoptic_quality(bench.pixel_codes(found, "signs"), bench.truth)
+
+
+def random_codes(labels: NDArray[np.int32], dimensions: int) -> Trained:
+    """Return the embedding of (N,) labels whose objects have random signs; 0 is background."""
+    code = np.random.default_rng(0).choice([-1, 1], size=(labels.max() + 1, dimensions)).astype(np.float32)
+    return Trained(code[labels], np.where(labels > 0, 1, -1).astype(np.float32))
 
 
 @app.command()
