@@ -96,8 +96,8 @@ class Saver:
         except OSError as error:
             if not self._warned:
                 log.warning(
-                    "The checkpoint %s cannot be written (%s). Training continues; if it is interrupted, it resumes from "
-                    "the last checkpoint that was written.",
+                    "The checkpoint %s cannot be written (%s). Training continues; if it is interrupted, it resumes "
+                    "from the last checkpoint that was written.",
                     self._path,
                     error.strerror or error,
                 )
