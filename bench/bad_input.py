@@ -94,7 +94,12 @@ def run(line: str, folder: Path) -> None:
     scene = write_scene(folder / "scene")
     said = io.StringIO()
     arguments = ["backend", *line.format(tmp=folder, scene=scene).split()]
-    with patch.object(sys, "argv", arguments), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(sys, "argv", arguments))
+        stack.enter_context(contextlib.redirect_stderr(said))
+        # What is found before an error does not belong into the table.
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.suppress(SystemExit))
         main()
     raise Fault(said.getvalue().strip().splitlines()[-1])
 

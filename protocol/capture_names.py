@@ -75,6 +75,10 @@ ONE_MASK_EACH = "Keep one of them per photograph, or number those of one instanc
 """What to do if several files match one photograph as its mask."""
 SPLAT_ENDINGS = (".ply", ".spz", ".sog", ".splat")
 
+SOG_PARTS = ("means_l.webp", "means_u.webp")
+"""Images of the positions in an unpacked SOG file."""
+_SOG_FILES = (*SOG_PARTS, "scales.webp", "quats.webp", "sh0.webp", "shN_centroids.webp", "shN_labels.webp")
+
 MASK_FOLDERS_OF_ROOMS = ("detic_instance", "masks")
 MASK_FOLDERS_OF_SCANS = ("m2f_instance", "masks")
 """Mask folders of Messy-Rooms, and of ScanNet and Replica as prepared for Panoptic-Lifting, next to ground truth."""
@@ -160,6 +164,12 @@ def says_photographs(name: str) -> bool:
     return any(map(_PHOTOGRAPH_WORD.fullmatch, words)) and all(map(_PHOTOGRAPH_FOLDER_WORD.fullmatch, words))
 
 
+def without_sog(paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """Return the paths without the images of unpacked SOG files."""
+    folders = {path.parent for path in paths if path.name in SOG_PARTS}
+    return [path for path in paths if path.parent not in folders or path.name not in _SOG_FILES]
+
+
 def is_auxiliary(path: PurePosixPath) -> bool:
     """Whether a picture is a depth map, a thumbnail or similar, by the words in its name and those of its folders."""
     of_folders = (word for folder in path.parts[:-1] for word in _words(folder))
@@ -168,6 +178,11 @@ def is_auxiliary(path: PurePosixPath) -> bool:
 
 def _words(name: str) -> list[str]:
     return [word for word in _BETWEEN_WORDS.split(_HUMP.sub("_", name).casefold()) if word]
+
+
+def is_sog_part(name: str) -> bool:
+    """Whether a file is an image of Gaussians, as in an unpacked SOG file; these are no photographs."""
+    return name in SOG_PARTS
 
 
 def latest(paths: Sequence[PurePosixPath]) -> PurePosixPath | None:

@@ -28,6 +28,7 @@ from protocol.capture_names import (
     match_masks,
     names_among,
     without_ending,
+    without_sog,
 )
 from protocol.errors import BadMask, BadScene, Fault
 from protocol.lists import first_of
@@ -141,7 +142,7 @@ def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
     Raises:
         BadScene: if several folders or videos are possible.
     """
-    paths = sorted(path for path in files if TRUTH not in path.parts)
+    paths = without_sog(sorted(path for path in files if TRUTH not in path.parts))
     present = sorted({path.parts[0] for path in paths if len(path.parts) > 1})
     usual = [name for name in present if folded(name) in PHOTOGRAPH_FOLDERS]
     found = {HERE: _photographs(paths, HERE, deep=False)}

@@ -16,6 +16,7 @@ from protocol.capture_names import (
     RAW_ENDINGS,
     folded,
     is_one_of,
+    is_sog_part,
     says_masks,
     without_ending,
 )
@@ -23,7 +24,9 @@ from protocol.errors import BadScene
 from protocol.lists import first_of
 
 CAMERAS = {
-    "Metashape": r"(.*/)?[^/]*camera[^/]*\.xml|.*\.psx|.*\.psz",
+    "VisualSFM": r".*\.nvm",
+    "MVSNet": r"(.*/)?cams?/[^/]*_cam\.txt",
+    "Metashape": r"(.*/)?[^/]*(camera|blocks? ?exchange)[^/]*\.xml|.*\.psx|.*\.psz",
     "RealityScan": r".*\.rcproj|.*\.rsproj",
     "LLFF": r"(.*/)?poses_bounds\.npy",
     "Polycam": r"(.*/)?(corrected_)?cameras/\d+\.json",
@@ -173,6 +176,11 @@ def unread_kinds(root: Path, files: Sequence[PurePosixPath]) -> tuple[str, str] 
         (OTHER_PICTURE_ENDINGS, "pictures in another format", "Convert them to JPEG or PNG."),
         (ARCHIVE_ENDINGS, "archives", "Extract them."),
     )
+    if sog := [path for path in files if is_sog_part(path.name)]:
+        return (
+            f"{root / sog[0].parent} contains the unpacked files of a SOG file, which are not read.",
+            "Put these files into a zip archive, and change its ending to .sog.",
+        )
     for endings, what, remedy in kinds:
         names = [str(path) for path in files if path.suffix.lower() in endings]
         if names:

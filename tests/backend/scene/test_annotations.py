@@ -67,7 +67,7 @@ def test_each_photograph_has_its_masks(tmp_path: Path, place: str, names: list[s
     assert scene.masks_from == file
     assert scene.warnings == (f"The masks were read from {file}.",)
     for view in scene.views:
-        np.testing.assert_array_equal(read_mask(view), EXPECTED)
+        assert np.array_equal(np.asarray(read_mask(view)), EXPECTED)
     assert inspect_scene(tmp_path)[0]["masks_from"] == place
     survey = api.survey(tmp_path)
     assert (survey.masks, survey.mask_folder) == (3, place)

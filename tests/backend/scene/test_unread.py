@@ -43,6 +43,9 @@ def refusal(root: Path, masks: Path | None = None) -> tuple[str, str]:
             "cameras of RealityScan",
         ),
         ("poses_bounds.npy", "", "cameras of LLFF"),
+        ("Blocks Exchange.xml", "<BlocksExchange/>", "cameras of Metashape"),
+        ("scene.nvm", "NVM_V3", "cameras of VisualSFM"),
+        ("cams/00000000_cam.txt", "extrinsic", "cameras of MVSNet"),
         ("keyframes/corrected_cameras/12.json", "{}", "cameras of Polycam"),
         ("metadata", "{}", "cameras of Record3D"),
         ("sfm_data.json", "{}", "cameras of OpenMVG"),
@@ -265,3 +268,13 @@ def test_panoramas_are_a_warning(tmp_path: Path) -> None:
         W.photograph(i, (64, 32)).save(tmp_path / f"{i}.jpg", xmp=notes)
     (said,) = warnings_of(tmp_path)
     assert said.startswith("Photographs are panoramas of all directions (such as 0.jpg)")
+
+
+def test_an_unpacked_sog_file_is_no_folder_of_photographs(tmp_path: Path) -> None:
+    for name in ("means_l", "means_u", "scales", "quats", "sh0"):
+        W.photograph(0, (8, 4)).save(tmp_path / f"{name}.webp")
+    (tmp_path / "meta.json").write_text("{}")
+    assert refusal(tmp_path) == (
+        f"{tmp_path} contains the unpacked files of a SOG file, which are not read.",
+        "Put these files into a zip archive, and change its ending to .sog.",
+    )
