@@ -70,21 +70,7 @@ def train(
         if not len(pixels.segment):
             continue
         regular = step >= settings.regularise_from * settings.steps
-
-        count = settings.neighbour_sample if regular and settings.lambda_3d > 0 else 0
-        centre = torch.randint(len(means), (count,), generator=chance, device=device)
-        shown = pixels.ids.numel()
-        used = torch.cat([pixels.ids.reshape(-1), centre, near[centre].reshape(-1)])
-        rows, place = torch.unique(used, return_inverse=True)
-        values = table[rows].requires_grad_()
-        rendered = _rendered(values, place[:shown].reshape(pixels.ids.shape), pixels.weights, settings)
-        loss = _mask_loss(rendered, pixels, project, settings, regular, chance)
-        if count:
-            own = values[place[shown : shown + count]]
-            others = values[place[shown + count :]].reshape(count, -1, values.shape[1])
-            if settings.sigmoid_before_3d:
-                own, others = torch.sigmoid(own), torch.sigmoid(others)
-            loss = loss + settings.lambda_3d * neighbour_loss(own, others, inside[centre])
+        loss, rows, values = _step_loss(table, pixels, (near, inside), project, settings, regular, chance)
         loss.backward()
         assert values.grad is not None
         with torch.no_grad():
@@ -121,6 +107,44 @@ def _draw_pixels(view: _Pixels, settings: UnicLiftSettings, chance: torch.Genera
     if settings.lambda_semantic <= 0 and not settings.void_is_segment:
         picked = picked[view.segment[picked] > 0]
     return view.pick(picked)
+
+
+def _step_loss(
+    table: Tensor,
+    pixels: _Pixels,
+    neighbourhood: tuple[Tensor, Tensor],
+    project: Tensor,
+    settings: UnicLiftSettings,
+    regular: bool,
+    chance: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss of one step, the (R,) rows of the table that it uses, and their values, which get its gradient.
+
+    Args:
+        table: (N, d) or (N, d + 1) float32, stored values of the Gaussians.
+        pixels: the pixels of the step.
+        neighbourhood: (N, k) int64 neighbours of each Gaussian, and (N, k) float32, 1 within the radius.
+        project: (d, d) float32, the projection of the triplet loss.
+        settings: of the method.
+        regular: whether boundaries and neighbours are compared in this step.
+        chance: draws Gaussians and triplets.
+    """
+    near, inside = neighbourhood
+    count = settings.neighbour_sample if regular and settings.lambda_3d > 0 else 0
+    centre = torch.randint(len(table), (count,), generator=chance, device=table.device)
+    shown = pixels.ids.numel()
+    used = torch.cat([pixels.ids.reshape(-1), centre, near[centre].reshape(-1)])
+    rows, place = torch.unique(used, return_inverse=True)
+    values = table[rows].requires_grad_()
+    rendered = _rendered(values, place[:shown].reshape(pixels.ids.shape), pixels.weights, settings)
+    loss = _mask_loss(rendered, pixels, project, settings, regular, chance)
+    if count:
+        own = values[place[shown : shown + count]]
+        others = values[place[shown + count :]].reshape(count, -1, values.shape[1])
+        if settings.sigmoid_before_3d:
+            own, others = torch.sigmoid(own), torch.sigmoid(others)
+        loss = loss + settings.lambda_3d * neighbour_loss(own, others, inside[centre])
+    return loss, rows, values
 
 
 def _rendered(values: Tensor, ids: Tensor, weights: Tensor, settings: UnicLiftSettings) -> Tensor:
