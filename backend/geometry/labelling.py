@@ -61,7 +61,9 @@ def label_samples(
     """Return labels and the share of light that agrees with the label, both (N,)."""
     surface = voxels(samples, least)
     rng = np.random.default_rng(seed)
-    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, rng, noisy=True)
+    planes = bounding_planes(
+        surface.points, surface.normals, surface.counts, surface.edge, rng, eyes=samples.eyes, noisy=True
+    )
     part = supported(samples, surface, objects_of(surface, planes, how), how.support, how.whole)
     labels, share = vote(samples, surface, part, gaussians)
     labels[np.bincount(labels)[labels] < how.fewest] = 0

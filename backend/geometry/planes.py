@@ -1,7 +1,8 @@
 """The planes that bound a scene: floor, walls, ceiling, the top of a table that carries everything.
 
 Planes are found by RANSAC (Fischler and Bolles 1981), the largest first. A plane bounds the scene if nearly all visible
-surface lies on one side of it, which is not true for the side of a box.
+surface lies on one side of it, which is not true for the side of a box, and nearly all cameras are on that side too,
+which is not true for the back of a chair that was photographed from all around.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ LEAST_SHARE = 0.08
 """Least share of the voxels that belong to a plane."""
 ONE_SIDED = 0.93
 """Least share of the voxels in or on one side of a bounding plane."""
+EYES_BEHIND = 0.2
+"""Most of the cameras that may be behind a bounding plane."""
 ALONG = 0.8
 """Least cosine between the normal of a voxel and that of its plane."""
 THICKNESS, NOISY_THICKNESS = 2.0, 4.0
@@ -63,6 +66,7 @@ def bounding_planes(
     edge: float,
     rng: np.random.Generator,
     *,
+    eyes: NDArray[np.float64] | None = None,
     noisy: bool = False,
 ) -> list[Plane]:
     """Return the planes that bound the visible surface, the largest first.
@@ -76,12 +80,14 @@ def bounding_planes(
         counts: (V,) int64, samples of the surface in each voxel.
         edge: of a voxel, scene units.
         rng: random generator.
+        eyes: (C, 3) float64, centres of the cameras; None if unknown.
         noisy: whether to search a second time if no plane is found.
     """
-    found = _bounding(points, normals, np.ones(len(points)), edge, FLAT, THICKNESS, rng)
+    eyes = np.zeros((0, 3)) if eyes is None else eyes
+    found = _bounding(points, normals, np.ones(len(points)), edge, FLAT, THICKNESS, eyes, rng)
     if found or not noisy:
         return found
-    return _bounding(points, normals, counts.astype(np.float64), edge, NOISY_FLAT, NOISY_THICKNESS, rng)
+    return _bounding(points, normals, counts.astype(np.float64), edge, NOISY_FLAT, NOISY_THICKNESS, eyes, rng)
 
 
 def _bounding(
@@ -91,6 +97,7 @@ def _bounding(
     edge: float,
     flattest: float,
     thickness: float,
+    eyes: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> list[Plane]:
     weights = counts / max(counts.sum(), 1)
@@ -115,7 +122,8 @@ def _bounding(
             normal, offset, height, above, below = -normal, -offset, -height, below, above
         wide = _width(points[near & left]) > WIDE * _width(points)
         flat = _median(np.abs(normals[near & left] @ normal), weights[near & left]) > flattest
-        if wide and flat and below < 1 - ONE_SIDED:
+        behind = np.count_nonzero(eyes @ normal - offset < -margin)
+        if wide and flat and below < 1 - ONE_SIDED and behind <= EYES_BEHIND * len(eyes):
             found.append(Plane(normal, offset, tolerance, share, deviation))
         # The noise of a plane must not become another plane.
         left &= ~(near | ((np.abs(height) < margin) & (np.abs(normals @ normal) > ALONG)))

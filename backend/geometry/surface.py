@@ -58,6 +58,7 @@ class Samples(NamedTuple):
         spacing: scene units, the edge of a voxel that contains several points.
         views: (P,) int32, number of the camera; None without cameras.
         at_border: (P,) bool, whether the pixel is at the border of its image; None without cameras.
+        eyes: (V, 3) float64, centres of the cameras; None without cameras.
     """
 
     points: NDArray[np.float64]
@@ -69,6 +70,7 @@ class Samples(NamedTuple):
     spacing: float
     views: NDArray[np.int32] | None = None
     at_border: NDArray[np.bool_] | None = None
+    eyes: NDArray[np.float64] | None = None
 
 
 class Voxels(NamedTuple):
@@ -133,7 +135,8 @@ def seen_samples(splats: Splats, cameras: Sequence[Camera], device: str, progres
     points, shown, outward, depths, ids, weights, seen, at_border = columns
     footprint = np.concatenate(footprints)
     spacing = PIXELS_PER_VOXEL * float(np.median(footprint)) if len(footprint) else 0.0
-    return Samples(points, shown, outward, depths, ids, weights, spacing, seen, at_border)
+    eyes = np.array([camera.centre for camera in chosen], np.float64).reshape(-1, 3)
+    return Samples(points, shown, outward, depths, ids, weights, spacing, seen, at_border, eyes)
 
 
 def centre_samples(splats: Splats) -> Samples:

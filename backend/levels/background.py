@@ -47,7 +47,8 @@ def in_planes(
     """Return (N,) bool, the Gaussians in or behind the planes that bound the scene, and the planes."""
     samples = seen_samples(splats, evenly_spread(cameras, VIEWS), device, silent)
     surface = voxels(samples)
-    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, rng, eyes=samples.eyes)
     inside = np.zeros(len(splats), bool)
     means = splats.means.astype(np.float64)
     for plane in planes:

@@ -101,6 +101,16 @@ def test_a_plane_with_half_of_everything_behind_it_bounds_nothing() -> None:
     assert plane.normal == pytest.approx([0, 0, 1], abs=0.01)
 
 
+@pytest.mark.parametrize(("behind", "bounds"), [(0, True), (2, True), (3, False)])
+def test_a_plane_that_cameras_look_at_from_behind_bounds_nothing(behind: int, bounds: bool) -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([floor(rng), sphere((0, 0, 0.7), 0.3, rng)])
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
+    once = np.ones(len(points), np.int64)
+    eyes = np.array([[0, 0, -2.0]] * behind + [[0, 0, 2.0]] * (10 - behind))
+    assert len(bounding_planes(points, up, once, 0.05, rng, eyes=eyes)) == bounds
+
+
 def samples_of(points: NDArray, normals: NDArray, views: NDArray) -> Samples:
     """Samples of one Gaussian each."""
     n = len(points)
