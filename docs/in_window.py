@@ -17,6 +17,12 @@ FOLDER = Path(__file__).parent
 REPOSITORY = "user_default"
 INTERVAL = 0.3
 """Seconds between two steps."""
+STEP, COLUMNS = 7, (0.4, 0.6, 0.8)
+"""Pixels between the rows of the panel that are searched for a button; places in a row, as shares of its width."""
+PAGES = 4
+"""Times that the panel is searched; it is scrolled down by half of its height in between."""
+PLACES: dict[str, tuple[int, int]] = {}
+"""Where buttons were found, in pixels from the left and the top of the screen."""
 
 
 def show_panel(opened: tuple[str, ...] = ()) -> Iterator[None]:
@@ -65,6 +71,50 @@ def press(name: str, how: str = "EXEC_DEFAULT", **arguments: Any) -> None:
 
 def click(place: tuple[int, int], name: str) -> Iterator[None]:
     yield from ask(f"CLICK {place[0]} {place[1]} {name}")
+
+
+def find(what: str) -> Iterator[None]:
+    """Find a button of the side panel with the mouse, scroll to it if needed, and add its place to :data:`PLACES`.
+
+    Args:
+        what: part of what Blender copies of the button: its operator as Python, such as ``splatlift.connect``, or the
+            path of its property, such as ``splatlift.folder``.
+
+    Raises:
+        LookupError: if the panel shows no such button.
+    """
+    window, panel = bpy.context.window_manager.windows[0], region("UI")
+    for _ in range(PAGES):
+        for y in range(panel.y + panel.height - STEP, panel.y, -STEP):
+            for share in COLUMNS:
+                x = panel.x + int(share * panel.width)
+                window.cursor_warp(x, y)
+                yield
+                if what in _under_mouse(panel):
+                    PLACES[what] = x, window.height - y
+                    return
+        with bpy.context.temp_override(window=window, area=view(), region=panel):
+            bpy.ops.view2d.scroll_down(deltay=panel.height // 2)
+        yield
+    raise LookupError(f"The panel shows no button of {what}.")
+
+
+def _under_mouse(panel: Any) -> str:
+    """Return the operator or the property of the button under the mouse; empty if there is none."""
+    manager: Any = bpy.context.window_manager
+    buttons: Any = bpy.ops.ui
+    with bpy.context.temp_override(window=manager.windows[0], area=view(), region=panel):
+        for copy in (buttons.copy_python_command_button, buttons.copy_data_path_button):
+            if copy.poll():
+                copy()
+                return manager.clipboard
+    return ""
+
+
+def click_button(what: str, name: str) -> Iterator[None]:
+    """Click a button of the side panel, see :func:`find`."""
+    yield from find(what)
+    yield from click(PLACES[what], name)
 
 
 def ask(line: str) -> Iterator[None]:
