@@ -10,8 +10,10 @@ import bpy
 from ..editing.forms import show_form
 from ..editing.hulls import add_hulls
 from ..editing.origin import set_origin
+from ..settings import shown_scene
 from .edit_objects import show_only
 from .edit_targets import EditOperator, need_targets
+from .importing import colour_solid_views
 from .reporting import Outcome, reporting
 
 
@@ -33,6 +35,7 @@ class SPLATLIFT_OT_show_form(EditOperator, bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         found = need_targets(context)
         show_form(found, self.form)
+        colour_solid_views(shown_scene(context))
         show_only(context, found)
         return {"FINISHED"}
 

@@ -15,13 +15,15 @@ from protocol.result.table import read_table
 
 from .. import session
 from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
-from ..splats.collections import photographed_in_solid_views
+from ..splats.collections import photographed_colours, photographed_in_solid_views
 from ..splats.colours import labels_shown
 from ..timer import timer
 from .reporting import Outcome, push_undo, reporting
 
 FROM_PANEL = ("display", "up", "scale")
 """Properties of an import that default to the panel's values."""
+OURS = ("MATERIAL", "OBJECT", "VERTEX")
+"""Colours of solid views that imports and the buttons of the panel set."""
 
 
 class SPLATLIFT_OT_import_result(bpy.types.Operator):
@@ -134,13 +136,13 @@ def show(collection: Any) -> None:
 def colour_solid_views(collection: Any) -> None:
     """Show the colours of photographs in solid views if they can show them for a scene, else those of objects.
 
-    Blender's default shows every object in the same grey; any setting other than these two was chosen by the user.
+    Blender's default shows every object in the same grey; any setting other than :data:`OURS` was chosen by the user.
     """
     photographed = photographed_in_solid_views(collection) and not labels_shown()
-    before, after = ("OBJECT", "MATERIAL") if photographed else ("MATERIAL", "OBJECT")
+    wanted = photographed_colours() if photographed else "OBJECT"
     for space in views():
-        if space.shading.color_type == before:
-            space.shading.color_type = after
+        if space.shading.color_type in OURS:
+            space.shading.color_type = wanted
 
 
 def views() -> list[Any]:

@@ -14,7 +14,7 @@ from .. import session
 from ..editing.parts import check_local
 from ..settings import settings, shown_scene
 from ..splats.cameras import is_camera, look_through, photographs_of
-from ..splats.collections import photographed_in_solid_views, show_as
+from ..splats.collections import photographed_colours, photographed_in_solid_views, show_as
 from ..splats.display import see_through
 from ..splats.painting import show_colours
 from ..viewport.handler import drawing
@@ -54,10 +54,10 @@ class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
         for shading in [space.shading for space in importing.views()]:
             # A solid view shows only object colours of points; the colours of photographs need the material.
             if self.colours == "PHOTOGRAPHS" and shading.type == "SOLID" and photographed:
-                shading.color_type = "MATERIAL"
+                shading.color_type = photographed_colours()
             elif self.colours == "PHOTOGRAPHS" and shading.type == "SOLID":
                 shading.type = "MATERIAL"
-            if self.colours != "PHOTOGRAPHS" and shading.color_type == "MATERIAL":
+            if self.colours != "PHOTOGRAPHS" and shading.color_type in ("MATERIAL", "VERTEX"):
                 shading.color_type = "OBJECT"
         return {"FINISHED"}
 

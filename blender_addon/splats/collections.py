@@ -179,6 +179,15 @@ def photographed_in_solid_views(scene: Any) -> bool:
     return shown_as(scene)[0] == "SPLATS"
 
 
+def photographed_colours() -> str:
+    """Return the colours of solid views, a Blender ``color_type``, that are those of the photographs.
+
+    The material of meshes has only one colour in solid views; their photographed colours are an attribute.
+    """
+    shown = (thing for thing in bpy.data.objects if thing.get(SURFACE_OF) is not None)
+    return "VERTEX" if any(shown) else "MATERIAL"
+
+
 def _drawn(scene: Any) -> list[Any]:
     """Return the objects of a scene whose Gaussians are drawn by one of our modifiers."""
     return [thing for thing in splat_objects(scene) if MODIFIER in thing.modifiers]

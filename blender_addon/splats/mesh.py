@@ -36,6 +36,7 @@ def add_surface(collection: Any, name: str, surface: Mesh, colour: tuple[float, 
     colours[:, :3] = surface.colours / np.float32(255)
     data.attributes.new(COLOUR, "BYTE_COLOR", "POINT")
     data.attributes[COLOUR].data.foreach_set("color_srgb", colours.ravel())
+    data.color_attributes.active_color = data.attributes[COLOUR]
     if surface.invented is not None:
         data.attributes.new(INVENTED, "BOOLEAN", "FACE")
         data.attributes[INVENTED].data.foreach_set("value", surface.invented)

@@ -26,6 +26,7 @@ from blender_addon.editing.real_size import set_real_distance  # noqa: E402
 from blender_addon.editing.remove import delete, delete_selection  # noqa: E402
 from blender_addon.editing.saving import save_edits  # noqa: E402
 from blender_addon.editing.selection import write_selection  # noqa: E402
+from blender_addon.operators import importing  # noqa: E402
 from blender_addon.splats.attributes import read_splats  # noqa: E402
 from blender_addon.splats.collections import placement_of  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
@@ -355,3 +356,20 @@ def test_points_are_measured_by_vertices_objects_or_the_cursor(addon: None, tmp_
     with pytest.raises(RuntimeError, match="No points were measured"):
         bpy.ops.splatlift.set_real_distance(*REAL, length=1.0)
     assert "<Real Distance...>" in draw("SPLATLIFT_PT_look")
+
+
+def test_solid_views_show_the_colours_of_meshes_beside_splats(tmp_path: Path) -> None:
+    write_clumps(tmp_path / "in", meshes=True)
+    shading = importing.views()[0].shading
+    shading.color_type = "MATERIAL"
+    with registered():
+        assert bpy.ops.splatlift.import_result(directory=str(tmp_path / "in"), display="SPLATS") == {"FINISHED"}
+        pick_parts(["mug"])
+        for form, colours in (("MESH", "VERTEX"), ("GAUSSIANS", "MATERIAL"), ("MESH", "VERTEX")):
+            assert bpy.ops.splatlift.show_form(form=form) == {"FINISHED"}
+            assert shading.color_type == colours, "with MATERIAL, meshes are grey"
+        assert piece("mug").surface.data.color_attributes.active_color.name == "Col"
+        bpy.ops.splatlift.show_colours(colours="LABELS")
+        assert shading.color_type == "OBJECT"
+        bpy.ops.splatlift.show_colours(colours="PHOTOGRAPHS")
+        assert (shading.type, shading.color_type) == ("SOLID", "VERTEX")
