@@ -51,6 +51,8 @@ _ANNOTATIONS = re.compile(r"annotations?|coco|labels?|labelmap|instances_.*|proj
 _MASK_WORDS = re.compile(
     r"masks?|seg|segs|segments?|segmentations?|labels?|instances?|sam2?|objects?|panoptic|semantic"
 )
+AS_COCO = "; export masks in it as COCO JSON"
+"""What to do with annotations of CVAT (.xml) and YOLO (.txt), as a part of a sentence."""
 _MASK_FILES = (".json", ".xml", ".txt", ".zip", ".tar", ".gz", ".7z", ".rar", ".npy", ".npz", ".mp4", ".pkl", ".pt")
 _OTHER_SCENES = (".ksplat", ".pt", ".pth", ".ckpt", ".usdz", ".usd", ".glb", ".gltf", ".obj", ".lcc", ".sogs")
 
@@ -129,15 +131,23 @@ def unread_masks(root: Path, files: Sequence[PurePosixPath], used: set[Path]) ->
         stem = without_ending(path.name, _MASK_FILES)
         named = says_masks(stem.partition(".")[0]) or any(map(_ANNOTATIONS.fullmatch, re.split(r"[._]", stem.lower())))
         if named and stem != path.name and (root / path) not in used:
-            found.append(f"found the file {root / path}")
+            found.append(f"found the file {root / path}{AS_COCO if path.suffix.lower() == '.xml' else ''}")
         elif path.suffix.lower() in (".json", ".xml", ".txt") and ((root / path).parent, folded(path.stem)) in stems:
             beside.append(path)
         folder = next((up for up in path.parents[-2::-1] if _says_labels(up.name)), None)
         if folder is not None and root / folder not in photographs:
             folders.add(folder)
     if beside:
-        found.append(f"{len(beside)} files have the names of photographs (first: {root / beside[0]})")
-    return found + [f"found the folder {root / folder}" for folder in sorted(folders)]
+        said = (
+            AS_COCO if beside[0].suffix.lower() != ".json" else "; if they are masks, move them to a folder named masks"
+        )
+        found.append(f"{len(beside)} files have the names of photographs (first: {root / beside[0]}){said}")
+    texts = {
+        folder for folder in folders if any(path.suffix.lower() == ".txt" for path in files if folder in path.parents)
+    }
+    return found + [
+        f"found the folder {root / folder}{AS_COCO if folder in texts else ''}" for folder in sorted(folders)
+    ]
 
 
 def _says_labels(name: str) -> bool:

@@ -84,12 +84,16 @@ def test_tables_and_texts_of_other_kinds_are_not(tmp_path: Path) -> None:
         (["masks.zip"], "found the file masks.zip"),
         (["masks.npy"], "found the file masks.npy"),
         (["sam2_masks.mp4"], "found the file sam2_masks.mp4"),
-        (["annotations.xml"], "found the file annotations.xml"),
+        (["annotations.xml"], "found the file annotations.xml; export masks in it as COCO JSON"),
         (["images/_annotations.coco.json"], "found the file images/_annotations.coco.json"),
-        (["labels/v_1.txt", "labels/v_2.txt"], "found the folder labels"),
+        (["labels/v_1.txt", "labels/v_2.txt"], "found the folder labels; export masks in it as COCO JSON"),
         (["instance-filt/v_1.png"], "found the folder instance-filt"),
         (["sam2_output/seg/v_1.png"], "found the folder sam2_output"),
-        (["images/v_1.json", "images/v_2.json"], "2 files have the names of photographs (first: images/v_1.json)"),
+        (
+            ["images/v_1.json", "images/v_2.json"],
+            "2 files have the names of photographs (first: images/v_1.json); if they are masks, move them to a folder "
+            "named masks",
+        ),
     ],
 )
 @pytest.mark.parametrize("posed", [True, False])
