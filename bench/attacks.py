@@ -661,6 +661,7 @@ def submit_and_cancel_at_once(place: Path) -> str:
             client.control.send_multipart(encode(Cancel(job), id=3))
             client.control.send_multipart(encode(Submit(job, "t", manifest), id=4))
             client.control.send_multipart(encode(GetResult(job), id=5))
+            answers(client, 0.01)  # a client that does not read them is disconnected
         answers(client, 3.0)
         alive(client)
         return "200 jobs"
