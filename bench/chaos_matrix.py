@@ -151,10 +151,11 @@ def client(address: str, scene: Path, job: str, out: Path) -> None:
             seen = me.sync(job)
         tell("download")
         began = time.monotonic()
-        for number in itertools.count():
-            files = me.download(job, Store(out / f"store-{number}"))
+        files = me.download(job, Store(out / "store-0"))
+        for number in itertools.count(1):
             if time.monotonic() - began > DOWNLOAD:
                 break
+            files = me.download(job, Store(out / f"store-{number}"))
         (out / "hashes.json").write_text(json.dumps({name: digest_of(data) for name, data in files.items()}))
         (out / SPLATS).write_bytes(files[SPLATS])
 

@@ -493,11 +493,16 @@ def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
         raise BadArgument(
             f"The scene folder has no file {request.splats!r}.", "Give a splat file inside the scene folder."
         )
-    is_there = request.masks in paths or any(path.startswith(f"{request.masks}/") for path in paths)
-    if request.masks is not None and not is_there:
+    if request.masks is not None and not _has_masks(request.masks, paths):
         raise BadArgument(
             f"The scene folder has no folder {request.masks!r}.", "Give a folder inside the scene folder."
         )
+
+
+def _has_masks(masks: str, paths: set[str]) -> bool:
+    """Whether the paths have a folder of this name, or a JSON file, which may hold the masks of many photographs."""
+    is_file = masks in paths and masks.lower().endswith(".json")
+    return is_file or any(path.startswith(f"{masks}/") for path in paths)
 
 
 def _missing(has: Callable[[str, int], bool], entries: Sequence[FileEntry]) -> Generator[None, None, int]:

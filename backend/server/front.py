@@ -31,10 +31,12 @@ from backend.server.wakeup import Wakeup
 from protocol.address import Address
 from protocol.errors import BadFrames
 from protocol.raw_sockets import NOTHING, kept, receive, send
+from protocol.wire import MAX_MESSAGE
 from protocol.zmtp_frames import GREETING, LONG_READ, SIGNATURE, InFlight
 
-CREDIT = 4 << 20
-"""Most bytes of one peer in flight: more than three chunks of a file, so that an upload never waits."""
+CREDIT = MAX_MESSAGE + (1 << 20)
+"""Most bytes of one peer in flight: the longest message and what encryption adds to it. Chunks of files are shorter, so
+an upload never waits."""
 TOTAL = 256 << 20
 """Most bytes of all peers in flight."""
 UNSIGNED = 64
