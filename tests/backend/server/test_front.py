@@ -10,14 +10,15 @@ import sys
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import zmq
 
 from backend.server import front as front_module
 from backend.server.file_limit import MAX_CONNECTIONS, raise_file_limit
 from backend.server.front import CREDIT, _host
-from protocol.messages import Heartbeat
-from protocol.wire import MAX_ARRAY
+from protocol.messages import Correct, Error, Heartbeat
+from protocol.wire import MAX_ARRAY, MAX_ARRAYS
 from tests.backend.server.client import Client
 from tests.protocol.test_zmtp_frames import READY, greeting
 
@@ -250,3 +251,11 @@ def test_addresses_that_only_greet_give_way_to_a_client(narrow, connect):
     assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
     for one in held:
         one.close()
+
+
+def test_the_longest_message_is_answered(serving, connect):
+    client = connect(serving)
+    id = client.send(Correct("0" * 32), arrays=[np.zeros(MAX_ARRAY, np.uint8)] * MAX_ARRAYS)
+    answer, _, of = client.receive()
+    assert isinstance(answer, Error)
+    assert of == id
