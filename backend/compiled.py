@@ -41,7 +41,7 @@ def kernel(**options: Any) -> Callable[[Callable], Callable]:
         try:
             # As numba does for cache=True.
             declared._cache = _Cache(function)  # pyright: ignore[reportAttributeAccessIssue]
-        except RuntimeError as error:  # there is no folder for it
+        except RuntimeError as error:  # numba can write to no folder for it
             _warn(str(error))
         return declared
 

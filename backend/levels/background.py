@@ -17,6 +17,7 @@ from backend.geometry.planes import Plane, bounding_planes
 from backend.geometry.surface import seen_samples, voxels
 from backend.levels.overlap import Overlap
 from backend.progress import silent
+from backend.render.in_image import in_image
 from backend.scene.split import evenly_spread
 from backend.scene.types import Camera
 from protocol.splats import Splats
@@ -76,9 +77,7 @@ def shares_in_picture(
     size = np.maximum(np.bincount(of_point, weights, len(visible)), 1e-12)
     total = np.zeros(len(visible))
     for camera, shown in zip(cameras, visible.T, strict=True):
-        there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-        at = (there @ camera.K.T)[:, :2]
-        inside = (there[:, 2] > 0) & (at >= 0).all(1) & (at < there[:, 2:] * [camera.width, camera.height]).all(1)
+        inside, _ = in_image(points, camera)
         total += shown * np.bincount(of_point, weights * inside, len(visible)) / size
     return total / np.maximum(visible.sum(1), 1)
 

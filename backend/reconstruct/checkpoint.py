@@ -6,7 +6,6 @@ their fingerprint.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -63,10 +62,8 @@ def save(path: Path, arrays: Arrays, mark: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 class Saver:

@@ -14,7 +14,7 @@ from backend.progress import Progress, silent
 from backend.reconstruct.optimiser import Columns
 from backend.reconstruct.photographs import Photograph
 from backend.reconstruct.sweep import surface_points
-from backend.render.model import NEAR
+from backend.render.in_image import in_image
 from backend.scene.types import Camera
 from protocol.sh import SH0
 
@@ -93,25 +93,15 @@ def _shown(points: NDArray[np.float32], cameras: Sequence[Camera], seed: int) ->
     some = points[np.random.default_rng(seed).choice(len(points), count, replace=False)]
     shown = np.zeros(count, bool)
     for camera in cameras:
-        shown |= _inside(some, camera)[0]
+        shown |= in_image(some, camera)[0]
     return round(len(points) / count * len(np.unique(some[shown], axis=0)))
-
-
-def _inside(points: NDArray[np.float32], camera: Camera) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return (P,) bool, which points project into the photograph of ``camera``, and (P,) their depths."""
-    seen = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    depth = seen[:, 2]
-    pixel = seen @ camera.K.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = pixel[:, 0] / pixel[:, 2], pixel[:, 1] / pixel[:, 2]
-    return (depth > NEAR) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height), depth
 
 
 def bare_share(points: NDArray[np.float32], cameras: Sequence[Camera]) -> float:
     """Return the mean over cameras of the share of :data:`CELLS` without any point, including hidden ones."""
     shares = []
     for camera in cameras:
-        inside, _ = _inside(points, camera)
+        inside, _ = in_image(points, camera)
         seen = points[inside] @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
         pixel = seen @ camera.K.T
         size = np.array([camera.height, camera.width])
@@ -131,7 +121,7 @@ def viewing_distance(points: NDArray[np.float32], cameras: Sequence[Camera]) -> 
     """
     depths = []
     for camera in cameras:
-        inside, depth = _inside(points, camera)
+        inside, depth = in_image(points, camera)
         if inside.any():
             depths.append(np.median(depth[inside]))
     if depths:

@@ -28,6 +28,7 @@ from backend.server.sessions import Session, Sessions
 from backend.server.shortage import shortage
 from backend.server.uploads import not_stored
 from backend.server.workers import Workers
+from protocol.capture_names import RLE_ENDING, is_one_of
 from protocol.errors import BadArgument, BadFrames, Fault, JobFailed, NotFound, Refused, Unavailable, VersionMismatch
 from protocol.job_request import TEXTURES, JobRequest, check, check_paths
 from protocol.local_token import SERVER_PROOF
@@ -501,7 +502,7 @@ def _check_paths_in(request: JobRequest, paths: set[str]) -> None:
 
 def _has_masks(masks: str, paths: set[str]) -> bool:
     """Whether the paths have a folder of this name, or a JSON file, which may hold the masks of many photographs."""
-    is_file = masks in paths and masks.lower().endswith(".json")
+    is_file = masks in paths and is_one_of(masks, (RLE_ENDING,))
     return is_file or any(path.startswith(f"{masks}/") for path in paths)
 
 

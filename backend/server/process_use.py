@@ -14,6 +14,8 @@ from backend.server import process_tree
 _STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 _WANTING = "RD"
 """States of a thread in Linux that has a processor, waits for one, or waits for a disk."""
+_FREE_SHARE = 0.5
+"""Share of one processor that was idle if a process did not have to wait for one."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,6 @@ class Use:
         # A thread that has ended is no longer listed.
         wanted += sum(max(0.0, waited - before.waited.get(thread, 0.0)) for thread, waited in self.waited.items())
         return wanted < share * seconds
-
-
-_FREE_SHARE = 0.5
-"""Share of one processor that was idle if a process had not to wait for one."""
 
 
 def use_of(pid: int) -> Use:

@@ -9,7 +9,6 @@ file :data:`ORDER`.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -152,10 +151,8 @@ def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
         with part.open("wb") as file:
             np.save(file, picture, allow_pickle=False)
         part.replace(folder / PICTURE)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_picture(folder: Path) -> NDArray[np.uint8] | None:
