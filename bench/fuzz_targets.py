@@ -124,7 +124,7 @@ def _streams(folder: Path) -> list[bytes]:
 
 
 def _read_stream(data: bytes, _: Path) -> None:
-    frames, order, at = FrameCounter(1 << 20), random.Random(len(data)), 0
+    frames, order, at = FrameCounter(), random.Random(len(data)), 0
     while at < len(data):
         step = order.choice((1, 3, 64, 4096))
         frames.feed(memoryview(data)[at : at + step])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 NOTHING = memoryview(b"")
 
@@ -17,9 +17,35 @@ def send(one: socket.socket, data: memoryview) -> memoryview:
         return data
 
 
-def kept(rest: memoryview) -> memoryview:
-    """Return a copy of ``rest``, which is in memory that the next read overwrites."""
-    return memoryview(bytes(rest)) if rest else NOTHING
+def forward(
+    source: socket.socket,
+    target: socket.socket,
+    buffer: memoryview,
+    check: Callable[[memoryview], object] = lambda data: None,
+) -> tuple[int | None, memoryview]:
+    """Read once from ``source`` without blocking, and send what was read to ``target``.
+
+    Args:
+        buffer: to read into.
+        check: called with the bytes before they are sent.
+
+    Returns:
+        What :func:`receive` returns, and a copy of what ``target`` did not accept.
+    """
+    got = receive(source, buffer)
+    if not got:
+        return got, NOTHING
+    check(buffer[:got])
+    rest = send(target, buffer[:got])
+    return got, memoryview(bytes(rest)) if rest else NOTHING
+
+
+def keep_open(one: socket.socket) -> None:
+    """Have the system send short messages at once and notice a peer that has vanished."""
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
 
 
 def receive(one: socket.socket, into: memoryview) -> int | None:

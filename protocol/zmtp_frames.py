@@ -10,6 +10,7 @@ CURVE, commands and messages cannot be told apart after the handshake, nor wheth
 from __future__ import annotations
 
 from protocol.errors import BadFrames
+from protocol.wire import MAX_ARRAYS, MAX_FRAME, MAX_MESSAGE
 
 GREETING = 64
 """Bytes of the greeting that each side sends first."""
@@ -19,6 +20,9 @@ FRAME_COST = 128
 """Bytes counted for each frame in addition to its length: about the memory that libzmq needs for a short one."""
 SEAL = 33
 """Bytes that CURVE adds to a frame."""
+CREDIT = MAX_MESSAGE + (1 + MAX_ARRAYS) * (FRAME_COST + SEAL)
+"""Most bytes that a peer may have in flight: those of the longest message. What CURVE adds is not counted; its share of
+the credit is for heartbeats that libzmq sends between the frames."""
 MAX_COMMAND = 1024
 """Most bytes of a command; the longest one in use is INITIATE of CURVE."""
 
@@ -41,19 +45,15 @@ _NAME = max(map(len, _COMMANDS))
 class FrameCounter:
     """Reads the frames that one peer sends and counts the memory that the receiver needs for them.
 
-    Args:
-        longest: most bytes of a frame.
-
     Attributes:
         cost: bytes of all message frames so far without what CURVE adds, plus :data:`FRAME_COST` for each. It equals
             the sum of :func:`cost` over the received messages.
         encrypted: whether the peer uses CURVE; known after the greeting.
     """
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self) -> None:
         self.cost = 0
         self.encrypted = False
-        self._longest = longest
         self._head = bytearray()
         self._greeted = False
         self._body = 0
@@ -141,7 +141,7 @@ class FrameCounter:
         length = self._length()
         if head[0] > _MORE | _LONG | _COMMAND:
             raise BadFrames("A frame has a flag that ZMTP does not have.")
-        if length > (MAX_COMMAND if head[0] & _COMMAND else self._longest + (SEAL if self.encrypted else 0)):
+        if length > (MAX_COMMAND if head[0] & _COMMAND else MAX_FRAME + (SEAL if self.encrypted else 0)):
             raise BadFrames(f"A frame of {length} bytes is too long.")
         if head[0] & _COMMAND:
             size = 9 if head[0] & _LONG else 2
@@ -162,26 +162,28 @@ class FrameCounter:
 class InFlight:
     """The bytes that a peer has sent and that were not received as whole messages.
 
-    Args:
-        longest: most bytes of a frame.
-
     Attributes:
         frames: counts what it sends.
     """
 
-    def __init__(self, longest: int) -> None:
-        self.frames = FrameCounter(longest)
+    def __init__(self) -> None:
+        self.frames = FrameCounter()
         self._received = 0
 
     @property
     def bytes(self) -> int:
         return self.frames.cost - self._received
 
-    def readable(self, credit: int) -> int:
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be read before a message is received."""
+        return self.bytes >= CREDIT
+
+    def readable(self) -> int:
         """Return how many bytes to read at most, so that their cost stays close to the credit."""
         if self.frames.in_long_frame(_READ):
             return LONG_READ
-        return min(_READ, max(_SHORT_READ, (credit - self.bytes) // _COST_PER_BYTE))
+        return min(_READ, max(_SHORT_READ, (CREDIT - self.bytes) // _COST_PER_BYTE))
 
     def take(self, cost: int) -> None:
         """Note that a message of this cost was received."""

@@ -5,8 +5,9 @@ memory of all of them. So clients connect to the front, a thread that forwards t
 loopback and counts them. It decrypts nothing: CURVE is end to end.
 
 - A connection is not forwarded before its greeting, and is closed if that takes longer than :data:`GREETING_TIME`.
-- A peer may have :data:`CREDIT` bytes in flight, which the server has not received as whole messages. At the limit,
-  nothing more is read from it, and after :data:`STALLED` seconds it is closed. The limit of all peers is :data:`TOTAL`.
+- A peer may have :data:`protocol.zmtp_frames.CREDIT` bytes in flight, which the server has not received as whole
+  messages. At the limit, nothing more is read from it, and after :data:`STALLED` seconds it is closed. The limit of all
+  peers is :data:`TOTAL`.
 - At most :data:`UNSIGNED` connections without a greeting are open, and a limited number with one. If there are too many
   of the latter, a connection of the host with the most is closed: one that has sent no message, or the one without a
   message for the longest time.
@@ -30,13 +31,9 @@ from itertools import count
 from backend.server.wakeup import Wakeup
 from protocol.address import Address
 from protocol.errors import BadFrames
-from protocol.raw_sockets import NOTHING, kept, receive, send
-from protocol.wire import MAX_MESSAGE
+from protocol.raw_sockets import NOTHING, forward, keep_open, receive, send
 from protocol.zmtp_frames import GREETING, LONG_READ, SIGNATURE, InFlight
 
-CREDIT = MAX_MESSAGE + (1 << 20)
-"""Most bytes of one peer in flight: the longest message and what encryption adds to it. Chunks of files are shorter, so
-an upload never waits."""
 TOTAL = 256 << 20
 """Most bytes of all peers in flight."""
 UNSIGNED = 64
@@ -63,13 +60,11 @@ class Front:
     """Listens, counts and forwards, in a separate thread from :meth:`start` on.
 
     Args:
-        longest: most bytes of a frame.
         limit: most connections to each listening address.
         failed: called from the thread if an error ends it.
     """
 
-    def __init__(self, longest: int, limit: int, failed: Callable[[], object]) -> None:
-        self._longest = longest
+    def __init__(self, limit: int, failed: Callable[[], object]) -> None:
         self._limit = limit
         self._failed = failed
         self._listeners: list[_Listener] = []
@@ -205,15 +200,12 @@ class Front:
                     self._pause_accepting()
                     return
                 continue  # it has disconnected already
-            connection = _Connection(listener, outer, _host(where[0]), self._longest, next(self._numbers))
+            connection = _Connection(listener, outer, _host(where[0]), next(self._numbers))
             self._open.add(connection.number)
             listener.connections[connection] = None
             try:
                 outer.setblocking(False)
-                outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                outer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                if hasattr(socket, "TCP_KEEPIDLE"):
-                    outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+                keep_open(outer)
             except OSError:
                 self._close(connection)
                 continue
@@ -248,44 +240,42 @@ class Front:
             if mask & _WRITABLE:
                 connection.to_inner = send(inner, connection.to_inner)
             if mask & _READABLE and not connection.to_outer and not connection.inner_ended:
-                got = receive(inner, self._scratch[:_INNER_READ])
-                if got == 0:
-                    connection.inner_ended = True
-                elif got:
-                    connection.to_outer = kept(send(connection.outer, self._scratch[:got]))
-                    if connection.answered < GREETING:
-                        connection.answered += got
-                        connection.pass_greeting()
+                got, connection.to_outer = forward(inner, connection.outer, self._scratch[:_INNER_READ])
+                connection.inner_ended = got == 0
+                if got and connection.answered < GREETING:
+                    connection.answered += got
+                    connection.pass_greeting()
             self._settle(connection)
         except OSError:
             self._close(connection)
 
     def _read_outer(self, connection: _Connection) -> None:
-        frames = connection.in_flight.frames
+        in_flight = connection.in_flight
         if connection.greeting is not None:
-            most = GREETING - len(connection.greeting)
+            got = self._read_greeting(connection, connection.greeting)
         else:
-            most = connection.in_flight.readable(CREDIT)
-        got = receive(connection.outer, self._scratch[:most])
-        if got is None:
-            return
-        if got == 0:
-            connection.outer_ended = True
-            return
-        data = self._scratch[:got]
-        frames.feed(data)
-        self._count(connection)
-        if connection.greeting is not None:
-            connection.greeting += data
+            assert connection.inner is not None
+            buffer = self._scratch[: in_flight.readable()]
+            got, connection.to_inner = forward(connection.outer, connection.inner, buffer, in_flight.frames.feed)
+        connection.outer_ended = got == 0
+        if got:
+            self._count(connection)
+            while self._under_way > TOTAL:
+                self._close(min(self._connections.values(), key=_Connection.worth))
+
+    def _read_greeting(self, connection: _Connection, greeting: bytearray) -> int | None:
+        """Read more of a client's greeting; connect to the ROUTER socket once it is signed."""
+        got = receive(connection.outer, self._scratch[: GREETING - len(greeting)])
+        if got:
+            frames, data = connection.in_flight.frames, self._scratch[:got]
+            frames.feed(data)
+            greeting += data
             if frames.signed and connection.inner is None:
                 while len(connection.listener.greeted()) >= self._limit:
                     self._close(connection.listener.least_useful())
                 self._connect(connection)
             connection.pass_greeting()
-        elif connection.inner is not None:
-            connection.to_inner = kept(send(connection.inner, data))
-        while self._under_way > TOTAL:
-            self._close(min(self._connections.values(), key=_Connection.worth))
+        return got
 
     def _connect(self, connection: _Connection) -> None:
         """Connect to the ROUTER socket for a peer that has sent its greeting."""
@@ -307,7 +297,7 @@ class Front:
         if (connection.outer_ended and not waits_for_inner) or (connection.inner_ended and not connection.to_outer):
             self._close(connection)
             return
-        full = connection.in_flight.bytes >= CREDIT or len(connection.greeting or b"") >= GREETING
+        full = connection.in_flight.full or len(connection.greeting or b"") >= GREETING
         read = not (waits_for_inner or full or connection.outer_ended)
         self._watch(
             connection.outer,
@@ -384,7 +374,7 @@ class Front:
                 if connection.inner is None:
                     late = now - connection.opened > GREETING_TIME
                 else:
-                    late = connection.in_flight.bytes >= CREDIT and now - connection.waits_since > STALLED
+                    late = connection.in_flight.full and now - connection.waits_since > STALLED
                 if late:
                     self._close(connection)
                 else:
@@ -429,13 +419,13 @@ class _Connection:
         counted: its bytes in flight, as they are counted in the total.
     """
 
-    def __init__(self, listener: _Listener, outer: socket.socket, host: str, longest: int, number: int) -> None:
+    def __init__(self, listener: _Listener, outer: socket.socket, host: str, number: int) -> None:
         self.listener = listener
         self.outer = outer
         self.host = host
         self.number = number
         self.client_key = ""
-        self.in_flight = InFlight(longest)
+        self.in_flight = InFlight()
         self.inner: socket.socket | None = None
         self.key: tuple[int, int] | None = None
         self.opened = self.heard = self.waits_since = time.monotonic()

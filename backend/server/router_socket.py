@@ -26,7 +26,7 @@ from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMisma
 from protocol.messages import AnyMessage, Error, Message
 from protocol.raw_sockets import borrowed
 from protocol.wire import ABSENCE_MS, HEARTBEAT_MS, MAX_FRAME, Frame, decode, encode
-from protocol.zmtp_frames import cost
+from protocol.zmtp_frames import SEAL, cost
 
 HIGH_WATER = 16
 """Most messages that libzmq holds per peer and direction on control."""
@@ -35,8 +35,6 @@ BULK_HIGH_WATER = 8
 MAX_BACKLOG = 64
 MAX_BACKLOG_BYTES = 16 << 20
 """Most messages, and their bytes, that wait here for one peer; a peer with more is dropped."""
-SEAL = 64
-"""Bytes that encryption adds to a frame, or more."""
 
 
 class Received(msgspec.Struct, frozen=True):

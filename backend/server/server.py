@@ -56,7 +56,6 @@ from protocol.address import DEFAULT, Address, parse_bind
 from protocol.errors import Fault, Refused, Unavailable
 from protocol.messages import FINAL_STATES, MethodInfo, Overview
 from protocol.store import Store
-from protocol.wire import MAX_FRAME
 
 WORKER = (sys.executable, "-m", "backend.server.worker")
 """The command that runs a job; the job's folder and a token are added to it."""
@@ -299,7 +298,7 @@ class Server:
             data: the data folder.
             where: address of the control socket; port 0 takes two free ports.
         """
-        self._front = Front(MAX_FRAME, raise_file_limit(), self._thread_failed)
+        self._front = Front(raise_file_limit(), self._thread_failed)
         opened.callback(self._front.close)
         self.sessions.alive = self._front.alive
         context = opened.enter_context(zmq.Context())

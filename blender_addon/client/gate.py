@@ -19,12 +19,9 @@ from zmq.utils.monitor import recv_monitor_message
 
 from protocol.address import Address
 from protocol.errors import BadFrames
-from protocol.raw_sockets import NOTHING, borrowed, kept, receive, send
-from protocol.wire import MAX_ARRAYS, MAX_FRAME, MAX_MESSAGE
-from protocol.zmtp_frames import FRAME_COST, LONG_READ, InFlight
+from protocol.raw_sockets import NOTHING, borrowed, forward, keep_open, send
+from protocol.zmtp_frames import LONG_READ, InFlight
 
-CREDIT = MAX_MESSAGE + (1 + MAX_ARRAYS) * FRAME_COST
-"""Most bytes in flight, which libzmq has not delivered as whole messages: those of the longest message."""
 STALLED = 5.0
 """Longest time without a whole message while the credit is used up, in seconds."""
 TRY_AGAIN = 0.2
@@ -62,7 +59,7 @@ class Gate:
         self._try_at = 0.0
         self._to_inner = self._to_outer = NOTHING
         self._outer_ended = False
-        self._in_flight = InFlight(MAX_FRAME)
+        self._in_flight = InFlight()
         self._stalled = 0.0
         self._stepped = clock()
         self._scratch = memoryview(bytearray(LONG_READ))
@@ -95,7 +92,7 @@ class Gate:
         if self._inner is None:
             yield self._listener, zmq.POLLIN
         elif self._outer is not None and self._is_open:
-            reads = 0 if self._to_inner or self._is_full or self._outer_ended else zmq.POLLIN
+            reads = 0 if self._to_inner or self._in_flight.full or self._outer_ended else zmq.POLLIN
             for one, events in (
                 (self._outer, reads | (zmq.POLLOUT if self._to_outer else 0)),
                 (self._inner, (0 if self._to_outer else zmq.POLLIN) | (zmq.POLLOUT if self._to_inner else 0)),
@@ -117,10 +114,6 @@ class Gate:
         self._listener.close()
         if self._lookup is not None:
             self._lookup.close()
-
-    @property
-    def _is_full(self) -> bool:
-        return self._in_flight.bytes >= CREDIT
 
     def _accept(self) -> bool:
         """Accept the connection of libzmq's socket."""
@@ -150,10 +143,7 @@ class Gate:
             self._outer = None
             self._try_at = now + TRY_AGAIN
             return False
-        self._outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._outer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_KEEPIDLE"):
-            self._outer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        keep_open(self._outer)
         self._is_open = True
         return True
 
@@ -167,14 +157,11 @@ class Gate:
                 return len(self._to_inner) < before
         if self._outer_ended:
             raise ConnectionResetError
-        if self._is_full:
+        if self._in_flight.full:
             return False
-        got = receive(self._outer, self._scratch[: self._in_flight.readable(CREDIT)])
-        if got == 0:
-            self._outer_ended = True
-        elif got:
-            self._in_flight.frames.feed(self._scratch[:got])
-            self._to_inner = kept(send(self._inner, self._scratch[:got]))
+        buffer = self._scratch[: self._in_flight.readable()]
+        got, self._to_inner = forward(self._outer, self._inner, buffer, self._in_flight.frames.feed)
+        self._outer_ended = got == 0
         return got is not None
 
     def _to_server(self) -> bool:
@@ -185,16 +172,14 @@ class Gate:
             self._to_outer = send(self._outer, self._to_outer)
             if self._to_outer:
                 return len(self._to_outer) < before
-        got = receive(self._inner, self._scratch)
+        got, self._to_outer = forward(self._inner, self._outer, self._scratch)
         if got == 0:
             raise ConnectionResetError
-        if got:
-            self._to_outer = kept(send(self._outer, self._scratch[:got]))
         return got is not None
 
     def _check(self, passed: float) -> None:
         """Disconnect a server whose message does not end."""
-        self._stalled = self._stalled + passed if self._is_full and not self._to_inner else 0.0
+        self._stalled = self._stalled + passed if self._in_flight.full and not self._to_inner else 0.0
         if self._stalled > STALLED:
             self.fault = BadFrames("The server sent a message that is longer than the protocol permits.")
             self._hang_up()
@@ -207,7 +192,7 @@ class Gate:
         self._inner = self._outer = None
         self._is_open = self._outer_ended = False
         self._to_inner = self._to_outer = NOTHING
-        self._in_flight = InFlight(MAX_FRAME)
+        self._in_flight = InFlight()
         self._stalled = 0.0
 
 

@@ -15,7 +15,7 @@ from protocol.address import Address
 from protocol.messages import AnyMessage, Bye, Message
 from protocol.pairing import Pairing
 from protocol.wire import ABSENCE_MS, HEARTBEAT_MS, MAX_FRAME, decode, encode
-from protocol.zmtp_frames import cost
+from protocol.zmtp_frames import SEAL, cost
 
 from .gate import Gate
 
@@ -33,8 +33,6 @@ MAX_HANG_UPS = 3
 A server with another key closes them like this. So does, about half of the time, a server that encrypts while the
 client does not, or the reverse: the disconnection may arrive before the reason.
 """
-CURVE_OVERHEAD = 64
-"""Least number of bytes that encryption adds to a frame."""
 BYE_LINGER = 0.1
 """Most seconds for the last message to leave when the sockets are closed."""
 SEND_TIME = 0.005
@@ -204,7 +202,7 @@ class Sockets:
         for option, value in {
             zmq.LINGER: 0,
             zmq.IMMEDIATE: 1,
-            zmq.MAXMSGSIZE: MAX_FRAME + (CURVE_OVERHEAD if pairing else 0),
+            zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if pairing else 0),
             zmq.SNDHWM: 16,
             zmq.RCVHWM: 16,
             zmq.HEARTBEAT_IVL: HEARTBEAT_MS,

@@ -29,7 +29,7 @@ def frame(data: bytes, *, more: bool = False) -> bytes:
 
 
 def fed(data: bytes, *cuts: int) -> FrameCounter:
-    counter = FrameCounter(LONGEST)
+    counter = FrameCounter()
     for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
         counter.feed(memoryview(data)[begin:end])
     return counter
@@ -71,7 +71,7 @@ def test_the_count_of_libzmq_itself():
             for message in messages:
                 dealer.send_multipart(message)
             wanted = sum(cost([len(each) for each in message]) for message in messages)
-            counter = FrameCounter(LONGEST)
+            counter = FrameCounter()
             peer.settimeout(5.0)
             while counter.cost < wanted:
                 counter.feed(memoryview(peer.recv(777)))

@@ -16,10 +16,12 @@ import zmq
 
 from backend.server import front as front_module
 from backend.server.file_limit import MAX_CONNECTIONS, raise_file_limit
-from backend.server.front import CREDIT, _host
+from backend.server.front import _host
 from protocol.messages import Correct, Error, Heartbeat
-from protocol.wire import MAX_ARRAY, MAX_ARRAYS
+from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER, encode
+from protocol.zmtp_frames import CREDIT
 from tests.backend.server.client import Client
+from tests.backend.server.conftest import Serving
 from tests.protocol.test_zmtp_frames import READY, greeting
 
 
@@ -186,8 +188,6 @@ def test_the_last_words_of_a_server_are_passed_on(serving, connect, scene):
 
 
 def test_no_descriptor_and_no_thread_is_left(tmp_path, connect):
-    from tests.backend.server.conftest import Serving
-
     if sys.platform != "linux":
         pytest.skip("counts descriptors in /proc")
     with zmq.Context() as context:  # what libzmq opens once and keeps
@@ -253,9 +253,14 @@ def test_addresses_that_only_greet_give_way_to_a_client(narrow, connect):
         one.close()
 
 
-def test_the_longest_message_is_answered(serving, connect):
-    client = connect(serving)
-    id = client.send(Correct("0" * 32), arrays=[np.zeros(MAX_ARRAY, np.uint8)] * MAX_ARRAYS)
-    answer, _, of = client.receive()
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_the_longest_message_is_answered(tmp_path, encrypted):
+    served = Serving(tmp_path / "data", encrypted=encrypted)
+    keys = served.server.keys
+    with contextlib.closing(Client(served.address, pairing=keys.pairing if keys else None)) as client:
+        header, *arrays = encode(Correct("0" * 32), [np.zeros(MAX_ARRAY, np.uint8)] * MAX_ARRAYS, id=77)
+        client.control.send_multipart([bytes(header).ljust(MAX_HEADER), *arrays])
+        answer, _, of = client.receive()
+    served.stop()
     assert isinstance(answer, Error)
-    assert of == id
+    assert of == 77

@@ -54,7 +54,7 @@ def test_elsewhere_is_refused_without_keys(bind):
     parsed = parse_bind(bind)
     assert not parsed.is_loopback
     with zmq.Context() as context, pytest.raises(Refused, match="not encrypted") as caught:
-        RouterSocket(context, Front(1000, 8, lambda: None), parsed, lambda _: None)
+        RouterSocket(context, Front(8, lambda: None), parsed, lambda _: None)
     assert str(parsed) in caught.value.sentence
     assert caught.value.remedy.endswith(".")
 

@@ -15,11 +15,13 @@ import zmq
 
 from blender_addon.client import gate as gates
 from blender_addon.client.connection import Connection
-from blender_addon.client.gate import CREDIT, Gate
+from blender_addon.client.gate import Gate
 from blender_addon.client.sockets import Sockets
 from protocol.address import Address, parse
 from protocol.messages import Bye, Heartbeat, Selected
-from protocol.wire import MAX_ARRAY, MAX_ARRAYS, decode, encode
+from protocol.pairing import Pairing
+from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER, decode, encode
+from protocol.zmtp_frames import CREDIT
 from tests.protocol.test_zmtp_frames import greeting
 
 READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER"
@@ -122,15 +124,22 @@ def _address(router: zmq.Socket) -> Address:
     return parse(router.getsockopt_string(zmq.LAST_ENDPOINT))
 
 
-def test_the_longest_message_arrives_again_and_again(router):
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_the_longest_message_arrives_again_and_again(router, encrypted):
+    pairing = None
+    if encrypted:
+        public, secret = zmq.curve_keypair()
+        router.curve_server, router.curve_secretkey = True, secret
+        router.bind("tcp://127.0.0.1:*")  # what was bound before stays in the clear
+        pairing = Pairing(public.decode(), zmq.curve_keypair()[1].decode())
     context = zmq.Context()
-    sockets = Sockets(context, _address(router))
+    sockets = Sockets(context, _address(router), pairing)
     try:
         peer, _ = _spoken(sockets, router)
         arrays = [np.full(MAX_ARRAY, number, np.uint8) for number in range(MAX_ARRAYS)]
-        frames = encode(Selected("a" * 32, 0, 0), arrays)
+        header, *frames = encode(Selected("a" * 32, 0, 0), arrays)
         for _ in range(5):
-            router.send_multipart([peer, *frames], zmq.NOBLOCK)
+            router.send_multipart([peer, bytes(header).ljust(MAX_HEADER), *frames], zmq.NOBLOCK)
         for _ in range(5):
             _, got, _ = _received(sockets)
             assert all(np.array_equal(one, two) for one, two in zip(got, arrays, strict=True))
