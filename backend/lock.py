@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from protocol.errors import BadArgument
+from protocol.whole_file import write_whole
 
 
 class Held:
@@ -97,10 +98,7 @@ def _hold_named(path: Path) -> Held | None:
 
 def sign(path: Path, text: str) -> None:
     """Write a text that identifies this process, which holds the lock."""
-    final = path.with_suffix(".pid")
-    part = path.with_suffix(".pid.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(final)
+    write_whole(path.with_suffix(".pid"), text.encode(), durable=False)
 
 
 def signature(path: Path) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from protocol.errors import BadSplats
 from protocol.sh import SH0
 from protocol.splats import SH_COUNTS, Splats
 from protocol.usable import Tally, repair_block, usable_splats
+from protocol.whole_file import whole_file
 
 MAX_HEADER = 256 << 10
 SHORT_HEADER = 4096
@@ -117,18 +117,12 @@ def write_ply(splats: Splats, path: Path | str) -> None:
         BadSplats: if an extra column has a name or type that PLY does not support, or the file cannot be written.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     table = PlyData([PlyElement.describe(_rows(splats, path), "vertex")], byte_order="<")
     try:
-        with part.open("xb") as file:
+        with whole_file(path) as part, part.open("xb") as file:
             table.write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be written: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _columns(splats: Splats, terms: int | None = None) -> dict[str, NDArray]:

@@ -19,6 +19,7 @@ from backend.progress import Progress, Stopped, silent
 from protocol.errors import BadArgument, BadScene
 from protocol.lists import first_of
 from protocol.unposed import FEWEST, Unposed, too_few
+from protocol.whole_file import write_whole
 
 FORMAT = 1
 NOTE = "poses.json"
@@ -224,9 +225,7 @@ def _gathered(source: Unposed, part: Path, digest: str, seed: int, progress: Pro
     images.mkdir(parents=True)
     work.mkdir()
     gathered = gather(source, images, work, progress)
-    file = work / f"{BEGUN}.part"
-    file.write_bytes(msgspec.json.encode(_Begun(FORMAT, digest, seed, gathered)))
-    file.replace(work / BEGUN)
+    write_whole(work / BEGUN, msgspec.json.encode(_Begun(FORMAT, digest, seed, gathered)))
     return gathered
 
 

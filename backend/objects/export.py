@@ -16,7 +16,7 @@ from backend.objects.mesh.stored import stored_mesh
 from protocol.errors import BadArgument, NotFound
 from protocol.formats import glb, usd
 from protocol.formats.registry import Format, check_here, format_of
-from protocol.formats.write import whole_file, write_splats
+from protocol.formats.write import output_file, write_splats
 from protocol.result.gaussians import read_splats
 from protocol.result.meshes import Mesh, Texture
 from protocol.result.names import LABEL
@@ -90,9 +90,9 @@ def write_mesh(mesh: Mesh, to: Path, chosen: Format) -> None:
     if mesh.texture is not None and not chosen.textures:
         mesh, lacks = mesh._replace(texture=None), " and ".join(each for each in (lacks, "textures") if each)
     if mesh.texture is not None and chosen.name != "mesh-glb":
-        with whole_file(_picture_of(to)) as part:
+        with output_file(_picture_of(to)) as part:
             part.write_bytes(mesh.texture.png)
-    with whole_file(to) as part:
+    with output_file(to) as part:
         if chosen.name == "mesh-glb":
             glb.write_mesh(mesh, part)
         elif chosen.name == "mesh-usd":
@@ -115,7 +115,7 @@ def _picture_of(to: Path) -> Path:
 def _write_textured_obj(mesh: Mesh, texture: Texture, to: Path, part: Path) -> None:
     """Write an OBJ to ``part``, which is renamed to ``to``, and its materials next to it."""
     materials = to.with_name(f"{to.stem}.mtl")
-    with whole_file(materials) as file:
+    with output_file(materials) as file:
         file.write_text(f"newmtl texture\nKd 1 1 1\nmap_Kd {_picture_of(to).name}\n", "utf-8")
     uv, corner = np.unique(texture.uv.reshape(-1, 2), axis=0, return_inverse=True)
     both = np.stack([mesh.faces + 1, corner.reshape(-1, 3) + 1], -1).reshape(-1, 6)
@@ -139,7 +139,7 @@ def _export_masks(folder: Path, table: ObjectTable, ids: Sequence[int], to: Path
 
 
 def _write_labels(labels: NDArray, to: Path) -> None:
-    with whole_file(to) as part, part.open("wb") as file:
+    with output_file(to) as part, part.open("wb") as file:
         np.save(file, labels.astype(np.int32), allow_pickle=False)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from backend.scene.mask_files import load_ids
 from backend.scene.rle import pack_counts, runs_of
 from protocol.errors import BadArgument, BadResult
-from protocol.formats.write import whole_file
+from protocol.formats.write import output_file
 from protocol.result.folder import whole_folder
 from protocol.result.names import LABELS
 from protocol.result.table import ObjectRow
@@ -62,7 +62,7 @@ def write_coco(folder: Path, rows: Sequence[ObjectRow], to: Path) -> int:
             annotations.append(about | _annotation(ids == label))
     categories = [{"id": row.id, "name": row.name} for row in rows if row.id]
     record = {"images": images, "categories": categories, "annotations": annotations}
-    with whole_file(to) as part:
+    with output_file(to) as part:
         part.write_bytes(msgspec.json.encode(record))
     return len(annotations)
 

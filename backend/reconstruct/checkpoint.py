@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from backend.scene.types import MaskIds, View
 from protocol.broken_arrays import BROKEN_ARRAY
+from protocol.whole_file import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -50,20 +50,12 @@ def save(path: Path, arrays: Arrays, mark: str) -> None:
     """
     header = np.array(json.dumps({"version": VERSION, "fingerprint": mark}))
     columns = {"header": header, **arrays}
-    beside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(beside, "wb") as file:
-            # As np.savez, which leaves its archive open if the disk is full.
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, array in columns.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    # As np.savez, which leaves its archive open if the disk is full.
+    with whole_file(path) as part, open(part, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in columns.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
 class Saver:

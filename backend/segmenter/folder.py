@@ -7,7 +7,6 @@ the same command resumes, and a different one is refused.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from backend.scene.rle import read_rle
 from backend.segmenter.mask_records import MaskRecord
 from backend.segmenter.prepare import Size
 from protocol.errors import BadArgument, BadMask, Unavailable
+from protocol.whole_file import write_whole
 
 NOTE = ".made-by-model.json"
 """Hidden, so that readers of masks skip it."""
@@ -150,16 +150,6 @@ def read_note(path: Path) -> _Note | None:
     except (msgspec.DecodeError, OSError):
         return None
     return note if note.format == FORMAT else None
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file that appears under its name when it is complete."""
-    part = file.with_name(f".{file.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def digest_of(photograph: Path) -> str:

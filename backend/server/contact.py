@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from backend.server.private import write_private
 from protocol.field_types import Token
 
 FILE = "server.json"
@@ -37,11 +38,8 @@ _contact = msgspec.json.Decoder(Contact, strict=True)
 @contextlib.contextmanager
 def told(data: Path, address: str, token: str, *, encrypts: bool) -> Iterator[None]:
     """Write the file, readable by its owner only, and remove it when the context ends."""
-    part = data / f".{FILE}.{os.getpid()}"
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(Contact(address, encrypts, os.getpid(), token)))
-    part.replace(data / FILE)
+    contact = Contact(address, encrypts, os.getpid(), token)
+    write_private(data / FILE, msgspec.json.encode(contact).decode(), replace=True)
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from protocol.coroutines import finish
 from protocol.errors import Fault
 from protocol.manifest import pack_manifest, scan
 from protocol.store import Store, read_manifest
+from protocol.whole_file import write_whole
 
 FOLDER = "poses"
 """Folder next to the store: one file per workspace with the hash of its manifest."""
@@ -49,9 +50,7 @@ class KeptPoses:
         manifest = self.store.put(pack_manifest(entries))
         note = self._note(source, seed)
         note.parent.mkdir(exist_ok=True)
-        part = note.with_suffix(".part")
-        part.write_text(manifest)
-        part.replace(note)
+        write_whole(note, manifest.encode())
 
     def _note(self, source: str, seed: int) -> Path:
         return self.folder / f"{source}-{seed}"

@@ -8,13 +8,14 @@ import stat
 from pathlib import Path
 
 from protocol.synced import make_folder, sync_folder
+from protocol.whole_file import whole_file
 
 FOLDERS = frozenset({"store", "jobs", "select", "poses"})
 """Folders that a server makes in its data folder."""
 FILES = frozenset({"jobs.sqlite", "files.sqlite"})
 _KEYS = frozenset({"pairing.keys", "clients.json", "clients.lock", "local.token", "server.json"})
 _OURS = FOLDERS | FILES | _KEYS | {"lock", "facts.log"}
-_BESIDE = ("-wal", "-shm", "-journal", ".pid", ".pid.part")
+_BESIDE = ("-wal", "-shm", "-journal", ".pid")
 
 
 def write_private(path: Path, text: str, *, replace: bool) -> None:
@@ -28,37 +29,14 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
         OSError: if it cannot be written.
     """
     make_folder(path.parent, 0o700)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            part.replace(path)
-        else:
-            _name(part, path)
-        # A power cut must neither erase a key that was shown nor restore one that was revoked.
-        sync_folder(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path, replace=replace) as part, open(part, "x", encoding="utf-8", opener=_for_owner) as file:
+        file.write(text)
+    # A power cut must neither erase a key that was shown nor restore one that was revoked.
+    sync_folder(path.parent)
 
 
-def _name(part: Path, final: Path) -> None:
-    """Rename ``part`` to ``final``.
-
-    Raises:
-        FileExistsError: if ``final`` exists.
-    """
-    try:
-        os.link(part, final)
-    except FileExistsError:
-        raise
-    except OSError as error:  # a disk without hard links
-        if final.exists():
-            raise FileExistsError from error
-        part.replace(final)
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def readable_by_others(mode: int) -> bool:

@@ -27,6 +27,7 @@ from backend.server.silence import Silence
 from backend.server.worker_orders import TakesOrders
 from backend.server.worker_protocol import Said, Step
 from backend.server.worker_reports import WorkerReports
+from protocol.whole_file import write_whole
 
 ASK_EVERY = 1.0
 """Interval at which Ray is asked about each worker, in seconds."""
@@ -250,9 +251,7 @@ class RayExecutor:
         folder = folder.resolve()
         tokens = [*_tokens(folder), secrets.token_hex(8)]
         (folder / worker_protocol.ORDER).unlink(missing_ok=True)
-        part = folder / f"{NOTE}.part"
-        part.write_bytes(msgspec.json.encode(_Note(tokens)))
-        part.replace(folder / NOTE)
+        write_whole(folder / NOTE, msgspec.json.encode(_Note(tokens)), durable=False)
         return self._follow(RayWorker(job, folder, tokens, self._command, 0 if self.only_cpus else len(gpus)))
 
     def find(self, job: str, folder: Path) -> RayWorker | None:

@@ -20,6 +20,7 @@ from protocol.broken_arrays import BROKEN_ARRAY
 from protocol.field_types import Digest, Fraction, Name, Sentence
 from protocol.job_request import JobRequest
 from protocol.messages import MAX_SIDE
+from protocol.whole_file import whole_file, write_whole
 
 ASSIGNMENT = "job.json"
 SCENE = "scene"
@@ -126,9 +127,7 @@ def reports(folder: Path, token: str) -> Path:
 
 
 def write_order(folder: Path, order: bytes) -> None:
-    part = folder / f"{ORDER}.part"
-    part.write_bytes(order)
-    part.replace(folder / ORDER)
+    write_whole(folder / ORDER, order, durable=False)
 
 
 def read_order(folder: Path) -> bytes:
@@ -140,19 +139,12 @@ def read_order(folder: Path) -> bytes:
 
 
 def write_assignment(folder: Path, assignment: Assignment) -> None:
-    part = folder / f"{ASSIGNMENT}.part"
-    part.write_bytes(msgspec.json.encode(assignment))
-    part.replace(folder / ASSIGNMENT)
+    write_whole(folder / ASSIGNMENT, msgspec.json.encode(assignment), durable=False)
 
 
 def write_picture(folder: Path, picture: NDArray[np.uint8]) -> None:
-    part = folder / f"{PICTURE}.part"
-    try:
-        with part.open("wb") as file:
-            np.save(file, picture, allow_pickle=False)
-        part.replace(folder / PICTURE)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(folder / PICTURE, durable=False) as part, part.open("wb") as file:
+        np.save(file, picture, allow_pickle=False)
 
 
 def read_picture(folder: Path) -> NDArray[np.uint8] | None:

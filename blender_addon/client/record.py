@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from protocol.job_request import JobRequest
+from protocol.whole_file import write_whole
 
 FILE = "jobs.json"
 KEPT = 50
@@ -43,9 +43,8 @@ def write(cache: Path, entries: Sequence[Entry]) -> None:
         OSError: if it cannot be written.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    part = cache / f".{FILE}.{os.getpid()}.part"
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(entries[-KEPT:]), indent=1))
-    part.replace(cache / FILE)
+    content = msgspec.json.format(msgspec.json.encode(entries[-KEPT:]), indent=1)
+    write_whole(cache / FILE, content, durable=False)
 
 
 def read(cache: Path) -> list[Entry]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from protocol.formats.registry import Format, check_here
 from protocol.result.names import CONFIDENCE, LABEL
 from protocol.splats import SH_COUNTS, Splats
 from protocol.usable import Tally, repair_block, usable_splats
+from protocol.whole_file import whole_file
 
 
 def write_splats(splats: Splats, path: Path, wanted: Format, *, labels: bool = False) -> None:
@@ -50,10 +50,10 @@ def write_splats(splats: Splats, path: Path, wanted: Format, *, labels: bool = F
         splats = splats.pick(morton_order(splats.means))
     beside = labels_beside(path) if kept and not wanted.labels else None
     held = splats if wanted.labels else splats.without_columns()
-    with whole_file(path) as part:
+    with output_file(path) as part:
         said += _writer(wanted)(held, part)
         if beside is not None:
-            with whole_file(beside) as part_beside, part_beside.open("wb") as file:
+            with output_file(beside) as part_beside, part_beside.open("wb") as file:
                 np.save(file, splats.extra[LABEL].astype(np.int32), allow_pickle=False)
     for sentence in said:
         warnings.warn(f"{path}: {sentence}", stacklevel=2)
@@ -65,29 +65,24 @@ def labels_beside(path: Path) -> Path:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to. The file is renamed to ``path`` on success and removed on failure.
+def output_file(path: Path) -> Iterator[Path]:
+    """As :func:`protocol.whole_file.whole_file`, for a file that the user named.
 
     Raises:
         BadSplats: if the file cannot be written, with the reason of the operating system.
     """
-    # The ending stays, because some libraries choose the format by it.
-    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         if path.is_dir():
             raise IsADirectoryError(None, "it is a folder")
         if not path.absolute().parent.is_dir():
             raise FileNotFoundError(None, "its folder does not exist")
-        yield part
-        part.replace(path)
+        with whole_file(path) as part:
+            yield part
     except OSError as error:
         raise BadSplats(
             f"The file {path} cannot be written: {error.strerror or error}.",
             "Choose a folder with write permission.",
         ) from error
-    finally:
-        if part.parent.is_dir():
-            part.unlink(missing_ok=True)
 
 
 def _writer(wanted: Format) -> Callable[[Splats, Path], list[str]]:

@@ -12,6 +12,7 @@ from plyfile import PlyData, PlyElement, PlyParseError
 
 from protocol.errors import BadResult, BadSplats
 from protocol.ply import check_counts
+from protocol.whole_file import whole_file, write_whole
 
 CHANNELS = ("red", "green", "blue")
 INVENTED = "invented"
@@ -139,16 +140,13 @@ def write_mesh(mesh: Mesh, path: Path) -> None:
         faces[INVENTED] = mesh.invented
     elements = [PlyElement.describe(vertices, "vertex"), PlyElement.describe(faces, "face")]
     comments = [] if mesh.texture is None else [f"TextureFile {picture.name}"]
-    part = path.with_name(path.name + ".part")
     if mesh.texture is not None:
-        part.write_bytes(mesh.texture.png)
-        part.replace(picture)
-    with part.open("wb") as file:
+        write_whole(picture, mesh.texture.png)
+    with whole_file(path) as part, part.open("wb") as file:
         file.write(PlyData(elements, byte_order="<", comments=comments).header.encode("ascii") + b"\n")
         # plyfile would write the lists of each face one by one, in seconds for a million faces.
         vertices.tofile(file)
         _with_counts(faces).tofile(file)
-    part.replace(path)
     if mesh.texture is None:
         picture.unlink(missing_ok=True)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.reconstruct import checkpoint
 from backend.reconstruct.checkpoint import Saver, fingerprint, load, save
 from backend.scene.types import MaskIds, View
 from tests.backend.reconstruct.cameras import ring
@@ -40,7 +39,7 @@ def test_a_disk_that_fails_leaves_the_last_checkpoint_and_warns_once(tmp_path, m
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
-        broken.setattr(checkpoint.os, call, fail)
+        broken.setattr(os, call, fail)
         for _ in range(3):
             saver.save(lambda: ARRAYS | {"steps": np.array([9, 9])})
     assert [record.getMessage().count(os.strerror(code)) for record in caplog.records] == [1]
@@ -53,9 +52,10 @@ def test_a_disk_that_fails_leaves_the_last_checkpoint_and_warns_once(tmp_path, m
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
-def test_a_write_to_a_full_disk_fails_as_a_sync_does(tmp_path, caplog):
+def test_a_write_to_a_full_disk_fails_as_a_sync_does(tmp_path, monkeypatch, caplog):
     """The device /dev/full takes no byte."""
-    (tmp_path / "training.npz.part").symlink_to("/dev/full")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0")
+    (tmp_path / ".training.0.part.npz").symlink_to("/dev/full")
     saver = Saver(tmp_path / "training.npz", "abc")
     with caplog.at_level(logging.WARNING):
         saver.save(lambda: ARRAYS)

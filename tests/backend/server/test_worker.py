@@ -258,7 +258,7 @@ def test_a_preview_that_cannot_be_written_is_only_missing(tmp_path):
     (tmp_path / worker_protocol.PICTURE).mkdir()  # so that the file cannot get its name
     reporter.picture(np.zeros((2, 3, 3), np.uint8))
     assert WorkerReports(tmp_path, "a" * 16).heard() == []
-    assert not (tmp_path / f"{worker_protocol.PICTURE}.part").exists()
+    assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
     (tmp_path / worker_protocol.PICTURE).rmdir()
     reporter.picture(np.zeros((2, 3, 3), np.uint8))
     assert WorkerReports(tmp_path, "a" * 16).heard() == [Pictured()]
