@@ -11,6 +11,7 @@ MODULES = (
     "session",
     "preferences",
     "settings",
+    "following",
     "timer",
     "native_moves",
     "viewport.handler",

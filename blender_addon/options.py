@@ -15,11 +15,12 @@ from protocol.settings import Field
 
 from .client.survey import Survey
 
-PANEL_OPTIONS = (
+SOURCE_OPTION = "masks_from"
+"""The option shown above Method."""
+FURTHER_OPTIONS = (
     "quality",
     "max_gaussians",
     "long_side",
-    "masks_from",
     "masks_model",
     "level",
     "refine",
@@ -28,9 +29,9 @@ PANEL_OPTIONS = (
     "gallery",
     "test_views",
 )
-"""The options shown in the panel, in order."""
-SOURCE_OPTION = "masks_from"
-"""The option shown above Method; the others are under Quality and Options."""
+"""The options under Quality and Options, in order."""
+PANEL_OPTIONS = (SOURCE_OPTION, *FURTHER_OPTIONS)
+"""All options shown in the panel."""
 AUTOMATIC = (
     ("auto", "Automatic", "Depends on the capture and the quality"),
     ("on", "On", "Always"),

@@ -169,9 +169,7 @@ class SPLATLIFT_PT_options(SidePanel, bpy.types.Panel):
         server = known.server if known is not None else None
         column = _property_column(self.layout)
         usable = _usable_options(chosen)
-        for name in options.PANEL_OPTIONS:
-            if name == options.SOURCE_OPTION:
-                continue
+        for name in options.FURTHER_OPTIONS:
             row = column.row()
             row.enabled = name in usable
             row.prop(chosen, name)

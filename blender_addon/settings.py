@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from . import options, session
+from .editing.show_only import show_only
 from .splats.collections import splat_objects
 from .splats.display import DISC_BUDGET
 from .values import SplatLiftValue
@@ -87,8 +88,16 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         name="Names", description='Names of objects in English with commas between them, such as "green apple, cup"'
     )
     scene_id: bpy.props.StringProperty(name="Scene", description="Imported scene shown in the list")
-    row: bpy.props.IntProperty(name="Object", description="Active row of the list")
-    part_row: bpy.props.IntProperty(name="Part", description="Active row of the list of parts")
+    row: bpy.props.IntProperty(
+        name="Object",
+        description="Active row of the list",
+        update=lambda self, context: _select_row(context, chosen_whole(context)),
+    )
+    part_row: bpy.props.IntProperty(
+        name="Part",
+        description="Active row of the list of parts",
+        update=lambda self, context: _select_row(context, chosen_object(context)),
+    )
     checking: bpy.props.StringProperty(name="Checking", description="Id of the object that is being checked")
 
 
@@ -134,16 +143,42 @@ def chosen_whole(context: Any) -> Any:
 
 
 def choose_in_list(context: Any, whole: Any, part: Any = None) -> None:
-    """Make an object, and a part of it, the active row of the list; without effect outside of an imported scene."""
+    """Make an object, and a part of it, the active row of the list; without effect outside of an imported scene.
+
+    The selection in the view is not changed.
+    """
     scene = next((each for each in session.scenes() if whole in each.children_recursive), None)
     if scene is None:
         return
     chosen = settings(context)
     chosen.scene_id = scene.splatlift.scene_id
-    if whole in scene.children[:]:
-        chosen.row = scene.children[:].index(whole)
-    if part is not None:
-        chosen.part_row = whole.children[:].index(part)
+    with quiet:
+        if whole in scene.children[:]:
+            chosen.row = scene.children[:].index(whole)
+        if part is not None:
+            chosen.part_row = whole.children[:].index(part)
+
+
+class _Quiet:
+    """While it is entered, neither the active row nor the active object of the view changes the other."""
+
+    is_on = False
+
+    def __enter__(self) -> None:
+        self.is_on = True
+
+    def __exit__(self, *_: object) -> None:
+        self.is_on = False
+
+
+quiet = _Quiet()
+
+
+def _select_row(context: Any, collection: Any) -> None:
+    """Select the object of a row that was clicked, if it is visible; in Object Mode only."""
+    if not quiet.is_on and collection is not None:
+        with quiet:
+            show_only(context, [collection])
 
 
 def is_listed(collection: Any) -> bool:

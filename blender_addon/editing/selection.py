@@ -75,6 +75,6 @@ def check_shown(pieces: list[Piece]) -> list[Piece]:
     if covered is not None:
         raise BadArgument(
             f"{covered.surface.name!r} is shown as a mesh, so its Gaussians cannot be selected.",
-            "Import the result as points or splats.",
+            "In Object Mode, choose As Gaussians under Edit first.",
         )
     return pieces

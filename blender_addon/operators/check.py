@@ -11,8 +11,8 @@ from protocol.errors import BadArgument, NotFound
 
 from .. import session
 from ..editing.checking import check_again, next_to_check
+from ..editing.show_only import show_only
 from ..settings import choose_in_list, settings
-from .edit_objects import show_only
 from .edit_targets import need_scene
 from .look import OfScene
 from .reporting import Outcome, reporting

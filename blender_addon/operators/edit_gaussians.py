@@ -17,10 +17,10 @@ from ..editing.corrected import Asked, assigned, separate
 from ..editing.floaters import GAP, LARGEST, remove_floaters
 from ..editing.parts import scene_of
 from ..editing.remove import delete_selection
+from ..editing.show_only import show_only
 from ..editing.split import split_pieces, split_selection
 from ..settings import settings, shown_scene
 from .correcting import CorrectingOperator, take
-from .edit_objects import show_only
 from .edit_targets import EditOperator, need_targets
 from .reporting import reporting
 

@@ -14,8 +14,9 @@ from ..editing.corrected import Asked, merged
 from ..editing.duplicate import duplicate
 from ..editing.isolate import is_isolating, isolate, show_others
 from ..editing.merge import merge
-from ..editing.parts import pieces_of, scene_of
+from ..editing.parts import scene_of
 from ..editing.remove import delete
+from ..editing.show_only import show_only
 from ..settings import shown_scene
 from .correcting import CorrectingOperator, take
 from .edit_targets import EditOperator, need_scene, need_targets, targets
@@ -151,25 +152,6 @@ def _active(context: Any, found: list[Any]) -> Any:
     """Return the part that the active object belongs to, which is the first; None if it is not among them."""
     active = context.view_layer.objects.active
     return found[0] if active is not None and active.name in found[0].all_objects else None
-
-
-def show_only(context: Any, parts: list[Any]) -> bool:
-    """Select only the visible objects of parts, and return whether any is selected.
-
-    Outside of Object Mode the selection is not changed.
-    """
-    if context.mode != "OBJECT":
-        return False
-    layer = context.view_layer
-    layer.update()
-    for thing in layer.objects:
-        thing.select_set(False)
-    seen = [piece.seen for part in parts for piece in pieces_of(part) if piece.seen.name in layer.objects]
-    for thing in seen:
-        thing.select_set(True)
-    if seen:
-        layer.objects.active = seen[0]
-    return any(thing.select_get() for thing in seen)
 
 
 CLASSES = (

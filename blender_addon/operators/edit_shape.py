@@ -10,8 +10,8 @@ import bpy
 from ..editing.forms import show_form
 from ..editing.hulls import add_hulls
 from ..editing.origin import set_origin
+from ..editing.show_only import show_only
 from ..settings import shown_scene
-from .edit_objects import show_only
 from .edit_targets import EditOperator, need_targets
 from .importing import colour_solid_views
 from .reporting import Outcome, reporting

@@ -14,7 +14,7 @@ from protocol.result.names import CAMERAS
 from protocol.result.table import read_table
 
 from .. import session
-from ..settings import DISPLAYS, SCALE, UP, capture_folder, settings
+from ..settings import DISPLAYS, SCALE, UP, capture_folder, choose_in_list, settings
 from ..splats.collections import photographed_colours, photographed_in_solid_views
 from ..splats.colours import labels_shown
 from ..timer import timer
@@ -123,9 +123,7 @@ def photographs_of(result: Path, chosen: str, context: Any) -> Path | None:
 
 def show(collection: Any) -> None:
     """Select a newly imported scene in the panel's list, and set the colours of solid views."""
-    chosen = bpy.context.scene.splatlift
-    chosen.scene_id = collection.splatlift.scene_id
-    chosen.row = 0
+    choose_in_list(bpy.context, collection.children[0])
     colour_solid_views(collection)
     for space in views():
         if session.cameras_of(collection) is not None:

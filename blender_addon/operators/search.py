@@ -18,8 +18,8 @@ from ..editing.columns import read_column
 from ..editing.corrected import names_in
 from ..editing.modes import outside_edit_mode
 from ..editing.parts import parts_of, pieces_of
+from ..editing.show_only import show_only
 from ..settings import choose_in_list, settings
-from .edit_objects import show_only
 from .edit_targets import need_scene
 from .reporting import reporting
 from .waiting import Asks, Stops, Waiting, need_connection
