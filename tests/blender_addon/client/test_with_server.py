@@ -77,16 +77,23 @@ def test_segment_through_the_api(start, connect, scripted):
     assert all(fraction < 1.0 for _, fraction, _ in told[:-1])
 
 
-def test_the_second_run_on_a_folder_sends_nothing(start, connect, scripted):
+def test_the_second_run_on_a_folder_sends_nothing(start, connect, scripted, monkeypatch):
     folder = scripted("write splats.ply 10", "done", a=20_000_000)
     client = connect(start().address)
     first = api.segment(client, folder)
     first.result(timeout=20)
-    told: list[tuple[str, float, str]] = []
-    second = api.segment(client, folder, on_progress=lambda *progress: told.append(progress))
+    second = api.segment(client, folder)
+    shown: list[tuple[str, str, int]] = []
+    show = second.job.show
+
+    def record(**changed: object) -> None:
+        show(**changed)
+        shown.append((second.job.stage, second.job.note, second.job.bytes_done))
+
+    monkeypatch.setattr(second.job, "show", record)
     assert second.result(timeout=20) != first.result()
-    assert ("upload", 0.0, "20.0 MB already on the server") in told
-    assert not [note for stage, fraction, note in told if stage == "upload" and fraction > 0]
+    assert ("upload", "20.0 MB already on the server", 0) in shown
+    assert not [note for stage, note, sent in shown if stage == "upload" and sent]
 
 
 def test_cancel_through_the_api_takes_at_most_two_seconds(start, connect, scripted):
