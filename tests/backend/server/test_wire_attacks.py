@@ -118,6 +118,8 @@ def test_a_flipped_bit_ends_the_connection(shop, between, manifest, where, bit):
     before = jobs(shop)
 
     def flip(piece: bytes, before: int) -> bytes:
+        if len(piece) == 1:  # the flags alone: the relay reads what has arrived
+            return piece
         at = 1 + where % (len(piece) - 1)
         return piece[:at] + bytes([piece[at] ^ (1 << bit)]) + piece[at + 1 :]
 
