@@ -23,9 +23,11 @@ from protocol.errors import NotFound, Refused, Unavailable
 from protocol.job_request import JobRequest
 from protocol.messages import FINAL_STATES, Error, JobInfo, JobState, Progress, Submit
 
-LAYOUT = 4
+LAYOUT = 5
 """Version of the tables, stored in the database; a server refuses later versions, and 1. Version 2 names stored files
-by BLAKE3, 3 adds retries, forgotten jobs and an index of states, 4 adds the client of a job."""
+by BLAKE3, 3 adds retries, forgotten jobs and an index of states, 4 adds the client of a job, 5 its saved steps."""
+LAYOUT_OF_CLIENTS = 4
+"""The first version in which jobs have clients."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -46,6 +48,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     retries INTEGER NOT NULL DEFAULT 0,
     server_ends INTEGER NOT NULL DEFAULT 0,
     client TEXT NOT NULL DEFAULT 'default',
+    saved_steps INTEGER NOT NULL DEFAULT 0,
     CHECK ((state = 'done') = (manifest IS NOT NULL AND size IS NOT NULL)),
     CHECK ((state = 'failed') = (error IS NOT NULL))
 )
@@ -63,6 +66,7 @@ _LATER_COLUMNS = {
     "retries": "INTEGER NOT NULL DEFAULT 0",
     "server_ends": "INTEGER NOT NULL DEFAULT 0",
     "client": "TEXT NOT NULL DEFAULT 'default'",
+    "saved_steps": "INTEGER NOT NULL DEFAULT 0",
 }
 """Columns that tables of earlier layouts lack. Jobs of those layouts belong to the default client."""
 
@@ -82,8 +86,10 @@ class Job(msgspec.Struct, frozen=True):
     Attributes:
         client: the name of the client that submitted it.
         manifest, size: hash and size of the result's manifest, once the job is done.
-        retries: how many times it was queued again because its worker was killed or froze.
-        server_ends: how many times its worker and the server ended together.
+        retries: how many times it was queued again because its worker was killed or froze, since its checkpoint last
+            advanced.
+        server_ends: how many times its worker and the server ended together, since its checkpoint last advanced.
+        saved_steps: number of training steps in its checkpoint at the last failure.
     """
 
     id: str
@@ -102,6 +108,7 @@ class Job(msgspec.Struct, frozen=True):
     retries: int
     server_ends: int
     client: str
+    saved_steps: int
 
     def progress(self) -> Progress:
         return Progress(self.id, self.seq, self.state, self.stage, self.fraction, self.note, self.error)
@@ -183,7 +190,7 @@ class Jobs:
     def _prepare(self, file: sqlite3.Connection) -> None:
         layout = file.execute("PRAGMA user_version").fetchone()[0]
         tables = file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if layout not in (0, 2, 3, LAYOUT) or (layout == 0 and tables):
+        if layout not in (0, 2, 3, 4, LAYOUT) or (layout == 0 and tables):
             raise Unavailable(
                 f"The jobs in {self._path} have format {layout}; this server reads format {LAYOUT}.",
                 "Choose another folder with --data, or update the backend.",
@@ -415,6 +422,20 @@ class Jobs:
         retries = self.get(job).retries + 1
         self._move(job, "queued", note=note, stage="", fraction=0.0, retries=retries)
 
+    def note_saved_steps(self, job: str, steps: int) -> bool:
+        """Note how many training steps are in the checkpoint of a job that was interrupted.
+
+        If there are more than at its last failure, the counts of its failures start again from 0.
+
+        Returns:
+            Whether there are more.
+        """
+        before = self.get(job)
+        if steps <= before.saved_steps:
+            return False
+        self._change(before, synced=True, saved_steps=steps, retries=0, server_ends=0)
+        return True
+
     def server_ended(self, job: str) -> int:
         """Note that a server and the worker of this job ended together; return how many times that happened."""
         before = self.get(job)
@@ -518,7 +539,7 @@ def _add_columns(file: sqlite3.Connection) -> None:
 
 
 def shared_by_all(path: Path) -> bool:
-    """Whether the jobs in a file have no clients because an older server wrote it, see :data:`LAYOUT`.
+    """Whether the jobs in a file have no clients because an older server wrote it, see :data:`LAYOUT_OF_CLIENTS`.
 
     Raises:
         Unavailable: if the file cannot be read.
@@ -527,7 +548,7 @@ def shared_by_all(path: Path) -> bool:
         return False
     try:
         with closing(sqlite3.connect(path)) as file:
-            return 0 < file.execute("PRAGMA user_version").fetchone()[0] < LAYOUT
+            return 0 < file.execute("PRAGMA user_version").fetchone()[0] < LAYOUT_OF_CLIENTS
     except sqlite3.Error as error:
         raise _unreadable(path, str(error)) from error
 

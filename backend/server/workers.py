@@ -1,7 +1,8 @@
 """Starts the workers of jobs, at most one on each GPU, and follows each until its job has ended.
 
 The state of a job becomes "done" when its result is stored, and "cancelled" when its worker has ended. If a worker is
-killed or frozen, its job continues from its checkpoint, up to :data:`RETRIES` times.
+killed or frozen, its job continues from its checkpoint, up to :data:`RETRIES` times; these are counted again from 0
+whenever the checkpoint has advanced, so that a job of days survives any number of rare failures.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import psutil
 from numpy.typing import NDArray
 
 from backend.server import places, worker_protocol
+from backend.server.checkpoint_steps import completed_steps
 from backend.server.counts import Counts
 from backend.server.executor import Executor, Worker
 from backend.server.jobs import Job, Jobs
@@ -42,7 +44,7 @@ HEAR_AFTER = 1.0
 STOP_AFTER = 8.0
 """Longest wait for the checkpoint of such a worker, in seconds. Container runtimes kill a server after 10."""
 RETRIES = 3
-"""How many times a job is started again after its worker was killed or froze."""
+"""How many times a job is started again from the same checkpoint after its worker was killed or froze."""
 RETRY_AFTER = (0.0, 10.0, 60.0)
 """Seconds from the end of a worker to the first, second and third restart of its job: the program that used the memory
 may have ended by then."""
@@ -53,7 +55,8 @@ LOOK_AFTER = 1.0
 LAST_LINES = 5
 """Number of lines quoted from the log of a worker that was killed."""
 SERVER_ENDS = 2
-"""A job fails when its worker and the server have ended together this many times: the job may be the cause."""
+"""A job fails when its worker and the server have ended together this many times at the same checkpoint: the job may be
+the cause."""
 
 _STOPPED = "The server was stopped; the job continues from its last checkpoint."
 
@@ -139,7 +142,8 @@ class Workers:
         self.runs: list[RunningJob] = []
         self._not_before: dict[str, float] = {}
         self._lacked: dict[str, int] = {}
-        """For each job, how many times its worker lacked something since the start of this server."""
+        """For each job, how many times its worker lacked something at the same checkpoint, since the start of this
+        server."""
         self._look_at = 0.0
         self._waited = False
         self.pictures: dict[str, NDArray[np.uint8]] = {}
@@ -177,6 +181,7 @@ class Workers:
         self._listen_to_all(run)
         # A worker with a final report did not end together with the server, unless its result was being stored.
         if (run.process.same_boot and run.verdict is None) or _was_being_stored(run.folder):
+            self._note_saved_steps(run)
             ends = self.jobs.server_ended(run.job)
             if ends >= SERVER_ENDS:
                 sentence = f"The server ended {ends} times while this job ran, so the job is not run again."
@@ -432,14 +437,24 @@ class Workers:
             self._settle_failed(run, verdict.code, verdict.sentence, verdict.remedy)
         elif status == worker_protocol.HELD and not run.frozen:
             self._follow_other(run)
-        elif status == worker_protocol.LACKS and self._lacked.get(run.job, 0) < len(LACKS_AFTER):
-            self._start_later(run)
         else:
-            manner, retry = _manner(run, status)
-            if retry:
-                self._retry(run, manner)
-            else:
-                self._settle_ended(run, f"{manner}{_quote(run, 1)}.")
+            self._conclude_without_report(run, status)
+
+    def _conclude_without_report(self, run: RunningJob, status: int | None) -> None:
+        self._note_saved_steps(run)
+        if status == worker_protocol.LACKS and self._lacked.get(run.job, 0) < len(LACKS_AFTER):
+            self._start_later(run)
+            return
+        manner, retry = _manner(run, status)
+        if retry:
+            self._retry(run, manner)
+        else:
+            self._settle_ended(run, f"{manner}{_quote(run, 1)}.")
+
+    def _note_saved_steps(self, run: RunningJob) -> None:
+        """Count the failures of a job again from 0 if its checkpoint has advanced since the last one."""
+        if self.jobs.note_saved_steps(run.job, completed_steps(run.folder / worker_protocol.CHECKPOINT)):
+            self._lacked.pop(run.job, None)
 
     def _follow_other(self, run: RunningJob) -> None:
         """Follow the worker that holds the lock of the folder: an earlier server started it just before it ended."""
@@ -454,7 +469,8 @@ class Workers:
         """Queue a job again whose worker was killed or froze; fail it if that has happened too often."""
         job = self.jobs.get(run.job)
         if job.retries >= RETRIES:
-            self._settle_ended(run, f"{manner}{_quote(run, LAST_LINES)}. The job was started {RETRIES + 1} times.")
+            quoted = f"{manner}{_quote(run, LAST_LINES)}"
+            self._settle_ended(run, f"{quoted}. The job was started {RETRIES + 1} times without a new checkpoint.")
             return
         run.settled = True
         self._not_before[run.job] = time.monotonic() + RETRY_AFTER[job.retries]

@@ -82,6 +82,16 @@ def main() -> None:
             checkpoint = folder / "checkpoint"
             say(type="progress", stage="resumed" if checkpoint.exists() else "fresh", fraction=0.5, note="")
             checkpoint.write_text("half")
+        elif command == "train":  # how many more steps its checkpoint has than the one before
+            train(folder / "checkpoint", int(rest[0]))
+        elif command in ("count-down", "lack"):  # the number of starts in which it is killed, or ends with status 76
+            left = folder / "left"
+            number = int(left.read_text()) if left.exists() else int(rest[0])
+            left.write_text(str(number - 1))
+            if number > 0 and command == "lack":
+                os._exit(76)
+            if number > 0:
+                os.kill(os.getpid(), signal.SIGKILL)
         elif command == "wait-unless-resumed":
             if not (folder / "resume").exists():
                 (folder / "resume").touch()
@@ -102,6 +112,16 @@ def main() -> None:
             time.sleep(float(rest[0]))
         else:
             raise ValueError(line)
+
+
+def train(checkpoint: Path, steps: int) -> None:
+    import numpy as np  # here, because the other commands do not need it
+
+    if checkpoint.exists():
+        with np.load(checkpoint) as arrays:
+            steps += int(arrays["steps"][0])
+    with open(checkpoint, "wb") as file:
+        np.savez(file, steps=np.array([steps, steps]))
 
 
 def until(folder: Path, order: str) -> None:

@@ -264,6 +264,22 @@ def test_a_job_that_ended_its_server_twice_is_set_aside(start, connect, scene, t
     assert "submit the job again" in error.remedy
 
 
+def test_a_job_that_advances_survives_any_number_of_servers(start, connect, scene, tmp_path):
+    job = None
+    for _ in range(3):
+        served = start()
+        client = connect(served)
+        if job is None:
+            job = client.submit(client.offer(scene("train 5", *STAGES, "sleep 60"))[0]).job
+        if client.sync(job).stage != "lift":
+            client.until(job, "running", stage="lift")
+        pid = worker_of(tmp_path / "data" / "jobs" / job)
+        served.end(signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
+    assert job is not None
+    assert connect(start()).sync(job).state != "failed"
+
+
 def _wait_for(what: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not what():
@@ -332,10 +348,34 @@ def test_a_worker_that_is_killed_again_and_again_fails_its_job(serving, connect,
     assert failed.error is not None
     assert failed.error.sentence == (
         "The worker was killed by SIGKILL, probably because memory ran out; the last lines of its log are "
-        "'29.8 dB / 30.1 dB'. The job was started 4 times."
+        "'29.8 dB / 30.1 dB'. The job was started 4 times without a new checkpoint."
     )
     assert str(serving.data / "jobs" / job / "worker.log") in failed.error.remedy
     assert client.ask(Status(), Jobs).jobs[0].state == "failed"
+
+
+def test_a_job_that_advances_between_its_failures_is_never_given_up(serving, connect, scene, monkeypatch):
+    monkeypatch.setattr(workers, "RETRY_AFTER", (0.0, 0.0, 0.0))
+    client = connect(serving)
+    job = client.submit(client.offer(scene("train 100", "count-down 5", "write out 7", "done"))[0]).job
+    assert client.until(job).state == "done"
+    told = {p.note.rpartition("(")[2] for p in client.progress if p.state == "queued" and p.note}
+    assert told == {"attempt 2 of 4)."}
+
+
+def test_a_checkpoint_that_is_written_again_is_no_progress(serving, connect, scene, monkeypatch):
+    monkeypatch.setattr(workers, "RETRY_AFTER", (0.0, 0.0, 0.0))
+    client = connect(serving)
+    job = client.submit(client.offer(scene("train 0", "count-down 9", "done"))[0]).job
+    assert client.until(job).state == "failed"
+    assert serving.server.counts.worker_starts == 4
+
+
+def test_a_worker_that_lacks_something_now_and_then_is_started_again(serving, connect, scene, monkeypatch):
+    monkeypatch.setattr(workers, "LACKS_AFTER", (0.0,))
+    client = connect(serving)
+    job = client.submit(client.offer(scene("train 5", "lack 3", "write out 7", "done"))[0]).job
+    assert client.until(job).state == "done"
 
 
 @pytest.fixture

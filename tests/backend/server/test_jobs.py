@@ -141,12 +141,28 @@ def test_retries_and_ended_servers_are_counted(tmp_path):
     assert (job.state, job.note, job.retries, job.server_ends) == ("queued", "killed", 2, 2)
 
 
+def test_failures_are_counted_again_once_the_checkpoint_has_advanced(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    jobs.submit(SUBMIT)
+    jobs.run(JOB)
+    jobs.server_ended(JOB)
+    jobs.retry(JOB, "killed")
+    assert jobs.note_saved_steps(JOB, 100)
+    assert not jobs.note_saved_steps(JOB, 100)
+    assert not jobs.note_saved_steps(JOB, 0)
+    jobs.run(JOB)
+    jobs.retry(JOB, "killed")
+    jobs.close()
+    job = Jobs(tmp_path / "jobs.sqlite").get(JOB)
+    assert (job.retries, job.server_ends, job.saved_steps) == (1, 0, 100)
+
+
 def test_a_table_of_the_layout_before_is_taken_over(tmp_path):
     jobs = Jobs(tmp_path / "jobs.sqlite")
     jobs.submit(SUBMIT)
     jobs.close()
     with sqlite3.connect(tmp_path / "jobs.sqlite") as db:
-        for column in ("retries", "server_ends"):
+        for column in ("retries", "server_ends", "saved_steps"):
             db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
         db.execute("DROP TABLE forgotten")
         db.execute("PRAGMA user_version = 2")
