@@ -111,96 +111,131 @@ def _best(i, begin, length, other, weight):  # pragma: no cover - compiled
     return best, best_weight
 
 
+@inlined()
+def _strongest_pair(best, best_weight):  # pragma: no cover - compiled
+    """Return the two regions, in order, with the largest positive weight; -1 and -1 if no weight is positive."""
+    a, strongest = -1, 0.0
+    for i in range(len(best)):
+        if best_weight[i] > strongest:
+            a, strongest = i, best_weight[i]
+    if a < 0:
+        return -1, -1
+    return min(a, best[a]), max(a, best[a])
+
+
+@inlined()
+def _with_room(other, weight, needed):  # pragma: no cover - compiled
+    """Return the pool of lists with at least ``needed`` entries; it doubles when it is full."""
+    if needed <= len(other):
+        return other, weight
+    grown = len(other) + needed
+    return (
+        np.concatenate((other, np.empty(grown - len(other), np.int64))),
+        np.concatenate((weight, np.empty(grown - len(weight), np.float64))),
+    )
+
+
+@inlined()
+def _join_lists(a, b, begin, length, other, weight, first, slot, visible, tau):  # pragma: no cover - compiled
+    """Write the neighbours of ``a`` joined with ``b``, and their weights, from ``first`` on; return the end.
+
+    Args:
+        slot: (R,) int64, -1 everywhere before and after; between, the index of each neighbour in the joined list.
+    """
+    end = first
+    for e in range(begin[a], begin[a] + length[a]):
+        j = other[e]
+        if j != b:
+            other[end], weight[end] = j, weight[e]
+            slot[j] = end
+            end += 1
+    from_a = end
+    for e in range(begin[b], begin[b] + length[b]):
+        j = other[e]
+        if j == a:
+            continue
+        if slot[j] >= 0:
+            weight[slot[j]] += weight[e]
+            slot[j] = -2 - slot[j]
+        else:
+            other[end], weight[end] = j, weight[e] - _repulsion(visible, a, j, tau)
+            end += 1
+    for e in range(first, from_a):
+        if slot[other[e]] >= 0:
+            weight[e] -= _repulsion(visible, b, other[e], tau)
+        slot[other[e]] = -1
+    return end
+
+
+@inlined()
+def _replace_both(j, a, b, joined, begin, length, other, weight):  # pragma: no cover - compiled
+    """Replace ``a`` and ``b`` among the neighbours of ``j`` by ``a`` with the weight ``joined``."""
+    at = -1
+    f = begin[j]
+    while f < begin[j] + length[j]:
+        if other[f] == a or other[f] == b:
+            if at < 0:
+                at = f
+                f += 1
+            else:
+                last = begin[j] + length[j] - 1
+                other[f], weight[f] = other[last], weight[last]
+                length[j] -= 1
+        else:
+            f += 1
+    other[at], weight[at] = a, joined
+
+
+@inlined()
+def _follow_to_roots(parent):  # pragma: no cover - compiled
+    """Replace each parent by the root of its tree."""
+    for i in range(len(parent)):
+        root = i
+        while parent[root] != root:
+            root = parent[root]
+        parent[i] = root
+
+
 @kernel()
 def _contract(indptr, indices, data, visibility, tau):  # pragma: no cover - compiled
+    """Return the root of each region.
+
+    Region i has ``length[i]`` neighbours, ``other`` and ``weight`` from ``begin[i]`` on. ``best`` and ``best_weight``
+    are the strongest of them.
+    """
     regions = len(indptr) - 1
     visible = visibility.copy()
     begin, length = indptr[:-1].copy(), indptr[1:] - indptr[:-1]
     other, weight = indices.copy(), data.copy()
+    best, best_weight = np.full(regions, -1, np.int64), np.zeros(regions, np.float64)
     for i in range(regions):
         for e in range(begin[i], begin[i] + length[i]):
             weight[e] -= _repulsion(visible, i, other[e], tau)
-    used = len(other)
-    best = np.full(regions, -1, np.int64)
-    best_weight = np.zeros(regions, np.float64)
-    for i in range(regions):
         best[i], best_weight[i] = _best(i, begin, length, other, weight)
     parent = np.arange(regions)
     slot = np.full(regions, -1, np.int64)
+    first = len(other)
 
     while True:
-        a = -1
-        strongest = 0.0
-        for i in range(regions):
-            if best_weight[i] > strongest:
-                a, strongest = i, best_weight[i]
+        a, b = _strongest_pair(best, best_weight)
         if a < 0:
             break
-        b = best[a]
-        if b < a:
-            a, b = b, a
-
-        # The joined list of a and b goes to the end of the pool; slot[j] is the index of j in it.
-        room = length[a] + length[b]
-        if used + room > len(other):
-            grown = 2 * len(other) + room
-            other = np.concatenate((other, np.empty(grown - len(other), np.int64)))
-            weight = np.concatenate((weight, np.empty(grown - len(weight), np.float64)))
-        first = used
-        for e in range(begin[a], begin[a] + length[a]):
-            j = other[e]
-            if j != b:
-                other[used], weight[used] = j, weight[e]
-                slot[j] = used
-                used += 1
-        from_a = used
-        for e in range(begin[b], begin[b] + length[b]):
-            j = other[e]
-            if j == a:
-                continue
-            if slot[j] >= 0:
-                weight[slot[j]] += weight[e]
-                slot[j] = -2 - slot[j]
-            else:
-                other[used], weight[used] = j, weight[e] - _repulsion(visible, a, j, tau)
-                used += 1
-        for e in range(first, from_a):
-            if slot[other[e]] >= 0:
-                weight[e] -= _repulsion(visible, b, other[e], tau)
-            slot[other[e]] = -1
+        other, weight = _with_room(other, weight, first + length[a] + length[b])
+        end = _join_lists(a, b, begin, length, other, weight, first, slot, visible, tau)
         for v in range(visible.shape[1]):
             visible[a, v] += visible[b, v]
-        begin[a], length[a] = first, used - first
-        length[b] = 0
+        begin[a], length[a], length[b] = first, end - first, 0
         best[b], best_weight[b] = -1, 0.0
         parent[b] = a
-
-        # Third regions get one entry for a instead of a and b.
-        for e in range(first, used):
+        for e in range(first, end):
             j = other[e]
-            at = -1
-            f = begin[j]
-            while f < begin[j] + length[j]:
-                if other[f] == a or other[f] == b:
-                    if at < 0:
-                        at = f
-                        f += 1
-                    else:
-                        last = begin[j] + length[j] - 1
-                        other[f], weight[f] = other[last], weight[last]
-                        length[j] -= 1
-                else:
-                    f += 1
-            other[at], weight[at] = a, weight[e]
+            _replace_both(j, a, b, weight[e], begin, length, other, weight)
             if best[j] == a or best[j] == b or best[j] < 0:
                 best[j], best_weight[j] = _best(j, begin, length, other, weight)
             elif weight[e] > best_weight[j] or (weight[e] == best_weight[j] and a < best[j]):
                 best[j], best_weight[j] = a, weight[e]
         best[a], best_weight[a] = _best(a, begin, length, other, weight)
+        first = end
 
-    for i in range(regions):
-        root = i
-        while parent[root] != root:
-            root = parent[root]
-        parent[i] = root
+    _follow_to_roots(parent)
     return parent
