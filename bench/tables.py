@@ -60,7 +60,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 Root = Annotated[Path, typer.Argument(help="A folder of scene folders, or one scene folder.")]
 Out = Annotated[Path, typer.Option(help="Where results are kept; a scene that has its result there is not run again.")]
-Method = Annotated[str | None, typer.Option(help="Lifting method. Default: the best one.")]
+Method = Annotated[str | None, typer.Option(help="Lifting method. Default: the recommended one.")]
 Device = Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Device for computations.")]
 Seed = Annotated[int, typer.Option(min=0)]
 

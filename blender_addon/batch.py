@@ -61,7 +61,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--blend", type=Path, required=True, help="the .blend file to save")
     parser.add_argument("--objects", type=Path, required=True, help="the folder to export the objects to")
     parser.add_argument("--cache", type=Path, help="the folder for downloads; default: the folder in the preferences")
-    parser.add_argument("--method", help="a lifting method; default: the server's best")
+    parser.add_argument("--method", help="a lifting method; default: the server's recommended one")
     parser.add_argument("--test-views", default="none", help="test views, not used for training or lifting")
     parser.add_argument("--display", default="POINTS", choices=("POINTS", "SPLATS", "MESH"))
     return parser.parse_args(arguments)

@@ -47,7 +47,7 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
         default=True,
     )
     method: bpy.props.StringProperty(
-        name="Method", description="Method that lifts masks to objects. If empty, the server's best is used"
+        name="Method", description="Method that lifts masks to objects. If empty, the server's recommended one is used"
     )
     values: bpy.props.CollectionProperty(type=SplatLiftValue)
     declared: bpy.props.StringProperty(description="Declaration of the server that the values belong to")

@@ -33,7 +33,9 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     accepts only paths inside the scene, see :func:`check_paths`.
     """
 
-    method: Annotated[Name | None, Meta(title="Method", description="Lifting method. Default: the best one.")] = None
+    method: Annotated[
+        Name | None, Meta(title="Method", description="Lifting method. Default: the recommended one.")
+    ] = None
     splats: Annotated[
         FolderPath | None,
         Meta(

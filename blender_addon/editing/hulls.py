@@ -95,9 +95,7 @@ def _convex(part: Any, piece: Piece) -> list[Shape]:
 
 def _parts(part: Any, piece: Piece) -> list[Shape]:
     if piece.surface is None:
-        raise BadArgument(
-            f"{part.name!r} is shown as Gaussians, which have no surface to take apart.", "Show it as a mesh."
-        )
+        raise BadArgument(f"{part.name!r} is shown as Gaussians, which have no surface to split.", "Show it as a mesh.")
     try:
         coacd: Any = importlib.import_module("coacd")
     except ImportError:

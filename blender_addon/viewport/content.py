@@ -61,7 +61,7 @@ class Content:
         if self.count > MOST or texels > self._width * side:
             raise Unavailable(
                 f"The {self.count:,} splats of the scene are too many for this graphics card to draw.",
-                "Hide collections in the outliner with the screen icon removed, or show the scene as points.",
+                "Disable collections in viewports (the screen icon in the outliner), or show the scene as points.",
             )
         self._base = _texture(joined.base.reshape(-1, 4), self._width, "RGBA32F")
         self._higher = _texture(higher_as_texels(joined.higher), self._width, "RGBA16F")
