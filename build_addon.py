@@ -26,6 +26,7 @@ import zipfile
 from pathlib import Path
 
 from protocol.errors import Fault, Unavailable
+from protocol.whole_file import whole_file
 
 ROOT = Path(__file__).resolve().parent
 PROTOCOL = "splatlift_protocol"
@@ -69,9 +70,8 @@ def build(out: Path, target: str) -> Path:
         blender_tool("build", "--source-dir", str(source), "--output-filepath", str(built))
         blender_tool("validate", str(built))
         out.mkdir(parents=True, exist_ok=True)
-        part = zip_path.with_name(zip_path.name + ".part")
-        shutil.copy(built, part)
-        part.replace(zip_path)
+        with whole_file(zip_path) as part:
+            shutil.copy(built, part)
     return zip_path
 
 
