@@ -38,7 +38,7 @@ def write_scene(
     """
     rng = np.random.default_rng(seed)
     world = World.random(objects, rng)
-    cameras = [look_at_room(i, views, size) for i in range(views)]
+    cameras = [look_at_room(i, size) for i in range(views)]
     for part in ("images", "masks", "gt/instance", "sparse/0"):
         (folder / part).mkdir(parents=True)
     for i, camera in enumerate(cameras):
@@ -52,7 +52,7 @@ def write_scene(
     write_colmap(folder / "sparse" / "0", cameras, *_sparse_points(world, cameras, rng))
 
 
-def look_at_room(index: int, views: int, size: int) -> Camera:
+def look_at_room(index: int, size: int) -> Camera:
     """Return camera ``index``: on a ring around the solids, at a varying height, looking at their middle."""
     angle = index * np.pi * (3 - np.sqrt(5))
     height = 0.9 + 1.1 * ((index * 0.7548776662) % 1.0)

@@ -151,7 +151,7 @@ def fill_hole(
     of_surface = source & (splats.extra[LABEL] == values[counts.argmax()])
     rows = np.flatnonzero(flat & of_surface)
     camera, across = _camera_above(surface, size)
-    seen = _seen(surface, camera, across, views, of_surface, 2 * THICKNESS * size)
+    seen = _seen(surface, across, views, of_surface, 2 * THICKNESS * size)
     hole = _morphed(ndimage.binary_closing, _footprint(splats.means[own], camera) & ~seen)
     if not hole.any():
         return unfilled("cameras see all of the surface beneath it, so there is no hole.")
@@ -216,7 +216,6 @@ def _morphed(way: Callable[..., Any], mask: NDArray[np.bool_], steps: int = 1) -
 
 def _seen(
     surface: Surface,
-    camera: Camera,
     across: NDArray[np.float64],
     views: Sequence[CameraDepths],
     source: NDArray[np.bool_],

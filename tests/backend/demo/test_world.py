@@ -27,7 +27,7 @@ def test_many_solids_find_room() -> None:
 
 
 def test_hits_lie_on_the_surfaces_and_project_back_to_their_pixels(world):
-    camera = look_at_room(3, 24, 48)
+    camera = look_at_room(3, 48)
     points, normals, ids = world.trace(camera, 0.5, 0.5)
     local = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
     pixels = local @ camera.K.T
@@ -49,6 +49,6 @@ def test_hits_lie_on_the_surfaces_and_project_back_to_their_pixels(world):
 
 
 def test_same_seed_same_photograph(world):
-    camera = look_at_room(0, 24, 32)
+    camera = look_at_room(0, 32)
     again = World.random(9, np.random.default_rng(4))
     assert np.array_equal(world.photograph(camera)[0], again.photograph(camera)[0])
