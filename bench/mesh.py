@@ -280,7 +280,7 @@ def truths(stage: Stage, views: Sequence[Camera]) -> list[Truth]:
         points, normals = points_on(mesh, OF_SOLID)
         seen = np.zeros(len(points), bool)
         for camera, (hit, _, ids) in zip(views, shown, strict=True):
-            there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+            there = camera.from_world(points)
             at = there @ camera.K.T
             column, row = np.floor(at[:, :2] / at[:, 2:]).astype(int).T
             inside = (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)

@@ -190,7 +190,7 @@ class Stage:
         corners = np.concatenate([part.triangles for part in parts])
         owner = np.repeat(np.arange(len(parts)), [len(part.faces) for part in parts])
         normals = np.concatenate([part.face_normals for part in parts])
-        there = corners @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+        there = camera.from_world(corners)
         depth = np.full((camera.height, camera.width), np.inf)
         face = np.full((camera.height, camera.width), -1)
         draw(there, camera.K, depth, face)

@@ -226,7 +226,7 @@ def _seen(
     points = surface.point + np.stack([column, row], 1) @ across.T
     seen = np.zeros(len(points), bool)
     for view in views:
-        there = points @ view.camera.viewmat[:3, :3].T + view.camera.viewmat[:3, 3]
+        there = view.camera.from_world(points)
         z = np.maximum(there[:, 2], 1e-12)
         x, y = (there @ view.camera.K.T)[:, :2].T / z
         inside = (there[:, 2] > NEAR) & (x >= 0) & (y >= 0) & (x < view.camera.width) & (y < view.camera.height)
@@ -285,7 +285,7 @@ def _camera_above(surface: Surface, size: float) -> tuple[Camera, NDArray[np.flo
 
 def _pixels(points: NDArray, camera: Camera) -> NDArray[np.float64]:
     """Return row and column (P, 2) of points."""
-    at = (points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]) @ camera.K.T
+    at = camera.from_world(points) @ camera.K.T
     return (at[:, :2] / at[:, 2:])[:, ::-1]
 
 

@@ -102,7 +102,7 @@ def bare_share(points: NDArray[np.float32], cameras: Sequence[Camera]) -> float:
     shares = []
     for camera in cameras:
         inside, _ = in_image(points, camera)
-        seen = points[inside] @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+        seen = camera.from_world(points[inside])
         pixel = seen @ camera.K.T
         size = np.array([camera.height, camera.width])
         # Rounded, so that no cell is a narrow strip that would hardly contain a point.

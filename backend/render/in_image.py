@@ -15,7 +15,7 @@ def in_image(points: NDArray[np.floating], camera: Camera) -> tuple[NDArray[np.b
     Args:
         points: (P, 3), in the frame of the camera's ``viewmat``, scene units.
     """
-    seen = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    seen = camera.from_world(points)
     depth = seen[:, 2]
     pixel = seen @ camera.K.T
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -34,6 +34,10 @@ class Camera:
         """(3,) float64, the position of the camera in the world."""
         return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
 
+    def from_world(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return points (..., 3) of the world in the camera's frame; the last coordinate is the depth."""
+        return points @ self.viewmat[:3, :3].T + self.viewmat[:3, 3]
+
     def moved(self, by: NDArray[np.float64]) -> Camera:
         """Return the same camera with its centre moved by (3,) in the world."""
         viewmat = self.viewmat.copy()

@@ -161,7 +161,7 @@ def shown_in(name: str, camera: Camera, ids: NDArray[np.int32], samples: Sequenc
     numbers = np.repeat(np.arange(count), [len(each) for each in samples])
     inside = np.zeros(count)
     if len(numbers):
-        local = np.concatenate(samples) @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+        local = camera.from_world(np.concatenate(samples))
         ahead = local[:, 2] > 1e-6
         drawn = local @ camera.K.T
         depth = np.where(ahead, drawn[:, 2], 1.0)

@@ -104,7 +104,7 @@ class Painter:
 
 def _sampled(image: NDArray, camera: Camera, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the colours (R, 3) of an image at points in front of its camera; the image may have another size."""
-    there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    there = camera.from_world(points)
     at = there @ camera.K.T
     scale = np.array(image.shape[1::-1]) / [camera.width, camera.height]
     column, row = (at[:, :2] / at[:, 2:] * scale - 0.5).T
@@ -137,7 +137,7 @@ def _seen(
         apart: see :func:`_from_edges`.
     """
     camera = look.camera
-    there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    there = camera.from_world(points)
     z = np.maximum(there[:, 2], 1e-12)
     column = camera.K[0, 0] * there[:, 0] / z + camera.K[0, 2]
     row = camera.K[1, 1] * there[:, 1] / z + camera.K[1, 2]

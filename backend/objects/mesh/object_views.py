@@ -148,7 +148,7 @@ def crop_to_box(camera: Camera, box: Box, pixel: float | None = None) -> Camera 
         pixel: size of a pixel of the returned camera at the centre of the box, scene units; None for that of the
             camera. Pixels are larger if there would be more than :data:`LONGEST` along a side.
     """
-    there = box.corners @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    there = camera.from_world(box.corners)
     middle = float(there[:, 2].mean())
     if middle <= NEAR:
         return None

@@ -103,7 +103,7 @@ def _moves(
         outline: (H, W), see :func:`_inside`, of the object.
     """
     camera = look.camera
-    there = vertices @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    there = camera.from_world(vertices)
     if there[:, 2].min() <= NEAR:
         return np.zeros(0, np.int64), np.zeros(0)
     at = there @ camera.K.T
