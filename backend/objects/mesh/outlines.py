@@ -118,19 +118,37 @@ def _moves(
     rows = np.flatnonzero(facing < EDGE_ON)
     here, way = at[rows], ahead[rows, :2]
     way /= np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-12)
-    apart = _at(outline, here)
-    gap = apart - _at(own, here) - INWARD
+    gap = _at(outline, here) - _at(own, here) - INWARD
     kept = (np.abs(_at(own, here)) < ON_OUTLINE) & (np.abs(gap) < REACH)
-    # A step of a pixel along the normal has to bring the vertex nearer to free space, and beyond the outline there has
-    # to be free space behind the vertex.
+    kept &= _at_free_space(here, way, there[rows, 2], look, outline)
+    size = there[rows, 2] / camera.K[0, 0] / np.sqrt(1 - facing[rows] ** 2)
+    return rows[kept], (gap * size)[kept]
+
+
+def _at_free_space(
+    here: NDArray[np.float64],
+    way: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    look: Outline,
+    outline: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """Return (R,) bool, whether the outline of the object near a vertex is one against free space.
+
+    A step of a pixel along the normal has to bring the vertex nearer to free space, and beyond the outline there has to
+    be free space behind the vertex.
+
+    Args:
+        here: (R, 2), the vertices, column and row.
+        way: (R, 2), their normals in the picture, of length 1.
+        depth: (R,), their depths, scene units.
+        outline: (H, W), see :func:`_inside`, of the object.
+    """
     slope = _at(outline, here - way) - _at(outline, here + way)
-    beyond = (here + (np.maximum(apart, 0) + 1)[:, None] * way).astype(int)
+    beyond = (here + (np.maximum(_at(outline, here), 0) + 1)[:, None] * way).astype(int)
     height, width = outline.shape
     inside = (beyond >= 0).all(1) & (beyond[:, 0] < width) & (beyond[:, 1] < height)
     column, row = np.where(inside[:, None], beyond, 0).T
-    kept &= inside & (slope > 2 * ALONG) & (look.free[row, column] > there[rows, 2])
-    size = there[rows, 2] / camera.K[0, 0] / np.sqrt(1 - facing[rows] ** 2)
-    return rows[kept], (gap * size)[kept]
+    return inside & (slope > 2 * ALONG) & (look.free[row, column] > depth)
 
 
 def _inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
