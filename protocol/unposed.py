@@ -129,6 +129,14 @@ def too_few(root: Path, count: int, kind: str, unreadable: Sequence[str] = ()) -
     )
 
 
+def splats_not_read(file: Path) -> str:
+    """Return a warning about a file of Gaussians next to photographs without cameras."""
+    return (
+        f"The Gaussians in {file} were not read because their cameras are missing. To segment them without "
+        "photographs, give that file."
+    )
+
+
 def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
     """Return the photographs or the video among ``files``; None if there are neither.
 

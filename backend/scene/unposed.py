@@ -16,6 +16,7 @@ from backend.scene.mask_check import check_masks
 from backend.scene.mask_fit import fit_masks
 from backend.scene.masks import check_masks_given, no_annotation, no_mask
 from backend.scene.names import natural_key
+from backend.scene.splats_alone import splat_files
 from backend.scene.types import Camera, MaskIds, View
 from backend.scene.unread import unread_cameras, unread_masks, unread_pictures
 from backend.scene.videos import frame_name
@@ -23,7 +24,7 @@ from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, 
 from protocol.capture_names import MASK_ENDINGS, MASK_FOLDERS, VIDEO_ENDINGS, MaskMatch, is_one_of, match_masks
 from protocol.errors import BadMask, BadScene
 from protocol.lists import first_of
-from protocol.unposed import Unposed, find_in
+from protocol.unposed import Unposed, find_in, splats_not_read
 
 _FRAME = re.compile(r"frame_(\d{6})")
 
@@ -45,8 +46,11 @@ def find_unposed(root: Path) -> Unposed | None:
         return None
     files = names.below(root)
     found = find_in(root, files)
-    if found is None or found.folder is None:
-        return found
+    if found is None:
+        return None
+    unread = tuple(map(splats_not_read, splat_files(root)[:1]))
+    if found.folder is None:
+        return replace(found, warnings=(*found.warnings, *unread))
     order = sorted(
         range(len(found.photographs)), key=lambda i: natural_key(found.path_below_root(found.photographs[i]))
     )
@@ -64,7 +68,7 @@ def find_unposed(root: Path) -> Unposed | None:
         said += (f"No masks were read; {first_of(instead)}.",)
     masks_of = tuple(found.masks_of[i] for i in order)
     entries = tuple(found.entries[i] for i in order) if found.entries else ()
-    said = (*found.warnings, *said)
+    said = (*found.warnings, *unread, *said)
     return replace(found, photographs=photographs, masks_of=masks_of, entries=entries, warnings=said)
 
 

@@ -47,6 +47,7 @@ class SceneFiles:
         links: links out of the folder, relative to it, which are skipped.
         unposed: photographs or a video without cameras, or None.
         alone: the file of Gaussians, if there is nothing else, or None.
+        unread: the first file of Gaussians next to photographs without cameras, which is not read, or None.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class SceneFiles:
     links: list[Path] = field(default_factory=list)
     unposed: Unposed | None = None
     alone: Path | None = None
+    unread: Path | None = None
 
 
 def root_of(scene: Path) -> Path:
@@ -116,8 +118,9 @@ def _choose(found: SceneFiles, asked: set[Path]) -> None:
         kept = {path for path in found.files if not is_one_of(path.name, tuple(UNPOSED_ENDINGS))}
     elif (unposed := find_in(folder, paths)) is not None:
         found.unposed, kept = unposed, set(unposed.files)
+        found.unread = next(iter(_splats(found)), None)
     else:
-        splats = sorted(path for path in found.files if TRUTH not in path.parts and may_hold_gaussians(path))
+        splats = _splats(found)
         last = latest([PurePosixPath(path.relative_to(folder).as_posix()) for path in splats]) if splats else None
         if last is not None:
             splats = [folder / last]
@@ -130,6 +133,10 @@ def _choose(found: SceneFiles, asked: set[Path]) -> None:
             found.alone, kept = splats[0], {splats[0]}
     if kept is not None:
         found.files = [path for path in found.files if path in kept or asked & {path, *path.parents}]
+
+
+def _splats(found: SceneFiles) -> list[Path]:
+    return sorted(path for path in found.files if TRUTH not in path.parts and may_hold_gaussians(path))
 
 
 def _below(path: Path) -> list[Path]:

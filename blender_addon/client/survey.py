@@ -7,12 +7,9 @@ The backend's readers decide how a folder is read; this module only predicts it 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import msgspec
 
 from protocol.annotations import find_annotated, may_be_annotations
 from protocol.capture_names import (
@@ -34,26 +31,17 @@ from protocol.capture_names import (
 from protocol.errors import BadMask, BadScene, Fault
 from protocol.mask_folders import match_folders
 from protocol.ply import may_hold_gaussians
-from protocol.unposed import Unposed
+from protocol.unposed import Unposed, splats_not_read
 
-from .layouts import COLMAP, ROOMS, SCANS, SYNTHETIC, holds_cameras, layout_of, models, place_of, scene_above
+from .layouts import ROOMS, SCANS, SYNTHETIC, holds_cameras, layout_of, scene_above
+from .posed import posed
 from .scene_files import SceneFiles, find_files
 
 PHOTOGRAPHS, VIDEO, SPLATS = "Photographs", "Video", "Splats"
 """Titles of scenes without cameras."""
 GEOMETRY = "geometry"
 """Source of objects if there are no masks: the geometry of the Gaussians."""
-LISTS = ("transforms.json", "transforms_train.json", "transforms_test.json")
 MASKS_OF = {ROOMS: MASK_FOLDERS_OF_ROOMS, SCANS: MASK_FOLDERS_OF_SCANS}
-
-_MAX_LIST = 64 << 20
-
-
-class _List(msgspec.Struct):
-    frames: list[msgspec.Raw] = []
-
-
-_list = msgspec.json.Decoder(_List)
 
 
 @dataclass(frozen=True)
@@ -128,14 +116,14 @@ def _of_unposed(scene: Path, found: SceneFiles, unposed: Unposed) -> Survey:
         len(unposed.photographs),
         unposed.masked,
         None if masks is None else masks.relative_to(found.root).as_posix(),
-        None,
+        None if found.unread is None else found.unread.relative_to(found.root).as_posix(),
         len(found.files),
         found.bytes,
         poses_from="photographs" if unposed.video is None else "video",
         strays=len(unposed.strays),
         rivals=tuple(path.name for path in unposed.rivals),
         above=scene_above(scene) if scene.is_dir() else None,
-        warnings=unposed.warnings,
+        warnings=(*unposed.warnings, *(() if found.unread is None else (splats_not_read(found.unread),))),
         problem=unposed.refusal(),
     )
 
@@ -147,17 +135,18 @@ def _of_cameras(folder: Path, found: SceneFiles) -> Generator[int, None, Survey]
     yield len(paths)
     beside = _beside(paths, pictures)
     photographs = [picture for picture in pictures if picture not in beside]
+    photographs = posed(folder, place, paths, layout, photographs)
+    yield len(paths)
     masks = _masks(folder, paths, place, photographs, beside, MASKS_OF.get(layout or "", MASK_FOLDERS))
     splats = None
     for path in paths:
         if splats is None and may_hold_gaussians(folder / path):
             splats = str(path)
         yield len(paths)
-    posed = _posed(folder, place, paths, layout)
     return Survey(
         folder,
         layout,
-        len(photographs) if posed is None else posed,
+        len(photographs),
         masks.count,
         masks.folder,
         splats,
@@ -275,39 +264,9 @@ def _masks(
             return _Masks(each.count, str(where), rivals=tuple(next(iter(each.match.conflicts.values()), [])))
     strays = sum(len(each.match.strays) for each in found)
     if beside:
-        return _Masks(len(set(beside.values())), str(PurePosixPath(min(beside)).parent))
+        return _Masks(len(set(beside.values()) & set(photographs)), str(PurePosixPath(min(beside)).parent))
     annotated = find_annotated(photographs, [root / path for path in paths if may_be_annotations(path)])
     if annotated.files:
         masked = sum(entry is not None for entry in annotated.entries)
         return _Masks(masked, annotated.files[0].relative_to(root).as_posix())
     return _Masks(strays=strays)
-
-
-def _posed(folder: Path, place: PurePosixPath, paths: Sequence[PurePosixPath], layout: str | None) -> int | None:
-    """Return how many photographs have cameras according to the camera file; None if unknown."""
-    names = set(paths)
-    if layout == COLMAP:
-        tables = [model / "images.bin" for model in models(paths) if place_of(model) == place]
-        counts = [_counted(folder / table) for table in tables if table in names]
-        return max((count for count in counts if count), default=None)
-    return sum(_frames(folder / place / name) for name in LISTS if place / name in names) or None
-
-
-def _counted(table: Path) -> int:
-    """Number of images in a binary COLMAP table; 0 if damaged, because the server reports that in more detail."""
-    try:
-        with table.open("rb") as file:
-            count = struct.unpack("<Q", file.read(8))[0]
-        return count if count * 64 <= table.stat().st_size else 0
-    except (OSError, struct.error):
-        return 0
-
-
-def _frames(path: Path) -> int:
-    """Number of photographs in a list of frames; 0 if unreadable, because the server reports that in more detail."""
-    try:
-        if path.stat().st_size > _MAX_LIST:
-            return 0
-        return len(_list.decode(path.read_bytes()).frames)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backend.scene import load_scene
 from backend.scene.files import from_inside
 from backend.scene.inspect import inspect_scene
 from blender_addon import api
@@ -35,7 +35,7 @@ def pictures(folder: str, count: int, ending: str = ".png") -> list[str]:
     return [f"{folder}/{n:04d}{ending}" for n in range(count)]
 
 
-FRAMES = json.dumps({"frames": [{"file_path": f"images/{n}.png"} for n in range(4)]})
+FRAMES = json.dumps({"frames": [{"file_path": f"images/{n:04d}.png"} for n in range(4)]})
 
 
 def test_colmap(tmp_path):
@@ -53,7 +53,8 @@ def test_lists_of_frames(tmp_path):
     found = api.survey(tmp_path)
     assert (found.layout, found.photographs, found.masks) == ("Nerfstudio or Instant-NGP", 4, 3)
     synthetic = make(tmp_path / "synthetic", "transforms_train.json", "transforms_test.json", text=FRAMES)
-    assert (api.survey(synthetic).layout, api.survey(synthetic).photographs) == ("NeRF-synthetic", 8)
+    make(synthetic, *pictures("images", 6))
+    assert (api.survey(synthetic).layout, api.survey(synthetic).photographs) == ("NeRF-synthetic", 4)
     broken = make(tmp_path / "broken", "transforms.json", *pictures("images", 2))
     assert (api.survey(broken).layout, api.survey(broken).photographs) == ("Nerfstudio or Instant-NGP", 2)
 
@@ -176,6 +177,12 @@ def video(file: Path) -> Path:
     return file
 
 
+def gaussians(root: Path) -> Path:
+    (root / "exports").mkdir()
+    write_ply(random_splats(3), root / "exports" / "room.ply")
+    return root
+
+
 UNPOSED: dict[str, Callable[[Path], Path]] = {
     "photographs": lambda root: photographs(root, "."),
     "photographs in a folder": photographs,
@@ -192,6 +199,8 @@ UNPOSED: dict[str, Callable[[Path], Path]] = {
     "a video": lambda root: video(root / "clip.mp4"),
     "a folder with a video": lambda root: video(root / "clip.mp4").parent,
     "a folder with two videos": lambda root: (video(root / "a.mp4"), video(root / "b.mp4"))[0].parent,
+    "photographs and Gaussians": lambda root: gaussians(photographs(root)),
+    "a folder with a video and Gaussians": lambda root: gaussians(video(root / "clip.mp4").parent),
     "nothing": lambda root: make(root, "masks/0.png"),
 }
 
@@ -228,6 +237,7 @@ def test_it_says_what_the_backend_finds_without_cameras(tmp_path, name):
     assert found.photographs == findings["views"]
     assert (found.masks, found.masks_from) == (findings["masks"], findings["masks_from"])
     assert found.poses_from == findings["poses_from"]
+    assert found.splats == findings["splats"] == ("exports/room.ply" if "Gaussians" in name else None)
     # The backend also reads pixels, and names files that are not uploaded.
     assert findings["warnings"][: len(found.warnings)] == [from_inside(said, root) for said in found.warnings]
     assert str(found.problem) == str(fault)
@@ -264,9 +274,41 @@ def test_the_scene_that_a_video_a_splat_file_or_a_photograph_belongs_to(tmp_path
     assert scene_of(posed / "clip.mp4") == posed
 
 
-def test_of_a_binary_reconstruction_the_photographs_with_a_pose_are_counted(tmp_path):
-    writing.write_colmap(tmp_path, names=("v_1.png",))
-    assert api.survey(tmp_path).photographs == len(load_scene(tmp_path).views) == 1
+@pytest.mark.parametrize("text", [True, False])
+@pytest.mark.parametrize("names", [("v_1.png",), ("images\\v_10.png", "/home/me/cap/images/v_2.png")])
+def test_only_photographs_with_a_pose_and_their_masks_are_counted(tmp_path, names, text):
+    root = capture(tmp_path / "scene")
+    shutil.rmtree(root / "sparse")
+    writing.write_colmap(root, names=names, text=text)
+    found, (findings, _) = api.survey(root), inspect_scene(root)
+    assert found.photographs == findings["views"] == len(names)
+    assert found.masks == findings["masks"] == len(names)
+
+
+@pytest.mark.parametrize("others", [[], [{"file_path": "images/absent.png"}]])
+def test_only_photographs_in_the_list_of_frames_and_their_masks_are_counted(tmp_path, others):
+    root = capture(tmp_path / "scene")
+    shutil.rmtree(root / "sparse")
+    content = writing.transforms()
+    first = content["frames"][0]
+    writing.write_transforms(root, {**content, "frames": [first, *({**first, **other} for other in others)]})
+    found, (findings, _) = api.survey(root), inspect_scene(root)
+    assert found.photographs == findings["views"] == found.masks == findings["masks"] == 1
+
+
+def test_masks_among_the_photographs_are_counted_for_those_with_a_pose(tmp_path):
+    root = capture(tmp_path / "scene", mask="images/{}_mask.png")
+    shutil.rmtree(root / "sparse")
+    writing.write_colmap(root, names=("v_1.png",))
+    found, (findings, _) = api.survey(root), inspect_scene(root)
+    assert found.photographs == findings["views"] == found.masks == findings["masks"] == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 7, b"\x03" + b"\0" * 7 + b"\x01" * 90, b"\xff" * 200])
+def test_a_damaged_table_counts_all_photographs(tmp_path, content):
+    root = capture(tmp_path / "scene")
+    (root / "sparse/0/images.bin").write_bytes(content)
+    assert (api.survey(root).photographs, api.survey(root).masks) == (3, 3)
 
 
 def test_compressed_and_other_splat_files_are_found(tmp_path):
