@@ -19,6 +19,8 @@ DISPLAYS = (
     ("SPLATS", "Splats", "Sorted, blended Gaussians in the colours of the photographs; renders use discs"),
     ("MESH", "Mesh", "One surface mesh per object; its Gaussians are hidden"),
 )
+DISPLAY = "SPLATS"
+"""What an import shows unless the user chooses: the one display that looks like the capture."""
 UP = (
     ("AUTO", "Automatic", "Up direction of the cameras, from the result"),
     *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
@@ -51,7 +53,9 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     )
     values: bpy.props.CollectionProperty(type=SplatLiftValue)
     declared: bpy.props.StringProperty(description="Declaration of the server that the values belong to")
-    display: bpy.props.EnumProperty(name="Show As", description="Display of imported objects", items=DISPLAYS)
+    display: bpy.props.EnumProperty(
+        name="Show As", description="Display of imported objects", items=DISPLAYS, default=DISPLAY
+    )
     up: bpy.props.EnumProperty(name="Up", description="Which axis of the capture points up", items=UP)
     scale: bpy.props.FloatProperty(**SCALE)
     budget: bpy.props.IntProperty(

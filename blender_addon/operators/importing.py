@@ -14,7 +14,8 @@ from protocol.result.names import CAMERAS
 from protocol.result.table import read_table
 
 from .. import session
-from ..settings import DISPLAYS, SCALE, UP, capture_folder, choose_in_list, settings
+from ..framing import frame
+from ..settings import DISPLAY, DISPLAYS, SCALE, UP, capture_folder, choose_in_list, settings
 from ..splats.collections import photographed_colours, photographed_in_solid_views
 from ..splats.colours import labels_shown
 from ..timer import timer
@@ -37,7 +38,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
     directory: bpy.props.StringProperty(
         name="Result", description="A result folder", subtype="DIR_PATH", options={"SKIP_SAVE"}
     )
-    display: bpy.props.EnumProperty(name="Show As", items=DISPLAYS, options={"SKIP_SAVE"})
+    display: bpy.props.EnumProperty(name="Show As", items=DISPLAYS, default=DISPLAY, options={"SKIP_SAVE"})
     up: bpy.props.EnumProperty(
         name="Up", description="Which axis of the capture points up", items=UP, options={"SKIP_SAVE"}
     )
@@ -150,8 +151,9 @@ def views() -> list[Any]:
 
 
 def in_one_undo_step(collection: Any) -> None:
-    """As :func:`show`, and push an undo step for the import, because a timer has to do that itself."""
+    """As :func:`show`, turn the views, and push an undo step, because a timer has to do that itself."""
     show(collection)
+    frame(collection, views())
     push_undo("Import Objects")
 
 

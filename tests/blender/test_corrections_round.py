@@ -53,7 +53,7 @@ def imported(jobs: JobList, tmp_path: Path, made: Path) -> Any:
     (folder / "images" / "a.png").write_bytes(b"a")
     (folder / "script").write_text(f"copy {made}\ndone")
     result = jobs.submit(folder).result(60)
-    OPS.import_result(*REAL, directory=str(result))
+    OPS.import_result(*REAL, display="POINTS", directory=str(result))
     return next(each for each in bpy.data.collections if each.splatlift.kind == "SCENE")
 
 

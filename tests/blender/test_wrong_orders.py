@@ -50,7 +50,7 @@ def addon(tmp_path: Path) -> Iterator[None]:
 def fill(folder: Path) -> Any:
     """Import a result with three objects and a background from a folder; "mug" and "plant" are selected."""
     write_clumps(folder / "in", clumps(40), meshes=True)
-    OPS.import_result(*REAL, directory=str(folder / "in"))
+    OPS.import_result(*REAL, display="POINTS", directory=str(folder / "in"))
     pick("mug", "plant")
     return session.scenes()[0]
 

@@ -185,7 +185,7 @@ def addon() -> Iterator[None]:
 def test_clicks_mark_say_how_many_and_are_undone(addon: None, tmp_path: Path) -> None:
     ops = bpy.ops.splatlift
     write_clumps(tmp_path / "in", spoilt())
-    ops.import_result(*REAL, directory=str(tmp_path / "in"))
+    ops.import_result(*REAL, display="POINTS", directory=str(tmp_path / "in"))
     pick_parts(["mug"])
     bpy.ops.ed.undo_push(message="picked")
     before = state()
@@ -214,7 +214,7 @@ def test_clicks_mark_say_how_many_and_are_undone(addon: None, tmp_path: Path) ->
 
 def test_in_edit_mode_marks_are_selected(addon: None, tmp_path: Path) -> None:
     write_clumps(tmp_path / "in", spoilt())
-    bpy.ops.splatlift.import_result(*REAL, directory=str(tmp_path / "in"))
+    bpy.ops.splatlift.import_result(*REAL, display="POINTS", directory=str(tmp_path / "in"))
     pick_parts(["mug"])
     bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.splatlift.mark_floaters(*REAL)

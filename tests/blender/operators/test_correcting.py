@@ -102,7 +102,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def solver(stage: Stage, tmp_path: Path) -> Iterator[Solver]:
     """A result that a server has, imported, and what the server answers."""
     splats = write_clumps(tmp_path / JOB)
-    OPS.import_result(*REAL, directory=str(tmp_path / JOB))
+    OPS.import_result(*REAL, display="POINTS", directory=str(tmp_path / JOB))
     solver = Solver(splats.extra["label"].astype(np.int64))
     server = stage.server
     assert server is not None

@@ -43,7 +43,7 @@ def addon() -> Iterator[None]:
 @pytest.fixture
 def scene(addon: None, tmp_path: Path) -> Any:
     write_clumps(tmp_path / "in", embedding=True)
-    OPS.import_result(*REAL, directory=str(tmp_path / "in"))
+    OPS.import_result(*REAL, display="POINTS", directory=str(tmp_path / "in"))
     return bpy.data.collections["kitchen"]
 
 

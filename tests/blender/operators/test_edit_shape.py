@@ -289,7 +289,7 @@ def addon() -> Iterator[None]:
 def test_every_click_is_undone_and_redone(addon: None, tmp_path: Path) -> None:
     write_clumps(tmp_path / "in", meshes=True)
     ops = bpy.ops.splatlift
-    ops.import_result(*REAL, directory=str(tmp_path / "in"))
+    ops.import_result(*REAL, display="POINTS", directory=str(tmp_path / "in"))
     pick_parts(["mug"])
     buttons = draw("SPLATLIFT_PT_edit")
     assert {"<As Gaussians>", "<As Mesh>", "<Origin to Base>", "<Origin to Centre>", "<Collision Hulls...>"} <= set(
@@ -322,7 +322,7 @@ def test_points_are_measured_by_vertices_objects_or_the_cursor(addon: None, tmp_
     from blender_addon.operators.measure import measured
 
     write_clumps(tmp_path / "in")
-    bpy.ops.splatlift.import_result(*REAL, directory=str(tmp_path / "in"))
+    bpy.ops.splatlift.import_result(*REAL, display="POINTS", directory=str(tmp_path / "in"))
     pick_parts(["mug"])
     assert measured(bpy.context) is None
     thing = piece("mug").thing

@@ -39,7 +39,8 @@ def add_on() -> Iterator[None]:
 
 
 def imported(folder: Path, **choices: object):
-    assert bpy.ops.splatlift.import_result(directory=str(folder), **choices) == {"FINISHED"}
+    asked = {"display": "POINTS", **choices}
+    assert bpy.ops.splatlift.import_result(directory=str(folder), **asked) == {"FINISHED"}
     return session.scenes()[0]
 
 
@@ -305,7 +306,7 @@ def test_every_step_is_undone_and_redone(tmp_path: Path) -> None:
     ]
     displays = [lambda: do.show_as(*click, display="SPLATS"), lambda: do.show_as(*click, display="POINTS")]
     steps = [
-        lambda: do.import_result(*click, directory=folder, cameras=False),
+        lambda: do.import_result(*click, directory=folder, display="POINTS", cameras=False),
         lambda: do.add_cameras(*click),
         *4 * next_camera,
         *3 * colours,

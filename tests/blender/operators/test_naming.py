@@ -34,7 +34,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         stage = Stage(tmp_path / "cache")
         timer._job_list = stage.job_list
         write_clumps(tmp_path / JOB)
-        OPS.import_result(*REAL, directory=str(tmp_path / JOB))
+        OPS.import_result(*REAL, display="POINTS", directory=str(tmp_path / JOB))
         server = server_of(stage)
         server.features = ["names", "withdraw"]
         names = np.frombuffer(b'{"2": "fern", "3": "green lamp"}', np.uint8)

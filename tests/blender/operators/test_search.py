@@ -33,7 +33,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         stage = Stage(tmp_path / "cache")
         timer._job_list = stage.job_list
         splats = write_clumps(tmp_path / JOB)
-        OPS.import_result(*REAL, directory=str(tmp_path / JOB))
+        OPS.import_result(*REAL, display="POINTS", directory=str(tmp_path / JOB))
         labels = splats.extra["label"]
 
         def answer(wanted: SelectText) -> list[Any]:
