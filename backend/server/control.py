@@ -146,8 +146,12 @@ class Control:
 
     def handle(self, received: Received, socket: RouterSocket) -> None:
         """Process a message and answer it."""
+        self._reply(received, socket, lambda: self._answer(received, socket))
+
+    def _reply(self, received: Received, socket: RouterSocket, work: Callable[[], Message | None]) -> None:
+        """Send what ``work`` returns, or its error, as the answer to a message; nothing for None."""
         try:
-            answer = self._answer(received, socket)
+            answer = work()
         except Fault as fault:
             self._refuse(fault, received, socket)
         except OSError as error:
@@ -284,17 +288,12 @@ class Control:
         """Run work on the store for a client, and answer with ``then`` of its value, or with its error."""
 
         def deliver(found: T | Fault) -> None:
-            try:
+            def work() -> Message | None:
                 if isinstance(found, Fault):
                     raise found
-                answer = then(found)
-            except Fault as fault:
-                self._refuse(fault, received, socket)
-            except OSError as error:
-                self._refuse(_unusable(error), received, socket)
-            else:
-                if answer is not None:
-                    socket.send(received.peer, answer, id=received.id)
+                return then(found)
+
+            self._reply(received, socket, work)
 
         self.files.do(steps, deliver, client, sum(array.nbytes for array in received.arrays))
 
