@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyParseError
 
+from protocol.coroutines import finish
 from protocol.errors import BadResult, BadSplats
 from protocol.ply import check_counts, read_ply_steps
 from protocol.result.names import CONFIDENCE, LABEL, MAX_LABEL, SPLATS, TABLE
@@ -39,12 +40,7 @@ def read_splats_steps(folder: Path, remedy: str = REMEDY) -> Generator[float, No
 
 def read_splats(folder: Path, remedy: str = REMEDY) -> Splats:
     """As :func:`read_splats_steps`, in one call."""
-    steps = read_splats_steps(folder, remedy)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return finish(read_splats_steps(folder, remedy))
 
 
 def map_rows(folder: Path, remedy: str = REMEDY) -> NDArray:
