@@ -91,9 +91,9 @@ def merge_weak(
 ) -> NDArray[np.int64]:
     """Join each small or unsupported part to the neighbour with which it shares the longest border.
 
-    The smallest parts are joined first. A part without neighbours is not changed. So does a part that is not small and
-    only touches its neighbour: it leans on another object, or rests on it. A part that rests on the ground and is not
-    small is joined only along a long border.
+    The smallest parts are joined first. A part without neighbours is not changed. A part that is not small is joined
+    only along a long border; with a short one it leans on another object or rests on it. If it stands on the ground,
+    the border must be longer still.
 
     Args:
         points: (V, 3) float64.
