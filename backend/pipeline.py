@@ -55,7 +55,7 @@ from protocol.errors import BadArgument
 from protocol.formats.read import read_splats_and_warnings
 from protocol.job_request import JobRequest, check, given
 from protocol.ply import write_ply
-from protocol.result.corrections import read_corrections, write_corrections
+from protocol.result.corrections import Correction, read_corrections, write_corrections
 from protocol.result.evidence import write_evidence
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW, TURNTABLE
@@ -105,6 +105,31 @@ class Capture:
         """Return the camera of a view at the size of its mask, or of its photograph without a mask."""
         scale = self.mask_scale or 1.0
         return view.camera.resized(round(view.camera.width * scale), round(view.camera.height * scale))
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The content of a result before it is written.
+
+    Attributes:
+        splats: the Gaussians.
+        lifted: their labels.
+        choice: the selected masks, if masks overlap.
+        corrections: those of the earlier result that were applied.
+        maps: label maps by view, see :func:`_label_maps`.
+        curve: the course of the reconstruction; empty if Gaussians were given.
+        quality: of the Gaussians.
+        warnings: for the report.
+    """
+
+    splats: Splats
+    lifted: Lift
+    choice: Choice | None
+    corrections: list[Correction]
+    maps: dict[str, NDArray[np.int32]]
+    curve: Curve
+    quality: Quality
+    warnings: list[str]
 
 
 def segment(
@@ -237,12 +262,29 @@ def _capture(
     return Capture(title, scene, train, test, mask_scale, layered, mapped, weights, placement)
 
 
-def _segment(
-    folder_of_scene: Path, capture: Capture, out: Path, request: JobRequest, checkpoint: Path | None, run: Run
-) -> dict:
-    scene, train, test = capture.scene, capture.train, capture.test
+def _segment(folder: Path, capture: Capture, out: Path, request: JobRequest, checkpoint: Path | None, run: Run) -> dict:
+    found = _compute(capture, out, request, checkpoint, run)
+    with run.clock("objects"), whole_folder(out) as new:
+        warnings = [*found.warnings, *_write_objects(new, capture, found, request, run)]
+        run.progress("write", 1.0)
+        report = _report(capture, request, found, [from_inside(each, _folder_of(folder)) for each in warnings], run)
+        write_report(new, report)
+        if capture.mapped is not None:
+            shutil.copytree(capture.mapped.folder, new / POSES, copy_function=link_or_copy)
+        if capture.weights is not None:
+            shutil.copytree(_masks_while_working(out), new / MASKS)
+    if capture.weights is not None:
+        shutil.rmtree(_masks_while_working(out))
+    if capture.mapped is not None and capture.mapped.folder == _poses_while_working(out):
+        shutil.rmtree(capture.mapped.folder)
+    return report
+
+
+def _compute(capture: Capture, out: Path, request: JobRequest, checkpoint: Path | None, run: Run) -> Computed:
+    """Return Gaussians, labels and label maps. Only corrections are read from ``out``, an earlier result."""
+    train = capture.train
     curve = Curve()
-    warnings = [*scene.warnings, *([BY_GEOMETRY] if capture.by_geometry else [])]
+    warnings = [*capture.scene.warnings, *([BY_GEOMETRY] if capture.by_geometry else [])]
     with run.clock("reconstruct"):
         splats, of_file = _gaussians(capture, request, checkpoint, curve, run)
         warnings += of_file
@@ -266,48 +308,40 @@ def _segment(
         maps = _label_maps(capture, splats, lifted, run)
 
     with run.clock("held out"):
-        found = measure(splats, train, test, run.device, run.seed, photographs=request.splats is None)
-        doubts = doubt(found, len(train), capture.placement)
+        quality = measure(splats, train, capture.test, run.device, run.seed, photographs=request.splats is None)
+        doubts = doubt(quality, len(train), capture.placement)
         warnings += [doubts] if doubts else []
+    return Computed(splats, lifted, choice, corrections, maps, curve, quality, warnings)
 
-    with run.clock("objects"), whole_folder(out) as folder:
-        up = up_direction(scene.views)
-        parts = choice.parts(splats, lifted.labels) if choice else None
-        inner = parts.part if parts is not None and request.level == "whole" else None
-        result.write_gaussians(folder, splats, lifted, run.progress, inner)
-        if request.meshes:
-            with run.clock("meshes"):
-                warnings += result.write_meshes(
-                    folder, splats, lifted.labels, [view.camera for view in train], run.device, run.progress,
-                    textures=request.textures, photograph=lambda number: read_image(train[number]),
-                )  # fmt: skip
-        if parts is not None:
-            result.write_parts(folder, "part" if inner is None else "whole", parts)
-        result.write_objects(folder, capture.title, lifted, run.seed, up, object_table(splats, lifted))
-        result.write_labels(folder, maps)
-        if lifted.regions is not None:
-            write_evidence(folder, lifted.regions)
-        if corrections:
-            write_corrections(folder, corrections)
-        _write_cameras(folder, capture)
-        _overview(test or train, maps).save(folder / OVERVIEW)
-        if request.gallery:
-            with run.clock("gallery"):
-                _gallery(folder / GALLERY, curve, splats, lifted, test, up, run)
-        run.progress("write", 1.0)
-        warnings = [from_inside(each, _folder_of(folder_of_scene)) for each in warnings]
-        report = _report(capture, request, splats, lifted, found, warnings, run)
-        report["levels"] = choice and choice.as_dict()
-        write_report(folder, report)
-        if capture.mapped is not None:
-            shutil.copytree(capture.mapped.folder, folder / POSES, copy_function=link_or_copy)
-        if capture.weights is not None:
-            shutil.copytree(_masks_while_working(out), folder / MASKS)
-    if capture.weights is not None:
-        shutil.rmtree(_masks_while_working(out))
-    if capture.mapped is not None and capture.mapped.folder == _poses_while_working(out):
-        shutil.rmtree(capture.mapped.folder)
-    return report
+
+def _write_objects(folder: Path, capture: Capture, found: Computed, request: JobRequest, run: Run) -> list[str]:
+    """Write everything but the report, the poses and the masks; return warnings about the meshes."""
+    splats, lifted, choice, train = found.splats, found.lifted, found.choice, capture.train
+    warnings: list[str] = []
+    up = up_direction(capture.scene.views)
+    parts = choice.parts(splats, lifted.labels) if choice else None
+    inner = parts.part if parts is not None and request.level == "whole" else None
+    result.write_gaussians(folder, splats, lifted, run.progress, inner)
+    if request.meshes:
+        with run.clock("meshes"):
+            warnings = result.write_meshes(
+                folder, splats, lifted.labels, [view.camera for view in train], run.device, run.progress,
+                textures=request.textures, photograph=lambda number: read_image(train[number]),
+            )  # fmt: skip
+    if parts is not None:
+        result.write_parts(folder, "part" if inner is None else "whole", parts)
+    result.write_objects(folder, capture.title, lifted, run.seed, up, object_table(splats, lifted))
+    result.write_labels(folder, found.maps)
+    if lifted.regions is not None:
+        write_evidence(folder, lifted.regions)
+    if found.corrections:
+        write_corrections(folder, found.corrections)
+    _write_cameras(folder, capture)
+    _overview(capture.test or train, found.maps).save(folder / OVERVIEW)
+    if request.gallery:
+        with run.clock("gallery"):
+            _gallery(folder / GALLERY, found.curve, splats, lifted, capture.test, up, run)
+    return warnings
 
 
 def reconstruct_to_file(
@@ -622,13 +656,12 @@ def _overview(views: Sequence[View], maps: dict[str, NDArray[np.int32]]):
 def _report(
     capture: Capture,
     request: JobRequest,
-    splats: Splats,
-    lifted: Lift,
-    found: Quality,
+    found: Computed,
     warnings: Sequence[str],
     run: Run,
 ) -> dict:
     clock, mapped, weights = run.clock, capture.mapped, capture.weights
+    lifted, psnr = found.lifted, found.quality.psnr_held_out
     seconds = {stage: round(value, 2) for stage, value in clock.seconds.items()}
     seconds["gaussians_to_labels"] = round(clock.seconds["lift"] + clock.seconds["labels"], 2)
     seconds["total"] = round(clock.total(), 2)
@@ -643,11 +676,11 @@ def _report(
             "host": peak_host_mib(),
             "device": round(torch.cuda.max_memory_allocated() / 2**20) if run.device == "cuda" else 0,
         },
-        "gaussians": len(splats),
+        "gaussians": len(found.splats),
         "views": {"train": len(capture.train), "test": len(capture.test)},
         "objects": int(lifted.labels.max(initial=0)),
-        "psnr_held_out": None if found.psnr_held_out is None else round(found.psnr_held_out, 2),
-        "solidity": found.as_dict(),
+        "psnr_held_out": None if psnr is None else round(psnr, 2),
+        "solidity": found.quality.as_dict(),
         "poses": capture.placement and capture.placement.as_dict(),
         "device": torch.cuda.get_device_name() if run.device == "cuda" else "cpu",
         "method": lifted.method,
@@ -663,6 +696,7 @@ def _report(
         "versions": {name: version(name) for name in ("splatlift", "torch", "numpy", "numba")},
         "masks": weights and {"model": weights.name, "licence": weights.licence, "bytes": weights.bytes},
         "mapped": mapped and {"given": mapped.given, "placed": len(mapped.origins)},
+        "levels": found.choice and found.choice.as_dict(),
     }
 
 

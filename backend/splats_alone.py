@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,17 +9,20 @@ from pathlib import Path
 from backend.compiled import report_compilation
 from backend.gallery import turntable, write_gif
 from backend.geometry import LIMITS, ground_normal, label
+from backend.lift.types import Lift
 from backend.memory import peak_host_mib
 from backend.objects import result
 from backend.objects.table import object_table
 from backend.progress import Progress, silent
 from backend.render import device_of
+from backend.run import Run
 from backend.scene.up import snapped
 from protocol.errors import BadSplats
 from protocol.formats.read import read_splats_and_warnings
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW, TURNTABLE
 from protocol.result.report import write_report
+from protocol.splats import Splats
 
 BY_GEOMETRY = f"Objects were found by geometry alone, without cameras or masks. {LIMITS}"
 
@@ -57,50 +59,65 @@ def objects_of_splats(
         Fault: if the device is not usable, or the output folder contains anything else.
         Cancelled: from ``progress``. In all cases ``out`` is unchanged.
     """
-    start = time.perf_counter()
     check_out(out)
-    device = device_of(device)
-    title = title or file.stem
-    with report_compilation(progress) as progress:
-        progress("scene", 0.0, "reading the Gaussians")
-        splats, warnings = read_splats_and_warnings(file)
-        splats = splats.without_columns()
-        if not len(splats):
-            raise BadSplats(f"{file} contains no Gaussian.", "Give a file of 3D Gaussians.")
-        lifted = label(splats, device=device, seed=seed, progress=progress)
-        labelled = time.perf_counter() - start
-        up = snapped(ground_normal(splats, seed))
+    with report_compilation(progress) as reported:
+        run = Run(device_of(device), seed, reported)
+        with run.clock("gaussians_to_labels"):
+            splats, warnings = _read(file, run)
+            lifted = label(splats, device=run.device, seed=seed, progress=run.progress)
         with whole_folder(out) as folder:
-            result.write_gaussians(folder, splats, lifted, progress)
-            notes = result.write_meshes(folder, splats, lifted.labels, [], device, progress) if meshes else []
-            result.write_objects(folder, title, lifted, seed, up, object_table(splats, lifted))
-            result.write_labels(folder, {})
-            result.write_cameras(folder, {})
-            frames = turntable(splats, lifted.labels, up, device=device, progress=progress)
-            frames[0].save(folder / OVERVIEW)
-            if gallery:
-                (folder / GALLERY).mkdir()
-                write_gif(frames, folder / GALLERY / TURNTABLE)
-            progress("write", 1.0)
-            report = {
-                "format": FORMAT,
-                "scene": title,
-                "layout": "splats",
-                "warnings": [*said, *warnings, *notes, BY_GEOMETRY],
-                "seconds": {
-                    "gaussians_to_labels": round(labelled, 2),
-                    "total": round(time.perf_counter() - start, 2),
-                },
-                "peak_memory_mib": {"host": peak_host_mib()},
-                "gaussians": len(splats),
-                "views": {"train": 0, "test": 0},
-                "objects": int(lifted.labels.max(initial=0)),
-                "device": device,
-                "method": lifted.method,
-                "settings": lifted.settings,
-                "seed": seed,
-                "splats": file.name,
-                "versions": {name: version(name) for name in ("splatlift", "torch", "numpy", "numba")},
-            }
+            notes = _write_objects(folder, title or file.stem, splats, lifted, meshes, gallery, run)
+            run.progress("write", 1.0)
+            report = _report(file, title or file.stem, lifted, [*said, *warnings, *notes, BY_GEOMETRY], run)
             write_report(folder, report)
     return report
+
+
+def _read(file: Path, run: Run) -> tuple[Splats, list[str]]:
+    """Return the Gaussians of a file without extra columns, and warnings."""
+    run.progress("scene", 0.0, "reading the Gaussians")
+    splats, warnings = read_splats_and_warnings(file)
+    if not len(splats):
+        raise BadSplats(f"{file} contains no Gaussian.", "Give a file of 3D Gaussians.")
+    return splats.without_columns(), warnings
+
+
+def _write_objects(
+    folder: Path, title: str, splats: Splats, lifted: Lift, meshes: bool, gallery: bool, run: Run
+) -> list[str]:
+    """Write everything but the report; return warnings about the meshes."""
+    up = snapped(ground_normal(splats, run.seed))
+    result.write_gaussians(folder, splats, lifted, run.progress)
+    notes = result.write_meshes(folder, splats, lifted.labels, [], run.device, run.progress) if meshes else []
+    result.write_objects(folder, title, lifted, run.seed, up, object_table(splats, lifted))
+    result.write_labels(folder, {})
+    result.write_cameras(folder, {})
+    frames = turntable(splats, lifted.labels, up, device=run.device, progress=run.progress)
+    frames[0].save(folder / OVERVIEW)
+    if gallery:
+        (folder / GALLERY).mkdir()
+        write_gif(frames, folder / GALLERY / TURNTABLE)
+    return notes
+
+
+def _report(file: Path, title: str, lifted: Lift, warnings: Sequence[str], run: Run) -> dict:
+    return {
+        "format": FORMAT,
+        "scene": title,
+        "layout": "splats",
+        "warnings": list(warnings),
+        "seconds": {
+            "gaussians_to_labels": round(run.clock.seconds["gaussians_to_labels"], 2),
+            "total": round(run.clock.total(), 2),
+        },
+        "peak_memory_mib": {"host": peak_host_mib()},
+        "gaussians": len(lifted.labels),
+        "views": {"train": 0, "test": 0},
+        "objects": int(lifted.labels.max(initial=0)),
+        "device": run.device,
+        "method": lifted.method,
+        "settings": lifted.settings,
+        "seed": run.seed,
+        "splats": file.name,
+        "versions": {name: version(name) for name in ("splatlift", "torch", "numpy", "numba")},
+    }
