@@ -1,0 +1,1 @@
+"""Measurements; README.md lists the question that each module answers."""

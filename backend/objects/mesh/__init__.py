@@ -1,0 +1,1 @@
+"""Meshes of objects, from labelled Gaussians and the cameras of the capture."""
