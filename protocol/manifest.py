@@ -21,6 +21,10 @@ MAX_DEPTH = 32
 MAX_FOLDERS = 20_000
 """Folders that all files together may be in."""
 
+_MOST_COMMAS = 10 * MAX_FILES
+"""An entry has three commas at most, besides those in its path. The list of a manifest without real entries would take
+twenty times the memory of the manifest."""
+
 _BLOCK = 1 << 20
 """Bytes hashed at a time."""
 
@@ -109,6 +113,8 @@ def unpacking(data: bytes) -> Generator[None, None, list[FileEntry]]:
         BadFrames: if it is not a manifest, or :func:`checking` refuses it.
     """
     files: list[FileEntry] = []
+    if data.count(b",") > _MOST_COMMAS:
+        raise BadFrames(f"The received manifest has too many entries; at most {MAX_FILES} files are allowed.")
     try:
         unread = _unread.decode(data).files
         _check_number(len(unread))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -25,6 +25,10 @@ WINDOW = 16
 """Ranges requested but not yet received: the credit that bounds memory on both sides."""
 CATCH_UP = 4 << 20
 """Bytes of a part file hashed at a time before it is resumed: about 5 ms, so that a large file does not block."""
+
+
+_FILES_A_STEP = 200
+"""Files looked up on the disk between two moments at which the caller can do other things."""
 
 
 class Receiver(Protocol):
@@ -64,29 +68,46 @@ class Pull:
 
     Args:
         store: where the files go.
-        entries: the wanted files.
+        missing: the files to fetch, with distinct hashes; :meth:`preparing` finds them.
         window: most outstanding ranges.
-
-    Raises:
-        Unavailable: if there is not enough disk space for the missing files.
     """
 
-    def __init__(self, store: Receiver, entries: Iterable[FileEntry], window: int = WINDOW) -> None:
-        missing = {entry.digest: entry for entry in entries if not store.has(entry.digest, entry.size)}
+    def __init__(self, store: Receiver, missing: Collection[FileEntry], window: int = WINDOW) -> None:
         self.store = store
         self.window = window
-        self.queue: deque[FileEntry] = deque(missing.values())
+        self.queue: deque[FileEntry] = deque(missing)
         self.files_total = len(missing)
-        self.bytes_total = sum(entry.size for entry in missing.values())
+        self.bytes_total = sum(entry.size for entry in missing)
         self.bytes_done = 0
         self.incoming: dict[str, _Incoming] = {}
         self.expected: deque[Get] = deque()
         self.closed = False
-        if self.bytes_total - self._bytes_resumed() > store.free_bytes():
+
+    @classmethod
+    def preparing(
+        cls, store: Receiver, entries: Iterable[FileEntry], window: int = WINDOW
+    ) -> Generator[None, None, Pull]:
+        """Look up which of the ``entries`` are missing; yields often, and returns the pull that fetches them.
+
+        Raises:
+            Unavailable: if there is not enough disk space for the missing files.
+        """
+        missing: dict[str, FileEntry] = {}
+        resumed = 0
+        for count, entry in enumerate(entries, 1):
+            if entry.digest not in missing and not store.has(entry.digest, entry.size):
+                missing[entry.digest] = entry
+                part = store.part(entry.digest)
+                resumed += min(part.stat().st_size, entry.size) if part.is_file() else 0
+            if count % _FILES_A_STEP == 0:
+                yield
+        pull = cls(store, missing.values(), window)
+        if pull.bytes_total - resumed > store.free_bytes():
             raise Unavailable(
-                f"The disk of {store.root} is full; {self.bytes_total / 1e6:.0f} MB are needed.",
+                f"The disk of {store.root} is full; {pull.bytes_total / 1e6:.0f} MB are needed.",
                 "Free some space there.",
             )
+        return pull
 
     @property
     def done(self) -> bool:
@@ -145,10 +166,6 @@ class Pull:
         self.incoming.clear()
         self.queue.clear()
         self.expected.clear()
-
-    def _bytes_resumed(self) -> int:
-        parts = [(entry, self.store.part(entry.digest)) for entry in self.queue]
-        return sum(min(part.stat().st_size, entry.size) for entry, part in parts if part.is_file())
 
     def _next_range(self) -> Get | None:
         for incoming in self.incoming.values():

@@ -23,6 +23,9 @@ from protocol.synced import sync_file, sync_folder
 STALE = 24 * 3600.0
 """Seconds after which a temporary file is considered left over from a crash."""
 
+_FILES_A_STEP = 200
+"""Files looked up between two moments at which the caller can do other things."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -78,7 +81,9 @@ class Store:
         """
         removed: list[FileEntry] = []
         before = 0
-        for entry in entries:
+        for count, entry in enumerate(entries, 1):
+            if count % _FILES_A_STEP == 0:
+                yield before
             path = self.path(entry.digest)
             if not path.is_file():
                 continue

@@ -65,12 +65,16 @@ RESERVE = 256 << 20
 """Bytes of disk space that uploads leave free for jobs."""
 
 
+Prepared = tuple[list[FileEntry], Pull]
+"""The entries of an upload, and what fetches those that are missing."""
+
+
 class Upload:
     """A folder being uploaded: first its manifest, then the files that the client has not sent yet.
 
     Attributes:
         files: the store as the client sees it.
-        preparing: work before the next files are requested; its value is their entries.
+        preparing: work before the next files are requested; its value is their entries and their pull.
         settling: after they have arrived, waits until they are on the disk.
         pull: the requests of the current files; None before the first.
         files_known: whether these are the files of the folder, and not its manifest.
@@ -82,7 +86,7 @@ class Upload:
         self.manifest = offer.manifest
         self.id = id
         self.files = files
-        self.preparing: Generator[None, None, list[FileEntry]] | None = None
+        self.preparing: Generator[None, None, Prepared] | None = None
         self.settling: Generator[None, None, None] | None = None
         self.pull: Pull | None = None
         self.files_known = False
@@ -253,15 +257,13 @@ class Uploads:
         self._fail(silent, fault, socket)
         return False
 
-    def _pull(self, upload: Upload, entries: list[FileEntry]) -> Pull:
-        pull = Pull(upload.files, entries)
+    def _check_space(self, upload: Upload, pull: Pull) -> None:
         promised = sum(other.missing for other in self.uploads if other is not upload)
         if pull.bytes_total and pull.bytes_total + promised + RESERVE > self.store.free_bytes():
             raise Unavailable(
                 f"The server's disk is full; {pull.bytes_total / 1e6:.0f} MB are needed.",
                 f"Free some space at {self.store.root} on the server.",
             )
-        return pull
 
     def _chunk(self, chunk: Chunk, received: Received, socket: RouterSocket) -> None:
         upload = next((u for u in self.uploads if u.peer == received.peer and u.expects(chunk)), None)
@@ -385,7 +387,7 @@ class Uploads:
         entries = yield from reading_manifest(self.store, manifest)
         yield from self.store.settling([manifest, *(entry.digest for entry in entries)])
 
-    def _prepare(self, upload: Upload, work: Generator[None, None, list[FileEntry]], socket: RouterSocket) -> bool:
+    def _prepare(self, upload: Upload, work: Generator[None, None, Prepared], socket: RouterSocket) -> bool:
         """Do some of the work before files are requested; return whether it is finished."""
         until = time.monotonic() + CHECK_SLICE
         try:
@@ -393,9 +395,10 @@ class Uploads:
                 next(work)
             return False
         except StopIteration as end:
-            entries = end.value
+            entries, pull = end.value
         upload.preparing = None
-        upload.pull = pull = self._pull(upload, entries)
+        self._check_space(upload, pull)
+        upload.pull = pull
         if upload.files_known:
             unique = {entry.digest: entry.size for entry in entries}
             wanted = Wanted(
@@ -408,12 +411,12 @@ class Uploads:
             socket.send(upload.peer, wanted, id=upload.id)
         return True
 
-    def _unfolded(self, upload: Upload) -> Generator[None, None, list[FileEntry]]:
+    def _unfolded(self, upload: Upload) -> Generator[None, None, Prepared]:
         """Read a stored manifest, and prepare the upload of its files; yields often."""
         entries = yield from reading_manifest(self.store, upload.manifest)
         return (yield from self._prepared(upload, entries))
 
-    def _prepared(self, upload: Upload, entries: list[FileEntry]) -> Generator[None, None, list[FileEntry]]:
+    def _prepared(self, upload: Upload, entries: list[FileEntry]) -> Generator[None, None, Prepared]:
         """Remove damaged files of the client, and make room for the files that it has not sent; yields often."""
         known: list[FileEntry] = []
         new: dict[str, int] = {}
@@ -426,9 +429,10 @@ class Uploads:
                 yield
         yield from self._check(known)
         yield from self._make_room(upload, new)
+        pull = yield from Pull.preparing(upload.files, entries)
         # Checking a large folder takes long, and meanwhile no data can arrive.
         upload.heard = time.monotonic()
-        return entries
+        return entries, pull
 
     def _check(self, known: list[FileEntry]) -> Generator[None, None, None]:
         """Remove damaged stored files; yields often.
@@ -436,7 +440,7 @@ class Uploads:
         Raises:
             BadFrames: if an undamaged file has another size than its entry. It stays: other clients may own it.
         """
-        present = [replace(entry, size=self.store.path(entry.digest).stat().st_size) for entry in known]
+        present = (replace(entry, size=self.store.path(entry.digest).stat().st_size) for entry in known)
         yield from map_steps(lambda _: None, self.store.verify(present))
         for count, entry in enumerate(known):
             if self.store.has(entry.digest) and not self.store.has(entry.digest, entry.size):

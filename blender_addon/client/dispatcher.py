@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from protocol import errors
 from protocol.errors import BadFrames, Fault, Refused, VersionMismatch
 from protocol.messages import AnyMessage, Error, Get, Message
+from protocol.pull import WINDOW
 
 from .coroutines import Steps
 from .sockets import Channel, Received, Sockets
 from .upload_state import UploadState
 
 M = TypeVar("M", bound=Message)
+MAX_UNREAD = WINDOW + 4
+"""Most unread answers of one conversation: a download has as many as it has requested ranges. While a socket accepts
+nothing, none is read."""
 Handler = Callable[[Any, Sequence[NDArray]], object]
 """Called with an unsolicited message of the server and its arrays. May raise BadFrames, which ends the link."""
 
@@ -131,8 +135,10 @@ class Dispatcher:
         # Progress is pushed, and is also the answer to Sync and Cancel.
         if handler := self._handlers.get(type(message)):
             handler(message, arrays)
-        if id in self._answers:
-            self._answers[id].append(received)
+        if (unread := self._answers.get(id)) is not None:
+            if len(unread) >= MAX_UNREAD:
+                raise BadFrames("The server sent more answers than were requested.")
+            unread.append(received)
 
 
 class Conversation:

@@ -91,7 +91,7 @@ def _fetch(
     yield from map_steps(lambda _: True, store.verify(entries))
     if local is not None:
         yield from link_files(store, local, entries, tell)
-    pull = Pull(store, entries)
+    pull = yield from map_steps(lambda _: True, Pull.preparing(store, entries))
     try:
         with dispatcher.conversation("bulk") as talk:
             while not pull.done:

@@ -39,7 +39,11 @@ def link_files(store: Store, source: Path, entries: list[FileEntry], tell: Calla
         source: the root of the server's store.
         tell: called with the bytes done and their total.
     """
-    missing = {entry.digest: entry for entry in entries if not store.has(entry.digest, entry.size)}
+    missing: dict[str, FileEntry] = {}
+    for entry in entries:
+        if not store.has(entry.digest, entry.size):
+            missing[entry.digest] = entry
+        yield True
     total = sum(entry.size for entry in missing.values())
     before = 0
     for entry in missing.values():

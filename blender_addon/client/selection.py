@@ -45,7 +45,7 @@ def select(connection: Connection, wanted: Select) -> Steps[NDArray[np.bool_]]:
     """
     check_feature(connection, "select", "selections")
     answer, arrays = yield from ask_about_result(connection, wanted, Selected)
-    return _bits(arrays, answer.count, answer.total)
+    return (yield from _bits(arrays, answer.count, answer.total))
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,24 @@ def select_text(
     """
     check_feature(connection, "text", "searches by words")
     answer, arrays = yield from ask_about_result(connection, wanted, Matches, tell)
-    gaussians = _bits(arrays, answer.count, answer.total)
+    gaussians = yield from _bits(arrays, answer.count, answer.total)
     return TextSelection(gaussians, answer.objects, answer.best, answer.views, answer.rendered)
 
 
-def _bits(arrays: Sequence[NDArray], count: int, total: int) -> NDArray[np.bool_]:
+def _bits(arrays: Sequence[NDArray], count: int, total: int) -> Steps[NDArray[np.bool_]]:
     """Return (total,) bool of the bits in ``arrays``; raises BadFrames if they are not as declared."""
     if any(array.dtype != np.uint8 or array.ndim != 1 for array in arrays):
         raise BadFrames("The server sent a selection of the wrong type.")
-    bits = np.concatenate(arrays) if arrays else np.zeros(0, np.uint8)
-    if len(bits) != (total + 7) // 8:
-        raise BadFrames(f"The server sent {len(bits)} bytes for a selection of {total} Gaussians.")
-    chosen = np.unpackbits(bits, count=total).astype(bool)
+    size = sum(map(len, arrays))
+    if size != (total + 7) // 8:
+        raise BadFrames(f"The server sent {size} bytes for a selection of {total} Gaussians.")
+    chosen = np.empty(8 * size, bool)
+    done = 0
+    for array in arrays:
+        chosen[done : done + 8 * len(array)] = np.unpackbits(array)
+        done += 8 * len(array)
+        yield True
+    chosen = chosen[:total]
     if np.count_nonzero(chosen) != count:
         raise BadFrames(f"The server sent a selection that does not have the declared {count} Gaussians.")
     return chosen

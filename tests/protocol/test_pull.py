@@ -17,15 +17,15 @@ from protocol.coroutines import finish
 from protocol.errors import BadFrames, Unavailable
 from protocol.manifest import pack_manifest, scan
 from protocol.messages import FileEntry, Get
-from protocol.pull import CHUNK, WINDOW, Pull
+from protocol.pull import CHUNK, WINDOW
 from protocol.store import Store, read_manifest
-from tests.protocol.transfers import Sender, entry, hash_of, lay, names, noise, run
+from tests.protocol.transfers import Sender, entry, hash_of, lay, names, noise, pulling, run
 
 
 def test_files_arrive_whole_and_leave_nothing_else(store: Store):
     files = [noise(3 * CHUNK + 5), noise(CHUNK, 1), b"small", b""]
     sender = Sender(*files)
-    pull = Pull(store, [entry(data, f"{i}") for i, data in enumerate(files)])
+    pull = pulling(store, [entry(data, f"{i}") for i, data in enumerate(files)])
     run(pull, sender)
     for data in files:
         assert store.path(hash_of(data)).read_bytes() == data
@@ -38,18 +38,18 @@ def test_nothing_is_fetched_twice(store: Store):
     store.put(b"already here")
     sender = Sender(b"new", b"already here")
     wanted = [entry(b"new", "a"), entry(b"new", "b"), entry(b"already here", "c")]
-    pull = Pull(store, wanted)
+    pull = pulling(store, wanted)
     assert (pull.files_total, pull.bytes_total) == (1, 3)
     run(pull, sender)
     assert sender.asked == [Get(hash_of(b"new"), 0, 3)]
-    again = Pull(store, wanted)
+    again = pulling(store, wanted)
     assert again.done
     assert again.requests() == []
 
 
 def test_outstanding_ranges_never_exceed_the_window(store: Store):
     data = noise(20 * CHUNK)
-    pull = Pull(store, [entry(data)])
+    pull = pulling(store, [entry(data)])
     gets = pull.requests()
     assert len(gets) == WINDOW
     assert pull.requests() == []
@@ -64,11 +64,11 @@ def test_a_dropped_connection_costs_only_what_had_not_arrived(store: Store, arri
     files = [noise(4 * CHUNK + 7), noise(2 * CHUNK, 1)]
     sender = Sender(*files)
     wanted = [entry(data, f"{i}") for i, data in enumerate(files)]
-    first = Pull(store, wanted)
+    first = pulling(store, wanted)
     run(first, sender, arrived)
     first.close()
     assert not first.done
-    second = Pull(Store(store.root), wanted)
+    second = pulling(Store(store.root), wanted)
     run(second, sender)
     assert sender.bytes_sent == sum(map(len, files))
     assert second.bytes_done == second.bytes_total
@@ -84,17 +84,17 @@ def test_any_folder_arrives_through_any_number_of_drops(data: st.DataObject, tmp
     sender = Sender(*files)
     wanted = [entry(content, f"{i}") for i, content in enumerate(files)]
     for _ in range(data.draw(st.integers(0, 3))):
-        pull = Pull(store, wanted, window=data.draw(st.integers(1, 3)))
+        pull = pulling(store, wanted, window=data.draw(st.integers(1, 3)))
         run(pull, sender, data.draw(st.integers(0, 3)))
         pull.close()
-    run(Pull(store, wanted), sender)
+    run(pulling(store, wanted), sender)
     assert sender.bytes_sent == sum(len(content) for content in set(files))
     assert names(store) == {hash_of(content) for content in files}
 
 
 def test_a_file_that_is_not_what_was_promised_is_refused_and_removed(store: Store):
     promised = entry(b"what was promised", "photo.png")
-    pull = Pull(store, [promised, entry(noise(CHUNK), "other.png")])
+    pull = pulling(store, [promised, entry(noise(CHUNK), "other.png")])
     (get, *_) = pull.requests()
     with pytest.raises(BadFrames, match=r"The file photo\.png arrived with different content than its hash says\."):
         pull.accept(get.digest, 0, b"what has arrived!")
@@ -102,13 +102,13 @@ def test_a_file_that_is_not_what_was_promised_is_refused_and_removed(store: Stor
     assert not pull.done
     assert pull.requests() == []
     assert not store.writers
-    run(Pull(store, [promised]), Sender(b"what was promised"))
+    run(pulling(store, [promised]), Sender(b"what was promised"))
     assert store.read(promised.digest, 0, 4) == b"what"
 
 
 def test_an_empty_file_with_the_hash_of_another_is_refused(store: Store):
     with pytest.raises(BadFrames, match="different content than its hash says"):
-        Pull(store, [FileEntry("a", 0, hash_of(b"something"))]).requests()
+        pulling(store, [FileEntry("a", 0, hash_of(b"something"))]).requests()
     assert names(store) == set()
 
 
@@ -116,7 +116,7 @@ def test_a_part_torn_by_a_crash_is_fetched_again_without_blame(store: Store):
     data = noise(2 * CHUNK + 3)
     store.part(hash_of(data)).write_bytes(b"\0" * CHUNK)
     sender = Sender(data)
-    pull = Pull(store, [entry(data)])
+    pull = pulling(store, [entry(data)])
     run(pull, sender)
     assert pull.bytes_done == pull.bytes_total
     assert store.path(hash_of(data)).read_bytes() == data
@@ -128,7 +128,7 @@ def test_a_torn_part_as_long_as_the_file_or_longer_is_fetched_again(store: Store
     data = noise(10)
     store.part(hash_of(data)).write_bytes(left)
     sender = Sender(data)
-    run(Pull(store, [entry(data)]), sender)
+    run(pulling(store, [entry(data)]), sender)
     assert names(store) == {hash_of(data)}
     assert sender.bytes_sent == 10
 
@@ -136,7 +136,7 @@ def test_a_torn_part_as_long_as_the_file_or_longer_is_fetched_again(store: Store
 def test_a_whole_part_needs_no_byte_more(store: Store):
     data = noise(CHUNK + 1)
     store.part(hash_of(data)).write_bytes(data)
-    pull = Pull(store, [entry(data)])
+    pull = pulling(store, [entry(data)])
     assert pull.requests() == []
     assert pull.done
     assert store.path(hash_of(data)).read_bytes() == data
@@ -146,7 +146,7 @@ def test_a_large_part_is_read_a_little_at_a_time_while_others_arrive(store: Stor
     monkeypatch.setattr(pulls, "CATCH_UP", CHUNK)
     large, other = noise(4 * CHUNK), noise(5, 1)
     store.part(hash_of(large)).write_bytes(large[: 3 * CHUNK])
-    pull = Pull(store, [entry(large, "a"), entry(other, "b")])
+    pull = pulling(store, [entry(large, "a"), entry(other, "b")])
     assert pull.requests() == [Get(hash_of(other), 0, 5)]
     assert pull.bytes_done == CHUNK
     pull.accept(hash_of(other), 0, other)
@@ -162,7 +162,7 @@ def test_a_part_that_shrinks_while_it_is_read_goes_on_from_its_end(store: Store,
     monkeypatch.setattr(pulls, "CATCH_UP", CHUNK)
     data = noise(5 * CHUNK)
     store.part(hash_of(data)).write_bytes(data[: 4 * CHUNK])
-    pull = Pull(store, [entry(data)])
+    pull = pulling(store, [entry(data)])
     assert pull.requests() == []
     os.truncate(store.part(hash_of(data)), 2 * CHUNK)
     sender = Sender(data)
@@ -176,7 +176,7 @@ def test_a_part_that_shrinks_while_it_is_read_goes_on_from_its_end(store: Store,
 def test_a_torn_part_does_not_excuse_a_liar_for_ever(store: Store):
     promised = entry(b"0123456789")
     store.part(promised.digest).write_bytes(b"01234")
-    pull = Pull(store, [promised])
+    pull = pulling(store, [promised])
     (get,) = pull.requests()
     assert get.offset == 5
     pull.accept(promised.digest, 5, b"xxxxx")
@@ -191,14 +191,14 @@ def test_a_stored_file_cut_short_by_a_power_cut_is_fetched_again(store: Store):
     store.put(b"0123456789")
     store.path(hash_of(b"0123456789")).write_bytes(b"")
     sender = Sender(b"0123456789")
-    run(Pull(store, [entry(b"0123456789")]), sender)
+    run(pulling(store, [entry(b"0123456789")]), sender)
     assert store.read(hash_of(b"0123456789"), 0, 10) == b"0123456789"
 
 
 def test_two_pulls_of_one_file_fetch_it_once(store: Store):
     data = noise(3 * CHUNK)
     sender = Sender(data)
-    first, second = Pull(store, [entry(data)]), Pull(store, [entry(data), entry(b"mine", "b")])
+    first, second = pulling(store, [entry(data)]), pulling(store, [entry(data), entry(b"mine", "b")])
     run(first, sender, 1)
     (get,) = second.requests()
     assert get.digest == hash_of(b"mine")
@@ -217,7 +217,7 @@ def test_two_pulls_of_one_file_fetch_it_once(store: Store):
 def test_a_pull_takes_over_where_another_gave_up(store: Store):
     data = noise(3 * CHUNK)
     sender = Sender(data)
-    first, second = Pull(store, [entry(data)]), Pull(store, [entry(data)])
+    first, second = pulling(store, [entry(data)]), pulling(store, [entry(data)])
     run(first, sender, 2)
     assert second.requests() == []
     first.close()
@@ -229,7 +229,7 @@ def test_storing_a_file_that_is_arriving_does_not_disturb_either(store: Store, t
     for i, store_it in enumerate((lambda data: store.put(data), lambda data: adopt_copy(store, tmp_path, data))):
         data = noise(3 * CHUNK, i)
         sender = Sender(data)
-        pull = Pull(store, [entry(data)])
+        pull = pulling(store, [entry(data)])
         gets = pull.requests()
         pull.accept(hash_of(data), 0, sender.chunk(gets[0]))
         store_it(data)
@@ -259,7 +259,7 @@ BAD_CHUNKS: dict[str, Callable[[Get], tuple[str, int, bytes]]] = {
 def test_a_chunk_that_nobody_asked_for_is_refused_and_harms_nothing(store: Store, name: str):
     data = noise(2 * CHUNK + 9)
     sender = Sender(data)
-    pull = Pull(store, [entry(data)])
+    pull = pulling(store, [entry(data)])
     gets = pull.requests()
     with pytest.raises(BadFrames, match=r"bytes of .* arrived without a request"):
         pull.accept(*BAD_CHUNKS[name](gets[0]))
@@ -272,7 +272,7 @@ def test_a_chunk_that_nobody_asked_for_is_refused_and_harms_nothing(store: Store
 
 def test_chunks_out_of_order_are_refused(store: Store):
     data = noise(2 * CHUNK)
-    pull = Pull(store, [entry(data)])
+    pull = pulling(store, [entry(data)])
     first, second = pull.requests()
     with pytest.raises(BadFrames, match=r"Bytes at 1048576 of a\.bin arrived out of order; offset 0 was expected"):
         pull.accept(second.digest, second.offset, data[CHUNK:])
@@ -282,7 +282,7 @@ def test_chunks_out_of_order_are_refused(store: Store):
 
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, lambda data: np.frombuffer(data, np.uint8)])
 def test_a_chunk_may_be_any_buffer(store: Store, wrap):
-    pull = Pull(store, [entry(b"12345678")])
+    pull = pulling(store, [entry(b"12345678")])
     pull.requests()
     with pytest.raises(BadFrames, match="0 bytes of"):
         pull.accept(hash_of(b"12345678"), 0, wrap(b""))
@@ -293,9 +293,9 @@ def test_a_chunk_may_be_any_buffer(store: Store, wrap):
 def test_a_disk_without_room_is_told_before_anything_is_fetched(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Store, "free_bytes", lambda self: 1000)
     with pytest.raises(Unavailable, match=r"The disk of .* is full; .* are needed"):
-        Pull(store, [entry(noise(1001))])
+        pulling(store, [entry(noise(1001))])
     store.part(hash_of(noise(1001))).write_bytes(noise(1001)[:500])
-    run(Pull(store, [entry(noise(1001))]), Sender(noise(1001)))
+    run(pulling(store, [entry(noise(1001))]), Sender(noise(1001)))
     assert store.has(hash_of(noise(1001)))
 
 
@@ -303,7 +303,7 @@ def test_a_disk_that_fills_up_is_a_sentence(store: Store, monkeypatch: pytest.Mo
     def full(self: object, offset: int, data: memoryview) -> None:
         raise OSError(28, "No space left on device")
 
-    pull = Pull(store, [entry(b"12345")])
+    pull = pulling(store, [entry(b"12345")])
     pull.requests()
     monkeypatch.setattr(pulls._Incoming, "write", full)
     with pytest.raises(Unavailable, match=r"Received data cannot be written to .*: No space left on device\."):
@@ -322,9 +322,9 @@ def test_a_scanned_folder_comes_out_the_same_at_the_other_end(store: Store, tmp_
     entries = finish(scan(tmp_path / "scene", paths))
     content = pack_manifest(entries)
     sender = Sender(content, *(data for _, data in files))
-    run(Pull(store, [entry(content)]), sender)
+    run(pulling(store, [entry(content)]), sender)
     received = read_manifest(store, hash_of(content))
-    run(Pull(store, received), sender)
+    run(pulling(store, received), sender)
     store.checkout(received, tmp_path / "copy")
     for name, data in files:
         assert (tmp_path / "copy" / name).read_bytes() == data

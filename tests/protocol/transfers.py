@@ -8,8 +8,9 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from protocol.coroutines import finish
 from protocol.messages import FileEntry, Get
-from protocol.pull import Pull
+from protocol.pull import WINDOW, Pull, Receiver
 from protocol.store import Store
 
 
@@ -39,6 +40,11 @@ class Sender:
     @property
     def bytes_sent(self) -> int:
         return sum(get.length for get in self.asked)
+
+
+def pulling(store: Receiver, entries: Iterable[FileEntry], window: int = WINDOW) -> Pull:
+    """Make a pull of what the store lacks of ``entries``."""
+    return finish(Pull.preparing(store, entries, window))
 
 
 def run(pull: Pull, sender: Sender, chunks: int = 10**9) -> None:

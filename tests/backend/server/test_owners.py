@@ -16,8 +16,8 @@ from protocol.coroutines import finish
 from protocol.errors import Unavailable
 from protocol.manifest import digest_of, pack_manifest
 from protocol.messages import FileEntry
-from protocol.pull import Pull
 from protocol.store import Store
+from tests.protocol.transfers import pulling
 
 A, B, C = (digit * 64 for digit in "abc")
 
@@ -156,11 +156,11 @@ def test_a_client_sees_its_own_files(tmp_path, owners):
     data = b"a photograph"
     entry = FileEntry("a.png", len(data), store.put(data))
     assert not anna.has(entry.digest)
-    pull = Pull(anna, [entry])
+    pull = pulling(anna, [entry])
     (get,) = pull.requests()
     assert anna.part(entry.digest) != ben.part(entry.digest)
     # While anna's arrives, ben's is asked for as well.
-    assert Pull(ben, [entry]).requests() == [get]
+    assert pulling(ben, [entry]).requests() == [get]
     pull.accept(entry.digest, 0, data)
     assert pull.done
     assert anna.has(entry.digest, entry.size)

@@ -298,6 +298,7 @@ class MockServer:
     def _bind(self, port: int | None) -> zmq.Socket:
         socket = self.context.socket(zmq.ROUTER)
         socket.linger = 0
+        socket.rcvhwm = 16  # so that what it does not read soon waits at the client
         socket.bind(f"tcp://127.0.0.1:{port or '*'}")
         return socket
 
