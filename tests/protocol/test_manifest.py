@@ -33,6 +33,7 @@ BAD_MANIFESTS: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"\x80\x04\x95", "manifest cannot be read"),
     "no UTF-8": (b'{"files":[{"path":"\xff"}]}', "manifest cannot be read"),
     "bottomless": (b'{"files":' + b"[" * 100_000, "manifest cannot be read"),
+    "millions of numbers": (b'{"files":[' + b"0," * 1_500_000 + b"0]}", "too many entries"),
     "unknown field": (b'{"files":[],"run":"rm"}', "unknown field `run`"),
     "negative size": (raw(size=-1), "Expected `int` >= 0"),
     "endless size": (raw(size=2**60), "Expected `int` <="),

@@ -277,6 +277,16 @@ MANIFESTS = {
     "an absolute path": (pack_manifest([FileEntry("/etc/passwd", 3, NOTHING)]), BadFrames, "inside its folder"),
     "a path twice": (pack_manifest([ENTRY, ENTRY]), BadFrames, "the same path twice"),
     "a file that is a folder": (pack_manifest([ENTRY, FileEntry("photo/b", 3, NOTHING)]), BadFrames, "as a folder"),
+    "two sizes of one content": (pack_manifest([ENTRY, FileEntry("b", 4, ENTRY.digest)]), BadFrames, "two sizes"),
+    "a device of Windows": (pack_manifest([FileEntry("images/NUL.png", 3, NOTHING)]), BadFrames, "inside its folder"),
+    "a stream of Windows": (pack_manifest([FileEntry("photo:x", 3, NOTHING)]), BadFrames, "inside its folder"),
+    "a mark of direction": (pack_manifest([FileEntry("ph\u202eoto", 3, NOTHING)]), BadFrames, "inside its folder"),
+    "one name in two normal forms": (
+        pack_manifest([FileEntry("\u00e9", 3, NOTHING), FileEntry("e\u0301", 3, NOTHING)]),
+        BadFrames,
+        "the same path twice",
+    ),
+    "a million of nothing": (b'{"files":[' + b"," * 1_040_000 + b"]}", BadFrames, "too many entries"),
     "more than the disk": (pack_manifest([FileEntry("photo", 2**50, NOTHING)]), Unavailable, "is full"),
 }
 
