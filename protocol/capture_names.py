@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from protocol.object_names import is_object, split_objects
+
 PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".jfif", ".jpe")
 """Endings of photographs that can be read."""
 CONVERTED_ENDINGS = (".heic", ".heif", ".avif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".mov", ".mp4")
@@ -253,7 +255,8 @@ def match_masks(
     has that name, with one of :data:`MASK_ENDINGS`. The name may also contain a word such as ``mask``
     (``a.jpg.mask.png``, ``mask_a.npy``). A file with a number (``a_0.png``, ``a_mask_1.png``), or in a folder named
     after the photograph (``a/0.png``) or the instance (``0/a.png``, ``object_1/a.png``), is one of several masks, each
-    of one instance.
+    of one instance. So are files in several folders named after objects (``chair/a.png``, ``table/a.png``). If no file
+    matches otherwise, the name of an object may follow that of the photograph (``a_chair.png``).
 
     If no file matches by name, the last numbers in the names are compared (``rgb_0001.jpg``, ``mask0001.png``). They
     count only if files and photographs match one to one, because the numbers may have different starts.
@@ -283,9 +286,26 @@ def match_masks(
         if settled is None:
             conflicts[number] = sorted(file for _, file in candidates)
         masks.append(settled or ())
+    if not (marked or shared or any(hits)) and (named := _match_objects(files, find, len(photographs))):
+        return named
     if not (marked or shared or any(hits)) and (numbered := _match_numbers(photographs, files, others)):
         return MaskMatch(numbered, {}, [], [], by_number=True)
     return MaskMatch(masks, conflicts, strays, shared)
+
+
+def _match_objects(files: Sequence[str], find: Finder, count: int) -> MaskMatch | None:
+    """Return the masks whose names are those of a photograph and an object, or None if there are none."""
+    masks: list[list[str]] = [[] for _ in range(count)]
+    strays: list[str] = []
+    for file in files:
+        *folders, core = without_ending(file, MASK_ENDINGS).split("/")
+        keys = ("/".join([*folders, photograph]) for photograph, _ in split_objects(core))
+        owner = next((row for key in keys if (row := find(key)) is not None), None)
+        if owner is None or not 0 <= owner < count or not is_one_of(file, MASK_ENDINGS):
+            strays.append(file)
+        else:
+            masks[owner].append(file)
+    return MaskMatch([tuple(sorted(each)) for each in masks], {}, strays, []) if any(masks) else None
 
 
 def _match_numbers(photographs: Sequence[str], files: Sequence[str], others: Sequence[str]) -> list[tuple[str, ...]]:
@@ -370,11 +390,17 @@ def _owner(file: str, find: Finder, marked: bool) -> tuple[int, _Reading] | None
                     continue
                 if number == SEVERAL:
                     several = several or (number, reading)
-                elif dropped and reading.part is None and (match := _OF_OBJECT.fullmatch(above[dropped - 1])):
-                    return number, replace(reading, family="/".join(["object", *above[dropped:]]), part=match[1])
+                elif dropped and reading.part is None and (thing := _object_of(above[dropped - 1])):
+                    return number, replace(reading, family="/".join(["object", *above[dropped:]]), part=thing)
                 else:
                     return number, replace(reading, family="/".join([reading.family, *folders]))
     return several
+
+
+def _object_of(folder: str) -> str | None:
+    """Return the number or the name of the object that a folder of masks is named after, or None."""
+    match = _OF_OBJECT.fullmatch(folder)
+    return match[1] if match else folder if is_object(folder) else None
 
 
 def _readings(core: str, folder: str | None) -> Iterator[_Reading]:

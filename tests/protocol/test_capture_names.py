@@ -59,6 +59,25 @@ def test_several_masks_in_order(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["{}/v_1.png", "{}_mask/v_1_mask.png", "v_1_{}.png", "v_1.jpg.{}.png", "v_1_mask_{}.png"]
+)
+def test_one_mask_for_each_named_object(name: str) -> None:
+    files = [name.format(thing) for thing in ("chair", "coffee table", "chair_2")]
+    match = match_masks(PHOTOGRAPHS, files)
+    assert sorted(match.masks[0]) == sorted(files)
+    assert (match.masks[1:], match.conflicts, match.strays) == ([(), ()], {}, [])
+
+
+@pytest.mark.parametrize("name", ["depth", "vis", "overlay_color", "v2"])
+def test_other_forms_of_masks_are_no_objects(name: str) -> None:
+    beside = match_masks(PHOTOGRAPHS, ["v_1.png", f"v_1_{name}.png"])
+    assert (beside.masks[0], beside.strays) == (("v_1.png",), [f"v_1_{name}.png"])
+    assert not any(match_masks(PHOTOGRAPHS, [f"v_1_{name}.jpg", "v_1_chair.txt"]).masks)
+    files = [f"{name}/v_1.png", "chair/v_1.png"]
+    assert match_masks(PHOTOGRAPHS, files).conflicts == {0: sorted(files)}
+
+
+@pytest.mark.parametrize(
     "files",
     [
         ["v_1.png", "v_1.npy"],

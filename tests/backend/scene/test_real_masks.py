@@ -300,6 +300,19 @@ def test_several_masks_of_a_photograph_are_a_stack(tmp_path: Path, name: str, on
     )
 
 
+@pytest.mark.parametrize("name", ["masks/{thing}/{}.png", "masks/{}_{thing}.png"])
+def test_one_mask_for_each_named_object(tmp_path: Path, name: str) -> None:
+    def write(root: Path, stem: str) -> None:
+        for thing, part in (("chair", FIRST), ("table", SECOND)):
+            pixels(name.replace("{thing}", thing), part.astype(np.uint8) * 255)(root, stem)
+
+    scene = load_scene(scene_with(tmp_path, write))
+    assert_masks(scene, TWO)
+    assert scene.warnings == (
+        f"3 photographs have several masks in {tmp_path / 'masks'}; each file was treated as one instance.",
+    )
+
+
 def test_one_numbered_mask_is_a_map(tmp_path: Path) -> None:
     assert_masks(load_scene(scene_with(tmp_path, pixels("masks/{}_0.png", IDS))), IDS)
 
