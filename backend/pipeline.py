@@ -466,8 +466,9 @@ def _load(folder: Path, request: JobRequest, source: Unposed | None, mapped: Wor
     ids = _mask_ids(request)
     if source is None or mapped is None:
         return load_scene(folder, masks, ids)
-    scene = load_scene(mapped.folder, masks or source.masks, ids)
-    return replace(scene, warnings=(*source.warnings, *mapped.warnings, *scene.warnings))
+    scene = load_scene(mapped.folder, masks or (source.mask_files if source.entries else source.masks), ids)
+    said = dict.fromkeys((*source.warnings, *mapped.warnings, *scene.warnings))
+    return replace(scene, warnings=tuple(said))
 
 
 def _mask_scale(train: Sequence[View]) -> float | None:

@@ -103,14 +103,32 @@ def may_be_annotations(path: PurePosixPath) -> bool:
     return path.suffix.lower() == ".json" and any(map(_NAME.fullmatch, words))
 
 
+class _BrokenFile(Exception):
+    """The file is not complete JSON."""
+
+
 def read_annotations(file: Path) -> Annotations | None:
     """Return the content of a file; None if it does not have COCO's format, is too large or cannot be read."""
+    try:
+        return _read(file)
+    except _BrokenFile:
+        return None
+
+
+def _read(file: Path) -> Annotations | None:
+    """As :func:`read_annotations`.
+
+    Raises:
+        _BrokenFile: if it is not complete JSON.
+    """
     try:
         if file.stat().st_size > MAX_BYTES:
             return None
         content = msgspec.json.decode(file.read_bytes(), type=_Coco)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (OSError, msgspec.ValidationError, RecursionError):
         return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _BrokenFile from error
     pictures: dict[Id, Picture] = {}
     repeated = None
     for picture in content.images:
@@ -158,12 +176,17 @@ class Annotated:
     Attributes:
         entries: for each photograph the file with its masks and the id of its entry there, or None.
         rivals: sentences about photographs for which there are several entries; this is refused.
-        warnings: sentences about entries without a photograph, and about annotations without a mask.
+        warnings: sentences about entries without a photograph, annotations without a mask, and broken files.
     """
 
     entries: list[tuple[Path, Id] | None]
     rivals: list[str]
     warnings: list[str]
+
+    @property
+    def count(self) -> int:
+        """Number of photographs with masks."""
+        return sum(entry is not None for entry in self.entries)
 
     @property
     def files(self) -> list[Path]:
@@ -172,7 +195,10 @@ class Annotated:
 
 
 def find_annotated(photographs: Sequence[str], files: Sequence[Path]) -> Annotated:
-    """Return the masks of photographs in files of COCO's format; other files are skipped.
+    """Return the masks of photographs in files of COCO's format; other files are skipped, broken ones with a warning.
+
+    A file in a folder of the name of one that contains some of the photographs, such as ``train``, only has masks of
+    these, because those of the others may have the same names.
 
     Args:
         photographs: paths with forward slashes and endings.
@@ -182,14 +208,20 @@ def find_annotated(photographs: Sequence[str], files: Sequence[Path]) -> Annotat
     rivals: list[str] = []
     said: list[str] = []
     for file in files:
-        found = read_annotations(file)
+        try:
+            found = _read(file)
+        except _BrokenFile:
+            said.append(f"{file} is not complete JSON, so no masks were read from it. Copy or export it again.")
+            continue
         if found is None:
             continue
         if found.repeated is not None:
             rivals.append(f"{file} lists several photographs with the id {found.repeated!r}")
-        match = match_annotations(photographs, found)
+        rows = [row for row, path in enumerate(photographs) if file.parent.name in PurePosixPath(path).parts[:-1]]
+        rows = rows or list(range(len(photographs)))
+        match = match_annotations([photographs[row] for row in rows], found)
         rivals += [f"{file} contains several entries for one photograph, such as {name!r}" for name in match.rivals[:1]]
-        for row, number in enumerate(match.ids):
+        for row, number in zip(rows, match.ids, strict=True):
             if number is None:
                 continue
             if (before := entries[row]) is not None:

@@ -110,6 +110,7 @@ _MARKED = (
 )
 _SCALED = re.compile(r"(.+)_(\d+)")
 _DIGITS = re.compile(r"[0-9]{1,18}")
+_FRAME_NUMBER = re.compile(r"[0-9]{4,9}")
 _BETWEEN_WORDS = re.compile(r"[ ._\-\d]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OF_OBJECT = re.compile(rf"(?:{_WORD}(?:{_SEPARATOR})?)?(\d{{1,5}})", _FLAGS)
@@ -215,6 +216,7 @@ class MaskMatch:
         strays: files that match no photograph.
         shared: files that match several photographs.
         by_number: whether the match uses only the numbers in the names.
+        by_order: whether the match uses only the order of the names.
     """
 
     masks: list[tuple[str, ...]]
@@ -222,6 +224,12 @@ class MaskMatch:
     strays: list[str]
     shared: list[str]
     by_number: bool = False
+    by_order: bool = False
+
+    @property
+    def rows(self) -> list[int]:
+        """The numbers of the photographs with a mask, or with several files that may be the mask."""
+        return [row for row, files in enumerate(self.masks) if files or row in self.conflicts]
 
 
 @dataclass(frozen=True)
@@ -259,7 +267,9 @@ def match_masks(
     matches otherwise, the name of an object may follow that of the photograph (``a_chair.png``).
 
     If no file matches by name, the last numbers in the names are compared (``rgb_0001.jpg``, ``mask0001.png``). They
-    count only if files and photographs match one to one, because the numbers may have different starts.
+    count only if files and photographs match one to one, because the numbers may have different starts. Files that are
+    numbered from 0 or 1 without gaps (``00000.png``), as SAM 2 numbers frames, then match photographs in natural order
+    if there are equally many.
 
     Args:
         photographs: paths with forward slashes and endings.
@@ -290,6 +300,8 @@ def match_masks(
         return named
     if not (marked or shared or any(hits)) and (numbered := _match_numbers(photographs, files, others)):
         return MaskMatch(numbered, {}, [], [], by_number=True)
+    if not (marked or shared or any(hits)) and (ordered := _match_order(photographs, files, others)):
+        return MaskMatch(ordered, {}, [], [], by_order=True)
     return MaskMatch(masks, conflicts, strays, shared)
 
 
@@ -318,6 +330,30 @@ def _match_numbers(photographs: Sequence[str], files: Sequence[str], others: Seq
     if None in known | owners.keys() or not is_one_to_one or not set(asked) <= owners.keys() <= known:
         return []
     return [(owners[number],) for number in asked]
+
+
+def _match_order(photographs: Sequence[str], files: Sequence[str], others: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return masks numbered without gaps in the order of all photographs; empty if the counts differ."""
+    stems = {without_ending(PurePosixPath(file).name, MASK_ENDINGS): file for file in files}
+    numbered = {int(stem): file for stem, file in stems.items() if _FRAME_NUMBER.fullmatch(stem)}
+    whole = [*photographs, *others]
+    start = min(numbered, default=0)
+    if (
+        len(numbered) != len(files)
+        or len(files) != len(whole)
+        or start > 1
+        or max(numbered, default=0) - start >= len(files)
+    ):
+        return []
+    order = sorted(range(len(whole)), key=lambda row: _natural(whole[row]))
+    masks: list[tuple[str, ...]] = [()] * len(whole)
+    for number, row in enumerate(order, start):
+        masks[row] = (numbered[number],)
+    return masks[: len(photographs)]
+
+
+def _natural(name: str) -> list[str | int]:
+    return [int(part) if i % 2 else folded(part) for i, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def _last_number(path: str, endings: Sequence[str]) -> int | None:

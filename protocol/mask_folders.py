@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from protocol.capture_names import MaskMatch, folded, match_masks
 
@@ -30,12 +30,12 @@ class FolderMatch:
     @property
     def holds_masks(self) -> bool:
         """Whether a photograph has a mask, or several files that may be its mask."""
-        return bool(_rows(self.match))
+        return bool(self.match.rows)
 
     @property
     def count(self) -> int:
         """Number of photographs with a mask, or with several files that may be its mask."""
-        return len(_rows(self.match))
+        return len(self.match.rows)
 
 
 def match_folders(
@@ -67,10 +67,39 @@ def match_folders(
         )
         spread = _spread(match, rows, len(photographs))
         group = groups.setdefault(folded(folder.name) if is_of_camera else folder, [])
-        if any(set(_rows(spread)) & set(_rows(other)) for _, other in group):
+        if any(set(spread.rows) & set(other.rows) for _, other in group):
             group = groups.setdefault(folder, [])
         group.append((folder, spread))
     return [_group(group) for group in groups.values()]
+
+
+def assumptions(match: MaskMatch, base: Path, where: Path | str, photographs: Sequence[Path]) -> tuple[str, ...]:
+    """Return warnings about what a match assumes and ignores.
+
+    Args:
+        match: of the photographs.
+        base: the folder that its files are relative to.
+        where: the folder of masks, for the sentences.
+        photographs: in the order of the match.
+    """
+    said: list[str] = []
+    row = next((row for row, files in enumerate(match.masks) if files), None)
+    if row is not None and (match.by_number or match.by_order):
+        how = "number" if match.by_number else "order, because there are as many masks as photographs"
+        example = f"{base / match.masks[row][0]} belongs to {photographs[row].name}"
+        said.append(f"Masks were matched to photographs by {how} ({example}).")
+    several = sum(len(files) > 1 for files in match.masks)
+    if several:
+        said.append(f"{several} photographs have several masks in {where}; each file was treated as one instance.")
+    if match.strays:
+        count = f"{len(match.strays)} files in {where} do not match any photograph and were ignored"
+        said.append(f"{count} (first: {match.strays[0]}).")
+    if match.shared:
+        count = f"{len(match.shared)} files in {where} match several photographs and were ignored"
+        said.append(
+            f"{count} (first: {match.shared[0]}); put them into folders with the names of the photograph folders."
+        )
+    return tuple(said)
 
 
 def _spread(match: MaskMatch, rows: Sequence[int], count: int) -> MaskMatch:
@@ -79,10 +108,6 @@ def _spread(match: MaskMatch, rows: Sequence[int], count: int) -> MaskMatch:
     for row, files in zip(rows, match.masks, strict=True):
         masks[row] = files
     return replace(match, masks=masks, conflicts={rows[row]: files for row, files in match.conflicts.items()})
-
-
-def _rows(match: MaskMatch) -> list[int]:
-    return [row for row, files in enumerate(match.masks) if files or row in match.conflicts]
 
 
 def _group(matches: Sequence[tuple[PurePosixPath, MaskMatch]]) -> FolderMatch:
@@ -95,13 +120,14 @@ def _group(matches: Sequence[tuple[PurePosixPath, MaskMatch]]) -> FolderMatch:
     strays: list[str] = []
     shared: list[str] = []
     for folder, match in matches:
-        for row in _rows(match):
+        for row in match.rows:
             masks[row] = tuple(_within(folder, match.masks[row]))
         conflicts |= {row: _within(folder, files) for row, files in match.conflicts.items()}
         strays += _within(folder, match.strays)
         shared += _within(folder, match.shared)
     by_number = any(match.by_number for _, match in matches)
-    return FolderMatch(folders, PurePosixPath(), MaskMatch(masks, conflicts, strays, shared, by_number))
+    by_order = any(match.by_order for _, match in matches)
+    return FolderMatch(folders, PurePosixPath(), MaskMatch(masks, conflicts, strays, shared, by_number, by_order))
 
 
 def _within(folder: PurePosixPath, files: Sequence[str]) -> list[str]:

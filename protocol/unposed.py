@@ -32,11 +32,13 @@ from protocol.capture_names import (
 )
 from protocol.errors import BadMask, BadScene, Fault
 from protocol.lists import first_of
-from protocol.mask_folders import FolderMatch, match_folders
+from protocol.mask_folders import FolderMatch, assumptions, match_folders
 
 FEWEST = 5
 """Least number of photographs, and of photographs with a pose, for which poses are computed."""
 HERE = PurePosixPath()
+SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval")
+"""Folders of parts of one set of photographs, as Roboflow and many data sets have them."""
 PREFERRED = (".jpg", ".jpeg", ".jfif", ".jpe", *HEIF_ENDINGS, ".webp", ".tif", ".tiff", ".png", ".bmp")
 """Endings of one photograph in several files, best first: a PNG next to a JPEG is a copy, a mask or a depth map."""
 
@@ -50,12 +52,12 @@ class Unposed:
         photographs: sorted by name; empty for a video.
         video: the video file, or None.
         folder: the folder with the photographs.
-        masks: the folder of masks named after the photographs, a file in COCO's format, or None.
+        masks: the folder of masks named after the photographs, a file in COCO's format, the first of several, or None.
         masks_beside: masks in the folder of the photographs, or in a folder of masks for each camera inside it; empty
             if there is one folder of masks.
-        mask_files: the files in ``masks``, or this file.
+        mask_files: the files in ``masks``, or all files in COCO's format.
         masks_of: for each photograph its mask: no file, one, or one per instance.
-        entries: for each photograph the id of its entry in ``masks``, if that is a file; else empty.
+        entries: for each photograph the id of its entry in its file of COCO's format; empty if there are no such files.
         masked: number of photographs with a mask.
         rivals: several files that each may be the mask of one photograph; this is refused.
         unclear: a sentence about a photograph with several entries in a file of masks; this is refused.
@@ -123,10 +125,10 @@ def too_few(root: Path, count: int, kind: str, unreadable: Sequence[str] = ()) -
         unreadable: names of the unreadable ones.
     """
     bad = f" that are readable ({first_of(unreadable)} are not)" if unreadable else ""
-    return BadScene(
-        f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.",
-        "Take 30 or more photographs, all around the scene.",
-    )
+    remedy = "Take 30 or more photographs, all around the scene."
+    if count + len(unreadable) >= FEWEST:
+        remedy = "Copy the unreadable files again, or save them as JPEG or PNG."
+    return BadScene(f"{root} holds {count} {kind}{bad}; poses need at least {FEWEST}.", remedy)
 
 
 def splats_not_read(file: Path) -> str:
@@ -161,6 +163,9 @@ def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
         others = [name for name in present if name not in set(mask_folders(present, MASK_FOLDERS))]
         found = {place: taken for place in _places(others) if (taken := _photographs(paths, place, deep=True))}
         found = {place: taken for place, taken in found.items() if not is_auxiliary(place / "file")} or found
+        if len(found) > 1 and all(folded(place.name) in SPLITS for place in found):
+            said = f"The photographs in {first_of([root / place for place in found])} were used together."
+            return _with_masks(root, paths, HERE, sorted(p for taken in found.values() for p in taken), [said])
         if len(found) > 1:
             listed = first_of(list(found))
             raise BadScene(
@@ -264,88 +269,128 @@ def _with_masks(
     pictures: Sequence[PurePosixPath],
     said: Sequence[str],
 ) -> Unposed | None:
-    """Separate masks next to photographs from photographs, and find the folder of masks."""
+    """Separate masks next to photographs from photographs, and find the masks: in folders, beside them or in files."""
+    taken, beside = _separate(paths, pictures)
+    if not taken:
+        return None
+    plain = Unposed(root, tuple(root / path for path in taken), folder=root / place, warnings=tuple(said))
+    plain = replace(plain, masks_of=((),) * len(taken))
+    found = _mask_folders(paths, place, taken)
+    chosen = next((each for each in found if each.holds_masks), None)
+    annotated = _annotated(root, paths, place, taken)
+    if chosen is None and not beside.rows:
+        strays = [each.base / file for each in found for file in each.match.strays]
+        return _in_annotations(_with_strays(plain, strays), annotated)
+    masked = _beside(plain, beside) if chosen is None else _in_folders(plain, paths, chosen)
+    if annotated.files:
+        masked = _warned(masked, f"{first_of(annotated.files)} also contains masks, which were not read.")
+    return _unmasked(masked)
+
+
+def _separate(
+    paths: Sequence[PurePosixPath], pictures: Sequence[PurePosixPath]
+) -> tuple[list[PurePosixPath], MaskMatch]:
+    """Return the photographs among ``pictures``, and the masks in their folders, which have names of masks."""
     near = {path.parent for path in pictures}
     candidates = [str(path) for path in paths if path.parent in near and is_one_of(path.name, MASK_ENDINGS)]
     marked = match_masks(list(map(str, pictures)), candidates, marked=True)
     is_mask = {file for files in marked.masks for file in files} | {f for c in marked.conflicts.values() for f in c}
     rows = [number for number, path in enumerate(pictures) if str(path) not in is_mask]
-    if not rows:
-        return None
-    taken = [pictures[number] for number in rows]
-    kept = MaskMatch(
-        [marked.masks[number] for number in rows],
-        {row: marked.conflicts[number] for row, number in enumerate(rows) if number in marked.conflicts},
-        [],
-        [],
-    )
-    found = _mask_folders(paths, place, taken)
-    chosen = next((each for each in found if each.holds_masks), None)
-    match, base = (kept, HERE) if chosen is None else (chosen.match, chosen.base)
-    folder = chosen.folders[0] if chosen is not None and len(chosen.folders) == 1 else None
-    near_photographs = sorted({file for files in kept.masks for file in files}) if chosen is None else []
-    if chosen is not None and folder is None:
-        near_photographs = [str(path) for path in paths if set(chosen.folders) & set(path.parents)]
-    inside = [path for path in paths if folder is not None and folder in path.parents]
-    mask_files = [root / path for path in inside if is_one_of(path.name, MASK_ENDINGS)]
+    conflicts = {row: marked.conflicts[number] for row, number in enumerate(rows) if number in marked.conflicts}
+    return [pictures[row] for row in rows], MaskMatch([marked.masks[row] for row in rows], conflicts, [], [])
+
+
+def _warned(found: Unposed, *said: str) -> Unposed:
+    return replace(found, warnings=(*found.warnings, *said))
+
+
+def _with_strays(found: Unposed, strays: Sequence[PurePosixPath]) -> Unposed:
+    """Add the files in folders of masks of which none is the mask of a photograph."""
+    if not strays:
+        return found
+    parent = found.root / strays[0].parent
+    said = f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name})."
+    return _warned(replace(found, strays=tuple(found.root / path for path in strays)), said)
+
+
+def _matched(found: Unposed, match: MaskMatch, base: PurePosixPath, where: Path) -> Unposed:
+    """Add the masks of a match, whose files are relative to ``base``."""
+    masks_of = tuple(tuple(found.root / base / file for file in files) for files in match.masks)
     rivals = next(iter(match.conflicts.values()), [])
-    strays = (
-        []
-        if any(match.masks) or match.conflicts
-        else [each.base / file for each in found for file in each.match.strays]
+    found = replace(
+        found,
+        masks_of=masks_of,
+        masked=len(match.rows),
+        rivals=tuple(found.root / base / file for file in rivals),
     )
-    said = list(said)
-    if strays:
-        parent = root / strays[0].parent
-        said.append(f"The folder {parent} contains no mask with the name of a photograph (first: {strays[0].name}).")
-    if chosen is not None and folder is None:
-        said.append(
-            f"The masks were read from {len(chosen.folders)} folders, one for each camera (first: "
-            f"{root / chosen.folders[0]})."
-        )
-    annotated = _annotated(root, paths, place, taken)
-    holds_masks = any(match.masks) or bool(match.conflicts)
-    from_file = not holds_masks and bool(annotated.files)
-    if holds_masks and annotated.files:
-        said.append(f"{first_of(annotated.files)} also contains masks, which were not read.")
-    elif not holds_masks:
-        said += annotated.warnings
-    masks_of = [tuple(root / base / file for file in each) for each in match.masks]
-    if from_file:
-        said.append(f"The masks were read from {annotated.files[0]}.")
-        masks_of = [() if entry is None else (entry[0],) for entry in annotated.entries]
-    bare = [path for path, of_one in zip(taken, masks_of, strict=True) if not of_one]
-    if bare and any(masks_of):
-        said.append(f"{len(bare)} of {len(taken)} photographs have no mask (first: {root / bare[0]}).")
-    return Unposed(
-        root,
-        tuple(root / path for path in taken),
-        folder=root / place,
-        masks=annotated.files[0] if from_file else None if folder is None else root / folder,
-        masks_beside=tuple(root / file for file in near_photographs),
-        mask_files=tuple(annotated.files if from_file else mask_files),
-        masks_of=tuple(masks_of),
-        entries=tuple(None if entry is None else entry[1] for entry in annotated.entries) if from_file else (),
-        masked=sum(map(bool, masks_of)) + len(match.conflicts),
-        unclear=tuple(annotated.rivals[:1]) if from_file else (),
-        rivals=tuple(root / base / file for file in rivals),
-        strays=tuple(root / path for path in strays),
-        warnings=tuple(said),
+    return _warned(found, *assumptions(match, found.root / base, where, found.photographs))
+
+
+def _beside(found: Unposed, match: MaskMatch) -> Unposed:
+    """Add masks in the folders of the photographs."""
+    files = sorted({file for files in match.masks for file in files})
+    found = replace(found, masks_beside=tuple(found.root / file for file in files))
+    return _matched(found, match, HERE, found.folder or found.root)
+
+
+def _in_folders(found: Unposed, paths: Sequence[PurePosixPath], chosen: FolderMatch) -> Unposed:
+    """Add the masks in one folder, or in one folder for each camera."""
+    root = found.root
+    inside = [root / path for path in paths if set(chosen.folders) & set(path.parents)]
+    first = root / chosen.folders[0]
+    if len(chosen.folders) > 1:
+        said = f"The masks were read from {len(chosen.folders)} folders, one for each camera (first: {first})."
+        found = _warned(replace(found, masks_beside=tuple(inside)), said)
+        return _matched(found, chosen.match, chosen.base, found.folder or root)
+    files = tuple(path for path in inside if is_one_of(path.name, MASK_ENDINGS))
+    return _matched(replace(found, masks=first, mask_files=files), chosen.match, chosen.base, first)
+
+
+def _in_annotations(found: Unposed, annotated: Annotated) -> Unposed:
+    """Add the masks in files of COCO's format, if there are any."""
+    found = _warned(found, *annotated.warnings)
+    if not annotated.files:
+        return found
+    masks_of = tuple(() if entry is None else (entry[0],) for entry in annotated.entries)
+    found = replace(
+        found,
+        masks=annotated.files[0],
+        mask_files=tuple(annotated.files),
+        masks_of=masks_of,
+        entries=tuple(None if entry is None else entry[1] for entry in annotated.entries),
+        masked=sum(map(bool, masks_of)),
+        unclear=tuple(annotated.rivals[:1]),
     )
+    return _unmasked(_warned(found, f"The masks were read from {first_of(annotated.files)}."))
+
+
+def _unmasked(found: Unposed) -> Unposed:
+    """Add a warning if some photographs have no mask and others have one."""
+    bare = [path for path, masks in zip(found.photographs, found.masks_of, strict=True) if not masks]
+    if not bare or not any(found.masks_of):
+        return found
+    return _warned(found, f"{len(bare)} of {len(found.photographs)} photographs have no mask (first: {bare[0]}).")
 
 
 def _annotated(
     root: Path, paths: Sequence[PurePosixPath], place: PurePosixPath, photographs: Sequence[PurePosixPath]
 ) -> Annotated:
-    """Return the masks in a file in COCO's format, the one with the most photographs; a warning names others."""
+    """Return the masks in files of COCO's format: the one with the most photographs, and others with other ones.
+
+    A warning names files that were not read.
+    """
     names = [str(path.relative_to(place)) for path in photographs]
     tried = [find_annotated(names, [root / path]) for path in paths if may_be_annotations(path)]
-    if not tried:
-        return Annotated([None] * len(names), [], [])
-    best = max(tried, key=lambda each: sum(entry is not None for entry in each.entries))
-    others = [file for each in tried if each is not best for file in each.files]
+    joined = Annotated([None] * len(names), [], [])
+    others: list[Path] = []
+    for each in sorted(tried, key=lambda one: one.count, reverse=True):
+        if joined.count and any(old and new for old, new in zip(joined.entries, each.entries, strict=True)):
+            others += each.files
+        else:
+            entries = [old or new for old, new in zip(joined.entries, each.entries, strict=True)]
+            joined = Annotated(entries, [*joined.rivals, *each.rivals], [*joined.warnings, *each.warnings])
     said = [f"{first_of(others)} also contains masks, which were not read."] if others else []
-    return replace(best, warnings=[*best.warnings, *said])
+    return replace(joined, warnings=[*joined.warnings, *said])
 
 
 def _mask_folders(

@@ -134,8 +134,11 @@ def _made(source: Unposed, folder: Path, seed: int, progress: Progress, kept: Ke
 def write_workspace(source: Unposed, folder: Path, seed: int = 0, progress: Progress = silent) -> Workspace:
     """As :func:`make_workspace`, with a copy of the masks, so that the capture is self-contained."""
     made = make_workspace(source, folder, seed, progress)
-    if source.masks is not None and source.masks.is_file():
-        shutil.copyfile(source.masks, folder / source.masks.name)
+    if source.entries:
+        for path in source.mask_files:
+            target = folder / path.relative_to(source.root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
     elif source.masks is not None:
         shutil.rmtree(folder / "masks", ignore_errors=True)
         for path in sorted(source.masks.rglob("*")):

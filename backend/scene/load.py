@@ -47,7 +47,7 @@ FOUND_MOST = 3
 """Most findings that one sentence lists."""
 
 
-def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None = None) -> Scene:
+def load_scene(root: Path, masks: Path | Sequence[Path] | None = None, mask_ids: MaskIds | None = None) -> Scene:
     """Return the capture in the folder ``root``; reads headers, and the pixels of a few masks and photographs.
 
     The first matching layout is used: COLMAP, nerfstudio and instant-ngp, NeRF-synthetic, Messy-Rooms, ScanNet and
@@ -57,7 +57,8 @@ def load_scene(root: Path, masks: Path | None = None, mask_ids: MaskIds | None =
 
     Args:
         root: the folder.
-        masks: the folder of the masks, or a file in COCO's format; None for the usual places of the layout.
+        masks: the folder of the masks, or one or several files in COCO's format; None for the usual places of the
+            layout.
         mask_ids: ids that are not objects.
 
     Raises:

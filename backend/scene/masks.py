@@ -34,7 +34,7 @@ from protocol.capture_names import (
 )
 from protocol.errors import BadArgument, BadMask
 from protocol.lists import first_of
-from protocol.mask_folders import FolderMatch, match_folders
+from protocol.mask_folders import FolderMatch, assumptions, match_folders
 
 INSTEAD_MOST = 3
 """Most other findings that one sentence lists."""
@@ -59,7 +59,9 @@ class FoundMasks:
     entries: tuple[Id | None, ...] = ()
 
 
-def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str], given: Path | None) -> FoundMasks:
+def find_masks(
+    names: Names, place: Path, capture: Capture, views: Sequence[str], given: Path | Sequence[Path] | None
+) -> FoundMasks:
     """Return the masks of each photograph: from the user's folder, else the capture's list, else usual places.
 
     Usual places are, in this order: folders next to the cameras or above, up to the scene folder, or in the folder of
@@ -72,15 +74,17 @@ def find_masks(names: Names, place: Path, capture: Capture, views: Sequence[str]
         place: the folder of the capture, the scene folder or a subfolder.
         capture: the capture.
         views: the name of each photograph's view.
-        given: the folder or annotation file that the user specified, which may be outside the scene folder.
+        given: the folder or annotation files that the user specified, which may be outside the scene folder.
 
     Raises:
         BadArgument: if ``given`` does not exist.
         BadMask: if it contains no mask of any photograph, several files may be the mask of one, or several folders may
             be the mask folder.
     """
-    if given is not None:
+    if isinstance(given, Path):
         return _given(names, given, capture, views)
+    if given is not None:
+        return _given_files(given, capture)
     found = _match_folders(names, _mask_folders(names, place, capture), capture, views)
     annotated = _annotated(_annotation_files(names), capture)
     chosen = _separate(names, found, capture, views)
@@ -137,14 +141,16 @@ def _of_folders(names: Names, holding: Sequence[FolderMatch], capture: Capture) 
     """
     first, *rest = holding
     folder = names.root / first.folders[0]
-    others = " and ".join(str(names.root / other) for match in rest for other in match.folders)
+    listed = [str(names.root / other) for match in rest for other in match.folders]
+    others = " and ".join(listed)
     is_known = bool(names_among([folder.name], capture.mask_folders))
     if others and not is_known:
         raise BadMask(f"Masks were found in {folder} and in {others}.", "Give one of the folders as the mask folder.")
     where = str(folder)
     if len(first.folders) > 1:
         where = f"{len(first.folders)} folders, one for each camera (first: {folder})"
-    said = f"The masks were read from {where}{f'; {others} also contain masks' if others else ''}."
+    also = f"; {others} also {'contains' if len(listed) == 1 else 'contain'} masks" if others else ""
+    said = f"The masks were read from {where}{also}."
     is_usual = is_known and not others and len(first.folders) == 1
     folders = [names.root / each for each in first.folders]
     return _settled(names.root / first.base, folders, first.match, names, capture, () if is_usual else (said,))
@@ -244,10 +250,7 @@ def _others(capture: Capture) -> list[str]:
 def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -> FoundMasks:
     check_masks_given(folder)
     if folder.is_file():
-        annotated = _annotated([folder], capture)
-        if not annotated.files:
-            raise no_annotation(folder, annotated)
-        return _of_annotations(annotated, capture)
+        return _given_files([folder], capture)
     names = names if folder.resolve().is_relative_to(names.root.resolve()) else Names(folder)
     files = list(map(str, _masks_below(names, folder)))
     match = match_masks([shot.path for shot in capture.shots], files, views, _others(capture))
@@ -258,6 +261,13 @@ def _given(names: Names, folder: Path, capture: Capture, views: Sequence[str]) -
             "Give each mask the name of its photograph.",
         )
     return _settled(folder, [folder], match, names, capture)
+
+
+def _given_files(files: Sequence[Path], capture: Capture) -> FoundMasks:
+    annotated = _annotated(files, capture)
+    if not annotated.files:
+        raise no_annotation(files[0], annotated)
+    return _of_annotations(annotated, capture)
 
 
 def check_masks_given(path: Path) -> None:
@@ -327,24 +337,11 @@ def _settled(
             ONE_MASK_EACH,
         )
     where = folders[0] if len(folders) == 1 else "the folders of the masks" if folders else names.root
-    if match.by_number:
-        photograph, mask = capture.shots[0].file, base / match.masks[0][0]
-        warnings += (f"Masks were matched to photographs by number ({mask} belongs to {photograph.name}).",)
-    several = sum(len(files) > 1 for files in match.masks)
-    if several:
-        warnings += (f"{several} photographs have several masks in {where}; each file was treated as one instance.",)
+    warnings += assumptions(match, base, where, [shot.file for shot in capture.shots])
     links = [name for folder in folders for name in names.of(folder).outside]
     if links:
         count = f"{len(links)} links in {where} lead out of the scene folder and were ignored"
         warnings += (f"{count} (first: {links[0]}).",)
-    if match.strays:
-        count = f"{len(match.strays)} files in {where} do not match any photograph and were ignored"
-        warnings += (f"{count} (first: {match.strays[0]}).",)
-    if match.shared:
-        count = f"{len(match.shared)} files in {where} match several photographs and were ignored"
-        warnings += (
-            f"{count} (first: {match.shared[0]}); put them into folders with the names of the photograph folders.",
-        )
     files = [tuple(base / file for file in files) for files in match.masks]
     source = _common_folder(files, folders[0] if folders else base)
     return FoundMasks(files, source, (*warnings, *_unmasked(files, capture)))

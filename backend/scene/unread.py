@@ -47,12 +47,14 @@ CAMERAS = {
 RENAMED = "nerfstudio or instant-ngp"
 DEEP = "COLMAP"
 _TABLE_OF_REALITYSCAN = re.compile(rb"#?\s*\"?(name|cameras)\"?[ ,]", re.IGNORECASE)
-_ANNOTATIONS = re.compile(r"annotations?|coco|labels?|labelmap|instances_.*|project-.*|result")
+_ANNOTATIONS = re.compile(r"via|annotations?|coco|labels?|labelmap|instances_.*|project-.*|result")
 _MASK_WORDS = re.compile(
-    r"masks?|seg|segs|segments?|segmentations?|labels?|instances?|sam2?|objects?|panoptic|semantic"
+    r"masks?|seg|segs|segments?|segmentations?|labels?|instances?|sam2?|objects?|panoptic|semantic|ann"
 )
+_SUPERVISELY = "ann"
+"""Supervisely's name of the folder with one JSON file for each photograph."""
 AS_COCO = "; export masks in it as COCO JSON"
-"""What to do with annotations of CVAT (.xml) and YOLO (.txt), as a part of a sentence."""
+"""What to do with annotations of CVAT (.xml), YOLO (.txt), VIA and Supervisely, as a part of a sentence."""
 _MASK_FILES = (".json", ".xml", ".txt", ".zip", ".tar", ".gz", ".7z", ".rar", ".npy", ".npz", ".mp4", ".pkl", ".pt")
 _OTHER_SCENES = (".ksplat", ".pt", ".pth", ".ckpt", ".usdz", ".usd", ".glb", ".gltf", ".obj", ".lcc", ".sogs")
 
@@ -131,7 +133,8 @@ def unread_masks(root: Path, files: Sequence[PurePosixPath], used: set[Path]) ->
         stem = without_ending(path.name, _MASK_FILES)
         named = says_masks(stem.partition(".")[0]) or any(map(_ANNOTATIONS.fullmatch, re.split(r"[._]", stem.lower())))
         if named and stem != path.name and (root / path) not in used:
-            found.append(f"found the file {root / path}{AS_COCO if path.suffix.lower() == '.xml' else ''}")
+            is_other = path.suffix.lower() == ".xml" or folded(path.name).startswith("via_")
+            found.append(f"found the file {root / path}{AS_COCO if is_other else ''}")
         elif path.suffix.lower() in (".json", ".xml", ".txt") and ((root / path).parent, folded(path.stem)) in stems:
             beside.append(path)
         folder = next((up for up in path.parents[-2::-1] if _says_labels(up.name)), None)
@@ -143,7 +146,10 @@ def unread_masks(root: Path, files: Sequence[PurePosixPath], used: set[Path]) ->
         )
         found.append(f"{len(beside)} files have the names of photographs (first: {root / beside[0]}){said}")
     texts = {
-        folder for folder in folders if any(path.suffix.lower() == ".txt" for path in files if folder in path.parents)
+        folder
+        for folder in folders
+        if folded(folder.name) == _SUPERVISELY
+        or any(path.suffix.lower() == ".txt" for path in files if folder in path.parents)
     }
     return found + [
         f"found the folder {root / folder}{AS_COCO if folder in texts else ''}" for folder in sorted(folders)

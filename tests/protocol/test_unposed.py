@@ -66,6 +66,41 @@ def test_several_other_folders_are_refused():
     assert refused.value.remedy == ("Give one of them, or move the photographs of all into a folder named images.")
 
 
+@pytest.mark.parametrize("inner", ["", "images/"])
+def test_parts_of_one_set_are_read_together(inner):
+    names = [name for split in ("test", "train", "valid") for name in pictures(f"{split}/{inner}", 3)]
+    unposed = taken(*names, "README.txt")
+    assert below(unposed.photographs) == names
+    assert unposed.folder == ROOT
+    assert unposed.warnings == (f"The photographs in {ROOT}/test, {ROOT}/train, {ROOT}/valid were used together.",)
+    masked = taken(*names, *(f"{split}/masks/{n}.png" for split in ("test", "train") for n in range(3)))
+    assert (masked.masked, len(masked.masks_of)) == (6, 9)
+    assert below(masked.masks_of[3]) == ["train/masks/0.png"]
+    with pytest.raises(BadScene, match="in several folders"):
+        found(*names, *pictures("holiday/"))
+
+
+def test_masks_numbered_from_0_in_the_order_of_the_photographs():
+    names = [f"images/IMG_{number}.jpg" for number in (998, 999, 1000, 1003, 1010)]
+    unposed = taken(*names, *(f"masks/{number:05d}.png" for number in range(5)))
+    owners = {path.name: masks for path, masks in zip(unposed.photographs, unposed.masks_of, strict=True)}
+    assert below(owners["IMG_1000.jpg"]) == ["masks/00002.png"]
+    assert unposed.warnings == (
+        "Masks were matched to photographs by order, because there are as many masks as photographs "
+        f"({ROOT}/masks/00002.png belongs to IMG_1000.jpg).",
+    )
+    for numbers in (range(4), range(6), range(2, 7), (0, 1, 2, 3, 5)):
+        assert taken(*names, *(f"masks/{number:05d}.png" for number in numbers)).masked == 0
+
+
+def test_assumptions_about_masks_are_told():
+    unposed = taken(*pictures("images/"), "masks/0_1.png", "masks/0_2.png", "masks/x.png")
+    assert unposed.warnings[:2] == (
+        f"1 photographs have several masks in {ROOT}/masks; each file was treated as one instance.",
+        f"1 files in {ROOT}/masks do not match any photograph and were ignored (first: x.png).",
+    )
+
+
 def test_a_video_goes_before_photographs_of_any_folder_but_customary_ones():
     assert taken("clip.MOV", *pictures("thumbnails/")).video == ROOT / "clip.MOV"
     assert taken("phone/clip.mp4").video == ROOT / "phone" / "clip.mp4"

@@ -12,6 +12,7 @@ from backend.scene import load_scene, read_mask
 from backend.scene.inspect import inspect_scene
 from backend.scene.unposed import find_unposed
 from blender_addon import api
+from protocol.annotations import find_annotated
 from tests.backend.scene import writing
 
 CAMERAS = ("cam1", "cam2")
@@ -80,3 +81,48 @@ def test_without_cameras(tmp_path: Path) -> None:
     ]
     assert set(found.files) == {path for path in tmp_path.rglob("*") if path.is_file()}
     assert api.survey(tmp_path).masks == 6
+
+
+def write_annotations(file: Path, names: list[str]) -> None:
+    """Write a square for each photograph in COCO's format."""
+    file.write_text(
+        json.dumps(
+            {
+                "images": [{"id": i, "file_name": name, "width": 40, "height": 30} for i, name in enumerate(names)],
+                "annotations": [
+                    {"image_id": i, "segmentation": [[5, 5, 20, 5, 20, 15, 5, 15]]} for i in range(len(names))
+                ],
+            }
+        )
+    )
+
+
+def test_annotations_of_each_part_of_a_set(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir()
+        for i in range(3):
+            writing.photograph(i).save(tmp_path / split / f"{i}.png")
+        write_annotations(tmp_path / split / "_annotations.coco.json", [f"{i}.png" for i in range(3)])
+    findings, fault = inspect_scene(tmp_path)
+    assert fault is None
+    assert (findings["views"], findings["masks"]) == (6, 6)
+    found = find_unposed(tmp_path)
+    assert found is not None
+    assert set(found.files) == {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert [files[0].parent.name for files in found.masks_of] == ["train"] * 3 + ["valid"] * 3
+    assert api.survey(tmp_path).masks == 6
+    of_capture = [f"images/{split}/{i}.png" for split in ("train", "valid") for i in range(3)]
+    entries = find_annotated(of_capture, found.mask_files).entries
+    assert [entry and entry[0].parent.name for entry in entries] == ["train"] * 3 + ["valid"] * 3
+    write_annotations(tmp_path / "all_coco.json", ["train/0.png"])
+    said = f"{tmp_path}/all_coco.json also contains masks, which were not read."
+    assert said in api.survey(tmp_path).warnings
+
+
+def test_several_files_of_annotations_given_to_a_capture(tmp_path: Path) -> None:
+    writing.write_colmap(tmp_path)
+    files = [tmp_path / f"{stem}.json" for stem in writing.STEMS[:2]]
+    for file in files:
+        write_annotations(file, [f"{file.stem}.png"])
+    scene = load_scene(tmp_path, files)
+    assert [view.mask_path for view in scene.views] == [files[0], files[1], None]

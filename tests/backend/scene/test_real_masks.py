@@ -169,7 +169,7 @@ def test_two_folders_of_masks(tmp_path: Path) -> None:
     scene = load_scene(tmp_path)
     assert_masks(scene, IDS)
     assert scene.warnings == (
-        f"The masks were read from {tmp_path / 'masks'}; {tmp_path / 'sam_mask'} also contain masks.",
+        f"The masks were read from {tmp_path / 'masks'}; {tmp_path / 'sam_mask'} also contains masks.",
     )
 
 
@@ -217,7 +217,7 @@ def test_a_customary_folder_above_goes_before_another_name(tmp_path: Path) -> No
         pixels("dense/masks_raw/{}.png", IDS // 3)(tmp_path, stem)
     scene = load_scene(tmp_path)
     assert_masks(scene, IDS)
-    said = f"The masks were read from {tmp_path}/masks; {tmp_path}/dense/masks_raw also contain masks."
+    said = f"The masks were read from {tmp_path}/masks; {tmp_path}/dense/masks_raw also contains masks."
     assert scene.warnings[1:] == (said,)
 
 

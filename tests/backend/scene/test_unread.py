@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from backend.scene.inspect import inspect_scene
+from blender_addon import api
 from tests.backend.scene import writing as W
 
 COUNT = 6
@@ -282,3 +283,47 @@ def test_an_unpacked_sog_file_is_no_folder_of_photographs(tmp_path: Path) -> Non
         f"{tmp_path} contains the unpacked files of a SOG file, which are not read.",
         "Put these files into a zip archive, and change its ending to .sog.",
     )
+
+
+@pytest.mark.parametrize("content", ["", '{"images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_'])
+def test_incomplete_annotations_are_named(tmp_path: Path, content: str) -> None:
+    write_pictures(tmp_path / "images")
+    (tmp_path / "annotations.json").write_text(content)
+    said = "annotations.json is not complete JSON, so no masks were read from it. Copy or export it again."
+    assert said in warnings_of(tmp_path)
+    sentence, remedy = refusal(tmp_path, tmp_path / "annotations.json")
+    assert sentence == f"{tmp_path}/annotations.json contains no mask of any photograph. {tmp_path}/{said}"
+    assert remedy == "Export it again."
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("via_project_3Dec2020.json", "found the file via_project_3Dec2020.json"),
+        ("via_export_csv.json", "found the file via_export_csv.json"),
+        ("ds/ann/0.png.json", "found the folder ds/ann"),
+    ],
+)
+def test_annotations_of_other_programs_are_named_with_what_to_do(tmp_path: Path, name: str, found: str) -> None:
+    write_pictures(tmp_path / "images")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    assert warnings_of(tmp_path) == [f"No masks were read; {found}; export masks in it as COCO JSON."]
+
+
+def test_if_no_photograph_can_be_read_the_remedy_is_to_copy_them(tmp_path: Path) -> None:
+    for i in range(COUNT):
+        (tmp_path / f"{i}.jpg").write_bytes(b"x")
+    sentence, remedy = refusal(tmp_path)
+    assert "holds 0 photographs that are readable (0.jpg, 1.jpg, 2.jpg and 3 more are not)" in sentence
+    assert remedy == "Copy the unreadable files again, or save them as JPEG or PNG."
+
+
+def test_a_link_to_the_folder_above_is_listed_once(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "images")
+    (tmp_path / "images" / "up").symlink_to("..")
+    findings, fault = inspect_scene(tmp_path)
+    assert fault is None
+    assert findings["views"] == COUNT
+    survey = api.survey(tmp_path)
+    assert (survey.photographs, survey.files) == (COUNT, COUNT)
