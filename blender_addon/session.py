@@ -154,7 +154,7 @@ def import_steps(
         surfaces = yield from _scaled(_read_surfaces(result), 0.7, 0.8)
     yield 0.8, "Placing objects"
     into = (context or bpy.context).scene
-    if display == "SPLATS":
+    if display != "POINTS":
         see_through(into)
     scene = add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
     paint(scene)
@@ -287,7 +287,7 @@ def _check_placing(up: str, scale: float, photographs: Path | None) -> None:
 def _read_surfaces(result: Result) -> Steps[dict[int, Mesh]]:
     """Read the surfaces of a result's objects in steps and return them by label.
 
-    An object that is too thin for a surface has no file and is shown as points; a result without any surface is
+    An object that is too thin for a surface has no file and is shown as splats; a result without any surface is
     refused.
     """
     surfaces: dict[int, Mesh] = {}

@@ -72,7 +72,7 @@ def add_scene(
 
     Args:
         display: "POINTS", "SPLATS", or "MESH": an object's surface if ``surfaces`` has its label, with the Gaussians
-            as a hidden child for exports; else points.
+            as a hidden child for exports; else splats.
         scale: metres in Blender per unit of the capture.
         cameras: of the capture, added in a separate collection; if empty, there is no such collection.
         capture: the folder of the cameras' photographs.
@@ -256,7 +256,7 @@ def _add_placement(scene: Any, result: Result, scale: float) -> Any:
 
 def _nodes(display: str, total: int, budget: int | None = None) -> Any:
     """Return the node group that shows the points of a scene of ``total`` Gaussians."""
-    if display == "SPLATS":
+    if display in ("SPLATS", "MESH"):
         return splats_nodes()
     return disc_nodes(_share(total, budget)) if display == "DISCS" else points_nodes()
 

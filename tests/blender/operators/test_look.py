@@ -79,12 +79,13 @@ def test_one_click_shows_points_as_splats_or_discs_and_back(tmp_path: Path) -> N
     scene = imported(tmp_path / "in", display="MESH")
     modifiers = [thing.modifiers[MODIFIER] for thing in scene.all_objects if MODIFIER in thing.modifiers]
     assert len(modifiers) == 4
+    assert {each.node_group.name for each in modifiers} == {"SplatLift Splats"}, "what has no mesh"
     before = {each.node_group for each in modifiers}
-    bpy.ops.splatlift.show_as(display="SPLATS")
-    assert {each.node_group.name for each in modifiers} == {"SplatLift Splats"}
+    bpy.ops.splatlift.show_as(display="POINTS")
+    assert {each.node_group.name for each in modifiers} == {"SplatLift Points"}
     bpy.ops.splatlift.show_as(display="DISCS")
     assert {each.node_group.name for each in modifiers} == {"SplatLift Discs"}
-    bpy.ops.splatlift.show_as(display="POINTS")
+    bpy.ops.splatlift.show_as(display="SPLATS")
     assert {each.node_group for each in modifiers} == before
 
 
