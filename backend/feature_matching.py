@@ -10,6 +10,9 @@ from backend.colmap_library import pycolmap
 MAX_FEATURES = 2048
 """Most features per photograph. Twice as many take four times as long to match."""
 
+CONTRAST = 0.02 / 3
+"""Least contrast of a feature of SIFT, as in COLMAP."""
+
 PHOTOGRAPHS_AT_ONCE = 8
 PAIRS_AT_ONCE = 200
 """Batch sizes for pycolmap; between two batches progress is reported and the work can be cancelled."""
@@ -28,18 +31,22 @@ def write_images(database: Path, known: pycolmap.Reconstruction) -> None:
             opened.write_image(image, use_image_id=True)
 
 
-def extract_features(database: Path, folder: Path, names: Sequence[str], first_octave: int = -1) -> Iterator[int]:
+def extract_features(
+    database: Path, folder: Path, names: Sequence[str], *, first_octave: int = -1, contrast: float = CONTRAST
+) -> Iterator[int]:
     """Add the features of photographs to a database; yield before each batch how many photographs are done.
 
     Args:
         folder: contains the photographs.
         names: of the files; the database has their images, see :func:`write_images`.
         first_octave: of SIFT; at -1 photographs are first enlarged to twice their size.
+        contrast: least contrast of a feature.
     """
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.sift.max_num_features = MAX_FEATURES
     options.sift.first_octave = first_octave
+    options.sift.peak_threshold = contrast
     for start in range(0, len(names), PHOTOGRAPHS_AT_ONCE):
         yield start
         pycolmap.extract_features(

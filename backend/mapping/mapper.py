@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.colmap_library import pycolmap
-from backend.feature_matching import extract_features, match_features, write_images
+from backend.feature_matching import CONTRAST, extract_features, match_features, write_images
 from backend.mapping.gather import Photograph, copy_name, matched_size
 from backend.mapping.pairs import choose_pairs
 from backend.progress import Progress
@@ -21,7 +21,12 @@ from protocol.errors import BadScene
 from protocol.lists import first_of
 from protocol.unposed import FEWEST
 
-DATABASE = "features.db"
+ATTEMPTS = {"features.db": CONTRAST, "faint_features.db": 0.003}
+"""Databases and the least contrast of their features. The second one is made if the first leaves photographs out."""
+ENOUGH = 0.9
+"""Share of photographs with a pose that makes a second attempt unnecessary."""
+GAIN = 0.1
+"""Share of the photographs by which the second attempt must place more, because faint features are less accurate."""
 TILE = 16
 """Pairs are matched in tiles of this many times this many photographs, because each call of pycolmap prepares every
 photograph of its pairs again."""
@@ -61,14 +66,15 @@ def map_photographs(
     """Compute poses and sparse points.
 
     Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one by one
-    with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). Photographs of one size and
+    with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). If many photographs get no
+    pose, a second attempt with fainter features follows; see :data:`ATTEMPTS`. Photographs of one size and
     one lens share a camera with the model SIMPLE_RADIAL, and RADIAL in a final adjustment if there are :data:`OFTEN` of
     them.
 
     Args:
         photographs: at least :data:`protocol.unposed.FEWEST`.
-        folder: contains the reduced copies ``000000.png`` and so on; a database is added. Features and matches that are
-            in it already are not computed again.
+        folder: contains the reduced copies ``000000.png`` and so on; databases are added. Features and matches that are
+            in them already are not computed again.
         what: the user's folder or video, for error messages.
         video: whether the photographs are consecutive frames.
         seed: random seed.
@@ -76,21 +82,46 @@ def map_photographs(
     Raises:
         BadScene: if too few photographs get a pose.
     """
-    database = folder / DATABASE
+    count = len(photographs)
+    best: list[pycolmap.Reconstruction] = []
+    for attempt, (name, contrast) in enumerate(ATTEMPTS.items()):
+        database = folder / name
+        _match_all(database, folder, photographs, contrast, video=video, seed=seed, progress=progress)
+        if attempt == 0:
+            _check_motion(database, count, what)
+        models = _map(database, folder, count, seed, progress)
+        if attempt == 0 or _placed(models) >= _placed(best) + GAIN * count:
+            best = models
+        if _placed(best) >= ENOUGH * count:
+            break
+    return _largest(best, photographs, what)
+
+
+def _placed(models: Sequence[pycolmap.Reconstruction]) -> int:
+    """Return the number of photographs of the largest model, which is the first one."""
+    return models[0].num_reg_images() if models else 0
+
+
+def _match_all(
+    database: Path,
+    folder: Path,
+    photographs: Sequence[Photograph],
+    contrast: float,
+    *,
+    video: bool,
+    seed: int,
+    progress: Progress,
+) -> None:
+    """Fill a database with features and verified matches."""
     names = [copy_name(number) for number in range(len(photographs))]
     if not _is_whole(database, len(names)):
         _make_database(database, photographs, names)
-    _extract(database, folder, photographs, progress)
+    _extract(database, folder, photographs, contrast, progress)
     descriptors = []
     with pycolmap.Database.open(database) as opened:
         for number in range(1, len(names) + 1):
             descriptors.append(np.asarray(opened.read_descriptors(number).data, np.uint8).reshape(-1, 128))
-    pairs = choose_pairs(descriptors, video=video, seed=seed)
-    del descriptors
-    _match(database, pairs, seed, progress)
-    _check_motion(database, len(photographs), what)
-    models = _map(database, folder, len(photographs), seed, progress)
-    return _largest(models, photographs, what)
+    _match(database, choose_pairs(descriptors, video=video, seed=seed), seed, progress)
 
 
 def _make_database(database: Path, photographs: Sequence[Photograph], names: Sequence[str]) -> None:
@@ -139,14 +170,18 @@ def _camera(photograph: Photograph, number: int) -> pycolmap.Camera:
     return camera
 
 
-def _extract(database: Path, folder: Path, photographs: Sequence[Photograph], progress: Progress) -> None:
+def _extract(
+    database: Path, folder: Path, photographs: Sequence[Photograph], contrast: float, progress: Progress
+) -> None:
+    kind = "faint features" if contrast < CONTRAST else "features"
     count = len(photographs)
     done = 0
     for octave, numbers in _by_first_octave(photographs).items():
         before = done
-        for batch_start in extract_features(database, folder, [copy_name(number) for number in numbers], octave):
+        names = [copy_name(number) for number in numbers]
+        for batch_start in extract_features(database, folder, names, first_octave=octave, contrast=contrast):
             done = before + batch_start
-            progress("poses", 0.15 + 0.2 * done / count, f"features of photograph {done + 1} of {count}")
+            progress("poses", 0.15 + 0.2 * done / count, f"{kind} of photograph {done + 1} of {count}")
         done = before + len(numbers)
 
 
@@ -202,7 +237,8 @@ def _positions(keypoints: object) -> NDArray[np.float32]:
     return np.array([[point.x, point.y] for point in keypoints], np.float32).reshape(-1, 2)  # type: ignore[attr-defined]
 
 
-def _map(database: Path, folder: Path, count: int, seed: int, progress: Progress) -> dict[int, pycolmap.Reconstruction]:
+def _map(database: Path, folder: Path, count: int, seed: int, progress: Progress) -> list[pycolmap.Reconstruction]:
+    """Return the models, the largest first."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = seed
     options.mapper.random_seed = seed
@@ -231,20 +267,19 @@ def _map(database: Path, folder: Path, count: int, seed: int, progress: Progress
     )
     if stopped:
         raise stopped[0]
-    return models
+    return sorted(models.values(), key=lambda each: -each.num_reg_images())
 
 
-def _largest(models: dict[int, pycolmap.Reconstruction], photographs: Sequence[Photograph], what: Path) -> Mapped:
-    ordered = sorted(models.values(), key=lambda each: -each.num_reg_images())
+def _largest(models: Sequence[pycolmap.Reconstruction], photographs: Sequence[Photograph], what: Path) -> Mapped:
     count = len(photographs)
-    in_largest = set(ordered[0].reg_image_ids()) if ordered else set()
+    in_largest = set(models[0].reg_image_ids()) if models else set()
     placed = {number - 1 for number in in_largest}
     left_out = [photograph.name for number, photograph in enumerate(photographs) if number not in placed]
-    others = sorted((len(set(each.reg_image_ids()) - in_largest) for each in ordered[1:]), reverse=True)
+    others = sorted((len(set(each.reg_image_ids()) - in_largest) for each in models[1:]), reverse=True)
     others = tuple(size for size in others if size >= FEWEST)
     if len(placed) < max(FEWEST, SHARE * count):
         raise _too_few_placed(what, count, len(placed), left_out, others)
-    model = ordered[0]
+    model = models[0]
     for number in sorted(set(model.images) - set(model.reg_image_ids())):
         model.deregister_frame(model.images[number].frame_id)
     _refine_lenses(model)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from backend.mapping import Workspace, make_workspace, write_workspace
+from backend.feature_matching import CONTRAST
+from backend.mapping import Workspace, make_workspace, mapper, write_workspace
 from backend.mapping.workspace import is_current
 from backend.progress import Cancelled, Stopped
 from backend.scene import load_scene, read_mask
@@ -272,3 +273,27 @@ def test_masks_beside_photographs_are_no_photographs(room: Path, tmp_path: Path)
     source = unposed(tmp_path)
     assert [file.name for file in source.photographs] == ["v0.png", "v1.png"]
     assert [file.name for file in source.masks_beside] == ["v0.mask.png", "v1.mask.png"]
+
+
+def test_faint_features_are_used_if_they_place_more(plain: Path, tmp_path: Path, monkeypatch) -> None:
+    """No feature of the photographs has the contrast of the first attempt."""
+    notes = []
+
+    def progress(stage: str, fraction: float, note: str = "") -> None:
+        notes.append(note)
+
+    monkeypatch.setattr(mapper, "ATTEMPTS", {"features.db": 0.08, "faint_features.db": 0.9 * CONTRAST})
+    with monkeypatch.context() as strict:
+        strict.setattr(mapper, "GAIN", 1.0)
+        with pytest.raises(BadScene, match="only 0 have matching features"):
+            make_workspace(unposed(plain), tmp_path / "refused", progress=progress)
+    made = make_workspace(unposed(plain), tmp_path / "out", progress=progress)
+    assert len(load_scene(made.folder).views) == VIEWS
+    assert "faint features of photograph 1 of 13" in notes
+
+
+def test_one_attempt_suffices_if_it_places_enough(plain: Path, tmp_path: Path) -> None:
+    notes = []
+    make_workspace(unposed(plain), tmp_path / "out", progress=lambda stage, fraction, note="": notes.append(note))
+    assert "features of photograph 1 of 13" in notes
+    assert not [note for note in notes if note.startswith("faint")]
