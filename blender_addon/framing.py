@@ -41,7 +41,9 @@ def frame(collection: Any, spaces: Iterable[Any]) -> None:
         return
     # The background may reach far beyond the objects.
     parts = session.objects_of(collection) or [session.background_of(collection)]
-    points = [_positions(each) for each in parts]
+    points = [places for part in parts if part is not None and len(places := _positions(part))]
+    if not points:
+        return
     cameras = session.cameras_of(collection)
     camera = _best([each for each in cameras.objects if is_camera(each)], points) if cameras else None
     for space in spaces:
@@ -53,7 +55,7 @@ def frame(collection: Any, spaces: Iterable[Any]) -> None:
 
 def _positions(collection: Any) -> np.ndarray:
     """Return the positions of the Gaussians of an object's collection in Blender's world, (N, 3)."""
-    found = []
+    found = [np.empty((0, 3))]
     for thing in splat_objects(collection):
         place = np.array(thing.matrix_world)
         found.append(read_positions(thing.data) @ place[:3, :3].T + place[:3, 3])

@@ -19,6 +19,7 @@ from mathutils import Quaternion, Vector  # noqa: E402
 from blender_addon import session  # noqa: E402
 from blender_addon.framing import HALF_SENSOR, frame  # noqa: E402
 from blender_addon.operators import importing  # noqa: E402
+from blender_addon.splats.collections import splat_objects  # noqa: E402
 from tests.blender.addon import registered  # noqa: E402
 from tests.blender.clumps import write_clumps  # noqa: E402
 
@@ -103,6 +104,15 @@ def test_views_of_a_user_with_objects_of_their_own_stay(tmp_path: Path, name: st
     view = a_view()
     frame(imported(tmp_path / "in"), [view])
     assert (view.region_3d.view_location != Vector(BEFORE)) == turned
+
+
+def test_a_scene_without_gaussians_turns_no_view(tmp_path: Path) -> None:
+    scene = imported(tmp_path / "in")
+    for thing in splat_objects(scene):
+        bpy.data.objects.remove(thing)
+    view = a_view()
+    frame(scene, [view])
+    assert view.region_3d.view_location == Vector(BEFORE)
 
 
 def test_an_import_in_a_window_turns_the_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
