@@ -94,6 +94,9 @@ _PHOTOGRAPH_FOLDER_WORD = re.compile(
 _DEPTH_WORD = re.compile(r"depths?|disparity|disparities|confidences?")
 _AUXILIARY_WORD = re.compile(rf"{_DEPTH_WORD.pattern}|normals?|flow|thumbs?|thumbnails?|previews?")
 """Words in the names of folders with pictures that are not photographs of the scene; in the names of files, fewer."""
+_COPY_WORD = r"masked|thumb|thumbnail|preview"
+_COPY = re.compile(rf"(?:{_COPY_WORD})[ ._\-]+(?P<after>.+)|(?P<before>.+?)[ ._\-]+(?:{_COPY_WORD})")
+"""Names of small or masked copies, which some tools write next to the photographs."""
 _MASK_WORD = re.compile(r"masks?|segs?|segmentation|instances?")
 _FOLDER_WORD = re.compile(
     rf"{_MASK_WORD.pattern}|ids?|labels?|obj|objects?|panoptic|sam|entity|images?|photos?|frames?|rgb|png|np[yz]|json|rle|"
@@ -165,6 +168,12 @@ def says_photographs(name: str) -> bool:
     """Whether a folder's name means photographs: "resized_images", "undistorted_images", "rgb_full"."""
     words = _words(name)
     return any(map(_PHOTOGRAPH_WORD.fullmatch, words)) and all(map(_PHOTOGRAPH_FOLDER_WORD.fullmatch, words))
+
+
+def original_of(stem: str) -> str | None:
+    """Return the name of the photograph that a thumbnail or masked copy shows ("thumb_7", "7_masked"), or None."""
+    found = _COPY.fullmatch(stem)
+    return found and (found["after"] or found["before"])
 
 
 def without_sog(paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:

@@ -27,6 +27,7 @@ from protocol.capture_names import (
     mask_folders,
     match_masks,
     names_among,
+    original_of,
     without_ending,
     without_sog,
 )
@@ -177,7 +178,9 @@ def find_in(root: Path, files: Iterable[PurePosixPath]) -> Unposed | None:
     if not any(found.values()):
         return _video(root, paths, here)
     best = max(found, key=lambda place: len(found[place]))
-    pictures, said = _one_of_each(root, found[best])
+    originals, said = _without_copies(root, found[best])
+    pictures, of_formats = _one_of_each(root, originals)
+    said += of_formats
     said += _not_photographs(root, paths, best)
     said += [
         f"{len(others)} photographs in {root / place} were skipped; those in {root / best} are used."
@@ -220,6 +223,24 @@ def _one_of_each(root: Path, pictures: Sequence[PurePosixPath]) -> tuple[list[Pu
     return kept, [
         f"{len(pictures) - len(kept)} photographs in {root} have the name of another one with a different ending and "
         f"were skipped (first: {first}; {used.name} is used)."
+    ]
+
+
+def _without_copies(root: Path, pictures: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[str]]:
+    """Return the pictures without thumbnails and masked copies of others, and a warning about these."""
+    names = {(path.parent, folded(without_ending(path.name, PREFERRED))) for path in pictures}
+
+    def is_copy(path: PurePosixPath) -> bool:
+        original = original_of(folded(without_ending(path.name, PREFERRED)))
+        return original is not None and (path.parent, original) in names
+
+    copies = [path for path in pictures if is_copy(path)]
+    if not copies:
+        return list(pictures), []
+    kept = [path for path in pictures if not is_copy(path)]
+    return kept, [
+        f"{len(copies)} pictures in {root} are thumbnails or masked copies of photographs and were skipped "
+        f"(first: {copies[0]})."
     ]
 
 

@@ -159,6 +159,18 @@ def test_depth_maps_and_thumbnails_are_no_photographs():
     assert len(taken(*depth).photographs) == FEWEST
 
 
+def test_thumbnails_and_masked_copies_beside_photographs_are_skipped():
+    copies = ["images/0_masked.jpg", "images/1_masked.JPG", "images/thumb_2.png", "images/3.preview.jpg"]
+    unposed = taken(*pictures("images/"), *copies)
+    assert below(unposed.photographs) == pictures("images/")
+    assert unposed.warnings == (
+        f"4 pictures in {ROOT} are thumbnails or masked copies of photographs and were skipped (first: {copies[0]}).",
+    )
+    alone = [f"{i}_masked.jpg" for i in range(FEWEST)]
+    assert below(taken(*alone).photographs) == alone
+    assert below(taken(*pictures(""), "thumb_of_the_door.jpg").photographs) == [*pictures(""), "thumb_of_the_door.jpg"]
+
+
 def test_one_photograph_in_two_formats_is_read_once():
     unposed = taken(*pictures(""), *pictures("", ending=".png"))
     assert below(unposed.photographs) == pictures("")
