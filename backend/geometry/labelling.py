@@ -35,6 +35,10 @@ class GeometrySettings:
             lower parts are noise of an untextured floor.
         support: least number of views that four fifths of an object's samples come from, or a tenth of all views if
             that is less; parts that fewer views show float in front of a camera.
+        sure: an object on which this share of its Gaussians' light falls, on average, is kept.
+        unsure: an object with less than this share is background.
+        seen: an object between both is kept if it is seen in so many views, as a share of what the most seen object is.
+            Scraps of a poorly reconstructed background are neither sharp nor seen from many sides.
         whole: least share of the views of an object that show all of it. A surface that the image cuts off in nearly
             every view, such as a wall behind the scene, is background.
         concave, contrast, reach: see :class:`backend.geometry.parts.Joining`.
@@ -49,6 +53,9 @@ class GeometrySettings:
     least_points: int = 3
     rise: float = 7.0
     support: int = 6
+    sure: float = 0.85
+    unsure: float = 0.7
+    seen: float = 0.4
     whole: float = 0.15
     concave: float = 4.0
     contrast: float = 2.0
@@ -67,7 +74,7 @@ def label_samples(
     part = supported(samples, surface, objects_of(surface, planes, how), how.support, how.whole)
     labels, share = vote(samples, surface, part, gaussians)
     labels[np.bincount(labels)[labels] < how.fewest] = 0
-    return labels, share
+    return without_scraps(samples, surface, part, labels, share, how), share
 
 
 def objects_of(surface: Voxels, planes: Sequence[Plane], how: GeometrySettings) -> NDArray[np.int64]:
@@ -108,19 +115,57 @@ def supported(
     """
     if samples.views is None or samples.at_border is None or not part.any():
         return part
-    used = surface.of_sample >= 0
-    views, parts = int(samples.views.max(initial=0)) + 1, int(part.max()) + 1
-    code = part[surface.of_sample[used]] * views + samples.views[used]
-    counts = np.bincount(code, minlength=parts * views).reshape(parts, views)
+    counts = _samples_in_views(samples, surface, part)
+    at_border = _samples_in_views(samples, surface, part, samples.at_border)
     reached = np.cumsum(-np.sort(-counts, axis=1), axis=1)
     needed = np.count_nonzero(reached < 0.8 * reached[:, -1:], axis=1) + 1
-    at_border = np.bincount(code, samples.at_border[used], parts * views).reshape(parts, views)
     shown = counts >= FEWEST_SAMPLES
     # Noise of the depth scatters single samples; a square has about 4 sqrt(n) of its n samples at its outline.
     cut = at_border > BORDER * np.sqrt(counts)
-    kept = (needed >= min(support, views / 10)) & ((shown & ~cut).sum(1) >= whole * shown.sum(1))
+    kept = (needed >= min(support, counts.shape[1] / 10)) & ((shown & ~cut).sum(1) >= whole * shown.sum(1))
     kept[0] = False
     return np.where(kept, np.cumsum(kept), 0)[part]
+
+
+def without_scraps(
+    samples: Samples,
+    surface: Voxels,
+    part: NDArray[np.int64],
+    labels: NDArray[np.int32],
+    share: NDArray[np.float32],
+    how: GeometrySettings,
+) -> NDArray[np.int32]:
+    """Return the labels (N,) without objects that hold little of their Gaussians' light and are seen in few views.
+
+    Args:
+        part: (V,) int64, the object of each voxel from 1; 0 for the background.
+        labels: (N,) int32, the same objects.
+        share: (N,) float32, the share of each Gaussian's light that falls on its object.
+        how: see ``sure``, ``unsure`` and ``seen`` of :class:`GeometrySettings`.
+    """
+    if samples.views is None or not labels.any():
+        return labels
+    shown = (_samples_in_views(samples, surface, part) >= FEWEST_SAMPLES).sum(1)
+    size = np.bincount(labels, minlength=len(shown))
+    light = np.bincount(labels, share, len(shown)) / np.maximum(size, 1)
+    present = size > 0
+    present[0] = False
+    often = shown >= how.seen * shown[present].max()
+    kept = present & (light >= np.where(often, how.unsure, how.sure))
+    return np.where(kept[labels], labels, 0).astype(np.int32)
+
+
+def _samples_in_views(
+    samples: Samples, surface: Voxels, part: NDArray[np.int64], weights: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Return (C, V) float64, the number of samples of each object in each view, or the sum of their ``weights`` (P,);
+    object 0 is the background."""
+    assert samples.views is not None
+    used = surface.of_sample >= 0
+    views, parts = int(samples.views.max(initial=0)) + 1, int(part.max(initial=0)) + 1
+    code = part[surface.of_sample[used]] * views + samples.views[used]
+    each = np.ones(len(code)) if weights is None else weights[used]
+    return np.bincount(code, each, parts * views).astype(np.float64).reshape(parts, views)
 
 
 def vote(

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from backend.geometry import label
-from backend.geometry.labelling import GeometrySettings, label_samples, supported
+from backend.geometry.labelling import GeometrySettings, label_samples, supported, without_scraps
 from backend.geometry.parts import Joining, join
 from backend.geometry.planes import bounding_planes
 from backend.geometry.surface import Samples, seen_samples, voxels
@@ -160,6 +160,25 @@ def test_what_few_views_show_is_no_object() -> None:
     # Of 20 views, two are a tenth.
     few = samples._replace(views=np.minimum(views, 19).astype(np.int32))
     np.testing.assert_array_equal(supported(few, surface, part, 6, 0.0), part)
+
+
+@pytest.mark.parametrize(
+    ("light", "views", "is_kept"), [(0.9, 8, True), (0.8, 8, False), (0.8, 20, True), (0.6, 20, False)]
+)
+def test_a_scrap_is_no_object(light: float, views: int, is_kept: bool) -> None:
+    """A box that 40 views show, beside one that few show and whose Gaussians also give light to other surfaces."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([box((0, 0, 0), 0.2, rng), box((1, 0, 0), 0.2, rng)])
+    box_of_sample = np.repeat([0, 1], 2500)
+    seen = np.where(box_of_sample == 0, rng.integers(0, 40, 5000), rng.integers(0, views, 5000))
+    samples = samples_of(points, np.zeros((5000, 3)), seen)
+    surface = voxels(samples)
+    part = 1 + (surface.points[:, 0] > 0.5).astype(np.int64)
+    labels = (box_of_sample + 1).astype(np.int32)
+    share = np.where(box_of_sample == 0, 0.9, light).astype(np.float32)
+    kept = without_scraps(samples, surface, part, labels, share, GeometrySettings())
+    np.testing.assert_array_equal(kept, labels if is_kept else np.where(labels == 1, 1, 0))
+    assert without_scraps(samples._replace(views=None), surface, part, labels, share, GeometrySettings()) is labels
 
 
 def test_what_no_view_shows_whole_is_background() -> None:
