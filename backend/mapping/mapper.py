@@ -67,9 +67,8 @@ def map_photographs(
 
     Features of photographs at :func:`backend.mapping.gather.matched_size` are matched; cameras are added one by one
     with bundle adjustment (Schoenberger and Frahm 2016, "Structure-from-Motion Revisited"). If many photographs get no
-    pose, a second attempt with fainter features follows; see :data:`ATTEMPTS`. Photographs of one size and
-    one lens share a camera with the model SIMPLE_RADIAL, and RADIAL in a final adjustment if there are :data:`OFTEN` of
-    them.
+    pose, a second attempt with fainter features follows; see :data:`ATTEMPTS`. Photographs of one size and one lens
+    share a camera with the model SIMPLE_RADIAL, and RADIAL in a final adjustment if there are :data:`OFTEN` of them.
 
     Args:
         photographs: at least :data:`protocol.unposed.FEWEST`.
@@ -117,11 +116,16 @@ def _match_all(
     if not _is_whole(database, len(names)):
         _make_database(database, photographs, names)
     _extract(database, folder, photographs, contrast, progress)
+    _match(database, _pairs(database, len(names), video, seed), seed, progress)
+
+
+def _pairs(database: Path, count: int, video: bool, seed: int) -> list[tuple[int, int]]:
+    """Return the pairs to match; the descriptors, which take much memory, are not kept while pairs are matched."""
     descriptors = []
     with pycolmap.Database.open(database) as opened:
-        for number in range(1, len(names) + 1):
+        for number in range(1, count + 1):
             descriptors.append(np.asarray(opened.read_descriptors(number).data, np.uint8).reshape(-1, 128))
-    _match(database, choose_pairs(descriptors, video=video, seed=seed), seed, progress)
+    return choose_pairs(descriptors, video=video, seed=seed)
 
 
 def _make_database(database: Path, photographs: Sequence[Photograph], names: Sequence[str]) -> None:
