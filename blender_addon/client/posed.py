@@ -18,7 +18,8 @@ from protocol.capture_names import SEVERAL, Finder, photograph_finder
 from .layouts import COLMAP, models, place_of
 
 LISTS = ("transforms.json", "transforms_train.json", "transforms_test.json")
-_MAX_BYTES = 1 << 30
+_MAX_TABLE = 1 << 30
+_MAX_LIST = 64 << 20
 _BEFORE_NAME = 64
 """Bytes of an image in ``images.bin`` before its name: two uint32, a quaternion and a translation in float64."""
 _POINT = 24
@@ -70,7 +71,7 @@ def _row(name: str, find: Finder) -> int | None:
 def _in_table(table: Path) -> list[str]:
     """Return the names of the images in ``images.bin`` or ``images.txt``."""
     try:
-        if not 0 < table.stat().st_size <= _MAX_BYTES:
+        if not 0 < table.stat().st_size <= _MAX_TABLE:
             return []
         if table.suffix == ".txt":
             with table.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
@@ -108,7 +109,7 @@ def _in_lines(lines: Iterator[str]) -> Iterator[str]:
 def _in_list(path: Path) -> list[str]:
     """Return the paths of the frames in a list."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        if path.stat().st_size > _MAX_LIST:
             return []
         return [frame.file_path for frame in _list.decode(path.read_bytes()).frames]
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
