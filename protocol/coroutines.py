@@ -9,6 +9,9 @@ T = TypeVar("T")
 Step = TypeVar("Step")
 NewStep = TypeVar("NewStep")
 
+FILES_A_STEP = 200
+"""Files looked up, checked or removed on the disk in one step."""
+
 
 def finish(steps: Generator[Any, None, T]) -> T:
     """Run a generator to its end and return its value; yielded values are discarded."""

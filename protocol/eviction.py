@@ -7,9 +7,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from protocol.coroutines import FILES_A_STEP
 from protocol.store import Store
-
-_FILES_A_STEP = 200
 
 
 class Holder(Protocol):
@@ -54,7 +53,7 @@ def evict(
             sizes[path.name] = status.st_size
             # A hard link keeps the old modification time of the content, so the change time counts too.
             dates[path.name] = max(status.st_mtime, status.st_ctime)
-        if count % _FILES_A_STEP == 0:
+        if count % FILES_A_STEP == 0:
             yield
     excess = sum(sizes.values()) - limit
     if excess <= 0:
@@ -78,8 +77,8 @@ def evict(
     removed = 0
     loose = sorted((name for name in dates if not holders[name] and dates[name] < loose_before), key=dates.__getitem__)
     while removed < excess and loose:
-        removed += remove(loose[:_FILES_A_STEP], excess - removed)
-        del loose[:_FILES_A_STEP]
+        removed += remove(loose[:FILES_A_STEP], excess - removed)
+        del loose[:FILES_A_STEP]
         yield
     for holder in removable:
         if removed >= excess:

@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 
 from blake3 import blake3
 
+from protocol.coroutines import FILES_A_STEP
 from protocol.errors import BadFrames, Unavailable
 from protocol.messages import FileEntry, Get
 
@@ -25,10 +26,6 @@ WINDOW = 16
 """Ranges requested but not yet received: the credit that bounds memory on both sides."""
 CATCH_UP = 4 << 20
 """Bytes of a part file hashed at a time before it is resumed: about 5 ms, so that a large file does not block."""
-
-
-_FILES_A_STEP = 200
-"""Files looked up on the disk between two moments at which the caller can do other things."""
 
 
 class Receiver(Protocol):
@@ -99,7 +96,7 @@ class Pull:
                 missing[entry.digest] = entry
                 part = store.part(entry.digest)
                 resumed += min(part.stat().st_size, entry.size) if part.is_file() else 0
-            if count % _FILES_A_STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield
         pull = cls(store, missing.values(), window)
         if pull.bytes_total - resumed > store.free_bytes():

@@ -13,7 +13,7 @@ from functools import partial
 from operator import add
 from pathlib import Path
 
-from protocol.coroutines import finish, map_steps
+from protocol.coroutines import FILES_A_STEP, finish, map_steps
 from protocol.errors import BadResult, NotFound
 from protocol.manifest import MAX_MANIFEST, digest_of, hash_file, unpacking
 from protocol.messages import FileEntry
@@ -23,8 +23,6 @@ from protocol.synced import sync_file, sync_folder
 STALE = 24 * 3600.0
 """Seconds after which a temporary file is considered left over from a crash."""
 
-_FILES_A_STEP = 200
-"""Files looked up between two moments at which the caller can do other things."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -82,7 +80,7 @@ class Store:
         removed: list[FileEntry] = []
         before = 0
         for count, entry in enumerate(entries, 1):
-            if count % _FILES_A_STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield before
             path = self.path(entry.digest)
             if not path.is_file():

@@ -10,12 +10,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 
 from backend.server.owners import Owners
+from protocol.coroutines import FILES_A_STEP
 from protocol.errors import Fault
 from protocol.eviction import evict
 from protocol.store import STALE, Store, read_manifest
-
-_STEP = 200
-"""Files removed between two yields."""
 
 
 def free_space(
@@ -111,7 +109,7 @@ def release(
                 if not owners.anybody_has(digest):
                     with suppress(PermissionError):  # Windows does not remove open files
                         store.path(digest).unlink(missing_ok=True)
-            if count % _STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield
     return released
 

@@ -15,6 +15,7 @@ from backend.server.jobs import Job, Jobs
 from backend.server.sessions import Session, Sessions
 from backend.server.worker_protocol import clip
 from backend.server.workers import Workers
+from protocol.coroutines import FILES_A_STEP
 from protocol.errors import Fault
 from protocol.messages import Overview, OverviewJob
 from protocol.store import Store
@@ -25,7 +26,6 @@ MOST_JOBS = 50
 MOST_CLIENTS = 50
 REMEASURE = 60.0
 """Seconds for which a measurement of the store is reused."""
-_FILES_A_STEP = 200
 _MARGIN = 1024
 """Bytes of a header other than the message."""
 
@@ -83,7 +83,7 @@ class Overviews:
             for count, path in enumerate(self.store.files()):
                 with suppress(FileNotFoundError):  # it was evicted
                     stored += path.stat().st_size
-                if count % _FILES_A_STEP == 0:
+                if count % FILES_A_STEP == 0:
                     yield
             self._stored = stored
         disk = shutil.disk_usage(self.store.root)

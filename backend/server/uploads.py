@@ -23,7 +23,7 @@ from backend.server.log import Log
 from backend.server.owners import Owners
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
-from protocol.coroutines import map_steps
+from protocol.coroutines import FILES_A_STEP, map_steps
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
@@ -59,8 +59,6 @@ RECENT = 3600.0
 """Seconds for which a scene is kept before a job is submitted."""
 MOST_RECENT = 100
 """Most scenes of one client that are kept so."""
-_STEP = 200
-"""Files checked between two yields."""
 RESERVE = 256 << 20
 """Bytes of disk space that uploads leave free for jobs."""
 
@@ -425,7 +423,7 @@ class Uploads:
                 new[entry.digest] = entry.size
             elif self.store.has(entry.digest):
                 known.append(entry)
-            if count % _STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield
         yield from self._check(known)
         yield from self._make_room(upload, new)
@@ -445,7 +443,7 @@ class Uploads:
         for count, entry in enumerate(known):
             if self.store.has(entry.digest) and not self.store.has(entry.digest, entry.size):
                 raise BadFrames(f"The offered folder lists {entry.path} with a wrong size.", "Send the folder again.")
-            if count % _STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield
 
     def _make_room(self, upload: Upload, new: Mapping[str, int]) -> Generator[None, None, None]:
@@ -493,7 +491,7 @@ class Uploads:
         self.owners.add(client, manifest, self.store.path(manifest).stat().st_size)
         for count, entry in enumerate(entries):
             self.owners.add(client, entry.digest, entry.size)
-            if count % _STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield
         self.owners.write()
 

@@ -7,11 +7,10 @@ import stat
 from collections.abc import Collection, Generator
 from pathlib import Path
 
+from protocol.coroutines import FILES_A_STEP
 from protocol.errors import Unavailable
 from protocol.eviction import evict
 from protocol.store import Store
-
-_FILES_A_STEP = 200
 
 
 class Cache:
@@ -63,7 +62,7 @@ def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None,
     stored: dict[int, str] = {}
     for count, path in enumerate(store.files()):
         stored[path.stat().st_ino] = path.name
-        if count % _FILES_A_STEP == 0:
+        if count % FILES_A_STEP == 0:
             yield
     outside: dict[str, int] = {}
     removable: list[_Result] = []
@@ -78,7 +77,7 @@ def make_room(cache: Path, limit: int, kept: Collection[str]) -> Generator[None,
                 contents.add(name)
                 if status.st_ino not in stored:
                     outside[name] = status.st_size
-            if count % _FILES_A_STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield
         (staying if folder.name in kept else removable).append(_Result(folder, contents))
         yield

@@ -23,6 +23,7 @@ from protocol.capture_names import (
     is_passed_over,
     latest,
 )
+from protocol.coroutines import FILES_A_STEP
 from protocol.errors import BadArgument, BadScene
 from protocol.ply import may_hold_gaussians
 from protocol.unposed import Unposed, find_in
@@ -32,8 +33,6 @@ from .layouts import holds_cameras
 ENDINGS = frozenset({*PHOTOGRAPH_ENDINGS, *MASK_ENDINGS, *SPLAT_ENDINGS, ".json", ".txt", ".bin"})
 UNPOSED_ENDINGS = frozenset({*HEIF_ENDINGS, *VIDEO_ENDINGS})
 """Endings of files that are read only if there are no cameras."""
-
-_NAMES_A_STEP = 200
 
 
 @dataclass
@@ -92,7 +91,7 @@ def find_files(scene: Path, also: tuple[str, ...] = ()) -> Generator[int, None, 
         for count, entry in enumerate(_walk(root, root, asked, found, frozenset()), 1):
             if entry is not None:
                 found.files.append(folder / entry)
-            if count % _NAMES_A_STEP == 0:
+            if count % FILES_A_STEP == 0:
                 yield len(found.files)
         _choose(found, {folder / name for name in asked})
     if not found.files:
