@@ -35,13 +35,13 @@ from backend.evaluate.scene_folders import last_frames, score_messy_rooms
 from backend.evaluate.scene_pq import SceneScore
 from backend.pipeline import segment
 from backend.scene.json_files import read_json
-from backend.scene.names import natural_key
 from backend.terminal import progress_bars
 from bench.prompts import write_prompt_masks
 from bench.published import LERF_MASK, MESSY_ROOMS, OVS, ROOMS, SCANNET, Published
 from bench.semantics import score_with_classes
 from protocol.errors import BadArgument, Fault
 from protocol.job_request import JobRequest
+from protocol.natural_order import natural_key
 from protocol.result.names import REPORT
 
 WIDTH = 120

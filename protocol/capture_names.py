@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from protocol.natural_order import natural_key
 from protocol.object_names import is_object, split_objects
 
 PHOTOGRAPH_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".jfif", ".jpe")
@@ -354,15 +355,11 @@ def _match_order(photographs: Sequence[str], files: Sequence[str], others: Seque
         or max(numbered, default=0) - start >= len(files)
     ):
         return []
-    order = sorted(range(len(whole)), key=lambda row: _natural(whole[row]))
+    order = sorted(range(len(whole)), key=lambda row: natural_key(folded(whole[row])))
     masks: list[tuple[str, ...]] = [()] * len(whole)
     for number, row in enumerate(order, start):
         masks[row] = (numbered[number],)
     return masks[: len(photographs)]
-
-
-def _natural(name: str) -> list[str | int]:
-    return [int(part) if i % 2 else folded(part) for i, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def _last_number(path: str, endings: Sequence[str]) -> int | None:

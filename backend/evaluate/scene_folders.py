@@ -11,8 +11,8 @@ import numpy as np
 
 from backend.evaluate.folders import find_maps, find_predicted, read_ids
 from backend.evaluate.scene_pq import MESSY_ROOMS, SCANNET, SceneScore, View, score_scene
-from backend.scene.names import natural_key
 from protocol.errors import BadArgument, BadMask, BadResult
+from protocol.natural_order import natural_key
 
 TRAIN_SHARE = 0.8
 """Share of training frames of a Messy-Rooms scene, first in numeric order; the others are test frames."""

@@ -23,12 +23,12 @@ from backend.scene.capture import Capture, Shot
 from backend.scene.colmap_binary import check_binary
 from backend.scene.colmap_text import check_points, check_text
 from backend.scene.files import Names, is_file_inside
-from backend.scene.names import natural_key
 from backend.scene.photographs import find_photographs
 from backend.scene.points import usable_points
 from backend.scene.pose import rigid
 from protocol.capture_names import folded
 from protocol.errors import BadScene
+from protocol.natural_order import natural_key
 
 T = TypeVar("T")
 

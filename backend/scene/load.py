@@ -17,7 +17,7 @@ from backend.scene.mask_fit import fit_masks
 from backend.scene.masks import find_masks
 from backend.scene.messy_rooms import FOLDER, read_messy_rooms
 from backend.scene.messy_rooms import LIST as METADATA
-from backend.scene.names import natural_key, view_names
+from backend.scene.names import view_names
 from backend.scene.nerf_synthetic import TEST, TRAIN, read_nerf_synthetic
 from backend.scene.panoptic_lifting import INTRINSIC, read_panoptic_lifting
 from backend.scene.photographs import NoPhotographs
@@ -28,6 +28,7 @@ from backend.scene.unread import not_a_folder, unread_kinds
 from protocol.capture_names import TRUTH, folded
 from protocol.errors import BadScene, readable
 from protocol.lists import first_of
+from protocol.natural_order import natural_key
 
 READERS = {
     "colmap": read_colmap,

@@ -16,11 +16,11 @@ from backend.scene.capture import Capture, Shot
 from backend.scene.files import Names
 from backend.scene.images import image_size
 from backend.scene.json_files import read_json
-from backend.scene.names import natural_key
 from backend.scene.photographs import NoPhotographs
 from backend.scene.pose import rigid, viewmat_from_opengl
 from protocol.capture_names import MASK_FOLDERS_OF_ROOMS, PHOTOGRAPH_ENDINGS, is_one_of
 from protocol.errors import BadScene
+from protocol.natural_order import natural_key
 
 LIST = "metadata.json"
 FOLDER = "color"

@@ -1,4 +1,4 @@
-"""Names of views: unique, valid as file names on any system, in natural order."""
+"""Names of views: unique, and valid as file names on any system."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ from pathlib import PurePosixPath
 NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 MAX_BYTES = 200
 """Most bytes of a name: file systems allow 255, and an ending is added."""
-
-
-def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Return a sort key that compares numbers by value: "r_2" before "r_10"."""
-    # \d would match decimal digits beyond 0-9 too; int() accepts them, so the split stays consistent.
-    parts = re.split(r"(\d+)", name)
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
 def view_names(paths: Sequence[str]) -> list[str]:

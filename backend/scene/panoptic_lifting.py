@@ -17,11 +17,11 @@ from backend.scene.capture import Capture, Shot
 from backend.scene.files import Names, is_file_inside
 from backend.scene.images import image_size
 from backend.scene.json_files import read_json
-from backend.scene.names import natural_key
 from backend.scene.photographs import NoPhotographs
 from backend.scene.pose import rigid
 from protocol.capture_names import MASK_FOLDERS_OF_SCANS, PHOTOGRAPH_ENDINGS, is_one_of
 from protocol.errors import BadScene
+from protocol.natural_order import natural_key
 
 INTRINSIC = "intrinsic/intrinsic_color.txt"
 FOLDER, POSES, SPLITS = "color", "pose", "splits.json"

@@ -15,7 +15,6 @@ from backend.scene.load import holds_cameras
 from backend.scene.mask_check import check_masks
 from backend.scene.mask_fit import fit_masks
 from backend.scene.masks import check_masks_given, no_annotation, no_mask
-from backend.scene.names import natural_key
 from backend.scene.splats_alone import splat_files
 from backend.scene.types import Camera, MaskIds, View
 from backend.scene.unread import unread_cameras, unread_masks, unread_pictures
@@ -24,6 +23,7 @@ from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, 
 from protocol.capture_names import MASK_ENDINGS, MASK_FOLDERS, VIDEO_ENDINGS, MaskMatch, is_one_of, match_masks
 from protocol.errors import BadMask, BadScene
 from protocol.lists import first_of
+from protocol.natural_order import natural_key
 from protocol.unposed import Unposed, find_in, splats_not_read
 
 _FRAME = re.compile(r"frame_(\d{6})")
@@ -92,7 +92,7 @@ def given_masks(source: Unposed, folder: Path) -> int:
         BadMask: if it contains no mask that is named after one.
     """
     if folder.is_file():
-        return sum(entry is not None for entry in _given_annotations(source, folder).entries)
+        return _given_annotations(source, folder).count
     match, _ = _given(source, folder)
     return sum(map(bool, match.masks)) + len(match.conflicts)
 

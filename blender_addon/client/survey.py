@@ -267,6 +267,5 @@ def _masks(
         return _Masks(len(set(beside.values()) & set(photographs)), str(PurePosixPath(min(beside)).parent))
     annotated = find_annotated(photographs, [root / path for path in paths if may_be_annotations(path)])
     if annotated.files:
-        masked = sum(entry is not None for entry in annotated.entries)
-        return _Masks(masked, annotated.files[0].relative_to(root).as_posix())
+        return _Masks(annotated.count, annotated.files[0].relative_to(root).as_posix())
     return _Masks(strays=strays)
