@@ -20,6 +20,8 @@ MODULES = (
     "operators.segment",
     "operators.importing",
     "operators.look",
+    "operators.startup",
+    "undoing",
     "operators.click",
     "operators.check",
     "operators.measure",

@@ -14,9 +14,8 @@ from . import session
 from .splats.cameras import SIZE, is_camera
 from .splats.collections import splat_objects
 from .splats.columns import read_positions
+from .startup import STARTUP
 
-STARTUP = {"Camera", "Cube", "Light"}
-"""Objects of Blender's startup file."""
 INNER = (0.02, 0.98)
 """Quantiles of the positions along each axis that a view shows; floaters may lie far outside."""
 HALF_SENSOR = 36.0

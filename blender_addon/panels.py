@@ -22,6 +22,7 @@ from .panels_level import draw_level
 from .preferences import PACKAGE, address, pairing, preferences
 from .settings import capture_folder, chosen_object, is_listed, settings, shown_scene
 from .splats.collections import splat_objects
+from .startup import startup_cube
 from .timer import Import, timer
 
 CATEGORY = "SplatLift"
@@ -248,10 +249,14 @@ class SPLATLIFT_PT_objects(SidePanel, bpy.types.Panel):
         if shown is None:
             self.layout.label(text="No result imported", icon="INFO")
             return
+        if startup_cube(context) is not None:
+            self.layout.operator("splatlift.delete_startup_cube", icon="TRASH")
         self.layout.menu("SPLATLIFT_MT_scene", text=shown.name, icon="OUTLINER_COLLECTION")
         self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=4)
         draw_level(self.layout, context, shown)
         part = chosen_object(context)
+        if part is not None and context.mode != "OBJECT" and context.objects_in_mode[0].name not in part.all_objects:
+            draw_text(self.layout, context, "Rows select objects in Object Mode only", "INFO")
         row = self.layout.row(align=True)
         one = row.row(align=True)
         one.enabled = part is not None
@@ -278,7 +283,6 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         row = layout.row(align=True)
         swatch = row.row()
         swatch.ui_units_x = 0.8
-        swatch.enabled = False
         swatch.prop(known, "colour", text="")
         row.prop(item, "name", text="", emboss=False)
         count = row.row()

@@ -7,7 +7,7 @@ import bpy
 from . import session
 from .panels import ScenePanel, draw_text
 from .settings import settings, shown_scene
-from .splats.cameras import is_camera, photographs_of
+from .splats.cameras import are_shown, is_camera, photographs_of
 from .splats.collections import drawn_by_blender, has_discs, shown_as
 from .splats.colours import confidence_shown, labels_shown
 from .viewport.handler import drawing
@@ -62,6 +62,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         row.operator("splatlift.look_through", text="", icon="TRIA_LEFT").step = -1
         row.operator("splatlift.look_through", text="Look Through", icon="OUTLINER_OB_CAMERA").step = 0
         row.operator("splatlift.look_through", text="", icon="TRIA_RIGHT").step = 1
+        row.operator("splatlift.show_cameras", text="", icon="HIDE_OFF" if are_shown(cameras) else "HIDE_ON")
         count, found = sum(map(is_camera, cameras.objects)), photographs_of(cameras)
         layout.label(text=f"{count} cameras, {found or 'none'} with a photograph")
         if found < count:

@@ -21,7 +21,7 @@ from protocol.result.meshes import Mesh, read_mesh
 from protocol.result.names import mesh_path
 
 from .splats.capture import read_cameras
-from .splats.collections import add_scene, add_scene_cameras, splat_objects
+from .splats.collections import add_scene, add_scene_cameras, nearest_tag, splat_objects
 from .splats.display import see_through
 from .splats.painting import paint
 from .splats.result import Kind, Result, Steps, read_result
@@ -66,7 +66,15 @@ class SplatLiftCollection(bpy.types.PropertyGroup):
         name="Label", description="Number of the object or of the part in its result; 0 is background, or no part"
     )
     label_name: bpy.props.StringProperty(name="Name", description="The object's name in its result")
-    colour: bpy.props.FloatVectorProperty(name="Colour", size=3, min=0, max=1, subtype="COLOR_GAMMA")
+    colour: bpy.props.FloatVectorProperty(
+        name="Colour",
+        description="Colour of the object in the list, and in views that show the colours of objects",
+        size=3,
+        min=0,
+        max=1,
+        subtype="COLOR_GAMMA",
+        update=lambda self, context: _show_colour(self.id_data),
+    )
     count: bpy.props.IntProperty(name="Gaussians", description="Number of imported Gaussians")
     confidence: bpy.props.FloatProperty(name="Confidence", min=0, max=1)
     is_checked: bpy.props.BoolProperty(name="Checked", description="Whether the user has checked the object")
@@ -266,6 +274,18 @@ def unregister() -> None:
     del kind.splatlift
     bpy.utils.unregister_class(SplatLiftCollection)
     atexit.unregister(unregister)
+
+
+def _show_colour(collection: Any) -> None:
+    """Show the colour of an object or part: at its collection's icon, and in views by object colour."""
+    known = collection.splatlift
+    r, g, b = known.colour
+    collection.color_tag = "NONE" if known.kind == "BACKGROUND" else nearest_tag((r, g, b))
+    # A collection that is being made has no objects yet; they will be made in its colour.
+    if collection.all_objects:
+        for scene in scenes():
+            if scene.splatlift.scene_id == known.scene_id:
+                paint(scene)
 
 
 def _collections() -> Iterable[Any]:

@@ -36,7 +36,6 @@ from .parts import (
     parts_of,
     pieces_of,
     points_of,
-    recolour,
     refresh_or_dissolve,
     refresh_part,
 )
@@ -285,5 +284,5 @@ def _part(scene: Any, label: int, like: Any) -> Any:
         return found
     part = new_part(session.object_of(like), f"Object {label}")
     part.splatlift.label = label
-    recolour(part, colour_of(label))
+    part.splatlift.colour = colour_of(label)
     return part

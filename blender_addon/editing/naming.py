@@ -9,7 +9,6 @@ from protocol.errors import BadArgument
 
 from .modes import outside_edit_mode
 from .parts import check_parts, name_part
-from .parts import recolour as recolour_part
 
 LONGEST_NAME = 63
 """Most bytes of a name in Blender before 5.0."""
@@ -40,4 +39,4 @@ def recolour(parts: Iterable[Any], colour: Sequence[float]) -> None:
     if len(colour) != 3 or not all(0 <= channel <= 1 for channel in colour):
         raise BadArgument(f"{tuple(colour)} is not a valid colour.", "Give red, green and blue values from 0 to 1.")
     for part in several:
-        recolour_part(part, colour)
+        part.splatlift.colour = colour

@@ -8,7 +8,7 @@ the Gaussians are a hidden child of the mesh.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -27,7 +27,6 @@ from ..splats.collections import (
     HULL,
     SURFACE_OF,
     lay_beneath,
-    nearest_tag,
     splat_objects,
 )
 from ..splats.columns import count_of
@@ -192,14 +191,6 @@ def background_for(like: Any) -> Any:
     return part
 
 
-def recolour(part: Any, colour: Sequence[float]) -> None:
-    """Set the sRGB colour of a part: in the list, of its collection's icon, and in views by object colour."""
-    r, g, b = colour
-    part.splatlift.colour = (r, g, b)
-    part.color_tag = "NONE" if part.splatlift.kind == "BACKGROUND" else nearest_tag((r, g, b))
-    paint(scene_of(part))
-
-
 def refresh_part(part: Any) -> None:
     """Update the labels, the count and the colours of a part after its Gaussians have changed."""
     whole = session.object_of(part)
@@ -342,7 +333,7 @@ def _new(scene: Any, parent: Any, like: Any, kind: str, name: str) -> Any:
     part.splatlift.label = label
     part.splatlift.confidence = like.splatlift.confidence
     highest = max(each.splatlift.label for each in scene.children_recursive if each.splatlift.kind != "PART")
-    recolour(part, colour_of(highest + label if kind == "PART" else label))
+    part.splatlift.colour = colour_of(highest + label if kind == "PART" else label)
     return part
 
 

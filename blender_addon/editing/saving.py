@@ -72,7 +72,7 @@ from ..splats.export import UNMOVED, world_matrix
 from ..splats.mesh import INVENTED, texture_of
 from .modes import outside_edit_mode
 from .origin import origin_of
-from .parts import Piece, check_local, parts_of, pieces_of, recolour, refresh_part
+from .parts import Piece, check_local, parts_of, pieces_of, refresh_part
 from .saving_parts import inner_parts, named, read_piece, separate_inner, with_true_parts
 from .surfaces import check_scale, relative
 
@@ -193,7 +193,7 @@ def _separate_labels(parts: list[Any]) -> None:
             known.object_id = str(uuid.uuid4())
             if known.label > MAX_LABEL:
                 raise BadSplats(f"A result cannot have labels above {MAX_LABEL}.", "Merge objects first.")
-            recolour(part, colour_of(known.label))
+            known.colour = colour_of(known.label)
             refresh_part(part)
         used.add(known.label)
 

@@ -14,8 +14,9 @@ from protocol.result.names import CAMERAS
 from protocol.result.table import read_table
 
 from .. import session
+from ..editing.show_only import show_only
 from ..framing import frame
-from ..settings import DISPLAY, DISPLAYS, SCALE, UP, capture_folder, choose_in_list, settings
+from ..settings import DISPLAY, DISPLAYS, SCALE, UP, capture_folder, choose_in_list, quiet, settings
 from ..splats.collections import photographed_colours, photographed_in_solid_views
 from ..splats.colours import labels_shown
 from ..timer import timer
@@ -123,8 +124,10 @@ def photographs_of(result: Path, chosen: str, context: Any) -> Path | None:
 
 
 def show(collection: Any) -> None:
-    """Select a newly imported scene in the panel's list, and set the colours of solid views."""
+    """Choose the first object of a newly imported scene in the list and in the view, and set the colours of views."""
     choose_in_list(bpy.context, collection.children[0])
+    with quiet:
+        show_only(bpy.context, [collection.children[0]])
     colour_solid_views(collection)
     for space in views():
         if session.cameras_of(collection) is not None:

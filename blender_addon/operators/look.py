@@ -13,7 +13,7 @@ from protocol.result.table import read_table
 from .. import session
 from ..editing.parts import check_local
 from ..settings import settings, shown_scene
-from ..splats.cameras import is_camera, look_through, photographs_of
+from ..splats.cameras import are_shown, is_camera, look_through, photographs_of, set_hidden
 from ..splats.collections import photographed_colours, photographed_in_solid_views, show_as
 from ..splats.display import see_through
 from ..splats.painting import show_colours
@@ -165,6 +165,27 @@ class SPLATLIFT_OT_look_through(OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (SPLATLIFT_OT_show_colours, SPLATLIFT_OT_show_as, SPLATLIFT_OT_add_cameras, SPLATLIFT_OT_look_through)
+class SPLATLIFT_OT_show_cameras(OfScene, bpy.types.Operator):
+    """Show all cameras of the capture in the views, or hide them"""
+
+    bl_idname = "splatlift.show_cameras"
+    bl_label = "Show or Hide Cameras"
+
+    @reporting
+    def execute(self, context: Any) -> set[str]:
+        collection = session.cameras_of(shown_scene(context))
+        if collection is None:
+            raise NotFound("The scene has no cameras of the capture.", "Add the cameras first.")
+        set_hidden(filter(is_camera, collection.objects), are_shown(collection))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SPLATLIFT_OT_show_colours,
+    SPLATLIFT_OT_show_as,
+    SPLATLIFT_OT_add_cameras,
+    SPLATLIFT_OT_look_through,
+    SPLATLIFT_OT_show_cameras,
+)
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

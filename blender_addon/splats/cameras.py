@@ -7,7 +7,7 @@ aspect, which :func:`look_through` sets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ _DISPLAY = 0.1
 
 
 def add_cameras(scene: Any, upright: Any, rows: Sequence[CameraRow], capture: Path | None) -> Any:
-    """Create a collection of cameras in the collection ``scene`` and return it.
+    """Create a collection of hidden cameras in the collection ``scene`` and return it.
+
+    Views show many cameras as a tangle of wires in front of the objects, so :func:`look_through` shows one at a time.
 
     Args:
         upright: the object that rotates the frame of the capture upright; the parent of the cameras.
@@ -50,17 +52,41 @@ def add_cameras(scene: Any, upright: Any, rows: Sequence[CameraRow], capture: Pa
         photograph = photograph_of(row, capture) if capture is not None else None
         if photograph is not None:
             _put_behind(data, photograph)
+    set_hidden(collection.objects, True)
     return collection
 
 
 def look_through(camera: Any, scene: Any) -> None:
-    """Make ``camera`` the active camera of a ``bpy.types.Scene``, and set its render size and pixel aspect."""
+    """Make ``camera`` the active camera of a ``bpy.types.Scene``, and set its render size and pixel aspect.
+
+    It is shown, because Blender draws the photograph only of a camera that is; the active camera before is hidden if
+    others are.
+    """
+    before = scene.camera
+    if is_camera(before) and before != camera and not are_shown(before.users_collection[0]):
+        set_hidden([before], True)
+    set_hidden([camera], False)
     width, height, aspect = camera.data[SIZE]
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = int(width), int(height), 100
     # Blender does not accept a pixel aspect below 1.
     render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, 1 / aspect), max(1.0, aspect)
     scene.camera = camera
+
+
+def are_shown(collection: Any) -> bool:
+    """Return whether all cameras of a collection are shown."""
+    return not any(each.hide_get() for each in collection.objects if is_camera(each))
+
+
+def set_hidden(cameras: Iterable[Any], hidden: bool) -> None:
+    """Hide or show cameras of one collection in all view layers, as the eye in the outliner does."""
+    several = list(cameras)
+    for layer in [layer for scene in several[0].users_scene for layer in scene.view_layers]:
+        layer.update()  # else it does not have new objects yet
+        for thing in several:
+            if layer.objects.get(thing.name) == thing:
+                thing.hide_set(hidden, view_layer=layer)
 
 
 def is_camera(thing: Any) -> bool:

@@ -91,7 +91,6 @@ def add_scene(
         scene.splatlift.count = total
         for part in result.parts:
             child: Any = bpy.data.collections.new(part.name)
-            child.color_tag = nearest_tag(part.colour) if part.label else "NONE"
             scene.children.link(child)
             _describe(child, "OBJECT" if part.label else "BACKGROUND", scene_id, result, upright.matrix_basis)
             _describe_part(child, part, len(part.splats))
@@ -101,7 +100,6 @@ def add_scene(
                 continue
             for inner in part.inner:
                 under: Any = bpy.data.collections.new(inner.name)
-                under.color_tag = nearest_tag(inner.colour)
                 child.children.link(under)
                 _describe(under, "PART", scene_id, result, upright.matrix_basis)
                 _describe_part(under, inner, len(inner.rows))
@@ -246,7 +244,7 @@ def nearest_tag(colour: tuple[float, float, float]) -> str:
 def _add_placement(scene: Any, result: Result, scale: float) -> Any:
     upright: Any = bpy.data.objects.new(f"{result.scene} placement", None)
     upright[PLACEMENT] = True
-    upright.empty_display_type = "ARROWS"
+    upright.empty_display_type = "PLAIN_AXES"
     upright.scale = (scale, scale, scale)
     upright.rotation_mode = "QUATERNION"
     upright.rotation_quaternion = Vector(result.up).rotation_difference(Vector((0, 0, 1)))

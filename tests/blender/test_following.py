@@ -13,7 +13,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import session  # noqa: E402
 from blender_addon.settings import chosen_object  # noqa: E402
 from blender_addon.splats.collections import splat_objects  # noqa: E402
-from tests.blender.addon import registered  # noqa: E402
+from tests.blender.addon import draw, registered, says  # noqa: E402
 from tests.blender.clumps import part, write_parted  # noqa: E402
 
 
@@ -53,6 +53,16 @@ def test_the_row_follows_the_active_object(scene: Any) -> None:
     bpy.context.view_layer.objects.active = splat_objects(part("mug part 2"))[0]
     bpy.context.view_layer.update()
     assert chosen_object(bpy.context) == part("mug part 2")
+
+
+def test_the_panel_says_that_rows_select_nothing_in_edit_mode(scene: Any) -> None:
+    for name, hint in (("mug", False), ("lamp", True)):
+        bpy.context.scene.splatlift.row = scene.children[:].index(part("mug"))
+        bpy.ops.object.mode_set(mode="EDIT")
+        bpy.context.scene.splatlift.row = scene.children[:].index(part(name))
+        assert says(draw("SPLATLIFT_PT_objects"), "Rows select objects in Object Mode only") == hint
+        bpy.ops.object.mode_set(mode="OBJECT")
+        assert not says(draw("SPLATLIFT_PT_objects"), "in Object Mode only")
 
 
 def test_a_row_of_a_hidden_object_stays_the_active_row(scene: Any) -> None:

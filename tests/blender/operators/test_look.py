@@ -230,6 +230,23 @@ def test_looking_through_one_camera_after_the_other(tmp_path: Path) -> None:
         bpy.ops.splatlift.look_through()
 
 
+def test_only_the_camera_that_is_looked_through_is_shown(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    write_cameras(tmp_path / "in")
+    cameras = list(session.cameras_of(imported(tmp_path / "in")).objects)
+    do = bpy.ops.splatlift
+    assert all(each.hide_get() for each in cameras)
+    for n in (0, 1):
+        do.look_through(step=n)
+        assert [each for each in cameras if not each.hide_get()] == [cameras[n]]
+    do.show_cameras()
+    assert not any(each.hide_get() for each in cameras)
+    do.look_through(step=1)
+    assert not any(each.hide_get() for each in cameras), "they were shown, so none is hidden"
+    do.show_cameras()
+    assert all(each.hide_get() for each in cameras)
+
+
 def test_scale_and_up_are_choices_of_the_import(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     scene = imported(tmp_path / "in", up="Z", scale=3.0)

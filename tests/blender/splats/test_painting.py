@@ -44,6 +44,18 @@ def test_colours_of_confidence_go_from_red_over_yellow_to_blue() -> None:
     assert confidence_colour(0.5 + 1e-9) == pytest.approx(low, abs=1e-6)
 
 
+def test_a_colour_chosen_in_the_list_is_seen_in_the_view_and_at_the_collection(tmp_path: Path) -> None:
+    write_clumps(tmp_path / "in")
+    session.import_folder(tmp_path / "in")
+    mug: Any = part("mug")
+    for colour, tag in (((0.9, 0.4, 0.4), "COLOR_01"), ((0.5, 0.8, 0.5), "COLOR_04")):
+        mug.splatlift.colour = colour
+        np.testing.assert_allclose(colour_of("mug"), linear(colour), atol=1e-6)
+        assert mug.color_tag == tag
+    r, g, b = COLOURS[2]
+    np.testing.assert_allclose(colour_of("plant"), linear((r, g, b)), atol=1e-6)
+
+
 def test_objects_show_their_confidence_and_their_colour_again(tmp_path: Path) -> None:
     write_unsure(tmp_path / "in")
     session.import_folder(tmp_path / "in")
