@@ -9,6 +9,7 @@ from typing import Any
 
 import bpy
 
+from .after_update import after_update
 from .editing.parts import KINDS
 from .session import object_of
 from .settings import choose_in_list, chosen_object, quiet
@@ -20,7 +21,7 @@ class _Last:
     number: int | None = None
 
 
-@bpy.app.handlers.persistent
+@after_update
 def follow_active(scene: Any, depsgraph: Any) -> None:
     """Blender calls this after an evaluation; another active object becomes the active row."""
     active = bpy.context.view_layer.objects.active

@@ -12,11 +12,12 @@ import bpy
 
 from protocol.errors import BadSplats
 
+from .after_update import after_update
 from .splats.attributes import catch_up
 from .splats.native import is_native
 
 
-@bpy.app.handlers.persistent
+@after_update
 def turn_moved(scene: Any, depsgraph: Any) -> None:
     """Correct the Gaussians of objects whose points were moved. A non-uniform scale is left; exports refuse it."""
     for update in depsgraph.updates:

@@ -14,6 +14,7 @@ import numpy as np
 from protocol.ray_picking import RayIndex
 from protocol.splats import Splats
 
+from ..after_update import after_update
 from ..splats.attributes import read_shapes
 from .likeness import Likeness
 
@@ -81,7 +82,7 @@ def _same(a: Splats, b: Splats) -> bool:
     return all(x.shape == y.shape and np.array_equal(x, y, equal_nan=True) for x, y in pairs)
 
 
-@bpy.app.handlers.persistent
+@after_update
 def doubt_edited(scene: Any, depsgraph: Any) -> None:
     """Blender calls this after an evaluation."""
     for update in depsgraph.updates:

@@ -20,6 +20,7 @@ import numpy as np
 
 from protocol.errors import Fault
 
+from ..after_update import after_update
 from ..sight import Sight
 from ..splats.attributes import read_splats
 from ..splats.collections import srgb
@@ -246,7 +247,7 @@ def _draw() -> None:
         drawing.failure = str(error) if isinstance(error, Fault) else f"Splats cannot be drawn here: {error}."
 
 
-@bpy.app.handlers.persistent
+@after_update
 def forget_edited(scene: Any, depsgraph: Any) -> None:
     """Read edited data again; the geometry of objects is also evaluated again when they or the camera move."""
     for update in depsgraph.updates:
