@@ -2,7 +2,9 @@
 
 The projection is that of the backend's renderer (EWA splatting, Zwicker et al. 2001; Kerbl et al. 2023): the covariance
 is projected by the Jacobian of the perspective, linearised at most 30 % outside of the view, and 0.3 square pixels are
-added to it. An ellipse ends where its opacity falls to 1/255. Colours are the numbers of the photographs, sRGB, and are
+added to it. An ellipse ends where its opacity falls to 1/255. Gaussians outside of the view by more than that, and near
+the viewer for their size, are not drawn: their linearised ellipses would cover the whole view as a fog that no exact
+projection shows. Views of Blender are wider than the photographs, so more Gaussians are there. Colours are the numbers of the photographs, sRGB, and are
 blended as such, because reconstructions are trained so.
 """
 
@@ -87,6 +89,11 @@ void main() {
   }
   vec4 clip = projection * vec4(there.xy, -there.z, 1.0);
   vec3 place = clip.xyz / clip.w;
+
+  float reach = max(size.x, max(size.y, size.z)) * length(ahead.xyz);
+  if (!flat_view && max(abs(place.x), abs(place.y)) > 1.3 && there.z < 3.0 * reach) {
+    return;
+  }
 
   vec2 focal = 0.5 * vec2(projection[0][0], projection[1][1]) * view_size;
   vec3 row_x = focal.x * right.xyz;

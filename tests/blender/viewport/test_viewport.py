@@ -112,6 +112,9 @@ def expected(seen: Sight, splats: list[Splats], looks: list[Look | None]) -> np.
                 ]
             )
             axes = there[:3, :3] @ turn * np.exp(each.scales[n].astype(float))
+            reach = np.exp(each.scales[n]).max() * np.linalg.norm(there[2, :3])
+            if not flat and abs(clip[:2] / clip[3]).max() > 1.3 and z < 3 * reach:
+                continue
             if flat:
                 slopes = np.array([[focal[0], 0, 0], [0, focal[1], 0]])
             else:
@@ -133,6 +136,27 @@ def expected(seen: Sight, splats: list[Splats], looks: list[Look | None]) -> np.
         alpha[alpha < 1 / 255] = 0
         image = image * (1 - alpha[..., None]) + alpha[..., None] * np.array([*colour, 1])
     return image[::-1]
+
+
+def test_a_gaussian_beside_the_viewer_is_no_fog_and_a_far_one_reaches_into_the_view() -> None:
+    ahead = Sight(np.eye(4), perspective(), WIDTH, HEIGHT)
+    look = [Look(np.eye(4), (1.0, 1.0, 1.0))]
+
+    def opacity(place: tuple[float, float, float], sizes: tuple[float, float, float]) -> np.ndarray:
+        one = replace(
+            some_splats(1, 0),
+            means=np.array([place], np.float32),
+            quats=np.array([[1, 0, 0, 0]], np.float32),
+            scales=np.log(np.array([sizes], np.float32)),
+            opacities=np.array([5.0], np.float32),
+        )
+        image = drawn(ahead, [one], look)[..., 3]
+        np.testing.assert_allclose(image, expected(ahead, [one], look)[..., 3], atol=2e-3)
+        return image
+
+    assert opacity((1.0, 0.0, -0.15), (0.1, 0.1, 0.8)).max() == 0.0, "10 standard deviations beside the viewer"
+    assert opacity((9.0, 0.0, -10.0), (2.0, 2.0, 2.0))[:, -1].max() > 0.4, "1.2 standard deviations outside of the view"
+    assert opacity((0.0, 0.0, -0.3), (0.4, 0.4, 0.4)).min() > 0.5, "in front of the viewer"
 
 
 def some_looks() -> list[Look | None]:
