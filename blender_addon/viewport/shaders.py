@@ -4,8 +4,8 @@ The projection is that of the backend's renderer (EWA splatting, Zwicker et al. 
 is projected by the Jacobian of the perspective, linearised at most 30 % outside of the view, and 0.3 square pixels are
 added to it. An ellipse ends where its opacity falls to 1/255. Gaussians outside of the view by more than that, and near
 the viewer for their size, are not drawn: their linearised ellipses would cover the whole view as a fog that no exact
-projection shows. Views of Blender are wider than the photographs, so more Gaussians are there. Colours are the numbers of the photographs, sRGB, and are
-blended as such, because reconstructions are trained so.
+projection shows. Views of Blender are wider than the photographs, so more Gaussians are there. Colours are the numbers
+of the photographs, sRGB, and are blended as such, because reconstructions are trained so.
 """
 
 from __future__ import annotations

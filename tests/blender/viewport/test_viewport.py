@@ -140,7 +140,7 @@ def expected(seen: Sight, splats: list[Splats], looks: list[Look | None]) -> np.
 
 def test_a_gaussian_beside_the_viewer_is_no_fog_and_a_far_one_reaches_into_the_view() -> None:
     ahead = Sight(np.eye(4), perspective(), WIDTH, HEIGHT)
-    look = [Look(np.eye(4), (1.0, 1.0, 1.0))]
+    look: list[Look | None] = [Look(np.eye(4), (1.0, 1.0, 1.0))]
 
     def opacity(place: tuple[float, float, float], sizes: tuple[float, float, float]) -> np.ndarray:
         one = replace(
