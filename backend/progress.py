@@ -43,6 +43,11 @@ def silent(stage: str, fraction: float, note: str = "") -> None:
     """A :class:`Progress` that shows nothing and never cancels."""
 
 
+def part_of(progress: Progress, start: float, share: float) -> Progress:
+    """Return a :class:`Progress` for a part of a stage, which begins at ``start`` and is the given share of it."""
+    return lambda stage, fraction, note="": progress(stage, start + share * fraction, note)
+
+
 Watch = Callable[[Callable[[], NDArray[np.float32]]], object]
 """Called from time to time by training, with a function that returns the current (N, d) embedding."""
 

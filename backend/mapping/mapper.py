@@ -16,7 +16,7 @@ from backend.colmap_library import pycolmap
 from backend.feature_matching import CONTRAST, extract_features, match_features, write_images
 from backend.mapping.gather import Photograph, copy_name, matched_size
 from backend.mapping.pairs import choose_pairs
-from backend.progress import Progress
+from backend.progress import Progress, part_of
 from protocol.errors import BadScene
 from protocol.lists import first_of
 from protocol.unposed import FEWEST
@@ -27,6 +27,8 @@ ENOUGH = 0.9
 """Share of photographs with a pose that makes a second attempt unnecessary."""
 GAIN = 0.1
 """Share of the photographs by which the second attempt must place more, because faint features are less accurate."""
+PARTS = ((0.15, 0.6), (0.75, 0.24))
+"""Where each attempt begins in the stage "poses", and its share of that stage."""
 TILE = 16
 """Pairs are matched in tiles of this many times this many photographs, because each call of pycolmap prepares every
 photograph of its pairs again."""
@@ -85,10 +87,11 @@ def map_photographs(
     best: list[pycolmap.Reconstruction] = []
     for attempt, (name, contrast) in enumerate(ATTEMPTS.items()):
         database = folder / name
-        _match_all(database, folder, photographs, contrast, video=video, seed=seed, progress=progress)
+        told = part_of(progress, *PARTS[attempt])
+        _match_all(database, folder, photographs, contrast, video=video, seed=seed, progress=told)
         if attempt == 0:
             _check_motion(database, count, what)
-        models = _map(database, folder, count, seed, progress)
+        models = _map(database, folder, count, seed, told)
         if attempt == 0 or _placed(models) >= _placed(best) + GAIN * count:
             best = models
         if _placed(best) >= ENOUGH * count:
@@ -185,7 +188,7 @@ def _extract(
         names = [copy_name(number) for number in numbers]
         for batch_start in extract_features(database, folder, names, first_octave=octave, contrast=contrast):
             done = before + batch_start
-            progress("poses", 0.15 + 0.2 * done / count, f"{kind} of photograph {done + 1} of {count}")
+            progress("poses", 0.24 * done / count, f"{kind} of photograph {done + 1} of {count}")
         done = before + len(numbers)
 
 
@@ -206,7 +209,7 @@ def _match(database: Path, pairs: Sequence[tuple[int, int]], seed: int, progress
     tiled = sorted(pairs, key=lambda pair: (pair[0] // TILE, pair[1] // TILE, pair))
     names = [(copy_name(one), copy_name(other)) for one, other in tiled]
     for done in match_features(database, names, seed=seed, max_trials=TRIALS):
-        progress("poses", 0.35 + 0.35 * done / len(pairs), f"matching {done:,} of {len(pairs):,} pairs")
+        progress("poses", 0.24 + 0.41 * done / len(pairs), f"matching {done:,} of {len(pairs):,} pairs")
 
 
 def _check_motion(database: Path, count: int, what: Path) -> None:
@@ -258,12 +261,12 @@ def _map(database: Path, folder: Path, count: int, seed: int, progress: Progress
         nonlocal placed
         placed += 1
         try:
-            progress("poses", 0.7 + 0.29 * min(1.0, placed / count), f"{min(placed, count)} of {count} placed")
+            progress("poses", 0.65 + 0.35 * min(1.0, placed / count), f"{min(placed, count)} of {count} placed")
         except BaseException as error:  # noqa: BLE001, raised again below: it must not pass through pycolmap
             stopped.append(error)
             token.cancel()
 
-    progress("poses", 0.7, "placing the first two photographs")
+    progress("poses", 0.65, "placing the first two photographs")
     output = folder / "models"
     output.mkdir(exist_ok=True)
     models = pycolmap.incremental_mapping(

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from backend.lift import Lift, label_map
-from backend.progress import Progress, silent
+from backend.progress import Progress, part_of, silent
 from backend.reconstruct.initial import viewing_distance
 from backend.reconstruct.memory_estimate import DISK, MemoryEstimate, estimate_memory, place_photographs
 from backend.reconstruct.photo_cache import PhotoCache, large_folder
@@ -96,7 +96,7 @@ def refine(
     ).full
     rounds = max(1, min(how.rounds, steps))
     for done in range(rounds):
-        told = _part(progress, done / rounds, 1 / rounds)
+        told = part_of(progress, done / rounds, 1 / rounds)
         outlines = _outlines(splats, lifted.labels, photos, folder, device, told)
         share = (done + 1) * steps // rounds - done * steps // rounds
         splats = _tuned(splats, lifted.labels, photos, outlines, share, how.label_weight, device, seed + done, told)
@@ -109,10 +109,6 @@ def _need(splats: Splats, views: Sequence[View], device: str) -> MemoryEstimate:
     wanted = estimate_memory(views, LONG_SIDE[device], device, len(splats), splats.sh_degree)
     sizes = (view.camera.size_within(LONG_SIDE[device]) for view in views)
     return wanted._replace(photographs=wanted.photographs + sum(4 * width * height for width, height in sizes))
-
-
-def _part(progress: Progress, start: float, share: float) -> Progress:
-    return lambda stage, fraction, note="": progress(stage, start + share * fraction, note)
 
 
 def _outlines(

@@ -277,19 +277,23 @@ def test_masks_beside_photographs_are_no_photographs(room: Path, tmp_path: Path)
 
 def test_faint_features_are_used_if_they_place_more(plain: Path, tmp_path: Path, monkeypatch) -> None:
     """No feature of the photographs has the contrast of the first attempt."""
-    notes = []
+    notes, fractions = [], []
 
     def progress(stage: str, fraction: float, note: str = "") -> None:
         notes.append(note)
+        fractions.append(fraction)
 
     monkeypatch.setattr(mapper, "ATTEMPTS", {"features.db": 0.08, "faint_features.db": 0.9 * CONTRAST})
     with monkeypatch.context() as strict:
         strict.setattr(mapper, "GAIN", 1.0)
         with pytest.raises(BadScene, match="only 0 have matching features"):
             make_workspace(unposed(plain), tmp_path / "refused", progress=progress)
+    fractions.clear()
     made = make_workspace(unposed(plain), tmp_path / "out", progress=progress)
     assert len(load_scene(made.folder).views) == VIEWS
     assert "faint features of photograph 1 of 13" in notes
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
 
 
 def test_one_attempt_suffices_if_it_places_enough(plain: Path, tmp_path: Path) -> None:
