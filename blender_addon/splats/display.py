@@ -16,6 +16,7 @@ import bpy
 from . import native
 from .attributes import QUATS, SCALES
 from .colours import MARK, chosen_colour, enabled, marked
+from .columns import COLOUR
 
 MODIFIER = "SplatLift Display"
 DISC_BUDGET = 200_000
@@ -254,6 +255,9 @@ def mesh_material(image: Any = None) -> Any:
     With a ``bpy.types.Image``, the mesh's texture, the colours are those of the image. They come from photographs and
     contain the light of the capture: lights in Blender would light them a second time, and without lights they would be
     dark.
+
+    Blender's exporters would write such a material as white light. They read the output for all engines, so this one
+    has a Principled BSDF with the same colours, and EEVEE and Cycles have outputs of their own.
     """
     mark = _MESH if image is None else f"{_MESH} {image.name}"
     material = marked(bpy.data.materials, mark)
@@ -263,8 +267,26 @@ def mesh_material(image: Any = None) -> Any:
     colour, _ = chosen_colour(material.node_tree, "GEOMETRY", gamma=1.0, image=image)
     surface = nodes.new("ShaderNodeEmission")
     links.new(colour, surface.inputs["Color"])
-    links.new(surface.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    for engine in ("EEVEE", "CYCLES"):
+        output = nodes.new("ShaderNodeOutputMaterial")
+        output.target = engine
+        links.new(surface.outputs[0], output.inputs["Surface"])
+    if image is None:
+        picture = nodes.new("ShaderNodeVertexColor")
+        picture.layer_name = COLOUR
+    else:
+        picture = next(node for node in nodes if node.type == "TEX_IMAGE")
+    add_plain_surface(nodes, links, picture.outputs["Color"])
     return material
+
+
+def add_plain_surface(nodes: Any, links: Any, colour: Any) -> None:
+    """Add a rough surface of a colour, given as a socket, to a material as its active output."""
+    surface, output = nodes.new("ShaderNodeBsdfPrincipled"), nodes.new("ShaderNodeOutputMaterial")
+    surface.inputs["Roughness"].default_value = 1.0
+    links.new(colour, surface.inputs["Base Color"])
+    links.new(surface.outputs[0], output.inputs["Surface"])
+    output.is_active_output = True
 
 
 def is_mesh_material(material: Any) -> bool:

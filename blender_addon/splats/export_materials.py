@@ -17,7 +17,7 @@ import numpy as np
 
 from protocol.errors import BadArgument
 
-from .display import empty_material, is_mesh_material, pictures_of
+from .display import add_plain_surface, empty_material, is_mesh_material, pictures_of
 
 
 @contextmanager
@@ -71,9 +71,7 @@ def _written(image: Any, path: Path) -> Any:
 
 def _plain(name: str, image: Any) -> Any:
     material, nodes, links = empty_material(name)
-    surface, picture = nodes.new("ShaderNodeBsdfPrincipled"), nodes.new("ShaderNodeTexImage")
-    surface.inputs["Roughness"].default_value = 1.0
+    picture = nodes.new("ShaderNodeTexImage")
     picture.image = image
-    links.new(picture.outputs["Color"], surface.inputs["Base Color"])
-    links.new(surface.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    add_plain_surface(nodes, links, picture.outputs["Color"])
     return material

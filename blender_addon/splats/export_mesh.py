@@ -16,12 +16,15 @@ from protocol.errors import BadArgument
 
 from .attributes import is_splats
 from .collections import HULL
+from .columns import COLOUR
 from .export import world_matrix
 from .export_materials import plain_materials
 from .mesh import texture_of
 
 USD = (".usdc", ".usda", ".usd") if bpy.app.build_options.usd else ()
 ENDINGS = (".obj", ".glb", *USD, ".stl", ".ply")
+DISPLAY_COLOUR = "displayColor"
+"""Name of the colours of a mesh in USD. Under another name, programs other than Blender do not show them."""
 WITHOUT = (".stl", ".ply")
 """Endings of files that cannot have textures."""
 
@@ -64,7 +67,8 @@ def export_meshes(collections: Sequence[Any], path: Path) -> int:
         with TemporaryDirectory(prefix=f".{path.stem}.part", dir=path.parent) as folder:
             part, pictures = Path(folder, "new", path.name), Path(folder, f"{path.stem}-texture")
             part.parent.mkdir()
-            with _shown_alone(things) as (collection, copies), plain_materials(copies, pictures):
+            colours = DISPLAY_COLOUR if ending in USD else COLOUR
+            with _shown_alone(things, colours) as (collection, copies), plain_materials(copies, pictures):
                 _write(ending, str(part), collection, any(map(_has_material, copies)))
             _move(part, path)
     except (RuntimeError, OSError) as error:
@@ -79,14 +83,17 @@ def surfaces_of(collections: Sequence[Any]) -> list[Any]:
 
 
 @contextmanager
-def _shown_alone(things: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+def _shown_alone(things: Sequence[Any], colours: str) -> Iterator[tuple[str, list[Any]]]:
     """Give the name of a temporary collection with visible copies of ``things`` under their names, and the copies.
 
     Exporters skip hidden objects, or get their transform wrong.
+
+    Args:
+        colours: name of the attribute of colours in the copies.
     """
     collection: Any = bpy.data.collections.new("SplatLift Export")
     names = [thing.name for thing in things]
-    likes = []
+    likes, meshes = [], {}
     try:
         for thing, name in zip(things, names, strict=True):
             like = thing.copy()
@@ -97,11 +104,14 @@ def _shown_alone(things: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
             thing.name = f"{name}.hidden"
             like.name = name
             collection.objects.link(like)
+            if colours != COLOUR and COLOUR in like.data.attributes:
+                like.data = meshes[thing.data] = meshes.get(thing.data) or thing.data.copy()
+                like.data.attributes[COLOUR].name = colours
         bpy.context.scene.collection.children.link(collection)
         bpy.context.view_layer.update()
         yield collection.name, likes
     finally:
-        bpy.data.batch_remove([*likes, collection])
+        bpy.data.batch_remove([*likes, *meshes.values(), collection])
         for thing, name in zip(things, names, strict=True):
             thing.name = name
 

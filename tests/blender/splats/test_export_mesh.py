@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +169,36 @@ def test_surfaces_come_back_where_they_were(tmp_path: Path, ending: str) -> None
     assert np.abs(far).max(-1).min(0).max() < 2e-3
 
 
-@pytest.mark.parametrize("ending", [".obj", ".ply", ".glb"])
+@pytest.mark.parametrize("ending", [".obj", ".ply", ".glb", *USD])
 def test_colours_come_back(tmp_path: Path, ending: str) -> None:
     write_example(tmp_path / "in")
     scene = session.import_folder(tmp_path / "in", "MESH")
+    before = set(bpy.data.meshes)
     export_meshes([scene.children[0]], tmp_path / f"out{ending}")
+    assert set(bpy.data.meshes) == before
     (thing,) = read_back(tmp_path / f"out{ending}")
-    attribute = thing.data.color_attributes[0]
+    check_colours(thing.data, "displayColor" if ending in USD else None)
+
+
+def test_blenders_own_gltf_export_has_the_colours_and_no_light(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    session.import_folder(tmp_path / "in", "MESH", scale=2.0)
+    mug = bpy.data.objects["mug"]
+    mug.select_set(True)
+    path = tmp_path / "out.glb"
+    bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True)
+    (material,) = json.loads(path.read_bytes()[20:].split(b"BIN\0")[0][:-4])["materials"]
+    assert "emissiveFactor" not in material
+    assert "baseColorFactor" not in material["pbrMetallicRoughness"], "viewers multiply colours with it"
+    (thing,) = read_back(path)
+    check_colours(thing.data)
+    assert corners([thing]) == corners([mug])
+
+
+def check_colours(data: Any, name: str | None = None) -> None:
+    """Check that a mesh has the colours of the example, as its first attribute of colours."""
+    attribute = data.color_attributes[0]
+    assert name in (None, attribute.name)
     colours = np.empty(4 * len(attribute.data), np.float32)
     attribute.data.foreach_get("color_srgb", colours)
     got = {tuple(row) for row in np.rint(colours.reshape(-1, 4)[:, :3] * 255).astype(int).tolist()}
