@@ -13,7 +13,7 @@ from PIL import Image
 from backend.colmap_library import pycolmap
 from backend.mapping.frames import choose_frames
 from backend.progress import Progress
-from backend.scene.images import BROKEN, check_expansion, read_pixels
+from backend.scene.images import BROKEN, check_expansion, open_photograph, read_pixels
 from backend.scene.videos import frame_name, read_frames
 from protocol.capture_names import HEIF_ENDINGS, is_one_of
 from protocol.errors import BadScene
@@ -121,7 +121,7 @@ def _copy(file: Path, target: Path) -> None:
     if not pillow_heif.is_supported(file):
         shutil.copyfile(file, target)
         return
-    with Image.open(file) as image:
+    with open_photograph(file) as image:
         check_expansion(image, file)
         exif = image.getexif()
         # Decoding has applied the orientation already.
@@ -162,7 +162,7 @@ def _frames(video: Path, images: Path, copies: Path, progress: Progress) -> Gath
 
 def _focal(file: Path, width: int, height: int) -> tuple[float, bool, tuple[str, ...]]:
     """Return the focal length in pixels, whether EXIF data contain it, and the camera and lens in them."""
-    with Image.open(file) as image:
+    with open_photograph(file) as image:
         exif = image.getexif()
         inner = exif.get_ifd(EXIF_IFD)
     said = tuple(str(value) for value in (exif.get(0x010F), exif.get(0x0110), inner.get(FOCAL_LENGTH)))

@@ -35,11 +35,20 @@ BROKEN = (
 )
 """Exceptions of Pillow for files that are truncated, not an image, inconsistent in size, or absurdly large."""
 
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "HEIF", "AVIF")
+"""Formats of photographs, by their names in Pillow; the ending of a file does not matter. Others are not read: for EPS,
+Pillow runs another program on the file, Ghostscript."""
 ORIENTATION = 0x0112
 PANORAMA = b"equirectangular"
 """Word in the XMP metadata of photographs that show all directions (GPano:ProjectionType)."""
 LFS_POINTER = b"version https://git-lfs"
 """Beginning of a text that stands for a file in a repository whose content was not downloaded."""
+
+
+def open_photograph(file: Path) -> Image.Image:
+    """Open a file of one of :data:`FORMATS` and read its header; raises one of :data:`BROKEN` if it is none."""
+    Image.init()
+    return Image.open(file, formats=[each for each in FORMATS if each in Image.OPEN])
 
 
 def check_expansion(image: Image.Image, file: Path, pages: int = 1) -> None:
@@ -60,7 +69,7 @@ def image_size(file: Path) -> tuple[int, int]:
         BadScene: if it is not an image, or its colours are not sRGB.
     """
     try:
-        with Image.open(file) as image:
+        with open_photograph(file) as image:
             _check_mode(image)
             check_expansion(image, file)
             return image.size
@@ -75,7 +84,7 @@ def orientation(file: Path) -> int:
         BadScene: if it is not an image.
     """
     try:
-        with Image.open(file) as image:
+        with open_photograph(file) as image:
             # PNG may have EXIF after the pixels, where no program reads it. Pillow applies the orientation of TIFF
             # itself.
             known = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
@@ -87,7 +96,7 @@ def orientation(file: Path) -> int:
 def is_panorama(file: Path) -> bool:
     """Whether a photograph says in its metadata that it shows all directions; False if it cannot be read."""
     try:
-        with Image.open(file) as image:
+        with open_photograph(file) as image:
             notes = image.info.get("xmp", b"")
     except BROKEN:
         return False
@@ -101,7 +110,7 @@ def has_transparent_pixels(file: Path) -> bool:
         BadScene: if the file cannot be read.
     """
     try:
-        with Image.open(file) as image:
+        with open_photograph(file) as image:
             if not image.has_transparency_data:
                 return False
             check_expansion(image, file)
@@ -159,7 +168,7 @@ def read_pixels(file: Path) -> NDArray[np.uint8]:
         BadScene: if the file cannot be read.
     """
     try:
-        with Image.open(file) as image:
+        with open_photograph(file) as image:
             check_expansion(image, file)
             return np.asarray(_rgb(image))
     except BROKEN as error:

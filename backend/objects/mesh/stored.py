@@ -75,7 +75,7 @@ def _joined_textures(meshes: Sequence[Mesh]) -> Texture | None:
         return textures[0]
     try:
         # Only headers are read; textures are decoded one by one, because all of them may not fit in memory.
-        pictures = [Image.open(io.BytesIO(each.png)) for each in textures]
+        pictures = [Image.open(io.BytesIO(each.png), formats=["PNG"]) for each in textures]
         return _placed_side_by_side(textures, pictures)
     except OSError as error:
         raise BadResult(f"A texture of the meshes is damaged: {error}.", "Make them again: backend mesh.") from error

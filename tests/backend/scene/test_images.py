@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from backend.scene import read_image
-from backend.scene.images import image_size
+from backend.scene.images import FORMATS, image_size, read_pixels
 from backend.scene.types import Camera, View
 from protocol.errors import BadArgument, BadScene
 
@@ -85,3 +86,23 @@ def test_size_below_one_pixel(tmp_path: Path) -> None:
     view = view_of(tmp_path / "a.png", Image.new("RGB", (8, 4)))
     with pytest.raises(BadArgument, match="0 x 3 pixels"):
         read_image(view, (0, 3))
+
+
+def test_no_other_program_reads_a_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow gives PostScript to Ghostscript, also if the file's name ends in .png."""
+    run: list[object] = []
+    monkeypatch.setattr(
+        EpsImagePlugin, "Ghostscript", lambda *given, **_: run.append(given) or Image.new("RGB", (4, 3))
+    )
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 3\n%%EndComments\nshowpage\n")
+    for read in (read_pixels, image_size):
+        with pytest.raises(BadScene, match="is not a picture in a format that is read"):
+            read(tmp_path / "a.png")
+    assert not run
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats_of_photographs(tmp_path: Path, name: str) -> None:
+    pillow_heif.register_heif_opener()
+    Image.new("RGB", (64, 48), (10, 200, 30)).save(tmp_path / "a.png", name)
+    assert read_pixels(tmp_path / "a.png").shape == (48, 64, 3)
