@@ -381,10 +381,24 @@ class Jobs:
         return self._select(f"WHERE state IN ({marks}) ORDER BY number", *states)
 
     def oldest_ended(self, keep: int, most: int) -> list[str]:
-        """Return the ended jobs that are older than the newest ``keep`` ended ones: the oldest ``most`` of them."""
+        """Return ended jobs to remove, the oldest ones of the client that has the most.
+
+        So a client with many jobs does not remove the records of the others. Call it again until nothing is returned.
+
+        Args:
+            keep: number of ended jobs of all clients that are kept.
+            most: the most to return.
+        """
         ended = "FROM jobs WHERE state IN ('done', 'failed', 'cancelled')"
         surplus = self._table.execute(f"SELECT count(*) {ended}").fetchone()[0] - keep
-        rows = self._table.execute(f"SELECT id {ended} ORDER BY number LIMIT ?", (max(0, min(surplus, most)),))
+        if surplus <= 0:
+            return []
+        counts = self._table.execute(f"SELECT client, count(*) AS n {ended} GROUP BY client ORDER BY n DESC LIMIT 2")
+        (client, first), (_, second) = [*counts.fetchall(), ("", 0)][:2]
+        rows = self._table.execute(
+            f"SELECT id {ended} AND client = ? ORDER BY number LIMIT ?",
+            (client, min(surplus, most, max(1, first - second))),
+        )
         return [id for (id,) in rows]
 
     def contents_of_ended(self) -> list[Contents]:

@@ -254,10 +254,11 @@ class Workers:
         return after
 
     def forget_old(self, keep: int, most: int) -> bool:
-        """Remove records and folders of ended jobs that are older than the newest ``keep``, at most ``most`` of them.
+        """Remove records and folders of ended jobs until ``keep`` are left, at most ``most`` of them at once.
 
-        Their ids are kept, so that they are not run again. Their scenes and results stay until the store needs space.
-        Returns whether more jobs may remain to be removed.
+        Which ones, :meth:`backend.server.jobs.Jobs.oldest_ended` says. Their ids are kept, so that they are not run
+        again. Their scenes and results stay until the store needs space. Returns whether more jobs may remain to be
+        removed.
         """
         if not self.jobs.all_written:
             return True  # changes that clients wait for are written first
@@ -265,7 +266,7 @@ class Workers:
         if old:
             self.jobs.forget(*old)
             self.jobs.when_written(lambda: self._pool.submit(_remove_folders, [self.root / job for job in old]))
-        return len(old) == most
+        return bool(old)
 
     def stop(self) -> None:
         """Make workers write checkpoints and end, unless they outlive the server.

@@ -206,6 +206,24 @@ def test_the_oldest_that_have_ended_are_surplus(tmp_path):
     jobs.close()
 
 
+def test_a_client_with_many_jobs_does_not_remove_the_records_of_others(tmp_path):
+    jobs = Jobs(tmp_path / "jobs.sqlite")
+    for number in range(12):
+        client = "anna" if number < 3 else "ben"
+        jobs.submit(Submit(f"{number:032x}", "", "a" * 64), client=client)
+    jobs.flush()
+    for number in range(12):
+        jobs.cancel(f"{number:032x}")
+    while old := jobs.oldest_ended(6, 100):
+        jobs.forget(*old)
+    assert [int(job, 16) for job in jobs.ids()] == [0, 1, 2, 9, 10, 11]
+    while old := jobs.oldest_ended(4, 100):
+        jobs.forget(*old)
+    left = [job.client for client in ("anna", "ben") for job in jobs.newest(10, client)]
+    assert left == ["anna", "anna", "ben", "ben"]
+    jobs.close()
+
+
 def test_what_a_job_needs_stays_until_its_end_is_written(tmp_path):
     """A server that starts after a power cut finds the job as it was before."""
     jobs = Jobs(tmp_path / "jobs.sqlite")
