@@ -169,6 +169,7 @@ class FileLoop:
         session = self._sessions.on_bulk(peer)
         self.uploads.forget(peer)
         if session is not None:
+            self._sessions.end(session.bulk_connection)
             self._sessions.detach(session)
 
     def _letter(self, act: Callable[[], object]) -> None:

@@ -73,6 +73,7 @@ class Front:
         self._selector = selectors.DefaultSelector()
         self._received: deque[tuple[tuple[int, int], int, str]] = deque()
         self._unwanted: deque[frozenset[str]] = deque()
+        self._to_end: deque[int] = deque()
         self._numbers = count(1)
         self._open: set[int] = set()
         self._hungry = False
@@ -131,6 +132,11 @@ class Front:
     def drop(self, keys: frozenset[str]) -> None:
         """Close the connections of clients with these keys; may be called from any thread."""
         self._unwanted.append(keys)
+        self._wake()
+
+    def end(self, number: int) -> None:
+        """Close the connection of that number; may be called from any thread."""
+        self._to_end.append(number)
         self._wake()
 
     def number(self, inner: int, port: int) -> int:
@@ -352,6 +358,10 @@ class Front:
         while self._unwanted:
             keys = self._unwanted.popleft()
             for connection in [each for each in self._connections.values() if each.client_key in keys]:
+                self._close(connection)
+        while self._to_end:
+            number = self._to_end.popleft()
+            for connection in [each for each in self._connections.values() if each.number == number]:
                 self._close(connection)
 
     def _count(self, connection: _Connection) -> None:

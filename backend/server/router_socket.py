@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 import zmq
@@ -20,6 +21,7 @@ from zmq.utils.monitor import recv_monitor_message
 from backend.server.front import INNER_HOST, Front
 from backend.server.keys import Keys
 from backend.server.known_keys import KnownKeys
+from backend.server.unsent import Unsent
 from backend.server.zap_auth import DOMAIN, USER
 from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
@@ -35,6 +37,11 @@ BULK_HIGH_WATER = 8
 MAX_BACKLOG = 64
 MAX_BACKLOG_BYTES = 16 << 20
 """Most messages, and their bytes, that wait here for one peer; a peer with more is dropped."""
+SHARED = 32 << 20
+"""Bytes that are not sent yet, to all peers, beyond which a peer is sent its file one range at a time."""
+MAX_UNSENT = 128 << 20
+"""Most bytes that are not sent yet, to all peers. Beyond that, the peer that has read nothing for the longest time is
+dropped."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -106,6 +113,9 @@ class RouterSocket:
         self._known = known
         self._lost = lost
         self._backlog: dict[bytes, deque[list[Frame]]] = {}
+        self._waits_since: dict[bytes, float] = {}
+        """For each peer with a backlog, when it began."""
+        self._unsent = Unsent()
         for option, value in {
             zmq.LINGER: 500,
             zmq.ROUTER_MANDATORY: 1,
@@ -186,10 +196,12 @@ class RouterSocket:
         if backlog is None and self._post(frames):
             return
         backlog = self._backlog.setdefault(peer, deque())
+        self._waits_since.setdefault(peer, time.monotonic())
         backlog.append(frames)
-        if len(backlog) > MAX_BACKLOG or sum(len(each) for one in backlog for each in one) > MAX_BACKLOG_BYTES:
-            self.forget(peer)
-            self._lost(peer)
+        if len(backlog) > MAX_BACKLOG or _bytes_of(backlog) > MAX_BACKLOG_BYTES:
+            self._drop(peer)
+        else:
+            self._limit()
 
     def send_fault(self, peer: bytes, fault: Fault, id: int) -> None:
         self.send(peer, Error(fault.code, fault.sentence[:2000], fault.remedy[:2000]), id=id)
@@ -199,8 +211,12 @@ class RouterSocket:
         return peer not in self._backlog and self._post([peer, *encode(message, arrays)])
 
     def takes(self, peer: bytes) -> bool:
-        """Whether no message waits here for a peer."""
-        return peer not in self._backlog
+        """Whether a peer may be sent another range of a file now."""
+        return peer not in self._backlog and (self._unsent.total() < SHARED or not self._unsent.of(peer))
+
+    def unsent(self) -> int:
+        """Return the bytes that are not sent yet, to all peers."""
+        return self._unsent.total() + sum(map(_bytes_of, self._backlog.values()))
 
     def flush(self) -> None:
         """Send waiting messages that the peers can receive now."""
@@ -211,14 +227,28 @@ class RouterSocket:
                     backlog.appendleft(frames)
                     break
             if not backlog:
-                self._backlog.pop(peer, None)
+                self.forget(peer)
 
     @property
     def waiting(self) -> bool:
         return bool(self._backlog)
 
     def forget(self, peer: bytes) -> None:
+        """Do not send a peer the messages that wait here."""
         self._backlog.pop(peer, deque()).clear()
+        self._waits_since.pop(peer, None)
+
+    def _drop(self, peer: bytes) -> None:
+        """Give up a peer that has disconnected or does not read."""
+        self.forget(peer)
+        self._unsent.forget(peer)
+        self._lost(peer)
+
+    def _limit(self) -> None:
+        """Drop a peer if all of them together read too little."""
+        if self.unsent() > MAX_UNSENT:
+            since = {**self._waits_since, **self._unsent.oldest()}
+            self._drop(min(since, key=since.__getitem__))
 
     def close(self) -> None:
         self.socket.disable_monitor()
@@ -239,17 +269,26 @@ class RouterSocket:
     def _post(self, frames: list[Frame]) -> bool:
         """Pass a message to libzmq; return False if the peer's pipe is full. Messages to a lost peer are dropped."""
         try:
-            # libzmq does not copy frames of 64 KiB and more; their content is never changed afterwards.
-            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+            # libzmq does not copy large frames; their content is never changed afterwards.
+            parts = [zmq.Frame(each, track=True) if len(each) >= zmq.COPY_THRESHOLD else each for each in frames]
+            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-            peer = bytes(frames[0])
-            self.forget(peer)
-            self._lost(peer)
+            self._drop(bytes(frames[0]))
+            return True
+        large = [each for each in parts if isinstance(each, zmq.Frame)]
+        for each in large:
+            self._unsent.add(bytes(frames[0]), each)
+        if large:
+            self._limit()
         return True
+
+
+def _bytes_of(messages: Iterable[Sequence[Frame]]) -> int:
+    return sum(len(frame) for message in messages for frame in message)
 
 
 def _key_of(frame: zmq.Frame) -> str:

@@ -219,6 +219,7 @@ class Server:
         limits = limits or ClientLimits()
         self._stopping = self._broken = False
         self._old_left = True
+        self._too_much_kept = False
         self._letters: deque[Callable[[], object]] = deque()
         self.log = log or Log()
         self.counts = Counts()
@@ -300,7 +301,7 @@ class Server:
         """
         self._front = Front(raise_file_limit(), self._thread_failed)
         opened.callback(self._front.close)
-        self.sessions.alive = self._front.alive
+        self.sessions.alive, self.sessions.end = self._front.alive, self._front.end
         context = opened.enter_context(zmq.Context())
         self.known_keys = known = KnownKeys(data, self._revoke) if self.keys is not None else None
         self._zap_auth = ZapAuthenticator(context, known) if known is not None else None
@@ -404,6 +405,8 @@ class Server:
         self.jobs.deliver()
         if self._old_left:
             self._old_left = self.workers.forget_old(KEPT_JOBS, FORGOTTEN_AT_ONCE)
+        if self._too_much_kept and not self.files.evicting:
+            self._evict()
         self.questions.tick()
         self.capabilities.tick()
         self.control.push(self.control_socket)
@@ -427,8 +430,7 @@ class Server:
         if job.state in FINAL_STATES:
             if job.manifest is not None:
                 self.files.grant(job.client, job.manifest)
-            self._old_left = True
-            self._evict()
+            self._old_left = self._too_much_kept = True
 
     def _log_change(self, job: Job) -> None:
         """Log a new state or stage of a job; progress within a stage is not logged."""
@@ -453,6 +455,7 @@ class Server:
             self.log.say(job.state, job=job.id, client=client)
 
     def _evict(self) -> None:
+        self._too_much_kept = False
         self.files.evict(self.jobs.contents_of_ended())
 
     def _post(self, act: Callable[[], object]) -> None:
@@ -481,6 +484,7 @@ class Server:
     def _lost_control(self, peer: bytes) -> None:
         session = self.sessions.on_control(peer)
         if session is not None:
+            self.sessions.end(session.connection)
             self._drop(session)
 
 

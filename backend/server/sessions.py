@@ -69,12 +69,14 @@ class Sessions:
 
     Attributes:
         alive: returns whether the connection of a number is open.
+        end: closes the connection of a number.
     """
 
     def __init__(self, lifetime: float = LIFETIME, each: int = CLIENT_SESSIONS) -> None:
         self.lifetime = lifetime
         self.each = each
         self.alive: Callable[[int], bool] = lambda connection: True
+        self.end: Callable[[int], object] = lambda connection: None
         self._by_token: dict[str, Session] = {}
         self._by_control: dict[bytes, Session] = {}
         self._by_bulk: dict[bytes, Session] = {}
