@@ -14,6 +14,7 @@ from typing import Any
 
 import bpy
 
+from protocol.coroutines import advance, map_steps
 from protocol.errors import Fault, Unavailable
 
 from . import session, values
@@ -55,7 +56,7 @@ class Import:
     def __init__(self, steps: Generator[tuple[float, str], None, Any], done: Callable[[Any], None]) -> None:
         self.fraction = 0.0
         self.note = ""
-        self._steps = steps
+        self._steps = map_steps(self._show, steps)
         self._done = done
 
     def step(self, budget: float) -> bool:
@@ -64,14 +65,13 @@ class Import:
         Raises:
             Fault: if the result cannot be imported.
         """
-        deadline = time.perf_counter() + budget
-        while time.perf_counter() < deadline:
-            try:
-                self.fraction, self.note = next(self._steps)
-            except StopIteration as end:
-                self._done(end.value)
-                return True
-        return False
+        ended = advance(self._steps, budget)
+        if ended is not None:
+            self._done(ended.value)
+        return ended is not None
+
+    def _show(self, progress: tuple[float, str]) -> None:
+        self.fraction, self.note = progress
 
     def close(self) -> None:
         """Cancel the import."""
@@ -245,12 +245,12 @@ class Timer:
 
     def _evict(self, budget: float) -> None:
         """Continue the eviction of the cache for about ``budget`` seconds, unless a download is running."""
-        deadline = time.perf_counter() + budget
-        downloading = any(job.state == "downloading" for job in self.jobs)
+        if self._evicting is None or any(job.state == "downloading" for job in self.jobs):
+            return
         try:
-            while self._evicting is not None and not downloading and time.perf_counter() < deadline:
-                next(self._evicting)
-        except (StopIteration, OSError):  # the cache works without eviction
+            if advance(self._evicting, budget):
+                self._evicting = None
+        except OSError:  # the cache works without eviction
             self._evicting = None
 
     def _tick_local_server(self) -> None:
@@ -264,13 +264,13 @@ class Timer:
 
     def _survey(self, budget: float) -> None:
         """Continue the survey for about ``budget`` seconds."""
-        deadline = time.perf_counter() + budget
-        try:
-            while self._surveying is not None and time.perf_counter() < deadline:
-                next(self._surveying)
+        if self._surveying is None:
             return
-        except StopIteration as end:
-            self.surveyed = end.value
+        try:
+            ended = advance(self._surveying, budget)
+            if ended is None:
+                return
+            self.surveyed = ended.value
         except Fault as fault:
             self.surveyed = fault
         except OSError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 Step = TypeVar("Step")
@@ -20,6 +21,23 @@ def finish(steps: Generator[Any, None, T]) -> T:
             next(steps)
         except StopIteration as end:
             return end.value
+
+
+class Finished(NamedTuple, Generic[T]):
+    """The end of a generator, with its value."""
+
+    value: T
+
+
+def advance(steps: Generator[Any, None, T], seconds: float) -> Finished[T] | None:
+    """Advance a generator for about so many seconds; return None if it has more to do."""
+    deadline = time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return Finished(end.value)
+    return None
 
 
 def map_steps(change: Callable[[Step], NewStep], steps: Generator[Step, None, T]) -> Generator[NewStep, None, T]:

@@ -22,6 +22,7 @@ from backend.server.sessions import Sessions
 from backend.server.shortage import shortage
 from backend.server.uploads import Uploads
 from backend.server.wakeup import Wakeup
+from protocol.coroutines import advance
 from protocol.errors import Fault, Unavailable
 from protocol.store import Store, reading_manifest
 
@@ -241,11 +242,10 @@ class FileLoop:
                 return
             self._next_eviction = False
             self._evicting = self._evict([each.manifests for each in self._ended])
-        until = time.monotonic() + SLICE
         try:
-            while time.monotonic() < until:
-                next(self._evicting)
-        except (StopIteration, OSError, Fault):  # the server works without eviction
+            if advance(self._evicting, SLICE):
+                self._evicting = None
+        except (OSError, Fault):  # the server works without eviction
             self._evicting = None
 
     def _evict(self, ended: Sequence[tuple[str, ...]]) -> Generator[None, None, None]:

@@ -23,7 +23,7 @@ from backend.server.log import Log
 from backend.server.owners import Owners
 from backend.server.router_socket import Received, RouterSocket
 from backend.server.sessions import Sessions
-from protocol.coroutines import FILES_A_STEP, map_steps
+from protocol.coroutines import FILES_A_STEP, advance, map_steps
 from protocol.errors import BadFrames, Fault, NotFound, Refused, Unavailable
 from protocol.manifest import MAX_MANIFEST
 from protocol.messages import (
@@ -371,13 +371,7 @@ class Uploads:
         """Spend a time slice on syncing an upload to the disk; return whether that is finished."""
         if upload.settling is None:
             upload.settling = self._settling(upload.manifest)
-        until = time.monotonic() + CHECK_SLICE
-        while time.monotonic() < until:
-            try:
-                next(upload.settling)
-            except StopIteration:
-                return True
-        return False
+        return advance(upload.settling, CHECK_SLICE) is not None
 
     def _settling(self, manifest: str) -> Generator[None, None, None]:
         """Sync a manifest and its files to the disk; yields often."""
@@ -387,13 +381,10 @@ class Uploads:
 
     def _prepare(self, upload: Upload, work: Generator[None, None, Prepared], socket: RouterSocket) -> bool:
         """Do some of the work before files are requested; return whether it is finished."""
-        until = time.monotonic() + CHECK_SLICE
-        try:
-            while time.monotonic() < until:
-                next(work)
+        prepared = advance(work, CHECK_SLICE)
+        if prepared is None:
             return False
-        except StopIteration as end:
-            entries, pull = end.value
+        entries, pull = prepared.value
         upload.preparing = None
         self._check_space(upload, pull)
         upload.pull = pull

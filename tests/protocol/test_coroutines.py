@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 
 import pytest
 
-from protocol.coroutines import finish, map_steps
+from protocol.coroutines import advance, finish, map_steps
 
 
 def counting(to: int, log: list[str]) -> Generator[int, None, str]:
@@ -22,6 +23,37 @@ def test_finish_returns_the_value():
     assert finish(counting(3, log)) == "whole"
     assert finish(counting(0, log)) == "whole"
     assert log == ["closed"] * 2
+
+
+def test_advance_stops_at_its_time_and_gives_the_value_at_the_end():
+    log: list[str] = []
+
+    def slow() -> Generator[None, None, None]:
+        for _ in range(3):
+            log.append("step")
+            time.sleep(0.02)
+            yield
+
+    steps = slow()
+    assert advance(steps, 0.01) is None
+    assert log == ["step"]
+    ended = advance(steps, 10.0)
+    assert ended is not None
+    assert ended.value is None
+    assert log == ["step"] * 3
+
+    ended = advance(counting(5, log), 10.0)
+    assert ended is not None
+    assert ended.value == "whole"
+
+
+def test_advance_passes_errors_on():
+    def broken() -> Generator[None, None, None]:
+        yield
+        raise OSError("the disk fails")
+
+    with pytest.raises(OSError, match="the disk fails"):
+        advance(broken(), 10.0)
 
 
 def test_map_steps_changes_what_is_yielded_and_keeps_the_value():
