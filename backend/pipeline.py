@@ -559,11 +559,14 @@ def _longest(views: Sequence[View]) -> int:
 def _lift(capture: Capture, splats: Splats, request: JobRequest, run: Run) -> tuple[Lift, Choice | None]:
     """Return the labels, and the selected masks if masks overlap."""
     device, seed, progress = run.device, run.seed, run.progress
+    points = capture.scene.points
     if capture.by_geometry:
-        return label(splats, capture.train, device=device, seed=seed, progress=progress), None
+        return label(splats, capture.train, points=points, device=device, seed=seed, progress=progress), None
     choice = None
     if capture.layered:
-        choice = choose(splats, capture.train, level=request.level, device=device, seed=seed, progress=progress)
+        choice = choose(
+            splats, capture.train, level=request.level, points=points, device=device, seed=seed, progress=progress
+        )
     lifted = lift(
         splats,
         choice.views if choice else capture.train,

@@ -27,13 +27,14 @@ def main(
     files: Annotated[list[Path], typer.Argument(metavar="SPLATS.ply...", help="Its Gaussians, one file per seed.")],
 ) -> None:
     """Label each file and print its scores, a line each."""
-    train, test = split_views(load_scene(room).views, "last:0.2")
+    scene = load_scene(room)
+    train, test = split_views(scene.views, "last:0.2")
     maps = find_maps(next(f for f in (room / "gt" / "instance", room / "instance") if f.is_dir()))
     truth = [read_ids(maps[view.name]) for view in test]
     for file in files:
         splats = read_ply(file)
         begin = time.perf_counter()
-        found = label(splats, train)
+        found = label(splats, train, points=scene.points)
         seconds = time.perf_counter() - begin
         renderer = Renderer(splats, "cpu")
         score = panoptic_quality([photograph_label_map(renderer, found.labels, v.lens, v.camera) for v in test], truth)

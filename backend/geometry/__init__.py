@@ -31,6 +31,7 @@ def label(
     splats: Splats,
     views: Sequence[View] | None = None,
     *,
+    points: NDArray[np.floating] | None = None,
     device: str = "cpu",
     seed: int = 0,
     how: GeometrySettings | None = None,
@@ -42,6 +43,8 @@ def label(
         splats: N Gaussians in the frame of the cameras. Those with a non-finite value are background.
         views: whose cameras sample the surface; photographs are not read. Without views, the centres of opaque
             Gaussians are used.
+        points: (P, 3), sparse points of structure from motion, in the same frame; used with views. They show planes
+            that the Gaussians represent as fog.
         device: "cpu", "cuda" or "auto"; for rasterisation.
         seed: random seed.
         how: None for the defaults.
@@ -64,7 +67,7 @@ def label(
     else:
         samples, least = centre_samples(whole), 1
     progress("geometry", 0.7, "objects")
-    found, share = label_samples(samples, len(whole), seed, how, least)
+    found, share = label_samples(samples, len(whole), seed, how, least, points)
     progress("geometry", 1.0)
     labels, confidence = np.zeros(len(splats), np.int32), np.zeros(len(splats), np.float32)
     labels[finite], confidence[finite] = largest_first(found), share

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.geometry.parts import Joining, join, merge_weak
-from backend.geometry.planes import Plane, bounding_planes
+from backend.geometry.planes import Plane
+from backend.geometry.scene_planes import scene_planes
 from backend.geometry.surface import Samples, Voxels, voxels
 
 FEWEST_SAMPLES = 10
@@ -63,14 +64,26 @@ class GeometrySettings:
 
 
 def label_samples(
-    samples: Samples, gaussians: int, seed: int, how: GeometrySettings, least: int
+    samples: Samples,
+    gaussians: int,
+    seed: int,
+    how: GeometrySettings,
+    least: int,
+    points: NDArray[np.floating] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return labels and the share of light that agrees with the label, both (N,)."""
+    """Return labels and the share of light that agrees with the label, both (N,).
+
+    Args:
+        samples: of the surface of N Gaussians.
+        gaussians: N.
+        seed: random seed.
+        how: the settings.
+        least: least number of samples in a voxel.
+        points: (P, 3), sparse points, or None.
+    """
     surface = voxels(samples, least)
     rng = np.random.default_rng(seed)
-    planes = bounding_planes(
-        surface.points, surface.normals, surface.counts, surface.edge, rng, eyes=samples.eyes, noisy=True
-    )
+    planes = scene_planes(samples, surface, points, rng, noisy=True)
     part = supported(samples, surface, objects_of(surface, planes, how), how.support, how.whole)
     labels, share = vote(samples, surface, part, gaussians)
     labels[np.bincount(labels)[labels] < how.fewest] = 0

@@ -120,7 +120,7 @@ def _bounding(
         above, below = float(weights[height > margin].sum()), float(weights[height < -margin].sum())
         if above < below:
             normal, offset, height, above, below = -normal, -offset, -height, below, above
-        wide = _width(points[near & left]) > WIDE * _width(points)
+        wide = width(points[near & left]) > WIDE * width(points)
         flat = _median(np.abs(normals[near & left] @ normal), weights[near & left]) > flattest
         behind = np.count_nonzero(eyes @ normal - offset < -margin)
         if wide and flat and below < 1 - ONE_SIDED and behind <= EYES_BEHIND * len(eyes):
@@ -172,7 +172,7 @@ def _median(values: NDArray, weights: NDArray[np.float64]) -> float:
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def _width(points: NDArray[np.float64]) -> float:
+def width(points: NDArray[np.float64]) -> float:
     """Return the diagonal of the box of the middle nine tenths of the points along each axis."""
     low, high = np.percentile(points, [5, 95], axis=0)
     return float(np.linalg.norm(high - low))

@@ -97,6 +97,7 @@ def choose(
     views: Sequence[Masked],
     *,
     level: str = "whole",
+    points: NDArray[np.floating] | None = None,
     device: str = "cpu",
     seed: int = 0,
     progress: Progress = silent,
@@ -107,6 +108,8 @@ def choose(
         splats: N Gaussians in the frame of the cameras; those with a non-finite value belong to no object.
         views: those without a mask are skipped.
         level: one of :data:`LEVELS`.
+        points: (P, 3), sparse points of structure from motion, in the same frame. They show planes that the Gaussians
+            represent as fog.
         device: "cpu", "cuda" or "auto"; for rasterisation.
         seed: random seed.
         progress: told under the stage "contributions".
@@ -137,7 +140,7 @@ def choose(
 
     votes = gather_layer_votes(renderer, read(), len(used), progress, len(views))
     cameras = [view.camera for view in masked]
-    inside, planes = in_planes(used, cameras, renderer.device, seed)
+    inside, planes = in_planes(used, cameras, points, renderer.device, seed)
     found = decide(used.means, cameras, votes, inside, level)
     chosen = []
     for number, (view, size) in enumerate(zip(masked, sizes, strict=True)):

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.geometry.planes import Plane, bounding_planes
+from backend.geometry.planes import Plane
+from backend.geometry.scene_planes import scene_planes
 from backend.geometry.surface import seen_samples, voxels
 from backend.levels.overlap import Overlap
 from backend.progress import silent
@@ -43,13 +44,13 @@ SURE_FIT = 0.8
 
 
 def in_planes(
-    splats: Splats, cameras: Sequence[Camera], device: str, seed: int
+    splats: Splats, cameras: Sequence[Camera], points: NDArray[np.floating] | None, device: str, seed: int
 ) -> tuple[NDArray[np.bool_], list[Plane]]:
     """Return (N,) bool, the Gaussians in or behind the planes that bound the scene, and the planes."""
     samples = seen_samples(splats, evenly_spread(cameras, VIEWS), device, silent)
     surface = voxels(samples)
     rng = np.random.default_rng(seed)
-    planes = bounding_planes(surface.points, surface.normals, surface.counts, surface.edge, rng, eyes=samples.eyes)
+    planes = scene_planes(samples, surface, points, rng)
     inside = np.zeros(len(splats), bool)
     means = splats.means.astype(np.float64)
     for plane in planes:

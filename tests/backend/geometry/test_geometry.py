@@ -146,6 +146,26 @@ def test_a_floor_that_is_a_layer_of_noise_is_still_a_floor(seed: int) -> None:
     assert (labels[truth == 0] > 0).mean() < 0.005
 
 
+def test_sparse_points_show_a_floor_that_is_fog() -> None:
+    """The rendered depth of a floor without texture lies anywhere up to half a metre behind it."""
+    rng = np.random.default_rng(0)
+    fog = np.column_stack([rng.uniform(-1.5, 1.5, (60_000, 2)), rng.uniform(-0.5, 0.05, 60_000)])
+    ball = sphere((0.2, 0, 0.35), 0.3, rng, 20_000)
+    points = np.concatenate([fog, ball])
+    truth = np.repeat([0, 1], [len(fog), len(ball)])
+    normals = np.where(truth[:, None] == 1, (points - [0.2, 0, 0.35]) / 0.3, [0, 0, 1.0])
+    eyes = np.column_stack([rng.uniform(-2, 2, (40, 2)), rng.uniform(0.8, 2, 40)])
+    samples = samples_of(points, normals, rng.integers(0, 40, len(points)))._replace(eyes=eyes)
+    how = GeometrySettings()
+    alone, _ = label_samples(samples, len(points), 0, how, 3)
+    assert not alone.any()
+    sparse = np.concatenate([floor(rng, 200), rng.permutation(ball)[:300]])
+    labels, _ = label_samples(samples, len(points), 0, how, 3, sparse)
+    assert labels.max() == 1
+    assert (labels[truth == 1] == 1).mean() > 0.9
+    assert (labels[truth == 0] > 0).mean() < 0.01
+
+
 def test_what_few_views_show_is_no_object() -> None:
     rng = np.random.default_rng(0)
     points = np.concatenate([box((0, 0, 0), 0.2, rng), box((1, 0, 0), 0.2, rng)])

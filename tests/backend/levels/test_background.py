@@ -72,7 +72,7 @@ def test_the_share_of_an_object_in_the_photographs_that_show_it():
 
 def test_the_floor_and_the_walls_of_a_room_lie_in_planes():
     scene = make_scene(objects=3, gaussians=4000, views=8, test_views=1, size=64, seed=1)
-    inside, planes = in_planes(scene.splats, [view.camera for view in scene.train], "cpu", 0)
+    inside, planes = in_planes(scene.splats, [view.camera for view in scene.train], None, "cpu", 0)
     assert len(planes) >= 1
     assert inside[scene.labels == 0].mean() > 0.3
     assert inside[scene.labels > 0].mean() < 0.1
