@@ -471,6 +471,7 @@ def import_result(
     scale: float = 1.0,
     cameras: bool = False,
     photographs: Path | str | None = None,
+    origin: Literal["CAPTURE", "BASE", "CENTRE"] = "CAPTURE",
 ) -> Any:
     """Import a result folder and return the scene's collection, whose children are one collection per object.
 
@@ -481,6 +482,8 @@ def import_result(
         scale: metres in Blender per unit of the capture.
         cameras: whether the capture's cameras are imported too.
         photographs: the capture's folder, to show the photographs as background images of the cameras.
+        origin: of objects, about which they turn and scale: that of the capture, the middle of their base, or their
+            centre.
 
     Raises:
         Fault: as :func:`blender_addon.session.import_folder`.
@@ -488,7 +491,9 @@ def import_result(
     from . import session
 
     capture = None if photographs is None else Path(photographs)
-    return session.import_folder(Path(result), display, up=up, scale=scale, cameras=cameras, photographs=capture)
+    return session.import_folder(
+        Path(result), display, up=up, scale=scale, cameras=cameras, photographs=capture, origin=origin
+    )
 
 
 def add_cameras(scene: Any, photographs: Path | str | None = None) -> Any:

@@ -510,7 +510,7 @@ def draw_import(layout: Any, context: Any) -> None:
         _draw_importing(layout, timer.importing)
         return
     column = _property_column(layout)
-    for name in ("display", "up", "scale"):
+    for name in ("display", "up", "scale", "origin"):
         column.prop(settings(context), name)
     row = layout.row(align=True)
     row.operator_context = "INVOKE_DEFAULT"

@@ -21,7 +21,7 @@ from protocol.result.meshes import Mesh, read_mesh
 from protocol.result.names import mesh_path
 
 from .splats.capture import read_cameras
-from .splats.collections import add_scene, add_scene_cameras, nearest_tag, splat_objects
+from .splats.collections import Origin, add_scene, add_scene_cameras, nearest_tag, splat_objects
 from .splats.display import see_through
 from .splats.painting import paint
 from .splats.result import Kind, Result, Steps, read_result
@@ -38,6 +38,8 @@ AXES: dict[str, tuple[float, float, float]] = {
     "-Z": (0.0, 0.0, -1.0),
 }
 """Unit vectors of :data:`Up`, in the frame of the capture."""
+
+ORIGINS: tuple[Origin, ...] = ("CAPTURE", "BASE", "CENTRE")
 
 OF_SEVERAL = "Name of the collection, as copies that Blender makes have the same id"
 """Tooltip of the property of operators that is passed to :func:`find` as ``name``."""
@@ -105,6 +107,7 @@ def import_folder(
     scale: float = 1.0,
     cameras: bool = False,
     photographs: Path | None = None,
+    origin: Origin = "CAPTURE",
 ) -> Any:
     """Import a result folder and return the scene's collection, ``bpy.types.Collection``.
 
@@ -120,14 +123,27 @@ def import_folder(
         scale: metres in Blender per unit of the capture.
         cameras: whether the capture's cameras are imported too, in a collection "Cameras" after all others.
         photographs: the capture's folder, to show the photographs as background images of the cameras.
+        origin: of objects, about which they turn and scale: "CAPTURE", "BASE" or "CENTRE". With another origin than
+            that of the capture, exported positions have the rounding of float32.
 
     Raises:
         BadResult, BadSplats: if the folder's files are missing, broken or contradict each other. Then Blender's data is
             unchanged.
-        BadArgument: if ``display`` or ``up`` has another value, ``scale`` is not positive, or ``photographs`` is not a
-            folder.
+        BadArgument: if ``display``, ``up`` or ``origin`` has another value, ``scale`` is not positive, or
+            ``photographs`` is not a folder.
     """
-    return finish(import_steps(folder, display, context, up=up, scale=scale, cameras=cameras, photographs=photographs))
+    return finish(
+        import_steps(
+            folder,
+            display,
+            context,
+            up=up,
+            scale=scale,
+            cameras=cameras,
+            photographs=photographs,
+            origin=origin,
+        )
+    )
 
 
 def import_steps(
@@ -139,6 +155,7 @@ def import_steps(
     scale: float = 1.0,
     cameras: bool = False,
     photographs: Path | None = None,
+    origin: Origin = "CAPTURE",
 ) -> Steps[Any]:
     """As :func:`import_folder`, in small steps; the generator returns the collection.
 
@@ -151,6 +168,8 @@ def import_steps(
     if display not in get_args(Display):
         raise BadArgument(f"The display {display!r} does not exist.", f"Choose one of {', '.join(get_args(Display))}.")
     _check_placing(up, scale, photographs)
+    if origin not in ORIGINS:
+        raise BadArgument(f"The origin {origin!r} does not exist.", f"Choose one of {', '.join(ORIGINS)}.")
     register()
     reading = read_result(Path(folder))
     rows = read_cameras(Path(folder)) if cameras else []
@@ -164,7 +183,7 @@ def import_steps(
     into = (context or bpy.context).scene
     if display != "POINTS":
         see_through(into)
-    scene = add_scene(result, display, surfaces, into.collection, scale, rows, photographs)
+    scene = add_scene(result, display, surfaces, into.collection, scale, rows, photographs, origin)
     paint(scene)
     return scene
 

@@ -26,6 +26,14 @@ UP = (
     *((axis, axis, f"The {axis} axis of the capture points up") for axis in session.AXES),
 )
 
+ORIGINS = (
+    ("BASE", "Base", "Objects turn and scale about the middle of their base"),
+    ("CENTRE", "Centre", "Objects turn and scale about their centre"),
+    ("CAPTURE", "Capture", "Objects turn and scale about the origin of the capture; exported positions keep all bits"),
+)
+ORIGIN = "BASE"
+"""The origin of imported objects unless the user chooses."""
+
 SCALE: dict[str, Any] = {
     "name": "Scale",
     "description": "Metres per unit of the capture",
@@ -58,6 +66,7 @@ class SplatLiftSettings(bpy.types.PropertyGroup):
     )
     up: bpy.props.EnumProperty(name="Up", description="Which axis of the capture points up", items=UP)
     scale: bpy.props.FloatProperty(**SCALE)
+    origin: bpy.props.EnumProperty(name="Origins", description="Origins of objects", items=ORIGINS, default=ORIGIN)
     budget: bpy.props.IntProperty(
         name="Draw at Most",
         description="Largest number of discs in the views. Of more Gaussians a random subset is drawn; all are "

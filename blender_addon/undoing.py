@@ -6,60 +6,36 @@ from typing import Any
 
 import bpy
 
-from .operators.importing import colour_solid_views
+from .operators.importing import colour_solid_views, coloured, how_shown
 from .settings import shown_scene
-from .splats.collections import shown_as
-from .splats.colours import labels_shown
-
-
-class _Last:
-    """How objects were shown before an undo or redo: "POINTS", "SPLATS" or "DISCS", and whether in label colours."""
-
-    shown: tuple[str, bool] | None = None
-
-
-@bpy.app.handlers.persistent
-def notice(scene: Any, depsgraph: Any) -> None:
-    """Blender calls this before an undo or redo."""
-    _Last.shown = _shown()
 
 
 @bpy.app.handlers.persistent
 def colour_views_soon(scene: Any, depsgraph: Any) -> None:
-    """Blender calls this after an undo or redo, when its collections are not complete yet: reading them may crash."""
+    """Blender calls this after an undo or redo, when the objects of collections may be gone: reading them may crash."""
     if not bpy.app.timers.is_registered(colour_views):
         bpy.app.timers.register(colour_views)
 
 
 def colour_views() -> None:
-    """Give solid views the colours of what is shown, if an undo or redo has changed how objects are shown."""
-    shown = _shown()
-    if shown is not None and shown != _Last.shown:
-        colour_solid_views(shown_scene(bpy.context))
-
-
-def _shown() -> tuple[str, bool] | None:
+    """Give solid views the colours of what is shown, if objects are not shown as they were when views got theirs."""
     scene = shown_scene(bpy.context)
-    return None if scene is None else (shown_as(scene)[0], labels_shown())
+    if scene is not None and how_shown(scene) != coloured.how:
+        colour_solid_views(scene)
 
 
-def _handlers() -> list[tuple[list[Any], Any]]:
+def _handlers() -> tuple[list[Any], ...]:
     called: Any = bpy.app.handlers
-    return [
-        (called.undo_pre, notice),
-        (called.redo_pre, notice),
-        (called.undo_post, colour_views_soon),
-        (called.redo_post, colour_views_soon),
-    ]
+    return called.undo_post, called.redo_post
 
 
 def register() -> None:
-    for handlers, handler in _handlers():
-        handlers.append(handler)
+    for each in _handlers():
+        each.append(colour_views_soon)
 
 
 def unregister() -> None:
-    for handlers, handler in _handlers():
-        handlers.remove(handler)
+    for each in _handlers():
+        each.remove(colour_views_soon)
     if bpy.app.timers.is_registered(colour_views):
         bpy.app.timers.unregister(colour_views)

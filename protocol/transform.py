@@ -14,6 +14,9 @@ from protocol.splats import Floats, Splats
 TOLERANCE = 1e-4
 """Tolerance for equal lengths and right angles of the axes; a chain of float32 matrices is off by about 1e-6."""
 
+ROUNDING = 1e-6
+"""Entries this close to those of the identity are a rounding of float32, no rotation or scale."""
+
 APPLY = "Undo that transform, or export the object as a mesh."
 
 
@@ -21,7 +24,8 @@ def transform(splats: Splats, matrix: NDArray) -> Splats:
     """Return ``splats`` transformed by ``matrix``: a point p goes to ``matrix[:3, :3] @ p + matrix[:3, 3]``.
 
     With scale s and rotation R: means become s R p + t, quats q_R q, log s is added to log-scales, and SH coefficients
-    are rotated. Extra columns are kept. The exact identity keeps all bits.
+    are rotated. Extra columns are kept. The exact identity keeps all bits; a translation keeps those of all other
+    columns, also if the matrix has the rounding of float32.
 
     Args:
         splats: N Gaussians.
@@ -37,6 +41,8 @@ def transform(splats: Splats, matrix: NDArray) -> Splats:
         means = (splats.means @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
     if not np.isfinite(means).all():
         raise BadSplats("The matrix moves Gaussians out of the range of float32.", "Move or scale them less.")
+    if np.abs(matrix[:3, :3] - np.eye(3)).max() <= ROUNDING:
+        return replace(splats, means=means)
     return replace(
         splats,
         means=means,

@@ -16,8 +16,8 @@ from protocol.result.table import read_table
 from ..session import source_of
 from ..splats.collections import ASIDE, BENEATH, SURFACE_OF
 from ..splats.mesh import add_surface
+from ..splats.origins import origin_of
 from .modes import into_object_mode
-from .origin import origin_of
 from .parts import Piece, aside_of, check_filled, check_parts, inner_of, pieces_of, points_of
 
 Form = Literal["GAUSSIANS", "MESH"]

@@ -16,7 +16,7 @@ from protocol.errors import BadArgument, Unavailable
 from ..splats.collections import HULL
 from ..splats.export import world_matrix
 from .modes import outside_edit_mode
-from .origin import extent_of
+from .origin import reach_of
 from .parts import Piece, check_parts, hulls_of, pieces_of
 from .surfaces import check_scale
 
@@ -115,7 +115,7 @@ _SHAPES = {"BOX": _box, "CONVEX": _convex, "PARTS": _parts}
 
 
 def _points(part: Any, piece: Piece) -> NDArray[np.float64]:
-    points = extent_of(piece).astype(np.float64)
+    points = reach_of(piece).astype(np.float64)
     spread = np.linalg.svd(points - points.mean(0), compute_uv=False) if len(points) > 3 else np.zeros(3)
     if spread[-1] <= 1e-6 * spread[0]:
         raise BadArgument(f"{part.name!r} has no volume to make a hull of.", "Choose an object that is not flat.")

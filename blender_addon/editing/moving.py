@@ -15,8 +15,8 @@ from protocol.transform import transform
 
 from ..splats.attributes import read_splats, write_splats
 from ..splats.collections import BENEATH, SURFACE_OF
-from ..splats.export import UNMOVED
 from ..splats.native import is_native, new_native
+from ..splats.origins import UNMOVED, shift
 from .columns import Source, divide, gather
 from .parts import Piece, own_data, remove_piece
 from .surfaces import cut_surface, faces_over, join_surface, relative
@@ -124,6 +124,10 @@ def _in_frame(into: Piece, taken: Sequence[Taken]) -> Iterator[list[Source]]:
                 sources.append(Source(piece.thing.data, rows))
                 continue
             made.append(gather(piece.thing.data, [Source(piece.thing.data, rows)]))
+            if same_form and np.allclose(matrix[:3, :3], np.eye(3), rtol=0, atol=UNMOVED):
+                shift(made[-1], matrix[:3, 3])
+                sources.append(Source(made[-1]))
+                continue
             made.append(_moved(made[-1], matrix, piece.seen.name, is_native(into.thing.data)))
             sources.append(Source(made[-1]))
         yield sources

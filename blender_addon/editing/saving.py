@@ -68,10 +68,10 @@ from protocol.transform import decompose, transform
 from ..session import source_of
 from ..splats.collections import placement_of
 from ..splats.columns import COLOUR, read_positions
-from ..splats.export import UNMOVED, world_matrix
+from ..splats.export import world_matrix
 from ..splats.mesh import INVENTED, texture_of
+from ..splats.origins import UNMOVED, is_unmoved, origin_of, translation
 from .modes import outside_edit_mode
-from .origin import origin_of
 from .parts import Piece, check_local, parts_of, pieces_of, refresh_part
 from .saving_parts import inner_parts, named, read_piece, separate_inner, with_true_parts
 from .surfaces import check_scale, relative
@@ -201,19 +201,17 @@ def _separate_labels(parts: list[Any]) -> None:
 def _edited(part: Any, frame: NDArray[np.float64]) -> Edited:
     first, *rest = pieces_of(part)
     matrix = np.linalg.solve(frame, np.array(world_matrix(first.thing), np.float64))
-    if np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED):
-        matrix = np.eye(4)
+    origin = origin_of(first.thing)
+    if is_unmoved(matrix, origin):
+        matrix = translation(origin)
     try:
         decompose(matrix)
         splats = [read_piece(first)]
         splats += [_moved(read_piece(each), relative(first.thing, each.thing)) for each in rest]
         whole = merge(splats) if rest else splats[0]
-        origin = origin_of(first.thing)
         if origin.any():
             whole = replace(whole, means=(whole.means + origin).astype(np.float32))
             matrix[:3, 3] -= matrix[:3, :3] @ origin
-            if np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED):
-                matrix = np.eye(4)
         if part.splatlift.kind == "BACKGROUND":
             whole, matrix = _moved(whole, matrix), np.eye(4)
     except BadSplats as error:

@@ -16,13 +16,24 @@ from protocol.result.table import read_table
 from .. import session
 from ..editing.show_only import show_only
 from ..framing import frame
-from ..settings import DISPLAY, DISPLAYS, SCALE, UP, capture_folder, choose_in_list, quiet, settings
-from ..splats.collections import photographed_colours, photographed_in_solid_views
+from ..settings import (
+    DISPLAY,
+    DISPLAYS,
+    ORIGIN,
+    ORIGINS,
+    SCALE,
+    UP,
+    capture_folder,
+    choose_in_list,
+    quiet,
+    settings,
+)
+from ..splats.collections import photographed_colours, photographed_in_solid_views, shown_as
 from ..splats.colours import labels_shown
 from ..timer import timer
 from .reporting import Outcome, push_undo, reporting
 
-FROM_PANEL = ("display", "up", "scale")
+FROM_PANEL = ("display", "up", "scale", "origin")
 """Properties of an import that default to the panel's values."""
 OURS = ("MATERIAL", "OBJECT", "VERTEX")
 """Colours of solid views that imports and the buttons of the panel set."""
@@ -44,6 +55,9 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
         name="Up", description="Which axis of the capture points up", items=UP, options={"SKIP_SAVE"}
     )
     scale: bpy.props.FloatProperty(**SCALE, options={"SKIP_SAVE"})
+    origin: bpy.props.EnumProperty(
+        name="Origins", description="Origins of objects", items=ORIGINS, default=ORIGIN, options={"SKIP_SAVE"}
+    )
     cameras: bpy.props.BoolProperty(
         name="Cameras", description="Also import the capture's cameras, if the result has them", default=True
     )
@@ -85,6 +99,7 @@ class SPLATLIFT_OT_import_result(bpy.types.Operator):
             scale=self.scale,
             cameras=cameras,
             photographs=photographs_of(folder, self.photographs, context) if cameras else None,
+            origin=self.origin,
         )
         if bpy.app.background:
             show(finish(steps))
@@ -140,11 +155,26 @@ def colour_solid_views(collection: Any) -> None:
 
     Blender's default shows every object in the same grey; any setting other than :data:`OURS` was chosen by the user.
     """
+    coloured.how = how_shown(collection)
     photographed = photographed_in_solid_views(collection) and not labels_shown()
     wanted = photographed_colours() if photographed else "OBJECT"
     for space in views():
         if space.shading.color_type in OURS:
             space.shading.color_type = wanted
+
+
+class _Coloured:
+    """How objects were shown when the colours of solid views were set, see :func:`how_shown`."""
+
+    how: tuple[str, bool] | None = None
+
+
+coloured = _Coloured()
+
+
+def how_shown(collection: Any) -> tuple[str, bool]:
+    """Return how a scene is shown: "POINTS", "SPLATS" or "DISCS", and whether in the colours of labels."""
+    return shown_as(collection)[0], labels_shown()
 
 
 def views() -> list[Any]:

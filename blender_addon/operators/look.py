@@ -50,6 +50,7 @@ class SPLATLIFT_OT_show_colours(OfScene, bpy.types.Operator):
 
     def execute(self, context: Any) -> Outcome:
         show_colours(self.colours)
+        importing.coloured.how = importing.how_shown(shown_scene(context))
         photographed = photographed_in_solid_views(shown_scene(context))
         for shading in [space.shading for space in importing.views()]:
             # A solid view shows only object colours of points; the colours of photographs need the material.

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bpy
+import numpy as np
 from mathutils import Matrix, Vector
 
 from protocol.errors import BadArgument
@@ -25,8 +26,11 @@ from .cameras import NAME, add_cameras, remove_cameras
 from .display import DISC_BUDGET, MODIFIER, disc_nodes, drawn_by, dress_cloud, points_nodes, splats_nodes
 from .mesh import add_surface
 from .native import TYPE, can_draw_splats, is_native
+from .origins import ORIGIN, Place, extent_of, origin_at
 from .points import add_cloud, add_points
 from .result import Inner, Part, Result
+
+Origin = Literal["CAPTURE", Place]
 
 BENEATH = "splatlift_beneath"
 """Custom property of an object with hidden Gaussians whose parent is the mesh that is shown instead."""
@@ -39,9 +43,6 @@ ASIDE = "splatlift_aside"
 
 HULL = "splatlift_hull"
 """Custom property of a collision hull."""
-
-ORIGIN = "splatlift_origin"
-"""Custom property of Gaussians: the origin of their data in the frame of the capture, if it was moved."""
 
 PLACEMENT = "splatlift_placement"
 """Custom property of the object that rotates a scene upright."""
@@ -67,6 +68,7 @@ def add_scene(
     scale: float = 1.0,
     cameras: Sequence[CameraRow] = (),
     capture: Path | None = None,
+    origin: Origin = "CAPTURE",
 ) -> Any:
     """Create the collections of a result in the collection ``parent`` and return the scene's.
 
@@ -76,6 +78,8 @@ def add_scene(
         scale: metres in Blender per unit of the capture.
         cameras: of the capture, added in a separate collection; if empty, there is no such collection.
         capture: the folder of the cameras' photographs.
+        origin: of objects: that of the capture, or the middle of their base or of their bounds. The background keeps
+            that of the capture.
 
     Raises:
         Fault: if Blender cannot store a part; then nothing of the scene is left.
@@ -96,7 +100,7 @@ def add_scene(
             _describe_part(child, part, len(part.splats))
             surface = surfaces.get(part.label)
             if surface is not None or not part.inner:
-                _add_part(child, part, upright, nodes, surface)
+                _add_part(child, part, upright, nodes, surface, origin)
                 continue
             for inner in part.inner:
                 under: Any = bpy.data.collections.new(inner.name)
@@ -104,7 +108,7 @@ def add_scene(
                 _describe(under, "PART", scene_id, result, upright.matrix_basis)
                 _describe_part(under, inner, len(inner.rows))
                 own = replace(part, name=inner.name, splats=part.splats.pick(inner.rows))
-                _add_part(under, own, upright, nodes, None)
+                _add_part(under, own, upright, nodes, None, origin)
         if cameras:
             _describe(add_cameras(scene, upright, cameras, capture), "CAMERAS", scene_id, result, upright.matrix_basis)
         return scene
@@ -259,22 +263,31 @@ def _nodes(display: str, total: int, budget: int | None = None) -> Any:
     return disc_nodes(_share(total, budget)) if display == "DISCS" else points_nodes()
 
 
-def _add_part(child: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None) -> None:
+def _add_part(child: Any, part: Part, upright: Any, nodes: Any, surface: Mesh | None, origin: Origin) -> None:
     """Add the Blender objects of a part to its collection ``child``."""
     colour = linear(part.colour)
+    splats = part.splats
+    there: Any = Matrix() if part.matrix is None else Matrix(part.matrix)
+    at = np.zeros(3)
+    if part.label and origin != "CAPTURE" and len(splats):
+        points = extent_of(splats) if surface is None else surface.vertices
+        at = origin_at(points, np.array(upright.matrix_basis @ there, np.float64), origin)
+        splats = replace(splats, means=(splats.means - at).astype(np.float32))
     if nodes is None:
-        seen = add_cloud(child, part.name, part.splats, colour)
+        seen = kept = add_cloud(child, part.name, splats, colour)
     elif surface is None:
-        seen = add_points(child, part.name, part.splats, colour, nodes)
+        seen = kept = add_points(child, part.name, splats, colour, nodes)
     else:
+        surface = surface._replace(vertices=(surface.vertices - at).astype(np.float32))
         seen = add_surface(child, part.name, surface, colour)
-        kept = add_points(child, f"{part.name} Gaussians", part.splats, colour, nodes)
+        kept = add_points(child, f"{part.name} Gaussians", splats, colour, nodes)
         kept.parent = seen
         kept.hide_viewport = kept.hide_render = kept[BENEATH] = True
         seen[SURFACE_OF] = kept
     seen.parent = upright
-    if part.matrix is not None:
-        seen.matrix_basis = Matrix(part.matrix)
+    seen.matrix_basis = there @ Matrix.Translation(at.tolist())
+    if at.any():
+        kept[ORIGIN] = at.tolist()
 
 
 def _describe(collection: Any, kind: str, scene_id: str, result: Result, placement: Any) -> None:

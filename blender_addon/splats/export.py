@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,12 +19,9 @@ from protocol.transform import transform
 
 from .attributes import is_splats, read_splats
 from .collections import BENEATH, lay_beneath, placement_of, splat_objects
+from .origins import is_unmoved, origin_of
 
 Frame = Literal["CAPTURE", "WORLD"]
-UNMOVED = 1e-6
-"""Matrix entries this close to the identity are float32 rounding in Blender, not a transform by the user."""
-
-
 UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 """Rotation from Blender's axes (right, front, up) to those of a capture (right, down, front)."""
 
@@ -129,7 +127,10 @@ def _placed(thing: Any, placement: NDArray[np.float64]) -> Splats:
     matrix = np.linalg.solve(placement, np.array(world_matrix(thing), np.float64))
     try:
         splats = _gaussians(thing)
-        return splats if np.allclose(matrix, np.eye(4), rtol=0, atol=UNMOVED) else transform(splats, matrix)
+        origin = origin_of(thing)
+        if is_unmoved(matrix, origin):
+            return replace(splats, means=(splats.means + origin).astype(np.float32)) if origin.any() else splats
+        return transform(splats, matrix)
     except BadSplats as error:
         seen = thing.parent if thing.get(BENEATH) else thing
         raise BadSplats(f"The object {seen.name!r} cannot be exported: {error.sentence}", error.remedy) from error

@@ -20,7 +20,7 @@ from blender_addon.editing.duplicate import duplicate  # noqa: E402
 from blender_addon.editing.forms import show_form  # noqa: E402
 from blender_addon.editing.hulls import add_hulls  # noqa: E402
 from blender_addon.editing.merge import merge  # noqa: E402
-from blender_addon.editing.origin import origin_of, set_origin  # noqa: E402
+from blender_addon.editing.origin import set_origin  # noqa: E402
 from blender_addon.editing.parts import pieces_of  # noqa: E402
 from blender_addon.editing.real_size import set_real_distance  # noqa: E402
 from blender_addon.editing.remove import delete, delete_selection  # noqa: E402
@@ -32,6 +32,7 @@ from blender_addon.splats.collections import placement_of  # noqa: E402
 from blender_addon.splats.columns import read_positions  # noqa: E402
 from blender_addon.splats.export import export_objects, world_matrix  # noqa: E402
 from blender_addon.splats.export_mesh import surfaces_of  # noqa: E402
+from blender_addon.splats.origins import origin_of  # noqa: E402
 from protocol.errors import BadArgument, BadResult, Unavailable  # noqa: E402
 from protocol.ply import read_ply  # noqa: E402
 from protocol.result.gaussians import read_splats as read_result_splats  # noqa: E402
