@@ -29,14 +29,15 @@ Arrays = dict[str, NDArray]
 
 
 def fingerprint(views: Sequence[View], settings: Mapping[str, object]) -> str:
-    """Return a hex digest of the views' cameras, their file sizes, the meaning of mask ids, and the settings."""
+    """Return a hex digest of the views' cameras, file sizes, the meaning of mask ids and alpha, and the settings."""
     digest = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode())
     for view in views:
         camera = view.camera
         files = (view.image_path, view.mask_path, *view.mask_parts[1:])
         sizes = [path.stat().st_size if path and path.exists() else -1 for path in files]
         ids = [*view.mask_ids.background, None, *view.mask_ids.void] if view.mask_ids != MaskIds() else []
-        digest.update(json.dumps([view.name, camera.width, camera.height, *sizes, *ids]).encode())
+        alpha = [view.transparent] if view.transparent else []
+        digest.update(json.dumps([view.name, camera.width, camera.height, *sizes, *ids, *alpha]).encode())
         digest.update(np.ascontiguousarray(camera.viewmat, np.float64).tobytes())
         digest.update(np.ascontiguousarray(camera.K, np.float64).tobytes())
     return digest.hexdigest()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from backend.reconstruct.exposure import logs_of
 from backend.reconstruct.losses import psnr, ssim
 from backend.reconstruct.schedule import LONG_SIDE
 from backend.render import Renderer
-from backend.scene import read_image
+from backend.scene.images import read_with_alpha
 from backend.scene.types import View
 from protocol.splats import Splats
 
@@ -46,10 +47,18 @@ def qualities(
     found = []
     for view in views:
         size = view.camera.size_within(long_side or LONG_SIDE[renderer.device])
-        photo = torch.from_numpy(read_image(view, size).copy())
+        pixels, alpha = read_with_alpha(view, size)
+        photo = torch.from_numpy(pixels.copy())
         image = torch.as_tensor(renderer.image(view.camera.resized(*size))).cpu().clamp(0, 1)
+        counted = 1.0
+        if alpha is not None and view.transparent == "hidden":
+            image = image * torch.from_numpy(alpha / np.float32(255))[..., None]
+            counted = max(float(alpha.mean()) / 255, 1 / alpha.size)
         exposed = image * logs_of(image, photo).exp()
-        found.append(Quality(view.name, psnr(image, photo), float(ssim(image, photo / 255)), psnr(exposed, photo)))
+        # Hidden pixels are black in both images, so they add no error, but must not count in its mean.
+        more = 10 * float(np.log10(counted))
+        quality = psnr(image, photo) + more, float(ssim(image, photo / 255)), psnr(exposed, photo) + more
+        found.append(Quality(view.name, *quality))
     return found
 
 

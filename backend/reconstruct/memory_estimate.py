@@ -15,7 +15,8 @@ from backend.scene.types import View
 from protocol.errors import Unavailable
 
 PIXEL = 1.25
-"""Bytes per stored value of a photograph including its half-size copy; three values of colour and one of its mask."""
+"""Bytes per stored value of a photograph including its half-size copy; three values of colour, one of alpha, one of its
+mask."""
 
 COLUMN = 28
 """Bytes per value of a Gaussian: the value, two moments and a gradient of four each, and copies while densifying."""
@@ -64,7 +65,7 @@ def estimate_memory(
     """
     sizes = [view.camera.size_within(long_side) for view in views]
     pixels = [width * height for width, height in sizes]
-    values = [4 if view.mask_path is not None else 3 for view in views]
+    values = [3 + (view.mask_path is not None) + (view.transparent is not None) for view in views]
     cap = default_cap(sum(pixels), engine, pixels_per_gaussian) if cap is None else cap
     columns = 11 + 3 * ((SH_DEGREE[engine] if sh_degree is None else sh_degree) + 1) ** 2
     return MemoryEstimate(

@@ -62,8 +62,9 @@ def surface_points(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return at most ``count`` points (P, 3) float32 near surfaces, and their colours (P, 3) uint8; P is at least 1.
 
-    Pure black pixels are skipped, because an empty background is rendered black. If no photographs agree on anything
-    (one photograph, or only black ones), random points in the space seen by the cameras are returned.
+    Transparent pixels are skipped, and pure black ones, because an empty background is rendered black. If no
+    photographs agree on anything (one photograph, or only black ones), random points in the space seen by the cameras
+    are returned.
     """
     rng = np.random.default_rng(seed)
     bundle = _Bundle.of(photos)
@@ -85,6 +86,7 @@ class _Bundle:
 
     Attributes:
         pixels: (sum of H W, 3) uint8, all images concatenated.
+        opaque: (sum of H W,) bool, which of them are mostly opaque.
         starts: (V,) int64, the first pixel of each image.
         sizes: (V, 2) int64, width and height.
         projections: (V, 3, 4) float32, world to homogeneous pixels.
@@ -95,6 +97,7 @@ class _Bundle:
     """
 
     pixels: NDArray[np.uint8]
+    opaque: NDArray[np.bool_]
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
     projections: NDArray[np.float32]
@@ -111,6 +114,7 @@ class _Bundle:
         spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
         return cls(
             pixels=np.concatenate(images),
+            opaque=np.concatenate([_opaque(photo) for photo in photos]),
             starts=np.cumsum([0] + [len(image) for image in images[:-1]]),
             sizes=np.array([(camera.width, camera.height) for camera in cameras]),
             projections=np.array([camera.K @ camera.viewmat[:3] for camera in cameras], np.float32),
@@ -121,6 +125,12 @@ class _Bundle:
             neighbours=_neighbours(centres, np.array([camera.viewmat[2, :3] for camera in cameras])),
             spread=spread if spread > 1e-6 else 1.0,
         )
+
+
+def _opaque(photo: Photograph) -> NDArray[np.bool_]:
+    if photo.alpha is None:
+        return np.ones(photo.camera.width * photo.camera.height, bool)
+    return photo.alpha.cpu().numpy().reshape(-1) > 127
 
 
 def _neighbours(centres: NDArray, forward: NDArray) -> NDArray[np.int64]:
@@ -158,7 +168,7 @@ class _Rays:
 
 
 def _random_rays(bundle: _Bundle, count: int, rng: np.random.Generator) -> _Rays:
-    lit = np.flatnonzero(bundle.pixels.any(1))
+    lit = np.flatnonzero(bundle.pixels.any(1) & bundle.opaque)
     pool = lit if len(lit) else np.arange(len(bundle.pixels))
     chosen = rng.choice(pool, min(count, len(pool)), replace=False)
     view = np.searchsorted(bundle.starts, chosen, side="right") - 1

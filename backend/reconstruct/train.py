@@ -30,6 +30,7 @@ from backend.reconstruct.parallel import Peers, together
 from backend.reconstruct.photo_cache import large_folder
 from backend.reconstruct.photographs import AHEAD, Photograph, Photographs, load_photographs
 from backend.reconstruct.schedule import LONG_SIDE, Schedule, default_cap
+from backend.reconstruct.transparent import as_compared
 from backend.render import device_of, rasterize, sh_colours
 from backend.scene.types import Scene, View
 from protocol.errors import BadArgument, BadScene
@@ -273,7 +274,10 @@ class Training:
         self.centres = torch.from_numpy(centres).to(self.device)
 
     def advance(self) -> tuple[Photograph, torch.Tensor]:
-        """Run one step; return its photograph and the image (H, W, 3) float32 that was rendered before the update."""
+        """Run one step; return its photograph and the image (H, W, 3) float32 that was rendered before the update.
+
+        If the photograph has transparent pixels, both are as :func:`as_compared` returns them.
+        """
         schedule, columns = self.schedule, self.adam.columns
         number, photo = self._next_photograph()
         degree = schedule.degree(self.step)
@@ -288,6 +292,7 @@ class Training:
             absgrad=schedule.absgrad,
         )
         image = self.exposures.apply(rendered.image, number)
+        image, photo = as_compared(image, rendered.alpha, photo, self.step)
         self.loss(image, photo, number).backward()
         visible = rendered.visible
         if self.peers is None:

@@ -20,6 +20,7 @@ from backend.reconstruct.optimiser import Adam, Columns
 from backend.reconstruct.photographs import Photograph
 from backend.reconstruct.schedule import Schedule
 from backend.reconstruct.train import column_rates
+from backend.reconstruct.transparent import as_compared
 from backend.render import rasterize, sh_colours
 
 SIGNS = 12
@@ -76,7 +77,8 @@ def tune(
         photo, now = photos[number].on(device), adam.columns
         features = torch.cat([sh_colours(now["sh"], now["means"], photo.camera), carried], 1)
         rendered = rasterize(now["means"], now["quats"], now["scales"], now["opacities"], features, photo.camera)
-        loss = photometric_loss(rendered.image[:, :, :3].contiguous(), photo.image, schedule.ssim_weight)
+        image, photo = as_compared(rendered.image[:, :, :3].contiguous(), rendered.alpha, photo, step)
+        loss = photometric_loss(image, photo.image, schedule.ssim_weight)
         wanted = table[torch.from_numpy(outlines[number]).to(device).long()]
         loss = loss + label_weight * (rendered.image[:, :, 3:] - wanted).abs().mean()
         loss.backward()

@@ -46,7 +46,7 @@ class Capture:
         mask_folders: names of mask folders in this layout, best first.
         others: photographs in the same folder that are not listed.
         absent: names of photographs that are not shots for a reason given in ``warnings``; their masks are not strays.
-        transparency: whether transparent pixels are part of the layout and are composited on black.
+        cut_out: whether transparent pixels are empty space by the definition of the layout.
         warnings: sentences for the user.
         matched: whether poses and points come from feature matches that the capture records.
     """
@@ -58,6 +58,6 @@ class Capture:
     mask_folders: tuple[str, ...] = MASK_FOLDERS
     others: tuple[Path, ...] = ()
     absent: tuple[str, ...] = ()
-    transparency: bool = False
+    cut_out: bool = False
     warnings: tuple[str, ...] = ()
     matched: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,18 @@ def open_photograph(file: Path) -> Image.Image:
     """Open a file of one of :data:`FORMATS` and read its header; raises one of :data:`BROKEN` if it is none."""
     Image.init()
     return Image.open(file, formats=[each for each in FORMATS if each in Image.OPEN])
+
+
+class Pixels(NamedTuple):
+    """The pixels of a photograph.
+
+    Attributes:
+        image: (H, W, 3) uint8, sRGB; transparency is composited on black.
+        alpha: (H, W) uint8, 255 where the photograph is opaque; None if it is opaque everywhere.
+    """
+
+    image: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
 
 
 def check_expansion(image: Image.Image, file: Path, pages: int = 1) -> None:
@@ -103,6 +116,19 @@ def is_panorama(file: Path) -> bool:
     return PANORAMA in (notes.encode(errors="replace") if isinstance(notes, str) else bytes(notes))
 
 
+def is_transparent_format(file: Path) -> bool:
+    """Whether a photograph may have transparent pixels, by its header.
+
+    Raises:
+        BadScene: if it is not an image.
+    """
+    try:
+        with open_photograph(file) as image:
+            return image.has_transparency_data
+    except BROKEN as error:
+        raise _unreadable(file, error) from error
+
+
 def has_transparent_pixels(file: Path) -> bool:
     """Whether a photograph has pixels that are not opaque; pixels are only read if the header allows transparency.
 
@@ -133,16 +159,30 @@ def read_image(view: View, size: tuple[int, int] | None = None) -> NDArray[np.ui
         BadScene: if the file cannot be read, or its size has changed since the scene was loaded.
         BadArgument: if ``size`` is below one pixel.
     """
+    return read_with_alpha(view, size).image
+
+
+def read_with_alpha(view: View, size: tuple[int, int] | None = None) -> Pixels:
+    """Return the photograph as :func:`read_image` does, and its alpha channel; arguments and errors are the same."""
     if size is not None and min(size) < 1:
         raise BadArgument(f"A photograph cannot be scaled to {size[0]} x {size[1]} pixels.")
-    pixels = read_stored(view)
+    image, alpha = _stored(view)
+    pixels = image if alpha is None else np.dstack([image, alpha])
     if view.lens is not None:
         pixels = undistort_image(view.lens, pixels)
-    if size is not None and size != (view.camera.width, view.camera.height):
-        shrinks = size[0] <= view.camera.width and size[1] <= view.camera.height
-        resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, resampling))
-    return pixels
+    # Apart, because Pillow would weight the colours by the alpha channel once more.
+    return Pixels(
+        _scaled(np.ascontiguousarray(pixels[..., :3]), view, size),
+        None if alpha is None else _scaled(np.ascontiguousarray(pixels[..., 3]), view, size),
+    )
+
+
+def _scaled(pixels: NDArray[np.uint8], view: View, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    if size is None or size == (view.camera.width, view.camera.height):
+        return pixels
+    shrinks = size[0] <= view.camera.width and size[1] <= view.camera.height
+    resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(pixels).resize(size, resampling))
 
 
 def read_stored(view: View) -> NDArray[np.uint8]:
@@ -151,8 +191,12 @@ def read_stored(view: View) -> NDArray[np.uint8]:
     Raises:
         BadScene: as :func:`read_image`.
     """
-    pixels = read_pixels(view.image_path)
-    height, width = pixels.shape[:2]
+    return _stored(view).image
+
+
+def _stored(view: View) -> Pixels:
+    pixels = _decoded(view.image_path)
+    height, width = pixels.image.shape[:2]
     if (width, height) != (view.camera.width, view.camera.height):
         raise BadScene(
             f"The photograph {view.image_path} is {width} x {height} pixels, but was {view.camera.width} x "
@@ -167,23 +211,31 @@ def read_pixels(file: Path) -> NDArray[np.uint8]:
     Raises:
         BadScene: if the file cannot be read.
     """
+    return _decoded(file).image
+
+
+def _decoded(file: Path) -> Pixels:
     try:
         with open_photograph(file) as image:
             check_expansion(image, file)
-            return np.asarray(_rgb(image))
+            return _pixels(image)
     except BROKEN as error:
         raise _unreadable(file, error) from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _pixels(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):
         # Pillow's conversion clips values above 255 instead of scaling them.
-        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+        grey = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+        return Pixels(np.asarray(grey.convert("RGB")), None)
     _check_mode(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
-    return image.convert("RGB")
+    if not image.has_transparency_data:
+        return Pixels(np.asarray(image.convert("RGB")), None)
+    image = image.convert("RGBA")
+    alpha = np.asarray(image.getchannel("A"))
+    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    composited = np.asarray(Image.alpha_composite(black, image).convert("RGB"))
+    return Pixels(composited, None if alpha.min() == 255 else alpha)
 
 
 def _check_mode(image: Image.Image) -> None:

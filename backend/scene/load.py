@@ -11,7 +11,6 @@ import numpy as np
 from backend.scene.capture import Capture
 from backend.scene.colmap import MODEL_FOLDER, find_models, found_in_part, read_colmap
 from backend.scene.files import Names
-from backend.scene.images import has_transparent_pixels
 from backend.scene.mask_check import check_masks
 from backend.scene.mask_fit import fit_masks
 from backend.scene.masks import find_masks
@@ -23,6 +22,7 @@ from backend.scene.panoptic_lifting import INTRINSIC, read_panoptic_lifting
 from backend.scene.photographs import NoPhotographs
 from backend.scene.transforms import LIST as TRANSFORMS
 from backend.scene.transforms import read_transforms
+from backend.scene.transparency import with_transparency
 from backend.scene.types import MaskIds, Scene, View
 from backend.scene.unread import not_a_folder, unread_kinds
 from protocol.capture_names import TRUTH, folded
@@ -41,7 +41,6 @@ DEPTH = 3
 """Levels of subfolders that are searched for a capture: COLMAP writes one to dense/0."""
 MOST_CAPTURES = 20
 """Most captures in subfolders that are tried; with more, the user has to name one."""
-PHOTOGRAPHS_LOOKED_AT = 3
 NEAR = 1e-9
 """Largest distance between camera positions, relative to their coordinates, that counts as none."""
 FOUND_MOST = 3
@@ -94,10 +93,11 @@ def load_scene(root: Path, masks: Path | Sequence[Path] | None = None, mask_ids:
     ]
     views.sort(key=lambda view: natural_key(view.name))
     views, turned = fit_masks(views)
+    views, transparent = with_transparency(views, capture.points, "empty" if capture.cut_out else None)
     warnings = (
         *capture.warnings,
         *_unlisted(capture, {file for files in found.files for file in files}),
-        *_transparent(capture),
+        *transparent,
         *_at_one_place(views),
         *found.warnings,
         *turned,
@@ -280,19 +280,4 @@ def _at_one_place(views: Sequence[View]) -> tuple[str, ...]:
     return (
         f"All {len(views)} cameras have the same position, so the depth of the scene cannot be reconstructed. Check "
         "the poses.",
-    )
-
-
-def _transparent(capture: Capture) -> tuple[str, ...]:
-    """Warn if transparent pixels will be trained as black, judged from a few photographs."""
-    if capture.transparency:
-        return ()
-    step = max(1, len(capture.shots) // PHOTOGRAPHS_LOOKED_AT)
-    looked = [shot.file for shot in capture.shots[::step]][:PHOTOGRAPHS_LOOKED_AT]
-    seen = next((file for file in looked if has_transparent_pixels(file)), None)
-    if seen is None:
-        return ()
-    return (
-        f"Photographs have transparent pixels (such as {seen}), which are treated as black. Reconstruction errors "
-        "occur where they hide part of the scene.",
     )

@@ -31,4 +31,4 @@ def read_nerf_synthetic(names: Names, place: Path) -> Capture:
             if name == TEST:
                 both.test_filenames += [frame.file_path for frame in content.frames]
     capture = read_frames(names, place, place / "transforms_{train,test}.json", both)
-    return replace(capture, others=(), transparency=True)
+    return replace(capture, others=(), cut_out=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from backend.scene.lens import Lens
 
 VOID = -1
 """The id of unlabelled mask pixels, which are neither an object nor background."""
+
+Transparent = Literal["empty", "hidden"]
+"""What transparent pixels of a photograph mean: empty space around an object that was cut out, or a part of the scene
+that is not shown, such as a tripod or a passer-by."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class View:
         mask_entry: if ``mask_path`` has annotations of many photographs: the id of this one there.
         mask_turn: the EXIF orientation of the photograph if the mask was made from the rotated image, else 1.
         mask_ids: which ids of the mask are not objects.
+        transparent: what transparent pixels of the photograph mean; None if it has none.
     """
 
     name: str
@@ -97,6 +103,7 @@ class View:
     mask_entry: int | str | None = None
     mask_turn: int = 1
     mask_ids: MaskIds = MaskIds()
+    transparent: Transparent | None = None
 
 
 @dataclass(frozen=True)

@@ -412,7 +412,9 @@ def test_transparent_pixels_are_a_warning(tmp_path: Path) -> None:
         pixels = np.array(Image.open(file).convert("RGBA"))
         pixels[-3:, :, 3] = 0
         Image.fromarray(pixels).save(file)
-    only(load_scene(tmp_path), "transparent pixels", "treated as black")
+    scene = load_scene(tmp_path)
+    only(scene, "Transparent pixels", "empty space")
+    assert {view.transparent for view in scene.views} == {"empty"}
 
 
 def test_an_alpha_channel_that_is_opaque_everywhere_is_none(tmp_path: Path) -> None:
