@@ -32,6 +32,8 @@ MARGIN = 44
 """Pixels of a panel's width that are not available for text, at a scale of 1."""
 BOX = 24
 """Additional pixels that the box of a job takes."""
+WIDE = 240
+"""Width from which on a panel shows the counts of objects, in pixels at a scale of 1."""
 STAGES = {
     "prepare": "Reading the folder",
     "upload": "Uploading",
@@ -285,9 +287,10 @@ class SPLATLIFT_UL_objects(bpy.types.UIList):
         swatch.ui_units_x = 0.8
         swatch.prop(known, "colour", text="")
         row.prop(item, "name", text="", emboss=False)
-        count = row.row()
-        count.alignment = "RIGHT"
-        count.label(text=short(sum(points_of(thing) for thing in splat_objects(item))))
+        if width_of(context) >= WIDE:  # a narrow panel has room for the name alone
+            count = row.row()
+            count.alignment = "RIGHT"
+            count.label(text=short(sum(points_of(thing) for thing in splat_objects(item))))
         button = row.operator("splatlift.select_object", text="", icon="RESTRICT_SELECT_OFF", emboss=False)
         button.object_id, button.collection = known.object_id, item.name
         row.prop(item, "hide_viewport", text="", emboss=False)
@@ -551,12 +554,16 @@ def draw_text(layout: Any, context: Any, text: str, icon: str, margin: int = 0) 
     Args:
         margin: additional pixels that are not available for text, at a scale of 1.
     """
-    scale = context.preferences.system.ui_scale or 1.0
-    room = (context.region.width if context.region else 300) / scale - MARGIN - 20 - margin
+    room = width_of(context) - MARGIN - 20 - margin
     width = max(12, int(room / CHARACTER))
     # A line that ends within a command's --option could not be typed again.
     for n, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False)):
-        layout.label(text=line, icon="BLANK1" if n else icon)
+        layout.label(text=line, icon="BLANK1" if n and icon != "NONE" else icon)
+
+
+def width_of(context: Any) -> float:
+    """Return the width of the panel in pixels at a scale of 1."""
+    return (context.region.width if context.region else 300) / (context.preferences.system.ui_scale or 1.0)
 
 
 def short(count: int) -> str:

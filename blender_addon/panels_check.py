@@ -6,7 +6,7 @@ import bpy
 
 from . import session
 from .editing.checking import unchecked
-from .panels import ScenePanel
+from .panels import ScenePanel, draw_text
 from .settings import settings, shown_scene
 
 OFFERED = 3
@@ -37,7 +37,7 @@ class SPLATLIFT_PT_check(ScenePanel, bpy.types.Panel):
             button = column.operator("splatlift.check_object", text=text, depress=is_current)
             button.object_id, button.collection = known.object_id, part.name
         column.operator("splatlift.check_next", icon="TRIA_RIGHT")
-        column.label(text=f"{len(left)} of {len(objects)} objects not checked")
+        draw_text(self.layout, context, f"{len(left)} of {len(objects)} objects not checked", "NONE")
 
 
 CLASSES = (SPLATLIFT_PT_check,)

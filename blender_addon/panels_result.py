@@ -64,7 +64,7 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
         row.operator("splatlift.look_through", text="", icon="TRIA_RIGHT").step = 1
         row.operator("splatlift.show_cameras", text="", icon="HIDE_OFF" if are_shown(cameras) else "HIDE_ON")
         count, found = sum(map(is_camera, cameras.objects)), photographs_of(cameras)
-        layout.label(text=f"{count} cameras, {found or 'none'} with a photograph")
+        draw_text(layout, context, f"{count} cameras, {found or 'none'} with a photograph", "NONE")
         if found < count:
             row = layout.row()
             row.operator_context = "INVOKE_DEFAULT"

@@ -178,7 +178,7 @@ class Layout:
         for place in range(len(everything)):
             n = places.index(place)
             if flags[n]:
-                cls.draw_item(None, None, self, data, everything[n], 0, active, index, n, 0)
+                cls.draw_item(None, bpy.context, self, data, everything[n], 0, active, index, n, 0)
 
     def _icon(self, icon: str) -> None:
         assert icon in cast(Any, bpy.types.UILayout.bl_rna).functions["label"].parameters["icon"].enum_items

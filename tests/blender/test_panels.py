@@ -660,6 +660,18 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     assert timer.known_connection is None
 
 
+@pytest.mark.parametrize("width", [200, 300])
+def test_a_narrow_list_has_room_for_names_alone(result, width):
+    session.import_folder(result)
+    (mug, *_) = session.objects_of(session.scenes()[0])
+    scale = bpy.context.preferences.system.ui_scale or 1.0
+    region = SimpleNamespace(width=width * scale)
+    layout, context = Layout(), SimpleNamespace(region=region, preferences=bpy.context.preferences)
+    panels.SPLATLIFT_UL_objects.draw_item(None, context, layout, None, mug, 0, None, "", 0, 0)
+    assert "[name]" in layout.drawn
+    assert (panels.short(mug.splatlift.count) in layout.drawn) == (width == 300)
+
+
 @pytest.mark.parametrize(
     ("count", "shown"),
     [(0, "0"), (999, "999"), (1000, "1.0k"), (12_345, "12.3k"), (999_949, "999.9k"), (999_950, "1.0M")],
