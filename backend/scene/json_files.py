@@ -10,8 +10,11 @@ from typing import TypeVar
 import msgspec
 
 from protocol.errors import BadScene
+from protocol.json_limits import Most
 
 MAX_BYTES = 1 << 28
+MOST = Most(objects=1 << 20, fields=1 << 23, values=1 << 24)
+"""Enough for a hundred thousand photographs. Python needs up to a GB for that many values."""
 
 T = TypeVar("T")
 _WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `([^`]+)`)?")
@@ -38,8 +41,11 @@ def read_json(file: Path, kind: type[T]) -> T:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise BadScene(f"{file} is larger than {MAX_BYTES} bytes.")
+        data = file.read_bytes()
+        if not MOST.allows(data):
+            raise BadScene(f"{file} has more entries than a list of photographs can have.")
         # Numbers in quotes are accepted.
-        return msgspec.convert(json.loads(file.read_bytes()), kind, strict=False)
+        return msgspec.convert(json.loads(data), kind, strict=False)
     except msgspec.ValidationError as error:
         raise BadScene(
             f"{file} does not have the expected structure: {_plain(error)}.", "Export the capture again."

@@ -33,6 +33,7 @@ from protocol.formats import spz
 from protocol.formats.axes import from_ply_axes, to_ply_axes
 from protocol.formats.codes import LINEAR, as_bytes, bounded, in_steps, take, unit
 from protocol.formats.colours import linear
+from protocol.json_limits import Most
 from protocol.result.meshes import Mesh as Surface
 from protocol.result.meshes import Texture
 from protocol.sh import SH0
@@ -42,6 +43,8 @@ from protocol.transform import transform
 MAGIC = b"glTF"
 JSON, BIN = b"JSON", b"BIN\0"
 MAX_JSON = 16 << 20
+MOST_JSON = Most(objects=1 << 18, fields=1 << 20, values=1 << 21)
+"""What fits into that size if an object has 64 bytes, as those of accessors and nodes have at least."""
 MOST = 20_000_000
 """Most Gaussians of all nodes together: many nodes may instance one mesh."""
 FLOOR = 16 << 20
@@ -149,6 +152,8 @@ def _chunks(file: BinaryIO, path: Path) -> tuple[Document, memoryview]:
     text, head = take(file, length), file.read(8)
     if text is None:
         raise BadSplats(f"{path} is truncated.", AGAIN)
+    if not MOST_JSON.allows(text):
+        raise BadSplats(f"{path} has more entries in its JSON than a GLB file of Gaussians can have.", AGAIN)
     document = msgspec.json.decode(text, type=Document)
     if len(head) < 8:
         return document, memoryview(b"")

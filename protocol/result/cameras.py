@@ -11,12 +11,14 @@ import msgspec
 from msgspec import Meta
 
 from protocol.errors import BadResult
+from protocol.json_limits import Most
 from protocol.result.json_files import read_record, write_record
 from protocol.result.names import CAMERAS, FORMAT, MAX_SIDE, MAX_TEXT, MAX_VIEWS, VIEW_NAME
 from protocol.result.table import Matrix4, Triple
 
 WHAT = "list of cameras"
 REMEDY = "Segment the scene again."
+MOST = Most.of_rows(MAX_VIEWS, objects=2, fields=12, values=64)
 
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 
@@ -78,7 +80,7 @@ def read_cameras(folder: Path, remedy: str = REMEDY) -> list[CameraRow]:
     path = folder / CAMERAS
     if not path.is_file():
         raise BadResult(f"The result {folder} has no {CAMERAS}.", remedy)
-    rows = read_record(path, CamerasFile, WHAT, remedy).views
+    rows = read_record(path, CamerasFile, WHAT, remedy, MOST).views
     for name, count in Counter(row.name for row in rows).most_common(1):
         if count > 1:
             raise BadResult(f"{path} lists the view {name!r} {count} times.", remedy)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from protocol.json_limits import Most
 from protocol.result.json_files import read_record, write_record
 from protocol.result.names import CORRECTIONS, FORMAT
 from protocol.result.table import Text, Triple
@@ -21,6 +22,7 @@ WHAT = "list of corrections"
 REMEDY = "Delete it to remove all corrections."
 MAX_POINTS = 64
 MAX_CORRECTIONS = 10_000
+MOST = Most.of_rows(MAX_CORRECTIONS, objects=3, fields=8, values=10 * MAX_POINTS)
 
 Kind = Literal["one", "two", "there", "background", "own"]
 Points = Annotated[list[Triple], Meta(min_length=1, max_length=MAX_POINTS)]
@@ -108,7 +110,7 @@ def read_correction_file(path: Path) -> list[Correction]:
     Raises:
         BadResult: if the file is missing or broken.
     """
-    return read_record(path, CorrectionList, WHAT, REMEDY).corrections
+    return read_record(path, CorrectionList, WHAT, REMEDY, MOST).corrections
 
 
 def write_corrections(folder: Path, corrections: list[Correction]) -> None:

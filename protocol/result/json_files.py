@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from protocol.errors import BadResult
+from protocol.json_limits import Most
 from protocol.result.names import MAX_JSON
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -16,11 +17,12 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError)
 """Exceptions that reading a JSON file may raise."""
 
 
-def read_record(path: Path, kind: type[T], what: str, remedy: str) -> T:
+def read_record(path: Path, kind: type[T], what: str, remedy: str, most: Most) -> T:
     """Return the content of a JSON file, validated against the types and limits of ``kind``; other fields are ignored.
 
     Args:
         what: what the file should be, such as "list of cameras".
+        most: what a valid file has at most.
 
     Raises:
         BadResult: if the file is too large or is not valid.
@@ -30,6 +32,8 @@ def read_record(path: Path, kind: type[T], what: str, remedy: str) -> T:
             data = file.read(MAX_JSON + 1)
         if len(data) > MAX_JSON:
             raise BadResult(f"{path} is larger than {MAX_JSON} bytes, too large for a {what}.", remedy)
+        if not most.allows(data):
+            raise BadResult(f"{path} has more entries than a {what} can have.", remedy)
         return msgspec.json.decode(data, type=kind)
     except UNREADABLE as error:
         raise BadResult(f"{path} is not a valid {what}: {error}.", remedy) from error

@@ -9,12 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from protocol.errors import BadResult
+from protocol.json_limits import Most
 from protocol.result.json_files import read_record, write_record
 from protocol.result.names import MAX_LABEL, PARTS
 from protocol.result.table import Count, Share, Text
 
 WHAT = "table of parts"
 REMEDY = "Download or segment the result again."
+MOST = Most.of_rows(MAX_LABEL, fields=8, values=12)
 Number = Annotated[int, Meta(ge=1, le=MAX_LABEL)]
 
 
@@ -59,7 +61,7 @@ def read_parts(folder: Path, remedy: str = REMEDY) -> PartTable | None:
     path = folder / PARTS
     if not path.is_file():
         return None
-    table = read_record(path, PartTable, WHAT, remedy)
+    table = read_record(path, PartTable, WHAT, remedy, MOST)
     if len({row.id for row in table.parts}) != len(table.parts):
         raise BadResult(f"{path} names a part twice.", remedy)
     return table

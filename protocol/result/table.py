@@ -12,11 +12,13 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from protocol.errors import BadResult
+from protocol.json_limits import Most
 from protocol.result.json_files import read_record, write_record
 from protocol.result.names import FORMAT, MAX_LABEL, MAX_TEXT, SPLATS, TABLE
 
 WHAT = "table of objects"
 REMEDY = f"Choose a result folder written by a segmentation; it contains {SPLATS} and {TABLE}."
+MOST = Most.of_rows(MAX_LABEL, fields=12, values=48)
 
 Count = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -120,7 +122,7 @@ def read_table(folder: Path, remedy: str = REMEDY) -> ObjectTable:
         raise BadResult(f"The folder {folder} does not exist.", remedy)
     if not path.is_file():
         raise BadResult(f"{folder} is not a result folder: {TABLE} is missing.", remedy)
-    table = read_record(path, ObjectTable, WHAT, remedy)
+    table = read_record(path, ObjectTable, WHAT, remedy, MOST)
     if len({row.id for row in table.objects}) != len(table.objects):
         raise BadResult(f"{path} lists an object id twice.", remedy)
     if not 1e-6 < np.linalg.norm(table.up) < 1e6:

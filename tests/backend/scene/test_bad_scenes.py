@@ -467,6 +467,14 @@ def test_bad_scenes(tmp_path: Path, name: str) -> None:
     assert "\n" not in caught.value.sentence
 
 
+def test_a_flood_of_entries_is_refused_before_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing.write_transforms(tmp_path)
+    (tmp_path / "transforms.json").write_bytes(b'{"frames":[' + b"[]," * 8_400_000 + b"[]]}")
+    monkeypatch.setattr(json, "loads", lambda *_: pytest.fail("it was parsed"))
+    with pytest.raises(BadScene, match=r"transforms\.json has more entries than a list of photographs can have"):
+        load_all(tmp_path)
+
+
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(BadScene, match=r"The scene folder .*nowhere does not exist"):
         load_scene(tmp_path / "nowhere")

@@ -619,3 +619,9 @@ def test_the_conformance_file_of_glb(data: Path):
     np.testing.assert_allclose(read.scales[4:6], [[1, -2, 3], [1, 0, -1]], atol=1e-6)
     np.testing.assert_allclose(np.abs(read.quats[:3]), [[0, 1, 0, 0]] * 3, atol=1e-6)
     np.testing.assert_allclose(read.alphas[8:11], [0.75, 64 / 255, 0.25], atol=1e-5)
+
+
+def test_a_flood_of_nodes_is_refused_before_it_is_parsed(tmp_path: Path):
+    text = b'{"nodes":[' + b"{}," * 1_000_000 + b"{}]}"
+    (tmp_path / "a.glb").write_bytes(struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text)
+    assert peak_mib(tmp_path / "a.glb") < 8

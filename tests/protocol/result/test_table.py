@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -169,6 +170,36 @@ def test_a_table_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(json_files, "MAX_JSON", size - 1)
     with pytest.raises(BadResult, match=f"larger than {size - 1} bytes"):
         read_table(tmp_path)
+
+
+ROW = b'{"id":1,"name":"","count":0,"colour":[0,0,0]}'
+FLOODS = {
+    "rows": b'"objects":[' + b",".join([ROW] * 100_000) + b"]}",
+    "versions": b'"versions":{' + b",".join(b'"%d":""' % number for number in range(900_000)) + b'},"objects":[]}',
+    "values": b'"objects":[],"others":[' + b"0," * 4_000_000 + b"0]}",
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_entries_is_refused_before_it_is_parsed(
+    tmp_path: Path, flood: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / TABLE).write_bytes(b'{"format":1,"scene":"a",' + FLOODS[flood])
+    monkeypatch.setattr(json_files.msgspec.json, "decode", lambda *_, **__: pytest.fail("it was parsed"))
+    with pytest.raises(BadResult, match="has more entries than a table of objects can have"):
+        read_table(tmp_path)
+
+
+def test_a_table_of_all_labels_is_not_a_flood(tmp_path: Path) -> None:
+    corner, place = (0.5,) * 3, (1.0,) * 4
+    one = row(id=77, name="a: 77", min=corner, max=corner, centre=corner, matrix=(place,) * 4)
+    write_table(tmp_path, table(one))
+    head, text, tail = re.split(
+        rb"(?<=\[)(\s*\{\s*\"id\".*\})(?=\s*\])", (tmp_path / TABLE).read_bytes(), flags=re.DOTALL
+    )
+    rows = b",".join(text.replace(b"77", b"%d" % label) for label in range(1, MAX_LABEL + 1))
+    (tmp_path / TABLE).write_bytes(head + rows + tail)
+    assert len(read_table(tmp_path).objects) == MAX_LABEL
 
 
 @pytest.mark.parametrize(
