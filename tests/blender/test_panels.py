@@ -667,7 +667,8 @@ def test_a_narrow_list_has_room_for_names_alone(result, width):
     scale = bpy.context.preferences.system.ui_scale or 1.0
     region = SimpleNamespace(width=width * scale)
     layout, context = Layout(), SimpleNamespace(region=region, preferences=bpy.context.preferences)
-    panels.SPLATLIFT_UL_objects.draw_item(None, context, layout, None, mug, 0, None, "", 0, 0)
+    kind: Any = panels.SPLATLIFT_UL_objects
+    kind.draw_item(None, context, layout, None, mug, 0, None, "", 0, 0)
     assert "[name]" in layout.drawn
     assert (panels.short(mug.splatlift.count) in layout.drawn) == (width == 300)
 
