@@ -254,6 +254,9 @@ class SPLATLIFT_PT_objects(SidePanel, bpy.types.Panel):
         if startup_cube(context) is not None:
             self.layout.operator("splatlift.delete_startup_cube", icon="TRASH")
         self.layout.menu("SPLATLIFT_MT_scene", text=shown.name, icon="OUTLINER_COLLECTION")
+        if shown not in context.scene.collection.children_recursive:
+            elsewhere = [each.name for each in bpy.data.scenes if shown in each.collection.children_recursive]
+            draw_text(self.layout, context, f"It is in another Blender scene: {', '.join(elsewhere)}", "INFO")
         self.layout.template_list("SPLATLIFT_UL_objects", "", shown, "children", chosen, "row", rows=4)
         draw_level(self.layout, context, shown)
         part = chosen_object(context)

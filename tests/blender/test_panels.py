@@ -660,6 +660,18 @@ def test_drawing_makes_no_connection_and_reads_no_disk(monkeypatch):
     assert timer.known_connection is None
 
 
+def test_objects_of_another_scene_of_blender_are_said_to_be_there(result):
+    session.import_folder(result)
+    here = bpy.context.scene
+    here.name = "Kitchen"
+    assert not says(draw("SPLATLIFT_PT_objects"), "another Blender scene")
+    bpy.context.window.scene = bpy.data.scenes.new("Empty")
+    try:
+        assert says(draw("SPLATLIFT_PT_objects"), "It is in another Blender scene: Kitchen")
+    finally:
+        bpy.context.window.scene = here
+
+
 @pytest.mark.parametrize("width", [200, 300])
 def test_a_narrow_list_has_room_for_names_alone(result, width):
     session.import_folder(result)
