@@ -12,7 +12,6 @@ import os
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +33,8 @@ COLUMNS_OF_GAUSSIANS = (b" f_dc_0", b" packed_position", b" scale_0")
 """Columns that identify a PLY of Gaussians, also a compressed one."""
 BLOCK = 2048
 """Rows read at a time: few enough to stay in the processor's cache while their columns are split."""
+MAX_NUMBER = 400
+"""Most characters of a number in a text file, with the space after it; the largest float64 has 309 digits."""
 
 SH_COUNT_4 = 25
 """Coefficients of degree 4, which :class:`Splats` do not support."""
@@ -328,9 +329,11 @@ def _binary_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
 def _text_blocks(file: BinaryIO, header: _Header) -> Iterator[NDArray]:
     _skip_lines(file, header.before)
     count = header.vertex.count
+    longest = MAX_NUMBER * len(header.vertex.properties)
     for start in range(0, count, BLOCK):
         wanted = min(BLOCK, count - start)
-        rows = _parse_lines([line.decode("latin-1") for line in islice(file, wanted)], header.dtype)
+        lines = [file.readline(longest).decode("latin-1") for _ in range(wanted)]
+        rows = _parse_lines(lines, header.dtype)
         if rows is None or len(rows) != wanted:
             raise BadSplats(
                 f"{header.path} has a malformed line between Gaussians {start + 1} and {start + wanted}; every line "
@@ -351,7 +354,7 @@ def _parse_lines(lines: list[str], dtype: np.dtype) -> NDArray | None:
 
 def _skip_lines(file: BinaryIO, elements: list[PlyElement]) -> None:
     for element in elements:
-        # Not islice: a header may declare more rows than it accepts.
+        # Not itertools.islice: a header may declare more rows than it accepts.
         for _ in zip(range(element.count), file, strict=False):
             pass
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from protocol.errors import BadScene
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_CAMERA = re.compile(rf"\d+\s+\w+\s+\d+\s+\d+(?:\s+{NUMBER})+\s*")
+# Possessive, "++" and "*+": to go back over a repetition, Python keeps 170 bytes for each of its turns.
+_CAMERA = re.compile(rf"\d+\s+\w+\s+\d+\s+\d+(?:\s+{NUMBER})++\s*")
 _IMAGE = re.compile(rf"\d+((?:\s+{NUMBER}){{4}})(?:\s+{NUMBER}){{3}}\s+(\d+)\s+\S.*")
-_POINT = re.compile(rf"\d+(?:\s+{NUMBER}){{3}}(?:\s+\d+){{3}}\s+{NUMBER}(?:\s+\d+)*\s*")
+_POINT = re.compile(rf"\d+(?:\s+{NUMBER}){{3}}(?:\s+\d+){{3}}\s+{NUMBER}(?:\s+\d+)*+\s*")
 AGAIN = "Export the reconstruction again."
 
 

@@ -102,3 +102,19 @@ def points(path: Path, count: int) -> Path:
         "end_header\n0 0 0\n"
     )
     return path
+
+
+def text_row(path: Path, numbers: int) -> Path:
+    """One Gaussian as text, with more numbers than columns."""
+    numbered = {"f_dc": 3, "scale": 3, "rot": 4}
+    columns = ["x", "y", "z", "opacity", *(f"{name}_{i}" for name, most in numbered.items() for i in range(most))]
+    properties = "".join(f"property float {name}\n" for name in columns)
+    head = f"ply\nformat ascii 1.0\nelement vertex 1\n{properties}end_header\n"
+    path.write_bytes(head.encode() + b"1 " * numbers)
+    return path
+
+
+def track(path: Path, images: int) -> Path:
+    """A point of COLMAP that many images show, with a last number that is none."""
+    path.write_bytes(b"1 0 0 0 1 2 3 0.1" + b" 1 1" * images + b" x\n")
+    return path

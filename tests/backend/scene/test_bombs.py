@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.scene.colmap_text import check_points
 from backend.scene.images import image_size, read_pixels
 from backend.scene.mask_files import load_ids, load_stack, mask_size
 from backend.scene.mask_sets import layered
@@ -45,6 +46,16 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object], str]] =
     ),
     "spz": (lambda f: bombs.spz(f / "a.spz", 1_000_000), read_splats, "declares 65,000,000 bytes of data in"),
     "sog": (lambda f: bombs.sog(f / "a.sog", 1000), read_splats, "declares 20,000,000 bytes of data in"),
+    "ply, a row without an end": (
+        lambda f: bombs.text_row(f / "a.ply", 3_000_000),
+        read_splats,
+        "has a malformed line",
+    ),
+    "points3D.txt, a track without an end": (
+        lambda f: bombs.track(f / "points3D.txt", 300_000),
+        lambda file: check_points(file.parent),
+        "line 1, is not a point",
+    ),
     "points": (lambda f: bombs.points(f / "a.ply", 10**9), read_points, "declares 1000000000 rows of vertex in"),
 }
 
