@@ -12,6 +12,9 @@ from .splats.collections import drawn_by_blender, has_discs, shown_as
 from .splats.colours import confidence_shown, labels_shown
 from .viewport.handler import drawing
 
+DULL = ("AgX", "Filmic")
+"""View transforms that reduce the saturation of renders; AgX is Blender's default."""
+
 
 class _Below(ScenePanel):
     bl_parent_id = "SPLATLIFT_PT_objects"
@@ -46,6 +49,8 @@ class SPLATLIFT_PT_look(_Below, bpy.types.Panel):
             row.operator("splatlift.show_as", text="", icon="FILE_REFRESH").display = "DISCS"
         if share < 1:
             layout.label(text=f"{share:.0%} of them are drawn", icon="INFO")
+        if context.scene.view_settings.view_transform in DULL:
+            layout.operator("splatlift.use_standard_colours", icon="COLOR")
         background = session.background_of(scene)
         if background is not None:
             layout.prop(background, "hide_viewport", text="Hide Background", toggle=1)

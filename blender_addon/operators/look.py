@@ -181,12 +181,25 @@ class SPLATLIFT_OT_show_cameras(OfScene, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SPLATLIFT_OT_use_standard_colours(OfScene, bpy.types.Operator):
+    """Set the view transform Standard: renders get the colours of the photographs. AgX and Filmic reduce their \
+saturation"""
+
+    bl_idname = "splatlift.use_standard_colours"
+    bl_label = "Render Photographed Colours"
+
+    def execute(self, context: Any) -> Outcome:
+        context.scene.view_settings.view_transform = "Standard"
+        return {"FINISHED"}
+
+
 CLASSES = (
     SPLATLIFT_OT_show_colours,
     SPLATLIFT_OT_show_as,
     SPLATLIFT_OT_add_cameras,
     SPLATLIFT_OT_look_through,
     SPLATLIFT_OT_show_cameras,
+    SPLATLIFT_OT_use_standard_colours,
 )
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

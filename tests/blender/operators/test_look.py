@@ -230,6 +230,18 @@ def test_looking_through_one_camera_after_the_other(tmp_path: Path) -> None:
         bpy.ops.splatlift.look_through()
 
 
+def test_one_click_renders_the_colours_of_the_photographs(tmp_path: Path) -> None:
+    write_example(tmp_path / "in")
+    imported(tmp_path / "in")
+    seen, button = bpy.context.scene.view_settings, "<Render Photographed Colours>"
+    for transform, offered in (("AgX", True), ("Raw", False), ("Filmic", True)):
+        seen.view_transform = transform
+        assert (button in draw("SPLATLIFT_PT_look")) == offered
+    assert bpy.ops.splatlift.use_standard_colours() == {"FINISHED"}
+    assert seen.view_transform == "Standard"
+    assert button not in draw("SPLATLIFT_PT_look")
+
+
 def test_only_the_camera_that_is_looked_through_is_shown(tmp_path: Path) -> None:
     write_example(tmp_path / "in")
     write_cameras(tmp_path / "in")
