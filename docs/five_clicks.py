@@ -27,7 +27,7 @@ SCALE = 0.75
 """Of the interface, so that the panel fits on the screen."""
 
 
-def steps() -> Iterator[None]:
+def steps() -> Iterator[float | None]:
     """Go from an empty file to objects; yields while it waits."""
     yield from show_panel()
     timer = module("timer").timer

@@ -17,7 +17,9 @@ FOLDER = Path(__file__).parent
 REPOSITORY = "user_default"
 INTERVAL = 0.3
 """Seconds between two steps."""
-STEP, COLUMNS = 7, (0.4, 0.6, 0.8)
+PROBE = 0.1
+"""Seconds for which the mouse is at a place where a button is searched."""
+STEP, COLUMNS = 10, (0.6, 0.4, 0.8)
 """Pixels between the rows of the panel that are searched for a button; places in a row, as shares of its width."""
 PAGES = 4
 """Times that the panel is searched; it is scrolled down by half of its height in between."""
@@ -73,7 +75,7 @@ def click(place: tuple[int, int], name: str) -> Iterator[None]:
     yield from ask(f"CLICK {place[0]} {place[1]} {name}")
 
 
-def find(what: str) -> Iterator[None]:
+def find(what: str) -> Iterator[float | None]:
     """Find a button of the side panel with the mouse, scroll to it if needed, and add its place to :data:`PLACES`.
 
     Args:
@@ -85,11 +87,11 @@ def find(what: str) -> Iterator[None]:
     """
     window, panel = bpy.context.window_manager.windows[0], region("UI")
     for _ in range(PAGES):
-        for y in range(panel.y + panel.height - STEP, panel.y, -STEP):
-            for share in COLUMNS:
-                x = panel.x + int(share * panel.width)
+        for share in COLUMNS:
+            x = panel.x + int(share * panel.width)
+            for y in range(panel.y + panel.height - STEP, panel.y, -STEP):
                 window.cursor_warp(x, y)
-                yield
+                yield PROBE
                 if what in _under_mouse(panel):
                     PLACES[what] = x, window.height - y
                     return
@@ -111,7 +113,7 @@ def _under_mouse(panel: Any) -> str:
     return ""
 
 
-def click_button(what: str, name: str) -> Iterator[None]:
+def click_button(what: str, name: str) -> Iterator[float | None]:
     """Click a button of the side panel, see :func:`find`."""
     yield from find(what)
     yield from click(PLACES[what], name)
@@ -138,22 +140,22 @@ def wait(count: int) -> Iterator[None]:
         yield
 
 
-def run(steps: Iterator[None], scale: float) -> None:
+def run(steps: Iterator[float | None], scale: float) -> None:
     """Take the steps from a timer, and quit Blender after the last one.
 
     An error is printed by Blender and ends the steps.
 
     Args:
+        steps: yield the seconds until the next step, or None for the usual interval.
         scale: of the interface.
     """
 
     def tick() -> float | None:
         try:
-            next(steps)
+            return next(steps) or INTERVAL
         except StopIteration:
             bpy.ops.wm.quit_blender()
             return None
-        return INTERVAL
 
     bpy.context.preferences.view.show_splash = False
     bpy.context.preferences.view.ui_scale = scale

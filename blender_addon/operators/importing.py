@@ -145,9 +145,8 @@ def show(collection: Any) -> None:
         show_only(bpy.context, [collection.children[0]])
     colour_solid_views(collection)
     for space in views():
-        if session.cameras_of(collection) is not None:
-            # Otherwise every camera shows a line to the scene's placement.
-            space.overlay.show_relationship_lines = False
+        # Otherwise every object and camera shows a line to the scene's placement.
+        space.overlay.show_relationship_lines = False
 
 
 def colour_solid_views(collection: Any) -> None:

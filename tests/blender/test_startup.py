@@ -11,6 +11,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import session  # noqa: E402
+from blender_addon.operators import importing  # noqa: E402
 from blender_addon.startup import startup_cube  # noqa: E402
 from tests.blender.addon import draw, registered  # noqa: E402
 from tests.blender.clumps import REAL, part, write_clumps  # noqa: E402
@@ -57,6 +58,10 @@ def test_a_cube_that_somebody_changed_is_left_alone(cube: Any, change: Callable[
     bpy.context.view_layer.update()
     assert startup_cube(bpy.context) is None
     assert BUTTON not in draw("SPLATLIFT_PT_objects")
+
+
+def test_an_import_shows_no_lines_from_objects_to_their_placement(cube: Any) -> None:
+    assert not any(view.overlay.show_relationship_lines for view in importing.views())
 
 
 def test_an_import_selects_its_first_object_and_not_the_cube(cube: Any) -> None:
