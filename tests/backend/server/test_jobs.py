@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,15 @@ def act(jobs: Jobs, name: str) -> None:
             jobs.step(JOB, "lift", 0.5, "half")
 
 
-def test_a_job_is_read_as_it_was_written(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+@pytest.fixture
+def opened():
+    """Opens tables, and closes those that the test leaves open."""
+    with ExitStack() as stack:
+        yield lambda *args: stack.enter_context(closing(Jobs(*args)))
+
+
+def test_a_job_is_read_as_it_was_written(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     job = jobs.submit(SUBMIT)
     assert (job.id, job.title, job.scene, job.request) == (JOB, "kitchen", "a" * 64, SUBMIT.request)
     assert (job.state, job.seq, job.fraction) == ("queued", 0, 0.0)
@@ -51,7 +59,7 @@ def test_a_job_is_read_as_it_was_written(tmp_path):
     act(jobs, "step")
     act(jobs, "fail")
     jobs.close()
-    job = Jobs(tmp_path / "jobs.sqlite").get(JOB)
+    job = opened(tmp_path / "jobs.sqlite").get(JOB)
     assert (job.state, job.stage, job.fraction, job.note, job.seq) == ("failed", "lift", 0.5, "half", 3)
     assert job.error == Error("bad-scene", "It is empty.", "Fill it.")
 
@@ -65,8 +73,8 @@ def test_a_job_is_read_as_it_was_written(tmp_path):
     ],
     ids=["title", "scene", "request"],
 )
-def test_one_id_is_one_job(tmp_path, other):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_one_id_is_one_job(opened, tmp_path, other):
+    jobs = opened(tmp_path / "jobs.sqlite")
     assert jobs.submit(SUBMIT) == jobs.submit(SUBMIT)
     with pytest.raises(Refused, match=JOB):
         jobs.submit(other)
@@ -74,12 +82,12 @@ def test_one_id_is_one_job(tmp_path, other):
     assert len(jobs.newest(10, DEFAULT_CLIENT)) == 1
 
 
-def test_a_job_nobody_submitted(tmp_path):
+def test_a_job_nobody_submitted(opened, tmp_path):
     with pytest.raises(NotFound, match=JOB):
-        Jobs(tmp_path / "jobs.sqlite").get(JOB)
+        opened(tmp_path / "jobs.sqlite").get(JOB)
 
 
-def test_what_is_told_is_on_disk_already(tmp_path):
+def test_what_is_told_is_on_disk_already(opened, tmp_path):
     told = []
 
     def changed(job):
@@ -87,7 +95,7 @@ def test_what_is_told_is_on_disk_already(tmp_path):
             told.append(other.execute("SELECT state, seq FROM jobs").fetchone())
             assert told[-1] == (job.state, job.seq)
 
-    jobs = Jobs(tmp_path / "jobs.sqlite", changed)
+    jobs = opened(tmp_path / "jobs.sqlite", changed)
     jobs.submit(SUBMIT)
     for name in ("run", "step", "cancel", "cancelled"):
         act(jobs, name)
@@ -118,8 +126,8 @@ def test_no_order_of_events_breaks_the_table(names):
     assert (last.state == "failed") == (last.error is not None)
 
 
-def test_newest_first_and_queued_oldest_first(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_newest_first_and_queued_oldest_first(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     ids = [f"{n:032x}" for n in range(5)]
     for job in ids:
         jobs.submit(Submit(job, "", "a" * 64))
@@ -129,20 +137,20 @@ def test_newest_first_and_queued_oldest_first(tmp_path):
     assert [job.id for job in jobs.in_state("queued")] == [ids[0], ids[1], ids[3], ids[4]]
 
 
-def test_retries_and_ended_servers_are_counted(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_retries_and_ended_servers_are_counted(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     assert (jobs.submit(SUBMIT).retries, jobs.get(JOB).server_ends) == (0, 0)
     for number in (1, 2):
         jobs.run(JOB)
         assert jobs.server_ended(JOB) == number
         jobs.retry(JOB, "killed")
     jobs.close()
-    job = Jobs(tmp_path / "jobs.sqlite").get(JOB)
+    job = opened(tmp_path / "jobs.sqlite").get(JOB)
     assert (job.state, job.note, job.retries, job.server_ends) == ("queued", "killed", 2, 2)
 
 
-def test_failures_are_counted_again_once_the_checkpoint_has_advanced(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_failures_are_counted_again_once_the_checkpoint_has_advanced(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     jobs.submit(SUBMIT)
     jobs.run(JOB)
     jobs.server_ended(JOB)
@@ -153,12 +161,12 @@ def test_failures_are_counted_again_once_the_checkpoint_has_advanced(tmp_path):
     jobs.run(JOB)
     jobs.retry(JOB, "killed")
     jobs.close()
-    job = Jobs(tmp_path / "jobs.sqlite").get(JOB)
+    job = opened(tmp_path / "jobs.sqlite").get(JOB)
     assert (job.retries, job.server_ends, job.saved_steps) == (1, 0, 100)
 
 
-def test_a_table_of_the_layout_before_is_taken_over(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_a_table_of_the_layout_before_is_taken_over(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     jobs.submit(SUBMIT)
     jobs.close()
     with sqlite3.connect(tmp_path / "jobs.sqlite") as db:
@@ -168,14 +176,14 @@ def test_a_table_of_the_layout_before_is_taken_over(tmp_path):
         db.execute("PRAGMA user_version = 2")
     db.close()
     for _ in range(2):
-        jobs = Jobs(tmp_path / "jobs.sqlite")
+        jobs = opened(tmp_path / "jobs.sqlite")
         assert jobs.get(JOB).request == SUBMIT.request
         assert jobs.get(JOB).retries == 0
         jobs.close()
 
 
-def test_a_forgotten_job_is_never_run_again(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_a_forgotten_job_is_never_run_again(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     jobs.submit(SUBMIT)
     with pytest.raises(ValueError, match="has not ended"):
         jobs.forget(JOB)
@@ -183,7 +191,7 @@ def test_a_forgotten_job_is_never_run_again(tmp_path):
     jobs.forget(JOB)
     assert jobs.newest(10, DEFAULT_CLIENT) == []
     jobs.close()
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+    jobs = opened(tmp_path / "jobs.sqlite")
     assert jobs.knows(JOB)
     with pytest.raises(Refused, match=f"{JOB} ended long ago") as caught:
         jobs.submit(SUBMIT)
@@ -191,8 +199,8 @@ def test_a_forgotten_job_is_never_run_again(tmp_path):
     assert jobs.in_state("queued") == []
 
 
-def test_the_oldest_that_have_ended_are_surplus(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_the_oldest_that_have_ended_are_surplus(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     ids = [f"{number:032x}" for number in range(6)]
     for job in ids:
         jobs.submit(Submit(job, "", "a" * 64))
@@ -206,8 +214,8 @@ def test_the_oldest_that_have_ended_are_surplus(tmp_path):
     jobs.close()
 
 
-def test_a_client_with_many_jobs_does_not_remove_the_records_of_others(tmp_path):
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+def test_a_client_with_many_jobs_does_not_remove_the_records_of_others(opened, tmp_path):
+    jobs = opened(tmp_path / "jobs.sqlite")
     for number in range(12):
         client = "anna" if number < 3 else "ben"
         jobs.submit(Submit(f"{number:032x}", "", "a" * 64), client=client)
@@ -224,9 +232,9 @@ def test_a_client_with_many_jobs_does_not_remove_the_records_of_others(tmp_path)
     jobs.close()
 
 
-def test_what_a_job_needs_stays_until_its_end_is_written(tmp_path):
+def test_what_a_job_needs_stays_until_its_end_is_written(opened, tmp_path):
     """A server that starts after a power cut finds the job as it was before."""
-    jobs = Jobs(tmp_path / "jobs.sqlite")
+    jobs = opened(tmp_path / "jobs.sqlite")
     jobs.submit(SUBMIT)
     jobs.run(JOB)
     jobs.flush()
