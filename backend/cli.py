@@ -271,7 +271,9 @@ def reconstruct(
 
 @app.command()
 def objects(
-    splats: Annotated[Path, typer.Argument(metavar="FILE", help="Gaussians without cameras: .ply .spz .splat")],
+    splats: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Gaussians without cameras: .ply .spz .sog .splat .glb")
+    ],
     out: Annotated[Path, typer.Option(help="The result folder.")],
     device: Device = "auto",
     seed: Seed = 0,

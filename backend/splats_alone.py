@@ -19,6 +19,7 @@ from backend.run import Run
 from backend.scene.up import snapped
 from protocol.errors import BadSplats
 from protocol.formats.read import read_splats_and_warnings
+from protocol.formats.sog import META
 from protocol.result.folder import check_out, whole_folder
 from protocol.result.names import FORMAT, GALLERY, OVERVIEW, TURNTABLE
 from protocol.result.report import write_report
@@ -44,7 +45,7 @@ def objects_of_splats(
     The result has no views: no label maps, and no cameras in ``cameras.json``. Up is the normal of the largest plane.
 
     Args:
-        file: a splat file that :func:`protocol.formats.read.read_splats` can read.
+        file: a splat file or folder that :func:`protocol.formats.read.read_splats` can read.
         out: the result folder.
         title: name of the scene in the result; None for the file's name.
         device: "auto", "cuda" or "cpu".
@@ -60,15 +61,17 @@ def objects_of_splats(
         Cancelled: from ``progress``. In all cases ``out`` is unchanged.
     """
     check_out(out)
+    # An extracted SOG archive is named by its folder.
+    title = title or (file.parent.name if file.name == META else file.stem)
     with report_compilation(progress) as reported:
         run = Run(device_of(device), seed, reported)
         with run.clock("gaussians_to_labels"):
             splats, warnings = _read(file, run)
             lifted = label(splats, device=run.device, seed=seed, progress=run.progress)
         with whole_folder(out) as folder:
-            notes = _write_objects(folder, title or file.stem, splats, lifted, meshes, gallery, run)
+            notes = _write_objects(folder, title, splats, lifted, meshes, gallery, run)
             run.progress("write", 1.0)
-            report = _report(file, title or file.stem, lifted, [*said, *warnings, *notes, BY_GEOMETRY], run)
+            report = _report(file, title, lifted, [*said, *warnings, *notes, BY_GEOMETRY], run)
             write_report(folder, report)
     return report
 

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from backend.scene.files import Names
 from backend.scene.load import holds_cameras
-from protocol.capture_names import TRUTH, latest
+from protocol.capture_names import SOG_PARTS, TRUTH, latest
 from protocol.errors import BadScene
 from protocol.formats.read import read_splats
+from protocol.formats.sog import META
 from protocol.lists import first_of
 from protocol.ply import SHORT_HEADER, check_header, may_hold_gaussians
 
@@ -18,9 +19,16 @@ READ_WHOLE = 4 << 20
 
 
 def splat_files(root: Path) -> list[Path]:
-    """Return the files of Gaussians in a folder, sorted; ground truth is skipped."""
+    """Return the files of Gaussians in a folder, sorted; ground truth is skipped.
+
+    The file of an extracted SOG archive is its ``meta.json``.
+    """
     below = Names(root).below(root)
-    return [root / path for path in below if TRUTH not in path.parts and may_hold_gaussians(root / path)]
+    return [root / path for path in below if TRUTH not in path.parts and _may_be_splats(root / path)]
+
+
+def _may_be_splats(file: Path) -> bool:
+    return may_hold_gaussians(file) or (file.name == META and any(file.with_name(part).is_file() for part in SOG_PARTS))
 
 
 def find_splats_alone(root: Path) -> Path | None:
@@ -33,7 +41,7 @@ def find_splats_alone(root: Path) -> Path | None:
         BadScene: if the folder contains several, or cannot be read.
     """
     if not root.is_dir():
-        return root if root.is_file() and may_hold_gaussians(root) else None
+        return root if root.is_file() and _may_be_splats(root) else None
     if holds_cameras(Names(root)):
         return None
     files = splat_files(root)

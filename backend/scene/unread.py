@@ -194,8 +194,8 @@ def unread_kinds(root: Path, files: Sequence[PurePosixPath]) -> tuple[str, str] 
     )
     if sog := [path for path in files if is_sog_part(path.name)]:
         return (
-            f"{root / sog[0].parent} contains the unpacked files of a SOG file, which are not read.",
-            "Put these files into a zip archive, and change its ending to .sog.",
+            f"{root / sog[0].parent} contains images of an extracted SOG file, but not its meta.json.",
+            "Extract the file again.",
         )
     for endings, what, remedy in kinds:
         names = [str(path) for path in files if path.suffix.lower() in endings]

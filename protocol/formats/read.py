@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 from protocol.capture_names import SPLAT_ENDINGS
 from protocol.errors import BadSplats
@@ -26,9 +27,10 @@ def read_splats(path: Path | str) -> Splats:
     """Return the Gaussians of a file, in the axes and conventions of the 3DGS reference implementation's PLY.
 
     Supported are 3DGS PLY and its variants (:func:`protocol.ply.read_ply`), the compressed PLY of PlayCanvas, SPZ of
-    version 2 to 4, SOG of version 2, GLB with KHR_gaussian_splatting, and `.splat`. Warns about Gaussians that were
-    dropped or clamped (:mod:`protocol.usable`), about data that was ignored, and about bytes after the last Gaussian.
-    Memory is bounded by a small multiple of the Gaussians that the file really holds.
+    version 2 to 4, SOG of version 2, also the folder or the ``meta.json`` of one that was extracted, GLB with
+    KHR_gaussian_splatting, and `.splat`. Warns about Gaussians that were dropped or clamped (:mod:`protocol.usable`),
+    about data that was ignored, and about bytes after the last Gaussian. Memory is bounded by a small multiple of the
+    Gaussians that the file really holds.
 
     Raises:
         BadSplats: if the file cannot be read, is damaged, has another format, or holds no usable Gaussian.
@@ -36,30 +38,47 @@ def read_splats(path: Path | str) -> Splats:
     """
     path = Path(path)
     try:
-        if not path.is_file():
-            raise BadSplats(f"The file {path} does not exist.", "Give a file of 3D Gaussians.")
-        with path.open("rb") as file:
-            start = file.read(4)
-            file.seek(0)
-            if start[:3] == b"ply":
-                if not compressed_ply.is_compressed(file, path):
+        folder = path.parent if path.name == sog.META else path
+        if folder.is_dir():
+            splats = _read_folder(folder)
+        else:
+            if not path.is_file():
+                raise BadSplats(f"The file {path} does not exist.", "Give a file of 3D Gaussians.")
+            with path.open("rb") as file:
+                start = file.read(4)
+                file.seek(0)
+                if start[:3] == b"ply" and not compressed_ply.is_compressed(file, path):
                     return read_ply(path)
-                splats = compressed_ply.read(file, path)
-            elif start[:2] == spz.GZIP or start == spz.MAGIC:
-                splats = spz.read(file, path)
-            elif start == sog.ZIP:
-                splats = sog.read(file, path)
-            elif start == glb.MAGIC:
-                splats = glb.read(file, path)
-            elif path.suffix.lower() == ".splat":
-                splats = splat.read(file, path)
-            else:
-                raise BadSplats(f"{path} is not a supported splat file.", f"Convert it to one of {', '.join(ENDINGS)}.")
+                splats = _read_file(file, start, path)
     except OSError as error:
         raise BadSplats(f"The file {path} cannot be read: {error.strerror or error}.") from error
     tally = Tally()
     usable = repair_block(splats, slice(None), tally)
     return usable_splats(splats, usable, tally, path)
+
+
+def _read_folder(folder: Path) -> Splats:
+    if not (folder / sog.META).is_file():
+        raise BadSplats(
+            f"{folder} is a folder without {sog.META}, not a splat file.",
+            f"Give a file that ends in {', '.join(ENDINGS)}, or the folder of an extracted .sog file.",
+        )
+    return sog.read_folder(folder)
+
+
+def _read_file(file: BinaryIO, start: bytes, path: Path) -> Splats:
+    """Read an open file, other than a plain PLY, that begins with ``start``."""
+    if start[:3] == b"ply":
+        return compressed_ply.read(file, path)
+    if start[:2] == spz.GZIP or start == spz.MAGIC:
+        return spz.read(file, path)
+    if start == sog.ZIP:
+        return sog.read(file, path)
+    if start == glb.MAGIC:
+        return glb.read(file, path)
+    if path.suffix.lower() == ".splat":
+        return splat.read(file, path)
+    raise BadSplats(f"{path} is not a supported splat file.", f"Convert it to one of {', '.join(ENDINGS)}.")
 
 
 def read_splats_and_warnings(path: Path | str) -> tuple[Splats, list[str]]:

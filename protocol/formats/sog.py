@@ -1,4 +1,4 @@
-"""SOG of PlayCanvas, version 2: images with one pixel per Gaussian, and ``meta.json``, in one zip archive.
+"""SOG of PlayCanvas, version 2: images with one pixel per Gaussian, and ``meta.json``, in a zip archive or a folder.
 
 - ``means_l``, ``means_u``: the low and high bytes of positions, as 65535ths between the bounds of sign(x) log(1 +
   \\|x\\|).
@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -103,18 +104,36 @@ def read(file: BinaryIO, path: Path) -> Splats:
     try:
         length = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
-            record = msgspec.json.decode(_entry(archive, META, MAX_META, path), type=Record)
-            wrong = too_much(length, record.count * STORED, GAUSSIANS, FLOOR)
-            if wrong is not None:
-                raise BadSplats(f"{path} {wrong}.", AGAIN)
-            return _decode(archive, record, path)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadSplats(f"{path} is not a SOG archive of version 2: {META} cannot be read: {error}.", AGAIN) from error
+
+            def entry(name: str, most: int) -> bytes:
+                return _from_archive(archive, name, most, path)
+
+            return _decode(entry, length, path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BadSplats(f"{path} is a damaged SOG archive: {error}.", AGAIN) from error
 
 
-def _entry(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
+def read_folder(folder: Path) -> Splats:
+    """Return the Gaussians of an archive that was extracted to a folder.
+
+    Raises:
+        BadSplats: as :func:`read`, or if an image is not in the folder itself.
+        OSError: if a file cannot be read.
+        Unavailable: if Pillow is not installed.
+    """
+
+    def entry(name: str, most: int) -> bytes:
+        return _from_folder(folder, name, most)
+
+    # The same limit as for an archive, which stores its images without compressing them.
+    return _decode(entry, sum(file.stat().st_size for file in folder.iterdir() if file.is_file()), folder)
+
+
+Entry = Callable[[str, int], bytes]
+"""Returns the content of a file by its name, with at most so many bytes."""
+
+
+def _from_archive(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
     try:
         wrong = too_much(archive.getinfo(name).compress_size, archive.getinfo(name).file_size)
         if wrong is not None:
@@ -123,16 +142,35 @@ def _entry(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
             data = stream.read(most + 1)
     except KeyError:
         raise BadSplats(f"{path} is not a complete SOG archive: {name} is missing.", AGAIN) from None
+    return _at_most(most, data, name, path)
+
+
+def _from_folder(folder: Path, name: str, most: int) -> bytes:
+    if Path(name).name != name or not (folder / name).is_file():
+        raise BadSplats(f"{folder} is not a complete SOG archive: {name} is missing.", AGAIN)
+    with (folder / name).open("rb") as stream:
+        return _at_most(most, stream.read(most + 1), name, folder)
+
+
+def _at_most(most: int, data: bytes, name: str, path: Path) -> bytes:
     if len(data) > most:
         raise BadSplats(f"{path} is not a SOG archive: its {name} has more than {most} bytes.", AGAIN)
     return data
 
 
-def _decode(archive: zipfile.ZipFile, record: Record, path: Path) -> Splats:
+def _decode(entry: Entry, length: int, path: Path) -> Splats:
+    """Return the Gaussians of the files that ``entry`` returns, which have ``length`` bytes together."""
+    try:
+        record = msgspec.json.decode(entry(META, MAX_META), type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadSplats(f"{path} is not a SOG archive of version 2: {META} cannot be read: {error}.", AGAIN) from error
+    wrong = too_much(length, record.count * STORED, GAUSSIANS, FLOOR)
+    if wrong is not None:
+        raise BadSplats(f"{path} {wrong}.", AGAIN)
     count = record.count
 
     def pixels(name: str) -> NDArray[np.uint8]:
-        return _picture(archive, name, 4 * count + SPARE, count, path).reshape(-1, 4)[:count]
+        return _picture(entry, name, 4 * count + SPARE, count, path).reshape(-1, 4)[:count]
 
     low, high = (pixels(name)[:, :3] for name in record.means.files)
     shares = (low + high.astype(np.uint16) * 256) / STEPS
@@ -147,7 +185,7 @@ def _decode(archive: zipfile.ZipFile, record: Record, path: Path) -> Splats:
     colours = pixels(record.sh0.files[0])
     sh = _looked_up(record.sh0.codebook, colours[:, :3], path)[:, None]
     if record.shN is not None:
-        sh = np.concatenate([sh, _beyond(archive, record.shN, pixels(record.shN.files[1]), path)], 1)
+        sh = np.concatenate([sh, _beyond(entry, record.shN, pixels(record.shN.files[1]), path)], 1)
     return Splats(
         means=means,
         quats=with_largest(three, quats[:, 3].astype(np.int64) - TAG),
@@ -157,8 +195,8 @@ def _decode(archive: zipfile.ZipFile, record: Record, path: Path) -> Splats:
     )
 
 
-def _picture(archive: zipfile.ZipFile, name: str, most: int, least: int, path: Path) -> NDArray[np.uint8]:
-    picture = webp.decode(_entry(archive, name, MAX_PICTURE, path), most)
+def _picture(entry: Entry, name: str, most: int, least: int, path: Path) -> NDArray[np.uint8]:
+    picture = webp.decode(entry(name, MAX_PICTURE), most)
     if picture is None or picture.shape[0] * picture.shape[1] < least:
         raise BadSplats(f"{path} is a damaged SOG archive: {name} is not an image of {least} values.", AGAIN)
     return picture
@@ -173,11 +211,11 @@ def _looked_up(codes: list[float], indices: NDArray[np.uint8], path: Path) -> Fl
         return np.array(codes).astype(np.float32)[indices]
 
 
-def _beyond(archive: zipfile.ZipFile, found: Palette, labels: NDArray[np.uint8], path: Path) -> Floats:
+def _beyond(entry: Entry, found: Palette, labels: NDArray[np.uint8], path: Path) -> Floats:
     """Return the higher-band coefficients, (N, K - 1, 3)."""
     terms = SH_COUNTS[found.bands] - 1
     rows = -(-found.count // ROW)
-    centroids = _picture(archive, found.files[0], 2 * rows * ROW * terms + SPARE, rows * ROW * terms, path)
+    centroids = _picture(entry, found.files[0], 2 * rows * ROW * terms + SPARE, rows * ROW * terms, path)
     if centroids.shape[1] != ROW * terms:
         raise BadSplats(f"{path} is a damaged SOG archive: {found.files[0]} is not {ROW * terms} wide.", AGAIN)
     entries = centroids.reshape(-1, terms, 4)[: found.count, :, :3]

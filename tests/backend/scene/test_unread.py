@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from backend.scene.inspect import inspect_scene
 from blender_addon import api
 from tests.backend.scene import writing as W
+from tests.protocol.formats.packing import sog_with
 
 COUNT = 6
 
@@ -278,11 +281,24 @@ def test_panoramas_are_a_warning(tmp_path: Path) -> None:
 def test_an_unpacked_sog_file_is_no_folder_of_photographs(tmp_path: Path) -> None:
     for name in ("means_l", "means_u", "scales", "quats", "sh0"):
         W.photograph(0, (8, 4)).save(tmp_path / f"{name}.webp")
-    (tmp_path / "meta.json").write_text("{}")
     assert refusal(tmp_path) == (
-        f"{tmp_path} contains the unpacked files of a SOG file, which are not read.",
-        "Put these files into a zip archive, and change its ending to .sog.",
+        f"{tmp_path} contains images of an extracted SOG file, but not its meta.json.",
+        "Extract the file again.",
     )
+    (tmp_path / "meta.json").write_text("{}")
+    sentence, remedy = refusal(tmp_path)
+    assert sentence.startswith(f"{tmp_path} is not a SOG archive of version 2: meta.json cannot be read")
+    assert remedy == "Copy or export it again."
+
+
+def test_an_extracted_sog_file_is_a_splat_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(sog_with())) as archive:
+        archive.extractall(tmp_path / "export")
+    for root in (tmp_path, tmp_path / "export", tmp_path / "export/meta.json"):
+        findings, fault = inspect_scene(root)
+        assert fault is None
+        assert findings["layout"] == "splats"
+        assert findings["splats"].endswith("meta.json")
 
 
 @pytest.mark.parametrize("content", ["", '{"images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_'])

@@ -607,6 +607,39 @@ def test_sog_of_another_program(data: Path):
     assert webp.decode((folder / "quats.webp").read_bytes(), 1000) is None
 
 
+def extracted(folder: Path, archive: bytes) -> Path:
+    with zipfile.ZipFile(io.BytesIO(archive)) as whole:
+        whole.extractall(folder)
+    return folder
+
+
+def test_an_extracted_sog_archive_is_read_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.sog").write_bytes(sog_with())
+    wanted = read_quietly(tmp_path / "a.sog")
+    folder = extracted(tmp_path / "a", sog_with())
+    for path in (folder, folder / "meta.json"):
+        read = read_quietly(path)
+        for name in ("means", "quats", "scales", "opacities", "sh"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(wanted, name))
+
+
+def test_an_extracted_sog_archive_that_is_not_complete(tmp_path: Path) -> None:
+    folder = extracted(tmp_path / "a", sog_with(quats=None))
+    with pytest.raises(BadSplats, match=r"a is not a complete SOG archive: quats\.webp is missing"):
+        read_splats(folder)
+    (folder / "meta.json").unlink()
+    with pytest.raises(BadSplats, match=r"a is a folder without meta\.json, not a splat file"):
+        read_splats(folder)
+
+
+@pytest.mark.parametrize("name", ["../secret.webp", "/etc/hostname", ".."])
+def test_an_extracted_sog_archive_does_not_lead_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    folder = extracted(tmp_path / "a", sog_with(lambda meta: meta["quats"].update(files=[name])))
+    (folder / "quats.webp").rename(tmp_path / "secret.webp")
+    with pytest.raises(BadSplats, match="is missing"):
+        read_splats(folder)
+
+
 def test_the_conformance_file_of_glb(data: Path):
     """Written for a draft in which sizes were logarithms, with every type of number that values may have."""
     read, said = read_splats_and_warnings(data / f"{FIXTURES}/khr_gaussian_splatting/khr_conformance_matrix.glb")
