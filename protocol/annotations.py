@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -29,6 +29,9 @@ _ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|webp|bmp|tiff?|heic)\.rf\.[0-9a-zA-Z]
 """Names of Roboflow's copies: ``IMG_1_jpg.rf.0123456789abcdef.jpg`` of ``IMG_1.jpg``."""
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(.+)")
 """Names of Label Studio's copies: ``0a1b2c3d-IMG_1.jpg``."""
+
+_OF_MASKS = re.compile(rb'"(shapes|segmentation)"\s*:')
+HEAD = 4096
 
 Id = int | str
 
@@ -107,6 +110,18 @@ class _BrokenFile(Exception):
     """The file is not complete JSON."""
 
 
+def describes_masks(file: Path) -> bool:
+    """Whether a JSON file that is named after a photograph contains masks of it: shapes of LabelMe, or run lengths.
+
+    Only its beginning is read: both name their masks before anything long.
+    """
+    try:
+        with file.open("rb") as stream:
+            return _OF_MASKS.search(stream.read(HEAD)) is not None
+    except OSError:
+        return False
+
+
 def read_annotations(file: Path) -> Annotations | None:
     """Return the content of a file; None if it does not have COCO's format, is too large or cannot be read."""
     try:
@@ -177,11 +192,13 @@ class Annotated:
         entries: for each photograph the file with its masks and the id of its entry there, or None.
         rivals: sentences about photographs for which there are several entries; this is refused.
         warnings: sentences about entries without a photograph, annotations without a mask, and broken files.
+        broken: the files that are not complete JSON.
     """
 
     entries: list[tuple[Path, Id] | None]
     rivals: list[str]
     warnings: list[str]
+    broken: list[Path] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -207,10 +224,12 @@ def find_annotated(photographs: Sequence[str], files: Sequence[Path]) -> Annotat
     entries: list[tuple[Path, Id] | None] = [None] * len(photographs)
     rivals: list[str] = []
     said: list[str] = []
+    broken: list[Path] = []
     for file in files:
         try:
             found = _read(file)
         except _BrokenFile:
+            broken.append(file)
             said.append(f"{file} is not complete JSON, so no masks were read from it. Copy or export it again.")
             continue
         if found is None:
@@ -237,7 +256,7 @@ def find_annotated(photographs: Sequence[str], files: Sequence[Path]) -> Annotat
                 f"{found.boxes} annotations in {file} have a box but no outline, and were skipped. Export polygons or "
                 "masks."
             )
-    return Annotated(entries, rivals, said)
+    return Annotated(entries, rivals, said, broken)
 
 
 def _names(picture: Picture) -> list[str]:

@@ -104,6 +104,10 @@ _FOLDER_WORD = re.compile(
     r"raw|maps?|out|outputs?|pred|predictions?|results?"
 )
 """Words allowed in the name of a mask folder; at least one of them must be a :data:`_MASK_WORD`."""
+_OUTPUT_WORD = re.compile(r"out|outputs?|results?|preds?|predictions?|exports?|exported|inference|sam|annotations?")
+"""Words in the names of folders that programs write their results to."""
+_LABEL_WORD = re.compile(r"labels?|anns?|annotations?|panoptic|objs?|objects?|ids?|sam|segments?|preds?|predictions?")
+"""Words in the names of folders that often contain masks, and often something else."""
 _SEPARATOR = r"[ ._\-]+"
 _WORD = r"(?:masks?|segs?|segments?|segmentations?|inst|instances?|ids?|labels?|objs?|objects?|panoptic|sam2?)"
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -163,6 +167,31 @@ def says_masks(name: str) -> bool:
     """
     words = _words(name)
     return any(map(_MASK_WORD.fullmatch, words)) and all(map(_FOLDER_WORD.fullmatch, words))
+
+
+def other_mask_folders(folders: Callable[[PurePosixPath], Sequence[str]]) -> list[PurePosixPath]:
+    """Return folders that are searched for masks if the usual ones have none: "labels", "output/masks", "sam2_out".
+
+    Args:
+        folders: returns the names of the subfolders of a relative path; the empty path is where masks are searched.
+    """
+    here = sorted(folders(PurePosixPath()))
+    inside = [(out, name) for out in here if _all(out, _OUTPUT_WORD) for name in sorted(folders(PurePosixPath(out)))]
+    found = [PurePosixPath(out, name) for out, name in inside if folded(name) in MASK_FOLDERS or says_masks(name)]
+    found += [PurePosixPath(name) for name in here if _says_labels(name)]
+    return found + [PurePosixPath(out, name) for out, name in inside if _says_labels(name)]
+
+
+def _says_labels(name: str) -> bool:
+    words = _words(name)
+    return any(map(_LABEL_WORD.fullmatch, words)) and all(
+        _LABEL_WORD.fullmatch(word) or _FOLDER_WORD.fullmatch(word) for word in words
+    )
+
+
+def _all(name: str, form: re.Pattern[str]) -> bool:
+    words = _words(name)
+    return bool(words) and all(map(form.fullmatch, words))
 
 
 def says_photographs(name: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, may_be_annotations
+from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, describes_masks, find_annotated, may_be_annotations
 from protocol.capture_names import (
     HEIF_ENDINGS,
     MASK_ENDINGS,
@@ -18,6 +18,7 @@ from protocol.capture_names import (
     ONE_MASK_EACH,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
+    RLE_ENDING,
     TRUTH,
     VIDEO_ENDINGS,
     MaskMatch,
@@ -28,6 +29,7 @@ from protocol.capture_names import (
     match_masks,
     names_among,
     original_of,
+    other_mask_folders,
     without_ending,
     without_sog,
 )
@@ -63,6 +65,7 @@ class Unposed:
         rivals: several files that each may be the mask of one photograph; this is refused.
         unclear: a sentence about a photograph with several entries in a file of masks; this is refused.
         strays: files in mask folders that match no photograph, if no photograph has a mask.
+        broken: files that may have annotations, but are not complete JSON.
         warnings: sentences for the user.
     """
 
@@ -79,6 +82,7 @@ class Unposed:
     rivals: tuple[Path, ...] = ()
     unclear: tuple[str, ...] = ()
     strays: tuple[Path, ...] = ()
+    broken: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -291,7 +295,7 @@ def _with_masks(
     said: Sequence[str],
 ) -> Unposed | None:
     """Separate masks next to photographs from photographs, and find the masks: in folders, beside them or in files."""
-    taken, beside = _separate(paths, pictures)
+    taken, beside = _separate(root, paths, pictures)
     if not taken:
         return None
     plain = Unposed(root, tuple(root / path for path in taken), folder=root / place, warnings=tuple(said))
@@ -303,18 +307,25 @@ def _with_masks(
         strays = [each.base / file for each in found for file in each.match.strays]
         return _in_annotations(_with_strays(plain, strays), annotated)
     masked = _beside(plain, beside) if chosen is None else _in_folders(plain, paths, chosen)
-    if annotated.files:
-        masked = _warned(masked, f"{first_of(annotated.files)} also contains masks, which were not read.")
+    unread = [root / folder for each in found if each.holds_masks and each is not chosen for folder in each.folders]
+    if unread := [*unread, *annotated.files]:
+        masked = _warned(masked, f"{first_of(unread)} also contains masks, which were not read.")
     return _unmasked(masked)
 
 
 def _separate(
-    paths: Sequence[PurePosixPath], pictures: Sequence[PurePosixPath]
+    root: Path, paths: Sequence[PurePosixPath], pictures: Sequence[PurePosixPath]
 ) -> tuple[list[PurePosixPath], MaskMatch]:
-    """Return the photographs among ``pictures``, and the masks in their folders, which have names of masks."""
+    """Return the photographs among ``pictures``, and the masks in their folders.
+
+    Those have names of masks; otherwise JSON files with the names of photographs are masks if their content says so.
+    """
     near = {path.parent for path in pictures}
     candidates = [str(path) for path in paths if path.parent in near and is_one_of(path.name, MASK_ENDINGS)]
     marked = match_masks(list(map(str, pictures)), candidates, marked=True)
+    if not marked.rows:
+        texts = [file for file in candidates if is_one_of(file, (RLE_ENDING,)) and describes_masks(root / file)]
+        return list(pictures), replace(match_masks(list(map(str, pictures)), texts), strays=[], shared=[])
     is_mask = {file for files in marked.masks for file in files} | {f for c in marked.conflicts.values() for f in c}
     rows = [number for number, path in enumerate(pictures) if str(path) not in is_mask]
     conflicts = {row: marked.conflicts[number] for row, number in enumerate(rows) if number in marked.conflicts}
@@ -369,7 +380,7 @@ def _in_folders(found: Unposed, paths: Sequence[PurePosixPath], chosen: FolderMa
 
 def _in_annotations(found: Unposed, annotated: Annotated) -> Unposed:
     """Add the masks in files of COCO's format, if there are any."""
-    found = _warned(found, *annotated.warnings)
+    found = _warned(replace(found, broken=tuple(annotated.broken)), *annotated.warnings)
     if not annotated.files:
         return found
     masks_of = tuple(() if entry is None else (entry[0],) for entry in annotated.entries)
@@ -409,7 +420,12 @@ def _annotated(
             others += each.files
         else:
             entries = [old or new for old, new in zip(joined.entries, each.entries, strict=True)]
-            joined = Annotated(entries, [*joined.rivals, *each.rivals], [*joined.warnings, *each.warnings])
+            joined = Annotated(
+                entries,
+                [*joined.rivals, *each.rivals],
+                [*joined.warnings, *each.warnings],
+                [*joined.broken, *each.broken],
+            )
     said = [f"{first_of(others)} also contains masks, which were not read."] if others else []
     return replace(joined, warnings=[*joined.warnings, *said])
 
@@ -417,13 +433,26 @@ def _annotated(
 def _mask_folders(
     paths: Sequence[PurePosixPath], place: PurePosixPath, photographs: Sequence[PurePosixPath]
 ) -> list[FolderMatch]:
-    """Return the masks of each folder of masks, in the order of preference."""
+    """Return the masks of each folder of masks, in the order of preference.
+
+    If the usual folders contain none, other folders that do are added.
+    """
     above = sorted({up for path in photographs for up in path.parents}, key=lambda up: (up != HERE, up != place, up))
-    folders: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for up in above:
-        inside = [path for path in paths if path.is_relative_to(up) and len(path.relative_to(up).parts) > 1]
-        present = sorted({path.relative_to(up).parts[0] for path in inside})
-        for name in mask_folders(present, MASK_FOLDERS):
-            files = [path for path in inside if path.is_relative_to(up / name) and is_one_of(path.name, MASK_ENDINGS)]
-            folders[up / name] = [path.relative_to(up / name) for path in files]
-    return match_folders(photographs, folders)
+
+    def subfolders(of: PurePosixPath) -> list[str]:
+        inside = (path.relative_to(of).parts for path in paths if path.is_relative_to(of))
+        return sorted({parts[0] for parts in inside if len(parts) > 1})
+
+    masks = [path for path in paths if is_one_of(path.name, MASK_ENDINGS)]
+
+    def matched(folders: Iterable[PurePosixPath]) -> list[FolderMatch]:
+        inside = {up: [path.relative_to(up) for path in masks if path.is_relative_to(up)] for up in folders}
+        return match_folders(photographs, inside)
+
+    found = matched(up / name for up in above for name in mask_folders(subfolders(up), MASK_FOLDERS))
+    if not any(each.holds_masks for each in found):
+        for up in above:
+            others = other_mask_folders(lambda path, up=up: subfolders(up / path))
+            held = matched(up / other for other in others if up / other not in above)
+            found += [each for each in held if each.holds_masks]
+    return found

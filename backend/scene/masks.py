@@ -17,9 +17,10 @@ from backend.scene.mask_files import load_ids, load_parts
 from backend.scene.mask_fit import fitted, stored_size
 from backend.scene.types import View
 from backend.scene.unread import unread_masks
-from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, may_be_annotations
+from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, describes_masks, find_annotated, may_be_annotations
 from protocol.capture_names import (
     MASK_ENDINGS,
+    MASK_FOLDERS,
     ONE_MASK_EACH,
     PHOTOGRAPH_FOLDERS,
     RLE_ENDING,
@@ -30,6 +31,7 @@ from protocol.capture_names import (
     mask_folders,
     match_masks,
     names_among,
+    other_mask_folders,
     says_masks,
 )
 from protocol.errors import BadArgument, BadMask
@@ -86,6 +88,9 @@ def find_masks(
     if given is not None:
         return _given_files(given, capture)
     found = _match_folders(names, _mask_folders(names, place, capture), capture, views)
+    if not any(each.holds_masks for each in found) and capture.mask_folders == MASK_FOLDERS:
+        others = _match_folders(names, _other_mask_folders(names, place, capture), capture, views)
+        found += [each for each in others if each.holds_masks]
     annotated = _annotated(_annotation_files(names), capture)
     chosen = _separate(names, found, capture, views)
     if chosen is not None and annotated.files:
@@ -95,7 +100,7 @@ def find_masks(
         return chosen
     if annotated.files:
         return _of_annotations(annotated, capture)
-    nothing = _nothing(names, place, capture, views, found)
+    nothing = _nothing(names, place, capture, views, found, annotated.broken)
     return replace(nothing, warnings=(*nothing.warnings, *annotated.warnings))
 
 
@@ -157,9 +162,18 @@ def _of_folders(names: Names, holding: Sequence[FolderMatch], capture: Capture) 
 
 
 def _nothing(
-    names: Names, place: Path, capture: Capture, views: Sequence[str], found: Sequence[FolderMatch]
+    names: Names,
+    place: Path,
+    capture: Capture,
+    views: Sequence[str],
+    found: Sequence[FolderMatch],
+    broken: Sequence[Path],
 ) -> FoundMasks:
-    """Return that there are no masks, with what was expected and what was found instead."""
+    """Return that there are no masks, with what was expected and what was found instead.
+
+    Args:
+        broken: files that have a warning of their own.
+    """
     searched = [(names.root / folder, each.match) for each in found for folder in each.folders]
     warnings = tuple(
         f"The folder {folder} contains no mask with the name of a photograph{_found(match)}."
@@ -167,7 +181,8 @@ def _nothing(
     )
     photographs = {shot.file for shot in capture.shots}
     links = _links_of_masks(names, place, capture)
-    unread = unread_masks(names.root, names.below(names.root), photographs | {folder for folder, _ in searched})
+    named = {*photographs, *(folder for folder, _ in searched), *broken}
+    unread = unread_masks(names.root, names.below(names.root), named)
     if unread or links:
         warnings += (f"No masks were read; {first_of(unread + links)}.",)
     where = " and ".join(f"{folder}{_found(match)}" for folder, match in searched)
@@ -182,6 +197,16 @@ def _mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:
     above = _above(names, place, capture)
     found = [up / name for up in above for name in mask_folders(names.of(up).folders, capture.mask_folders)]
     return sorted(found, key=lambda folder: not names_among([folder.name], capture.mask_folders))
+
+
+def _other_mask_folders(names: Names, place: Path, capture: Capture) -> list[Path]:
+    """Return the folders that are searched if the usual ones contain no masks, without those of photographs."""
+    photographs = {parent for shot in capture.shots for parent in shot.file.parents}
+    above = _above(names, place, capture)
+    found = [
+        up / other for up in above for other in other_mask_folders(lambda path, up=up: names.of(up / path).folders)
+    ]
+    return [folder for folder in dict.fromkeys(found) if folder not in photographs]
 
 
 def _above(names: Names, place: Path, capture: Capture) -> list[Path]:
@@ -296,16 +321,24 @@ def no_annotation(file: Path, found: Annotated) -> BadMask:
 
 
 def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) -> FoundMasks | None:
-    """Search masks among the photographs, as RealityScan writes them; only files named as masks count."""
+    """Search masks among the photographs.
+
+    RealityScan writes files that are named as masks. Without such files, JSON files with the names of photographs are
+    masks if their content says so, as LabelMe writes them.
+    """
     photographs = {shot.file for shot in capture.shots}
     folders = sorted({file.parent for file in photographs})
     files = [folder / name for folder in folders for name in names.of(folder).files]
     rest = [file.relative_to(names.root).as_posix() for file in files if file not in photographs]
-    match = match_masks([shot.path for shot in capture.shots], rest, views, marked=True)
-    if not any(match.masks) and not match.conflicts:
+    listed = [shot.path for shot in capture.shots]
+    match = match_masks(listed, rest, views, marked=True)
+    if not match.rows:
+        texts = [file for file in rest if is_one_of(file, (RLE_ENDING,)) and describes_masks(names.root / file)]
+        match = match_masks(listed, texts, views)
+    if not match.rows:
         return None
     said = (f"The masks were read from {folders[0]}, the folder of the photographs.",)
-    return _settled(names.root, [], replace(match, strays=[]), names, capture, said)
+    return _settled(names.root, [], replace(match, strays=[], shared=[]), names, capture, said)
 
 
 def _settled(

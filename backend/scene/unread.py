@@ -55,6 +55,7 @@ _SUPERVISELY = "ann"
 """Supervisely's name of the folder with one JSON file for each photograph."""
 AS_COCO = "; export masks in it as COCO JSON"
 """What to do with annotations of CVAT (.xml), YOLO (.txt), VIA and Supervisely, as a part of a sentence."""
+AS_MASK_FOLDER = "; if it contains masks, give it as the mask folder"
 _MASK_FILES = (".json", ".xml", ".txt", ".zip", ".tar", ".gz", ".7z", ".rar", ".npy", ".npz", ".mp4", ".pkl", ".pt")
 _OTHER_SCENES = (".ksplat", ".pt", ".pth", ".ckpt", ".usdz", ".usd", ".glb", ".gltf", ".obj", ".lcc", ".sogs")
 
@@ -122,7 +123,7 @@ def unread_masks(root: Path, files: Sequence[PurePosixPath], used: set[Path]) ->
     Args:
         root: the folder.
         files: the paths of its files, relative to it.
-        used: the photographs, which are not masks.
+        used: the photographs, and files and folders that a warning already names.
     """
     stems = {(file.parent, folded(file.stem)) for file in used}
     found: list[str] = []
@@ -130,11 +131,12 @@ def unread_masks(root: Path, files: Sequence[PurePosixPath], used: set[Path]) ->
     beside: list[PurePosixPath] = []
     photographs = {parent for file in used for parent in (file, *file.parents)}
     for path in files:
+        if root / path in used:
+            continue
         stem = without_ending(path.name, _MASK_FILES)
         named = says_masks(stem.partition(".")[0]) or any(map(_ANNOTATIONS.fullmatch, re.split(r"[._]", stem.lower())))
-        if named and stem != path.name and (root / path) not in used:
-            is_other = path.suffix.lower() == ".xml" or folded(path.name).startswith("via_")
-            found.append(f"found the file {root / path}{AS_COCO if is_other else ''}")
+        if named and stem != path.name:
+            found.append(f"found the file {root / path}{_remedy(path)}")
         elif path.suffix.lower() in (".json", ".xml", ".txt") and ((root / path).parent, folded(path.stem)) in stems:
             beside.append(path)
         folder = next((up for up in path.parents[-2::-1] if _says_labels(up.name)), None)
@@ -152,8 +154,19 @@ def unread_masks(root: Path, files: Sequence[PurePosixPath], used: set[Path]) ->
         or any(path.suffix.lower() == ".txt" for path in files if folder in path.parents)
     }
     return found + [
-        f"found the folder {root / folder}{AS_COCO if folder in texts else ''}" for folder in sorted(folders)
+        f"found the folder {root / folder}{AS_COCO if folder in texts else AS_MASK_FOLDER}"
+        for folder in sorted(folders)
     ]
+
+
+def _remedy(file: PurePosixPath) -> str:
+    """Return what to do with a file that may contain masks of many photographs, as a part of a sentence."""
+    ending = file.suffix.lower()
+    if ending in ARCHIVE_ENDINGS:
+        return "; extract it"
+    if ending in (".json", ".xml", ".txt"):
+        return AS_COCO
+    return "; write one file for each photograph into a folder named masks"
 
 
 def _says_labels(name: str) -> bool:

@@ -126,3 +126,65 @@ def test_several_files_of_annotations_given_to_a_capture(tmp_path: Path) -> None
         write_annotations(file, [f"{file.stem}.png"])
     scene = load_scene(tmp_path, files)
     assert [view.mask_path for view in scene.views] == [files[0], files[1], None]
+
+
+def write_capture(root: Path, posed: bool) -> int:
+    """Write photographs with or without cameras; return how many."""
+    if posed:
+        writing.write_colmap(root)
+        return 3
+    for i in range(6):
+        (root / "images").mkdir(parents=True, exist_ok=True)
+        writing.photograph(i).save(root / f"images/v_{i}.png")
+    return 6
+
+
+def stems(root: Path) -> list[str]:
+    return [file.stem for file in (root / "images").iterdir()]
+
+
+@pytest.mark.parametrize("posed", [True, False])
+@pytest.mark.parametrize(
+    "folder",
+    ["labels", "seg", "segmentation", "annotations", "output/masks", "sam2_output", "results/seg", "out/object_ids"],
+)
+def test_folders_that_programs_write_masks_to(tmp_path: Path, folder: str, posed: bool) -> None:
+    count = write_capture(tmp_path, posed)
+    for stem in stems(tmp_path):
+        mask = np.zeros((writing.HEIGHT, writing.WIDTH), np.uint8)
+        mask[5:9, 4:20] = 1
+        writing.write_mask(tmp_path / folder / f"{stem}.png", mask)
+    findings, fault = inspect_scene(tmp_path)
+    assert (findings["masks"], findings["masks_from"], fault) == (count, folder, None)
+
+
+@pytest.mark.parametrize("posed", [True, False])
+def test_a_usual_folder_of_masks_comes_before_others(tmp_path: Path, posed: bool) -> None:
+    write_capture(tmp_path, posed)
+    for stem in stems(tmp_path):
+        for folder in ("labels", "masks", "output/masks"):
+            mask = np.zeros((writing.HEIGHT, writing.WIDTH), np.uint8)
+            mask[5:9, 4:20] = 1
+            writing.write_mask(tmp_path / folder / f"{stem}.png", mask)
+    findings, _ = inspect_scene(tmp_path)
+    assert findings["masks_from"] == "masks"
+
+
+@pytest.mark.parametrize("posed", [True, False])
+def test_files_of_labelme_beside_the_photographs(tmp_path: Path, posed: bool) -> None:
+    count = write_capture(tmp_path, posed)
+    shape = {"label": "cup", "points": [[4, 3], [15, 3], [15, 12]], "group_id": None, "shape_type": "polygon"}
+    content = {"version": "5.4.1", "flags": {}, "shapes": [shape], "imageData": None}
+    for stem in stems(tmp_path):
+        (tmp_path / f"images/{stem}.json").write_text(json.dumps(content, indent=2))
+    findings, fault = inspect_scene(tmp_path)
+    assert (findings["masks"], findings["masks_from"], fault) == (count, "images", None)
+
+
+@pytest.mark.parametrize("posed", [True, False])
+def test_other_texts_beside_the_photographs_are_no_masks(tmp_path: Path, posed: bool) -> None:
+    write_capture(tmp_path, posed)
+    for stem in stems(tmp_path):
+        (tmp_path / f"images/{stem}.json").write_text('{"title": "IMG", "creationTime": {"timestamp": "1"}}')
+    findings, fault = inspect_scene(tmp_path)
+    assert (findings["masks"], fault) == (0, None)

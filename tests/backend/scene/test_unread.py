@@ -85,14 +85,15 @@ def test_tables_and_texts_of_other_kinds_are_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["masks.zip"], "found the file masks.zip"),
-        (["masks.npy"], "found the file masks.npy"),
-        (["sam2_masks.mp4"], "found the file sam2_masks.mp4"),
+        (["masks.zip"], "found the file masks.zip; extract it"),
+        (["masks.npy"], "found the file masks.npy; write one file for each photograph into a folder named masks"),
+        (["masks.mp4"], "found the file masks.mp4; write one file for each photograph into a folder named masks"),
         (["annotations.xml"], "found the file annotations.xml; export masks in it as COCO JSON"),
-        (["images/_annotations.coco.json"], "found the file images/_annotations.coco.json"),
         (["labels/v_1.txt", "labels/v_2.txt"], "found the folder labels; export masks in it as COCO JSON"),
-        (["instance-filt/v_1.png"], "found the folder instance-filt"),
-        (["sam2_output/seg/v_1.png"], "found the folder sam2_output"),
+        (
+            ["instance-filt/v_1.png"],
+            "found the folder instance-filt; if it contains masks, give it as the mask folder",
+        ),
         (
             ["images/v_1.json", "images/v_2.json"],
             "2 files have the names of photographs (first: images/v_1.json); if they are masks, move them to a folder "
@@ -111,6 +112,18 @@ def test_masks_that_are_not_read_are_named(tmp_path: Path, names: list[str], sai
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     assert f"No masks were read; {said}." in warnings_of(tmp_path)
+
+
+@pytest.mark.parametrize("posed", [True, False])
+def test_broken_annotations_get_one_warning(tmp_path: Path, posed: bool) -> None:
+    if posed:
+        W.write_colmap(tmp_path)
+    else:
+        write_pictures(tmp_path / "images")
+    (tmp_path / "annotations.json").write_text('{"images": [')
+    assert warnings_of(tmp_path) == [
+        "annotations.json is not complete JSON, so no masks were read from it. Copy or export it again."
+    ]
 
 
 def test_a_link_to_masks_outside_is_named(tmp_path: Path) -> None:
