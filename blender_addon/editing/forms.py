@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from mathutils import Matrix
+from numpy.typing import NDArray
 
 from protocol.errors import BadArgument
+from protocol.result.gaussians import read_splats
 from protocol.result.meshes import Mesh, read_mesh
-from protocol.result.names import mesh_path
+from protocol.result.names import LABEL, ROW, mesh_path
 from protocol.result.table import read_table
+from protocol.splats import Splats
 
 from ..session import source_of
 from ..splats.collections import ASIDE, BENEATH, SURFACE_OF
+from ..splats.columns import read_positions
 from ..splats.mesh import add_surface
-from ..splats.origins import origin_of
+from ..splats.moved_points import ROUNDING, find_move
+from ..splats.origins import origin_of, translation
+from .columns import read_column
 from .modes import into_object_mode
 from .parts import Piece, aside_of, check_filled, check_parts, inner_of, pieces_of, points_of
 
@@ -55,7 +62,8 @@ def show_form(parts: Iterable[Any], form: Form) -> None:
     wanted = [(part, pieces_of(part)[0]) for part in several]
     bare = [(part, piece) for part, piece in wanted if piece.surface is None]
     # All are read before any is changed.
-    meshes = {part: None if aside_of(piece.thing) else _read(part, piece) for part, piece in bare}
+    before: dict[Path, Splats] = {}
+    meshes = {part: None if aside_of(piece.thing) else _read(part, piece, before) for part, piece in bare}
     for part, piece in bare:
         aside = aside_of(piece.thing)
         if aside is not None and aside[ASIDE] != points_of(piece.thing):
@@ -65,13 +73,41 @@ def show_form(parts: Iterable[Any], form: Form) -> None:
         _cover(piece.thing, aside_of(piece.thing) if mesh is None else _added(part, piece, mesh))
 
 
-def _read(part: Any, piece: Piece) -> Mesh:
+def _read(part: Any, piece: Piece, before: dict[Path, Splats]) -> Mesh:
+    """Return the mesh of an object in the frame of its Gaussians.
+
+    Args:
+        before: the Gaussians of results by folder, as far as they were read; that of the object is added.
+    """
     folder, label = source_of(part), part.splatlift.label
     mesh = read_mesh(mesh_path(folder, label))
     rows = {row.id: row for row in read_table(folder).objects}
     if label not in rows or rows[label].count != points_of(piece.thing):
         raise _edited(part)
-    return mesh
+    if folder not in before:
+        before[folder] = read_splats(folder)
+    matrix = _move(before[folder], label, piece.thing)
+    if matrix is None:
+        raise _edited(part)
+    return mesh._replace(vertices=(mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32))
+
+
+def _move(before: Splats, label: int, thing: Any) -> NDArray[np.float64] | None:
+    """Return the matrix (4, 4) from the Gaussians of an object in its result to its points in Blender.
+
+    It is that of the origin, unless Blender's Apply has changed it. None if the points moved independently, or are
+    other Gaussians.
+    """
+    own = np.flatnonzero(before.extra[LABEL] == label)
+    there, here = before.extra.get(ROW, np.arange(len(before)))[own], read_column(thing.data, ROW)
+    of_there, of_here = np.argsort(there, kind="stable"), np.argsort(here, kind="stable")
+    if not np.array_equal(there[of_there], here[of_here]):
+        return None
+    start, end = before.means[own][of_there], read_positions(thing.data)[of_here]
+    off = ROUNDING * max(np.abs(start).max(), np.abs(end).max())
+    if np.abs(start - origin_of(thing) - end).max() <= off:
+        return translation(-origin_of(thing))
+    return find_move(start, end)
 
 
 def _edited(part: Any) -> BadArgument:
@@ -84,8 +120,7 @@ def _edited(part: Any) -> BadArgument:
 def _added(part: Any, piece: Piece, mesh: Mesh) -> Any:
     """Add the surface of an object as the hidden child of its Gaussians."""
     thing = piece.thing
-    vertices = mesh.vertices - np.asarray(origin_of(thing), np.float32)
-    surface = add_surface(part, thing.name, mesh._replace(vertices=vertices), tuple(thing.color))
+    surface = add_surface(part, thing.name, mesh, tuple(thing.color))
     surface.parent = thing
     return surface
 

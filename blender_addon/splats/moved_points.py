@@ -24,7 +24,7 @@ from .columns import read, read_positions
 WRITTEN_AT = "splatlift_place"
 """Attribute, FLOAT_VECTOR: the position of a point when its Gaussian was written."""
 
-_ROUNDING = 4e-6
+ROUNDING = 4e-6
 """Tolerance for float32 rounding after a few operations, relative to the largest coordinate."""
 _DETERMINED = 1000.0
 """Least spread of points in units of the rounding tolerance; with less, the transform cannot be determined."""
@@ -79,7 +79,7 @@ def find_move(before: Floats, after: Floats) -> NDArray[np.float64] | None:
     if not np.isfinite(after).all():
         raise BadSplats("Points have positions that are not finite.", "Undo the edit that moved them, or delete them.")
     start, end = before.astype(np.float64), after.astype(np.float64)
-    off = _ROUNDING * max(np.abs(start).max(initial=0), np.abs(end).max(initial=0))
+    off = ROUNDING * max(np.abs(start).max(initial=0), np.abs(end).max(initial=0))
     centred, target = start - start.mean(0), end - end.mean(0)
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(centred.T @ centred / len(centred)), 0))
     known = int(np.count_nonzero(spread > _DETERMINED * off))

@@ -167,6 +167,30 @@ def test_the_origin_moves_and_nothing_else(scene, form, place, tmp_path: Path) -
     assert np.linalg.norm(origin_of(shown.thing)) > 0.01
 
 
+def test_a_mesh_is_where_its_gaussians_are_after_blenders_apply(tmp_path: Path) -> None:
+    write_clumps(tmp_path / "in", meshes=True)
+    session.import_folder(tmp_path / "in", origin="BASE")
+    pick_parts(["plant"])
+    (plant,) = bpy.context.selected_objects
+    plant.rotation_euler, plant.location.z, plant.scale = (0.3, 0.2, 0.1), 7.0, (2.0, 2.0, 2.0)
+    bpy.context.view_layer.update()
+    centre = places(plant).mean(0)
+    bpy.ops.object.transform_apply()
+    show_form([part("plant")], "MESH")
+    corners = places(piece("plant").surface)
+    np.testing.assert_allclose(corners.mean(0), centre, atol=0.3)
+    np.testing.assert_allclose(np.linalg.norm(corners - corners.mean(0), axis=1), 2 * 1.1, rtol=0.05)
+
+
+def test_a_mesh_is_not_shown_for_gaussians_that_were_moved_one_by_one(tmp_path: Path) -> None:
+    write_clumps(tmp_path / "in", meshes=True)
+    session.import_folder(tmp_path / "in")
+    data = piece("plant").thing.data
+    data.vertices[0].co.x += 1.0
+    with pytest.raises(BadArgument, match="were edited since its mesh was made"):
+        show_form([part("plant")], "MESH")
+
+
 def test_an_origin_is_not_an_edit_of_the_capture(scene, tmp_path: Path) -> None:
     splats = read_result_splats(tmp_path / "in")
     set_origin([part("plant"), part("background")], "BASE")
