@@ -1,4 +1,4 @@
-"""A process that imported pycolmap ends on SIGTERM as it did before."""
+"""A process that imported pycolmap ends on SIGTERM, and reports a crash, as it did before."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def test_a_handler_that_was_there_before_is_called():
     handler = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
     done = run(handler + "import backend.scene.colmap\n" + SEND)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_a_crash_still_says_where_in_python_it_happened():
+    script = "import faulthandler, os, signal\nfaulthandler.enable()\nimport backend.colmap_library\n"
+    done = run(script + "def crash():\n    os.kill(os.getpid(), signal.SIGSEGV)\ncrash()\n")
+    assert done.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in done.stderr
+    assert "in crash" in done.stderr
 
 
 def test_a_first_import_in_a_thread_is_possible():
