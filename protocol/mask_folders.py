@@ -6,11 +6,21 @@ a folder only contains masks of the photographs of its camera, because those of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from protocol.capture_names import MaskMatch, folded, match_masks
+from protocol.annotations import describes_masks
+from protocol.capture_names import (
+    MASK_FOLDERS,
+    RLE_ENDING,
+    MaskMatch,
+    folded,
+    is_one_of,
+    mask_folders,
+    match_masks,
+    other_mask_folders,
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,59 @@ def match_folders(
             group = groups.setdefault(folder, [])
         group.append((folder, spread))
     return [_group(group) for group in groups.values()]
+
+
+def search_folders(
+    photographs: Sequence[PurePosixPath],
+    files: Sequence[PurePosixPath],
+    above: Sequence[PurePosixPath],
+    wanted: Sequence[str] = MASK_FOLDERS,
+) -> list[FolderMatch]:
+    """Return the masks of each folder of masks, in the order of preference.
+
+    If the folders with usual names contain none, other folders that do are added.
+
+    Args:
+        photographs: relative to the scene folder.
+        files: all files that may be masks, relative to the scene folder.
+        above: the folders in which folders of masks are searched, best first.
+        wanted: usual names; other folders are only searched if these are :data:`MASK_FOLDERS`.
+    """
+
+    def subfolders(of: PurePosixPath) -> list[str]:
+        inside = (path.relative_to(of).parts for path in files if path.is_relative_to(of))
+        return sorted({parts[0] for parts in inside if len(parts) > 1})
+
+    def matched(folders: Iterable[PurePosixPath]) -> list[FolderMatch]:
+        inside = {up: [path.relative_to(up) for path in files if path.is_relative_to(up)] for up in folders}
+        return match_folders(photographs, inside)
+
+    found = matched(up / name for up in above for name in mask_folders(subfolders(up), wanted))
+    if wanted == MASK_FOLDERS and not any(each.holds_masks for each in found):
+        of_photographs = {up for path in photographs for up in path.parents}
+        for up in above:
+            others = other_mask_folders(lambda path, up=up: subfolders(up / path))
+            held = matched(up / other for other in others if up / other not in of_photographs)
+            found += [each for each in held if each.holds_masks]
+    return found
+
+
+def match_beside(root: Path, photographs: Sequence[str], files: Sequence[str], names: Sequence[str] = ()) -> MaskMatch:
+    """Match files in the folders of the photographs to photographs.
+
+    Files with names of masks count, as RealityScan writes them. Without such files, JSON files with the names of
+    photographs count if their content is masks, as LabelMe writes them.
+
+    Args:
+        root: the scene folder.
+        photographs, files: relative to it, with forward slashes.
+        names: as in :func:`protocol.capture_names.match_masks`.
+    """
+    match = match_masks(photographs, files, names, marked=True)
+    if not match.rows:
+        texts = [file for file in files if is_one_of(file, (RLE_ENDING,)) and describes_masks(root / file)]
+        match = match_masks(photographs, texts, names)
+    return replace(match, strays=[], shared=[])
 
 
 def assumptions(match: MaskMatch, base: Path, where: Path | str, photographs: Sequence[Path]) -> tuple[str, ...]:

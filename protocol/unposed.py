@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, describes_masks, find_annotated, may_be_annotations
+from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, may_be_annotations
 from protocol.capture_names import (
     HEIF_ENDINGS,
     MASK_ENDINGS,
@@ -18,7 +18,6 @@ from protocol.capture_names import (
     ONE_MASK_EACH,
     PHOTOGRAPH_ENDINGS,
     PHOTOGRAPH_FOLDERS,
-    RLE_ENDING,
     TRUTH,
     VIDEO_ENDINGS,
     MaskMatch,
@@ -26,16 +25,14 @@ from protocol.capture_names import (
     is_auxiliary,
     is_one_of,
     mask_folders,
-    match_masks,
     names_among,
     original_of,
-    other_mask_folders,
     without_ending,
     without_sog,
 )
 from protocol.errors import BadMask, BadScene, Fault
 from protocol.lists import first_of
-from protocol.mask_folders import FolderMatch, assumptions, match_folders
+from protocol.mask_folders import FolderMatch, assumptions, match_beside, search_folders
 
 FEWEST = 5
 """Least number of photographs, and of photographs with a pose, for which poses are computed."""
@@ -316,16 +313,10 @@ def _with_masks(
 def _separate(
     root: Path, paths: Sequence[PurePosixPath], pictures: Sequence[PurePosixPath]
 ) -> tuple[list[PurePosixPath], MaskMatch]:
-    """Return the photographs among ``pictures``, and the masks in their folders.
-
-    Those have names of masks; otherwise JSON files with the names of photographs are masks if their content says so.
-    """
+    """Return the photographs among ``pictures``, and the masks in their folders."""
     near = {path.parent for path in pictures}
     candidates = [str(path) for path in paths if path.parent in near and is_one_of(path.name, MASK_ENDINGS)]
-    marked = match_masks(list(map(str, pictures)), candidates, marked=True)
-    if not marked.rows:
-        texts = [file for file in candidates if is_one_of(file, (RLE_ENDING,)) and describes_masks(root / file)]
-        return list(pictures), replace(match_masks(list(map(str, pictures)), texts), strays=[], shared=[])
+    marked = match_beside(root, list(map(str, pictures)), candidates)
     is_mask = {file for files in marked.masks for file in files} | {f for c in marked.conflicts.values() for f in c}
     rows = [number for number, path in enumerate(pictures) if str(path) not in is_mask]
     conflicts = {row: marked.conflicts[number] for row, number in enumerate(rows) if number in marked.conflicts}
@@ -433,26 +424,6 @@ def _annotated(
 def _mask_folders(
     paths: Sequence[PurePosixPath], place: PurePosixPath, photographs: Sequence[PurePosixPath]
 ) -> list[FolderMatch]:
-    """Return the masks of each folder of masks, in the order of preference.
-
-    If the usual folders contain none, other folders that do are added.
-    """
+    """Return the masks of each folder of masks, in the order of preference."""
     above = sorted({up for path in photographs for up in path.parents}, key=lambda up: (up != HERE, up != place, up))
-
-    def subfolders(of: PurePosixPath) -> list[str]:
-        inside = (path.relative_to(of).parts for path in paths if path.is_relative_to(of))
-        return sorted({parts[0] for parts in inside if len(parts) > 1})
-
-    masks = [path for path in paths if is_one_of(path.name, MASK_ENDINGS)]
-
-    def matched(folders: Iterable[PurePosixPath]) -> list[FolderMatch]:
-        inside = {up: [path.relative_to(up) for path in masks if path.is_relative_to(up)] for up in folders}
-        return match_folders(photographs, inside)
-
-    found = matched(up / name for up in above for name in mask_folders(subfolders(up), MASK_FOLDERS))
-    if not any(each.holds_masks for each in found):
-        for up in above:
-            others = other_mask_folders(lambda path, up=up: subfolders(up / path))
-            held = matched(up / other for other in others if up / other not in above)
-            found += [each for each in held if each.holds_masks]
-    return found
+    return search_folders(photographs, [path for path in paths if is_one_of(path.name, MASK_ENDINGS)], above)

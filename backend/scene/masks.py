@@ -17,7 +17,7 @@ from backend.scene.mask_files import load_ids, load_parts
 from backend.scene.mask_fit import fitted, stored_size
 from backend.scene.types import View
 from backend.scene.unread import unread_masks
-from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, describes_masks, find_annotated, may_be_annotations
+from protocol.annotations import ONE_ENTRY_EACH, Annotated, Id, find_annotated, may_be_annotations
 from protocol.capture_names import (
     MASK_ENDINGS,
     MASK_FOLDERS,
@@ -36,7 +36,7 @@ from protocol.capture_names import (
 )
 from protocol.errors import BadArgument, BadMask
 from protocol.lists import first_of
-from protocol.mask_folders import FolderMatch, assumptions, match_folders
+from protocol.mask_folders import FolderMatch, assumptions, match_beside, match_folders
 
 INSTEAD_MOST = 3
 """Most other findings that one sentence lists."""
@@ -321,24 +321,16 @@ def no_annotation(file: Path, found: Annotated) -> BadMask:
 
 
 def _beside_photographs(names: Names, capture: Capture, views: Sequence[str]) -> FoundMasks | None:
-    """Search masks among the photographs.
-
-    RealityScan writes files that are named as masks. Without such files, JSON files with the names of photographs are
-    masks if their content says so, as LabelMe writes them.
-    """
+    """Search masks among the photographs."""
     photographs = {shot.file for shot in capture.shots}
     folders = sorted({file.parent for file in photographs})
     files = [folder / name for folder in folders for name in names.of(folder).files]
     rest = [file.relative_to(names.root).as_posix() for file in files if file not in photographs]
-    listed = [shot.path for shot in capture.shots]
-    match = match_masks(listed, rest, views, marked=True)
-    if not match.rows:
-        texts = [file for file in rest if is_one_of(file, (RLE_ENDING,)) and describes_masks(names.root / file)]
-        match = match_masks(listed, texts, views)
+    match = match_beside(names.root, [shot.path for shot in capture.shots], rest, views)
     if not match.rows:
         return None
     said = (f"The masks were read from {folders[0]}, the folder of the photographs.",)
-    return _settled(names.root, [], replace(match, strays=[], shared=[]), names, capture, said)
+    return _settled(names.root, [], match, names, capture, said)
 
 
 def _settled(

@@ -1,15 +1,17 @@
 """Reads which photographs have cameras from the camera files of a scene folder, without the backend.
 
-A damaged file gives no names, because the server reports its fault in more detail.
+Tables of large captures have hundreds of megabytes, so they are read in small steps. A damaged file gives no names,
+because the server reports its fault in more detail.
 """
 
 from __future__ import annotations
 
+import codecs
 import mmap
 import struct
-from collections.abc import Iterator, Sequence
-from itertools import dropwhile
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import msgspec
 
@@ -24,6 +26,10 @@ _BEFORE_NAME = 64
 """Bytes of an image in ``images.bin`` before its name: two uint32, a quaternion and a translation in float64."""
 _POINT = 24
 """Bytes of a point of an image in ``images.bin``."""
+_MAX_NAME = 1 << 16
+_BLOCK = 1 << 20
+"""Most bytes that are read in one step."""
+_ROWS_A_STEP = 200
 
 
 class _Frame(msgspec.Struct):
@@ -39,8 +45,10 @@ _list = msgspec.json.Decoder(_List)
 
 def posed(
     folder: Path, place: PurePosixPath, paths: Sequence[PurePosixPath], layout: str | None, photographs: Sequence[str]
-) -> list[str]:
+) -> Generator[None, None, list[str]]:
     """Return the photographs that have a camera; all if the camera files name none of them or cannot be read.
+
+    Yields after each small step.
 
     Args:
         folder: the scene folder.
@@ -53,11 +61,19 @@ def posed(
     if layout == COLMAP:
         folders = [model for model in models(paths) if place_of(model) == place]
         tables = [model / f"images{ending}" for model in folders for ending in (".bin", ".txt")]
-        listed = max((_in_table(folder / table) for table in tables if table in names), key=len, default=[])
+        listed: list[str] = []
+        for table in tables:
+            if table in names:
+                listed = max(listed, (yield from _in_table(folder / table)), key=len)
     else:
         listed = [name for each in LISTS if place / each in names for name in _in_list(folder / place / each)]
     find = photograph_finder(photographs)
-    rows = {row for name in listed if (row := _row(name, find)) is not None and row != SEVERAL}
+    rows: set[int] = set()
+    for number, name in enumerate(listed):
+        if (row := _row(name, find)) is not None and row != SEVERAL:
+            rows.add(row)
+        if number % _ROWS_A_STEP == 0:
+            yield
     return [photographs[row] for row in sorted(rows)] or list(photographs)
 
 
@@ -68,42 +84,61 @@ def _row(name: str, find: Finder) -> int | None:
     return next((row for tail in tails if (row := find(tail)) is not None), None)
 
 
-def _in_table(table: Path) -> list[str]:
+def _in_table(table: Path) -> Generator[None, None, list[str]]:
     """Return the names of the images in ``images.bin`` or ``images.txt``."""
     try:
         if not 0 < table.stat().st_size <= _MAX_TABLE:
             return []
-        if table.suffix == ".txt":
-            with table.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-                return list(_in_lines(lines))
-        with table.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _in_binary(content)
+        with table.open("rb") as file:
+            if table.suffix == ".txt":
+                return (yield from _in_text(file))
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return (yield from _in_binary(content))
     except (OSError, struct.error, ValueError, IndexError):
         return []
 
 
-def _in_binary(content: mmap.mmap) -> list[str]:
+def _in_binary(content: mmap.mmap) -> Generator[None, None, list[str]]:
     (count,) = struct.unpack_from("<Q", content)
     names: list[str] = []
     at = 8
-    for _ in range(min(count, len(content))):
-        end = content.find(b"\0", at + _BEFORE_NAME)
+    for number in range(min(count, len(content))):
+        start = at + _BEFORE_NAME
+        end = content.find(b"\0", start, start + _MAX_NAME)
         if end < 0:
             return []
-        names.append(content[at + _BEFORE_NAME : end].decode("utf-8", "surrogateescape"))
+        names.append(content[start:end].decode("utf-8", "surrogateescape"))
         (points,) = struct.unpack_from("<Q", content, end + 1)
         at = end + 9 + _POINT * points
+        if number % _ROWS_A_STEP == 0:
+            yield
     return names
 
 
-def _in_lines(lines: Iterator[str]) -> Iterator[str]:
-    """Yield the names of the images: the rest of a line after nine numbers; the next line has the image's points."""
-    bare = dropwhile(lambda line: not line, (line.strip() for line in lines if not line.lstrip().startswith("#")))
-    for line in bare:
-        if not line:
+def _in_text(file: BinaryIO) -> Generator[None, None, list[str]]:
+    """Return the names of the images: the rest of a line after nine numbers; the next line has the image's points."""
+    names: list[str] = []
+    has_points = False
+    for line in _lines(file):
+        yield
+        if line is None or line.lstrip().startswith("#"):
             continue
-        yield line.split(maxsplit=9)[9]
-        next(bare, None)
+        if has_points:
+            has_points = False
+        elif line.strip():
+            names.append(line.strip().split(maxsplit=9)[9])
+            has_points = True
+    return names
+
+
+def _lines(file: BinaryIO) -> Iterator[str | None]:
+    """Yield the beginning of each line, and None for each further block of a long line."""
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    begins = True
+    while block := file.readline(_BLOCK):
+        yield block.decode("utf-8", "surrogateescape") if begins else None
+        begins = block.endswith(b"\n")
 
 
 def _in_list(path: Path) -> list[str]:

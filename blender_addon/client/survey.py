@@ -24,12 +24,12 @@ from protocol.capture_names import (
     folded,
     is_one_of,
     mask_folders,
-    match_masks,
     names_among,
     says_masks,
 )
+from protocol.coroutines import map_steps
 from protocol.errors import BadMask, BadScene, Fault
-from protocol.mask_folders import match_folders
+from protocol.mask_folders import match_beside, search_folders
 from protocol.ply import may_hold_gaussians
 from protocol.unposed import Unposed, splats_not_read
 
@@ -133,9 +133,9 @@ def _of_cameras(folder: Path, found: SceneFiles) -> Generator[int, None, Survey]
     layout, place = layout_of(paths)
     pictures = _photographs(paths, place, layout)
     yield len(paths)
-    beside = _beside(paths, pictures)
+    beside = _beside(folder, paths, pictures)
     photographs = [picture for picture in pictures if picture not in beside]
-    photographs = posed(folder, place, paths, layout, photographs)
+    photographs = yield from map_steps(lambda _: len(paths), posed(folder, place, paths, layout, photographs))
     yield len(paths)
     masks = _masks(folder, paths, place, photographs, beside, MASKS_OF.get(layout or "", MASK_FOLDERS))
     splats = None
@@ -232,11 +232,11 @@ def _mask_folders(paths: Sequence[PurePosixPath]) -> set[str]:
     return {*names_among(present, wanted), *mask_folders(present, MASK_FOLDERS)}
 
 
-def _beside(paths: Sequence[PurePosixPath], pictures: Sequence[str]) -> dict[str, str]:
-    """Return the files among the photographs that are named as masks, with the name of their photograph."""
+def _beside(root: Path, paths: Sequence[PurePosixPath], pictures: Sequence[str]) -> dict[str, str]:
+    """Return the masks among the photographs, with the name of their photograph."""
     near = {str(PurePosixPath(picture).parent) for picture in pictures}
     files = [str(path) for path in paths if str(path.parent) in near]
-    match = match_masks(pictures, files, marked=True)
+    match = match_beside(root, pictures, files)
     return {file: picture for picture, masks in zip(pictures, match.masks, strict=True) for file in masks}
 
 
@@ -252,12 +252,7 @@ def _masks(
     files = [path for path in paths if is_one_of(path.name, MASK_ENDINGS)]
     pictures = [PurePosixPath(path) for path in photographs]
     above = sorted({up for path in pictures for up in path.parents}, key=lambda up: (-len(up.parts), up))
-    inside: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for up in dict.fromkeys([place, *place.parents, *above]):
-        folders = _folders(files, up)
-        for name in mask_folders([folder for folder in folders if folder], wanted):
-            inside[up / name] = [path.relative_to(up / name) for path in folders[name]]
-    found = match_folders(pictures, inside)
+    found = search_folders(pictures, files, list(dict.fromkeys([place, *place.parents, *above])), wanted)
     for each in found:
         if each.holds_masks:
             where = each.folders[0] if len(each.folders) == 1 else os.path.commonpath(each.folders) or "."

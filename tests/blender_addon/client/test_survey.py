@@ -143,6 +143,8 @@ CAPTURES: dict[str, Callable[[Path], Path]] = {
     "a folder of masks for each photograph": lambda root: capture(root, mask="mask/{}/0.png"),
     "masks below the photographs": lambda root: capture(root, mask="images/masks/{}.png"),
     "masks of a program's own name": lambda root: capture(root, mask="sam2_masks/{}.png"),
+    "masks in a folder of labels": lambda root: capture(root, mask="labels/{}.png"),
+    "masks in a folder of results": lambda root: capture(root, mask="output/masks/{}.png"),
     "a folder of masks for each object": lambda root: capture(
         capture(root, mask="masks/0/{}.png"), mask="masks/1/{}.png"
     ),
