@@ -85,7 +85,16 @@ def find(what: str) -> Iterator[float | None]:
     Raises:
         LookupError: if the panel shows no such button.
     """
-    window, panel = bpy.context.window_manager.windows[0], region("UI")
+    window, panel, shading = bpy.context.window_manager.windows[0], region("UI"), view().spaces.active.shading
+    # Without a graphics card, drawing splats takes longer than a probe.
+    before, shading.type = shading.type, "WIREFRAME"
+    try:
+        yield from _search(what, window, panel)
+    finally:
+        shading.type = before
+
+
+def _search(what: str, window: Any, panel: Any) -> Iterator[float | None]:
     for _ in range(PAGES):
         for share in COLUMNS:
             x = panel.x + int(share * panel.width)
