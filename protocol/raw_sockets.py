@@ -41,11 +41,12 @@ def forward(
 
 
 def keep_open(one: socket.socket) -> None:
-    """Have the system send short messages at once and notice a peer that has vanished."""
+    """Have the system send short messages at once and notice within 90 s that a peer has vanished."""
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_KEEPIDLE"):
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        for option, value in ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3)):
+            one.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def receive(one: socket.socket, into: memoryview) -> int | None:

@@ -26,11 +26,6 @@ MAX_ARRAY = 1 << 20
 MAX_FRAME = MAX_ARRAY
 """Value of MAXMSGSIZE on the sockets; libzmq applies it per frame."""
 
-HEARTBEAT_MS = 2000
-"""Interval of libzmq's heartbeats, in milliseconds."""
-ABSENCE_MS = 30_000
-"""Silence after which libzmq closes a connection. Nothing is forwarded while Blender is busy."""
-
 Dtype = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float16", "float32", "float64"]
 DTYPES: frozenset[str] = frozenset(get_args(Dtype))
 MAX_DIMENSIONS = 8

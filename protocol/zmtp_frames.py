@@ -27,8 +27,8 @@ MAX_COMMAND = 1024
 """Most bytes of a command; the longest one in use is INITIATE of CURVE."""
 
 FORGIVEN = 256
-"""Bytes per second that are subtracted from those of an encrypted peer in flight: its heartbeats are counted, but are
-never received as messages."""
+"""Bytes per second that are subtracted from those of an encrypted peer in flight: the heartbeats that libzmq sends in
+older programs are counted, but are never received as messages."""
 LONG_READ = 1 << 20
 """Most bytes to read at once."""
 _READ = 64 << 10

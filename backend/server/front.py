@@ -4,7 +4,8 @@ libzmq limits the messages of a peer and the length of a frame, but not the fram
 memory of all of them. So clients connect to the front, a thread that forwards their bytes to the ROUTER sockets over
 loopback and counts them. It decrypts nothing: CURVE is end to end.
 
-- A connection is not forwarded before its greeting, and is closed if that takes longer than :data:`GREETING_TIME`.
+- A connection is not forwarded before its greeting, and is closed if that takes longer than :data:`GREETING_TIME`, or
+  its first message longer than :data:`FIRST_MESSAGE_TIME`.
 - A peer may have :data:`protocol.zmtp_frames.CREDIT` bytes in flight, which the server has not received as whole
   messages. At the limit, nothing more is read from it, and after :data:`STALLED` seconds it is closed. The limit of all
   peers is :data:`TOTAL`.
@@ -39,6 +40,8 @@ TOTAL = 256 << 20
 UNSIGNED = 64
 """Most connections to each address without a greeting; beyond that, the oldest is closed."""
 GREETING_TIME = 5.0
+FIRST_MESSAGE_TIME = 10.0
+"""Longest time in seconds from the beginning of a connection until its first message is received."""
 STALLED = 5.0
 """Longest time without a whole message while the credit is used up, in seconds."""
 DRAIN = 0.5
@@ -164,7 +167,7 @@ class Front:
         if self._thread is not None:
             self._thread.join()
         for listener in self._listeners:
-            for connection in list(listener.connections):
+            for connection in listener.connections():
                 self._close(connection)
             listener.socket.close()
         self._selector.close()
@@ -208,7 +211,7 @@ class Front:
                 continue  # it has disconnected already
             connection = _Connection(listener, outer, _host(where[0]), next(self._numbers))
             self._open.add(connection.number)
-            listener.connections[connection] = None
+            listener.unsigned[connection] = None
             try:
                 outer.setblocking(False)
                 keep_open(outer)
@@ -217,9 +220,8 @@ class Front:
                 continue
             # Most clients send their greeting with the connection, so read it before counting those without one.
             self._outer_ready(connection, _READABLE)
-            unsigned = [each for each in listener.connections if each.inner is None]
-            if len(unsigned) > UNSIGNED:
-                self._close(unsigned[0])
+            if len(listener.unsigned) > UNSIGNED:
+                self._close(next(iter(listener.unsigned)))
 
     def _pause_accepting(self) -> None:
         """Leave new connections to the system until a file descriptor is free."""
@@ -277,7 +279,7 @@ class Front:
             frames.feed(data)
             greeting += data
             if frames.signed and connection.inner is None:
-                while len(connection.listener.greeted()) >= self._limit:
+                while len(connection.listener.greeted) >= self._limit:
                     self._close(connection.listener.least_useful())
                 self._connect(connection)
             connection.pass_greeting()
@@ -287,6 +289,7 @@ class Front:
         """Connect to the ROUTER socket for a peer that has sent its greeting."""
         inner = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.inner = inner
+        connection.listener.note_greeting(connection)
         # The server closes connections that the front did not make, so the port is noted before it sees the connection.
         inner.bind((INNER_HOST, 0))
         connection.key = (connection.listener.inner, inner.getsockname()[1])
@@ -337,7 +340,7 @@ class Front:
             if one is not None:
                 self._watch(one, 0, _nobody)
                 one.close()
-        del connection.listener.connections[connection]
+        connection.listener.remove(connection)
         if connection.key is not None:
             self._connections.pop(connection.key, None)
         self._under_way -= connection.counted
@@ -380,11 +383,12 @@ class Front:
         if self._accept_at and now >= self._accept_at:
             self._accept_again()
         for listener in self._listeners:
-            for connection in list(listener.connections):
+            for connection in listener.connections():
                 if connection.inner is None:
                     late = now - connection.opened > GREETING_TIME
                 else:
-                    late = connection.in_flight.full and now - connection.waits_since > STALLED
+                    silent = not connection.talks and now - connection.opened > FIRST_MESSAGE_TIME
+                    late = silent or (connection.in_flight.full and now - connection.waits_since > STALLED)
                 if late:
                     self._close(connection)
                 else:
@@ -393,22 +397,37 @@ class Front:
 
 
 class _Listener:
-    """An address that clients connect to, the port of its ROUTER socket, and its connections."""
+    """An address that clients connect to, the port of its ROUTER socket, and its connections.
+
+    Attributes:
+        unsigned: the connections without a greeting, the oldest first.
+        greeted: those with one.
+    """
 
     def __init__(self, outer: socket.socket, inner: int) -> None:
         self.socket = outer
         self.inner = inner
-        self.connections: dict[_Connection, None] = {}
+        self.unsigned: dict[_Connection, None] = {}
+        self.greeted: dict[_Connection, None] = {}
 
-    def greeted(self) -> list[_Connection]:
-        return [each for each in self.connections if each.inner is not None]
+    def connections(self) -> list[_Connection]:
+        return [*self.unsigned, *self.greeted]
+
+    def note_greeting(self, connection: _Connection) -> None:
+        del self.unsigned[connection]
+        self.greeted[connection] = None
+
+    def remove(self, connection: _Connection) -> None:
+        self.unsigned.pop(connection, None)
+        self.greeted.pop(connection, None)
 
     def least_useful(self) -> _Connection:
         """Return the connection to close if too many have sent a greeting."""
-        greeted = self.greeted()
-        held = Counter(each.host for each in greeted)
+        held = Counter(each.host for each in self.greeted)
         most = max(held.values())
-        return min((each for each in greeted if held[each.host] == most), key=lambda each: (each.talks, each.heard))
+        return min(
+            (each for each in self.greeted if held[each.host] == most), key=lambda each: (each.talks, each.heard)
+        )
 
 
 class _Connection:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
@@ -27,7 +27,7 @@ from protocol.address import Address
 from protocol.errors import BadFrames, Fault, Refused, Unavailable, VersionMismatch
 from protocol.messages import AnyMessage, Error, Message
 from protocol.raw_sockets import borrowed
-from protocol.wire import ABSENCE_MS, HEARTBEAT_MS, MAX_FRAME, Frame, decode, encode
+from protocol.wire import MAX_FRAME, Frame, decode, encode
 from protocol.zmtp_frames import SEAL, cost
 
 HIGH_WATER = 16
@@ -113,18 +113,17 @@ class RouterSocket:
         self._known = known
         self._lost = lost
         self._backlog: dict[bytes, deque[list[Frame]]] = {}
+        self._waiting_bytes: Counter[bytes] = Counter()
         self._waits_since: dict[bytes, float] = {}
         """For each peer with a backlog, when it began."""
         self._unsent = Unsent()
+        # No heartbeats of libzmq, see docs/reliability.md: with them a peer can end the process.
         for option, value in {
             zmq.LINGER: 500,
             zmq.ROUTER_MANDATORY: 1,
             zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if keys else 0),
             zmq.SNDHWM: high_water,
             zmq.RCVHWM: high_water,
-            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-            zmq.HEARTBEAT_TIMEOUT: ABSENCE_MS,
-            zmq.HEARTBEAT_TTL: ABSENCE_MS,
             zmq.HANDSHAKE_IVL: 5000,
             zmq.BACKLOG: 512,
         }.items():
@@ -198,7 +197,8 @@ class RouterSocket:
         backlog = self._backlog.setdefault(peer, deque())
         self._waits_since.setdefault(peer, time.monotonic())
         backlog.append(frames)
-        if len(backlog) > MAX_BACKLOG or _bytes_of(backlog) > MAX_BACKLOG_BYTES:
+        self._waiting_bytes[peer] += _bytes_of(frames)
+        if len(backlog) > MAX_BACKLOG or self._waiting_bytes[peer] > MAX_BACKLOG_BYTES:
             self._drop(peer)
         else:
             self._limit()
@@ -212,20 +212,23 @@ class RouterSocket:
 
     def takes(self, peer: bytes) -> bool:
         """Whether a peer may be sent another range of a file now."""
-        return peer not in self._backlog and (self._unsent.total() < SHARED or not self._unsent.of(peer))
+        return peer not in self._backlog and (self._unsent.total < SHARED or not self._unsent.has(peer))
 
     def unsent(self) -> int:
         """Return the bytes that are not sent yet, to all peers."""
-        return self._unsent.total() + sum(map(_bytes_of, self._backlog.values()))
+        self._unsent.look()
+        return self._unsent.total + self._waiting_bytes.total()
 
     def flush(self) -> None:
         """Send waiting messages that the peers can receive now."""
+        self._unsent.look()
         for peer, backlog in list(self._backlog.items()):
             while backlog:
                 frames = backlog.popleft()
                 if not self._post(frames):
                     backlog.appendleft(frames)
                     break
+                self._waiting_bytes[peer] -= _bytes_of(frames)
             if not backlog:
                 self.forget(peer)
 
@@ -236,6 +239,7 @@ class RouterSocket:
     def forget(self, peer: bytes) -> None:
         """Do not send a peer the messages that wait here."""
         self._backlog.pop(peer, deque()).clear()
+        self._waiting_bytes.pop(peer, None)
         self._waits_since.pop(peer, None)
 
     def _drop(self, peer: bytes) -> None:
@@ -246,7 +250,7 @@ class RouterSocket:
 
     def _limit(self) -> None:
         """Drop a peer if all of them together read too little."""
-        if self.unsent() > MAX_UNSENT:
+        if self._unsent.total + self._waiting_bytes.total() > MAX_UNSENT and self.unsent() > MAX_UNSENT:
             since = {**self._waits_since, **self._unsent.oldest()}
             self._drop(min(since, key=since.__getitem__))
 
@@ -287,8 +291,8 @@ class RouterSocket:
         return True
 
 
-def _bytes_of(messages: Iterable[Sequence[Frame]]) -> int:
-    return sum(len(frame) for message in messages for frame in message)
+def _bytes_of(frames: Iterable[Frame]) -> int:
+    return sum(map(len, frames))
 
 
 def _key_of(frame: zmq.Frame) -> str:

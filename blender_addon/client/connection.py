@@ -32,7 +32,7 @@ CONNECT_TIMEOUT = 4.0
 SILENCE_TIMEOUT = 10.0
 """Seconds without a message after which the connection is considered lost."""
 HEARTBEAT_INTERVAL = 2.0
-"""Seconds between heartbeats. libzmq's own heartbeats do not show that the server's main loop runs."""
+"""Seconds between heartbeats, which show that the server's main loop runs."""
 SESSION_TIMEOUT = 20.0
 """Seconds without a step, as while Blender renders, after which a new session is started; the server waits 30."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0

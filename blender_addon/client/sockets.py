@@ -14,7 +14,7 @@ from zmq.utils.monitor import recv_monitor_message
 from protocol.address import Address
 from protocol.messages import AnyMessage, Bye, Message
 from protocol.pairing import Pairing
-from protocol.wire import ABSENCE_MS, HEARTBEAT_MS, MAX_FRAME, decode, encode
+from protocol.wire import MAX_FRAME, decode, encode
 from protocol.zmtp_frames import SEAL, cost
 
 from .gate import Gate
@@ -199,15 +199,13 @@ class Sockets:
 
     def _open_socket(self, address: Address, pairing: Pairing | None) -> zmq.Socket:
         socket = self._context.socket(zmq.DEALER)
+        # No heartbeats of libzmq, see docs/reliability.md: with them a server can end Blender.
         for option, value in {
             zmq.LINGER: 0,
             zmq.IMMEDIATE: 1,
             zmq.MAXMSGSIZE: MAX_FRAME + (SEAL if pairing else 0),
             zmq.SNDHWM: 16,
             zmq.RCVHWM: 16,
-            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-            zmq.HEARTBEAT_TIMEOUT: ABSENCE_MS,
-            zmq.HEARTBEAT_TTL: ABSENCE_MS,
             zmq.HANDSHAKE_IVL: 5000,
             zmq.RECONNECT_IVL: 200,
             zmq.RECONNECT_IVL_MAX: 5000,

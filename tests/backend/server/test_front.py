@@ -21,7 +21,7 @@ from protocol.messages import Correct, Error, Heartbeat
 from protocol.wire import MAX_ARRAY, MAX_ARRAYS, MAX_HEADER, encode
 from protocol.zmtp_frames import CREDIT
 from tests.backend.server.client import Client
-from tests.backend.server.conftest import Serving
+from tests.backend.server.conftest import Serving, ServingProcess
 from tests.protocol.test_zmtp_frames import READY, greeting
 
 
@@ -162,7 +162,7 @@ def test_the_address_with_the_most_connections_gives_way(narrow, connect):
     """A client at another address is not shut out, however silent it is."""
     front = narrow.server._front
     client = connect(narrow)
-    first = next(iter(front._listeners[0].connections))
+    first = next(iter(front._listeners[0].connections()))
     first.host = "192.0.2.1"
     held = []
     for _ in range(12):
@@ -248,7 +248,7 @@ def test_addresses_that_only_greet_give_way_to_a_client(narrow, connect):
     for number in range(12):
         held.append(greeted(port_of(narrow)))
         time.sleep(0.02)
-        for connection in narrow.server._front._listeners[0].connections:
+        for connection in narrow.server._front._listeners[0].connections():
             if connection.host == "loopback" and not connection.talks:
                 connection.host = f"192.0.2.{number}"
     assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
@@ -267,3 +267,31 @@ def test_the_longest_message_is_answered(tmp_path, encrypted):
     served.stop()
     assert isinstance(answer, Error)
     assert of == 77
+
+
+def test_a_peer_whose_messages_are_not_received_does_not_end_the_server(start: Callable[..., ServingProcess]) -> None:
+    """libzmq 4.3.5 aborted the process when a heartbeat was due on a connection that was lost while its pipe was full.
+
+    A socket with the routing id of another peer is not read, so its pipe fills up.
+    """
+    served = start()
+    with Client(served.address, routing_id=b"one") as client:
+        with Client(served.address, routing_id=b"one", hello=False) as other:
+            for _ in range(100):
+                other.control.send_multipart(encode(Heartbeat(), id=1))
+            time.sleep(0.3)
+        # Heartbeats were sent every 2 s: the first after the loss was answered by a reset, the second aborted.
+        end = time.monotonic() + 4.5
+        while time.monotonic() < end:
+            assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
+            assert served.process.poll() is None
+            time.sleep(0.1)
+
+
+def test_a_peer_that_sends_no_message_after_its_handshake_is_closed(serving, connect, monkeypatch):
+    monkeypatch.setattr(front_module, "FIRST_MESSAGE_TIME", 0.5)
+    client = connect(serving)
+    with greeted(port_of(serving)) as peer:
+        peer.sendall(b"\x00\x05he")
+        assert ended(peer, 5.0)
+    assert client.ask(Heartbeat(), Heartbeat) == Heartbeat()
