@@ -67,6 +67,7 @@ from protocol.messages import (
     Status,
     Wanted,
 )
+from protocol.pairing import Pairing
 from protocol.wire import decode, encode
 from tests.backend.server.client import Client
 from tests.backend.server.conftest import WORKER
@@ -173,10 +174,10 @@ def attacked(**settings) -> Iterator[Attacked]:
 class Honest:
     """A client that asks for the status again and again from a thread, and keeps how long each answer took."""
 
-    def __init__(self, address: str, pause: float = 0.02) -> None:
+    def __init__(self, address: str, pause: float = 0.02, pairing: Pairing | None = None) -> None:
         self.seconds: list[float] = []
         self.failures = 0
-        self._address, self._pause = address, pause
+        self._address, self._pause, self._pairing = address, pause, pairing
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
 
@@ -190,7 +191,7 @@ class Honest:
         self._thread.join(PATIENCE)
 
     def _ask(self) -> None:
-        with Client(self._address) as client:
+        with Client(self._address, pairing=self._pairing) as client:
             while not self._stop.is_set():
                 begin = time.perf_counter()
                 try:

@@ -31,7 +31,7 @@ import psutil
 import typer
 import zmq
 
-from bench.attacks import answers, attached
+from bench.attacks.serving import answers, attached
 from bench.chaos import HERE, Attacked
 from bench.chaos import submitted_by as submitted
 from protocol.errors import Fault

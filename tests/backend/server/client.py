@@ -63,6 +63,7 @@ class Client:
         *,
         hello: bool = True,
         receive_high_water: int = 1000,
+        receive_buffer: int = -1,
         pairing: Pairing | None = None,
         routing_id: bytes | None = None,
     ) -> None:
@@ -71,6 +72,7 @@ class Client:
         self.pairing = pairing
         self.routing_id = routing_id
         self.receive_high_water = receive_high_water
+        self.receive_buffer = receive_buffer
         self.control = self.connect(address)
         self.bulk: zmq.Socket | None = None
         self.progress: list[Progress] = []
@@ -96,6 +98,7 @@ class Client:
         socket = self.context.socket(zmq.DEALER)
         socket.linger = 0
         socket.rcvhwm = self.receive_high_water
+        socket.rcvbuf = self.receive_buffer
         if self.routing_id is not None:
             socket.setsockopt(zmq.ROUTING_ID, self.routing_id)
         if self.pairing is not None:
