@@ -13,7 +13,7 @@ def modules(*, run: bool) -> set[str]:
     found = set()
     for path in BENCH.rglob("*.py"):
         if path.name != "__init__.py" and ('if __name__ == "__main__"' in path.read_text()) == run:
-            found.add(".".join(path.relative_to(BENCH.parent).with_suffix("").parts))
+            found.add(".".join(path.relative_to(BENCH.parent).with_suffix("").parts).removesuffix(".__main__"))
     return found
 
 
